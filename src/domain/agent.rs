@@ -1,0 +1,210 @@
+//! The agent state machine.
+//!
+//! | event | unknown | implicit | active | suspended | revoked |
+//! |---|---|---|---|---|---|
+//! | registered | active | active | `already_exists` | `already_exists` | `already_exists` |
+//! | updated | `not_found` | changed | changed | changed | `agent_revoked` |
+//! | suspended | `not_found` | suspended | suspended | `already_suspended` | `agent_revoked` |
+//! | reinstated | `not_found` | `not_suspended` | `not_suspended` | active | `agent_revoked` |
+//! | revoked | `not_found` | revoked | revoked | revoked | `already_revoked` |
+//!
+//! An agent is implicit while a session is all that speaks of it: it is active, and the first
+//! `agent.registered` fills it in.
+
+use crate::domain::metadata::Metadata;
+use crate::domain::scopes::Scopes;
+use crate::domain::time::{Moment, Timestamp};
+use crate::domain::verdict::Reason;
+
+/// An agent: the facts so far.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Agent {
+    /// Where it stands.
+    pub status: AgentStatus,
+    /// Whether an `agent.registered` told of it, or only a session.
+    pub registered: bool,
+    /// When it became known, by its emitter's clock.
+    pub created_at: Timestamp,
+    /// When that came onto the log.
+    pub recorded_at: Timestamp,
+    /// Time of the latest event that changed it.
+    pub updated_at: Timestamp,
+    /// What it is and may do.
+    pub profile: AgentProfile,
+}
+
+/// An agent's status. The numbers are stored and never reused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[repr(u8)]
+pub enum AgentStatus {
+    /// It may act.
+    Active = 0,
+    /// It may not act until it is reinstated.
+    Suspended = 1,
+    /// It may never act again.
+    Revoked = 2,
+}
+
+impl AgentStatus {
+    /// The word for it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Active => "active",
+            Self::Suspended => "suspended",
+            Self::Revoked => "revoked",
+        }
+    }
+
+    /// The status with this number.
+    pub fn from_number(number: u8) -> Option<Self> {
+        [Self::Active, Self::Suspended, Self::Revoked].into_iter().find(|s| *s as u8 == number)
+    }
+}
+
+/// Fields of an agent; in an update, those that change.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct AgentProfile {
+    /// What kind of agent it is; free text.
+    pub agent_type: Option<Box<str>>,
+    /// Its name.
+    pub display_name: Option<Box<str>>,
+    /// What it is for.
+    pub description: Option<Box<str>>,
+    /// What it may do; `None` sets no bound.
+    pub scopes: Option<Scopes>,
+    /// The caller's own data.
+    pub metadata: Option<Metadata>,
+    /// How far it is trusted; free text.
+    pub trust_level: Option<Box<str>>,
+    /// How far it is trusted, in thousandths from 0 to 1000.
+    pub trust_score_milli: Option<u16>,
+    /// Its public key.
+    pub public_key: Option<Box<str>>,
+    /// The id of that key.
+    pub key_id: Option<Box<str>>,
+    /// The agent that it came from.
+    pub parent_agent_id: Option<Box<str>>,
+    /// Who registered it.
+    pub created_by_user_id: Option<Box<str>>,
+    /// When it ends by itself.
+    pub expires_at: Option<Timestamp>,
+}
+
+impl Agent {
+    /// An agent that a session was the first to speak of.
+    pub fn implicit(at: &Moment) -> Self {
+        let profile =
+            AgentProfile { agent_type: Some("unknown".into()), ..AgentProfile::default() };
+        Self { registered: false, ..Self::register(at, profile) }
+    }
+
+    /// A registered agent.
+    pub fn register(at: &Moment, profile: AgentProfile) -> Self {
+        Self {
+            status: AgentStatus::Active,
+            registered: true,
+            created_at: at.time,
+            recorded_at: at.recorded_at,
+            updated_at: at.time,
+            profile,
+        }
+    }
+
+    /// Registers an implicit agent. It keeps its times of creation and its status.
+    pub fn adopt(&mut self, at: &Moment, profile: &AgentProfile) -> Result<(), Reason> {
+        if self.registered || self.status != AgentStatus::Active {
+            return Err(Reason::AlreadyExists);
+        }
+        self.registered = true;
+        self.profile = profile.clone();
+        self.touch(at);
+        Ok(())
+    }
+
+    /// Changes the fields that the update names.
+    pub fn update(&mut self, at: &Moment, changes: &AgentProfile) -> Result<(), Reason> {
+        self.check_not_revoked()?;
+        self.profile.take(changes);
+        self.touch(at);
+        Ok(())
+    }
+
+    /// Suspends it.
+    pub fn suspend(&mut self, at: &Moment) -> Result<(), Reason> {
+        self.check_not_revoked()?;
+        if self.status == AgentStatus::Suspended {
+            return Err(Reason::AlreadySuspended);
+        }
+        self.status = AgentStatus::Suspended;
+        self.touch(at);
+        Ok(())
+    }
+
+    /// Lets it act again.
+    pub fn reinstate(&mut self, at: &Moment) -> Result<(), Reason> {
+        self.check_not_revoked()?;
+        if self.status != AgentStatus::Suspended {
+            return Err(Reason::NotSuspended);
+        }
+        self.status = AgentStatus::Active;
+        self.touch(at);
+        Ok(())
+    }
+
+    /// Ends it for good.
+    pub fn revoke(&mut self, at: &Moment) -> Result<(), Reason> {
+        if self.status == AgentStatus::Revoked {
+            return Err(Reason::AlreadyRevoked);
+        }
+        self.status = AgentStatus::Revoked;
+        self.touch(at);
+        Ok(())
+    }
+
+    /// Whether it may open sessions.
+    pub fn check_may_act(&self) -> Result<(), Reason> {
+        match self.status {
+            AgentStatus::Active => Ok(()),
+            AgentStatus::Suspended => Err(Reason::AgentSuspended),
+            AgentStatus::Revoked => Err(Reason::AgentRevoked),
+        }
+    }
+
+    /// Whether a session of it may have these scopes.
+    pub fn allows(&self, scopes: &Scopes) -> bool {
+        self.profile.scopes.as_ref().is_none_or(|bound| bound.covers(scopes))
+    }
+
+    fn check_not_revoked(&self) -> Result<(), Reason> {
+        if self.status == AgentStatus::Revoked {
+            return Err(Reason::AgentRevoked);
+        }
+        Ok(())
+    }
+
+    fn touch(&mut self, at: &Moment) {
+        self.updated_at = self.updated_at.max(at.time);
+    }
+}
+
+impl AgentProfile {
+    fn take(&mut self, changes: &Self) {
+        fn replace<T: Clone>(field: &mut Option<T>, change: Option<&T>) {
+            if let Some(change) = change {
+                *field = Some(change.clone());
+            }
+        }
+        replace(&mut self.agent_type, changes.agent_type.as_ref());
+        replace(&mut self.display_name, changes.display_name.as_ref());
+        replace(&mut self.description, changes.description.as_ref());
+        replace(&mut self.scopes, changes.scopes.as_ref());
+        replace(&mut self.metadata, changes.metadata.as_ref());
+        replace(&mut self.trust_level, changes.trust_level.as_ref());
+        replace(&mut self.trust_score_milli, changes.trust_score_milli.as_ref());
+        replace(&mut self.public_key, changes.public_key.as_ref());
+        replace(&mut self.key_id, changes.key_id.as_ref());
+        replace(&mut self.parent_agent_id, changes.parent_agent_id.as_ref());
+        replace(&mut self.created_by_user_id, changes.created_by_user_id.as_ref());
+        replace(&mut self.expires_at, changes.expires_at.as_ref());
+    }
+}

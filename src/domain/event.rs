@@ -1,0 +1,312 @@
+//! Lifecycle events, as the fold sees them: checked, typed, and free of their envelope.
+
+use sha2::{Digest, Sha256};
+
+use crate::domain::agent::AgentProfile;
+use crate::domain::ids::{AgentId, EventId, ProjectId, SessionId, Source};
+use crate::domain::metadata::Metadata;
+use crate::domain::private::Private;
+use crate::domain::scopes::Scopes;
+use crate::domain::session::{Outcome, Phase, Profile};
+use crate::domain::time::Timestamp;
+
+/// One event of the log.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Event {
+    /// Unique together with the source.
+    pub id: EventId,
+    /// Who emitted it.
+    pub source: Source,
+    /// When it happened, by the emitter's clock.
+    pub time: Option<Timestamp>,
+    /// What happened to whom.
+    pub payload: Payload,
+    /// What nobody may be shown.
+    pub private: Private,
+}
+
+impl Event {
+    /// The idempotency key within the event's session or agent.
+    pub fn key(&self) -> EventKey {
+        EventKey::of(&self.source, &self.id)
+    }
+
+    /// The event's type.
+    pub fn event_type(&self) -> EventType {
+        match &self.payload {
+            Payload::Session(_, event) => event.event_type(),
+            Payload::Agent(_, event) => event.event_type(),
+            Payload::Rules { .. } => EventType::Rules,
+        }
+    }
+}
+
+/// What happened to whom.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Payload {
+    /// Something happened to a session.
+    Session(SessionId, SessionEvent),
+    /// Something happened to an agent.
+    Agent(AgentId, AgentEvent),
+    /// From here on, the log is folded by these rules.
+    Rules {
+        /// The rules version.
+        version: u32,
+    },
+}
+
+/// What can happen to a session.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SessionEvent {
+    /// It opens.
+    Created(Box<Created>),
+    /// It shows a sign of life.
+    Refreshed(Refreshed),
+    /// It ends, and its child opens for another agent.
+    HandedOff(HandedOff),
+    /// It ends.
+    Terminated(Terminated),
+    /// Its deadline passed. Written by the ledger only.
+    Expired {
+        /// The deadline that passed.
+        expires_at: Timestamp,
+    },
+}
+
+impl SessionEvent {
+    /// The event's type.
+    pub fn event_type(&self) -> EventType {
+        match self {
+            Self::Created(_) => EventType::SessionCreated,
+            Self::Refreshed(_) => EventType::SessionRefreshed,
+            Self::HandedOff(_) => EventType::SessionHandedOff,
+            Self::Terminated(_) => EventType::SessionTerminated,
+            Self::Expired { .. } => EventType::SessionExpired,
+        }
+    }
+}
+
+/// When a session ends by itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Deadline {
+    /// At this time.
+    At(Timestamp),
+    /// This many microseconds after the event's time.
+    After(i64),
+}
+
+impl Deadline {
+    /// The deadline of an event that happened at `time`.
+    pub fn from(self, time: Timestamp) -> Timestamp {
+        match self {
+            Self::At(deadline) => deadline,
+            Self::After(micros) => time.plus_micros(micros),
+        }
+    }
+}
+
+/// Data of `session.created`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Created {
+    /// Whose session it is.
+    pub agent_id: AgentId,
+    /// When it ends by itself; `None` is never.
+    pub deadline: Option<Deadline>,
+    /// What it may do.
+    pub scopes: Scopes,
+    /// The caller's own data.
+    pub metadata: Metadata,
+    /// The session that it came from.
+    pub parent: Option<SessionId>,
+    /// The project that it belongs to.
+    pub project: Option<ProjectId>,
+    /// Its first phase.
+    pub phase: Option<Phase>,
+    /// Descriptive fields.
+    pub profile: Profile,
+}
+
+/// Data of `session.refreshed`.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Refreshed {
+    /// The new deadline; `None` leaves it.
+    pub deadline: Option<Deadline>,
+    /// The new phase; `None` leaves it.
+    pub phase: Option<Phase>,
+    /// A merge patch.
+    pub metadata: Option<Metadata>,
+}
+
+/// Data of `session.handed_off`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HandedOff {
+    /// The agent that takes over.
+    pub to: AgentId,
+    /// The session that opens for it.
+    pub child: SessionId,
+    /// What the child may do; `None` is what its parent may.
+    pub scopes: Option<Scopes>,
+    /// The child's metadata.
+    pub metadata: Metadata,
+    /// The child's deadline; never later than its parent's.
+    pub deadline: Option<Deadline>,
+}
+
+/// Data of `session.terminated`. The reason stays in the event.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Terminated {
+    /// How it went.
+    pub outcome: Option<Outcome>,
+}
+
+/// What can happen to an agent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum AgentEvent {
+    /// It becomes known.
+    Registered(Box<AgentProfile>),
+    /// Some of its fields change.
+    Updated(Box<AgentProfile>),
+    /// It may not act until it is reinstated.
+    Suspended,
+    /// It may act again.
+    Reinstated,
+    /// It may never act again.
+    Revoked,
+}
+
+impl AgentEvent {
+    /// The event's type.
+    pub fn event_type(&self) -> EventType {
+        match self {
+            Self::Registered(_) => EventType::AgentRegistered,
+            Self::Updated(_) => EventType::AgentUpdated,
+            Self::Suspended => EventType::AgentSuspended,
+            Self::Reinstated => EventType::AgentReinstated,
+            Self::Revoked => EventType::AgentRevoked,
+        }
+    }
+}
+
+macro_rules! event_types {
+    ($($(#[$doc:meta])* $name:ident = $number:literal $text:literal;)*) => {
+        /// The type of an event. The numbers are stored and never reused.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        #[repr(u8)]
+        pub enum EventType {
+            $($(#[$doc])* $name = $number,)*
+        }
+
+        impl EventType {
+            /// Every type, in the order of their numbers.
+            pub const ALL: &'static [Self] = &[$(Self::$name,)*];
+
+            /// The `type` attribute.
+            pub fn as_str(self) -> &'static str {
+                match self {
+                    $(Self::$name => $text,)*
+                }
+            }
+
+            /// The type with this `type` attribute.
+            pub fn parse(text: &str) -> Option<Self> {
+                match text {
+                    $($text => Some(Self::$name),)*
+                    _ => None,
+                }
+            }
+
+            /// The type with this number.
+            pub fn from_number(number: u8) -> Option<Self> {
+                match number {
+                    $($number => Some(Self::$name),)*
+                    _ => None,
+                }
+            }
+        }
+    };
+}
+
+event_types! {
+    /// A session opened.
+    SessionCreated = 1 "session.created";
+    /// A session showed a sign of life.
+    SessionRefreshed = 2 "session.refreshed";
+    /// A session went over to another agent.
+    SessionHandedOff = 3 "session.handed_off";
+    /// A session was ended.
+    SessionTerminated = 4 "session.terminated";
+    /// A session's deadline passed.
+    SessionExpired = 5 "session.expired";
+    /// An agent became known.
+    AgentRegistered = 6 "agent.registered";
+    /// An agent's fields changed.
+    AgentUpdated = 7 "agent.updated";
+    /// An agent was suspended.
+    AgentSuspended = 8 "agent.suspended";
+    /// An agent was reinstated.
+    AgentReinstated = 9 "agent.reinstated";
+    /// An agent was revoked.
+    AgentRevoked = 10 "agent.revoked";
+    /// The rules changed.
+    Rules = 11 "ledger.rules";
+}
+
+/// Who may write an event of some type.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Writer {
+    /// Runtimes, on `ledger.v1.<tenant>`.
+    Runtime,
+    /// The ledger alone, on `ledger.sys.v1.<tenant>`.
+    Ledger,
+}
+
+impl EventType {
+    /// Whether this writer may write events of this type. Both may terminate: a runtime its own
+    /// session, the ledger those of a revoked agent.
+    pub fn allows(self, writer: Writer) -> bool {
+        match self {
+            Self::SessionTerminated => true,
+            Self::SessionExpired | Self::Rules => writer == Writer::Ledger,
+            Self::SessionCreated
+            | Self::SessionRefreshed
+            | Self::SessionHandedOff
+            | Self::AgentRegistered
+            | Self::AgentUpdated
+            | Self::AgentSuspended
+            | Self::AgentReinstated
+            | Self::AgentRevoked => writer == Writer::Runtime,
+        }
+    }
+}
+
+/// Idempotency key within a session or agent: the first half of SHA-256 over source and id.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct EventKey([u8; 16]);
+
+impl EventKey {
+    /// Stands in a child's history for the hand-off that opened it, whose key is its parent's.
+    pub const OPENING: Self = Self([0; 16]);
+
+    /// The key of an event.
+    pub fn of(source: &Source, id: &EventId) -> Self {
+        let mut hasher = Sha256::new();
+        // The length keeps ("ab", "c") and ("a", "bc") apart.
+        hasher.update((source.as_str().len() as u64).to_be_bytes());
+        hasher.update(source.as_str());
+        hasher.update(id.as_str());
+        let hash: [u8; 32] = hasher.finalize().into();
+        let mut key = [0; 16];
+        key.copy_from_slice(&hash[..16]);
+        Self(key)
+    }
+
+    /// From stored bytes.
+    pub fn from_bytes(bytes: [u8; 16]) -> Self {
+        Self(bytes)
+    }
+
+    /// Its bytes.
+    pub fn bytes(&self) -> &[u8; 16] {
+        &self.0
+    }
+}

@@ -1,0 +1,195 @@
+//! Ids: opaque, case-sensitive texts that are checked once, where they enter.
+
+use std::fmt;
+
+use serde::Serialize;
+
+use crate::domain::limits::{ID_CHARS_MAX, SOURCE_CHARS_MAX, TENANT_CHARS_MAX};
+
+/// Words that are routes of the API, and path segments that clients resolve away.
+const RESERVED: &[&str] = &["count", "introspect", "stream", ".", ".."];
+
+/// Why a text is not an id.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum IdError {
+    /// Too short or too long; the number is the most characters allowed.
+    #[error("must have 1 to {0} characters")]
+    Length(usize),
+    /// A character that this kind of id may not hold.
+    #[error("must not hold {0}")]
+    Character(&'static str),
+    /// A word that the API uses as a path segment.
+    #[error("must not be a reserved word (count, introspect, stream, `.`, `..`)")]
+    Reserved,
+}
+
+macro_rules! text_id {
+    ($(#[$doc:meta])* $name:ident, $check:path) => {
+        $(#[$doc])*
+        #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
+        #[serde(transparent)]
+        pub struct $name(Box<str>);
+
+        impl $name {
+            /// Checks a text.
+            pub fn parse(text: &str) -> Result<Self, IdError> {
+                $check(text)?;
+                Ok(Self(text.into()))
+            }
+
+            /// The text itself.
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                write!(f, "{}({:?})", stringify!($name), self.0)
+            }
+        }
+    };
+}
+
+text_id!(
+    /// A tenant: `[A-Za-z0-9_-]{1,64}`, so that it is a NATS subject token as it is.
+    TenantId,
+    check_tenant
+);
+text_id!(
+    /// A session, unique within its tenant.
+    SessionId,
+    check_named
+);
+text_id!(
+    /// An agent, unique within its tenant.
+    AgentId,
+    check_named
+);
+text_id!(
+    /// A project, unique within its tenant.
+    ProjectId,
+    check_opaque
+);
+text_id!(
+    /// The `id` of an event: unique together with its source.
+    EventId,
+    check_opaque
+);
+text_id!(
+    /// The `source` of an event.
+    Source,
+    check_source
+);
+
+/// Where a record stands on the log: 1 for the first, and no gaps. 0 is before the first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize)]
+#[serde(transparent)]
+pub struct Position(u64);
+
+impl Position {
+    /// Before the first record.
+    pub const ZERO: Self = Self(0);
+
+    /// The position with this number.
+    pub fn new(number: u64) -> Self {
+        Self(number)
+    }
+
+    /// Its number.
+    pub fn get(self) -> u64 {
+        self.0
+    }
+
+    /// The position after this one.
+    #[must_use]
+    pub fn next(self) -> Self {
+        Self(self.0 + 1)
+    }
+}
+
+impl fmt::Display for Position {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+fn check_tenant(text: &str) -> Result<(), IdError> {
+    if text.is_empty() || TENANT_CHARS_MAX < text.len() {
+        return Err(IdError::Length(TENANT_CHARS_MAX));
+    }
+    let allowed = |b: u8| b.is_ascii_alphanumeric() || b == b'_' || b == b'-';
+    if !text.bytes().all(allowed) {
+        return Err(IdError::Character("anything but A-Z, a-z, 0-9, `_` and `-`"));
+    }
+    Ok(())
+}
+
+/// An id that is a path segment of the API.
+fn check_named(text: &str) -> Result<(), IdError> {
+    check_opaque(text)?;
+    if text.contains('/') {
+        return Err(IdError::Character("`/`"));
+    }
+    if RESERVED.contains(&text) {
+        return Err(IdError::Reserved);
+    }
+    Ok(())
+}
+
+fn check_opaque(text: &str) -> Result<(), IdError> {
+    check_printable(text, ID_CHARS_MAX)
+}
+
+fn check_source(text: &str) -> Result<(), IdError> {
+    check_printable(text, SOURCE_CHARS_MAX)
+}
+
+fn check_printable(text: &str, chars_max: usize) -> Result<(), IdError> {
+    // Bytes first: no text of `n` characters has more than `4 n` bytes, so counting stays bounded.
+    if text.is_empty() || 4 * chars_max < text.len() || chars_max < text.chars().count() {
+        return Err(IdError::Length(chars_max));
+    }
+    if text.chars().any(char::is_control) {
+        return Err(IdError::Character("control characters"));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(text: &str, expected: Result<(), IdError>) {
+        assert_eq!(SessionId::parse(text).map(|_| ()), expected, "{text:?}");
+    }
+
+    #[test]
+    fn session_ids_are_opaque_printable_texts() {
+        check("maip:t1234567:01HYX3KPZQ7RJGBN0WFMV8SDEH", Ok(()));
+        check("0198c7a0-5e0f-7d3a-9c43-1f6a2b3c4d5e", Ok(()));
+        check("\u{00e9}t\u{00e9} 1", Ok(()));
+        check("", Err(IdError::Length(256)));
+        check(&"x".repeat(256), Ok(()));
+        check(&"x".repeat(257), Err(IdError::Length(256)));
+        check("a/b", Err(IdError::Character("`/`")));
+        check("a\0b", Err(IdError::Character("control characters")));
+        check("count", Err(IdError::Reserved));
+        check("..", Err(IdError::Reserved));
+    }
+
+    #[test]
+    fn tenant_ids_are_subject_tokens() {
+        assert!(TenantId::parse("acme_1-EU").is_ok());
+        for wrong in ["", "a.b", "a b", "*", ">", "\u{00e9}", &"x".repeat(65)] {
+            assert!(TenantId::parse(wrong).is_err(), "{wrong:?}");
+        }
+    }
+}

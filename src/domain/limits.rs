@@ -1,0 +1,109 @@
+//! Every bound of the ledger, in one place.
+//!
+//! The first part decides verdicts: a change of any of these numbers is a new [`RULES_VERSION`],
+//! because two nodes that disagree on one would fold the same log into different read models.
+
+/// Version of the rules (limits, transition tables, payload schemas) that this build folds by.
+pub const RULES_VERSION: u32 = 1;
+
+// --- Limits that decide verdicts -----------------------------------------------------------------
+
+/// Longest event body, in bytes.
+pub const BODY_BYTES_MAX: usize = 64 * 1024;
+/// Longest session, agent, project or event id, in characters.
+pub const ID_CHARS_MAX: usize = 256;
+/// Longest tenant id, in characters; all of them are ASCII.
+pub const TENANT_CHARS_MAX: usize = 64;
+/// Longest `source` of an event, in characters.
+pub const SOURCE_CHARS_MAX: usize = 512;
+/// Longest descriptive text of a session or agent (names, user agent and the like), in characters.
+pub const TEXT_CHARS_MAX: usize = 512;
+/// Longest `reason` of an ending, in characters.
+pub const REASON_CHARS_MAX: usize = 1024;
+/// Longest `description` of an agent, in characters.
+pub const DESCRIPTION_CHARS_MAX: usize = 2048;
+/// Largest metadata object, in bytes of its JSON text, also after a merge.
+pub const METADATA_BYTES_MAX: usize = 16 * 1024;
+/// Deepest nesting of a metadata object.
+pub const METADATA_DEPTH_MAX: usize = 32;
+/// Most scopes of a session or agent.
+pub const SCOPES_MAX: usize = 64;
+/// Longest scope, in characters.
+pub const SCOPE_CHARS_MAX: usize = 128;
+/// Longest time to live, in seconds: a hundred years, so that no deadline overflows.
+pub const TTL_SECONDS_MAX: u64 = 3_155_760_000;
+/// How far an event's time may lie after the log's own before it is replaced, in microseconds.
+pub const TIME_AHEAD_US_MAX: i64 = 5 * 60 * 1_000_000;
+/// Most events that wait for one session to open.
+pub const PARKED_PER_SESSION_MAX: usize = 64;
+/// How long an event waits for its session to open, in microseconds of the log's own time.
+pub const PARKED_US_MAX: i64 = 24 * 3600 * 1_000_000;
+
+// --- Limits of the log ---------------------------------------------------------------------------
+
+/// Largest message on the stream, in bytes: a body plus its headers.
+pub const LOG_MESSAGE_BYTES_MAX: usize = 68 * 1024;
+/// Longest private part of a record, in bytes.
+pub const PRIVATE_BYTES_MAX: usize = 2 * 1024;
+/// Most appends waiting for the embedded log's next group commit.
+pub const LOG_APPEND_QUEUE_MAX: usize = 1024;
+/// Most records in one group commit of the embedded log.
+pub const LOG_GROUP_RECORDS_MAX: usize = 4096;
+/// Most records that one read of the log hands over.
+pub const LOG_READ_RECORDS_MAX: usize = 8192;
+/// Most published messages of one append that wait for their acknowledgement.
+pub const LOG_PUBLISH_IN_FLIGHT_MAX: usize = 256;
+/// Most records fetched from the log at a time for one page of history.
+pub const LOG_GET_IN_FLIGHT_MAX: usize = 32;
+/// How long an append waits for the log's acknowledgement, in milliseconds.
+pub const LOG_APPEND_WAIT_MS: u64 = 5_000;
+
+// --- Limits of the projection --------------------------------------------------------------------
+
+/// Most records that one transaction folds.
+pub const FOLD_BATCH_RECORDS_MAX: usize = 20_000;
+/// Most bytes of record bodies that one transaction folds.
+pub const FOLD_BATCH_BYTES_MAX: usize = 32 * 1024 * 1024;
+/// Most decoded batches that wait for the fold.
+pub const FOLD_QUEUE_BATCHES_MAX: usize = 2;
+/// Replay debt: most records that a crash may take from the read model (the log has them).
+pub const FOLD_DURABLE_RECORDS_MAX: u64 = 200_000;
+/// Replay debt in time: the longest wait before a durable commit, in milliseconds.
+pub const FOLD_DURABLE_MS_MAX: u64 = 5_000;
+/// How long the log must be quiet before the fold commits durably ahead of time, in milliseconds.
+pub const FOLD_IDLE_MS: u64 = 250;
+/// Events of a session's history that its row holds; older ones move to a table of their own.
+pub const HISTORY_INLINE_MAX: usize = 32;
+/// Keys of a tally bucket above which the bucket is counted by its next byte.
+pub const TALLY_BUCKET_KEYS_MAX: u64 = 128;
+/// Memory for the read model's page cache, in bytes.
+pub const STORE_CACHE_BYTES: usize = 192 * 1024 * 1024;
+/// Memory for the embedded log's page cache, in bytes.
+pub const LOG_CACHE_BYTES: usize = 32 * 1024 * 1024;
+
+// --- Limits of the API ---------------------------------------------------------------------------
+
+/// Rows of a page when the caller names no number.
+pub const PAGE_ROWS_DEFAULT: u16 = 50;
+/// Most rows of a page.
+pub const PAGE_ROWS_MAX: u16 = 200;
+/// Most events of a page of history.
+pub const EVENTS_PAGE_MAX: u16 = 1000;
+/// Most index entries that one page of filtered history looks at; the page says where to go on.
+pub const EVENTS_SCAN_MAX: usize = 20_000;
+/// Most events of one batch.
+pub const BATCH_EVENTS_MAX: usize = 1000;
+/// Longest request body, in bytes.
+pub const REQUEST_BYTES_MAX: usize = 8 * 1024 * 1024;
+/// How long a request waits for its events to be folded, in milliseconds.
+pub const VERDICT_WAIT_MS: u64 = 2_000;
+/// How long a read waits for the position that it asks for, in milliseconds.
+pub const MIN_POSITION_WAIT_MS: u64 = 2_000;
+/// Most requests that wait for the fold at one time.
+pub const WAITERS_MAX: usize = 4096;
+/// How far the fold may lag, in milliseconds, before new events are refused with 503.
+pub const FOLD_LAG_MS_MAX: u64 = 1_000;
+/// Most requests that read the read model at one time.
+pub const READS_MAX: usize = 256;
+/// How long shutdown waits for requests under way, in milliseconds.
+pub const SHUTDOWN_WAIT_MS: u64 = 10_000;

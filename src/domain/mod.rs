@@ -1,0 +1,30 @@
+//! What the ledger knows: ids, events, the session and agent state machines, and their limits.
+//!
+//! Nothing here does I/O, reads a clock or is asynchronous: every function is total and its answer
+//! depends on its arguments alone, because the fold's promise (the read model is a pure function of
+//! the log) is kept or broken here.
+#![warn(missing_docs)]
+#![warn(clippy::wildcard_enum_match_arm)]
+
+pub mod agent;
+pub mod event;
+pub mod filter;
+pub mod ids;
+pub mod limits;
+pub mod metadata;
+pub mod private;
+pub mod scopes;
+pub mod session;
+pub mod time;
+pub mod verdict;
+
+pub use agent::{Agent, AgentStatus};
+pub use event::{AgentEvent, Event, EventKey, EventType, Payload, SessionEvent};
+pub use filter::{SessionFilter, StatusSet, TimeRange};
+pub use ids::{AgentId, EventId, Position, ProjectId, SessionId, Source, TenantId};
+pub use metadata::Metadata;
+pub use private::{Private, TokenHash, TokenHashes};
+pub use scopes::Scopes;
+pub use session::{Session, SessionStatus};
+pub use time::{Clock, Moment, SystemClock, Timestamp};
+pub use verdict::{Reason, Verdict};

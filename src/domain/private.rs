@@ -1,0 +1,47 @@
+//! The private part of a record: what the fold must know and nobody may be shown.
+
+use std::fmt;
+
+/// SHA-256 of a token. Not printable: neither a token nor its hash belongs in a log line.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct TokenHash([u8; 32]);
+
+impl TokenHash {
+    /// Wraps a hash.
+    pub fn new(hash: [u8; 32]) -> Self {
+        Self(hash)
+    }
+
+    /// Its bytes.
+    pub fn bytes(&self) -> &[u8; 32] {
+        &self.0
+    }
+}
+
+impl fmt::Debug for TokenHash {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("TokenHash(..)")
+    }
+}
+
+/// Hashes of the two tokens that a command gave out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TokenHashes {
+    /// Of the access token.
+    pub access: TokenHash,
+    /// Of the refresh token.
+    pub refresh: TokenHash,
+}
+
+/// What travels beside the public body. Empty for what runtimes emit.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Private {
+    /// Precondition: the session is open. Missing is `not_found`, and nothing is parked.
+    pub existing: bool,
+    /// Precondition: the agent is registered already.
+    pub agent_registered: bool,
+    /// Precondition: the session's refresh token has this hash.
+    pub refresh_token: Option<TokenHash>,
+    /// Tokens of the session that this event opens or refreshes.
+    pub tokens: Option<TokenHashes>,
+}

@@ -1,0 +1,155 @@
+//! Scopes: what a session or an agent may do, and whether one set lies within another.
+//!
+//! A scope is an opaque text such as `files:read`. In it, `*` stands for any run of characters, and
+//! a leading `!` denies. Kept as the JSON text of an array, because a listing copies scopes far more
+//! often than a hand-off compares them.
+
+use serde_json::value::RawValue;
+
+use crate::domain::limits::{SCOPE_CHARS_MAX, SCOPES_MAX};
+
+/// Why a list is not a list of scopes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum ScopesError {
+    /// Too many scopes.
+    #[error("must have at most {SCOPES_MAX} scopes")]
+    Count,
+    /// A scope that is empty, too long, or holds a control character.
+    #[error("scopes must have 1 to {SCOPE_CHARS_MAX} characters and no control characters")]
+    Scope,
+}
+
+/// A checked list of scopes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Scopes(Box<str>);
+
+impl Default for Scopes {
+    fn default() -> Self {
+        Self("[]".into())
+    }
+}
+
+impl Scopes {
+    /// Checks a list.
+    pub fn parse<S: AsRef<str>>(scopes: &[S]) -> Result<Self, ScopesError> {
+        if SCOPES_MAX < scopes.len() {
+            return Err(ScopesError::Count);
+        }
+        for scope in scopes {
+            let scope = scope.as_ref();
+            let chars = scope.chars().count();
+            if chars == 0 || SCOPE_CHARS_MAX < chars || scope.chars().any(char::is_control) {
+                return Err(ScopesError::Scope);
+            }
+        }
+        let texts: Vec<&str> = scopes.iter().map(AsRef::as_ref).collect();
+        let json = serde_json::to_string(&texts).expect("a list of texts is JSON");
+        Ok(Self(json.into()))
+    }
+
+    /// Takes back what [`Scopes::json`] gave; `None` if the text is not that.
+    pub fn from_json(json: &str) -> Option<Self> {
+        let checked: &RawValue = serde_json::from_str(json).ok()?;
+        checked.get().starts_with('[').then(|| Self(json.into()))
+    }
+
+    /// The list as a JSON array.
+    pub fn json(&self) -> &str {
+        &self.0
+    }
+
+    /// The scopes one by one.
+    pub fn list(&self) -> Vec<String> {
+        serde_json::from_str(&self.0).expect("checked when it was made")
+    }
+
+    /// Whether `narrower` allows nothing that `self` does not.
+    ///
+    /// Every scope that it allows must match one allowed here. A scope denied here must be denied
+    /// there as well, or overlap with nothing that is allowed there: dropping a denial widens.
+    pub fn covers(&self, narrower: &Self) -> bool {
+        if narrower.0 == self.0 {
+            return true;
+        }
+        let (outer, inner) = (self.list(), narrower.list());
+        let (outer_denied, outer_allowed): (Vec<_>, Vec<_>) = split(&outer);
+        let (inner_denied, inner_allowed): (Vec<_>, Vec<_>) = split(&inner);
+        inner_allowed.iter().all(|scope| {
+            outer_allowed.iter().any(|pattern| matches(pattern, scope))
+                && outer_denied.iter().all(|denied| {
+                    inner_denied.contains(denied)
+                        || !(matches(denied, scope) || matches(scope, denied))
+                })
+        })
+    }
+}
+
+/// Denied scopes without their `!`, and allowed ones.
+fn split(scopes: &[String]) -> (Vec<&str>, Vec<&str>) {
+    let denied = scopes.iter().filter_map(|scope| scope.strip_prefix('!'));
+    let allowed = scopes.iter().map(String::as_str).filter(|scope| !scope.starts_with('!'));
+    (denied.collect(), allowed.collect())
+}
+
+/// Whether `pattern`, in which `*` stands for any run of characters, matches all of `text`.
+fn matches(pattern: &str, text: &str) -> bool {
+    let Some((head, rest)) = pattern.split_once('*') else {
+        return pattern == text;
+    };
+    let Some(mut text) = text.strip_prefix(head) else {
+        return false;
+    };
+    let mut pieces: Vec<&str> = rest.split('*').collect();
+    let tail = pieces.pop().unwrap_or_default();
+    for piece in pieces {
+        match text.find(piece) {
+            // The earliest match leaves the most text for the pieces that follow.
+            Some(at) => text = &text[at + piece.len()..],
+            None => return false,
+        }
+    }
+    text.ends_with(tail)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(outer: &[&str], inner: &[&str], expected: bool) {
+        let parse = |list| Scopes::parse(list).unwrap();
+        assert_eq!(parse(outer).covers(&parse(inner)), expected, "{outer:?} covers {inner:?}");
+    }
+
+    #[test]
+    fn a_set_covers_what_it_allows_and_no_more() {
+        check(&["files:read"], &["files:read"], true);
+        check(&["files:read"], &["files:write"], false);
+        check(&["files:read"], &[], true);
+        check(&[], &["files:read"], false);
+        check(&["files:*"], &["files:read", "files:*"], true);
+        check(&["files:*"], &["*"], false);
+        check(&["*"], &["anything:at:all"], true);
+        check(&["a*b*c"], &["a-b-b-c"], true);
+        check(&["a*b*c"], &["a-c-b"], false);
+        check(&["a*a"], &["a"], false);
+    }
+
+    #[test]
+    fn a_denial_cannot_be_dropped() {
+        check(&["*", "!files:delete"], &["files:read"], true);
+        check(&["*", "!files:delete"], &["files:delete"], false);
+        check(&["*", "!files:delete"], &["files:*"], false);
+        check(&["*", "!files:delete"], &["files:*", "!files:delete"], true);
+        check(&["*", "!files:*"], &["files:read"], false);
+        check(&["files:read"], &["files:read", "!files:delete"], true);
+    }
+
+    #[test]
+    fn lists_are_bounded() {
+        assert_eq!(Scopes::parse(&vec!["x"; SCOPES_MAX + 1]), Err(ScopesError::Count));
+        assert_eq!(Scopes::parse(&[""]), Err(ScopesError::Scope));
+        assert_eq!(Scopes::parse(&["x".repeat(129)]), Err(ScopesError::Scope));
+        assert_eq!(Scopes::from_json("{}"), None);
+    }
+}

@@ -1,0 +1,345 @@
+//! The session state machine.
+//!
+//! | event | active | terminated | expired | handed off |
+//! |---|---|---|---|---|
+//! | refreshed | active | `not_active` | `not_active` | `not_active` |
+//! | handed_off | handed off, and its child opens | `not_active` | `not_active` | `not_active` |
+//! | terminated | terminated | `already_ended` | terminated if it happened before the deadline, else `not_active` | `not_active` |
+//! | expired | expired if the deadline is the session's and has passed | `not_active` | `not_active` | `not_active` |
+//!
+//! A refused transition leaves the session as it was.
+
+use crate::domain::event::{Created, Deadline, HandedOff, Refreshed, Terminated};
+use crate::domain::ids::{AgentId, ProjectId, SessionId};
+use crate::domain::metadata::Metadata;
+use crate::domain::private::{Private, TokenHashes};
+use crate::domain::scopes::Scopes;
+use crate::domain::time::{Moment, Timestamp};
+use crate::domain::verdict::Reason;
+
+/// A session: the facts so far.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Session {
+    /// Whose it is.
+    pub agent_id: AgentId,
+    /// Where it stands.
+    pub status: SessionStatus,
+    /// When it opened, by its emitter's clock.
+    pub created_at: Timestamp,
+    /// When its opening came onto the log.
+    pub recorded_at: Timestamp,
+    /// Time of the latest event that changed it.
+    pub updated_at: Timestamp,
+    /// Time of the latest sign of life.
+    pub last_activity_at: Timestamp,
+    /// Time of the latest refresh.
+    pub refreshed_at: Option<Timestamp>,
+    /// When it ends by itself.
+    pub expires_at: Option<Timestamp>,
+    /// Its time to live when it opened, in microseconds.
+    pub ttl_us: Option<i64>,
+    /// Whether the time of its opening lay too far ahead and was replaced.
+    pub time_adjusted: bool,
+    /// What it may do.
+    pub scopes: Scopes,
+    /// The caller's own data.
+    pub metadata: Metadata,
+    /// The session that it came from.
+    pub parent: Option<SessionId>,
+    /// The project that it belongs to.
+    pub project: Option<ProjectId>,
+    /// What it is busy with.
+    pub phase: Option<Phase>,
+    /// Descriptive fields.
+    pub profile: Profile,
+    /// Hashes of its tokens, if a command gave some out.
+    pub tokens: Option<TokenHashes>,
+}
+
+/// Descriptive fields of a session, which no rule reads.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Profile {
+    /// The agent's name.
+    pub agent_name: Option<Box<str>>,
+    /// The key that the agent used.
+    pub agent_key_id: Option<Box<str>>,
+    /// The person behind it.
+    pub user_id: Option<Box<str>>,
+    /// The machine that it runs on.
+    pub machine_id: Option<Box<str>>,
+    /// The caller's role.
+    pub caller_role: Option<Box<str>>,
+    /// Where the caller came from.
+    pub caller_origin: Option<Box<str>>,
+    /// The caller's address.
+    pub ip_address: Option<Box<str>>,
+    /// The caller's program.
+    pub user_agent: Option<Box<str>>,
+}
+
+/// Where a session stands, and what is true there alone.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SessionStatus {
+    /// It is open.
+    Active,
+    /// It was ended.
+    Terminated {
+        /// When.
+        at: Timestamp,
+        /// How it went.
+        outcome: Option<Outcome>,
+    },
+    /// Its deadline passed.
+    Expired,
+    /// Another agent took over.
+    HandedOff {
+        /// Which agent.
+        to: AgentId,
+        /// In which session.
+        child: SessionId,
+    },
+}
+
+impl SessionStatus {
+    /// The status without its details.
+    pub fn kind(&self) -> Status {
+        match self {
+            Self::Active => Status::Active,
+            Self::Terminated { .. } => Status::Terminated,
+            Self::Expired => Status::Expired,
+            Self::HandedOff { .. } => Status::HandedOff,
+        }
+    }
+}
+
+macro_rules! words {
+    ($(#[$doc:meta])* $name:ident { $($(#[$variant_doc:meta])* $variant:ident = $number:literal $word:literal,)* }) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        #[repr(u8)]
+        pub enum $name {
+            $($(#[$variant_doc])* $variant = $number,)*
+        }
+
+        impl $name {
+            /// Every value, in the order of their numbers.
+            pub const ALL: [Self; [$($number),*].len()] = [$(Self::$variant),*];
+
+            /// The word for it.
+            pub fn as_str(self) -> &'static str {
+                match self {
+                    $(Self::$variant => $word,)*
+                }
+            }
+
+            /// The value with this word.
+            pub fn parse(word: &str) -> Option<Self> {
+                Self::ALL.into_iter().find(|value| value.as_str() == word)
+            }
+
+            /// The value with this number.
+            pub fn from_number(number: u8) -> Option<Self> {
+                Self::ALL.into_iter().find(|value| *value as u8 == number)
+            }
+        }
+    };
+}
+
+words! {
+    /// A session's status. The numbers are stored and never reused.
+    Status {
+        /// It is open.
+        Active = 0 "active",
+        /// It was ended.
+        Terminated = 1 "terminated",
+        /// Its deadline passed.
+        Expired = 2 "expired",
+        /// Another agent took over.
+        HandedOff = 3 "handed_off",
+    }
+}
+
+words! {
+    /// What an open session is busy with. The numbers are stored and never reused.
+    Phase {
+        /// It is being set up.
+        Initializing = 1 "initializing",
+        /// It waits for work.
+        Ready = 2 "ready",
+        /// It works.
+        Running = 3 "running",
+        /// It pauses.
+        Paused = 4 "paused",
+    }
+}
+
+words! {
+    /// How an ended session went. The numbers are stored and never reused.
+    Outcome {
+        /// It did what it was for.
+        Completed = 1 "completed",
+        /// It failed.
+        Error = 2 "error",
+        /// Somebody deleted it.
+        Deleted = 3 "deleted",
+        /// Its agent was revoked.
+        Revoked = 4 "revoked",
+    }
+}
+
+impl Session {
+    /// Opens a session. The caller has checked the agent and the parent.
+    pub fn open(at: &Moment, created: &Created, private: &Private) -> Result<Self, Reason> {
+        let expires_at = deadline(at, created.deadline)?;
+        Ok(Self {
+            agent_id: created.agent_id.clone(),
+            status: SessionStatus::Active,
+            created_at: at.time,
+            recorded_at: at.recorded_at,
+            updated_at: at.time,
+            last_activity_at: at.time,
+            refreshed_at: None,
+            expires_at,
+            ttl_us: expires_at.map(|deadline| deadline.micros_since(at.time)),
+            time_adjusted: at.adjusted,
+            scopes: created.scopes.clone(),
+            metadata: created.metadata.clone(),
+            parent: created.parent.clone(),
+            project: created.project.clone(),
+            phase: created.phase,
+            profile: created.profile.clone(),
+            tokens: private.tokens,
+        })
+    }
+
+    /// Takes a sign of life.
+    pub fn refresh(
+        &mut self,
+        at: &Moment,
+        refreshed: &Refreshed,
+        private: &Private,
+    ) -> Result<(), Reason> {
+        self.check_usable(at)?;
+        if private.refresh_token.is_some_and(|hash| {
+            self.tokens.is_none_or(|tokens| tokens.refresh != hash)
+        }) {
+            return Err(Reason::TokenStale);
+        }
+        if self.refreshed_at.is_some_and(|latest| at.time < latest) {
+            return Err(Reason::Superseded);
+        }
+        let expires_at = deadline(at, refreshed.deadline)?.or(self.expires_at);
+        if let Some(patch) = &refreshed.metadata {
+            let merged = self.metadata.merge(patch);
+            self.metadata = merged.map_err(|_too_large| Reason::MetadataTooLarge)?;
+        }
+        self.expires_at = expires_at;
+        self.phase = refreshed.phase.or(self.phase);
+        self.tokens = private.tokens.or(self.tokens);
+        self.refreshed_at = Some(at.time);
+        self.last_activity_at = self.last_activity_at.max(at.time);
+        self.updated_at = self.updated_at.max(at.time);
+        Ok(())
+    }
+
+    /// Ends this session and opens its child. The caller has checked the agent and the child's id,
+    /// and gives this session's own id.
+    pub fn hand_off(
+        &mut self,
+        at: &Moment,
+        id: &SessionId,
+        handed_off: &HandedOff,
+        private: &Private,
+    ) -> Result<Self, Reason> {
+        self.check_usable(at)?;
+        let scopes = handed_off.scopes.as_ref().unwrap_or(&self.scopes);
+        if !self.scopes.covers(scopes) {
+            return Err(Reason::ScopeExceeded);
+        }
+        let wanted = deadline(at, handed_off.deadline)?;
+        let expires_at = [wanted, self.expires_at].into_iter().flatten().min();
+        let child = Self {
+            agent_id: handed_off.to.clone(),
+            status: SessionStatus::Active,
+            created_at: at.time,
+            recorded_at: at.recorded_at,
+            updated_at: at.time,
+            last_activity_at: at.time,
+            refreshed_at: None,
+            expires_at,
+            ttl_us: expires_at.map(|deadline| deadline.micros_since(at.time)),
+            time_adjusted: at.adjusted,
+            scopes: scopes.clone(),
+            metadata: handed_off.metadata.clone(),
+            parent: Some(id.clone()),
+            project: self.project.clone(),
+            phase: None,
+            // The person stays the same; machine, address and key are the new agent's affair.
+            profile: Profile { user_id: self.profile.user_id.clone(), ..Profile::default() },
+            tokens: private.tokens,
+        };
+        self.status = SessionStatus::HandedOff {
+            to: handed_off.to.clone(),
+            child: handed_off.child.clone(),
+        };
+        self.updated_at = self.updated_at.max(at.time);
+        Ok(child)
+    }
+
+    /// Ends this session.
+    pub fn terminate(&mut self, at: &Moment, terminated: Terminated) -> Result<(), Reason> {
+        match self.status {
+            SessionStatus::Active => {}
+            // The runtime knew before the clock did.
+            SessionStatus::Expired if self.expires_at.is_some_and(|due| at.time < due) => {}
+            SessionStatus::Terminated { .. } => return Err(Reason::AlreadyEnded),
+            SessionStatus::Expired | SessionStatus::HandedOff { .. } => {
+                return Err(Reason::NotActive);
+            }
+        }
+        self.status = SessionStatus::Terminated { at: at.time, outcome: terminated.outcome };
+        self.updated_at = self.updated_at.max(at.time);
+        Ok(())
+    }
+
+    /// Notes that a deadline passed.
+    pub fn expire(&mut self, at: &Moment, passed: Timestamp) -> Result<(), Reason> {
+        if self.status != SessionStatus::Active {
+            return Err(Reason::NotActive);
+        }
+        if self.expires_at != Some(passed) {
+            return Err(Reason::RefreshedSince);
+        }
+        if at.recorded_at < passed {
+            return Err(Reason::NotDue);
+        }
+        self.status = SessionStatus::Expired;
+        self.updated_at = self.updated_at.max(at.time);
+        Ok(())
+    }
+
+    /// Whether the session is past its deadline, whatever the log knows of it.
+    pub fn is_overdue(&self, now: Timestamp) -> bool {
+        self.status == SessionStatus::Active && self.expires_at.is_some_and(|due| due <= now)
+    }
+
+    fn check_usable(&self, at: &Moment) -> Result<(), Reason> {
+        if self.status != SessionStatus::Active {
+            return Err(Reason::NotActive);
+        }
+        if self.expires_at.is_some_and(|due| due <= at.time) {
+            return Err(Reason::SessionExpired);
+        }
+        Ok(())
+    }
+}
+
+fn deadline(at: &Moment, wanted: Option<Deadline>) -> Result<Option<Timestamp>, Reason> {
+    let Some(deadline) = wanted.map(|wanted| wanted.from(at.time)) else {
+        return Ok(None);
+    };
+    if deadline <= at.time {
+        return Err(Reason::DeadlineNotAfterTime);
+    }
+    Ok(Some(deadline))
+}

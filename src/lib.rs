@@ -1,0 +1,3 @@
+//! Session Ledger: an event-sourced ledger of agent sessions.
+
+pub mod domain;

@@ -1,0 +1,106 @@
+//! The port to the log: an ordered, gapless, append-only sequence of records, kept for ever.
+//!
+//! What every adapter promises, and the conformance suite checks:
+//!
+//! - positions start at 1 and have no gaps; a record never changes once it is acknowledged;
+//! - the records of one append stand in the order given, though others may stand between them;
+//! - a tail hands over every record after its start, in order, once, and then waits for more;
+//! - an append that fails as [`LogError::Unconfirmed`] may have been written: the fold drops copies.
+#![warn(missing_docs)]
+
+use bytes::Bytes;
+use futures_util::future::BoxFuture;
+
+use crate::domain::{Position, Timestamp};
+
+/// What the log holds at a position.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Record {
+    /// Where it stands.
+    pub position: Position,
+    /// The log's own time stamp.
+    pub recorded_at: Timestamp,
+    /// The subject that it was published on.
+    pub subject: Box<str>,
+    /// The part that is never shown; empty for what runtimes emit.
+    pub private: Bytes,
+    /// The event as structured-mode JSON, to the byte as it came; a binary-mode message as the
+    /// structured event that it stands for.
+    pub body: Bytes,
+}
+
+/// What is to be appended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewRecord {
+    /// The subject to publish on.
+    pub subject: Box<str>,
+    /// The part that is never shown.
+    pub private: Bytes,
+    /// The event as structured-mode JSON.
+    pub body: Bytes,
+}
+
+/// Why the log did not do as asked.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum LogError {
+    /// Nothing was written. Retry at will.
+    #[error("the log is unavailable: {0}")]
+    Unavailable(String),
+    /// It may have been written. Retry with the same event id: a copy is dropped.
+    #[error("the append was not confirmed: {0}")]
+    Unconfirmed(String),
+    /// The record is larger than the log takes. Nothing was written.
+    #[error("the record is larger than the log takes")]
+    TooLarge,
+    /// Records are missing: an alarm, never to be skipped.
+    #[error("the log jumps from position {after} to {found}: records are missing")]
+    Gap {
+        /// The last position that was there.
+        after: Position,
+        /// The position that followed it.
+        found: Position,
+    },
+    /// The log ends before a position that was read from it: an alarm.
+    #[error("the log ends at position {head}, before position {after} that was read from it")]
+    Truncated {
+        /// The last position there is.
+        head: Position,
+        /// The position asked for.
+        after: Position,
+    },
+    /// The stream exists with a configuration that breaks a promise.
+    #[error("the log is misconfigured: {0}")]
+    Misconfigured(String),
+    /// What is stored cannot be read.
+    #[error("the log is damaged: {0}")]
+    Damaged(String),
+}
+
+/// An acknowledged append: one entry per record, in the order given.
+pub type Appended = Vec<Result<Position, LogError>>;
+
+/// A log.
+pub trait EventLog: Send + Sync + 'static {
+    /// Appends records and waits until they are kept. Fails record by record.
+    fn append(&self, records: Vec<NewRecord>) -> BoxFuture<'_, Appended>;
+
+    /// The records at these positions, in the order asked for. A position beyond the head is
+    /// [`LogError::Truncated`].
+    fn get(&self, positions: Vec<Position>) -> BoxFuture<'_, Result<Vec<Record>, LogError>>;
+
+    /// Follows the log after a position.
+    fn tail(&self, after: Position) -> BoxFuture<'_, Result<Box<dyn Tail>, LogError>>;
+
+    /// The last position, as the log itself says now.
+    fn head(&self) -> BoxFuture<'_, Result<Position, LogError>>;
+
+    /// The last position that this process has heard of, without asking.
+    fn known_head(&self) -> Position;
+}
+
+/// Reads a log from some position on, for ever.
+pub trait Tail: Send {
+    /// The next records, at least one and at most `records_max`: all that have arrived, or the
+    /// first to come. Cancelling it loses nothing.
+    fn next(&mut self, records_max: usize) -> BoxFuture<'_, Result<Vec<Record>, LogError>>;
+}
