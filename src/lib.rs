@@ -1,3 +1,8 @@
 //! Session Ledger: an event-sourced ledger of agent sessions.
 
 pub mod domain;
+pub mod log;
+pub mod metrics;
+pub mod projection;
+pub mod query;
+pub mod wire;

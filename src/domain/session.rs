@@ -256,9 +256,8 @@ impl Session {
         if !self.scopes.covers(scopes) {
             return Err(Reason::ScopeExceeded);
         }
-        let wanted = deadline(at, handed_off.deadline)?;
-        let expires_at = [wanted, self.expires_at].into_iter().flatten().min();
-        let child = Self {
+        let expires_at = deadline(at, handed_off.deadline)?;
+        let mut child = Self {
             agent_id: handed_off.to.clone(),
             status: SessionStatus::Active,
             created_at: at.time,
@@ -278,6 +277,7 @@ impl Session {
             profile: Profile { user_id: self.profile.user_id.clone(), ..Profile::default() },
             tokens: private.tokens,
         };
+        child.cap_deadline(self.expires_at)?;
         self.status = SessionStatus::HandedOff {
             to: handed_off.to.clone(),
             child: handed_off.child.clone(),
@@ -323,7 +323,22 @@ impl Session {
         self.status == SessionStatus::Active && self.expires_at.is_some_and(|due| due <= now)
     }
 
-    fn check_usable(&self, at: &Moment) -> Result<(), Reason> {
+    /// Keeps a child from outliving its parent: the earlier of both deadlines holds.
+    pub fn cap_deadline(&mut self, parents: Option<Timestamp>) -> Result<(), Reason> {
+        let Some(parents) = parents else {
+            return Ok(());
+        };
+        if parents <= self.created_at {
+            return Err(Reason::SessionExpired);
+        }
+        let capped = self.expires_at.map_or(parents, |own| own.min(parents));
+        self.expires_at = Some(capped);
+        self.ttl_us = Some(capped.micros_since(self.created_at));
+        Ok(())
+    }
+
+    /// Whether the session takes a step at this moment.
+    pub fn check_usable(&self, at: &Moment) -> Result<(), Reason> {
         if self.status != SessionStatus::Active {
             return Err(Reason::NotActive);
         }

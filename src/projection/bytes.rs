@@ -1,0 +1,127 @@
+//! Writing and checked reading of stored bytes. Big-endian; texts carry their length.
+
+use crate::projection::error::StoreError;
+
+/// Length that stands for "no text".
+const NO_TEXT: u16 = u16::MAX;
+
+/// Appends values to a buffer.
+#[derive(Default)]
+pub(crate) struct Writer {
+    out: Vec<u8>,
+}
+
+impl Writer {
+    pub(crate) fn u8(&mut self, value: u8) {
+        self.out.push(value);
+    }
+
+    pub(crate) fn u16(&mut self, value: u16) {
+        self.out.extend(value.to_be_bytes());
+    }
+
+    pub(crate) fn u32(&mut self, value: u32) {
+        self.out.extend(value.to_be_bytes());
+    }
+
+    pub(crate) fn u64(&mut self, value: u64) {
+        self.out.extend(value.to_be_bytes());
+    }
+
+    pub(crate) fn i64(&mut self, value: i64) {
+        self.out.extend(value.to_be_bytes());
+    }
+
+    pub(crate) fn raw(&mut self, bytes: &[u8]) {
+        self.out.extend(bytes);
+    }
+
+    /// A text that may be absent. Every text that is stored has passed a limit far below 64 KiB.
+    pub(crate) fn text(&mut self, text: Option<&str>) {
+        let Some(text) = text else {
+            return self.u16(NO_TEXT);
+        };
+        let bytes = u16::try_from(text.len()).ok().filter(|length| *length != NO_TEXT);
+        self.u16(bytes.expect("every limit on a text is below 64 KiB"));
+        self.raw(text.as_bytes());
+    }
+
+    pub(crate) fn finish(self) -> Vec<u8> {
+        self.out
+    }
+}
+
+/// Takes values off the front of some bytes.
+#[derive(Clone, Copy)]
+pub(crate) struct Reader<'a> {
+    rest: &'a [u8],
+    /// What is being read, for the error.
+    what: &'static str,
+}
+
+impl<'a> Reader<'a> {
+    pub(crate) fn new(bytes: &'a [u8], what: &'static str) -> Self {
+        Self { rest: bytes, what }
+    }
+
+    pub(crate) fn array<const N: usize>(&mut self) -> Result<[u8; N], StoreError> {
+        let (head, rest) = self.rest.split_first_chunk().ok_or_else(|| self.damaged())?;
+        self.rest = rest;
+        Ok(*head)
+    }
+
+    pub(crate) fn u8(&mut self) -> Result<u8, StoreError> {
+        self.array().map(u8::from_be_bytes)
+    }
+
+    pub(crate) fn u16(&mut self) -> Result<u16, StoreError> {
+        self.array().map(u16::from_be_bytes)
+    }
+
+    pub(crate) fn u32(&mut self) -> Result<u32, StoreError> {
+        self.array().map(u32::from_be_bytes)
+    }
+
+    pub(crate) fn u64(&mut self) -> Result<u64, StoreError> {
+        self.array().map(u64::from_be_bytes)
+    }
+
+    pub(crate) fn i64(&mut self) -> Result<i64, StoreError> {
+        self.array().map(i64::from_be_bytes)
+    }
+
+    pub(crate) fn raw(&mut self, length: usize) -> Result<&'a [u8], StoreError> {
+        let (head, rest) = self.rest.split_at_checked(length).ok_or_else(|| self.damaged())?;
+        self.rest = rest;
+        Ok(head)
+    }
+
+    pub(crate) fn text(&mut self) -> Result<Option<&'a str>, StoreError> {
+        match self.u16()? {
+            NO_TEXT => Ok(None),
+            length => {
+                let bytes = self.raw(usize::from(length))?;
+                let text = std::str::from_utf8(bytes).map_err(|_not_utf8| self.damaged())?;
+                Ok(Some(text))
+            }
+        }
+    }
+
+    /// A text that must be there.
+    pub(crate) fn required(&mut self) -> Result<&'a str, StoreError> {
+        self.text()?.ok_or_else(|| self.damaged())
+    }
+
+    pub(crate) fn rest(self) -> &'a [u8] {
+        self.rest
+    }
+
+    /// Fails unless everything was read.
+    pub(crate) fn end(self) -> Result<(), StoreError> {
+        if self.rest.is_empty() { Ok(()) } else { Err(self.damaged()) }
+    }
+
+    pub(crate) fn damaged(&self) -> StoreError {
+        StoreError::Damaged(self.what)
+    }
+}

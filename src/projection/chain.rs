@@ -1,0 +1,55 @@
+//! The hash chain over all records: two read models with the same head have folded the same log.
+//!
+//! ```text
+//! head(0) = 32 zero bytes
+//! head(n) = SHA-256( head(n-1) | position (8) | recorded_at in microseconds (8)
+//!                    | length of subject (8) | subject
+//!                    | SHA-256 of the private part (32) | SHA-256 of the body (32) )
+//! ```
+//!
+//! Numbers are big-endian. The private part goes in as its hash, so the chain can be checked by
+//! somebody who may not see it.
+
+use sha2::{Digest, Sha256};
+
+use crate::log::Record;
+
+/// Head of the chain.
+pub type ChainHead = [u8; 32];
+
+/// Head of the chain over nothing.
+pub const EMPTY: ChainHead = [0; 32];
+
+/// Hashes of what a record holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct RecordHashes {
+    pub(crate) private: [u8; 32],
+    pub(crate) body: [u8; 32],
+}
+
+impl RecordHashes {
+    pub(crate) fn of(record: &Record) -> Self {
+        Self {
+            private: Sha256::digest(&record.private).into(),
+            body: Sha256::digest(&record.body).into(),
+        }
+    }
+}
+
+/// Head of the chain after a record.
+pub fn next(head: &ChainHead, record: &Record) -> ChainHead {
+    link(head, record, &RecordHashes::of(record))
+}
+
+/// The same, with hashes computed before.
+pub(crate) fn link(head: &ChainHead, record: &Record, hashes: &RecordHashes) -> ChainHead {
+    let mut hasher = Sha256::new();
+    hasher.update(head);
+    hasher.update(record.position.get().to_be_bytes());
+    hasher.update(record.recorded_at.micros().to_be_bytes());
+    hasher.update((record.subject.len() as u64).to_be_bytes());
+    hasher.update(record.subject.as_bytes());
+    hasher.update(hashes.private);
+    hasher.update(hashes.body);
+    hasher.finalize().into()
+}

@@ -1,0 +1,76 @@
+//! What can go wrong with the read model.
+
+use crate::domain::Position;
+use crate::log::LogError;
+
+/// Why the read model could not be read or written.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// Another process has the file open. Stop it, or talk to it.
+    #[error("another process holds the read model open; stop it, or ask it through its API")]
+    InUse,
+    /// The file cannot be opened, read or written.
+    #[error("the read model's file cannot be used")]
+    File(#[source] Box<redb::Error>),
+    /// Stored bytes make no sense. Rebuild the read model from the log.
+    #[error("the read model is damaged ({0}); run `session-ledger rebuild`")]
+    Damaged(&'static str),
+    /// The file was written by a build with another layout. Rebuild the read model from the log.
+    #[error("the read model has layout {found}, this build has {expected}; run `session-ledger rebuild`")]
+    Layout {
+        /// The file's layout.
+        found: u32,
+        /// This build's.
+        expected: u32,
+    },
+    /// More than four billion agents, projects or tenants.
+    #[error("the read model has no number left for another {0}")]
+    Exhausted(&'static str),
+}
+
+impl<E: Into<redb::Error>> From<E> for StoreError {
+    fn from(error: E) -> Self {
+        match error.into() {
+            redb::Error::DatabaseAlreadyOpen => Self::InUse,
+            other => Self::File(Box::new(other)),
+        }
+    }
+}
+
+/// Why folding stopped. Nothing that was folded before is lost.
+#[derive(Debug, thiserror::Error)]
+pub enum FoldError {
+    /// The read model failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The log failed in a way that retrying does not mend.
+    #[error(transparent)]
+    Log(#[from] LogError),
+    /// The log asks for rules that this build does not know.
+    #[error("position {at} switches to rules version {asked}, this build knows up to {known}: upgrade this node")]
+    Rules {
+        /// Where it asks.
+        at: Position,
+        /// What it asks for.
+        asked: u32,
+        /// The newest that this build knows.
+        known: u32,
+    },
+    /// The record at our position is not the one that was folded: another log, or a changed one.
+    #[error("the record at position {at} is not the one that the read model was built from; if the log was replaced on purpose, run `session-ledger rebuild --accept-truncation`")]
+    Diverged {
+        /// Our position.
+        at: Position,
+    },
+    /// A record came out of order.
+    #[error("expected the record at position {expected}, got {found}")]
+    OutOfOrder {
+        /// The position that comes next.
+        expected: Position,
+        /// The position that came.
+        found: Position,
+    },
+    /// The fold was told to stop, or its task failed.
+    #[error("the fold has stopped")]
+    Stopped,
+}

@@ -1,0 +1,218 @@
+//! Keys of the read model. Big-endian, so byte order is query order.
+//!
+//! ```text
+//! listing   owner (5) | status (1) | order (16)          newest first: ascending is what a page reads
+//! order     !created_at (8) | !ordinal (8)
+//! owner     kind (1) | number (4)                        1 tenant, 2 agent, 3 project
+//! named     tenant (4) | id (1..)                        ids of sessions, agents and projects
+//! verdict   tenant (4) | position (8)
+//! rejection tenant (4) | code (1) | position (8)
+//! waiting   tenant (4) | session id (1..) | 0x00 | position (8)
+//! entity    kind (1) | ordinal (8)                       1 session, 2 agent
+//! deadline  expires_at (8) | ordinal (8)
+//! ```
+//!
+//! Times are shifted so that byte order is time order also before 1970. 0x00 is a control character,
+//! which no id may hold, so no session's range contains another's entries.
+
+use crate::domain::session::Status;
+use crate::domain::{Position, SessionId, Timestamp};
+
+/// Number of a tenant, given in fold order. 0 stands for no tenant: records of the ledger itself and
+/// records whose subject names none.
+pub type TenantNumber = u32;
+
+/// Number of a session, given in fold order.
+pub type Ordinal = u64;
+
+/// A listing's key.
+pub(crate) type ListingKey = [u8; 22];
+/// Where a key stands within its owner and status.
+pub(crate) type Order = [u8; 16];
+/// Owner and status of a listing.
+pub(crate) type Shelf = [u8; 6];
+
+/// Whose sessions a listing has, by number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OwnerKey {
+    /// A tenant's.
+    Tenant(TenantNumber),
+    /// An agent's. Agents of different tenants have different numbers.
+    Agent(u32),
+    /// A project's. Projects of different tenants have different numbers.
+    Project(u32),
+}
+
+/// Whose history.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) enum Entity {
+    Session(Ordinal),
+    Agent(u32),
+}
+
+pub(crate) fn shelf(owner: OwnerKey, status: Status) -> Shelf {
+    let (kind, number) = match owner {
+        OwnerKey::Tenant(number) => (1, number),
+        OwnerKey::Agent(number) => (2, number),
+        OwnerKey::Project(number) => (3, number),
+    };
+    let [a, b, c, d] = number.to_be_bytes();
+    [kind, a, b, c, d, status as u8]
+}
+
+pub(crate) fn order(created_at: Timestamp, ordinal: Ordinal) -> Order {
+    let created_at = !sortable(created_at.micros());
+    (u128::from(created_at) << 64 | u128::from(!ordinal)).to_be_bytes()
+}
+
+/// The first order that is older than `time`: all before it were created at `time` or later.
+pub(crate) fn order_before(time: Timestamp) -> Order {
+    let created_at = !sortable(time.micros() - 1);
+    (u128::from(created_at) << 64).to_be_bytes()
+}
+
+/// The order that comes right after this one; `None` after the last.
+pub(crate) fn order_after(order: Order) -> Option<Order> {
+    u128::from_be_bytes(order).checked_add(1).map(u128::to_be_bytes)
+}
+
+pub(crate) fn ordinal_of(order: &Order) -> Ordinal {
+    let [.., a, b, c, d, e, f, g, h] = *order;
+    !u64::from_be_bytes([a, b, c, d, e, f, g, h])
+}
+
+pub(crate) fn listing(shelf: Shelf, order: Order) -> ListingKey {
+    let mut key = [0; 22];
+    let (head, tail) = key.split_at_mut(shelf.len());
+    head.copy_from_slice(&shelf);
+    tail.copy_from_slice(&order);
+    key
+}
+
+pub(crate) fn order_of(key: &ListingKey) -> Order {
+    let mut order = [0; 16];
+    order.copy_from_slice(key.split_at(6).1);
+    order
+}
+
+pub(crate) fn named(tenant: TenantNumber, id: &str) -> Vec<u8> {
+    [&tenant.to_be_bytes()[..], id.as_bytes()].concat()
+}
+
+pub(crate) fn verdict(tenant: TenantNumber, position: Position) -> [u8; 12] {
+    (u128::from(tenant) << 64 | u128::from(position.get())).to_be_bytes()[4..]
+        .try_into()
+        .expect("sixteen bytes less four are twelve")
+}
+
+/// Tenant and position of a verdict's key.
+pub(crate) fn verdict_parts(key: [u8; 12]) -> (TenantNumber, Position) {
+    let [a, b, c, d, position @ ..] = key;
+    (u32::from_be_bytes([a, b, c, d]), Position::new(u64::from_be_bytes(position)))
+}
+
+pub(crate) fn rejection(tenant: TenantNumber, code: u8, position: u64) -> [u8; 13] {
+    let mut key = [0; 13];
+    key[..4].copy_from_slice(&tenant.to_be_bytes());
+    key[4] = code;
+    key[5..].copy_from_slice(&position.to_be_bytes());
+    key
+}
+
+/// Position of a rejection's key.
+pub(crate) fn rejection_position(key: [u8; 13]) -> u64 {
+    let [.., a, b, c, d, e, f, g, h] = key;
+    u64::from_be_bytes([a, b, c, d, e, f, g, h])
+}
+
+pub(crate) fn rejection_count(tenant: TenantNumber, code: u8) -> [u8; 5] {
+    let [a, b, c, d] = tenant.to_be_bytes();
+    [a, b, c, d, code]
+}
+
+/// Start of the keys of all that wait for a session.
+pub(crate) fn waiting_prefix(tenant: TenantNumber, id: &SessionId) -> Vec<u8> {
+    [&tenant.to_be_bytes()[..], id.as_str().as_bytes(), &[0]].concat()
+}
+
+pub(crate) fn waiting(tenant: TenantNumber, id: &SessionId, position: Position) -> Vec<u8> {
+    [&waiting_prefix(tenant, id)[..], &position.get().to_be_bytes()].concat()
+}
+
+/// Position of a waiting event's key.
+pub(crate) fn waiting_position(key: &[u8]) -> Option<Position> {
+    key.last_chunk().map(|bytes| Position::new(u64::from_be_bytes(*bytes)))
+}
+
+pub(crate) fn entity(entity: Entity) -> [u8; 9] {
+    let (kind, ordinal) = match entity {
+        Entity::Session(ordinal) => (1, ordinal),
+        Entity::Agent(number) => (2, u64::from(number)),
+    };
+    let [a, b, c, d, e, f, g, h] = ordinal.to_be_bytes();
+    [kind, a, b, c, d, e, f, g, h]
+}
+
+pub(crate) fn deadline(expires_at: Timestamp, ordinal: Ordinal) -> [u8; 16] {
+    (u128::from(sortable(expires_at.micros())) << 64 | u128::from(ordinal)).to_be_bytes()
+}
+
+/// Time and session of a deadline's key.
+pub(crate) fn deadline_parts(key: [u8; 16]) -> (Timestamp, Ordinal) {
+    let key = u128::from_be_bytes(key);
+    let (high, low) = ((key >> 64) as u64, (key & u128::from(u64::MAX)) as u64);
+    (Timestamp::from_micros_clamped((high ^ SIGN).cast_signed()), low)
+}
+
+/// A pair of session ordinals: a parent and its child.
+pub(crate) fn pair(parent: Ordinal, child: Ordinal) -> [u8; 16] {
+    (u128::from(parent) << 64 | u128::from(child)).to_be_bytes()
+}
+
+const SIGN: u64 = 1 << 63;
+
+fn sortable(micros: i64) -> u64 {
+    micros.cast_unsigned() ^ SIGN
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn time() -> impl Strategy<Value = Timestamp> {
+        (Timestamp::MIN.micros()..=Timestamp::MAX.micros()).prop_map(Timestamp::from_micros_clamped)
+    }
+
+    proptest! {
+        #[test]
+        fn newer_and_then_later_sessions_sort_first(
+            a in (time(), any::<u64>()),
+            b in (time(), any::<u64>()),
+        ) {
+            prop_assert_eq!(order(a.0, a.1).cmp(&order(b.0, b.1)), b.cmp(&a));
+            prop_assert_eq!(ordinal_of(&order(a.0, a.1)), a.1);
+        }
+
+        #[test]
+        fn a_boundary_parts_sessions_by_time(a in (time(), any::<u64>()), boundary in time()) {
+            prop_assert_eq!(order(a.0, a.1) < order_before(boundary), boundary <= a.0);
+        }
+
+        #[test]
+        fn deadlines_sort_by_time_and_lead_back(
+            a in (time(), any::<u64>()),
+            b in (time(), any::<u64>()),
+        ) {
+            prop_assert_eq!(deadline(a.0, a.1).cmp(&deadline(b.0, b.1)), a.cmp(&b));
+            prop_assert_eq!(deadline_parts(deadline(a.0, a.1)), a);
+        }
+
+        #[test]
+        fn verdict_keys_lead_back(tenant: u32, position: u64) {
+            let position = Position::new(position);
+            prop_assert_eq!(verdict_parts(verdict(tenant, position)), (tenant, position));
+        }
+    }
+}

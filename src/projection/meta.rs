@@ -1,0 +1,119 @@
+//! How far the read model has come, and the numbers that it gives next.
+//!
+//! ```text
+//! layout  ->  4 bytes
+//! fold    ->  position | recorded_at (8 each) | chain head | chain head before (32 each)
+//!             | rules version (4) | next session (8) | next agent | project | tenant (4 each)
+//! ```
+
+use redb::ReadableTable;
+
+use crate::domain::{Position, Timestamp};
+use crate::projection::bytes::{Reader, Writer};
+use crate::projection::chain::{self, ChainHead};
+use crate::projection::error::StoreError;
+use crate::projection::tables::LAYOUT;
+
+const KEY_LAYOUT: &str = "layout";
+const KEY_FOLD: &str = "fold";
+
+/// How far the read model has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Progress {
+    /// The last record that was folded.
+    pub position: Position,
+    /// When the log took it.
+    pub recorded_at: Timestamp,
+    /// Chain over all records up to it.
+    pub chain: ChainHead,
+    /// Chain over all records before it, so that the record alone can be checked against `chain`.
+    pub chain_before: ChainHead,
+    /// The rules that hold now.
+    pub rules_version: u32,
+    pub(crate) next_session: u64,
+    pub(crate) next_agent: u32,
+    pub(crate) next_project: u32,
+    pub(crate) next_tenant: u32,
+}
+
+impl Default for Progress {
+    fn default() -> Self {
+        Self {
+            position: Position::ZERO,
+            recorded_at: Timestamp::from_micros_clamped(0),
+            chain: chain::EMPTY,
+            chain_before: chain::EMPTY,
+            rules_version: 1,
+            next_session: 0,
+            // 0 stands for none.
+            next_agent: 1,
+            next_project: 1,
+            next_tenant: 1,
+        }
+    }
+}
+
+impl Progress {
+    fn encode(&self) -> Vec<u8> {
+        let mut out = Writer::default();
+        out.u64(self.position.get());
+        out.i64(self.recorded_at.micros());
+        out.raw(&self.chain);
+        out.raw(&self.chain_before);
+        out.u32(self.rules_version);
+        out.u64(self.next_session);
+        out.u32(self.next_agent);
+        out.u32(self.next_project);
+        out.u32(self.next_tenant);
+        out.finish()
+    }
+
+    fn decode(bytes: &[u8]) -> Result<Self, StoreError> {
+        let mut from = Reader::new(bytes, "progress");
+        let progress = Self {
+            position: Position::new(from.u64()?),
+            recorded_at: Timestamp::from_micros_clamped(from.i64()?),
+            chain: from.array()?,
+            chain_before: from.array()?,
+            rules_version: from.u32()?,
+            next_session: from.u64()?,
+            next_agent: from.u32()?,
+            next_project: from.u32()?,
+            next_tenant: from.u32()?,
+        };
+        from.end()?;
+        Ok(progress)
+    }
+
+    pub(crate) fn load(
+        table: &impl ReadableTable<&'static str, &'static [u8]>,
+    ) -> Result<Self, StoreError> {
+        table.get(KEY_FOLD)?.map_or_else(|| Ok(Self::default()), |bytes| Self::decode(bytes.value()))
+    }
+
+    pub(crate) fn save(
+        &self,
+        table: &mut redb::Table<'_, &'static str, &'static [u8]>,
+    ) -> Result<(), StoreError> {
+        table.insert(KEY_FOLD, &*self.encode())?;
+        Ok(())
+    }
+}
+
+/// Marks a new file with this build's layout, and refuses a file with another.
+pub(crate) fn check_layout(
+    table: &mut redb::Table<'_, &'static str, &'static [u8]>,
+) -> Result<(), StoreError> {
+    let found = match table.get(KEY_LAYOUT)? {
+        Some(bytes) => Some(Reader::new(bytes.value(), "layout").u32()?),
+        None => None,
+    };
+    match found {
+        Some(LAYOUT) => Ok(()),
+        Some(found) => Err(StoreError::Layout { found, expected: LAYOUT }),
+        None => {
+            table.insert(KEY_LAYOUT, &LAYOUT.to_be_bytes()[..])?;
+            Ok(())
+        }
+    }
+}

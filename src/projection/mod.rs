@@ -1,0 +1,32 @@
+//! The projection: folds the log into redb, and is the only writer of the read model.
+//!
+//! The read model is a pure function of the log: the same records, in batches of any size, give the
+//! same bytes, and [`Snapshot::digest`] says so.
+
+mod agent_row;
+mod bytes;
+pub mod chain;
+mod error;
+mod fold;
+mod history;
+mod keys;
+mod meta;
+mod parking;
+mod prepare;
+pub mod runner;
+mod session_row;
+mod snapshot;
+mod store;
+mod tables;
+mod tally;
+mod verdict_row;
+mod working;
+
+pub use error::{FoldError, StoreError};
+pub use keys::{Ordinal, OwnerKey, TenantNumber};
+pub use meta::Progress;
+pub use prepare::Prepared;
+pub use session_row::SessionRow;
+pub use snapshot::{Listing, ListingPlace, PageStart, RejectionCode, RowBytes, Snapshot};
+pub use store::{Commit, Folded, Store};
+pub use verdict_row::VerdictRow;

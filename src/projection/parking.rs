@@ -1,0 +1,209 @@
+//! Events that came before their session opened.
+//!
+//! They wait with all that the log holds of them, and are folded again, in log order, when the
+//! session opens; or they are rejected once the log's own time is a day ahead of them.
+//!
+//! ```text
+//! parked    position (8)  ->  tenant (4) | recorded_at (8) | subject | session id (texts)
+//!                             | length of private part (4) | private part | body
+//! waiting   tenant (4) | session id | 0x00 | position (8)  ->  idempotency key (16)
+//! ```
+
+use bytes::Bytes;
+use redb::ReadableTable;
+
+use crate::domain::limits::{PARKED_PER_SESSION_MAX, PARKED_US_MAX};
+use crate::domain::{EventKey, Position, Reason, SessionId, Timestamp, Verdict};
+use crate::log::Record;
+use crate::projection::bytes::{Reader, Writer};
+use crate::projection::error::{FoldError, StoreError};
+use crate::projection::fold::{self, Decision, PARKED_CODE, Step};
+use crate::projection::keys::{self, TenantNumber};
+use crate::projection::prepare::Prepared;
+use crate::projection::working::Working;
+
+/// An event that waits.
+struct Parked {
+    tenant: TenantNumber,
+    session: SessionId,
+    record: Record,
+}
+
+/// Lets an event wait, if there is room.
+pub(crate) fn park(
+    working: &mut Working<'_>,
+    step: &Step<'_>,
+    id: &SessionId,
+) -> Result<Verdict, StoreError> {
+    if PARKED_PER_SESSION_MAX <= waiting(working, step.tenant, id)?.len() {
+        return Ok(Verdict::Rejected(Reason::ParkingFull));
+    }
+    let record = &step.prepared.record;
+    let parked = Parked { tenant: step.tenant, session: id.clone(), record: record.clone() };
+    working.tables.parked.insert(record.position.get(), &*parked.encode())?;
+    working.parked += 1;
+    let key = keys::waiting(step.tenant, id, record.position);
+    working.tables.waiting.insert(&*key, step.key.bytes())?;
+    Ok(Verdict::Parked)
+}
+
+/// Whether an event for a session that has not opened is a copy of one that waits for it.
+pub(crate) fn find_copy(
+    working: &Working<'_>,
+    step: &Step<'_>,
+    id: &SessionId,
+) -> Result<Option<Verdict>, StoreError> {
+    let waiting = waiting(working, step.tenant, id)?;
+    let Some((first, _)) = waiting.into_iter().find(|(_, key)| *key == step.key) else {
+        return Ok(None);
+    };
+    fold::copy_or_reuse(working, step, first).map(Some)
+}
+
+/// Folds what waited for a session that has just opened, oldest first.
+pub(crate) fn release(
+    working: &mut Working<'_>,
+    tenant: TenantNumber,
+    id: &SessionId,
+    by: (Position, Timestamp),
+) -> Result<(), FoldError> {
+    for (position, _) in waiting(working, tenant, id)? {
+        let parked = take(working, position)?;
+        fold::settle(working, parked.tenant, &Prepared::new(parked.record), by)?;
+    }
+    Ok(())
+}
+
+/// Rejects what has waited too long by the log's own time.
+pub(crate) fn expire(working: &mut Working<'_>, now: Timestamp) -> Result<(), StoreError> {
+    let by = working.progress.position.next();
+    while let Some((position, recorded_at)) = oldest(working)? {
+        if !is_overdue(recorded_at, now) {
+            break;
+        }
+        let parked = take(working, position)?;
+        let decision = Decision::new(Verdict::Rejected(Reason::ParkingExpired));
+        settle_verdict(working, (parked.tenant, position), decision, by)?;
+    }
+    Ok(())
+}
+
+/// Whether an event that came at one time may no longer wait at another.
+pub(crate) fn is_overdue(recorded_at: Timestamp, now: Timestamp) -> bool {
+    PARKED_US_MAX < now.micros_since(recorded_at)
+}
+
+/// Replaces the provisional verdict of an event that waited.
+pub(crate) fn settle_verdict(
+    working: &mut Working<'_>,
+    (tenant, position): (TenantNumber, Position),
+    decision: Decision,
+    by: Position,
+) -> Result<(), StoreError> {
+    let mut row = working.verdict(tenant, position)?;
+    row.verdict = decision.verdict;
+    row.settled_at = Some(by);
+    row.subject = decision.subject.or(row.subject);
+    row.agent = decision.agent.or(row.agent);
+    working.set_verdict(tenant, position, row);
+    unlist_parked(working, tenant, position)?;
+    if let Verdict::Rejected(reason) = decision.verdict {
+        fold::list_rejection(working, tenant, reason as u8, position)?;
+    }
+    Ok(())
+}
+
+fn unlist_parked(
+    working: &mut Working<'_>,
+    tenant: TenantNumber,
+    position: Position,
+) -> Result<(), StoreError> {
+    let tables = &mut working.tables;
+    tables.rejections.remove(&keys::rejection(tenant, PARKED_CODE, position.get()))?;
+    let key = keys::rejection_count(tenant, PARKED_CODE);
+    let total = tables.rejection_totals.get(&key)?.map_or(0, |total| total.value());
+    if 1 < total {
+        tables.rejection_totals.insert(&key, total - 1)?;
+    } else {
+        tables.rejection_totals.remove(&key)?;
+    }
+    Ok(())
+}
+
+/// Positions and keys of the events that wait for a session, oldest first.
+fn waiting(
+    working: &Working<'_>,
+    tenant: TenantNumber,
+    id: &SessionId,
+) -> Result<Vec<(Position, EventKey)>, StoreError> {
+    if working.parked == 0 {
+        return Ok(Vec::new());
+    }
+    let low = keys::waiting_prefix(tenant, id);
+    let high = keys::waiting(tenant, id, Position::new(u64::MAX));
+    let mut found = Vec::new();
+    for entry in working.tables.waiting.range::<&[u8]>(&low[..]..=&high[..])? {
+        let (key, event) = entry?;
+        let position = keys::waiting_position(key.value());
+        let position = position.ok_or(StoreError::Damaged("waiting events"))?;
+        found.push((position, EventKey::from_bytes(*event.value())));
+    }
+    Ok(found)
+}
+
+fn oldest(working: &Working<'_>) -> Result<Option<(Position, Timestamp)>, StoreError> {
+    if working.parked == 0 {
+        return Ok(None);
+    }
+    let Some((position, parked)) = working.tables.parked.first()? else {
+        return Ok(None);
+    };
+    let mut from = Reader::new(parked.value(), "parked event");
+    let (_tenant, recorded_at) = (from.u32()?, from.i64()?);
+    let recorded_at = Timestamp::from_micros_clamped(recorded_at);
+    Ok(Some((Position::new(position.value()), recorded_at)))
+}
+
+/// Ends the waiting of an event.
+fn take(working: &mut Working<'_>, position: Position) -> Result<Parked, StoreError> {
+    let parked = match working.tables.parked.remove(position.get())? {
+        Some(parked) => Parked::decode(position, parked.value())?,
+        None => return Err(StoreError::Damaged("parked events")),
+    };
+    working.parked -= 1;
+    let key = keys::waiting(parked.tenant, &parked.session, position);
+    working.tables.waiting.remove(&*key)?;
+    Ok(parked)
+}
+
+impl Parked {
+    fn encode(&self) -> Vec<u8> {
+        let mut out = Writer::default();
+        out.u32(self.tenant);
+        out.i64(self.record.recorded_at.micros());
+        out.text(Some(&self.record.subject));
+        out.text(Some(self.session.as_str()));
+        let private = u32::try_from(self.record.private.len());
+        out.u32(private.expect("a private part is short"));
+        out.raw(&self.record.private);
+        out.raw(&self.record.body);
+        out.finish()
+    }
+
+    fn decode(position: Position, bytes: &[u8]) -> Result<Self, StoreError> {
+        let mut from = Reader::new(bytes, "parked event");
+        let (tenant, recorded_at) = (from.u32()?, from.i64()?);
+        let (subject, session) = (from.required()?, from.required()?);
+        let length = usize::try_from(from.u32()?).map_err(|_too_long| from.damaged())?;
+        let private = Bytes::copy_from_slice(from.raw(length)?);
+        let record = Record {
+            position,
+            recorded_at: Timestamp::from_micros_clamped(recorded_at),
+            subject: subject.into(),
+            private,
+            body: Bytes::copy_from_slice(from.rest()),
+        };
+        let session = SessionId::parse(session).map_err(|_not_an_id| from.damaged())?;
+        Ok(Self { tenant, session, record })
+    }
+}

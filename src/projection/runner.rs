@@ -1,0 +1,310 @@
+//! Keeps the read model up with the log: reads, prepares and folds, until it is told to stop.
+//!
+//! While one batch is folded the next is read and decoded, and everything that arrived in the
+//! meantime is folded at once. So a quiet ledger shows an event at once, and a busy one folds the
+//! cheaper the more it has waiting.
+
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::{mpsc, watch};
+use tokio::task::spawn_blocking;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use crate::domain::limits::{
+    FOLD_BATCH_BYTES_MAX, FOLD_BATCH_RECORDS_MAX, FOLD_DURABLE_MS_MAX, FOLD_DURABLE_RECORDS_MAX,
+    FOLD_IDLE_MS, FOLD_QUEUE_BATCHES_MAX, LOG_READ_RECORDS_MAX,
+};
+use crate::domain::{Position, Timestamp};
+use crate::log::{EventLog, LogError, Record};
+use crate::metrics::Metrics;
+use crate::projection::chain;
+use crate::projection::error::{FoldError, StoreError};
+use crate::projection::meta::Progress;
+use crate::projection::prepare::Prepared;
+use crate::projection::snapshot::Snapshot;
+use crate::projection::store::{Commit, Folded, Store};
+
+/// Up to this many records are prepared where they are, without asking another thread.
+const PREPARE_INLINE_RECORDS_MAX: usize = 8;
+/// First and longest pause before a log that failed is tried again, in milliseconds.
+const RETRY_MS: (u64, u64) = (50, 2_000);
+
+/// The read model and how far it has come.
+#[derive(Debug)]
+pub struct Projection {
+    store: Arc<Store>,
+    folded: watch::Sender<Progress>,
+    stopped: watch::Sender<bool>,
+    behind_since: Mutex<Option<Instant>>,
+}
+
+/// How waiting for a position ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Waited {
+    /// The position is folded.
+    Reached,
+    /// It took too long. The fold goes on.
+    TimedOut,
+    /// The fold has stopped and will not get there.
+    Stopped,
+}
+
+impl Projection {
+    /// Opens the read model.
+    pub fn open(path: &Path) -> Result<Self, StoreError> {
+        let store = Store::open(path)?;
+        let progress = *store.snapshot()?.progress();
+        Ok(Self {
+            store: Arc::new(store),
+            folded: watch::Sender::new(progress),
+            stopped: watch::Sender::new(false),
+            behind_since: Mutex::new(None),
+        })
+    }
+
+    /// The read model as it is now.
+    pub fn snapshot(&self) -> Result<Snapshot, StoreError> {
+        self.store.snapshot()
+    }
+
+    /// How far it has come.
+    pub fn progress(&self) -> Progress {
+        *self.folded.borrow()
+    }
+
+    /// The last position that was folded.
+    pub fn position(&self) -> Position {
+        self.folded.borrow().position
+    }
+
+    /// Whether the fold has stopped for good; the log says why.
+    pub fn has_stopped(&self) -> bool {
+        *self.stopped.borrow()
+    }
+
+    /// Tells when the fold has come further.
+    pub fn watch(&self) -> watch::Receiver<Progress> {
+        self.folded.subscribe()
+    }
+
+    /// Waits until a position is folded.
+    pub async fn wait_for(&self, position: Position, at_most: Duration) -> Waited {
+        let mut folded = self.folded.subscribe();
+        let mut stopped = self.stopped.subscribe();
+        let reached = folded.wait_for(|progress| position <= progress.position);
+        tokio::select! {
+            biased;
+            _ = reached => Waited::Reached,
+            _ = stopped.wait_for(|stopped| *stopped) => Waited::Stopped,
+            () = tokio::time::sleep(at_most) => Waited::TimedOut,
+        }
+    }
+
+    /// How far the fold lags behind the log, in time. Both the age of what was folded last and the
+    /// time since the fold was last caught up overstate it, so the smaller one counts.
+    pub fn lag(&self, now: Timestamp) -> Duration {
+        let since = *self.behind_since.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(since) = since else {
+            return Duration::ZERO;
+        };
+        let age = now.micros_since(self.folded.borrow().recorded_at);
+        since.elapsed().min(Duration::from_micros(u64::try_from(age).unwrap_or(0)))
+    }
+
+    fn publish(&self, progress: Progress, head: Position) {
+        let mut since = self.behind_since.lock().unwrap_or_else(PoisonError::into_inner);
+        *since = if head <= progress.position {
+            None
+        } else {
+            Some(since.unwrap_or_else(Instant::now))
+        };
+        drop(since);
+        self.folded.send_replace(progress);
+    }
+}
+
+/// Folds the log until told to stop or until something is wrong that retrying does not mend.
+/// Everything folded is durable when this returns.
+pub async fn run(
+    projection: Arc<Projection>,
+    log: Arc<dyn EventLog>,
+    metrics: Arc<Metrics>,
+    stop: CancellationToken,
+) -> Result<(), FoldError> {
+    let result = tokio::select! {
+        () = stop.cancelled() => Ok(()),
+        result = follow(&projection, &log, &metrics) => result,
+    };
+    projection.stopped.send_replace(true);
+    let store = Arc::clone(&projection.store);
+    let flushed = spawn_blocking(move || store.flush()).await;
+    result?;
+    Ok(flushed.map_err(|_panicked| FoldError::Stopped)??)
+}
+
+async fn follow(
+    projection: &Arc<Projection>,
+    log: &Arc<dyn EventLog>,
+    metrics: &Arc<Metrics>,
+) -> Result<(), FoldError> {
+    check_same_log(&projection.progress(), log).await?;
+    let (sender, receiver) = mpsc::channel(FOLD_QUEUE_BATCHES_MAX);
+    let reading = read(Arc::clone(log), projection.position(), sender);
+    let folding = fold(projection, log, metrics, receiver);
+    tokio::try_join!(reading, folding).map(|_| ())
+}
+
+/// Compares the record at our position with the one that we folded.
+async fn check_same_log(progress: &Progress, log: &Arc<dyn EventLog>) -> Result<(), FoldError> {
+    let at = progress.position;
+    if at == Position::ZERO {
+        return Ok(());
+    }
+    let head = retry(|| log.head()).await?;
+    if head < at {
+        return Err(LogError::Truncated { head, after: at }.into());
+    }
+    let records = retry(|| log.get(vec![at])).await?;
+    let same = records
+        .first()
+        .is_some_and(|record| chain::next(&progress.chain_before, record) == progress.chain);
+    if same { Ok(()) } else { Err(FoldError::Diverged { at }) }
+}
+
+/// Reads and decodes, one batch ahead of the fold.
+async fn read(
+    log: Arc<dyn EventLog>,
+    after: Position,
+    batches: mpsc::Sender<Vec<Prepared>>,
+) -> Result<(), FoldError> {
+    let mut tail = retry(|| log.tail(after)).await?;
+    loop {
+        let records = tail.next(LOG_READ_RECORDS_MAX).await?;
+        let prepared = prepare(records).await?;
+        if batches.send(prepared).await.is_err() {
+            return Err(FoldError::Stopped);
+        }
+    }
+}
+
+async fn prepare(records: Vec<Record>) -> Result<Vec<Prepared>, FoldError> {
+    // The hand-over costs more than decoding a few.
+    let inline = records.len() <= PREPARE_INLINE_RECORDS_MAX;
+    let prepare = move || records.into_iter().map(Prepared::new).collect::<Vec<_>>();
+    if inline {
+        return Ok(prepare());
+    }
+    spawn_blocking(prepare).await.map_err(|_panicked| FoldError::Stopped)
+}
+
+async fn fold(
+    projection: &Arc<Projection>,
+    log: &Arc<dyn EventLog>,
+    metrics: &Arc<Metrics>,
+    mut batches: mpsc::Receiver<Vec<Prepared>>,
+) -> Result<(), FoldError> {
+    let mut debt = Debt::default();
+    loop {
+        let idle = Duration::from_millis(FOLD_IDLE_MS);
+        let first = if debt.is_none() {
+            batches.recv().await
+        } else {
+            match tokio::time::timeout(idle, batches.recv()).await {
+                Ok(first) => first,
+                Err(_quiet) => {
+                    let store = Arc::clone(&projection.store);
+                    blocking(move || Ok(store.flush()?)).await?;
+                    debt = Debt::default();
+                    continue;
+                }
+            }
+        };
+        let Some(first) = first else {
+            return Err(FoldError::Stopped);
+        };
+        let batch = gather(first, &mut batches);
+        let commit = debt.commit(batch.len());
+        let store = Arc::clone(&projection.store);
+        let started = Instant::now();
+        let folded = blocking(move || store.fold(&batch, commit)).await?;
+        metrics.fold_batch(commit == Commit::Durable, started.elapsed());
+        note(&folded, log, metrics);
+        projection.publish(folded.progress, log.known_head());
+    }
+}
+
+fn note(folded: &Folded, log: &Arc<dyn EventLog>, metrics: &Metrics) {
+    for verdict in &folded.verdicts {
+        metrics.verdict(*verdict);
+    }
+    metrics.progress(folded.progress.position, log.known_head());
+}
+
+/// Adds what has arrived in the meantime, up to the bounds of a batch.
+fn gather(
+    mut batch: Vec<Prepared>,
+    batches: &mut mpsc::Receiver<Vec<Prepared>>,
+) -> Vec<Prepared> {
+    let size = |batch: &[Prepared]| batch.iter().map(|p| p.record.body.len()).sum::<usize>();
+    let mut bytes = size(&batch);
+    while batch.len() < FOLD_BATCH_RECORDS_MAX && bytes < FOLD_BATCH_BYTES_MAX {
+        let Ok(more) = batches.try_recv() else {
+            break;
+        };
+        bytes += size(&more);
+        batch.extend(more);
+    }
+    batch
+}
+
+/// What a crash would take back from the read model, though not from the log.
+#[derive(Default)]
+struct Debt {
+    records: u64,
+    since: Option<Instant>,
+}
+
+impl Debt {
+    fn is_none(&self) -> bool {
+        self.since.is_none()
+    }
+
+    /// How to commit the next batch: a durable commit stalls the fold, so it comes when the debt is
+    /// large or old.
+    fn commit(&mut self, records: usize) -> Commit {
+        self.records += records as u64;
+        let since = *self.since.get_or_insert_with(Instant::now);
+        let old = Duration::from_millis(FOLD_DURABLE_MS_MAX) <= since.elapsed();
+        if old || FOLD_DURABLE_RECORDS_MAX <= self.records {
+            *self = Self::default();
+            return Commit::Durable;
+        }
+        Commit::Visible
+    }
+}
+
+async fn blocking<R: Send + 'static>(
+    work: impl FnOnce() -> Result<R, FoldError> + Send + 'static,
+) -> Result<R, FoldError> {
+    spawn_blocking(work).await.map_err(|_panicked| FoldError::Stopped)?
+}
+
+/// Asks the log again while it is unavailable.
+async fn retry<'a, R>(
+    ask: impl Fn() -> futures_util::future::BoxFuture<'a, Result<R, LogError>>,
+) -> Result<R, LogError> {
+    let (mut pause_ms, pause_ms_max) = RETRY_MS;
+    loop {
+        match ask().await {
+            Err(LogError::Unavailable(why)) => {
+                tracing::warn!(pause.ms = pause_ms, "the log is unavailable: {why}; trying again");
+                tokio::time::sleep(Duration::from_millis(pause_ms)).await;
+                pause_ms = (pause_ms * 2).min(pause_ms_max);
+            }
+            other => return other,
+        }
+    }
+}

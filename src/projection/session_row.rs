@@ -1,0 +1,274 @@
+//! A session as it is stored: what a page copies first, what only the fold reads last.
+//!
+//! ```text
+//! version 1 (1) | status (1) | flags (1) | phase (1) | outcome (1)
+//! agent number (4) | project number (4, 0 is none)
+//! created_at | recorded_at | updated_at | last_activity_at (8 each)
+//! refreshed_at | expires_at | terminated_at | ttl (8 each, the smallest number is none)
+//! texts, each as length (2, 0xffff is none) and UTF-8:
+//!     session_id, agent_id, scopes, metadata, parent_session_id, project_id,
+//!     handed_off_to, handed_off_session_id, agent_name, agent_key_id, user_id, machine_id,
+//!     caller_role, caller_origin, ip_address, user_agent
+//! tokens: access, refresh (32 each), if flag 2 is set
+//! history: see `projection::history`
+//! ```
+//!
+//! Flags: 1 the time of its opening was adjusted, 2 it has tokens.
+
+use crate::domain::session::{Outcome, Phase, Profile, Status};
+use crate::domain::{
+    AgentId, Metadata, ProjectId, Scopes, Session, SessionId, SessionStatus, Timestamp, TokenHash,
+    TokenHashes,
+};
+use crate::projection::bytes::{Reader, Writer};
+use crate::projection::error::StoreError;
+use crate::projection::history::History;
+
+const VERSION: u8 = 1;
+const FLAG_ADJUSTED: u8 = 1;
+const FLAG_TOKENS: u8 = 2;
+const NO_TIME: i64 = i64::MIN;
+
+/// A session with the numbers that the read model gave to it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct StoredSession {
+    pub(crate) id: SessionId,
+    pub(crate) agent: u32,
+    pub(crate) project: Option<u32>,
+    pub(crate) session: Session,
+    pub(crate) history: History,
+}
+
+/// A stored session, read without copying. Texts of JSON are `scopes` and `metadata`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the fields are those of a session")]
+pub struct SessionRow<'a> {
+    pub session_id: &'a str,
+    pub agent_id: &'a str,
+    pub status: Status,
+    pub phase: Option<Phase>,
+    pub outcome: Option<Outcome>,
+    pub created_at: Timestamp,
+    pub recorded_at: Timestamp,
+    pub updated_at: Timestamp,
+    pub last_activity_at: Timestamp,
+    pub refreshed_at: Option<Timestamp>,
+    pub expires_at: Option<Timestamp>,
+    pub terminated_at: Option<Timestamp>,
+    pub ttl_us: Option<i64>,
+    pub time_adjusted: bool,
+    pub scopes: &'a str,
+    pub metadata: &'a str,
+    pub parent_session_id: Option<&'a str>,
+    pub project_id: Option<&'a str>,
+    pub handed_off_to: Option<&'a str>,
+    pub handed_off_session_id: Option<&'a str>,
+    pub agent_name: Option<&'a str>,
+    pub agent_key_id: Option<&'a str>,
+    pub user_id: Option<&'a str>,
+    pub machine_id: Option<&'a str>,
+    pub caller_role: Option<&'a str>,
+    pub caller_origin: Option<&'a str>,
+    pub ip_address: Option<&'a str>,
+    pub user_agent: Option<&'a str>,
+}
+
+/// What follows the part that a page shows.
+struct Hidden<'a> {
+    agent: u32,
+    project: u32,
+    flags: u8,
+    rest: Reader<'a>,
+}
+
+impl StoredSession {
+    pub(crate) fn encode(&self) -> Vec<u8> {
+        let session = &self.session;
+        let (terminated_at, outcome) = match &session.status {
+            SessionStatus::Terminated { at, outcome } => (Some(*at), *outcome),
+            SessionStatus::Active | SessionStatus::Expired | SessionStatus::HandedOff { .. } => {
+                (None, None)
+            }
+        };
+        let mut out = Writer::default();
+        out.u8(VERSION);
+        out.u8(session.status.kind() as u8);
+        let adjusted = if session.time_adjusted { FLAG_ADJUSTED } else { 0 };
+        out.u8(adjusted | if session.tokens.is_some() { FLAG_TOKENS } else { 0 });
+        out.u8(session.phase.map_or(0, |phase| phase as u8));
+        out.u8(outcome.map_or(0, |outcome| outcome as u8));
+        out.u32(self.agent);
+        out.u32(self.project.unwrap_or(0));
+        for time in
+            [session.created_at, session.recorded_at, session.updated_at, session.last_activity_at]
+        {
+            out.i64(time.micros());
+        }
+        for time in [session.refreshed_at, session.expires_at, terminated_at] {
+            out.i64(time.map_or(NO_TIME, Timestamp::micros));
+        }
+        out.i64(session.ttl_us.unwrap_or(NO_TIME));
+        self.encode_texts(&mut out);
+        if let Some(tokens) = &session.tokens {
+            out.raw(tokens.access.bytes());
+            out.raw(tokens.refresh.bytes());
+        }
+        self.history.encode(&mut out);
+        out.finish()
+    }
+
+    fn encode_texts(&self, out: &mut Writer) {
+        let session = &self.session;
+        let (to, child) = match &session.status {
+            SessionStatus::HandedOff { to, child } => (Some(to.as_str()), Some(child.as_str())),
+            SessionStatus::Active | SessionStatus::Expired | SessionStatus::Terminated { .. } => {
+                (None, None)
+            }
+        };
+        out.text(Some(self.id.as_str()));
+        out.text(Some(session.agent_id.as_str()));
+        out.text(Some(session.scopes.json()));
+        out.text(Some(session.metadata.json()));
+        out.text(session.parent.as_ref().map(SessionId::as_str));
+        out.text(session.project.as_ref().map(ProjectId::as_str));
+        out.text(to);
+        out.text(child);
+        let profile = &session.profile;
+        for text in [
+            &profile.agent_name,
+            &profile.agent_key_id,
+            &profile.user_id,
+            &profile.machine_id,
+            &profile.caller_role,
+            &profile.caller_origin,
+            &profile.ip_address,
+            &profile.user_agent,
+        ] {
+            out.text(text.as_deref());
+        }
+    }
+
+    pub(crate) fn decode(bytes: &[u8]) -> Result<Self, StoreError> {
+        let (row, mut hidden) = SessionRow::split(bytes)?;
+        let tokens = if hidden.flags & FLAG_TOKENS == 0 {
+            None
+        } else {
+            let access = TokenHash::new(hidden.rest.array()?);
+            let refresh = TokenHash::new(hidden.rest.array()?);
+            Some(TokenHashes { access, refresh })
+        };
+        let history = History::decode(&mut hidden.rest)?;
+        hidden.rest.end()?;
+        let damaged = || hidden.rest.damaged();
+        Ok(Self {
+            id: SessionId::parse(row.session_id).map_err(|_not_an_id| damaged())?,
+            agent: hidden.agent,
+            project: (hidden.project != 0).then_some(hidden.project),
+            session: row.session(tokens).ok_or_else(damaged)?,
+            history,
+        })
+    }
+}
+
+impl<'a> SessionRow<'a> {
+    /// Reads a stored session.
+    pub fn decode(bytes: &'a [u8]) -> Result<Self, StoreError> {
+        Self::split(bytes).map(|(row, _)| row)
+    }
+
+    /// Just the history of a stored session.
+    pub(crate) fn history(bytes: &[u8]) -> Result<History, StoreError> {
+        StoredSession::decode(bytes).map(|stored| stored.history)
+    }
+
+    fn split(bytes: &'a [u8]) -> Result<(Self, Hidden<'a>), StoreError> {
+        let mut from = Reader::new(bytes, "session row");
+        if from.u8()? != VERSION {
+            return Err(from.damaged());
+        }
+        let (status, flags, phase, outcome) = (from.u8()?, from.u8()?, from.u8()?, from.u8()?);
+        let (agent, project) = (from.u32()?, from.u32()?);
+        let status = Status::from_number(status).ok_or_else(|| from.damaged())?;
+        let mut time = || Ok::<_, StoreError>(Timestamp::from_micros_clamped(from.i64()?));
+        let (created_at, recorded_at, updated_at, last_activity_at) =
+            (time()?, time()?, time()?, time()?);
+        let mut maybe = || from.i64().map(|micros| (micros != NO_TIME).then_some(micros));
+        let (refreshed_at, expires_at, terminated_at, ttl_us) =
+            (maybe()?, maybe()?, maybe()?, maybe()?);
+        let row = Self {
+            status,
+            phase: Phase::from_number(phase),
+            outcome: Outcome::from_number(outcome),
+            created_at,
+            recorded_at,
+            updated_at,
+            last_activity_at,
+            refreshed_at: refreshed_at.map(Timestamp::from_micros_clamped),
+            expires_at: expires_at.map(Timestamp::from_micros_clamped),
+            terminated_at: terminated_at.map(Timestamp::from_micros_clamped),
+            ttl_us,
+            time_adjusted: flags & FLAG_ADJUSTED != 0,
+            session_id: from.required()?,
+            agent_id: from.required()?,
+            scopes: from.required()?,
+            metadata: from.required()?,
+            parent_session_id: from.text()?,
+            project_id: from.text()?,
+            handed_off_to: from.text()?,
+            handed_off_session_id: from.text()?,
+            agent_name: from.text()?,
+            agent_key_id: from.text()?,
+            user_id: from.text()?,
+            machine_id: from.text()?,
+            caller_role: from.text()?,
+            caller_origin: from.text()?,
+            ip_address: from.text()?,
+            user_agent: from.text()?,
+        };
+        Ok((row, Hidden { agent, project, flags, rest: from }))
+    }
+
+    /// The session itself; `None` if the texts are not what a session holds.
+    fn session(&self, tokens: Option<TokenHashes>) -> Option<Session> {
+        let status = match self.status {
+            Status::Active => SessionStatus::Active,
+            Status::Expired => SessionStatus::Expired,
+            Status::Terminated => {
+                SessionStatus::Terminated { at: self.terminated_at?, outcome: self.outcome }
+            }
+            Status::HandedOff => SessionStatus::HandedOff {
+                to: AgentId::parse(self.handed_off_to?).ok()?,
+                child: SessionId::parse(self.handed_off_session_id?).ok()?,
+            },
+        };
+        let owned = |text: Option<&str>| text.map(Box::from);
+        Some(Session {
+            agent_id: AgentId::parse(self.agent_id).ok()?,
+            status,
+            created_at: self.created_at,
+            recorded_at: self.recorded_at,
+            updated_at: self.updated_at,
+            last_activity_at: self.last_activity_at,
+            refreshed_at: self.refreshed_at,
+            expires_at: self.expires_at,
+            ttl_us: self.ttl_us,
+            time_adjusted: self.time_adjusted,
+            scopes: Scopes::from_checked(self.scopes),
+            metadata: Metadata::from_checked(self.metadata),
+            parent: self.parent_session_id.map(SessionId::parse).transpose().ok()?,
+            project: self.project_id.map(ProjectId::parse).transpose().ok()?,
+            phase: self.phase,
+            profile: Profile {
+                agent_name: owned(self.agent_name),
+                agent_key_id: owned(self.agent_key_id),
+                user_id: owned(self.user_id),
+                machine_id: owned(self.machine_id),
+                caller_role: owned(self.caller_role),
+                caller_origin: owned(self.caller_origin),
+                ip_address: owned(self.ip_address),
+                user_agent: owned(self.user_agent),
+            },
+            tokens,
+        })
+    }
+}

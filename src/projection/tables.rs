@@ -1,0 +1,94 @@
+//! Every table of the read model. `docs/design/keyspace.md` has the layouts to the byte.
+
+use redb::{ReadTransaction, Table, TableDefinition, TableHandle, WriteTransaction};
+
+use crate::projection::error::StoreError;
+
+type Def<K, V> = TableDefinition<'static, K, V>;
+
+/// Layout of the tables. Another number means another file: rebuild.
+pub(crate) const LAYOUT: u32 = 1;
+
+macro_rules! tables {
+    ($($(#[$doc:meta])* $field:ident: $key:ty => $value:ty;)*) => {
+        $(
+            $(#[$doc])*
+            #[allow(non_upper_case_globals, reason = "a definition has the name of its table")]
+            pub(crate) const $field: Def<$key, $value> = TableDefinition::new(stringify!($field));
+        )*
+
+        /// All tables, open for writing.
+        pub(crate) struct Tables<'txn> {
+            $(pub(crate) $field: Table<'txn, $key, $value>,)*
+        }
+
+        impl<'txn> Tables<'txn> {
+            pub(crate) fn open(txn: &'txn WriteTransaction) -> Result<Self, StoreError> {
+                Ok(Self { $($field: txn.open_table($field)?,)* })
+            }
+        }
+
+        /// Calls `visit` with every table's name and every entry's bytes, in key order.
+        pub(crate) fn visit_all(
+            txn: &ReadTransaction,
+            visit: &mut dyn FnMut(&str, &[u8], &[u8]),
+        ) -> Result<(), StoreError> {
+            use redb::{ReadableTable, Value};
+            $(
+                let table = txn.open_table($field)?;
+                for entry in table.iter()? {
+                    let (key, value) = entry?;
+                    let key = key.value();
+                    let value = value.value();
+                    visit(
+                        $field.name(),
+                        <$key as Value>::as_bytes(&key).as_ref(),
+                        <$value as Value>::as_bytes(&value).as_ref(),
+                    );
+                }
+            )*
+            Ok(())
+        }
+    };
+}
+
+tables! {
+    /// Position, chain head and counters: see `projection::meta`.
+    meta: &'static str => &'static [u8];
+    /// Tenant id -> number.
+    tenants: &'static str => u32;
+    /// Tenant and agent id -> number.
+    agent_ids: &'static [u8] => u32;
+    /// Number -> agent.
+    agents: u32 => &'static [u8];
+    /// Tenant and project id -> number.
+    project_ids: &'static [u8] => u32;
+    /// Tenant and session id -> ordinal.
+    session_ids: &'static [u8] => u64;
+    /// Ordinal -> session.
+    sessions: u64 => &'static [u8];
+    /// Sessions by owner and status, newest first.
+    listing: &'static [u8; 22] => ();
+    /// Owner and status -> number of sessions.
+    totals: &'static [u8; 6] => u64;
+    /// Counts within a listing: see `projection::tally`.
+    tallies: &'static [u8] => &'static [u8];
+    /// Deadlines of active sessions.
+    deadlines: &'static [u8; 16] => ();
+    /// Parent and child sessions.
+    children: &'static [u8; 16] => ();
+    /// Tenant and position -> what became of the event.
+    verdicts: &'static [u8; 12] => &'static [u8];
+    /// Rejected and parked events by tenant and reason.
+    rejections: &'static [u8; 13] => ();
+    /// Tenant and reason -> number of rejected or parked events.
+    rejection_totals: &'static [u8; 5] => u64;
+    /// Position -> event that waits for its session.
+    parked: u64 => &'static [u8];
+    /// Events that wait, by tenant and session -> idempotency key.
+    waiting: &'static [u8] => &'static [u8; 16];
+    /// Older events of a long history, by number.
+    history: &'static [u8; 13] => &'static [u8; 24];
+    /// Older events of a long history, by idempotency key -> position.
+    history_keys: &'static [u8; 25] => u64;
+}

@@ -1,0 +1,308 @@
+//! Counts within a listing, so that totals and offsets cost the same at any depth.
+//!
+//! The keys of a listing (owner, status) are 16-byte orders. A tally counts them as a trie does: a
+//! node stands for a prefix of the order, and counts the keys below it by their next byte. A prefix
+//! with at most [`TALLY_BUCKET_KEYS_MAX`] keys has no node: its keys are counted by reading them.
+//! So a trie is as deep as its keys are dense, whether they spread over ten years or share one
+//! microsecond, and a short listing needs no node at all.
+//!
+//! Which nodes there are depends on the keys alone, not on the order in which they came: folding in
+//! any batches gives the same bytes.
+//!
+//! ```text
+//! totals    owner (5) | status (1)                    ->  number of keys (8)
+//! tallies   owner (5) | status (1) | prefix (0..15)   ->  per child: next byte (1) | keys (8)
+//! ```
+
+use std::collections::BTreeMap;
+
+use redb::{ReadableTable, StorageError};
+
+use crate::domain::limits::TALLY_BUCKET_KEYS_MAX;
+use crate::projection::bytes::{Reader, Writer};
+use crate::projection::error::StoreError;
+use crate::projection::keys::{self, ListingKey, Order, Shelf};
+use crate::projection::tables::Tables;
+
+/// Keys below a node, by their next byte.
+type Children = BTreeMap<u8, u64>;
+
+/// One key that a batch adds to a listing (+1) or takes from it (-1).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Delta {
+    pub(crate) key: ListingKey,
+    pub(crate) change: i64,
+}
+
+/// Brings totals and tallies up to date. The listing has the changes already; the deltas are sorted
+/// by key.
+pub(crate) fn apply(tables: &mut Tables<'_>, deltas: &[Delta]) -> Result<(), StoreError> {
+    for group in deltas.chunk_by(|a, b| a.key[..6] == b.key[..6]) {
+        let Some(shelf) = group.first().and_then(|delta| delta.key.first_chunk().copied()) else {
+            continue;
+        };
+        let old = tables.totals.get(&shelf)?.map_or(0, |total| total.value());
+        let new = changed(old, group)?;
+        if new == 0 {
+            tables.totals.remove(&shelf)?;
+        } else {
+            tables.totals.insert(&shelf, new)?;
+        }
+        update(tables, &shelf, (old, new), group)?;
+    }
+    Ok(())
+}
+
+/// Updates the node of a prefix (owner, status and the first bytes of the order) and all below it.
+fn update(
+    tables: &mut Tables<'_>,
+    prefix: &[u8],
+    (old, new): (u64, u64),
+    deltas: &[Delta],
+) -> Result<(), StoreError> {
+    match (TALLY_BUCKET_KEYS_MAX < old, TALLY_BUCKET_KEYS_MAX < new) {
+        (false, false) => Ok(()),
+        (false, true) => build(tables, prefix),
+        (true, false) => remove_below(tables, prefix),
+        (true, true) => {
+            let mut children = decode(tables.tallies.get(prefix)?.map(|node| node.value().to_vec()))?;
+            for group in deltas.chunk_by(|a, b| a.key[prefix.len()] == b.key[prefix.len()]) {
+                let byte = group[0].key[prefix.len()];
+                let old = children.get(&byte).copied().unwrap_or(0);
+                let new = changed(old, group)?;
+                if new == 0 {
+                    children.remove(&byte);
+                } else {
+                    children.insert(byte, new);
+                }
+                update(tables, &[prefix, &[byte]].concat(), (old, new), group)?;
+            }
+            tables.tallies.insert(prefix, &*encode(&children))?;
+            Ok(())
+        }
+    }
+}
+
+/// Writes the node of a prefix that has become large, and all below it, from the listing.
+fn build(tables: &mut Tables<'_>, prefix: &[u8]) -> Result<(), StoreError> {
+    let (low, high) = bounds(prefix);
+    let keys: Result<Vec<ListingKey>, StorageError> = tables
+        .listing
+        .range::<&ListingKey>(&low..=&high)?
+        .map(|entry| Ok(*entry?.0.value()))
+        .collect();
+    write_nodes(tables, prefix, &keys?)
+}
+
+fn write_nodes(
+    tables: &mut Tables<'_>,
+    prefix: &[u8],
+    keys: &[ListingKey],
+) -> Result<(), StoreError> {
+    let at = prefix.len();
+    let mut children = Children::new();
+    for group in keys.chunk_by(|a, b| a[at] == b[at]) {
+        children.insert(group[0][at], group.len() as u64);
+        if TALLY_BUCKET_KEYS_MAX < group.len() as u64 {
+            write_nodes(tables, &[prefix, &[group[0][at]]].concat(), group)?;
+        }
+    }
+    tables.tallies.insert(prefix, &*encode(&children))?;
+    Ok(())
+}
+
+/// Removes the node of a prefix that has become small, and all below it.
+fn remove_below(tables: &mut Tables<'_>, prefix: &[u8]) -> Result<(), StoreError> {
+    let (_, high) = bounds(prefix);
+    tables.tallies.retain_in::<&[u8], _>(prefix..=&high[..], |_, _| false)?;
+    Ok(())
+}
+
+fn changed(old: u64, deltas: &[Delta]) -> Result<u64, StoreError> {
+    let change: i64 = deltas.iter().map(|delta| delta.change).sum();
+    old.checked_add_signed(change).ok_or(StoreError::Damaged("tally"))
+}
+
+/// First and last key below a prefix.
+fn bounds(prefix: &[u8]) -> (ListingKey, ListingKey) {
+    let (mut low, mut high) = ([0; 22], [0xff; 22]);
+    low[..prefix.len()].copy_from_slice(prefix);
+    high[..prefix.len()].copy_from_slice(prefix);
+    (low, high)
+}
+
+fn encode(children: &Children) -> Vec<u8> {
+    let mut out = Writer::default();
+    for (byte, count) in children {
+        out.u8(*byte);
+        out.u64(*count);
+    }
+    out.finish()
+}
+
+fn decode(node: Option<impl AsRef<[u8]>>) -> Result<Children, StoreError> {
+    let mut children = Children::new();
+    let Some(node) = node else {
+        return Err(StoreError::Damaged("tally"));
+    };
+    let mut from = Reader::new(node.as_ref(), "tally");
+    while !from.rest().is_empty() {
+        children.insert(from.u8()?, from.u64()?);
+    }
+    Ok(children)
+}
+
+/// Reads counts of one listing or of several of the same owner together.
+pub(crate) struct Counter<'a, L, N, T> {
+    pub(crate) listing: &'a L,
+    pub(crate) tallies: &'a N,
+    pub(crate) totals: &'a T,
+}
+
+impl<L, N, T> Counter<'_, L, N, T>
+where
+    L: ReadableTable<&'static ListingKey, ()>,
+    N: ReadableTable<&'static [u8], &'static [u8]>,
+    T: ReadableTable<&'static Shelf, u64>,
+{
+    /// How many keys a listing has.
+    pub(crate) fn total(&self, shelf: Shelf) -> Result<u64, StoreError> {
+        Ok(self.totals.get(&shelf)?.map_or(0, |total| total.value()))
+    }
+
+    /// How many keys of a listing come before this order.
+    pub(crate) fn rank(&self, shelf: Shelf, order: Order) -> Result<u64, StoreError> {
+        let key = keys::listing(shelf, order);
+        let (mut depth, mut count, mut rank) = (shelf.len(), self.total(shelf)?, 0);
+        while TALLY_BUCKET_KEYS_MAX < count {
+            let next = key[depth];
+            count = 0;
+            for (byte, keys) in self.children(&key[..depth])? {
+                match byte.cmp(&next) {
+                    std::cmp::Ordering::Less => rank += keys,
+                    std::cmp::Ordering::Equal => count = keys,
+                    std::cmp::Ordering::Greater => break,
+                }
+            }
+            depth += 1;
+        }
+        let (low, _) = bounds(&key[..depth]);
+        if count == 0 || low == key {
+            return Ok(rank);
+        }
+        Ok(rank + self.listing.range::<&ListingKey>(&low..&key)?.count() as u64)
+    }
+
+    /// The order of the key with this rank, over some listings together; `None` if there are fewer.
+    pub(crate) fn select(&self, shelves: &[Shelf], rank: u64) -> Result<Option<Order>, StoreError> {
+        let mut rank = rank;
+        let mut prefix: Vec<u8> = Vec::with_capacity(16);
+        let mut parts = Vec::with_capacity(shelves.len());
+        let mut total = 0;
+        for shelf in shelves {
+            let count = self.total(*shelf)?;
+            total += count;
+            parts.push(self.part(*shelf, &prefix, count)?);
+        }
+        if total <= rank {
+            return Ok(None);
+        }
+        while parts.iter().any(|part| matches!(part, Part::Large)) {
+            self.narrow(shelves, &mut parts, &mut prefix, &mut rank)?;
+        }
+        let mut orders: Vec<Order> = parts.into_iter().flat_map(Part::orders).collect();
+        orders.sort_unstable();
+        let index = usize::try_from(rank).unwrap_or(usize::MAX);
+        orders.get(index).copied().map(Some).ok_or(StoreError::Damaged("tally"))
+    }
+
+    /// Finds the next byte of the prefix that holds `rank`, and makes everything about the longer
+    /// prefix.
+    fn narrow(
+        &self,
+        shelves: &[Shelf],
+        parts: &mut [Part],
+        prefix: &mut Vec<u8>,
+        rank: &mut u64,
+    ) -> Result<(), StoreError> {
+        let mut by_part = Vec::with_capacity(parts.len());
+        let mut together = [0_u64; 256];
+        for (shelf, part) in shelves.iter().zip(parts.iter()) {
+            let children = match part {
+                Part::Large => self.children(&[&shelf[..], prefix].concat())?,
+                Part::Small(orders) => counted(orders, prefix.len()),
+            };
+            for (byte, keys) in &children {
+                together[usize::from(*byte)] += keys;
+            }
+            by_part.push(children);
+        }
+        let mut bytes = (0_u8..=255).zip(together);
+        let byte = bytes.find_map(|(byte, keys)| {
+            let found = *rank < keys;
+            *rank -= if found { 0 } else { keys };
+            found.then_some(byte)
+        });
+        let byte = byte.ok_or(StoreError::Damaged("tally"))?;
+        let depth = prefix.len();
+        prefix.push(byte);
+        for ((shelf, part), children) in shelves.iter().zip(parts).zip(by_part) {
+            match part {
+                Part::Large => {
+                    let found = children.iter().find(|(child, _)| *child == byte);
+                    *part = self.part(*shelf, prefix, found.map_or(0, |(_, keys)| *keys))?;
+                }
+                Part::Small(orders) => orders.retain(|order| order[depth] == byte),
+            }
+        }
+        Ok(())
+    }
+
+    fn part(&self, shelf: Shelf, prefix: &[u8], count: u64) -> Result<Part, StoreError> {
+        if TALLY_BUCKET_KEYS_MAX < count {
+            return Ok(Part::Large);
+        }
+        let mut orders = Vec::new();
+        if 0 < count {
+            let (low, high) = bounds(&[&shelf[..], prefix].concat());
+            for entry in self.listing.range::<&ListingKey>(&low..=&high)? {
+                orders.push(keys::order_of(entry?.0.value()));
+            }
+        }
+        Ok(Part::Small(orders))
+    }
+
+    /// Children of a prefix that has a node.
+    fn children(&self, prefix: &[u8]) -> Result<Vec<(u8, u64)>, StoreError> {
+        let node = self.tallies.get(prefix)?.ok_or(StoreError::Damaged("tally"))?;
+        let mut from = Reader::new(node.value(), "tally");
+        let mut children = Vec::with_capacity(from.rest().len() / 9);
+        while !from.rest().is_empty() {
+            children.push((from.u8()?, from.u64()?));
+        }
+        Ok(children)
+    }
+}
+
+/// What one listing has below a prefix.
+enum Part {
+    /// Many keys, and a node that counts them.
+    Large,
+    /// These keys.
+    Small(Vec<Order>),
+}
+
+impl Part {
+    fn orders(self) -> Vec<Order> {
+        match self {
+            Self::Large => Vec::new(),
+            Self::Small(orders) => orders,
+        }
+    }
+}
+
+/// Children of a prefix of this length, counted from the keys below it.
+fn counted(orders: &[Order], depth: usize) -> Vec<(u8, u64)> {
+    let groups = orders.chunk_by(|a, b| a[depth] == b[depth]);
+    groups.map(|group| (group[0][depth], group.len() as u64)).collect()
+}

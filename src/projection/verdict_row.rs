@@ -1,0 +1,99 @@
+//! What became of an event, as it is stored.
+//!
+//! ```text
+//! event type (1, 0 is undecodable) | verdict (1) | reason (1) | subject kind (1)
+//! subject number (8) | agent number (4) | other position (8) | recorded_at (8) | body hash (16)
+//! ```
+//!
+//! Verdicts: 1 applied, 2 duplicate, 3 rejected, 4 parked. The other position is that of the first
+//! copy of a duplicate, or of the event that ended the waiting of a parked one; 0 is none. Subject
+//! kinds: 0 none, 1 session, 2 agent. The body hash is the first half of SHA-256.
+
+use crate::domain::{EventType, Position, Reason, Timestamp, Verdict};
+use crate::projection::bytes::{Reader, Writer};
+use crate::projection::error::StoreError;
+use crate::projection::keys::{Entity, Ordinal};
+
+/// First half of SHA-256 over a body.
+pub(crate) type BodyHash = [u8; 16];
+
+/// What became of an event.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct VerdictRow {
+    /// Its type; `None` if nobody could tell.
+    pub event_type: Option<EventType>,
+    /// The verdict.
+    pub verdict: Verdict,
+    /// For an event that waited: the position at which its waiting ended.
+    pub settled_at: Option<Position>,
+    /// When the log took it.
+    pub recorded_at: Timestamp,
+    /// Whose it was, if that is known.
+    pub(crate) subject: Option<Entity>,
+    /// The agent concerned, if one is known.
+    pub(crate) agent: Option<u32>,
+    pub(crate) body_hash: BodyHash,
+}
+
+impl VerdictRow {
+    /// Whether the event was about this session.
+    pub fn is_about_session(&self, ordinal: Ordinal) -> bool {
+        self.subject == Some(Entity::Session(ordinal))
+    }
+
+    /// Whether the event was about this agent or a session of it.
+    pub fn concerns_agent(&self, number: u32) -> bool {
+        self.agent == Some(number)
+    }
+
+    pub(crate) fn encode(&self) -> Vec<u8> {
+        let (verdict, reason, first) = match self.verdict {
+            Verdict::Applied => (1, 0, None),
+            Verdict::Duplicate(first) => (2, 0, Some(first)),
+            Verdict::Rejected(reason) => (3, reason as u8, None),
+            Verdict::Parked => (4, 0, None),
+        };
+        let (kind, number) = match self.subject {
+            None => (0, 0),
+            Some(Entity::Session(ordinal)) => (1, ordinal),
+            Some(Entity::Agent(number)) => (2, u64::from(number)),
+        };
+        let mut out = Writer::default();
+        out.u8(self.event_type.map_or(0, |event_type| event_type as u8));
+        out.u8(verdict);
+        out.u8(reason);
+        out.u8(kind);
+        out.u64(number);
+        out.u32(self.agent.unwrap_or(0));
+        out.u64(first.or(self.settled_at).map_or(0, Position::get));
+        out.i64(self.recorded_at.micros());
+        out.raw(&self.body_hash);
+        out.finish()
+    }
+
+    pub(crate) fn decode(bytes: &[u8]) -> Result<Self, StoreError> {
+        let mut from = Reader::new(bytes, "verdict");
+        let (event_type, verdict, reason, kind) = (from.u8()?, from.u8()?, from.u8()?, from.u8()?);
+        let (number, agent, other) = (from.u64()?, from.u32()?, from.u64()?);
+        let recorded_at = Timestamp::from_micros_clamped(from.i64()?);
+        let body_hash = from.array()?;
+        let other = (other != 0).then(|| Position::new(other));
+        let damaged = from.damaged();
+        from.end()?;
+        let (verdict, settled_at) = match (verdict, other, Reason::from_number(reason)) {
+            (1, settled_at, _) => (Verdict::Applied, settled_at),
+            (2, Some(first), _) => (Verdict::Duplicate(first), None),
+            (3, settled_at, Some(reason)) => (Verdict::Rejected(reason), settled_at),
+            (4, _, _) => (Verdict::Parked, None),
+            _ => return Err(damaged),
+        };
+        let subject = match kind {
+            1 => Some(Entity::Session(number)),
+            2 => Some(Entity::Agent(u32::try_from(number).map_err(|_too_large| damaged)?)),
+            _ => None,
+        };
+        let event_type = EventType::from_number(event_type);
+        let agent = (agent != 0).then_some(agent);
+        Ok(Self { event_type, verdict, settled_at, recorded_at, subject, agent, body_hash })
+    }
+}

@@ -1,0 +1,134 @@
+//! Cursors: where the next page starts, for the listing that gave them and no other.
+//!
+//! ```text
+//! base64url without padding of
+//!     version 1 (1) | fingerprint of tenant and filter (8) | place of the last row (16)
+//! ```
+//!
+//! A place is the row's time of creation and its ordinal, neither of which ever changes. So paging
+//! shows a row that matches all the while exactly once, whatever else arrives, ends or goes.
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use sha2::{Digest, Sha256};
+
+use crate::domain::filter::{Owner, SessionFilter};
+use crate::domain::{TenantId, Timestamp};
+use crate::projection::ListingPlace;
+
+const VERSION: u8 = 1;
+const BYTES: usize = 25;
+
+/// Where the next page starts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Cursor {
+    fingerprint: [u8; 8],
+    place: ListingPlace,
+}
+
+/// Why a text is not a cursor of this listing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum CursorError {
+    /// Not a cursor at all.
+    #[error("is not a cursor of this API; take next_cursor from a page as it is")]
+    Malformed,
+    /// A cursor of another listing.
+    #[error("belongs to a listing with other filters; start that listing anew without a cursor")]
+    OtherListing,
+}
+
+impl Cursor {
+    pub(crate) fn new(tenant: &TenantId, filter: &SessionFilter, place: ListingPlace) -> Self {
+        Self { fingerprint: fingerprint(tenant, filter), place }
+    }
+
+    /// The cursor's text.
+    pub fn to_text(self) -> String {
+        let mut bytes = [VERSION; BYTES];
+        bytes[1..9].copy_from_slice(&self.fingerprint);
+        bytes[9..].copy_from_slice(&self.place.to_bytes());
+        URL_SAFE_NO_PAD.encode(bytes)
+    }
+
+    /// Reads a cursor of this listing.
+    pub fn parse(
+        text: &str,
+        tenant: &TenantId,
+        filter: &SessionFilter,
+    ) -> Result<Self, CursorError> {
+        let mut bytes = [0; BYTES];
+        let length = URL_SAFE_NO_PAD
+            .decode_slice(text, &mut bytes)
+            .map_err(|_not_base64| CursorError::Malformed)?;
+        let [VERSION, rest @ ..] = bytes else {
+            return Err(CursorError::Malformed);
+        };
+        if length != BYTES {
+            return Err(CursorError::Malformed);
+        }
+        let (found, place) = rest.split_at(8);
+        let found: [u8; 8] = found.try_into().map_err(|_length| CursorError::Malformed)?;
+        let place: [u8; 16] = place.try_into().map_err(|_length| CursorError::Malformed)?;
+        if found != fingerprint(tenant, filter) {
+            return Err(CursorError::OtherListing);
+        }
+        Ok(Self { fingerprint: found, place: ListingPlace::from_bytes(place) })
+    }
+
+    pub(crate) fn place(self) -> ListingPlace {
+        self.place
+    }
+}
+
+fn fingerprint(tenant: &TenantId, filter: &SessionFilter) -> [u8; 8] {
+    let (kind, owner) = match &filter.owner {
+        Owner::Tenant => (0_u8, ""),
+        Owner::Agent(id) => (1, id.as_str()),
+        Owner::Project(id) => (2, id.as_str()),
+    };
+    let time = |time: Option<Timestamp>| time.map_or(i64::MIN, Timestamp::micros).to_be_bytes();
+    let mut hasher = Sha256::new();
+    hasher.update(tenant.as_str());
+    hasher.update([0, kind]);
+    hasher.update(owner);
+    hasher.update([0, filter.statuses.bits()]);
+    hasher.update(time(filter.created.after));
+    hasher.update(time(filter.created.before));
+    let hash: [u8; 32] = hasher.finalize().into();
+    let mut fingerprint = [0; 8];
+    fingerprint.copy_from_slice(&hash[..8]);
+    fingerprint
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::domain::AgentId;
+
+    fn acme() -> TenantId {
+        TenantId::parse("acme").unwrap()
+    }
+
+    proptest! {
+        #[test]
+        fn a_cursor_leads_back_and_only_for_its_listing(place: [u8; 16]) {
+            let all = SessionFilter::default();
+            let owner = Owner::Agent(AgentId::parse("a").unwrap());
+            let of_agent = SessionFilter { owner, ..all.clone() };
+            let cursor = Cursor::new(&acme(), &all, ListingPlace::from_bytes(place));
+            let text = cursor.to_text();
+            prop_assert_eq!(Cursor::parse(&text, &acme(), &all), Ok(cursor));
+            prop_assert_eq!(
+                Cursor::parse(&text, &acme(), &of_agent),
+                Err(CursorError::OtherListing)
+            );
+        }
+
+        #[test]
+        fn any_other_text_is_refused(text in "\\PC{0,60}") {
+            prop_assert!(Cursor::parse(&text, &acme(), &SessionFilter::default()).is_err());
+        }
+    }
+}
