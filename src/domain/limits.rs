@@ -49,12 +49,16 @@ pub const PARKED_US_MAX: i64 = 24 * 3600 * 1_000_000;
 pub const LOG_MESSAGE_BYTES_MAX: usize = 68 * 1024;
 /// Longest private part of a record, in bytes.
 pub const PRIVATE_BYTES_MAX: usize = 2 * 1024;
+/// Longest subject, in bytes. The server drops the whole connection at about 4,050.
+pub const SUBJECT_BYTES_MAX: usize = 256;
 /// Most appends waiting for the embedded log's next group commit.
 pub const LOG_APPEND_QUEUE_MAX: usize = 1024;
 /// Most records in one group commit of the embedded log.
 pub const LOG_GROUP_RECORDS_MAX: usize = 4096;
 /// Most records that one read of the log hands over.
 pub const LOG_READ_RECORDS_MAX: usize = 8192;
+/// Most bytes of record bodies that one read of the log hands over, give or take one record.
+pub const LOG_READ_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// Most published messages of one append that wait for their acknowledgement.
 pub const LOG_PUBLISH_IN_FLIGHT_MAX: usize = 256;
 /// Most records fetched from the log at a time for one page of history.

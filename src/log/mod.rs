@@ -11,7 +11,12 @@
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
 
+pub mod embedded;
+
+use crate::domain::limits::{BODY_BYTES_MAX, PRIVATE_BYTES_MAX, SUBJECT_BYTES_MAX};
 use crate::domain::{Position, Timestamp};
+
+pub use embedded::EmbeddedLog;
 
 /// What the log holds at a position.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -38,6 +43,15 @@ pub struct NewRecord {
     pub private: Bytes,
     /// The event as structured-mode JSON.
     pub body: Bytes,
+}
+
+impl NewRecord {
+    /// Whether every adapter takes a record of this size.
+    pub fn fits(&self) -> bool {
+        self.body.len() <= BODY_BYTES_MAX
+            && self.private.len() <= PRIVATE_BYTES_MAX
+            && self.subject.len() <= SUBJECT_BYTES_MAX
+    }
 }
 
 /// Why the log did not do as asked.

@@ -1,0 +1,139 @@
+//! Layout of a stored record. Numbers are big-endian.
+//!
+//! ```text
+//! version (1) | recorded_at in microseconds (8) | subject length (2) | private length (2)
+//!     | subject | private | body (the rest)
+//! ```
+//!
+//! The position is the table's key. Decoding checks every length and never panics: a file that was
+//! damaged on disk must end in [`LogError::Damaged`].
+
+use bytes::Bytes;
+
+use crate::domain::{Position, Timestamp};
+use crate::log::{LogError, NewRecord, Record};
+
+/// Version of the layout. A change of it needs a decoder for every older one.
+const VERSION: u8 = 1;
+/// Bytes before the subject.
+const HEAD_BYTES: usize = 1 + 8 + 2 + 2;
+
+/// How many bytes [`encode`] writes; `None` if a length does not fit its field.
+pub(super) fn encoded_len(record: &NewRecord) -> Option<usize> {
+    u16::try_from(record.subject.len()).ok()?;
+    u16::try_from(record.private.len()).ok()?;
+    Some(HEAD_BYTES + record.subject.len() + record.private.len() + record.body.len())
+}
+
+/// Writes a record into exactly [`encoded_len`] bytes.
+pub(super) fn encode(record: &NewRecord, recorded_at: Timestamp, out: &mut [u8]) {
+    let mut rest = out;
+    let mut put = |bytes: &[u8]| {
+        if let Some((to, after)) = std::mem::take(&mut rest).split_at_mut_checked(bytes.len()) {
+            to.copy_from_slice(bytes);
+            rest = after;
+        }
+    };
+    put(&[VERSION]);
+    put(&recorded_at.micros().to_be_bytes());
+    put(&u16::try_from(record.subject.len())
+        .unwrap_or(u16::MAX)
+        .to_be_bytes());
+    put(&u16::try_from(record.private.len())
+        .unwrap_or(u16::MAX)
+        .to_be_bytes());
+    put(record.subject.as_bytes());
+    put(&record.private);
+    put(&record.body);
+}
+
+/// Reads a stored record back.
+pub(super) fn decode(position: Position, bytes: &[u8]) -> Result<Record, LogError> {
+    parse(position, bytes)
+        .ok_or_else(|| LogError::Damaged(format!("the record at position {position} is malformed")))
+}
+
+/// Reads the time stamp alone.
+pub(super) fn decode_recorded_at(position: Position, bytes: &[u8]) -> Result<Timestamp, LogError> {
+    decode(position, bytes).map(|record| record.recorded_at)
+}
+
+fn parse(position: Position, bytes: &[u8]) -> Option<Record> {
+    let (&[version], rest) = bytes.split_first_chunk()?;
+    let (micros, rest) = rest.split_first_chunk()?;
+    let (subject_len, rest) = rest.split_first_chunk()?;
+    let (private_len, rest) = rest.split_first_chunk()?;
+    let (subject, rest) = rest.split_at_checked(u16::from_be_bytes(*subject_len).into())?;
+    let (private, body) = rest.split_at_checked(u16::from_be_bytes(*private_len).into())?;
+    if version != VERSION {
+        return None;
+    }
+    Some(Record {
+        position,
+        recorded_at: Timestamp::from_micros(i64::from_be_bytes(*micros))?,
+        subject: std::str::from_utf8(subject).ok()?.into(),
+        private: Bytes::copy_from_slice(private),
+        body: Bytes::copy_from_slice(body),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::collection::vec;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn encoded(record: &NewRecord, recorded_at: Timestamp) -> Vec<u8> {
+        let mut out = vec![0; encoded_len(record).unwrap()];
+        encode(record, recorded_at, &mut out);
+        out
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_encoded_decodes_to_the_same(
+            subject in "[a-z.]{0,40}",
+            private in vec(any::<u8>(), 0..200),
+            body in vec(any::<u8>(), 0..2000),
+            micros in Timestamp::MIN.micros()..=Timestamp::MAX.micros(),
+        ) {
+            let new = NewRecord {
+                subject: subject.into(),
+                private: private.into(),
+                body: body.into(),
+            };
+            let recorded_at = Timestamp::from_micros(micros).unwrap();
+            let record = decode(Position::new(7), &encoded(&new, recorded_at)).unwrap();
+            prop_assert_eq!(record.position, Position::new(7));
+            prop_assert_eq!(record.recorded_at, recorded_at);
+            prop_assert_eq!(record.subject, new.subject);
+            prop_assert_eq!(record.private, new.private);
+            prop_assert_eq!(record.body, new.body);
+        }
+
+        #[test]
+        fn random_bytes_never_panic(bytes in vec(any::<u8>(), 0..300)) {
+            drop(decode(Position::new(1), &bytes));
+        }
+
+        #[test]
+        fn random_bytes_after_a_valid_start_never_panic(bytes in vec(any::<u8>(), 0..300)) {
+            let mut start = vec![VERSION, 0, 0, 0, 0, 0, 0, 0, 1];
+            start.extend(bytes);
+            drop(decode(Position::new(1), &start));
+        }
+
+        #[test]
+        fn a_record_cut_short_of_its_lengths_is_damaged(cut in 0_usize..23) {
+            let new = NewRecord {
+                subject: "a.subj".into(),
+                private: Bytes::from_static(b"priv"),
+                body: Bytes::from_static(b"{}"),
+            };
+            let bytes = encoded(&new, Timestamp::MIN);
+            let short = bytes.get(..cut).unwrap();
+            prop_assert!(matches!(decode(Position::new(1), short), Err(LogError::Damaged(_))));
+        }
+    }
+}

@@ -1,0 +1,357 @@
+//! One suite for every adapter of the log: what the port promises, each promise a function.
+//!
+//! `log_conformance::suite!(Fixture)` in an adapter's module makes a test of each.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::FutureExt as _;
+use session_ledger::domain::Position;
+use session_ledger::domain::limits::{BODY_BYTES_MAX, PRIVATE_BYTES_MAX};
+use session_ledger::log::{Appended, EventLog, LogError, NewRecord, Record, Tail};
+
+/// A log of an adapter that can be closed and opened again on the same store.
+pub(crate) trait Fixture: Sized {
+    /// A new, empty log.
+    async fn start() -> Self;
+    /// The open log.
+    fn log(&self) -> Arc<dyn EventLog>;
+    /// Closes the log and opens it again.
+    async fn reopen(self) -> Self;
+}
+
+/// Makes a test of each promise.
+macro_rules! suite {
+    ($fixture:ty) => {
+        $crate::log_conformance::suite!($fixture:
+            positions_start_at_1_and_a_tail_reads_in_order_from_any_of_them,
+            a_read_hands_over_no_more_than_was_asked_for,
+            a_tail_waits_for_the_next_record,
+            concurrent_appends_lose_nothing_and_keep_each_callers_order,
+            records_at_the_size_limit_are_kept_and_larger_ones_refused_one_by_one,
+            records_are_read_by_position_in_any_order,
+            a_position_beyond_the_head_is_truncated,
+            the_head_is_the_last_position,
+            a_reopened_log_holds_the_same_and_goes_on,
+            a_cancelled_read_loses_nothing,
+            several_tails_read_the_same,
+        );
+    };
+    ($fixture:ty: $($name:ident),* $(,)?) => {
+        $(
+            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $name() {
+                $crate::log_conformance::$name::<$fixture>().await;
+            }
+        )*
+    };
+}
+pub(crate) use suite;
+
+/// A record whose body says which one it is.
+pub(crate) fn new_record(number: usize) -> NewRecord {
+    let kinds = ["created", "refreshed", "handed_off", "terminated"];
+    NewRecord {
+        subject: format!("ledger.v1.acme.session.{}", kinds[number % kinds.len()]).into(),
+        private: Bytes::from(vec![7; number % 3]),
+        body: Bytes::from(format!(
+            r#"{{"id":"{number}","pad":"{}"}}"#,
+            "x".repeat(number % 200)
+        )),
+    }
+}
+
+/// Records with the numbers of a range.
+pub(crate) fn new_records(numbers: std::ops::Range<usize>) -> Vec<NewRecord> {
+    numbers.map(new_record).collect()
+}
+
+/// Unwraps the positions of an append.
+pub(crate) fn positions(appended: Appended) -> Vec<u64> {
+    appended
+        .into_iter()
+        .map(|result| result.unwrap().get())
+        .collect()
+}
+
+/// Reads a tail until it has handed over so many.
+pub(crate) async fn read(tail: &mut dyn Tail, count: usize) -> Vec<Record> {
+    let mut records = Vec::new();
+    while records.len() < count {
+        records.extend(next(tail, count - records.len()).await.unwrap());
+    }
+    records
+}
+
+/// One read, which must come within the patience of a test.
+pub(crate) async fn next(tail: &mut dyn Tail, records_max: usize) -> Result<Vec<Record>, LogError> {
+    tokio::time::timeout(Duration::from_secs(20), tail.next(records_max))
+        .await
+        .unwrap()
+}
+
+/// A record without what the log adds.
+pub(crate) fn content(record: &Record) -> NewRecord {
+    NewRecord {
+        subject: record.subject.clone(),
+        private: record.private.clone(),
+        body: record.body.clone(),
+    }
+}
+
+/// Checks that records follow a position without a gap, in the order of time.
+#[track_caller]
+pub(crate) fn assert_gapless(records: &[Record], after: u64) {
+    for (record, expected) in records.iter().zip(after + 1..) {
+        assert_eq!(record.position.get(), expected);
+    }
+    assert!(records.is_sorted_by_key(|record| record.recorded_at));
+}
+
+pub(crate) async fn positions_start_at_1_and_a_tail_reads_in_order_from_any_of_them<F: Fixture>() {
+    let fixture = F::start().await;
+    let log = fixture.log();
+    let all = new_records(0..300);
+    let mut appended = Vec::new();
+    for chunk in all.chunks(70) {
+        appended.extend(positions(log.append(chunk.to_vec()).await));
+    }
+    assert_eq!(appended, (1..=300).collect::<Vec<_>>());
+    assert_eq!(log.append(Vec::new()).await.len(), 0);
+    for after in [0, 1, 69, 150, 299] {
+        let mut tail = log.tail(Position::new(after)).await.unwrap();
+        let start = usize::try_from(after).unwrap();
+        let records = read(&mut *tail, 300 - start).await;
+        assert_gapless(&records, after);
+        assert_eq!(
+            records.iter().map(content).collect::<Vec<_>>(),
+            all[start..]
+        );
+    }
+}
+
+pub(crate) async fn a_read_hands_over_no_more_than_was_asked_for<F: Fixture>() {
+    let fixture = F::start().await;
+    let log = fixture.log();
+    log.append(new_records(0..50)).await;
+    let mut tail = log.tail(Position::ZERO).await.unwrap();
+    let mut after = 0;
+    for records_max in [1, 2, 0, 7] {
+        let records = next(&mut *tail, records_max).await.unwrap();
+        assert!((1..=records_max.max(1)).contains(&records.len()));
+        assert_gapless(&records, after);
+        after += records.len() as u64;
+    }
+}
+
+pub(crate) async fn a_tail_waits_for_the_next_record<F: Fixture>() {
+    let fixture = F::start().await;
+    let log = fixture.log();
+    log.append(new_records(0..3)).await;
+    let mut tail = log.tail(Position::new(3)).await.unwrap();
+    let (records, appended) = tokio::join!(tail.next(10), async {
+        tokio::task::yield_now().await;
+        log.append(new_records(3..4)).await
+    });
+    assert_eq!(positions(appended), [4]);
+    assert_eq!(
+        records.unwrap().iter().map(content).collect::<Vec<_>>(),
+        new_records(3..4)
+    );
+    assert!(tail.next(10).now_or_never().is_none());
+}
+
+pub(crate) async fn concurrent_appends_lose_nothing_and_keep_each_callers_order<F: Fixture>() {
+    const CALLERS: usize = 64;
+    const APPENDS: usize = 4;
+    const RECORDS: usize = 5;
+    let fixture = F::start().await;
+    let log = fixture.log();
+    let mut callers = tokio::task::JoinSet::new();
+    for caller in 0..CALLERS {
+        let log = Arc::clone(&log);
+        callers.spawn(async move {
+            let mut kept = Vec::new();
+            for append in 0..APPENDS {
+                let first = (caller * APPENDS + append) * RECORDS;
+                kept.extend(positions(
+                    log.append(new_records(first..first + RECORDS)).await,
+                ));
+            }
+            (caller, kept)
+        });
+    }
+    let kept: HashMap<usize, Vec<u64>> = callers.join_all().await.into_iter().collect();
+    let count = CALLERS * APPENDS * RECORDS;
+    let mut tail = log.tail(Position::ZERO).await.unwrap();
+    let records = read(&mut *tail, count).await;
+    assert_gapless(&records, 0);
+    assert_eq!(log.head().await.unwrap().get(), count as u64);
+    for (caller, kept) in kept {
+        assert!(kept.is_sorted(), "caller {caller}: {kept:?}");
+        let first = caller * APPENDS * RECORDS;
+        for (number, position) in (first..).zip(kept) {
+            let record = &records[usize::try_from(position).unwrap() - 1];
+            assert_eq!(content(record), new_record(number));
+        }
+    }
+}
+
+pub(crate) async fn records_at_the_size_limit_are_kept_and_larger_ones_refused_one_by_one<
+    F: Fixture,
+>() {
+    let fixture = F::start().await;
+    let log = fixture.log();
+    let sized = |body_bytes: usize, private_bytes: usize| NewRecord {
+        subject: "ledger.v1.acme.session.created".into(),
+        private: Bytes::from(vec![0xfe; private_bytes]),
+        body: Bytes::from(vec![b'x'; body_bytes]),
+    };
+    let largest = sized(BODY_BYTES_MAX, PRIVATE_BYTES_MAX);
+    let results = log
+        .append(vec![
+            sized(1, 0),
+            sized(BODY_BYTES_MAX + 1, 0),
+            largest.clone(),
+            sized(1, PRIVATE_BYTES_MAX + 1),
+            sized(0, 1),
+        ])
+        .await;
+    let seen: Vec<_> = results
+        .iter()
+        .map(|result| result.as_ref().ok().map(|p| p.get()))
+        .collect();
+    assert_eq!(seen, [Some(1), None, Some(2), None, Some(3)]);
+    for refused in [&results[1], &results[3]] {
+        assert!(matches!(refused, Err(LogError::TooLarge)), "{refused:?}");
+    }
+    let mut tail = log.tail(Position::ZERO).await.unwrap();
+    let records = read(&mut *tail, 3).await;
+    assert_eq!(
+        records.iter().map(content).collect::<Vec<_>>(),
+        [sized(1, 0), largest, sized(0, 1)]
+    );
+}
+
+pub(crate) async fn records_are_read_by_position_in_any_order<F: Fixture>() {
+    let fixture = F::start().await;
+    let log = fixture.log();
+    log.append(new_records(0..200)).await;
+    let wanted: Vec<_> = [200, 1, 77, 77, 3]
+        .into_iter()
+        .chain((1..=200).rev())
+        .collect();
+    let records = log
+        .get(wanted.iter().copied().map(Position::new).collect())
+        .await
+        .unwrap();
+    assert_eq!(records.len(), wanted.len());
+    for (record, position) in records.iter().zip(wanted) {
+        assert_eq!(record.position.get(), position);
+        assert_eq!(
+            content(record),
+            new_record(usize::try_from(position).unwrap() - 1)
+        );
+    }
+    // A record reads the same whichever way it is read.
+    let mut tail = log.tail(Position::new(199)).await.unwrap();
+    assert_eq!(next(&mut *tail, 1).await.unwrap(), records[..1]);
+    assert_eq!(log.get(Vec::new()).await.unwrap(), []);
+}
+
+pub(crate) async fn a_position_beyond_the_head_is_truncated<F: Fixture>() {
+    let fixture = F::start().await;
+    let log = fixture.log();
+    log.append(new_records(0..2)).await;
+    let (head, after) = (Position::new(2), Position::new(3));
+    let got = log.get(vec![Position::new(1), after]).await.unwrap_err();
+    let tail = log.tail(after).await.err().unwrap();
+    for error in [got, tail] {
+        let expected = LogError::Truncated { head, after };
+        assert_eq!(error.to_string(), expected.to_string());
+    }
+}
+
+pub(crate) async fn the_head_is_the_last_position<F: Fixture>() {
+    let fixture = F::start().await;
+    let log = fixture.log();
+    assert_eq!(
+        (log.head().await.unwrap(), log.known_head()),
+        (Position::ZERO, Position::ZERO)
+    );
+    log.append(new_records(0..9)).await;
+    assert_eq!(
+        (log.head().await.unwrap().get(), log.known_head().get()),
+        (9, 9)
+    );
+}
+
+pub(crate) async fn a_reopened_log_holds_the_same_and_goes_on<F: Fixture>() {
+    let fixture = F::start().await;
+    let log = fixture.log();
+    log.append(new_records(0..20)).await;
+    let before = read(&mut *log.tail(Position::ZERO).await.unwrap(), 20).await;
+    drop(log);
+    let fixture = fixture.reopen().await;
+    let log = fixture.log();
+    assert_eq!(
+        (log.head().await.unwrap().get(), log.known_head().get()),
+        (20, 20)
+    );
+    assert_eq!(positions(log.append(new_records(20..22)).await), [21, 22]);
+    let after = read(&mut *log.tail(Position::ZERO).await.unwrap(), 22).await;
+    assert_eq!(after[..20], before);
+    assert_gapless(&after, 0);
+}
+
+pub(crate) async fn a_cancelled_read_loses_nothing<F: Fixture>() {
+    const COUNT: usize = 400;
+    let fixture = F::start().await;
+    let log = fixture.log();
+    let mut tail = log.tail(Position::ZERO).await.unwrap();
+    let append = async {
+        for first in (0..COUNT).step_by(20) {
+            log.append(new_records(first..first + 20)).await;
+        }
+    };
+    let read = async {
+        let mut records = Vec::new();
+        let mut patience_us = 0;
+        while records.len() < COUNT {
+            // Cuts the read off at another point each time.
+            patience_us = (patience_us + 37) % 3000;
+            let patience = Duration::from_micros(patience_us);
+            if let Ok(next) = tokio::time::timeout(patience, tail.next(9)).await {
+                records.extend(next.unwrap());
+            }
+        }
+        records
+    };
+    let ((), records) = tokio::join!(append, read);
+    assert_gapless(&records, 0);
+    assert_eq!(
+        records.iter().map(content).collect::<Vec<_>>(),
+        new_records(0..COUNT)
+    );
+}
+
+pub(crate) async fn several_tails_read_the_same<F: Fixture>() {
+    let fixture = F::start().await;
+    let log = fixture.log();
+    let mut tails = tokio::task::JoinSet::new();
+    for _ in 0..4 {
+        let log = Arc::clone(&log);
+        tails.spawn(async move { read(&mut *log.tail(Position::ZERO).await.unwrap(), 100).await });
+    }
+    for first in (0..100).step_by(10) {
+        log.append(new_records(first..first + 10)).await;
+    }
+    let read = tails.join_all().await;
+    assert_eq!(
+        read[0].iter().map(content).collect::<Vec<_>>(),
+        new_records(0..100)
+    );
+    assert!(read.iter().all(|records| *records == read[0]));
+}

@@ -1,0 +1,137 @@
+//! The embedded log: the suite of the port, and what is its own.
+
+use std::sync::Arc;
+
+use session_ledger::domain::{Position, SystemClock, Timestamp};
+use session_ledger::log::{EmbeddedLog, EventLog, LogError};
+
+use crate::log_conformance::{
+    Fixture, assert_gapless, new_record, new_records, next, positions, read, suite,
+};
+use crate::support::clock::ManualClock;
+
+suite!(Embedded);
+
+/// A log in a directory of its own.
+struct Embedded {
+    log: Arc<EmbeddedLog>,
+    dir: tempfile::TempDir,
+}
+
+impl Fixture for Embedded {
+    async fn start() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        Self {
+            log: open(dir.path()),
+            dir,
+        }
+    }
+
+    fn log(&self) -> Arc<dyn EventLog> {
+        Arc::<EmbeddedLog>::clone(&self.log)
+    }
+
+    async fn reopen(self) -> Self {
+        self.log.close().await;
+        Self {
+            log: open(self.dir.path()),
+            dir: self.dir,
+        }
+    }
+}
+
+fn open(dir: &std::path::Path) -> Arc<EmbeddedLog> {
+    Arc::new(EmbeddedLog::open(dir, Arc::new(SystemClock)).unwrap())
+}
+
+#[tokio::test]
+async fn a_second_opener_is_told_who_holds_the_directory() {
+    let fixture = Embedded::start().await;
+    let error = EmbeddedLog::open(fixture.dir.path(), Arc::new(SystemClock))
+        .err()
+        .unwrap();
+    assert!(matches!(&error, LogError::Unavailable(_)), "{error:?}");
+    assert!(
+        error
+            .to_string()
+            .contains("another ledger holds the directory"),
+        "{error}"
+    );
+}
+
+#[tokio::test]
+async fn a_log_dropped_without_close_is_whole_when_opened_again() {
+    let Embedded { log, dir } = Embedded::start().await;
+    assert_eq!(
+        positions(log.append(new_records(0..5)).await),
+        [1, 2, 3, 4, 5]
+    );
+    // A tail that is still there does not keep the file open.
+    let mut tail = log.tail(Position::ZERO).await.unwrap();
+    drop(log);
+    let log = open(dir.path());
+    let records = read(&mut *log.tail(Position::ZERO).await.unwrap(), 5).await;
+    assert_gapless(&records, 0);
+    assert!(matches!(
+        next(&mut *tail, 1).await,
+        Err(LogError::Unavailable(_))
+    ));
+}
+
+#[tokio::test]
+async fn closing_answers_what_is_under_way_and_refuses_what_comes_later() {
+    let Embedded { log, dir } = Embedded::start().await;
+    let mut appends = tokio::task::JoinSet::new();
+    for number in 0..50 {
+        let log = Arc::clone(&log);
+        appends.spawn(async move { log.append(vec![new_record(number)]).await });
+    }
+    tokio::task::yield_now().await;
+    log.close().await;
+    log.close().await;
+    let results: Vec<_> = appends.join_all().await.into_iter().flatten().collect();
+    let kept = results.iter().filter(|result| result.is_ok()).count();
+    let refused = results
+        .iter()
+        .filter(|result| matches!(result, Err(LogError::Unavailable(_))))
+        .count();
+    assert_eq!(kept + refused, 50);
+    assert!(matches!(
+        log.append(new_records(0..1)).await[0],
+        Err(LogError::Unavailable(_))
+    ));
+    assert!(matches!(
+        log.get(vec![Position::new(1)]).await,
+        Err(LogError::Unavailable(_) | LogError::Truncated { .. })
+    ));
+    assert_eq!(open(dir.path()).known_head().get(), kept as u64);
+}
+
+#[tokio::test]
+async fn a_clock_set_back_does_not_take_recorded_at_back() {
+    let dir = tempfile::tempdir().unwrap();
+    let clock = Arc::new(ManualClock::default());
+    let open = || EmbeddedLog::open(dir.path(), Arc::<ManualClock>::clone(&clock)).unwrap();
+    let log = open();
+    for micros in [5_000, 3_000, 7_000] {
+        clock.set_micros(micros);
+        log.append(new_records(0..1)).await;
+    }
+    log.close().await;
+    clock.set_micros(1);
+    let log = open();
+    log.append(new_records(0..1)).await;
+    let records = read(&mut *log.tail(Position::ZERO).await.unwrap(), 4).await;
+    let micros: Vec<_> = records.iter().map(|record| record.recorded_at).collect();
+    assert_eq!(
+        micros,
+        [5_000, 5_000, 7_000, 7_000].map(Timestamp::from_micros_clamped)
+    );
+}
+
+#[tokio::test]
+async fn a_file_that_is_not_a_log_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(dir.path().join("log.redb"), vec![0x5a; 8192]).unwrap();
+    assert!(EmbeddedLog::open(dir.path(), Arc::new(SystemClock)).is_err());
+}
