@@ -1,3 +1,4 @@
 //! Session Ledger: an event-sourced ledger of agent sessions.
 
 pub mod domain;
+pub mod wire;

@@ -20,11 +20,15 @@ pub const SOURCE_CHARS_MAX: usize = 512;
 pub const TEXT_CHARS_MAX: usize = 512;
 /// Longest `reason` of an ending, in characters.
 pub const REASON_CHARS_MAX: usize = 1024;
+/// Longest `display_name` of an agent, in characters.
+pub const DISPLAY_NAME_CHARS_MAX: usize = 256;
+/// Longest `public_key` of an agent, in characters: RSA of 8192 bits in PEM fits.
+pub const PUBLIC_KEY_CHARS_MAX: usize = 2048;
 /// Longest `description` of an agent, in characters.
 pub const DESCRIPTION_CHARS_MAX: usize = 2048;
 /// Largest metadata object, in bytes of its JSON text, also after a merge.
 pub const METADATA_BYTES_MAX: usize = 16 * 1024;
-/// Deepest nesting of a metadata object.
+/// Deepest nesting of a metadata object, and of any other value in an event's data.
 pub const METADATA_DEPTH_MAX: usize = 32;
 /// Most scopes of a session or agent.
 pub const SCOPES_MAX: usize = 64;
