@@ -1,6 +1,7 @@
 //! Session Ledger: an event-sourced ledger of agent sessions.
 
 pub mod domain;
+pub mod ledger;
 pub mod log;
 pub mod metrics;
 pub mod projection;

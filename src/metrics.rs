@@ -14,8 +14,9 @@ use crate::domain::{Position, Verdict};
 
 /// Upper bounds of the latency buckets, in seconds: a page takes tens of microseconds, an append on a
 /// busy disk a second.
-const LATENCY_BUCKETS: [f64; 12] =
-    [0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.1, 0.25, 1.0, 5.0];
+const LATENCY_BUCKETS: [f64; 12] = [
+    0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.1, 0.25, 1.0, 5.0,
+];
 
 /// Every metric of one ledger.
 #[derive(Debug)]
@@ -66,16 +67,31 @@ impl Default for Metrics {
 
 impl Metrics {
     fn register(&self) {
-        let mut registry = self.registry.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut registry = self
+            .registry
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner);
         let registry = registry.sub_registry_with_prefix("session_ledger");
-        registry.register("position", "Last log position that was folded", self.position.clone());
-        registry.register("log_head", "Last log position known to exist", self.head.clone());
+        registry.register(
+            "position",
+            "Last log position that was folded",
+            self.position.clone(),
+        );
+        registry.register(
+            "log_head",
+            "Last log position known to exist",
+            self.head.clone(),
+        );
         registry.register(
             "lag_records",
             "Records on the log that are not folded yet",
             self.lag.clone(),
         );
-        registry.register("verdicts", "Folded events by verdict and reason", self.verdicts.clone());
+        registry.register(
+            "verdicts",
+            "Folded events by verdict and reason",
+            self.verdicts.clone(),
+        );
         registry.register_with_unit(
             "fold_batch",
             "Time to fold and commit one batch",
@@ -105,26 +121,41 @@ impl Metrics {
             Verdict::Rejected(reason) => reason.code(),
             Verdict::Applied | Verdict::Duplicate(_) | Verdict::Parked => "",
         };
-        let labels = VerdictLabels { verdict: verdict.as_str(), reason };
+        let labels = VerdictLabels {
+            verdict: verdict.as_str(),
+            reason,
+        };
         self.verdicts.get_or_create(&labels).inc();
     }
 
     /// Notes how long a batch took.
     pub fn fold_batch(&self, durable: bool, took: Duration) {
-        let labels = CommitLabels { durable: if durable { "true" } else { "false" } };
-        self.commits.get_or_create(&labels).observe(took.as_secs_f64());
+        let labels = CommitLabels {
+            durable: if durable { "true" } else { "false" },
+        };
+        self.commits
+            .get_or_create(&labels)
+            .observe(took.as_secs_f64());
     }
 
     /// Notes how long a request took. The route is its template, so that ids make no new series.
     pub fn request(&self, route: &str, method: &str, status: u16, took: Duration) {
-        let labels =
-            RequestLabels { route: route.to_owned(), method: method.to_owned(), status };
-        self.requests.get_or_create(&labels).observe(took.as_secs_f64());
+        let labels = RequestLabels {
+            route: route.to_owned(),
+            method: method.to_owned(),
+            status,
+        };
+        self.requests
+            .get_or_create(&labels)
+            .observe(took.as_secs_f64());
     }
 
     /// All metrics in the text format of Prometheus (`OpenMetrics` 1.0).
     pub fn text(&self) -> String {
-        let registry = self.registry.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let registry = self
+            .registry
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner);
         let mut out = String::new();
         text::encode(&mut out, &registry).expect("writing to a string does not fail");
         out

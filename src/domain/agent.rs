@@ -57,7 +57,9 @@ impl AgentStatus {
 
     /// The status with this number.
     pub fn from_number(number: u8) -> Option<Self> {
-        [Self::Active, Self::Suspended, Self::Revoked].into_iter().find(|s| *s as u8 == number)
+        [Self::Active, Self::Suspended, Self::Revoked]
+            .into_iter()
+            .find(|s| *s as u8 == number)
     }
 }
 
@@ -93,9 +95,14 @@ pub struct AgentProfile {
 impl Agent {
     /// An agent that a session was the first to speak of.
     pub fn implicit(at: &Moment) -> Self {
-        let profile =
-            AgentProfile { agent_type: Some("unknown".into()), ..AgentProfile::default() };
-        Self { registered: false, ..Self::register(at, profile) }
+        let profile = AgentProfile {
+            agent_type: Some("unknown".into()),
+            ..AgentProfile::default()
+        };
+        Self {
+            registered: false,
+            ..Self::register(at, profile)
+        }
     }
 
     /// A registered agent.
@@ -172,7 +179,10 @@ impl Agent {
 
     /// Whether a session of it may have these scopes.
     pub fn allows(&self, scopes: &Scopes) -> bool {
-        self.profile.scopes.as_ref().is_none_or(|bound| bound.covers(scopes))
+        self.profile
+            .scopes
+            .as_ref()
+            .is_none_or(|bound| bound.covers(scopes))
     }
 
     fn check_not_revoked(&self) -> Result<(), Reason> {
@@ -200,11 +210,17 @@ impl AgentProfile {
         replace(&mut self.scopes, changes.scopes.as_ref());
         replace(&mut self.metadata, changes.metadata.as_ref());
         replace(&mut self.trust_level, changes.trust_level.as_ref());
-        replace(&mut self.trust_score_milli, changes.trust_score_milli.as_ref());
+        replace(
+            &mut self.trust_score_milli,
+            changes.trust_score_milli.as_ref(),
+        );
         replace(&mut self.public_key, changes.public_key.as_ref());
         replace(&mut self.key_id, changes.key_id.as_ref());
         replace(&mut self.parent_agent_id, changes.parent_agent_id.as_ref());
-        replace(&mut self.created_by_user_id, changes.created_by_user_id.as_ref());
+        replace(
+            &mut self.created_by_user_id,
+            changes.created_by_user_id.as_ref(),
+        );
         replace(&mut self.expires_at, changes.expires_at.as_ref());
     }
 }

@@ -14,7 +14,9 @@ impl StatusSet {
 
     /// Just these; `None` if there are none.
     pub fn of(statuses: &[Status]) -> Option<Self> {
-        let bits = statuses.iter().fold(0, |bits, status| bits | 1 << (*status as u8));
+        let bits = statuses
+            .iter()
+            .fold(0, |bits, status| bits | 1 << (*status as u8));
         (bits != 0).then_some(Self(bits))
     }
 
@@ -25,7 +27,9 @@ impl StatusSet {
 
     /// Its statuses in the order of their numbers.
     pub fn iter(self) -> impl Iterator<Item = Status> {
-        Status::ALL.into_iter().filter(move |status| self.has(*status))
+        Status::ALL
+            .into_iter()
+            .filter(move |status| self.has(*status))
     }
 
     /// One bit per status.

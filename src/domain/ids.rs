@@ -126,7 +126,9 @@ fn check_tenant(text: &str) -> Result<(), IdError> {
     }
     let allowed = |b: u8| b.is_ascii_alphanumeric() || b == b'_' || b == b'-';
     if !text.bytes().all(allowed) {
-        return Err(IdError::Character("anything but A-Z, a-z, 0-9, `_` and `-`"));
+        return Err(IdError::Character(
+            "anything but A-Z, a-z, 0-9, `_` and `-`",
+        ));
     }
     Ok(())
 }

@@ -84,7 +84,11 @@ fn merge_object(target: Members<'_>, patch: &str, out: &mut String) -> Result<()
         let mut text = String::new();
         if value.get().starts_with('{') {
             let below = target.get(&name).map_or("{}", |old| old.get());
-            let below = if below.starts_with('{') { members(below)? } else { Members::new() };
+            let below = if below.starts_with('{') {
+                members(below)?
+            } else {
+                Members::new()
+            };
             merge_object(below, value.get(), &mut text)?;
         } else {
             text.push_str(value.get());
@@ -133,7 +137,9 @@ mod tests {
 
     #[track_caller]
     fn check(target: &str, patch: &str, expected: &str) {
-        let merged = Metadata::parse(target).unwrap().merge(&Metadata::parse(patch).unwrap());
+        let merged = Metadata::parse(target)
+            .unwrap()
+            .merge(&Metadata::parse(patch).unwrap());
         assert_eq!(merged.unwrap().json(), expected, "{target} + {patch}");
     }
 
@@ -146,7 +152,11 @@ mod tests {
         check(r#"{"a":"b","b":"c"}"#, r#"{"a":null}"#, r#"{"b":"c"}"#);
         check(r#"{"a":["b"]}"#, r#"{"a":"c"}"#, r#"{"a":"c"}"#);
         check(r#"{"a":"c"}"#, r#"{"a":["b"]}"#, r#"{"a":["b"]}"#);
-        check(r#"{"a":{"b":"c"}}"#, r#"{"a":{"b":"d","c":null}}"#, r#"{"a":{"b":"d"}}"#);
+        check(
+            r#"{"a":{"b":"c"}}"#,
+            r#"{"a":{"b":"d","c":null}}"#,
+            r#"{"a":{"b":"d"}}"#,
+        );
         check(r#"{"a":[{"b":"c"}]}"#, r#"{"a":[1]}"#, r#"{"a":[1]}"#);
         check(r#"{"e":null}"#, r#"{"a":1}"#, r#"{"a":1,"e":null}"#);
         check("{}", r#"{"a":{"bb":{"ccc":null}}}"#, r#"{"a":{"bb":{}}}"#);
@@ -155,18 +165,29 @@ mod tests {
     #[test]
     fn numbers_keep_their_digits() {
         let long = r#"{"n":123456789012345678901234567890.10}"#;
-        check(long, r#"{"m":1}"#, r#"{"m":1,"n":123456789012345678901234567890.10}"#);
+        check(
+            long,
+            r#"{"m":1}"#,
+            r#"{"m":1,"n":123456789012345678901234567890.10}"#,
+        );
     }
 
     #[test]
     fn limits_hold_also_after_a_merge() {
         let half = |name: &str| format!(r#"{{"{name}":"{}"}}"#, "x".repeat(METADATA_BYTES_MAX / 2));
-        let (a, b) = (Metadata::parse(&half("a")).unwrap(), Metadata::parse(&half("b")).unwrap());
+        let (a, b) = (
+            Metadata::parse(&half("a")).unwrap(),
+            Metadata::parse(&half("b")).unwrap(),
+        );
         assert_eq!(a.merge(&b), Err(MetadataError::Size));
         let deep = format!("{}1{}", r#"{"a":"#.repeat(33), "}".repeat(33));
         assert_eq!(Metadata::parse(&deep), Err(MetadataError::Depth));
         for wrong in ["", "[]", "null", "{", r#"{"a":1}{"#, "{\"a\":NaN}"] {
-            assert_eq!(Metadata::parse(wrong), Err(MetadataError::Object), "{wrong:?}");
+            assert_eq!(
+                Metadata::parse(wrong),
+                Err(MetadataError::Object),
+                "{wrong:?}"
+            );
         }
     }
 }

@@ -85,7 +85,10 @@ impl Scopes {
 /// Denied scopes without their `!`, and allowed ones.
 fn split(scopes: &[String]) -> (Vec<&str>, Vec<&str>) {
     let denied = scopes.iter().filter_map(|scope| scope.strip_prefix('!'));
-    let allowed = scopes.iter().map(String::as_str).filter(|scope| !scope.starts_with('!'));
+    let allowed = scopes
+        .iter()
+        .map(String::as_str)
+        .filter(|scope| !scope.starts_with('!'));
     (denied.collect(), allowed.collect())
 }
 
@@ -116,7 +119,11 @@ mod tests {
     #[track_caller]
     fn check(outer: &[&str], inner: &[&str], expected: bool) {
         let parse = |list| Scopes::parse(list).unwrap();
-        assert_eq!(parse(outer).covers(&parse(inner)), expected, "{outer:?} covers {inner:?}");
+        assert_eq!(
+            parse(outer).covers(&parse(inner)),
+            expected,
+            "{outer:?} covers {inner:?}"
+        );
     }
 
     #[test]
@@ -145,7 +152,10 @@ mod tests {
 
     #[test]
     fn lists_are_bounded() {
-        assert_eq!(Scopes::parse(&vec!["x"; SCOPES_MAX + 1]), Err(ScopesError::Count));
+        assert_eq!(
+            Scopes::parse(&vec!["x"; SCOPES_MAX + 1]),
+            Err(ScopesError::Count)
+        );
         assert_eq!(Scopes::parse(&[""]), Err(ScopesError::Scope));
         assert_eq!(Scopes::parse(&["x".repeat(129)]), Err(ScopesError::Scope));
     }

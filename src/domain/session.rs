@@ -220,9 +220,10 @@ impl Session {
         private: &Private,
     ) -> Result<(), Reason> {
         self.check_usable(at)?;
-        if private.refresh_token.is_some_and(|hash| {
-            self.tokens.is_none_or(|tokens| tokens.refresh != hash)
-        }) {
+        if private
+            .refresh_token
+            .is_some_and(|hash| self.tokens.is_none_or(|tokens| tokens.refresh != hash))
+        {
             return Err(Reason::TokenStale);
         }
         if self.refreshed_at.is_some_and(|latest| at.time < latest) {
@@ -274,7 +275,10 @@ impl Session {
             project: self.project.clone(),
             phase: None,
             // The person stays the same; machine, address and key are the new agent's affair.
-            profile: Profile { user_id: self.profile.user_id.clone(), ..Profile::default() },
+            profile: Profile {
+                user_id: self.profile.user_id.clone(),
+                ..Profile::default()
+            },
             tokens: private.tokens,
         };
         child.cap_deadline(self.expires_at)?;
@@ -297,7 +301,10 @@ impl Session {
                 return Err(Reason::NotActive);
             }
         }
-        self.status = SessionStatus::Terminated { at: at.time, outcome: terminated.outcome };
+        self.status = SessionStatus::Terminated {
+            at: at.time,
+            outcome: terminated.outcome,
+        };
         self.updated_at = self.updated_at.max(at.time);
         Ok(())
     }

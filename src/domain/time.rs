@@ -62,7 +62,9 @@ impl Timestamp {
     /// Writes the text into a buffer. A listing writes hundreds of times per page, and the general
     /// formatter of chrono takes ten times as long.
     fn text(self) -> [u8; TEXT_BYTES] {
-        let time = DateTime::from_timestamp_micros(self.0).unwrap_or_default().naive_utc();
+        let time = DateTime::from_timestamp_micros(self.0)
+            .unwrap_or_default()
+            .naive_utc();
         let mut out = *b"0000-00-00T00:00:00.000000Z";
         digits(&mut out[0..4], time.year().unsigned_abs());
         digits(&mut out[5..7], time.month());
@@ -106,7 +108,12 @@ impl Moment {
         let latest = recorded_at.plus_micros(TIME_AHEAD_US_MAX);
         let adjusted = claimed.is_some_and(|time| latest < time);
         let time = claimed.filter(|_| !adjusted).unwrap_or(recorded_at);
-        Self { position, time, recorded_at, adjusted }
+        Self {
+            position,
+            time,
+            recorded_at,
+            adjusted,
+        }
     }
 }
 
@@ -121,7 +128,10 @@ pub trait Clock: Send + Sync + 'static {
 pub struct SystemClock;
 
 impl Clock for SystemClock {
-    #[expect(clippy::disallowed_methods, reason = "the one place that reads the wall clock")]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the one place that reads the wall clock"
+    )]
     fn now(&self) -> Timestamp {
         let since = std::time::SystemTime::now()
             .duration_since(std::time::UNIX_EPOCH)
@@ -157,8 +167,14 @@ mod tests {
         let recorded = Timestamp(1_000_000_000);
         let at = |us| Moment::new(Position::new(1), Some(Timestamp(us)), recorded);
         let limit = recorded.micros() + TIME_AHEAD_US_MAX;
-        assert_eq!((at(limit).time.micros(), at(limit).adjusted), (limit, false));
-        assert_eq!((at(limit + 1).time, at(limit + 1).adjusted), (recorded, true));
+        assert_eq!(
+            (at(limit).time.micros(), at(limit).adjusted),
+            (limit, false)
+        );
+        assert_eq!(
+            (at(limit + 1).time, at(limit + 1).adjusted),
+            (recorded, true)
+        );
         assert_eq!(Moment::new(Position::new(1), None, recorded).time, recorded);
     }
 
@@ -166,8 +182,17 @@ mod tests {
     fn offsets_and_fractions_are_understood() {
         let utc = Timestamp::parse("2026-01-31T22:59:59.1234567Z").unwrap();
         assert_eq!(utc.to_string(), "2026-01-31T22:59:59.123456Z");
-        assert_eq!(Timestamp::parse("2026-02-01T00:59:59.123456+02:00"), Some(utc));
-        for wrong in ["", "2026-01-31", "2026-13-01T00:00:00Z", "0000-01-01T00:00:00Z", "now"] {
+        assert_eq!(
+            Timestamp::parse("2026-02-01T00:59:59.123456+02:00"),
+            Some(utc)
+        );
+        for wrong in [
+            "",
+            "2026-01-31",
+            "2026-13-01T00:00:00Z",
+            "0000-01-01T00:00:00Z",
+            "now",
+        ] {
             assert_eq!(Timestamp::parse(wrong), None, "{wrong:?}");
         }
     }

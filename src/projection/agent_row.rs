@@ -85,13 +85,24 @@ impl StoredAgent {
             key_id: owned()?,
             parent_agent_id: owned()?,
             created_by_user_id: owned()?,
-            expires_at: (expires_at != NO_TIME)
-                .then(|| Timestamp::from_micros_clamped(expires_at)),
+            expires_at: (expires_at != NO_TIME).then(|| Timestamp::from_micros_clamped(expires_at)),
         };
         let history = History::decode(&mut from)?;
         from.end()?;
         let registered = registered != 0;
-        let agent = Agent { status, registered, created_at, recorded_at, updated_at, profile };
-        Ok(Self { id, tenant, agent, history })
+        let agent = Agent {
+            status,
+            registered,
+            created_at,
+            recorded_at,
+            updated_at,
+            profile,
+        };
+        Ok(Self {
+            id,
+            tenant,
+            agent,
+            history,
+        })
     }
 }

@@ -41,7 +41,9 @@ impl Writer {
         let Some(text) = text else {
             return self.u16(NO_TEXT);
         };
-        let bytes = u16::try_from(text.len()).ok().filter(|length| *length != NO_TEXT);
+        let bytes = u16::try_from(text.len())
+            .ok()
+            .filter(|length| *length != NO_TEXT);
         self.u16(bytes.expect("every limit on a text is below 64 KiB"));
         self.raw(text.as_bytes());
     }
@@ -65,7 +67,10 @@ impl<'a> Reader<'a> {
     }
 
     pub(crate) fn array<const N: usize>(&mut self) -> Result<[u8; N], StoreError> {
-        let (head, rest) = self.rest.split_first_chunk().ok_or_else(|| self.damaged())?;
+        let (head, rest) = self
+            .rest
+            .split_first_chunk()
+            .ok_or_else(|| self.damaged())?;
         self.rest = rest;
         Ok(*head)
     }
@@ -91,7 +96,10 @@ impl<'a> Reader<'a> {
     }
 
     pub(crate) fn raw(&mut self, length: usize) -> Result<&'a [u8], StoreError> {
-        let (head, rest) = self.rest.split_at_checked(length).ok_or_else(|| self.damaged())?;
+        let (head, rest) = self
+            .rest
+            .split_at_checked(length)
+            .ok_or_else(|| self.damaged())?;
         self.rest = rest;
         Ok(head)
     }
@@ -118,7 +126,11 @@ impl<'a> Reader<'a> {
 
     /// Fails unless everything was read.
     pub(crate) fn end(self) -> Result<(), StoreError> {
-        if self.rest.is_empty() { Ok(()) } else { Err(self.damaged()) }
+        if self.rest.is_empty() {
+            Ok(())
+        } else {
+            Err(self.damaged())
+        }
     }
 
     pub(crate) fn damaged(&self) -> StoreError {

@@ -16,7 +16,9 @@ pub enum StoreError {
     #[error("the read model is damaged ({0}); run `session-ledger rebuild`")]
     Damaged(&'static str),
     /// The file was written by a build with another layout. Rebuild the read model from the log.
-    #[error("the read model has layout {found}, this build has {expected}; run `session-ledger rebuild`")]
+    #[error(
+        "the read model has layout {found}, this build has {expected}; run `session-ledger rebuild`"
+    )]
     Layout {
         /// The file's layout.
         found: u32,
@@ -47,7 +49,9 @@ pub enum FoldError {
     #[error(transparent)]
     Log(#[from] LogError),
     /// The log asks for rules that this build does not know.
-    #[error("position {at} switches to rules version {asked}, this build knows up to {known}: upgrade this node")]
+    #[error(
+        "position {at} switches to rules version {asked}, this build knows up to {known}: upgrade this node"
+    )]
     Rules {
         /// Where it asks.
         at: Position,
@@ -57,7 +61,9 @@ pub enum FoldError {
         known: u32,
     },
     /// The record at our position is not the one that was folded: another log, or a changed one.
-    #[error("the record at position {at} is not the one that the read model was built from; if the log was replaced on purpose, run `session-ledger rebuild --accept-truncation`")]
+    #[error(
+        "the record at position {at} is not the one that the read model was built from; if the log was replaced on purpose, run `session-ledger rebuild --accept-truncation`"
+    )]
     Diverged {
         /// Our position.
         at: Position,

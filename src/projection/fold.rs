@@ -46,7 +46,11 @@ pub(crate) struct Step<'a> {
 
 impl Decision {
     pub(crate) fn new(verdict: Verdict) -> Self {
-        Self { verdict, subject: None, agent: None }
+        Self {
+            verdict,
+            subject: None,
+            agent: None,
+        }
     }
 
     fn rejected(reason: Reason) -> Self {
@@ -54,7 +58,11 @@ impl Decision {
     }
 
     fn about(self, subject: Entity, agent: u32) -> Self {
-        Self { subject: Some(subject), agent: Some(agent), ..self }
+        Self {
+            subject: Some(subject),
+            agent: Some(agent),
+            ..self
+        }
     }
 }
 
@@ -69,15 +77,24 @@ pub(crate) fn record(working: &mut Working<'_>, prepared: &Prepared) -> Result<V
     let record = &prepared.record;
     let expected = working.progress.position.next();
     if record.position != expected {
-        return Err(FoldError::OutOfOrder { expected, found: record.position });
+        return Err(FoldError::OutOfOrder {
+            expected,
+            found: record.position,
+        });
     }
     parking::expire(working, record.recorded_at)?;
     let (tenant, decision) = match &prepared.decoded {
-        Ok(Decoded { tenant: Some(tenant), event }) => {
+        Ok(Decoded {
+            tenant: Some(tenant),
+            event,
+        }) => {
             let tenant = working.tenant(tenant)?;
             (tenant, decide(working, tenant, event, prepared)?)
         }
-        Ok(Decoded { tenant: None, event }) => (NO_TENANT, rules(working, event, prepared)?),
+        Ok(Decoded {
+            tenant: None,
+            event,
+        }) => (NO_TENANT, rules(working, event, prepared)?),
         Err(undecodable) => {
             let tenant = match &undecodable.tenant {
                 Some(tenant) => working.tenant(tenant)?,
@@ -156,9 +173,7 @@ fn on_unknown_session(
     match happened {
         SessionEvent::Created(created) => on_created(working, step, id, created),
         SessionEvent::Expired { .. } => Ok(Decision::rejected(Reason::NotFound)),
-        SessionEvent::Refreshed(_)
-        | SessionEvent::HandedOff(_)
-        | SessionEvent::Terminated(_) => {
+        SessionEvent::Refreshed(_) | SessionEvent::HandedOff(_) | SessionEvent::Terminated(_) => {
             if step.private.existing {
                 return Ok(Decision::rejected(Reason::NotFound));
             }
@@ -175,11 +190,19 @@ fn on_created(
 ) -> Result<Decision, FoldError> {
     let known = working.find_agent(step.tenant, &created.agent_id)?;
     if let Err(reason) = check_agent(working, known, step.private, &created.scopes)? {
-        return Ok(Decision { agent: known, ..Decision::rejected(reason) });
+        return Ok(Decision {
+            agent: known,
+            ..Decision::rejected(reason)
+        });
     }
     let mut session = match Session::open(&step.at, created, step.private) {
         Ok(session) => session,
-        Err(reason) => return Ok(Decision { agent: known, ..Decision::rejected(reason) }),
+        Err(reason) => {
+            return Ok(Decision {
+                agent: known,
+                ..Decision::rejected(reason)
+            });
+        }
     };
     if let Some(parent) = &created.parent {
         let Some(parent) = working.find_session(step.tenant, parent)? else {
@@ -187,7 +210,10 @@ fn on_created(
         };
         let parent = &working.session(parent)?.session;
         if let Err(reason) = session.cap_deadline(parent.expires_at) {
-            return Ok(Decision { agent: known, ..Decision::rejected(reason) });
+            return Ok(Decision {
+                agent: known,
+                ..Decision::rejected(reason)
+            });
         }
     }
     let agent = find_or_add_agent(working, step, known, &created.agent_id)?;
@@ -214,7 +240,10 @@ fn on_open_session(
         SessionEvent::HandedOff(_) => return on_handed_off(working, step, ordinal, happened),
         SessionEvent::Refreshed(refreshed) => {
             let (stored, _) = working.session_mut(ordinal)?;
-            stored.session.refresh(&step.at, refreshed, step.private).into()
+            stored
+                .session
+                .refresh(&step.at, refreshed, step.private)
+                .into()
         }
         SessionEvent::Terminated(terminated) => {
             let (stored, _) = working.session_mut(ordinal)?;
@@ -247,7 +276,10 @@ fn on_handed_off(
     if let Err(reason) = working.session(ordinal)?.session.check_usable(&step.at) {
         return refuse(reason);
     }
-    if working.find_session(step.tenant, &handed_off.child)?.is_some() {
+    if working
+        .find_session(step.tenant, &handed_off.child)?
+        .is_some()
+    {
         return refuse(Reason::AlreadyExists);
     }
     let known = working.find_agent(step.tenant, &handed_off.to)?;
@@ -258,7 +290,10 @@ fn on_handed_off(
     }
     let (stored, _) = working.session_mut(ordinal)?;
     let id = stored.id.clone();
-    let child = match stored.session.hand_off(&step.at, &id, handed_off, step.private) {
+    let child = match stored
+        .session
+        .hand_off(&step.at, &id, handed_off, step.private)
+    {
         Ok(child) => child,
         Err(reason) => return refuse(reason),
     };
@@ -266,7 +301,9 @@ fn on_handed_off(
     let agent = find_or_add_agent(working, step, known, &handed_off.to)?;
     let child = working.add_session(step.tenant, &handed_off.child, agent, child)?;
     remember(working, child, step.at, EventKey::OPENING)?;
-    working.opened.push_back((step.tenant, handed_off.child.clone()));
+    working
+        .opened
+        .push_back((step.tenant, handed_off.child.clone()));
     Ok(Decision::new(Verdict::Applied).about(entity, parent_agent))
 }
 
@@ -317,7 +354,11 @@ fn rules(
     };
     if RULES_VERSION < version {
         let at = prepared.record.position;
-        return Err(FoldError::Rules { at, asked: version, known: RULES_VERSION });
+        return Err(FoldError::Rules {
+            at,
+            asked: version,
+            known: RULES_VERSION,
+        });
     }
     working.progress.rules_version = version;
     Ok(Decision::new(Verdict::Applied))
@@ -330,12 +371,18 @@ fn check_agent(
     scopes: &Scopes,
 ) -> Result<Result<(), Reason>, StoreError> {
     let Some(number) = known else {
-        let refused = private.agent_registered.then_some(Reason::AgentNotRegistered);
+        let refused = private
+            .agent_registered
+            .then_some(Reason::AgentNotRegistered);
         return Ok(refused.map_or(Ok(()), Err));
     };
     let agent = &working.agent(number)?.agent;
     Ok(agent.check_may_act().and_then(|()| {
-        if agent.allows(scopes) { Ok(()) } else { Err(Reason::ScopeExceeded) }
+        if agent.allows(scopes) {
+            Ok(())
+        } else {
+            Err(Reason::ScopeExceeded)
+        }
     }))
 }
 
@@ -358,7 +405,11 @@ pub(crate) fn copy_or_reuse(
     first: Position,
 ) -> Result<Verdict, StoreError> {
     let same = working.verdict(step.tenant, first)?.body_hash == step.prepared.body_hash();
-    Ok(if same { Verdict::Duplicate(first) } else { Verdict::Rejected(Reason::IdReused) })
+    Ok(if same {
+        Verdict::Duplicate(first)
+    } else {
+        Verdict::Rejected(Reason::IdReused)
+    })
 }
 
 fn remember(
@@ -368,7 +419,10 @@ fn remember(
     key: EventKey,
 ) -> Result<(), StoreError> {
     let (stored, tables) = working.session_mut(ordinal)?;
-    let entry = Entry { position: at.position, key };
+    let entry = Entry {
+        position: at.position,
+        key,
+    };
     stored.history.push(Entity::Session(ordinal), entry, tables)
 }
 
@@ -378,7 +432,10 @@ fn remember_agent(
     step: &Step<'_>,
 ) -> Result<(), StoreError> {
     let (stored, tables) = working.agent_mut(number)?;
-    let entry = Entry { position: step.at.position, key: step.key };
+    let entry = Entry {
+        position: step.at.position,
+        key: step.key,
+    };
     stored.history.push(Entity::Agent(number), entry, tables)
 }
 
@@ -389,8 +446,11 @@ fn note(
     prepared: &Prepared,
     decision: Decision,
 ) -> Result<(), StoreError> {
-    let event_type: Option<EventType> =
-        prepared.decoded.as_ref().ok().map(|decoded| decoded.event.event_type());
+    let event_type: Option<EventType> = prepared
+        .decoded
+        .as_ref()
+        .ok()
+        .map(|decoded| decoded.event.event_type());
     let row = VerdictRow {
         event_type,
         verdict: decision.verdict,
@@ -417,9 +477,14 @@ pub(crate) fn list_rejection(
     position: Position,
 ) -> Result<(), StoreError> {
     let tables = &mut working.tables;
-    tables.rejections.insert(&keys::rejection(tenant, code, position.get()), ())?;
+    tables
+        .rejections
+        .insert(&keys::rejection(tenant, code, position.get()), ())?;
     let key = keys::rejection_count(tenant, code);
-    let total = tables.rejection_totals.get(&key)?.map_or(0, |total| total.value());
+    let total = tables
+        .rejection_totals
+        .get(&key)?
+        .map_or(0, |total| total.value());
     tables.rejection_totals.insert(&key, total + 1)?;
     Ok(())
 }

@@ -50,12 +50,17 @@ impl History {
         if HISTORY_INLINE_MAX < self.latest.len()
             && let Some(oldest) = self.latest.pop_front()
         {
-            tables.history.insert(&number_key(entity, self.moved), &entry_bytes(oldest))?;
+            tables
+                .history
+                .insert(&number_key(entity, self.moved), &entry_bytes(oldest))?;
             if oldest.key != EventKey::OPENING {
                 let key = idempotency_key(entity, oldest.key);
                 tables.history_keys.insert(&key, oldest.position.get())?;
             }
-            self.moved = self.moved.checked_add(1).ok_or(StoreError::Exhausted("event"))?;
+            self.moved = self
+                .moved
+                .checked_add(1)
+                .ok_or(StoreError::Exhausted("event"))?;
         }
         Ok(())
     }
@@ -102,7 +107,13 @@ impl History {
         let skip = from.saturating_sub(u64::from(self.moved));
         let skip = usize::try_from(skip).unwrap_or(usize::MAX);
         let rest = count - page.len();
-        page.extend(self.latest.iter().skip(skip).take(rest).map(|entry| entry.position));
+        page.extend(
+            self.latest
+                .iter()
+                .skip(skip)
+                .take(rest)
+                .map(|entry| entry.position),
+        );
         Ok(page)
     }
 
@@ -119,7 +130,10 @@ impl History {
         let mut latest = VecDeque::with_capacity(usize::from(count) + 1);
         for _ in 0..count {
             let position = Position::new(from.u64()?);
-            latest.push_back(Entry { position, key: EventKey::from_bytes(from.array()?) });
+            latest.push_back(Entry {
+                position,
+                key: EventKey::from_bytes(from.array()?),
+            });
         }
         Ok(Self { moved, latest })
     }

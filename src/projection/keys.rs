@@ -73,7 +73,9 @@ pub(crate) fn order_before(time: Timestamp) -> Order {
 
 /// The order that comes right after this one; `None` after the last.
 pub(crate) fn order_after(order: Order) -> Option<Order> {
-    u128::from_be_bytes(order).checked_add(1).map(u128::to_be_bytes)
+    u128::from_be_bytes(order)
+        .checked_add(1)
+        .map(u128::to_be_bytes)
 }
 
 pub(crate) fn ordinal_of(order: &Order) -> Ordinal {
@@ -108,7 +110,10 @@ pub(crate) fn verdict(tenant: TenantNumber, position: Position) -> [u8; 12] {
 /// Tenant and position of a verdict's key.
 pub(crate) fn verdict_parts(key: [u8; 12]) -> (TenantNumber, Position) {
     let [a, b, c, d, position @ ..] = key;
-    (u32::from_be_bytes([a, b, c, d]), Position::new(u64::from_be_bytes(position)))
+    (
+        u32::from_be_bytes([a, b, c, d]),
+        Position::new(u64::from_be_bytes(position)),
+    )
 }
 
 pub(crate) fn rejection(tenant: TenantNumber, code: u8, position: u64) -> [u8; 13] {
@@ -136,12 +141,17 @@ pub(crate) fn waiting_prefix(tenant: TenantNumber, id: &SessionId) -> Vec<u8> {
 }
 
 pub(crate) fn waiting(tenant: TenantNumber, id: &SessionId, position: Position) -> Vec<u8> {
-    [&waiting_prefix(tenant, id)[..], &position.get().to_be_bytes()].concat()
+    [
+        &waiting_prefix(tenant, id)[..],
+        &position.get().to_be_bytes(),
+    ]
+    .concat()
 }
 
 /// Position of a waiting event's key.
 pub(crate) fn waiting_position(key: &[u8]) -> Option<Position> {
-    key.last_chunk().map(|bytes| Position::new(u64::from_be_bytes(*bytes)))
+    key.last_chunk()
+        .map(|bytes| Position::new(u64::from_be_bytes(*bytes)))
 }
 
 pub(crate) fn entity(entity: Entity) -> [u8; 9] {
@@ -161,7 +171,10 @@ pub(crate) fn deadline(expires_at: Timestamp, ordinal: Ordinal) -> [u8; 16] {
 pub(crate) fn deadline_parts(key: [u8; 16]) -> (Timestamp, Ordinal) {
     let key = u128::from_be_bytes(key);
     let (high, low) = ((key >> 64) as u64, (key & u128::from(u64::MAX)) as u64);
-    (Timestamp::from_micros_clamped((high ^ SIGN).cast_signed()), low)
+    (
+        Timestamp::from_micros_clamped((high ^ SIGN).cast_signed()),
+        low,
+    )
 }
 
 /// A pair of session ordinals: a parent and its child.

@@ -88,7 +88,9 @@ impl Progress {
     pub(crate) fn load(
         table: &impl ReadableTable<&'static str, &'static [u8]>,
     ) -> Result<Self, StoreError> {
-        table.get(KEY_FOLD)?.map_or_else(|| Ok(Self::default()), |bytes| Self::decode(bytes.value()))
+        table
+            .get(KEY_FOLD)?
+            .map_or_else(|| Ok(Self::default()), |bytes| Self::decode(bytes.value()))
     }
 
     pub(crate) fn save(
@@ -110,7 +112,10 @@ pub(crate) fn check_layout(
     };
     match found {
         Some(LAYOUT) => Ok(()),
-        Some(found) => Err(StoreError::Layout { found, expected: LAYOUT }),
+        Some(found) => Err(StoreError::Layout {
+            found,
+            expected: LAYOUT,
+        }),
         None => {
             table.insert(KEY_LAYOUT, &LAYOUT.to_be_bytes()[..])?;
             Ok(())

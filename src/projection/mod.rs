@@ -26,6 +26,7 @@ pub use error::{FoldError, StoreError};
 pub use keys::{Ordinal, OwnerKey, TenantNumber};
 pub use meta::Progress;
 pub use prepare::Prepared;
+pub use runner::{Projection, Waited};
 pub use session_row::SessionRow;
 pub use snapshot::{Listing, ListingPlace, PageStart, RejectionCode, RowBytes, Snapshot};
 pub use store::{Commit, Folded, Store};

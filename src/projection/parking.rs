@@ -39,8 +39,15 @@ pub(crate) fn park(
         return Ok(Verdict::Rejected(Reason::ParkingFull));
     }
     let record = &step.prepared.record;
-    let parked = Parked { tenant: step.tenant, session: id.clone(), record: record.clone() };
-    working.tables.parked.insert(record.position.get(), &*parked.encode())?;
+    let parked = Parked {
+        tenant: step.tenant,
+        session: id.clone(),
+        record: record.clone(),
+    };
+    working
+        .tables
+        .parked
+        .insert(record.position.get(), &*parked.encode())?;
     working.parked += 1;
     let key = keys::waiting(step.tenant, id, record.position);
     working.tables.waiting.insert(&*key, step.key.bytes())?;
@@ -119,9 +126,14 @@ fn unlist_parked(
     position: Position,
 ) -> Result<(), StoreError> {
     let tables = &mut working.tables;
-    tables.rejections.remove(&keys::rejection(tenant, PARKED_CODE, position.get()))?;
+    tables
+        .rejections
+        .remove(&keys::rejection(tenant, PARKED_CODE, position.get()))?;
     let key = keys::rejection_count(tenant, PARKED_CODE);
-    let total = tables.rejection_totals.get(&key)?.map_or(0, |total| total.value());
+    let total = tables
+        .rejection_totals
+        .get(&key)?
+        .map_or(0, |total| total.value());
     if 1 < total {
         tables.rejection_totals.insert(&key, total - 1)?;
     } else {
@@ -142,7 +154,11 @@ fn waiting(
     let low = keys::waiting_prefix(tenant, id);
     let high = keys::waiting(tenant, id, Position::new(u64::MAX));
     let mut found = Vec::new();
-    for entry in working.tables.waiting.range::<&[u8]>(&low[..]..=&high[..])? {
+    for entry in working
+        .tables
+        .waiting
+        .range::<&[u8]>(&low[..]..=&high[..])?
+    {
         let (key, event) = entry?;
         let position = keys::waiting_position(key.value());
         let position = position.ok_or(StoreError::Damaged("waiting events"))?;
@@ -204,6 +220,10 @@ impl Parked {
             body: Bytes::copy_from_slice(from.rest()),
         };
         let session = SessionId::parse(session).map_err(|_not_an_id| from.damaged())?;
-        Ok(Self { tenant, session, record })
+        Ok(Self {
+            tenant,
+            session,
+            record,
+        })
     }
 }

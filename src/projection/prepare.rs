@@ -18,7 +18,11 @@ impl Prepared {
     pub fn new(record: Record) -> Self {
         let hashes = RecordHashes::of(&record);
         let decoded = wire::decode(&record.subject, &record.private, &record.body);
-        Self { record, hashes, decoded }
+        Self {
+            record,
+            hashes,
+            decoded,
+        }
     }
 
     /// The half of the body's hash by which copies are told from reused ids.

@@ -106,16 +106,24 @@ impl Projection {
     /// How far the fold lags behind the log, in time. Both the age of what was folded last and the
     /// time since the fold was last caught up overstate it, so the smaller one counts.
     pub fn lag(&self, now: Timestamp) -> Duration {
-        let since = *self.behind_since.lock().unwrap_or_else(PoisonError::into_inner);
+        let since = *self
+            .behind_since
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         let Some(since) = since else {
             return Duration::ZERO;
         };
         let age = now.micros_since(self.folded.borrow().recorded_at);
-        since.elapsed().min(Duration::from_micros(u64::try_from(age).unwrap_or(0)))
+        since
+            .elapsed()
+            .min(Duration::from_micros(u64::try_from(age).unwrap_or(0)))
     }
 
     fn publish(&self, progress: Progress, head: Position) {
-        let mut since = self.behind_since.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut since = self
+            .behind_since
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         *since = if head <= progress.position {
             None
         } else {
@@ -171,7 +179,11 @@ async fn check_same_log(progress: &Progress, log: &Arc<dyn EventLog>) -> Result<
     let same = records
         .first()
         .is_some_and(|record| chain::next(&progress.chain_before, record) == progress.chain);
-    if same { Ok(()) } else { Err(FoldError::Diverged { at }) }
+    if same {
+        Ok(())
+    } else {
+        Err(FoldError::Diverged { at })
+    }
 }
 
 /// Reads and decodes, one batch ahead of the fold.
@@ -197,7 +209,9 @@ async fn prepare(records: Vec<Record>) -> Result<Vec<Prepared>, FoldError> {
     if inline {
         return Ok(prepare());
     }
-    spawn_blocking(prepare).await.map_err(|_panicked| FoldError::Stopped)
+    spawn_blocking(prepare)
+        .await
+        .map_err(|_panicked| FoldError::Stopped)
 }
 
 async fn fold(
@@ -244,10 +258,7 @@ fn note(folded: &Folded, log: &Arc<dyn EventLog>, metrics: &Metrics) {
 }
 
 /// Adds what has arrived in the meantime, up to the bounds of a batch.
-fn gather(
-    mut batch: Vec<Prepared>,
-    batches: &mut mpsc::Receiver<Vec<Prepared>>,
-) -> Vec<Prepared> {
+fn gather(mut batch: Vec<Prepared>, batches: &mut mpsc::Receiver<Vec<Prepared>>) -> Vec<Prepared> {
     let size = |batch: &[Prepared]| batch.iter().map(|p| p.record.body.len()).sum::<usize>();
     let mut bytes = size(&batch);
     while batch.len() < FOLD_BATCH_RECORDS_MAX && bytes < FOLD_BATCH_BYTES_MAX {
@@ -289,7 +300,9 @@ impl Debt {
 async fn blocking<R: Send + 'static>(
     work: impl FnOnce() -> Result<R, FoldError> + Send + 'static,
 ) -> Result<R, FoldError> {
-    spawn_blocking(work).await.map_err(|_panicked| FoldError::Stopped)?
+    spawn_blocking(work)
+        .await
+        .map_err(|_panicked| FoldError::Stopped)?
 }
 
 /// Asks the log again while it is unavailable.
@@ -300,7 +313,10 @@ async fn retry<'a, R>(
     loop {
         match ask().await {
             Err(LogError::Unavailable(why)) => {
-                tracing::warn!(pause.ms = pause_ms, "the log is unavailable: {why}; trying again");
+                tracing::warn!(
+                    pause.ms = pause_ms,
+                    "the log is unavailable: {why}; trying again"
+                );
                 tokio::time::sleep(Duration::from_millis(pause_ms)).await;
                 pause_ms = (pause_ms * 2).min(pause_ms_max);
             }

@@ -93,15 +93,27 @@ impl StoredSession {
         let mut out = Writer::default();
         out.u8(VERSION);
         out.u8(session.status.kind() as u8);
-        let adjusted = if session.time_adjusted { FLAG_ADJUSTED } else { 0 };
-        out.u8(adjusted | if session.tokens.is_some() { FLAG_TOKENS } else { 0 });
+        let adjusted = if session.time_adjusted {
+            FLAG_ADJUSTED
+        } else {
+            0
+        };
+        out.u8(adjusted
+            | if session.tokens.is_some() {
+                FLAG_TOKENS
+            } else {
+                0
+            });
         out.u8(session.phase.map_or(0, |phase| phase as u8));
         out.u8(outcome.map_or(0, |outcome| outcome as u8));
         out.u32(self.agent);
         out.u32(self.project.unwrap_or(0));
-        for time in
-            [session.created_at, session.recorded_at, session.updated_at, session.last_activity_at]
-        {
+        for time in [
+            session.created_at,
+            session.recorded_at,
+            session.updated_at,
+            session.last_activity_at,
+        ] {
             out.i64(time.micros());
         }
         for time in [session.refreshed_at, session.expires_at, terminated_at] {
@@ -192,7 +204,10 @@ impl<'a> SessionRow<'a> {
         let mut time = || Ok::<_, StoreError>(Timestamp::from_micros_clamped(from.i64()?));
         let (created_at, recorded_at, updated_at, last_activity_at) =
             (time()?, time()?, time()?, time()?);
-        let mut maybe = || from.i64().map(|micros| (micros != NO_TIME).then_some(micros));
+        let mut maybe = || {
+            from.i64()
+                .map(|micros| (micros != NO_TIME).then_some(micros))
+        };
         let (refreshed_at, expires_at, terminated_at, ttl_us) =
             (maybe()?, maybe()?, maybe()?, maybe()?);
         let row = Self {
@@ -225,7 +240,15 @@ impl<'a> SessionRow<'a> {
             ip_address: from.text()?,
             user_agent: from.text()?,
         };
-        Ok((row, Hidden { agent, project, flags, rest: from }))
+        Ok((
+            row,
+            Hidden {
+                agent,
+                project,
+                flags,
+                rest: from,
+            },
+        ))
     }
 
     /// The session itself; `None` if the texts are not what a session holds.
@@ -233,9 +256,10 @@ impl<'a> SessionRow<'a> {
         let status = match self.status {
             Status::Active => SessionStatus::Active,
             Status::Expired => SessionStatus::Expired,
-            Status::Terminated => {
-                SessionStatus::Terminated { at: self.terminated_at?, outcome: self.outcome }
-            }
+            Status::Terminated => SessionStatus::Terminated {
+                at: self.terminated_at?,
+                outcome: self.outcome,
+            },
             Status::HandedOff => SessionStatus::HandedOff {
                 to: AgentId::parse(self.handed_off_to?).ok()?,
                 child: SessionId::parse(self.handed_off_session_id?).ok()?,
@@ -255,7 +279,11 @@ impl<'a> SessionRow<'a> {
             time_adjusted: self.time_adjusted,
             scopes: Scopes::from_checked(self.scopes),
             metadata: Metadata::from_checked(self.metadata),
-            parent: self.parent_session_id.map(SessionId::parse).transpose().ok()?,
+            parent: self
+                .parent_session_id
+                .map(SessionId::parse)
+                .transpose()
+                .ok()?,
             project: self.project_id.map(ProjectId::parse).transpose().ok()?,
             phase: self.phase,
             profile: Profile {

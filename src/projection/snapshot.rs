@@ -74,7 +74,10 @@ pub enum RejectionCode {
 impl RejectionCode {
     /// Every code.
     pub fn all() -> impl Iterator<Item = Self> {
-        Reason::ALL.iter().map(|reason| Self::Rejected(*reason)).chain([Self::Parked])
+        Reason::ALL
+            .iter()
+            .map(|reason| Self::Rejected(*reason))
+            .chain([Self::Parked])
     }
 
     /// The word for it.
@@ -113,7 +116,11 @@ impl Snapshot {
 
     /// The tenant's number, if any event of it was folded.
     pub fn tenant(&self, id: &TenantId) -> Result<Option<TenantNumber>, StoreError> {
-        Ok(self.txn.open_table(tables::tenants)?.get(id.as_str())?.map(|number| number.value()))
+        Ok(self
+            .txn
+            .open_table(tables::tenants)?
+            .get(id.as_str())?
+            .map(|number| number.value()))
     }
 
     /// The owner of a listing, if any event of it was folded.
@@ -136,7 +143,9 @@ impl Snapshot {
     /// The agent's number, if it is known.
     pub fn agent_number(&self, tenant: TenantNumber, id: &str) -> Result<Option<u32>, StoreError> {
         let ids = self.txn.open_table(tables::agent_ids)?;
-        Ok(ids.get(&*keys::named(tenant, id))?.map(|number| number.value()))
+        Ok(ids
+            .get(&*keys::named(tenant, id))?
+            .map(|number| number.value()))
     }
 
     /// The session's ordinal, if it has opened.
@@ -146,13 +155,17 @@ impl Snapshot {
         id: &SessionId,
     ) -> Result<Option<Ordinal>, StoreError> {
         let ids = self.txn.open_table(tables::session_ids)?;
-        Ok(ids.get(&*keys::named(tenant, id.as_str()))?.map(|ordinal| ordinal.value()))
+        Ok(ids
+            .get(&*keys::named(tenant, id.as_str()))?
+            .map(|ordinal| ordinal.value()))
     }
 
     /// A session.
     pub fn session(&self, ordinal: Ordinal) -> Result<RowBytes, StoreError> {
         let rows = self.txn.open_table(tables::sessions)?;
-        let row = rows.get(ordinal)?.ok_or(StoreError::Damaged("session ids"))?;
+        let row = rows
+            .get(ordinal)?
+            .ok_or(StoreError::Damaged("session ids"))?;
         Ok(RowBytes(row.value().to_vec()))
     }
 
@@ -179,17 +192,15 @@ impl Snapshot {
         let rows = self.txn.open_table(tables::sessions)?;
         let mut page = Vec::with_capacity(orders.len());
         for order in orders {
-            let row = rows.get(keys::ordinal_of(&order))?.ok_or(StoreError::Damaged("listing"))?;
+            let row = rows
+                .get(keys::ordinal_of(&order))?
+                .ok_or(StoreError::Damaged("listing"))?;
             page.push((ListingPlace(order), RowBytes(row.value().to_vec())));
         }
         Ok(page)
     }
 
-    fn page_start(
-        &self,
-        listing: &Listing,
-        start: PageStart,
-    ) -> Result<Option<Order>, StoreError> {
+    fn page_start(&self, listing: &Listing, start: PageStart) -> Result<Option<Order>, StoreError> {
         let newest = listing.created.before.map_or([0; 16], keys::order_before);
         match start {
             PageStart::After(place) => {
@@ -207,7 +218,9 @@ impl Snapshot {
                         None => 0,
                     };
                 }
-                newer.checked_add(offset).map_or(Ok(None), |rank| counter.select(&shelves, rank))
+                newer
+                    .checked_add(offset)
+                    .map_or(Ok(None), |rank| counter.select(&shelves, rank))
             }),
         }
     }
@@ -236,7 +249,10 @@ impl Snapshot {
         }
         let mut orders = Vec::with_capacity(rows_max);
         while orders.len() < rows_max {
-            let nearest = ranges.iter().enumerate().min_by_key(|(_, (order, _))| *order);
+            let nearest = ranges
+                .iter()
+                .enumerate()
+                .min_by_key(|(_, (order, _))| *order);
             let Some((index, (order, _))) = nearest else {
                 break;
             };

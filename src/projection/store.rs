@@ -41,7 +41,9 @@ pub struct Store {
 impl Store {
     /// Opens the file, or makes a new one.
     pub fn open(path: &Path) -> Result<Self, StoreError> {
-        let db = Database::builder().set_cache_size(STORE_CACHE_BYTES).create(path)?;
+        let db = Database::builder()
+            .set_cache_size(STORE_CACHE_BYTES)
+            .create(path)?;
         let txn = db.begin_write()?;
         meta::check_layout(&mut Tables::open(&txn)?.meta)?;
         txn.commit()?;
@@ -52,7 +54,9 @@ impl Store {
     pub fn fold(&self, batch: &[Prepared], commit: Commit) -> Result<Folded, FoldError> {
         let mut txn = self.db.begin_write().map_err(StoreError::from)?;
         match commit {
-            Commit::Visible => txn.set_durability(Durability::None).map_err(StoreError::from)?,
+            Commit::Visible => txn
+                .set_durability(Durability::None)
+                .map_err(StoreError::from)?,
             // Without quick repair, opening after a crash walks the whole file.
             Commit::Durable => txn.set_quick_repair(true),
         }

@@ -38,7 +38,10 @@ pub(crate) struct Delta {
 /// by key.
 pub(crate) fn apply(tables: &mut Tables<'_>, deltas: &[Delta]) -> Result<(), StoreError> {
     for group in deltas.chunk_by(|a, b| a.key[..6] == b.key[..6]) {
-        let Some(shelf) = group.first().and_then(|delta| delta.key.first_chunk().copied()) else {
+        let Some(shelf) = group
+            .first()
+            .and_then(|delta| delta.key.first_chunk().copied())
+        else {
             continue;
         };
         let old = tables.totals.get(&shelf)?.map_or(0, |total| total.value());
@@ -65,7 +68,12 @@ fn update(
         (false, true) => build(tables, prefix),
         (true, false) => remove_below(tables, prefix),
         (true, true) => {
-            let mut children = decode(tables.tallies.get(prefix)?.map(|node| node.value().to_vec()))?;
+            let mut children = decode(
+                tables
+                    .tallies
+                    .get(prefix)?
+                    .map(|node| node.value().to_vec()),
+            )?;
             for group in deltas.chunk_by(|a, b| a.key[prefix.len()] == b.key[prefix.len()]) {
                 let byte = group[0].key[prefix.len()];
                 let old = children.get(&byte).copied().unwrap_or(0);
@@ -114,13 +122,16 @@ fn write_nodes(
 /// Removes the node of a prefix that has become small, and all below it.
 fn remove_below(tables: &mut Tables<'_>, prefix: &[u8]) -> Result<(), StoreError> {
     let (_, high) = bounds(prefix);
-    tables.tallies.retain_in::<&[u8], _>(prefix..=&high[..], |_, _| false)?;
+    tables
+        .tallies
+        .retain_in::<&[u8], _>(prefix..=&high[..], |_, _| false)?;
     Ok(())
 }
 
 fn changed(old: u64, deltas: &[Delta]) -> Result<u64, StoreError> {
     let change: i64 = deltas.iter().map(|delta| delta.change).sum();
-    old.checked_add_signed(change).ok_or(StoreError::Damaged("tally"))
+    old.checked_add_signed(change)
+        .ok_or(StoreError::Damaged("tally"))
 }
 
 /// First and last key below a prefix.
@@ -213,7 +224,11 @@ where
         let mut orders: Vec<Order> = parts.into_iter().flat_map(Part::orders).collect();
         orders.sort_unstable();
         let index = usize::try_from(rank).unwrap_or(usize::MAX);
-        orders.get(index).copied().map(Some).ok_or(StoreError::Damaged("tally"))
+        orders
+            .get(index)
+            .copied()
+            .map(Some)
+            .ok_or(StoreError::Damaged("tally"))
     }
 
     /// Finds the next byte of the prefix that holds `rank`, and makes everything about the longer
@@ -274,7 +289,10 @@ where
 
     /// Children of a prefix that has a node.
     fn children(&self, prefix: &[u8]) -> Result<Vec<(u8, u64)>, StoreError> {
-        let node = self.tallies.get(prefix)?.ok_or(StoreError::Damaged("tally"))?;
+        let node = self
+            .tallies
+            .get(prefix)?
+            .ok_or(StoreError::Damaged("tally"))?;
         let mut from = Reader::new(node.value(), "tally");
         let mut children = Vec::with_capacity(from.rest().len() / 9);
         while !from.rest().is_empty() {
@@ -304,5 +322,7 @@ impl Part {
 /// Children of a prefix of this length, counted from the keys below it.
 fn counted(orders: &[Order], depth: usize) -> Vec<(u8, u64)> {
     let groups = orders.chunk_by(|a, b| a[depth] == b[depth]);
-    groups.map(|group| (group[0][depth], group.len() as u64)).collect()
+    groups
+        .map(|group| (group[0][depth], group.len() as u64))
+        .collect()
 }

@@ -89,11 +89,21 @@ impl VerdictRow {
         };
         let subject = match kind {
             1 => Some(Entity::Session(number)),
-            2 => Some(Entity::Agent(u32::try_from(number).map_err(|_too_large| damaged)?)),
+            2 => Some(Entity::Agent(
+                u32::try_from(number).map_err(|_too_large| damaged)?,
+            )),
             _ => None,
         };
         let event_type = EventType::from_number(event_type);
         let agent = (agent != 0).then_some(agent);
-        Ok(Self { event_type, verdict, settled_at, recorded_at, subject, agent, body_hash })
+        Ok(Self {
+            event_type,
+            verdict,
+            settled_at,
+            recorded_at,
+            subject,
+            agent,
+            body_hash,
+        })
     }
 }

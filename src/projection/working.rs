@@ -88,7 +88,11 @@ impl<'txn> Working<'txn> {
         if let Some(number) = self.tenants.get(id) {
             return Ok(*number);
         }
-        let found = self.tables.tenants.get(id.as_str())?.map(|number| number.value());
+        let found = self
+            .tables
+            .tenants
+            .get(id.as_str())?
+            .map(|number| number.value());
         let number = match found {
             Some(number) => number,
             None => {
@@ -122,7 +126,11 @@ impl<'txn> Working<'txn> {
         if let Some(found) = self.session_ids.get(&key) {
             return Ok(*found);
         }
-        let found = self.tables.session_ids.get(&*key)?.map(|ordinal| ordinal.value());
+        let found = self
+            .tables
+            .session_ids
+            .get(&*key)?
+            .map(|ordinal| ordinal.value());
         if let Some(ordinal) = found {
             self.load_session(tenant, ordinal)?;
         }
@@ -131,16 +139,31 @@ impl<'txn> Working<'txn> {
     }
 
     fn load_session(&mut self, tenant: TenantNumber, ordinal: Ordinal) -> Result<(), StoreError> {
-        let row = self.tables.sessions.get(ordinal)?.ok_or(StoreError::Damaged("session ids"))?;
+        let row = self
+            .tables
+            .sessions
+            .get(ordinal)?
+            .ok_or(StoreError::Damaged("session ids"))?;
         let stored = StoredSession::decode(row.value())?;
         let indexed = Some(Indexed::of(&stored.session));
-        self.sessions.insert(ordinal, SessionSlot { tenant, stored, indexed, changed: false });
+        self.sessions.insert(
+            ordinal,
+            SessionSlot {
+                tenant,
+                stored,
+                indexed,
+                changed: false,
+            },
+        );
         Ok(())
     }
 
     /// A session that [`Working::find_session`] found.
     pub(crate) fn session(&self, ordinal: Ordinal) -> Result<&StoredSession, StoreError> {
-        let slot = self.sessions.get(&ordinal).ok_or(StoreError::Damaged("session ids"))?;
+        let slot = self
+            .sessions
+            .get(&ordinal)
+            .ok_or(StoreError::Damaged("session ids"))?;
         Ok(&slot.stored)
     }
 
@@ -149,7 +172,10 @@ impl<'txn> Working<'txn> {
         &mut self,
         ordinal: Ordinal,
     ) -> Result<(&mut StoredSession, &mut Tables<'txn>), StoreError> {
-        let slot = self.sessions.get_mut(&ordinal).ok_or(StoreError::Damaged("session ids"))?;
+        let slot = self
+            .sessions
+            .get_mut(&ordinal)
+            .ok_or(StoreError::Damaged("session ids"))?;
         slot.changed = true;
         Ok((&mut slot.stored, &mut self.tables))
     }
@@ -163,7 +189,9 @@ impl<'txn> Working<'txn> {
         session: Session,
     ) -> Result<Ordinal, StoreError> {
         let ordinal = self.progress.next_session;
-        self.progress.next_session = ordinal.checked_add(1).ok_or(StoreError::Exhausted("session"))?;
+        self.progress.next_session = ordinal
+            .checked_add(1)
+            .ok_or(StoreError::Exhausted("session"))?;
         let project = match &session.project {
             Some(project) => Some(self.project(tenant, project)?),
             None => None,
@@ -171,12 +199,29 @@ impl<'txn> Working<'txn> {
         if let Some(parent) = &session.parent
             && let Some(parent) = self.find_session(tenant, parent)?
         {
-            self.tables.children.insert(&keys::pair(parent, ordinal), ())?;
+            self.tables
+                .children
+                .insert(&keys::pair(parent, ordinal), ())?;
         }
         let history = History::default();
-        let stored = StoredSession { id: id.clone(), agent, project, session, history };
-        self.sessions.insert(ordinal, SessionSlot { tenant, stored, indexed: None, changed: true });
-        self.session_ids.insert(keys::named(tenant, id.as_str()), Some(ordinal));
+        let stored = StoredSession {
+            id: id.clone(),
+            agent,
+            project,
+            session,
+            history,
+        };
+        self.sessions.insert(
+            ordinal,
+            SessionSlot {
+                tenant,
+                stored,
+                indexed: None,
+                changed: true,
+            },
+        );
+        self.session_ids
+            .insert(keys::named(tenant, id.as_str()), Some(ordinal));
         Ok(ordinal)
     }
 
@@ -190,11 +235,25 @@ impl<'txn> Working<'txn> {
         if let Some(found) = self.agent_ids.get(&key) {
             return Ok(*found);
         }
-        let found = self.tables.agent_ids.get(&*key)?.map(|number| number.value());
+        let found = self
+            .tables
+            .agent_ids
+            .get(&*key)?
+            .map(|number| number.value());
         if let Some(number) = found {
-            let row = self.tables.agents.get(number)?.ok_or(StoreError::Damaged("agent ids"))?;
+            let row = self
+                .tables
+                .agents
+                .get(number)?
+                .ok_or(StoreError::Damaged("agent ids"))?;
             let stored = StoredAgent::decode(row.value())?;
-            self.agents.insert(number, AgentSlot { stored, changed: false });
+            self.agents.insert(
+                number,
+                AgentSlot {
+                    stored,
+                    changed: false,
+                },
+            );
         }
         self.agent_ids.insert(key, found);
         Ok(found)
@@ -202,7 +261,10 @@ impl<'txn> Working<'txn> {
 
     /// An agent that [`Working::find_agent`] found.
     pub(crate) fn agent(&self, number: u32) -> Result<&StoredAgent, StoreError> {
-        let slot = self.agents.get(&number).ok_or(StoreError::Damaged("agent ids"))?;
+        let slot = self
+            .agents
+            .get(&number)
+            .ok_or(StoreError::Damaged("agent ids"))?;
         Ok(&slot.stored)
     }
 
@@ -211,7 +273,10 @@ impl<'txn> Working<'txn> {
         &mut self,
         number: u32,
     ) -> Result<(&mut StoredAgent, &mut Tables<'txn>), StoreError> {
-        let slot = self.agents.get_mut(&number).ok_or(StoreError::Damaged("agent ids"))?;
+        let slot = self
+            .agents
+            .get_mut(&number)
+            .ok_or(StoreError::Damaged("agent ids"))?;
         slot.changed = true;
         Ok((&mut slot.stored, &mut self.tables))
     }
@@ -227,8 +292,19 @@ impl<'txn> Working<'txn> {
         let key = keys::named(tenant, id.as_str());
         self.tables.agent_ids.insert(&*key, number)?;
         self.agent_ids.insert(key, Some(number));
-        let stored = StoredAgent { id: id.clone(), tenant, agent, history: History::default() };
-        self.agents.insert(number, AgentSlot { stored, changed: true });
+        let stored = StoredAgent {
+            id: id.clone(),
+            tenant,
+            agent,
+            history: History::default(),
+        };
+        self.agents.insert(
+            number,
+            AgentSlot {
+                stored,
+                changed: true,
+            },
+        );
         Ok(number)
     }
 
@@ -242,7 +318,11 @@ impl<'txn> Working<'txn> {
         if let Some(row) = self.verdicts.get(&key) {
             return Ok(*row);
         }
-        let stored = self.tables.verdicts.get(&key)?.ok_or(StoreError::Damaged("verdicts"))?;
+        let stored = self
+            .tables
+            .verdicts
+            .get(&key)?
+            .ok_or(StoreError::Damaged("verdicts"))?;
         VerdictRow::decode(stored.value())
     }
 
@@ -259,11 +339,16 @@ impl<'txn> Working<'txn> {
     /// Writes what the batch changed.
     pub(crate) fn finish(mut self) -> Result<Progress, StoreError> {
         self.write_agents()?;
-        let mut changed: Vec<(Ordinal, SessionSlot)> =
-            self.sessions.drain().filter(|(_, slot)| slot.changed).collect();
+        let mut changed: Vec<(Ordinal, SessionSlot)> = self
+            .sessions
+            .drain()
+            .filter(|(_, slot)| slot.changed)
+            .collect();
         changed.sort_unstable_by_key(|(ordinal, _)| *ordinal);
         for (ordinal, slot) in &changed {
-            self.tables.sessions.insert(ordinal, &*slot.stored.encode())?;
+            self.tables
+                .sessions
+                .insert(ordinal, &*slot.stored.encode())?;
         }
         self.write_new_ids(&changed)?;
         self.write_listing(&changed)?;
@@ -276,7 +361,11 @@ impl<'txn> Working<'txn> {
     }
 
     fn write_agents(&mut self) -> Result<(), StoreError> {
-        let mut changed: Vec<_> = self.agents.drain().filter(|(_, slot)| slot.changed).collect();
+        let mut changed: Vec<_> = self
+            .agents
+            .drain()
+            .filter(|(_, slot)| slot.changed)
+            .collect();
         changed.sort_unstable_by_key(|(number, _)| *number);
         for (number, slot) in changed {
             self.tables.agents.insert(number, &*slot.stored.encode())?;

@@ -39,7 +39,10 @@ pub enum CursorError {
 
 impl Cursor {
     pub(crate) fn new(tenant: &TenantId, filter: &SessionFilter, place: ListingPlace) -> Self {
-        Self { fingerprint: fingerprint(tenant, filter), place }
+        Self {
+            fingerprint: fingerprint(tenant, filter),
+            place,
+        }
     }
 
     /// The cursor's text.
@@ -72,7 +75,10 @@ impl Cursor {
         if found != fingerprint(tenant, filter) {
             return Err(CursorError::OtherListing);
         }
-        Ok(Self { fingerprint: found, place: ListingPlace::from_bytes(place) })
+        Ok(Self {
+            fingerprint: found,
+            place: ListingPlace::from_bytes(place),
+        })
     }
 
     pub(crate) fn place(self) -> ListingPlace {

@@ -51,7 +51,12 @@ pub struct Rejections {
 
 impl EventPage {
     fn empty(snapshot: &Snapshot) -> Self {
-        Self { events: Vec::new(), next: None, total: Some(0), as_of: AsOf::of(snapshot) }
+        Self {
+            events: Vec::new(),
+            next: None,
+            total: Some(0),
+            as_of: AsOf::of(snapshot),
+        }
     }
 }
 
@@ -81,7 +86,9 @@ pub fn list(
         None => None,
     };
     let matches = |row: &VerdictRow| {
-        filter.event_type.is_none_or(|wanted| row.event_type == Some(wanted))
+        filter
+            .event_type
+            .is_none_or(|wanted| row.event_type == Some(wanted))
             && agent.is_none_or(|wanted| row.concerns_agent(wanted))
             && session.is_none_or(|wanted| row.is_about_session(wanted))
     };
@@ -98,7 +105,12 @@ pub fn list(
         }
         true
     })?;
-    Ok(EventPage { events, next, total: None, as_of: AsOf::of(snapshot) })
+    Ok(EventPage {
+        events,
+        next,
+        total: None,
+        as_of: AsOf::of(snapshot),
+    })
 }
 
 /// The tenant's event at a position; `None` if the tenant has none there.
@@ -133,7 +145,12 @@ pub fn of_session(
     let next = (end < total).then_some(end);
     let as_of = AsOf::of(snapshot);
     let events = with_verdicts(snapshot, tenant, positions)?;
-    Ok(Some(EventPage { events, next, total: Some(total), as_of }))
+    Ok(Some(EventPage {
+        events,
+        next,
+        total: Some(total),
+        as_of,
+    }))
 }
 
 /// A tenant's rejected and parked events before a position, newest first.
@@ -145,19 +162,33 @@ pub fn rejections(
     events_max: usize,
 ) -> Result<Rejections, StoreError> {
     let Some(tenant) = snapshot.tenant(tenant)? else {
-        return Ok(Rejections { page: EventPage::empty(snapshot), by_code: Vec::new() });
+        return Ok(Rejections {
+            page: EventPage::empty(snapshot),
+            by_code: Vec::new(),
+        });
     };
     let by_code = snapshot.rejection_totals(tenant)?;
-    let wanted: Vec<(RejectionCode, u64)> =
-        by_code.iter().copied().filter(|(found, _)| code.is_none_or(|code| code == *found)).collect();
+    let wanted: Vec<(RejectionCode, u64)> = by_code
+        .iter()
+        .copied()
+        .filter(|(found, _)| code.is_none_or(|code| code == *found))
+        .collect();
     let codes: Vec<RejectionCode> = wanted.iter().map(|(code, _)| *code).collect();
     let mut positions = snapshot.rejections(tenant, &codes, before, events_max + 1)?;
     let more = events_max < positions.len();
     positions.truncate(events_max);
-    let next = positions.last().filter(|_| more).map(|position| position.get());
+    let next = positions
+        .last()
+        .filter(|_| more)
+        .map(|position| position.get());
     let total = Some(wanted.iter().map(|(_, total)| total).sum());
     let events = with_verdicts(snapshot, tenant, positions)?;
-    let page = EventPage { events, next, total, as_of: AsOf::of(snapshot) };
+    let page = EventPage {
+        events,
+        next,
+        total,
+        as_of: AsOf::of(snapshot),
+    };
     Ok(Rejections { page, by_code })
 }
 
@@ -168,7 +199,9 @@ fn with_verdicts(
 ) -> Result<Vec<(Position, VerdictRow)>, StoreError> {
     let mut events = Vec::with_capacity(positions.len());
     for position in positions {
-        let row = snapshot.verdict(tenant, position)?.ok_or(StoreError::Damaged("history"))?;
+        let row = snapshot
+            .verdict(tenant, position)?
+            .ok_or(StoreError::Damaged("history"))?;
         events.push((position, row));
     }
     Ok(events)
@@ -182,5 +215,7 @@ pub async fn with_bodies(
     let positions = events.iter().map(|(position, _)| *position).collect();
     let records = log.get(positions).await?;
     let joined = records.into_iter().zip(events);
-    Ok(joined.map(|(record, (_, verdict))| LedgerEvent { record, verdict }).collect())
+    Ok(joined
+        .map(|(record, (_, verdict))| LedgerEvent { record, verdict })
+        .collect())
 }

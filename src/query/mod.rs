@@ -41,6 +41,9 @@ impl AsOf {
     pub fn of(snapshot: &Snapshot) -> Self {
         let progress = snapshot.progress();
         let time = (progress.position != Position::ZERO).then_some(progress.recorded_at);
-        Self { position: progress.position, time }
+        Self {
+            position: progress.position,
+            time,
+        }
     }
 }

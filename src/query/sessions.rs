@@ -48,7 +48,12 @@ pub fn list(
 ) -> Result<SessionPage, StoreError> {
     let as_of = AsOf::of(snapshot);
     let Some(listing) = listing(snapshot, tenant, filter)? else {
-        return Ok(SessionPage { rows: Vec::new(), total: 0, next: None, as_of });
+        return Ok(SessionPage {
+            rows: Vec::new(),
+            total: 0,
+            next: None,
+            as_of,
+        });
     };
     let totals = snapshot.totals(&listing)?;
     let start = match start {
@@ -79,7 +84,11 @@ pub fn count(
         None => filter.statuses.iter().map(|status| (status, 0)).collect(),
     };
     let total = by_status.iter().map(|(_, total)| total).sum();
-    Ok(SessionCounts { total, by_status, as_of: AsOf::of(snapshot) })
+    Ok(SessionCounts {
+        total,
+        by_status,
+        as_of: AsOf::of(snapshot),
+    })
 }
 
 /// One session; `None` if the tenant has none with this id.
@@ -106,5 +115,9 @@ fn listing(
     };
     let owner = snapshot.owner(tenant, &filter.owner)?;
     let (statuses, created) = (filter.statuses, filter.created);
-    Ok(owner.map(|owner| Listing { owner, statuses, created }))
+    Ok(owner.map(|owner| Listing {
+        owner,
+        statuses,
+        created,
+    }))
 }

@@ -1,0 +1,326 @@
+//! The `data` of events, to be filled and serialized. What is `None` is left out.
+//!
+//! The order of fields is the order of members, and with it part of the bytes that reactors on
+//! several nodes must agree on.
+#![expect(
+    clippy::ref_option_ref,
+    reason = "serde hands over a reference to the field"
+)]
+
+use serde::ser::Error;
+use serde::{Serialize, Serializer};
+use serde_json::value::RawValue;
+
+use crate::domain::agent::AgentProfile;
+use crate::domain::event::{Created, Deadline, HandedOff, Refreshed, Terminated};
+use crate::domain::session::{Outcome, Phase, Profile};
+use crate::domain::{AgentId, Metadata, ProjectId, Scopes, SessionId, Timestamp};
+
+const SECOND_US: i64 = 1_000_000;
+
+/// Data of `session.created`.
+#[derive(Debug, Clone, Serialize)]
+pub struct SessionCreatedData<'a> {
+    /// Whose session it is.
+    pub agent_id: &'a AgentId,
+    /// When it ends by itself.
+    #[serde(flatten, serialize_with = "deadline")]
+    pub deadline: Option<Deadline>,
+    /// What it may do.
+    #[serde(serialize_with = "scopes", skip_serializing_if = "Option::is_none")]
+    pub scopes: Option<&'a Scopes>,
+    /// The caller's own data.
+    #[serde(serialize_with = "metadata", skip_serializing_if = "Option::is_none")]
+    pub metadata: Option<&'a Metadata>,
+    /// The session that it came from.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub parent_session_id: Option<&'a SessionId>,
+    /// The project that it belongs to.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub project_id: Option<&'a ProjectId>,
+    /// Its first phase.
+    #[serde(serialize_with = "phase", skip_serializing_if = "Option::is_none")]
+    pub phase: Option<Phase>,
+    /// Descriptive fields.
+    #[serde(flatten)]
+    pub profile: ProfileData<'a>,
+}
+
+/// Descriptive fields of a session.
+#[derive(Debug, Clone, Default, Serialize)]
+#[expect(missing_docs, reason = "the fields of domain::session::Profile")]
+pub struct ProfileData<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub agent_name: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub agent_key_id: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub user_id: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub machine_id: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub caller_role: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub caller_origin: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ip_address: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub user_agent: Option<&'a str>,
+}
+
+/// Data of `session.refreshed`.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct SessionRefreshedData<'a> {
+    /// The new deadline.
+    #[serde(flatten, serialize_with = "deadline")]
+    pub deadline: Option<Deadline>,
+    /// The new phase.
+    #[serde(serialize_with = "phase", skip_serializing_if = "Option::is_none")]
+    pub phase: Option<Phase>,
+    /// A merge patch.
+    #[serde(serialize_with = "metadata", skip_serializing_if = "Option::is_none")]
+    pub metadata: Option<&'a Metadata>,
+}
+
+/// Data of `session.handed_off`.
+#[derive(Debug, Clone, Serialize)]
+pub struct SessionHandedOffData<'a> {
+    /// The agent that takes over.
+    pub to_agent_id: &'a AgentId,
+    /// The session that opens for it.
+    pub session_id: &'a SessionId,
+    /// What the child may do; what its parent may, if left out.
+    #[serde(serialize_with = "scopes", skip_serializing_if = "Option::is_none")]
+    pub scopes: Option<&'a Scopes>,
+    /// The child's metadata.
+    #[serde(serialize_with = "metadata", skip_serializing_if = "Option::is_none")]
+    pub metadata: Option<&'a Metadata>,
+    /// The child's deadline.
+    #[serde(flatten, serialize_with = "deadline")]
+    pub deadline: Option<Deadline>,
+    /// Why, for people.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<&'a str>,
+}
+
+/// Data of `session.terminated`.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct SessionTerminatedData<'a> {
+    /// Why, for people.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<&'a str>,
+    /// How it went.
+    #[serde(serialize_with = "outcome", skip_serializing_if = "Option::is_none")]
+    pub outcome: Option<Outcome>,
+}
+
+/// Data of `session.expired`.
+#[derive(Debug, Clone, Serialize)]
+pub struct SessionExpiredData {
+    /// The deadline that passed.
+    pub expires_at: Timestamp,
+}
+
+/// Data of `agent.registered` and `agent.updated`.
+#[derive(Debug, Clone, Default, Serialize)]
+#[expect(missing_docs, reason = "the fields of domain::agent::AgentProfile")]
+pub struct AgentProfileData<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub agent_type: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub display_name: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub description: Option<&'a str>,
+    #[serde(serialize_with = "scopes", skip_serializing_if = "Option::is_none")]
+    pub scopes: Option<&'a Scopes>,
+    #[serde(serialize_with = "metadata", skip_serializing_if = "Option::is_none")]
+    pub metadata: Option<&'a Metadata>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub trust_level: Option<&'a str>,
+    #[serde(
+        rename = "trust_score",
+        serialize_with = "share",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub trust_score_milli: Option<u16>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub public_key: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub key_id: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub parent_agent_id: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub created_by_user_id: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub expires_at: Option<Timestamp>,
+}
+
+/// Data of `agent.suspended`, `agent.reinstated` and `agent.revoked`.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct AgentReasonData<'a> {
+    /// Why, for people.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<&'a str>,
+}
+
+/// Data of `ledger.rules`.
+#[derive(Debug, Clone, Serialize)]
+pub struct RulesData {
+    /// The rules version from here on.
+    pub version: u32,
+}
+
+impl<'a> SessionCreatedData<'a> {
+    /// Data with nothing but what is required.
+    pub fn new(agent_id: &'a AgentId) -> Self {
+        Self {
+            agent_id,
+            deadline: None,
+            scopes: None,
+            metadata: None,
+            parent_session_id: None,
+            project_id: None,
+            phase: None,
+            profile: ProfileData::default(),
+        }
+    }
+}
+
+impl<'a> From<&'a Created> for SessionCreatedData<'a> {
+    fn from(created: &'a Created) -> Self {
+        Self {
+            agent_id: &created.agent_id,
+            deadline: created.deadline,
+            scopes: Some(&created.scopes),
+            metadata: Some(&created.metadata),
+            parent_session_id: created.parent.as_ref(),
+            project_id: created.project.as_ref(),
+            phase: created.phase,
+            profile: ProfileData::from(&created.profile),
+        }
+    }
+}
+
+impl<'a> From<&'a Profile> for ProfileData<'a> {
+    fn from(profile: &'a Profile) -> Self {
+        Self {
+            agent_name: profile.agent_name.as_deref(),
+            agent_key_id: profile.agent_key_id.as_deref(),
+            user_id: profile.user_id.as_deref(),
+            machine_id: profile.machine_id.as_deref(),
+            caller_role: profile.caller_role.as_deref(),
+            caller_origin: profile.caller_origin.as_deref(),
+            ip_address: profile.ip_address.as_deref(),
+            user_agent: profile.user_agent.as_deref(),
+        }
+    }
+}
+
+impl<'a> From<&'a Refreshed> for SessionRefreshedData<'a> {
+    fn from(refreshed: &'a Refreshed) -> Self {
+        Self {
+            deadline: refreshed.deadline,
+            phase: refreshed.phase,
+            metadata: refreshed.metadata.as_ref(),
+        }
+    }
+}
+
+impl<'a> From<&'a HandedOff> for SessionHandedOffData<'a> {
+    fn from(handed_off: &'a HandedOff) -> Self {
+        Self {
+            to_agent_id: &handed_off.to,
+            session_id: &handed_off.child,
+            scopes: handed_off.scopes.as_ref(),
+            metadata: Some(&handed_off.metadata),
+            deadline: handed_off.deadline,
+            reason: None,
+        }
+    }
+}
+
+impl From<Terminated> for SessionTerminatedData<'_> {
+    fn from(terminated: Terminated) -> Self {
+        Self {
+            reason: None,
+            outcome: terminated.outcome,
+        }
+    }
+}
+
+impl<'a> From<&'a AgentProfile> for AgentProfileData<'a> {
+    fn from(agent: &'a AgentProfile) -> Self {
+        Self {
+            agent_type: agent.agent_type.as_deref(),
+            display_name: agent.display_name.as_deref(),
+            description: agent.description.as_deref(),
+            scopes: agent.scopes.as_ref(),
+            metadata: agent.metadata.as_ref(),
+            trust_level: agent.trust_level.as_deref(),
+            trust_score_milli: agent.trust_score_milli,
+            public_key: agent.public_key.as_deref(),
+            key_id: agent.key_id.as_deref(),
+            parent_agent_id: agent.parent_agent_id.as_deref(),
+            created_by_user_id: agent.created_by_user_id.as_deref(),
+            expires_at: agent.expires_at,
+        }
+    }
+}
+
+type Field<'f, T> = &'f Option<T>;
+
+fn deadline<S: Serializer>(
+    deadline: Field<'_, Deadline>,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    #[derive(Serialize)]
+    struct Members {
+        #[serde(skip_serializing_if = "Option::is_none")]
+        expires_at: Option<Timestamp>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        ttl_seconds: Option<i64>,
+    }
+    let (expires_at, ttl_seconds) = match *deadline {
+        Some(Deadline::At(time)) => (Some(time), None),
+        // Rounded up: nobody gets less time than was asked for.
+        Some(Deadline::After(micros)) => {
+            (None, Some(micros.saturating_add(SECOND_US - 1) / SECOND_US))
+        }
+        None => (None, None),
+    };
+    Members {
+        expires_at,
+        ttl_seconds,
+    }
+    .serialize(serializer)
+}
+
+fn scopes<S: Serializer>(scopes: Field<'_, &Scopes>, serializer: S) -> Result<S::Ok, S::Error> {
+    raw(scopes.map(Scopes::json), serializer)
+}
+
+fn metadata<S: Serializer>(
+    metadata: Field<'_, &Metadata>,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    raw(metadata.map(Metadata::json), serializer)
+}
+
+fn raw<S: Serializer>(json: Option<&str>, serializer: S) -> Result<S::Ok, S::Error> {
+    let json: &RawValue = serde_json::from_str(json.unwrap_or("null")).map_err(S::Error::custom)?;
+    json.serialize(serializer)
+}
+
+fn phase<S: Serializer>(phase: Field<'_, Phase>, serializer: S) -> Result<S::Ok, S::Error> {
+    phase.map(Phase::as_str).serialize(serializer)
+}
+
+fn outcome<S: Serializer>(outcome: Field<'_, Outcome>, serializer: S) -> Result<S::Ok, S::Error> {
+    outcome.map(Outcome::as_str).serialize(serializer)
+}
+
+fn share<S: Serializer>(milli: Field<'_, u16>, serializer: S) -> Result<S::Ok, S::Error> {
+    milli
+        .map(|milli| f64::from(milli) / 1000.0)
+        .serialize(serializer)
+}

@@ -1,0 +1,171 @@
+//! Domain events to structured JSON, for what the ledger itself writes and for its clients.
+//!
+//! Members come in a fixed order and without space between them, so that the same event has the
+//! same bytes on every node.
+
+use serde::Serialize;
+
+use crate::domain::{
+    AgentEvent, Event, EventId, EventType, Payload, SessionEvent, Source, TenantId, Timestamp,
+};
+use crate::wire::data::{
+    AgentProfileData, AgentReasonData, RulesData, SessionCreatedData, SessionExpiredData,
+    SessionHandedOffData, SessionRefreshedData, SessionTerminatedData,
+};
+use crate::wire::decode::SPEC_VERSION;
+use crate::wire::payload::RULES_SUBJECT;
+
+/// An event to be written.
+#[derive(Debug, Clone)]
+pub struct Envelope<'a, D> {
+    /// Unique together with the source.
+    pub id: &'a EventId,
+    /// Who writes it.
+    pub source: &'a Source,
+    /// What happened.
+    pub event_type: EventType,
+    /// To which session or agent; `rules` for a change of the rules.
+    pub subject: &'a str,
+    /// When it happened.
+    pub time: Option<Timestamp>,
+    /// Whose it is; `None` leaves it to the subject that the event is published on.
+    pub tenant: Option<&'a TenantId>,
+    /// The details: a shape of [`data`](crate::wire::data), or anything else that becomes a JSON
+    /// object.
+    pub data: D,
+}
+
+impl<D: Serialize> Envelope<'_, D> {
+    /// The structured JSON text.
+    pub fn to_json(&self) -> Vec<u8> {
+        #[derive(Serialize)]
+        struct Members<'a, D> {
+            specversion: &'static str,
+            id: &'a EventId,
+            source: &'a Source,
+            r#type: &'static str,
+            subject: &'a str,
+            #[serde(skip_serializing_if = "Option::is_none")]
+            time: Option<Timestamp>,
+            #[serde(skip_serializing_if = "Option::is_none")]
+            tenantid: Option<&'a TenantId>,
+            data: &'a D,
+        }
+        let members = Members {
+            specversion: SPEC_VERSION,
+            id: self.id,
+            source: self.source,
+            r#type: self.event_type.as_str(),
+            subject: self.subject,
+            time: self.time,
+            tenantid: self.tenant,
+            data: &self.data,
+        };
+        serde_json::to_vec(&members).expect("data is a struct or a map by text")
+    }
+}
+
+/// The structured JSON text of an event, without its private part.
+pub fn encode(tenant: Option<&TenantId>, event: &Event) -> Vec<u8> {
+    match &event.payload {
+        Payload::Session(id, what) => {
+            let head = Head {
+                tenant,
+                event,
+                subject: id.as_str(),
+            };
+            match what {
+                SessionEvent::Created(created) => head.with(SessionCreatedData::from(&**created)),
+                SessionEvent::Refreshed(refreshed) => {
+                    head.with(SessionRefreshedData::from(refreshed))
+                }
+                SessionEvent::HandedOff(handed_off) => {
+                    head.with(SessionHandedOffData::from(handed_off))
+                }
+                SessionEvent::Terminated(terminated) => {
+                    head.with(SessionTerminatedData::from(*terminated))
+                }
+                SessionEvent::Expired { expires_at } => head.with(SessionExpiredData {
+                    expires_at: *expires_at,
+                }),
+            }
+        }
+        Payload::Agent(id, what) => {
+            let head = Head {
+                tenant,
+                event,
+                subject: id.as_str(),
+            };
+            match what {
+                AgentEvent::Registered(profile) | AgentEvent::Updated(profile) => {
+                    head.with(AgentProfileData::from(&**profile))
+                }
+                AgentEvent::Suspended | AgentEvent::Reinstated | AgentEvent::Revoked => {
+                    head.with(AgentReasonData::default())
+                }
+            }
+        }
+        Payload::Rules { version } => {
+            let head = Head {
+                tenant,
+                event,
+                subject: RULES_SUBJECT,
+            };
+            head.with(RulesData { version: *version })
+        }
+    }
+}
+
+struct Head<'a> {
+    tenant: Option<&'a TenantId>,
+    event: &'a Event,
+    subject: &'a str,
+}
+
+impl Head<'_> {
+    fn with(self, data: impl Serialize) -> Vec<u8> {
+        let Event {
+            id, source, time, ..
+        } = self.event;
+        let event_type = self.event.event_type();
+        let (subject, time, tenant) = (self.subject, *time, self.tenant);
+        Envelope {
+            id,
+            source,
+            event_type,
+            subject,
+            time,
+            tenant,
+            data,
+        }
+        .to_json()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn members_come_in_a_fixed_order() {
+        let id = EventId::parse("e1").unwrap();
+        let source = Source::parse("/ledger/expiry").unwrap();
+        let tenant = TenantId::parse("acme").unwrap();
+        let time = Timestamp::parse("2026-01-31T23:59:59Z").unwrap();
+        let envelope = Envelope {
+            id: &id,
+            source: &source,
+            event_type: EventType::SessionExpired,
+            subject: "s1",
+            time: Some(time),
+            tenant: Some(&tenant),
+            data: SessionExpiredData { expires_at: time },
+        };
+        let expected = concat!(
+            r#"{"specversion":"1.0","id":"e1","source":"/ledger/expiry","type":"session.expired","#,
+            r#""subject":"s1","time":"2026-01-31T23:59:59.000000Z","tenantid":"acme","#,
+            r#""data":{"expires_at":"2026-01-31T23:59:59.000000Z"}}"#,
+        );
+        assert_eq!(String::from_utf8(envelope.to_json()).unwrap(), expected);
+    }
+}

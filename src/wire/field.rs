@@ -1,0 +1,348 @@
+//! Readers of single fields. Each takes a member's raw value and notes what is wrong with it, so
+//! that an answer names every wrong field and not only the first.
+//!
+//! JSON `null` counts as absent: the readers answer `None` and note nothing.
+
+use std::borrow::Cow;
+
+use crate::domain::ids::IdError;
+use crate::domain::limits::{
+    DESCRIPTION_CHARS_MAX, DISPLAY_NAME_CHARS_MAX, PUBLIC_KEY_CHARS_MAX, REASON_CHARS_MAX,
+    TEXT_CHARS_MAX,
+};
+use crate::domain::metadata::MetadataError;
+use crate::domain::{AgentId, Metadata, Scopes, SessionId, Timestamp};
+use crate::wire::json::{self, Member};
+
+/// Most errors of one event that are told.
+pub(super) const ERRORS_MAX: usize = 16;
+/// Most characters of an emitter's own name that an error repeats.
+const NAME_CHARS_MAX: usize = 64;
+
+/// What is wrong with a field of an event.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FieldError {
+    /// Where, such as `data.expires_at`. Empty if it is the body as a whole.
+    pub field: String,
+    /// What is wrong and what is allowed, for people.
+    pub message: String,
+}
+
+/// Which texts a field takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct TextRule {
+    pub(super) chars_max: usize,
+    /// Whether tabs and ends of lines are allowed. Other control characters never are.
+    pub(super) lines: bool,
+}
+
+impl TextRule {
+    pub(super) const TEXT: Self = Self {
+        chars_max: TEXT_CHARS_MAX,
+        lines: false,
+    };
+    pub(super) const NAME: Self = Self {
+        chars_max: DISPLAY_NAME_CHARS_MAX,
+        lines: false,
+    };
+    pub(super) const REASON: Self = Self {
+        chars_max: REASON_CHARS_MAX,
+        lines: true,
+    };
+    pub(super) const DESCRIPTION: Self = Self {
+        chars_max: DESCRIPTION_CHARS_MAX,
+        lines: true,
+    };
+    pub(super) const PUBLIC_KEY: Self = Self {
+        chars_max: PUBLIC_KEY_CHARS_MAX,
+        lines: true,
+    };
+
+    fn allows(self, text: &str) -> bool {
+        if text.len() <= self.chars_max && text.bytes().all(|b| (0x20..0x7f).contains(&b)) {
+            return true;
+        }
+        let forbidden =
+            |c: char| c.is_control() && !(self.lines && matches!(c, '\t' | '\n' | '\r'));
+        text.chars().count() <= self.chars_max && !text.contains(forbidden)
+    }
+
+    fn message(self) -> String {
+        let except = if self.lines {
+            " but tabs and ends of lines"
+        } else {
+            ""
+        };
+        let chars_max = self.chars_max;
+        format!("must have at most {chars_max} characters and no control characters{except}")
+    }
+}
+
+/// Reads fields and gathers what is wrong with them.
+#[derive(Debug, Default)]
+pub(super) struct Fields {
+    prefix: &'static str,
+    errors: Vec<FieldError>,
+}
+
+impl Fields {
+    /// Names of fields begin with this from here on.
+    pub(super) fn enter(&mut self, prefix: &'static str) {
+        self.prefix = prefix;
+    }
+
+    pub(super) fn into_errors(self) -> Vec<FieldError> {
+        self.errors
+    }
+
+    pub(super) fn is_clean(&self) -> bool {
+        self.errors.is_empty()
+    }
+
+    pub(super) fn error(&mut self, name: &str, message: impl Into<String>) {
+        if self.errors.len() < ERRORS_MAX {
+            let field = self.path(name);
+            self.errors.push(FieldError {
+                field,
+                message: message.into(),
+            });
+        }
+    }
+
+    /// Notes that a field is missing, unless something else is wrong with it already.
+    pub(super) fn required<T>(&mut self, name: &str, value: Option<T>) -> Option<T> {
+        if value.is_none() {
+            let field = self.path(name);
+            if !self.errors.iter().any(|error| error.field == field) {
+                self.error(name, "is required");
+            }
+        }
+        value
+    }
+
+    pub(super) fn each_name_once(&mut self, members: &[Member<'_>]) {
+        if let Some(name) = json::name_given_twice(members) {
+            self.error(name, "must be given once");
+        }
+    }
+
+    pub(super) fn string<'a>(&mut self, name: &str, raw: &'a str) -> Option<Cow<'a, str>> {
+        if raw == "null" {
+            return None;
+        }
+        let string = json::string(raw);
+        if string.is_none() {
+            self.error(name, "must be a string of Unicode characters");
+        }
+        string
+    }
+
+    pub(super) fn text(&mut self, name: &str, raw: &str, rule: TextRule) -> Option<Box<str>> {
+        let text = self.string(name, raw)?;
+        if !rule.allows(&text) {
+            self.error(name, rule.message());
+            return None;
+        }
+        Some(text.into())
+    }
+
+    pub(super) fn id<T>(
+        &mut self,
+        name: &str,
+        raw: &str,
+        parse: impl Fn(&str) -> Result<T, IdError>,
+    ) -> Option<T> {
+        let text = self.string(name, raw)?;
+        parse(&text)
+            .map_err(|wrong| self.error(name, wrong.to_string()))
+            .ok()
+    }
+
+    pub(super) fn session_id(&mut self, name: &str, raw: &str) -> Option<SessionId> {
+        self.id(name, raw, SessionId::parse)
+    }
+
+    pub(super) fn agent_id(&mut self, name: &str, raw: &str) -> Option<AgentId> {
+        self.id(name, raw, AgentId::parse)
+    }
+
+    pub(super) fn time(&mut self, name: &str, raw: &str) -> Option<Timestamp> {
+        let text = self.string(name, raw)?;
+        let time = parse_time(&text);
+        if time.is_none() {
+            self.error(
+                name,
+                "must be an RFC 3339 time of the years 1 to 9999, such as 2026-01-31T23:59:59Z",
+            );
+        }
+        time
+    }
+
+    pub(super) fn integer(&mut self, name: &str, raw: &str, max: u64) -> Option<u64> {
+        if raw == "null" {
+            return None;
+        }
+        let integer = json::integer(raw).filter(|integer| (1..=max).contains(integer));
+        if integer.is_none() {
+            self.error(name, format!("must be an integer from 1 to {max}"));
+        }
+        integer
+    }
+
+    /// A number from 0 to 1, in thousandths.
+    pub(super) fn share_milli(&mut self, name: &str, raw: &str) -> Option<u16> {
+        if raw == "null" {
+            return None;
+        }
+        let Some(share) = json::number(raw).filter(|share| (0.0..=1.0).contains(share)) else {
+            self.error(name, "must be a number from 0 to 1");
+            return None;
+        };
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "0 to 1000"
+        )]
+        Some((share * 1000.0).round() as u16)
+    }
+
+    /// One of a few words.
+    pub(super) fn word<T: Copy>(
+        &mut self,
+        name: &str,
+        raw: &str,
+        all: &[T],
+        word_of: impl Fn(T) -> &'static str,
+    ) -> Option<T> {
+        let text = self.string(name, raw)?;
+        let found = all.iter().copied().find(|value| word_of(*value) == text);
+        if found.is_none() {
+            let words: Vec<&str> = all.iter().map(|value| word_of(*value)).collect();
+            self.error(name, format!("must be one of: {}", words.join(", ")));
+        }
+        found
+    }
+
+    pub(super) fn scopes(&mut self, name: &str, raw: &str) -> Option<Scopes> {
+        if raw == "null" {
+            return None;
+        }
+        let Ok(list) = serde_json::from_str::<Vec<Scope<'_>>>(raw) else {
+            self.error(name, "must be an array of strings");
+            return None;
+        };
+        Scopes::parse(&list)
+            .map_err(|wrong| self.error(name, wrong.to_string()))
+            .ok()
+    }
+
+    pub(super) fn metadata(&mut self, name: &str, raw: &str) -> Option<Metadata> {
+        if raw == "null" {
+            return None;
+        }
+        if !raw.starts_with('{') {
+            self.error(name, MetadataError::Object.to_string());
+            return None;
+        }
+        if let Err(flaw) = json::check_value(raw) {
+            self.error(name, flaw.to_string());
+            return None;
+        }
+        Metadata::parse(raw)
+            .map_err(|wrong| self.error(name, wrong.to_string()))
+            .ok()
+    }
+
+    /// A field that the ledger keeps and does not read.
+    pub(super) fn kept(&mut self, name: &str, raw: &str) {
+        if let Err(flaw) = json::check_value(raw) {
+            self.error(name, flaw.to_string());
+        }
+    }
+
+    fn path(&self, name: &str) -> String {
+        let printable = |c: char| if c.is_control() { '?' } else { c };
+        let name = name.chars().take(NAME_CHARS_MAX).map(printable);
+        self.prefix.chars().chain(name).collect()
+    }
+}
+
+/// One scope, borrowed unless it holds an escape.
+#[derive(serde::Deserialize)]
+#[serde(transparent)]
+struct Scope<'a>(#[serde(borrow)] Cow<'a, str>);
+
+impl AsRef<str> for Scope<'_> {
+    fn as_ref(&self) -> &str {
+        &self.0
+    }
+}
+
+/// RFC 3339 to the letter: the parser beneath also takes a space for the `T` and U+2212 for the
+/// minus sign.
+fn parse_time(text: &str) -> Option<Timestamp> {
+    let strict = text.is_ascii() && matches!(text.as_bytes().get(10), Some(b'T' | b't'));
+    strict.then(|| Timestamp::parse(text)).flatten()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_follow_rfc_3339_to_the_letter() {
+        assert!(parse_time("2026-01-31T23:59:59Z").is_some());
+        assert!(parse_time("2026-01-31t23:59:59.123456789z").is_some());
+        assert!(parse_time("2026-01-31T23:59:59-08:00").is_some());
+        for wrong in [
+            "2026-01-31 23:59:59Z",
+            "2026-01-31T23:59:59",
+            "2026-01-31T23:59Z",
+            "2026-02-30T00:00:00Z",
+            "2026-01-31T23:59:59+24:00",
+            "2026-01-31T23:59:59\u{2212}08:00",
+            " 2026-01-31T23:59:59Z",
+            "1769903999",
+            "",
+        ] {
+            assert_eq!(parse_time(wrong), None, "{wrong:?}");
+        }
+    }
+
+    #[test]
+    fn texts_are_counted_in_characters_and_may_hold_no_control_characters() {
+        let rule = TextRule {
+            chars_max: 3,
+            lines: false,
+        };
+        for (text, allowed) in [
+            ("", true),
+            ("abc", true),
+            ("abcd", false),
+            ("\u{1f600}\u{1f600}\u{1f600}", true),
+            ("a\nb", false),
+            ("a\u{85}", false),
+        ] {
+            assert_eq!(rule.allows(text), allowed, "{text:?}");
+        }
+        let lines = TextRule {
+            lines: true,
+            ..rule
+        };
+        assert!(lines.allows("a\nb") && lines.allows("\r\t"));
+        assert!(!lines.allows("a\0b"));
+    }
+
+    #[test]
+    fn errors_repeat_little_of_what_an_emitter_sent() {
+        let mut fields = Fields::default();
+        fields.enter("data.");
+        for _ in 0..100 {
+            fields.error(&"\u{1b}x".repeat(100), "is wrong");
+        }
+        let errors = fields.into_errors();
+        assert_eq!(errors.len(), ERRORS_MAX);
+        let expected = format!("data.{}", "?x".repeat(32));
+        assert!(errors.iter().all(|error| error.field == expected));
+    }
+}

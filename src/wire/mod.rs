@@ -1,0 +1,23 @@
+//! The wire layer: stored bytes to domain events and back, and the schemas that say what is valid.
+//!
+//! An event is a `CloudEvent` 1.0 in structured JSON mode, on a subject that names its writer, tenant
+//! and type. Decoding is total (every body is an event or a reason) and its verdict depends on the
+//! bytes alone. No message of a parser library leaves this module.
+#![warn(missing_docs)]
+#![warn(clippy::indexing_slicing)]
+#![warn(clippy::wildcard_enum_match_arm)]
+
+pub mod binary;
+pub mod data;
+pub mod decode;
+pub mod encode;
+mod field;
+mod json;
+mod payload;
+pub mod private;
+pub mod subject;
+
+pub use decode::{Decoded, Undecodable, decode, event_type};
+pub use encode::{Envelope, encode};
+pub use field::FieldError;
+pub use subject::{Subject, stream_subjects};

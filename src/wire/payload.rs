@@ -1,0 +1,359 @@
+//! The `data` of an event, by type.
+//!
+//! Fields that a type does not know are kept on the log and not read. A field whose name says that
+//! it carries a token is refused: bodies are shown to everyone who may read the tenant's history.
+
+use crate::domain::agent::AgentProfile;
+use crate::domain::event::{Created, Deadline, HandedOff, Refreshed, Terminated};
+use crate::domain::limits::TTL_SECONDS_MAX;
+use crate::domain::session::{Outcome, Phase, Profile};
+use crate::domain::{
+    AgentEvent, AgentId, EventType, Payload, ProjectId, SessionEvent, SessionId, Timestamp,
+};
+use crate::wire::field::{Fields, TextRule};
+use crate::wire::json::{self, Member};
+
+/// What the `subject` of a change of the rules is.
+pub(super) const RULES_SUBJECT: &str = "rules";
+
+/// Fields of `data` that would carry a secret.
+pub(super) const SECRET_FIELDS: &[&str] = &[
+    "token",
+    "access_token",
+    "refresh_token",
+    "token_hash",
+    "access_token_hash",
+    "refresh_token_hash",
+    "token_sha256",
+    "access_token_sha256",
+    "refresh_token_sha256",
+];
+
+const SECONDS_US: i64 = 1_000_000;
+
+/// Reads the payload of an event of this type. `None` if something is wrong, which is then noted.
+pub(super) fn read(
+    fields: &mut Fields,
+    event_type: EventType,
+    subject: Option<&str>,
+    data: Option<&str>,
+) -> Option<Payload> {
+    match event_type {
+        EventType::SessionCreated
+        | EventType::SessionRefreshed
+        | EventType::SessionHandedOff
+        | EventType::SessionTerminated
+        | EventType::SessionExpired => {
+            let id = subject.and_then(|raw| fields.session_id("subject", raw));
+            let id = fields.required("subject", id);
+            let data = split(fields, data);
+            let event = session_event(fields, event_type, id.as_ref(), &data);
+            Some(Payload::Session(id?, event?))
+        }
+        EventType::AgentRegistered
+        | EventType::AgentUpdated
+        | EventType::AgentSuspended
+        | EventType::AgentReinstated
+        | EventType::AgentRevoked => {
+            let id = subject.and_then(|raw| fields.agent_id("subject", raw));
+            let id = fields.required("subject", id);
+            let data = split(fields, data);
+            let event = agent_event(fields, event_type, &data);
+            Some(Payload::Agent(id?, event?))
+        }
+        EventType::Rules => {
+            let id = subject.and_then(|raw| fields.word("subject", raw, &[RULES_SUBJECT], |w| w));
+            let id = fields.required("subject", id);
+            let data = split(fields, data);
+            let version = rules(fields, &data);
+            id.and(version).map(|version| Payload::Rules { version })
+        }
+    }
+}
+
+fn split<'a>(fields: &mut Fields, data: Option<&'a str>) -> Vec<Member<'a>> {
+    let Some(raw) = data else {
+        fields.enter("data.");
+        return Vec::new();
+    };
+    let members = json::members(raw);
+    if members.is_none() {
+        fields.error(
+            "data",
+            "must be a JSON object whose names are Unicode characters",
+        );
+    }
+    fields.enter("data.");
+    let members = members.unwrap_or_default();
+    fields.each_name_once(&members);
+    members
+}
+
+fn session_event(
+    fields: &mut Fields,
+    event_type: EventType,
+    id: Option<&SessionId>,
+    data: &[Member<'_>],
+) -> Option<SessionEvent> {
+    match event_type {
+        EventType::SessionCreated => {
+            created(fields, id, data).map(|created| SessionEvent::Created(Box::new(created)))
+        }
+        EventType::SessionRefreshed => Some(SessionEvent::Refreshed(refreshed(fields, data))),
+        EventType::SessionHandedOff => handed_off(fields, id, data).map(SessionEvent::HandedOff),
+        EventType::SessionTerminated => Some(SessionEvent::Terminated(terminated(fields, data))),
+        EventType::SessionExpired => {
+            expired(fields, data).map(|expires_at| SessionEvent::Expired { expires_at })
+        }
+        EventType::AgentRegistered
+        | EventType::AgentUpdated
+        | EventType::AgentSuspended
+        | EventType::AgentReinstated
+        | EventType::AgentRevoked
+        | EventType::Rules => None,
+    }
+}
+
+fn agent_event(
+    fields: &mut Fields,
+    event_type: EventType,
+    data: &[Member<'_>],
+) -> Option<AgentEvent> {
+    let bare = match event_type {
+        EventType::AgentRegistered => {
+            return Some(AgentEvent::Registered(Box::new(agent_profile(
+                fields, data,
+            ))));
+        }
+        EventType::AgentUpdated => {
+            return Some(AgentEvent::Updated(Box::new(agent_profile(fields, data))));
+        }
+        EventType::AgentSuspended => AgentEvent::Suspended,
+        EventType::AgentReinstated => AgentEvent::Reinstated,
+        EventType::AgentRevoked => AgentEvent::Revoked,
+        EventType::SessionCreated
+        | EventType::SessionRefreshed
+        | EventType::SessionHandedOff
+        | EventType::SessionTerminated
+        | EventType::SessionExpired
+        | EventType::Rules => return None,
+    };
+    check_reason(fields, data);
+    Some(bare)
+}
+
+fn created(fields: &mut Fields, id: Option<&SessionId>, data: &[Member<'_>]) -> Option<Created> {
+    let mut agent_id = None;
+    let mut deadline = DeadlineFields::default();
+    let (mut scopes, mut metadata, mut parent, mut project) = (None, None, None, None);
+    let (mut phase, mut profile) = (None, Profile::default());
+    for Member { name, raw } in data {
+        match &**name {
+            "agent_id" => agent_id = fields.agent_id(name, raw),
+            "expires_at" => deadline.expires_at = fields.time(name, raw),
+            "ttl_seconds" => deadline.ttl_seconds = fields.integer(name, raw, TTL_SECONDS_MAX),
+            "scopes" => scopes = fields.scopes(name, raw),
+            "metadata" => metadata = fields.metadata(name, raw),
+            "parent_session_id" => parent = fields.session_id(name, raw),
+            "project_id" => project = fields.id(name, raw, ProjectId::parse),
+            "phase" => phase = fields.word(name, raw, &Phase::ALL, Phase::as_str),
+            _ => match profile_field(&mut profile, name) {
+                Some(text) => *text = fields.text(name, raw, TextRule::TEXT),
+                None => kept(fields, name, raw),
+            },
+        }
+    }
+    if parent.is_some() && parent.as_ref() == id {
+        fields.error(
+            "parent_session_id",
+            "must be another session than the one that opens",
+        );
+    }
+    Some(Created {
+        deadline: deadline.check(fields),
+        agent_id: fields.required("agent_id", agent_id)?,
+        scopes: scopes.unwrap_or_default(),
+        metadata: metadata.unwrap_or_default(),
+        parent,
+        project,
+        phase,
+        profile,
+    })
+}
+
+/// The descriptive field with this name.
+fn profile_field<'p>(profile: &'p mut Profile, name: &str) -> Option<&'p mut Option<Box<str>>> {
+    Some(match name {
+        "agent_name" => &mut profile.agent_name,
+        "agent_key_id" => &mut profile.agent_key_id,
+        "user_id" => &mut profile.user_id,
+        "machine_id" => &mut profile.machine_id,
+        "caller_role" => &mut profile.caller_role,
+        "caller_origin" => &mut profile.caller_origin,
+        "ip_address" => &mut profile.ip_address,
+        "user_agent" => &mut profile.user_agent,
+        _ => return None,
+    })
+}
+
+fn refreshed(fields: &mut Fields, data: &[Member<'_>]) -> Refreshed {
+    let mut refreshed = Refreshed::default();
+    let mut deadline = DeadlineFields::default();
+    for Member { name, raw } in data {
+        match &**name {
+            "expires_at" => deadline.expires_at = fields.time(name, raw),
+            "ttl_seconds" => deadline.ttl_seconds = fields.integer(name, raw, TTL_SECONDS_MAX),
+            "phase" => refreshed.phase = fields.word(name, raw, &Phase::ALL, Phase::as_str),
+            "metadata" => refreshed.metadata = fields.metadata(name, raw),
+            _ => kept(fields, name, raw),
+        }
+    }
+    refreshed.deadline = deadline.check(fields);
+    refreshed
+}
+
+fn handed_off(
+    fields: &mut Fields,
+    id: Option<&SessionId>,
+    data: &[Member<'_>],
+) -> Option<HandedOff> {
+    let (mut to, mut child, mut scopes, mut metadata) = (None, None, None, None);
+    let mut deadline = DeadlineFields::default();
+    for Member { name, raw } in data {
+        match &**name {
+            "to_agent_id" => to = fields.agent_id(name, raw),
+            "session_id" => child = fields.session_id(name, raw),
+            "scopes" => scopes = fields.scopes(name, raw),
+            "metadata" => metadata = fields.metadata(name, raw),
+            "expires_at" => deadline.expires_at = fields.time(name, raw),
+            "ttl_seconds" => deadline.ttl_seconds = fields.integer(name, raw, TTL_SECONDS_MAX),
+            "reason" => _ = fields.text(name, raw, TextRule::REASON),
+            _ => kept(fields, name, raw),
+        }
+    }
+    if child.is_some() && child.as_ref() == id {
+        fields.error(
+            "session_id",
+            "must be a new session, not the one that is handed off",
+        );
+    }
+    let to = fields.required("to_agent_id", to);
+    let child = fields.required("session_id", child);
+    let deadline = deadline.check(fields);
+    Some(HandedOff {
+        to: to?,
+        child: child?,
+        scopes,
+        metadata: metadata.unwrap_or_default(),
+        deadline,
+    })
+}
+
+fn terminated(fields: &mut Fields, data: &[Member<'_>]) -> Terminated {
+    let mut outcome = None;
+    for Member { name, raw } in data {
+        match &**name {
+            "reason" => _ = fields.text(name, raw, TextRule::REASON),
+            "outcome" => outcome = fields.word(name, raw, &Outcome::ALL, Outcome::as_str),
+            _ => kept(fields, name, raw),
+        }
+    }
+    Terminated { outcome }
+}
+
+fn expired(fields: &mut Fields, data: &[Member<'_>]) -> Option<Timestamp> {
+    let mut expires_at = None;
+    for Member { name, raw } in data {
+        match &**name {
+            "expires_at" => expires_at = fields.time(name, raw),
+            _ => kept(fields, name, raw),
+        }
+    }
+    fields.required("expires_at", expires_at)
+}
+
+fn agent_profile(fields: &mut Fields, data: &[Member<'_>]) -> AgentProfile {
+    let mut agent = AgentProfile::default();
+    for Member { name, raw } in data {
+        match &**name {
+            "agent_type" => agent.agent_type = fields.text(name, raw, TextRule::TEXT),
+            "display_name" => agent.display_name = fields.text(name, raw, TextRule::NAME),
+            "description" => agent.description = fields.text(name, raw, TextRule::DESCRIPTION),
+            "scopes" => agent.scopes = fields.scopes(name, raw),
+            "metadata" => agent.metadata = fields.metadata(name, raw),
+            "trust_level" => agent.trust_level = fields.text(name, raw, TextRule::TEXT),
+            "trust_score" => agent.trust_score_milli = fields.share_milli(name, raw),
+            "public_key" => agent.public_key = fields.text(name, raw, TextRule::PUBLIC_KEY),
+            "key_id" => agent.key_id = fields.text(name, raw, TextRule::TEXT),
+            "parent_agent_id" => {
+                let parent: Option<AgentId> = fields.agent_id(name, raw);
+                agent.parent_agent_id = parent.map(|id| id.as_str().into());
+            }
+            "created_by_user_id" => {
+                agent.created_by_user_id = fields.text(name, raw, TextRule::TEXT);
+            }
+            "expires_at" => agent.expires_at = fields.time(name, raw),
+            _ => kept(fields, name, raw),
+        }
+    }
+    agent
+}
+
+/// Data of an event that carries at most a reason.
+fn check_reason(fields: &mut Fields, data: &[Member<'_>]) {
+    for Member { name, raw } in data {
+        match &**name {
+            "reason" => _ = fields.text(name, raw, TextRule::REASON),
+            _ => kept(fields, name, raw),
+        }
+    }
+}
+
+fn rules(fields: &mut Fields, data: &[Member<'_>]) -> Option<u32> {
+    let mut version = None;
+    for Member { name, raw } in data {
+        match &**name {
+            "version" => version = fields.integer(name, raw, u32::MAX.into()),
+            _ => kept(fields, name, raw),
+        }
+    }
+    fields
+        .required("version", version)
+        .and_then(|version| version.try_into().ok())
+}
+
+fn kept(fields: &mut Fields, name: &str, raw: &str) {
+    if SECRET_FIELDS.contains(&name) {
+        fields.error(
+            name,
+            "must not be sent: events are kept for ever and shown to readers, and this field \
+             carries a secret",
+        );
+    } else {
+        fields.kept(name, raw);
+    }
+}
+
+/// The two ways to say when a session ends.
+#[derive(Default)]
+struct DeadlineFields {
+    expires_at: Option<Timestamp>,
+    ttl_seconds: Option<u64>,
+}
+
+impl DeadlineFields {
+    fn check(self, fields: &mut Fields) -> Option<Deadline> {
+        match (self.expires_at, self.ttl_seconds) {
+            (Some(_), Some(_)) => {
+                fields.error("ttl_seconds", "must not be given together with expires_at");
+                None
+            }
+            (Some(time), None) => Some(Deadline::At(time)),
+            (None, Some(seconds)) => {
+                let seconds = i64::try_from(seconds).expect("at most TTL_SECONDS_MAX");
+                Some(Deadline::After(seconds * SECONDS_US))
+            }
+            (None, None) => None,
+        }
+    }
+}

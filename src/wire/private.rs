@@ -1,0 +1,188 @@
+//! The private part of a record, as compact JSON in its own place beside the body.
+//!
+//! ```text
+//! (empty)                                   what runtimes emit
+//! {"existing":true}                         precondition: the session is open
+//! {"agent_registered":true}                 precondition: the agent is registered
+//! {"refresh_token":"<64 hex digits>"}       precondition: SHA-256 of the presented refresh token
+//! {"tokens":{"access":"..","refresh":".."}} SHA-256 of the tokens given out
+//! ```
+//!
+//! Members may come together, in this order. A member that this build does not know is an error:
+//! to overlook a precondition would be to apply what must not be.
+
+use serde::{Deserialize, Serialize};
+
+use crate::domain::limits::PRIVATE_BYTES_MAX;
+use crate::domain::{Private, TokenHash, TokenHashes};
+
+const HASH_BYTES: usize = 32;
+
+/// Encodes a private part; nothing to say is no bytes.
+pub fn encode(private: &Private) -> Vec<u8> {
+    if *private == Private::default() {
+        return Vec::new();
+    }
+    let stored = Stored {
+        existing: private.existing,
+        agent_registered: private.agent_registered,
+        refresh_token: private.refresh_token.map(Hex),
+        tokens: private.tokens.map(|tokens| StoredTokens {
+            access: Hex(tokens.access),
+            refresh: Hex(tokens.refresh),
+        }),
+    };
+    serde_json::to_vec(&stored).expect("booleans and texts are JSON")
+}
+
+/// Decodes a private part; `None` if it is not what [`encode`] writes. There is no further detail,
+/// because an error must not repeat a hash.
+pub fn decode(bytes: &[u8]) -> Option<Private> {
+    if bytes.is_empty() {
+        return Some(Private::default());
+    }
+    if PRIVATE_BYTES_MAX < bytes.len() {
+        return None;
+    }
+    let stored: Stored = serde_json::from_slice(bytes).ok()?;
+    let private = Private {
+        existing: stored.existing,
+        agent_registered: stored.agent_registered,
+        refresh_token: stored.refresh_token.map(|hex| hex.0),
+        tokens: stored.tokens.map(|tokens| TokenHashes {
+            access: tokens.access.0,
+            refresh: tokens.refresh.0,
+        }),
+    };
+    // Also takes care of what serde is lenient about, such as an array in place of an object.
+    (encode(&private) == bytes).then_some(private)
+}
+
+// Without `Debug`, so that no hash is ever printed.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Stored {
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    existing: bool,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    agent_registered: bool,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    refresh_token: Option<Hex>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    tokens: Option<StoredTokens>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct StoredTokens {
+    access: Hex,
+    refresh: Hex,
+}
+
+#[derive(Clone, Copy, Serialize, Deserialize)]
+#[serde(into = "String", try_from = "String")]
+struct Hex(TokenHash);
+
+impl From<Hex> for String {
+    fn from(hex: Hex) -> Self {
+        hex::encode(hex.0.bytes())
+    }
+}
+
+impl TryFrom<String> for Hex {
+    type Error = &'static str;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        let mut hash = [0; HASH_BYTES];
+        // The library's error would repeat a digit of the hash.
+        hex::decode_to_slice(text, &mut hash).map_err(|_withheld| "not a hash")?;
+        Ok(Self(TokenHash::new(hash)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn hash() -> impl Strategy<Value = TokenHash> {
+        any::<[u8; HASH_BYTES]>().prop_map(TokenHash::new)
+    }
+
+    prop_compose! {
+        fn private()(
+            existing: bool,
+            agent_registered: bool,
+            refresh_token in prop::option::of(hash()),
+            tokens in prop::option::of((hash(), hash())),
+        ) -> Private {
+            let tokens = tokens.map(|(access, refresh)| TokenHashes { access, refresh });
+            Private { existing, agent_registered, refresh_token, tokens }
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_encoded_decodes_again(private in private()) {
+            let bytes = encode(&private);
+            prop_assert!(bytes.len() <= PRIVATE_BYTES_MAX);
+            prop_assert_eq!(decode(&bytes), Some(private));
+        }
+
+        #[test]
+        fn any_bytes_have_an_answer(bytes in prop::collection::vec(any::<u8>(), 0..64)) {
+            let _ = decode(&bytes);
+        }
+    }
+
+    #[test]
+    fn nothing_to_say_is_no_bytes() {
+        assert_eq!(encode(&Private::default()), b"");
+        assert_eq!(decode(b""), Some(Private::default()));
+    }
+
+    #[test]
+    fn the_stored_form_stays_as_it_is() {
+        let hash = |byte| TokenHash::new([byte; HASH_BYTES]);
+        let private = Private {
+            existing: true,
+            agent_registered: true,
+            refresh_token: Some(hash(1)),
+            tokens: Some(TokenHashes {
+                access: hash(2),
+                refresh: hash(0xab),
+            }),
+        };
+        let expected = format!(
+            r#"{{"existing":true,"agent_registered":true,"refresh_token":"{}","tokens":{{"access":"{}","refresh":"{}"}}}}"#,
+            "01".repeat(32),
+            "02".repeat(32),
+            "ab".repeat(32),
+        );
+        assert_eq!(String::from_utf8(encode(&private)).unwrap(), expected);
+    }
+
+    #[test]
+    fn what_nobody_wrote_is_refused() {
+        let short = format!(r#"{{"refresh_token":"{}"}}"#, "0".repeat(63));
+        let half = format!(r#"{{"tokens":{{"access":"{}"}}}}"#, "0".repeat(64));
+        let long = format!("{{}}{}", " ".repeat(PRIVATE_BYTES_MAX));
+        for wrong in [
+            "[]",
+            "[true]",
+            "null",
+            "{}",
+            "{\"existing\": true}",
+            r#"{"existing":1}"#,
+            r#"{"unknown":true}"#,
+            r#"{"existing":true,"existing":true}"#,
+            r#"{"existing":true}x"#,
+            &short,
+            &half,
+            &long,
+        ] {
+            assert_eq!(decode(wrong.as_bytes()), None, "{wrong}");
+        }
+    }
+}

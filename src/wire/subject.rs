@@ -1,0 +1,213 @@
+//! NATS subjects: who writes, for which tenant, events of which type.
+//!
+//! ```text
+//! ledger.v1.<tenant>.<type>       runtimes
+//! ledger.sys.v1.<tenant>.<type>   the ledger alone
+//! ledger.sys.v1.rules             the ledger alone; concerns every tenant
+//! ```
+//!
+//! A type is two tokens, such as `session.created`. A subject whose writer may not write its type
+//! is no subject.
+
+use std::fmt;
+
+use crate::domain::event::Writer;
+use crate::domain::{EventType, TenantId};
+
+const RUNTIME: &str = "ledger.v1";
+const LEDGER: &str = "ledger.sys.v1";
+const RULES: &str = "ledger.sys.v1.rules";
+
+/// The subject of a record.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Subject(Kind);
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Kind {
+    Event {
+        writer: Writer,
+        tenant: TenantId,
+        event_type: EventType,
+    },
+    Rules,
+}
+
+impl Subject {
+    /// The subject of changes of the rules.
+    pub const RULES: Self = Self(Kind::Rules);
+
+    /// The subject for a tenant's events of a type; `None` if this writer may not write them.
+    pub fn new(writer: Writer, tenant: TenantId, event_type: EventType) -> Option<Self> {
+        let allowed = event_type != EventType::Rules && event_type.allows(writer);
+        allowed.then_some(Self(Kind::Event {
+            writer,
+            tenant,
+            event_type,
+        }))
+    }
+
+    /// Reads a subject; `None` if it is not one of the ledger's.
+    pub fn parse(text: &str) -> Option<Self> {
+        if text == RULES {
+            return Some(Self::RULES);
+        }
+        let (writer, rest) = match text.strip_prefix(RUNTIME) {
+            Some(rest) => (Writer::Runtime, rest),
+            None => (Writer::Ledger, text.strip_prefix(LEDGER)?),
+        };
+        let (tenant, event_type) = rest.strip_prefix('.')?.split_once('.')?;
+        Self::new(
+            writer,
+            TenantId::parse(tenant).ok()?,
+            EventType::parse(event_type)?,
+        )
+    }
+
+    /// Who writes on it.
+    pub fn writer(&self) -> Writer {
+        match &self.0 {
+            Kind::Event { writer, .. } => *writer,
+            Kind::Rules => Writer::Ledger,
+        }
+    }
+
+    /// Whose events it carries; `None` for the rules alone.
+    pub fn tenant(&self) -> Option<&TenantId> {
+        match &self.0 {
+            Kind::Event { tenant, .. } => Some(tenant),
+            Kind::Rules => None,
+        }
+    }
+
+    /// The type of the events that it carries.
+    pub fn event_type(&self) -> EventType {
+        match &self.0 {
+            Kind::Event { event_type, .. } => *event_type,
+            Kind::Rules => EventType::Rules,
+        }
+    }
+}
+
+impl fmt::Display for Subject {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.0 {
+            Kind::Event {
+                writer,
+                tenant,
+                event_type,
+            } => {
+                write!(f, "{}.{tenant}.{}", prefix(*writer), event_type.as_str())
+            }
+            Kind::Rules => f.write_str(RULES),
+        }
+    }
+}
+
+/// The subjects of the stream, with `*` for the tenant. Each is spelled out, so that nobody can
+/// make subjects up.
+pub fn stream_subjects() -> Vec<String> {
+    let mut subjects = Vec::new();
+    for writer in [Writer::Runtime, Writer::Ledger] {
+        for event_type in event_types(writer) {
+            subjects.push(format!("{}.*.{}", prefix(writer), event_type.as_str()));
+        }
+    }
+    subjects.push(RULES.to_owned());
+    subjects
+}
+
+/// What a writer may write for a tenant.
+pub(super) fn event_types(writer: Writer) -> impl Iterator<Item = EventType> {
+    EventType::ALL
+        .iter()
+        .copied()
+        .filter(move |event_type| *event_type != EventType::Rules && event_type.allows(writer))
+}
+
+/// What the subjects of a writer begin with.
+pub(super) fn prefix(writer: Writer) -> &'static str {
+    match writer {
+        Writer::Runtime => RUNTIME,
+        Writer::Ledger => LEDGER,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(text: &str, expected: Option<(Writer, &str, EventType)>) {
+        let parsed = Subject::parse(text);
+        let parts = parsed.as_ref().map(|subject| {
+            (
+                subject.writer(),
+                subject.tenant().map_or("", TenantId::as_str),
+                subject.event_type(),
+            )
+        });
+        assert_eq!(parts, expected, "{text:?}");
+        if let Some(subject) = parsed {
+            assert_eq!(subject.to_string(), text);
+        }
+    }
+
+    #[test]
+    fn a_subject_names_writer_tenant_and_type() {
+        use Writer::{Ledger, Runtime};
+        let created = EventType::SessionCreated;
+        check(
+            "ledger.v1.acme.session.created",
+            Some((Runtime, "acme", created)),
+        );
+        check(
+            "ledger.v1.sys.agent.revoked",
+            Some((Runtime, "sys", EventType::AgentRevoked)),
+        );
+        let expired = EventType::SessionExpired;
+        check(
+            "ledger.sys.v1.acme.session.expired",
+            Some((Ledger, "acme", expired)),
+        );
+        check(
+            "ledger.sys.v1.rules.session.expired",
+            Some((Ledger, "rules", expired)),
+        );
+        check("ledger.sys.v1.rules", Some((Ledger, "", EventType::Rules)));
+    }
+
+    #[test]
+    fn what_nobody_may_write_is_no_subject() {
+        check("ledger.v1.acme.session.expired", None);
+        check("ledger.sys.v1.acme.session.created", None);
+        check("ledger.sys.v1.acme.ledger.rules", None);
+        check("ledger.v1.acme.ledger.rules", None);
+        check("ledger.v1.rules", None);
+        check("ledger.v1.a b.session.created", None);
+        check("ledger.v1..session.created", None);
+        check("ledger.v1.acme.session.created.more", None);
+        check("ledger.v1acme.session.created", None);
+        check("ledger.v2.acme.session.created", None);
+        check("", None);
+    }
+
+    #[test]
+    fn the_stream_has_every_subject_and_no_open_end() {
+        let expected = "ledger.v1.*.session.created ledger.v1.*.session.refreshed \
+            ledger.v1.*.session.handed_off ledger.v1.*.session.terminated \
+            ledger.v1.*.agent.registered ledger.v1.*.agent.updated ledger.v1.*.agent.suspended \
+            ledger.v1.*.agent.reinstated ledger.v1.*.agent.revoked \
+            ledger.sys.v1.*.session.terminated ledger.sys.v1.*.session.expired \
+            ledger.sys.v1.rules";
+        assert_eq!(
+            stream_subjects(),
+            expected.split_whitespace().collect::<Vec<_>>()
+        );
+        for subject in stream_subjects() {
+            assert!(
+                Subject::parse(&subject.replace('*', "acme")).is_some(),
+                "{subject}"
+            );
+        }
+    }
+}

@@ -1,0 +1,406 @@
+//! Rules about the sources that the compiler does not check.
+//!
+//! `LAYERS` and `HOMES` are the architecture: ARCHITECTURE.md explains them, these tests make them
+//! true. Each rule is a function on text, and is itself tested on text that breaks it.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// Longest file, in lines. Past this it is more than one thing.
+const FILE_LINES_MAX: usize = 600;
+
+/// Each top-level module and the modules that it may use. A row names only rows above it, so the
+/// table cannot hold a cycle.
+const LAYERS: &[(&str, &[&str])] = &[
+    ("domain", &[]),
+    ("metrics", &["domain"]),
+    ("wire", &["domain", "metrics"]),
+    ("log", &["domain", "metrics", "wire"]),
+    ("projection", &["domain", "metrics", "wire", "log"]),
+    ("query", &["domain", "metrics", "projection"]),
+    (
+        "ledger",
+        &["domain", "metrics", "wire", "log", "projection"],
+    ),
+    (
+        "http",
+        &[
+            "domain",
+            "metrics",
+            "wire",
+            "log",
+            "projection",
+            "query",
+            "ledger",
+        ],
+    ),
+    (
+        "app",
+        &[
+            "domain",
+            "metrics",
+            "wire",
+            "log",
+            "projection",
+            "query",
+            "ledger",
+            "http",
+        ],
+    ),
+    (
+        "cli",
+        &[
+            "domain",
+            "metrics",
+            "wire",
+            "log",
+            "projection",
+            "query",
+            "ledger",
+            "http",
+            "app",
+        ],
+    ),
+];
+
+/// Paths of outside crates and the only places that may name them. A home is a file without its
+/// extension, or a directory.
+const HOMES: &[(&str, &[&str])] = &[
+    ("async_nats::", &["src/log/jetstream"]),
+    // The queries read through the tables of the projection, inside its transactions.
+    (
+        "redb::",
+        &["src/projection", "src/query", "src/log/embedded"],
+    ),
+    ("axum::", &["src/http", "src/app"]),
+    ("clap::", &["src/cli", "src/main"]),
+    // One layer decides how a verdict or an error looks to a client.
+    ("StatusCode::", &["src/http"]),
+    ("prometheus_client::", &["src/metrics"]),
+];
+
+/// What marks unfinished work, in pieces so that this file does not contain it.
+const STUBS: &[&str] = &[
+    concat!("to", "do!"),
+    concat!("unimple", "mented!"),
+    concat!("FIX", "ME"),
+    concat!("#[", "ignore"),
+];
+
+/// A path that climbs two modules; `crate::` says the same and can be found.
+const CLIMB: &str = concat!("super::", "super");
+
+type Problem = (usize, String);
+
+#[test]
+fn modules_use_only_lower_layers() {
+    for (row, (module, lower)) in LAYERS.iter().enumerate() {
+        for name in *lower {
+            let above = LAYERS[..row].iter().any(|(other, _)| other == name);
+            assert!(
+                above,
+                "`{module}` lists `{name}`, which is not a row above it"
+            );
+        }
+    }
+    report(&["src"], layer_problems);
+}
+
+#[test]
+fn outside_crates_stay_at_home() {
+    report(&["src"], home_problems);
+}
+
+#[test]
+fn every_module_has_a_layer() {
+    let entries = fs::read_dir("src").expect("src exists");
+    for entry in entries {
+        let path = entry.expect("src is readable").path();
+        let name = path.file_stem().expect("a name").to_string_lossy();
+        let known = LAYERS.iter().any(|(layer, _)| *layer == name) || is_root(&name);
+        assert!(known, "{} has no row in LAYERS", path.display());
+    }
+}
+
+#[test]
+fn files_say_what_they_are_and_stay_short() {
+    report(&["src", "tests", "benches", "examples"], |_, text| {
+        form_problems(text)
+    });
+}
+
+#[test]
+fn no_work_is_left_unfinished() {
+    report(&["src", "tests", "benches", "examples"], |_, text| {
+        stub_problems(text)
+    });
+}
+
+#[test]
+fn a_use_of_a_higher_layer_is_found() {
+    let found = |file: &str, text: &str| layer_problems(Path::new(file), text).len();
+    assert_eq!(found("src/query/page.rs", "use crate::domain::ids;"), 0);
+    assert_eq!(found("src/query/page.rs", "use crate::query::plan;"), 0);
+    assert_eq!(found("src/query/page.rs", "use crate::http::dto;"), 1);
+    assert_eq!(found("src/metrics.rs", "let x = crate::log::head();"), 1);
+    assert_eq!(
+        found("src/query/page.rs", "use crate::{domain::ids, http};"),
+        1
+    );
+    assert_eq!(
+        found(
+            "src/query/page.rs",
+            "use crate::{\n    domain::{a, http},\n    cli,\n};"
+        ),
+        1
+    );
+    assert_eq!(found("src/query/mod.rs", "use super::http;"), 1);
+    assert_eq!(found("src/query/page.rs", "use super::plan;"), 0);
+    assert_eq!(found("src/query/page.rs", "// as crate::http does"), 0);
+    assert_eq!(found("src/query/page.rs", "pub(crate) fn f() {}"), 0);
+    assert_eq!(found("src/main.rs", "use crate::cli;"), 0);
+}
+
+#[test]
+fn an_outside_crate_abroad_is_found() {
+    let found = |file: &str, text: &str| home_problems(Path::new(file), text);
+    assert_eq!(
+        found("src/ledger/append.rs", "use redb::Database;").len(),
+        1
+    );
+    assert_eq!(
+        found("src/log/jetstream.rs", "async_nats::connect(url)").len(),
+        0
+    );
+    assert_eq!(
+        found("src/log/jetstream/publish.rs", "async_nats::connect(url)").len(),
+        0
+    );
+    assert_eq!(
+        found("src/log/embedded.rs", "async_nats::connect(url)").len(),
+        1
+    );
+    assert_eq!(
+        found(
+            "src/query/page.rs",
+            "let a = 1;\nlet x = \"http://h\"; axum::serve()"
+        )[0]
+        .0,
+        2
+    );
+    assert_eq!(found("src/query/page.rs", "// not axum::serve").len(), 0);
+    assert_eq!(found("src/query/page.rs", "hyper_axum::serve()").len(), 0);
+}
+
+#[test]
+fn a_file_out_of_form_is_found() {
+    assert_eq!(form_problems("//! Summary.\n").len(), 0);
+    assert_eq!(form_problems("use std::fs;\n").len(), 1);
+    assert_eq!(form_problems("//! 5 \u{b5}s.\n").len(), 1);
+    assert_eq!(
+        form_problems(&format!("//! Long.\n{}", "\n".repeat(FILE_LINES_MAX))).len(),
+        1
+    );
+    assert_eq!(
+        form_problems(&format!("//! Climbs.\nuse {CLIMB}::a;\n"))[0].0,
+        2
+    );
+    assert_eq!(form_problems("//! Climbs once.\nuse super::a;\n").len(), 0);
+}
+
+#[test]
+fn a_stub_is_found() {
+    for stub in STUBS {
+        assert_eq!(stub_problems(&format!("fn f() {{}}\n// {stub}\n"))[0].0, 2);
+    }
+    assert_eq!(stub_problems("fn todo() {}\n").len(), 0);
+}
+
+/// Fails with every problem that `check` finds in the sources below `roots`.
+fn report(roots: &[&str], check: impl Fn(&Path, &str) -> Vec<Problem>) {
+    let files: Vec<PathBuf> = roots
+        .iter()
+        .flat_map(|root| sources(Path::new(root)))
+        .collect();
+    assert!(!files.is_empty(), "no sources below {roots:?}");
+    let mut lines = Vec::new();
+    for file in files {
+        let text = fs::read_to_string(&file).expect("a source is UTF-8");
+        for (number, problem) in check(&file, &text) {
+            lines.push(format!("{}:{number}: {problem}", file.display()));
+        }
+    }
+    assert!(lines.is_empty(), "\n{}", lines.join("\n"));
+}
+
+/// Uses of modules that the file's own module may not use.
+fn layer_problems(file: &Path, text: &str) -> Vec<Problem> {
+    let place = file.with_extension("");
+    let module = place.iter().nth(1).unwrap_or_default().to_string_lossy();
+    if is_root(&module) {
+        return Vec::new();
+    }
+    let lower = LAYERS
+        .iter()
+        .find(|(name, _)| *name == module)
+        .map_or(&[][..], |(_, lower)| lower);
+    let code = without_comments(text);
+    let mut used = first_segments(&code, "crate::");
+    // From a module's root file `super` is the crate, but tests in it say `super::*`.
+    if place.iter().count() == 2 || place.ends_with("mod") && place.iter().count() == 3 {
+        used.extend(
+            first_segments(&code, "super::")
+                .into_iter()
+                .filter(|(_, name)| is_layer(name)),
+        );
+    }
+    used.into_iter()
+        .filter(|(_, name)| *name != module && !lower.contains(&name.as_str()))
+        .map(|(number, name)| (number, format!("`{module}` must not use `{name}`")))
+        .collect()
+}
+
+/// Outside crates named away from home.
+fn home_problems(file: &Path, text: &str) -> Vec<Problem> {
+    let place = file.with_extension("");
+    let code = without_comments(text);
+    let mut problems = Vec::new();
+    for (path, homes) in HOMES {
+        if homes.iter().any(|home| place.starts_with(home)) {
+            continue;
+        }
+        for at in places_of(&code, path) {
+            problems.push((line_of(&code, at), format!("`{path}` belongs in {homes:?}")));
+        }
+    }
+    problems
+}
+
+fn form_problems(text: &str) -> Vec<Problem> {
+    let mut problems = Vec::new();
+    if !text.starts_with("//! ") {
+        problems.push((1, "the first line is not a `//!` summary".to_owned()));
+    }
+    let lines = text.lines().count();
+    if lines > FILE_LINES_MAX {
+        problems.push((lines, format!("{lines} lines, more than {FILE_LINES_MAX}")));
+    }
+    for (number, line) in (1..).zip(text.lines()) {
+        if !line.is_ascii() {
+            problems.push((number, "not ASCII".to_owned()));
+        }
+        if line.contains(CLIMB) {
+            problems.push((number, format!("`{CLIMB}`: start the path at `crate`")));
+        }
+    }
+    problems
+}
+
+fn stub_problems(text: &str) -> Vec<Problem> {
+    let mut problems = Vec::new();
+    for (number, line) in (1..).zip(text.lines()) {
+        for stub in STUBS.iter().filter(|stub| line.contains(**stub)) {
+            problems.push((number, format!("`{stub}`")));
+        }
+    }
+    problems
+}
+
+/// Line number and first name of every path that starts with `prefix`, groups in braces included.
+fn first_segments(code: &str, prefix: &str) -> Vec<Problem> {
+    let mut found = Vec::new();
+    for at in places_of(code, prefix) {
+        let rest = &code[at + prefix.len()..];
+        let names = match rest.strip_prefix('{') {
+            Some(group) => group_heads(group),
+            None => vec![head(rest)],
+        };
+        found.extend(
+            names
+                .into_iter()
+                .map(|name| (line_of(code, at), name.to_owned())),
+        );
+    }
+    found
+}
+
+/// The first name of each member of a `use` group, given what follows its opening brace.
+fn group_heads(group: &str) -> Vec<&str> {
+    let mut heads = vec![head(group.trim_start())];
+    let mut depth = 0_usize;
+    for (at, letter) in group.char_indices() {
+        match letter {
+            '{' => depth += 1,
+            '}' if depth == 0 => break,
+            '}' => depth -= 1,
+            ',' if depth == 0 => heads.push(head(group[at + 1..].trim_start())),
+            _ => {}
+        }
+    }
+    // After a trailing comma there is no member.
+    heads.retain(|name| !name.is_empty());
+    heads
+}
+
+/// The identifier at the start of `text`.
+fn head(text: &str) -> &str {
+    text.split(|letter: char| !is_name(letter))
+        .next()
+        .unwrap_or_default()
+}
+
+/// Where `path` stands in `code`, other than as the tail of a longer name.
+fn places_of<'a>(code: &'a str, path: &'a str) -> impl Iterator<Item = usize> + 'a {
+    code.match_indices(path)
+        .map(|(at, _)| at)
+        .filter(|at| !code[..*at].ends_with(is_name))
+}
+
+fn is_name(letter: char) -> bool {
+    letter.is_ascii_alphanumeric() || letter == '_'
+}
+
+fn is_layer(name: &str) -> bool {
+    LAYERS.iter().any(|(layer, _)| *layer == name)
+}
+
+/// The crate roots stand above all layers.
+fn is_root(name: &str) -> bool {
+    matches!(name, "lib" | "main")
+}
+
+fn line_of(text: &str, at: usize) -> usize {
+    text[..at].matches('\n').count() + 1
+}
+
+/// The text with line comments cut off and its lines kept. `://` is taken for a URL in a string.
+fn without_comments(text: &str) -> String {
+    let cut = |line: &str| {
+        let comment = line
+            .match_indices("//")
+            .find(|(at, _)| !line[..*at].ends_with(':'));
+        comment.map_or(line, |(at, _)| &line[..at]).to_owned()
+    };
+    text.lines().map(cut).collect::<Vec<_>>().join("\n")
+}
+
+/// Every `.rs` file below `root`, in path order; none if `root` does not exist.
+fn sources(root: &Path) -> Vec<PathBuf> {
+    let mut files = Vec::new();
+    let mut pending = vec![root.to_path_buf()];
+    while let Some(directory) = pending.pop() {
+        let Ok(entries) = fs::read_dir(&directory) else {
+            continue;
+        };
+        for entry in entries {
+            let path = entry.expect("a directory is readable").path();
+            if path.is_dir() {
+                pending.push(path);
+            } else if path.extension().is_some_and(|extension| extension == "rs") {
+                files.push(path);
+            }
+        }
+    }
+    files.sort();
+    files
+}
