@@ -1,6 +1,8 @@
 //! Tests against the real thing: files, sockets, servers.
 #![allow(clippy::unwrap_used, reason = "a failed test should panic")]
 
+mod fold;
 mod log_conformance;
 mod log_embedded;
 mod support;
+mod tidy;
