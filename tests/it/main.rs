@@ -4,5 +4,6 @@
 mod fold;
 mod log_conformance;
 mod log_embedded;
+mod log_jetstream;
 mod support;
 mod tidy;
