@@ -56,7 +56,7 @@ fn changes(lives: &[Life]) -> Vec<(Status, Order, i64)> {
     changes.extend(orders.iter().map(|order| (Status::Active, *order, 1)));
     for (life, order) in lives.iter().zip(&orders).filter(|(life, _)| life.moves) {
         changes.push((Status::Active, *order, -1));
-        changes.push((Status::Terminated, *order, if life.leaves { 0 } else { 1 }));
+        changes.push((Status::Terminated, *order, i64::from(!life.leaves)));
     }
     changes.retain(|(_, _, change)| *change != 0);
     changes

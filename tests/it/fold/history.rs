@@ -31,13 +31,13 @@ pub(super) struct Sent {
 
 /// A sent event and the log's own time.
 #[derive(Debug, Clone)]
-pub(super) struct Recorded {
+pub(super) struct Logged {
     pub(super) position: u64,
     pub(super) recorded_at: i64,
     pub(super) sent: Sent,
 }
 
-impl Recorded {
+impl Logged {
     pub(super) fn record(&self) -> Record {
         let sent = &self.sent;
         let system = if sent.kind == "session.expired" {
@@ -61,7 +61,7 @@ impl Recorded {
 }
 
 /// A history of up to this many records, some of them copies of earlier ones.
-pub(super) fn history(records_max: usize) -> impl Strategy<Value = Vec<Recorded>> {
+pub(super) fn history(records_max: usize) -> impl Strategy<Value = Vec<Logged>> {
     // A pause of 0 to 2 ticks, seldom more than a day.
     let pause = prop_oneof![12 => 0..2_i64, 1 => Just(150_i64)];
     let step = (
@@ -70,7 +70,7 @@ pub(super) fn history(records_max: usize) -> impl Strategy<Value = Vec<Recorded>
         pause,
     );
     prop::collection::vec(step, 1..records_max).prop_map(|steps| {
-        let mut history: Vec<Recorded> = Vec::with_capacity(steps.len());
+        let mut history: Vec<Logged> = Vec::with_capacity(steps.len());
         let mut now = START_US;
         for (sent, copy_of, pause) in steps {
             now += pause * TICK_US;
@@ -81,7 +81,7 @@ pub(super) fn history(records_max: usize) -> impl Strategy<Value = Vec<Recorded>
                 _ => sent,
             };
             let position = history.len() as u64 + 1;
-            history.push(Recorded {
+            history.push(Logged {
                 position,
                 recorded_at: now,
                 sent,

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::{Map, Value};
 use session_ledger::domain::Timestamp;
 
-use crate::fold::history::{Recorded, Sent};
+use crate::fold::history::{Logged, Sent};
 
 const MINUTE_US: i64 = 60 * 1_000_000;
 const DAY_US: i64 = 24 * 60 * MINUTE_US;
@@ -17,7 +17,7 @@ type Verdict = String;
 pub(super) struct Model {
     pub(super) sessions: Vec<ModelSession>,
     agents: BTreeMap<(String, String), ModelAgent>,
-    parked: Vec<Recorded>,
+    parked: Vec<Logged>,
     /// By position: the verdict, and where it was settled if it waited.
     pub(super) verdicts: BTreeMap<u64, (Verdict, Option<u64>)>,
 }
@@ -46,7 +46,7 @@ pub(super) struct ModelSession {
     pub(super) child: Option<String>,
     /// Positions of its events, in the order in which they took effect.
     pub(super) events: Vec<u64>,
-    seen: Vec<Recorded>,
+    seen: Vec<Logged>,
 }
 
 #[derive(Debug)]
@@ -54,7 +54,7 @@ struct ModelAgent {
     status: &'static str,
     registered: bool,
     scopes: Option<Vec<String>>,
-    seen: Vec<Recorded>,
+    seen: Vec<Logged>,
 }
 
 struct At {
@@ -63,7 +63,7 @@ struct At {
 }
 
 impl Model {
-    pub(super) fn fold(&mut self, recorded: &Recorded) {
+    pub(super) fn fold(&mut self, recorded: &Logged) {
         self.drop_overdue(recorded);
         let verdict = match recorded.sent.broken {
             Some(reason) => reason.to_owned(),
@@ -77,7 +77,7 @@ impl Model {
         self.release(recorded);
     }
 
-    fn drop_overdue(&mut self, by: &Recorded) {
+    fn drop_overdue(&mut self, by: &Logged) {
         while let Some(first) = self.parked.first() {
             if by.recorded_at - first.recorded_at <= DAY_US {
                 break;
@@ -89,7 +89,7 @@ impl Model {
     }
 
     /// Sessions open in some order; each takes what waited for it, oldest first.
-    fn release(&mut self, by: &Recorded) {
+    fn release(&mut self, by: &Logged) {
         let mut checked = 0;
         let opened_by: Vec<u64> = vec![by.position];
         while checked < self.sessions.len() {
@@ -99,8 +99,8 @@ impl Model {
             );
             checked += 1;
             let matches =
-                |parked: &Recorded| parked.sent.tenant == tenant && parked.sent.subject == id;
-            let waiting: Vec<Recorded> = self
+                |parked: &Logged| parked.sent.tenant == tenant && parked.sent.subject == id;
+            let waiting: Vec<Logged> = self
                 .parked
                 .iter()
                 .filter(|parked| matches(parked))
@@ -115,7 +115,7 @@ impl Model {
         }
     }
 
-    fn apply(&mut self, recorded: &Recorded) -> Verdict {
+    fn apply(&mut self, recorded: &Logged) -> Verdict {
         let sent = &recorded.sent;
         let ahead = |time: &i64| recorded.recorded_at + 5 * MINUTE_US < *time;
         let adjusted = sent.time.as_ref().is_some_and(ahead);
@@ -128,10 +128,10 @@ impl Model {
             return self.on_agent(recorded);
         }
         let index = self.find(sent.tenant, &sent.subject);
-        let seen: Vec<&Recorded> = match index {
+        let seen: Vec<&Logged> = match index {
             Some(index) => self.sessions[index].seen.iter().collect(),
             None => {
-                let same = |parked: &&Recorded| {
+                let same = |parked: &&Logged| {
                     parked.sent.tenant == sent.tenant && parked.sent.subject == sent.subject
                 };
                 self.parked.iter().filter(same).collect()
@@ -159,7 +159,7 @@ impl Model {
             .position(|session| session.tenant == tenant && session.id == id)
     }
 
-    fn create(&mut self, recorded: &Recorded, at: &At) -> Verdict {
+    fn create(&mut self, recorded: &Logged, at: &At) -> Verdict {
         let sent = &recorded.sent;
         let data = &sent.data;
         let agent = text(data, "agent_id").unwrap();
@@ -210,7 +210,7 @@ impl Model {
         "applied".to_owned()
     }
 
-    fn hand_off(&mut self, index: usize, recorded: &Recorded, at: &At) -> Verdict {
+    fn hand_off(&mut self, index: usize, recorded: &Logged, at: &At) -> Verdict {
         let (sent, parent) = (&recorded.sent, self.sessions[index].clone());
         let data = &sent.data;
         if parent.status != "active" {
@@ -264,7 +264,7 @@ impl Model {
         "applied".to_owned()
     }
 
-    fn change(&mut self, index: usize, recorded: &Recorded, at: &At) -> Verdict {
+    fn change(&mut self, index: usize, recorded: &Logged, at: &At) -> Verdict {
         let (sent, session) = (&recorded.sent, &mut self.sessions[index]);
         let data = &sent.data;
         let due = session.expires;
@@ -324,7 +324,7 @@ impl Model {
         "applied".to_owned()
     }
 
-    fn on_agent(&mut self, recorded: &Recorded) -> Verdict {
+    fn on_agent(&mut self, recorded: &Logged) -> Verdict {
         let sent = &recorded.sent;
         let key = (sent.tenant.to_owned(), sent.subject.clone());
         let Some(agent) = self.agents.get_mut(&key) else {
@@ -396,7 +396,7 @@ impl Model {
     }
 }
 
-fn copy_of(seen: &[&Recorded], sent: &Sent) -> Option<Verdict> {
+fn copy_of(seen: &[&Logged], sent: &Sent) -> Option<Verdict> {
     let first = seen
         .iter()
         .find(|first| first.sent.source == sent.source && first.sent.id == sent.id)?;

@@ -8,12 +8,12 @@ use session_ledger::domain::{Position, SessionId, TenantId, Verdict};
 use session_ledger::projection::{Commit, Prepared, Snapshot, Store};
 use session_ledger::query::events;
 
-use crate::fold::history::{Recorded, history};
+use crate::fold::history::{Logged, history};
 use crate::fold::listing;
 use crate::fold::model::Model;
 
 /// Folds a history in batches that end where `cuts` say.
-fn fold(dir: &Path, history: &[Recorded], cuts: &[prop::sample::Index]) -> Store {
+fn fold(dir: &Path, history: &[Logged], cuts: &[prop::sample::Index]) -> Store {
     let store = Store::open(&dir.join("model.redb")).unwrap();
     let mut ends: Vec<usize> = cuts
         .iter()
@@ -39,7 +39,7 @@ fn fold(dir: &Path, history: &[Recorded], cuts: &[prop::sample::Index]) -> Store
     store
 }
 
-fn modelled(history: &[Recorded]) -> Model {
+fn modelled(history: &[Logged]) -> Model {
     let mut model = Model::default();
     for one in history {
         model.fold(one);
@@ -48,7 +48,7 @@ fn modelled(history: &[Recorded]) -> Model {
 }
 
 /// Every verdict, as the ledger tells it.
-fn check_verdicts(snapshot: &Snapshot, history: &[Recorded], model: &Model) {
+fn check_verdicts(snapshot: &Snapshot, history: &[Logged], model: &Model) {
     for one in history {
         let tenant = TenantId::parse(one.sent.tenant).unwrap();
         let found = events::get(snapshot, &tenant, Position::new(one.position))
@@ -84,9 +84,9 @@ fn check_histories(snapshot: &Snapshot, model: &Model) {
     }
 }
 
-fn check_rejections(snapshot: &Snapshot, history: &[Recorded], model: &Model) {
+fn check_rejections(snapshot: &Snapshot, history: &[Logged], model: &Model) {
     for tenant in crate::fold::history::TENANTS {
-        let is_listed = |one: &&Recorded| {
+        let is_listed = |one: &&Logged| {
             let verdict = &model.verdicts[&one.position].0;
             one.sent.tenant == tenant && verdict != "applied" && !verdict.starts_with("duplicate")
         };
