@@ -23,6 +23,7 @@ use crate::metrics::Metrics;
 use crate::projection::chain;
 use crate::projection::error::{FoldError, StoreError};
 use crate::projection::meta::Progress;
+use crate::projection::notices;
 use crate::projection::prepare::Prepared;
 use crate::projection::snapshot::Snapshot;
 use crate::projection::store::{Commit, Folded, Store};
@@ -242,11 +243,18 @@ async fn fold(
         let batch = gather(first, &mut batches);
         let commit = debt.commit(batch.len());
         let store = Arc::clone(&projection.store);
+        let head = log.known_head();
         let started = Instant::now();
-        let folded = blocking(move || store.fold(&batch, commit)).await?;
+        let (folded, notices) = blocking(move || {
+            let folded = store.fold(&batch, commit)?;
+            let notices = notices::of_batch(&batch, &folded, head);
+            Ok((folded, notices))
+        })
+        .await?;
         metrics.fold_batch(commit == Commit::Durable, started.elapsed());
         note(&folded, log, metrics);
         projection.publish(folded.progress, log.known_head());
+        log.notify(notices).await;
     }
 }
 

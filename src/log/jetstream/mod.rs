@@ -23,7 +23,7 @@ use futures_util::future::BoxFuture;
 pub use config::{Credentials, JetStreamConfig};
 
 use crate::domain::Position;
-use crate::log::{Appended, EventLog, LogError, NewRecord, Record, Tail};
+use crate::log::{Appended, EventLog, LogError, NewRecord, Notice, Record, Tail};
 use consume::JetStreamTail;
 use link::Link;
 
@@ -139,5 +139,17 @@ impl EventLog for JetStreamLog {
 
     fn known_head(&self) -> Position {
         self.shared.known_head()
+    }
+
+    fn notify(&self, notices: Vec<Notice>) -> BoxFuture<'_, ()> {
+        async move {
+            let client = &self.shared.writes.client;
+            for Notice { subject, payload } in notices {
+                if let Err(error) = client.publish(subject, payload.into()).await {
+                    tracing::debug!(error = %error, "a notice was not sent");
+                }
+            }
+        }
+        .boxed()
     }
 }
