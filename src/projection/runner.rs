@@ -147,11 +147,19 @@ pub async fn run(
         () = stop.cancelled() => Ok(()),
         result = follow(&projection, &log, &metrics) => result,
     };
-    projection.stopped.send_replace(true);
     let store = Arc::clone(&projection.store);
-    let flushed = spawn_blocking(move || store.flush()).await;
+    let progress = blocking(move || {
+        store.flush()?;
+        Ok(*store.snapshot()?.progress())
+    })
+    .await;
+    if let Ok(progress) = &progress {
+        // A batch that failed may have been folded in part.
+        projection.publish(*progress, log.known_head());
+    }
+    projection.stopped.send_replace(true);
     result?;
-    Ok(flushed.map_err(|_panicked| FoldError::Stopped)??)
+    progress.map(|_| ())
 }
 
 async fn follow(

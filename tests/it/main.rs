@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "a failed test should panic")]
 
 mod fold;
+mod fold_runner;
 mod log_conformance;
 mod log_embedded;
 mod log_jetstream;
