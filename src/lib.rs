@@ -1,6 +1,7 @@
 //! Session Ledger: an event-sourced ledger of agent sessions.
 
 pub mod domain;
+pub mod http;
 pub mod ledger;
 pub mod log;
 pub mod metrics;

@@ -3,6 +3,7 @@
 
 mod fold;
 mod fold_runner;
+mod http_sessions;
 mod log_conformance;
 mod log_embedded;
 mod log_jetstream;
