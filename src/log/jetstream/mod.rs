@@ -51,11 +51,9 @@ impl JetStreamLog {
         config: &JetStreamConfig,
         expect_existing: bool,
     ) -> Result<Self, LogError> {
-        let (writes, reads) = futures_util::future::try_join(
-            Link::connect(config, "session-ledger"),
-            Link::connect(config, "session-ledger reads"),
-        )
-        .await?;
+        // Boxed: what the client library needs to connect is several kilobytes.
+        let writes = Box::pin(Link::connect(config, "session-ledger")).await?;
+        let reads = Box::pin(Link::connect(config, "session-ledger reads")).await?;
         let state = topology::ensure(&writes, config, expect_existing).await?;
         let shared = Shared {
             stream: config.stream.clone(),
