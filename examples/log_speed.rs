@@ -1,18 +1,24 @@
 //! Measures a log: how fast it takes and hands over records of 350 bytes.
 //!
-//! `cargo run --release --example log_speed` measures the embedded log in a temporary directory.
+//! `cargo run --release --example log_speed` measures the embedded log in a temporary directory,
+//! `... --example log_speed nats://127.0.0.1:4222` a new stream on that server.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use session_ledger::domain::{Position, SystemClock};
-use session_ledger::log::{EmbeddedLog, EventLog, NewRecord};
+use session_ledger::log::jetstream::JetStreamConfig;
+use session_ledger::log::{EmbeddedLog, EventLog, JetStreamLog, NewRecord};
 
 const BODY_BYTES: usize = 350;
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
+    if let Some(url) = std::env::args().nth(1) {
+        let log = JetStreamLog::connect(&JetStreamConfig::new(vec![url]), false).await?;
+        return measure("jetstream", Arc::new(log)).await;
+    }
     let dir = tempfile::tempdir()?;
     let log = EmbeddedLog::open(dir.path(), Arc::new(SystemClock))?;
     measure("embedded", Arc::new(log)).await
@@ -64,6 +70,10 @@ async fn measure(name: &str, log: Arc<dyn EventLog>) -> anyhow::Result<()> {
             started.elapsed(),
         );
     }
+    let wanted: Vec<Position> = (1..=10_000).map(Position::new).collect();
+    let started = Instant::now();
+    let count = log.get(wanted).await?.len();
+    report(name, "get by position", count, started.elapsed());
     Ok(())
 }
 

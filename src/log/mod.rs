@@ -12,11 +12,13 @@ use bytes::Bytes;
 use futures_util::future::BoxFuture;
 
 pub mod embedded;
+pub mod jetstream;
 
 use crate::domain::limits::{BODY_BYTES_MAX, PRIVATE_BYTES_MAX, SUBJECT_BYTES_MAX};
 use crate::domain::{Position, Timestamp};
 
 pub use embedded::EmbeddedLog;
+pub use jetstream::JetStreamLog;
 
 /// What the log holds at a position.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -3,4 +3,5 @@
 
 mod log_conformance;
 mod log_embedded;
+mod log_jetstream;
 mod support;

@@ -1,0 +1,249 @@
+//! From a stored message to a record.
+//!
+//! A record reads the same whichever way its message came, as a delivery or by its position: both
+//! pass through [`record`].
+
+use std::str::FromStr as _;
+
+use async_nats::{HeaderMap, HeaderName, HeaderValue};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use bytes::Bytes;
+
+use crate::domain::{Position, Timestamp};
+use crate::log::Record;
+use crate::wire::binary::to_structured;
+
+/// Holds the private part, in base64.
+pub(super) const PRIVATE_HEADER: &str = "Ledger-Private";
+/// Holds the media type of the body.
+pub(super) const CONTENT_TYPE_HEADER: &str = "content-type";
+/// The media type of what we publish.
+pub(super) const CONTENT_TYPE: &str = "application/cloudevents+json";
+/// Starts the header of each attribute of a binary-mode event.
+const ATTRIBUTE_PREFIX: &str = "ce-";
+/// The attribute that makes a message a binary-mode event.
+const MODE_ATTRIBUTE: &str = "specversion";
+
+/// What the reply subject of a delivery says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Delivery {
+    pub(super) position: Position,
+    /// Counts the deliveries of the consumer: a hole in it is a message lost on the way.
+    pub(super) consumer_sequence: u64,
+    pub(super) recorded_at: Timestamp,
+    /// How many records followed when this one was sent.
+    pub(super) pending: u64,
+}
+
+impl Delivery {
+    /// Reads `$JS.ACK.[domain.account.]stream.consumer.delivered.position.sequence.time.pending`,
+    /// where the longer form may end in one more token. `None` if the subject is anything else,
+    /// as that of the server's own notices is.
+    pub(super) fn parse(reply: &str) -> Option<Self> {
+        let rest = reply.strip_prefix("$JS.ACK.")?;
+        let tokens = rest.split('.').count();
+        let skipped = if tokens == 7 { 3 } else { 5 };
+        let mut numbers = rest.split('.').skip(skipped).map(u64::from_str);
+        let mut next = || numbers.next()?.ok();
+        let (position, consumer_sequence, time_ns, pending) = (next()?, next()?, next()?, next()?);
+        let micros = i64::try_from(time_ns / 1000).ok()?;
+        Some(Self {
+            position: Position::new(position),
+            consumer_sequence,
+            recorded_at: Timestamp::from_micros_clamped(micros),
+            pending,
+        })
+    }
+}
+
+/// Makes a record of a message.
+pub(super) fn record(
+    position: Position,
+    recorded_at: Timestamp,
+    subject: &str,
+    headers: Option<&HeaderMap>,
+    payload: Bytes,
+) -> Record {
+    let mut private = Bytes::new();
+    let mut body = payload;
+    if let Some(headers) = headers {
+        if let Some(value) = headers.get(PRIVATE_HEADER) {
+            private = decode_private(value.as_str());
+        }
+        if headers
+            .iter()
+            .any(|(name, _)| attribute(name.as_ref()) == Some(MODE_ATTRIBUTE))
+        {
+            body = structured(headers, &body);
+        }
+    }
+    Record {
+        position,
+        recorded_at,
+        subject: subject.into(),
+        private,
+        body,
+    }
+}
+
+/// Parses stored headers as the client library does for a delivery. A block that the library would
+/// choke on counts as none: its message is read all the same, and gets its verdict.
+pub(super) fn parse_headers(bytes: &[u8]) -> HeaderMap {
+    parse_block(bytes).unwrap_or_default()
+}
+
+fn parse_block(bytes: &[u8]) -> Option<HeaderMap> {
+    let mut lines = std::str::from_utf8(bytes).ok()?.lines().peekable();
+    lines.next()?.strip_prefix("NATS/1.0")?;
+    let mut headers = HeaderMap::new();
+    while let Some(line) = lines.next() {
+        if line.is_empty() {
+            continue;
+        }
+        let (name, value) = line.split_once(':')?;
+        let name = HeaderName::from_str(name).ok()?;
+        let mut value = value.trim_start().to_owned();
+        while let Some(more) = lines.next_if(|line| line.starts_with(char::is_whitespace)) {
+            value.push_str(more);
+        }
+        headers.append(name, HeaderValue::from_str(value.trim_end()).ok()?);
+    }
+    Some(headers)
+}
+
+/// A private part that is not base64 was not written by us. It is kept as it is, so that the fold
+/// refuses the record instead of taking it for one without.
+fn decode_private(value: &str) -> Bytes {
+    STANDARD.decode(value).map_or_else(
+        |_not_base64| Bytes::copy_from_slice(value.as_bytes()),
+        Bytes::from,
+    )
+}
+
+/// The attribute that a header holds, by a name in any case.
+fn attribute(name: &str) -> Option<&str> {
+    let (prefix, attribute) = name.split_at_checked(ATTRIBUTE_PREFIX.len())?;
+    prefix
+        .eq_ignore_ascii_case(ATTRIBUTE_PREFIX)
+        .then_some(attribute)
+}
+
+fn structured(headers: &HeaderMap, data: &[u8]) -> Bytes {
+    // The library keeps headers in random order, and a record must read the same every time.
+    let mut sorted: Vec<(&str, &str)> = headers
+        .iter()
+        .filter_map(|(name, values)| Some((name.as_ref(), values.first()?.as_str())))
+        .collect();
+    sorted.sort_unstable();
+    let content_type = sorted
+        .iter()
+        .find(|(name, _)| name.eq_ignore_ascii_case(CONTENT_TYPE_HEADER))
+        .map(|(_, value)| *value);
+    let attributes = sorted
+        .iter()
+        .filter_map(|(name, value)| Some((attribute(name)?, *value)));
+    to_structured(attributes, content_type, data).into()
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn delivery(position: u64, pending: u64) -> Delivery {
+        Delivery {
+            position: Position::new(position),
+            consumer_sequence: 3,
+            recorded_at: Timestamp::from_micros_clamped(1_700_000_000_123_456),
+            pending,
+        }
+    }
+
+    #[test]
+    fn reply_subjects_of_both_forms_are_understood() {
+        for reply in [
+            "$JS.ACK.LEDGER.c1.1.17.3.1700000000123456789.5",
+            "$JS.ACK.hub.ACC.LEDGER.c1.1.17.3.1700000000123456789.5",
+            "$JS.ACK._.ACC.LEDGER.c1.1.17.3.1700000000123456789.5.x7Yq",
+        ] {
+            assert_eq!(Delivery::parse(reply), Some(delivery(17, 5)), "{reply}");
+        }
+        for wrong in [
+            "",
+            "_INBOX.a.b",
+            "$JS.ACK.",
+            "$JS.ACK.a.b.c.d.e.f.g",
+            "$JS.ACK.1.2.3",
+        ] {
+            assert_eq!(Delivery::parse(wrong), None, "{wrong}");
+        }
+    }
+
+    #[test]
+    fn headers_parse_as_the_client_library_parses_them() {
+        let headers = parse_headers(b"NATS/1.0\r\nA: 1\r\nA:2\r\nb:  long\r\n er \r\n\r\n");
+        let all: Vec<_> = headers.get_all("A").map(HeaderValue::as_str).collect();
+        assert_eq!(all, ["1", "2"]);
+        assert_eq!(headers.get("b").map(HeaderValue::as_str), Some("long er"));
+        for broken in [
+            &b"NATS/1.0\r\nno colon\r\n\r\n"[..],
+            b"\xff\xfe",
+            b"",
+            b"HTTP/1.1\r\n",
+        ] {
+            assert!(parse_headers(broken).is_empty());
+        }
+    }
+
+    #[test]
+    fn a_binary_mode_message_becomes_a_structured_event() {
+        let mut headers = HeaderMap::new();
+        headers.insert("ce-specversion", "1.0");
+        headers.insert("CE-id", "a1");
+        headers.insert("Content-Type", "application/json");
+        headers.insert("other", "x");
+        let payload = Bytes::from_static(br#"{"agent_id":"a"}"#);
+        let record = record(
+            Position::new(1),
+            Timestamp::MIN,
+            "s",
+            Some(&headers),
+            payload,
+        );
+        let event: serde_json::Value = serde_json::from_slice(&record.body).unwrap();
+        assert_eq!(event["specversion"], "1.0");
+        assert_eq!(event["id"], "a1");
+        assert_eq!(event["data"]["agent_id"], "a");
+        assert!(event.get("other").is_none());
+    }
+
+    #[test]
+    fn a_private_part_that_is_not_base64_is_kept_as_it_is() {
+        let mut headers = HeaderMap::new();
+        headers.insert(PRIVATE_HEADER, "not base64!");
+        let record = record(
+            Position::new(1),
+            Timestamp::MIN,
+            "s",
+            Some(&headers),
+            Bytes::new(),
+        );
+        assert_eq!(record.private, "not base64!");
+    }
+
+    proptest! {
+        #[test]
+        fn random_bytes_never_panic(bytes in proptest::collection::vec(any::<u8>(), 0..300)) {
+            parse_headers(&bytes);
+            prop_assert_eq!(Delivery::parse(&String::from_utf8_lossy(&bytes)), None);
+        }
+
+        #[test]
+        fn random_reply_subjects_never_panic(tail in "[0-9.]{0,80}") {
+            let delivery = Delivery::parse(&format!("$JS.ACK.{tail}"));
+            prop_assert!(delivery.is_none_or(|found| found.recorded_at <= Timestamp::MAX));
+        }
+    }
+}

@@ -1,0 +1,174 @@
+//! Opens a consumer after a position, and refuses where records that were read are gone.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_nats::jetstream::ErrorCode;
+use async_nats::jetstream::consumer::{AckPolicy, DeliverPolicy, pull};
+use async_nats::jetstream::stream::ConsumerErrorKind;
+use tokio::time::sleep;
+
+use super::link::Link;
+use super::pull::Pull;
+use super::{Shared, get, topology};
+use crate::domain::Position;
+use crate::log::{LogError, Record};
+
+/// How long the server keeps a consumer that nobody reads.
+const INACTIVE_MAX: Duration = Duration::from_secs(10);
+/// Most records read one by one where deliveries break the connection.
+const RESCUED_RECORDS_MAX: usize = 64;
+
+/// What to open.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Opening {
+    /// After which position.
+    pub(super) after: Position,
+    /// How long to wait first.
+    pub(super) pause: Duration,
+    /// The position that was delivered where the next one was expected.
+    pub(super) jumped_to: Option<Position>,
+    /// Read the next records one by one, because their delivery breaks the connection.
+    pub(super) rescue: bool,
+}
+
+/// What was opened.
+pub(super) enum Opened {
+    Pull(Box<Pull>),
+    /// No consumer, but the next records.
+    Rescued(Vec<Record>),
+}
+
+/// Why nothing was opened.
+#[derive(Debug)]
+pub(super) enum Refused {
+    /// Records are missing. Trying again does not bring them back.
+    Alarm(LogError),
+    /// Try again.
+    Later(String),
+}
+
+impl From<LogError> for Refused {
+    fn from(error: LogError) -> Self {
+        Self::Later(error.to_string())
+    }
+}
+
+/// Opens a consumer, as soon as there is a connection.
+pub(super) async fn open(shared: Arc<Shared>, opening: Opening) -> Result<Opened, Refused> {
+    sleep(opening.pause).await;
+    let connected = shared.reads.connected().await.map_err(Refused::Alarm)?;
+    let generation = connected.generation;
+    tokio::select! {
+        biased;
+        opened = open_connected(&shared, opening, generation) => opened,
+        () = shared.reads.lost(generation) => {
+            Err(Refused::Later("the connection was lost again".to_owned()))
+        }
+    }
+}
+
+async fn open_connected(
+    shared: &Shared,
+    opening: Opening,
+    generation: u64,
+) -> Result<Opened, Refused> {
+    let after = opening.after;
+    if opening.rescue {
+        let rescued = rescue(shared, after).await?;
+        if !rescued.is_empty() {
+            return Ok(Opened::Rescued(rescued));
+        }
+    }
+    if let Some(found) = opening.jumped_to
+        && get::get_one(&shared.writes, &shared.stream, after.next())
+            .await?
+            .is_none()
+    {
+        return Err(Refused::Alarm(LogError::Gap { after, found }));
+    }
+    let link = shared.reads.clone();
+    let inbox = link.client.new_inbox();
+    let messages = link.client.subscribe(inbox.clone()).await;
+    let messages = messages.map_err(|error| Refused::Later(error.to_string()))?;
+    let consumer = create(&link, &shared.stream, after).await?;
+    // After the consumer: if the stream is replaced from here on, the consumer goes with it.
+    check_stream(shared, after).await?;
+    let subject = format!("$JS.API.CONSUMER.MSG.NEXT.{}.{consumer}", shared.stream);
+    Ok(Opened::Pull(Box::new(Pull::new(
+        link,
+        generation,
+        (inbox, messages),
+        subject,
+        after,
+    ))))
+}
+
+async fn create(link: &Link, stream: &str, after: Position) -> Result<String, Refused> {
+    let config = pull::Config {
+        deliver_policy: DeliverPolicy::ByStartSequence {
+            start_sequence: after.next().get(),
+        },
+        ack_policy: AckPolicy::None,
+        memory_storage: true,
+        num_replicas: 1,
+        inactive_threshold: INACTIVE_MAX,
+        ..pull::Config::default()
+    };
+    match link.context.create_consumer_on_stream(config, stream).await {
+        Ok(consumer) => Ok(consumer.cached_info().name.clone()),
+        Err(error) => match error.kind() {
+            ConsumerErrorKind::JetStream(error)
+                if error.error_code() == ErrorCode::STREAM_NOT_FOUND =>
+            {
+                Err(no_stream(stream, after))
+            }
+            _ => Err(Refused::Later(format!("cannot create a consumer: {error}"))),
+        },
+    }
+}
+
+/// A stream that is shorter than what was read from it, or another one of the same name, is an
+/// alarm: a consumer on it would wait in silence for positions that meant something else.
+async fn check_stream(shared: &Shared, after: Position) -> Result<(), Refused> {
+    let Some(state) = topology::state(&shared.reads, &shared.stream).await? else {
+        return Err(no_stream(&shared.stream, after));
+    };
+    if state.head < after {
+        return Err(Refused::Alarm(LogError::Truncated {
+            head: state.head,
+            after,
+        }));
+    }
+    if after != Position::ZERO && state.created_ns != shared.created_ns {
+        return Err(Refused::Alarm(LogError::Damaged(format!(
+            "stream {} was deleted and created anew",
+            shared.stream
+        ))));
+    }
+    shared.note_head(state.head);
+    Ok(())
+}
+
+fn no_stream(stream: &str, after: Position) -> Refused {
+    if after == Position::ZERO {
+        return Refused::from(topology::missing(stream));
+    }
+    Refused::Alarm(LogError::Truncated {
+        head: Position::ZERO,
+        after,
+    })
+}
+
+async fn rescue(shared: &Shared, after: Position) -> Result<Vec<Record>, LogError> {
+    let mut records = Vec::new();
+    let mut position = after.next();
+    while records.len() < RESCUED_RECORDS_MAX {
+        match get::get_one(&shared.writes, &shared.stream, position).await? {
+            Some(record) => records.push(record),
+            None => break,
+        }
+        position = position.next();
+    }
+    Ok(records)
+}

@@ -1,0 +1,473 @@
+//! The log on `JetStream`: the suite of the port, and what is its own.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_nats::jetstream::{self, Context, stream};
+use bytes::Bytes;
+use futures_util::StreamExt as _;
+use session_ledger::domain::Position;
+use session_ledger::log::jetstream::{Credentials, JetStreamConfig};
+use session_ledger::log::{EventLog, JetStreamLog, LogError, NewRecord};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+use crate::log_conformance::{
+    Fixture, assert_gapless, content, new_record, new_records, next, positions, read, suite,
+};
+use crate::support::nats::NatsServer;
+
+suite!(JetStream);
+
+const SUBJECT: &str = "ledger.v1.acme.session.created";
+
+/// A log on a server of its own.
+struct JetStream {
+    log: Arc<JetStreamLog>,
+    server: NatsServer,
+}
+
+impl Fixture for JetStream {
+    async fn start() -> Self {
+        let server = NatsServer::start().await;
+        Self {
+            log: connect(&server, false).await,
+            server,
+        }
+    }
+
+    fn log(&self) -> Arc<dyn EventLog> {
+        Arc::<JetStreamLog>::clone(&self.log)
+    }
+
+    async fn reopen(mut self) -> Self {
+        self.log.close().await;
+        self.server.restart().await;
+        Self {
+            log: connect(&self.server, true).await,
+            server: self.server,
+        }
+    }
+}
+
+impl JetStream {
+    /// A client that is not the ledger.
+    async fn stranger(&self) -> Context {
+        jetstream::new(async_nats::connect(self.server.url()).await.unwrap())
+    }
+}
+
+fn config(server: &NatsServer) -> JetStreamConfig {
+    JetStreamConfig::new(vec![server.url().to_owned()])
+}
+
+async fn connect(server: &NatsServer, expect_existing: bool) -> Arc<JetStreamLog> {
+    Arc::new(
+        JetStreamLog::connect(&config(server), expect_existing)
+            .await
+            .unwrap(),
+    )
+}
+
+async fn connect_error(config: &JetStreamConfig, expect_existing: bool) -> LogError {
+    JetStreamLog::connect(config, expect_existing)
+        .await
+        .err()
+        .unwrap()
+}
+
+/// The stream as the ledger made it, to make a similar one.
+async fn stream_config(nats: &Context) -> stream::Config {
+    nats.get_stream("LEDGER")
+        .await
+        .unwrap()
+        .cached_info()
+        .config
+        .clone()
+}
+
+/// Publishes what no library would let through.
+async fn publish_raw(server: &NatsServer, subject: &str, headers: &[u8], payload: &[u8]) {
+    let mut socket = tokio::net::TcpStream::connect(server.url().trim_start_matches("nats://"))
+        .await
+        .unwrap();
+    let mut text = b"CONNECT {\"headers\":true,\"verbose\":false}\r\n".to_vec();
+    let (headers_len, total_len) = (headers.len(), headers.len() + payload.len());
+    text.extend(format!("HPUB {subject} {headers_len} {total_len}\r\n").as_bytes());
+    text.extend([headers, payload, b"\r\nPING\r\n"].concat());
+    socket.write_all(&text).await.unwrap();
+    let mut answers = Vec::new();
+    while !answers.ends_with(b"PONG\r\n") {
+        assert_ne!(socket.read_buf(&mut answers).await.unwrap(), 0);
+    }
+}
+
+// --- The server goes away ------------------------------------------------------------------------
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_acknowledged_before_a_crash_is_there_after_it() {
+    let mut fixture = JetStream::start().await;
+    let log = fixture.log();
+    let appending = tokio::spawn(async move {
+        let mut kept = Vec::new();
+        let mut failures = 0;
+        for first in (0..).step_by(500) {
+            for (number, result) in (first..).zip(log.append(new_records(first..first + 500)).await)
+            {
+                match result {
+                    Ok(position) => kept.push((number, position)),
+                    Err(LogError::Unconfirmed(_) | LogError::Unavailable(_)) => failures += 1,
+                    Err(error) => panic!("{error}"),
+                }
+            }
+            // One more append after the crash, on the new connection.
+            if 0 < failures
+                && kept
+                    .last()
+                    .is_some_and(|(number, _)| first + 499 == *number)
+            {
+                break;
+            }
+        }
+        kept
+    });
+    let mut tail = fixture.log.tail(Position::ZERO).await.unwrap();
+    read(&mut *tail, 1000).await;
+    fixture.server.kill();
+    fixture.server.restart().await;
+    let kept = appending.await.unwrap();
+    assert!(kept.is_sorted_by_key(|(_, position)| *position));
+    let (numbers, positions): (Vec<_>, Vec<_>) = kept.into_iter().unzip();
+    let records = fixture.log.get(positions).await.unwrap();
+    for (record, number) in records.iter().zip(numbers) {
+        assert_eq!(content(record), new_record(number));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_reader_goes_on_after_a_crash_without_a_gap_or_a_copy() {
+    let mut fixture = JetStream::start().await;
+    let log = fixture.log();
+    log.append(new_records(0..3000)).await;
+    let mut tail = log.tail(Position::ZERO).await.unwrap();
+    let mut records = Vec::new();
+    while records.len() < 500 {
+        records.extend(next(&mut *tail, 100).await.unwrap());
+    }
+    fixture.server.kill();
+    // What had arrived is still handed over, and the rest comes after the restart.
+    let (rest, ()) = tokio::join!(
+        read(&mut *tail, 3000 - records.len()),
+        fixture.server.restart()
+    );
+    records.extend(rest);
+    assert_gapless(&records, 0);
+    assert_eq!(
+        records.iter().map(content).collect::<Vec<_>>(),
+        new_records(0..3000)
+    );
+    assert_eq!(positions(log.append(new_records(3000..3001)).await), [3001]);
+    assert_eq!(read(&mut *tail, 1).await[0].position.get(), 3001);
+}
+
+#[tokio::test]
+async fn an_append_waits_for_a_server_that_restarts() {
+    let mut fixture = JetStream::start().await;
+    fixture.server.kill();
+    let log = fixture.log();
+    let (appended, ()) = tokio::join!(log.append(new_records(0..3)), fixture.server.restart());
+    // The first ones may have gone into the broken connection.
+    let kept = appended.iter().filter(|result| result.is_ok()).count();
+    assert_eq!(log.head().await.unwrap().get(), kept as u64);
+    assert!(appended.iter().flatten().is_sorted());
+}
+
+#[tokio::test]
+async fn nobody_there_is_unavailable() {
+    let mut server = NatsServer::start().await;
+    server.kill();
+    let error = connect_error(&config(&server), false).await;
+    assert!(matches!(error, LogError::Unavailable(_)), "{error:?}");
+}
+
+// --- Somebody tampers with the stream ------------------------------------------------------------
+
+#[tokio::test]
+async fn a_deleted_consumer_is_replaced_from_the_next_position() {
+    let fixture = JetStream::start().await;
+    let (log, nats) = (fixture.log(), fixture.stranger().await);
+    let stream = nats.get_stream("LEDGER").await.unwrap();
+    let mut tail = log.tail(Position::ZERO).await.unwrap();
+    for first in 0..5 {
+        log.append(new_records(first..first + 1)).await;
+        assert_eq!(content(&read(&mut *tail, 1).await[0]), new_record(first));
+        let names: Vec<_> = stream.consumer_names().collect().await;
+        assert_eq!(names.len(), 1);
+        stream
+            .delete_consumer(names[0].as_ref().unwrap())
+            .await
+            .unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_stream_recreated_empty_under_a_reader_is_truncated() {
+    let fixture = JetStream::start().await;
+    let (log, nats) = (fixture.log(), fixture.stranger().await);
+    log.append(new_records(0..3)).await;
+    let mut tail = log.tail(Position::ZERO).await.unwrap();
+    read(&mut *tail, 3).await;
+    let config = stream_config(&nats).await;
+    nats.delete_stream("LEDGER").await.unwrap();
+    nats.create_stream(config).await.unwrap();
+    // It says so each time: an alarm that is ignored does not turn into silence.
+    for _ in 0..2 {
+        let error = next(&mut *tail, 10).await.unwrap_err();
+        let truncated = LogError::Truncated {
+            head: Position::ZERO,
+            after: Position::new(3),
+        }
+        .to_string();
+        assert_eq!(error.to_string(), truncated);
+    }
+}
+
+#[tokio::test]
+async fn a_stream_recreated_and_filled_under_a_reader_is_damaged() {
+    let fixture = JetStream::start().await;
+    let (log, nats) = (fixture.log(), fixture.stranger().await);
+    log.append(new_records(0..3)).await;
+    let mut tail = log.tail(Position::ZERO).await.unwrap();
+    read(&mut *tail, 3).await;
+    let config = stream_config(&nats).await;
+    nats.delete_stream("LEDGER").await.unwrap();
+    nats.create_stream(config).await.unwrap();
+    for _ in 0..5 {
+        nats.publish(SUBJECT, "{}".into())
+            .await
+            .unwrap()
+            .await
+            .unwrap();
+    }
+    let error = loop {
+        match next(&mut *tail, 10).await {
+            Ok(records) => panic!("{records:?}"),
+            // It looked while the stream had fewer records than were read.
+            Err(LogError::Truncated { .. }) => {}
+            Err(error) => break error,
+        }
+    };
+    assert!(matches!(error, LogError::Damaged(_)), "{error:?}");
+}
+
+#[tokio::test]
+async fn a_missing_record_is_a_gap() {
+    let fixture = JetStream::start().await;
+    let (log, nats) = (fixture.log(), fixture.stranger().await);
+    let config = stream_config(&nats).await;
+    nats.delete_stream("LEDGER").await.unwrap();
+    let config = stream::Config {
+        deny_delete: false,
+        ..config
+    };
+    let stream = nats.create_stream(config).await.unwrap();
+    log.append(new_records(0..4)).await;
+    stream.delete_message(3).await.unwrap();
+    let mut tail = log.tail(Position::ZERO).await.unwrap();
+    assert_eq!(read(&mut *tail, 2).await.len(), 2);
+    for _ in 0..2 {
+        let error = next(&mut *tail, 10).await.unwrap_err();
+        let gap = LogError::Gap {
+            after: Position::new(2),
+            found: Position::new(4),
+        };
+        assert_eq!(error.to_string(), gap.to_string());
+    }
+    let error = log.get(vec![Position::new(3)]).await.unwrap_err();
+    assert!(matches!(error, LogError::Damaged(_)), "{error:?}");
+}
+
+#[tokio::test]
+async fn a_stream_that_breaks_a_promise_is_misconfigured() {
+    let fixture = JetStream::start().await;
+    let nats = fixture.stranger().await;
+    let good = stream_config(&nats).await;
+    assert_eq!(good.duplicate_window, Duration::from_millis(100));
+    let bad = stream::Config {
+        max_age: Duration::from_secs(3600),
+        max_messages_per_subject: 5,
+        allow_rollup: true,
+        deny_purge: false,
+        discard: stream::DiscardPolicy::Old,
+        subjects: vec!["ledger.>".to_owned()],
+        ..good
+    };
+    nats.delete_stream("LEDGER").await.unwrap();
+    nats.create_stream(bad).await.unwrap();
+    let error = connect_error(&config(&fixture.server), true).await;
+    assert!(matches!(error, LogError::Misconfigured(_)), "{error:?}");
+    for named in [
+        "subjects must be ledger.",
+        "max_age must be 0",
+        "max_msgs_per_subject must be -1",
+        "allow_rollup_hdrs must be false",
+        "deny_purge must be true",
+        "discard must be new",
+    ] {
+        assert!(error.to_string().contains(named), "{named} in {error}");
+    }
+}
+
+#[tokio::test]
+async fn a_stream_that_was_read_is_not_created_anew() {
+    let server = NatsServer::start().await;
+    let error = connect_error(&config(&server), true).await;
+    assert!(error.to_string().contains("does not exist"), "{error}");
+    connect(&server, false).await;
+    connect(&server, true).await;
+}
+
+#[tokio::test]
+async fn more_replicas_than_servers_is_misconfigured() {
+    let server = NatsServer::start().await;
+    let config = JetStreamConfig {
+        replicas: 3,
+        ..config(&server)
+    };
+    let error = connect_error(&config, false).await;
+    assert!(matches!(error, LogError::Misconfigured(_)), "{error:?}");
+}
+
+// --- What is published ---------------------------------------------------------------------------
+
+#[tokio::test]
+async fn a_subject_of_no_stream_is_unavailable_and_the_others_are_kept() {
+    let fixture = JetStream::start().await;
+    let mut records = new_records(0..4);
+    records[1].subject = "ledger.v1.acme.session.invented".into();
+    records[2].subject = "white space".into();
+    let results = fixture.log.append(records).await;
+    assert_eq!(results[0].as_ref().unwrap().get(), 1);
+    let error = results[1].as_ref().unwrap_err();
+    assert!(matches!(error, LogError::Unavailable(_)), "{error:?}");
+    assert!(error.to_string().contains("no responders"), "{error}");
+    assert!(
+        matches!(results[2], Err(LogError::Unavailable(_))),
+        "{results:?}"
+    );
+    assert_eq!(results[3].as_ref().unwrap().get(), 2);
+}
+
+#[tokio::test]
+async fn copies_are_kept_for_the_fold_to_drop() {
+    let fixture = JetStream::start().await;
+    let record = new_record(1);
+    let appended = fixture
+        .log
+        .append(vec![record.clone(), record.clone(), record])
+        .await;
+    assert_eq!(positions(appended), [1, 2, 3]);
+    let message = fixture.stranger().await.get_stream("LEDGER").await.unwrap();
+    let message = message.get_raw_message(1).await.unwrap();
+    assert!(message.headers.get("Nats-Msg-Id").is_none());
+    let content_type = message.headers.get("content-type").unwrap();
+    assert_eq!(content_type.as_str(), "application/cloudevents+json");
+}
+
+#[tokio::test]
+async fn a_binary_mode_message_is_read_as_a_structured_event() {
+    let fixture = JetStream::start().await;
+    let mut headers = async_nats::HeaderMap::new();
+    for (name, value) in [
+        ("ce-specversion", "1.0"),
+        ("ce-id", "a1"),
+        ("ce-type", "created"),
+    ] {
+        headers.insert(name, value);
+    }
+    headers.insert("content-type", "application/json");
+    let nats = fixture.stranger().await;
+    let payload = Bytes::from_static(br#"{"agent_id":"a"}"#);
+    nats.publish_with_headers(SUBJECT, headers, payload)
+        .await
+        .unwrap()
+        .await
+        .unwrap();
+    let mut tail = fixture.log.tail(Position::ZERO).await.unwrap();
+    let record = read(&mut *tail, 1).await.remove(0);
+    let event: serde_json::Value = serde_json::from_slice(&record.body).unwrap();
+    assert_eq!(event["id"], "a1");
+    assert_eq!(event["data"]["agent_id"], "a");
+    assert_eq!(
+        fixture.log.get(vec![Position::new(1)]).await.unwrap(),
+        [record]
+    );
+}
+
+/// The client library drops the connection on headers that it cannot parse, on every delivery
+/// again: one runtime could stop the ledger for all.
+#[tokio::test]
+async fn a_message_with_broken_headers_does_not_stop_the_reader() {
+    let fixture = JetStream::start().await;
+    let log = fixture.log();
+    log.append(new_records(0..1)).await;
+    for headers in [
+        &b"NATS/1.0\r\nno colon\r\n\r\n"[..],
+        b"NATS/1.0\r\n\xff\xfe: 1\r\n\r\n",
+        // These parse, but say what only the server may say.
+        b"NATS/1.0 503\r\n\r\n",
+        b"NATS/1.0 409 Consumer Deleted\r\n\r\n",
+        b"NATS/1.0 100 Idle Heartbeat\r\n\r\n",
+    ] {
+        publish_raw(&fixture.server, SUBJECT, headers, b"{}").await;
+    }
+    let mut tail = log.tail(Position::ZERO).await.unwrap();
+    let records = read(&mut *tail, 6).await;
+    assert_gapless(&records, 0);
+    let expected = NewRecord {
+        subject: SUBJECT.into(),
+        private: Bytes::new(),
+        body: Bytes::from_static(b"{}"),
+    };
+    assert!(
+        records[1..]
+            .iter()
+            .all(|record| content(record) == expected)
+    );
+    assert_eq!(
+        log.get((1..=6).map(Position::new).collect()).await.unwrap(),
+        records
+    );
+    // And the connection is whole again.
+    assert_eq!(positions(log.append(new_records(6..7)).await), [7]);
+    assert_eq!(content(&read(&mut *tail, 1).await[0]), new_record(6));
+}
+
+// --- Who we are ----------------------------------------------------------------------------------
+
+#[tokio::test]
+async fn credentials_are_presented_and_their_lack_is_told() {
+    let users = "authorization { users: [{ user: ledger, password: secret }] }";
+    let server = NatsServer::start_with(users).await;
+    assert!(matches!(
+        connect_error(&config(&server), false).await,
+        LogError::Unavailable(_)
+    ));
+    let credentials = Credentials::UserPassword {
+        user: "ledger".to_owned(),
+        password: "secret".to_owned(),
+    };
+    assert!(!format!("{credentials:?}").contains("secret"));
+    let config = JetStreamConfig {
+        credentials,
+        inbox_prefix: "_INBOX_ledger".to_owned(),
+        ..config(&server)
+    };
+    let log = JetStreamLog::connect(&config, false).await.unwrap();
+    assert!(log.is_guarded());
+    assert_eq!(positions(log.append(new_records(0..1)).await), [1]);
+    assert!(
+        !connect(&NatsServer::start().await, false)
+            .await
+            .is_guarded()
+    );
+}

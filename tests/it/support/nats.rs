@@ -1,0 +1,135 @@
+//! A real `nats-server` with `JetStream`, one per test, on a port of its own choosing.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+/// How long a server may take to listen.
+const START_MAX: Duration = Duration::from_secs(20);
+/// How long to wait before looking again whether it does.
+const LOOK_AGAIN: Duration = Duration::from_millis(2);
+
+/// Killed, and its store removed, when dropped.
+pub(crate) struct NatsServer {
+    process: Child,
+    url: String,
+    port: u16,
+    extra: String,
+    dir: tempfile::TempDir,
+}
+
+impl NatsServer {
+    /// Starts a server with an empty store.
+    pub(crate) async fn start() -> Self {
+        Self::start_with("").await
+    }
+
+    /// Starts a server with some more text in its configuration.
+    pub(crate) async fn start_with(extra: &str) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let process = spawn(dir.path(), -1, extra);
+        let (url, port) = listening(dir.path()).await;
+        Self {
+            process,
+            url,
+            port,
+            extra: extra.to_owned(),
+            dir,
+        }
+    }
+
+    /// Where it listens.
+    pub(crate) fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// Ends the process at once, as a crash does.
+    pub(crate) fn kill(&mut self) {
+        // SIGKILL, to this process alone.
+        self.process.kill().unwrap();
+        self.process.wait().unwrap();
+        for file in ports_files(self.dir.path()) {
+            fs::remove_file(file).unwrap();
+        }
+    }
+
+    /// Starts it again on the same port and store, after killing it if it still runs.
+    pub(crate) async fn restart(&mut self) {
+        if self.process.try_wait().unwrap().is_none() {
+            self.kill();
+        }
+        self.process = spawn(self.dir.path(), self.port.into(), &self.extra);
+        listening(self.dir.path()).await;
+    }
+}
+
+impl Drop for NatsServer {
+    fn drop(&mut self) {
+        drop(self.process.kill());
+        drop(self.process.wait());
+    }
+}
+
+fn spawn(dir: &Path, port: i32, extra: &str) -> Child {
+    let config = dir.join("server.conf");
+    let text = format!(
+        "listen: \"127.0.0.1:{port}\"\nports_file_dir: {dir:?}\njetstream {{ store_dir: {dir:?} }}\n\
+         {extra}\n"
+    );
+    fs::write(&config, text).unwrap();
+    let spawned = Command::new(binary())
+        .arg("--config")
+        .arg(config)
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn();
+    spawned.unwrap_or_else(|error| {
+        panic!(
+            "these tests need a nats-server, on the PATH or named by \
+             SESSION_LEDGER_TEST_NATS_SERVER: {error}"
+        )
+    })
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "which server to test against is no setting of ours"
+)]
+fn binary() -> PathBuf {
+    std::env::var_os("SESSION_LEDGER_TEST_NATS_SERVER")
+        .map_or_else(|| PathBuf::from("nats-server"), PathBuf::from)
+}
+
+/// The server writes `nats-server_PID.ports` once it listens.
+async fn listening(dir: &Path) -> (String, u16) {
+    let give_up_at = Instant::now() + START_MAX;
+    loop {
+        for file in ports_files(dir) {
+            // It may be half written.
+            if let Ok(ports) = serde_json::from_slice::<serde_json::Value>(&fs::read(file).unwrap())
+                && let Some(url) = ports["nats"][0].as_str()
+            {
+                let port = url.rsplit(':').next().unwrap().parse().unwrap();
+                return (url.to_owned(), port);
+            }
+        }
+        assert!(
+            Instant::now() < give_up_at,
+            "nats-server did not start in {START_MAX:?}"
+        );
+        tokio::time::sleep(LOOK_AGAIN).await;
+    }
+}
+
+fn ports_files(dir: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(dir)
+        .unwrap()
+        .map(|entry| entry.unwrap().path());
+    entries
+        .filter(|path| {
+            path.extension()
+                .is_some_and(|extension| extension == "ports")
+        })
+        .collect()
+}
