@@ -1,8 +1,9 @@
 //! What a ledger is started with. The command line fills it; tests and `demo` build it.
 
-use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
+
+use crate::log::jetstream::JetStreamConfig;
 
 /// Everything that a ledger is started with.
 #[derive(Debug, Clone)]
@@ -23,24 +24,7 @@ pub enum LogSource {
     /// In the data directory.
     Embedded,
     /// On a stream of a NATS server.
-    JetStream(NatsOptions),
-}
-
-/// How to reach the stream, and who we are.
-#[derive(Clone)]
-pub struct NatsOptions {
-    /// Servers of one cluster.
-    pub urls: Vec<String>,
-    /// User and password.
-    pub user: Option<(String, String)>,
-    /// File with a JWT and its seed, instead of user and password.
-    pub creds: Option<PathBuf>,
-    /// Name of the stream.
-    pub stream: String,
-    /// Replicas of the stream.
-    pub replicas: usize,
-    /// Prefix of the subjects on which the server answers us.
-    pub inbox_prefix: String,
+    JetStream(JetStreamConfig),
 }
 
 /// Who may call the API.
@@ -94,20 +78,6 @@ impl Config {
     }
 }
 
-impl fmt::Debug for NatsOptions {
-    /// Keeps the password out of every log line.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("NatsOptions")
-            .field("urls", &self.urls)
-            .field("user", &self.user.as_ref().map(|(user, _password)| user))
-            .field("creds", &self.creds)
-            .field("stream", &self.stream)
-            .field("replicas", &self.replicas)
-            .field("inbox_prefix", &self.inbox_prefix)
-            .finish()
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -135,18 +105,5 @@ mod tests {
             Access::Credentials,
             Err(ConfigError::NoCredentials),
         );
-    }
-
-    #[test]
-    fn a_password_does_not_show() {
-        let options = NatsOptions {
-            urls: vec!["nats://h".to_owned()],
-            user: Some(("ledger".to_owned(), "secret".to_owned())),
-            creds: None,
-            stream: "LEDGER".to_owned(),
-            replicas: 1,
-            inbox_prefix: "_INBOX".to_owned(),
-        };
-        assert!(!format!("{options:?}").contains("secret"));
     }
 }

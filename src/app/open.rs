@@ -3,9 +3,10 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use crate::app::config::{Config, LogSource, NatsOptions};
+use crate::app::config::{Config, LogSource};
 use crate::app::files::DataDir;
 use crate::domain::{Clock, Position, SystemClock};
+use crate::log::jetstream::JetStreamLog;
 use crate::log::{EmbeddedLog, EventLog, LogError};
 use crate::projection::{Projection, StoreError};
 
@@ -46,6 +47,8 @@ pub enum OpenError {
 pub enum OpenLog {
     /// In the data directory.
     Embedded(Arc<EmbeddedLog>),
+    /// On a NATS server.
+    JetStream(Arc<JetStreamLog>),
 }
 
 /// An open ledger that nothing drives yet.
@@ -63,6 +66,7 @@ impl OpenLog {
     pub fn port(&self) -> Arc<dyn EventLog> {
         match self {
             Self::Embedded(log) => Arc::clone(log) as Arc<dyn EventLog>,
+            Self::JetStream(log) => Arc::clone(log) as Arc<dyn EventLog>,
         }
     }
 
@@ -70,6 +74,7 @@ impl OpenLog {
     pub async fn close(&self) {
         match self {
             Self::Embedded(log) => log.close().await,
+            Self::JetStream(log) => log.close().await,
         }
     }
 }
@@ -112,12 +117,16 @@ pub async fn open_log(
             let log = blocking(move || Ok(EmbeddedLog::open(dir.path(), clock)?)).await?;
             Ok(OpenLog::Embedded(Arc::new(log)))
         }
-        LogSource::JetStream(options) => connect(options, known).await,
+        LogSource::JetStream(config) => {
+            let log = JetStreamLog::connect(config, known != Position::ZERO).await?;
+            if !log.is_guarded() {
+                tracing::warn!(
+                    "NATS asks nobody for credentials: whoever reaches it can write events"
+                );
+            }
+            Ok(OpenLog::JetStream(Arc::new(log)))
+        }
     }
-}
-
-async fn connect(_options: &NatsOptions, _known: Position) -> Result<OpenLog, OpenError> {
-    Err(LogError::Unavailable("this build has no NATS client".to_owned()).into())
 }
 
 /// Says which directory is held.

@@ -15,7 +15,6 @@ use crate::domain::limits::SHUTDOWN_WAIT_MS;
 use crate::domain::{Clock, Position};
 use crate::http::{self, Services};
 use crate::ledger::Ledger;
-use crate::log::EventLog;
 use crate::metrics::Metrics;
 use crate::projection::{Projection, Waited, runner};
 

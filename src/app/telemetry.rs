@@ -1,6 +1,6 @@
 //! What the process tells about itself while it runs: lines of text or JSON on stderr.
 
-use std::io;
+use std::io::{self, IsTerminal as _};
 
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::ParseError;
@@ -20,6 +20,7 @@ pub fn init(format: LogFormat, directives: &str) -> Result<(), ParseError> {
     let filter = EnvFilter::builder().parse(directives)?;
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter)
+        .with_ansi(io::stderr().is_terminal())
         .with_writer(io::stderr);
     let started = match format {
         LogFormat::Text => builder.with_target(false).try_init(),
