@@ -47,7 +47,8 @@ impl Metadata {
         Ok(Self(json.into()))
     }
 
-    /// Takes back what [`Metadata::json`] gave, without reading it again.
+    /// Takes what [`Metadata::json`] gave, or what was checked as [`Metadata::parse`] would, without
+    /// reading it again.
     pub(crate) fn from_checked(json: &str) -> Self {
         Self(json.into())
     }

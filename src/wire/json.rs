@@ -59,12 +59,18 @@ pub(super) fn string(json: &str) -> Option<Cow<'_, str>> {
 
 /// A JSON number; `None` for another value or one beyond the range of a double.
 pub(super) fn number(json: &str) -> Option<f64> {
-    serde_json::from_str(json).ok()
+    // Not serde_json's own conversion: how it rounds depends on a feature that another crate may
+    // switch on. Its grammar was checked, so that `inf` and the like cannot occur here.
+    let is_number = json.starts_with(|c: char| c == '-' || c.is_ascii_digit());
+    is_number
+        .then(|| json.parse().ok())
+        .flatten()
+        .filter(|number: &f64| number.is_finite())
 }
 
 /// A JSON number without a fraction, also if it is written as `60.0` or `6e1`.
 pub(super) fn integer(json: &str) -> Option<u64> {
-    if let Ok(integer) = serde_json::from_str(json) {
+    if let Ok(integer) = json.parse() {
         return Some(integer);
     }
     // Doubles stand for every integer below 2^53, and none of ours is larger.

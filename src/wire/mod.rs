@@ -15,9 +15,12 @@ mod field;
 mod json;
 mod payload;
 pub mod private;
+pub mod schema;
 pub mod subject;
+pub mod verdict;
 
 pub use decode::{Decoded, Undecodable, decode, event_type};
 pub use encode::{Envelope, encode};
 pub use field::FieldError;
 pub use subject::{Subject, stream_subjects};
+pub use verdict::{VerdictMessage, verdict_subject};

@@ -4,4 +4,6 @@
 mod log_conformance;
 mod log_embedded;
 mod log_jetstream;
+mod schemas;
 mod support;
+mod wire;

@@ -1,0 +1,51 @@
+//! The schemas that say to others what this layer accepts and writes.
+//!
+//! They are built from the constants that decoding uses, so that no limit is written twice. What
+//! JSON Schema cannot say is in the descriptions: sizes in bytes, depth, names given twice, unpaired
+//! surrogates, and that two fields must differ.
+
+mod asyncapi;
+mod event;
+mod field;
+
+use serde_json::Value;
+
+use crate::domain::EventType;
+
+/// A file of the directory `schemas`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Document {
+    /// Its path there.
+    pub path: String,
+    /// What it holds.
+    pub text: String,
+}
+
+/// Every schema that belongs to the wire.
+pub fn documents() -> Vec<Document> {
+    let mut documents: Vec<Document> = EventType::ALL
+        .iter()
+        .map(|event_type| document(event_path(*event_type), &event::schema(*event_type)))
+        .collect();
+    documents.push(document(VERDICT_PATH.to_owned(), &asyncapi::verdict()));
+    documents.push(document("asyncapi.json".to_owned(), &asyncapi::asyncapi()));
+    documents
+}
+
+/// The JSON Schema of a whole event of this type.
+pub fn event_schema(event_type: EventType) -> Value {
+    event::schema(event_type)
+}
+
+const VERDICT_PATH: &str = "verdict.json";
+const DIALECT: &str = "https://json-schema.org/draft/2020-12/schema";
+
+fn event_path(event_type: EventType) -> String {
+    format!("events/{}.json", event_type.as_str())
+}
+
+fn document(path: String, schema: &Value) -> Document {
+    let mut text = serde_json::to_string_pretty(schema).expect("a value is JSON");
+    text.push('\n');
+    Document { path, text }
+}

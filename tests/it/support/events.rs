@@ -1,0 +1,270 @@
+//! Strategies for domain events.
+
+use proptest::collection::{btree_map, vec};
+use proptest::option::of;
+use proptest::prelude::*;
+use serde_json::{Value, json};
+use session_ledger::domain::agent::AgentProfile;
+use session_ledger::domain::event::{Created, Deadline, HandedOff, Refreshed, Terminated, Writer};
+use session_ledger::domain::session::{Outcome, Phase, Profile};
+use session_ledger::domain::{
+    AgentEvent, AgentId, Event, EventId, Metadata, Payload, Private, ProjectId, Scopes,
+    SessionEvent, SessionId, Source, TenantId, Timestamp,
+};
+use session_ledger::wire::Subject;
+
+/// 2026-01-31T00:00:00Z, the start of times among few.
+const START_US: i64 = 1_769_817_600_000_000;
+const MINUTE_US: i64 = 60_000_000;
+const SECOND_US: i64 = 1_000_000;
+
+/// Where ids and times come from.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Ids {
+    /// Any that are allowed, however odd.
+    Any,
+    /// `s0`, `a0` and so on up to this number, and whole minutes of one hour, so that events meet.
+    Few(u8),
+}
+
+pub(crate) fn tenant_id() -> impl Strategy<Value = TenantId> {
+    "[A-Za-z0-9_-]{1,64}".prop_map(|text| TenantId::parse(&text).unwrap())
+}
+
+pub(crate) fn session_id(ids: Ids) -> impl Strategy<Value = SessionId> {
+    name(ids, "s").prop_filter_map("reserved", |text| SessionId::parse(&text).ok())
+}
+
+pub(crate) fn agent_id(ids: Ids) -> impl Strategy<Value = AgentId> {
+    name(ids, "a").prop_filter_map("reserved", |text| AgentId::parse(&text).ok())
+}
+
+pub(crate) fn time(ids: Ids) -> BoxedStrategy<Timestamp> {
+    match ids {
+        Ids::Any => (Timestamp::MIN.micros()..=Timestamp::MAX.micros())
+            .prop_map(Timestamp::from_micros_clamped)
+            .boxed(),
+        Ids::Few(_) => (0..60_i64)
+            .prop_map(|minute| Timestamp::from_micros_clamped(START_US + minute * MINUTE_US))
+            .boxed(),
+    }
+}
+
+/// An event of any type but a change of the rules.
+pub(crate) fn event(ids: Ids) -> impl Strategy<Value = Event> {
+    let payload = prop_oneof![4 => session_payload(ids), 1 => agent_payload(ids)];
+    enveloped(ids, payload)
+}
+
+/// A change of the rules.
+pub(crate) fn rules_event() -> impl Strategy<Value = Event> {
+    enveloped(
+        Ids::Any,
+        (1..=u32::MAX).prop_map(|version| Payload::Rules { version }),
+    )
+}
+
+/// The subject on which such an event may be published.
+pub(crate) fn subject_of(event: &Event, tenant: &TenantId) -> Subject {
+    [Writer::Runtime, Writer::Ledger]
+        .into_iter()
+        .find_map(|writer| Subject::new(writer, tenant.clone(), event.event_type()))
+        .unwrap_or(Subject::RULES)
+}
+
+pub(crate) fn session_event(ids: Ids) -> impl Strategy<Value = SessionEvent> {
+    let outcome = of(prop::sample::select(Outcome::ALL.to_vec()));
+    prop_oneof![
+        created(ids).prop_map(|created| SessionEvent::Created(Box::new(created))),
+        refreshed(ids).prop_map(SessionEvent::Refreshed),
+        handed_off(ids).prop_map(SessionEvent::HandedOff),
+        outcome.prop_map(|outcome| SessionEvent::Terminated(Terminated { outcome })),
+        time(ids).prop_map(|expires_at| SessionEvent::Expired { expires_at }),
+    ]
+}
+
+pub(crate) fn agent_event(ids: Ids) -> impl Strategy<Value = AgentEvent> {
+    prop_oneof![
+        agent_profile(ids).prop_map(|profile| AgentEvent::Registered(Box::new(profile))),
+        agent_profile(ids).prop_map(|profile| AgentEvent::Updated(Box::new(profile))),
+        Just(AgentEvent::Suspended),
+        Just(AgentEvent::Reinstated),
+        Just(AgentEvent::Revoked),
+    ]
+}
+
+pub(crate) fn scopes(ids: Ids) -> BoxedStrategy<Scopes> {
+    let scope = match ids {
+        Ids::Any => "\\PC{1,128}",
+        Ids::Few(_) => "!?(files|net|[*]):(read|write|[*])",
+    };
+    vec(scope, 0..5)
+        .prop_map(|list| Scopes::parse(&list).unwrap())
+        .boxed()
+}
+
+pub(crate) fn metadata() -> impl Strategy<Value = Metadata> {
+    btree_map(".{0,8}", json_value(), 0..4)
+        .prop_map(|members| Metadata::parse(&json!(members).to_string()).unwrap())
+}
+
+/// Any JSON value of modest size.
+pub(crate) fn json_value() -> impl Strategy<Value = Value> {
+    let leaf = prop_oneof![
+        Just(Value::Null),
+        any::<bool>().prop_map(Value::from),
+        any::<i64>().prop_map(Value::from),
+        any::<f64>().prop_map(Value::from),
+        ".{0,8}".prop_map(Value::from),
+    ];
+    leaf.prop_recursive(3, 12, 4, |inner| {
+        prop_oneof![
+            vec(inner.clone(), 0..4).prop_map(Value::from),
+            btree_map(".{0,8}", inner, 0..4).prop_map(|members| json!(members)),
+        ]
+    })
+}
+
+prop_compose! {
+    fn created(ids: Ids)(
+        agent_id in agent_id(ids),
+        deadline in of(deadline(ids)),
+        scopes in scopes(ids),
+        metadata in metadata(),
+        parent in of(session_id(ids)),
+        project in of("[^\\p{Cc}]{1,20}"),
+        phase in of(phase()),
+        profile in profile(),
+    ) -> Created {
+        let project = project.map(|text| ProjectId::parse(&text).unwrap());
+        Created { agent_id, deadline, scopes, metadata, parent, project, phase, profile }
+    }
+}
+
+prop_compose! {
+    fn refreshed(ids: Ids)(
+        deadline in of(deadline(ids)),
+        phase in of(phase()),
+        metadata in of(metadata()),
+    ) -> Refreshed {
+        Refreshed { deadline, phase, metadata }
+    }
+}
+
+prop_compose! {
+    fn handed_off(ids: Ids)(
+        to in agent_id(ids),
+        child in session_id(ids),
+        scopes in of(scopes(ids)),
+        metadata in metadata(),
+        deadline in of(deadline(ids)),
+    ) -> HandedOff {
+        HandedOff { to, child, scopes, metadata, deadline }
+    }
+}
+
+prop_compose! {
+    fn profile()(texts in vec(of(text()), 8)) -> Profile {
+        let mut texts = texts.into_iter();
+        let mut next = || texts.next().flatten();
+        Profile {
+            agent_name: next(),
+            agent_key_id: next(),
+            user_id: next(),
+            machine_id: next(),
+            caller_role: next(),
+            caller_origin: next(),
+            ip_address: next(),
+            user_agent: next(),
+        }
+    }
+}
+
+prop_compose! {
+    fn agent_profile(ids: Ids)(
+        texts in vec(of(text()), 7),
+        scopes in of(scopes(ids)),
+        metadata in of(metadata()),
+        trust_score_milli in of(0..=1000_u16),
+        parent in of(agent_id(ids)),
+        expires_at in of(time(ids)),
+    ) -> AgentProfile {
+        let mut texts = texts.into_iter();
+        let mut next = || texts.next().flatten();
+        AgentProfile {
+            agent_type: next(),
+            display_name: next(),
+            description: next(),
+            scopes,
+            metadata,
+            trust_level: next(),
+            trust_score_milli,
+            public_key: next(),
+            key_id: next(),
+            parent_agent_id: parent.map(|id| id.as_str().into()),
+            created_by_user_id: next(),
+            expires_at,
+        }
+    }
+}
+
+fn session_payload(ids: Ids) -> BoxedStrategy<Payload> {
+    (session_id(ids), session_event(ids))
+        .prop_filter_map("a session is not its own parent", |(id, mut event)| {
+            match &mut event {
+                SessionEvent::Created(created) if created.parent.as_ref() == Some(&id) => {
+                    created.parent = None;
+                }
+                SessionEvent::HandedOff(handed_off) if handed_off.child == id => return None,
+                _ => {}
+            }
+            Some(Payload::Session(id, event))
+        })
+        .boxed()
+}
+
+fn agent_payload(ids: Ids) -> BoxedStrategy<Payload> {
+    (agent_id(ids), agent_event(ids))
+        .prop_map(|(id, event)| Payload::Agent(id, event))
+        .boxed()
+}
+
+fn enveloped(ids: Ids, payload: impl Strategy<Value = Payload>) -> impl Strategy<Value = Event> {
+    let (id, source) = match ids {
+        Ids::Any => ("[^\\p{Cc}]{1,256}", "[^\\p{Cc}]{1,512}"),
+        Ids::Few(_) => ("e[0-9]{1,2}", "/runtime/[0-9]"),
+    };
+    (id, source, of(time(ids)), payload).prop_map(|(id, source, time, payload)| Event {
+        id: EventId::parse(&id).unwrap(),
+        source: Source::parse(&source).unwrap(),
+        time,
+        payload,
+        private: Private::default(),
+    })
+}
+
+fn name(ids: Ids, prefix: &'static str) -> BoxedStrategy<String> {
+    match ids {
+        Ids::Any => "[^/\\p{Cc}]{1,256}".boxed(),
+        Ids::Few(max) => (0..=max)
+            .prop_map(move |number| format!("{prefix}{number}"))
+            .boxed(),
+    }
+}
+
+fn deadline(ids: Ids) -> impl Strategy<Value = Deadline> {
+    let seconds_max = match ids {
+        Ids::Any => 3_155_760_000_i64,
+        Ids::Few(_) => 3600,
+    };
+    let after = (1..=seconds_max).prop_map(|seconds| Deadline::After(seconds * SECOND_US));
+    prop_oneof![time(ids).prop_map(Deadline::At), after]
+}
+
+fn phase() -> impl Strategy<Value = Phase> {
+    prop::sample::select(Phase::ALL.to_vec())
+}
+
+fn text() -> impl Strategy<Value = Box<str>> {
+    "[^\\p{Cc}]{0,40}".prop_map(Into::into)
+}
