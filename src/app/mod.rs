@@ -6,10 +6,12 @@
 pub mod config;
 pub mod files;
 pub mod open;
+pub mod rebuild;
 pub mod serve;
 pub mod signals;
 pub mod tasks;
 pub mod telemetry;
+pub mod verify;
 
 pub use config::{Access, Config, LogSource};
 pub use serve::{Running, start};

@@ -156,7 +156,9 @@ fn check_source(text: &str) -> Result<(), IdError> {
 fn check_printable(text: &str, chars_max: usize) -> Result<(), IdError> {
     // Nearly every id is plain ASCII, which needs no decoding. Without an early end, so that the
     // compiler can look at many bytes at a time.
-    let plain = text.bytes().fold(true, |plain, b| plain & (0x20..0x7f).contains(&b));
+    let plain = text
+        .bytes()
+        .fold(true, |plain, b| plain & (0x20..0x7f).contains(&b));
     if plain && !text.is_empty() && text.len() <= chars_max {
         return Ok(());
     }

@@ -13,6 +13,7 @@ mod keys;
 mod meta;
 mod parking;
 mod prepare;
+pub mod rebuild;
 pub mod runner;
 mod session_row;
 mod snapshot;
@@ -20,6 +21,7 @@ mod store;
 mod tables;
 mod tally;
 mod verdict_row;
+pub mod verify;
 mod working;
 
 pub use error::{FoldError, StoreError};
