@@ -99,7 +99,7 @@ impl RejectionCode {
 /// A consistent view.
 #[derive(Debug)]
 pub struct Snapshot {
-    txn: ReadTransaction,
+    pub(super) txn: ReadTransaction,
     progress: Progress,
 }
 

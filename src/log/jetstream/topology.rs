@@ -13,6 +13,7 @@ use super::link::Link;
 use crate::domain::Position;
 use crate::domain::limits::LOG_MESSAGE_BYTES_MAX;
 use crate::log::LogError;
+use crate::wire::stream_subjects;
 
 /// The shortest window that the server allows. Within it, one publisher's `Nats-Msg-Id` can
 /// swallow another's message.
@@ -119,7 +120,7 @@ fn wanted(config: &JetStreamConfig) -> Config {
     Config {
         name: config.stream.clone(),
         description: Some("Events of the session ledger".to_owned()),
-        subjects: subjects(),
+        subjects: stream_subjects(),
         retention: RetentionPolicy::Limits,
         discard: DiscardPolicy::New,
         storage: StorageType::File,
@@ -155,7 +156,7 @@ fn check(actual: &Config, config: &JetStreamConfig) -> Result<(), LogError> {
 }
 
 fn wrong_subjects(actual: &Config) -> Option<String> {
-    let (mut actual, mut wanted) = (actual.subjects.clone(), subjects());
+    let (mut actual, mut wanted) = (actual.subjects.clone(), stream_subjects());
     actual.sort_unstable();
     wanted.sort_unstable();
     (actual != wanted).then(|| format!("subjects must be {}", wanted.join(", ")))
@@ -223,31 +224,6 @@ fn untouched(actual: &Config) -> [(bool, &'static str, &'static str); 9] {
 
 fn message_bytes_max() -> i32 {
     i32::try_from(LOG_MESSAGE_BYTES_MAX).unwrap_or(i32::MAX)
-}
-
-/// STAND-IN for `crate::wire::subject::stream_subjects` until the wire layer is merged.
-fn subjects() -> Vec<String> {
-    let session = ["created", "refreshed", "handed_off", "terminated"];
-    let agent = [
-        "registered",
-        "updated",
-        "suspended",
-        "reinstated",
-        "revoked",
-    ];
-    let system = [
-        "ledger.sys.v1.*.session.expired",
-        "ledger.sys.v1.*.session.terminated",
-    ];
-    let session = session
-        .iter()
-        .map(|kind| format!("ledger.v1.*.session.{kind}"));
-    let agent = agent.iter().map(|kind| format!("ledger.v1.*.agent.{kind}"));
-    let system = system
-        .into_iter()
-        .chain(["ledger.sys.v1.rules"])
-        .map(str::to_owned);
-    session.chain(agent).chain(system).collect()
 }
 
 #[cfg(test)]
