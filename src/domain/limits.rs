@@ -72,6 +72,10 @@ pub const LOG_APPEND_WAIT_MS: u64 = 5_000;
 pub const FOLD_BATCH_RECORDS_MAX: usize = 20_000;
 /// Most bytes of record bodies that one transaction folds.
 pub const FOLD_BATCH_BYTES_MAX: usize = 32 * 1024 * 1024;
+/// How many records may follow a batch on the log before its verdicts are no longer told.
+pub const NOTICES_BEHIND_MAX: u64 = 1_000;
+/// Most verdicts of one batch that are told.
+pub const NOTICES_MAX: usize = 1_000;
 /// Most decoded batches that wait for the fold.
 pub const FOLD_QUEUE_BATCHES_MAX: usize = 2;
 /// Replay debt: most records that a crash may take from the read model (the log has them).

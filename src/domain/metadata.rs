@@ -61,7 +61,7 @@ impl Metadata {
     /// Applies a merge patch (RFC 7396): members of the patch replace, `null` removes.
     pub fn merge(&self, patch: &Self) -> Result<Self, MetadataError> {
         let mut merged = String::new();
-        merge_object(members(&self.0)?, &patch.0, &mut merged)?;
+        merge_object(&members(&self.0)?, &patch.0, &mut merged)?;
         Self::parse(&merged)
     }
 }
@@ -71,7 +71,7 @@ fn members(json: &str) -> Result<Members<'_>, MetadataError> {
 }
 
 /// Recursion is as deep as the patch, which is bounded by `METADATA_DEPTH_MAX`.
-fn merge_object(target: Members<'_>, patch: &str, out: &mut String) -> Result<(), MetadataError> {
+fn merge_object(target: &Members<'_>, patch: &str, out: &mut String) -> Result<(), MetadataError> {
     let patch = members(patch)?;
     let mut result: BTreeMap<String, String> = target
         .iter()
@@ -90,7 +90,7 @@ fn merge_object(target: Members<'_>, patch: &str, out: &mut String) -> Result<()
             } else {
                 Members::new()
             };
-            merge_object(below, value.get(), &mut text)?;
+            merge_object(&below, value.get(), &mut text)?;
         } else {
             text.push_str(value.get());
         }

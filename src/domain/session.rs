@@ -3,7 +3,7 @@
 //! | event | active | terminated | expired | handed off |
 //! |---|---|---|---|---|
 //! | refreshed | active | `not_active` | `not_active` | `not_active` |
-//! | handed_off | handed off, and its child opens | `not_active` | `not_active` | `not_active` |
+//! | `handed_off` | handed off, and its child opens | `not_active` | `not_active` | `not_active` |
 //! | terminated | terminated | `already_ended` | terminated if it happened before the deadline, else `not_active` | `not_active` |
 //! | expired | expired if the deadline is the session's and has passed | `not_active` | `not_active` | `not_active` |
 //!

@@ -59,9 +59,9 @@ impl Timestamp {
         self.0 - earlier.0
     }
 
-    /// Writes the text into a buffer. A listing writes hundreds of times per page, and the general
-    /// formatter of chrono takes ten times as long.
-    fn text(self) -> [u8; TEXT_BYTES] {
+    /// The text as bytes, all of them ASCII. A listing writes hundreds of times per page, and the
+    /// general formatter of chrono takes ten times as long.
+    pub fn text(self) -> [u8; TEXT_BYTES] {
         let time = DateTime::from_timestamp_micros(self.0)
             .unwrap_or_default()
             .naive_utc();

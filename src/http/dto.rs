@@ -10,6 +10,7 @@ use utoipa::ToSchema;
 
 /// A session: the facts of the ledger so far.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+#[expect(clippy::struct_field_names, reason = "the names are the API's")]
 pub struct Session {
     /// Its id.
     #[schema(example = "maip:t1234567:01HYX3KPZQ7RJGBN0WFMV8SDEH")]
@@ -166,7 +167,7 @@ pub struct Problem {
 /// What became of an event that is on the log. Members without a value are absent.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Appended {
-    /// Where it stands on the log: give it as min_position to read what it did.
+    /// Where it stands on the log: give it as `min_position` to read what it did.
     #[schema(example = 4711)]
     pub position: u64,
     /// `applied`, `duplicate`, `rejected`, `parked`, or `pending` if the fold is not there yet.
@@ -213,8 +214,19 @@ pub struct BatchResult {
     pub as_of: AsOf,
 }
 
+/// The answer to an append: for one event, or for a batch.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(untagged)]
+pub enum AppendAnswer {
+    /// For a batch.
+    Batch(BatchResult),
+    /// For one event.
+    One(Appended),
+}
+
 /// An event with its verdict. Members without a value are absent, `event` excepted.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+#[expect(clippy::struct_field_names, reason = "the names are the API's")]
 pub struct Event {
     /// Where it stands on the log.
     pub position: u64,

@@ -1,44 +1,91 @@
-//! Stand-in for the HTTP layer.
+//! The HTTP API: listings, history, `POST /v1/events`, and what operators ask.
+//!
+//! - Only `error` decides statuses; every failure is a problem document (RFC 9457).
+//! - Only `caller` knows how a request's tenant is found.
+//! - No snapshot of the read model lives across an await, and none outlives its request.
+//! - Unknown query parameters are refused: a typo must not widen a result.
 
+mod app;
+mod body;
+mod caller;
 pub mod dto;
+mod emit;
+mod emit_batch;
+mod error;
+mod event_json;
+mod events;
+mod extract;
+mod health;
+mod json;
+mod middleware;
+pub mod openapi;
+mod params;
+mod problem;
+mod problem_sets;
+mod rejections;
+mod row_json;
+mod session_events;
+mod sessions;
+mod status;
 
 use std::sync::Arc;
 
-use axum::Router;
-use axum::routing::get;
+use tower_http::catch_panic::CatchPanicLayer;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 
 use crate::domain::Clock;
 use crate::ledger::Ledger;
 use crate::log::EventLog;
 use crate::metrics::Metrics;
 use crate::projection::Projection;
+use app::App;
 
-/// What the routes work on.
+/// What the API stands on.
 #[derive(Clone)]
+#[expect(missing_debug_implementations, reason = "the ports have no Debug")]
 pub struct Services {
     /// The write side.
     pub ledger: Ledger,
     /// The read model.
     pub projection: Arc<Projection>,
-    /// The log.
+    /// The log, for bodies of events.
     pub log: Arc<dyn EventLog>,
-    /// The time.
+    /// Tells the time.
     pub clock: Arc<dyn Clock>,
-    /// The metrics.
+    /// What is measured.
     pub metrics: Arc<Metrics>,
 }
 
-/// The routes.
-pub fn router(_services: Services) -> Router {
-    Router::new()
-        .route("/healthz", get(async || "ok"))
-        .route("/readyz", get(async || "ok"))
+/// The API as a service.
+pub fn router(services: Services) -> axum::Router {
+    let app = App::new(services);
+    let (router, _document) = routes().split_for_parts();
+    router
+        .fallback(problem::route_not_found)
+        .method_not_allowed_fallback(problem::method_not_allowed)
+        .layer(CatchPanicLayer::custom(problem::panicked))
+        // Last, so that it sees every answer, those to panics and unknown routes included.
+        .layer(axum::middleware::from_fn_with_state(
+            app.clone(),
+            middleware::observe,
+        ))
+        .with_state(app)
 }
 
-/// Stand-in.
-pub mod openapi {
-    /// Stand-in.
-    pub fn text() -> String {
-        "{}\n".to_owned()
-    }
+/// Every route, each with its description: a route cannot be added without one.
+fn routes() -> OpenApiRouter<App> {
+    OpenApiRouter::with_openapi(openapi::frame())
+        .routes(routes!(events::list, emit::append))
+        .routes(routes!(events::get))
+        .routes(routes!(sessions::list))
+        .routes(routes!(sessions::count))
+        .routes(routes!(sessions::get))
+        .routes(routes!(session_events::list))
+        .routes(routes!(rejections::list))
+        .routes(routes!(status::get))
+        .routes(routes!(health::alive))
+        .routes(routes!(health::ready))
+        .routes(routes!(health::metrics))
+        .routes(routes!(openapi::serve))
 }

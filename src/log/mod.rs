@@ -56,6 +56,15 @@ impl NewRecord {
     }
 }
 
+/// A message to whoever listens at this moment. Nobody keeps it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Notice {
+    /// The subject to publish on.
+    pub subject: String,
+    /// JSON text.
+    pub payload: Vec<u8>,
+}
+
 /// Why the log did not do as asked.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum LogError {
@@ -112,6 +121,12 @@ pub trait EventLog: Send + Sync + 'static {
 
     /// The last position that this process has heard of, without asking.
     fn known_head(&self) -> Position;
+
+    /// Tells whoever listens, as well as it can. A log that nobody can listen to does nothing.
+    fn notify(&self, notices: Vec<Notice>) -> BoxFuture<'_, ()> {
+        drop(notices);
+        Box::pin(std::future::ready(()))
+    }
 }
 
 /// Reads a log from some position on, for ever.

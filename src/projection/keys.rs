@@ -79,8 +79,7 @@ pub(crate) fn order_after(order: Order) -> Option<Order> {
 }
 
 pub(crate) fn ordinal_of(order: &Order) -> Ordinal {
-    let [.., a, b, c, d, e, f, g, h] = *order;
-    !u64::from_be_bytes([a, b, c, d, e, f, g, h])
+    !last_number(order)
 }
 
 pub(crate) fn listing(shelf: Shelf, order: Order) -> ListingKey {
@@ -126,8 +125,7 @@ pub(crate) fn rejection(tenant: TenantNumber, code: u8, position: u64) -> [u8; 1
 
 /// Position of a rejection's key.
 pub(crate) fn rejection_position(key: [u8; 13]) -> u64 {
-    let [.., a, b, c, d, e, f, g, h] = key;
-    u64::from_be_bytes([a, b, c, d, e, f, g, h])
+    last_number(&key)
 }
 
 pub(crate) fn rejection_count(tenant: TenantNumber, code: u8) -> [u8; 5] {
@@ -159,8 +157,9 @@ pub(crate) fn entity(entity: Entity) -> [u8; 9] {
         Entity::Session(ordinal) => (1, ordinal),
         Entity::Agent(number) => (2, u64::from(number)),
     };
-    let [a, b, c, d, e, f, g, h] = ordinal.to_be_bytes();
-    [kind, a, b, c, d, e, f, g, h]
+    let mut key = [kind; 9];
+    key[1..].copy_from_slice(&ordinal.to_be_bytes());
+    key
 }
 
 pub(crate) fn deadline(expires_at: Timestamp, ordinal: Ordinal) -> [u8; 16] {
@@ -169,17 +168,23 @@ pub(crate) fn deadline(expires_at: Timestamp, ordinal: Ordinal) -> [u8; 16] {
 
 /// Time and session of a deadline's key.
 pub(crate) fn deadline_parts(key: [u8; 16]) -> (Timestamp, Ordinal) {
-    let key = u128::from_be_bytes(key);
-    let (high, low) = ((key >> 64) as u64, (key & u128::from(u64::MAX)) as u64);
+    let time = last_number(&key[..8]) ^ SIGN;
     (
-        Timestamp::from_micros_clamped((high ^ SIGN).cast_signed()),
-        low,
+        Timestamp::from_micros_clamped(time.cast_signed()),
+        last_number(&key),
     )
 }
 
 /// A pair of session ordinals: a parent and its child.
 pub(crate) fn pair(parent: Ordinal, child: Ordinal) -> [u8; 16] {
     (u128::from(parent) << 64 | u128::from(child)).to_be_bytes()
+}
+
+/// The number in the last eight bytes.
+fn last_number(bytes: &[u8]) -> u64 {
+    bytes
+        .last_chunk()
+        .map_or(0, |chunk| u64::from_be_bytes(*chunk))
 }
 
 const SIGN: u64 = 1 << 63;

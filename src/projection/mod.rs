@@ -11,6 +11,7 @@ mod fold;
 mod history;
 mod keys;
 mod meta;
+mod notices;
 mod parking;
 mod prepare;
 pub mod rebuild;

@@ -23,6 +23,7 @@ use crate::metrics::Metrics;
 use crate::projection::chain;
 use crate::projection::error::{FoldError, StoreError};
 use crate::projection::meta::Progress;
+use crate::projection::notices;
 use crate::projection::prepare::Prepared;
 use crate::projection::snapshot::Snapshot;
 use crate::projection::store::{Commit, Folded, Store};
@@ -146,11 +147,19 @@ pub async fn run(
         () = stop.cancelled() => Ok(()),
         result = follow(&projection, &log, &metrics) => result,
     };
-    projection.stopped.send_replace(true);
     let store = Arc::clone(&projection.store);
-    let flushed = spawn_blocking(move || store.flush()).await;
+    let progress = blocking(move || {
+        store.flush()?;
+        Ok(*store.snapshot()?.progress())
+    })
+    .await;
+    if let Ok(progress) = &progress {
+        // A batch that failed may have been folded in part.
+        projection.publish(*progress, log.known_head());
+    }
+    projection.stopped.send_replace(true);
     result?;
-    Ok(flushed.map_err(|_panicked| FoldError::Stopped)??)
+    progress.map(|_| ())
 }
 
 async fn follow(
@@ -242,11 +251,18 @@ async fn fold(
         let batch = gather(first, &mut batches);
         let commit = debt.commit(batch.len());
         let store = Arc::clone(&projection.store);
+        let head = log.known_head();
         let started = Instant::now();
-        let folded = blocking(move || store.fold(&batch, commit)).await?;
+        let (folded, notices) = blocking(move || {
+            let folded = store.fold(&batch, commit)?;
+            let notices = notices::of_batch(&batch, &folded, head);
+            Ok((folded, notices))
+        })
+        .await?;
         metrics.fold_batch(commit == Commit::Durable, started.elapsed());
         note(&folded, log, metrics);
         projection.publish(folded.progress, log.known_head());
+        log.notify(notices).await;
     }
 }
 

@@ -50,8 +50,18 @@ impl Store {
         Ok(Self { db })
     }
 
-    /// Folds a batch in one transaction: all of it shows, or none.
+    /// Folds a batch in one transaction: all of it shows, or none. Only where the batch asks for
+    /// rules that this build does not know, everything before that is folded, and then it fails.
     pub fn fold(&self, batch: &[Prepared], commit: Commit) -> Result<Folded, FoldError> {
+        let result = self.fold_all(batch, commit);
+        if let Err(FoldError::Rules { at, .. }) = &result {
+            let before = batch.partition_point(|prepared| prepared.record.position < *at);
+            self.fold_all(&batch[..before], Commit::Durable)?;
+        }
+        result
+    }
+
+    fn fold_all(&self, batch: &[Prepared], commit: Commit) -> Result<Folded, FoldError> {
         let mut txn = self.db.begin_write().map_err(StoreError::from)?;
         match commit {
             Commit::Visible => txn

@@ -13,7 +13,7 @@ macro_rules! tables {
     ($($(#[$doc:meta])* $field:ident: $key:ty => $value:ty;)*) => {
         $(
             $(#[$doc])*
-            #[allow(non_upper_case_globals, reason = "a definition has the name of its table")]
+            #[expect(non_upper_case_globals, reason = "a definition has the name of its table")]
             pub(crate) const $field: Def<$key, $value> = TableDefinition::new(stringify!($field));
         )*
 

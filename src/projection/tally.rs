@@ -326,3 +326,6 @@ fn counted(orders: &[Order], depth: usize) -> Vec<(u8, u64)> {
         .map(|group| (group[0][depth], group.len() as u64))
         .collect()
 }
+
+#[cfg(test)]
+mod tests;

@@ -93,13 +93,12 @@ impl<'txn> Working<'txn> {
             .tenants
             .get(id.as_str())?
             .map(|number| number.value());
-        let number = match found {
-            Some(number) => number,
-            None => {
-                let number = take_number(&mut self.progress.next_tenant, "tenant")?;
-                self.tables.tenants.insert(id.as_str(), number)?;
-                number
-            }
+        let number = if let Some(number) = found {
+            number
+        } else {
+            let number = take_number(&mut self.progress.next_tenant, "tenant")?;
+            self.tables.tenants.insert(id.as_str(), number)?;
+            number
         };
         self.tenants.insert(id.clone(), number);
         Ok(number)

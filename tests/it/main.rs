@@ -1,9 +1,13 @@
-//! Tests against the real thing: files, sockets, servers.
+//! Tests that need more than one module, or files, sockets and servers: the real ones.
 #![allow(clippy::unwrap_used, reason = "a failed test should panic")]
 
+mod fold;
+mod fold_runner;
+mod http_sessions;
 mod log_conformance;
 mod log_embedded;
 mod log_jetstream;
 mod schemas;
 mod support;
+mod tidy;
 mod wire;

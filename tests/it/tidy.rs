@@ -17,7 +17,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("wire", &["domain", "metrics"]),
     ("log", &["domain", "metrics", "wire"]),
     ("projection", &["domain", "metrics", "wire", "log"]),
-    ("query", &["domain", "metrics", "projection"]),
+    ("query", &["domain", "metrics", "log", "projection"]),
     (
         "ledger",
         &["domain", "metrics", "wire", "log", "projection"],

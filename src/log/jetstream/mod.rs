@@ -25,7 +25,7 @@ pub use config::{Credentials, JetStreamConfig};
 pub use inspect::{Inspection, inspect};
 
 use crate::domain::Position;
-use crate::log::{Appended, EventLog, LogError, NewRecord, Record, Tail};
+use crate::log::{Appended, EventLog, LogError, NewRecord, Notice, Record, Tail};
 use consume::JetStreamTail;
 use link::Link;
 
@@ -53,11 +53,9 @@ impl JetStreamLog {
         config: &JetStreamConfig,
         expect_existing: bool,
     ) -> Result<Self, LogError> {
-        let (writes, reads) = futures_util::future::try_join(
-            Link::connect(config, "session-ledger"),
-            Link::connect(config, "session-ledger reads"),
-        )
-        .await?;
+        // Boxed: what the client library needs to connect is several kilobytes.
+        let writes = Box::pin(Link::connect(config, "session-ledger")).await?;
+        let reads = Box::pin(Link::connect(config, "session-ledger reads")).await?;
         let state = topology::ensure(&writes, config, expect_existing).await?;
         let shared = Shared {
             stream: config.stream.clone(),
@@ -141,5 +139,17 @@ impl EventLog for JetStreamLog {
 
     fn known_head(&self) -> Position {
         self.shared.known_head()
+    }
+
+    fn notify(&self, notices: Vec<Notice>) -> BoxFuture<'_, ()> {
+        async move {
+            let client = &self.shared.writes.client;
+            for Notice { subject, payload } in notices {
+                if let Err(error) = client.publish(subject, payload.into()).await {
+                    tracing::debug!(error = %error, "a notice was not sent");
+                }
+            }
+        }
+        .boxed()
     }
 }

@@ -1,5 +1,7 @@
-//! What the tests stand on.
+//! What several tests stand on.
 
+pub(crate) mod app;
+pub(crate) mod client;
 pub(crate) mod clock;
 pub(crate) mod events;
 pub(crate) mod nats;

@@ -1,0 +1,116 @@
+"""What the users of docker-compose.yml do, for scripts/test-compose.
+
+Usage: compose_client.py publish|listed|isolated NATS_URL HTTP_URL
+"""
+
+import asyncio
+import json
+import os
+import sys
+import time
+import urllib.request
+
+import nats
+from nats.js.errors import NoStreamResponseError
+
+SESSION = "compose-session-1"
+WAIT_SECONDS = 10
+
+EVENT = {
+    "specversion": "1.0",
+    "id": "compose-event-1",
+    "source": "urn:test:compose",
+    "type": "session.created",
+    "subject": SESSION,
+    "tenantid": "acme",
+    "datacontenttype": "application/json",
+    "data": {"agent_id": "compose-agent"},
+}
+
+
+async def connect(url, errors):
+    async def on_error(error):
+        errors.append(str(error))
+
+    return await nats.connect(
+        url,
+        user="acme",
+        password=os.environ["ACME_NATS_PASSWORD"],
+        inbox_prefix=b"_INBOX_acme",
+        error_cb=on_error,
+        allow_reconnect=False,
+    )
+
+
+async def publish(url):
+    """A copy of the event is acknowledged, too: it has no second effect."""
+    connection = await connect(url, [])
+    for _ in range(2):
+        body = json.dumps(EVENT).encode()
+        ack = await connection.jetstream().publish("ledger.v1.acme.session.created", body)
+        print(f"kept at {ack.stream}:{ack.seq}")
+    await connection.close()
+
+
+async def isolated(url):
+    """Publishes that must not reach the stream, directly or by way of the ack's address."""
+    errors = []
+    connection = await connect(url, errors)
+
+    for subject in ["ledger.v1.globex.session.created", "ledger.sys.v1.rules"]:
+        await connection.publish(subject, b"{}")
+        await connection.flush()
+        await asyncio.sleep(0.2)
+        assert any(subject in error for error in errors), f"{subject} was accepted"
+
+    for kind in ["session.expired", "session.invented"]:
+        try:
+            ack = await connection.jetstream().publish(f"ledger.v1.acme.{kind}", b"{}")
+        except NoStreamResponseError:
+            continue
+        raise AssertionError(f"{kind} was stored at {ack.seq}")
+
+    # The next two publishes get adjacent positions unless the first one's ack was stored as well.
+    jetstream = connection.jetstream()
+    subject = "ledger.v1.acme.session.created"
+    body = json.dumps(EVENT).encode()
+    before = await jetstream.publish(subject, body)
+    await connection.publish(subject, body, reply="ledger.v1.globex.session.created")
+    after = await jetstream.publish(subject, body)
+    assert after.seq == before.seq + 2, f"an ack was stored: {before.seq}, {after.seq}"
+    await connection.close()
+
+
+def sessions(url, tenant):
+    request = urllib.request.Request(f"{url}/v1/agent-sessions", headers={"X-Tenant-ID": tenant})
+    with urllib.request.urlopen(request, timeout=5) as response:
+        return json.load(response)
+
+
+def listed(url):
+    deadline = time.monotonic() + WAIT_SECONDS
+    while True:
+        page = sessions(url, "acme")
+        ids = [row["session_id"] for row in page["sessions"]]
+        if ids == [SESSION] and page["total"] == 1:
+            break
+        assert time.monotonic() < deadline, f"expected {SESSION} alone, got {page}"
+        time.sleep(0.1)
+    foreign = sessions(url, "globex")
+    assert foreign["total"] == 0 and foreign["sessions"] == [], foreign
+    print(f"listed: {ids}")
+
+
+def main():
+    step, nats_url, http_url = sys.argv[1:]
+    if step == "publish":
+        asyncio.run(publish(nats_url))
+    elif step == "isolated":
+        asyncio.run(isolated(nats_url))
+    elif step == "listed":
+        listed(http_url)
+    else:
+        sys.exit(f"unknown step {step}")
+
+
+main()

@@ -1,0 +1,125 @@
+//! What handlers share: the services, and the bounded ways to wait and to read.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::Semaphore;
+
+use super::Services;
+use super::dto;
+use super::error::Code;
+use super::problem::Problem;
+use crate::domain::limits::{MIN_POSITION_WAIT_MS, READS_MAX, WAITERS_MAX};
+use crate::domain::{Position, Timestamp};
+use crate::ledger::Ledger;
+use crate::log::EventLog;
+use crate::metrics::Metrics;
+use crate::projection::{Projection, Snapshot, Waited};
+use crate::query::AsOf;
+
+/// The state of every handler.
+#[derive(Clone)]
+pub(super) struct App(Arc<Shared>);
+
+struct Shared {
+    services: Services,
+    scans: Arc<Semaphore>,
+    waiters: Semaphore,
+}
+
+impl App {
+    pub(super) fn new(services: Services) -> Self {
+        Self(Arc::new(Shared {
+            services,
+            scans: Arc::new(Semaphore::new(READS_MAX)),
+            waiters: Semaphore::new(WAITERS_MAX),
+        }))
+    }
+
+    pub(super) fn ledger(&self) -> &Ledger {
+        &self.0.services.ledger
+    }
+
+    pub(super) fn projection(&self) -> &Arc<Projection> {
+        &self.0.services.projection
+    }
+
+    pub(super) fn log(&self) -> &dyn EventLog {
+        &*self.0.services.log
+    }
+
+    pub(super) fn metrics(&self) -> &Metrics {
+        &self.0.services.metrics
+    }
+
+    pub(super) fn now(&self) -> Timestamp {
+        self.0.services.clock.now()
+    }
+
+    /// Asks something whose cost is bounded by a page.
+    pub(super) async fn read<R: Send + 'static>(
+        &self,
+        ask: impl FnOnce(&Snapshot) -> Result<R, Problem> + Send + 'static,
+    ) -> Result<R, Problem> {
+        ask(&self.projection().snapshot()?)
+    }
+
+    /// Asks something that may read much, on the blocking pool.
+    pub(super) async fn scan<R: Send + 'static>(
+        &self,
+        ask: impl FnOnce(&Snapshot) -> Result<R, Problem> + Send + 'static,
+    ) -> Result<R, Problem> {
+        let permit = Arc::clone(&self.0.scans).acquire_owned().await;
+        let projection = Arc::clone(self.projection());
+        let answer = tokio::task::spawn_blocking(move || {
+            let _permit = permit;
+            ask(&projection.snapshot()?)
+        });
+        answer
+            .await
+            .unwrap_or_else(|_panicked| Err(Problem::new(Code::InternalError)))
+    }
+
+    /// Waits until the read model has reached the position that a request asks for.
+    pub(super) async fn wait_for(&self, position: Option<Position>) -> Result<(), Problem> {
+        let Some(position) = position else {
+            return Ok(());
+        };
+        if position <= self.projection().position() {
+            return Ok(());
+        }
+        // Another node may have appended what this one has not heard of yet.
+        if self.log().known_head() < position {
+            let head = self.log().head().await?;
+            if head < position {
+                let detail = format!(
+                    "min_position is {position}, but the log ends at {head}; use a position that an \
+                     append answered with"
+                );
+                return Err(Problem::new(Code::PositionBeyondHead)
+                    .with_detail(detail)
+                    .with_error("min_position", "is beyond the end of the log"));
+            }
+        }
+        let _waiting = self
+            .0
+            .waiters
+            .try_acquire()
+            .map_err(|_full| Problem::new(Code::TooManyWaiters))?;
+        let at_most = Duration::from_millis(MIN_POSITION_WAIT_MS);
+        match self.projection().wait_for(position, at_most).await {
+            Waited::Reached => Ok(()),
+            Waited::TimedOut => Err(Problem::new(Code::NotCaughtUp)),
+            Waited::Stopped => Err(Problem::new(Code::FoldStopped)),
+        }
+    }
+
+    /// Which state an answer shows.
+    pub(super) fn as_of(&self, as_of: AsOf) -> dto::AsOf {
+        dto::AsOf {
+            position: as_of.position.get(),
+            time: as_of.time.map(|time| time.to_string()),
+            caught_up: self.log().known_head() <= as_of.position,
+        }
+    }
+}

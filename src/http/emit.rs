@@ -1,0 +1,270 @@
+//! `POST /v1/events`: one event or a batch onto the log, answered with the fold's verdict.
+
+use std::collections::HashMap;
+
+use axum::extract::State;
+use axum::http::header::{CONTENT_TYPE, LOCATION, RETRY_AFTER};
+use axum::http::{HeaderMap, HeaderName, HeaderValue};
+use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
+
+use super::app::App;
+use super::body::{self, Body};
+use super::caller::Caller;
+use super::dto;
+use super::emit_batch;
+use super::error::{Code, verdict_status};
+use super::extract::{Query, QueryParams, Values};
+use super::params::{Param, WAIT};
+use super::problem::Problem;
+use super::problem_sets::AppendProblems;
+use crate::domain::{Position, Reason, TenantId, Verdict};
+use crate::ledger::{Outcome, Submission};
+use crate::log::LogError;
+use crate::wire::binary;
+
+const STRUCTURED: &str = "application/cloudevents+json";
+const BATCHED: &str = "application/cloudevents-batch+json";
+const JSON: &str = "application/json";
+/// Whoever sends this header means binary mode.
+const SPEC_VERSION: HeaderName = HeaderName::from_static("ce-specversion");
+const ATTRIBUTE_PREFIX: &str = "ce-";
+
+/// What the answers to appended events say about each other's first copies.
+pub(super) type FirstVerdicts = HashMap<Position, Verdict>;
+
+/// The query of an append.
+#[derive(Debug)]
+pub(super) struct AppendQuery {
+    wait: bool,
+}
+
+impl QueryParams for AppendQuery {
+    const PARAMS: &'static [Param] = &[WAIT];
+
+    fn read(values: &mut Values) -> Result<Self, Problem> {
+        let wait = values.boolean(&WAIT);
+        Ok(Self { wait })
+    }
+}
+
+/// What a request holds.
+enum Sent {
+    One(Bytes),
+    Batch(Bytes),
+}
+
+/// Append events
+///
+/// One `CloudEvent` (structured or binary mode) or a batch. The answer is the fold's verdict: 201
+/// applied, 200 a duplicate of an event that was taken before, 202 parked until the session opens or
+/// no verdict yet (ask at `Location`), otherwise a problem whose code is the reason. A batch is
+/// checked first, and nothing is written if any event is unfit; then every event gets its own
+/// result. Sending an event again with the same source and id is always safe.
+#[utoipa::path(
+    post,
+    path = "/v1/events",
+    operation_id = "append_events",
+    tag = "events",
+    params(Caller, Query<AppendQuery>),
+    request_body(
+        description = "A CloudEvent 1.0, or an array of them. The types and their data are described \
+                       by the JSON Schemas of the events. In binary mode the attributes are `ce-` \
+                       headers and the body is the data.",
+        content(
+            (Object = "application/cloudevents+json", example = json!({
+                "specversion": "1.0",
+                "id": "0198c7a0-5e0f-7d3a-9c43-1f6a2b3c4d5e",
+                "source": "/runtimes/eu-1",
+                "type": "session.created",
+                "subject": "session-1",
+                "time": "2026-01-31T23:59:59Z",
+                "data": {"agent_id": "agent-7", "scopes": ["files:read"], "ttl_seconds": 3600}
+            })),
+            (Vec<Object> = "application/cloudevents-batch+json"),
+            (Object = "application/json"),
+        ),
+    ),
+    responses(
+        (status = 200, description = "One event: a duplicate. A batch: its results",
+            body = dto::AppendAnswer),
+        (status = 201, description = "Applied", body = dto::Appended),
+        (status = 202, description = "Kept on the log: parked, or no verdict yet",
+            body = dto::AppendAnswer),
+        AppendProblems,
+    )
+)]
+pub(super) async fn append(
+    State(app): State<App>,
+    caller: Caller,
+    Query(query): Query<AppendQuery>,
+    headers: HeaderMap,
+    Body(body): Body,
+) -> Result<Response, Problem> {
+    match sent(&headers, body)? {
+        Sent::One(event) => append_one(&app, caller.tenant, event, query.wait).await,
+        Sent::Batch(events) => emit_batch::append(&app, caller.tenant, events, query.wait).await,
+    }
+}
+
+/// Tells by the headers, as the HTTP binding of `CloudEvents` says, what the body is.
+fn sent(headers: &HeaderMap, body: Bytes) -> Result<Sent, Problem> {
+    let content_type = headers
+        .get(CONTENT_TYPE)
+        .map(HeaderValue::to_str)
+        .transpose();
+    let unsupported = || Problem::new(Code::UnsupportedMediaType);
+    let content_type = content_type.map_err(|_not_ascii| unsupported())?;
+    let media_type = content_type.and_then(utf8_media_type);
+    match media_type.as_deref() {
+        Some(STRUCTURED) => Ok(Sent::One(body)),
+        Some(BATCHED) => Ok(Sent::Batch(body)),
+        _ if headers.contains_key(&SPEC_VERSION) => {
+            Ok(Sent::One(from_binary(headers, content_type, &body)?))
+        }
+        Some(JSON) if is_array(&body) => Ok(Sent::Batch(body)),
+        Some(JSON) => Ok(Sent::One(body)),
+        _ => Err(unsupported()),
+    }
+}
+
+/// The media type in lower case, without parameters; `None` if they say another encoding.
+fn utf8_media_type(content_type: &str) -> Option<String> {
+    let mut parts = content_type.split(';').map(str::trim);
+    let media_type = parts.next()?.to_ascii_lowercase();
+    let utf8 = parts.all(|parameter| match parameter.split_once('=') {
+        Some((name, value)) if name.eq_ignore_ascii_case("charset") => {
+            value.trim_matches('"').eq_ignore_ascii_case("utf-8")
+        }
+        _ => true,
+    });
+    utf8.then_some(media_type)
+}
+
+fn is_array(body: &[u8]) -> bool {
+    body.trim_ascii_start().first() == Some(&b'[')
+}
+
+fn from_binary(
+    headers: &HeaderMap,
+    content_type: Option<&str>,
+    data: &[u8],
+) -> Result<Bytes, Problem> {
+    let mut attributes = Vec::new();
+    for (name, value) in headers {
+        let Some(attribute) = name.as_str().strip_prefix(ATTRIBUTE_PREFIX) else {
+            continue;
+        };
+        let text = std::str::from_utf8(value.as_bytes()).ok();
+        let text = text
+            .and_then(binary::percent_decode_header)
+            .ok_or_else(|| {
+                Problem::new(Code::Event(Reason::Invalid))
+                    .with_detail("a header does not hold an attribute; nothing was written")
+                    .with_error(name.as_str(), "must be UTF-8, percent-encoded")
+            })?;
+        attributes.push((attribute, text));
+    }
+    let pairs = attributes.iter().map(|(name, text)| (*name, text.as_str()));
+    Ok(binary::to_structured(pairs, content_type, data).into())
+}
+
+async fn append_one(
+    app: &App,
+    tenant: TenantId,
+    event: Bytes,
+    wait: bool,
+) -> Result<Response, Problem> {
+    let submission = Submission::check(&tenant, event)?;
+    let outcome = if wait {
+        let outcomes = app
+            .ledger()
+            .append_and_wait(&tenant, vec![submission])
+            .await?;
+        only(outcomes)?
+    } else {
+        let position = only(app.ledger().append(vec![submission]).await)?;
+        Outcome {
+            position,
+            verdict: None,
+        }
+    };
+    let verdict = outcome.verdict.map(|row| row.verdict);
+    if let Some(Verdict::Rejected(reason)) = verdict {
+        let problem = Problem::new(Code::Event(reason));
+        return Err(problem.with_position(outcome.position, Verdict::Rejected(reason)));
+    }
+    let firsts = first_verdicts(app, &tenant, std::slice::from_ref(&outcome)).await?;
+    let mut response = body::json_of(&appended(&outcome, &firsts));
+    *response.status_mut() = verdict_status(verdict);
+    let headers = response.headers_mut();
+    headers.insert(LOCATION, location(outcome.position));
+    if verdict.is_none() {
+        headers.insert(RETRY_AFTER, HeaderValue::from_static("1"));
+    }
+    Ok(response.into_response())
+}
+
+fn only<T>(results: Vec<Result<T, LogError>>) -> Result<T, Problem> {
+    let first = results.into_iter().next();
+    Ok(first.ok_or_else(|| Problem::new(Code::InternalError))??)
+}
+
+fn location(position: Position) -> HeaderValue {
+    HeaderValue::try_from(format!("/v1/events/{position}")).expect("a number is a header's value")
+}
+
+/// A duplicate is answered with the first copy's verdict as well: looks those up.
+pub(super) async fn first_verdicts<'o>(
+    app: &App,
+    tenant: &TenantId,
+    outcomes: impl IntoIterator<Item = &'o Outcome>,
+) -> Result<FirstVerdicts, Problem> {
+    let verdicts = outcomes.into_iter().filter_map(|outcome| outcome.verdict);
+    let firsts: Vec<Position> = verdicts
+        .filter_map(|row| match row.verdict {
+            Verdict::Duplicate(first) => Some(first),
+            Verdict::Applied | Verdict::Parked | Verdict::Rejected(_) => None,
+        })
+        .collect();
+    if firsts.is_empty() {
+        return Ok(FirstVerdicts::new());
+    }
+    let tenant = tenant.clone();
+    let found = app.read(move |snapshot| {
+        let mut found = FirstVerdicts::with_capacity(firsts.len());
+        if let Some(tenant) = snapshot.tenant(&tenant)? {
+            for first in firsts {
+                if let Some(row) = snapshot.verdict(tenant, first)? {
+                    found.insert(first, row.verdict);
+                }
+            }
+        }
+        Ok(found)
+    });
+    found.await
+}
+
+/// What became of an event, as clients see it.
+pub(super) fn appended(outcome: &Outcome, firsts: &FirstVerdicts) -> dto::Appended {
+    let row = outcome.verdict;
+    let verdict = row.map(|row| row.verdict);
+    let first = match verdict {
+        Some(Verdict::Duplicate(first)) => Some(first),
+        Some(Verdict::Applied | Verdict::Parked | Verdict::Rejected(_)) | None => None,
+    };
+    let reason = match verdict {
+        Some(Verdict::Rejected(reason)) => Some(reason),
+        Some(Verdict::Applied | Verdict::Parked | Verdict::Duplicate(_)) | None => None,
+    };
+    let first_verdict = first.and_then(|first| firsts.get(&first));
+    dto::Appended {
+        position: outcome.position.get(),
+        verdict: verdict.map_or("pending", Verdict::as_str).to_owned(),
+        reason: reason.map(|reason| reason.code().to_owned()),
+        detail: reason.map(|reason| reason.advice().to_owned()),
+        first_position: first.map(Position::get),
+        first_verdict: first_verdict.map(|verdict| verdict.as_str().to_owned()),
+        settled_at: row.and_then(|row| row.settled_at).map(Position::get),
+    }
+}

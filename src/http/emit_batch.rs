@@ -1,0 +1,182 @@
+//! Batches of `POST /v1/events`: all are checked before any is written.
+
+use std::fmt;
+
+use axum::response::Response;
+use bytes::Bytes;
+use serde::Deserialize;
+use serde::de::{Deserializer, SeqAccess, Visitor};
+use serde_json::value::RawValue;
+
+use super::app::App;
+use super::body;
+use super::dto;
+use super::emit::{FirstVerdicts, appended, first_verdicts};
+use super::error::{Code, log_code, refused_parts, verdict_status};
+use super::problem::{FieldProblem, Problem};
+use crate::domain::limits::BATCH_EVENTS_MAX;
+use crate::domain::{Reason, TenantId};
+use crate::ledger::{Outcome, Submission};
+use crate::log::LogError;
+use crate::query::AsOf;
+
+/// Bodies up to this size are checked where they are: handing them over costs more.
+const CHECK_INLINE_BYTES_MAX: usize = 32 * 1024;
+/// Most errors that an answer lists.
+const ERRORS_MAX: usize = 100;
+
+type Outcomes = Vec<Result<Outcome, LogError>>;
+
+/// Appends a batch and answers with a result for each event.
+pub(super) async fn append(
+    app: &App,
+    tenant: TenantId,
+    body: Bytes,
+    wait: bool,
+) -> Result<Response, Problem> {
+    let submissions = check(tenant.clone(), body).await?;
+    let outcomes: Outcomes = if submissions.is_empty() {
+        Vec::new()
+    } else if wait {
+        app.ledger().append_and_wait(&tenant, submissions).await?
+    } else {
+        let positions = app.ledger().append(submissions).await.into_iter();
+        let pending = |position| Outcome {
+            position,
+            verdict: None,
+        };
+        positions.map(|one| one.map(pending)).collect()
+    };
+    refuse_if_none_was_written(&outcomes)?;
+    let written = outcomes.iter().filter_map(|one| one.as_ref().ok());
+    let firsts = first_verdicts(app, &tenant, written).await?;
+    let progress = app.projection().progress();
+    let as_of = AsOf {
+        position: progress.position,
+        time: (progress.position.get() != 0).then_some(progress.recorded_at),
+    };
+    let answer = dto::BatchResult {
+        results: outcomes.iter().map(|one| item(one, &firsts)).collect(),
+        as_of: app.as_of(as_of),
+    };
+    let mut response = body::json_of(&answer);
+    if !wait {
+        *response.status_mut() = verdict_status(None);
+    }
+    Ok(response)
+}
+
+async fn check(tenant: TenantId, body: Bytes) -> Result<Vec<Submission>, Problem> {
+    if body.len() <= CHECK_INLINE_BYTES_MAX {
+        return check_now(&tenant, &body);
+    }
+    tokio::task::spawn_blocking(move || check_now(&tenant, &body))
+        .await
+        .unwrap_or_else(|_panicked| Err(Problem::new(Code::InternalError)))
+}
+
+fn check_now(tenant: &TenantId, body: &Bytes) -> Result<Vec<Submission>, Problem> {
+    let Elements(elements) = serde_json::from_slice(body).map_err(|_not_an_array| {
+        Problem::new(Code::Event(Reason::NotJson))
+            .with_detail("the body is not a JSON array of events; nothing was written")
+    })?;
+    if BATCH_EVENTS_MAX < elements.len() {
+        return Err(Problem::new(Code::BatchTooLarge));
+    }
+    let mut fit = Vec::with_capacity(elements.len());
+    let (mut unfit, mut errors) = (0, Vec::new());
+    for (index, element) in elements.iter().enumerate() {
+        match Submission::check(tenant, body.slice_ref(element.get().as_bytes())) {
+            Ok(submission) => fit.push(submission),
+            Err(refused) => {
+                unfit += 1;
+                let (code, fields) = refused_parts(&refused);
+                errors.extend(fields.into_iter().map(|(field, message)| FieldProblem {
+                    field: in_batch(index, &field),
+                    message,
+                    code: Some(code.as_str()),
+                }));
+            }
+        }
+    }
+    if unfit == 0 {
+        return Ok(fit);
+    }
+    errors.truncate(ERRORS_MAX);
+    let all = elements.len();
+    Err(Problem::new(Code::InvalidBatch)
+        .with_detail(format!(
+            "nothing was written, because {unfit} of {all} events are unfit; `errors` names them by \
+             index"
+        ))
+        .with_coded_errors(errors))
+}
+
+/// Such as `[3].data.agent_id`, or `[3]` for the event as a whole.
+fn in_batch(index: usize, field: &str) -> String {
+    let dot = if field.is_empty() { "" } else { "." };
+    format!("[{index}]{dot}{field}")
+}
+
+/// With nothing on the log for sure, the batch as a whole has failed.
+fn refuse_if_none_was_written(outcomes: &Outcomes) -> Result<(), Problem> {
+    let errors: Vec<&LogError> = outcomes
+        .iter()
+        .filter_map(|one| one.as_ref().err())
+        .collect();
+    if errors.is_empty() || errors.len() < outcomes.len() {
+        return Ok(());
+    }
+    // The one that says least of what was written stands for all.
+    let unsure = errors
+        .iter()
+        .find(|error| matches!(error, LogError::Unconfirmed(_)))
+        .or(errors.first());
+    unsure.map_or(Ok(()), |error| Err(Problem::from((*error).clone())))
+}
+
+fn item(outcome: &Result<Outcome, LogError>, firsts: &FirstVerdicts) -> dto::BatchItem {
+    match outcome {
+        Ok(outcome) => dto::BatchItem {
+            status: verdict_status(outcome.verdict.map(|row| row.verdict)).as_u16(),
+            appended: Some(appended(outcome, firsts)),
+            error: None,
+        },
+        Err(error) => {
+            let code = log_code(error);
+            dto::BatchItem {
+                status: code.status().as_u16(),
+                appended: None,
+                error: Some(code.as_str().to_owned()),
+            }
+        }
+    }
+}
+
+/// The elements of an array, each as its own text; of a longer array only so many as tell that it is
+/// too long, so that a body of small elements takes no more memory than it should.
+struct Elements<'a>(Vec<&'a RawValue>);
+
+impl<'de> Deserialize<'de> for Elements<'de> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct ArrayVisitor;
+        impl<'de> Visitor<'de> for ArrayVisitor {
+            type Value = Elements<'de>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an array")
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Self::Value, A::Error> {
+                let mut elements = Vec::new();
+                while let Some(element) = seq.next_element::<&RawValue>()? {
+                    if elements.len() <= BATCH_EVENTS_MAX {
+                        elements.push(element);
+                    }
+                }
+                Ok(Elements(elements))
+            }
+        }
+        deserializer.deserialize_seq(ArrayVisitor)
+    }
+}

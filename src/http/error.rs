@@ -1,0 +1,304 @@
+//! Codes and statuses: the one place that decides how a failure or a verdict looks to a client.
+//!
+//! | status | when |
+//! |---|---|
+//! | 400 | the request or the event is not well formed |
+//! | 403 | the tenant, the agent or its scopes do not allow it |
+//! | 404 | there is no such thing, or it is another tenant's |
+//! | 409 | the event contradicts what the ledger knows by now |
+//! | 413, 415 | too large, or a content type that is not taken |
+//! | 422 | well formed, but it refers to or amounts to something impossible |
+//! | 503 | try again; `Retry-After` says when |
+
+use axum::http::StatusCode;
+
+use crate::domain::{Reason, Verdict};
+use crate::ledger::{AppendError, Refused};
+use crate::log::LogError;
+use crate::query::{CursorError, QueryError};
+
+use super::problem::Problem;
+use crate::projection::StoreError;
+
+macro_rules! codes {
+    ($($(#[$doc:meta])* $name:ident $code:literal $status:ident $advice:literal;)*) => {
+        /// What went wrong, as a word that clients can rely on.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+        pub(super) enum Code {
+            $($(#[$doc])* $name,)*
+            /// The fold's own reasons, also where an event is refused before it is written.
+            Event(Reason),
+        }
+
+        impl Code {
+            /// Every code but those of events.
+            #[cfg(test)]
+            pub(super) const OF_REQUESTS: &'static [Self] = &[$(Self::$name,)*];
+
+            /// The stable word.
+            pub(super) fn as_str(self) -> &'static str {
+                match self {
+                    $(Self::$name => $code,)*
+                    Self::Event(reason) => reason.code(),
+                }
+            }
+
+            /// What is wrong and what to do, where no more is known.
+            pub(super) fn advice(self) -> &'static str {
+                match self {
+                    $(Self::$name => $advice,)*
+                    Self::Event(reason) => reason.advice(),
+                }
+            }
+
+            pub(super) fn status(self) -> StatusCode {
+                match self {
+                    $(Self::$name => StatusCode::$status,)*
+                    Self::Event(reason) => reason_status(reason),
+                }
+            }
+        }
+    };
+}
+
+codes! {
+    /// The request names no tenant.
+    TenantRequired "tenant_required" BAD_REQUEST "send the header X-Tenant-ID with the tenant's id";
+    /// What it names is no tenant id.
+    InvalidTenant "invalid_tenant" BAD_REQUEST "X-Tenant-ID must be given once and hold 1 to 64 of the characters A-Z, a-z, 0-9, `_` and `-`";
+    /// A query parameter that the route does not have.
+    UnknownParameter "unknown_parameter" BAD_REQUEST "the request has a query parameter that this route does not know";
+    /// A parameter with a value that it cannot have.
+    InvalidParameter "invalid_parameter" BAD_REQUEST "a parameter has a value that it cannot have; `errors` names it";
+    /// A pair of filters without an index.
+    UnsupportedFilter "unsupported_filter" BAD_REQUEST "agent_id and project_id cannot be combined; filter by one and select by the other from the answer";
+    /// Not a cursor.
+    InvalidCursor "invalid_cursor" BAD_REQUEST "the cursor is not one of this API; take next_cursor from a page as it is";
+    /// A cursor of another listing.
+    CursorMismatch "cursor_mismatch" BAD_REQUEST "the cursor belongs to a listing with other filters; start this one without a cursor";
+    /// A position that the log has not reached.
+    PositionBeyondHead "position_beyond_head" BAD_REQUEST "min_position is beyond the end of the log; use a position that an append answered with";
+    /// A batch with events that are unfit.
+    InvalidBatch "invalid_batch" BAD_REQUEST "nothing was written, because some events of the batch are unfit; `errors` names them by index";
+    /// The body broke off.
+    UnreadableBody "unreadable_body" BAD_REQUEST "the request's body could not be read to its end";
+    /// An event that the ledger alone may write.
+    ReservedType "reserved_type" FORBIDDEN "events of this type are written by the ledger alone";
+    /// No such route.
+    RouteNotFound "route_not_found" NOT_FOUND "there is no such route; /openapi.json lists those there are";
+    /// No such method on this route.
+    MethodNotAllowed "method_not_allowed" METHOD_NOT_ALLOWED "the route does not take this method; the header Allow lists those it takes";
+    /// The body is too long.
+    RequestTooLarge "request_too_large" PAYLOAD_TOO_LARGE "the request's body is longer than 8388608 bytes";
+    /// The batch has too many events.
+    BatchTooLarge "batch_too_large" PAYLOAD_TOO_LARGE "the batch has more than 1000 events; send it in parts";
+    /// A content type that is not taken.
+    UnsupportedMediaType "unsupported_media_type" UNSUPPORTED_MEDIA_TYPE "send application/cloudevents+json, application/cloudevents-batch+json or application/json in UTF-8, or an event in binary mode with ce- headers";
+    /// The server cannot serve yet, or no more.
+    NotReady "not_ready" SERVICE_UNAVAILABLE "the server is not ready";
+    /// The fold is too far behind for a verdict in time.
+    FoldBehind "fold_behind" SERVICE_UNAVAILABLE "nothing was written, because the fold is too far behind to give a verdict in time; try again, or send with wait=false";
+    /// The fold has stopped.
+    FoldStopped "fold_stopped" SERVICE_UNAVAILABLE "the fold has stopped; the server's log says why";
+    /// The read model has not reached the position asked for.
+    NotCaughtUp "not_caught_up" SERVICE_UNAVAILABLE "the read model has not reached that position in time; try again";
+    /// Too many requests wait.
+    TooManyWaiters "too_many_waiters" SERVICE_UNAVAILABLE "too many requests wait for the fold; try again";
+    /// The log is down. Nothing was written.
+    Unavailable "unavailable" SERVICE_UNAVAILABLE "the log is unavailable and nothing was written; try again";
+    /// The log may have written it.
+    Unconfirmed "unconfirmed" SERVICE_UNAVAILABLE "the log did not confirm the append in time, so it may or may not be written; sending it again with the same source and id is safe";
+    /// The events are written, but nobody can say what became of them.
+    VerdictUnreadable "verdict_unreadable" INTERNAL_SERVER_ERROR "the events are written, but their verdicts could not be read; sending them again with the same source and id is safe";
+    /// The log is damaged.
+    LogFailed "log_failed" INTERNAL_SERVER_ERROR "the log failed in a way that an operator must look at";
+    /// A bug, or a read model that cannot be read.
+    InternalError "internal_error" INTERNAL_SERVER_ERROR "the server failed; its log has the reason under this request's id";
+}
+
+/// Status of an event that was rejected, or that is refused because it would be.
+fn reason_status(reason: Reason) -> StatusCode {
+    match reason {
+        Reason::NotJson | Reason::Invalid | Reason::UnknownType | Reason::SubjectMismatch => {
+            StatusCode::BAD_REQUEST
+        }
+        Reason::TenantMismatch
+        | Reason::AgentSuspended
+        | Reason::AgentRevoked
+        | Reason::ScopeExceeded => StatusCode::FORBIDDEN,
+        Reason::NotFound => StatusCode::NOT_FOUND,
+        // A stale token is a lost race between two refreshes, not a missing credential: 409, as 401
+        // would ask the client to authenticate.
+        Reason::IdReused
+        | Reason::AlreadyExists
+        | Reason::NotActive
+        | Reason::AlreadyEnded
+        | Reason::SessionExpired
+        | Reason::Superseded
+        | Reason::RefreshedSince
+        | Reason::NotDue
+        | Reason::ParkingFull
+        | Reason::ParkingExpired
+        | Reason::TokenStale
+        | Reason::AlreadySuspended
+        | Reason::NotSuspended
+        | Reason::AlreadyRevoked => StatusCode::CONFLICT,
+        Reason::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+        Reason::UnknownParent
+        | Reason::AgentNotRegistered
+        | Reason::MetadataTooLarge
+        | Reason::DeadlineNotAfterTime => StatusCode::UNPROCESSABLE_ENTITY,
+    }
+}
+
+/// Status of an event that is on the log; `None` is no verdict yet.
+pub(super) fn verdict_status(verdict: Option<Verdict>) -> StatusCode {
+    match verdict {
+        Some(Verdict::Applied) => StatusCode::CREATED,
+        Some(Verdict::Duplicate(_)) => StatusCode::OK,
+        Some(Verdict::Parked) | None => StatusCode::ACCEPTED,
+        Some(Verdict::Rejected(reason)) => reason_status(reason),
+    }
+}
+
+impl Code {
+    /// When to try again, in seconds.
+    pub(super) fn retry_after_s(self) -> Option<u8> {
+        (self.status() == StatusCode::SERVICE_UNAVAILABLE).then_some(1)
+    }
+
+    /// The code as words.
+    pub(super) fn title(self) -> String {
+        let mut title = self.as_str().replace('_', " ");
+        if let Some(first) = title.get_mut(..1) {
+            first.make_ascii_uppercase();
+        }
+        title
+    }
+}
+
+/// The code of one record's failure.
+pub(super) fn log_code(error: &LogError) -> Code {
+    match error {
+        LogError::Unavailable(_) => Code::Unavailable,
+        LogError::Unconfirmed(_) => Code::Unconfirmed,
+        LogError::TooLarge => Code::Event(Reason::TooLarge),
+        LogError::Gap { .. }
+        | LogError::Truncated { .. }
+        | LogError::Misconfigured(_)
+        | LogError::Damaged(_) => Code::LogFailed,
+    }
+}
+
+impl From<LogError> for Problem {
+    fn from(error: LogError) -> Self {
+        let code = log_code(&error);
+        if code == Code::LogFailed {
+            tracing::error!("the log failed: {error}");
+        } else {
+            tracing::warn!("the log did not do as asked: {error}");
+        }
+        Self::new(code)
+    }
+}
+
+impl From<StoreError> for Problem {
+    fn from(error: StoreError) -> Self {
+        let cause = std::error::Error::source(&error).map(ToString::to_string);
+        tracing::error!(
+            error.cause = cause,
+            "reading the read model failed: {error}"
+        );
+        Self::new(Code::InternalError)
+    }
+}
+
+impl From<QueryError> for Problem {
+    fn from(error: QueryError) -> Self {
+        match error {
+            QueryError::Store(error) => error.into(),
+            QueryError::Log(error) => error.into(),
+        }
+    }
+}
+
+impl From<AppendError> for Problem {
+    fn from(error: AppendError) -> Self {
+        match error {
+            AppendError::Behind(lag) => {
+                let lag_ms = lag.as_millis();
+                Self::new(Code::FoldBehind).with_detail(format!(
+                    "nothing was written, because the fold is {lag_ms} ms behind and could not give \
+                     a verdict in time; try again, or send with wait=false"
+                ))
+            }
+            AppendError::Busy => Self::new(Code::TooManyWaiters),
+            AppendError::Stopped => Self::new(Code::FoldStopped),
+            AppendError::Verdict(error) => {
+                tracing::error!("reading verdicts failed: {error}");
+                Self::new(Code::VerdictUnreadable)
+            }
+        }
+    }
+}
+
+impl From<Refused> for Problem {
+    fn from(refused: Refused) -> Self {
+        let (code, errors) = refused_parts(&refused);
+        Self::new(code)
+            .with_detail(format!("{}; nothing was written", code.advice()))
+            .with_errors(errors)
+    }
+}
+
+/// The code of an event that is not fit for the log, and what is wrong field by field.
+pub(super) fn refused_parts(refused: &Refused) -> (Code, Vec<(String, String)>) {
+    match refused {
+        Refused::Undecodable(undecodable) => {
+            let errors = undecodable.errors.iter();
+            let pairs = errors.map(|error| (error.field.clone(), error.message.clone()));
+            (Code::Event(undecodable.reason), pairs.collect())
+        }
+        Refused::Reserved(_) => {
+            let error = ("type".to_owned(), refused.to_string());
+            (Code::ReservedType, vec![error])
+        }
+    }
+}
+
+impl From<CursorError> for Problem {
+    fn from(error: CursorError) -> Self {
+        let code = match error {
+            CursorError::Malformed => Code::InvalidCursor,
+            CursorError::OtherListing => Code::CursorMismatch,
+        };
+        Self::new(code).with_error("cursor", error.to_string())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn codes_are_unique_and_failures_are_errors() {
+        let all: Vec<Code> = Code::OF_REQUESTS
+            .iter()
+            .copied()
+            .chain(Reason::ALL.iter().copied().map(Code::Event))
+            .collect();
+        let mut words: Vec<&str> = all.iter().map(|code| code.as_str()).collect();
+        words.sort_unstable();
+        words.dedup();
+        assert_eq!(words.len(), all.len());
+        for code in all {
+            assert!(code.status().is_client_error() || code.status().is_server_error());
+            assert!(!code.advice().is_empty());
+        }
+    }
+
+    #[test]
+    fn a_title_is_the_code_as_words() {
+        assert_eq!(Code::Event(Reason::IdReused).title(), "Id reused");
+    }
+}

@@ -1,0 +1,198 @@
+//! `GET /v1/events` and `/{position}`: the tenant's history, as JSON or NDJSON.
+
+use axum::extract::State;
+use axum::http::header::ACCEPT;
+use axum::http::{HeaderMap, HeaderName, HeaderValue};
+use axum::response::Response;
+
+use super::app::App;
+use super::body;
+use super::caller::Caller;
+use super::dto;
+use super::error::Code;
+use super::event_json;
+use super::extract::{Path, Query, QueryParams, Values};
+use super::json::Json;
+use super::params::{
+    AFTER_POSITION, AGENT_ID, EVENTS_LIMIT, MIN_POSITION, Param, SESSION_ID, TYPE,
+};
+use super::problem::Problem;
+use super::problem_sets::{EventsProblems, GetProblems};
+use super::sessions::GetQuery;
+use crate::domain::limits::EVENTS_PAGE_MAX;
+use crate::domain::{AgentId, EventType, Position, Reason, SessionId};
+use crate::query::{self, EventFilter, LedgerEvent};
+
+/// Bytes of a usual event: a buffer of this size per event seldom has to grow.
+const EVENT_BYTES: usize = 768;
+const NDJSON: &str = "application/x-ndjson";
+/// In an answer without an envelope, where to go on.
+const NEXT_AFTER: HeaderName = HeaderName::from_static("x-next-after");
+
+/// The query of a page of history.
+#[derive(Debug)]
+pub(super) struct EventsQuery {
+    after: Position,
+    limit: u16,
+    filter: EventFilter,
+    min_position: Option<Position>,
+}
+
+impl QueryParams for EventsQuery {
+    const PARAMS: &'static [Param] = &[
+        AFTER_POSITION,
+        EVENTS_LIMIT,
+        TYPE,
+        AGENT_ID,
+        SESSION_ID,
+        MIN_POSITION,
+    ];
+
+    fn read(values: &mut Values) -> Result<Self, Problem> {
+        Ok(Self {
+            after: values.position(&AFTER_POSITION).unwrap_or_default(),
+            limit: limit(values),
+            filter: EventFilter {
+                event_type: values.word(&TYPE, EventType::parse),
+                agent: values.parsed(&AGENT_ID, AgentId::parse),
+                session: values.parsed(&SESSION_ID, SessionId::parse),
+            },
+            min_position: values.position(&MIN_POSITION),
+        })
+    }
+}
+
+/// The limit of a page of events.
+pub(super) fn limit(values: &mut Values) -> u16 {
+    let limit = values.integer(&EVENTS_LIMIT).map(u16::try_from);
+    limit.and_then(Result::ok).unwrap_or(EVENTS_PAGE_MAX)
+}
+
+/// Replay events
+///
+/// The tenant's events in the order of the log, each with its verdict. With the header
+/// `Accept: application/x-ndjson` the answer has one event per line, and the header `X-Next-After`
+/// says where to go on.
+#[utoipa::path(
+    get,
+    path = "/v1/events",
+    operation_id = "list_events",
+    tag = "events",
+    params(Caller, Query<EventsQuery>),
+    responses(
+        (status = 200, description = "A page", content(
+            (dto::EventList = "application/json"),
+            (dto::Event = "application/x-ndjson"),
+        )),
+        EventsProblems,
+    )
+)]
+pub(super) async fn list(
+    State(app): State<App>,
+    caller: Caller,
+    Query(query): Query<EventsQuery>,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    app.wait_for(query.min_position).await?;
+    let limit = query.limit;
+    let page = app.scan(move |snapshot| {
+        let (tenant, filter) = (&caller.tenant, &query.filter);
+        let limit = usize::from(query.limit);
+        Ok(query::events::list(
+            snapshot,
+            tenant,
+            filter,
+            query.after,
+            limit,
+        )?)
+    });
+    let page = page.await?;
+    let found = page.events.len();
+    let events = event_json::with_bodies(&app, page.events).await?;
+    let next = next_after(&events, found, page.next);
+    if wants_ndjson(&headers) {
+        return Ok(ndjson(&events, next));
+    }
+    let mut out = Json::with_capacity(EVENT_BYTES * (events.len() + 1));
+    out.raw("{\"events\":[");
+    event_json::write_all(&mut out, &events);
+    out.raw("],\"limit\":");
+    out.value(&limit);
+    out.raw(",\"next_after\":");
+    out.number_or_null(next);
+    out.raw(",\"as_of\":");
+    out.value(&app.as_of(page.as_of));
+    out.raw("}");
+    Ok(body::json(out.into_bytes()))
+}
+
+/// Where to go on if the answer holds fewer events than were found.
+fn next_after(events: &[LedgerEvent], found: usize, next: Option<u64>) -> Option<u64> {
+    match events.last() {
+        Some(last) if events.len() < found => Some(last.record.position.get()),
+        _ => next,
+    }
+}
+
+fn wants_ndjson(headers: &HeaderMap) -> bool {
+    let accepted = headers.get_all(ACCEPT).iter();
+    let mut types = accepted
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|v| v.split(','));
+    types.any(|media_type| {
+        let (media_type, _) = media_type.split_once(';').unwrap_or((media_type, ""));
+        media_type.trim().eq_ignore_ascii_case(NDJSON)
+    })
+}
+
+fn ndjson(events: &[LedgerEvent], next: Option<u64>) -> Response {
+    let mut out = Json::with_capacity(EVENT_BYTES * events.len());
+    for event in events {
+        event_json::write(&mut out, event);
+        out.raw("\n");
+    }
+    let mut response = body::typed(NDJSON, out.into_bytes());
+    if let Some(next) = next {
+        response
+            .headers_mut()
+            .insert(NEXT_AFTER, HeaderValue::from(next));
+    }
+    response
+}
+
+/// Read an event
+///
+/// The event at a position, with its verdict. Another tenant's event is not found, like one that
+/// never was.
+#[utoipa::path(
+    get,
+    path = "/v1/events/{position}",
+    operation_id = "get_event",
+    tag = "events",
+    params(Caller, Path<Position>, Query<GetQuery>),
+    responses((status = 200, description = "The event", body = dto::Event), GetProblems)
+)]
+pub(super) async fn get(
+    State(app): State<App>,
+    caller: Caller,
+    Path(position): Path<Position>,
+    Query(query): Query<GetQuery>,
+) -> Result<Response, Problem> {
+    app.wait_for(query.min_position).await?;
+    // An event that is on the log and not folded yet is about to be found, not missing.
+    if position <= app.log().known_head() {
+        app.wait_for(Some(position)).await?;
+    }
+    let found =
+        app.read(move |snapshot| Ok(query::events::get(snapshot, &caller.tenant, position)?));
+    let verdict = found.await?.ok_or_else(not_found)?;
+    let events = event_json::with_bodies(&app, vec![(position, verdict)]).await?;
+    let event = events.first().ok_or_else(not_found)?;
+    let mut out = Json::with_capacity(EVENT_BYTES);
+    event_json::write(&mut out, event);
+    Ok(body::json(out.into_bytes()))
+}
+
+fn not_found() -> Problem {
+    Problem::new(Code::Event(Reason::NotFound)).with_detail("there is no such event")
+}

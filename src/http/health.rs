@@ -1,0 +1,85 @@
+//! `/healthz`, `/readyz` and `/metrics`: what those who run the server ask.
+
+use std::time::Duration;
+
+use axum::extract::State;
+use axum::response::Response;
+
+use super::app::App;
+use super::body;
+use super::dto;
+use super::error::Code;
+use super::problem::Problem;
+use super::problem_sets::ReadyProblems;
+use crate::domain::limits::FOLD_LAG_MS_MAX;
+
+const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+/// Is the server alive?
+///
+/// Answers as long as the process does. Restart the server if it does not.
+#[utoipa::path(
+    get,
+    path = "/healthz",
+    operation_id = "healthz",
+    tag = "operations",
+    responses((status = 200, description = "It is", body = dto::Health))
+)]
+pub(super) async fn alive() -> Response {
+    ok()
+}
+
+/// Is the server ready?
+///
+/// Whether the fold runs and keeps up with the log. Send requests elsewhere while it does not.
+#[utoipa::path(
+    get,
+    path = "/readyz",
+    operation_id = "readyz",
+    tag = "operations",
+    responses((status = 200, description = "It is", body = dto::Health), ReadyProblems)
+)]
+pub(super) async fn ready(State(app): State<App>) -> Result<Response, Problem> {
+    let not_ready = |detail: String| Problem::new(Code::NotReady).with_detail(detail);
+    if app.projection().has_stopped() {
+        let detail = "the fold has stopped; the server's log says why";
+        return Err(not_ready(detail.to_owned()));
+    }
+    let lag = app.projection().lag(app.now());
+    if Duration::from_millis(FOLD_LAG_MS_MAX) < lag {
+        let (lag_ms, position) = (lag.as_millis(), app.projection().position());
+        let head = app.log().known_head();
+        return Err(not_ready(format!(
+            "the fold is {lag_ms} ms behind the log, at position {position} of {head}"
+        )));
+    }
+    Ok(ok())
+}
+
+/// Read the metrics
+///
+/// Figures of the whole server in the text format of Prometheus (`OpenMetrics`).
+#[utoipa::path(
+    get,
+    path = "/metrics",
+    operation_id = "metrics",
+    tag = "operations",
+    responses((
+        status = 200,
+        description = "The metrics",
+        body = String,
+        content_type = "application/openmetrics-text",
+    ))
+)]
+pub(super) async fn metrics(State(app): State<App>) -> Response {
+    // The fold notes where it stands after a batch; a fold that hangs must show as well.
+    let (position, head) = (app.projection().position(), app.log().known_head());
+    app.metrics().progress(position, head);
+    body::typed(OPEN_METRICS, app.metrics().text())
+}
+
+fn ok() -> Response {
+    body::json_of(&dto::Health {
+        status: "ok".to_owned(),
+    })
+}

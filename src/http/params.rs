@@ -1,0 +1,209 @@
+//! Query parameters as data: what each is called, what it takes, and how it is described.
+//!
+//! A route reads and documents its parameters from the same list, so the two cannot differ.
+
+use serde_json::Value;
+use utoipa::openapi::path::{Parameter, ParameterBuilder, ParameterIn, ParameterStyle};
+use utoipa::openapi::schema::{
+    ArrayBuilder, KnownFormat, ObjectBuilder, Schema, SchemaFormat, Type,
+};
+use utoipa::openapi::{RefOr, Required};
+
+use crate::domain::EventType;
+use crate::domain::limits::{EVENTS_PAGE_MAX, PAGE_ROWS_DEFAULT, PAGE_ROWS_MAX};
+use crate::domain::session::Status;
+use crate::projection::RejectionCode;
+
+/// Events of a page when the caller names no number.
+const EVENTS_PAGE_DEFAULT: u16 = 100;
+
+/// A query parameter.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Param {
+    pub(super) name: &'static str,
+    pub(super) about: &'static str,
+    pub(super) shape: Shape,
+}
+
+/// What a parameter takes.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Shape {
+    Text,
+    Time,
+    Boolean {
+        default: bool,
+    },
+    Integer(IntegerRange),
+    Word(fn() -> Vec<&'static str>),
+    /// May be given more than once.
+    Words(fn() -> Vec<&'static str>),
+}
+
+/// Which numbers a parameter takes, and which one it is if absent.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct IntegerRange {
+    pub(super) min: u64,
+    pub(super) max: u64,
+    pub(super) default: Option<u64>,
+}
+
+/// Every position or offset: up to what a signed number of 64 bits holds, as many clients have.
+const COUNTER: IntegerRange = IntegerRange {
+    min: 0,
+    max: i64::MAX as u64,
+    default: None,
+};
+
+pub(super) const AGENT_ID: Param = Param {
+    name: "agent_id",
+    about: "Only what concerns this agent.",
+    shape: Shape::Text,
+};
+pub(super) const PROJECT_ID: Param = Param {
+    name: "project_id",
+    about: "Only sessions of this project. Cannot be combined with agent_id.",
+    shape: Shape::Text,
+};
+pub(super) const SESSION_ID: Param = Param {
+    name: "session_id",
+    about: "Only events about this session.",
+    shape: Shape::Text,
+};
+pub(super) const STATUS: Param = Param {
+    name: "status",
+    about: "Only sessions in this status. Repeat it for several: status=active&status=expired.",
+    shape: Shape::Words(|| Status::ALL.iter().map(|status| status.as_str()).collect()),
+};
+pub(super) const CREATED_AFTER: Param = Param {
+    name: "created_after",
+    about: "Only sessions created at this time or later.",
+    shape: Shape::Time,
+};
+pub(super) const CREATED_BEFORE: Param = Param {
+    name: "created_before",
+    about: "Only sessions created before this time.",
+    shape: Shape::Time,
+};
+pub(super) const ROWS_LIMIT: Param = Param {
+    name: "limit",
+    about: "Most sessions of the page.",
+    shape: Shape::Integer(IntegerRange {
+        min: 1,
+        max: PAGE_ROWS_MAX as u64,
+        default: Some(PAGE_ROWS_DEFAULT as u64),
+    }),
+};
+pub(super) const EVENTS_LIMIT: Param = Param {
+    name: "limit",
+    about: "Most events of the page.",
+    shape: Shape::Integer(IntegerRange {
+        min: 1,
+        max: EVENTS_PAGE_MAX as u64,
+        default: Some(EVENTS_PAGE_DEFAULT as u64),
+    }),
+};
+pub(super) const OFFSET: Param = Param {
+    name: "offset",
+    about: "How many sessions to skip, newest first. Costs the same at any depth, but sessions \
+            that arrive meanwhile move the rows: use cursor to see each row once.",
+    shape: Shape::Integer(IntegerRange {
+        default: Some(0),
+        ..COUNTER
+    }),
+};
+pub(super) const CURSOR: Param = Param {
+    name: "cursor",
+    about: "next_cursor of the page before. Cannot be combined with offset.",
+    shape: Shape::Text,
+};
+pub(super) const MIN_POSITION: Param = Param {
+    name: "min_position",
+    about: "Answer only once the ledger shows this position: give the position that an append \
+            answered with to read your own write.",
+    shape: Shape::Integer(COUNTER),
+};
+pub(super) const AFTER_POSITION: Param = Param {
+    name: "after",
+    about: "Only events after this position: next_after of the page before.",
+    shape: Shape::Integer(IntegerRange {
+        default: Some(0),
+        ..COUNTER
+    }),
+};
+pub(super) const AFTER_NUMBER: Param = Param {
+    name: "after",
+    about: "How many of the session's events to skip: next_after of the page before.",
+    shape: Shape::Integer(IntegerRange {
+        default: Some(0),
+        ..COUNTER
+    }),
+};
+pub(super) const BEFORE_POSITION: Param = Param {
+    name: "before",
+    about: "Only events before this position: next_before of the page before.",
+    shape: Shape::Integer(COUNTER),
+};
+pub(super) const TYPE: Param = Param {
+    name: "type",
+    about: "Only events of this type.",
+    shape: Shape::Word(|| EventType::ALL.iter().map(|known| known.as_str()).collect()),
+};
+pub(super) const REASON: Param = Param {
+    name: "reason",
+    about: "Only events rejected for this reason, or those that are parked.",
+    shape: Shape::Word(|| RejectionCode::all().map(RejectionCode::as_str).collect()),
+};
+pub(super) const WAIT: Param = Param {
+    name: "wait",
+    about: "Whether to wait for the verdicts. With false the answer comes as soon as the log keeps \
+            the events.",
+    shape: Shape::Boolean { default: true },
+};
+
+impl Param {
+    /// Its description for the API's document.
+    pub(super) fn describe(&self) -> Parameter {
+        let parameter = ParameterBuilder::new()
+            .name(self.name)
+            .parameter_in(ParameterIn::Query)
+            .required(Required::False)
+            .description(Some(self.about))
+            .schema(Some(self.shape.schema()));
+        match self.shape {
+            Shape::Words(_) => parameter
+                .style(Some(ParameterStyle::Form))
+                .explode(Some(true))
+                .build(),
+            Shape::Text
+            | Shape::Time
+            | Shape::Boolean { .. }
+            | Shape::Integer(_)
+            | Shape::Word(_) => parameter.build(),
+        }
+    }
+}
+
+impl Shape {
+    fn schema(self) -> RefOr<Schema> {
+        let typed = |schema_type| ObjectBuilder::new().schema_type(schema_type);
+        match self {
+            Self::Text => typed(Type::String).into(),
+            Self::Time => typed(Type::String)
+                .format(Some(SchemaFormat::KnownFormat(KnownFormat::DateTime)))
+                .into(),
+            Self::Boolean { default } => typed(Type::Boolean)
+                .default(Some(Value::Bool(default)))
+                .into(),
+            Self::Integer(range) => typed(Type::Integer)
+                .format(Some(SchemaFormat::KnownFormat(KnownFormat::Int64)))
+                .minimum(Some(range.min))
+                .maximum((range.max != COUNTER.max).then_some(range.max))
+                .default(range.default.map(Value::from))
+                .into(),
+            Self::Word(words) => typed(Type::String).enum_values(Some(words())).into(),
+            Self::Words(words) => ArrayBuilder::new()
+                .items(typed(Type::String).enum_values(Some(words())))
+                .into(),
+        }
+    }
+}

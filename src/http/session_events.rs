@@ -1,0 +1,86 @@
+//! `GET /v1/agent-sessions/{id}/events`: one session's history.
+
+use axum::extract::State;
+use axum::response::Response;
+
+use super::app::App;
+use super::body;
+use super::caller::Caller;
+use super::dto;
+use super::event_json;
+use super::events::limit;
+use super::extract::{Path, Query, QueryParams, Values};
+use super::json::Json;
+use super::params::{AFTER_NUMBER, EVENTS_LIMIT, MIN_POSITION, Param};
+use super::problem::Problem;
+use super::problem_sets::GetProblems;
+use super::sessions::not_found;
+use crate::domain::{Position, SessionId};
+use crate::query;
+
+/// The query of a session's history.
+#[derive(Debug)]
+pub(super) struct HistoryQuery {
+    after: u64,
+    limit: u16,
+    min_position: Option<Position>,
+}
+
+impl QueryParams for HistoryQuery {
+    const PARAMS: &'static [Param] = &[AFTER_NUMBER, EVENTS_LIMIT, MIN_POSITION];
+
+    fn read(values: &mut Values) -> Result<Self, Problem> {
+        Ok(Self {
+            after: values.integer(&AFTER_NUMBER).unwrap_or(0),
+            limit: limit(values),
+            min_position: values.position(&MIN_POSITION),
+        })
+    }
+}
+
+/// Read a session's history
+///
+/// The events that made the session what it is, in the order in which they took effect.
+#[utoipa::path(
+    get,
+    path = "/v1/agent-sessions/{id}/events",
+    operation_id = "list_session_events",
+    tag = "sessions",
+    params(Caller, Path<SessionId>, Query<HistoryQuery>),
+    responses((status = 200, description = "A page", body = dto::SessionEvents), GetProblems)
+)]
+pub(super) async fn list(
+    State(app): State<App>,
+    caller: Caller,
+    Path(id): Path<SessionId>,
+    Query(query): Query<HistoryQuery>,
+) -> Result<Response, Problem> {
+    app.wait_for(query.min_position).await?;
+    let (after, limit) = (query.after, query.limit);
+    let page = app.scan(move |snapshot| {
+        let events_max = usize::from(limit);
+        let page = query::events::of_session(snapshot, &caller.tenant, &id, after, events_max)?;
+        page.ok_or_else(not_found)
+    });
+    let page = page.await?;
+    let found = page.events.len();
+    let events = event_json::with_bodies(&app, page.events).await?;
+    let next = if events.len() < found {
+        Some(after + events.len() as u64)
+    } else {
+        page.next
+    };
+    let mut out = Json::default();
+    out.raw("{\"events\":[");
+    event_json::write_all(&mut out, &events);
+    out.raw("],\"total\":");
+    out.value(&page.total.unwrap_or_default());
+    out.raw(",\"limit\":");
+    out.value(&limit);
+    out.raw(",\"next_after\":");
+    out.number_or_null(next);
+    out.raw(",\"as_of\":");
+    out.value(&app.as_of(page.as_of));
+    out.raw("}");
+    Ok(body::json(out.into_bytes()))
+}

@@ -1,0 +1,276 @@
+//! `GET /v1/agent-sessions`, `/count` and `/{id}`: the listing that the ledger is for.
+
+use axum::extract::State;
+use axum::response::Response;
+
+use super::app::App;
+use super::body;
+use super::caller::Caller;
+use super::dto;
+use super::error::Code;
+use super::extract::{Path, Query, QueryParams, Values};
+use super::json::Json;
+use super::params::{
+    AGENT_ID, CREATED_AFTER, CREATED_BEFORE, CURSOR, MIN_POSITION, OFFSET, PROJECT_ID, Param,
+    ROWS_LIMIT, STATUS,
+};
+use super::problem::Problem;
+use super::problem_sets::{CountProblems, GetProblems, ListProblems};
+use super::row_json;
+use crate::domain::filter::Owner;
+use crate::domain::limits::PAGE_ROWS_DEFAULT;
+use crate::domain::session::Status;
+use crate::domain::{
+    AgentId, Position, ProjectId, Reason, SessionFilter, SessionId, StatusSet, TenantId, TimeRange,
+};
+use crate::query::{self, Cursor, SessionPage, Start};
+
+/// Bytes of a usual row: a buffer of this size per row seldom has to grow.
+const ROW_BYTES: usize = 1024;
+
+/// The query of a listing.
+#[derive(Debug)]
+pub(super) struct ListQuery {
+    filter: SessionFilter,
+    limit: u16,
+    start: StartQuery,
+    min_position: Option<Position>,
+}
+
+#[derive(Debug)]
+enum StartQuery {
+    Offset(u64),
+    Cursor(String),
+}
+
+impl QueryParams for ListQuery {
+    const PARAMS: &'static [Param] = &[
+        AGENT_ID,
+        STATUS,
+        PROJECT_ID,
+        CREATED_AFTER,
+        CREATED_BEFORE,
+        ROWS_LIMIT,
+        OFFSET,
+        CURSOR,
+        MIN_POSITION,
+    ];
+
+    fn read(values: &mut Values) -> Result<Self, Problem> {
+        let filter = read_filter(values);
+        let limit = values.integer(&ROWS_LIMIT).map(u16::try_from);
+        if values.has(&CURSOR) && values.has(&OFFSET) {
+            values.error(&CURSOR, "must not be combined with offset");
+        }
+        let start = match values.text(&CURSOR) {
+            Some(cursor) => StartQuery::Cursor(cursor),
+            None => StartQuery::Offset(values.integer(&OFFSET).unwrap_or(0)),
+        };
+        let min_position = values.position(&MIN_POSITION);
+        Ok(Self {
+            filter: filter?,
+            limit: limit.and_then(Result::ok).unwrap_or(PAGE_ROWS_DEFAULT),
+            start,
+            min_position,
+        })
+    }
+}
+
+/// The query of a count.
+#[derive(Debug)]
+pub(super) struct CountQuery {
+    filter: SessionFilter,
+    min_position: Option<Position>,
+}
+
+impl QueryParams for CountQuery {
+    const PARAMS: &'static [Param] = &[
+        AGENT_ID,
+        STATUS,
+        PROJECT_ID,
+        CREATED_AFTER,
+        CREATED_BEFORE,
+        MIN_POSITION,
+    ];
+
+    fn read(values: &mut Values) -> Result<Self, Problem> {
+        let filter = read_filter(values);
+        let min_position = values.position(&MIN_POSITION);
+        Ok(Self {
+            filter: filter?,
+            min_position,
+        })
+    }
+}
+
+/// The query of a read of one thing.
+#[derive(Debug)]
+pub(super) struct GetQuery {
+    pub(super) min_position: Option<Position>,
+}
+
+impl QueryParams for GetQuery {
+    const PARAMS: &'static [Param] = &[MIN_POSITION];
+
+    fn read(values: &mut Values) -> Result<Self, Problem> {
+        let min_position = values.position(&MIN_POSITION);
+        Ok(Self { min_position })
+    }
+}
+
+fn read_filter(values: &mut Values) -> Result<SessionFilter, Problem> {
+    let agent = values.parsed(&AGENT_ID, AgentId::parse);
+    let project = values.parsed(&PROJECT_ID, ProjectId::parse);
+    let statuses = values.words(&STATUS, Status::parse);
+    let after = values.time(&CREATED_AFTER);
+    let before = values.time(&CREATED_BEFORE);
+    let owner = match (agent, project) {
+        (Some(_), Some(_)) => {
+            return Err(Problem::new(Code::UnsupportedFilter)
+                .with_error(PROJECT_ID.name, "must not be combined with agent_id"));
+        }
+        (Some(agent), None) => Owner::Agent(agent),
+        (None, Some(project)) => Owner::Project(project),
+        (None, None) => Owner::Tenant,
+    };
+    Ok(SessionFilter {
+        owner,
+        statuses: StatusSet::of(&statuses).unwrap_or(StatusSet::ALL),
+        created: TimeRange { after, before },
+    })
+}
+
+/// List sessions
+///
+/// The tenant's sessions, newest first by time of creation, with an exact total. Rows, total and
+/// `as_of` come from one state of the ledger. A page costs the same at any depth.
+#[utoipa::path(
+    get,
+    path = "/v1/agent-sessions",
+    operation_id = "list_sessions",
+    tag = "sessions",
+    params(Caller, Query<ListQuery>),
+    responses((status = 200, description = "A page", body = dto::SessionList), ListProblems)
+)]
+pub(super) async fn list(
+    State(app): State<App>,
+    caller: Caller,
+    Query(query): Query<ListQuery>,
+) -> Result<Response, Problem> {
+    app.wait_for(query.min_position).await?;
+    let start = start(&query, &caller.tenant)?;
+    let (tenant, shared) = (caller.tenant, app.clone());
+    let page = app.read(move |snapshot| {
+        let ListQuery { filter, limit, .. } = &query;
+        let page = query::sessions::list(snapshot, &tenant, filter, start, usize::from(*limit))?;
+        render(&shared, &page, *limit, start)
+    });
+    Ok(body::json(page.await?))
+}
+
+fn start(query: &ListQuery, tenant: &TenantId) -> Result<Start, Problem> {
+    Ok(match &query.start {
+        StartQuery::Offset(offset) => Start::Offset(*offset),
+        StartQuery::Cursor(text) => Start::Cursor(Cursor::parse(text, tenant, &query.filter)?),
+    })
+}
+
+fn render(app: &App, page: &SessionPage, limit: u16, start: Start) -> Result<Vec<u8>, Problem> {
+    let mut out = Json::with_capacity(ROW_BYTES * (page.rows.len() + 1));
+    out.raw("{\"sessions\":[");
+    for (index, row) in page.rows.iter().enumerate() {
+        if 0 < index {
+            out.raw(",");
+        }
+        let row = row.row()?;
+        row_json::write(&mut out, &row, row.status);
+    }
+    out.raw("],\"total\":");
+    out.value(&page.total);
+    out.raw(",\"limit\":");
+    out.value(&limit);
+    out.raw(",\"offset\":");
+    out.number_or_null(match start {
+        Start::Offset(offset) => Some(offset),
+        Start::Cursor(_) => None,
+    });
+    out.raw(",\"next_cursor\":");
+    out.text_or_null(page.next.map(Cursor::to_text).as_deref());
+    out.raw(",\"as_of\":");
+    out.value(&app.as_of(page.as_of));
+    out.raw("}");
+    Ok(out.into_bytes())
+}
+
+/// Count sessions
+///
+/// How many of the tenant's sessions match a filter, in all and by status. Costs the same at any
+/// size.
+#[utoipa::path(
+    get,
+    path = "/v1/agent-sessions/count",
+    operation_id = "count_sessions",
+    tag = "sessions",
+    params(Caller, Query<CountQuery>),
+    responses((status = 200, description = "The totals", body = dto::SessionCount), CountProblems)
+)]
+pub(super) async fn count(
+    State(app): State<App>,
+    caller: Caller,
+    Query(query): Query<CountQuery>,
+) -> Result<Response, Problem> {
+    app.wait_for(query.min_position).await?;
+    let counted = app.read(move |snapshot| {
+        Ok(query::sessions::count(
+            snapshot,
+            &caller.tenant,
+            &query.filter,
+        )?)
+    });
+    let counted = counted.await?;
+    let by_status = counted.by_status.iter();
+    let answer = dto::SessionCount {
+        total: counted.total,
+        by_status: by_status
+            .map(|(status, total)| (status.as_str().to_owned(), *total))
+            .collect(),
+        as_of: app.as_of(counted.as_of),
+    };
+    Ok(body::json_of(&answer))
+}
+
+/// Read a session
+///
+/// One session as it is now: past its deadline it shows as expired at once, even before that is on
+/// the log. Another tenant's session is not found, like one that never was.
+#[utoipa::path(
+    get,
+    path = "/v1/agent-sessions/{id}",
+    operation_id = "get_session",
+    tag = "sessions",
+    params(Caller, Path<SessionId>, Query<GetQuery>),
+    responses((status = 200, description = "The session", body = dto::Session), GetProblems)
+)]
+pub(super) async fn get(
+    State(app): State<App>,
+    caller: Caller,
+    Path(id): Path<SessionId>,
+    Query(query): Query<GetQuery>,
+) -> Result<Response, Problem> {
+    app.wait_for(query.min_position).await?;
+    let now = app.now();
+    let found = app.read(move |snapshot| {
+        let stored = query::sessions::get(snapshot, &caller.tenant, &id)?;
+        let stored = stored.ok_or_else(not_found)?;
+        let row = stored.row()?;
+        let mut out = Json::with_capacity(ROW_BYTES);
+        row_json::write(&mut out, &row, row_json::status_at(&row, now));
+        Ok(out.into_bytes())
+    });
+    Ok(body::json(found.await?))
+}
+
+/// No such session, or another tenant's: nobody can tell which.
+pub(super) fn not_found() -> Problem {
+    Problem::new(Code::Event(Reason::NotFound)).with_detail("there is no such session")
+}

@@ -1,0 +1,63 @@
+//! `GET /v1/status`: a tenant's own counts.
+
+use axum::extract::State;
+use axum::response::Response;
+
+use super::app::App;
+use super::body;
+use super::caller::Caller;
+use super::dto;
+use super::extract::Query;
+use super::problem::Problem;
+use super::problem_sets::EventsProblems;
+use super::rejections::by_word;
+use super::sessions::GetQuery;
+use crate::domain::SessionFilter;
+use crate::query;
+
+/// Read the tenant's status
+///
+/// The tenant's sessions by status and its rejected events by reason. Figures of the whole server are
+/// in `/metrics`.
+#[utoipa::path(
+    get,
+    path = "/v1/status",
+    operation_id = "get_status",
+    tag = "operations",
+    params(Caller, Query<GetQuery>),
+    responses((status = 200, description = "The counts", body = dto::Status), EventsProblems)
+)]
+pub(super) async fn get(
+    State(app): State<App>,
+    caller: Caller,
+    Query(query): Query<GetQuery>,
+) -> Result<Response, Problem> {
+    app.wait_for(query.min_position).await?;
+    let tenant = caller.tenant.clone();
+    let found = app.read(move |snapshot| {
+        let counts = query::sessions::count(snapshot, &tenant, &SessionFilter::default())?;
+        let rejections = match snapshot.tenant(&tenant)? {
+            Some(number) => snapshot.rejection_totals(number)?,
+            None => Vec::new(),
+        };
+        Ok((counts, rejections, snapshot.progress().rules_version))
+    });
+    let (counts, rejections, rules_version) = found.await?;
+    let by_status = counts.by_status.iter();
+    let by_status = by_status.map(|(status, total)| (status.as_str().to_owned(), *total));
+    let by_reason = by_word(&rejections);
+    let answer = dto::Status {
+        tenant: caller.tenant.to_string(),
+        sessions: dto::Totals {
+            total: counts.total,
+            by: by_status.collect(),
+        },
+        rejections: dto::Totals {
+            total: by_reason.values().sum(),
+            by: by_reason,
+        },
+        rules_version,
+        as_of: app.as_of(counts.as_of),
+    };
+    Ok(body::json_of(&answer))
+}

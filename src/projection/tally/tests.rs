@@ -1,0 +1,171 @@
+//! Tallies against sorted lists.
+
+use std::collections::BTreeSet;
+
+use proptest::prelude::*;
+use redb::backends::InMemoryBackend;
+use redb::{Database, ReadableDatabase};
+
+use super::*;
+use crate::domain::Timestamp;
+use crate::domain::session::Status;
+use crate::projection::keys::OwnerKey;
+use crate::projection::tables;
+
+const STATUSES: [Status; 2] = [Status::Active, Status::Terminated];
+
+/// A session that comes, and perhaps goes over to the other status or away again.
+#[derive(Debug, Clone, Copy)]
+struct Life {
+    created_us: i64,
+    moves: bool,
+    leaves: bool,
+}
+
+/// Times as imports and bursts bring them: the same microsecond, the same second, ten years.
+fn created_us() -> impl Strategy<Value = i64> {
+    const DECADE_US: i64 = 10 * 366 * 86_400 * 1_000_000;
+    prop_oneof![
+        3 => Just(0_i64),
+        2 => 0..1_000_000_i64,
+        1 => (0..DECADE_US / 1_000_000).prop_map(|second| second * 1_000_000),
+        1 => -DECADE_US..DECADE_US,
+    ]
+}
+
+fn lives() -> impl Strategy<Value = Vec<Life>> {
+    let life = (created_us(), any::<bool>(), proptest::bool::weighted(0.2)).prop_map(
+        |(created_us, moves, leaves)| Life {
+            created_us,
+            moves,
+            leaves,
+        },
+    );
+    prop::collection::vec(life, 0..700)
+}
+
+/// The changes of all lives, in three rounds: everybody comes, some move, some leave.
+fn changes(lives: &[Life]) -> Vec<(Status, Order, i64)> {
+    let mut changes = Vec::new();
+    let orders: Vec<Order> = (0_u64..)
+        .zip(lives)
+        .map(|(ordinal, life)| {
+            keys::order(Timestamp::from_micros_clamped(life.created_us), ordinal)
+        })
+        .collect();
+    changes.extend(orders.iter().map(|order| (Status::Active, *order, 1)));
+    for (life, order) in lives.iter().zip(&orders).filter(|(life, _)| life.moves) {
+        changes.push((Status::Active, *order, -1));
+        changes.push((Status::Terminated, *order, i64::from(!life.leaves)));
+    }
+    changes.retain(|(_, _, change)| *change != 0);
+    changes
+}
+
+fn shelf_of(status: Status) -> Shelf {
+    keys::shelf(OwnerKey::Agent(7), status)
+}
+
+/// Applies the changes in batches of this size and returns every byte of the result.
+fn build_db(changes: &[(Status, Order, i64)], batch: usize) -> Database {
+    let db = Database::builder()
+        .create_with_backend(InMemoryBackend::new())
+        .unwrap();
+    for batch in changes.chunks(batch.max(1)) {
+        let txn = db.begin_write().unwrap();
+        let mut tables = Tables::open(&txn).unwrap();
+        // A batch has at most one change per key, as the fold guarantees.
+        let mut net = BTreeMap::new();
+        for (status, order, change) in batch {
+            *net.entry(keys::listing(shelf_of(*status), *order))
+                .or_insert(0) += change;
+        }
+        let deltas: Vec<Delta> = net
+            .into_iter()
+            .filter(|(_, change)| *change != 0)
+            .map(|(key, change)| Delta { key, change })
+            .collect();
+        for Delta { key, change } in &deltas {
+            if 0 < *change {
+                tables.listing.insert(key, ()).unwrap();
+            } else {
+                tables.listing.remove(key).unwrap();
+            }
+        }
+        apply(&mut tables, &deltas).unwrap();
+        drop(tables);
+        txn.commit().unwrap();
+    }
+    // Even without any change the tables are there.
+    let txn = db.begin_write().unwrap();
+    drop(Tables::open(&txn).unwrap());
+    txn.commit().unwrap();
+    db
+}
+
+fn bytes_of(db: &Database) -> Vec<u8> {
+    let mut all = Vec::new();
+    tables::visit_all(&db.begin_read().unwrap(), &mut |table, key, value| {
+        all.extend([table.as_bytes(), key, value].concat());
+    })
+    .unwrap();
+    all
+}
+
+fn sorted(changes: &[(Status, Order, i64)], wanted: &[Status]) -> Vec<Order> {
+    let mut orders = BTreeSet::new();
+    for (status, order, change) in changes
+        .iter()
+        .filter(|(status, _, _)| wanted.contains(status))
+    {
+        if 0 < *change {
+            orders.insert((*status, *order));
+        } else {
+            orders.remove(&(*status, *order));
+        }
+    }
+    let mut orders: Vec<Order> = orders.into_iter().map(|(_, order)| order).collect();
+    orders.sort_unstable();
+    orders
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(48))]
+
+    #[test]
+    fn rank_and_select_are_those_of_a_sorted_list(
+        lives in lives(),
+        batch in 1_usize..400,
+        picks in prop::collection::vec((any::<prop::sample::Index>(), created_us()), 1..40),
+    ) {
+        let changes = changes(&lives);
+        let db = build_db(&changes, batch);
+        let txn = db.begin_read().unwrap();
+        let counter = Counter {
+            listing: &txn.open_table(tables::listing).unwrap(),
+            tallies: &txn.open_table(tables::tallies).unwrap(),
+            totals: &txn.open_table(tables::totals).unwrap(),
+        };
+        for wanted in [&STATUSES[..], &STATUSES[..1], &STATUSES[1..]] {
+            let list = sorted(&changes, wanted);
+            let shelves: Vec<Shelf> = wanted.iter().map(|status| shelf_of(*status)).collect();
+            for (pick, time) in &picks {
+                let rank = pick.index(list.len() + 1);
+                let found = counter.select(&shelves, rank as u64).unwrap();
+                prop_assert_eq!(found, list.get(rank).copied());
+                let order = keys::order_before(Timestamp::from_micros_clamped(*time));
+                let before: u64 =
+                    shelves.iter().map(|shelf| counter.rank(*shelf, order).unwrap()).sum();
+                prop_assert_eq!(before, list.iter().filter(|other| **other < order).count() as u64);
+            }
+        }
+    }
+
+    #[test]
+    fn batches_of_any_size_give_the_same_bytes(lives in lives(), batch in 1_usize..400) {
+        let changes = changes(&lives);
+        prop_assert!(bytes_of(&build_db(&changes, batch)) == bytes_of(&build_db(&changes, 60)));
+        let at_once = build_db(&changes, changes.len());
+        prop_assert!(bytes_of(&build_db(&changes, batch)) == bytes_of(&at_once));
+    }
+}

@@ -1,0 +1,287 @@
+//! Random histories of a small world, so that events meet: few sessions, few ids, coarse times.
+
+use proptest::prelude::*;
+use serde_json::{Value, json};
+use session_ledger::domain::{Position, Timestamp};
+use session_ledger::log::Record;
+
+/// Times are multiples of this, so that deadlines, refreshes and expiries coincide.
+pub(super) const TICK_US: i64 = 600 * 1_000_000;
+/// When the world begins.
+pub(super) const START_US: i64 = 1_700_000_000 * 1_000_000;
+
+pub(super) const TENANTS: [&str; 2] = ["acme", "globex"];
+pub(super) const PROJECTS: [&str; 2] = ["p0", "p1"];
+
+/// An event as its emitter knows it, and the bytes that it sends.
+#[derive(Debug, Clone)]
+pub(super) struct Sent {
+    pub(super) tenant: &'static str,
+    pub(super) kind: &'static str,
+    pub(super) subject: String,
+    pub(super) source: String,
+    pub(super) id: String,
+    pub(super) time: Option<i64>,
+    pub(super) data: Value,
+    pub(super) existing: bool,
+    /// Set for what is no event: the reason that the ledger must give.
+    pub(super) broken: Option<&'static str>,
+    pub(super) body: String,
+}
+
+/// A sent event and the log's own time.
+#[derive(Debug, Clone)]
+pub(super) struct Logged {
+    pub(super) position: u64,
+    pub(super) recorded_at: i64,
+    pub(super) sent: Sent,
+}
+
+impl Logged {
+    pub(super) fn record(&self) -> Record {
+        let sent = &self.sent;
+        let system = if sent.kind == "session.expired" {
+            "sys."
+        } else {
+            ""
+        };
+        let private: &[u8] = if sent.existing {
+            br#"{"existing":true}"#
+        } else {
+            b""
+        };
+        Record {
+            position: Position::new(self.position),
+            recorded_at: Timestamp::from_micros(self.recorded_at).unwrap(),
+            subject: format!("ledger.{system}v1.{}.{}", sent.tenant, sent.kind).into(),
+            private: private.to_vec().into(),
+            body: sent.body.clone().into(),
+        }
+    }
+}
+
+/// A history of up to this many records, some of them copies of earlier ones.
+pub(super) fn history(records_max: usize) -> impl Strategy<Value = Vec<Logged>> {
+    // A pause of 0 to 2 ticks, seldom more than a day.
+    let pause = prop_oneof![12 => 0..2_i64, 1 => Just(150_i64)];
+    let step = (
+        sent(),
+        proptest::option::weighted(0.15, any::<prop::sample::Index>()),
+        pause,
+    );
+    prop::collection::vec(step, 1..records_max).prop_map(|steps| {
+        let mut history: Vec<Logged> = Vec::with_capacity(steps.len());
+        let mut now = START_US;
+        for (sent, copy_of, pause) in steps {
+            now += pause * TICK_US;
+            let sent = match copy_of {
+                Some(index) if !history.is_empty() => {
+                    history[index.index(history.len())].sent.clone()
+                }
+                _ => sent,
+            };
+            let position = history.len() as u64 + 1;
+            history.push(Logged {
+                position,
+                recorded_at: now,
+                sent,
+            });
+        }
+        history
+    })
+}
+
+fn sent() -> impl Strategy<Value = Sent> {
+    let who = (0..TENANTS.len(), 0..12_u8, 0..2_u8, 0..60_u16);
+    let time = proptest::option::weighted(0.9, -3..40_i64);
+    (who, time, happening(), proptest::bool::weighted(0.1)).prop_map(
+        |((tenant, subject, source, id), time, (kind, data), existing)| {
+            let is_agent = kind.starts_with("agent");
+            let subject = if is_agent {
+                format!("a{}", subject % 4)
+            } else {
+                session(subject)
+            };
+            let mut sent = Sent {
+                tenant: TENANTS[tenant],
+                kind,
+                subject,
+                source: format!("/runtime/{source}"),
+                id: format!("e{id}"),
+                time: time.map(|ticks| START_US + ticks * TICK_US),
+                data,
+                existing,
+                broken: None,
+                body: String::new(),
+            };
+            write_body(&mut sent);
+            sent
+        },
+    )
+}
+
+fn happening() -> impl Strategy<Value = (&'static str, Value)> {
+    prop_oneof![
+        8 => created().prop_map(|data| ("session.created", data)),
+        5 => refreshed().prop_map(|data| ("session.refreshed", data)),
+        3 => handed_off().prop_map(|data| ("session.handed_off", data)),
+        4 => terminated().prop_map(|data| ("session.terminated", data)),
+        3 => (0..40_i64).prop_map(|tick| ("session.expired", json!({"expires_at": time(tick)}))),
+        1 => agent().prop_map(|data| ("agent.registered", data)),
+        1 => agent().prop_map(|data| ("agent.updated", data)),
+        1 => Just(("agent.suspended", json!({}))),
+        1 => Just(("agent.reinstated", json!({}))),
+        1 => Just(("agent.revoked", json!({}))),
+        1 => Just(("not json", Value::Null)),
+        1 => Just(("unknown type", Value::Null)),
+        1 => Just(("wrong tenant", Value::Null)),
+        1 => Just(("no agent", Value::Null)),
+    ]
+}
+
+/// One of twelve sessions.
+fn session(number: u8) -> String {
+    format!("s{number}")
+}
+
+/// Some events are broken on purpose; their kind says how.
+fn write_body(sent: &mut Sent) {
+    let broken = match sent.kind {
+        "not json" => Some("not_json"),
+        "unknown type" => Some("unknown_type"),
+        "wrong tenant" => Some("tenant_mismatch"),
+        "no agent" => Some("invalid"),
+        _ => None,
+    };
+    let how = sent.kind;
+    if broken.is_some() {
+        sent.kind = "session.created";
+        sent.data = json!({});
+    }
+    sent.broken = broken;
+    // A session that is its own parent or child would be no event at all.
+    for (member, other) in [
+        ("session_id", json!("s12")),
+        ("parent_session_id", Value::Null),
+    ] {
+        if sent.data[member] == json!(sent.subject) {
+            sent.data[member] = other;
+        }
+    }
+    let mut body = json!({
+        "specversion": "1.0",
+        "id": sent.id,
+        "source": sent.source,
+        "type": if how == "unknown type" { "session.paused" } else { sent.kind },
+        "subject": sent.subject,
+        "tenantid": if how == "wrong tenant" { "initech" } else { sent.tenant },
+        "data": sent.data,
+    });
+    if let Some(us) = sent.time {
+        body["time"] = json!(Timestamp::from_micros(us).unwrap());
+    }
+    sent.body = if how == "not json" {
+        "{]".to_owned()
+    } else {
+        body.to_string()
+    };
+}
+
+fn time(tick: i64) -> Timestamp {
+    Timestamp::from_micros(START_US + tick * TICK_US).unwrap()
+}
+
+/// A deadline in one of its two spellings, or none.
+fn deadline() -> impl Strategy<Value = Option<(&'static str, Value)>> {
+    prop_oneof![
+        2 => Just(None),
+        3 => (1..12_i64).prop_map(|ticks| Some(("ttl_seconds", json!(ticks * TICK_US / 1_000_000)))),
+        1 => (0..50_i64).prop_map(|tick| Some(("expires_at", json!(time(tick))))),
+    ]
+}
+
+fn scopes() -> impl Strategy<Value = Option<Vec<&'static str>>> {
+    proptest::option::of(prop::sample::subsequence(vec!["read", "write"], 0..=2))
+}
+
+fn metadata() -> impl Strategy<Value = Option<Value>> {
+    let value = prop_oneof![
+        Just(Value::Null),
+        (0..3_u8).prop_map(|n| json!(n)),
+        (0..3_u8).prop_map(|n| json!({"deep": n})),
+    ];
+    let members =
+        prop::collection::btree_map(prop::sample::select(vec!["a", "b", "c"]), value, 0..3);
+    proptest::option::of(members.prop_map(|members| json!(members)))
+}
+
+fn phase() -> impl Strategy<Value = Option<&'static str>> {
+    proptest::option::of(prop::sample::select(vec!["ready", "running", "paused"]))
+}
+
+fn created() -> impl Strategy<Value = Value> {
+    let parent = proptest::option::weighted(0.2, 0..12_u8);
+    let project = proptest::option::weighted(0.5, prop::sample::select(PROJECTS.to_vec()));
+    (
+        0..4_u8,
+        deadline(),
+        scopes(),
+        metadata(),
+        phase(),
+        parent,
+        project,
+    )
+        .prop_map(
+            |(agent, deadline, scopes, metadata, phase, parent, project)| {
+                let mut data = json!({
+                    "agent_id": format!("a{agent}"),
+                    "scopes": scopes,
+                    "metadata": metadata,
+                    "phase": phase,
+                    "parent_session_id": parent.map(session),
+                    "project_id": project,
+                    "user_id": "u1",
+                });
+                set(&mut data, deadline);
+                data
+            },
+        )
+}
+
+fn refreshed() -> impl Strategy<Value = Value> {
+    (deadline(), metadata(), phase()).prop_map(|(deadline, metadata, phase)| {
+        let mut data = json!({"metadata": metadata, "phase": phase});
+        set(&mut data, deadline);
+        data
+    })
+}
+
+fn handed_off() -> impl Strategy<Value = Value> {
+    let deadline = proptest::option::of(0..50_i64);
+    (0..4_u8, 0..12_u8, scopes(), metadata(), deadline).prop_map(
+        |(agent, child, scopes, metadata, deadline)| {
+            json!({
+                "to_agent_id": format!("a{agent}"),
+                "session_id": session(child),
+                "scopes": scopes,
+                "metadata": metadata,
+                "expires_at": deadline.map(time),
+            })
+        },
+    )
+}
+
+fn terminated() -> impl Strategy<Value = Value> {
+    let outcome = prop::sample::select(vec!["completed", "error", "deleted"]);
+    proptest::option::of(outcome).prop_map(|outcome| json!({"outcome": outcome}))
+}
+
+fn agent() -> impl Strategy<Value = Value> {
+    scopes().prop_map(|scopes| json!({"scopes": scopes, "agent_type": "worker"}))
+}
+
+fn set(data: &mut Value, member: Option<(&'static str, Value)>) {
+    if let Some((name, value)) = member {
+        data[name] = value;
+    }
+}

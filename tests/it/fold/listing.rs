@@ -1,0 +1,155 @@
+//! Listings against the model: every filter, by offset and by cursor, any page size.
+
+use session_ledger::domain::filter::Owner;
+use session_ledger::domain::session::Status;
+use session_ledger::domain::{
+    AgentId, ProjectId, SessionFilter, StatusSet, TenantId, TimeRange, Timestamp,
+};
+use session_ledger::projection::{SessionRow, Snapshot};
+use session_ledger::query::{Start, sessions};
+
+use crate::fold::history::{PROJECTS, START_US, TENANTS, TICK_US};
+use crate::fold::model::{Model, ModelSession};
+
+/// Compares every listing of every tenant with the model's.
+pub(super) fn check(snapshot: &Snapshot, model: &Model, rows_max: usize) {
+    for tenant in TENANTS {
+        for owner in owners() {
+            for statuses in status_sets() {
+                for created in time_ranges() {
+                    let filter = SessionFilter {
+                        owner: owner.clone(),
+                        statuses,
+                        created,
+                    };
+                    check_one(snapshot, model, tenant, &filter, rows_max);
+                }
+            }
+        }
+    }
+}
+
+fn check_one(
+    snapshot: &Snapshot,
+    model: &Model,
+    tenant: &str,
+    filter: &SessionFilter,
+    rows_max: usize,
+) {
+    let expected = oracle(model, tenant, filter);
+    let tenant = TenantId::parse(tenant).unwrap();
+    let counts = sessions::count(snapshot, &tenant, filter).unwrap();
+    assert_eq!(counts.total, expected.len() as u64, "total of {filter:?}");
+    for (status, total) in counts.by_status {
+        let same = expected
+            .iter()
+            .filter(|session| session.status == status.as_str());
+        assert_eq!(total, same.count() as u64, "{status:?} of {filter:?}");
+    }
+    let mut start = Start::Offset(0);
+    let mut listed = 0;
+    loop {
+        let page = sessions::list(snapshot, &tenant, filter, start, rows_max).unwrap();
+        let by_offset = Start::Offset(listed as u64);
+        let same = sessions::list(snapshot, &tenant, filter, by_offset, rows_max).unwrap();
+        assert_eq!((page.total, same.total), (counts.total, counts.total));
+        assert_eq!((page.next, page.rows.len()), (same.next, same.rows.len()));
+        for (row, same) in page.rows.iter().zip(&same.rows) {
+            let row = row.row().unwrap();
+            assert_eq!(row, same.row().unwrap(), "by cursor and by offset");
+            check_row(&row, expected[listed]);
+            listed += 1;
+        }
+        match page.next {
+            Some(cursor) => start = Start::Cursor(cursor),
+            None => break,
+        }
+    }
+    assert_eq!(listed, expected.len(), "rows of {filter:?}");
+}
+
+/// Newest first; of the same time, the one that opened last.
+fn oracle<'a>(model: &'a Model, tenant: &str, filter: &SessionFilter) -> Vec<&'a ModelSession> {
+    let matches = |session: &&ModelSession| {
+        let owner = match &filter.owner {
+            Owner::Tenant => true,
+            Owner::Agent(id) => session.agent == id.as_str(),
+            Owner::Project(id) => session.project.as_deref() == Some(id.as_str()),
+        };
+        let TimeRange { after, before } = filter.created;
+        session.tenant == tenant
+            && owner
+            && filter.statuses.has(Status::parse(session.status).unwrap())
+            && after.is_none_or(|after| after.micros() <= session.created)
+            && before.is_none_or(|before| session.created < before.micros())
+    };
+    let mut sessions: Vec<&ModelSession> = model.sessions.iter().rev().filter(matches).collect();
+    sessions.sort_by_key(|session| std::cmp::Reverse(session.created));
+    sessions
+}
+
+pub(super) fn check_row(row: &SessionRow<'_>, expected: &ModelSession) {
+    let micros = |time: Option<Timestamp>| time.map(Timestamp::micros);
+    assert_eq!(row.session_id, expected.id);
+    assert_eq!(row.agent_id, expected.agent);
+    assert_eq!(row.status.as_str(), expected.status);
+    assert_eq!(
+        row.phase.map(|phase| phase.as_str()),
+        expected.phase.as_deref()
+    );
+    assert_eq!(
+        row.outcome.map(|outcome| outcome.as_str()),
+        expected.outcome.as_deref()
+    );
+    assert_eq!(row.created_at.micros(), expected.created);
+    assert_eq!(row.recorded_at.micros(), expected.recorded);
+    assert_eq!(row.updated_at.micros(), expected.updated);
+    assert_eq!(row.last_activity_at.micros(), expected.activity);
+    assert_eq!(micros(row.refreshed_at), expected.refreshed);
+    assert_eq!(micros(row.expires_at), expected.expires);
+    assert_eq!(micros(row.terminated_at), expected.terminated);
+    assert_eq!(row.time_adjusted, expected.adjusted);
+    assert_eq!(row.scopes, serde_json::to_string(&expected.scopes).unwrap());
+    let metadata: serde_json::Value = serde_json::from_str(row.metadata).unwrap();
+    assert_eq!(metadata, expected.metadata);
+    assert_eq!(row.parent_session_id, expected.parent.as_deref());
+    assert_eq!(row.project_id, expected.project.as_deref());
+    assert_eq!(row.handed_off_to, expected.to.as_deref());
+    assert_eq!(row.handed_off_session_id, expected.child.as_deref());
+    assert_eq!(row.user_id, Some("u1"));
+}
+
+fn owners() -> Vec<Owner> {
+    let agents = (0..5).map(|n| Owner::Agent(AgentId::parse(&format!("a{n}")).unwrap()));
+    let projects = PROJECTS
+        .iter()
+        .map(|id| Owner::Project(ProjectId::parse(id).unwrap()));
+    [Owner::Tenant]
+        .into_iter()
+        .chain(agents)
+        .chain(projects)
+        .collect()
+}
+
+fn status_sets() -> Vec<StatusSet> {
+    (1..16_u8)
+        .map(|bits| {
+            let some = Status::ALL
+                .into_iter()
+                .filter(|status| bits & 1 << (*status as u8) != 0);
+            StatusSet::of(&some.collect::<Vec<_>>()).unwrap()
+        })
+        .collect()
+}
+
+fn time_ranges() -> Vec<TimeRange> {
+    let at = |ticks: i64| Timestamp::from_micros(START_US + ticks * TICK_US);
+    let range = |after, before| TimeRange { after, before };
+    vec![
+        range(None, None),
+        range(at(5), None),
+        range(None, at(12)),
+        range(at(3), at(20)),
+        range(at(20), at(3)),
+    ]
+}

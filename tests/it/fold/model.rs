@@ -1,0 +1,456 @@
+//! A ledger written for reading: lists, loops, and the transition tables once more.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Map, Value};
+use session_ledger::domain::Timestamp;
+
+use crate::fold::history::{Logged, Sent};
+
+const MINUTE_US: i64 = 60 * 1_000_000;
+const DAY_US: i64 = 24 * 60 * MINUTE_US;
+
+/// What became of an event: `applied`, `parked`, `duplicate 7` or a reason.
+type Verdict = String;
+
+#[derive(Debug, Default)]
+pub(super) struct Model {
+    pub(super) sessions: Vec<ModelSession>,
+    agents: BTreeMap<(String, String), ModelAgent>,
+    parked: Vec<Logged>,
+    /// By position: the verdict, and where it was settled if it waited.
+    pub(super) verdicts: BTreeMap<u64, (Verdict, Option<u64>)>,
+}
+
+#[derive(Debug, Clone)]
+pub(super) struct ModelSession {
+    pub(super) tenant: String,
+    pub(super) id: String,
+    pub(super) agent: String,
+    pub(super) status: &'static str,
+    pub(super) created: i64,
+    pub(super) recorded: i64,
+    pub(super) updated: i64,
+    pub(super) activity: i64,
+    pub(super) refreshed: Option<i64>,
+    pub(super) expires: Option<i64>,
+    pub(super) terminated: Option<i64>,
+    pub(super) adjusted: bool,
+    pub(super) scopes: Vec<String>,
+    pub(super) metadata: Value,
+    pub(super) parent: Option<String>,
+    pub(super) project: Option<String>,
+    pub(super) phase: Option<String>,
+    pub(super) outcome: Option<String>,
+    pub(super) to: Option<String>,
+    pub(super) child: Option<String>,
+    /// Positions of its events, in the order in which they took effect.
+    pub(super) events: Vec<u64>,
+    seen: Vec<Logged>,
+}
+
+#[derive(Debug)]
+struct ModelAgent {
+    status: &'static str,
+    registered: bool,
+    scopes: Option<Vec<String>>,
+    seen: Vec<Logged>,
+}
+
+struct At {
+    time: i64,
+    adjusted: bool,
+}
+
+impl Model {
+    pub(super) fn fold(&mut self, recorded: &Logged) {
+        self.drop_overdue(recorded);
+        let verdict = match recorded.sent.broken {
+            Some(reason) => reason.to_owned(),
+            None => self.apply(recorded),
+        };
+        self.verdicts
+            .insert(recorded.position, (verdict.clone(), None));
+        if verdict == "parked" {
+            self.parked.push(recorded.clone());
+        }
+        self.release(recorded);
+    }
+
+    fn drop_overdue(&mut self, by: &Logged) {
+        while let Some(first) = self.parked.first() {
+            if by.recorded_at - first.recorded_at <= DAY_US {
+                break;
+            }
+            let verdict = ("parking_expired".to_owned(), Some(by.position));
+            self.verdicts.insert(first.position, verdict);
+            self.parked.remove(0);
+        }
+    }
+
+    /// Sessions open in some order; each takes what waited for it, oldest first.
+    fn release(&mut self, by: &Logged) {
+        let mut checked = 0;
+        let opened_by: Vec<u64> = vec![by.position];
+        while checked < self.sessions.len() {
+            let (tenant, id) = (
+                self.sessions[checked].tenant.clone(),
+                self.sessions[checked].id.clone(),
+            );
+            checked += 1;
+            let matches =
+                |parked: &Logged| parked.sent.tenant == tenant && parked.sent.subject == id;
+            let waiting: Vec<Logged> = self
+                .parked
+                .iter()
+                .filter(|parked| matches(parked))
+                .cloned()
+                .collect();
+            self.parked.retain(|parked| !matches(parked));
+            for parked in waiting {
+                let verdict = self.apply(&parked);
+                self.verdicts
+                    .insert(parked.position, (verdict, opened_by.first().copied()));
+            }
+        }
+    }
+
+    fn apply(&mut self, recorded: &Logged) -> Verdict {
+        let sent = &recorded.sent;
+        let ahead = |time: &i64| recorded.recorded_at + 5 * MINUTE_US < *time;
+        let adjusted = sent.time.as_ref().is_some_and(ahead);
+        let time = sent
+            .time
+            .filter(|_| !adjusted)
+            .unwrap_or(recorded.recorded_at);
+        let at = At { time, adjusted };
+        if sent.kind.starts_with("agent") {
+            return self.on_agent(recorded);
+        }
+        let index = self.find(sent.tenant, &sent.subject);
+        let seen: Vec<&Logged> = match index {
+            Some(index) => self.sessions[index].seen.iter().collect(),
+            None => {
+                let same = |parked: &&Logged| {
+                    parked.sent.tenant == sent.tenant && parked.sent.subject == sent.subject
+                };
+                self.parked.iter().filter(same).collect()
+            }
+        };
+        if let Some(verdict) = copy_of(&seen, sent) {
+            return verdict;
+        }
+        let waiting = seen.len();
+        match (index, sent.kind) {
+            (None, "session.created") => self.create(recorded, &at),
+            (None, "session.expired") => "not_found".to_owned(),
+            (None, _) if sent.existing => "not_found".to_owned(),
+            (None, _) if waiting == 64 => "parking_full".to_owned(),
+            (None, _) => "parked".to_owned(),
+            (Some(_), "session.created") => "already_exists".to_owned(),
+            (Some(index), "session.handed_off") => self.hand_off(index, recorded, &at),
+            (Some(index), _) => self.change(index, recorded, &at),
+        }
+    }
+
+    pub(super) fn find(&self, tenant: &str, id: &str) -> Option<usize> {
+        self.sessions
+            .iter()
+            .position(|session| session.tenant == tenant && session.id == id)
+    }
+
+    fn create(&mut self, recorded: &Logged, at: &At) -> Verdict {
+        let sent = &recorded.sent;
+        let data = &sent.data;
+        let agent = text(data, "agent_id").unwrap();
+        let scopes = list(data, "scopes").unwrap_or_default();
+        if let Some(reason) = self.refuses(sent.tenant, &agent, &scopes) {
+            return reason;
+        }
+        let mut expires = deadline(data, at.time);
+        if expires.is_some_and(|deadline| deadline <= at.time) {
+            return "deadline_not_after_time".to_owned();
+        }
+        let parent = text(data, "parent_session_id");
+        if let Some(parent) = &parent {
+            let Some(parent) = self.find(sent.tenant, parent) else {
+                return "unknown_parent".to_owned();
+            };
+            let limit = self.sessions[parent].expires;
+            if limit.is_some_and(|limit| limit <= at.time) {
+                return "session_expired".to_owned();
+            }
+            expires = [expires, limit].into_iter().flatten().min();
+        }
+        self.know_agent(sent.tenant, &agent);
+        self.sessions.push(ModelSession {
+            tenant: sent.tenant.to_owned(),
+            id: sent.subject.clone(),
+            agent,
+            status: "active",
+            created: at.time,
+            recorded: recorded.recorded_at,
+            updated: at.time,
+            activity: at.time,
+            refreshed: None,
+            expires,
+            terminated: None,
+            adjusted: at.adjusted,
+            scopes,
+            metadata: object(data),
+            parent,
+            project: text(data, "project_id"),
+            phase: text(data, "phase"),
+            outcome: None,
+            to: None,
+            child: None,
+            events: vec![recorded.position],
+            seen: vec![recorded.clone()],
+        });
+        "applied".to_owned()
+    }
+
+    fn hand_off(&mut self, index: usize, recorded: &Logged, at: &At) -> Verdict {
+        let (sent, parent) = (&recorded.sent, self.sessions[index].clone());
+        let data = &sent.data;
+        if parent.status != "active" {
+            return "not_active".to_owned();
+        }
+        if parent.expires.is_some_and(|deadline| deadline <= at.time) {
+            return "session_expired".to_owned();
+        }
+        let child = text(data, "session_id").unwrap();
+        if self.find(sent.tenant, &child).is_some() {
+            return "already_exists".to_owned();
+        }
+        let agent = text(data, "to_agent_id").unwrap();
+        let scopes = list(data, "scopes").unwrap_or_else(|| parent.scopes.clone());
+        if let Some(reason) = self.refuses(sent.tenant, &agent, &scopes) {
+            return reason;
+        }
+        if !scopes.iter().all(|scope| parent.scopes.contains(scope)) {
+            return "scope_exceeded".to_owned();
+        }
+        let wanted = deadline(data, at.time);
+        if wanted.is_some_and(|deadline| deadline <= at.time) {
+            return "deadline_not_after_time".to_owned();
+        }
+        self.know_agent(sent.tenant, &agent);
+        let session = &mut self.sessions[index];
+        session.status = "handed_off";
+        session.updated = session.updated.max(at.time);
+        session.to = Some(agent.clone());
+        session.child = Some(child.clone());
+        session.events.push(recorded.position);
+        session.seen.push(recorded.clone());
+        self.sessions.push(ModelSession {
+            id: child,
+            agent,
+            created: at.time,
+            recorded: recorded.recorded_at,
+            updated: at.time,
+            activity: at.time,
+            refreshed: None,
+            expires: [wanted, parent.expires].into_iter().flatten().min(),
+            adjusted: at.adjusted,
+            scopes,
+            metadata: object(data),
+            parent: Some(parent.id.clone()),
+            phase: None,
+            events: vec![recorded.position],
+            seen: Vec::new(),
+            ..parent
+        });
+        "applied".to_owned()
+    }
+
+    fn change(&mut self, index: usize, recorded: &Logged, at: &At) -> Verdict {
+        let (sent, session) = (&recorded.sent, &mut self.sessions[index]);
+        let data = &sent.data;
+        let due = session.expires;
+        match sent.kind {
+            "session.refreshed" => {
+                if session.status != "active" {
+                    return "not_active".to_owned();
+                }
+                if due.is_some_and(|due| due <= at.time) {
+                    return "session_expired".to_owned();
+                }
+                if session.refreshed.is_some_and(|latest| at.time < latest) {
+                    return "superseded".to_owned();
+                }
+                let wanted = deadline(data, at.time);
+                if wanted.is_some_and(|deadline| deadline <= at.time) {
+                    return "deadline_not_after_time".to_owned();
+                }
+                session.expires = wanted.or(due);
+                session.phase = text(data, "phase").or(session.phase.clone());
+                if let Some(patch) = data.get("metadata").filter(|patch| !patch.is_null()) {
+                    merge(&mut session.metadata, patch);
+                }
+                session.refreshed = Some(at.time);
+                session.activity = session.activity.max(at.time);
+            }
+            "session.terminated" => {
+                let early = session.status == "expired" && due.is_some_and(|due| at.time < due);
+                if session.status == "terminated" {
+                    return "already_ended".to_owned();
+                }
+                if session.status != "active" && !early {
+                    return "not_active".to_owned();
+                }
+                session.status = "terminated";
+                session.terminated = Some(at.time);
+                session.outcome = text(data, "outcome");
+            }
+            "session.expired" => {
+                let passed = instant(data, "expires_at");
+                if session.status != "active" {
+                    return "not_active".to_owned();
+                }
+                if passed != due {
+                    return "refreshed_since".to_owned();
+                }
+                if due.is_some_and(|due| recorded.recorded_at < due) {
+                    return "not_due".to_owned();
+                }
+                session.status = "expired";
+            }
+            other => panic!("no such kind: {other}"),
+        }
+        session.updated = session.updated.max(at.time);
+        session.events.push(recorded.position);
+        session.seen.push(recorded.clone());
+        "applied".to_owned()
+    }
+
+    fn on_agent(&mut self, recorded: &Logged) -> Verdict {
+        let sent = &recorded.sent;
+        let key = (sent.tenant.to_owned(), sent.subject.clone());
+        let Some(agent) = self.agents.get_mut(&key) else {
+            if sent.kind != "agent.registered" {
+                return "not_found".to_owned();
+            }
+            let scopes = list(&sent.data, "scopes");
+            let seen = vec![recorded.clone()];
+            let agent = ModelAgent {
+                status: "active",
+                registered: true,
+                scopes,
+                seen,
+            };
+            self.agents.insert(key, agent);
+            return "applied".to_owned();
+        };
+        if let Some(verdict) = copy_of(&agent.seen.iter().collect::<Vec<_>>(), sent) {
+            return verdict;
+        }
+        let reason = match (sent.kind, agent.status) {
+            ("agent.registered", "active") if !agent.registered => None,
+            ("agent.registered", _) => Some("already_exists"),
+            ("agent.revoked", "revoked") => Some("already_revoked"),
+            (_, "revoked") => Some("agent_revoked"),
+            ("agent.suspended", "suspended") => Some("already_suspended"),
+            ("agent.reinstated", "active") => Some("not_suspended"),
+            _ => None,
+        };
+        if let Some(reason) = reason {
+            return reason.to_owned();
+        }
+        match sent.kind {
+            "agent.registered" => {
+                agent.registered = true;
+                agent.scopes = list(&sent.data, "scopes");
+            }
+            "agent.updated" => agent.scopes = list(&sent.data, "scopes").or(agent.scopes.clone()),
+            "agent.suspended" => agent.status = "suspended",
+            "agent.reinstated" => agent.status = "active",
+            _ => agent.status = "revoked",
+        }
+        agent.seen.push(recorded.clone());
+        "applied".to_owned()
+    }
+
+    fn refuses(&self, tenant: &str, agent: &str, scopes: &[String]) -> Option<Verdict> {
+        let agent = self.agents.get(&(tenant.to_owned(), agent.to_owned()))?;
+        match agent.status {
+            "suspended" => return Some("agent_suspended".to_owned()),
+            "revoked" => return Some("agent_revoked".to_owned()),
+            _ => {}
+        }
+        let bound = agent.scopes.as_ref()?;
+        let exceeds = !scopes.iter().all(|scope| bound.contains(scope));
+        exceeds.then(|| "scope_exceeded".to_owned())
+    }
+
+    fn know_agent(&mut self, tenant: &str, agent: &str) {
+        let unknown = ModelAgent {
+            status: "active",
+            registered: false,
+            scopes: None,
+            seen: Vec::new(),
+        };
+        self.agents
+            .entry((tenant.to_owned(), agent.to_owned()))
+            .or_insert(unknown);
+    }
+}
+
+fn copy_of(seen: &[&Logged], sent: &Sent) -> Option<Verdict> {
+    let first = seen
+        .iter()
+        .find(|first| first.sent.source == sent.source && first.sent.id == sent.id)?;
+    Some(if first.sent.body == sent.body {
+        format!("duplicate {}", first.position)
+    } else {
+        "id_reused".to_owned()
+    })
+}
+
+fn text(data: &Value, name: &str) -> Option<String> {
+    data.get(name)?.as_str().map(ToOwned::to_owned)
+}
+
+fn list(data: &Value, name: &str) -> Option<Vec<String>> {
+    let list = data.get(name)?.as_array()?;
+    Some(
+        list.iter()
+            .map(|scope| scope.as_str().unwrap().to_owned())
+            .collect(),
+    )
+}
+
+fn object(data: &Value) -> Value {
+    match data.get("metadata") {
+        Some(Value::Object(members)) => Value::Object(members.clone()),
+        _ => Value::Object(Map::new()),
+    }
+}
+
+fn instant(data: &Value, name: &str) -> Option<i64> {
+    Timestamp::parse(data.get(name)?.as_str()?).map(Timestamp::micros)
+}
+
+fn deadline(data: &Value, time: i64) -> Option<i64> {
+    let ttl = data.get("ttl_seconds").and_then(Value::as_i64);
+    ttl.map(|seconds| time + seconds * 1_000_000)
+        .or_else(|| instant(data, "expires_at"))
+}
+
+/// The pseudo code of RFC 7396, section 2.
+fn merge(target: &mut Value, patch: &Value) {
+    let Value::Object(patch) = patch else {
+        *target = patch.clone();
+        return;
+    };
+    if !target.is_object() {
+        *target = Value::Object(Map::new());
+    }
+    for (name, value) in patch {
+        if value.is_null() {
+            target.as_object_mut().unwrap().remove(name);
+        } else {
+            merge(&mut target[name.as_str()], value);
+        }
+    }
+}

@@ -1,0 +1,219 @@
+//! The promises of the fold, on random histories.
+
+use std::path::Path;
+
+use proptest::prelude::*;
+use proptest::strategy::ValueTree;
+use session_ledger::domain::{Position, SessionId, TenantId, Verdict};
+use session_ledger::projection::{Commit, Prepared, Snapshot, Store};
+use session_ledger::query::events;
+
+use crate::fold::history::{Logged, history};
+use crate::fold::listing;
+use crate::fold::model::Model;
+
+/// Folds a history in batches that end where `cuts` say.
+fn fold(dir: &Path, history: &[Logged], cuts: &[prop::sample::Index]) -> Store {
+    let store = Store::open(&dir.join("model.redb")).unwrap();
+    let mut ends: Vec<usize> = cuts
+        .iter()
+        .map(|cut| cut.index(history.len() + 1))
+        .collect();
+    ends.push(history.len());
+    ends.sort_unstable();
+    let mut done = 0;
+    for end in ends {
+        let batch: Vec<Prepared> = history[done..end]
+            .iter()
+            .map(|one| Prepared::new(one.record()))
+            .collect();
+        // Every other way to commit, too.
+        let commit = if end % 2 == 0 {
+            Commit::Visible
+        } else {
+            Commit::Durable
+        };
+        store.fold(&batch, commit).unwrap();
+        done = end;
+    }
+    store
+}
+
+fn modelled(history: &[Logged]) -> Model {
+    let mut model = Model::default();
+    for one in history {
+        model.fold(one);
+    }
+    model
+}
+
+/// Every verdict, as the ledger tells it.
+fn check_verdicts(snapshot: &Snapshot, history: &[Logged], model: &Model) {
+    for one in history {
+        let tenant = TenantId::parse(one.sent.tenant).unwrap();
+        let found = events::get(snapshot, &tenant, Position::new(one.position))
+            .unwrap()
+            .unwrap();
+        let verdict = match found.verdict {
+            Verdict::Duplicate(first) => format!("duplicate {first}"),
+            Verdict::Rejected(reason) => reason.code().to_owned(),
+            Verdict::Applied | Verdict::Parked => found.verdict.as_str().to_owned(),
+        };
+        let settled = found.settled_at.map(Position::get);
+        let expected = &model.verdicts[&one.position];
+        assert_eq!(&(verdict, settled), expected, "verdict on {one:?}");
+    }
+}
+
+/// Every session's history, and the list of what was rejected or waits.
+fn check_histories(snapshot: &Snapshot, model: &Model) {
+    for session in &model.sessions {
+        let tenant = TenantId::parse(&session.tenant).unwrap();
+        let id = SessionId::parse(&session.id).unwrap();
+        let mut positions = Vec::new();
+        let mut from = Some(0);
+        while let Some(number) = from {
+            let page = events::of_session(snapshot, &tenant, &id, number, 3)
+                .unwrap()
+                .unwrap();
+            assert_eq!(page.total, Some(session.events.len() as u64));
+            positions.extend(page.events.iter().map(|(position, _)| position.get()));
+            from = page.next;
+        }
+        assert_eq!(positions, session.events, "history of {}", session.id);
+    }
+}
+
+fn check_rejections(snapshot: &Snapshot, history: &[Logged], model: &Model) {
+    for tenant in crate::fold::history::TENANTS {
+        let is_listed = |one: &&Logged| {
+            let verdict = &model.verdicts[&one.position].0;
+            one.sent.tenant == tenant && verdict != "applied" && !verdict.starts_with("duplicate")
+        };
+        let expected: Vec<u64> = history
+            .iter()
+            .rev()
+            .filter(is_listed)
+            .map(|one| one.position)
+            .collect();
+        let tenant = TenantId::parse(tenant).unwrap();
+        let mut listed = Vec::new();
+        let mut before = Some(u64::MAX);
+        while let Some(position) = before {
+            let position = Position::new(position);
+            let found = events::rejections(snapshot, &tenant, None, position, 7).unwrap();
+            let by_code: u64 = found.by_code.iter().map(|(_, total)| total).sum();
+            assert_eq!(
+                (found.page.total, by_code),
+                (Some(by_code), expected.len() as u64)
+            );
+            listed.extend(found.page.events.iter().map(|(position, _)| position.get()));
+            before = found.page.next;
+        }
+        assert_eq!(listed, expected, "rejections of {tenant}");
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(48))]
+
+    #[test]
+    fn the_read_model_is_what_a_naive_model_says(
+        history in history(120),
+        cuts in prop::collection::vec(any::<prop::sample::Index>(), 0..12),
+        rows_max in 1_usize..9,
+    ) {
+        let dir = tempfile::tempdir().unwrap();
+        let store = fold(dir.path(), &history, &cuts);
+        let snapshot = store.snapshot().unwrap();
+        let model = modelled(&history);
+        check_verdicts(&snapshot, &history, &model);
+        check_histories(&snapshot, &model);
+        check_rejections(&snapshot, &history, &model);
+        listing::check(&snapshot, &model, rows_max);
+    }
+
+    #[test]
+    fn batches_of_any_size_give_the_same_bytes(
+        history in history(200),
+        cuts in prop::collection::vec(any::<prop::sample::Index>(), 1..30),
+    ) {
+        let (one, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let at_once = fold(one.path(), &history, &[]).snapshot().unwrap().digest().unwrap();
+        let in_parts = fold(other.path(), &history, &cuts).snapshot().unwrap().digest().unwrap();
+        prop_assert_eq!(at_once, in_parts);
+    }
+}
+
+#[test]
+fn another_history_has_another_digest() {
+    let mut runner = proptest::test_runner::TestRunner::deterministic();
+    let tree = history(50).new_tree(&mut runner).unwrap();
+    let whole = tree.current();
+    let (one, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let shorter = &whole[..whole.len() - 1];
+    let whole = fold(one.path(), &whole, &[])
+        .snapshot()
+        .unwrap()
+        .digest()
+        .unwrap();
+    let shorter = fold(other.path(), shorter, &[])
+        .snapshot()
+        .unwrap()
+        .digest()
+        .unwrap();
+    assert_ne!(whole, shorter);
+}
+
+/// Guards the properties above: a generator that misses a verdict would prove nothing about it.
+#[test]
+fn random_histories_reach_every_verdict_that_they_can() {
+    let mut runner = proptest::test_runner::TestRunner::deterministic();
+    let mut reached = std::collections::BTreeMap::<String, usize>::new();
+    for _ in 0..300 {
+        let tree = history(200).new_tree(&mut runner).unwrap();
+        for (verdict, settled) in modelled(&tree.current()).verdicts.into_values() {
+            let kind = verdict.split(' ').next().unwrap_or_default();
+            let kind = if settled.is_some() {
+                format!("{kind} later")
+            } else {
+                kind.to_owned()
+            };
+            *reached.entry(kind).or_default() += 1;
+        }
+    }
+    let expected = [
+        "agent_revoked",
+        "agent_suspended",
+        "already_ended",
+        "already_exists",
+        "already_revoked",
+        "already_suspended",
+        "applied",
+        "applied later",
+        "deadline_not_after_time",
+        "duplicate",
+        "id_reused",
+        "invalid",
+        "not_active",
+        "not_due",
+        "not_found",
+        "not_json",
+        "not_suspended",
+        "parked",
+        "parking_expired later",
+        "refreshed_since",
+        "scope_exceeded",
+        "session_expired",
+        "superseded",
+        "tenant_mismatch",
+        "unknown_parent",
+        "unknown_type",
+    ];
+    for verdict in expected {
+        assert!(
+            reached.contains_key(verdict),
+            "no history led to {verdict}: {reached:?}"
+        );
+    }
+}

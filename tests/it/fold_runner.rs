@@ -1,0 +1,169 @@
+//! The running fold: it keeps up, survives restarts, and refuses a log that is not its own.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use serde_json::json;
+use session_ledger::domain::{Position, SystemClock, TenantId};
+use session_ledger::log::embedded::EmbeddedLog;
+use session_ledger::log::{EventLog, LogError, NewRecord};
+use session_ledger::metrics::Metrics;
+use session_ledger::projection::runner::run;
+use session_ledger::projection::{FoldError, Projection, Waited};
+use session_ledger::query::sessions;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+const SOON: Duration = Duration::from_secs(10);
+
+fn created(session: &str) -> NewRecord {
+    let body = json!({
+        "specversion": "1.0", "id": session, "source": "/test", "type": "session.created",
+        "subject": session, "data": {"agent_id": "a"},
+    });
+    NewRecord {
+        subject: "ledger.v1.acme.session.created".into(),
+        private: Bytes::new(),
+        body: body.to_string().into(),
+    }
+}
+
+/// A log and a read model, with a fold that runs until told to stop.
+struct Running {
+    log: Arc<EmbeddedLog>,
+    projection: Arc<Projection>,
+    stop: CancellationToken,
+    fold: JoinSet<Result<(), FoldError>>,
+}
+
+impl Running {
+    fn start(log_dir: &Path, model: &Path) -> Self {
+        let log = Arc::new(EmbeddedLog::open(log_dir, Arc::new(SystemClock)).unwrap());
+        let projection = Arc::new(Projection::open(model).unwrap());
+        let stop = CancellationToken::new();
+        let mut fold = JoinSet::new();
+        let port: Arc<dyn EventLog> = Arc::clone(&log) as Arc<dyn EventLog>;
+        fold.spawn(run(
+            Arc::clone(&projection),
+            port,
+            Arc::new(Metrics::default()),
+            stop.clone(),
+        ));
+        Self {
+            log,
+            projection,
+            stop,
+            fold,
+        }
+    }
+
+    async fn append(&self, sessions: impl IntoIterator<Item = String>) -> Position {
+        let records = sessions
+            .into_iter()
+            .map(|session| created(&session))
+            .collect();
+        let appended = self.log.append(records).await;
+        appended.into_iter().map(Result::unwrap).max().unwrap()
+    }
+
+    fn total(&self) -> u64 {
+        let snapshot = self.projection.snapshot().unwrap();
+        let acme = TenantId::parse("acme").unwrap();
+        sessions::count(
+            &snapshot,
+            &acme,
+            &session_ledger::domain::SessionFilter::default(),
+        )
+        .unwrap()
+        .total
+    }
+
+    async fn ended(&mut self) -> Result<(), FoldError> {
+        let ended = tokio::time::timeout(SOON, self.fold.join_next()).await;
+        let result = ended.expect("the fold ends").unwrap().unwrap();
+        self.log.close().await;
+        result
+    }
+}
+
+#[tokio::test]
+async fn an_append_shows_and_a_restart_goes_on_where_it_was() {
+    let dir = tempfile::tempdir().unwrap();
+    let model = dir.path().join("model.redb");
+    let mut running = Running::start(dir.path(), &model);
+    let last = running.append((0..500).map(|n| format!("s{n}"))).await;
+    assert_eq!(
+        running.projection.wait_for(last, SOON).await,
+        Waited::Reached
+    );
+    assert_eq!(running.total(), 500);
+    running.stop.cancel();
+    running.ended().await.unwrap();
+    drop(running);
+
+    let mut running = Running::start(dir.path(), &model);
+    assert_eq!(
+        running.projection.position(),
+        last,
+        "a stop keeps everything that was folded"
+    );
+    let last = running.append(["one more".to_owned()]).await;
+    assert_eq!(
+        running.projection.wait_for(last, SOON).await,
+        Waited::Reached
+    );
+    assert_eq!(running.total(), 501);
+    running.stop.cancel();
+    running.ended().await.unwrap();
+}
+
+/// Folds three sessions from one log, then starts over that read model with another log.
+async fn over_another_log(others: &[&str]) -> FoldError {
+    let (ours, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let model = ours.path().join("model.redb");
+    let mut running = Running::start(ours.path(), &model);
+    let last = running.append(["a", "b", "c"].map(str::to_owned)).await;
+    assert_eq!(
+        running.projection.wait_for(last, SOON).await,
+        Waited::Reached
+    );
+    running.stop.cancel();
+    running.ended().await.unwrap();
+    drop(running);
+
+    let log = EmbeddedLog::open(other.path(), Arc::new(SystemClock)).unwrap();
+    log.append(others.iter().map(|session| created(session)).collect())
+        .await;
+    log.close().await;
+    drop(log);
+    let mut running = Running::start(other.path(), &model);
+    let failed = running.ended().await.unwrap_err();
+    let waited = running.projection.wait_for(last.next(), SOON).await;
+    assert_eq!(
+        waited,
+        Waited::Stopped,
+        "nobody waits for a fold that has stopped"
+    );
+    assert_eq!(running.total(), 3, "what was folded can still be read");
+    failed
+}
+
+#[tokio::test]
+async fn a_shorter_log_is_an_alarm() {
+    let failed = over_another_log(&["a", "b"]).await;
+    assert!(
+        matches!(failed, FoldError::Log(LogError::Truncated { .. })),
+        "{failed}"
+    );
+}
+
+#[tokio::test]
+async fn another_record_at_our_position_is_an_alarm() {
+    let failed = over_another_log(&["a", "b", "d", "e"]).await;
+    assert!(
+        matches!(failed, FoldError::Diverged { at } if at == Position::new(3)),
+        "{failed}"
+    );
+}

@@ -1,0 +1,130 @@
+//! A whole ledger in this process: embedded log, fold and API, behind a real socket.
+
+use std::sync::Arc;
+
+use axum::serve::ListenerExt as _;
+use session_ledger::domain::{Clock, Timestamp};
+use session_ledger::http::{self, Services};
+use session_ledger::ledger::Ledger;
+use session_ledger::log::{EmbeddedLog, EventLog, NewRecord};
+use session_ledger::metrics::Metrics;
+use session_ledger::projection::{Projection, runner};
+use tokio::net::TcpListener;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use super::client::Client;
+use super::clock::ManualClock;
+
+/// What the clock of a new ledger says.
+pub(crate) const NOW: &str = "2026-01-31T12:00:00.000000Z";
+
+/// A running ledger.
+pub(crate) struct App {
+    pub(crate) log: Arc<EmbeddedLog>,
+    pub(crate) projection: Arc<Projection>,
+    pub(crate) metrics: Arc<Metrics>,
+    clock: Arc<ManualClock>,
+    url: String,
+    stop_fold: CancellationToken,
+    stop_server: CancellationToken,
+    tasks: JoinSet<()>,
+    _dir: tempfile::TempDir,
+}
+
+impl App {
+    /// Starts a ledger with nothing on its log.
+    pub(crate) async fn start() -> Self {
+        let mut app = Self::start_without_fold().await;
+        let (projection, log) = (Arc::clone(&app.projection), app.log());
+        let (metrics, stop) = (Arc::clone(&app.metrics), app.stop_fold.clone());
+        app.tasks.spawn(async move {
+            runner::run(projection, log, metrics, stop).await.unwrap();
+        });
+        app
+    }
+
+    /// Starts a ledger that takes events and never folds one.
+    pub(crate) async fn start_without_fold() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let clock = Arc::new(ManualClock::default());
+        clock.set_micros(Timestamp::parse(NOW).unwrap().micros());
+        let as_clock = || Arc::<ManualClock>::clone(&clock) as Arc<dyn Clock>;
+        let log = Arc::new(EmbeddedLog::open(dir.path(), as_clock()).unwrap());
+        let projection = Arc::new(Projection::open(&dir.path().join("model.redb")).unwrap());
+        let metrics = Arc::new(Metrics::default());
+        let as_log: Arc<dyn EventLog> = Arc::<EmbeddedLog>::clone(&log);
+        let router = http::router(Services {
+            ledger: Ledger::new(Arc::clone(&as_log), Arc::clone(&projection), as_clock()),
+            projection: Arc::clone(&projection),
+            log: as_log,
+            clock: as_clock(),
+            metrics: Arc::clone(&metrics),
+        });
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let listener = listener.tap_io(|stream| stream.set_nodelay(true).unwrap());
+        let stop_server = CancellationToken::new();
+        let stopped = stop_server.clone().cancelled_owned();
+        let mut tasks = JoinSet::new();
+        tasks.spawn(async move {
+            let serve = axum::serve(listener, router).with_graceful_shutdown(stopped);
+            serve.await.unwrap();
+        });
+        Self {
+            log,
+            projection,
+            metrics,
+            clock,
+            url,
+            stop_fold: CancellationToken::new(),
+            stop_server,
+            tasks,
+            _dir: dir,
+        }
+    }
+
+    pub(crate) fn log(&self) -> Arc<dyn EventLog> {
+        Arc::<EmbeddedLog>::clone(&self.log)
+    }
+
+    /// Sets the clock of log and API.
+    pub(crate) fn set_time(&self, text: &str) {
+        self.clock
+            .set_micros(Timestamp::parse(text).unwrap().micros());
+    }
+
+    /// A client that speaks for a tenant.
+    pub(crate) fn client(&self, tenant: &str) -> Client {
+        Client::new(&self.url, tenant)
+    }
+
+    /// Puts a record on the log past the API, as a client of the broker would; its position.
+    pub(crate) async fn publish(&self, subject: &str, body: impl Into<Vec<u8>>) -> u64 {
+        let record = NewRecord {
+            subject: subject.into(),
+            private: bytes::Bytes::new(),
+            body: bytes::Bytes::from(body.into()),
+        };
+        let appended = self.log.append(vec![record]).await;
+        appended[0].as_ref().unwrap().get()
+    }
+
+    /// Stops the fold and waits until it has.
+    pub(crate) async fn stop_fold(&self) {
+        self.stop_fold.cancel();
+        let never = session_ledger::domain::Position::new(u64::MAX);
+        let wait = std::time::Duration::from_mins(1);
+        self.projection.wait_for(never, wait).await;
+    }
+
+    /// Stops everything, gracefully.
+    pub(crate) async fn stop(mut self) {
+        self.stop_server.cancel();
+        self.stop_fold.cancel();
+        while let Some(stopped) = self.tasks.join_next().await {
+            stopped.unwrap();
+        }
+        self.log.close().await;
+    }
+}

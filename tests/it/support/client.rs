@@ -1,0 +1,169 @@
+//! A small HTTP client of the ledger, and what it got.
+
+use reqwest::Method;
+use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
+use serde_json::{Value, json};
+
+/// Speaks for one tenant.
+#[derive(Clone)]
+pub(crate) struct Client {
+    http: reqwest::Client,
+    url: String,
+    tenant: String,
+}
+
+/// What the server answered.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) headers: HeaderMap,
+    pub(crate) text: String,
+}
+
+impl Client {
+    pub(crate) fn new(url: &str, tenant: &str) -> Self {
+        // The client wants a provider of TLS even where it speaks none; a second one is refused.
+        drop(rustls::crypto::ring::default_provider().install_default());
+        Self {
+            http: reqwest::Client::builder().no_proxy().build().unwrap(),
+            url: url.to_owned(),
+            tenant: tenant.to_owned(),
+        }
+    }
+
+    pub(crate) async fn get(&self, path: &str) -> Answer {
+        self.send(Method::GET, path, &[], Vec::new()).await
+    }
+
+    /// Posts to `/v1/events` and whatever follows it in `path`.
+    pub(crate) async fn post(
+        &self,
+        path: &str,
+        content_type: &str,
+        body: impl Into<Vec<u8>>,
+    ) -> Answer {
+        let headers = [("content-type", content_type)];
+        self.send(Method::POST, path, &headers, body.into()).await
+    }
+
+    /// Posts one structured event and waits for its verdict.
+    pub(crate) async fn emit(&self, event: &Value) -> Answer {
+        let body = event.to_string();
+        self.post("/v1/events", "application/cloudevents+json", body)
+            .await
+    }
+
+    /// Posts one structured event, which must be applied; its position.
+    pub(crate) async fn apply(&self, event: &Value) -> u64 {
+        let answer = self.emit(event).await;
+        assert_eq!(answer.status, 201, "{}", answer.text);
+        answer.json()["position"].as_u64().unwrap()
+    }
+
+    /// Sends anything, with the tenant's header unless `headers` has one.
+    pub(crate) async fn send(
+        &self,
+        method: Method,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: Vec<u8>,
+    ) -> Answer {
+        let mut all = HeaderMap::new();
+        for (name, value) in headers {
+            let name = HeaderName::from_bytes(name.as_bytes()).unwrap();
+            all.append(name, HeaderValue::from_bytes(value.as_bytes()).unwrap());
+        }
+        if !all.contains_key("x-tenant-id") {
+            all.insert("x-tenant-id", self.tenant.parse().unwrap());
+        }
+        self.send_bare(method, path, all, body).await
+    }
+
+    /// Sends with these headers and no others.
+    pub(crate) async fn send_bare(
+        &self,
+        method: Method,
+        path: &str,
+        headers: HeaderMap,
+        body: Vec<u8>,
+    ) -> Answer {
+        let request = self.http.request(method, format!("{}{path}", self.url));
+        let response = request.headers(headers).body(body).send().await.unwrap();
+        Answer {
+            status: response.status().as_u16(),
+            headers: response.headers().clone(),
+            text: response.text().await.unwrap(),
+        }
+    }
+}
+
+impl Answer {
+    #[track_caller]
+    pub(crate) fn json(&self) -> Value {
+        serde_json::from_str(&self.text)
+            .unwrap_or_else(|error| panic!("{error}: {} {}", self.status, self.text))
+    }
+
+    pub(crate) fn header(&self, name: &str) -> &str {
+        self.headers
+            .get(name)
+            .map_or("", |value| value.to_str().unwrap())
+    }
+
+    /// The body of a 200.
+    #[track_caller]
+    pub(crate) fn ok(&self) -> Value {
+        assert_eq!(self.status, 200, "{}", self.text);
+        self.json()
+    }
+
+    /// The document of a problem with this status and code, checked for what every problem has.
+    #[track_caller]
+    pub(crate) fn problem(&self, status: u16, code: &str) -> Value {
+        let problem = self.json();
+        assert_eq!(
+            (self.status, &problem["code"]),
+            (status, &json!(code)),
+            "{problem}"
+        );
+        assert_eq!(self.header("content-type"), "application/problem+json");
+        assert_eq!(
+            problem["type"],
+            json!(format!("urn:session-ledger:problem:{code}"))
+        );
+        assert_eq!(problem["status"], json!(status));
+        assert_eq!(problem["instance"], json!(self.header("x-request-id")));
+        for text in ["title", "detail", "instance"] {
+            assert!(
+                problem[text].as_str().is_some_and(|text| !text.is_empty()),
+                "{problem}"
+            );
+        }
+        problem
+    }
+}
+
+/// A `session.created` with its own event id.
+pub(crate) fn created(session: &str, agent: &str, time: &str) -> Value {
+    json!({
+        "specversion": "1.0",
+        "id": format!("created-{session}"),
+        "source": "/tests",
+        "type": "session.created",
+        "subject": session,
+        "time": time,
+        "data": {"agent_id": agent},
+    })
+}
+
+/// An event of another type about a session.
+pub(crate) fn event(id: &str, event_type: &str, session: &str, data: &Value) -> Value {
+    json!({
+        "specversion": "1.0",
+        "id": id,
+        "source": "/tests",
+        "type": event_type,
+        "subject": session,
+        "data": data,
+    })
+}
