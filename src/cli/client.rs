@@ -13,7 +13,7 @@ use crate::http::dto::Problem;
 /// How long to wait for a connection.
 const CONNECT_WAIT: Duration = Duration::from_secs(5);
 /// How long to wait for an answer. The server itself gives up waiting for verdicts much earlier.
-const ANSWER_WAIT: Duration = Duration::from_secs(60);
+const ANSWER_WAIT: Duration = Duration::from_mins(1);
 /// Longest part of an answer that nobody expected to show, in characters.
 const SHOWN_CHARS_MAX: usize = 200;
 
@@ -145,13 +145,13 @@ fn root_cause(error: &dyn std::error::Error) -> String {
 }
 
 fn describe(problem: &Problem) -> String {
-    let mut text = format!("{} ({})", problem.detail, problem.code);
+    let mut lines = vec![format!("{} ({})", problem.detail, problem.code)];
     for error in &problem.errors {
         let code = error
             .code
             .as_ref()
             .map_or(String::new(), |code| format!(" ({code})"));
-        text.push_str(&format!("\n  {}: {}{code}", error.field, error.message));
+        lines.push(format!("  {}: {}{code}", error.field, error.message));
     }
-    text
+    lines.join("\n")
 }

@@ -53,7 +53,8 @@ pub(super) struct Doctor {
 /// One thing that was looked at.
 #[derive(Debug, Serialize)]
 struct Check {
-    check: &'static str,
+    #[serde(rename = "check")]
+    what: &'static str,
     result: Finding,
     detail: String,
 }
@@ -108,15 +109,15 @@ fn describe(checks: &Checks) -> String {
             Finding::Warn => "warn",
             Finding::Fail => "FAIL",
         };
-        rows.add_row([check.check, result, &check.detail]);
+        rows.add_row([check.what, result, &check.detail]);
     }
     table::text(&rows)
 }
 
-fn note(checks: &mut Checks, check: &'static str, result: Finding, detail: impl Into<String>) {
+fn note(checks: &mut Checks, what: &'static str, result: Finding, detail: impl Into<String>) {
     let detail = detail.into();
     checks.push(Check {
-        check,
+        what,
         result,
         detail,
     });

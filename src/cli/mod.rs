@@ -51,9 +51,9 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    Serve(serve::Serve),
+    Serve(Box<serve::Serve>),
     Demo(demo::Demo),
-    Emit(emit::Emit),
+    Emit(Box<emit::Emit>),
     List(list::List),
     Show(show::Show),
     Events(events::Events),

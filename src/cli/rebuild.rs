@@ -90,18 +90,19 @@ fn describe(rebuilt: &Rebuilt) -> String {
              rebuilt one took its place"
         ),
     };
-    let mut text = format!(
-        "rebuilt up to position {}\nchain   {}\ndigest  {}\n{comparison}\n",
+    let mut lines = vec![format!(
+        "rebuilt up to position {}\nchain   {}\ndigest  {}\n{comparison}",
         rebuilt.position, rebuilt.chain, rebuilt.digest
-    );
+    )];
     if let Some(lost) = &rebuilt.lost {
-        text.push_str(&format!(
-            "LOST: positions {} to {}; the chain ended in {}\n",
+        lines.push(format!(
+            "LOST: positions {} to {}; the chain ended in {}",
             lost.first, lost.last, lost.chain
         ));
     }
     if let Some(kept) = &rebuilt.kept {
-        text.push_str(&format!("the old file is kept as {}\n", kept.display()));
+        lines.push(format!("the old file is kept as {}", kept.display()));
     }
-    text
+    lines.push(String::new());
+    lines.join("\n")
 }

@@ -90,19 +90,18 @@ async fn history(api: &Api, id: &str) -> anyhow::Result<Vec<Box<RawValue>>> {
 /// Every field that has a value, one per line, in the order of the API.
 fn fields(session: &serde_json::Map<String, Value>) -> String {
     let width = session.keys().map(String::len).max().unwrap_or(0);
-    let mut text = String::new();
+    let mut lines = Vec::new();
     for (name, value) in session {
         let value = match value {
-            Value::Null => continue,
-            Value::Bool(false) => continue,
+            Value::Null | Value::Bool(false) => continue,
             Value::Array(list) if list.is_empty() => continue,
             Value::Object(members) if members.is_empty() => continue,
             Value::String(value) => value.clone(),
             other => other.to_string(),
         };
-        text.push_str(&format!("{name:width$}  {value}\n"));
+        lines.push(format!("{name:width$}  {value}\n"));
     }
-    text
+    lines.concat()
 }
 
 fn event_row(event: &Event) -> [String; 5] {

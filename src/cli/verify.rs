@@ -76,7 +76,7 @@ fn describe(verified: &Verified) -> String {
         );
     }
     for difference in &verified.differences {
-        text.push_str(&format!("DIFFERENCE: {difference}\n"));
+        text.extend(["DIFFERENCE: ", difference, "\n"]);
     }
     text
 }

@@ -41,22 +41,22 @@ impl Tally {
     /// Everything, in words.
     pub(super) fn describe(&self) -> String {
         let load = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
-        let mut text = format!(
+        let mut parts = vec![format!(
             "{} applied, {} duplicate, {} parked, {} rejected",
             load(&self.applied),
             load(&self.duplicate),
             load(&self.parked),
             load(&self.rejected)
-        );
+        )];
         for (counter, what) in [
             (&self.other, "without a verdict in time"),
             (&self.retries, "batches sent again"),
         ] {
             if 0 < load(counter) {
-                text.push_str(&format!(", {} {what}", load(counter)));
+                parts.push(format!("{} {what}", load(counter)));
             }
         }
-        text
+        parts.join(", ")
     }
 
     fn note(&self, result: &BatchResult) {
@@ -77,12 +77,12 @@ impl Tally {
 }
 
 /// Starts so many runtimes, which together send so many events a second.
-pub(super) fn start(api: &Api, agents: usize, rate: u32, mut rng: Rng) -> (Tasks, Arc<Tally>) {
+pub(super) fn start(api: &Api, agents: u16, rate: u32, mut rng: Rng) -> (Tasks, Arc<Tally>) {
     let tally = Arc::new(Tally::default());
     let mut tasks = Tasks::default();
-    let share = f64::from(rate) * SEND_EVERY.as_secs_f64() / agents.max(1) as f64;
-    for number in 0..agents {
-        let runtime = Runtime::new(rng.fork(), number, agents);
+    let share = f64::from(rate) * SEND_EVERY.as_secs_f64() / f64::from(agents.max(1));
+    for number in 0..agents.into() {
+        let runtime = Runtime::new(rng.fork(), number, agents.into());
         let (api, tally) = (api.clone(), Arc::clone(&tally));
         tasks.spawn("runtime", async move |stop| {
             let running = drive(runtime, &api, &tally, share, &stop);
@@ -118,7 +118,7 @@ async fn drive(
             reason = "a rate is positive and no event is lost by rounding down: the rest is owed"
         )]
         let count = owed as usize;
-        owed -= count as f64;
+        owed = owed.fract();
         let events = runtime.batch(count, SystemClock.now());
         for batch in events.chunks(BATCH_EVENTS_MAX) {
             send(api, batch, tally, stop).await?;

@@ -114,7 +114,7 @@ impl Demo {
         signals: &mut Signals,
     ) -> anyhow::Result<()> {
         let seed = self.seed.unwrap_or_else(|| Uuid::now_v7().as_u64_pair().1);
-        let (fleet, tally) = fleet::start(api, self.agents.into(), self.rate, Rng::new(seed));
+        let (fleet, tally) = fleet::start(api, self.agents, self.rate, Rng::new(seed));
         let started = Instant::now();
         let first = self.run_for.unwrap_or(WARM_UP);
         let ended = watch(&tally, started, started.checked_add(first), signals).await;

@@ -1,4 +1,4 @@
-//! Random numbers that a seed decides: SplitMix64. For a simulation, never for secrets.
+//! Random numbers that a seed decides (`SplitMix64`). For a simulation, never for secrets.
 
 /// A stream of random numbers.
 #[derive(Debug, Clone)]

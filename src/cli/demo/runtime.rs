@@ -121,11 +121,11 @@ impl Runtime {
         if self.rng.percent(30) {
             data["project_id"] = json!(self.rng.pick(&PROJECTS));
         }
-        let created = self.event("session.created", &id, now, data);
+        let created = self.event("session.created", &id, now, &data);
         if self.rng.percent(3) {
             // Two connections of a runtime do not keep each other's order.
             let phase = json!({ "phase": "ready" });
-            let early = self.event("session.refreshed", &id, now.plus_micros(1), phase);
+            let early = self.event("session.refreshed", &id, now.plus_micros(1), &phase);
             batch.push(early);
         }
         batch.push(created);
@@ -143,7 +143,7 @@ impl Runtime {
             "ttl_seconds": TTL_S,
             "metadata": { "tokens_used": self.rng.below(90_000) },
         });
-        let event = self.event("session.refreshed", &id, now, data);
+        let event = self.event("session.refreshed", &id, now, &data);
         if self.rng.percent(5) {
             self.held.push((self.rng.below(4) + 1, event));
         } else {
@@ -162,7 +162,7 @@ impl Runtime {
             "metadata": { "model": self.rng.pick(&MODELS), "attempt": 2 },
             "reason": "needs another skill",
         });
-        batch.push(self.event("session.handed_off", &id, now, data));
+        batch.push(self.event("session.handed_off", &id, now, &data));
         self.open.push(child);
     }
 
@@ -174,7 +174,7 @@ impl Runtime {
             "outcome": self.rng.pick(&OUTCOMES),
             "reason": self.rng.pick(&REASONS),
         });
-        batch.push(self.event("session.terminated", &id, now, data));
+        batch.push(self.event("session.terminated", &id, now, &data));
     }
 
     fn take_open(&mut self) -> Option<String> {
@@ -182,7 +182,7 @@ impl Runtime {
         (index < self.open.len()).then(|| self.open.swap_remove(index))
     }
 
-    fn event(&mut self, event_type: &str, subject: &str, time: Timestamp, data: Value) -> String {
+    fn event(&mut self, event_type: &str, subject: &str, time: Timestamp, data: &Value) -> String {
         let event = json!({
             "specversion": "1.0",
             "id": self.new_id(),

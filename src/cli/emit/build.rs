@@ -37,7 +37,7 @@ pub(super) struct EventArgs {
     #[arg(long, value_name = "TIME")]
     time: Option<String>,
 
-    /// The session's agent (session.created)
+    /// The session's agent (`session.created`)
     #[arg(long, value_name = "ID")]
     agent: Option<String>,
 
@@ -61,23 +61,23 @@ pub(super) struct EventArgs {
     #[arg(long, value_name = "PHASE")]
     phase: Option<String>,
 
-    /// The session that it came from (session.created)
+    /// The session that it came from (`session.created`)
     #[arg(long, value_name = "ID")]
     parent: Option<String>,
 
-    /// The project that it belongs to (session.created)
+    /// The project that it belongs to (`session.created`)
     #[arg(long, value_name = "ID")]
     project: Option<String>,
 
-    /// The agent that takes over (session.handed_off)
+    /// The agent that takes over (`session.handed_off`)
     #[arg(long, value_name = "ID")]
     to_agent: Option<String>,
 
-    /// The session in which that agent goes on (session.handed_off)
+    /// The session in which that agent goes on (`session.handed_off`)
     #[arg(long, value_name = "ID")]
     child: Option<String>,
 
-    /// How it went: completed, error, deleted or revoked (session.terminated)
+    /// How it went: completed, error, deleted or revoked (`session.terminated`)
     #[arg(long, value_name = "OUTCOME")]
     outcome: Option<String>,
 

@@ -61,7 +61,11 @@ pub(super) fn missing(stream: &str) -> LogError {
     LogError::Unavailable(format!("stream {stream} does not exist"))
 }
 
-async fn get(link: &Link, stream: &str) -> Result<Option<(Config, StreamState)>, LogError> {
+/// The stream's configuration and state, if it exists.
+pub(super) async fn get(
+    link: &Link,
+    stream: &str,
+) -> Result<Option<(Config, StreamState)>, LogError> {
     match link.context.get_stream(stream).await {
         Ok(stream) => {
             let info = stream.cached_info();
