@@ -51,12 +51,12 @@ impl DataDir {
             let file = |kind: &str| self.0.join(format!("{name}.{kind}"));
             (file("redb"), file("json"))
         };
-        let unused = |names: &(PathBuf, PathBuf)| !names.0.exists() && !names.1.exists();
-        std::iter::once(String::new())
-            .chain((2_u32..).map(|number| format!("-{number}")))
-            .map(|suffix| names(&suffix))
-            .find(unused)
-            .expect("there are more numbers than files")
+        let (mut found, mut number) = (names(""), 1);
+        while found.0.exists() || found.1.exists() {
+            number += 1;
+            found = names(&format!("-{number}"));
+        }
+        found
     }
 
     /// Makes names that were given or taken away survive a power failure.

@@ -123,7 +123,7 @@ pub async fn run(request: Request, mut on_step: impl FnMut(Step)) -> anyhow::Res
     let result = rebuild_beside(&request, &dir, &log, live, &mut on_step).await;
     log.close().await;
     let (rebuilt, live) = result?;
-    swap(&dir, rebuilt, live, &*clock).await
+    swap(&dir, rebuilt, live, &*clock)
 }
 
 /// A directory without the embedded log must not get an empty one.
@@ -307,16 +307,16 @@ async fn lost(store: &Arc<Store>, live: &Arc<Store>, old: &Progress) -> Result<L
 }
 
 /// Puts the new file in the live one's place.
-async fn swap(
+fn swap(
     dir: &DataDir,
     mut rebuilt: Rebuilt,
     live: Live,
     clock: &dyn Clock,
 ) -> anyhow::Result<Rebuilt> {
     let keep = match (&rebuilt.comparison, &live) {
-        (Comparison::NoLiveModel | Comparison::Equal { .. }, _) => None,
         // A file of another layout is as good as the log that it was built from.
-        (_, Live::Unreadable(StoreError::Layout { .. }) | Live::Missing) => None,
+        (Comparison::NoLiveModel | Comparison::Equal { .. }, _)
+        | (_, Live::Unreadable(StoreError::Layout { .. }) | Live::Missing) => None,
         (_, Live::Unreadable(_)) => Some(Position::ZERO),
         (_, Live::Open(_, progress)) => Some(progress.position),
     };

@@ -3,9 +3,23 @@
 //! What a command was asked for goes to stdout, everything else to stderr. Exit codes: 0 done, 1
 //! failed, 2 asked for in the wrong way.
 
+mod client;
+mod completions;
+mod demo;
+mod doctor;
+mod emit;
+mod events;
+mod list;
 mod nats;
 mod output;
+mod progress;
+mod rebuild;
+mod schema;
 mod serve;
+mod show;
+mod table;
+mod target;
+mod verify;
 
 use std::net::{SocketAddr, ToSocketAddrs as _};
 use std::process::ExitCode;
@@ -37,7 +51,17 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    Serve(serve::Serve),
+    Serve(Box<serve::Serve>),
+    Demo(demo::Demo),
+    Emit(Box<emit::Emit>),
+    List(list::List),
+    Show(show::Show),
+    Events(events::Events),
+    Rebuild(rebuild::Rebuild),
+    Verify(verify::Verify),
+    Doctor(doctor::Doctor),
+    Schema(schema::Schema),
+    Completions(completions::Completions),
 }
 
 /// Wrong usage that clap does not see.
@@ -66,6 +90,16 @@ pub fn run() -> ExitCode {
 async fn dispatch(command: Command) -> Outcome {
     match command {
         Command::Serve(serve) => serve.run().await,
+        Command::Demo(demo) => demo.run().await,
+        Command::Emit(emit) => emit.run().await,
+        Command::List(list) => list.run().await,
+        Command::Show(show) => show.run().await,
+        Command::Events(events) => events.run().await,
+        Command::Rebuild(rebuild) => rebuild.run().await,
+        Command::Verify(verify) => verify.run().await,
+        Command::Doctor(doctor) => doctor.run().await,
+        Command::Schema(schema) => schema.run(),
+        Command::Completions(completions) => completions.run(),
     }
 }
 

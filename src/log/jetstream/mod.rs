@@ -7,6 +7,7 @@
 mod config;
 mod consume;
 mod get;
+mod inspect;
 mod link;
 mod message;
 mod open;
@@ -21,6 +22,7 @@ use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 
 pub use config::{Credentials, JetStreamConfig};
+pub use inspect::{Inspection, inspect};
 
 use crate::domain::Position;
 use crate::log::{Appended, EventLog, LogError, NewRecord, Notice, Record, Tail};

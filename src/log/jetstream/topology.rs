@@ -61,7 +61,11 @@ pub(super) fn missing(stream: &str) -> LogError {
     LogError::Unavailable(format!("stream {stream} does not exist"))
 }
 
-async fn get(link: &Link, stream: &str) -> Result<Option<(Config, StreamState)>, LogError> {
+/// The stream's configuration and state, if it exists.
+pub(super) async fn get(
+    link: &Link,
+    stream: &str,
+) -> Result<Option<(Config, StreamState)>, LogError> {
     match link.context.get_stream(stream).await {
         Ok(stream) => {
             let info = stream.cached_info();
@@ -134,7 +138,7 @@ fn wanted(config: &JetStreamConfig) -> Config {
 }
 
 /// Names each field of an existing stream that breaks a promise, and the value that it needs.
-fn check(actual: &Config, config: &JetStreamConfig) -> Result<(), LogError> {
+pub(super) fn check(actual: &Config, config: &JetStreamConfig) -> Result<(), LogError> {
     let mut wrong = Vec::new();
     wrong.extend(wrong_subjects(actual));
     for (holds, field, value) in kept(actual).into_iter().chain(untouched(actual)) {
