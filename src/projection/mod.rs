@@ -12,7 +12,6 @@ mod history;
 mod keys;
 mod meta;
 mod notices;
-mod parking;
 mod prepare;
 pub mod rebuild;
 pub mod runner;

@@ -16,17 +16,16 @@ use crate::domain::limits::{PARKED_PER_SESSION_MAX, PARKED_US_MAX};
 use crate::domain::{EventKey, Position, Reason, SessionId, Timestamp, Verdict};
 use crate::log::Record;
 use crate::projection::bytes::{Reader, Writer};
-use crate::projection::error::{FoldError, StoreError};
-use crate::projection::fold::{self, Decision, PARKED_CODE, Step};
+use crate::projection::error::StoreError;
+use crate::projection::fold::decision::{Step, copy_or_reuse};
 use crate::projection::keys::{self, TenantNumber};
-use crate::projection::prepare::Prepared;
 use crate::projection::working::Working;
 
 /// An event that waits.
-struct Parked {
-    tenant: TenantNumber,
+pub(crate) struct Parked {
+    pub(crate) tenant: TenantNumber,
     session: SessionId,
-    record: Record,
+    pub(crate) record: Record,
 }
 
 /// Lets an event wait, if there is room.
@@ -64,82 +63,36 @@ pub(crate) fn find_copy(
     let Some((first, _)) = waiting.into_iter().find(|(_, key)| *key == step.key) else {
         return Ok(None);
     };
-    fold::copy_or_reuse(working, step, first).map(Some)
+    copy_or_reuse(working, step, first).map(Some)
 }
 
-/// Folds what waited for a session that has just opened, oldest first.
-pub(crate) fn release(
+/// Ends the waiting of all events for a session, oldest first.
+pub(crate) fn take_all(
     working: &mut Working<'_>,
     tenant: TenantNumber,
     id: &SessionId,
-    by: (Position, Timestamp),
-) -> Result<(), FoldError> {
-    for (position, _) in waiting(working, tenant, id)? {
-        let parked = take(working, position)?;
-        fold::settle(working, parked.tenant, &Prepared::new(parked.record), by)?;
-    }
-    Ok(())
+) -> Result<Vec<Parked>, StoreError> {
+    let waiting = waiting(working, tenant, id)?;
+    waiting
+        .into_iter()
+        .map(|(position, _)| take(working, position))
+        .collect()
 }
 
-/// Rejects what has waited too long by the log's own time.
-pub(crate) fn expire(working: &mut Working<'_>, now: Timestamp) -> Result<(), StoreError> {
-    let by = working.progress.position.next();
-    while let Some((position, recorded_at)) = oldest(working)? {
-        if !is_overdue(recorded_at, now) {
-            break;
-        }
-        let parked = take(working, position)?;
-        let decision = Decision::new(Verdict::Rejected(Reason::ParkingExpired));
-        settle_verdict(working, (parked.tenant, position), decision, by)?;
+/// Ends the waiting of the oldest event, if it has waited too long by the log's own time.
+pub(crate) fn take_overdue(
+    working: &mut Working<'_>,
+    now: Timestamp,
+) -> Result<Option<Parked>, StoreError> {
+    match oldest(working)? {
+        Some((position, since)) if is_overdue(since, now) => take(working, position).map(Some),
+        _ => Ok(None),
     }
-    Ok(())
 }
 
 /// Whether an event that came at one time may no longer wait at another.
 pub(crate) fn is_overdue(recorded_at: Timestamp, now: Timestamp) -> bool {
     PARKED_US_MAX < now.micros_since(recorded_at)
-}
-
-/// Replaces the provisional verdict of an event that waited.
-pub(crate) fn settle_verdict(
-    working: &mut Working<'_>,
-    (tenant, position): (TenantNumber, Position),
-    decision: Decision,
-    by: Position,
-) -> Result<(), StoreError> {
-    let mut row = working.verdict(tenant, position)?;
-    row.verdict = decision.verdict;
-    row.settled_at = Some(by);
-    row.subject = decision.subject.or(row.subject);
-    row.agent = decision.agent.or(row.agent);
-    working.set_verdict(tenant, position, row);
-    unlist_parked(working, tenant, position)?;
-    if let Verdict::Rejected(reason) = decision.verdict {
-        fold::list_rejection(working, tenant, reason as u8, position)?;
-    }
-    Ok(())
-}
-
-fn unlist_parked(
-    working: &mut Working<'_>,
-    tenant: TenantNumber,
-    position: Position,
-) -> Result<(), StoreError> {
-    let tables = &mut working.tables;
-    tables
-        .rejections
-        .remove(&keys::rejection(tenant, PARKED_CODE, position.get()))?;
-    let key = keys::rejection_count(tenant, PARKED_CODE);
-    let total = tables
-        .rejection_totals
-        .get(&key)?
-        .map_or(0, |total| total.value());
-    if 1 < total {
-        tables.rejection_totals.insert(&key, total - 1)?;
-    } else {
-        tables.rejection_totals.remove(&key)?;
-    }
-    Ok(())
 }
 
 /// Positions and keys of the events that wait for a session, oldest first.

@@ -1,0 +1,54 @@
+//! Events about agents.
+
+use crate::domain::{Agent, AgentEvent, AgentId, Reason, Verdict};
+use crate::projection::error::StoreError;
+use crate::projection::fold::decision::{Decision, Step, copy_or_reuse};
+use crate::projection::history::Entry;
+use crate::projection::keys::Entity;
+use crate::projection::working::Working;
+
+/// An event about an agent.
+pub(crate) fn on_agent(
+    working: &mut Working<'_>,
+    step: &Step<'_>,
+    id: &AgentId,
+    happened: &AgentEvent,
+) -> Result<Decision, StoreError> {
+    let Some(number) = working.find_agent(step.tenant, id)? else {
+        let AgentEvent::Registered(profile) = happened else {
+            return Ok(Decision::rejected(Reason::NotFound));
+        };
+        let agent = Agent::register(&step.at, (**profile).clone());
+        let number = working.add_agent(step.tenant, id, agent)?;
+        remember(working, number, step)?;
+        return Ok(Decision::new(Verdict::Applied).about(Entity::Agent(number), number));
+    };
+    let entity = Entity::Agent(number);
+    let history = &working.agent(number)?.history;
+    if let Some(first) = history.find(entity, step.key, &working.tables)? {
+        return Ok(Decision::new(copy_or_reuse(working, step, first)?).about(entity, number));
+    }
+    let (stored, _) = working.agent_mut(number)?;
+    let agent = &mut stored.agent;
+    let decision: Decision = match happened {
+        AgentEvent::Registered(profile) => agent.adopt(&step.at, profile),
+        AgentEvent::Updated(changes) => agent.update(&step.at, changes),
+        AgentEvent::Suspended => agent.suspend(&step.at),
+        AgentEvent::Reinstated => agent.reinstate(&step.at),
+        AgentEvent::Revoked => agent.revoke(&step.at),
+    }
+    .into();
+    if decision.verdict == Verdict::Applied {
+        remember(working, number, step)?;
+    }
+    Ok(decision.about(entity, number))
+}
+
+fn remember(working: &mut Working<'_>, number: u32, step: &Step<'_>) -> Result<(), StoreError> {
+    let (stored, tables) = working.agent_mut(number)?;
+    let entry = Entry {
+        position: step.at.position,
+        key: step.key,
+    };
+    stored.history.push(Entity::Agent(number), entry, tables)
+}

@@ -1,0 +1,150 @@
+//! The fold: each record in log order changes the read model and gets a verdict.
+//!
+//! Nothing here reads a clock or depends on how records are batched. Who may do what to a session or
+//! agent is decided in `domain`; these files look things up, tell copies, and remember.
+
+mod agents;
+mod decision;
+mod parking;
+mod sessions;
+mod verdicts;
+
+use crate::domain::limits::RULES_VERSION;
+use crate::domain::{Event, Moment, Payload, Position, Reason, Timestamp, Verdict};
+use crate::projection::chain;
+use crate::projection::error::{FoldError, StoreError};
+use crate::projection::keys::TenantNumber;
+use crate::projection::prepare::Prepared;
+use crate::projection::working::Working;
+use crate::wire::Decoded;
+use decision::{Decision, Step};
+use parking::Parked;
+pub(crate) use verdicts::PARKED_CODE;
+
+/// Records of the ledger itself belong to no tenant.
+const NO_TENANT: TenantNumber = 0;
+
+/// Folds one record.
+pub(crate) fn record(working: &mut Working<'_>, prepared: &Prepared) -> Result<Verdict, FoldError> {
+    let record = &prepared.record;
+    let expected = working.progress.position.next();
+    if record.position != expected {
+        return Err(FoldError::OutOfOrder {
+            expected,
+            found: record.position,
+        });
+    }
+    let here = (record.position, record.recorded_at);
+    end_waiting(working, here)?;
+    let (tenant, decision) = match &prepared.decoded {
+        Ok(Decoded {
+            tenant: Some(tenant),
+            event,
+        }) => {
+            let tenant = working.tenant(tenant)?;
+            (tenant, decide(working, tenant, event, prepared)?)
+        }
+        Ok(Decoded {
+            tenant: None,
+            event,
+        }) => (NO_TENANT, rules(working, event, prepared)?),
+        Err(undecodable) => {
+            let tenant = match &undecodable.tenant {
+                Some(tenant) => working.tenant(tenant)?,
+                None => NO_TENANT,
+            };
+            (tenant, Decision::rejected(undecodable.reason))
+        }
+    };
+    verdicts::note(working, tenant, prepared, decision)?;
+    // A queue, not recursion: hand-offs that waited may open a chain of sessions of any length.
+    while let Some((tenant, id)) = working.opened.pop_front() {
+        for parked in parking::take_all(working, tenant, &id)? {
+            release(working, parked, here)?;
+        }
+    }
+    let progress = &mut working.progress;
+    progress.chain_before = progress.chain;
+    progress.chain = chain::link(&progress.chain, record, &prepared.hashes);
+    progress.position = record.position;
+    progress.recorded_at = record.recorded_at;
+    Ok(decision.verdict)
+}
+
+/// Rejects what has waited a day in vain.
+fn end_waiting(
+    working: &mut Working<'_>,
+    (by, now): (Position, Timestamp),
+) -> Result<(), StoreError> {
+    while let Some(parked) = parking::take_overdue(working, now)? {
+        let decision = Decision::rejected(Reason::ParkingExpired);
+        let of = (parked.tenant, parked.record.position);
+        verdicts::settle(working, of, decision, by)?;
+    }
+    Ok(())
+}
+
+/// Folds an event that waited for its session, which has just opened.
+fn release(
+    working: &mut Working<'_>,
+    parked: Parked,
+    (by, now): (Position, Timestamp),
+) -> Result<(), StoreError> {
+    let of = (parked.tenant, parked.record.position);
+    let prepared = Prepared::new(parked.record);
+    let decision = match &prepared.decoded {
+        // The log's own time may jump back and forth, so an older one may still wait.
+        _ if parking::is_overdue(prepared.record.recorded_at, now) => {
+            Decision::rejected(Reason::ParkingExpired)
+        }
+        Ok(Decoded { event, .. }) => decide(working, parked.tenant, event, &prepared)?,
+        Err(undecodable) => Decision::rejected(undecodable.reason),
+    };
+    verdicts::settle(working, of, decision, by)
+}
+
+fn decide(
+    working: &mut Working<'_>,
+    tenant: TenantNumber,
+    event: &Event,
+    prepared: &Prepared,
+) -> Result<Decision, StoreError> {
+    let record = &prepared.record;
+    let step = Step {
+        tenant,
+        at: Moment::new(record.position, event.time, record.recorded_at),
+        key: event.key(),
+        private: &event.private,
+        prepared,
+    };
+    match &event.payload {
+        Payload::Session(id, happened) => match working.find_session(tenant, id)? {
+            Some(ordinal) => sessions::on_open_session(working, &step, ordinal, happened),
+            None => sessions::on_unknown_session(working, &step, id, happened),
+        },
+        Payload::Agent(id, happened) => agents::on_agent(working, &step, id, happened),
+        // The rules have no tenant, so decoding refuses a tenant that sends any.
+        Payload::Rules { .. } => Ok(Decision::rejected(Reason::SubjectMismatch)),
+    }
+}
+
+/// Switches to other rules, or stops a node that does not know them.
+fn rules(
+    working: &mut Working<'_>,
+    event: &Event,
+    prepared: &Prepared,
+) -> Result<Decision, FoldError> {
+    let Payload::Rules { version } = event.payload else {
+        return Ok(Decision::rejected(Reason::TenantMismatch));
+    };
+    if RULES_VERSION < version {
+        let at = prepared.record.position;
+        return Err(FoldError::Rules {
+            at,
+            asked: version,
+            known: RULES_VERSION,
+        });
+    }
+    working.progress.rules_version = version;
+    Ok(Decision::new(Verdict::Applied))
+}

@@ -1,0 +1,208 @@
+//! Events about sessions.
+
+use crate::domain::event::{Created, HandedOff};
+use crate::domain::{
+    Agent, AgentId, EventKey, Moment, Private, Reason, Scopes, Session, SessionEvent, SessionId,
+    Verdict,
+};
+use crate::projection::error::StoreError;
+use crate::projection::fold::decision::{Decision, Step, copy_or_reuse};
+use crate::projection::fold::parking;
+use crate::projection::history::Entry;
+use crate::projection::keys::{Entity, Ordinal};
+use crate::projection::working::Working;
+
+/// An event about a session that has not opened.
+pub(crate) fn on_unknown_session(
+    working: &mut Working<'_>,
+    step: &Step<'_>,
+    id: &SessionId,
+    happened: &SessionEvent,
+) -> Result<Decision, StoreError> {
+    if let Some(verdict) = parking::find_copy(working, step, id)? {
+        return Ok(Decision::new(verdict));
+    }
+    match happened {
+        SessionEvent::Created(created) => on_created(working, step, id, created),
+        SessionEvent::Expired { .. } => Ok(Decision::rejected(Reason::NotFound)),
+        SessionEvent::Refreshed(_) | SessionEvent::HandedOff(_) | SessionEvent::Terminated(_) => {
+            if step.private.existing {
+                return Ok(Decision::rejected(Reason::NotFound));
+            }
+            Ok(Decision::new(parking::park(working, step, id)?))
+        }
+    }
+}
+
+fn on_created(
+    working: &mut Working<'_>,
+    step: &Step<'_>,
+    id: &SessionId,
+    created: &Created,
+) -> Result<Decision, StoreError> {
+    let known = working.find_agent(step.tenant, &created.agent_id)?;
+    if let Err(reason) = check_agent(working, known, step.private, &created.scopes)? {
+        return Ok(Decision {
+            agent: known,
+            ..Decision::rejected(reason)
+        });
+    }
+    let mut session = match Session::open(&step.at, created, step.private) {
+        Ok(session) => session,
+        Err(reason) => {
+            return Ok(Decision {
+                agent: known,
+                ..Decision::rejected(reason)
+            });
+        }
+    };
+    if let Some(parent) = &created.parent {
+        let Some(parent) = working.find_session(step.tenant, parent)? else {
+            return Ok(Decision::rejected(Reason::UnknownParent));
+        };
+        let parent = &working.session(parent)?.session;
+        if let Err(reason) = session.cap_deadline(parent.expires_at) {
+            return Ok(Decision {
+                agent: known,
+                ..Decision::rejected(reason)
+            });
+        }
+    }
+    let agent = find_or_add_agent(working, step, known, &created.agent_id)?;
+    let ordinal = working.add_session(step.tenant, id, agent, session)?;
+    remember(working, ordinal, step.at, step.key)?;
+    working.opened.push_back((step.tenant, id.clone()));
+    Ok(Decision::new(Verdict::Applied).about(Entity::Session(ordinal), agent))
+}
+
+/// An event about a session that has opened, whether or not it has ended.
+pub(crate) fn on_open_session(
+    working: &mut Working<'_>,
+    step: &Step<'_>,
+    ordinal: Ordinal,
+    happened: &SessionEvent,
+) -> Result<Decision, StoreError> {
+    let entity = Entity::Session(ordinal);
+    let stored = working.session(ordinal)?;
+    let agent = stored.agent;
+    if let Some(first) = stored.history.find(entity, step.key, &working.tables)? {
+        return Ok(Decision::new(copy_or_reuse(working, step, first)?).about(entity, agent));
+    }
+    let decision = match happened {
+        SessionEvent::Created(_) => Decision::rejected(Reason::AlreadyExists),
+        SessionEvent::HandedOff(handed_off) => {
+            return on_handed_off(working, step, ordinal, handed_off);
+        }
+        SessionEvent::Refreshed(refreshed) => {
+            let (stored, _) = working.session_mut(ordinal)?;
+            stored
+                .session
+                .refresh(&step.at, refreshed, step.private)
+                .into()
+        }
+        SessionEvent::Terminated(terminated) => {
+            let (stored, _) = working.session_mut(ordinal)?;
+            stored.session.terminate(&step.at, *terminated).into()
+        }
+        SessionEvent::Expired { expires_at } => {
+            let (stored, _) = working.session_mut(ordinal)?;
+            stored.session.expire(&step.at, *expires_at).into()
+        }
+    };
+    if decision.verdict == Verdict::Applied {
+        remember(working, ordinal, step.at, step.key)?;
+    }
+    Ok(decision.about(entity, agent))
+}
+
+fn on_handed_off(
+    working: &mut Working<'_>,
+    step: &Step<'_>,
+    ordinal: Ordinal,
+    handed_off: &HandedOff,
+) -> Result<Decision, StoreError> {
+    let entity = Entity::Session(ordinal);
+    let parent_agent = working.session(ordinal)?.agent;
+    let refuse = |reason| Ok(Decision::rejected(reason).about(entity, parent_agent));
+    // The parent's own state is the better answer when more than one thing is wrong.
+    if let Err(reason) = working.session(ordinal)?.session.check_usable(&step.at) {
+        return refuse(reason);
+    }
+    if working
+        .find_session(step.tenant, &handed_off.child)?
+        .is_some()
+    {
+        return refuse(Reason::AlreadyExists);
+    }
+    let known = working.find_agent(step.tenant, &handed_off.to)?;
+    let parent_scopes = &working.session(ordinal)?.session.scopes;
+    let scopes = handed_off.scopes.as_ref().unwrap_or(parent_scopes).clone();
+    if let Err(reason) = check_agent(working, known, step.private, &scopes)? {
+        return refuse(reason);
+    }
+    let (stored, _) = working.session_mut(ordinal)?;
+    let id = stored.id.clone();
+    let child = match stored
+        .session
+        .hand_off(&step.at, &id, handed_off, step.private)
+    {
+        Ok(child) => child,
+        Err(reason) => return refuse(reason),
+    };
+    remember(working, ordinal, step.at, step.key)?;
+    let agent = find_or_add_agent(working, step, known, &handed_off.to)?;
+    let child = working.add_session(step.tenant, &handed_off.child, agent, child)?;
+    remember(working, child, step.at, EventKey::OPENING)?;
+    working
+        .opened
+        .push_back((step.tenant, handed_off.child.clone()));
+    Ok(Decision::new(Verdict::Applied).about(entity, parent_agent))
+}
+
+fn check_agent(
+    working: &Working<'_>,
+    known: Option<u32>,
+    private: &Private,
+    scopes: &Scopes,
+) -> Result<Result<(), Reason>, StoreError> {
+    let Some(number) = known else {
+        let refused = private
+            .agent_registered
+            .then_some(Reason::AgentNotRegistered);
+        return Ok(refused.map_or(Ok(()), Err));
+    };
+    let agent = &working.agent(number)?.agent;
+    Ok(agent.check_may_act().and_then(|()| {
+        if agent.allows(scopes) {
+            Ok(())
+        } else {
+            Err(Reason::ScopeExceeded)
+        }
+    }))
+}
+
+fn find_or_add_agent(
+    working: &mut Working<'_>,
+    step: &Step<'_>,
+    known: Option<u32>,
+    id: &AgentId,
+) -> Result<u32, StoreError> {
+    match known {
+        Some(number) => Ok(number),
+        None => working.add_agent(step.tenant, id, Agent::implicit(&step.at)),
+    }
+}
+
+fn remember(
+    working: &mut Working<'_>,
+    ordinal: Ordinal,
+    at: Moment,
+    key: EventKey,
+) -> Result<(), StoreError> {
+    let (stored, tables) = working.session_mut(ordinal)?;
+    let entry = Entry {
+        position: at.position,
+        key,
+    };
+    stored.history.push(Entity::Session(ordinal), entry, tables)
+}
