@@ -26,12 +26,12 @@ pub(super) struct Batches {
 impl Batches {
     /// Opens a file, or stdin as `-`.
     pub(super) fn open(file: &Path) -> anyhow::Result<Self> {
-        let name = file.display().to_string();
-        let input: Box<dyn BufRead + Send> = if name == "-" {
-            Box::new(BufReader::new(io::stdin()))
+        let (name, input): (_, Box<dyn BufRead + Send>) = if file == Path::new("-") {
+            ("stdin".to_owned(), Box::new(BufReader::new(io::stdin())))
         } else {
+            let name = file.display().to_string();
             let opened = File::open(file).with_context(|| format!("cannot open {name}"))?;
-            Box::new(BufReader::new(opened))
+            (name, Box::new(BufReader::new(opened)))
         };
         let (sender, events) = mpsc::channel(BATCH_EVENTS_MAX);
         // A thread, not a task: a pipe that stays silent must not keep the process from ending.
