@@ -9,6 +9,7 @@ mod cli_serve;
 mod fold;
 mod fold_runner;
 mod http_sessions;
+mod ledger_on_nats;
 mod log_conformance;
 mod log_embedded;
 mod log_jetstream;
