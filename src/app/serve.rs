@@ -15,7 +15,7 @@ use crate::app::tasks::Tasks;
 use crate::domain::limits::SHUTDOWN_WAIT_MS;
 use crate::domain::{Clock, Position};
 use crate::http::{self, Services};
-use crate::ledger::Ledger;
+use crate::ledger::{Expiry, Ledger};
 use crate::metrics::Metrics;
 use crate::projection::{Projection, Waited, runner};
 
@@ -48,6 +48,12 @@ pub async fn start(config: Config) -> anyhow::Result<Running> {
     let metrics = Arc::new(Metrics::default());
     let mut workers = Tasks::default();
     spawn_fold(&mut workers, &projection, &log, &metrics);
+    let expiry = Expiry {
+        log: log.port(),
+        projection: Arc::clone(&projection),
+        clock: Arc::clone(&clock),
+    };
+    workers.spawn("expiry", |stop| expiry.run(stop));
     let services = services(&log, &projection, clock, metrics);
     // Answers are written in one piece: to wait for more would only delay them.
     let listener = listener.tap_io(|stream| {

@@ -6,6 +6,7 @@ mod cli_help;
 mod cli_nats;
 mod cli_offline;
 mod cli_serve;
+mod expiry;
 mod fold;
 mod fold_runner;
 mod http_sessions;
