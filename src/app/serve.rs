@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
+use axum::serve::ListenerExt as _;
 use tokio::net::TcpListener;
 
 use crate::app::config::Config;
@@ -54,6 +55,12 @@ pub async fn start(config: Config) -> anyhow::Result<Running> {
     };
     workers.spawn("expiry", |stop| expiry.run(stop));
     let services = services(&log, &projection, clock, metrics);
+    // Answers are written in one piece: to wait for more would only delay them.
+    let listener = listener.tap_io(|stream| {
+        if let Err(error) = stream.set_nodelay(true) {
+            tracing::debug!(error = %error, "TCP_NODELAY was refused");
+        }
+    });
     let mut requests = Tasks::default();
     requests.spawn("http", |stop| async move {
         let served = axum::serve(listener, http::router(services))

@@ -83,7 +83,12 @@ pub fn run() -> ExitCode {
     drop(rustls::crypto::ring::default_provider().install_default());
     let outcome = tokio::runtime::Runtime::new()
         .context("cannot start")
-        .and_then(|runtime| runtime.block_on(dispatch(cli.command)));
+        .and_then(|runtime| {
+            let outcome = runtime.block_on(dispatch(cli.command));
+            // What must end was waited for; a second signal means not to wait for the rest.
+            runtime.shutdown_background();
+            outcome
+        });
     outcome.unwrap_or_else(|error| fail(&error))
 }
 

@@ -1,10 +1,12 @@
 //! Progress bars on stderr, for work that may take minutes. Nothing shows if it is no terminal.
 
-use indicatif::{ProgressBar, ProgressStyle};
+use std::fmt;
+
+use indicatif::{ProgressBar, ProgressState, ProgressStyle};
 
 use crate::domain::Position;
 
-const TEMPLATE: &str = "{msg} [{bar:32}] {human_pos}/{human_len} records, {per_sec}, {eta} left";
+const TEMPLATE: &str = "{msg} [{bar:32}] {human_pos}/{human_len} records, {rate}/s, {eta} left";
 
 /// How far work on a log has come.
 pub(super) struct Progress(ProgressBar);
@@ -13,6 +15,10 @@ impl Progress {
     pub(super) fn new(what: &'static str) -> Self {
         let style = ProgressStyle::with_template(TEMPLATE)
             .unwrap_or_else(|_wrong| ProgressStyle::default_bar())
+            .with_key("rate", |state: &ProgressState, out: &mut dyn fmt::Write| {
+                // A bar that cannot be drawn is not worth a failure.
+                _ = write!(out, "{:.0}", state.per_sec());
+            })
             .progress_chars("=> ");
         Self(ProgressBar::new(0).with_style(style).with_message(what))
     }

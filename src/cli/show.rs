@@ -20,6 +20,18 @@ Examples:
 
 Exit code 1 if the tenant has no such session.";
 
+/// Fields that come first, in this order.
+const FIRST: [&str; 8] = [
+    "session_id",
+    "agent_id",
+    "status",
+    "phase",
+    "outcome",
+    "created_at",
+    "last_activity_at",
+    "expires_at",
+];
+
 /// Show one session with its events.
 #[derive(Debug, Args)]
 #[command(after_help = AFTER_HELP)]
@@ -87,11 +99,14 @@ async fn history(api: &Api, id: &str) -> anyhow::Result<Vec<Box<RawValue>>> {
     Ok(events)
 }
 
-/// Every field that has a value, one per line, in the order of the API.
+/// Every field that has a value, one per line.
 fn fields(session: &serde_json::Map<String, Value>) -> String {
     let width = session.keys().map(String::len).max().unwrap_or(0);
     let mut lines = Vec::new();
-    for (name, value) in session {
+    let place = |name: &str| FIRST.iter().position(|first| *first == name);
+    let mut members: Vec<(&String, &Value)> = session.iter().collect();
+    members.sort_by_key(|(name, _)| place(name).unwrap_or(FIRST.len()));
+    for (name, value) in members {
         let value = match value {
             Value::Null | Value::Bool(false) => continue,
             Value::Array(list) if list.is_empty() => continue,

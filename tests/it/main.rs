@@ -1,6 +1,11 @@
 //! Tests that need more than one module, or files, sockets and servers: the real ones.
 #![allow(clippy::unwrap_used, reason = "a failed test should panic")]
 
+mod cli_demo;
+mod cli_help;
+mod cli_nats;
+mod cli_offline;
+mod cli_serve;
 mod expiry;
 mod fold;
 mod fold_runner;

@@ -27,6 +27,7 @@ pub(super) struct Tally {
     applied: AtomicU64,
     duplicate: AtomicU64,
     parked: AtomicU64,
+    waited: AtomicU64,
     rejected: AtomicU64,
     other: AtomicU64,
     retries: AtomicU64,
@@ -49,6 +50,7 @@ impl Tally {
             load(&self.rejected)
         )];
         for (counter, what) in [
+            (&self.waited, "came before their session and waited for it"),
             (&self.other, "without a verdict in time"),
             (&self.retries, "batches sent again"),
         ] {
@@ -70,6 +72,10 @@ impl Tally {
                 _ => &self.other,
             };
             counter.fetch_add(1, Ordering::Relaxed);
+            let waited = item.appended.as_ref().and_then(|taken| taken.settled_at);
+            if waited.is_some() {
+                self.waited.fetch_add(1, Ordering::Relaxed);
+            }
         }
         let sent = result.results.len() as u64;
         self.sent.fetch_add(sent, Ordering::Relaxed);

@@ -126,10 +126,10 @@ impl Demo {
             output::data(&calls("Calls to try:", &running.url(), &listed))?;
             watch(&tally, started, None, signals).await;
         }
+        let took = started.elapsed();
         let late = fleet.stop(FLEET_WAIT).await;
         anyhow::ensure!(late.is_empty(), "{} runtimes did not stop", late.len());
         running.catch_up().await?;
-        let took = started.elapsed();
         let listed = listing(api).await?;
         if shown {
             output::line("")?;
@@ -272,7 +272,7 @@ mod tests {
         assert_eq!(duration("20s"), Ok(Duration::from_secs(20)));
         assert_eq!(duration("7"), Ok(Duration::from_secs(7)));
         assert_eq!(duration("500ms"), Ok(Duration::from_millis(500)));
-        assert_eq!(duration("2m"), Ok(Duration::from_secs(120)));
+        assert_eq!(duration("2m"), Ok(Duration::from_mins(2)));
         for wrong in [
             "",
             "s",

@@ -3,6 +3,7 @@
 mod build;
 mod read;
 
+use std::io;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -31,6 +32,8 @@ An event is told from its copies by source and id. To send one again after a fai
 
 Exit code 1 if an event was rejected or refused.";
 
+const HEADER: [&str; 5] = ["POSITION", "VERDICT", "REASON", "FIRST", "DETAIL"];
+
 /// Send lifecycle events and print the ledger's verdicts.
 #[derive(Debug, Args)]
 #[command(after_help = AFTER_HELP)]
@@ -58,7 +61,7 @@ pub(super) struct Emit {
 struct Report {
     json: bool,
     wait: bool,
-    rows: Vec<[String; 5]>,
+    printed: usize,
     all_taken: bool,
 }
 
@@ -67,7 +70,7 @@ impl Emit {
         let mut report = Report {
             json: self.json,
             wait: !self.no_wait,
-            rows: Vec::new(),
+            printed: 0,
             all_taken: true,
         };
         if let Some(file) = self.file {
@@ -81,7 +84,7 @@ impl Emit {
         self.target
             .with_api(async |api| {
                 report.send_one(api, event).await?;
-                report.end()
+                Ok(report.exit_code())
             })
             .await
     }
@@ -90,7 +93,7 @@ impl Emit {
 impl Report {
     async fn send_all(&mut self, api: &Api, batches: &mut Batches) -> Outcome {
         let mut sent = 0;
-        while let Some(batch) = batches.next()? {
+        while let Some(batch) = batches.next().await? {
             if let [event] = &batch[..] {
                 self.send_one(api, event.clone()).await?;
             } else {
@@ -101,21 +104,20 @@ impl Report {
         if sent == 0 {
             return Err(Usage("there is no event in the input".to_owned()).into());
         }
-        self.end()
+        output::note(format_args!("{sent} events sent"));
+        Ok(self.exit_code())
     }
 
     async fn send_one(&mut self, api: &Api, event: String) -> anyhow::Result<()> {
         match api.post_events(ONE_EVENT, event, self.wait).await {
             Ok(answer) => {
                 self.raw(&answer)?;
-                self.taken(&client::read(&answer)?);
-                Ok(())
+                Ok(self.taken(&client::read(&answer)?)?)
             }
             // It is on the log, and its verdict is bad news.
             Err(ApiError::Problem(problem)) if problem.position.is_some() => {
                 self.raw(&serde_json::to_string(&*problem)?)?;
-                self.rejected(&problem);
-                Ok(())
+                Ok(self.rejected(&problem)?)
             }
             Err(error) => Err(error.into()),
         }
@@ -137,57 +139,65 @@ impl Report {
         let result: BatchResult = client::read(&answer)?;
         for item in result.results {
             match item.appended {
-                Some(appended) => self.taken(&appended),
-                None => self.row(["-", "unknown", &item.error.unwrap_or_default(), "-", ""]),
+                Some(appended) => self.taken(&appended)?,
+                None => self.row(["-", "unknown", &item.error.unwrap_or_default(), "-", ""])?,
             }
         }
         Ok(())
     }
 
-    fn taken(&mut self, appended: &Appended) {
-        let position = appended.position.to_string();
+    fn taken(&mut self, appended: &Appended) -> io::Result<()> {
         let first = appended.first_position.map(|first| first.to_string());
-        let mut row = [
-            &position,
+        let mut detail = appended.detail.as_deref().unwrap_or_default();
+        if appended.verdict == "pending" {
+            detail = "on the log; its verdict comes later";
+        }
+        self.row([
+            &appended.position.to_string(),
             &appended.verdict,
             table::or_dash(appended.reason.as_deref()),
             table::or_dash(first.as_deref()),
-            appended.detail.as_deref().unwrap_or_default(),
-        ];
-        if appended.verdict == "pending" {
-            row[4] = "on the log; ask for its verdict later";
-        }
-        self.row(row);
+            detail,
+        ])
     }
 
-    fn rejected(&mut self, problem: &Problem) {
+    fn rejected(&mut self, problem: &Problem) -> io::Result<()> {
         let position = problem.position.unwrap_or_default().to_string();
         let verdict = problem.verdict.as_deref().unwrap_or("rejected");
-        self.row([&position, verdict, &problem.code, "-", &problem.detail]);
+        self.row([&position, verdict, &problem.code, "-", &problem.detail])
     }
 
-    fn row(&mut self, row: [&str; 5]) {
+    /// Prints a row at once: the input may be a pipe that never ends.
+    fn row(&mut self, row: [&str; 5]) -> io::Result<()> {
         self.all_taken &= !matches!(row[1], "rejected" | "unknown");
-        self.rows.push(row.map(str::to_owned));
+        if self.json {
+            return Ok(());
+        }
+        if self.printed == 0 {
+            output::line(columns(HEADER))?;
+        }
+        self.printed += 1;
+        output::line(columns(row))
     }
 
-    fn raw(&self, answer: &str) -> std::io::Result<()> {
+    fn raw(&self, answer: &str) -> io::Result<()> {
         if self.json {
             output::line(answer.trim_end())?;
         }
         Ok(())
     }
 
-    fn end(&mut self) -> Outcome {
-        if !self.json {
-            let mut rows = table::table(&["POSITION", "VERDICT", "REASON", "FIRST", "DETAIL"]);
-            rows.add_rows(self.rows.drain(..));
-            output::data(&table::text(&rows))?;
-        }
-        Ok(if self.all_taken {
+    fn exit_code(&self) -> ExitCode {
+        if self.all_taken {
             ExitCode::SUCCESS
         } else {
             ExitCode::FAILURE
-        })
+        }
     }
+}
+
+/// A line of the table. The widths are those of the longest verdict and of usual reasons.
+fn columns([position, verdict, reason, first, detail]: [&str; 5]) -> String {
+    let line = format!("{position:<8}  {verdict:<9}  {reason:<16}  {first:<8}  {detail}");
+    line.trim_end().to_owned()
 }

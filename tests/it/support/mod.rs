@@ -1,6 +1,7 @@
 //! What several tests stand on.
 
 pub(crate) mod app;
+pub(crate) mod cli;
 pub(crate) mod client;
 pub(crate) mod clock;
 pub(crate) mod events;

@@ -1,0 +1,126 @@
+//! What the command says about itself: help, completions, schemas, wrong usage.
+
+use std::fs;
+use std::io::Read as _;
+use std::process::{Command, Stdio};
+
+use crate::support::cli::{command, fails, ok};
+
+const COMMANDS: [&str; 11] = [
+    "serve",
+    "demo",
+    "emit",
+    "list",
+    "show",
+    "events",
+    "rebuild",
+    "verify",
+    "doctor",
+    "schema",
+    "completions",
+];
+
+#[test]
+fn every_command_has_help_with_examples() {
+    let overview = ok(&["--help"]);
+    for name in COMMANDS {
+        assert!(
+            overview.contains(&format!("  {name} ")),
+            "{name} is missing"
+        );
+        let help = ok(&[name, "--help"]);
+        assert!(help.contains("Example"), "{name}: {help}");
+        assert!(help.contains(&format!("session-ledger {name}")), "{name}");
+    }
+}
+
+#[test]
+fn wrong_usage_ends_with_2_and_says_what_is_right() {
+    for (args, said) in [
+        (&["list"][..], "--tenant"),
+        (&["list", "--tenant", "a b"], "must not hold"),
+        (&["list", "--tenant", "a", "--limit", "201"], "201"),
+        (&["list", "--tenant", "a", "--status", "alive"], "active"),
+        (&["list", "--tenant", "a", "--url", "nowhere"], "--url"),
+        (&["emit", "--tenant", "a"], "<TYPE>"),
+        (
+            &["emit", "session.expired", "s", "--tenant", "a"],
+            "session.created",
+        ),
+        (&["demo", "--for", "soon"], "20s"),
+        (&["serve"], "--data-dir"),
+        (&["schema", "nothing"], "openapi"),
+        (&["nothing"], "nothing"),
+    ] {
+        let error = fails(args, 2);
+        assert!(error.contains(said), "{args:?}: {error}");
+    }
+}
+
+#[test]
+fn a_server_for_everybody_must_be_asked_for() {
+    let dir = tempfile::tempdir().unwrap();
+    let data = dir.path().join("ledger");
+    let data_dir = ["--data-dir", data.to_str().unwrap()];
+    let serve = |more: &[&'static str]| [&["serve"], &data_dir[..], more].concat();
+    assert!(fails(&serve(&[]), 2).contains("add --no-auth"));
+    let exposed = fails(&serve(&["--no-auth", "--listen", "0.0.0.0:0"]), 2);
+    assert!(exposed.contains("--trust-network"), "{exposed}");
+    let wrong = fails(
+        &serve(&["--no-auth", "--nats-url", "nats://h", "--nats-user", "u"]),
+        2,
+    );
+    assert!(wrong.contains("SESSION_LEDGER_NATS_PASSWORD"), "{wrong}");
+    assert!(!data.exists(), "a refused server leaves nothing behind");
+}
+
+#[test]
+fn completions_are_scripts_that_the_shell_understands() {
+    for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
+        let script = ok(&["completions", shell]);
+        assert!(script.contains("rebuild"), "{shell}");
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("completions.bash");
+    fs::write(&file, ok(&["completions", "bash"])).unwrap();
+    let parsed = Command::new("bash").arg("-n").arg(&file).status().unwrap();
+    assert!(parsed.success());
+}
+
+#[test]
+fn schemas_are_printed_and_written_as_they_are_in_the_repository() {
+    let names = ok(&["schema"]);
+    assert!(
+        names.lines().any(|name| name == "session.created"),
+        "{names}"
+    );
+    let committed = fs::read_to_string("schemas/events/session.created.json").unwrap();
+    assert_eq!(ok(&["schema", "session.created"]), committed);
+    let dir = tempfile::tempdir().unwrap();
+    ok(&["schema", "--write", dir.path().to_str().unwrap()]);
+    for name in names.lines() {
+        let path = match name {
+            "asyncapi" | "openapi" | "verdict" => format!("{name}.json"),
+            event => format!("events/{event}.json"),
+        };
+        let written = fs::read_to_string(dir.path().join(&path)).unwrap();
+        let value: serde_json::Value = serde_json::from_str(&written).unwrap();
+        assert!(value.is_object(), "{path}");
+    }
+}
+
+#[test]
+fn a_reader_that_goes_away_is_no_failure() {
+    let mut child = command(&["schema", "openapi"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    // Closed unread: the document is larger than a pipe holds.
+    drop(child.stdout.take());
+    let mut said = String::new();
+    let mut stderr = child.stderr.take().unwrap();
+    stderr.read_to_string(&mut said).unwrap();
+    assert_eq!(said, "");
+    assert!(child.wait().unwrap().success());
+}

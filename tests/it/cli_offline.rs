@@ -1,0 +1,158 @@
+//! Rebuild and verify, on sound directories and on others.
+
+use std::fs;
+use std::path::Path;
+
+use serde_json::Value;
+
+use crate::support::cli::{Server, fails, ok, run, stdout};
+
+/// A directory whose server has taken some events and stopped.
+fn ledger(agents: &[&str]) -> tempfile::TempDir {
+    let dir = tempfile::tempdir().unwrap();
+    let server = Server::start(dir.path());
+    for (number, agent) in agents.iter().enumerate() {
+        let id = format!("s-{number}");
+        server.ok(&["emit", "session.created", &id, "--agent", agent]);
+    }
+    server.terminate();
+    dir
+}
+
+fn path(dir: &tempfile::TempDir) -> &str {
+    dir.path().to_str().unwrap()
+}
+
+fn rebuild(args: &[&str]) -> Value {
+    serde_json::from_str(&ok(&[&["rebuild", "--json", "--data-dir"], args].concat())).unwrap()
+}
+
+/// Changes bytes in a file, everywhere, to others of the same length.
+fn tamper(file: &Path, from: &str, to: &str) {
+    assert_eq!(from.len(), to.len());
+    let mut bytes = fs::read(file).unwrap();
+    let mut found = false;
+    for at in 0..bytes.len().saturating_sub(from.len()) {
+        if bytes[at..].starts_with(from.as_bytes()) {
+            bytes[at..at + to.len()].copy_from_slice(to.as_bytes());
+            found = true;
+        }
+    }
+    assert!(found, "{} does not hold {from}", file.display());
+    fs::write(file, bytes).unwrap();
+}
+
+fn total(dir: &tempfile::TempDir) -> u64 {
+    let page = ok(&[
+        "list",
+        "--tenant",
+        "acme",
+        "--json",
+        "--data-dir",
+        path(dir),
+    ]);
+    let page: Value = serde_json::from_str(&page).unwrap();
+    page["total"].as_u64().unwrap()
+}
+
+#[test]
+fn a_rebuild_gives_the_same_bytes_again_and_again() {
+    let dir = ledger(&["a-1", "a-2", "a-1"]);
+    let first = rebuild(&[path(&dir)]);
+    assert_eq!(first["comparison"]["result"], "equal", "{first}");
+    assert_eq!(first["position"], 3);
+    let second = rebuild(&[path(&dir)]);
+    assert_eq!(first["digest"], second["digest"]);
+    fs::remove_file(dir.path().join("model.redb")).unwrap();
+    let third = rebuild(&[path(&dir)]);
+    assert_eq!(third["comparison"]["result"], "no_live_model");
+    assert_eq!(first["digest"], third["digest"]);
+    assert_eq!(total(&dir), 3);
+}
+
+#[test]
+fn a_file_that_is_no_read_model_is_replaced_and_kept() {
+    let dir = ledger(&["a-1"]);
+    let garbage = "not a database ".repeat(1000);
+    fs::write(dir.path().join("model.redb"), &garbage).unwrap();
+    let rebuilt = rebuild(&[path(&dir)]);
+    assert_eq!(rebuilt["comparison"]["result"], "unreadable", "{rebuilt}");
+    let kept = fs::read_to_string(dir.path().join("model.replaced-0.redb")).unwrap();
+    assert_eq!(kept, garbage);
+    assert_eq!(total(&dir), 1);
+}
+
+#[test]
+fn a_torn_rebuild_leaves_the_live_file_and_is_cleaned_up() {
+    let dir = ledger(&["a-1"]);
+    fs::write(dir.path().join("model.rebuild.redb"), "torn").unwrap();
+    assert_eq!(total(&dir), 1);
+    let checked = ok(&["doctor", "--data-dir", path(&dir)]);
+    assert!(checked.contains("a rebuild was torn"), "{checked}");
+    assert_eq!(rebuild(&[path(&dir)])["comparison"]["result"], "equal");
+    assert!(!dir.path().join("model.rebuild.redb").exists());
+}
+
+#[test]
+fn a_log_that_was_cut_is_an_alarm_until_it_is_accepted() {
+    let (long, short) = (ledger(&["a-1", "a-2", "a-3"]), ledger(&["a-1"]));
+    fs::copy(short.path().join("log.redb"), long.path().join("log.redb")).unwrap();
+    let error = fails(&["rebuild", "--data-dir", path(&long)], 1);
+    assert!(error.contains("--accept-truncation"), "{error}");
+    let differs = run(&["verify", "--json", "--data-dir", path(&long)]);
+    assert_eq!(differs.status.code(), Some(1));
+    let verified: Value = serde_json::from_str(&stdout(&differs)).unwrap();
+    assert_eq!(verified["model_position"], 3, "the read model is as it was");
+    let difference = verified["differences"][0].as_str().unwrap();
+    assert!(
+        difference.contains("the log ends at position 1"),
+        "{difference}"
+    );
+
+    let rebuilt = rebuild(&[path(&long), "--accept-truncation"]);
+    assert_eq!(rebuilt["comparison"]["result"], "other_log", "{rebuilt}");
+    // The only record of the other log is not ours either: it was recorded at another time.
+    assert_eq!(rebuilt["lost"]["first"], 1);
+    assert_eq!(rebuilt["lost"]["last"], 3);
+    assert!(long.path().join("model.replaced-3.redb").exists());
+    let reasons = fs::read_to_string(long.path().join("model.replaced-3.json")).unwrap();
+    let reasons: Value = serde_json::from_str(&reasons).unwrap();
+    assert_eq!(reasons["rebuilt"]["lost"], rebuilt["lost"]);
+    assert_eq!(total(&long), 1);
+    ok(&["verify", "--data-dir", path(&long)]);
+}
+
+#[test]
+fn only_the_records_after_the_cut_are_lost() {
+    let dir = ledger(&["a-1"]);
+    let log = fs::read(dir.path().join("log.redb")).unwrap();
+    let server = Server::start(dir.path());
+    server.ok(&["emit", "session.terminated", "s-0"]);
+    server.terminate();
+    fs::write(dir.path().join("log.redb"), log).unwrap();
+    let rebuilt = rebuild(&[path(&dir), "--accept-truncation"]);
+    assert_eq!(rebuilt["lost"]["first"], 2, "{rebuilt}");
+    assert_eq!(rebuilt["lost"]["last"], 2);
+}
+
+#[test]
+fn verify_passes_a_sound_directory_and_finds_a_changed_record() {
+    let dir = ledger(&["agent-one", "agent-two"]);
+    assert!(ok(&["verify", "--data-dir", path(&dir)]).contains("ok:"));
+    tamper(&dir.path().join("log.redb"), "agent-two", "agent-2wo");
+    let output = run(&["verify", "--data-dir", path(&dir), "--json"]);
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+    let verified: Value = serde_json::from_str(&stdout(&output)).unwrap();
+    let difference = verified["differences"][0].as_str().unwrap();
+    assert!(difference.contains("a record was changed"), "{difference}");
+}
+
+#[test]
+fn a_read_model_that_was_changed_is_found_by_verify_or_rebuild() {
+    let dir = ledger(&["agent-one", "agent-two"]);
+    tamper(&dir.path().join("model.redb"), "agent-two", "agent-2wo");
+    let rebuilt = rebuild(&[path(&dir)]);
+    assert_eq!(rebuilt["comparison"]["result"], "different", "{rebuilt}");
+    assert!(dir.path().join("model.replaced-2.redb").exists());
+    assert_eq!(rebuild(&[path(&dir)])["comparison"]["result"], "equal");
+}

@@ -1,0 +1,198 @@
+//! A server and its clients, each a process of its own.
+
+use std::io::{BufRead as _, BufReader};
+use std::process::Stdio;
+
+use serde_json::Value;
+
+use crate::support::cli::{Server, command, fails, ok, run, stdout, with_input};
+
+fn json(text: &str) -> Value {
+    serde_json::from_str(text).unwrap()
+}
+
+/// Opens sessions `s-0` to before `s-COUNT`, in one request.
+fn open_sessions(server: &Server, count: usize) {
+    let event = |number: usize| {
+        format!(
+            r#"{{"specversion":"1.0","id":"{number}","source":"urn:test","type":"session.created",
+                "subject":"s-{number}","data":{{"agent_id":"agent-{}"}}}}"#,
+            number % 2
+        )
+    };
+    let events: Vec<String> = (0..count).map(event).collect();
+    let (code, _) = with_input(&server.args(&["emit", "--file", "-"]), &events.join("\n"));
+    assert_eq!(code, Some(0));
+}
+
+#[test]
+fn what_is_emitted_is_listed_shown_and_replayed() {
+    let dir = tempfile::tempdir().unwrap();
+    let server = Server::start(dir.path());
+    let created = [
+        "emit",
+        "session.created",
+        "s-1",
+        "--agent",
+        "a-1",
+        "--id",
+        "e-1",
+    ];
+    assert!(server.ok(&created).contains("applied"));
+    assert!(server.ok(&created).contains("duplicate"));
+    server.ok(&["emit", "session.refreshed", "s-1", "--phase", "running"]);
+
+    let listed = server.ok(&["list", "--agent", "a-1", "--status", "active"]);
+    let row = listed.lines().nth(1).unwrap();
+    assert!(
+        row.starts_with("s-1") && row.contains("running"),
+        "{listed}"
+    );
+    let page = json(&server.ok(&["list", "--json", "--status", "terminated"]));
+    assert_eq!(page["total"], 0);
+
+    let shown = server.ok(&["show", "s-1"]);
+    assert!(shown.contains("session.refreshed"), "{shown}");
+    let shown = json(&server.ok(&["show", "s-1", "--json"]));
+    assert_eq!(shown["session"]["phase"], "running");
+    assert_eq!(shown["events"].as_array().unwrap().len(), 2);
+
+    let lines = server.ok(&["events"]);
+    let verdicts: Vec<Value> = lines
+        .lines()
+        .map(|line| json(line)["verdict"].clone())
+        .collect();
+    assert_eq!(verdicts, ["applied", "duplicate", "applied"]);
+    let after = server.ok(&["events", "--after", "2", "--type", "session.refreshed"]);
+    assert_eq!(json(&after)["position"], 3);
+}
+
+#[test]
+fn bad_news_ends_with_1() {
+    let dir = tempfile::tempdir().unwrap();
+    let server = Server::start(dir.path());
+    server.ok(&["emit", "session.created", "s-1", "--agent", "a-1"]);
+    let again = run(&server.args(&["emit", "session.created", "s-1", "--agent", "a-1"]));
+    assert_eq!(again.status.code(), Some(1));
+    assert!(stdout(&again).contains("already_exists"), "{again:?}");
+    let unfit = fails(&server.args(&["emit", "session.created", "s-2"]), 1);
+    assert!(unfit.contains("data.agent_id: is required"), "{unfit}");
+    let unknown = fails(&server.args(&["show", "s-2"]), 1);
+    assert!(unknown.contains("no such session"), "{unknown}");
+    let nobody = ["list", "--tenant", "acme", "--url", "http://127.0.0.1:1"];
+    assert!(fails(&nobody, 1).contains("session-ledger serve"));
+}
+
+#[test]
+fn pages_follow_each_other_to_the_end() {
+    let dir = tempfile::tempdir().unwrap();
+    let server = Server::start(dir.path());
+    open_sessions(&server, 7);
+    let pages = server.ok(&["list", "--limit", "3", "--all", "--json"]);
+    let rows: Vec<usize> = pages
+        .lines()
+        .map(|page| json(page)["sessions"].as_array().unwrap().len())
+        .collect();
+    assert_eq!(rows, [3, 3, 1]);
+    let table = server.ok(&["list", "--limit", "2", "--all", "--agent", "agent-1"]);
+    assert_eq!(table.lines().count(), 1 + 3, "{table}");
+}
+
+#[test]
+fn a_follower_sees_events_as_they_come() {
+    let dir = tempfile::tempdir().unwrap();
+    let server = Server::start(dir.path());
+    let args = server.args(&["events", "--follow", "--limit", "2"]);
+    let mut follower = command(&args).stdout(Stdio::piped()).spawn().unwrap();
+    let mut lines = BufReader::new(follower.stdout.take().unwrap()).lines();
+    for position in 1..=2 {
+        let id = format!("s-{position}");
+        server.ok(&["emit", "session.created", &id, "--agent", "a-1"]);
+        let line = lines.next().unwrap().unwrap();
+        assert_eq!(json(&line)["position"], position);
+    }
+    assert!(follower.wait().unwrap().success());
+}
+
+#[test]
+fn sigterm_loses_nothing_that_was_acknowledged() {
+    let dir = tempfile::tempdir().unwrap();
+    let server = Server::start(dir.path());
+    open_sessions(&server, 500);
+    // Not waited for: folded by the server that is told to stop, or by the next one.
+    let late = ["emit", "session.terminated", "s-0", "--no-wait"];
+    assert!(server.ok(&late).contains("pending"));
+    let (code, logged) = server.terminate();
+    assert_eq!(code, Some(0), "{logged}");
+    assert!(logged.contains("stopped at position"), "{logged}");
+
+    let server = Server::start(dir.path());
+    let page = server.ok(&["list", "--json", "--min-position", "501", "--limit", "1"]);
+    assert_eq!(json(&page)["total"], 500);
+    let ended = server.ok(&["list", "--json", "--status", "terminated"]);
+    assert_eq!(json(&ended)["sessions"][0]["session_id"], "s-0");
+}
+
+#[test]
+fn a_directory_has_one_server() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().to_str().unwrap();
+    let server = Server::start(dir.path());
+    let second = [
+        "serve",
+        "--data-dir",
+        path,
+        "--no-auth",
+        "--listen",
+        "127.0.0.1:0",
+    ];
+    for args in [
+        &second[..],
+        &["list", "--tenant", "acme", "--data-dir", path],
+        &["rebuild", "--data-dir", path],
+        &["verify", "--data-dir", path],
+    ] {
+        let error = fails(args, 1);
+        assert!(
+            error.contains("another ledger holds the directory"),
+            "{args:?}: {error}"
+        );
+        assert!(error.contains("--url"), "{error}");
+    }
+    let taken = server.url().strip_prefix("http://").unwrap();
+    let other = dir.path().join("other");
+    let other = other.to_str().unwrap();
+    let same_port = ["serve", "--data-dir", other, "--no-auth", "--listen", taken];
+    assert!(fails(&same_port, 1).contains("cannot listen on"));
+}
+
+#[test]
+fn a_directory_without_a_server_answers_the_same_calls() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().to_str().unwrap();
+    let missing = fails(&["list", "--tenant", "acme", "--data-dir", path], 1);
+    assert!(missing.contains("there is no ledger in"), "{missing}");
+    let server = Server::start(dir.path());
+    open_sessions(&server, 3);
+    server.terminate();
+    let offline = |args: &[&str]| ok(&[args, &["--tenant", "acme", "--data-dir", path]].concat());
+    assert!(offline(&["emit", "session.terminated", "s-0"]).contains("applied"));
+    assert_eq!(json(&offline(&["list", "--json"]))["total"], 3);
+    assert!(offline(&["show", "s-0"]).contains("terminated"));
+    assert_eq!(offline(&["events"]).lines().count(), 4);
+}
+
+#[test]
+fn doctor_tells_a_ready_server_from_none() {
+    let dir = tempfile::tempdir().unwrap();
+    let server = Server::start(dir.path());
+    assert!(ok(&["doctor", "--url", server.url()]).contains("server ready  ok"));
+    let path = dir.path().to_str().unwrap();
+    assert!(ok(&["doctor", "--data-dir", path]).contains("holds the directory"));
+    let url = server.url().to_owned();
+    server.terminate();
+    let output = run(&["doctor", "--url", &url, "--json"]);
+    assert_eq!(output.status.code(), Some(1));
+    assert_eq!(json(&stdout(&output))[0]["result"], "fail");
+    assert!(ok(&["doctor", "--data-dir", path]).contains("position 0"));
+}

@@ -1,0 +1,140 @@
+//! The `session-ledger` command as a user runs it: processes, pipes and signals.
+
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::path::Path;
+use std::process::{Child, Command, Output, Stdio};
+use std::thread::JoinHandle;
+
+/// The command, deaf to settings of whoever runs the tests.
+pub(crate) fn command(args: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_session-ledger"));
+    command.args(args).stdin(Stdio::null());
+    for name in ["URL", "TENANT", "DATA_DIR", "LISTEN", "NATS_URL", "NO_AUTH"] {
+        command.env_remove(format!("SESSION_LEDGER_{name}"));
+    }
+    command
+}
+
+/// Runs the command to its end.
+pub(crate) fn run(args: &[&str]) -> Output {
+    command(args).output().unwrap()
+}
+
+/// Runs the command, which must succeed; what it printed.
+#[track_caller]
+pub(crate) fn ok(args: &[&str]) -> String {
+    let output = run(args);
+    assert!(output.status.success(), "{args:?}: {}", stderr(&output));
+    stdout(&output)
+}
+
+/// Runs the command, which must end with this code; what it said about it.
+#[track_caller]
+pub(crate) fn fails(args: &[&str], code: i32) -> String {
+    let output = run(args);
+    assert_eq!(output.status.code(), Some(code), "{args:?}: {output:?}");
+    stderr(&output)
+}
+
+/// Runs the command with some input; its exit code and what it printed.
+pub(crate) fn with_input(args: &[&str], input: &str) -> (Option<i32>, String) {
+    let mut child = command(args)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let mut stdin = child.stdin.take().unwrap();
+    stdin.write_all(input.as_bytes()).unwrap();
+    drop(stdin);
+    let output = child.wait_with_output().unwrap();
+    (output.status.code(), stdout(&output))
+}
+
+pub(crate) fn stdout(output: &Output) -> String {
+    String::from_utf8(output.stdout.clone()).unwrap()
+}
+
+pub(crate) fn stderr(output: &Output) -> String {
+    String::from_utf8(output.stderr.clone()).unwrap()
+}
+
+/// A running `serve`. Killed when dropped.
+pub(crate) struct Server {
+    child: Child,
+    url: String,
+    rest: Option<JoinHandle<String>>,
+}
+
+impl Server {
+    /// Starts one on a free port.
+    pub(crate) fn start(dir: &Path) -> Self {
+        Self::start_with(dir, &[])
+    }
+
+    /// Starts one with more arguments.
+    pub(crate) fn start_with(dir: &Path, more: &[&str]) -> Self {
+        let dir = dir.to_str().unwrap();
+        let mut args = vec!["serve", "--data-dir", dir, "--no-auth"];
+        args.extend(["--listen", "127.0.0.1:0"]);
+        args.extend(more);
+        let mut child = command(&args).stderr(Stdio::piped()).spawn().unwrap();
+        let mut lines = BufReader::new(child.stderr.take().unwrap());
+        let (mut line, mut said) = (String::new(), String::new());
+        while !line.contains("serving on http://") {
+            line.clear();
+            assert_ne!(lines.read_line(&mut line).unwrap(), 0, "{said}");
+            said.push_str(&line);
+        }
+        let (_, url) = line.split_once("serving on ").unwrap();
+        let url = url.split_whitespace().next().unwrap().to_owned();
+        // Read to the end, so that the pipe never fills.
+        let rest = std::thread::spawn(move || {
+            let mut rest = String::new();
+            lines.read_to_string(&mut rest).unwrap();
+            rest
+        });
+        Self {
+            child,
+            url,
+            rest: Some(rest),
+        }
+    }
+
+    pub(crate) fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// Runs a client command for the tenant `acme` against it.
+    #[track_caller]
+    pub(crate) fn ok(&self, args: &[&str]) -> String {
+        ok(&self.args(args))
+    }
+
+    /// The arguments of a client command for the tenant `acme`.
+    pub(crate) fn args<'a>(&'a self, args: &[&'a str]) -> Vec<&'a str> {
+        [args, &["--url", &self.url, "--tenant", "acme"]].concat()
+    }
+
+    /// Sends it a signal.
+    pub(crate) fn signal(&self, name: &str) {
+        let id = self.child.id().to_string();
+        let sent = Command::new("kill").args(["-s", name, &id]).status();
+        assert!(sent.unwrap().success());
+    }
+
+    /// Asks it to stop and waits; its exit code and what it logged.
+    pub(crate) fn terminate(mut self) -> (Option<i32>, String) {
+        self.signal("TERM");
+        let status = self.child.wait().unwrap();
+        let logged = self.rest.take().unwrap().join().unwrap();
+        (status.code(), logged)
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        drop(self.child.kill());
+        drop(self.child.wait());
+    }
+}
