@@ -21,7 +21,7 @@ use crate::wire::{Envelope, Subject};
 
 const SOURCE: &str = "urn:session-ledger:expiry";
 /// Longest sleep: a clock that is set forward, or a machine that wakes up, is noticed by then.
-const SLEEP_MAX: Duration = Duration::from_secs(60);
+const SLEEP_MAX: Duration = Duration::from_mins(1);
 
 /// What the reactor works with.
 #[derive(Clone)]
