@@ -3,10 +3,15 @@
 
 mod fold;
 mod fold_runner;
+mod http_append;
+mod http_bad_input;
+mod http_history;
+mod http_operations;
 mod http_sessions;
 mod log_conformance;
 mod log_embedded;
 mod log_jetstream;
+mod openapi;
 mod schemas;
 mod support;
 mod tidy;
