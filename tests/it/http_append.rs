@@ -1,10 +1,13 @@
 //! `POST /v1/events`: verdicts, copies, batches, binary mode, and answers without waiting.
 
+use std::sync::Arc;
+
 use reqwest::Method;
 use serde_json::{Value, json};
 
 use crate::support::app::{App, NOW};
 use crate::support::client::{Answer, Client, created, event};
+use crate::support::faulty_log::{FaultyLog, UNAVAILABLE, UNCONFIRMED};
 
 const BATCHED: &str = "application/cloudevents-batch+json";
 
@@ -298,5 +301,55 @@ async fn a_fold_that_takes_too_long_is_told_as_such() {
         (202, "/v1/events/2")
     );
     assert_eq!(write.json(), json!({"position": 2, "verdict": "pending"}));
+    app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_failing_log_is_told_and_what_was_written_keeps_its_place() {
+    let app = App::start_on(|log| Arc::new(FaultyLog(log))).await;
+    let client = app.client("acme");
+    let (down, unsure) = (
+        created(UNAVAILABLE, "a1", NOW),
+        created(UNCONFIRMED, "a1", NOW),
+    );
+    let answer = client.emit(&down).await;
+    assert_eq!(answer.header("retry-after"), "1");
+    answer.problem(503, "unavailable");
+    let problem = client.emit(&unsure).await.problem(503, "unconfirmed");
+    assert!(
+        problem["detail"]
+            .as_str()
+            .unwrap()
+            .contains("same source and id is safe")
+    );
+    batch(&client, "", std::slice::from_ref(&down))
+        .await
+        .problem(503, "unavailable");
+    let both = [down.clone(), unsure.clone()];
+    batch(&client, "", &both).await.problem(503, "unconfirmed");
+
+    let answer = batch(&client, "", &[down, created("s1", "a1", NOW), unsure])
+        .await
+        .ok();
+    let expected = json!([
+        {"status": 503, "error": "unavailable"},
+        {"status": 201, "position": 1, "verdict": "applied"},
+        {"status": 503, "error": "unconfirmed"},
+    ]);
+    assert_eq!(answer["results"], expected);
+    app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_panic_is_a_problem_and_the_server_goes_on() {
+    let app = App::start_on(|log| Arc::new(FaultyLog(log))).await;
+    let client = app.client("acme");
+    client.apply(&created("s1", "a1", NOW)).await;
+    let problem = client
+        .get("/v1/events/1")
+        .await
+        .problem(500, "internal_error");
+    assert!(!problem.to_string().contains("the test says so"));
+    client.get("/v1/agent-sessions/s1").await.ok();
     app.stop().await;
 }

@@ -4,4 +4,5 @@ pub(crate) mod app;
 pub(crate) mod client;
 pub(crate) mod clock;
 pub(crate) mod events;
+pub(crate) mod faulty_log;
 pub(crate) mod nats;
