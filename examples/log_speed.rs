@@ -2,6 +2,7 @@
 //!
 //! `cargo run --release --example log_speed` measures the embedded log in a temporary directory,
 //! `... --example log_speed nats://127.0.0.1:4222` a new stream on that server.
+#![expect(clippy::print_stdout, reason = "the figures are the output")]
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};

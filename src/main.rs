@@ -1,2 +1,7 @@
-//! Entry.
-fn main() {}
+//! The `session-ledger` command.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    session_ledger::cli::run()
+}

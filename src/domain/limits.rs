@@ -93,6 +93,13 @@ pub const STORE_CACHE_BYTES: usize = 192 * 1024 * 1024;
 /// Memory for the embedded log's page cache, in bytes.
 pub const LOG_CACHE_BYTES: usize = 32 * 1024 * 1024;
 
+// --- Limits of the reactors ----------------------------------------------------------------------
+
+/// Most deadlines that are written in one append.
+pub const EXPIRY_BATCH_MAX: usize = 1_000;
+/// How long to wait before an expiry that did not take effect is tried again, in milliseconds.
+pub const EXPIRY_RETRY_MS: u64 = 50;
+
 // --- Limits of the API ---------------------------------------------------------------------------
 
 /// Rows of a page when the caller names no number.

@@ -5,5 +5,7 @@
 #![warn(missing_docs)]
 
 mod append;
+mod expiry;
 
 pub use append::{AppendError, Ledger, Outcome, Refused, Submission};
+pub use expiry::Expiry;

@@ -30,6 +30,28 @@ pub enum StoreError {
     Exhausted(&'static str),
 }
 
+impl StoreError {
+    /// Whether the file is at fault, so that another one made from the log mends it.
+    pub fn is_mended_by_a_rebuild(&self) -> bool {
+        match self {
+            Self::Damaged(_) | Self::Layout { .. } => true,
+            Self::File(error) => match &**error {
+                redb::Error::Io(error) => matches!(
+                    error.kind(),
+                    std::io::ErrorKind::InvalidData | std::io::ErrorKind::UnexpectedEof
+                ),
+                redb::Error::Corrupted(_)
+                | redb::Error::UpgradeRequired(_)
+                | redb::Error::RepairAborted
+                | redb::Error::TableTypeMismatch { .. }
+                | redb::Error::TypeDefinitionChanged { .. } => true,
+                _ => false,
+            },
+            Self::InUse | Self::Exhausted(_) => false,
+        }
+    }
+}
+
 impl<E: Into<redb::Error>> From<E> for StoreError {
     fn from(error: E) -> Self {
         match error.into() {

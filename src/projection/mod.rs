@@ -14,6 +14,7 @@ mod meta;
 mod notices;
 mod parking;
 mod prepare;
+pub mod rebuild;
 pub mod runner;
 mod session_row;
 mod snapshot;
@@ -21,6 +22,7 @@ mod store;
 mod tables;
 mod tally;
 mod verdict_row;
+pub mod verify;
 mod working;
 
 pub use error::{FoldError, StoreError};

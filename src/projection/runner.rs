@@ -211,7 +211,7 @@ async fn read(
     }
 }
 
-async fn prepare(records: Vec<Record>) -> Result<Vec<Prepared>, FoldError> {
+pub(super) async fn prepare(records: Vec<Record>) -> Result<Vec<Prepared>, FoldError> {
     // The hand-over costs more than decoding a few.
     let inline = records.len() <= PREPARE_INLINE_RECORDS_MAX;
     let prepare = move || records.into_iter().map(Prepared::new).collect::<Vec<_>>();

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! version 1 (1) | status (1) | flags (1) | phase (1) | outcome (1)
-//! agent number (4) | project number (4, 0 is none)
+//! tenant number (4) | agent number (4) | project number (4, 0 is none)
 //! created_at | recorded_at | updated_at | last_activity_at (8 each)
 //! refreshed_at | expires_at | terminated_at | ttl (8 each, the smallest number is none)
 //! texts, each as length (2, 0xffff is none) and UTF-8:
@@ -23,6 +23,7 @@ use crate::domain::{
 use crate::projection::bytes::{Reader, Writer};
 use crate::projection::error::StoreError;
 use crate::projection::history::History;
+use crate::projection::keys::TenantNumber;
 
 const VERSION: u8 = 1;
 const FLAG_ADJUSTED: u8 = 1;
@@ -33,6 +34,7 @@ const NO_TIME: i64 = i64::MIN;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct StoredSession {
     pub(crate) id: SessionId,
+    pub(crate) tenant: TenantNumber,
     pub(crate) agent: u32,
     pub(crate) project: Option<u32>,
     pub(crate) session: Session,
@@ -43,6 +45,7 @@ pub(crate) struct StoredSession {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[expect(missing_docs, reason = "the fields are those of a session")]
 pub struct SessionRow<'a> {
+    pub tenant: TenantNumber,
     pub session_id: &'a str,
     pub agent_id: &'a str,
     pub status: Status,
@@ -106,6 +109,7 @@ impl StoredSession {
             });
         out.u8(session.phase.map_or(0, |phase| phase as u8));
         out.u8(outcome.map_or(0, |outcome| outcome as u8));
+        out.u32(self.tenant);
         out.u32(self.agent);
         out.u32(self.project.unwrap_or(0));
         for time in [
@@ -174,6 +178,7 @@ impl StoredSession {
         let damaged = || hidden.rest.damaged();
         Ok(Self {
             id: SessionId::parse(row.session_id).map_err(|_not_an_id| damaged())?,
+            tenant: row.tenant,
             agent: hidden.agent,
             project: (hidden.project != 0).then_some(hidden.project),
             session: row.session(tokens).ok_or_else(damaged)?,
@@ -199,7 +204,7 @@ impl<'a> SessionRow<'a> {
             return Err(from.damaged());
         }
         let (status, flags, phase, outcome) = (from.u8()?, from.u8()?, from.u8()?, from.u8()?);
-        let (agent, project) = (from.u32()?, from.u32()?);
+        let (tenant, agent, project) = (from.u32()?, from.u32()?, from.u32()?);
         let status = Status::from_number(status).ok_or_else(|| from.damaged())?;
         let mut time = || Ok::<_, StoreError>(Timestamp::from_micros_clamped(from.i64()?));
         let (created_at, recorded_at, updated_at, last_activity_at) =
@@ -211,6 +216,7 @@ impl<'a> SessionRow<'a> {
         let (refreshed_at, expires_at, terminated_at, ttl_us) =
             (maybe()?, maybe()?, maybe()?, maybe()?);
         let row = Self {
+            tenant,
             status,
             phase: Phase::from_number(phase),
             outcome: Outcome::from_number(outcome),

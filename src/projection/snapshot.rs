@@ -99,7 +99,7 @@ impl RejectionCode {
 /// A consistent view.
 #[derive(Debug)]
 pub struct Snapshot {
-    txn: ReadTransaction,
+    pub(super) txn: ReadTransaction,
     progress: Progress,
 }
 
@@ -121,6 +121,15 @@ impl Snapshot {
             .open_table(tables::tenants)?
             .get(id.as_str())?
             .map(|number| number.value()))
+    }
+
+    /// The id of the tenant with this number.
+    pub fn tenant_id(&self, number: TenantNumber) -> Result<TenantId, StoreError> {
+        let ids = self.txn.open_table(tables::tenant_ids)?;
+        let id = ids
+            .get(number)?
+            .and_then(|id| TenantId::parse(id.value()).ok());
+        id.ok_or(StoreError::Damaged("tenants"))
     }
 
     /// The owner of a listing, if any event of it was folded.

@@ -57,6 +57,8 @@ tables! {
     meta: &'static str => &'static [u8];
     /// Tenant id -> number.
     tenants: &'static str => u32;
+    /// Number -> tenant id.
+    tenant_ids: u32 => &'static str;
     /// Tenant and agent id -> number.
     agent_ids: &'static [u8] => u32;
     /// Number -> agent.

@@ -39,7 +39,6 @@ pub(crate) struct Working<'txn> {
 
 /// A session in memory, and what the indexes know of it.
 struct SessionSlot {
-    tenant: TenantNumber,
     stored: StoredSession,
     indexed: Option<Indexed>,
     changed: bool,
@@ -98,6 +97,7 @@ impl<'txn> Working<'txn> {
         } else {
             let number = take_number(&mut self.progress.next_tenant, "tenant")?;
             self.tables.tenants.insert(id.as_str(), number)?;
+            self.tables.tenant_ids.insert(number, id.as_str())?;
             number
         };
         self.tenants.insert(id.clone(), number);
@@ -131,13 +131,13 @@ impl<'txn> Working<'txn> {
             .get(&*key)?
             .map(|ordinal| ordinal.value());
         if let Some(ordinal) = found {
-            self.load_session(tenant, ordinal)?;
+            self.load_session(ordinal)?;
         }
         self.session_ids.insert(key, found);
         Ok(found)
     }
 
-    fn load_session(&mut self, tenant: TenantNumber, ordinal: Ordinal) -> Result<(), StoreError> {
+    fn load_session(&mut self, ordinal: Ordinal) -> Result<(), StoreError> {
         let row = self
             .tables
             .sessions
@@ -148,7 +148,6 @@ impl<'txn> Working<'txn> {
         self.sessions.insert(
             ordinal,
             SessionSlot {
-                tenant,
                 stored,
                 indexed,
                 changed: false,
@@ -205,6 +204,7 @@ impl<'txn> Working<'txn> {
         let history = History::default();
         let stored = StoredSession {
             id: id.clone(),
+            tenant,
             agent,
             project,
             session,
@@ -213,7 +213,6 @@ impl<'txn> Working<'txn> {
         self.sessions.insert(
             ordinal,
             SessionSlot {
-                tenant,
                 stored,
                 indexed: None,
                 changed: true,
@@ -375,7 +374,12 @@ impl<'txn> Working<'txn> {
     fn write_new_ids(&mut self, changed: &[(Ordinal, SessionSlot)]) -> Result<(), StoreError> {
         let new = changed.iter().filter(|(_, slot)| slot.indexed.is_none());
         let mut ids: Vec<(Vec<u8>, Ordinal)> = new
-            .map(|(ordinal, slot)| (keys::named(slot.tenant, slot.stored.id.as_str()), *ordinal))
+            .map(|(ordinal, slot)| {
+                (
+                    keys::named(slot.stored.tenant, slot.stored.id.as_str()),
+                    *ordinal,
+                )
+            })
             .collect();
         ids.sort_unstable();
         for (key, ordinal) in ids {
@@ -435,7 +439,7 @@ impl SessionSlot {
     fn deltas(&self, ordinal: Ordinal, status: Status, change: i64, out: &mut Vec<Delta>) {
         let order = keys::order(self.stored.session.created_at, ordinal);
         let owners = [
-            Some(OwnerKey::Tenant(self.tenant)),
+            Some(OwnerKey::Tenant(self.stored.tenant)),
             Some(OwnerKey::Agent(self.stored.agent)),
             self.stored.project.map(OwnerKey::Project),
         ];

@@ -1,6 +1,7 @@
 //! Tests that need more than one module, or files, sockets and servers: the real ones.
 #![allow(clippy::unwrap_used, reason = "a failed test should panic")]
 
+mod expiry;
 mod fold;
 mod fold_runner;
 mod http_append;
@@ -8,6 +9,7 @@ mod http_bad_input;
 mod http_history;
 mod http_operations;
 mod http_sessions;
+mod ledger_on_nats;
 mod log_conformance;
 mod log_embedded;
 mod log_jetstream;

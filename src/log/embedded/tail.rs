@@ -23,11 +23,8 @@ impl Tail for EmbeddedTail {
     fn next(&mut self, records_max: usize) -> BoxFuture<'_, Result<Vec<Record>, LogError>> {
         async move {
             let after = self.after;
-            let head = *self
-                .head
-                .wait_for(|head| after < *head)
-                .await
-                .map_err(|_| closed())?;
+            let head = self.head.wait_for(|head| after < *head).await;
+            let head = head.map(|head| *head).map_err(|_writer_gone| closed())?;
             let count = records_max.clamp(1, LOG_READ_RECORDS_MAX) as u64;
             let last = head.min(Position::new(after.get().saturating_add(count)));
             let store = Arc::clone(&self.store);

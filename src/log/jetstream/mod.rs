@@ -7,6 +7,7 @@
 mod config;
 mod consume;
 mod get;
+mod inspect;
 mod link;
 mod message;
 mod open;
@@ -21,6 +22,7 @@ use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 
 pub use config::{Credentials, JetStreamConfig};
+pub use inspect::{Inspection, inspect};
 
 use crate::domain::Position;
 use crate::log::{Appended, EventLog, LogError, NewRecord, Notice, Record, Tail};
@@ -51,11 +53,9 @@ impl JetStreamLog {
         config: &JetStreamConfig,
         expect_existing: bool,
     ) -> Result<Self, LogError> {
-        let (writes, reads) = futures_util::future::try_join(
-            Link::connect(config, "session-ledger"),
-            Link::connect(config, "session-ledger reads"),
-        )
-        .await?;
+        // Boxed: what the client library needs to connect is several kilobytes.
+        let writes = Box::pin(Link::connect(config, "session-ledger")).await?;
+        let reads = Box::pin(Link::connect(config, "session-ledger reads")).await?;
         let state = topology::ensure(&writes, config, expect_existing).await?;
         let shared = Shared {
             stream: config.stream.clone(),

@@ -37,6 +37,14 @@ enum Failure {
     Final(LogError),
 }
 
+/// Why a record did not leave this process.
+enum Unsent {
+    /// It cannot be published at all.
+    Record(LogError),
+    /// Nothing can be, now.
+    All(LogError),
+}
+
 /// A published record whose acknowledgement is awaited.
 struct InFlight {
     index: usize,
@@ -131,9 +139,9 @@ impl Append<'_> {
             }
             match self.send(index).await {
                 Ok(sent) => in_flight.push_back(sent),
-                Err(failure) => {
-                    // Nothing can be sent, so the rest would wait as long, one after another.
-                    let error = failure.into_error();
+                Err(Unsent::Record(error)) => self.set(index, Err(Failure::Final(error))),
+                Err(Unsent::All(error)) => {
+                    // The rest would wait as long, one after another.
                     for &index in indexes.iter().filter(|other| index <= **other) {
                         self.set(index, Err(Failure::Final(error.clone())));
                     }
@@ -146,17 +154,13 @@ impl Append<'_> {
         }
     }
 
-    async fn send(&self, index: usize) -> Result<InFlight, Failure> {
+    async fn send(&self, index: usize) -> Result<InFlight, Unsent> {
         let deadline = Instant::now() + WAIT;
-        let away = |_elapsed| Failure::unavailable("NATS is not connected");
-        let state = timeout_at(deadline, self.link.connected())
-            .await
-            .map_err(away)?;
-        let state = state.map_err(Failure::Final)?;
-        let record = self
-            .records
-            .get(index)
-            .ok_or_else(|| Failure::unavailable("no record"))?;
+        let away = |_elapsed| Unsent::All(unavailable("NATS is not connected"));
+        let state = timeout_at(deadline, self.link.connected()).await;
+        let generation = state.map_err(away)?.map_err(Unsent::All)?.generation;
+        let record = self.records.get(index);
+        let record = record.ok_or_else(|| Unsent::Record(unavailable("no such record")))?;
         let message = PublishMessage::build()
             .payload(record.body.clone())
             .headers(headers(record));
@@ -164,14 +168,12 @@ impl Append<'_> {
             .link
             .context
             .send_publish(record.subject.to_string(), message);
-        let ack = timeout_at(deadline, sent)
-            .await
-            .map_err(away)?
-            .map_err(not_sent)?;
+        let ack = timeout_at(deadline, sent).await.map_err(away)?;
+        let ack = ack.map_err(|error| Unsent::Record(not_sent(&error)))?;
         Ok(InFlight {
             index,
             ack,
-            generation: state.generation,
+            generation,
             deadline,
         })
     }
@@ -200,7 +202,7 @@ impl Append<'_> {
         let result = tokio::select! {
             biased;
             acked = ack => self.acknowledged(acked),
-            () = give_up => Err(Failure::unconfirmed("no acknowledgement came in time")),
+            () = give_up => Err(Failure::Final(unconfirmed("no acknowledgement came in time"))),
         };
         self.grace = grace;
         let going_on = !matches!(
@@ -214,9 +216,9 @@ impl Append<'_> {
     fn acknowledged(&self, acked: Result<PublishAck, PublishError>) -> Result<Position, Failure> {
         let ack = acked.map_err(|error| refused(&error))?;
         if ack.stream != self.stream || ack.duplicate {
-            return Err(Failure::unconfirmed(
+            return Err(Failure::Final(unconfirmed(
                 "it was acknowledged, but not by our stream",
-            ));
+            )));
         }
         Ok(Position::new(ack.sequence))
     }
@@ -229,14 +231,6 @@ impl Append<'_> {
 }
 
 impl Failure {
-    fn unavailable(why: &str) -> Self {
-        Self::Final(LogError::Unavailable(why.to_owned()))
-    }
-
-    fn unconfirmed(why: &str) -> Self {
-        Self::Final(LogError::Unconfirmed(why.to_owned()))
-    }
-
     fn into_error(self) -> LogError {
         match self {
             Self::Busy => LogError::Unavailable("NATS did not take it in time".to_owned()),
@@ -256,38 +250,45 @@ fn headers(record: &NewRecord) -> HeaderMap {
     headers
 }
 
-/// A message that never left this process.
-fn not_sent(error: PublishError) -> Failure {
+fn not_sent(error: &PublishError) -> LogError {
     match error.kind() {
-        PublishErrorKind::MaxPayloadExceeded => Failure::Final(LogError::TooLarge),
-        _ => Failure::unavailable(&error.to_string()),
+        PublishErrorKind::MaxPayloadExceeded => LogError::TooLarge,
+        _ => unavailable(&error.to_string()),
     }
 }
 
 /// A message that was sent and not acknowledged.
 fn refused(error: &PublishError) -> Failure {
-    match error.kind() {
-        PublishErrorKind::StreamNotFound => Failure::unavailable(
-            "no stream takes this subject, or JetStream is not there (no responders)",
-        ),
-        PublishErrorKind::MaxPayloadExceeded => Failure::Final(LogError::TooLarge),
+    let final_error = match error.kind() {
+        PublishErrorKind::StreamNotFound => {
+            unavailable("no stream takes this subject, or JetStream is not there (no responders)")
+        }
         _ => match error
             .source()
             .and_then(|source| source.downcast_ref::<jetstream::Error>())
         {
-            Some(error) => answered(error),
-            None => Failure::unconfirmed(&error.to_string()),
+            Some(error) => return answered(error),
+            None => unconfirmed(&error.to_string()),
         },
-    }
+    };
+    Failure::Final(final_error)
 }
 
 /// An error that the stream itself answered with: it did not store the message.
 fn answered(error: &jetstream::Error) -> Failure {
-    match error.error_code() {
-        ErrorCode::STREAM_MESSAGE_EXCEEDS_MAXIMUM => Failure::Final(LogError::TooLarge),
+    Failure::Final(match error.error_code() {
+        ErrorCode::STREAM_MESSAGE_EXCEEDS_MAXIMUM => LogError::TooLarge,
         // Writing failed, and the server does not say how far it came.
-        ErrorCode::STREAM_STORE_FAILED => Failure::unconfirmed(&error.to_string()),
-        _ if error.code() == 429 => Failure::Busy,
-        _ => Failure::unavailable(&error.to_string()),
-    }
+        ErrorCode::STREAM_STORE_FAILED => unconfirmed(&error.to_string()),
+        _ if error.code() == 429 => return Failure::Busy,
+        _ => unavailable(&error.to_string()),
+    })
+}
+
+fn unavailable(why: &str) -> LogError {
+    LogError::Unavailable(why.to_owned())
+}
+
+fn unconfirmed(why: &str) -> LogError {
+    LogError::Unconfirmed(why.to_owned())
 }

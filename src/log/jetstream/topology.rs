@@ -13,6 +13,7 @@ use super::link::Link;
 use crate::domain::Position;
 use crate::domain::limits::LOG_MESSAGE_BYTES_MAX;
 use crate::log::LogError;
+use crate::wire::stream_subjects;
 
 /// The shortest window that the server allows. Within it, one publisher's `Nats-Msg-Id` can
 /// swallow another's message.
@@ -60,7 +61,11 @@ pub(super) fn missing(stream: &str) -> LogError {
     LogError::Unavailable(format!("stream {stream} does not exist"))
 }
 
-async fn get(link: &Link, stream: &str) -> Result<Option<(Config, StreamState)>, LogError> {
+/// The stream's configuration and state, if it exists.
+pub(super) async fn get(
+    link: &Link,
+    stream: &str,
+) -> Result<Option<(Config, StreamState)>, LogError> {
     match link.context.get_stream(stream).await {
         Ok(stream) => {
             let info = stream.cached_info();
@@ -119,7 +124,7 @@ fn wanted(config: &JetStreamConfig) -> Config {
     Config {
         name: config.stream.clone(),
         description: Some("Events of the session ledger".to_owned()),
-        subjects: subjects(),
+        subjects: stream_subjects(),
         retention: RetentionPolicy::Limits,
         discard: DiscardPolicy::New,
         storage: StorageType::File,
@@ -133,115 +138,96 @@ fn wanted(config: &JetStreamConfig) -> Config {
 }
 
 /// Names each field of an existing stream that breaks a promise, and the value that it needs.
-fn check(actual: &Config, config: &JetStreamConfig) -> Result<(), LogError> {
-    let wanted = wanted(config);
-    let mut wrong: Vec<String> = Vec::new();
-    let mut need = |holds: bool, field: &str, value: &str| {
+pub(super) fn check(actual: &Config, config: &JetStreamConfig) -> Result<(), LogError> {
+    let mut wrong = Vec::new();
+    wrong.extend(wrong_subjects(actual));
+    for (holds, field, value) in kept(actual).into_iter().chain(untouched(actual)) {
         if !holds {
             wrong.push(format!("{field} must be {value}"));
         }
-    };
-    let mut subjects = (actual.subjects.clone(), wanted.subjects);
-    subjects.0.sort_unstable();
-    subjects.1.sort_unstable();
-    need(subjects.0 == subjects.1, "subjects", &subjects.1.join(", "));
-    need(actual.retention == wanted.retention, "retention", "limits");
-    need(actual.discard == wanted.discard, "discard", "new");
-    need(actual.storage == wanted.storage, "storage", "file");
-    need(actual.max_age.is_zero(), "max_age", "0");
-    need(actual.max_messages <= 0, "max_msgs", "-1");
-    need(actual.max_bytes <= 0, "max_bytes", "-1");
-    need(
-        actual.max_messages_per_subject <= 0,
-        "max_msgs_per_subject",
-        "-1",
-    );
-    need(actual.max_consumers <= 0, "max_consumers", "-1");
-    let size = wanted.max_message_size;
-    need(
-        actual.max_message_size == size,
-        "max_msg_size",
-        &size.to_string(),
-    );
-    let replicas = format!("{} or more", config.replicas);
-    need(
-        config.replicas <= actual.num_replicas,
-        "num_replicas",
-        &replicas,
-    );
-    need(
-        actual.duplicate_window <= DUPLICATE_WINDOW,
-        "duplicate_window",
-        "100ms",
-    );
-    need(actual.deny_delete, "deny_delete", "true");
-    need(actual.deny_purge, "deny_purge", "true");
-    need(!actual.allow_rollup, "allow_rollup_hdrs", "false");
-    need(!actual.no_ack, "no_ack", "false");
-    need(!actual.sealed, "sealed", "false");
-    // Each of these removes, rewrites or delays messages, or lets publishers ask for it.
-    need(!actual.allow_message_ttl, "allow_msg_ttl", "false");
-    need(!actual.allow_message_counter, "allow_msg_counter", "false");
-    need(
-        !actual.allow_message_schedules,
-        "allow_msg_schedules",
-        "false",
-    );
-    need(
-        actual.subject_transform.is_none(),
-        "subject_transform",
-        "absent",
-    );
-    need(actual.mirror.is_none(), "mirror", "absent");
-    need(
-        actual.sources.as_ref().is_none_or(Vec::is_empty),
-        "sources",
-        "absent",
-    );
-    need(
-        actual.first_sequence.is_none_or(|first| first <= 1),
-        "first_seq",
-        "absent",
-    );
-    let durable = actual.persist_mode != Some(PersistenceMode::Async);
-    need(durable, "persist_mode", "default");
+    }
+    if actual.max_message_size != message_bytes_max() {
+        wrong.push(format!("max_msg_size must be {}", message_bytes_max()));
+    }
+    if actual.num_replicas < config.replicas {
+        wrong.push(format!("num_replicas must be {} or more", config.replicas));
+    }
     if wrong.is_empty() {
         return Ok(());
     }
-    Err(LogError::Misconfigured(format!(
-        "stream {}: {}",
-        config.stream,
-        wrong.join("; ")
-    )))
+    let (stream, wrong) = (&config.stream, wrong.join("; "));
+    Err(LogError::Misconfigured(format!("stream {stream}: {wrong}")))
+}
+
+fn wrong_subjects(actual: &Config) -> Option<String> {
+    let (mut actual, mut wanted) = (actual.subjects.clone(), stream_subjects());
+    actual.sort_unstable();
+    wanted.sort_unstable();
+    (actual != wanted).then(|| format!("subjects must be {}", wanted.join(", ")))
+}
+
+/// What makes the stream keep every message for ever: whether it holds, the field, its value.
+fn kept(actual: &Config) -> [(bool, &'static str, &'static str); 13] {
+    [
+        (
+            actual.retention == RetentionPolicy::Limits,
+            "retention",
+            "limits",
+        ),
+        (actual.discard == DiscardPolicy::New, "discard", "new"),
+        (actual.storage == StorageType::File, "storage", "file"),
+        (actual.max_age.is_zero(), "max_age", "0"),
+        (actual.max_messages <= 0, "max_msgs", "-1"),
+        (actual.max_bytes <= 0, "max_bytes", "-1"),
+        (
+            actual.max_messages_per_subject <= 0,
+            "max_msgs_per_subject",
+            "-1",
+        ),
+        (actual.max_consumers <= 0, "max_consumers", "-1"),
+        (actual.deny_delete, "deny_delete", "true"),
+        (actual.deny_purge, "deny_purge", "true"),
+        (
+            actual.duplicate_window <= DUPLICATE_WINDOW,
+            "duplicate_window",
+            "100ms",
+        ),
+        (
+            actual.persist_mode != Some(PersistenceMode::Async),
+            "persist_mode",
+            "default",
+        ),
+        (!actual.no_ack, "no_ack", "false"),
+    ]
+}
+
+/// What would remove, rewrite or delay messages, or let publishers ask for it.
+fn untouched(actual: &Config) -> [(bool, &'static str, &'static str); 9] {
+    let no_sources = actual.sources.as_ref().is_none_or(Vec::is_empty);
+    let starts_at_1 = actual.first_sequence.is_none_or(|first| first <= 1);
+    [
+        (!actual.allow_rollup, "allow_rollup_hdrs", "false"),
+        (!actual.allow_message_ttl, "allow_msg_ttl", "false"),
+        (!actual.allow_message_counter, "allow_msg_counter", "false"),
+        (
+            !actual.allow_message_schedules,
+            "allow_msg_schedules",
+            "false",
+        ),
+        (!actual.sealed, "sealed", "false"),
+        (
+            actual.subject_transform.is_none(),
+            "subject_transform",
+            "absent",
+        ),
+        (actual.mirror.is_none(), "mirror", "absent"),
+        (no_sources, "sources", "absent"),
+        (starts_at_1, "first_seq", "absent"),
+    ]
 }
 
 fn message_bytes_max() -> i32 {
     i32::try_from(LOG_MESSAGE_BYTES_MAX).unwrap_or(i32::MAX)
-}
-
-/// STAND-IN for `crate::wire::subject::stream_subjects` until the wire layer is merged.
-fn subjects() -> Vec<String> {
-    let session = ["created", "refreshed", "handed_off", "terminated"];
-    let agent = [
-        "registered",
-        "updated",
-        "suspended",
-        "reinstated",
-        "revoked",
-    ];
-    let system = [
-        "ledger.sys.v1.*.session.expired",
-        "ledger.sys.v1.*.session.terminated",
-    ];
-    let session = session
-        .iter()
-        .map(|kind| format!("ledger.v1.*.session.{kind}"));
-    let agent = agent.iter().map(|kind| format!("ledger.v1.*.agent.{kind}"));
-    let system = system
-        .into_iter()
-        .chain(["ledger.sys.v1.rules"])
-        .map(str::to_owned);
-    session.chain(agent).chain(system).collect()
 }
 
 #[cfg(test)]
@@ -267,7 +253,7 @@ mod tests {
     #[test]
     fn each_broken_promise_is_named_with_the_value_needed() {
         check_changed(
-            |actual| actual.max_age = Duration::from_secs(60),
+            |actual| actual.max_age = Duration::from_mins(1),
             "the log is misconfigured: stream LEDGER: max_age must be 0",
         );
         check_changed(
@@ -276,8 +262,8 @@ mod tests {
                 actual.allow_rollup = true;
                 actual.num_replicas = 0;
             },
-            "the log is misconfigured: stream LEDGER: num_replicas must be 1 or more; \
-             deny_purge must be true; allow_rollup_hdrs must be false",
+            "the log is misconfigured: stream LEDGER: deny_purge must be true; \
+             allow_rollup_hdrs must be false; num_replicas must be 1 or more",
         );
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::serve::ListenerExt as _;
 use session_ledger::domain::{Clock, Timestamp};
 use session_ledger::http::{self, Services};
-use session_ledger::ledger::Ledger;
+use session_ledger::ledger::{Expiry, Ledger};
 use session_ledger::log::{EmbeddedLog, EventLog, NewRecord};
 use session_ledger::metrics::Metrics;
 use session_ledger::projection::{Projection, runner};
@@ -49,6 +49,16 @@ impl App {
             runner::run(projection, log, metrics, stop).await.unwrap();
         });
         app
+    }
+
+    /// Starts the task that writes what the clock says has expired.
+    pub(crate) fn start_expiry(&mut self) {
+        let expiry = Expiry {
+            log: self.log(),
+            projection: Arc::clone(&self.projection),
+            clock: Arc::<ManualClock>::clone(&self.clock),
+        };
+        self.tasks.spawn(expiry.run(self.stop_fold.clone()));
     }
 
     /// Starts a ledger that takes events and never folds one.

@@ -74,8 +74,9 @@ impl Drop for NatsServer {
 fn spawn(dir: &Path, port: i32, extra: &str) -> Child {
     let config = dir.join("server.conf");
     let text = format!(
-        "listen: \"127.0.0.1:{port}\"\nports_file_dir: {dir:?}\njetstream {{ store_dir: {dir:?} }}\n\
-         {extra}\n"
+        "listen: \"127.0.0.1:{port}\"\nports_file_dir: \"{path}\"\n\
+         jetstream {{ store_dir: \"{path}\" }}\n{extra}\n",
+        path = dir.display()
     );
     fs::write(&config, text).unwrap();
     let spawned = Command::new(binary())

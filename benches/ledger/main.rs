@@ -1,0 +1,40 @@
+//! Measures the ledger: `cargo bench --bench ledger -- <fold|page> [--sessions N]`.
+//!
+//! Prints tables. `benches/README.md` says how to read them.
+#![allow(clippy::print_stdout, reason = "a benchmark prints its figures")]
+#![allow(clippy::unwrap_used, reason = "a benchmark that fails should panic")]
+
+mod fold;
+mod page;
+mod workload;
+
+use clap::{Parser, ValueEnum};
+
+/// What to measure.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Subject {
+    /// Events folded a second, by size of batch.
+    Fold,
+    /// Time for a page of 50 rows with its exact total, by offset.
+    Page,
+}
+
+#[derive(Debug, Parser)]
+struct Options {
+    #[arg(value_enum)]
+    subject: Subject,
+    /// Sessions in the ledger.
+    #[arg(long, default_value_t = 100_000)]
+    sessions: u64,
+    /// Cargo passes this one.
+    #[arg(long, hide = true)]
+    bench: bool,
+}
+
+fn main() {
+    let options = Options::parse();
+    match options.subject {
+        Subject::Fold => fold::run(options.sessions),
+        Subject::Page => page::run(options.sessions),
+    }
+}

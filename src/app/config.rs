@@ -1,0 +1,109 @@
+//! What a ledger is started with. The command line fills it; tests and `demo` build it.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use crate::log::jetstream::JetStreamConfig;
+
+/// Everything that a ledger is started with.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// Where its files are.
+    pub data_dir: PathBuf,
+    /// Where it serves HTTP. Port 0 is any free one.
+    pub listen: SocketAddr,
+    /// Where the log is.
+    pub log: LogSource,
+    /// Who may call it.
+    pub access: Access,
+}
+
+/// Where the log is.
+#[derive(Debug, Clone)]
+pub enum LogSource {
+    /// In the data directory.
+    Embedded,
+    /// On a stream of a NATS server.
+    JetStream(JetStreamConfig),
+}
+
+/// Who may call the API.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Access {
+    /// Callers must show credentials.
+    Credentials,
+    /// Everybody who reaches the address, which is on this machine alone.
+    Local,
+    /// Everybody who reaches the address: the network is trusted.
+    Network,
+}
+
+/// Why a ledger must not start like this.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum ConfigError {
+    /// This build cannot check credentials.
+    #[error(
+        "this build cannot check credentials yet, so it serves only if told to serve everybody: \
+         add --no-auth (the tenant then comes from the header X-Tenant-ID)"
+    )]
+    NoCredentials,
+    /// The address is reachable from other machines, and nobody would be asked for credentials.
+    #[error(
+        "--no-auth asks nobody for credentials, and {0} can be reached from other machines: \
+         listen on 127.0.0.1, or add --trust-network if something else keeps strangers out"
+    )]
+    Exposed(SocketAddr),
+}
+
+impl Config {
+    /// A ledger with the embedded log that only this machine can reach.
+    pub fn local(data_dir: PathBuf, listen: SocketAddr) -> Self {
+        Self {
+            data_dir,
+            listen,
+            log: LogSource::Embedded,
+            access: Access::Local,
+        }
+    }
+
+    /// Refuses what would serve strangers.
+    pub fn check(&self) -> Result<(), ConfigError> {
+        match self.access {
+            Access::Credentials => Err(ConfigError::NoCredentials),
+            Access::Local if !self.listen.ip().is_loopback() => {
+                Err(ConfigError::Exposed(self.listen))
+            }
+            Access::Local | Access::Network => Ok(()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(listen: &str, access: Access, expected: Result<(), ConfigError>) {
+        let mut config = Config::local(PathBuf::new(), listen.parse().unwrap());
+        config.access = access;
+        assert_eq!(config.check(), expected, "{listen} {access:?}");
+    }
+
+    #[test]
+    fn without_credentials_only_this_machine_is_served_unless_the_network_is_trusted() {
+        let outside = "0.0.0.0:1";
+        check("127.0.0.1:1", Access::Local, Ok(()));
+        check("[::1]:1", Access::Local, Ok(()));
+        check(
+            outside,
+            Access::Local,
+            Err(ConfigError::Exposed(outside.parse().unwrap())),
+        );
+        check(outside, Access::Network, Ok(()));
+        check(
+            "127.0.0.1:1",
+            Access::Credentials,
+            Err(ConfigError::NoCredentials),
+        );
+    }
+}

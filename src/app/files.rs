@@ -1,0 +1,66 @@
+//! The files of a data directory. The one place that knows their names.
+//!
+//! ```text
+//! log.redb                        the embedded log; the adapter makes it
+//! model.redb                      the read model
+//! model.rebuild.redb              a read model being rebuilt; left by a rebuild that was torn
+//! model.replaced-<position>.redb  a read model that a rebuild put aside, and beside it
+//! model.replaced-<position>.json  why
+//! ```
+
+use std::fs::File;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use crate::domain::Position;
+
+/// A data directory.
+#[derive(Debug, Clone)]
+pub struct DataDir(PathBuf);
+
+impl DataDir {
+    /// The data directory at a path.
+    pub fn new(path: &Path) -> Self {
+        Self(path.to_path_buf())
+    }
+
+    /// Its path.
+    pub fn path(&self) -> &Path {
+        &self.0
+    }
+
+    /// The embedded log.
+    pub fn log(&self) -> PathBuf {
+        self.0.join("log.redb")
+    }
+
+    /// The read model.
+    pub fn model(&self) -> PathBuf {
+        self.0.join("model.redb")
+    }
+
+    /// The read model that a rebuild is making.
+    pub fn rebuilding(&self) -> PathBuf {
+        self.0.join("model.rebuild.redb")
+    }
+
+    /// Names, not in use yet, for a read model that a rebuild puts aside and for its reasons.
+    pub fn replaced(&self, position: Position) -> (PathBuf, PathBuf) {
+        let names = |suffix: &str| {
+            let name = format!("model.replaced-{position}{suffix}");
+            let file = |kind: &str| self.0.join(format!("{name}.{kind}"));
+            (file("redb"), file("json"))
+        };
+        let (mut found, mut number) = (names(""), 1);
+        while found.0.exists() || found.1.exists() {
+            number += 1;
+            found = names(&format!("-{number}"));
+        }
+        found
+    }
+
+    /// Makes names that were given or taken away survive a power failure.
+    pub fn sync(&self) -> io::Result<()> {
+        File::open(&self.0)?.sync_all()
+    }
+}

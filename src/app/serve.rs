@@ -1,0 +1,159 @@
+//! A running ledger: log, fold and API, from start to graceful shutdown.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use tokio::net::TcpListener;
+
+use crate::app::config::Config;
+use crate::app::open::{self, OpenLog, Opened};
+use crate::app::tasks::Tasks;
+use crate::domain::limits::SHUTDOWN_WAIT_MS;
+use crate::domain::{Clock, Position};
+use crate::http::{self, Services};
+use crate::ledger::{Expiry, Ledger};
+use crate::metrics::Metrics;
+use crate::projection::{Projection, Waited, runner};
+
+/// How long the fold may take to make what it folded durable, beyond the wait for requests.
+const FLUSH_WAIT: Duration = Duration::from_secs(30);
+
+/// A ledger that serves. Stop it: dropping it takes the same as a crash would.
+pub struct Running {
+    addr: SocketAddr,
+    data_dir: PathBuf,
+    projection: Arc<Projection>,
+    log: OpenLog,
+    requests: Tasks,
+    workers: Tasks,
+}
+
+/// Opens the ledger, starts its tasks and serves.
+pub async fn start(config: Config) -> anyhow::Result<Running> {
+    config.check()?;
+    // Before the files: an address in use must not make a directory.
+    let listener = TcpListener::bind(config.listen)
+        .await
+        .with_context(|| format!("cannot listen on {}", config.listen))?;
+    let addr = listener.local_addr()?;
+    let Opened {
+        log,
+        projection,
+        clock,
+    } = open::open(&config).await?;
+    let metrics = Arc::new(Metrics::default());
+    let mut workers = Tasks::default();
+    spawn_fold(&mut workers, &projection, &log, &metrics);
+    let expiry = Expiry {
+        log: log.port(),
+        projection: Arc::clone(&projection),
+        clock: Arc::clone(&clock),
+    };
+    workers.spawn("expiry", |stop| expiry.run(stop));
+    let services = services(&log, &projection, clock, metrics);
+    let mut requests = Tasks::default();
+    requests.spawn("http", |stop| async move {
+        let served = axum::serve(listener, http::router(services))
+            .with_graceful_shutdown(stop.cancelled_owned())
+            .await;
+        if let Err(error) = served {
+            tracing::error!(error = %error, "the HTTP server stopped");
+        }
+    });
+    tracing::info!(http.addr = %addr, "serving on http://{addr}");
+    Ok(Running {
+        addr,
+        data_dir: config.data_dir,
+        projection,
+        log,
+        requests,
+        workers,
+    })
+}
+
+fn spawn_fold(
+    workers: &mut Tasks,
+    projection: &Arc<Projection>,
+    log: &OpenLog,
+    metrics: &Arc<Metrics>,
+) {
+    let (projection, metrics) = (Arc::clone(projection), Arc::clone(metrics));
+    let log = log.port();
+    workers.spawn("fold", |stop| async move {
+        if let Err(error) = runner::run(projection, log, metrics, stop).await {
+            let error = anyhow::Error::from(error);
+            tracing::error!(
+                "the fold has stopped: {error:#}. Reads show the last state; nothing new is taken"
+            );
+        }
+    });
+}
+
+fn services(
+    log: &OpenLog,
+    projection: &Arc<Projection>,
+    clock: Arc<dyn Clock>,
+    metrics: Arc<Metrics>,
+) -> Services {
+    let log = log.port();
+    let ledger = Ledger::new(Arc::clone(&log), Arc::clone(projection), Arc::clone(&clock));
+    Services {
+        ledger,
+        projection: Arc::clone(projection),
+        log,
+        clock,
+        metrics,
+    }
+}
+
+impl Running {
+    /// Where it serves.
+    pub fn addr(&self) -> SocketAddr {
+        self.addr
+    }
+
+    /// Where it serves, as the start of a URL.
+    pub fn url(&self) -> String {
+        format!("http://{}", self.addr)
+    }
+
+    /// Where its files are.
+    pub fn data_dir(&self) -> &std::path::Path {
+        &self.data_dir
+    }
+
+    /// The last position that was folded.
+    pub fn position(&self) -> Position {
+        self.projection.position()
+    }
+
+    /// Waits until everything that is on the log now is folded.
+    pub async fn catch_up(&self) -> anyhow::Result<Position> {
+        let head = self.log.port().head().await?;
+        match self.projection.wait_for(head, Duration::MAX).await {
+            Waited::Reached => Ok(head),
+            Waited::TimedOut | Waited::Stopped => anyhow::bail!("the fold has stopped"),
+        }
+    }
+
+    /// Takes no more requests, finishes those under way, makes everything folded durable, and closes
+    /// the log.
+    pub async fn stop(self) -> anyhow::Result<()> {
+        let wait = Duration::from_millis(SHUTDOWN_WAIT_MS);
+        // The fold runs on until the last request has its verdict.
+        let mut late = self.requests.stop(wait).await;
+        late.extend(self.workers.stop(FLUSH_WAIT).await);
+        let folded = self.projection.position();
+        self.log.close().await;
+        anyhow::ensure!(
+            late.is_empty(),
+            "stopped, but not everything ended in time: {}. Acknowledged events are on the log",
+            late.join(", ")
+        );
+        tracing::info!(position = folded.get(), "stopped at position {folded}");
+        Ok(())
+    }
+}

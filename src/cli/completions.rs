@@ -1,0 +1,34 @@
+//! `completions`: scripts that teach a shell the commands and options.
+
+use std::process::ExitCode;
+
+use clap::{Args, CommandFactory as _};
+use clap_complete::Shell;
+
+use crate::cli::{Cli, Outcome, output};
+
+const AFTER_HELP: &str = "\
+Examples:
+  bash:  session-ledger completions bash > ~/.local/share/bash-completion/completions/session-ledger
+  zsh:   session-ledger completions zsh > ~/.zfunc/_session-ledger
+  fish:  session-ledger completions fish > ~/.config/fish/completions/session-ledger.fish";
+
+/// Print a completion script for a shell.
+#[derive(Debug, Args)]
+#[command(after_help = AFTER_HELP)]
+pub(super) struct Completions {
+    /// Which shell
+    #[arg(value_enum, value_name = "SHELL")]
+    shell: Shell,
+}
+
+impl Completions {
+    pub(super) fn run(&self) -> Outcome {
+        // Into memory first: the generator panics on a closed pipe.
+        let mut script = Vec::new();
+        let mut command = Cli::command();
+        clap_complete::generate(self.shell, &mut command, "session-ledger", &mut script);
+        output::data(&String::from_utf8_lossy(&script))?;
+        Ok(ExitCode::SUCCESS)
+    }
+}

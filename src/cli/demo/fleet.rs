@@ -1,0 +1,154 @@
+//! A fleet of simulated runtimes, each of which sends its events over HTTP as real ones do.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use tokio::time::MissedTickBehavior;
+use tokio_util::sync::CancellationToken;
+
+use super::rng::Rng;
+use super::runtime::Runtime;
+use crate::app::tasks::Tasks;
+use crate::cli::client::{Api, ApiError, EVENT_BATCH, read};
+use crate::domain::limits::BATCH_EVENTS_MAX;
+use crate::domain::{Clock as _, SystemClock};
+use crate::http::dto::BatchResult;
+
+/// How often a runtime sends what has happened meanwhile.
+const SEND_EVERY: Duration = Duration::from_millis(250);
+/// How long a runtime waits before it sends again what was not taken.
+const RETRY_PAUSE: Duration = Duration::from_millis(200);
+
+/// What became of the fleet's events so far.
+#[derive(Debug, Default)]
+pub(super) struct Tally {
+    sent: AtomicU64,
+    applied: AtomicU64,
+    duplicate: AtomicU64,
+    parked: AtomicU64,
+    rejected: AtomicU64,
+    other: AtomicU64,
+    retries: AtomicU64,
+}
+
+impl Tally {
+    /// Events that were taken.
+    pub(super) fn sent(&self) -> u64 {
+        self.sent.load(Ordering::Relaxed)
+    }
+
+    /// Everything, in words.
+    pub(super) fn describe(&self) -> String {
+        let load = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        let mut parts = vec![format!(
+            "{} applied, {} duplicate, {} parked, {} rejected",
+            load(&self.applied),
+            load(&self.duplicate),
+            load(&self.parked),
+            load(&self.rejected)
+        )];
+        for (counter, what) in [
+            (&self.other, "without a verdict in time"),
+            (&self.retries, "batches sent again"),
+        ] {
+            if 0 < load(counter) {
+                parts.push(format!("{} {what}", load(counter)));
+            }
+        }
+        parts.join(", ")
+    }
+
+    fn note(&self, result: &BatchResult) {
+        for item in &result.results {
+            let verdict = item.appended.as_ref().map_or("", |taken| &taken.verdict);
+            let counter = match verdict {
+                "applied" => &self.applied,
+                "duplicate" => &self.duplicate,
+                "parked" => &self.parked,
+                "rejected" => &self.rejected,
+                _ => &self.other,
+            };
+            counter.fetch_add(1, Ordering::Relaxed);
+        }
+        let sent = result.results.len() as u64;
+        self.sent.fetch_add(sent, Ordering::Relaxed);
+    }
+}
+
+/// Starts so many runtimes, which together send so many events a second.
+pub(super) fn start(api: &Api, agents: u16, rate: u32, mut rng: Rng) -> (Tasks, Arc<Tally>) {
+    let tally = Arc::new(Tally::default());
+    let mut tasks = Tasks::default();
+    let share = f64::from(rate) * SEND_EVERY.as_secs_f64() / f64::from(agents.max(1));
+    for number in 0..agents.into() {
+        let runtime = Runtime::new(rng.fork(), number, agents.into());
+        let (api, tally) = (api.clone(), Arc::clone(&tally));
+        tasks.spawn("runtime", async move |stop| {
+            let running = drive(runtime, &api, &tally, share, &stop);
+            if let Err(error) = running.await {
+                let error = anyhow::Error::from(error);
+                tracing::error!("a runtime of the demo gave up: {error:#}");
+                stop.cancel();
+            }
+        });
+    }
+    (tasks, tally)
+}
+
+async fn drive(
+    mut runtime: Runtime,
+    api: &Api,
+    tally: &Tally,
+    share: f64,
+    stop: &CancellationToken,
+) -> Result<(), ApiError> {
+    let mut ticks = tokio::time::interval(SEND_EVERY);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut owed = 0.0;
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => return Ok(()),
+            _ = ticks.tick() => {}
+        }
+        owed += share;
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "a rate is positive and no event is lost by rounding down: the rest is owed"
+        )]
+        let count = owed as usize;
+        owed = owed.fract();
+        let events = runtime.batch(count, SystemClock.now());
+        for batch in events.chunks(BATCH_EVENTS_MAX) {
+            send(api, batch, tally, stop).await?;
+        }
+    }
+}
+
+/// Sends a batch until it is taken: a copy changes nothing.
+async fn send(
+    api: &Api,
+    batch: &[String],
+    tally: &Tally,
+    stop: &CancellationToken,
+) -> Result<(), ApiError> {
+    let body = format!("[{}]", batch.join(","));
+    loop {
+        match api.post_events(EVENT_BATCH, body.clone(), true).await {
+            Ok(answer) => {
+                if let Ok(result) = read(&answer) {
+                    tally.note(&result);
+                }
+                return Ok(());
+            }
+            Err(ApiError::Problem(problem)) if problem.status == 503 => {}
+            Err(error) => return Err(error),
+        }
+        tally.retries.fetch_add(1, Ordering::Relaxed);
+        tokio::select! {
+            () = stop.cancelled() => return Ok(()),
+            () = tokio::time::sleep(RETRY_PAUSE) => {}
+        }
+    }
+}

@@ -1,0 +1,240 @@
+//! `doctor`: says whether a server, a directory or a NATS server is as it must be.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use clap::Args;
+use serde::Serialize;
+
+use crate::app::files::DataDir;
+use crate::cli::client::Api;
+use crate::cli::nats::NatsArgs;
+use crate::cli::target::DEFAULT_URL;
+use crate::cli::{Outcome, output, table};
+use crate::log::jetstream::{self, JetStreamConfig};
+use crate::projection::{Store, StoreError};
+
+/// Below this much free space an event may find no room soon, in bytes.
+const FREE_BYTES_MIN: u64 = 256 * 1024 * 1024;
+/// Below this much, somebody should know, in bytes.
+const FREE_BYTES_LOW: u64 = 2 * 1024 * 1024 * 1024;
+const MIB: u64 = 1024 * 1024;
+
+const AFTER_HELP: &str = "\
+Examples:
+  session-ledger doctor                                      the server on http://127.0.0.1:8787
+  session-ledger doctor --url http://ledger:8787             as a health check of a container
+  session-ledger doctor --data-dir ./ledger                  a data directory
+  session-ledger doctor --nats-url nats://127.0.0.1:4222     a NATS server and its stream
+
+Exit code 1 if a check fails. Nothing is changed.";
+
+/// Check a server, a data directory, or a NATS server and its stream.
+#[derive(Debug, Args)]
+#[command(after_help = AFTER_HELP)]
+pub(super) struct Doctor {
+    /// Server to check; the default if nothing else is to be checked
+    #[arg(long, value_name = "URL")]
+    url: Option<String>,
+
+    /// Data directory to check
+    #[arg(long, value_name = "DIR")]
+    data_dir: Option<PathBuf>,
+
+    #[command(flatten)]
+    nats: NatsArgs,
+
+    /// JSON instead of a table
+    #[arg(long)]
+    json: bool,
+}
+
+/// One thing that was looked at.
+#[derive(Debug, Serialize)]
+struct Check {
+    #[serde(rename = "check")]
+    what: &'static str,
+    result: Finding,
+    detail: String,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+enum Finding {
+    Ok,
+    Warn,
+    Fail,
+}
+
+type Checks = Vec<Check>;
+
+impl Doctor {
+    pub(super) async fn run(self) -> Outcome {
+        let mut checks = Checks::new();
+        // A server that was named is checked alone: where it runs in a container, the settings of
+        // its log are in the environment as well.
+        let nats = match self.url {
+            Some(_) => None,
+            None => self.nats.config()?,
+        };
+        if let Some(dir) = &self.data_dir {
+            directory(dir, &mut checks);
+        }
+        if let Some(config) = &nats {
+            nats_server(config, &mut checks).await;
+        }
+        if checks.is_empty() || self.url.is_some() {
+            server(self.url.as_deref().unwrap_or(DEFAULT_URL), &mut checks).await?;
+        }
+        if self.json {
+            output::line(serde_json::to_string(&checks)?)?;
+        } else {
+            output::data(&describe(&checks))?;
+        }
+        let failed = checks.iter().any(|check| check.result == Finding::Fail);
+        Ok(if failed {
+            ExitCode::FAILURE
+        } else {
+            ExitCode::SUCCESS
+        })
+    }
+}
+
+fn describe(checks: &Checks) -> String {
+    let mut rows = table::table(&["CHECK", "RESULT", "DETAIL"]);
+    for check in checks {
+        let result = match check.result {
+            Finding::Ok => "ok",
+            Finding::Warn => "warn",
+            Finding::Fail => "FAIL",
+        };
+        rows.add_row([check.what, result, &check.detail]);
+    }
+    table::text(&rows)
+}
+
+fn note(checks: &mut Checks, what: &'static str, result: Finding, detail: impl Into<String>) {
+    let detail = detail.into();
+    checks.push(Check {
+        what,
+        result,
+        detail,
+    });
+}
+
+async fn server(url: &str, checks: &mut Checks) -> anyhow::Result<()> {
+    // Both routes are for operators and look at no tenant.
+    let api = Api::new(url, "doctor")?;
+    for (check, path, good) in [
+        ("server alive", "healthz", "it answers"),
+        ("server ready", "readyz", "the fold runs and keeps up"),
+    ] {
+        match api.get(&[path], &Vec::new()).await {
+            Ok(_answer) => note(checks, check, Finding::Ok, format!("{url}: {good}")),
+            Err(error) => {
+                note(checks, check, Finding::Fail, error.to_string());
+                break;
+            }
+        }
+    }
+    Ok(())
+}
+
+async fn nats_server(config: &JetStreamConfig, checks: &mut Checks) {
+    let found = match jetstream::inspect(config).await {
+        Ok(found) => found,
+        Err(error) => return note(checks, "nats server", Finding::Fail, error.to_string()),
+    };
+    let version = format!("version {}", found.version);
+    note(checks, "nats server", Finding::Ok, version);
+    if found.guarded {
+        note(checks, "nats credentials", Finding::Ok, "it asks for them");
+    } else {
+        let detail = "it asks nobody for credentials: whoever reaches it can write events";
+        note(checks, "nats credentials", Finding::Fail, detail);
+    }
+    let stream = &config.stream;
+    match found.stream {
+        Some(Ok(head)) => {
+            let detail = format!("{stream} is as it must be, and ends at position {head}");
+            note(checks, "nats stream", Finding::Ok, detail);
+        }
+        Some(Err(error)) => note(checks, "nats stream", Finding::Fail, error.to_string()),
+        None => {
+            let detail = format!("there is no stream {stream} yet; `serve` makes it");
+            note(checks, "nats stream", Finding::Warn, detail);
+        }
+    }
+}
+
+fn directory(path: &Path, checks: &mut Checks) {
+    let dir = DataDir::new(path);
+    let shown = path.display();
+    match fs::metadata(path) {
+        Ok(found) if found.is_dir() => {}
+        Ok(_file) => {
+            let detail = format!("{shown} is no directory");
+            return note(checks, "data directory", Finding::Fail, detail);
+        }
+        Err(error) => {
+            let detail = format!("{shown}: {error}");
+            return note(checks, "data directory", Finding::Fail, detail);
+        }
+    }
+    match tempfile::tempfile_in(path) {
+        Ok(_file) => note(
+            checks,
+            "data directory",
+            Finding::Ok,
+            format!("{shown} is writable"),
+        ),
+        Err(error) => {
+            let detail = format!("cannot write in {shown}: {error}");
+            note(checks, "data directory", Finding::Fail, detail);
+        }
+    }
+    space(path, checks);
+    model(&dir, checks);
+    if dir.rebuilding().exists() {
+        let detail = "a rebuild was torn; the next one removes what it left";
+        note(checks, "rebuild", Finding::Warn, detail);
+    }
+}
+
+fn space(path: &Path, checks: &mut Checks) {
+    let found = match rustix::fs::statvfs(path) {
+        Ok(found) => found,
+        Err(error) => return note(checks, "free space", Finding::Warn, error.to_string()),
+    };
+    let free = found.f_bavail.saturating_mul(found.f_frsize);
+    let result = match free {
+        _ if free < FREE_BYTES_MIN => Finding::Fail,
+        _ if free < FREE_BYTES_LOW => Finding::Warn,
+        _ => Finding::Ok,
+    };
+    note(checks, "free space", result, format!("{} MiB", free / MIB));
+}
+
+fn model(dir: &DataDir, checks: &mut Checks) {
+    if !dir.model().exists() {
+        let detail = "there is none yet; `serve` makes it";
+        return note(checks, "read model", Finding::Warn, detail);
+    }
+    let opened = Store::open(&dir.model()).and_then(|store| {
+        let position = store.snapshot()?.progress().position;
+        Ok(position)
+    });
+    match opened {
+        Ok(position) => {
+            note(checks, "lock", Finding::Ok, "no server holds the directory");
+            let detail = format!("its layout is this build's; it is at position {position}");
+            note(checks, "read model", Finding::Ok, detail);
+        }
+        Err(StoreError::InUse) => {
+            let detail = "a running server holds the directory; check that with --url";
+            note(checks, "lock", Finding::Ok, detail);
+        }
+        Err(error) => note(checks, "read model", Finding::Fail, error.to_string()),
+    }
+}

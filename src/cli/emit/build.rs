@@ -1,0 +1,152 @@
+//! An event from options. What the options mean together is left to the ledger to say.
+
+use clap::Args;
+use clap::builder::PossibleValuesParser;
+use serde_json::{Map, Value, json};
+use uuid::Uuid;
+
+use crate::cli::Usage;
+use crate::domain::EventType;
+use crate::domain::event::Writer;
+
+/// Source of events that come from nowhere else.
+const SOURCE: &str = "urn:session-ledger:cli";
+
+/// The parts of an event.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "The event")]
+pub(super) struct EventArgs {
+    /// What happened
+    #[arg(value_name = "TYPE", value_parser = types(), required_unless_present = "file")]
+    #[arg(requires = "subject")]
+    event_type: Option<String>,
+
+    /// To which session, or to which agent for the types agent.*
+    #[arg(value_name = "ID", required_unless_present = "file")]
+    subject: Option<String>,
+
+    /// Id of the event; made up if not given
+    #[arg(long, value_name = "ID")]
+    id: Option<String>,
+
+    /// Who emits it
+    #[arg(long, value_name = "URI", default_value = SOURCE)]
+    source: String,
+
+    /// When it happened (RFC 3339); without it, when the ledger gets it
+    #[arg(long, value_name = "TIME")]
+    time: Option<String>,
+
+    /// The session's agent (`session.created`)
+    #[arg(long, value_name = "ID")]
+    agent: Option<String>,
+
+    /// Seconds until it ends by itself
+    #[arg(long, value_name = "SECONDS", conflicts_with = "expires_at")]
+    ttl: Option<u64>,
+
+    /// Time at which it ends by itself
+    #[arg(long, value_name = "TIME")]
+    expires_at: Option<String>,
+
+    /// Something that it may do; repeat it for several
+    #[arg(long, value_name = "SCOPE")]
+    scope: Vec<String>,
+
+    /// The runtime's own data, a JSON object
+    #[arg(long, value_name = "JSON", value_parser = object)]
+    metadata: Option<Map<String, Value>>,
+
+    /// Its phase: initializing, ready, running or paused
+    #[arg(long, value_name = "PHASE")]
+    phase: Option<String>,
+
+    /// The session that it came from (`session.created`)
+    #[arg(long, value_name = "ID")]
+    parent: Option<String>,
+
+    /// The project that it belongs to (`session.created`)
+    #[arg(long, value_name = "ID")]
+    project: Option<String>,
+
+    /// The agent that takes over (`session.handed_off`)
+    #[arg(long, value_name = "ID")]
+    to_agent: Option<String>,
+
+    /// The session in which that agent goes on (`session.handed_off`)
+    #[arg(long, value_name = "ID")]
+    child: Option<String>,
+
+    /// How it went: completed, error, deleted or revoked (`session.terminated`)
+    #[arg(long, value_name = "OUTCOME")]
+    outcome: Option<String>,
+
+    /// Why, in words
+    #[arg(long, value_name = "TEXT")]
+    reason: Option<String>,
+
+    /// More data, a JSON object; the options above win
+    #[arg(long, value_name = "JSON", value_parser = object)]
+    data: Option<Map<String, Value>>,
+}
+
+impl EventArgs {
+    /// The event as JSON text.
+    pub(super) fn build(self) -> Result<String, Usage> {
+        let (Some(event_type), Some(subject)) = (&self.event_type, &self.subject) else {
+            return Err(Usage("name the event's TYPE and ID".to_owned()));
+        };
+        let id = self
+            .id
+            .clone()
+            .unwrap_or_else(|| Uuid::now_v7().to_string());
+        let mut event = json!({
+            "specversion": "1.0",
+            "id": id,
+            "source": self.source,
+            "type": event_type,
+            "subject": subject,
+            "datacontenttype": "application/json",
+        });
+        if let Some(time) = &self.time {
+            event["time"] = json!(time);
+        }
+        event["data"] = Value::Object(self.into_data());
+        Ok(event.to_string())
+    }
+
+    fn into_data(self) -> Map<String, Value> {
+        let mut data = self.data.unwrap_or_default();
+        let texts = [
+            ("agent_id", self.agent),
+            ("expires_at", self.expires_at),
+            ("phase", self.phase),
+            ("parent_session_id", self.parent),
+            ("project_id", self.project),
+            ("to_agent_id", self.to_agent),
+            ("session_id", self.child),
+            ("outcome", self.outcome),
+            ("reason", self.reason),
+        ];
+        for (name, value) in texts {
+            data.extend(value.map(|value| (name.to_owned(), Value::String(value))));
+        }
+        data.extend(self.ttl.map(|ttl| ("ttl_seconds".to_owned(), json!(ttl))));
+        if !self.scope.is_empty() {
+            data.insert("scopes".to_owned(), json!(self.scope));
+        }
+        let metadata = self.metadata.map(Value::Object);
+        data.extend(metadata.map(|metadata| ("metadata".to_owned(), metadata)));
+        data
+    }
+}
+
+fn types() -> PossibleValuesParser {
+    let all = EventType::ALL.iter().copied();
+    let emitted = all.filter(|event_type| event_type.allows(Writer::Runtime));
+    PossibleValuesParser::new(emitted.map(EventType::as_str))
+}
+
+fn object(text: &str) -> Result<Map<String, Value>, String> {
+    serde_json::from_str(text).map_err(|error| format!("not a JSON object: {error}"))
+}

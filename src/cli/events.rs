@@ -1,0 +1,161 @@
+//! `events`: a tenant's history as NDJSON, oldest first.
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::Args;
+use clap::builder::PossibleValuesParser;
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use crate::cli::Outcome;
+use crate::cli::client::{Api, ApiError, Query, read};
+use crate::cli::output;
+use crate::cli::target::Target;
+use crate::domain::EventType;
+use crate::domain::limits::EVENTS_PAGE_MAX;
+use crate::http::dto::AsOf;
+
+/// How long to wait before asking again whether something happened.
+const FOLLOW_PAUSE: Duration = Duration::from_millis(250);
+/// How long to wait before trying a server again that does not answer.
+const RETRY_PAUSE: Duration = Duration::from_secs(1);
+
+const AFTER_HELP: &str = "\
+Examples:
+  session-ledger events --tenant demo > history.ndjson
+  session-ledger events --tenant demo --type session.terminated --limit 10
+  session-ledger events --tenant demo --after 4711 --follow | jq -c '[.position, .verdict, .type]'
+
+Every line is one event with its position and verdict; `.event` is the CloudEvent as it came. Give
+the last position that you have seen as --after to go on from there.";
+
+/// Print events, oldest first: one JSON object per line.
+#[derive(Debug, Args)]
+#[command(after_help = AFTER_HELP)]
+pub(super) struct Events {
+    #[command(flatten)]
+    target: Target,
+
+    /// Only events after this position
+    #[arg(long, value_name = "POSITION", default_value_t = 0)]
+    after: u64,
+
+    /// Only events of this type
+    #[arg(long = "type", value_name = "TYPE", value_parser = types())]
+    event_type: Option<String>,
+
+    /// Only events that concern this agent
+    #[arg(long, value_name = "ID")]
+    agent: Option<String>,
+
+    /// Only events about this session
+    #[arg(long, value_name = "ID")]
+    session: Option<String>,
+
+    /// Stop after so many events
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    limit: Option<u64>,
+
+    /// Go on and print events as they come, until Ctrl-C
+    #[arg(long)]
+    follow: bool,
+}
+
+#[derive(Deserialize)]
+struct Page {
+    events: Vec<Box<RawValue>>,
+    next_after: Option<u64>,
+    as_of: AsOf,
+}
+
+struct Replay {
+    filter: Vec<(&'static str, Option<String>)>,
+    after: u64,
+    left: u64,
+    follow: bool,
+}
+
+impl Events {
+    pub(super) async fn run(self) -> Outcome {
+        let replay = Replay {
+            filter: vec![
+                ("type", self.event_type),
+                ("agent_id", self.agent),
+                ("session_id", self.session),
+            ],
+            after: self.after,
+            left: self.limit.unwrap_or(u64::MAX),
+            follow: self.follow,
+        };
+        self.target
+            .with_api(async |api| replay.print(api).await)
+            .await
+    }
+}
+
+impl Replay {
+    async fn print(mut self, api: &Api) -> Outcome {
+        let mut page = self.page(api).await?;
+        loop {
+            for event in &page.events {
+                output::line(on_one_line(event.get()))?;
+                self.left -= 1;
+            }
+            match page.next_after {
+                _ if self.left == 0 => return Ok(ExitCode::SUCCESS),
+                Some(after) => self.after = after,
+                None if self.follow => {
+                    self.after = self.after.max(page.as_of.position);
+                    tokio::time::sleep(FOLLOW_PAUSE).await;
+                }
+                None => return Ok(ExitCode::SUCCESS),
+            }
+            page = self.next_page(api).await?;
+        }
+    }
+
+    /// The next page. A server that is restarted does not end a follower.
+    async fn next_page(&self, api: &Api) -> anyhow::Result<Page> {
+        let mut told = false;
+        loop {
+            let error = match self.page(api).await {
+                Ok(page) => return Ok(page),
+                Err(error) => error,
+            };
+            let passing = match error.downcast_ref::<ApiError>() {
+                Some(ApiError::Unreachable { .. }) => true,
+                Some(ApiError::Problem(problem)) => problem.status == 503,
+                Some(ApiError::Foreign { .. }) | None => false,
+            };
+            if !self.follow || !passing {
+                return Err(error);
+            }
+            if !told {
+                output::note(format_args!("{error}; trying again"));
+                told = true;
+            }
+            tokio::time::sleep(RETRY_PAUSE).await;
+        }
+    }
+
+    async fn page(&self, api: &Api) -> anyhow::Result<Page> {
+        let after = self.after.to_string();
+        let limit = self.left.min(u64::from(EVENTS_PAGE_MAX)).to_string();
+        let mut query: Query<'_> = vec![("after", &after), ("limit", &limit)];
+        for (name, value) in &self.filter {
+            query.extend(value.as_deref().map(|value| (*name, value)));
+        }
+        read(&api.get(&["v1", "events"], &query).await?)
+    }
+}
+
+/// An event's body may come with line ends: outside of strings they are space, and inside there are
+/// none.
+fn on_one_line(json: &str) -> String {
+    json.replace(['\n', '\r'], " ")
+}
+
+fn types() -> PossibleValuesParser {
+    PossibleValuesParser::new(EventType::ALL.iter().map(|known| known.as_str()))
+}

@@ -1,0 +1,126 @@
+//! The command line: one file per command, and what they share.
+//!
+//! What a command was asked for goes to stdout, everything else to stderr. Exit codes: 0 done, 1
+//! failed, 2 asked for in the wrong way.
+
+mod client;
+mod completions;
+mod demo;
+mod doctor;
+mod emit;
+mod events;
+mod list;
+mod nats;
+mod output;
+mod progress;
+mod rebuild;
+mod schema;
+mod serve;
+mod show;
+mod table;
+mod target;
+mod verify;
+
+use std::net::{SocketAddr, ToSocketAddrs as _};
+use std::process::ExitCode;
+
+use anyhow::Context as _;
+use clap::{Parser, Subcommand};
+
+use crate::app::config::ConfigError;
+
+/// How a command that did what it could ended: with good or with bad news.
+type Outcome = anyhow::Result<ExitCode>;
+
+const AFTER_HELP: &str = "\
+Start here:
+  session-ledger demo                                  a ledger with a simulated fleet, to look at
+  session-ledger serve --data-dir ./ledger --no-auth   a ledger of your own, on this machine
+  session-ledger COMMAND --help                        every command has examples
+
+Exit codes: 0 done, 1 failed, 2 wrong usage.";
+
+/// An event-sourced ledger of agent sessions: lifecycle events in, exact listings out.
+#[derive(Debug, Parser)]
+#[command(name = "session-ledger", version, max_term_width = 100)]
+#[command(after_help = AFTER_HELP, arg_required_else_help = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Serve(Box<serve::Serve>),
+    Demo(demo::Demo),
+    Emit(Box<emit::Emit>),
+    List(list::List),
+    Show(show::Show),
+    Events(events::Events),
+    Rebuild(rebuild::Rebuild),
+    Verify(verify::Verify),
+    Doctor(doctor::Doctor),
+    Schema(schema::Schema),
+    Completions(completions::Completions),
+}
+
+/// Wrong usage that clap does not see.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+struct Usage(String);
+
+/// Runs the command that the arguments name.
+pub fn run() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Help for a closed pipe is nobody's problem.
+            drop(error.print());
+            return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
+        }
+    };
+    // Chosen here because the libraries were built without a default.
+    drop(rustls::crypto::ring::default_provider().install_default());
+    let outcome = tokio::runtime::Runtime::new()
+        .context("cannot start")
+        .and_then(|runtime| runtime.block_on(dispatch(cli.command)));
+    outcome.unwrap_or_else(|error| fail(&error))
+}
+
+async fn dispatch(command: Command) -> Outcome {
+    match command {
+        Command::Serve(serve) => serve.run().await,
+        Command::Demo(demo) => demo.run().await,
+        Command::Emit(emit) => emit.run().await,
+        Command::List(list) => list.run().await,
+        Command::Show(show) => show.run().await,
+        Command::Events(events) => events.run().await,
+        Command::Rebuild(rebuild) => rebuild.run().await,
+        Command::Verify(verify) => verify.run().await,
+        Command::Doctor(doctor) => doctor.run().await,
+        Command::Schema(schema) => schema.run(),
+        Command::Completions(completions) => completions.run(),
+    }
+}
+
+fn fail(error: &anyhow::Error) -> ExitCode {
+    if output::is_closed_pipe(error) {
+        // The reader has what it wanted, as `head` does.
+        return ExitCode::SUCCESS;
+    }
+    output::note(format_args!("error: {error:#}"));
+    if error.is::<Usage>() || error.is::<ConfigError>() {
+        ExitCode::from(2)
+    } else {
+        ExitCode::FAILURE
+    }
+}
+
+/// An address to listen on: `127.0.0.1:8787`, `[::1]:8787` or `localhost:8787`.
+fn address(text: &str) -> Result<SocketAddr, String> {
+    let wrong = || format!("{text:?} is no address; write HOST:PORT, as in 127.0.0.1:8787");
+    let found: Vec<SocketAddr> = text.to_socket_addrs().map_err(|_error| wrong())?.collect();
+    // `localhost` has an address of each family; clients try the older one in every case.
+    let older = found.iter().find(|addr| addr.is_ipv4());
+    older.or(found.first()).copied().ok_or_else(wrong)
+}

@@ -1,0 +1,108 @@
+//! `rebuild`: makes the read model anew from the log.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Instant;
+
+use clap::Args;
+
+use crate::app::rebuild::{self, Comparison, Rebuilt, Request, Step};
+use crate::app::telemetry::{self, LogFormat};
+use crate::cli::nats::NatsArgs;
+use crate::cli::progress::Progress;
+use crate::cli::{Outcome, output};
+
+const AFTER_HELP: &str = "\
+Examples:
+  session-ledger rebuild --data-dir ./ledger
+  session-ledger rebuild --data-dir ./ledger --nats-url nats://127.0.0.1:4222
+
+The log is folded into a second file. At the position of the live read model the two are compared to
+the byte, then the new one takes its place. If anything fails before that, the live one stays. Stop
+the server first.
+
+If the log was cut or replaced on purpose, --accept-truncation builds the read model from what there
+is, says which positions are lost, and keeps the old file as model.replaced-POSITION.redb.";
+
+/// Rebuild the read model from the log, compare it with the live one, and swap it in.
+#[derive(Debug, Args)]
+#[command(after_help = AFTER_HELP)]
+pub(super) struct Rebuild {
+    /// Directory of the ledger's files
+    #[arg(long, env = "SESSION_LEDGER_DATA_DIR", value_name = "DIR")]
+    data_dir: PathBuf,
+
+    #[command(flatten)]
+    nats: NatsArgs,
+
+    /// Go on although the log lacks records that the read model was built from, or has others there
+    #[arg(long)]
+    accept_truncation: bool,
+
+    /// JSON instead of lines
+    #[arg(long)]
+    json: bool,
+}
+
+impl Rebuild {
+    pub(super) async fn run(self) -> Outcome {
+        telemetry::init(LogFormat::Text, "warn")?;
+        let request = Request {
+            data_dir: self.data_dir,
+            log: self.nats.source()?,
+            accept_truncation: self.accept_truncation,
+        };
+        let (started, bar) = (Instant::now(), Progress::new("folding"));
+        let rebuilt = rebuild::run(request, |step| match step {
+            Step::Folding { position, until } => bar.at(position, until),
+            Step::Comparing => bar.phase("comparing"),
+        })
+        .await;
+        bar.end();
+        let rebuilt = rebuilt?;
+        if self.json {
+            output::line(serde_json::to_string(&rebuilt)?)?;
+        } else {
+            output::data(&describe(&rebuilt))?;
+        }
+        let took = started.elapsed().as_secs_f64();
+        output::note(format_args!("took {took:.1} s"));
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+fn describe(rebuilt: &Rebuilt) -> String {
+    let comparison = match &rebuilt.comparison {
+        Comparison::NoLiveModel => "there was no read model to compare with".to_owned(),
+        Comparison::Unreadable { why } => format!("the old read model cannot be read: {why}"),
+        Comparison::OtherLog { position } => format!(
+            "the old read model (position {position}) was built from records that the log no \
+             longer holds"
+        ),
+        Comparison::Equal { position } => {
+            format!("equal: at position {position} both read models are the same to the byte")
+        }
+        Comparison::Different {
+            position,
+            live_digest,
+        } => format!(
+            "DIFFERENT: at position {position} the old read model's digest is {live_digest}; the \
+             rebuilt one took its place"
+        ),
+    };
+    let mut lines = vec![format!(
+        "rebuilt up to position {}\nchain   {}\ndigest  {}\n{comparison}",
+        rebuilt.position, rebuilt.chain, rebuilt.digest
+    )];
+    if let Some(lost) = &rebuilt.lost {
+        lines.push(format!(
+            "LOST: positions {} to {}; the chain ended in {}",
+            lost.first, lost.last, lost.chain
+        ));
+    }
+    if let Some(kept) = &rebuilt.kept {
+        lines.push(format!("the old file is kept as {}", kept.display()));
+    }
+    lines.push(String::new());
+    lines.join("\n")
+}

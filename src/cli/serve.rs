@@ -1,0 +1,107 @@
+//! `serve`: runs a ledger until it is told to stop.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::builder::BoolishValueParser;
+use clap::{Args, ValueEnum};
+
+use crate::app::telemetry::{self, LogFormat};
+use crate::app::{Access, Config, signals};
+use crate::cli::nats::NatsArgs;
+use crate::cli::{Outcome, Usage, address};
+
+const AFTER_HELP: &str = "\
+Examples:
+  Everything on this machine, the log included:
+    session-ledger serve --data-dir ./ledger --no-auth
+  The log on a NATS server, 2.12.3 or later, with JetStream:
+    session-ledger serve --data-dir ./ledger --nats-url nats://127.0.0.1:4222 --no-auth
+  Settings from the environment:
+    SESSION_LEDGER_DATA_DIR=./ledger SESSION_LEDGER_NO_AUTH=true session-ledger serve
+
+SIGTERM and Ctrl-C stop it: requests under way are finished, and nothing that was acknowledged is
+lost. A second one ends it at once.";
+
+/// Run a ledger: takes events, folds them, and serves the HTTP API.
+#[derive(Debug, Args)]
+#[command(after_help = AFTER_HELP)]
+pub(super) struct Serve {
+    /// Directory for the ledger's files; made if it does not exist. One server at a time
+    #[arg(long, env = "SESSION_LEDGER_DATA_DIR", value_name = "DIR")]
+    data_dir: PathBuf,
+
+    /// Address to serve HTTP on. Port 0 takes any free port; the log says which
+    #[arg(long, env = "SESSION_LEDGER_LISTEN", value_name = "ADDR")]
+    #[arg(default_value = "127.0.0.1:8787", value_parser = address)]
+    listen: SocketAddr,
+
+    #[command(flatten)]
+    nats: NatsArgs,
+
+    /// Ask nobody for credentials; the tenant comes from the header `X-Tenant-ID`. Serves this
+    /// machine alone
+    #[arg(long, env = "SESSION_LEDGER_NO_AUTH", value_parser = BoolishValueParser::new())]
+    #[arg(help_heading = "Access")]
+    no_auth: bool,
+
+    /// With --no-auth, serve on an address that other machines can reach. Only where something else
+    /// keeps strangers out: whoever reaches it reads and writes everything
+    #[arg(long, env = "SESSION_LEDGER_TRUST_NETWORK", value_parser = BoolishValueParser::new())]
+    #[arg(help_heading = "Access")]
+    trust_network: bool,
+
+    /// How log lines on stderr look
+    #[arg(long, env = "SESSION_LEDGER_LOG_FORMAT", value_name = "FORMAT")]
+    #[arg(value_enum, default_value_t = Format::Text, help_heading = "Logging")]
+    log_format: Format,
+
+    /// What to log: error, warn, info, debug or trace; or by module, as in
+    /// `session_ledger=debug,warn`
+    #[arg(long, env = "SESSION_LEDGER_LOG_LEVEL", value_name = "LEVEL")]
+    #[arg(default_value = "info", help_heading = "Logging")]
+    log_level: String,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Format {
+    /// Lines for people
+    Text,
+    /// One JSON object per line
+    Json,
+}
+
+impl Serve {
+    pub(super) async fn run(self) -> Outcome {
+        let format = match self.log_format {
+            Format::Text => LogFormat::Text,
+            Format::Json => LogFormat::Json,
+        };
+        telemetry::init(format, &self.log_level)
+            .map_err(|error| Usage(format!("--log-level {:?}: {error}", self.log_level)))?;
+        let config = Config {
+            data_dir: self.data_dir,
+            listen: self.listen,
+            log: self.nats.source()?,
+            access: match (self.no_auth, self.trust_network) {
+                (false, _) => Access::Credentials,
+                (true, false) => Access::Local,
+                (true, true) => Access::Network,
+            },
+        };
+        // Before the start, so that a signal during a long one is not lost.
+        let mut signals = signals::listen()?;
+        let running = tokio::select! {
+            running = crate::app::start(config) => running?,
+            _signal = signals.next() => return Ok(ExitCode::SUCCESS),
+        };
+        let name = signals.next().await;
+        tracing::info!("{name}: stopping");
+        tokio::select! {
+            stopped = running.stop() => stopped?,
+            name = signals.next() => anyhow::bail!("{name} again: ended at once"),
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+}

@@ -1,0 +1,119 @@
+//! `show`: one session and what made it so.
+
+use std::process::ExitCode;
+
+use clap::Args;
+use serde::Deserialize;
+use serde_json::Value;
+use serde_json::value::RawValue;
+
+use crate::cli::Outcome;
+use crate::cli::client::{Api, read};
+use crate::cli::target::Target;
+use crate::cli::{output, table};
+use crate::http::dto::Event;
+
+const AFTER_HELP: &str = "\
+Examples:
+  session-ledger show 0198c7a0-5e0f-7d3a-9c43-1f6a2b3c4d5e --tenant demo
+  session-ledger show s-1 --tenant acme --data-dir ./ledger --json
+
+Exit code 1 if the tenant has no such session.";
+
+/// Show one session with its events.
+#[derive(Debug, Args)]
+#[command(after_help = AFTER_HELP)]
+pub(super) struct Show {
+    /// The session's id
+    #[arg(value_name = "SESSION")]
+    id: String,
+
+    #[command(flatten)]
+    target: Target,
+
+    /// The API's JSON: an object with `session` and `events`
+    #[arg(long)]
+    json: bool,
+}
+
+/// A page of history, the events as they came.
+#[derive(Deserialize)]
+struct History {
+    events: Vec<Box<RawValue>>,
+    next_after: Option<u64>,
+}
+
+impl Show {
+    pub(super) async fn run(self) -> Outcome {
+        let (id, json) = (self.id, self.json);
+        self.target
+            .with_api(async |api| print(api, &id, json).await)
+            .await
+    }
+}
+
+async fn print(api: &Api, id: &str, json: bool) -> Outcome {
+    let session = api.get(&["v1", "agent-sessions", id], &Vec::new()).await?;
+    let events = history(api, id).await?;
+    if json {
+        let events: Vec<&str> = events.iter().map(|event| event.get()).collect();
+        let (session, events) = (session.trim_end(), events.join(","));
+        output::line(format_args!(
+            "{{\"session\":{session},\"events\":[{events}]}}"
+        ))?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    output::data(&fields(&read(&session)?))?;
+    output::line("")?;
+    let mut rows = table::table(&["POSITION", "RECORDED", "TYPE", "SOURCE", "EVENT"]);
+    for event in &events {
+        rows.add_row(event_row(&read(event.get())?));
+    }
+    output::data(&table::text(&rows))?;
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn history(api: &Api, id: &str) -> anyhow::Result<Vec<Box<RawValue>>> {
+    let mut events = Vec::new();
+    let mut after = Some(0);
+    while let Some(number) = after {
+        let number = number.to_string();
+        let query = vec![("after", number.as_str()), ("limit", "1000")];
+        let path = ["v1", "agent-sessions", id, "events"];
+        let page: History = read(&api.get(&path, &query).await?)?;
+        events.extend(page.events);
+        after = page.next_after;
+    }
+    Ok(events)
+}
+
+/// Every field that has a value, one per line, in the order of the API.
+fn fields(session: &serde_json::Map<String, Value>) -> String {
+    let width = session.keys().map(String::len).max().unwrap_or(0);
+    let mut lines = Vec::new();
+    for (name, value) in session {
+        let value = match value {
+            Value::Null | Value::Bool(false) => continue,
+            Value::Array(list) if list.is_empty() => continue,
+            Value::Object(members) if members.is_empty() => continue,
+            Value::String(value) => value.clone(),
+            other => other.to_string(),
+        };
+        lines.push(format!("{name:width$}  {value}\n"));
+    }
+    lines.concat()
+}
+
+fn event_row(event: &Event) -> [String; 5] {
+    let attribute = |name: &str| {
+        let value = event.event.as_ref().and_then(|event| event.get(name));
+        table::or_dash(value.and_then(Value::as_str)).to_owned()
+    };
+    [
+        event.position.to_string(),
+        table::time(&event.recorded_at),
+        table::or_dash(event.r#type.as_deref()).to_owned(),
+        attribute("source"),
+        attribute("id"),
+    ]
+}

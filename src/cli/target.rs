@@ -1,0 +1,73 @@
+//! Which ledger a command asks: a running server, or a directory that no server holds.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+
+use crate::app::files::DataDir;
+use crate::app::open::OpenError;
+use crate::app::telemetry::{self, LogFormat};
+use crate::app::{Config, Running};
+use crate::cli::Outcome;
+use crate::cli::client::Api;
+use crate::domain::TenantId;
+
+/// Where a server is if nobody says.
+pub(super) const DEFAULT_URL: &str = "http://127.0.0.1:8787";
+
+/// Which ledger to ask, and as whom.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Which ledger")]
+pub(super) struct Target {
+    /// Server to ask
+    #[arg(long, env = "SESSION_LEDGER_URL", value_name = "URL")]
+    #[arg(default_value = DEFAULT_URL)]
+    url: String,
+
+    /// Data directory to ask instead of a server; only while no server holds it, and only with the
+    /// built-in log
+    #[arg(long, value_name = "DIR")]
+    data_dir: Option<PathBuf>,
+
+    /// Tenant on whose behalf to ask: 1 to 64 of A-Z, a-z, 0-9, `_` and `-`
+    #[arg(long, env = "SESSION_LEDGER_TENANT", value_name = "TENANT", value_parser = tenant)]
+    tenant: String,
+}
+
+impl Target {
+    /// Does something with the ledger's API.
+    pub(super) async fn with_api(self, work: impl AsyncFnOnce(&Api) -> Outcome) -> Outcome {
+        let Some(dir) = &self.data_dir else {
+            return work(&Api::new(&self.url, &self.tenant)?).await;
+        };
+        let running = open(dir).await?;
+        let api = Api::new(&running.url(), &self.tenant)?;
+        let outcome = work(&api).await;
+        // What went wrong first matters more.
+        let stopped = running.stop().await;
+        let code = outcome?;
+        stopped.map(|()| code)
+    }
+}
+
+/// Starts a server of our own on a directory, so that there is one way to ask.
+async fn open(dir: &Path) -> anyhow::Result<Running> {
+    telemetry::init(LogFormat::Text, "warn")?;
+    if !DataDir::new(dir).log().exists() {
+        let dir = dir.to_path_buf();
+        let file = "log.redb (if its log is on NATS, ask the server with --url)";
+        return Err(OpenError::Missing { dir, file }.into());
+    }
+    let any_port = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+    let running = crate::app::start(Config::local(dir.to_path_buf(), any_port)).await?;
+    running.catch_up().await?;
+    Ok(running)
+}
+
+/// Checks a tenant's id where it enters.
+pub(super) fn tenant(text: &str) -> Result<String, String> {
+    TenantId::parse(text)
+        .map(|tenant| tenant.to_string())
+        .map_err(|error| error.to_string())
+}

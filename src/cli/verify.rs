@@ -1,0 +1,82 @@
+//! `verify`: proves the log and the read model of a directory.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::Args;
+
+use crate::app::telemetry::{self, LogFormat};
+use crate::app::verify::{self, Request, Step, Verified};
+use crate::cli::nats::NatsArgs;
+use crate::cli::progress::Progress;
+use crate::cli::{Outcome, output};
+
+const AFTER_HELP: &str = "\
+Examples:
+  session-ledger verify --data-dir ./ledger
+  session-ledger verify --data-dir ./ledger --nats-url nats://127.0.0.1:4222 --json
+
+Reads the whole log, and computes its hash chain anew. Checks that no position is missing, that the
+chain is the one that the read model was built from, and that every total of the read model is what
+there is to count. Stop the server first. Exit code 1 if anything differs.";
+
+/// Check the log and the read model of a directory from start to end.
+#[derive(Debug, Args)]
+#[command(after_help = AFTER_HELP)]
+pub(super) struct Verify {
+    /// Directory of the ledger's files
+    #[arg(long, env = "SESSION_LEDGER_DATA_DIR", value_name = "DIR")]
+    data_dir: PathBuf,
+
+    #[command(flatten)]
+    nats: NatsArgs,
+
+    /// JSON instead of lines
+    #[arg(long)]
+    json: bool,
+}
+
+impl Verify {
+    pub(super) async fn run(self) -> Outcome {
+        telemetry::init(LogFormat::Text, "warn")?;
+        let request = Request {
+            data_dir: self.data_dir,
+            log: self.nats.source()?,
+        };
+        let bar = Progress::new("reading");
+        let verified = verify::run(request, |step| match step {
+            Step::Reading { position, until } => bar.at(position, until),
+            Step::Counting => bar.phase("counting"),
+        })
+        .await;
+        bar.end();
+        let verified = verified?;
+        if self.json {
+            output::line(serde_json::to_string(&verified)?)?;
+        } else {
+            output::data(&describe(&verified))?;
+        }
+        Ok(if verified.differences.is_empty() {
+            ExitCode::SUCCESS
+        } else {
+            ExitCode::FAILURE
+        })
+    }
+}
+
+fn describe(verified: &Verified) -> String {
+    let mut text = format!(
+        "log         {} records, chain {}\nread model  position {}, chain {}\n",
+        verified.log_position, verified.log_chain, verified.model_position, verified.model_chain
+    );
+    if verified.differences.is_empty() {
+        text.push_str(
+            "ok: no position is missing, the chains agree at the read model's position, every total \
+             is what was counted\n",
+        );
+    }
+    for difference in &verified.differences {
+        text.extend(["DIFFERENCE: ", difference, "\n"]);
+    }
+    text
+}

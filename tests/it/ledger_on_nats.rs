@@ -1,0 +1,382 @@
+//! A whole ledger on a real NATS server: any client publishes, servers die, nothing is lost and
+//! nothing is applied twice.
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use async_nats::jetstream::{self, Context};
+use futures_util::{StreamExt as _, TryStreamExt as _};
+use serde_json::{Value, json};
+use session_ledger::app::{Access, Config, LogSource, Running, start};
+use session_ledger::log::jetstream::JetStreamConfig;
+use session_ledger::projection::Store;
+use tokio::task::JoinSet;
+
+use crate::support::client::{Client, created, event};
+use crate::support::nats::NatsServer;
+
+const TIME: &str = "2026-01-31T12:00:00Z";
+const CREATED: &str = "ledger.v1.acme.session.created";
+const SOON: Duration = Duration::from_secs(20);
+
+/// A ledger whose log is on a server of its own.
+struct World {
+    nats: NatsServer,
+    ledger: Running,
+    dir: tempfile::TempDir,
+}
+
+impl World {
+    async fn start() -> Self {
+        let nats = NatsServer::start().await;
+        let dir = tempfile::tempdir().unwrap();
+        let ledger = ledger(&nats, dir.path()).await;
+        Self { nats, ledger, dir }
+    }
+
+    fn client(&self) -> Client {
+        Client::new(&self.ledger.url(), "acme")
+    }
+
+    /// A client of NATS that is not the ledger.
+    async fn runtime(&self) -> Context {
+        jetstream::new(async_nats::connect(self.nats.url()).await.unwrap())
+    }
+
+    /// How many sessions a listing says there are, once this position is folded.
+    async fn total(&self, position: u64) -> u64 {
+        let path = format!("/v1/agent-sessions?limit=1&min_position={position}");
+        self.client().get(&path).await.ok()["total"]
+            .as_u64()
+            .unwrap()
+    }
+}
+
+async fn ledger(nats: &NatsServer, dir: &Path) -> Running {
+    let config = Config {
+        data_dir: dir.to_owned(),
+        listen: SocketAddr::from(([127, 0, 0, 1], 0)),
+        log: LogSource::JetStream(JetStreamConfig::new(vec![nats.url().to_owned()])),
+        access: Access::Local,
+    };
+    Box::pin(start(config)).await.unwrap()
+}
+
+/// Publishes until it is acknowledged, as a runtime does that may retry for ever.
+async fn publish(nats: &Context, subject: &'static str, body: &Value) -> u64 {
+    let body = bytes::Bytes::from(body.to_string());
+    loop {
+        if let Ok(ack) = nats.publish(subject, body.clone()).await
+            && let Ok(ack) = ack.await
+        {
+            return ack.sequence;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+#[tokio::test]
+async fn what_any_client_publishes_is_listed_at_the_position_of_its_ack() {
+    let world = World::start().await;
+    let runtime = world.runtime().await;
+    let position = publish(&runtime, CREATED, &created("s1", "a1", TIME)).await;
+    let path = format!("/v1/agent-sessions?min_position={position}");
+    let page = world.client().get(&path).await.ok();
+    assert_eq!(page["total"], 1);
+    assert_eq!(page["sessions"][0]["session_id"], "s1");
+    assert_eq!(page["as_of"]["caught_up"], true);
+    world.ledger.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn what_is_posted_over_http_gets_its_verdict_by_way_of_the_stream() {
+    let world = World::start().await;
+    let client = world.client();
+    let position = client.apply(&created("s1", "a1", TIME)).await;
+    let again = client.emit(&created("s1", "a1", TIME)).await.ok();
+    assert_eq!(again["verdict"], "duplicate");
+    assert_eq!(again["first_position"], position);
+    let missing = event(
+        "t",
+        "session.terminated",
+        "s1",
+        &json!({"outcome": "completed"}),
+    );
+    client.apply(&missing).await;
+    world.ledger.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn what_nobody_can_decode_is_listed_with_its_reason_and_told_to_listeners() {
+    let world = World::start().await;
+    let runtime = world.runtime().await;
+    let listener = async_nats::connect(world.nats.url()).await.unwrap();
+    let mut verdicts = listener.subscribe("ledger.verdict.v1.acme").await.unwrap();
+    listener.flush().await.unwrap();
+    let mut mismatched = created("s1", "a1", TIME);
+    mismatched["type"] = json!("session.terminated");
+    let mut foreign = created("s1", "a1", TIME);
+    foreign["tenantid"] = json!("globex");
+    let mut newer = created("s1", "a1", TIME);
+    newer["specversion"] = json!("2.0");
+    let bodies = [
+        (b"{]".to_vec(), "not_json"),
+        (mismatched.to_string().into_bytes(), "subject_mismatch"),
+        (foreign.to_string().into_bytes(), "tenant_mismatch"),
+        (newer.to_string().into_bytes(), "invalid"),
+    ];
+    let mut position = 0;
+    for (body, reason) in &bodies {
+        let ack = runtime.publish(CREATED, body.clone().into()).await.unwrap();
+        position = ack.await.unwrap().sequence;
+        let told = tokio::time::timeout(SOON, verdicts.next())
+            .await
+            .unwrap()
+            .unwrap();
+        let told: Value = serde_json::from_slice(&told.payload).unwrap();
+        assert_eq!(
+            (&told["position"], &told["reason"]),
+            (&json!(position), &json!(reason))
+        );
+    }
+    assert_eq!(world.total(position).await, 0);
+    let rejections = world.client().get("/v1/rejections").await.ok();
+    assert_eq!(rejections["total"], 4);
+    for (listed, (_, reason)) in rejections["events"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .rev()
+        .zip(&bodies)
+    {
+        assert_eq!(listed["reason"], *reason, "{listed}");
+    }
+    // And the ledger goes on.
+    let position = publish(&runtime, CREATED, &created("s1", "a1", TIME)).await;
+    assert_eq!(world.total(position).await, 1);
+    world.ledger.stop().await.unwrap();
+}
+
+/// A stock client of another language, both modes of CloudEvents, acknowledged positions.
+const PYTHON: &str = r#"
+import asyncio, json, sys
+import nats
+
+async def main():
+    connection = await nats.connect(sys.argv[1])
+    stream = connection.jetstream()
+    structured = {
+        "specversion": "1.0", "id": "1", "source": "/python", "type": "session.created",
+        "subject": "py-1", "tenantid": "acme", "data": {"agent_id": "snake"},
+    }
+    await stream.publish("ledger.v1.acme.session.created", json.dumps(structured).encode())
+    ack = await stream.publish(
+        "ledger.v1.acme.session.created",
+        json.dumps({"agent_id": "snake", "metadata": {"mode": "binary"}}).encode(),
+        headers={
+            "ce-specversion": "1.0", "ce-id": "2", "ce-source": "/python",
+            "ce-type": "session.created", "ce-subject": "py-2",
+            "content-type": "application/json",
+        },
+    )
+    print(ack.seq)
+    await connection.close()
+
+asyncio.run(main())
+"#;
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "which Python to test with is no setting of ours"
+)]
+fn python() -> String {
+    std::env::var("SESSION_LEDGER_TEST_PYTHON").unwrap_or_else(|_| {
+        panic!("SESSION_LEDGER_TEST_PYTHON must name a Python with nats-py: run ./scripts/test")
+    })
+}
+
+#[tokio::test]
+async fn a_stock_python_client_can_publish_in_both_modes() {
+    let world = World::start().await;
+    let mut script = Command::new(python());
+    script
+        .args(["-c", PYTHON, world.nats.url()])
+        .stdout(Stdio::piped());
+    let output = tokio::task::spawn_blocking(move || script.output().unwrap())
+        .await
+        .unwrap();
+    assert!(
+        output.status.success(),
+        "the script failed; its message is above"
+    );
+    let position = String::from_utf8(output.stdout)
+        .unwrap()
+        .trim()
+        .parse()
+        .unwrap();
+    assert_eq!(world.total(position).await, 2);
+    let binary = world.client().get("/v1/agent-sessions/py-2").await.ok();
+    assert_eq!(binary["metadata"], json!({"mode": "binary"}));
+    world.ledger.stop().await.unwrap();
+}
+
+/// Publishes this many sessions, every tenth twice, from some clients at a time.
+async fn load(world: &World, clients: usize, each: usize) -> u64 {
+    let mut tasks = JoinSet::new();
+    for client in 0..clients {
+        let runtime = world.runtime().await;
+        tasks.spawn(async move {
+            let mut last = 0;
+            for number in 0..each {
+                let body = created(&format!("s{client}-{number}"), "a1", TIME);
+                last = publish(&runtime, CREATED, &body).await;
+                if number % 10 == 0 {
+                    last = publish(&runtime, CREATED, &body).await;
+                }
+            }
+            last
+        });
+    }
+    tasks.join_all().await.into_iter().max().unwrap()
+}
+
+/// Starts runtimes that keep trying, whether the server is there or not.
+async fn stubborn_load(world: &World, clients: usize, each: usize) -> JoinSet<u64> {
+    let mut tasks = JoinSet::new();
+    for client in 0..clients {
+        let options = async_nats::ConnectOptions::new().retry_on_initial_connect();
+        let runtime = jetstream::new(options.connect(world.nats.url()).await.unwrap());
+        tasks.spawn(async move {
+            let mut last = 0;
+            for number in 0..each {
+                let body = created(&format!("t{client}-{number}"), "a1", TIME);
+                last = publish(&runtime, CREATED, &body).await;
+            }
+            last
+        });
+    }
+    tasks
+}
+
+/// Asks until the answer is 200: while the server is away a read may be told to come back later.
+async fn until_folded(client: &Client, position: u64) {
+    let path = format!("/v1/status?min_position={position}");
+    while client.get(&path).await.status != 200 {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
+#[tokio::test]
+async fn a_server_that_is_killed_under_load_costs_nothing_that_was_acknowledged() {
+    let mut world = World::start().await;
+    let client = world.client();
+    let before = load(&world, 4, 50).await;
+    world.nats.kill();
+    let runtimes = stubborn_load(&world, 4, 150).await;
+    world.nats.restart().await;
+    until_folded(&client, before + 100).await;
+    // In the middle of their appends, and of our reads.
+    world.nats.restart().await;
+    let last = runtimes.join_all().await.into_iter().max().unwrap();
+    until_folded(&client, last).await;
+    assert_eq!(world.total(last).await, 4 * 50 + 4 * 150);
+    world.ledger.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn consumers_that_are_deleted_under_the_reader_cost_nothing() {
+    let world = World::start().await;
+    let stranger = world.runtime().await;
+    let mut deleting = JoinSet::new();
+    deleting.spawn(async move {
+        let stream = stranger.get_stream("LEDGER").await.unwrap();
+        let mut deleted = 0_u32;
+        loop {
+            let names: Vec<String> = stream
+                .consumer_names()
+                .try_collect()
+                .await
+                .unwrap_or_default();
+            for name in names {
+                deleted += u32::from(stream.delete_consumer(&name).await.is_ok());
+            }
+            if 20 <= deleted {
+                return deleted;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    });
+    let mut last = load(&world, 4, 100).await;
+    let mut extra = 0;
+    while deleting.try_join_next().is_none() {
+        let body = created(&format!("extra-{extra}"), "a1", TIME);
+        last = publish(&world.runtime().await, CREATED, &body).await;
+        extra += 1;
+    }
+    until_folded(&world.client(), last).await;
+    assert_eq!(world.total(last).await, 4 * 100 + extra);
+    world.ledger.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_second_node_and_a_restarted_one_fold_the_same_bytes() {
+    let world = World::start().await;
+    let last = load(&world, 2, 100).await;
+    world.total(last).await;
+    world.ledger.stop().await.unwrap();
+    let again = ledger(&world.nats, world.dir.path()).await;
+    let runtime = jetstream::new(async_nats::connect(world.nats.url()).await.unwrap());
+    let end = event("end", "session.terminated", "s0-0", &json!({}));
+    publish(&runtime, "ledger.v1.acme.session.terminated", &end).await;
+    let other_dir = tempfile::tempdir().unwrap();
+    let other = ledger(&world.nats, other_dir.path()).await;
+    assert_eq!(
+        again.catch_up().await.unwrap(),
+        other.catch_up().await.unwrap()
+    );
+    again.stop().await.unwrap();
+    other.stop().await.unwrap();
+    let digest = |dir: &Path| {
+        let store = Store::open(&dir.join("model.redb")).unwrap();
+        store.snapshot().unwrap().digest().unwrap()
+    };
+    assert_eq!(digest(world.dir.path()), digest(other_dir.path()));
+}
+
+/// Both see the same deadlines; whoever writes second writes a copy.
+#[tokio::test]
+async fn two_nodes_expire_each_session_once() {
+    let world = World::start().await;
+    let other_dir = tempfile::tempdir().unwrap();
+    let other = ledger(&world.nats, other_dir.path()).await;
+    let client = world.client();
+    for number in 0..50 {
+        let mut body = created(&format!("s{number}"), "a1", TIME);
+        body["time"] = Value::Null;
+        body["data"]["ttl_seconds"] = json!(1);
+        client.apply(&body).await;
+    }
+    let expired = async |client: &Client| {
+        client.get("/v1/agent-sessions/count").await.ok()["by_status"]["expired"].clone()
+    };
+    while expired(&client).await != json!(50) {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    for number in 0..50 {
+        let path = format!("/v1/agent-sessions/s{number}/events");
+        assert_eq!(
+            client.get(&path).await.ok()["total"],
+            2,
+            "opened, and expired once"
+        );
+    }
+    assert_eq!(
+        world.ledger.catch_up().await.unwrap(),
+        other.catch_up().await.unwrap()
+    );
+    assert_eq!(expired(&Client::new(&other.url(), "acme")).await, json!(50));
+    other.stop().await.unwrap();
+    world.ledger.stop().await.unwrap();
+}
