@@ -13,6 +13,9 @@ use crate::domain::limits::REQUEST_BYTES_MAX;
 
 /// Most bytes that are set aside on the word of a caller.
 const RESERVE_BYTES_MAX: usize = 64 * 1024;
+/// Most bytes that are read of a body that is too long. A client that is still sending when the
+/// connection closes never sees the answer.
+const DISCARD_BYTES_MAX: usize = 2 * REQUEST_BYTES_MAX;
 
 /// A request's body, all of it.
 #[derive(Debug)]
@@ -26,17 +29,22 @@ impl<S: Sync> FromRequest<S> for Body {
             .headers()
             .get(CONTENT_LENGTH)
             .and_then(|length| length.to_str().ok()?.parse().ok());
-        if claimed.is_some_and(|bytes| REQUEST_BYTES_MAX < bytes) {
-            return Err(Problem::new(Code::RequestTooLarge));
-        }
-        let mut stream = request.into_body().into_data_stream();
         let mut whole = BytesMut::with_capacity(claimed.unwrap_or(0).min(RESERVE_BYTES_MAX));
+        let mut stream = request.into_body().into_data_stream();
+        let mut bytes = 0;
         while let Some(chunk) = stream.next().await {
             let chunk = chunk.map_err(|_broken_off| Problem::new(Code::UnreadableBody))?;
-            if REQUEST_BYTES_MAX < whole.len() + chunk.len() {
-                return Err(Problem::new(Code::RequestTooLarge));
+            bytes += chunk.len();
+            if bytes <= REQUEST_BYTES_MAX {
+                whole.extend_from_slice(&chunk);
+            } else if DISCARD_BYTES_MAX < bytes.max(claimed.unwrap_or(0)) {
+                break;
+            } else {
+                whole.clear();
             }
-            whole.extend_from_slice(&chunk);
+        }
+        if REQUEST_BYTES_MAX < bytes {
+            return Err(Problem::new(Code::RequestTooLarge));
         }
         Ok(Self(whole.freeze()))
     }

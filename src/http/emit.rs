@@ -231,7 +231,7 @@ pub(super) async fn first_verdicts<'o>(
         return Ok(FirstVerdicts::new());
     }
     let tenant = tenant.clone();
-    let found = app.read(move |snapshot| {
+    let found = app.scan(move |snapshot| {
         let mut found = FirstVerdicts::with_capacity(firsts.len());
         if let Some(tenant) = snapshot.tenant(&tenant)? {
             for first in firsts {

@@ -183,9 +183,8 @@ pub(super) async fn get(
     if position <= app.log().known_head() {
         app.wait_for(Some(position)).await?;
     }
-    let found =
-        app.read(move |snapshot| Ok(query::events::get(snapshot, &caller.tenant, position)?));
-    let verdict = found.await?.ok_or_else(not_found)?;
+    let found = app.read(|snapshot| Ok(query::events::get(snapshot, &caller.tenant, position)?))?;
+    let verdict = found.ok_or_else(not_found)?;
     let events = event_json::with_bodies(&app, vec![(position, verdict)]).await?;
     let event = events.first().ok_or_else(not_found)?;
     let mut out = Json::with_capacity(EVENT_BYTES);

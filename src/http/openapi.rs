@@ -49,6 +49,8 @@ pub fn text() -> String {
 }
 
 /// Read this document
+///
+/// The description of the API, as it was built into the server.
 #[utoipa::path(
     get,
     path = "/openapi.json",

@@ -159,13 +159,12 @@ pub(super) async fn list(
 ) -> Result<Response, Problem> {
     app.wait_for(query.min_position).await?;
     let start = start(&query, &caller.tenant)?;
-    let (tenant, shared) = (caller.tenant, app.clone());
-    let page = app.read(move |snapshot| {
-        let ListQuery { filter, limit, .. } = &query;
-        let page = query::sessions::list(snapshot, &tenant, filter, start, usize::from(*limit))?;
-        render(&shared, &page, *limit, start)
+    let (tenant, rows_max) = (&caller.tenant, usize::from(query.limit));
+    let page = app.read(|snapshot| {
+        let page = query::sessions::list(snapshot, tenant, &query.filter, start, rows_max);
+        Ok(page?)
     });
-    Ok(body::json(page.await?))
+    Ok(body::json(render(&app, &page?, query.limit, start)?))
 }
 
 fn start(query: &ListQuery, tenant: &TenantId) -> Result<Start, Problem> {
@@ -220,14 +219,8 @@ pub(super) async fn count(
     Query(query): Query<CountQuery>,
 ) -> Result<Response, Problem> {
     app.wait_for(query.min_position).await?;
-    let counted = app.read(move |snapshot| {
-        Ok(query::sessions::count(
-            snapshot,
-            &caller.tenant,
-            &query.filter,
-        )?)
-    });
-    let counted = counted.await?;
+    let (tenant, filter) = (&caller.tenant, &query.filter);
+    let counted = app.read(|snapshot| Ok(query::sessions::count(snapshot, tenant, filter)?))?;
     let by_status = counted.by_status.iter();
     let answer = dto::SessionCount {
         total: counted.total,
@@ -259,15 +252,12 @@ pub(super) async fn get(
 ) -> Result<Response, Problem> {
     app.wait_for(query.min_position).await?;
     let now = app.now();
-    let found = app.read(move |snapshot| {
-        let stored = query::sessions::get(snapshot, &caller.tenant, &id)?;
-        let stored = stored.ok_or_else(not_found)?;
-        let row = stored.row()?;
-        let mut out = Json::with_capacity(ROW_BYTES);
-        row_json::write(&mut out, &row, row_json::status_at(&row, now));
-        Ok(out.into_bytes())
-    });
-    Ok(body::json(found.await?))
+    let stored = app.read(|snapshot| Ok(query::sessions::get(snapshot, &caller.tenant, &id)?))?;
+    let stored = stored.ok_or_else(not_found)?;
+    let row = stored.row()?;
+    let mut out = Json::with_capacity(ROW_BYTES);
+    row_json::write(&mut out, &row, row_json::status_at(&row, now));
+    Ok(body::json(out.into_bytes()))
 }
 
 /// No such session, or another tenant's: nobody can tell which.

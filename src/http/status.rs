@@ -33,16 +33,16 @@ pub(super) async fn get(
     Query(query): Query<GetQuery>,
 ) -> Result<Response, Problem> {
     app.wait_for(query.min_position).await?;
-    let tenant = caller.tenant.clone();
-    let found = app.read(move |snapshot| {
-        let counts = query::sessions::count(snapshot, &tenant, &SessionFilter::default())?;
-        let rejections = match snapshot.tenant(&tenant)? {
+    let tenant = &caller.tenant;
+    let found = app.read(|snapshot| {
+        let counts = query::sessions::count(snapshot, tenant, &SessionFilter::default())?;
+        let rejections = match snapshot.tenant(tenant)? {
             Some(number) => snapshot.rejection_totals(number)?,
             None => Vec::new(),
         };
         Ok((counts, rejections, snapshot.progress().rules_version))
     });
-    let (counts, rejections, rules_version) = found.await?;
+    let (counts, rejections, rules_version) = found?;
     let by_status = counts.by_status.iter();
     let by_status = by_status.map(|(status, total)| (status.as_str().to_owned(), *total));
     let by_reason = by_word(&rejections);

@@ -35,7 +35,14 @@ pub(crate) struct App {
 impl App {
     /// Starts a ledger with nothing on its log.
     pub(crate) async fn start() -> Self {
-        let mut app = Self::start_without_fold().await;
+        Self::start_on(|log| log).await
+    }
+
+    /// Starts a ledger whose API sees another log than its fold.
+    pub(crate) async fn start_on(
+        wrap: impl FnOnce(Arc<dyn EventLog>) -> Arc<dyn EventLog>,
+    ) -> Self {
+        let mut app = Self::serve(wrap).await;
         let (projection, log) = (Arc::clone(&app.projection), app.log());
         let (metrics, stop) = (Arc::clone(&app.metrics), app.stop_fold.clone());
         app.tasks.spawn(async move {
@@ -56,6 +63,10 @@ impl App {
 
     /// Starts a ledger that takes events and never folds one.
     pub(crate) async fn start_without_fold() -> Self {
+        Self::serve(|log| log).await
+    }
+
+    async fn serve(wrap: impl FnOnce(Arc<dyn EventLog>) -> Arc<dyn EventLog>) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let clock = Arc::new(ManualClock::default());
         clock.set_micros(Timestamp::parse(NOW).unwrap().micros());
@@ -63,7 +74,7 @@ impl App {
         let log = Arc::new(EmbeddedLog::open(dir.path(), as_clock()).unwrap());
         let projection = Arc::new(Projection::open(&dir.path().join("model.redb")).unwrap());
         let metrics = Arc::new(Metrics::default());
-        let as_log: Arc<dyn EventLog> = Arc::<EmbeddedLog>::clone(&log);
+        let as_log = wrap(Arc::<EmbeddedLog>::clone(&log));
         let router = http::router(Services {
             ledger: Ledger::new(Arc::clone(&as_log), Arc::clone(&projection), as_clock()),
             projection: Arc::clone(&projection),

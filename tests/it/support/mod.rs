@@ -5,4 +5,5 @@ pub(crate) mod cli;
 pub(crate) mod client;
 pub(crate) mod clock;
 pub(crate) mod events;
+pub(crate) mod faulty_log;
 pub(crate) mod nats;

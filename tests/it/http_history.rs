@@ -1,0 +1,278 @@
+//! Replay, single events, rejections and a tenant's own counts.
+
+use reqwest::Method;
+use serde_json::{Value, json};
+
+use crate::support::app::{App, NOW};
+use crate::support::client::{Client, created, event};
+
+/// Two sessions of two agents, a refresh, an ending, a rejected event and a parked one: seven events.
+async fn fill(client: &Client) {
+    client.apply(&created("s1", "a1", NOW)).await;
+    client.apply(&created("s2", "a2", NOW)).await;
+    client
+        .apply(&event(
+            "r1",
+            "session.refreshed",
+            "s1",
+            &json!({"phase": "running"}),
+        ))
+        .await;
+    client
+        .apply(&event(
+            "t1",
+            "session.terminated",
+            "s1",
+            &json!({"reason": "done"}),
+        ))
+        .await;
+    client
+        .emit(&event("r2", "session.refreshed", "s1", &json!({})))
+        .await
+        .problem(409, "not_active");
+    client
+        .emit(&event("r3", "session.refreshed", "s9", &json!({})))
+        .await;
+    client.emit(&created("s2", "a2", NOW)).await.ok();
+}
+
+fn positions(page: &Value) -> Vec<u64> {
+    let events = page["events"].as_array().unwrap();
+    events
+        .iter()
+        .map(|event| event["position"].as_u64().unwrap())
+        .collect()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn replay_has_every_event_with_its_verdict() {
+    let app = App::start().await;
+    let client = app.client("acme");
+    fill(&client).await;
+    let page = client.get("/v1/events").await.ok();
+    let short: Vec<Value> = page["events"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|event| json!([event["position"], event["type"], event["verdict"]]))
+        .collect();
+    let expected = json!([
+        [1, "session.created", "applied"],
+        [2, "session.created", "applied"],
+        [3, "session.refreshed", "applied"],
+        [4, "session.terminated", "applied"],
+        [5, "session.refreshed", "rejected"],
+        [6, "session.refreshed", "parked"],
+        [7, "session.created", "duplicate"],
+    ]);
+    assert_eq!(Value::from(short), expected);
+    assert_eq!(
+        (&page["limit"], &page["next_after"]),
+        (&json!(100), &Value::Null)
+    );
+    assert_eq!(
+        page["as_of"],
+        json!({"position": 7, "time": NOW, "caught_up": true})
+    );
+    assert_eq!(page["events"][0]["event"], created("s1", "a1", NOW));
+    assert_eq!(page["events"][6]["first_position"], 2);
+
+    for (query, expected) in [
+        ("after=5", vec![6, 7]),
+        ("after=99", vec![]),
+        ("limit=2", vec![1, 2]),
+        ("type=session.terminated", vec![4]),
+        ("session_id=s1", vec![1, 3, 4, 5]),
+        ("agent_id=a2", vec![2, 7]),
+        ("agent_id=nobody", vec![]),
+        ("session_id=s1&type=session.created", vec![1]),
+    ] {
+        let page = client.get(&format!("/v1/events?{query}")).await.ok();
+        assert_eq!(positions(&page), expected, "{query}");
+    }
+    app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn replay_goes_on_where_a_page_ends() {
+    let app = App::start().await;
+    let client = app.client("acme");
+    fill(&client).await;
+    for (limit, filter) in [(2, ""), (1, "&session_id=s1"), (3, "&type=session.created")] {
+        let whole = client
+            .get(&format!("/v1/events?limit=100{filter}"))
+            .await
+            .ok();
+        let (mut seen, mut after) = (Vec::new(), json!(0));
+        while !after.is_null() {
+            let page = client
+                .get(&format!("/v1/events?limit={limit}&after={after}{filter}"))
+                .await
+                .ok();
+            seen.extend(positions(&page));
+            after = page["next_after"].clone();
+        }
+        assert_eq!(seen, positions(&whole), "{filter}");
+    }
+    app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn replay_as_ndjson_is_one_event_a_line() {
+    let app = App::start().await;
+    let client = app.client("acme");
+    fill(&client).await;
+    let pretty = serde_json::to_string_pretty(&created("s3", "a1", NOW)).unwrap();
+    client.post("/v1/events", "application/json", pretty).await;
+    let headers = [("accept", "text/html, application/x-ndjson;q=0.9")];
+    let get = async |path: &str| client.send(Method::GET, path, &headers, Vec::new()).await;
+    let answer = get("/v1/events?limit=3").await;
+    assert_eq!(answer.header("content-type"), "application/x-ndjson");
+    assert_eq!(answer.header("x-next-after"), "3");
+    let rest = get("/v1/events?after=3").await;
+    assert_eq!(rest.header("x-next-after"), "");
+    let lines: Vec<Value> = [answer.text, rest.text]
+        .iter()
+        .flat_map(|text| text.lines())
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    let page = client.get("/v1/events").await.ok();
+    assert_eq!((lines.len(), &Value::from(lines)), (8, &page["events"]));
+    app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_sessions_history_is_paged_by_number() {
+    let app = App::start().await;
+    let client = app.client("acme");
+    fill(&client).await;
+    let path = "/v1/agent-sessions/s1/events";
+    let whole = client.get(path).await.ok();
+    assert_eq!(
+        (positions(&whole), &whole["total"]),
+        (vec![1, 3, 4], &json!(3))
+    );
+    let first = client.get(&format!("{path}?limit=2")).await.ok();
+    assert_eq!(
+        (positions(&first), &first["next_after"]),
+        (vec![1, 3], &json!(2))
+    );
+    let last = client.get(&format!("{path}?limit=2&after=2")).await.ok();
+    assert_eq!(
+        (positions(&last), &last["next_after"]),
+        (vec![4], &Value::Null)
+    );
+    app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn rejections_are_newest_first_with_their_totals() {
+    let app = App::start().await;
+    let client = app.client("acme");
+    fill(&client).await;
+    let page = client.get("/v1/rejections").await.ok();
+    assert_eq!((positions(&page), &page["total"]), (vec![6, 5], &json!(2)));
+    assert_eq!(page["by_reason"], json!({"not_active": 1, "parked": 1}));
+    assert_eq!(
+        page["events"][1]["detail"],
+        "the session has ended; it takes no more events"
+    );
+    let first = client.get("/v1/rejections?limit=1").await.ok();
+    assert_eq!(
+        (positions(&first), &first["next_before"]),
+        (vec![6], &json!(6))
+    );
+    let last = client.get("/v1/rejections?limit=1&before=6").await.ok();
+    assert_eq!(
+        (positions(&last), &last["next_before"]),
+        (vec![5], &Value::Null)
+    );
+    let parked = client.get("/v1/rejections?reason=parked").await.ok();
+    assert_eq!((positions(&parked), &parked["total"]), (vec![6], &json!(1)));
+    let none = client.get("/v1/rejections?reason=id_reused").await.ok();
+    assert_eq!((positions(&none), &none["total"]), (vec![], &json!(0)));
+    app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_status_is_the_tenants_own() {
+    let app = App::start().await;
+    fill(&app.client("acme")).await;
+    let status = app.client("acme").get("/v1/status").await.ok();
+    let by_status = json!({"active": 1, "terminated": 1, "expired": 0, "handed_off": 0});
+    let expected = json!({
+        "tenant": "acme",
+        "sessions": {"total": 2, "by": by_status},
+        "rejections": {"total": 2, "by": {"not_active": 1, "parked": 1}},
+        "rules_version": 1,
+        "as_of": {"position": 7, "time": NOW, "caught_up": true},
+    });
+    assert_eq!(status, expected);
+    app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn another_tenants_things_look_like_none() {
+    let app = App::start().await;
+    fill(&app.client("acme")).await;
+    let other = app.client("other");
+    // Once as a tenant that nobody has heard of, once as one with data of its own.
+    for round in 0..2 {
+        for (foreign, missing) in [
+            ("/v1/agent-sessions/s1", "/v1/agent-sessions/none"),
+            (
+                "/v1/agent-sessions/s1/events",
+                "/v1/agent-sessions/none/events",
+            ),
+            ("/v1/events/1", "/v1/events/999"),
+        ] {
+            let told = async |path| {
+                let mut problem = other.get(path).await.problem(404, "not_found");
+                problem["instance"].take();
+                problem
+            };
+            assert_eq!(
+                told(foreign).await,
+                told(missing).await,
+                "{foreign} in round {round}"
+            );
+        }
+        for path in [
+            "/v1/agent-sessions",
+            "/v1/agent-sessions?agent_id=a1",
+            "/v1/events",
+            "/v1/rejections",
+        ] {
+            let page = other.get(path).await.ok();
+            let rows = page
+                .get("sessions")
+                .or(page.get("events"))
+                .unwrap()
+                .as_array()
+                .unwrap();
+            let own = rows
+                .iter()
+                .all(|row| row.to_string().contains("own-session"));
+            assert!(own && rows.len() <= round, "{path}: {page}");
+        }
+        let status = other.get("/v1/status").await.ok();
+        assert_eq!(
+            (&status["sessions"]["total"], &status["rejections"]["total"]),
+            (&json!(round), &json!(0))
+        );
+        if round == 0 {
+            other.apply(&created("own-session", "own-agent", NOW)).await;
+        }
+    }
+    // The same ids in another tenant are other things.
+    other.apply(&created("s1", "a1", NOW)).await;
+    assert_eq!(
+        other.get("/v1/agent-sessions/s1").await.ok()["status"],
+        "active"
+    );
+    assert_eq!(
+        app.client("acme").get("/v1/agent-sessions/s1").await.ok()["status"],
+        "terminated"
+    );
+    app.stop().await;
+}

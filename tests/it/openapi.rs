@@ -1,0 +1,153 @@
+//! The committed document of the API is the one that the code describes, and describes all of it.
+
+use std::collections::BTreeSet;
+use std::fs;
+
+use reqwest::Method;
+use serde_json::{Value, json};
+use session_ledger::http::openapi;
+
+use crate::support::app::App;
+use crate::support::client::created;
+
+const FILE: &str = "schemas/openapi.json";
+const REFRESH: &str = "cargo run -- schema --write schemas";
+
+fn document() -> Value {
+    serde_json::from_str(&openapi::text()).unwrap()
+}
+
+/// Method, path and description of every route.
+fn operations(document: &Value) -> Vec<(String, String, Value)> {
+    let mut operations = Vec::new();
+    for (path, item) in document["paths"].as_object().unwrap() {
+        for (method, operation) in item.as_object().unwrap() {
+            operations.push((method.to_uppercase(), path.clone(), operation.clone()));
+        }
+    }
+    operations
+}
+
+#[test]
+fn the_committed_document_is_current() {
+    let committed = fs::read_to_string(FILE).unwrap_or_default();
+    assert!(
+        committed == openapi::text(),
+        "{FILE} is out of date; run `{REFRESH}`"
+    );
+}
+
+#[test]
+fn every_route_is_described_in_full() {
+    let document = document();
+    assert_eq!(document["openapi"], "3.1.0");
+    let mut ids = BTreeSet::new();
+    for (method, path, operation) in operations(&document) {
+        let id = operation["operationId"].as_str().unwrap();
+        assert!(ids.insert(id.to_owned()), "{id} is given twice");
+        assert!(!operation["summary"].is_null(), "{method} {path}");
+        assert!(!operation["description"].is_null(), "{method} {path}");
+        let parameters = operation["parameters"]
+            .as_array()
+            .cloned()
+            .unwrap_or_default();
+        let has_tenant = parameters.iter().any(|one| one["name"] == "X-Tenant-ID");
+        assert_eq!(has_tenant, path.starts_with("/v1/"), "{method} {path}");
+        assert!(
+            parameters.iter().all(|one| !one["description"].is_null()),
+            "{method} {path}"
+        );
+        for (status, response) in operation["responses"].as_object().unwrap() {
+            let wanted = if status.starts_with('2') {
+                "/"
+            } else {
+                "application/problem+json"
+            };
+            let content = response["content"].as_object().unwrap();
+            assert!(
+                content.keys().all(|media_type| media_type.contains(wanted)),
+                "{path} {status}"
+            );
+        }
+    }
+    assert_eq!(ids.len(), 13);
+}
+
+#[test]
+fn every_reference_leads_somewhere() {
+    fn check(document: &Value, part: &Value) {
+        match part {
+            Value::Object(members) => {
+                if let Some(Value::String(target)) = members.get("$ref") {
+                    let found = document.pointer(target.trim_start_matches('#'));
+                    assert!(found.is_some(), "{target}");
+                }
+                members.values().for_each(|member| check(document, member));
+            }
+            Value::Array(elements) => elements.iter().for_each(|one| check(document, one)),
+            Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+        }
+    }
+    check(&document(), &document());
+}
+
+/// Routes are added through their descriptions alone, so what the router has is in the document.
+#[test]
+fn no_route_goes_past_the_document() {
+    let mut pending = vec![std::path::PathBuf::from("src/http")];
+    while let Some(directory) = pending.pop() {
+        for entry in fs::read_dir(directory).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                pending.push(path);
+                continue;
+            }
+            let text = fs::read_to_string(&path).unwrap();
+            for call in [
+                ".route(",
+                ".route_service(",
+                ".nest_service(",
+                ".merge(axum",
+            ] {
+                assert!(!text.contains(call), "{}: {call}", path.display());
+            }
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_described_is_served_with_those_parameters() {
+    let app = App::start().await;
+    let client = app.client("acme");
+    client
+        .apply(&created("s1", "a1", "2026-01-31T12:00:00Z"))
+        .await;
+    let served = client.get("/openapi.json").await;
+    assert_eq!(served.text, openapi::text());
+    for (method, path, operation) in operations(&document()) {
+        let path = path.replace("{id}", "s1").replace("{position}", "1");
+        let names: BTreeSet<&str> = operation["parameters"]
+            .as_array()
+            .map_or(&[][..], Vec::as_slice)
+            .iter()
+            .filter(|one| one["in"] == "query")
+            .map(|one| one["name"].as_str().unwrap())
+            .collect();
+        let method: Method = method.parse().unwrap();
+        let answer = client.send(method.clone(), &path, &[], Vec::new()).await;
+        let documented = answer.status.to_string();
+        assert!(
+            operation["responses"].get(&documented).is_some(),
+            "{method} {path}: {documented}"
+        );
+        if path.starts_with("/v1/") {
+            let unknown = format!("{path}?unknown=1");
+            let answer = client.send(method, &unknown, &[], Vec::new()).await;
+            let problem = answer.problem(400, "unknown_parameter");
+            assert_eq!(problem["errors"][0]["field"], json!("unknown"));
+            let detail = problem["detail"].as_str().unwrap();
+            assert!(names.iter().all(|name| detail.contains(name)), "{detail}");
+        }
+    }
+    app.stop().await;
+}

@@ -1,0 +1,52 @@
+//! A log that fails where a test says so.
+
+use std::sync::Arc;
+
+use futures_util::FutureExt as _;
+use futures_util::future::BoxFuture;
+use session_ledger::domain::Position;
+use session_ledger::log::{Appended, EventLog, LogError, NewRecord, Record, Tail};
+
+/// Appends whose body holds one of these words fail accordingly.
+pub(crate) const UNAVAILABLE: &str = "fails-unavailable";
+/// See [`UNAVAILABLE`].
+pub(crate) const UNCONFIRMED: &str = "fails-unconfirmed";
+
+/// Passes everything else on; reading records by position panics.
+pub(crate) struct FaultyLog(pub(crate) Arc<dyn EventLog>);
+
+impl EventLog for FaultyLog {
+    fn append(&self, records: Vec<NewRecord>) -> BoxFuture<'_, Appended> {
+        async move {
+            let mut results = Vec::new();
+            for record in records {
+                let text = String::from_utf8_lossy(&record.body).into_owned();
+                if text.contains(UNAVAILABLE) {
+                    results.push(Err(LogError::Unavailable("the test says so".to_owned())));
+                } else if text.contains(UNCONFIRMED) {
+                    results.push(Err(LogError::Unconfirmed("the test says so".to_owned())));
+                } else {
+                    results.extend(self.0.append(vec![record]).await);
+                }
+            }
+            results
+        }
+        .boxed()
+    }
+
+    fn get(&self, _positions: Vec<Position>) -> BoxFuture<'_, Result<Vec<Record>, LogError>> {
+        panic!("the test says so")
+    }
+
+    fn tail(&self, after: Position) -> BoxFuture<'_, Result<Box<dyn Tail>, LogError>> {
+        self.0.tail(after)
+    }
+
+    fn head(&self) -> BoxFuture<'_, Result<Position, LogError>> {
+        self.0.head()
+    }
+
+    fn known_head(&self) -> Position {
+        self.0.known_head()
+    }
+}
