@@ -94,11 +94,13 @@ pub(super) fn check_row(row: &SessionRow<'_>, expected: &ModelSession) {
     assert_eq!(row.agent_id, expected.agent);
     assert_eq!(row.status.as_str(), expected.status);
     assert_eq!(
-        row.phase.map(|phase| phase.as_str()),
+        row.phase
+            .map(session_ledger::domain::session::Phase::as_str),
         expected.phase.as_deref()
     );
     assert_eq!(
-        row.outcome.map(|outcome| outcome.as_str()),
+        row.outcome
+            .map(session_ledger::domain::session::Outcome::as_str),
         expected.outcome.as_deref()
     );
     assert_eq!(row.created_at.micros(), expected.created);

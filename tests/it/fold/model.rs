@@ -128,14 +128,13 @@ impl Model {
             return self.on_agent(recorded);
         }
         let index = self.find(sent.tenant, &sent.subject);
-        let seen: Vec<&Logged> = match index {
-            Some(index) => self.sessions[index].seen.iter().collect(),
-            None => {
-                let same = |parked: &&Logged| {
-                    parked.sent.tenant == sent.tenant && parked.sent.subject == sent.subject
-                };
-                self.parked.iter().filter(same).collect()
-            }
+        let seen: Vec<&Logged> = if let Some(index) = index {
+            self.sessions[index].seen.iter().collect()
+        } else {
+            let same = |parked: &&Logged| {
+                parked.sent.tenant == sent.tenant && parked.sent.subject == sent.subject
+            };
+            self.parked.iter().filter(same).collect()
         };
         if let Some(verdict) = copy_of(&seen, sent) {
             return verdict;
