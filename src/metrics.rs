@@ -1,5 +1,6 @@
 //! What the ledger measures about itself, for Prometheus. Names and units are here and nowhere else.
 
+use std::collections::HashMap;
 use std::sync::Mutex;
 use std::time::Duration;
 
@@ -115,17 +116,20 @@ impl Metrics {
         self.lag.set(gauge(head.get() - position.get()));
     }
 
-    /// Counts a verdict.
-    pub fn verdict(&self, verdict: Verdict) {
-        let reason = match verdict {
-            Verdict::Rejected(reason) => reason.code(),
-            Verdict::Applied | Verdict::Duplicate(_) | Verdict::Parked => "",
-        };
-        let labels = VerdictLabels {
-            verdict: verdict.as_str(),
-            reason,
-        };
-        self.verdicts.get_or_create(&labels).inc();
+    /// Counts verdicts.
+    pub fn verdicts(&self, verdicts: &[Verdict]) {
+        let mut counts = HashMap::new();
+        for verdict in verdicts {
+            let reason = match verdict {
+                Verdict::Rejected(reason) => reason.code(),
+                Verdict::Applied | Verdict::Duplicate(_) | Verdict::Parked => "",
+            };
+            *counts.entry((verdict.as_str(), reason)).or_insert(0) += 1;
+        }
+        for ((verdict, reason), count) in counts {
+            let labels = VerdictLabels { verdict, reason };
+            self.verdicts.get_or_create(&labels).inc_by(count);
+        }
     }
 
     /// Notes how long a batch took.

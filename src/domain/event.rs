@@ -13,6 +13,8 @@ use crate::domain::time::Timestamp;
 /// One event of the log.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Event {
+    /// Who wrote it, by the subject that it came on.
+    pub writer: Writer,
     /// Unique together with the source.
     pub id: EventId,
     /// Who emitted it.
@@ -28,7 +30,7 @@ pub struct Event {
 impl Event {
     /// The idempotency key within the event's session or agent.
     pub fn key(&self) -> EventKey {
-        EventKey::of(&self.source, &self.id)
+        EventKey::of(self.writer, &self.source, &self.id)
     }
 
     /// The event's type.
@@ -279,7 +281,7 @@ impl EventType {
     }
 }
 
-/// Idempotency key within a session or agent: the first half of SHA-256 over source and id.
+/// Idempotency key within a session or agent: the first half of SHA-256 over writer, source and id.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct EventKey([u8; 16]);
 
@@ -288,8 +290,13 @@ impl EventKey {
     pub const OPENING: Self = Self([0; 16]);
 
     /// The key of an event.
-    pub fn of(source: &Source, id: &EventId) -> Self {
+    pub fn of(writer: Writer, source: &Source, id: &EventId) -> Self {
         let mut hasher = Sha256::new();
+        // A runtime must not be able to use up the key of an event that the ledger will write.
+        hasher.update([match writer {
+            Writer::Runtime => 1,
+            Writer::Ledger => 2,
+        }]);
         // The length keeps ("ab", "c") and ("a", "bc") apart.
         hasher.update((source.as_str().len() as u64).to_be_bytes());
         hasher.update(source.as_str());

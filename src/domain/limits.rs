@@ -43,6 +43,9 @@ pub const PARKED_PER_SESSION_MAX: usize = 64;
 /// How long an event waits for its session to open, in microseconds of the log's own time.
 pub const PARKED_US_MAX: i64 = 24 * 3600 * 1_000_000;
 
+/// Most events whose waiting ends in vain with one record.
+pub const PARKED_ENDED_PER_RECORD_MAX: usize = 64;
+
 // --- Limits of the log ---------------------------------------------------------------------------
 
 /// Largest message on the stream, in bytes: a body plus its headers.
@@ -68,9 +71,9 @@ pub const LOG_APPEND_WAIT_MS: u64 = 5_000;
 
 // --- Limits of the projection --------------------------------------------------------------------
 
-/// Most records that one transaction folds.
+/// A transaction takes no more records once it has this many.
 pub const FOLD_BATCH_RECORDS_MAX: usize = 20_000;
-/// Most bytes of record bodies that one transaction folds.
+/// A transaction takes no more records once their bodies have this many bytes.
 pub const FOLD_BATCH_BYTES_MAX: usize = 32 * 1024 * 1024;
 /// How many records may follow a batch on the log before its verdicts are no longer told.
 pub const NOTICES_BEHIND_MAX: u64 = 1_000;
@@ -97,8 +100,8 @@ pub const LOG_CACHE_BYTES: usize = 32 * 1024 * 1024;
 
 /// Most deadlines that are written in one append.
 pub const EXPIRY_BATCH_MAX: usize = 1_000;
-/// How long to wait before an expiry that did not take effect is tried again, in milliseconds.
-pub const EXPIRY_RETRY_MS: u64 = 50;
+/// First and longest wait before an expiry that did not take effect is tried again, in milliseconds.
+pub const EXPIRY_RETRY_MS: (u64, u64) = (50, 5_000);
 
 // --- Limits of the API ---------------------------------------------------------------------------
 

@@ -38,7 +38,7 @@ pub struct TokenHashes {
 pub struct Private {
     /// Precondition: the session is open. Missing is `not_found`, and nothing is parked.
     pub existing: bool,
-    /// Precondition: the agent is registered already.
+    /// Precondition: the agent is known already, be it by a session of its own.
     pub agent_registered: bool,
     /// Precondition: the session's refresh token has this hash.
     pub refresh_token: Option<TokenHash>,

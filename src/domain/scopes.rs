@@ -74,10 +74,9 @@ impl Scopes {
         let (inner_denied, inner_allowed): (Vec<_>, Vec<_>) = split(&inner);
         inner_allowed.iter().all(|scope| {
             outer_allowed.iter().any(|pattern| matches(pattern, scope))
-                && outer_denied.iter().all(|denied| {
-                    inner_denied.contains(denied)
-                        || !(matches(denied, scope) || matches(scope, denied))
-                })
+                && outer_denied
+                    .iter()
+                    .all(|denied| inner_denied.contains(denied) || !overlap(denied, scope))
         })
     }
 }
@@ -90,6 +89,26 @@ fn split(scopes: &[String]) -> (Vec<&str>, Vec<&str>) {
         .map(String::as_str)
         .filter(|scope| !scope.starts_with('!'));
     (denied.collect(), allowed.collect())
+}
+
+/// Whether some text matches both patterns. Where both have a `*`, their middles can be written one
+/// after the other, so only the ends decide.
+fn overlap(a: &str, b: &str) -> bool {
+    match (ends(a), ends(b)) {
+        (None, _) => matches(b, a),
+        (_, None) => matches(a, b),
+        (Some((head, tail)), Some((other_head, other_tail))) => {
+            (head.starts_with(other_head) || other_head.starts_with(head))
+                && (tail.ends_with(other_tail) || other_tail.ends_with(tail))
+        }
+    }
+}
+
+/// What a pattern has before its first `*` and after its last; `None` without any.
+fn ends(pattern: &str) -> Option<(&str, &str)> {
+    let (head, _) = pattern.split_once('*')?;
+    let (_, tail) = pattern.rsplit_once('*')?;
+    Some((head, tail))
 }
 
 /// Whether `pattern`, in which `*` stands for any run of characters, matches all of `text`.
@@ -148,6 +167,28 @@ mod tests {
         check(&["*", "!files:delete"], &["files:*", "!files:delete"], true);
         check(&["*", "!files:*"], &["files:read"], false);
         check(&["files:read"], &["files:read", "!files:delete"], true);
+    }
+
+    /// A denial that only partly covers what is asked for still denies a part of it.
+    #[test]
+    fn a_denial_that_crosses_a_scope_is_not_covered() {
+        check(&["*", "!*:delete"], &["files:*"], false);
+        check(&["*", "!*:delete"], &["files:read*"], false);
+        check(&["*", "!*:delete"], &["files:*:read"], true);
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn patterns_overlap_if_some_text_matches_both(a in "[ab*]{1,5}", b in "[ab*]{1,5}") {
+            let texts = (0..=8_u32).flat_map(|length| {
+                (0..2_u32.pow(length)).map(move |bits| {
+                    let letter = |at| if bits >> at & 1 == 0 { 'a' } else { 'b' };
+                    (0..length).map(letter).collect::<String>()
+                })
+            });
+            let found = texts.into_iter().any(|text| matches(&a, &text) && matches(&b, &text));
+            proptest::prop_assert_eq!(overlap(&a, &b), found, "{} and {}", a, b);
+        }
     }
 
     #[test]

@@ -100,8 +100,8 @@ reasons! {
     AgentRevoked = 16 "agent_revoked" "the agent is revoked for good; register another one";
     /// The scopes go beyond those of the agent or the parent session.
     ScopeExceeded = 17 "scope_exceeded" "the scopes go beyond those of the agent or the parent session";
-    /// The parent session is not open in this tenant.
-    UnknownParent = 18 "unknown_parent" "parent_session_id names no session that is open in this tenant";
+    /// The parent session has not opened in this tenant.
+    UnknownParent = 18 "unknown_parent" "parent_session_id names no session that has opened in this tenant";
     /// Too many events wait for this session.
     ParkingFull = 19 "parking_full" "too many events wait for this session to open; send its session.created, then send this again";
     /// The session did not open in time.

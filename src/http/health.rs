@@ -45,7 +45,7 @@ pub(super) async fn ready(State(app): State<App>) -> Result<Response, Problem> {
         let detail = "the fold has stopped; the server's log says why";
         return Err(not_ready(detail.to_owned()));
     }
-    let lag = app.projection().lag(app.now());
+    let lag = app.projection().lag(app.now(), app.log().known_head());
     if Duration::from_millis(FOLD_LAG_MS_MAX) < lag {
         let (lag_ms, position) = (lag.as_millis(), app.projection().position());
         let head = app.log().known_head();

@@ -150,7 +150,7 @@ impl Ledger {
         if self.projection.has_stopped() {
             return Err(AppendError::Stopped);
         }
-        let lag = self.projection.lag(self.clock.now());
+        let lag = self.projection.lag(self.clock.now(), self.log.known_head());
         if Duration::from_millis(FOLD_LAG_MS_MAX) < lag {
             return Err(AppendError::Behind(lag));
         }

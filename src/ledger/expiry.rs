@@ -20,6 +20,9 @@ use crate::wire::data::SessionExpiredData;
 use crate::wire::{Envelope, Subject};
 
 const SOURCE: &str = "urn:session-ledger:expiry";
+/// First and longest pause before a deadline that did not take effect is written again.
+const PAUSE_MIN: Duration = Duration::from_millis(EXPIRY_RETRY_MS.0);
+const PAUSE_MAX: Duration = Duration::from_millis(EXPIRY_RETRY_MS.1);
 /// Longest sleep: a clock that is set forward, or a machine that wakes up, is noticed by then.
 const SLEEP_MAX: Duration = Duration::from_mins(1);
 
@@ -60,7 +63,7 @@ impl Expiry {
             self.projection.wait_for(head, Duration::MAX).await;
         }
         let mut folded = self.projection.watch();
-        let mut tried = None;
+        let (mut tried, mut pause) = (None, PAUSE_MIN);
         loop {
             folded.mark_unchanged();
             let due = self.due().await;
@@ -76,12 +79,17 @@ impl Expiry {
                 }
                 continue;
             }
+            let mut records = due.records;
             if due.first == tried {
-                // The log's clock is behind ours, or the log is away.
-                tokio::time::sleep(Duration::from_millis(EXPIRY_RETRY_MS)).await;
+                // The log's clock is behind ours, or the log is away: ask with one, ever less often.
+                tokio::time::sleep(pause).await;
+                pause = PAUSE_MAX.min(pause * 2);
+                records.truncate(1);
+            } else {
+                pause = PAUSE_MIN;
             }
             tried = due.first;
-            self.write(due.records).await;
+            self.write(records).await;
         }
     }
 
@@ -105,7 +113,8 @@ impl Expiry {
     async fn due(&self) -> Due {
         let now = self.clock.now();
         // A fold that catches up shows deadlines that later records have moved.
-        if Duration::from_millis(FOLD_LAG_MS_MAX) < self.projection.lag(now) {
+        if Duration::from_millis(FOLD_LAG_MS_MAX) < self.projection.lag(now, self.log.known_head())
+        {
             return Due::default();
         }
         self.read(move |snapshot| due(snapshot, now))

@@ -48,6 +48,16 @@ impl Writer {
         self.raw(text.as_bytes());
     }
 
+    /// Replaces four bytes that were written before.
+    pub(crate) fn set_u32(&mut self, at: usize, value: usize) {
+        let value = u32::try_from(value).expect("a row is short");
+        self.out[at..at + 4].copy_from_slice(&value.to_be_bytes());
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.out.len()
+    }
+
     pub(crate) fn finish(self) -> Vec<u8> {
         self.out
     }

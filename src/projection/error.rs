@@ -98,7 +98,7 @@ pub enum FoldError {
         /// The position that came.
         found: Position,
     },
-    /// The fold was told to stop, or its task failed.
-    #[error("the fold has stopped")]
-    Stopped,
+    /// The fold's own code failed.
+    #[error("the fold failed unexpectedly")]
+    Panicked(#[source] tokio::task::JoinError),
 }

@@ -49,7 +49,7 @@ pub async fn fold_up_to(
         let folding = async {
             spawn_blocking(move || into.fold(&batch, commit))
                 .await
-                .map_err(|_panicked| FoldError::Stopped)?
+                .map_err(FoldError::Panicked)?
         };
         let (_, next) = tokio::try_join!(folding, read(&mut *tail, &mut at, until))?;
         folded(last);
@@ -57,7 +57,7 @@ pub async fn fold_up_to(
     }
     let store = Arc::clone(store);
     let flushed = spawn_blocking(move || store.flush()).await;
-    Ok(flushed.map_err(|_panicked| FoldError::Stopped)??)
+    Ok(flushed.map_err(FoldError::Panicked)??)
 }
 
 /// The next batch, as large as a transaction takes; empty at the end.

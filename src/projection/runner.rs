@@ -30,6 +30,8 @@ use crate::projection::store::{Commit, Folded, Store};
 
 /// Up to this many records are prepared where they are, without asking another thread.
 const PREPARE_INLINE_RECORDS_MAX: usize = 8;
+/// Longest wait for notices to be handed to the connection.
+const NOTICES_WAIT: Duration = Duration::from_millis(50);
 /// First and longest pause before a log that failed is tried again, in milliseconds.
 const RETRY_MS: (u64, u64) = (50, 2_000);
 
@@ -104,33 +106,32 @@ impl Projection {
         }
     }
 
-    /// How far the fold lags behind the log, in time. Both the age of what was folded last and the
-    /// time since the fold was last caught up overstate it, so the smaller one counts.
-    pub fn lag(&self, now: Timestamp) -> Duration {
-        let since = *self
-            .behind_since
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        let Some(since) = since else {
+    /// How far the fold lags behind a log that is known to reach `head`, in time. Both the age of
+    /// what was folded last and the time since the fold was last seen caught up overstate it, so the
+    /// smaller one counts.
+    pub fn lag(&self, now: Timestamp, head: Position) -> Duration {
+        let progress = self.progress();
+        let Some(since) = self.behind_since(progress.position, head) else {
             return Duration::ZERO;
         };
-        let age = now.micros_since(self.folded.borrow().recorded_at);
+        let age = now.micros_since(progress.recorded_at);
         since
             .elapsed()
             .min(Duration::from_micros(u64::try_from(age).unwrap_or(0)))
     }
 
-    fn publish(&self, progress: Progress, head: Position) {
+    /// Since when the fold has been behind, as far as anybody looked.
+    fn behind_since(&self, position: Position, head: Position) -> Option<Instant> {
         let mut since = self
             .behind_since
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
-        *since = if head <= progress.position {
-            None
-        } else {
-            Some(since.unwrap_or_else(Instant::now))
-        };
-        drop(since);
+        *since = (position < head).then(|| since.unwrap_or_else(Instant::now));
+        *since
+    }
+
+    fn publish(&self, progress: Progress, head: Position) {
+        self.behind_since(progress.position, head);
         self.folded.send_replace(progress);
     }
 }
@@ -143,10 +144,7 @@ pub async fn run(
     metrics: Arc<Metrics>,
     stop: CancellationToken,
 ) -> Result<(), FoldError> {
-    let result = tokio::select! {
-        () = stop.cancelled() => Ok(()),
-        result = follow(&projection, &log, &metrics) => result,
-    };
+    let result = follow(&projection, &log, &metrics, &stop).await;
     let store = Arc::clone(&projection.store);
     let progress = blocking(move || {
         store.flush()?;
@@ -166,12 +164,25 @@ async fn follow(
     projection: &Arc<Projection>,
     log: &Arc<dyn EventLog>,
     metrics: &Arc<Metrics>,
+    stop: &CancellationToken,
 ) -> Result<(), FoldError> {
-    check_same_log(&projection.progress(), log).await?;
     let (sender, receiver) = mpsc::channel(FOLD_QUEUE_BATCHES_MAX);
-    let reading = read(Arc::clone(log), projection.position(), sender);
-    let folding = fold(projection, log, metrics, receiver);
-    tokio::try_join!(reading, folding).map(|_| ())
+    let ended = stop.child_token();
+    let reading = async {
+        tokio::select! {
+            () = ended.cancelled() => Ok(()),
+            result = read(log, projection, sender) => result,
+        }
+    };
+    let folding = async {
+        let result = fold(projection, log, metrics, receiver).await;
+        ended.cancel();
+        result
+    };
+    // Both to their end: a batch that is being folded must not be left behind. Without a reader
+    // the fold ends after what was read.
+    let (read, folded) = tokio::join!(reading, folding);
+    folded.and(read)
 }
 
 /// Compares the record at our position with the one that we folded.
@@ -197,16 +208,19 @@ async fn check_same_log(progress: &Progress, log: &Arc<dyn EventLog>) -> Result<
 
 /// Reads and decodes, one batch ahead of the fold.
 async fn read(
-    log: Arc<dyn EventLog>,
-    after: Position,
+    log: &Arc<dyn EventLog>,
+    projection: &Projection,
     batches: mpsc::Sender<Vec<Prepared>>,
 ) -> Result<(), FoldError> {
-    let mut tail = retry(|| log.tail(after)).await?;
+    let progress = projection.progress();
+    check_same_log(&progress, log).await?;
+    let mut tail = retry(|| log.tail(progress.position)).await?;
     loop {
         let records = tail.next(LOG_READ_RECORDS_MAX).await?;
         let prepared = prepare(records).await?;
         if batches.send(prepared).await.is_err() {
-            return Err(FoldError::Stopped);
+            // The fold has failed, and says why.
+            return Ok(());
         }
     }
 }
@@ -218,9 +232,7 @@ pub(super) async fn prepare(records: Vec<Record>) -> Result<Vec<Prepared>, FoldE
     if inline {
         return Ok(prepare());
     }
-    spawn_blocking(prepare)
-        .await
-        .map_err(|_panicked| FoldError::Stopped)
+    spawn_blocking(prepare).await.map_err(FoldError::Panicked)
 }
 
 async fn fold(
@@ -246,30 +258,28 @@ async fn fold(
             }
         };
         let Some(first) = first else {
-            return Err(FoldError::Stopped);
+            return Ok(());
         };
         let batch = gather(first, &mut batches);
         let commit = debt.commit(batch.len());
         let store = Arc::clone(&projection.store);
         let head = log.known_head();
         let started = Instant::now();
-        let (folded, notices) = blocking(move || {
+        let (notices, folded) = blocking(move || {
             let folded = store.fold(&batch, commit)?;
-            let notices = notices::of_batch(&batch, &folded, head);
-            Ok((folded, notices))
+            Ok((notices::of_batch(&batch, &folded, head), folded))
         })
         .await?;
         metrics.fold_batch(commit == Commit::Durable, started.elapsed());
         note(&folded, log, metrics);
         projection.publish(folded.progress, log.known_head());
-        log.notify(notices).await;
+        // Whoever cannot be told in time is not told: nothing may hold up the fold.
+        drop(tokio::time::timeout(NOTICES_WAIT, log.notify(notices)).await);
     }
 }
 
 fn note(folded: &Folded, log: &Arc<dyn EventLog>, metrics: &Metrics) {
-    for verdict in &folded.verdicts {
-        metrics.verdict(*verdict);
-    }
+    metrics.verdicts(&folded.verdicts);
     metrics.progress(folded.progress.position, log.known_head());
 }
 
@@ -316,9 +326,7 @@ impl Debt {
 async fn blocking<R: Send + 'static>(
     work: impl FnOnce() -> Result<R, FoldError> + Send + 'static,
 ) -> Result<R, FoldError> {
-    spawn_blocking(work)
-        .await
-        .map_err(|_panicked| FoldError::Stopped)?
+    spawn_blocking(work).await.map_err(FoldError::Panicked)?
 }
 
 /// Asks the log again while it is unavailable.

@@ -1,7 +1,7 @@
 //! A session as it is stored: what a page copies first, what only the fold reads last.
 //!
 //! ```text
-//! version 1 (1) | status (1) | flags (1) | phase (1) | outcome (1)
+//! version 1 (1) | length of the public part (4) | status (1) | flags (1) | phase (1) | outcome (1)
 //! tenant number (4) | agent number (4) | project number (4, 0 is none)
 //! created_at | recorded_at | updated_at | last_activity_at (8 each)
 //! refreshed_at | expires_at | terminated_at | ttl (8 each, the smallest number is none)
@@ -9,6 +9,7 @@
 //!     session_id, agent_id, scopes, metadata, parent_session_id, project_id,
 //!     handed_off_to, handed_off_session_id, agent_name, agent_key_id, user_id, machine_id,
 //!     caller_role, caller_origin, ip_address, user_agent
+//! -- end of the public part --
 //! tokens: access, refresh (32 each), if flag 2 is set
 //! history: see `projection::history`
 //! ```
@@ -26,6 +27,7 @@ use crate::projection::history::History;
 use crate::projection::keys::TenantNumber;
 
 const VERSION: u8 = 1;
+const PUBLIC_LENGTH_AT: usize = 1;
 const FLAG_ADJUSTED: u8 = 1;
 const FLAG_TOKENS: u8 = 2;
 const NO_TIME: i64 = i64::MIN;
@@ -95,6 +97,7 @@ impl StoredSession {
         };
         let mut out = Writer::default();
         out.u8(VERSION);
+        out.u32(0);
         out.u8(session.status.kind() as u8);
         let adjusted = if session.time_adjusted {
             FLAG_ADJUSTED
@@ -125,6 +128,7 @@ impl StoredSession {
         }
         out.i64(session.ttl_us.unwrap_or(NO_TIME));
         self.encode_texts(&mut out);
+        out.set_u32(PUBLIC_LENGTH_AT, out.len());
         if let Some(tokens) = &session.tokens {
             out.raw(tokens.access.bytes());
             out.raw(tokens.refresh.bytes());
@@ -193,6 +197,14 @@ impl<'a> SessionRow<'a> {
         Self::split(bytes).map(|(row, _)| row)
     }
 
+    /// The part of a stored session that may leave the projection: no hash of a token.
+    pub(crate) fn public_part(bytes: &[u8]) -> Result<&[u8], StoreError> {
+        let mut from = Reader::new(bytes, "session row");
+        let (_version, length) = (from.u8()?, from.u32()?);
+        let length = usize::try_from(length).map_err(|_too_long| from.damaged())?;
+        bytes.get(..length).ok_or_else(|| from.damaged())
+    }
+
     /// Just the history of a stored session.
     pub(crate) fn history(bytes: &[u8]) -> Result<History, StoreError> {
         StoredSession::decode(bytes).map(|stored| stored.history)
@@ -203,6 +215,7 @@ impl<'a> SessionRow<'a> {
         if from.u8()? != VERSION {
             return Err(from.damaged());
         }
+        let _public_length = from.u32()?;
         let (status, flags, phase, outcome) = (from.u8()?, from.u8()?, from.u8()?, from.u8()?);
         let (tenant, agent, project) = (from.u32()?, from.u32()?, from.u32()?);
         let status = Status::from_number(status).ok_or_else(|| from.damaged())?;

@@ -15,7 +15,7 @@ use crate::projection::tables;
 use crate::projection::tally::Counter;
 use crate::projection::verdict_row::VerdictRow;
 
-/// A stored session, copied out of the file.
+/// The public part of a stored session, copied out of the file.
 #[derive(Debug, Clone)]
 pub struct RowBytes(Vec<u8>);
 
@@ -175,7 +175,7 @@ impl Snapshot {
         let row = rows
             .get(ordinal)?
             .ok_or(StoreError::Damaged("session ids"))?;
-        Ok(RowBytes(row.value().to_vec()))
+        Ok(RowBytes(SessionRow::public_part(row.value())?.to_vec()))
     }
 
     /// How many sessions a listing has, per status.
@@ -204,7 +204,10 @@ impl Snapshot {
             let row = rows
                 .get(keys::ordinal_of(&order))?
                 .ok_or(StoreError::Damaged("listing"))?;
-            page.push((ListingPlace(order), RowBytes(row.value().to_vec())));
+            page.push((
+                ListingPlace(order),
+                RowBytes(SessionRow::public_part(row.value())?.to_vec()),
+            ));
         }
         Ok(page)
     }
@@ -293,7 +296,11 @@ impl Snapshot {
         from: u64,
         count: usize,
     ) -> Result<(Vec<Position>, u64), StoreError> {
-        let history = SessionRow::history(&self.session(ordinal)?.0)?;
+        let rows = self.txn.open_table(tables::sessions)?;
+        let row = rows
+            .get(ordinal)?
+            .ok_or(StoreError::Damaged("session ids"))?;
+        let history = SessionRow::history(row.value())?;
         let moved = self.txn.open_table(tables::history)?;
         let page = history.page(Entity::Session(ordinal), (from, count), &moved)?;
         Ok((page, history.len()))

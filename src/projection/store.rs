@@ -5,7 +5,7 @@ use std::path::Path;
 use redb::{Database, Durability, ReadableDatabase};
 
 use crate::domain::Verdict;
-use crate::domain::limits::STORE_CACHE_BYTES;
+use crate::domain::limits::{RULES_VERSION, STORE_CACHE_BYTES};
 use crate::projection::error::{FoldError, StoreError};
 use crate::projection::fold;
 use crate::projection::meta::{self, Progress};
@@ -71,6 +71,16 @@ impl Store {
             Commit::Durable => txn.set_quick_repair(true),
         }
         let mut working = Working::new(Tables::open(&txn)?)?;
+        let Progress {
+            position,
+            rules_version,
+            ..
+        } = working.progress;
+        if RULES_VERSION < rules_version {
+            // A newer build folded this file.
+            let (at, asked, known) = (position, rules_version, RULES_VERSION);
+            return Err(FoldError::Rules { at, asked, known });
+        }
         let mut verdicts = Vec::with_capacity(batch.len());
         for prepared in batch {
             verdicts.push(fold::record(&mut working, prepared)?);

@@ -5,16 +5,18 @@
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 
-use redb::{ReadableTable, ReadableTableMetadata};
+use redb::ReadableTable;
 
 use crate::domain::session::Status;
 use crate::domain::{
-    Agent, AgentId, Position, ProjectId, Session, SessionId, SessionStatus, TenantId, Timestamp,
+    Agent, AgentId, EventKey, Moment, Position, ProjectId, Session, SessionId, SessionStatus,
+    TenantId, Timestamp,
 };
 use crate::projection::agent_row::StoredAgent;
 use crate::projection::error::StoreError;
-use crate::projection::history::History;
-use crate::projection::keys::{self, ListingKey, Ordinal, OwnerKey, TenantNumber};
+use crate::projection::fold::parking;
+use crate::projection::history::{Entry, History};
+use crate::projection::keys::{self, Entity, ListingKey, Ordinal, OwnerKey, TenantNumber};
 use crate::projection::meta::Progress;
 use crate::projection::session_row::StoredSession;
 use crate::projection::tables::Tables;
@@ -27,8 +29,8 @@ pub(crate) struct Working<'txn> {
     pub(crate) progress: Progress,
     /// Sessions that have opened, and whose waiting events are still to be folded.
     pub(crate) opened: VecDeque<(TenantNumber, SessionId)>,
-    /// How many events wait; almost always none, which saves looking.
-    pub(crate) parked: u64,
+    /// The oldest event that waits; almost always none, which saves looking.
+    pub(crate) oldest_parked: Option<(Position, Timestamp)>,
     tenants: HashMap<TenantId, TenantNumber>,
     session_ids: HashMap<Vec<u8>, Option<Ordinal>>,
     sessions: HashMap<Ordinal, SessionSlot>,
@@ -71,7 +73,7 @@ impl<'txn> Working<'txn> {
         Ok(Self {
             progress: Progress::load(&tables.meta)?,
             opened: VecDeque::new(),
-            parked: tables.parked.len()?,
+            oldest_parked: parking::oldest(&tables)?,
             tables,
             tenants: HashMap::new(),
             session_ids: HashMap::new(),
@@ -165,17 +167,13 @@ impl<'txn> Working<'txn> {
         Ok(&slot.stored)
     }
 
-    /// The same, to be changed, beside the tables that its history moves to.
+    /// The same, to be changed. [`Working::remember`] what changed it, or it is not written.
     pub(crate) fn session_mut(
         &mut self,
         ordinal: Ordinal,
-    ) -> Result<(&mut StoredSession, &mut Tables<'txn>), StoreError> {
-        let slot = self
-            .sessions
-            .get_mut(&ordinal)
-            .ok_or(StoreError::Damaged("session ids"))?;
-        slot.changed = true;
-        Ok((&mut slot.stored, &mut self.tables))
+    ) -> Result<&mut StoredSession, StoreError> {
+        let slot = self.sessions.get_mut(&ordinal);
+        Ok(&mut slot.ok_or(StoreError::Damaged("session ids"))?.stored)
     }
 
     /// Adds a session that has just opened.
@@ -266,17 +264,35 @@ impl<'txn> Working<'txn> {
         Ok(&slot.stored)
     }
 
-    /// The same, to be changed, beside the tables that its history moves to.
-    pub(crate) fn agent_mut(
+    /// The same, to be changed. [`Working::remember`] what changed it, or it is not written.
+    pub(crate) fn agent_mut(&mut self, number: u32) -> Result<&mut StoredAgent, StoreError> {
+        let slot = self.agents.get_mut(&number);
+        Ok(&mut slot.ok_or(StoreError::Damaged("agent ids"))?.stored)
+    }
+
+    /// Adds an event that took effect to the history of what it changed.
+    pub(crate) fn remember(
         &mut self,
-        number: u32,
-    ) -> Result<(&mut StoredAgent, &mut Tables<'txn>), StoreError> {
-        let slot = self
-            .agents
-            .get_mut(&number)
-            .ok_or(StoreError::Damaged("agent ids"))?;
-        slot.changed = true;
-        Ok((&mut slot.stored, &mut self.tables))
+        entity: Entity,
+        at: &Moment,
+        key: EventKey,
+    ) -> Result<(), StoreError> {
+        let history = match entity {
+            Entity::Session(ordinal) => {
+                let slot = self.sessions.get_mut(&ordinal);
+                let slot = slot.ok_or(StoreError::Damaged("session ids"))?;
+                slot.changed = true;
+                &mut slot.stored.history
+            }
+            Entity::Agent(number) => {
+                let slot = self.agents.get_mut(&number);
+                let slot = slot.ok_or(StoreError::Damaged("agent ids"))?;
+                slot.changed = true;
+                &mut slot.stored.history
+            }
+        };
+        let position = at.position;
+        history.push(entity, Entry { position, key }, &mut self.tables)
     }
 
     /// Adds an agent that has just become known.

@@ -122,6 +122,7 @@ fn decode_on(subject: Option<&Subject>, private_part: &[u8], body: &[u8]) -> Res
         (Some(head), Some(payload), Some(private)) if fields.is_clean() => {
             let Head { id, source, time } = head;
             Ok(Event {
+                writer: subject.writer(),
                 id,
                 source,
                 time,

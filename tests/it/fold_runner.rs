@@ -5,10 +5,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures_util::future::BoxFuture;
 use serde_json::json;
-use session_ledger::domain::{Position, SystemClock, TenantId};
+use session_ledger::domain::{Clock, Position, SystemClock, TenantId};
 use session_ledger::log::embedded::EmbeddedLog;
-use session_ledger::log::{EventLog, LogError, NewRecord};
+use session_ledger::log::{Appended, EventLog, LogError, NewRecord, Notice, Record, Tail};
 use session_ledger::metrics::Metrics;
 use session_ledger::projection::runner::run;
 use session_ledger::projection::{FoldError, Projection, Waited};
@@ -166,4 +167,81 @@ async fn another_record_at_our_position_is_an_alarm() {
         matches!(failed, FoldError::Diverged { at } if at == Position::new(3)),
         "{failed}"
     );
+}
+
+/// A log whose listeners are never ready, as a broken connection's are not.
+struct Deaf(EmbeddedLog);
+
+impl EventLog for Deaf {
+    fn append(&self, records: Vec<NewRecord>) -> BoxFuture<'_, Appended> {
+        self.0.append(records)
+    }
+
+    fn get(&self, positions: Vec<Position>) -> BoxFuture<'_, Result<Vec<Record>, LogError>> {
+        self.0.get(positions)
+    }
+
+    fn tail(&self, after: Position) -> BoxFuture<'_, Result<Box<dyn Tail>, LogError>> {
+        self.0.tail(after)
+    }
+
+    fn head(&self) -> BoxFuture<'_, Result<Position, LogError>> {
+        self.0.head()
+    }
+
+    fn known_head(&self) -> Position {
+        self.0.known_head()
+    }
+
+    fn notify(&self, _notices: Vec<Notice>) -> BoxFuture<'_, ()> {
+        Box::pin(std::future::pending())
+    }
+}
+
+/// Notices were once awaited without end: one rejected event could stop the fold.
+#[tokio::test]
+async fn listeners_that_are_not_there_do_not_hold_up_the_fold() {
+    let dir = tempfile::tempdir().unwrap();
+    let log = EmbeddedLog::open(dir.path(), Arc::new(SystemClock)).unwrap();
+    let log: Arc<dyn EventLog> = Arc::new(Deaf(log));
+    let projection = Arc::new(Projection::open(&dir.path().join("model.redb")).unwrap());
+    let (metrics, stop) = (Arc::new(Metrics::default()), CancellationToken::new());
+    let mut fold = JoinSet::new();
+    fold.spawn(run(
+        Arc::clone(&projection),
+        Arc::clone(&log),
+        metrics,
+        stop.clone(),
+    ));
+    for position in 1..=3 {
+        let noise = NewRecord {
+            body: Bytes::from_static(b"{]"),
+            ..created("s")
+        };
+        log.append(vec![noise]).await;
+        let waited = projection.wait_for(Position::new(position), SOON).await;
+        assert_eq!(waited, Waited::Reached);
+    }
+    stop.cancel();
+    fold.join_next().await.unwrap().unwrap().unwrap();
+}
+
+/// Lag was once seen only by a fold that moves, so one that hangs looked well.
+#[tokio::test(start_paused = true)]
+async fn a_fold_that_does_not_move_falls_behind_all_the_same() {
+    let dir = tempfile::tempdir().unwrap();
+    let projection = Projection::open(&dir.path().join("model.redb")).unwrap();
+    let now = SystemClock.now();
+    assert_eq!(projection.lag(now, Position::ZERO), Duration::ZERO);
+    assert_eq!(
+        projection.lag(now, Position::new(1)),
+        Duration::ZERO,
+        "it has just been seen"
+    );
+    tokio::time::advance(Duration::from_secs(3)).await;
+    assert_eq!(
+        projection.lag(now, Position::new(1)),
+        Duration::from_secs(3)
+    );
+    assert_eq!(projection.lag(now, Position::ZERO), Duration::ZERO);
 }

@@ -3,7 +3,6 @@
 use crate::domain::{Agent, AgentEvent, AgentId, Reason, Verdict};
 use crate::projection::error::StoreError;
 use crate::projection::fold::decision::{Decision, Step, copy_or_reuse};
-use crate::projection::history::Entry;
 use crate::projection::keys::Entity;
 use crate::projection::working::Working;
 
@@ -20,7 +19,7 @@ pub(crate) fn on_agent(
         };
         let agent = Agent::register(&step.at, (**profile).clone());
         let number = working.add_agent(step.tenant, id, agent)?;
-        remember(working, number, step)?;
+        working.remember(Entity::Agent(number), &step.at, step.key)?;
         return Ok(Decision::new(Verdict::Applied).about(Entity::Agent(number), number));
     };
     let entity = Entity::Agent(number);
@@ -28,7 +27,7 @@ pub(crate) fn on_agent(
     if let Some(first) = history.find(entity, step.key, &working.tables)? {
         return Ok(Decision::new(copy_or_reuse(working, step, first)?).about(entity, number));
     }
-    let (stored, _) = working.agent_mut(number)?;
+    let stored = working.agent_mut(number)?;
     let agent = &mut stored.agent;
     let decision: Decision = match happened {
         AgentEvent::Registered(profile) => agent.adopt(&step.at, profile),
@@ -39,16 +38,7 @@ pub(crate) fn on_agent(
     }
     .into();
     if decision.verdict == Verdict::Applied {
-        remember(working, number, step)?;
+        working.remember(entity, &step.at, step.key)?;
     }
     Ok(decision.about(entity, number))
-}
-
-fn remember(working: &mut Working<'_>, number: u32, step: &Step<'_>) -> Result<(), StoreError> {
-    let (stored, tables) = working.agent_mut(number)?;
-    let entry = Entry {
-        position: step.at.position,
-        key: step.key,
-    };
-    stored.history.push(Entity::Agent(number), entry, tables)
 }

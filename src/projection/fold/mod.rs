@@ -5,11 +5,11 @@
 
 mod agents;
 mod decision;
-mod parking;
+pub(crate) mod parking;
 mod sessions;
 mod verdicts;
 
-use crate::domain::limits::RULES_VERSION;
+use crate::domain::limits::{PARKED_ENDED_PER_RECORD_MAX, RULES_VERSION};
 use crate::domain::{Event, Moment, Payload, Position, Reason, Timestamp, Verdict};
 use crate::projection::chain;
 use crate::projection::error::{FoldError, StoreError};
@@ -71,12 +71,16 @@ pub(crate) fn record(working: &mut Working<'_>, prepared: &Prepared) -> Result<V
     Ok(decision.verdict)
 }
 
-/// Rejects what has waited a day in vain.
+/// Rejects what has waited a day in vain, a few with each record: after a flood of events that nobody
+/// opened a session for, no single record pays for all of them.
 fn end_waiting(
     working: &mut Working<'_>,
     (by, now): (Position, Timestamp),
 ) -> Result<(), StoreError> {
-    while let Some(parked) = parking::take_overdue(working, now)? {
+    for _ in 0..PARKED_ENDED_PER_RECORD_MAX {
+        let Some(parked) = parking::take_overdue(working, now)? else {
+            break;
+        };
         let decision = Decision::rejected(Reason::ParkingExpired);
         let of = (parked.tenant, parked.record.position);
         verdicts::settle(working, of, decision, by)?;
@@ -93,7 +97,7 @@ fn release(
     let of = (parked.tenant, parked.record.position);
     let prepared = Prepared::new(parked.record);
     let decision = match &prepared.decoded {
-        // The log's own time may jump back and forth, so an older one may still wait.
+        // It may still be here: only a few are ended with each record.
         _ if parking::is_overdue(prepared.record.recorded_at, now) => {
             Decision::rejected(Reason::ParkingExpired)
         }
@@ -144,6 +148,10 @@ fn rules(
             asked: version,
             known: RULES_VERSION,
         });
+    }
+    if version < working.progress.rules_version {
+        // A late copy must not bring old rules back.
+        return Ok(Decision::rejected(Reason::Superseded));
     }
     working.progress.rules_version = version;
     Ok(Decision::new(Verdict::Applied))

@@ -19,6 +19,7 @@ use crate::projection::bytes::{Reader, Writer};
 use crate::projection::error::StoreError;
 use crate::projection::fold::decision::{Step, copy_or_reuse};
 use crate::projection::keys::{self, TenantNumber};
+use crate::projection::tables::Tables;
 use crate::projection::working::Working;
 
 /// An event that waits.
@@ -47,7 +48,8 @@ pub(crate) fn park(
         .tables
         .parked
         .insert(record.position.get(), &*parked.encode())?;
-    working.parked += 1;
+    let this = (record.position, record.recorded_at);
+    working.oldest_parked.get_or_insert(this);
     let key = keys::waiting(step.tenant, id, record.position);
     working.tables.waiting.insert(&*key, step.key.bytes())?;
     Ok(Verdict::Parked)
@@ -84,7 +86,7 @@ pub(crate) fn take_overdue(
     working: &mut Working<'_>,
     now: Timestamp,
 ) -> Result<Option<Parked>, StoreError> {
-    match oldest(working)? {
+    match working.oldest_parked {
         Some((position, since)) if is_overdue(since, now) => take(working, position).map(Some),
         _ => Ok(None),
     }
@@ -101,7 +103,7 @@ fn waiting(
     tenant: TenantNumber,
     id: &SessionId,
 ) -> Result<Vec<(Position, EventKey)>, StoreError> {
-    if working.parked == 0 {
+    if working.oldest_parked.is_none() {
         return Ok(Vec::new());
     }
     let low = keys::waiting_prefix(tenant, id);
@@ -120,11 +122,9 @@ fn waiting(
     Ok(found)
 }
 
-fn oldest(working: &Working<'_>) -> Result<Option<(Position, Timestamp)>, StoreError> {
-    if working.parked == 0 {
-        return Ok(None);
-    }
-    let Some((position, parked)) = working.tables.parked.first()? else {
+/// The oldest event that waits.
+pub(crate) fn oldest(tables: &Tables<'_>) -> Result<Option<(Position, Timestamp)>, StoreError> {
+    let Some((position, parked)) = tables.parked.first()? else {
         return Ok(None);
     };
     let mut from = Reader::new(parked.value(), "parked event");
@@ -139,9 +139,14 @@ fn take(working: &mut Working<'_>, position: Position) -> Result<Parked, StoreEr
         Some(parked) => Parked::decode(position, parked.value())?,
         None => return Err(StoreError::Damaged("parked events")),
     };
-    working.parked -= 1;
     let key = keys::waiting(parked.tenant, &parked.session, position);
     working.tables.waiting.remove(&*key)?;
+    if working
+        .oldest_parked
+        .is_some_and(|(oldest, _)| oldest == position)
+    {
+        working.oldest_parked = oldest(&working.tables)?;
+    }
     Ok(parked)
 }
 

@@ -2,13 +2,11 @@
 
 use crate::domain::event::{Created, HandedOff};
 use crate::domain::{
-    Agent, AgentId, EventKey, Moment, Private, Reason, Scopes, Session, SessionEvent, SessionId,
-    Verdict,
+    Agent, AgentId, EventKey, Private, Reason, Scopes, Session, SessionEvent, SessionId, Verdict,
 };
 use crate::projection::error::StoreError;
 use crate::projection::fold::decision::{Decision, Step, copy_or_reuse};
 use crate::projection::fold::parking;
-use crate::projection::history::Entry;
 use crate::projection::keys::{Entity, Ordinal};
 use crate::projection::working::Working;
 
@@ -41,36 +39,32 @@ fn on_created(
     created: &Created,
 ) -> Result<Decision, StoreError> {
     let known = working.find_agent(step.tenant, &created.agent_id)?;
-    if let Err(reason) = check_agent(working, known, step.private, &created.scopes)? {
-        return Ok(Decision {
+    let refuse = |reason| {
+        let rejected = Decision::rejected(reason);
+        Ok(Decision {
             agent: known,
-            ..Decision::rejected(reason)
-        });
+            ..rejected
+        })
+    };
+    if let Err(reason) = check_agent(working, known, step.private, &created.scopes)? {
+        return refuse(reason);
     }
     let mut session = match Session::open(&step.at, created, step.private) {
         Ok(session) => session,
-        Err(reason) => {
-            return Ok(Decision {
-                agent: known,
-                ..Decision::rejected(reason)
-            });
-        }
+        Err(reason) => return refuse(reason),
     };
     if let Some(parent) = &created.parent {
         let Some(parent) = working.find_session(step.tenant, parent)? else {
-            return Ok(Decision::rejected(Reason::UnknownParent));
+            return refuse(Reason::UnknownParent);
         };
         let parent = &working.session(parent)?.session;
         if let Err(reason) = session.cap_deadline(parent.expires_at) {
-            return Ok(Decision {
-                agent: known,
-                ..Decision::rejected(reason)
-            });
+            return refuse(reason);
         }
     }
     let agent = find_or_add_agent(working, step, known, &created.agent_id)?;
     let ordinal = working.add_session(step.tenant, id, agent, session)?;
-    remember(working, ordinal, step.at, step.key)?;
+    working.remember(Entity::Session(ordinal), &step.at, step.key)?;
     working.opened.push_back((step.tenant, id.clone()));
     Ok(Decision::new(Verdict::Applied).about(Entity::Session(ordinal), agent))
 }
@@ -94,23 +88,23 @@ pub(crate) fn on_open_session(
             return on_handed_off(working, step, ordinal, handed_off);
         }
         SessionEvent::Refreshed(refreshed) => {
-            let (stored, _) = working.session_mut(ordinal)?;
+            let stored = working.session_mut(ordinal)?;
             stored
                 .session
                 .refresh(&step.at, refreshed, step.private)
                 .into()
         }
         SessionEvent::Terminated(terminated) => {
-            let (stored, _) = working.session_mut(ordinal)?;
+            let stored = working.session_mut(ordinal)?;
             stored.session.terminate(&step.at, *terminated).into()
         }
         SessionEvent::Expired { expires_at } => {
-            let (stored, _) = working.session_mut(ordinal)?;
+            let stored = working.session_mut(ordinal)?;
             stored.session.expire(&step.at, *expires_at).into()
         }
     };
     if decision.verdict == Verdict::Applied {
-        remember(working, ordinal, step.at, step.key)?;
+        working.remember(entity, &step.at, step.key)?;
     }
     Ok(decision.about(entity, agent))
 }
@@ -140,7 +134,7 @@ fn on_handed_off(
     if let Err(reason) = check_agent(working, known, step.private, &scopes)? {
         return refuse(reason);
     }
-    let (stored, _) = working.session_mut(ordinal)?;
+    let stored = working.session_mut(ordinal)?;
     let id = stored.id.clone();
     let child = match stored
         .session
@@ -149,10 +143,10 @@ fn on_handed_off(
         Ok(child) => child,
         Err(reason) => return refuse(reason),
     };
-    remember(working, ordinal, step.at, step.key)?;
+    working.remember(entity, &step.at, step.key)?;
     let agent = find_or_add_agent(working, step, known, &handed_off.to)?;
     let child = working.add_session(step.tenant, &handed_off.child, agent, child)?;
-    remember(working, child, step.at, EventKey::OPENING)?;
+    working.remember(Entity::Session(child), &step.at, EventKey::OPENING)?;
     working
         .opened
         .push_back((step.tenant, handed_off.child.clone()));
@@ -191,18 +185,4 @@ fn find_or_add_agent(
         Some(number) => Ok(number),
         None => working.add_agent(step.tenant, id, Agent::implicit(&step.at)),
     }
-}
-
-fn remember(
-    working: &mut Working<'_>,
-    ordinal: Ordinal,
-    at: Moment,
-    key: EventKey,
-) -> Result<(), StoreError> {
-    let (stored, tables) = working.session_mut(ordinal)?;
-    let entry = Entry {
-        position: at.position,
-        key,
-    };
-    stored.history.push(Entity::Session(ordinal), entry, tables)
 }

@@ -2,89 +2,14 @@
 
 use serde_json::json;
 use session_ledger::domain::limits::{HISTORY_INLINE_MAX, PARKED_PER_SESSION_MAX, RULES_VERSION};
-use session_ledger::domain::{Position, Reason, SessionId, TenantId, Timestamp, Verdict};
+use session_ledger::domain::{Position, Reason, Verdict};
 use session_ledger::log::Record;
-use session_ledger::projection::{Commit, FoldError, Prepared, Store};
+use session_ledger::projection::{Commit, FoldError, Prepared};
 use session_ledger::query::{events, sessions};
 
-const START_US: i64 = 1_700_000_000_000_000;
-const SECOND_US: i64 = 1_000_000;
+use crate::fold::world::{SECOND_US, World, acme, id};
+
 const DAY_US: i64 = 24 * 3600 * SECOND_US;
-
-/// A ledger of one tenant, folded record by record.
-struct World {
-    store: Store,
-    _dir: tempfile::TempDir,
-    position: u64,
-    now: i64,
-}
-
-impl World {
-    fn new() -> Self {
-        let dir = tempfile::tempdir().unwrap();
-        let store = Store::open(&dir.path().join("model.redb")).unwrap();
-        Self {
-            store,
-            _dir: dir,
-            position: 0,
-            now: START_US,
-        }
-    }
-
-    /// The next record, not folded yet.
-    fn record(&mut self, kind: &str, session: &str, data: &serde_json::Value) -> Record {
-        self.position += 1;
-        self.now += SECOND_US;
-        let id = format!("e{}", self.position);
-        self.record_with_id(kind, session, data, &id)
-    }
-
-    fn record_with_id(
-        &self,
-        kind: &str,
-        session: &str,
-        data: &serde_json::Value,
-        id: &str,
-    ) -> Record {
-        let body = json!({
-            "specversion": "1.0", "id": id, "source": "/test", "type": kind, "subject": session,
-            "data": data,
-        });
-        Record {
-            position: Position::new(self.position),
-            recorded_at: Timestamp::from_micros(self.now).unwrap(),
-            subject: format!("ledger.v1.acme.{kind}").into(),
-            private: bytes::Bytes::new(),
-            body: body.to_string().into(),
-        }
-    }
-
-    fn fold(&self, record: Record) -> Verdict {
-        self.fold_all(vec![record])[0]
-    }
-
-    fn fold_all(&self, records: Vec<Record>) -> Vec<Verdict> {
-        let batch: Vec<Prepared> = records.into_iter().map(Prepared::new).collect();
-        self.store.fold(&batch, Commit::Visible).unwrap().verdicts
-    }
-
-    /// What became of an event, by now, and where it was settled.
-    fn verdict(&self, position: u64) -> (Verdict, Option<u64>) {
-        let snapshot = self.store.snapshot().unwrap();
-        let found = events::get(&snapshot, &acme(), Position::new(position))
-            .unwrap()
-            .unwrap();
-        (found.verdict, found.settled_at.map(Position::get))
-    }
-}
-
-fn acme() -> TenantId {
-    TenantId::parse("acme").unwrap()
-}
-
-fn id(text: &str) -> SessionId {
-    SessionId::parse(text).unwrap()
-}
 
 #[test]
 fn a_history_of_any_length_keeps_its_order_and_still_tells_copies() {

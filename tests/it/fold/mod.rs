@@ -1,7 +1,11 @@
 //! The fold against a naive model: random histories, every filter, any page size, any batches.
 
 mod bounds;
+mod crash;
+mod guards;
 mod history;
+mod large;
 mod listing;
 mod model;
 mod properties;
+mod world;

@@ -78,7 +78,10 @@ impl Model {
     }
 
     fn drop_overdue(&mut self, by: &Logged) {
-        while let Some(first) = self.parked.first() {
+        for _ in 0..64 {
+            let Some(first) = self.parked.first() else {
+                break;
+            };
             if by.recorded_at - first.recorded_at <= DAY_US {
                 break;
             }
@@ -108,7 +111,11 @@ impl Model {
                 .collect();
             self.parked.retain(|parked| !matches(parked));
             for parked in waiting {
-                let verdict = self.apply(&parked);
+                let verdict = if DAY_US < by.recorded_at - parked.recorded_at {
+                    "parking_expired".to_owned()
+                } else {
+                    self.apply(&parked)
+                };
                 self.verdicts
                     .insert(parked.position, (verdict, opened_by.first().copied()));
             }
@@ -396,9 +403,11 @@ impl Model {
 }
 
 fn copy_of(seen: &[&Logged], sent: &Sent) -> Option<Verdict> {
-    let first = seen
-        .iter()
-        .find(|first| first.sent.source == sent.source && first.sent.id == sent.id)?;
+    let key = |sent: &Sent| {
+        let by_ledger = sent.kind == "session.expired";
+        (by_ledger, sent.source.clone(), sent.id.clone())
+    };
+    let first = seen.iter().find(|first| key(&first.sent) == key(sent))?;
     Some(if first.sent.body == sent.body {
         format!("duplicate {}", first.position)
     } else {

@@ -235,12 +235,21 @@ fn enveloped(ids: Ids, payload: impl Strategy<Value = Payload>) -> impl Strategy
         Ids::Few(_) => ("e[0-9]{1,2}", "/runtime/[0-9]"),
     };
     (id, source, of(time(ids)), payload).prop_map(|(id, source, time, payload)| Event {
+        writer: writer(&payload),
         id: EventId::parse(&id).unwrap(),
         source: Source::parse(&source).unwrap(),
         time,
         payload,
         private: Private::default(),
     })
+}
+
+/// Who writes such an event; a session may be terminated by both.
+fn writer(payload: &Payload) -> Writer {
+    match payload {
+        Payload::Session(_, SessionEvent::Expired { .. }) | Payload::Rules { .. } => Writer::Ledger,
+        Payload::Session(..) | Payload::Agent(..) => Writer::Runtime,
+    }
 }
 
 fn name(ids: Ids, prefix: &'static str) -> BoxedStrategy<String> {

@@ -1,0 +1,158 @@
+//! What nobody may get around: preconditions, keys, limits after a merge, rules that go back.
+
+use serde_json::json;
+use session_ledger::domain::{Private, Reason, TokenHash, TokenHashes, Verdict};
+use session_ledger::log::Record;
+use session_ledger::query::sessions;
+use session_ledger::wire;
+
+use crate::fold::world::{SECOND_US, START_US, World, acme, id};
+
+/// Once a runtime that sent the key of the expiry to come kept its session open for ever.
+#[test]
+fn a_runtime_cannot_use_up_the_key_of_an_expiry() {
+    let mut world = World::new();
+    let created = world.record(
+        "session.created",
+        "s",
+        &json!({"agent_id": "a", "ttl_seconds": 60}),
+    );
+    world.fold(created);
+    let due = START_US + 61 * SECOND_US;
+    let key = format!("expired-{due}");
+    world.position += 1;
+    let forged = world.record_with_id("session.refreshed", "s", &json!({}), &key);
+    assert_eq!(world.fold(forged), Verdict::Applied);
+    world.position += 1;
+    world.now = due;
+    let at = session_ledger::domain::Timestamp::from_micros(due).unwrap();
+    let expired = world.record_with_id("session.expired", "s", &json!({"expires_at": at}), &key);
+    let expired = Record {
+        subject: "ledger.sys.v1.acme.session.expired".into(),
+        ..expired
+    };
+    assert_eq!(world.fold(expired), Verdict::Applied);
+}
+
+/// A record as a command writes it.
+fn with_private(record: Record, private: Private) -> Record {
+    let private = wire::private::encode(&private).into();
+    Record { private, ..record }
+}
+
+fn hash(byte: u8) -> TokenHash {
+    TokenHash::new([byte; 32])
+}
+
+fn tokens(access: u8, refresh: u8) -> Option<TokenHashes> {
+    Some(TokenHashes {
+        access: hash(access),
+        refresh: hash(refresh),
+    })
+}
+
+#[test]
+fn of_two_refreshes_with_the_same_token_one_wins() {
+    let mut world = World::new();
+    let created = world.record("session.created", "s", &json!({"agent_id": "a"}));
+    world.fold(with_private(
+        created,
+        Private {
+            tokens: tokens(1, 2),
+            ..Private::default()
+        },
+    ));
+    let presented = Some(hash(2));
+    for (access, refresh, expected) in [
+        (3, 4, Verdict::Applied),
+        (5, 6, Verdict::Rejected(Reason::TokenStale)),
+    ] {
+        let refreshed = world.record("session.refreshed", "s", &json!({}));
+        let private = Private {
+            refresh_token: presented,
+            tokens: tokens(access, refresh),
+            ..Private::default()
+        };
+        assert_eq!(world.fold(with_private(refreshed, private)), expected);
+    }
+    let unprotected = world.record("session.created", "open", &json!({"agent_id": "a"}));
+    world.fold(unprotected);
+    let refreshed = world.record("session.refreshed", "open", &json!({}));
+    let private = Private {
+        refresh_token: presented,
+        ..Private::default()
+    };
+    let verdict = world.fold(with_private(refreshed, private));
+    assert_eq!(
+        verdict,
+        Verdict::Rejected(Reason::TokenStale),
+        "it never had a token"
+    );
+}
+
+#[test]
+fn a_command_for_an_unknown_agent_or_session_changes_nothing() {
+    let mut world = World::new();
+    let created = world.record("session.created", "s", &json!({"agent_id": "a"}));
+    let private = Private {
+        agent_registered: true,
+        ..Private::default()
+    };
+    let verdict = world.fold(with_private(created, private));
+    assert_eq!(verdict, Verdict::Rejected(Reason::AgentNotRegistered));
+    let ended = world.record("session.terminated", "s", &json!({}));
+    let private = Private {
+        existing: true,
+        ..Private::default()
+    };
+    let verdict = world.fold(with_private(ended, private));
+    assert_eq!(
+        verdict,
+        Verdict::Rejected(Reason::NotFound),
+        "and nothing is parked"
+    );
+}
+
+#[test]
+fn metadata_that_would_grow_too_large_changes_nothing() {
+    let mut world = World::new();
+    let half = |name: &str| json!({"metadata": {name: "x".repeat(9_000)}});
+    let mut data = half("a");
+    data["agent_id"] = json!("a");
+    let created = world.record("session.created", "s", &data);
+    world.fold(created);
+    let mut data = half("b");
+    data["phase"] = json!("running");
+    let refreshed = world.record("session.refreshed", "s", &data);
+    assert_eq!(
+        world.fold(refreshed),
+        Verdict::Rejected(Reason::MetadataTooLarge)
+    );
+    let snapshot = world.store.snapshot().unwrap();
+    let row = sessions::get(&snapshot, &acme(), &id("s"))
+        .unwrap()
+        .unwrap();
+    assert_eq!(row.row().unwrap().phase, None);
+    assert_eq!(row.row().unwrap().refreshed_at, None);
+}
+
+/// Hashes of tokens stay in the projection: what a query gets has none.
+#[test]
+fn rows_that_leave_the_projection_hold_no_hash_of_a_token() {
+    let mut world = World::new();
+    let created = world.record("session.created", "s", &json!({"agent_id": "a"}));
+    world.fold(with_private(
+        created,
+        Private {
+            tokens: tokens(0xAB, 0xCD),
+            ..Private::default()
+        },
+    ));
+    let snapshot = world.store.snapshot().unwrap();
+    let row = sessions::get(&snapshot, &acme(), &id("s"))
+        .unwrap()
+        .unwrap();
+    let debug = format!("{row:?}");
+    assert!(!debug.contains("171, 171, 171"), "{debug}");
+    assert!(!debug.contains("205, 205, 205"), "{debug}");
+}

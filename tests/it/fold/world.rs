@@ -1,0 +1,85 @@
+//! A ledger of one tenant that tests write to record by record.
+
+use serde_json::json;
+use session_ledger::domain::{Position, SessionId, TenantId, Timestamp, Verdict};
+use session_ledger::log::Record;
+use session_ledger::projection::{Commit, Prepared, Store};
+use session_ledger::query::events;
+
+pub(super) const START_US: i64 = 1_700_000_000_000_000;
+pub(super) const SECOND_US: i64 = 1_000_000;
+
+/// A ledger of one tenant, folded record by record.
+pub(super) struct World {
+    pub(super) store: Store,
+    _dir: tempfile::TempDir,
+    pub(super) position: u64,
+    pub(super) now: i64,
+}
+
+impl World {
+    pub(super) fn new() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::open(&dir.path().join("model.redb")).unwrap();
+        Self {
+            store,
+            _dir: dir,
+            position: 0,
+            now: START_US,
+        }
+    }
+
+    /// The next record, not folded yet.
+    pub(super) fn record(&mut self, kind: &str, session: &str, data: &serde_json::Value) -> Record {
+        self.position += 1;
+        self.now += SECOND_US;
+        let id = format!("e{}", self.position);
+        self.record_with_id(kind, session, data, &id)
+    }
+
+    pub(super) fn record_with_id(
+        &self,
+        kind: &str,
+        session: &str,
+        data: &serde_json::Value,
+        id: &str,
+    ) -> Record {
+        let body = json!({
+            "specversion": "1.0", "id": id, "source": "/test", "type": kind, "subject": session,
+            "data": data,
+        });
+        Record {
+            position: Position::new(self.position),
+            recorded_at: Timestamp::from_micros(self.now).unwrap(),
+            subject: format!("ledger.v1.acme.{kind}").into(),
+            private: bytes::Bytes::new(),
+            body: body.to_string().into(),
+        }
+    }
+
+    pub(super) fn fold(&self, record: Record) -> Verdict {
+        self.fold_all(vec![record])[0]
+    }
+
+    pub(super) fn fold_all(&self, records: Vec<Record>) -> Vec<Verdict> {
+        let batch: Vec<Prepared> = records.into_iter().map(Prepared::new).collect();
+        self.store.fold(&batch, Commit::Visible).unwrap().verdicts
+    }
+
+    /// What became of an event, by now, and where it was settled.
+    pub(super) fn verdict(&self, position: u64) -> (Verdict, Option<u64>) {
+        let snapshot = self.store.snapshot().unwrap();
+        let found = events::get(&snapshot, &acme(), Position::new(position))
+            .unwrap()
+            .unwrap();
+        (found.verdict, found.settled_at.map(Position::get))
+    }
+}
+
+pub(super) fn acme() -> TenantId {
+    TenantId::parse("acme").unwrap()
+}
+
+pub(super) fn id(text: &str) -> SessionId {
+    SessionId::parse(text).unwrap()
+}
