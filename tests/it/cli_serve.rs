@@ -5,7 +5,7 @@ use std::process::Stdio;
 
 use serde_json::Value;
 
-use crate::support::cli::{Server, command, fails, ok, run, stdout, with_input};
+use crate::support::cli::{Server, command, fails, ok, run, stderr, stdout, with_input};
 
 fn json(text: &str) -> Value {
     serde_json::from_str(text).unwrap()
@@ -195,4 +195,19 @@ fn doctor_tells_a_ready_server_from_none() {
     assert_eq!(output.status.code(), Some(1));
     assert_eq!(json(&stdout(&output))[0]["result"], "fail");
     assert!(ok(&["doctor", "--data-dir", path]).contains("position 0"));
+}
+
+/// A container need not have any: the health check once failed for want of them.
+#[test]
+fn a_server_that_speaks_plain_http_is_asked_without_certificates() {
+    let dir = tempfile::tempdir().unwrap();
+    let server = Server::start(dir.path());
+    let none = dir.path().join("none");
+    let output = command(&["doctor", "--url", server.url()])
+        .env("SSL_CERT_FILE", &none)
+        .env("SSL_CERT_DIR", &none)
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}", stderr(&output));
+    server.terminate();
 }

@@ -172,6 +172,34 @@ async fn a_reader_goes_on_after_a_crash_without_a_gap_or_a_copy() {
     assert_eq!(read(&mut *tail, 1).await[0].position.get(), 3001);
 }
 
+/// A reader once waited for records without a request at the server, as soon as its first one had
+/// ended: an idle ledger got a new consumer, and a warning in its log, twice a minute.
+#[tokio::test]
+async fn an_idle_reader_asks_its_consumer_again_when_a_request_ends() {
+    let fixture = JetStream::start().await;
+    let stranger = async_nats::connect(fixture.server.url()).await.unwrap();
+    let mut requests = stranger
+        .subscribe("$JS.API.CONSUMER.MSG.NEXT.>")
+        .await
+        .unwrap();
+    stranger.flush().await.unwrap();
+    let mut tail = fixture.log().tail(Position::ZERO).await.unwrap();
+    let two_requests = async {
+        let (first, second) = (
+            requests.next().await.unwrap(),
+            requests.next().await.unwrap(),
+        );
+        assert_eq!(
+            first.subject, second.subject,
+            "of one and the same consumer"
+        );
+    };
+    tokio::select! {
+        () = two_requests => {}
+        read = tail.next(1) => panic!("nothing is there to be read: {read:?}"),
+    }
+}
+
 #[tokio::test]
 async fn an_append_waits_for_a_server_that_restarts() {
     let mut fixture = JetStream::start().await;

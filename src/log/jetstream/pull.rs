@@ -25,7 +25,7 @@ const HEARTBEAT: Duration = Duration::from_secs(1);
 /// How long it may be silent.
 const SILENCE_MAX: Duration = Duration::from_millis(2_500);
 /// How long a request stays open at the server.
-const REQUEST_EXPIRES: Duration = Duration::from_secs(30);
+const REQUEST_EXPIRES: Duration = Duration::from_secs(5);
 /// Headers of the notice that ends a request: what it did not bring.
 const LEFT_RECORDS_HEADER: &str = "Nats-Pending-Messages";
 const LEFT_BYTES_HEADER: &str = "Nats-Pending-Bytes";
@@ -114,6 +114,8 @@ impl Pull {
             if let Some(doubt) = &self.doubt {
                 return Err(doubt.clone());
             }
+            // Again, because what was taken may have been the notice that a request has ended.
+            self.request().await?;
             self.arrival().await?;
         }
     }
