@@ -166,10 +166,27 @@ fn check_printable(text: &str, chars_max: usize) -> Result<(), IdError> {
     if text.is_empty() || 4 * chars_max < text.len() || chars_max < text.chars().count() {
         return Err(IdError::Length(chars_max));
     }
-    if text.chars().any(char::is_control) {
-        return Err(IdError::Character("control characters"));
+    if text.chars().any(is_unseen) {
+        return Err(IdError::Character("control or invisible characters"));
     }
     Ok(())
+}
+
+/// Control characters, and those that show nothing or turn the direction of what follows: with them
+/// two ids could look the same to a person. `wire::schema` has the same list as a pattern.
+fn is_unseen(c: char) -> bool {
+    c.is_control()
+        || matches!(
+            c,
+            '\u{ad}'
+                | '\u{61c}'
+                | '\u{180e}'
+                | '\u{200b}'..='\u{200f}'
+                | '\u{2028}'..='\u{202e}'
+                | '\u{2060}'..='\u{206f}'
+                | '\u{feff}'
+                | '\u{fff9}'..='\u{fffb}'
+        )
 }
 
 #[cfg(test)]
@@ -190,7 +207,10 @@ mod tests {
         check(&"x".repeat(256), Ok(()));
         check(&"x".repeat(257), Err(IdError::Length(256)));
         check("a/b", Err(IdError::Character("`/`")));
-        check("a\0b", Err(IdError::Character("control characters")));
+        let unseen = Err(IdError::Character("control or invisible characters"));
+        for text in ["a\0b", "a\u{200b}", "a\u{202e}b", "\u{feff}a"] {
+            check(text, unseen);
+        }
         check("count", Err(IdError::Reserved));
         check("..", Err(IdError::Reserved));
     }

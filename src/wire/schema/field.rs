@@ -16,8 +16,16 @@ use crate::wire::field::TextRule;
 const PRINTABLE: &str = r"^[^\u0000-\u001f\u007f-\u009f]*$";
 /// No control characters but tab, line feed and carriage return.
 const LINES: &str = r"^[^\u0000-\u0008\u000b\u000c\u000e-\u001f\u007f-\u009f]*$";
-/// No control characters and no slash.
-const SEGMENT: &str = r"^[^/\u0000-\u001f\u007f-\u009f]*$";
+/// No control or invisible characters, as `domain::ids` has it.
+const ID: &str = concat!(
+    r"^[^\u0000-\u001f\u007f-\u009f",
+    r"\u00ad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb]*$",
+);
+/// The same, and no slash.
+const SEGMENT: &str = concat!(
+    r"^[^/\u0000-\u001f\u007f-\u009f",
+    r"\u00ad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb]*$",
+);
 /// RFC 3339 in the years 1 to 9999. `format` adds which days a month has.
 const TIME: &str = concat!(
     "^([1-9][0-9]{3}|0[1-9][0-9]{2}|00[1-9][0-9]|000[1-9])-(0[1-9]|1[0-2])-",
@@ -63,8 +71,8 @@ pub(super) fn named_id(description: &str) -> Value {
         "pattern": SEGMENT,
         "not": {"enum": ["count", "introspect", "stream", ".", ".."]},
         "description": format!(
-            "{description} Opaque and case-sensitive: 1 to {ID_CHARS_MAX} characters, no control \
-             characters, no slash, no word that is a route of the API."
+            "{description} Opaque and case-sensitive: 1 to {ID_CHARS_MAX} characters, no control or \
+             invisible ones, no slash, no word that is a route of the API."
         ),
     })
 }
@@ -86,9 +94,9 @@ fn printable(chars_max: usize, description: &str) -> Value {
         "type": "string",
         "minLength": 1,
         "maxLength": chars_max,
-        "pattern": PRINTABLE,
+        "pattern": ID,
         "description": format!(
-            "{description} 1 to {chars_max} characters, no control characters."
+            "{description} 1 to {chars_max} characters, no control or invisible ones."
         ),
     })
 }

@@ -132,7 +132,7 @@ prop_compose! {
         scopes in scopes(ids),
         metadata in metadata(),
         parent in of(session_id(ids)),
-        project in of("[^\\p{Cc}]{1,20}"),
+        project in of("[^\\p{C}\\p{Zl}\\p{Zp}]{1,20}"),
         phase in of(phase()),
         profile in profile(),
     ) -> Created {
@@ -231,7 +231,10 @@ fn agent_payload(ids: Ids) -> BoxedStrategy<Payload> {
 
 fn enveloped(ids: Ids, payload: impl Strategy<Value = Payload>) -> impl Strategy<Value = Event> {
     let (id, source) = match ids {
-        Ids::Any => ("[^\\p{Cc}]{1,256}", "[^\\p{Cc}]{1,512}"),
+        Ids::Any => (
+            "[^\\p{C}\\p{Zl}\\p{Zp}]{1,256}",
+            "[^\\p{C}\\p{Zl}\\p{Zp}]{1,512}",
+        ),
         Ids::Few(_) => ("e[0-9]{1,2}", "/runtime/[0-9]"),
     };
     (id, source, of(time(ids)), payload).prop_map(|(id, source, time, payload)| Event {
@@ -254,7 +257,7 @@ fn writer(payload: &Payload) -> Writer {
 
 fn name(ids: Ids, prefix: &'static str) -> BoxedStrategy<String> {
     match ids {
-        Ids::Any => "[^/\\p{Cc}]{1,256}".boxed(),
+        Ids::Any => "[^/\\p{C}\\p{Zl}\\p{Zp}]{1,256}".boxed(),
         Ids::Few(max) => (0..=max)
             .prop_map(move |number| format!("{prefix}{number}"))
             .boxed(),
