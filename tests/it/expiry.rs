@@ -1,10 +1,13 @@
 //! The expiry reactor: deadlines become facts, once, and only while they hold.
 
+use std::sync::Arc;
+
 use serde_json::{Value, json};
-use session_ledger::domain::Position;
+use session_ledger::domain::{Position, Timestamp};
 
 use crate::support::app::{App, NOW};
 use crate::support::client::{Client, created, event};
+use crate::support::clock::ManualClock;
 
 const SOON: std::time::Duration = std::time::Duration::from_secs(10);
 
@@ -88,5 +91,35 @@ async fn after_a_long_absence_everything_due_expires_in_the_order_of_deadlines()
         .collect();
     let expected: Vec<String> = (0..20).rev().map(|number| format!("s{number}")).collect();
     assert_eq!(order, expected);
+    app.stop().await;
+}
+
+/// A clock ahead of the log's once made the reactor append everything due twenty times a second.
+#[tokio::test]
+async fn a_clock_ahead_of_the_logs_asks_with_one_deadline_at_a_time() {
+    let mut app = App::start().await;
+    let client = app.client("acme");
+    for number in 0..20 {
+        client.apply(&with_ttl(&format!("s{number}"), 60)).await;
+    }
+    let ahead = Arc::new(ManualClock::default());
+    ahead.set_micros(Timestamp::parse("2026-01-31T12:01:00Z").unwrap().micros());
+    app.start_expiry_by(ahead);
+    // All of them once, then one at a time.
+    let probed = Position::new(20 + 20 + 2);
+    app.projection.wait_for(probed, SOON).await;
+    let rejected = client
+        .get("/v1/rejections?reason=not_due&limit=1")
+        .await
+        .ok();
+    assert!(rejected["total"].as_u64().unwrap() < 30, "{rejected}");
+    app.set_time("2026-01-31T12:01:00Z");
+    let mut folded = app.projection.watch();
+    while counts(&client).await["expired"] != json!(20) {
+        tokio::time::timeout(SOON, folded.changed())
+            .await
+            .unwrap()
+            .unwrap();
+    }
     app.stop().await;
 }

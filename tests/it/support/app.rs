@@ -53,10 +53,16 @@ impl App {
 
     /// Starts the task that writes what the clock says has expired.
     pub(crate) fn start_expiry(&mut self) {
+        let clock = Arc::clone(&self.clock);
+        self.start_expiry_by(clock);
+    }
+
+    /// The same, by a clock of its own.
+    pub(crate) fn start_expiry_by(&mut self, clock: Arc<ManualClock>) {
         let expiry = Expiry {
             log: self.log(),
             projection: Arc::clone(&self.projection),
-            clock: Arc::<ManualClock>::clone(&self.clock),
+            clock,
         };
         self.tasks.spawn(expiry.run(self.stop_fold.clone()));
     }
