@@ -5,6 +5,7 @@
 //! | 400 | the request or the event is not well formed |
 //! | 403 | the tenant, the agent or its scopes do not allow it |
 //! | 404 | there is no such thing, or it is another tenant's |
+//! | 408 | the request's body took too long to arrive |
 //! | 409 | the event contradicts what the ledger knows by now |
 //! | 413, 415 | too large, or a content type that is not taken |
 //! | 422 | well formed, but it refers to or amounts to something impossible |
@@ -88,6 +89,8 @@ codes! {
     RouteNotFound "route_not_found" NOT_FOUND "there is no such route; /openapi.json lists those there are";
     /// No such method on this route.
     MethodNotAllowed "method_not_allowed" METHOD_NOT_ALLOWED "the route does not take this method; the header Allow lists those it takes";
+    /// The body did not arrive.
+    RequestTimeout "request_timeout" REQUEST_TIMEOUT "nothing was written, because the request's body did not arrive within 30 s; send it again";
     /// The body is too long.
     RequestTooLarge "request_too_large" PAYLOAD_TOO_LARGE "the request's body is longer than 8388608 bytes";
     /// The batch has too many events.
