@@ -134,6 +134,8 @@ fn sigterm_ends_a_server_that_waits_for_its_clients() {
     let mut idle = open(WHOLE);
     idle.read_exact(&mut [0; 12]).unwrap();
     let began = Instant::now();
+    // As `timeout` does, which signals its child and then the group.
+    server.signal("TERM");
     let (code, logged) = server.terminate();
     assert_eq!(code, Some(0), "{logged}");
     assert!(logged.contains("stopped at position 0"), "{logged}");
