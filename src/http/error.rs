@@ -193,6 +193,27 @@ pub(super) fn log_code(error: &LogError) -> Code {
     }
 }
 
+/// For those who did not want to write.
+const UNAVAILABLE_TO_READ: &str = "the log is unavailable; try again";
+
+impl Problem {
+    /// Of a request that writes nothing.
+    pub(super) fn of_read(error: LogError) -> Self {
+        match log_code(&error) {
+            Code::Unavailable => Self::from(error).with_detail(UNAVAILABLE_TO_READ),
+            _ => Self::from(error),
+        }
+    }
+
+    /// Of a read that waited in vain.
+    pub(super) fn not_reached(log_is_available: bool) -> Self {
+        if log_is_available {
+            return Self::new(Code::NotCaughtUp);
+        }
+        Self::new(Code::Unavailable).with_detail(UNAVAILABLE_TO_READ)
+    }
+}
+
 impl From<LogError> for Problem {
     fn from(error: LogError) -> Self {
         let code = log_code(&error);
@@ -220,7 +241,7 @@ impl From<QueryError> for Problem {
     fn from(error: QueryError) -> Self {
         match error {
             QueryError::Store(error) => error.into(),
-            QueryError::Log(error) => error.into(),
+            QueryError::Log(error) => Self::of_read(error),
         }
     }
 }

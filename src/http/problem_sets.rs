@@ -34,13 +34,13 @@ problem_sets! {
         Code::TenantRequired, Code::InvalidTenant, Code::UnknownParameter, Code::InvalidParameter,
         Code::UnsupportedFilter, Code::InvalidCursor, Code::CursorMismatch,
         Code::PositionBeyondHead, Code::NotCaughtUp, Code::FoldStopped, Code::TooManyWaiters,
-        Code::InternalError,
+        Code::Unavailable, Code::InternalError, Code::LogFailed,
     ];
     /// Of a total of sessions.
     CountProblems: [
         Code::TenantRequired, Code::InvalidTenant, Code::UnknownParameter, Code::InvalidParameter,
         Code::UnsupportedFilter, Code::PositionBeyondHead, Code::NotCaughtUp, Code::FoldStopped,
-        Code::TooManyWaiters, Code::InternalError,
+        Code::TooManyWaiters, Code::Unavailable, Code::InternalError, Code::LogFailed,
     ];
     /// Of a read of one thing.
     GetProblems: [
