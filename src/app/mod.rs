@@ -5,6 +5,7 @@
 
 pub mod config;
 pub mod files;
+pub mod http_server;
 pub mod open;
 pub mod rebuild;
 pub mod serve;

@@ -6,10 +6,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use axum::serve::ListenerExt as _;
 use tokio::net::TcpListener;
 
 use crate::app::config::Config;
+use crate::app::http_server::{self, Patience};
 use crate::app::open::{self, OpenLog, Opened};
 use crate::app::tasks::Tasks;
 use crate::domain::limits::SHUTDOWN_WAIT_MS;
@@ -19,6 +19,8 @@ use crate::ledger::{Expiry, Ledger};
 use crate::metrics::Metrics;
 use crate::projection::{Projection, Waited, runner};
 
+/// How long the HTTP server may take to end, beyond its own wait for requests.
+const HTTP_WAIT: Duration = Duration::from_millis(SHUTDOWN_WAIT_MS + 5_000);
 /// How long the fold may take to make what it folded durable, beyond the wait for requests.
 const FLUSH_WAIT: Duration = Duration::from_secs(30);
 
@@ -55,20 +57,9 @@ pub async fn start(config: Config) -> anyhow::Result<Running> {
     };
     workers.spawn("expiry", |stop| expiry.run(stop));
     let services = services(&log, &projection, clock, metrics);
-    // Answers are written in one piece: to wait for more would only delay them.
-    let listener = listener.tap_io(|stream| {
-        if let Err(error) = stream.set_nodelay(true) {
-            tracing::debug!(error = %error, "TCP_NODELAY was refused");
-        }
-    });
     let mut requests = Tasks::default();
-    requests.spawn("http", |stop| async move {
-        let served = axum::serve(listener, http::router(services))
-            .with_graceful_shutdown(stop.cancelled_owned())
-            .await;
-        if let Err(error) = served {
-            tracing::error!(error = %error, "the HTTP server stopped");
-        }
+    requests.spawn("http", |stop| {
+        http_server::run(listener, http::router(services), Patience::default(), stop)
     });
     tracing::info!(http.addr = %addr, "serving on http://{addr}");
     Ok(Running {
@@ -149,9 +140,8 @@ impl Running {
     /// Takes no more requests, finishes those under way, makes everything folded durable, and closes
     /// the log.
     pub async fn stop(self) -> anyhow::Result<()> {
-        let wait = Duration::from_millis(SHUTDOWN_WAIT_MS);
         // The fold runs on until the last request has its verdict.
-        let mut late = self.requests.stop(wait).await;
+        let mut late = self.requests.stop(HTTP_WAIT).await;
         late.extend(self.workers.stop(FLUSH_WAIT).await);
         let folded = self.projection.position();
         self.log.close().await;

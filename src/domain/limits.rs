@@ -127,5 +127,23 @@ pub const WAITERS_MAX: usize = 4096;
 pub const FOLD_LAG_MS_MAX: u64 = 1_000;
 /// Most requests that read the read model at one time.
 pub const READS_MAX: usize = 256;
+/// Most open connections; more wait in the listener's backlog.
+pub const CONNECTIONS_MAX: usize = 8192;
+/// How long a new connection may take until its first request's head is complete, in milliseconds.
+pub const HEAD_WAIT_MS: u64 = 10_000;
+/// How long a connection may take from one answer to the next request's head, in milliseconds.
+///
+/// Longer than the 60 s after which load balancers close idle connections: they must
+/// not send on one that the server is closing.
+pub const CONNECTION_IDLE_MS: u64 = 75_000;
+/// How long a request's body may take to arrive, in milliseconds.
+pub const REQUEST_BODY_WAIT_MS: u64 = 30_000;
+/// Most requests at one time on a connection of HTTP/2.
+pub const HTTP2_STREAMS_MAX: u32 = 256;
+/// How often a connection of HTTP/2 is asked whether it is alive, and how long it has to answer, in
+/// milliseconds.
+pub const HTTP2_KEEP_ALIVE_MS: (u64, u64) = (20_000, 10_000);
 /// How long shutdown waits for requests under way, in milliseconds.
 pub const SHUTDOWN_WAIT_MS: u64 = 10_000;
+/// How long shutdown waits for requests that have not arrived to their end, in milliseconds.
+pub const SHUTDOWN_ARRIVAL_MS: u64 = 1_000;

@@ -77,9 +77,11 @@ impl App {
     ) -> Result<R, Problem> {
         let permit = Arc::clone(&self.0.scans).acquire_owned().await;
         let projection = Arc::clone(self.projection());
+        // What is logged there belongs to the request as well.
+        let span = tracing::Span::current();
         let answer = tokio::task::spawn_blocking(move || {
             let _permit = permit;
-            ask(&projection.snapshot()?)
+            span.in_scope(|| ask(&projection.snapshot()?))
         });
         answer
             .await
@@ -94,9 +96,22 @@ impl App {
         if position <= self.projection().position() {
             return Ok(());
         }
+        // First, so that requests that ask the log are bounded as well.
+        let _waiting = self
+            .0
+            .waiters
+            .try_acquire()
+            .map_err(|_full| Problem::new(Code::TooManyWaiters))?;
+        let at_most = Duration::from_millis(MIN_POSITION_WAIT_MS);
+        tokio::time::timeout(at_most, self.reach(position))
+            .await
+            .unwrap_or_else(|_elapsed| Err(Problem::not_reached(self.log().is_available())))
+    }
+
+    async fn reach(&self, position: Position) -> Result<(), Problem> {
         // Another node may have appended what this one has not heard of yet.
         if self.log().known_head() < position {
-            let head = self.log().head().await?;
+            let head = self.log().head().await.map_err(Problem::of_read)?;
             if head < position {
                 let detail = format!(
                     "min_position is {position}, but the log ends at {head}; use a position that an \
@@ -107,13 +122,7 @@ impl App {
                     .with_error("min_position", "is beyond the end of the log"));
             }
         }
-        let _waiting = self
-            .0
-            .waiters
-            .try_acquire()
-            .map_err(|_full| Problem::new(Code::TooManyWaiters))?;
-        let at_most = Duration::from_millis(MIN_POSITION_WAIT_MS);
-        match self.projection().wait_for(position, at_most).await {
+        match self.projection().wait_for(position, Duration::MAX).await {
             Waited::Reached => Ok(()),
             Waited::TimedOut => Err(Problem::new(Code::NotCaughtUp)),
             Waited::Stopped => Err(Problem::new(Code::FoldStopped)),

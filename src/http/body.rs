@@ -1,21 +1,43 @@
 //! Bodies of requests within their limit, and bodies of answers.
 
+use std::sync::Arc;
+use std::time::Duration;
+
 use axum::extract::{FromRequest, Request};
 use axum::http::HeaderValue;
 use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE};
 use axum::response::{IntoResponse, Response};
 use bytes::{Bytes, BytesMut};
 use futures_util::StreamExt;
+use tokio_util::sync::CancellationToken;
 
 use super::error::Code;
 use super::problem::Problem;
-use crate::domain::limits::REQUEST_BYTES_MAX;
+use crate::domain::limits::{REQUEST_BODY_WAIT_MS, REQUEST_BYTES_MAX};
 
 /// Most bytes that are set aside on the word of a caller.
 const RESERVE_BYTES_MAX: usize = 64 * 1024;
 /// Most bytes that are read of a body that is too long. A client that is still sending when the
 /// connection closes never sees the answer.
 const DISCARD_BYTES_MAX: usize = 2 * REQUEST_BYTES_MAX;
+
+/// How long a body may take. The server puts it into a request's extensions, as an [`Arc`].
+#[derive(Debug, Clone)]
+pub struct BodyPatience {
+    /// From the first byte that is waited for to the last.
+    pub at_most: Duration,
+    /// Ends the wait early: the server is stopping.
+    pub ended: CancellationToken,
+}
+
+impl Default for BodyPatience {
+    fn default() -> Self {
+        Self {
+            at_most: Duration::from_millis(REQUEST_BODY_WAIT_MS),
+            ended: CancellationToken::new(),
+        }
+    }
+}
 
 /// A request's body, all of it.
 #[derive(Debug)]
@@ -24,30 +46,45 @@ pub(super) struct Body(pub(super) Bytes);
 impl<S: Sync> FromRequest<S> for Body {
     type Rejection = Problem;
 
-    async fn from_request(request: Request, _state: &S) -> Result<Self, Problem> {
-        let claimed: Option<usize> = request
-            .headers()
-            .get(CONTENT_LENGTH)
-            .and_then(|length| length.to_str().ok()?.parse().ok());
-        let mut whole = BytesMut::with_capacity(claimed.unwrap_or(0).min(RESERVE_BYTES_MAX));
-        let mut stream = request.into_body().into_data_stream();
-        let mut bytes = 0;
-        while let Some(chunk) = stream.next().await {
-            let chunk = chunk.map_err(|_broken_off| Problem::new(Code::UnreadableBody))?;
-            bytes += chunk.len();
-            if bytes <= REQUEST_BYTES_MAX {
-                whole.extend_from_slice(&chunk);
-            } else if DISCARD_BYTES_MAX < bytes.max(claimed.unwrap_or(0)) {
-                break;
-            } else {
-                whole.clear();
+    async fn from_request(mut request: Request, _state: &S) -> Result<Self, Problem> {
+        let patience: Arc<BodyPatience> = request.extensions_mut().remove().unwrap_or_default();
+        tokio::select! {
+            // A body that came with its head is read without a timer.
+            biased;
+            read = read(request) => read.map(Self),
+            () = tokio::time::sleep(patience.at_most) => Err(Problem::new(Code::RequestTimeout)),
+            () = patience.ended.cancelled() => {
+                let detail = "the server is stopping and the request's body had not arrived; \
+                              nothing was written; try again";
+                Err(Problem::new(Code::NotReady).with_detail(detail.to_owned()))
             }
         }
-        if REQUEST_BYTES_MAX < bytes {
-            return Err(Problem::new(Code::RequestTooLarge));
-        }
-        Ok(Self(whole.freeze()))
     }
+}
+
+async fn read(request: Request) -> Result<Bytes, Problem> {
+    let claimed: Option<usize> = request
+        .headers()
+        .get(CONTENT_LENGTH)
+        .and_then(|length| length.to_str().ok()?.parse().ok());
+    let mut whole = BytesMut::with_capacity(claimed.unwrap_or(0).min(RESERVE_BYTES_MAX));
+    let mut stream = request.into_body().into_data_stream();
+    let mut bytes = 0;
+    while let Some(chunk) = stream.next().await {
+        let chunk = chunk.map_err(|_broken_off| Problem::new(Code::UnreadableBody))?;
+        bytes += chunk.len();
+        if bytes <= REQUEST_BYTES_MAX {
+            whole.extend_from_slice(&chunk);
+        } else if DISCARD_BYTES_MAX < bytes.max(claimed.unwrap_or(0)) {
+            break;
+        } else {
+            whole.clear();
+        }
+    }
+    if REQUEST_BYTES_MAX < bytes {
+        return Err(Problem::new(Code::RequestTooLarge));
+    }
+    Ok(whole.freeze())
 }
 
 /// An answer in JSON.

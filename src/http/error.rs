@@ -5,6 +5,7 @@
 //! | 400 | the request or the event is not well formed |
 //! | 403 | the tenant, the agent or its scopes do not allow it |
 //! | 404 | there is no such thing, or it is another tenant's |
+//! | 408 | the request's body took too long to arrive |
 //! | 409 | the event contradicts what the ledger knows by now |
 //! | 413, 415 | too large, or a content type that is not taken |
 //! | 422 | well formed, but it refers to or amounts to something impossible |
@@ -88,6 +89,8 @@ codes! {
     RouteNotFound "route_not_found" NOT_FOUND "there is no such route; /openapi.json lists those there are";
     /// No such method on this route.
     MethodNotAllowed "method_not_allowed" METHOD_NOT_ALLOWED "the route does not take this method; the header Allow lists those it takes";
+    /// The body did not arrive.
+    RequestTimeout "request_timeout" REQUEST_TIMEOUT "nothing was written, because the request's body did not arrive within 30 s; send it again";
     /// The body is too long.
     RequestTooLarge "request_too_large" PAYLOAD_TOO_LARGE "the request's body is longer than 8388608 bytes";
     /// The batch has too many events.
@@ -190,6 +193,27 @@ pub(super) fn log_code(error: &LogError) -> Code {
     }
 }
 
+/// For those who did not want to write.
+const UNAVAILABLE_TO_READ: &str = "the log is unavailable; try again";
+
+impl Problem {
+    /// Of a request that writes nothing.
+    pub(super) fn of_read(error: LogError) -> Self {
+        match log_code(&error) {
+            Code::Unavailable => Self::from(error).with_detail(UNAVAILABLE_TO_READ),
+            _ => Self::from(error),
+        }
+    }
+
+    /// Of a read that waited in vain.
+    pub(super) fn not_reached(log_is_available: bool) -> Self {
+        if log_is_available {
+            return Self::new(Code::NotCaughtUp);
+        }
+        Self::new(Code::Unavailable).with_detail(UNAVAILABLE_TO_READ)
+    }
+}
+
 impl From<LogError> for Problem {
     fn from(error: LogError) -> Self {
         let code = log_code(&error);
@@ -217,7 +241,7 @@ impl From<QueryError> for Problem {
     fn from(error: QueryError) -> Self {
         match error {
             QueryError::Store(error) => error.into(),
-            QueryError::Log(error) => error.into(),
+            QueryError::Log(error) => Self::of_read(error),
         }
     }
 }

@@ -31,7 +31,7 @@ pub(super) async fn alive() -> Response {
 
 /// Is the server ready?
 ///
-/// Whether the fold runs and keeps up with the log. Send requests elsewhere while it does not.
+/// Whether the log can be reached, and the fold runs and keeps up with it. Send requests elsewhere while it does not.
 #[utoipa::path(
     get,
     path = "/readyz",
@@ -44,6 +44,9 @@ pub(super) async fn ready(State(app): State<App>) -> Result<Response, Problem> {
     if app.projection().has_stopped() {
         let detail = "the fold has stopped; the server's log says why";
         return Err(not_ready(detail.to_owned()));
+    }
+    if !app.log().is_available() {
+        return Err(not_ready("the log cannot be reached".to_owned()));
     }
     let lag = app.projection().lag(app.now(), app.log().known_head());
     if Duration::from_millis(FOLD_LAG_MS_MAX) < lag {

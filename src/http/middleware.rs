@@ -26,7 +26,8 @@ pub(super) async fn observe(State(app): State<App>, request: Request, next: Next
     let route = request.extensions().get::<MatchedPath>().cloned();
     let route = route.as_ref().map_or(NO_ROUTE, MatchedPath::as_str);
     let request_id = request_id(request.headers());
-    let span = tracing::info_span!("request", request.id = %request_id, method, route);
+    // At the highest level: a filter that keeps only errors must keep the ids of their requests.
+    let span = tracing::error_span!("request", request.id = %request_id, method, route);
 
     let mut response = next.run(request).instrument(span.clone()).await;
 

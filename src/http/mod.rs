@@ -41,6 +41,8 @@ use crate::metrics::Metrics;
 use crate::projection::Projection;
 use app::App;
 
+pub use body::BodyPatience;
+
 /// What the API stands on.
 #[derive(Clone)]
 #[expect(missing_debug_implementations, reason = "the ports have no Debug")]

@@ -34,13 +34,13 @@ problem_sets! {
         Code::TenantRequired, Code::InvalidTenant, Code::UnknownParameter, Code::InvalidParameter,
         Code::UnsupportedFilter, Code::InvalidCursor, Code::CursorMismatch,
         Code::PositionBeyondHead, Code::NotCaughtUp, Code::FoldStopped, Code::TooManyWaiters,
-        Code::InternalError,
+        Code::Unavailable, Code::InternalError, Code::LogFailed,
     ];
     /// Of a total of sessions.
     CountProblems: [
         Code::TenantRequired, Code::InvalidTenant, Code::UnknownParameter, Code::InvalidParameter,
         Code::UnsupportedFilter, Code::PositionBeyondHead, Code::NotCaughtUp, Code::FoldStopped,
-        Code::TooManyWaiters, Code::InternalError,
+        Code::TooManyWaiters, Code::Unavailable, Code::InternalError, Code::LogFailed,
     ];
     /// Of a read of one thing.
     GetProblems: [
@@ -70,12 +70,12 @@ problem_sets! {
         Code::Event(Reason::SessionExpired), Code::Event(Reason::Superseded),
         Code::Event(Reason::ParkingFull), Code::Event(Reason::AlreadySuspended),
         Code::Event(Reason::NotSuspended), Code::Event(Reason::AlreadyRevoked),
-        Code::RequestTooLarge, Code::BatchTooLarge, Code::Event(Reason::TooLarge),
+        Code::RequestTimeout, Code::RequestTooLarge, Code::BatchTooLarge, Code::Event(Reason::TooLarge),
         Code::UnsupportedMediaType,
         Code::Event(Reason::UnknownParent), Code::Event(Reason::MetadataTooLarge),
         Code::Event(Reason::DeadlineNotAfterTime),
-        Code::FoldBehind, Code::FoldStopped, Code::TooManyWaiters, Code::Unavailable,
-        Code::Unconfirmed, Code::VerdictUnreadable, Code::LogFailed, Code::InternalError,
+        Code::FoldBehind, Code::FoldStopped, Code::TooManyWaiters, Code::NotReady,
+        Code::Unavailable, Code::Unconfirmed, Code::VerdictUnreadable, Code::LogFailed, Code::InternalError,
     ];
     /// Of asking whether the server is ready.
     ReadyProblems: [Code::NotReady];

@@ -122,6 +122,11 @@ pub trait EventLog: Send + Sync + 'static {
     /// The last position that this process has heard of, without asking.
     fn known_head(&self) -> Position;
 
+    /// Whether the log can be reached, as far as this process knows without asking.
+    fn is_available(&self) -> bool {
+        true
+    }
+
     /// Tells whoever listens, as well as it can. A log that nobody can listen to does nothing.
     fn notify(&self, notices: Vec<Notice>) -> BoxFuture<'_, ()> {
         drop(notices);

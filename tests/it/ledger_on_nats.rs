@@ -285,6 +285,36 @@ async fn a_server_that_is_killed_under_load_costs_nothing_that_was_acknowledged(
     world.ledger.stop().await.unwrap();
 }
 
+/// Asks until the server says that it is ready, or that it is not.
+async fn until_ready_is(client: &Client, status: u16) -> String {
+    loop {
+        let answer = client.get("/readyz").await;
+        if answer.status == status {
+            return answer.text;
+        }
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
+#[tokio::test]
+async fn without_its_log_a_server_reads_but_is_not_ready() {
+    let mut world = World::start().await;
+    let client = world.client();
+    let last = load(&world, 1, 5).await;
+    world.nats.kill();
+    let said = until_ready_is(&client, 503).await;
+    assert!(said.contains("the log cannot be reached"), "{said}");
+    assert_eq!(world.total(last).await, 5);
+    let beyond = format!("/v1/agent-sessions?min_position={}", last + 1);
+    let answer = client.get(&beyond).await;
+    assert_eq!(answer.status, 503, "{}", answer.text);
+    assert_eq!(answer.json()["code"], "unavailable");
+    assert_eq!(answer.json()["detail"], "the log is unavailable; try again");
+    world.nats.restart().await;
+    until_ready_is(&client, 200).await;
+    world.ledger.stop().await.unwrap();
+}
+
 #[tokio::test]
 async fn consumers_that_are_deleted_under_the_reader_cost_nothing() {
     let world = World::start().await;

@@ -73,6 +73,8 @@ const HOMES: &[(&str, &[&str])] = &[
         &["src/projection", "src/query", "src/log/embedded"],
     ),
     ("axum::", &["src/http", "src/app"]),
+    ("hyper::", &["src/app/http_server"]),
+    ("hyper_util::", &["src/app/http_server"]),
     ("clap::", &["src/cli", "src/main"]),
     // One layer decides how a verdict or an error looks to a client.
     ("StatusCode::", &["src/http"]),

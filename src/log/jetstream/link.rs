@@ -73,6 +73,11 @@ impl Link {
         })
     }
 
+    /// Whether there is a connection now.
+    pub(super) fn is_connected(&self) -> bool {
+        self.state.borrow().connected
+    }
+
     /// Waits until there is a connection. `Unavailable` once the client is closed for good.
     pub(super) async fn connected(&self) -> Result<LinkState, LogError> {
         self.wait(|state| state.connected).await

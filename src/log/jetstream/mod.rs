@@ -137,6 +137,10 @@ impl EventLog for JetStreamLog {
         self.shared.head().boxed()
     }
 
+    fn is_available(&self) -> bool {
+        self.shared.writes.is_connected() && self.shared.reads.is_connected()
+    }
+
     fn known_head(&self) -> Position {
         self.shared.known_head()
     }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use axum::serve::ListenerExt as _;
+use session_ledger::app::http_server::{self, Patience};
 use session_ledger::domain::{Clock, Timestamp};
 use session_ledger::http::{self, Services};
 use session_ledger::ledger::{Expiry, Ledger};
@@ -42,7 +42,7 @@ impl App {
     pub(crate) async fn start_on(
         wrap: impl FnOnce(Arc<dyn EventLog>) -> Arc<dyn EventLog>,
     ) -> Self {
-        let mut app = Self::serve(wrap).await;
+        let mut app = Self::serve(wrap, Patience::default()).await;
         let (projection, log) = (Arc::clone(&app.projection), app.log());
         let (metrics, stop) = (Arc::clone(&app.metrics), app.stop_fold.clone());
         app.tasks.spawn(async move {
@@ -69,10 +69,18 @@ impl App {
 
     /// Starts a ledger that takes events and never folds one.
     pub(crate) async fn start_without_fold() -> Self {
-        Self::serve(|log| log).await
+        Self::serve(|log| log, Patience::default()).await
     }
 
-    async fn serve(wrap: impl FnOnce(Arc<dyn EventLog>) -> Arc<dyn EventLog>) -> Self {
+    /// Starts a ledger that never folds and waits this long for its clients.
+    pub(crate) async fn start_with_patience(patience: Patience) -> Self {
+        Self::serve(|log| log, patience).await
+    }
+
+    async fn serve(
+        wrap: impl FnOnce(Arc<dyn EventLog>) -> Arc<dyn EventLog>,
+        patience: Patience,
+    ) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let clock = Arc::new(ManualClock::default());
         clock.set_micros(Timestamp::parse(NOW).unwrap().micros());
@@ -90,14 +98,10 @@ impl App {
         });
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
-        let listener = listener.tap_io(|stream| stream.set_nodelay(true).unwrap());
         let stop_server = CancellationToken::new();
-        let stopped = stop_server.clone().cancelled_owned();
         let mut tasks = JoinSet::new();
-        tasks.spawn(async move {
-            let serve = axum::serve(listener, router).with_graceful_shutdown(stopped);
-            serve.await.unwrap();
-        });
+        let stopped = stop_server.clone();
+        tasks.spawn(http_server::run(listener, router, patience, stopped));
         Self {
             log,
             projection,
@@ -119,6 +123,11 @@ impl App {
     pub(crate) fn set_time(&self, text: &str) {
         self.clock
             .set_micros(Timestamp::parse(text).unwrap().micros());
+    }
+
+    /// Where it serves, as host and port.
+    pub(crate) fn host(&self) -> &str {
+        self.url.strip_prefix("http://").unwrap()
     }
 
     /// A client that speaks for a tenant.

@@ -1,0 +1,146 @@
+//! Connections whose clients keep the server waiting: they neither last for ever nor hold up its end.
+
+use std::io::{Read as _, Write as _};
+use std::time::{Duration, Instant};
+
+use session_ledger::app::http_server::Patience;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+
+use crate::support::app::App;
+use crate::support::cli::Server;
+
+const HALF_A_HEAD: &str = "GET /healthz HTTP/1.1\r\nHost: localhost\r\nX-Sl";
+const HALF_A_BODY: &str = "POST /v1/events HTTP/1.1\r\nHost: localhost\r\nX-Tenant-ID: acme\r\n\
+                           Content-Type: application/json\r\nContent-Length: 100\r\n\r\n{\"specver";
+const WHOLE: &str = "GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n";
+const SHORT: Duration = Duration::from_millis(20);
+/// What the test would take if the server did not bound it.
+const LONG: Duration = Duration::from_hours(1);
+
+fn patience() -> Patience {
+    Patience {
+        head: LONG,
+        idle: LONG,
+        body: LONG,
+        arrival: LONG,
+        finish: LONG,
+    }
+}
+
+async fn send(app: &App, text: &str) -> TcpStream {
+    let mut stream = TcpStream::connect(app.host()).await.unwrap();
+    stream.write_all(text.as_bytes()).await.unwrap();
+    stream
+}
+
+/// Everything up to the connection's end, which the server makes.
+async fn rest(mut stream: TcpStream) -> String {
+    let mut bytes = Vec::new();
+    // A reset is an end as well.
+    drop(stream.read_to_end(&mut bytes).await);
+    String::from_utf8(bytes).unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_head_that_never_ends_is_cut_off() {
+    let patient = patience();
+    let app = App::start_with_patience(Patience {
+        head: SHORT,
+        ..patient
+    })
+    .await;
+    // The last could still become HTTP/2.
+    for begun in [HALF_A_HEAD, "", "PRI * HTTP/2.0\r\n"] {
+        let stream = send(&app, begun).await;
+        assert_eq!(rest(stream).await, "", "{begun}");
+    }
+    app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_connection_that_is_not_used_again_is_closed() {
+    let patient = patience();
+    let app = App::start_with_patience(Patience {
+        idle: SHORT,
+        ..patient
+    })
+    .await;
+    for next in ["", HALF_A_HEAD] {
+        let stream = send(&app, &format!("{WHOLE}{next}")).await;
+        let answer = rest(stream).await;
+        assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+        assert_eq!(answer.matches("HTTP/1.1").count(), 1, "{answer}");
+    }
+    app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_body_that_never_ends_is_answered_with_408() {
+    let patient = patience();
+    let app = App::start_with_patience(Patience {
+        body: SHORT,
+        ..patient
+    })
+    .await;
+    let stream = send(&app, HALF_A_BODY).await;
+    let answer = rest(stream).await;
+    assert!(answer.starts_with("HTTP/1.1 408"), "{answer}");
+    assert!(answer.contains("request_timeout"), "{answer}");
+    app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn stopping_answers_what_has_not_arrived_and_closes_the_rest() {
+    let patient = patience();
+    let app = App::start_with_patience(Patience {
+        arrival: SHORT,
+        ..patient
+    })
+    .await;
+    let head = send(&app, HALF_A_HEAD).await;
+    let unused = send(&app, "").await;
+    let mut idle = send(&app, WHOLE).await;
+    let mut begun = [0; 12];
+    idle.read_exact(&mut begun).await.unwrap();
+    // `Expect` makes the server say that it has the head and waits for the body.
+    let asked = HALF_A_BODY.replacen("\r\n", "\r\nExpect: 100-continue\r\n", 1);
+    let (head_only, body) = asked.split_at(asked.find('{').unwrap());
+    let mut late = send(&app, head_only).await;
+    late.read_exact(&mut begun).await.unwrap();
+    assert_eq!(&begun, b"HTTP/1.1 100");
+    late.write_all(body.as_bytes()).await.unwrap();
+
+    app.stop().await;
+    let answer = rest(late).await;
+    assert!(answer.contains("HTTP/1.1 503"), "{answer}");
+    assert!(answer.contains("not_ready"), "{answer}");
+    assert_eq!(rest(head).await, "");
+    assert_eq!(rest(unused).await, "");
+    rest(idle).await;
+}
+
+#[test]
+fn sigterm_ends_a_server_that_waits_for_its_clients() {
+    let dir = tempfile::tempdir().unwrap();
+    let server = Server::start(dir.path());
+    let host = server.url().strip_prefix("http://").unwrap().to_owned();
+    let open = |text: &str| {
+        let mut stream = std::net::TcpStream::connect(&host).unwrap();
+        stream.write_all(text.as_bytes()).unwrap();
+        stream
+    };
+    let held = [open(HALF_A_HEAD), open(HALF_A_BODY), open("")];
+    let mut idle = open(WHOLE);
+    idle.read_exact(&mut [0; 12]).unwrap();
+    let began = Instant::now();
+    // As `timeout` does, which signals its child and then the group.
+    server.signal("TERM");
+    let (code, logged) = server.terminate();
+    assert_eq!(code, Some(0), "{logged}");
+    assert!(logged.contains("stopped at position 0"), "{logged}");
+    assert!(!logged.contains("WARN"), "{logged}");
+    // It waits one second for what may still arrive, and ten for requests under way.
+    assert!(began.elapsed() < Duration::from_secs(8), "{logged}");
+    drop(held);
+}
