@@ -57,10 +57,10 @@ pub(super) struct Serve {
     #[arg(value_enum, default_value_t = Format::Text, help_heading = "Logging")]
     log_format: Format,
 
-    /// What to log: error, warn, info, debug or trace; or by module, as in
+    /// What to log: error, warn, info, debug, trace or off; or by module, as in
     /// `session_ledger=debug,warn`
     #[arg(long, env = "SESSION_LEDGER_LOG_LEVEL", value_name = "LEVEL")]
-    #[arg(default_value = "info", help_heading = "Logging")]
+    #[arg(default_value = telemetry::DEFAULT_DIRECTIVES, help_heading = "Logging")]
     log_level: String,
 }
 

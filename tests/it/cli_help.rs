@@ -75,6 +75,22 @@ fn a_server_for_everybody_must_be_asked_for() {
 }
 
 #[test]
+fn a_log_level_that_is_none_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let data = dir.path().join("ledger");
+    let serve = ["serve", "--no-auth", "--data-dir", data.to_str().unwrap()];
+    for wrong in ["verbose", "info,verbose", "session_ledger::http", "a=b"] {
+        let error = fails(&[&serve[..], &["--log-level", wrong]].concat(), 2);
+        assert!(error.contains("--log-level"), "{wrong}: {error}");
+        if wrong != "a=b" {
+            assert!(error.contains("error, warn, info, debug"), "{error}");
+        }
+    }
+    assert!(!data.exists(), "a refused server leaves nothing behind");
+    assert!(ok(&["serve", "--help"]).contains("[default: info,async_nats=warn]"));
+}
+
+#[test]
 fn completions_are_scripts_that_the_shell_understands() {
     for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
         let script = ok(&["completions", shell]);
