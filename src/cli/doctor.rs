@@ -1,5 +1,6 @@
 //! `doctor`: says whether a server, a directory or a NATS server is as it must be.
 
+use std::env;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -10,7 +11,7 @@ use serde::Serialize;
 use crate::app::files::DataDir;
 use crate::cli::client::Api;
 use crate::cli::nats::NatsArgs;
-use crate::cli::target::DEFAULT_URL;
+use crate::cli::target::{DEFAULT_URL, URL_VARIABLE};
 use crate::cli::{Outcome, output, table};
 use crate::log::jetstream::{self, JetStreamConfig};
 use crate::projection::{Store, StoreError};
@@ -34,7 +35,10 @@ Exit code 1 if a check fails. Nothing is changed.";
 #[derive(Debug, Args)]
 #[command(after_help = AFTER_HELP)]
 pub(super) struct Doctor {
-    /// Server to check; the default if nothing else is to be checked
+    // The variable is read where it matters: a server that was named here is checked alone, one
+    // from the environment only if nothing else is to be checked.
+    /// Server to check. If nothing else is to be checked, the one that the variable
+    /// `SESSION_LEDGER_URL` names, or http://127.0.0.1:8787
     #[arg(long, value_name = "URL")]
     url: Option<String>,
 
@@ -85,7 +89,8 @@ impl Doctor {
             nats_server(config, &mut checks).await;
         }
         if checks.is_empty() || self.url.is_some() {
-            server(self.url.as_deref().unwrap_or(DEFAULT_URL), &mut checks).await?;
+            let url = self.url.clone().or_else(url_of_environment);
+            server(url.as_deref().unwrap_or(DEFAULT_URL), &mut checks).await?;
         }
         if self.json {
             output::line(serde_json::to_string(&checks)?)?;
@@ -99,6 +104,10 @@ impl Doctor {
             ExitCode::SUCCESS
         })
     }
+}
+
+fn url_of_environment() -> Option<String> {
+    env::var(URL_VARIABLE).ok().filter(|url| !url.is_empty())
 }
 
 fn describe(checks: &Checks) -> String {
