@@ -24,12 +24,18 @@ const MIB: u64 = 1024 * 1024;
 
 const AFTER_HELP: &str = "\
 Examples:
-  session-ledger doctor                                      the server on http://127.0.0.1:8787
-  session-ledger doctor --url http://ledger:8787             as a health check of a container
-  session-ledger doctor --data-dir ./ledger                  a data directory
-  session-ledger doctor --nats-url nats://127.0.0.1:4222     a NATS server and its stream
+  The server on this machine, http://127.0.0.1:8787:
+    session-ledger doctor
+  Another server, or as a health check of a container:
+    session-ledger doctor --url http://ledger:8787
+  A data directory:
+    session-ledger doctor --data-dir ./ledger
+  A NATS server and its stream:
+    session-ledger doctor --nats-url nats://127.0.0.1:4222
 
-Exit code 1 if a check fails. Nothing is changed.";
+Exit code 1 if a check fails. No event and no stream is written. In a data
+directory a temporary file is made and removed, and a read model that was not
+closed is repaired, as a server does at its start.";
 
 /// Check a server, a data directory, or a NATS server and its stream.
 #[derive(Debug, Args)]
@@ -46,12 +52,12 @@ pub(super) struct Doctor {
     #[arg(long, value_name = "DIR")]
     data_dir: Option<PathBuf>,
 
-    #[command(flatten)]
-    nats: NatsArgs,
-
     /// JSON instead of a table
     #[arg(long)]
     json: bool,
+
+    #[command(flatten)]
+    nats: NatsArgs,
 }
 
 /// One thing that was looked at.

@@ -35,9 +35,12 @@ type Outcome = anyhow::Result<ExitCode>;
 
 const AFTER_HELP: &str = "\
 Start here:
-  session-ledger demo                                  a ledger with a simulated fleet, to look at
-  session-ledger serve --data-dir ./ledger --no-auth   a ledger of your own, on this machine
-  session-ledger COMMAND --help                        every command has examples
+  A ledger with a simulated fleet, to look at:
+    session-ledger demo
+  A ledger of your own, on this machine:
+    session-ledger serve --data-dir ./ledger --no-auth
+  Every command has examples:
+    session-ledger COMMAND --help
 
 Exit codes: 0 done, 1 failed, 2 wrong usage.";
 

@@ -17,12 +17,14 @@ Examples:
   Everything on this machine, the log included:
     session-ledger serve --data-dir ./ledger --no-auth
   The log on a NATS server, 2.12.3 or later, with JetStream:
-    session-ledger serve --data-dir ./ledger --nats-url nats://127.0.0.1:4222 --no-auth
+    session-ledger serve --data-dir ./ledger --no-auth \\
+      --nats-url nats://127.0.0.1:4222
   Settings from the environment:
-    SESSION_LEDGER_DATA_DIR=./ledger SESSION_LEDGER_NO_AUTH=true session-ledger serve
+    export SESSION_LEDGER_DATA_DIR=./ledger SESSION_LEDGER_NO_AUTH=true
+    session-ledger serve
 
-SIGTERM and Ctrl-C stop it: requests under way are finished, and nothing that was acknowledged is
-lost. A second one ends it at once.";
+SIGTERM and Ctrl-C stop it: requests under way are finished, and nothing that
+was acknowledged is lost. A second one ends it at once.";
 
 /// Run a ledger: takes events, folds them, and serves the HTTP API.
 #[derive(Debug, Args)]

@@ -19,7 +19,8 @@ pub(super) const DEFAULT_URL: &str = "http://127.0.0.1:8787";
 /// The variable that says it instead of `--url`.
 pub(super) const URL_VARIABLE: &str = "SESSION_LEDGER_URL";
 
-/// Which ledger to ask, and as whom.
+/// Which ledger to ask, and as whom. The last of a command's arguments: what came after it would
+/// stand under its heading.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Which ledger")]
 pub(super) struct Target {
