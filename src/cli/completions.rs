@@ -9,9 +9,11 @@ use crate::cli::{Cli, Outcome, output};
 
 const AFTER_HELP: &str = "\
 Examples:
-  bash:  session-ledger completions bash > ~/.local/share/bash-completion/completions/session-ledger
-  zsh:   session-ledger completions zsh > ~/.zfunc/_session-ledger
-  fish:  session-ledger completions fish > ~/.config/fish/completions/session-ledger.fish";
+  session-ledger completions bash \\
+    > ~/.local/share/bash-completion/completions/session-ledger
+  session-ledger completions zsh > ~/.zfunc/_session-ledger
+  session-ledger completions fish \\
+    > ~/.config/fish/completions/session-ledger.fish";
 
 /// Print a completion script for a shell.
 #[derive(Debug, Args)]

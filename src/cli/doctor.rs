@@ -1,5 +1,6 @@
 //! `doctor`: says whether a server, a directory or a NATS server is as it must be.
 
+use std::env;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -10,7 +11,7 @@ use serde::Serialize;
 use crate::app::files::DataDir;
 use crate::cli::client::Api;
 use crate::cli::nats::NatsArgs;
-use crate::cli::target::DEFAULT_URL;
+use crate::cli::target::{DEFAULT_URL, URL_VARIABLE};
 use crate::cli::{Outcome, output, table};
 use crate::log::jetstream::{self, JetStreamConfig};
 use crate::projection::{Store, StoreError};
@@ -23,18 +24,27 @@ const MIB: u64 = 1024 * 1024;
 
 const AFTER_HELP: &str = "\
 Examples:
-  session-ledger doctor                                      the server on http://127.0.0.1:8787
-  session-ledger doctor --url http://ledger:8787             as a health check of a container
-  session-ledger doctor --data-dir ./ledger                  a data directory
-  session-ledger doctor --nats-url nats://127.0.0.1:4222     a NATS server and its stream
+  The server on this machine, http://127.0.0.1:8787:
+    session-ledger doctor
+  Another server, or as a health check of a container:
+    session-ledger doctor --url http://ledger:8787
+  A data directory:
+    session-ledger doctor --data-dir ./ledger
+  A NATS server and its stream:
+    session-ledger doctor --nats-url nats://127.0.0.1:4222
 
-Exit code 1 if a check fails. Nothing is changed.";
+Exit code 1 if a check fails. No event and no stream is written. In a data
+directory a temporary file is made and removed, and a read model that was not
+closed is repaired, as a server does at its start.";
 
 /// Check a server, a data directory, or a NATS server and its stream.
 #[derive(Debug, Args)]
 #[command(after_help = AFTER_HELP)]
 pub(super) struct Doctor {
-    /// Server to check; the default if nothing else is to be checked
+    // The variable is read where it matters: a server that was named here is checked alone, one
+    // from the environment only if nothing else is to be checked.
+    /// Server to check. If nothing else is to be checked, the one that the variable
+    /// `SESSION_LEDGER_URL` names, or http://127.0.0.1:8787
     #[arg(long, value_name = "URL")]
     url: Option<String>,
 
@@ -42,12 +52,12 @@ pub(super) struct Doctor {
     #[arg(long, value_name = "DIR")]
     data_dir: Option<PathBuf>,
 
-    #[command(flatten)]
-    nats: NatsArgs,
-
     /// JSON instead of a table
     #[arg(long)]
     json: bool,
+
+    #[command(flatten)]
+    nats: NatsArgs,
 }
 
 /// One thing that was looked at.
@@ -85,7 +95,8 @@ impl Doctor {
             nats_server(config, &mut checks).await;
         }
         if checks.is_empty() || self.url.is_some() {
-            server(self.url.as_deref().unwrap_or(DEFAULT_URL), &mut checks).await?;
+            let url = self.url.clone().or_else(url_of_environment);
+            server(url.as_deref().unwrap_or(DEFAULT_URL), &mut checks).await?;
         }
         if self.json {
             output::line(serde_json::to_string(&checks)?)?;
@@ -99,6 +110,10 @@ impl Doctor {
             ExitCode::SUCCESS
         })
     }
+}
+
+fn url_of_environment() -> Option<String> {
+    env::var(URL_VARIABLE).ok().filter(|url| !url.is_empty())
 }
 
 fn describe(checks: &Checks) -> String {

@@ -25,18 +25,17 @@ const AFTER_HELP: &str = "\
 Examples:
   session-ledger events --tenant demo > history.ndjson
   session-ledger events --tenant demo --type session.terminated --limit 10
-  session-ledger events --tenant demo --after 4711 --follow | jq -c '[.position, .verdict, .type]'
+  session-ledger events --tenant demo --after 4711 --follow |
+    jq -c '[.position, .verdict, .type]'
 
-Every line is one event with its position and verdict; `.event` is the CloudEvent as it came. Give
-the last position that you have seen as --after to go on from there.";
+Every line is one event with its position and verdict; `.event` is the
+CloudEvent as it came. Give the last position that you have seen as --after to
+go on from there.";
 
 /// Print events, oldest first: one JSON object per line.
 #[derive(Debug, Args)]
-#[command(after_help = AFTER_HELP)]
+#[command(after_help = AFTER_HELP, next_help_heading = "Which events")]
 pub(super) struct Events {
-    #[command(flatten)]
-    target: Target,
-
     /// Only events after this position
     #[arg(long, value_name = "POSITION", default_value_t = 0)]
     after: u64,
@@ -60,6 +59,9 @@ pub(super) struct Events {
     /// Go on and print events as they come, until Ctrl-C
     #[arg(long)]
     follow: bool,
+
+    #[command(flatten)]
+    target: Target,
 }
 
 #[derive(Deserialize)]

@@ -24,11 +24,8 @@ Times are shown in UTC, to the second; --json has them to the microsecond.";
 
 /// List sessions, newest first, with their total.
 #[derive(Debug, Args)]
-#[command(after_help = AFTER_HELP)]
+#[command(after_help = AFTER_HELP, next_help_heading = "Which sessions")]
 pub(super) struct List {
-    #[command(flatten)]
-    target: Target,
-
     /// Only sessions of this agent
     #[arg(long, value_name = "ID", conflicts_with = "project")]
     agent: Option<String>,
@@ -50,29 +47,42 @@ pub(super) struct List {
     created_before: Option<String>,
 
     /// Sessions of a page
-    #[arg(long, value_name = "N", default_value_t = 50)]
+    #[arg(
+        long,
+        value_name = "N",
+        default_value_t = 50,
+        help_heading = "Which page"
+    )]
     #[arg(value_parser = clap::value_parser!(u16).range(1..=i64::from(PAGE_ROWS_MAX)))]
     limit: u16,
 
     /// Skip so many sessions
-    #[arg(long, value_name = "N", conflicts_with = "cursor")]
+    #[arg(
+        long,
+        value_name = "N",
+        conflicts_with = "cursor",
+        help_heading = "Which page"
+    )]
     offset: Option<u64>,
 
     /// Go on where an earlier page ended
-    #[arg(long, value_name = "CURSOR")]
+    #[arg(long, value_name = "CURSOR", help_heading = "Which page")]
     cursor: Option<String>,
 
     /// Every page, not just one
-    #[arg(long)]
+    #[arg(long, help_heading = "Which page")]
     all: bool,
 
     /// Wait until the ledger shows this position: what an append answered with
-    #[arg(long, value_name = "POSITION")]
+    #[arg(long, value_name = "POSITION", help_heading = "Which page")]
     min_position: Option<u64>,
 
     /// The API's JSON instead of a table; with --all one page per line
-    #[arg(long)]
+    #[arg(long, help_heading = "Output")]
     json: bool,
+
+    #[command(flatten)]
+    target: Target,
 }
 
 impl List {

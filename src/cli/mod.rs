@@ -21,11 +21,12 @@ mod table;
 mod target;
 mod verify;
 
+use std::env;
 use std::net::{SocketAddr, ToSocketAddrs as _};
 use std::process::ExitCode;
 
 use anyhow::Context as _;
-use clap::{Parser, Subcommand};
+use clap::{Arg, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
 use crate::app::config::ConfigError;
 
@@ -34,9 +35,12 @@ type Outcome = anyhow::Result<ExitCode>;
 
 const AFTER_HELP: &str = "\
 Start here:
-  session-ledger demo                                  a ledger with a simulated fleet, to look at
-  session-ledger serve --data-dir ./ledger --no-auth   a ledger of your own, on this machine
-  session-ledger COMMAND --help                        every command has examples
+  A ledger with a simulated fleet, to look at:
+    session-ledger demo
+  A ledger of your own, on this machine:
+    session-ledger serve --data-dir ./ledger --no-auth
+  Every command has examples:
+    session-ledger COMMAND --help
 
 Exit codes: 0 done, 1 failed, 2 wrong usage.";
 
@@ -71,7 +75,7 @@ struct Usage(String);
 
 /// Runs the command that the arguments name.
 pub fn run() -> ExitCode {
-    let cli = match Cli::try_parse() {
+    let cli = match parse() {
         Ok(cli) => cli,
         Err(error) => {
             // Help for a closed pipe is nobody's problem.
@@ -90,6 +94,22 @@ pub fn run() -> ExitCode {
             outcome
         });
     outcome.unwrap_or_else(|error| fail(&error))
+}
+
+/// Reads the arguments and the environment. An empty variable counts as none: a compose file or a
+/// unit has no other way to leave one out.
+fn parse() -> Result<Cli, clap::Error> {
+    let without_empty = |arg: Arg| {
+        let variable = arg.get_env().and_then(env::var_os);
+        if variable.is_some_and(|value| value.is_empty()) {
+            arg.env(None::<&str>)
+        } else {
+            arg
+        }
+    };
+    let command = Cli::command().mut_subcommands(|command| command.mut_args(without_empty));
+    let mut matches = command.try_get_matches()?;
+    Cli::from_arg_matches_mut(&mut matches)
 }
 
 async fn dispatch(command: Command) -> Outcome {

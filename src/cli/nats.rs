@@ -10,7 +10,8 @@ use crate::app::LogSource;
 use crate::cli::Usage;
 use crate::log::jetstream::{Credentials, JetStreamConfig};
 
-/// Where the log is, if it is not in the data directory.
+/// Where the log is, if it is not in the data directory. Where it is not the last of a command's
+/// arguments, those after it need headings of their own.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "NATS")]
 pub(super) struct NatsArgs {

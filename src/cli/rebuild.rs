@@ -15,14 +15,20 @@ use crate::cli::{Outcome, output};
 const AFTER_HELP: &str = "\
 Examples:
   session-ledger rebuild --data-dir ./ledger
-  session-ledger rebuild --data-dir ./ledger --nats-url nats://127.0.0.1:4222
+  session-ledger rebuild --data-dir ./ledger \\
+    --nats-url nats://127.0.0.1:4222
 
-The log is folded into a second file. At the position of the live read model the two are compared to
-the byte, then the new one takes its place. If anything fails before that, the live one stays. Stop
-the server first.
+The log is folded into a second file. At the position of the live read model the
+two are compared to the byte, then the new one takes its place, whether or not
+they are equal. If anything fails before that, the live one stays. Stop the
+server first.
 
-If the log was cut or replaced on purpose, --accept-truncation builds the read model from what there
-is, says which positions are lost, and keeps the old file as model.replaced-POSITION.redb.";
+An old file that is not equal is kept as model.replaced-POSITION.redb, beside a
+.json with the reasons; POSITION is 0 if the file cannot be read. One that only
+has the layout of another build is not kept.
+
+If the log was cut or replaced on purpose, --accept-truncation builds the read
+model from what there is, and says which positions are lost.";
 
 /// Rebuild the read model from the log, compare it with the live one, and swap it in.
 #[derive(Debug, Args)]
@@ -32,9 +38,6 @@ pub(super) struct Rebuild {
     #[arg(long, env = "SESSION_LEDGER_DATA_DIR", value_name = "DIR")]
     data_dir: PathBuf,
 
-    #[command(flatten)]
-    nats: NatsArgs,
-
     /// Go on although the log lacks records that the read model was built from, or has others there
     #[arg(long)]
     accept_truncation: bool,
@@ -42,6 +45,9 @@ pub(super) struct Rebuild {
     /// JSON instead of lines
     #[arg(long)]
     json: bool,
+
+    #[command(flatten)]
+    nats: NatsArgs,
 }
 
 impl Rebuild {

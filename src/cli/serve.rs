@@ -17,12 +17,14 @@ Examples:
   Everything on this machine, the log included:
     session-ledger serve --data-dir ./ledger --no-auth
   The log on a NATS server, 2.12.3 or later, with JetStream:
-    session-ledger serve --data-dir ./ledger --nats-url nats://127.0.0.1:4222 --no-auth
+    session-ledger serve --data-dir ./ledger --no-auth \\
+      --nats-url nats://127.0.0.1:4222
   Settings from the environment:
-    SESSION_LEDGER_DATA_DIR=./ledger SESSION_LEDGER_NO_AUTH=true session-ledger serve
+    export SESSION_LEDGER_DATA_DIR=./ledger SESSION_LEDGER_NO_AUTH=true
+    session-ledger serve
 
-SIGTERM and Ctrl-C stop it: requests under way are finished, and nothing that was acknowledged is
-lost. A second one ends it at once.";
+SIGTERM and Ctrl-C stop it: requests under way are finished, and nothing that
+was acknowledged is lost. A second one ends it at once.";
 
 /// Run a ledger: takes events, folds them, and serves the HTTP API.
 #[derive(Debug, Args)]
@@ -57,10 +59,10 @@ pub(super) struct Serve {
     #[arg(value_enum, default_value_t = Format::Text, help_heading = "Logging")]
     log_format: Format,
 
-    /// What to log: error, warn, info, debug or trace; or by module, as in
+    /// What to log: error, warn, info, debug, trace or off; or by module, as in
     /// `session_ledger=debug,warn`
     #[arg(long, env = "SESSION_LEDGER_LOG_LEVEL", value_name = "LEVEL")]
-    #[arg(default_value = "info", help_heading = "Logging")]
+    #[arg(default_value = telemetry::DEFAULT_DIRECTIVES, help_heading = "Logging")]
     log_level: String,
 }
 

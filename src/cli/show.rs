@@ -40,12 +40,12 @@ pub(super) struct Show {
     #[arg(value_name = "SESSION")]
     id: String,
 
-    #[command(flatten)]
-    target: Target,
-
     /// The API's JSON: an object with `session` and `events`
     #[arg(long)]
     json: bool,
+
+    #[command(flatten)]
+    target: Target,
 }
 
 /// A page of history, the events as they came.

@@ -16,12 +16,16 @@ use crate::domain::TenantId;
 /// Where a server is if nobody says.
 pub(super) const DEFAULT_URL: &str = "http://127.0.0.1:8787";
 
-/// Which ledger to ask, and as whom.
+/// The variable that says it instead of `--url`.
+pub(super) const URL_VARIABLE: &str = "SESSION_LEDGER_URL";
+
+/// Which ledger to ask, and as whom. The last of a command's arguments: what came after it would
+/// stand under its heading.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Which ledger")]
 pub(super) struct Target {
     /// Server to ask
-    #[arg(long, env = "SESSION_LEDGER_URL", value_name = "URL")]
+    #[arg(long, env = URL_VARIABLE, value_name = "URL")]
     #[arg(default_value = DEFAULT_URL)]
     url: String,
 

@@ -14,11 +14,13 @@ use crate::cli::{Outcome, output};
 const AFTER_HELP: &str = "\
 Examples:
   session-ledger verify --data-dir ./ledger
-  session-ledger verify --data-dir ./ledger --nats-url nats://127.0.0.1:4222 --json
+  session-ledger verify --data-dir ./ledger --json \\
+    --nats-url nats://127.0.0.1:4222
 
-Reads the whole log, and computes its hash chain anew. Checks that no position is missing, that the
-chain is the one that the read model was built from, and that every total of the read model is what
-there is to count. Stop the server first. Exit code 1 if anything differs.";
+Reads the whole log, and computes its hash chain anew. Checks that no position
+is missing, that the chain is the one that the read model was built from, and
+that every total of the read model is what there is to count. Stop the server
+first. Exit code 1 if anything differs.";
 
 /// Check the log and the read model of a directory from start to end.
 #[derive(Debug, Args)]
@@ -28,12 +30,12 @@ pub(super) struct Verify {
     #[arg(long, env = "SESSION_LEDGER_DATA_DIR", value_name = "DIR")]
     data_dir: PathBuf,
 
-    #[command(flatten)]
-    nats: NatsArgs,
-
     /// JSON instead of lines
     #[arg(long)]
     json: bool,
+
+    #[command(flatten)]
+    nats: NatsArgs,
 }
 
 impl Verify {

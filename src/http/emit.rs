@@ -87,10 +87,17 @@ enum Sent {
     ),
     responses(
         (status = 200, description = "One event: a duplicate. A batch: its results",
-            body = dto::AppendAnswer),
-        (status = 201, description = "Applied", body = dto::Appended),
+            body = dto::AppendAnswer,
+            headers(("Location" = String, description = "One event: its path"))),
+        (status = 201, description = "Applied", body = dto::Appended,
+            headers(("Location" = String, description = "The event's path"))),
         (status = 202, description = "Kept on the log: parked, or no verdict yet",
-            body = dto::AppendAnswer),
+            body = dto::AppendAnswer,
+            headers(
+                ("Location" = String, description = "One event: its path; ask there for the verdict"),
+                ("Retry-After" = u64, description = "One event without a verdict: seconds to wait \
+                    before asking for it"),
+            )),
         AppendProblems,
     )
 )]

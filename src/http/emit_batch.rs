@@ -104,10 +104,13 @@ fn check_now(tenant: &TenantId, body: &Bytes) -> Result<Vec<Submission>, Problem
     }
     errors.truncate(ERRORS_MAX);
     let all = elements.len();
+    let are_unfit = match unfit {
+        1 => format!("1 event of {all} is unfit"),
+        _ => format!("{unfit} events of {all} are unfit"),
+    };
     Err(Problem::new(Code::InvalidBatch)
         .with_detail(format!(
-            "nothing was written, because {unfit} of {all} events are unfit; `errors` names them by \
-             index"
+            "nothing was written, because {are_unfit}; `errors` names what is wrong by index"
         ))
         .with_coded_errors(errors))
 }

@@ -26,8 +26,11 @@ use crate::query::{self, EventFilter, LedgerEvent};
 /// Bytes of a usual event: a buffer of this size per event seldom has to grow.
 const EVENT_BYTES: usize = 768;
 const NDJSON: &str = "application/x-ndjson";
-/// In an answer without an envelope, where to go on.
+/// In an answer without an envelope, where to go on. Every page has it, so that a reader who has
+/// come to the end need not look for the place from which to ask again.
 const NEXT_AFTER: HeaderName = HeaderName::from_static("x-next-after");
+/// In an answer without an envelope, the position of the state that it shows.
+const AS_OF_POSITION: HeaderName = HeaderName::from_static("x-as-of-position");
 
 /// The query of a page of history.
 #[derive(Debug)]
@@ -71,8 +74,9 @@ pub(super) fn limit(values: &mut Values) -> u16 {
 /// Replay events
 ///
 /// The tenant's events in the order of the log, each with its verdict. With the header
-/// `Accept: application/x-ndjson` the answer has one event per line, and the header `X-Next-After`
-/// says where to go on.
+/// `Accept: application/x-ndjson` the answer has one event per line, the header `X-Next-After` says
+/// where to go on, and `X-As-Of-Position` which state the page shows. The page is the last one for
+/// now if `X-Next-After` is not below `X-As-Of-Position`.
 #[utoipa::path(
     get,
     path = "/v1/events",
@@ -80,10 +84,18 @@ pub(super) fn limit(values: &mut Values) -> u16 {
     tag = "events",
     params(Caller, Query<EventsQuery>),
     responses(
-        (status = 200, description = "A page", content(
-            (dto::EventList = "application/json"),
-            (dto::Event = "application/x-ndjson"),
-        )),
+        (status = 200, description = "A page",
+            content(
+                (dto::EventList = "application/json"),
+                (dto::Event = "application/x-ndjson"),
+            ),
+            headers(
+                ("X-Next-After" = u64, description = "NDJSON only: give it as `after` to go on. On \
+                    the last page it is the position up to which everything was looked at"),
+                ("X-As-Of-Position" = u64, description = "NDJSON only: the position of the state \
+                    that the page shows"),
+            ),
+        ),
         EventsProblems,
     )
 )]
@@ -94,7 +106,7 @@ pub(super) async fn list(
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     app.wait_for(query.min_position).await?;
-    let limit = query.limit;
+    let (limit, after) = (query.limit, query.after);
     let page = app.scan(move |snapshot| {
         let (tenant, filter) = (&caller.tenant, &query.filter);
         let limit = usize::from(query.limit);
@@ -111,7 +123,9 @@ pub(super) async fn list(
     let events = event_json::with_bodies(&app, page.events).await?;
     let next = next_after(&events, found, page.next);
     if wants_ndjson(&headers) {
-        return Ok(ndjson(&events, next));
+        let as_of = page.as_of.position;
+        let next = next.unwrap_or(as_of.max(after).get());
+        return Ok(ndjson(&events, next, as_of));
     }
     let mut out = Json::with_capacity(EVENT_BYTES * (events.len() + 1));
     out.raw("{\"events\":[");
@@ -140,23 +154,32 @@ fn wants_ndjson(headers: &HeaderMap) -> bool {
         .filter_map(|value| value.to_str().ok())
         .flat_map(|v| v.split(','));
     types.any(|media_type| {
-        let (media_type, _) = media_type.split_once(';').unwrap_or((media_type, ""));
-        media_type.trim().eq_ignore_ascii_case(NDJSON)
+        let (media_type, parameters) = media_type.split_once(';').unwrap_or((media_type, ""));
+        media_type.trim().eq_ignore_ascii_case(NDJSON) && !parameters.split(';').any(is_refusal)
     })
 }
 
-fn ndjson(events: &[LedgerEvent], next: Option<u64>) -> Response {
+/// Whether a media type's parameter is a weight of zero: whoever sends it wants anything else.
+fn is_refusal(parameter: &str) -> bool {
+    match parameter.split_once('=') {
+        Some((name, weight)) if name.trim().eq_ignore_ascii_case("q") => weight
+            .trim()
+            .parse::<f32>()
+            .is_ok_and(|weight| weight <= 0.0),
+        Some(_) | None => false,
+    }
+}
+
+fn ndjson(events: &[LedgerEvent], next: u64, as_of: Position) -> Response {
     let mut out = Json::with_capacity(EVENT_BYTES * events.len());
     for event in events {
         event_json::write(&mut out, event);
         out.raw("\n");
     }
     let mut response = body::typed(NDJSON, out.into_bytes());
-    if let Some(next) = next {
-        response
-            .headers_mut()
-            .insert(NEXT_AFTER, HeaderValue::from(next));
-    }
+    let headers = response.headers_mut();
+    headers.insert(NEXT_AFTER, HeaderValue::from(next));
+    headers.insert(AS_OF_POSITION, HeaderValue::from(as_of.get()));
     response
 }
 

@@ -34,6 +34,54 @@ fn every_command_has_help_with_examples() {
     }
 }
 
+/// Where an option stands, a terminal of 80 columns may wrap no example within a flag.
+#[test]
+fn options_stand_under_their_heading_and_examples_are_short() {
+    for (name, heading, options) in [
+        (
+            "list",
+            "Which sessions:",
+            &["--agent", "--created-before"][..],
+        ),
+        ("list", "Which page:", &["--limit", "--cursor", "--all"]),
+        ("list", "Output:", &["--json"]),
+        (
+            "list",
+            "Which ledger:",
+            &["--url", "--data-dir", "--tenant"],
+        ),
+        ("emit", "The event:", &["--agent", "--file"]),
+        ("emit", "Output:", &["--json", "--no-wait"]),
+        (
+            "events",
+            "Which events:",
+            &["--after", "--type", "--follow"],
+        ),
+        ("show", "Options:", &["--json"]),
+        ("rebuild", "Options:", &["--accept-truncation", "--json"]),
+        ("verify", "Options:", &["--json"]),
+        ("doctor", "Options:", &["--json", "--url"]),
+    ] {
+        let help = ok(&[name, "--help"]);
+        let (_, section) = help.split_once(&format!("\n{heading}\n")).unwrap();
+        let section = section.split("\n\n").next().unwrap();
+        for option in options {
+            let is_here = |line: &str| line.trim_start().starts_with(option);
+            assert!(section.lines().any(is_here), "{name} {option}: {help}");
+        }
+        if heading == "Which ledger:" {
+            assert_eq!(section.matches("  --").count(), options.len(), "{help}");
+        }
+    }
+    for name in COMMANDS {
+        let help = ok(&[name, "--help"]);
+        let (_, examples) = help.split_once("\nExample").unwrap();
+        for line in examples.lines() {
+            assert!(line.len() <= 80, "{name}: {line}");
+        }
+    }
+}
+
 #[test]
 fn wrong_usage_ends_with_2_and_says_what_is_right() {
     for (args, said) in [
@@ -72,6 +120,22 @@ fn a_server_for_everybody_must_be_asked_for() {
     );
     assert!(wrong.contains("SESSION_LEDGER_NATS_PASSWORD"), "{wrong}");
     assert!(!data.exists(), "a refused server leaves nothing behind");
+}
+
+#[test]
+fn a_log_level_that_is_none_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let data = dir.path().join("ledger");
+    let serve = ["serve", "--no-auth", "--data-dir", data.to_str().unwrap()];
+    for wrong in ["verbose", "info,verbose", "session_ledger::http", "a=b"] {
+        let error = fails(&[&serve[..], &["--log-level", wrong]].concat(), 2);
+        assert!(error.contains("--log-level"), "{wrong}: {error}");
+        if wrong != "a=b" {
+            assert!(error.contains("error, warn, info, debug"), "{error}");
+        }
+    }
+    assert!(!data.exists(), "a refused server leaves nothing behind");
+    assert!(ok(&["serve", "--help"]).contains("[default: info,async_nats=warn]"));
 }
 
 #[test]

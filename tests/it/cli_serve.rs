@@ -197,6 +197,54 @@ fn doctor_tells_a_ready_server_from_none() {
     assert!(ok(&["doctor", "--data-dir", path]).contains("position 0"));
 }
 
+#[test]
+fn doctor_asks_the_server_of_the_environment() {
+    let dir = tempfile::tempdir().unwrap();
+    let server = Server::start(dir.path());
+    let doctor = |args: &[&str], url: &str| {
+        let mut command = command(&[&["doctor"], args].concat());
+        let output = command.env("SESSION_LEDGER_URL", url).output().unwrap();
+        stdout(&output)
+    };
+    let checked = doctor(&[], server.url());
+    assert!(checked.contains(&format!("{}: it answers", server.url())));
+    let path = dir.path().to_str().unwrap();
+    let checked = doctor(&["--data-dir", path], server.url());
+    assert!(!checked.contains("server alive"), "{checked}");
+    let nobody = "http://127.0.0.1:1";
+    assert!(doctor(&[], nobody).contains(nobody));
+    assert!(doctor(&["--url", server.url()], nobody).contains("it answers"));
+}
+
+#[test]
+fn an_empty_variable_counts_as_none() {
+    let dir = tempfile::tempdir().unwrap();
+    let server = Server::start(dir.path());
+    server.ok(&["emit", "session.created", "s-1", "--agent", "a-1"]);
+    server.terminate();
+    let path = dir.path().to_str().unwrap();
+    let verified = command(&["verify", "--data-dir", path])
+        .env("SESSION_LEDGER_NATS_URL", "")
+        .env("SESSION_LEDGER_NATS_USER", "")
+        .env("SESSION_LEDGER_NATS_CREDS", "")
+        .env("SESSION_LEDGER_NATS_REPLICAS", "")
+        .env("SESSION_LEDGER_STREAM", "")
+        .output()
+        .unwrap();
+    assert!(verified.status.success(), "{}", stderr(&verified));
+    let checked = command(&["doctor", "--data-dir", path])
+        .env("SESSION_LEDGER_NATS_URL", "")
+        .output()
+        .unwrap();
+    assert!(!stdout(&checked).contains("nats"), "{checked:?}");
+    let listed = command(&["list", "--data-dir", path])
+        .env("SESSION_LEDGER_TENANT", "")
+        .output()
+        .unwrap();
+    assert_eq!(listed.status.code(), Some(2));
+    assert!(stderr(&listed).contains("required"), "{listed:?}");
+}
+
 /// A container need not have any: the health check once failed for want of them.
 #[test]
 fn a_server_that_speaks_plain_http_is_asked_without_certificates() {

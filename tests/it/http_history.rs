@@ -130,7 +130,11 @@ async fn replay_as_ndjson_is_one_event_a_line() {
     assert_eq!(answer.header("content-type"), "application/x-ndjson");
     assert_eq!(answer.header("x-next-after"), "3");
     let rest = get("/v1/events?after=3").await;
-    assert_eq!(rest.header("x-next-after"), "");
+    assert_eq!(answer.header("x-as-of-position"), "8");
+    assert_eq!(rest.header("x-next-after"), "8", "from there on, later");
+    assert_eq!(rest.header("x-as-of-position"), "8");
+    let beyond = get("/v1/events?after=9").await;
+    assert_eq!(beyond.header("x-next-after"), "9", "never back");
     let lines: Vec<Value> = [answer.text, rest.text]
         .iter()
         .flat_map(|text| text.lines())
@@ -138,6 +142,28 @@ async fn replay_as_ndjson_is_one_event_a_line() {
         .collect();
     let page = client.get("/v1/events").await.ok();
     assert_eq!((lines.len(), &Value::from(lines)), (8, &page["events"]));
+    let stranger = app.client("nobody");
+    let none = stranger.send(Method::GET, "/v1/events", &headers, Vec::new());
+    assert_eq!(none.await.header("x-next-after"), "8");
+    app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn ndjson_is_for_those_who_accept_it() {
+    let app = App::start().await;
+    let client = app.client("acme");
+    for (accept, media_type) in [
+        ("application/x-ndjson", "application/x-ndjson"),
+        ("application/X-NDJSON; q=0.001", "application/x-ndjson"),
+        ("application/x-ndjson;q=0", "application/json"),
+        ("application/x-ndjson; Q=0.000, */*", "application/json"),
+        ("*/*", "application/json"),
+    ] {
+        let headers = [("accept", accept)];
+        let answer = client.send(Method::GET, "/v1/events", &headers, Vec::new());
+        let answer = answer.await;
+        assert_eq!(answer.header("content-type"), media_type, "{accept}");
+    }
     app.stop().await;
 }
 

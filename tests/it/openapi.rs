@@ -74,6 +74,24 @@ fn every_route_is_described_in_full() {
 }
 
 #[test]
+fn headers_that_lead_on_are_described() {
+    let document = document();
+    for (path, method, status, name) in [
+        ("/v1/events", "get", "200", "X-Next-After"),
+        ("/v1/events", "get", "200", "X-As-Of-Position"),
+        ("/v1/events", "post", "200", "Location"),
+        ("/v1/events", "post", "201", "Location"),
+        ("/v1/events", "post", "202", "Location"),
+    ] {
+        let header = &document["paths"][path][method]["responses"][status]["headers"][name];
+        assert!(
+            header["description"].is_string(),
+            "{method} {path} {status} {name}"
+        );
+    }
+}
+
+#[test]
 fn every_reference_leads_somewhere() {
     fn check(document: &Value, part: &Value) {
         match part {

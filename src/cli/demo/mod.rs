@@ -36,9 +36,12 @@ const FLEET_WAIT: Duration = Duration::from_secs(10);
 
 const AFTER_HELP: &str = "\
 Examples:
-  session-ledger demo                          until Ctrl-C, on http://127.0.0.1:8787
-  session-ledger demo --for 20s --rate 2000    a short, busy one
-  session-ledger demo --data-dir ./ledger      keeps what it made, for `session-ledger serve`";
+  Until Ctrl-C, on http://127.0.0.1:8787:
+    session-ledger demo
+  A short, busy one:
+    session-ledger demo --for 20s --rate 2000
+  One that keeps what it made, for `session-ledger serve`:
+    session-ledger demo --data-dir ./ledger";
 
 /// Start a ledger with a simulated fleet, show its listing, and print calls to try.
 #[derive(Debug, Args)]

@@ -19,16 +19,19 @@ use read::Batches;
 const AFTER_HELP: &str = "\
 Examples:
   One event from options:
-    session-ledger emit session.created s-1 --agent triage-1 --ttl 3600 --scope mail.read --tenant acme
-    session-ledger emit session.refreshed s-1 --phase running --metadata '{\"step\":2}' --tenant acme
-    session-ledger emit session.handed_off s-1 --to-agent billing-1 --child s-2 --tenant acme
-    session-ledger emit session.terminated s-2 --outcome completed --tenant acme
+    session-ledger emit session.created s-1 --tenant acme \\
+      --agent triage-1 --ttl 3600 --scope mail.read
+    session-ledger emit session.refreshed s-1 --tenant acme \\
+      --phase running --metadata '{\"step\":2}'
+    session-ledger emit session.handed_off s-1 --tenant acme \\
+      --to-agent billing-1 --child s-2
+    session-ledger emit session.terminated s-2 --tenant acme --outcome completed
   CloudEvents from a file or a pipe: one, an array, or one per line:
     session-ledger emit --file event.json --tenant acme
     my-runtime | session-ledger emit --file - --tenant acme
 
-An event is told from its copies by source and id. To send one again after a failure, give the same
---source and --id: a copy changes nothing.
+An event is told from its copies by source and id. To send one again after a
+failure, give the same --source and --id: a copy changes nothing.
 
 Exit code 1 if an event was rejected or refused.";
 
@@ -45,16 +48,16 @@ pub(super) struct Emit {
     #[arg(long, value_name = "FILE", conflicts_with_all = ["event_type", "subject"])]
     file: Option<PathBuf>,
 
-    #[command(flatten)]
-    target: Target,
-
     /// Do not wait for verdicts: the answer comes as soon as the log keeps the events
-    #[arg(long)]
+    #[arg(long, help_heading = "Output")]
     no_wait: bool,
 
     /// The API's JSON instead of a table; one answer per line
-    #[arg(long)]
+    #[arg(long, help_heading = "Output")]
     json: bool,
+
+    #[command(flatten)]
+    target: Target,
 }
 
 /// How answers are printed, and whether all were good.

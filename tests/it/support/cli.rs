@@ -9,8 +9,10 @@ use std::thread::JoinHandle;
 pub(crate) fn command(args: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_session-ledger"));
     command.args(args).stdin(Stdio::null());
-    for name in ["URL", "TENANT", "DATA_DIR", "LISTEN", "NATS_URL", "NO_AUTH"] {
-        command.env_remove(format!("SESSION_LEDGER_{name}"));
+    for (name, _) in std::env::vars_os() {
+        if name.as_encoded_bytes().starts_with(b"SESSION_LEDGER_") {
+            command.env_remove(name);
+        }
     }
     command
 }
