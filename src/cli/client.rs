@@ -1,5 +1,6 @@
 //! Calls to a ledger's HTTP API.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -149,12 +150,25 @@ fn root_cause(error: &dyn std::error::Error) -> String {
 
 fn describe(problem: &Problem) -> String {
     let mut lines = vec![format!("{} ({})", problem.detail, problem.code)];
+    let said = words(&problem.detail);
     for error in &problem.errors {
+        if words(&error.field).is_subset(&said) && words(&error.message).is_subset(&said) {
+            // The API says it twice, for programs and for people; people read both.
+            continue;
+        }
         let code = error
             .code
             .as_ref()
             .map_or(String::new(), |code| format!(" ({code})"));
-        lines.push(format!("  {}: {}{code}", error.field, error.message));
+        let colon = if error.field.is_empty() { "" } else { ": " };
+        let (field, message) = (&error.field, &error.message);
+        lines.push(format!("  {field}{colon}{message}{code}"));
     }
     lines.join("\n")
+}
+
+fn words(text: &str) -> BTreeSet<&str> {
+    let in_word = |c: char| c.is_alphanumeric() || matches!(c, '_' | '.');
+    let words = text.split(|c| !in_word(c)).map(|w| w.trim_matches('.'));
+    words.filter(|word| !word.is_empty()).collect()
 }

@@ -1,6 +1,5 @@
 //! `doctor`: says whether a server, a directory or a NATS server is as it must be.
 
-use std::env;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -41,12 +40,15 @@ closed is repaired, as a server does at its start.";
 #[derive(Debug, Args)]
 #[command(after_help = AFTER_HELP)]
 pub(super) struct Doctor {
-    // The variable is read where it matters: a server that was named here is checked alone, one
-    // from the environment only if nothing else is to be checked.
-    /// Server to check. If nothing else is to be checked, the one that the variable
-    /// `SESSION_LEDGER_URL` names, or http://127.0.0.1:8787
+    /// Server to check. If nothing to check is named, it is the one of the variable
+    /// `SESSION_LEDGER_URL`, or the one on this machine
     #[arg(long, value_name = "URL")]
     url: Option<String>,
+
+    // An argument of its own, because a server from the environment is asked only if nothing was
+    // named to be checked. Hidden, because the variable is what it is for.
+    #[arg(long, env = URL_VARIABLE, default_value = DEFAULT_URL, hide = true)]
+    default_url: String,
 
     /// Data directory to check
     #[arg(long, value_name = "DIR")]
@@ -95,8 +97,7 @@ impl Doctor {
             nats_server(config, &mut checks).await;
         }
         if checks.is_empty() || self.url.is_some() {
-            let url = self.url.clone().or_else(url_of_environment);
-            server(url.as_deref().unwrap_or(DEFAULT_URL), &mut checks).await?;
+            server(self.url.as_ref().unwrap_or(&self.default_url), &mut checks).await?;
         }
         if self.json {
             output::line(serde_json::to_string(&checks)?)?;
@@ -110,10 +111,6 @@ impl Doctor {
             ExitCode::SUCCESS
         })
     }
-}
-
-fn url_of_environment() -> Option<String> {
-    env::var(URL_VARIABLE).ok().filter(|url| !url.is_empty())
 }
 
 fn describe(checks: &Checks) -> String {

@@ -98,6 +98,10 @@ pub fn run() -> ExitCode {
 
 /// Reads the arguments and the environment. An empty variable counts as none: a compose file or a
 /// unit has no other way to leave one out.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "clap does not tell what it found, only where it looked"
+)]
 fn parse() -> Result<Cli, clap::Error> {
     let without_empty = |arg: Arg| {
         let variable = arg.get_env().and_then(env::var_os);

@@ -84,6 +84,27 @@ fn bad_news_ends_with_1() {
 }
 
 #[test]
+fn what_is_said_is_true_and_said_once() {
+    let dir = tempfile::tempdir().unwrap();
+    let server = Server::start(dir.path());
+    for (option, value) in [("--cursor", "none"), ("--created-after", "soon")] {
+        let error = fails(&server.args(&["list", option, value]), 1);
+        assert_eq!(error.lines().count(), 1, "{error}");
+    }
+    let parked = server.ok(&["emit", "session.refreshed", "s-1", "--phase", "running"]);
+    assert!(parked.contains("waits for its session to open"), "{parked}");
+    // A directory can be opened, and not be read.
+    let unread = dir.path().to_str().unwrap();
+    let error = fails(&server.args(&["emit", "--file", unread]), 1);
+    assert!(error.contains("cannot read"), "{error}");
+    assert!(!error.contains("JSON"), "{error}");
+    let file = dir.path().join("event.json");
+    std::fs::write(&file, "{").unwrap();
+    let error = fails(&server.args(&["emit", "--file", file.to_str().unwrap()]), 1);
+    assert!(error.contains("not JSON"), "{error}");
+}
+
+#[test]
 fn pages_follow_each_other_to_the_end() {
     let dir = tempfile::tempdir().unwrap();
     let server = Server::start(dir.path());

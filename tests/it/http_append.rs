@@ -163,6 +163,12 @@ async fn one_unfit_event_keeps_its_batch_off_the_log() {
     let problem = batch(&client, "", &events)
         .await
         .problem(400, "invalid_batch");
+    let detail = problem["detail"].as_str().unwrap();
+    assert!(detail.contains("3 events of 5 are unfit"), "{detail}");
+    let alone = batch(&client, "", &events[1..2]).await;
+    let alone = alone.problem(400, "invalid_batch");
+    let detail = alone["detail"].as_str().unwrap();
+    assert!(detail.contains("1 event of 1 is unfit"), "{detail}");
     let errors = problem["errors"].as_array().unwrap();
     let short: Vec<Value> = errors
         .iter()
@@ -174,7 +180,6 @@ async fn one_unfit_event_keeps_its_batch_off_the_log() {
         ["[4].type", "reserved_type"],
     ]);
     assert_eq!(Value::from(short), expected);
-    assert!(problem["detail"].as_str().unwrap().contains("3 of 5"));
     for body in ["{}", "[1,", "", "null"] {
         client
             .post("/v1/events", BATCHED, body)

@@ -107,7 +107,8 @@ impl Report {
         if sent == 0 {
             return Err(Usage("there is no event in the input".to_owned()).into());
         }
-        output::note(format_args!("{sent} events sent"));
+        let events = if sent == 1 { "event" } else { "events" };
+        output::note(format_args!("{sent} {events} sent"));
         Ok(self.exit_code())
     }
 
@@ -152,8 +153,10 @@ impl Report {
     fn taken(&mut self, appended: &Appended) -> io::Result<()> {
         let first = appended.first_position.map(|first| first.to_string());
         let mut detail = appended.detail.as_deref().unwrap_or_default();
-        if appended.verdict == "pending" {
-            detail = "on the log; its verdict comes later";
+        match appended.verdict.as_str() {
+            "pending" => detail = "on the log; its verdict comes later",
+            "parked" => detail = "on the log; it waits for its session to open",
+            _ => {}
         }
         self.row([
             &appended.position.to_string(),

@@ -37,7 +37,12 @@ impl Batches {
         // A thread, not a task: a pipe that stays silent must not keep the process from ending.
         thread::spawn(move || {
             if let Err(error) = read(input, &sender) {
-                let error = error.context(format!("{name} holds something that is not JSON"));
+                let what = if error.is_io() {
+                    format!("cannot read {name}")
+                } else {
+                    format!("{name} holds something that is not JSON")
+                };
+                let error = anyhow::Error::from(error).context(what);
                 drop(sender.blocking_send(Err(error)));
             }
         });
@@ -73,7 +78,7 @@ impl Batches {
     }
 }
 
-fn read(input: Box<dyn BufRead + Send>, events: &Sender<Event>) -> anyhow::Result<()> {
+fn read(input: Box<dyn BufRead + Send>, events: &Sender<Event>) -> serde_json::Result<()> {
     for value in Deserializer::from_reader(input).into_iter::<Box<RawValue>>() {
         let value = value?;
         let one_or_more = if value.get().starts_with('[') {
