@@ -144,3 +144,27 @@ fn sigterm_ends_a_server_that_waits_for_its_clients() {
     assert!(began.elapsed() < Duration::from_secs(8), "{logged}");
     drop(held);
 }
+
+#[test]
+fn without_credentials_only_names_of_this_machine_are_answered() {
+    let ask = |server: &Server, name: &str| {
+        let host = server.url().strip_prefix("http://").unwrap();
+        let mut stream = std::net::TcpStream::connect(host).unwrap();
+        let head = WHOLE
+            .replace("localhost", name)
+            .replace("\r\n\r\n", "\r\nConnection: close\r\n\r\n");
+        stream.write_all(head.as_bytes()).unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        answer
+    };
+    let dir = tempfile::tempdir().unwrap();
+    let server = Server::start(dir.path());
+    assert!(ask(&server, "localhost:1").starts_with("HTTP/1.1 200"));
+    let refused = ask(&server, "evil.example");
+    assert!(refused.starts_with("HTTP/1.1 421"), "{refused}");
+    assert!(refused.contains("unknown_host"), "{refused}");
+    server.terminate();
+    let server = Server::start_with(dir.path(), &["--trust-network"]);
+    assert!(ask(&server, "ledger.example").starts_with("HTTP/1.1 200"));
+}
