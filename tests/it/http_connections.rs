@@ -4,11 +4,13 @@ use std::io::{Read as _, Write as _};
 use std::time::{Duration, Instant};
 
 use session_ledger::app::http_server::Patience;
+use session_ledger::log::EventLog as _;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
-use crate::support::app::App;
+use crate::support::app::{App, NOW};
 use crate::support::cli::Server;
+use crate::support::client::created;
 
 const HALF_A_HEAD: &str = "GET /healthz HTTP/1.1\r\nHost: localhost\r\nX-Sl";
 const HALF_A_BODY: &str = "POST /v1/events HTTP/1.1\r\nHost: localhost\r\nX-Tenant-ID: acme\r\n\
@@ -118,6 +120,47 @@ async fn stopping_answers_what_has_not_arrived_and_closes_the_rest() {
     assert_eq!(rest(head).await, "");
     assert_eq!(rest(unused).await, "");
     rest(idle).await;
+}
+
+/// Posts an event to a ledger that never folds, and stops it once the event is on the log and its
+/// request waits for a verdict; what was answered.
+async fn stopped_while_waiting(patience: Patience) -> String {
+    let app = App::start_with_patience(patience).await;
+    let event = created("s1", "a1", NOW).to_string();
+    let whole = HALF_A_BODY.replace("Content-Length: 100", "Content-Length: LENGTH");
+    let (head, _) = whole.split_at(whole.find('{').unwrap());
+    let head = head
+        .replace("application/json", "application/cloudevents+json")
+        .replace("LENGTH", &event.len().to_string());
+    let stream = send(&app, &format!("{head}{event}")).await;
+    while app.log.known_head().get() == 0 {
+        tokio::task::yield_now().await;
+    }
+    app.stop().await;
+    rest(stream).await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_request_under_way_is_answered_before_the_end() {
+    let patient = patience();
+    let answer = stopped_while_waiting(Patience {
+        arrival: SHORT,
+        ..patient
+    })
+    .await;
+    assert!(answer.starts_with("HTTP/1.1 202"), "{answer}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_request_that_takes_too_long_does_not_hold_up_the_end() {
+    let patient = patience();
+    let answer = stopped_while_waiting(Patience {
+        arrival: SHORT,
+        finish: SHORT,
+        ..patient
+    })
+    .await;
+    assert_eq!(answer, "");
 }
 
 #[test]
