@@ -8,7 +8,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use tokio::net::TcpListener;
 
-use crate::app::config::Config;
+use crate::app::config::{Access, Config};
 use crate::app::http_server::{self, Patience};
 use crate::app::open::{self, OpenLog, Opened};
 use crate::app::tasks::Tasks;
@@ -57,9 +57,13 @@ pub async fn start(config: Config) -> anyhow::Result<Running> {
     };
     workers.spawn("expiry", |stop| expiry.run(stop));
     let services = services(&log, &projection, clock, metrics);
+    let router = match config.access {
+        Access::Local => http::local_router(services),
+        Access::Credentials | Access::Network => http::router(services),
+    };
     let mut requests = Tasks::default();
     requests.spawn("http", |stop| {
-        http_server::run(listener, http::router(services), Patience::default(), stop)
+        http_server::run(listener, router, Patience::default(), stop)
     });
     tracing::info!(http.addr = %addr, "serving on http://{addr}");
     Ok(Running {

@@ -8,6 +8,7 @@
 //! | 408 | the request's body took too long to arrive |
 //! | 409 | the event contradicts what the ledger knows by now |
 //! | 413, 415 | too large, or a content type that is not taken |
+//! | 421 | a host name that is not this machine's own, while there are no credentials |
 //! | 422 | well formed, but it refers to or amounts to something impossible |
 //! | 503 | try again; `Retry-After` says when |
 
@@ -91,6 +92,8 @@ codes! {
     MethodNotAllowed "method_not_allowed" METHOD_NOT_ALLOWED "the route does not take this method; the header Allow lists those it takes";
     /// The body did not arrive.
     RequestTimeout "request_timeout" REQUEST_TIMEOUT "nothing was written, because the request's body did not arrive within 30 s; send it again";
+    /// A name that is not this machine's own.
+    UnknownHost "unknown_host" MISDIRECTED_REQUEST "without credentials the server answers only to localhost and loopback addresses; use one of these, or start it with --trust-network";
     /// The body is too long.
     RequestTooLarge "request_too_large" PAYLOAD_TOO_LARGE "the request's body is longer than 8388608 bytes";
     /// The batch has too many events.

@@ -16,6 +16,7 @@ mod event_json;
 mod events;
 mod extract;
 mod health;
+mod hosts;
 mod json;
 mod middleware;
 pub mod openapi;
@@ -61,12 +62,27 @@ pub struct Services {
 
 /// The API as a service.
 pub fn router(services: Services) -> axum::Router {
+    layered(services, |router| router)
+}
+
+/// The API as a service that answers only to this machine's own names.
+pub fn local_router(services: Services) -> axum::Router {
+    layered(services, |router| {
+        router.layer(axum::middleware::from_fn(hosts::loopback_only))
+    })
+}
+
+fn layered(
+    services: Services,
+    inner: impl FnOnce(axum::Router<App>) -> axum::Router<App>,
+) -> axum::Router {
     let app = App::new(services);
     let (router, _document) = routes().split_for_parts();
-    router
+    let router = router
         .fallback(problem::route_not_found)
         .method_not_allowed_fallback(problem::method_not_allowed)
-        .layer(CatchPanicLayer::custom(problem::panicked))
+        .layer(CatchPanicLayer::custom(problem::panicked));
+    inner(router)
         // Last, so that it sees every answer, those to panics and unknown routes included.
         .layer(axum::middleware::from_fn_with_state(
             app.clone(),

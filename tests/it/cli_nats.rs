@@ -1,8 +1,11 @@
 //! The command line with its log on a real NATS server.
 
+use reqwest::Method;
 use serde_json::Value;
 
+use crate::support::app::NOW;
 use crate::support::cli::{Server, fails, ok, run, stdout};
+use crate::support::client::{Client, created};
 use crate::support::nats::NatsServer;
 
 #[tokio::test]
@@ -38,4 +41,32 @@ async fn a_ledger_on_nats_is_served_checked_rebuilt_and_verified() {
     assert!(missing.contains("--nats-url"), "{missing}");
     let missing = fails(&["list", "--tenant", "acme", "--data-dir", path], 1);
     assert!(missing.contains("--url"), "{missing}");
+}
+
+#[tokio::test]
+async fn a_warning_names_its_request_whatever_the_level() {
+    let mut nats = NatsServer::start().await;
+    let dir = tempfile::tempdir().unwrap();
+    // The line that says where it serves is at level info.
+    let levels = "warn,session_ledger::app=info";
+    let args = ["--nats-url", nats.url(), "--log-level", levels];
+    let server = Server::start_with(dir.path(), &args);
+    nats.kill();
+    let client = Client::new(server.url(), "acme");
+    let event = created("s1", "a1", NOW).to_string().into_bytes();
+    let id = ("x-request-id", "asked-by-the-test");
+    let answer = client
+        .send(
+            Method::POST,
+            "/v1/events",
+            &[id, ("content-type", "application/cloudevents+json")],
+            event,
+        )
+        .await;
+    assert_eq!(answer.status, 503, "{}", answer.text);
+    let (_, logged) = server.terminate();
+    let line = logged
+        .lines()
+        .find(|line| line.contains("the log did not do as asked"));
+    assert!(line.unwrap().contains("asked-by-the-test"), "{logged}");
 }

@@ -4,11 +4,13 @@ use std::io::{Read as _, Write as _};
 use std::time::{Duration, Instant};
 
 use session_ledger::app::http_server::Patience;
+use session_ledger::log::EventLog as _;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
-use crate::support::app::App;
+use crate::support::app::{App, NOW};
 use crate::support::cli::Server;
+use crate::support::client::created;
 
 const HALF_A_HEAD: &str = "GET /healthz HTTP/1.1\r\nHost: localhost\r\nX-Sl";
 const HALF_A_BODY: &str = "POST /v1/events HTTP/1.1\r\nHost: localhost\r\nX-Tenant-ID: acme\r\n\
@@ -120,6 +122,47 @@ async fn stopping_answers_what_has_not_arrived_and_closes_the_rest() {
     rest(idle).await;
 }
 
+/// Posts an event to a ledger that never folds, and stops it once the event is on the log and its
+/// request waits for a verdict; what was answered.
+async fn stopped_while_waiting(patience: Patience) -> String {
+    let app = App::start_with_patience(patience).await;
+    let event = created("s1", "a1", NOW).to_string();
+    let whole = HALF_A_BODY.replace("Content-Length: 100", "Content-Length: LENGTH");
+    let (head, _) = whole.split_at(whole.find('{').unwrap());
+    let head = head
+        .replace("application/json", "application/cloudevents+json")
+        .replace("LENGTH", &event.len().to_string());
+    let stream = send(&app, &format!("{head}{event}")).await;
+    while app.log.known_head().get() == 0 {
+        tokio::task::yield_now().await;
+    }
+    app.stop().await;
+    rest(stream).await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_request_under_way_is_answered_before_the_end() {
+    let patient = patience();
+    let answer = stopped_while_waiting(Patience {
+        arrival: SHORT,
+        ..patient
+    })
+    .await;
+    assert!(answer.starts_with("HTTP/1.1 202"), "{answer}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_request_that_takes_too_long_does_not_hold_up_the_end() {
+    let patient = patience();
+    let answer = stopped_while_waiting(Patience {
+        arrival: SHORT,
+        finish: SHORT,
+        ..patient
+    })
+    .await;
+    assert_eq!(answer, "");
+}
+
 #[test]
 fn sigterm_ends_a_server_that_waits_for_its_clients() {
     let dir = tempfile::tempdir().unwrap();
@@ -143,4 +186,28 @@ fn sigterm_ends_a_server_that_waits_for_its_clients() {
     // It waits one second for what may still arrive, and ten for requests under way.
     assert!(began.elapsed() < Duration::from_secs(8), "{logged}");
     drop(held);
+}
+
+#[test]
+fn without_credentials_only_names_of_this_machine_are_answered() {
+    let ask = |server: &Server, name: &str| {
+        let host = server.url().strip_prefix("http://").unwrap();
+        let mut stream = std::net::TcpStream::connect(host).unwrap();
+        let head = WHOLE
+            .replace("localhost", name)
+            .replace("\r\n\r\n", "\r\nConnection: close\r\n\r\n");
+        stream.write_all(head.as_bytes()).unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        answer
+    };
+    let dir = tempfile::tempdir().unwrap();
+    let server = Server::start(dir.path());
+    assert!(ask(&server, "localhost:1").starts_with("HTTP/1.1 200"));
+    let refused = ask(&server, "evil.example");
+    assert!(refused.starts_with("HTTP/1.1 421"), "{refused}");
+    assert!(refused.contains("unknown_host"), "{refused}");
+    server.terminate();
+    let server = Server::start_with(dir.path(), &["--trust-network"]);
+    assert!(ask(&server, "ledger.example").starts_with("HTTP/1.1 200"));
 }

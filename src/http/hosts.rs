@@ -1,0 +1,87 @@
+//! Which names the API answers to while it asks nobody for credentials.
+//!
+//! A page in a browser on this machine could reach the API under a name of its own that resolves to
+//! 127.0.0.1 (DNS rebinding), and read the answers. Its requests carry that name.
+
+use std::net::IpAddr;
+
+use axum::extract::Request;
+use axum::http::header::HOST;
+use axum::http::uri::Authority;
+use axum::middleware::Next;
+use axum::response::{IntoResponse as _, Response};
+
+use super::error::Code;
+use super::problem::Problem;
+
+/// Refuses a request to a name that is not this machine's own.
+pub(super) async fn loopback_only(request: Request, next: Next) -> Response {
+    if asks_loopback(&request) {
+        next.run(request).await
+    } else {
+        Problem::new(Code::UnknownHost).into_response()
+    }
+}
+
+/// A request without a name is not a browser's.
+fn asks_loopback(request: &Request) -> bool {
+    let mut named = request.headers().get_all(HOST).iter();
+    // HTTP/2 has the name here.
+    request.uri().authority().is_none_or(is_loopback)
+        && named.all(|name| Authority::try_from(name.as_bytes()).is_ok_and(|it| is_loopback(&it)))
+}
+
+fn is_loopback(authority: &Authority) -> bool {
+    let host = authority.host();
+    if host.eq_ignore_ascii_case("localhost") {
+        return true;
+    }
+    let bare = host.trim_start_matches('[').trim_end_matches(']');
+    bare.parse()
+        .is_ok_and(|address: IpAddr| address.is_loopback())
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::body::Body;
+
+    use super::*;
+
+    fn asked(uri: &str, host: Option<&str>) -> bool {
+        let mut request = Request::builder().uri(uri);
+        if let Some(host) = host {
+            request = request.header(HOST, host);
+        }
+        asks_loopback(&request.body(Body::empty()).unwrap())
+    }
+
+    #[test]
+    fn names_of_this_machine_are_told_from_others() {
+        for own in [
+            "localhost",
+            "LocalHost:8080",
+            "127.0.0.1",
+            "127.8.9.1:1",
+            "[::1]",
+            "[::1]:8080",
+        ] {
+            assert!(asked("/", Some(own)), "{own}");
+            assert!(asked(&format!("http://{own}/"), None), "{own}");
+        }
+        for other in [
+            "evil.example",
+            "localhost.evil.example:80",
+            "127.0.0.1.evil.example",
+            "localhost@evil.example",
+            "10.0.0.1",
+            "[::2]:1",
+            "0.0.0.0",
+        ] {
+            assert!(!asked("/", Some(other)), "{other}");
+            assert!(!asked(&format!("http://{other}/"), None), "{other}");
+            assert!(!asked("http://localhost/", Some(other)), "{other}");
+        }
+        assert!(!asked("/", Some("")));
+        assert!(asked("/", None));
+    }
+}
