@@ -144,6 +144,7 @@ pub async fn run(
     metrics: Arc<Metrics>,
     stop: CancellationToken,
 ) -> Result<(), FoldError> {
+    metrics.progress(projection.position(), log.known_head());
     let result = follow(&projection, &log, &metrics, &stop).await;
     let store = Arc::clone(&projection.store);
     let progress = blocking(move || {
