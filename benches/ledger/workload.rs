@@ -3,6 +3,7 @@
 //! Of 100 events 40 open a session, 25 refresh, 30 terminate and 5 hand off. Metadata is some 200
 //! bytes; times advance with the log.
 
+use fastrand::Rng;
 use session_ledger::domain::{Position, Timestamp};
 use session_ledger::log::Record;
 use session_ledger::projection::Prepared;
@@ -16,7 +17,7 @@ const OPEN_MIN: usize = 100;
 
 /// Makes events for ever.
 pub(crate) struct Workload {
-    random: Random,
+    random: Rng,
     position: u64,
     opened: u64,
     open: Vec<(u64, u64)>,
@@ -25,7 +26,7 @@ pub(crate) struct Workload {
 impl Workload {
     pub(crate) fn new() -> Self {
         Self {
-            random: Random(SEED),
+            random: Rng::with_seed(SEED),
             position: 0,
             opened: 0,
             open: Vec::new(),
@@ -44,11 +45,11 @@ impl Workload {
 
     pub(crate) fn next(&mut self) -> Record {
         self.position += 1;
-        let kind = self.random.below(100);
+        let kind = self.random.u64(..100);
         if kind < 40 || self.open.len() < OPEN_MIN {
             return self.created();
         }
-        let index = usize::try_from(self.random.below(self.open.len() as u64)).unwrap();
+        let index = self.random.usize(..self.open.len());
         let (tenant, session) = self.open[index];
         if kind < 65 {
             let data = r#"{"ttl_seconds":3600,"phase":"running"}"#;
@@ -60,10 +61,10 @@ impl Workload {
             return self.record("session.terminated", tenant, session, data);
         }
         self.opened += 1;
-        let child = self.random.next();
+        let child = self.random.u64(..);
         let data = format!(
             r#"{{"to_agent_id":"agent-{}","session_id":"s-{child:032x}"}}"#,
-            self.random.below(AGENTS)
+            self.random.u64(..AGENTS)
         );
         self.open.push((tenant, child));
         self.record("session.handed_off", tenant, session, &data)
@@ -71,14 +72,14 @@ impl Workload {
 
     fn created(&mut self) -> Record {
         // The product of two uniform numbers: few large tenants and agents, many small ones.
-        let tenant = self.random.below(100) * self.random.below(100) / 1000;
-        let agent = self.random.below(AGENTS) * self.random.below(AGENTS) / AGENTS;
-        let session = self.random.next();
+        let tenant = self.random.u64(..100) * self.random.u64(..100) / 1000;
+        let agent = self.random.u64(..AGENTS) * self.random.u64(..AGENTS) / AGENTS;
+        let session = self.random.u64(..);
         self.opened += 1;
         self.open.push((tenant, session));
         let data = format!(
             r#"{{"agent_id":"agent-{agent}","ttl_seconds":3600,"scopes":["files:read","files:write"],"metadata":{{"task":"{:0150}","run":"{:020}"}},"user_id":"user-1"}}"#,
-            self.random.next(),
+            self.random.u64(..),
             self.position
         );
         self.record("session.created", tenant, session, &data)
@@ -98,21 +99,5 @@ impl Workload {
             private: bytes::Bytes::new(),
             body: body.into(),
         }
-    }
-}
-
-/// Marsaglia's xorshift: fast, seeded, good enough to spread keys.
-struct Random(u64);
-
-impl Random {
-    fn next(&mut self) -> u64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        self.0
-    }
-
-    fn below(&mut self, end: u64) -> u64 {
-        self.next() % end
     }
 }

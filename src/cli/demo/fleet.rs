@@ -4,10 +4,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use fastrand::Rng;
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
-use super::rng::Rng;
 use super::runtime::Runtime;
 use crate::app::tasks::Tasks;
 use crate::cli::client::{Api, ApiError, EVENT_BATCH, read};

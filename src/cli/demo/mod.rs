@@ -1,7 +1,6 @@
 //! `demo`: a ledger with a simulated fleet of agent runtimes, to look at and to try calls on.
 
 mod fleet;
-mod rng;
 mod runtime;
 
 use std::net::SocketAddr;
@@ -11,6 +10,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use clap::Args;
+use fastrand::Rng;
 use indicatif::ProgressBar;
 use tempfile::TempDir;
 use tokio::time::Instant;
@@ -23,7 +23,6 @@ use crate::cli::client::{Api, read};
 use crate::cli::{Outcome, address, list, output, table};
 use crate::http::dto::{SessionCount, SessionList};
 use fleet::Tally;
-use rng::Rng;
 
 /// The demo's tenant.
 const TENANT: &str = "demo";
@@ -117,7 +116,7 @@ impl Demo {
         signals: &mut Signals,
     ) -> anyhow::Result<()> {
         let seed = self.seed.unwrap_or_else(|| Uuid::now_v7().as_u64_pair().1);
-        let (fleet, tally) = fleet::start(api, self.agents, self.rate, Rng::new(seed));
+        let (fleet, tally) = fleet::start(api, self.agents, self.rate, Rng::with_seed(seed));
         let started = Instant::now();
         let first = self.run_for.unwrap_or(WARM_UP);
         let ended = watch(&tally, started, started.checked_add(first), signals).await;

@@ -5,10 +5,10 @@
 
 use std::collections::VecDeque;
 
+use fastrand::Rng;
 use serde_json::{Value, json};
 use uuid::Builder;
 
-use super::rng::Rng;
 use crate::domain::Timestamp;
 
 /// What the agents of a fleet do.
@@ -83,13 +83,13 @@ impl Runtime {
     }
 
     fn step(&mut self, now: Timestamp, batch: &mut Vec<String>) {
-        if self.rng.percent(3)
-            && let Some(copy) = self.rng.pick(self.recent.make_contiguous())
+        if self.rng.u8(..100) < 3
+            && let Some(copy) = self.rng.choice(&self.recent)
         {
             batch.push(copy.clone());
             return;
         }
-        let roll = self.rng.below(100);
+        let roll = self.rng.usize(..100);
         if self.open.len() < OPEN_MIN || (roll < 24 && self.open.len() < OPEN_MAX) {
             self.create(now, batch);
         } else if roll < 78 {
@@ -103,26 +103,26 @@ impl Runtime {
 
     fn create(&mut self, now: Timestamp, batch: &mut Vec<String>) {
         let id = self.new_id();
-        let forgotten = self.rng.percent(6);
+        let forgotten = self.rng.u8(..100) < 6;
         let ttl = if forgotten { FORGOTTEN_TTL_S } else { TTL_S };
         let scopes: Vec<&str> = SCOPES
             .into_iter()
-            .filter(|_| self.rng.percent(40))
+            .filter(|_| self.rng.u8(..100) < 40)
             .collect();
         let mut data = json!({
             "agent_id": self.agent,
             "agent_name": self.agent,
             "ttl_seconds": ttl,
             "scopes": scopes,
-            "metadata": { "model": self.rng.pick(&MODELS), "attempt": 1 },
-            "machine_id": format!("node-{}", self.rng.below(6) + 1),
+            "metadata": { "model": self.rng.choice(&MODELS), "attempt": 1 },
+            "machine_id": format!("node-{}", self.rng.usize(..6) + 1),
             "phase": "initializing",
         });
-        if self.rng.percent(30) {
-            data["project_id"] = json!(self.rng.pick(&PROJECTS));
+        if self.rng.u8(..100) < 30 {
+            data["project_id"] = json!(self.rng.choice(&PROJECTS));
         }
         let created = self.event("session.created", &id, now, &data);
-        if self.rng.percent(3) {
+        if self.rng.u8(..100) < 3 {
             // Two connections of a runtime do not keep each other's order.
             let phase = json!({ "phase": "ready" });
             let early = self.event("session.refreshed", &id, now.plus_micros(1), &phase);
@@ -135,31 +135,31 @@ impl Runtime {
     }
 
     fn refresh(&mut self, now: Timestamp, batch: &mut Vec<String>) {
-        let Some(id) = self.rng.pick(&self.open).cloned() else {
+        let Some(id) = self.rng.choice(&self.open).cloned() else {
             return;
         };
         let data = json!({
-            "phase": self.rng.pick(&PHASES),
+            "phase": self.rng.choice(&PHASES),
             "ttl_seconds": TTL_S,
-            "metadata": { "tokens_used": self.rng.below(90_000) },
+            "metadata": { "tokens_used": self.rng.u32(..90_000) },
         });
         let event = self.event("session.refreshed", &id, now, &data);
-        if self.rng.percent(5) {
-            self.held.push((self.rng.below(4) + 1, event));
+        if self.rng.u8(..100) < 5 {
+            self.held.push((self.rng.usize(..4) + 1, event));
         } else {
             batch.push(event);
         }
     }
 
     fn hand_off(&mut self, now: Timestamp, batch: &mut Vec<String>) {
-        let (Some(id), Some(to)) = (self.take_open(), self.rng.pick(&self.peers).cloned()) else {
+        let (Some(id), Some(to)) = (self.take_open(), self.rng.choice(&self.peers).cloned()) else {
             return;
         };
         let child = self.new_id();
         let data = json!({
             "to_agent_id": to,
             "session_id": child,
-            "metadata": { "model": self.rng.pick(&MODELS), "attempt": 2 },
+            "metadata": { "model": self.rng.choice(&MODELS), "attempt": 2 },
             "reason": "needs another skill",
         });
         batch.push(self.event("session.handed_off", &id, now, &data));
@@ -171,15 +171,15 @@ impl Runtime {
             return;
         };
         let data = json!({
-            "outcome": self.rng.pick(&OUTCOMES),
-            "reason": self.rng.pick(&REASONS),
+            "outcome": self.rng.choice(&OUTCOMES),
+            "reason": self.rng.choice(&REASONS),
         });
         batch.push(self.event("session.terminated", &id, now, &data));
     }
 
     fn take_open(&mut self) -> Option<String> {
-        let index = self.rng.below(self.open.len());
-        (index < self.open.len()).then(|| self.open.swap_remove(index))
+        let index = self.rng.choice(0..self.open.len())?;
+        Some(self.open.swap_remove(index))
     }
 
     fn event(&mut self, event_type: &str, subject: &str, time: Timestamp, data: &Value) -> String {
@@ -202,7 +202,7 @@ impl Runtime {
     }
 
     fn new_id(&mut self) -> String {
-        Builder::from_random_bytes(self.rng.bytes())
+        Builder::from_random_bytes(self.rng.u128(..).to_be_bytes())
             .into_uuid()
             .to_string()
     }
@@ -219,7 +219,7 @@ mod tests {
     #[test]
     fn a_seed_decides_every_event_and_the_ledger_takes_them_all() {
         let batch = || {
-            let mut runtime = Runtime::new(Rng::new(7), 0, 3);
+            let mut runtime = Runtime::new(Rng::with_seed(7), 0, 3);
             runtime.batch(500, Timestamp::from_micros_clamped(1))
         };
         let events = batch();
