@@ -1,6 +1,7 @@
 //! Session Ledger: an event-sourced ledger of agent sessions.
 
 pub mod app;
+pub mod auth;
 pub mod cli;
 pub mod domain;
 pub mod http;

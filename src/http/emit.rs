@@ -10,7 +10,7 @@ use bytes::Bytes;
 
 use super::app::App;
 use super::body::{self, Body};
-use super::caller::Caller;
+use super::caller::{Caller, Write};
 use super::dto;
 use super::emit_batch;
 use super::error::{Code, verdict_status};
@@ -66,7 +66,7 @@ enum Sent {
     path = "/v1/events",
     operation_id = "append_events",
     tag = "events",
-    params(Caller, Query<AppendQuery>),
+    params(Caller<Write>, Query<AppendQuery>),
     request_body(
         description = "A CloudEvent 1.0, or an array of them. The types and their data are described \
                        by the JSON Schemas of the events. In binary mode the attributes are `ce-` \
@@ -103,14 +103,16 @@ enum Sent {
 )]
 pub(super) async fn append(
     State(app): State<App>,
-    caller: Caller,
+    caller: Caller<Write>,
     Query(query): Query<AppendQuery>,
     headers: HeaderMap,
     Body(body): Body,
 ) -> Result<Response, Problem> {
     match sent(&headers, body)? {
-        Sent::One(event) => append_one(&app, caller.tenant, event, query.wait).await,
-        Sent::Batch(events) => emit_batch::append(&app, caller.tenant, events, query.wait).await,
+        Sent::One(event) => append_one(&app, caller.tenant().clone(), event, query.wait).await,
+        Sent::Batch(events) => {
+            emit_batch::append(&app, caller.tenant().clone(), events, query.wait).await
+        }
     }
 }
 

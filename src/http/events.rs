@@ -7,7 +7,7 @@ use axum::response::Response;
 
 use super::app::App;
 use super::body;
-use super::caller::Caller;
+use super::caller::{Audit, Caller, WriteOrAudit};
 use super::dto;
 use super::error::Code;
 use super::event_json;
@@ -82,7 +82,7 @@ pub(super) fn limit(values: &mut Values) -> u16 {
     path = "/v1/events",
     operation_id = "list_events",
     tag = "events",
-    params(Caller, Query<EventsQuery>),
+    params(Caller<Audit>, Query<EventsQuery>),
     responses(
         (status = 200, description = "A page",
             content(
@@ -101,14 +101,14 @@ pub(super) fn limit(values: &mut Values) -> u16 {
 )]
 pub(super) async fn list(
     State(app): State<App>,
-    caller: Caller,
+    caller: Caller<Audit>,
     Query(query): Query<EventsQuery>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     app.wait_for(query.min_position).await?;
     let (limit, after) = (query.limit, query.after);
     let page = app.scan(move |snapshot| {
-        let (tenant, filter) = (&caller.tenant, &query.filter);
+        let (tenant, filter) = (caller.tenant(), &query.filter);
         let limit = usize::from(query.limit);
         Ok(query::events::list(
             snapshot,
@@ -192,12 +192,12 @@ fn ndjson(events: &[LedgerEvent], next: u64, as_of: Position) -> Response {
     path = "/v1/events/{position}",
     operation_id = "get_event",
     tag = "events",
-    params(Caller, Path<Position>, Query<GetQuery>),
+    params(Caller<WriteOrAudit>, Path<Position>, Query<GetQuery>),
     responses((status = 200, description = "The event", body = dto::Event), GetProblems)
 )]
 pub(super) async fn get(
     State(app): State<App>,
-    caller: Caller,
+    caller: Caller<WriteOrAudit>,
     Path(position): Path<Position>,
     Query(query): Query<GetQuery>,
 ) -> Result<Response, Problem> {
@@ -206,7 +206,8 @@ pub(super) async fn get(
     if position <= app.log().known_head() {
         app.wait_for(Some(position)).await?;
     }
-    let found = app.read(|snapshot| Ok(query::events::get(snapshot, &caller.tenant, position)?))?;
+    let found =
+        app.read(|snapshot| Ok(query::events::get(snapshot, caller.tenant(), position)?))?;
     let verdict = found.ok_or_else(not_found)?;
     let events = event_json::with_bodies(&app, vec![(position, verdict)]).await?;
     let event = events.first().ok_or_else(not_found)?;

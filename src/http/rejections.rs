@@ -7,7 +7,7 @@ use axum::response::Response;
 
 use super::app::App;
 use super::body;
-use super::caller::Caller;
+use super::caller::{Audit, Caller};
 use super::dto;
 use super::event_json;
 use super::events::limit;
@@ -52,12 +52,12 @@ impl QueryParams for RejectionsQuery {
     path = "/v1/rejections",
     operation_id = "list_rejections",
     tag = "events",
-    params(Caller, Query<RejectionsQuery>),
+    params(Caller<Audit>, Query<RejectionsQuery>),
     responses((status = 200, description = "A page", body = dto::Rejections), EventsProblems)
 )]
 pub(super) async fn list(
     State(app): State<App>,
-    caller: Caller,
+    caller: Caller<Audit>,
     Query(query): Query<RejectionsQuery>,
 ) -> Result<Response, Problem> {
     app.wait_for(query.min_position).await?;
@@ -65,7 +65,7 @@ pub(super) async fn list(
     let found = app.scan(move |snapshot| {
         let before = query.before.unwrap_or(Position::new(u64::MAX));
         let events_max = usize::from(query.limit);
-        let (tenant, code) = (&caller.tenant, query.code);
+        let (tenant, code) = (caller.tenant(), query.code);
         Ok(query::events::rejections(
             snapshot, tenant, code, before, events_max,
         )?)

@@ -5,7 +5,7 @@ use axum::response::Response;
 
 use super::app::App;
 use super::body;
-use super::caller::Caller;
+use super::caller::{Caller, ReadOrAudit};
 use super::dto;
 use super::event_json;
 use super::events::limit;
@@ -46,12 +46,12 @@ impl QueryParams for HistoryQuery {
     path = "/v1/agent-sessions/{id}/events",
     operation_id = "list_session_events",
     tag = "sessions",
-    params(Caller, Path<SessionId>, Query<HistoryQuery>),
+    params(Caller<ReadOrAudit>, Path<SessionId>, Query<HistoryQuery>),
     responses((status = 200, description = "A page", body = dto::SessionEvents), GetProblems)
 )]
 pub(super) async fn list(
     State(app): State<App>,
-    caller: Caller,
+    caller: Caller<ReadOrAudit>,
     Path(id): Path<SessionId>,
     Query(query): Query<HistoryQuery>,
 ) -> Result<Response, Problem> {
@@ -59,7 +59,7 @@ pub(super) async fn list(
     let (after, limit) = (query.after, query.limit);
     let page = app.scan(move |snapshot| {
         let events_max = usize::from(limit);
-        let page = query::events::of_session(snapshot, &caller.tenant, &id, after, events_max)?;
+        let page = query::events::of_session(snapshot, caller.tenant(), &id, after, events_max)?;
         page.ok_or_else(not_found)
     });
     let page = page.await?;

@@ -5,7 +5,7 @@ use axum::response::Response;
 
 use super::app::App;
 use super::body;
-use super::caller::Caller;
+use super::caller::{Caller, Read};
 use super::dto;
 use super::error::Code;
 use super::extract::{Path, Query, QueryParams, Values};
@@ -149,17 +149,17 @@ fn read_filter(values: &mut Values) -> Result<SessionFilter, Problem> {
     path = "/v1/agent-sessions",
     operation_id = "list_sessions",
     tag = "sessions",
-    params(Caller, Query<ListQuery>),
+    params(Caller<Read>, Query<ListQuery>),
     responses((status = 200, description = "A page", body = dto::SessionList), ListProblems)
 )]
 pub(super) async fn list(
     State(app): State<App>,
-    caller: Caller,
+    caller: Caller<Read>,
     Query(query): Query<ListQuery>,
 ) -> Result<Response, Problem> {
     app.wait_for(query.min_position).await?;
-    let start = start(&query, &caller.tenant)?;
-    let (tenant, rows_max) = (&caller.tenant, usize::from(query.limit));
+    let start = start(&query, caller.tenant())?;
+    let (tenant, rows_max) = (caller.tenant(), usize::from(query.limit));
     let page = app.read(|snapshot| {
         let page = query::sessions::list(snapshot, tenant, &query.filter, start, rows_max);
         Ok(page?)
@@ -210,16 +210,16 @@ fn render(app: &App, page: &SessionPage, limit: u16, start: Start) -> Result<Vec
     path = "/v1/agent-sessions/count",
     operation_id = "count_sessions",
     tag = "sessions",
-    params(Caller, Query<CountQuery>),
+    params(Caller<Read>, Query<CountQuery>),
     responses((status = 200, description = "The totals", body = dto::SessionCount), CountProblems)
 )]
 pub(super) async fn count(
     State(app): State<App>,
-    caller: Caller,
+    caller: Caller<Read>,
     Query(query): Query<CountQuery>,
 ) -> Result<Response, Problem> {
     app.wait_for(query.min_position).await?;
-    let (tenant, filter) = (&caller.tenant, &query.filter);
+    let (tenant, filter) = (caller.tenant(), &query.filter);
     let counted = app.read(|snapshot| Ok(query::sessions::count(snapshot, tenant, filter)?))?;
     let by_status = counted.by_status.iter();
     let answer = dto::SessionCount {
@@ -241,18 +241,18 @@ pub(super) async fn count(
     path = "/v1/agent-sessions/{id}",
     operation_id = "get_session",
     tag = "sessions",
-    params(Caller, Path<SessionId>, Query<GetQuery>),
+    params(Caller<Read>, Path<SessionId>, Query<GetQuery>),
     responses((status = 200, description = "The session", body = dto::Session), GetProblems)
 )]
 pub(super) async fn get(
     State(app): State<App>,
-    caller: Caller,
+    caller: Caller<Read>,
     Path(id): Path<SessionId>,
     Query(query): Query<GetQuery>,
 ) -> Result<Response, Problem> {
     app.wait_for(query.min_position).await?;
     let now = app.now();
-    let stored = app.read(|snapshot| Ok(query::sessions::get(snapshot, &caller.tenant, &id)?))?;
+    let stored = app.read(|snapshot| Ok(query::sessions::get(snapshot, caller.tenant(), &id)?))?;
     let stored = stored.ok_or_else(not_found)?;
     let row = stored.row()?;
     let mut out = Json::with_capacity(ROW_BYTES);

@@ -5,7 +5,7 @@ use axum::response::Response;
 
 use super::app::App;
 use super::body;
-use super::caller::Caller;
+use super::caller::{Anyone, Caller};
 use super::dto;
 use super::extract::Query;
 use super::problem::Problem;
@@ -24,16 +24,16 @@ use crate::query;
     path = "/v1/status",
     operation_id = "get_status",
     tag = "operations",
-    params(Caller, Query<GetQuery>),
+    params(Caller<Anyone>, Query<GetQuery>),
     responses((status = 200, description = "The counts", body = dto::Status), EventsProblems)
 )]
 pub(super) async fn get(
     State(app): State<App>,
-    caller: Caller,
+    caller: Caller<Anyone>,
     Query(query): Query<GetQuery>,
 ) -> Result<Response, Problem> {
     app.wait_for(query.min_position).await?;
-    let tenant = &caller.tenant;
+    let tenant = caller.tenant();
     let found = app.read(|snapshot| {
         let counts = query::sessions::count(snapshot, tenant, &SessionFilter::default())?;
         let rejections = match snapshot.tenant(tenant)? {
@@ -47,7 +47,7 @@ pub(super) async fn get(
     let by_status = by_status.map(|(status, total)| (status.as_str().to_owned(), *total));
     let by_reason = by_word(&rejections);
     let answer = dto::Status {
-        tenant: caller.tenant.to_string(),
+        tenant: caller.tenant().to_string(),
         sessions: dto::Totals {
             total: counts.total,
             by: by_status.collect(),

@@ -22,6 +22,7 @@ const LAYERS: &[(&str, &[&str])] = &[
         "ledger",
         &["domain", "metrics", "wire", "log", "projection"],
     ),
+    ("auth", &["domain", "metrics", "wire", "log"]),
     (
         "http",
         &[
@@ -32,6 +33,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "projection",
             "query",
             "ledger",
+            "auth",
         ],
     ),
     (
@@ -44,6 +46,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "projection",
             "query",
             "ledger",
+            "auth",
             "http",
         ],
     ),
@@ -57,6 +60,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "projection",
             "query",
             "ledger",
+            "auth",
             "http",
             "app",
         ],
