@@ -168,7 +168,7 @@ fn what_this_build_does_not_understand_opens_nothing() {
 #[test]
 fn a_revocation_is_understood_whatever_else_it_says() {
     let id = KeyId::parse("0123456789abcdef").unwrap();
-    let mut record = changed("x", "x").clone();
+    let mut record = changed("read", "read");
     record.subject = "ledger.admin.v1.acme.key.revoked".into();
     record.body = r#"{"subject":"0123456789abcdef","data":{"new":[1]},"more":null}"#.into();
     let tenant = TenantId::parse("acme").unwrap();

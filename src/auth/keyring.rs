@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 
 use crate::auth::event::{Grant, KeyEvent, Unreadable};
-use crate::auth::{ApiKey, KeyId, Principal};
+use crate::auth::{ApiKey, Identity, KeyId, Tenants};
 use crate::domain::limits::KEYS_REVOKED_MAX;
 use crate::domain::{Position, TenantId, Timestamp, TokenHash};
 use crate::log::Record;
@@ -26,14 +26,14 @@ pub struct KeyEntry {
     /// Where its issue stands on the log.
     position: Position,
     hash: TokenHash,
-    principal: Principal,
+    identity: Identity,
 }
 
 impl KeyEntry {
     /// Whom the key stands for at `now`; `None` if it is revoked or has expired.
-    fn principal(&self, now: Timestamp) -> Option<&Principal> {
+    fn identity(&self, now: Timestamp) -> Option<&Identity> {
         let expired = self.grant.expires_at.is_some_and(|at| at <= now);
-        (self.revoked_at.is_none() && !expired).then_some(&self.principal)
+        (self.revoked_at.is_none() && !expired).then_some(&self.identity)
     }
 }
 
@@ -71,10 +71,10 @@ impl Keyring {
         }
         let tenant = self.tenants.entry(grant.tenant.clone()).or_default();
         tenant.issued.insert(record.position, id);
-        let principal = Principal {
-            tenant: grant.tenant.clone(),
+        let identity = Identity {
+            tenants: Tenants::One(grant.tenant.clone()),
             roles: grant.roles,
-            id: Some(id.to_string().into()),
+            id: id.to_string().into(),
             agent: grant.agent.clone(),
         };
         let entry = KeyEntry {
@@ -84,7 +84,7 @@ impl Keyring {
             revoked_at: None,
             position: record.position,
             hash,
-            principal,
+            identity,
         };
         self.keys.insert(id, Arc::new(entry));
     }
@@ -109,10 +109,10 @@ impl Keyring {
     }
 
     /// Whom a key stands for at `now`. The answer says nothing of why it is none.
-    pub fn authenticate(&self, key: &ApiKey, now: Timestamp) -> Option<Principal> {
+    pub fn authenticate(&self, key: &ApiKey, now: Timestamp) -> Option<Identity> {
         let entry = self.keys.get(&key.id())?;
-        let principal = key.has_hash(&entry.hash).then(|| entry.principal(now));
-        principal.flatten().cloned()
+        let identity = key.has_hash(&entry.hash).then(|| entry.identity(now));
+        identity.flatten().cloned()
     }
 
     /// A tenant's key.
@@ -214,10 +214,10 @@ mod tests {
     fn a_key_stands_for_its_tenant_and_roles() {
         let mut world = World::default();
         let key = world.issue("acme", None);
-        let principal = world.ring.authenticate(&key, at(0)).unwrap();
-        assert_eq!(principal.tenant, id("acme"));
-        assert!(principal.roles.has(Role::Read) && !principal.roles.has(Role::Write));
-        assert_eq!(principal.id.as_deref(), Some(&*key.id().to_string()));
+        let identity = world.ring.authenticate(&key, at(0)).unwrap();
+        assert_eq!(identity.tenants, Tenants::One(id("acme")));
+        assert!(identity.roles.has(Role::Read) && !identity.roles.has(Role::Write));
+        assert_eq!(&*identity.id, key.id().to_string());
     }
 
     #[test]
@@ -260,10 +260,8 @@ mod tests {
         world.revoke(&key, "globex");
         let mine = ApiKey::parse(&key.reveal()).unwrap();
         world.issue_as(&mine, "globex", None);
-        assert_eq!(
-            world.ring.authenticate(&key, at(0)).unwrap().tenant,
-            id("acme")
-        );
+        let identity = world.ring.authenticate(&key, at(0)).unwrap();
+        assert_eq!(identity.tenants, Tenants::One(id("acme")));
         assert!(world.ring.get(&id("globex"), key.id()).is_none());
         assert!(world.ring.list(&id("globex")).is_empty());
     }

@@ -8,7 +8,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::auth::event::{Grant, GrantError, KeyEvent};
 use crate::auth::keyring::{KeyEntry, Keyring};
-use crate::auth::{ApiKey, KeyId, Principal};
+use crate::auth::{ApiKey, Identity, KeyId};
 use crate::domain::limits::{KEYS_PER_TENANT_MAX, LOG_READ_RECORDS_MAX, VERDICT_WAIT_MS};
 use crate::domain::{Position, TenantId, Timestamp};
 use crate::log::{EventLog, LogError};
@@ -121,7 +121,7 @@ impl Keys {
     }
 
     /// Whom a key stands for at `now`.
-    pub fn authenticate(&self, key: &ApiKey, now: Timestamp) -> Option<Principal> {
+    pub fn authenticate(&self, key: &ApiKey, now: Timestamp) -> Option<Identity> {
         self.read(|ring| ring.authenticate(key, now))
     }
 

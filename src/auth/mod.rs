@@ -5,18 +5,21 @@
 //! stored, logged or echoed.
 #![warn(missing_docs)]
 
+mod access;
 mod api_key;
 mod event;
+pub mod jwt;
 mod keyring;
 mod keys;
 mod principal;
 mod rate_limit;
 mod role;
 
+pub use access::{Access, Credentials, Presented};
 pub use api_key::{ApiKey, KeyId};
 pub use event::{Grant, GrantError};
 pub use keyring::{KeyEntry, Keyring};
 pub use keys::{Keys, KeysError};
-pub use principal::Principal;
+pub use principal::{Identity, Principal, TenantError, Tenants};
 pub use rate_limit::{RateLimit, RateLimits, Standing};
 pub use role::{Role, Roles};
