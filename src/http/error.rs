@@ -131,6 +131,8 @@ fn reason_status(reason: Reason) -> StatusCode {
         Reason::TenantMismatch
         | Reason::AgentSuspended
         | Reason::AgentRevoked
+        | Reason::AgentExpired
+        | Reason::OtherAgent
         | Reason::ScopeExceeded => StatusCode::FORBIDDEN,
         Reason::NotFound => StatusCode::NOT_FOUND,
         // A stale token is a lost race between two refreshes, not a missing credential: 409, as 401
