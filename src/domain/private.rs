@@ -2,12 +2,23 @@
 
 use std::fmt;
 
+use subtle::ConstantTimeEq;
+
 use crate::domain::ids::AgentId;
 use crate::domain::verdict::Reason;
 
 /// SHA-256 of a token. Not printable: neither a token nor its hash belongs in a log line.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy)]
 pub struct TokenHash([u8; 32]);
+
+impl PartialEq for TokenHash {
+    /// Takes as long whether or not they are the same.
+    fn eq(&self, other: &Self) -> bool {
+        self.0.ct_eq(&other.0).into()
+    }
+}
+
+impl Eq for TokenHash {}
 
 impl TokenHash {
     /// Wraps a hash.
@@ -52,6 +63,15 @@ pub struct Private {
 }
 
 impl Private {
+    /// What a command about a session demands that is there already; of this agent, if any.
+    pub fn of_existing(agent: Option<&AgentId>) -> Self {
+        Self {
+            existing: true,
+            agent: agent.cloned(),
+            ..Self::default()
+        }
+    }
+
     /// Whether what was asked for concerns the agent that it may concern.
     pub fn check_agent(&self, agent: &AgentId) -> Result<(), Reason> {
         match &self.agent {

@@ -183,6 +183,12 @@ fn two_deadlines() -> Value {
     ]})
 }
 
+/// The names of the fields that the data of a type has.
+pub(super) fn fields(event_type: EventType) -> Vec<&'static str> {
+    let fields = data(event_type).fields;
+    fields.into_iter().map(|(name, _)| name).collect()
+}
+
 fn data(event_type: EventType) -> Data {
     match event_type {
         EventType::SessionCreated => created(),
