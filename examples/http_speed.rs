@@ -29,7 +29,10 @@ async fn main() -> anyhow::Result<()> {
     };
     let dir = tempfile::tempdir()?;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-    let log: Arc<dyn EventLog> = Arc::new(EmbeddedLog::open(dir.path(), Arc::clone(&clock))?);
+    let log: Arc<dyn EventLog> = Arc::new(EmbeddedLog::open(
+        &dir.path().join("log.redb"),
+        Arc::clone(&clock),
+    )?);
     let projection = Arc::new(Projection::open(&dir.path().join("model.redb"))?);
     let metrics = Arc::new(Metrics::default());
     let ledger = Ledger::new(

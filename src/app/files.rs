@@ -1,7 +1,8 @@
 //! The files of a data directory. The one place that knows their names.
 //!
 //! ```text
-//! log.redb                        the embedded log; the adapter makes it
+//! log.redb                        the embedded log
+//! admin.redb                      the embedded log of the keys
 //! model.redb                      the read model
 //! token.secret                    what tokens of sessions are made with
 //! model.rebuild.redb              a read model being rebuilt; left by a rebuild that was torn
@@ -33,6 +34,11 @@ impl DataDir {
     /// The embedded log.
     pub fn log(&self) -> PathBuf {
         self.0.join("log.redb")
+    }
+
+    /// The embedded log of the keys.
+    pub fn admin_log(&self) -> PathBuf {
+        self.0.join("admin.redb")
     }
 
     /// The read model.

@@ -32,6 +32,7 @@ pub struct Running {
     data_dir: PathBuf,
     projection: Arc<Projection>,
     log: OpenLog,
+    admin: OpenLog,
     requests: Tasks,
     workers: Tasks,
 }
@@ -46,6 +47,7 @@ pub async fn start(config: Config) -> anyhow::Result<Running> {
     let addr = listener.local_addr()?;
     let Opened {
         log,
+        admin,
         projection,
         clock,
     } = open::open(&config).await?;
@@ -77,6 +79,7 @@ pub async fn start(config: Config) -> anyhow::Result<Running> {
         data_dir: config.data_dir,
         projection,
         log,
+        admin,
         requests,
         workers,
     })
@@ -150,12 +153,13 @@ impl Running {
     }
 
     /// Takes no more requests, finishes those under way, makes everything folded durable, and closes
-    /// the log.
+    /// the logs.
     pub async fn stop(self) -> anyhow::Result<()> {
         // The fold runs on until the last request has its verdict.
         let mut late = self.requests.stop(HTTP_WAIT).await;
         late.extend(self.workers.stop(FLUSH_WAIT).await);
         let folded = self.projection.position();
+        self.admin.close().await;
         self.log.close().await;
         anyhow::ensure!(
             late.is_empty(),

@@ -4,6 +4,7 @@
 //! ledger.v1.<tenant>.<type>       runtimes
 //! ledger.sys.v1.<tenant>.<type>   the ledger alone: commands given to it, and its own follow-up
 //! ledger.sys.v1.rules             the ledger alone; concerns every tenant
+//! ledger.admin.v1.<tenant>.key.*  the ledger alone; on a log of their own, and no [`Subject`]
 //! ```
 //!
 //! A type is two tokens, such as `session.created`. A subject whose writer may not write its type
@@ -17,6 +18,12 @@ use crate::domain::{EventType, TenantId};
 const RUNTIME: &str = "ledger.v1";
 const LEDGER: &str = "ledger.sys.v1";
 const RULES: &str = "ledger.sys.v1.rules";
+
+/// The subjects of the second stream, which holds the keys, with `*` for the tenant.
+pub const ADMIN_STREAM_SUBJECTS: [&str; 2] = [
+    "ledger.admin.v1.*.key.issued",
+    "ledger.admin.v1.*.key.revoked",
+];
 
 /// The subject of a record.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -16,6 +16,7 @@ mod http_history;
 mod http_operations;
 mod http_sessions;
 mod ledger_on_nats;
+mod log_admin;
 mod log_conformance;
 mod log_embedded;
 mod log_jetstream;

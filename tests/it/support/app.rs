@@ -85,7 +85,7 @@ impl App {
         let clock = Arc::new(ManualClock::default());
         clock.set_micros(Timestamp::parse(NOW).unwrap().micros());
         let as_clock = || Arc::<ManualClock>::clone(&clock) as Arc<dyn Clock>;
-        let log = Arc::new(EmbeddedLog::open(dir.path(), as_clock()).unwrap());
+        let log = Arc::new(EmbeddedLog::open(&dir.path().join("log.redb"), as_clock()).unwrap());
         let projection = Arc::new(Projection::open(&dir.path().join("model.redb")).unwrap());
         let metrics = Arc::new(Metrics::default());
         let as_log = wrap(Arc::<EmbeddedLog>::clone(&log));
