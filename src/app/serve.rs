@@ -9,13 +9,15 @@ use anyhow::Context as _;
 use tokio::net::TcpListener;
 
 use crate::app::config::{Access, Config};
+use crate::app::files::DataDir;
 use crate::app::http_server::{self, Patience};
 use crate::app::open::{self, OpenLog, Opened};
+use crate::app::secret;
 use crate::app::tasks::Tasks;
 use crate::domain::limits::SHUTDOWN_WAIT_MS;
 use crate::domain::{Clock, Position};
 use crate::http::{self, Services};
-use crate::ledger::{Expiry, Ledger};
+use crate::ledger::{Commands, Expiry, Ledger, TokenSecret};
 use crate::metrics::Metrics;
 use crate::projection::{Projection, Waited, runner};
 
@@ -58,7 +60,11 @@ pub async fn start(config: Config) -> anyhow::Result<Running> {
         clock: Arc::clone(&clock),
     };
     workers.spawn("expiry", |stop| expiry.run(stop));
-    let services = services(&log, &projection, clock, metrics);
+    let secret = match &config.token_secret_file {
+        Some(file) => secret::read(file)?,
+        None => secret::read_or_make(&DataDir::new(&config.data_dir).token_secret())?,
+    };
+    let services = services(&log, &projection, clock, metrics, secret);
     let router = match config.access {
         Access::Local => http::local_router(services),
         Access::Credentials | Access::Network => http::router(services),
@@ -102,10 +108,12 @@ fn services(
     projection: &Arc<Projection>,
     clock: Arc<dyn Clock>,
     metrics: Arc<Metrics>,
+    secret: TokenSecret,
 ) -> Services {
     let log = log.port();
     let ledger = Ledger::new(Arc::clone(&log), Arc::clone(projection), Arc::clone(&clock));
     Services {
+        commands: Commands::new(ledger.clone(), secret),
         ledger,
         projection: Arc::clone(projection),
         log,

@@ -5,7 +5,6 @@
 
 use std::fmt;
 
-use ring::rand::{SecureRandom, SystemRandom};
 use sha2::{Digest as _, Sha256};
 use subtle::ConstantTimeEq as _;
 
@@ -48,13 +47,12 @@ pub struct ApiKey {
 }
 
 impl ApiKey {
-    /// A new key; `None` if the operating system has no random numbers to give.
-    pub fn generate() -> Option<Self> {
+    /// A new key, of random bytes from the operating system.
+    pub fn generate() -> Result<Self, getrandom::Error> {
         let (mut id, mut secret) = ([0; ID_BYTES], [0; SECRET_BYTES]);
-        let random = SystemRandom::new();
-        random.fill(&mut id).ok()?;
-        random.fill(&mut secret).ok()?;
-        Some(Self {
+        getrandom::fill(&mut id)?;
+        getrandom::fill(&mut secret)?;
+        Ok(Self {
             id: KeyId(id),
             secret,
         })

@@ -34,9 +34,12 @@ pub enum KeysError {
     /// The keyring no longer follows the log.
     #[error("the keys of this node no longer follow their log")]
     Stopped,
-    /// The operating system has no random numbers to give.
-    #[error("the operating system gives no random numbers")]
-    NoRandomness,
+    /// The operating system has no random bytes to give.
+    #[error("the operating system gives no random bytes for a key")]
+    Random(#[from] getrandom::Error),
+    /// Its id is taken: a matter of 64 random bits. Try again.
+    #[error("another key has the same id; try again")]
+    Collision,
 }
 
 /// How far the keyring follows its log.
@@ -148,16 +151,17 @@ impl Keys {
         if KEYS_PER_TENANT_MAX <= self.read(|ring| ring.live_count(&tenant)) {
             return Err(KeysError::TooMany);
         }
-        let key = ApiKey::generate().ok_or(KeysError::NoRandomness)?;
+        let key = ApiKey::generate()?;
         let event = KeyEvent::Issued {
             id: key.id(),
             hash: key.hash(),
             grant,
         };
         self.append(&event, now).await?;
-        // Missing only if another tenant's key has its 64 random bits.
+        let opens = self.authenticate(&key, now).is_some();
         let entry = self.read(|ring| ring.get(&tenant, key.id()).cloned());
-        Ok((key, entry.ok_or(KeysError::NoRandomness)?))
+        let entry = entry.filter(|_| opens).ok_or(KeysError::Collision)?;
+        Ok((key, entry))
     }
 
     /// Revokes a tenant's key, if it has it; again is as well. Once this returns it no longer opens

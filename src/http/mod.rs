@@ -8,6 +8,8 @@
 mod app;
 mod body;
 mod caller;
+mod command;
+mod command_answer;
 pub mod dto;
 mod emit;
 mod emit_batch;
@@ -17,6 +19,7 @@ mod events;
 mod extract;
 mod health;
 mod hosts;
+mod introspect;
 mod json;
 mod middleware;
 pub mod openapi;
@@ -25,6 +28,7 @@ mod problem;
 mod problem_sets;
 mod rejections;
 mod row_json;
+mod session_commands;
 mod session_events;
 mod sessions;
 mod status;
@@ -36,7 +40,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::domain::Clock;
-use crate::ledger::Ledger;
+use crate::ledger::{Commands, Ledger};
 use crate::log::EventLog;
 use crate::metrics::Metrics;
 use crate::projection::Projection;
@@ -50,6 +54,8 @@ pub use body::BodyPatience;
 pub struct Services {
     /// The write side.
     pub ledger: Ledger,
+    /// Commands about sessions and agents.
+    pub commands: Commands,
     /// The read model.
     pub projection: Arc<Projection>,
     /// The log, for bodies of events.
@@ -96,9 +102,12 @@ fn routes() -> OpenApiRouter<App> {
     OpenApiRouter::with_openapi(openapi::frame())
         .routes(routes!(events::list, emit::append))
         .routes(routes!(events::get))
-        .routes(routes!(sessions::list))
+        .routes(routes!(sessions::list, session_commands::create))
         .routes(routes!(sessions::count))
-        .routes(routes!(sessions::get))
+        .routes(routes!(sessions::get, session_commands::terminate))
+        .routes(routes!(session_commands::refresh))
+        .routes(routes!(session_commands::hand_off))
+        .routes(routes!(introspect::introspect))
         .routes(routes!(session_events::list))
         .routes(routes!(rejections::list))
         .routes(routes!(status::get))

@@ -4,7 +4,10 @@ use redb::{ReadTransaction, ReadableTable};
 
 use crate::domain::filter::Owner;
 use crate::domain::session::Status;
-use crate::domain::{Position, Reason, SessionId, StatusSet, TenantId, TimeRange, Timestamp};
+use crate::domain::{
+    Position, Reason, SessionId, StatusSet, TenantId, TimeRange, Timestamp, TokenHash,
+};
+use crate::projection::agent_row::StoredAgent;
 use crate::projection::chain;
 use crate::projection::error::StoreError;
 use crate::projection::fold::PARKED_CODE;
@@ -157,6 +160,14 @@ impl Snapshot {
             .map(|number| number.value()))
     }
 
+    /// Whether an agent may act at this time.
+    pub fn agent_may_act(&self, number: u32, time: Timestamp) -> Result<bool, StoreError> {
+        let rows = self.txn.open_table(tables::agents)?;
+        let row = rows.get(number)?.ok_or(StoreError::Damaged("agent ids"))?;
+        let agent = StoredAgent::decode(row.value())?.agent;
+        Ok(agent.check_may_act(time).is_ok())
+    }
+
     /// The session's ordinal, if it has opened.
     pub fn ordinal(
         &self,
@@ -176,6 +187,16 @@ impl Snapshot {
             .get(ordinal)?
             .ok_or(StoreError::Damaged("session ids"))?;
         Ok(RowBytes(SessionRow::public_part(row.value())?.to_vec()))
+    }
+
+    /// Whether a session's access token has this hash.
+    pub fn has_access_token(&self, ordinal: Ordinal, hash: &TokenHash) -> Result<bool, StoreError> {
+        let rows = self.txn.open_table(tables::sessions)?;
+        let row = rows
+            .get(ordinal)?
+            .ok_or(StoreError::Damaged("session ids"))?;
+        let tokens = SessionRow::tokens(row.value())?;
+        Ok(tokens.is_some_and(|tokens| tokens.access == *hash))
     }
 
     /// How many sessions a listing has, per status.

@@ -8,6 +8,7 @@
 #![warn(clippy::wildcard_enum_match_arm)]
 
 pub mod binary;
+pub mod command;
 pub mod data;
 pub mod decode;
 pub mod encode;
@@ -19,6 +20,7 @@ pub mod schema;
 pub mod subject;
 pub mod verdict;
 
+pub use command::CommandBody;
 pub use decode::{Decoded, Undecodable, decode, event_type};
 pub use encode::{Envelope, encode};
 pub use field::FieldError;

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::{Map, Value};
 use session_ledger::domain::Timestamp;
 
-use crate::fold::history::{Logged, Sent};
+use crate::fold::history::{Command, Logged, Sent};
 
 const MINUTE_US: i64 = 60 * 1_000_000;
 const DAY_US: i64 = 24 * 60 * MINUTE_US;
@@ -46,6 +46,8 @@ pub(super) struct ModelSession {
     pub(super) child: Option<String>,
     /// Positions of its events, in the order in which they took effect.
     pub(super) events: Vec<u64>,
+    ttl: Option<i64>,
+    refresh_token: Option<u8>,
     seen: Vec<Logged>,
 }
 
@@ -54,6 +56,7 @@ struct ModelAgent {
     status: &'static str,
     registered: bool,
     scopes: Option<Vec<String>>,
+    expires: Option<i64>,
     seen: Vec<Logged>,
 }
 
@@ -150,7 +153,7 @@ impl Model {
         match (index, sent.kind) {
             (None, "session.created") => self.create(recorded, &at),
             (None, "session.expired") => "not_found".to_owned(),
-            (None, _) if sent.existing => "not_found".to_owned(),
+            (None, _) if sent.asked().existing => "not_found".to_owned(),
             (None, _) if waiting == 64 => "parking_full".to_owned(),
             (None, _) => "parked".to_owned(),
             (Some(_), "session.created") => "already_exists".to_owned(),
@@ -169,8 +172,15 @@ impl Model {
         let sent = &recorded.sent;
         let data = &sent.data;
         let agent = text(data, "agent_id").unwrap();
-        let scopes = list(data, "scopes").unwrap_or_default();
-        if let Some(reason) = self.refuses(sent.tenant, &agent, &scopes) {
+        if let Some(reason) = other_agent(sent, &agent) {
+            return reason;
+        }
+        let scopes = list(data, "scopes").or_else(|| {
+            let known = self.agents.get(&(sent.tenant.to_owned(), agent.clone()));
+            known.and_then(|known| known.scopes.clone())
+        });
+        let scopes = scopes.unwrap_or_default();
+        if let Some(reason) = self.refuses(sent, &agent, &scopes, at.time) {
             return reason;
         }
         let mut expires = deadline(data, at.time);
@@ -211,6 +221,8 @@ impl Model {
             to: None,
             child: None,
             events: vec![recorded.position],
+            ttl: expires.map(|deadline| deadline - at.time),
+            refresh_token: sent.asked().given,
             seen: vec![recorded.clone()],
         });
         "applied".to_owned()
@@ -225,13 +237,16 @@ impl Model {
         if parent.expires.is_some_and(|deadline| deadline <= at.time) {
             return "session_expired".to_owned();
         }
+        if let Some(reason) = other_agent(sent, &parent.agent) {
+            return reason;
+        }
         let child = text(data, "session_id").unwrap();
         if self.find(sent.tenant, &child).is_some() {
             return "already_exists".to_owned();
         }
         let agent = text(data, "to_agent_id").unwrap();
         let scopes = list(data, "scopes").unwrap_or_else(|| parent.scopes.clone());
-        if let Some(reason) = self.refuses(sent.tenant, &agent, &scopes) {
+        if let Some(reason) = self.refuses(sent, &agent, &scopes, at.time) {
             return reason;
         }
         if !scopes.iter().all(|scope| parent.scopes.contains(scope)) {
@@ -242,6 +257,7 @@ impl Model {
             return "deadline_not_after_time".to_owned();
         }
         self.know_agent(sent.tenant, &agent);
+        let expires = [wanted, parent.expires].into_iter().flatten().min();
         let session = &mut self.sessions[index];
         session.status = "handed_off";
         session.updated = session.updated.max(at.time);
@@ -257,7 +273,9 @@ impl Model {
             updated: at.time,
             activity: at.time,
             refreshed: None,
-            expires: [wanted, parent.expires].into_iter().flatten().min(),
+            expires,
+            ttl: expires.map(|deadline| deadline - at.time),
+            refresh_token: sent.asked().given,
             adjusted: at.adjusted,
             scopes,
             metadata: object(data),
@@ -282,6 +300,13 @@ impl Model {
                 if due.is_some_and(|due| due <= at.time) {
                     return "session_expired".to_owned();
                 }
+                if let Some(reason) = other_agent(sent, &session.agent) {
+                    return reason;
+                }
+                let asked = sent.asked();
+                if asked.presented.is_some() && asked.presented != session.refresh_token {
+                    return "token_stale".to_owned();
+                }
                 if session.refreshed.is_some_and(|latest| at.time < latest) {
                     return "superseded".to_owned();
                 }
@@ -289,7 +314,10 @@ impl Model {
                 if wanted.is_some_and(|deadline| deadline <= at.time) {
                     return "deadline_not_after_time".to_owned();
                 }
-                session.expires = wanted.or(due);
+                let extended = session.ttl.map(|ttl| at.time + ttl);
+                let extended = extended.filter(|_| data["extend"] == true);
+                session.expires = wanted.or(extended).or(due);
+                session.refresh_token = asked.given.or(session.refresh_token);
                 session.phase = text(data, "phase").or(session.phase.clone());
                 if let Some(patch) = data.get("metadata").filter(|patch| !patch.is_null()) {
                     merge(&mut session.metadata, patch);
@@ -298,6 +326,9 @@ impl Model {
                 session.activity = session.activity.max(at.time);
             }
             "session.terminated" => {
+                if let Some(reason) = other_agent(sent, &session.agent) {
+                    return reason;
+                }
                 let early = session.status == "expired" && due.is_some_and(|due| at.time < due);
                 if session.status == "terminated" {
                     return "already_ended".to_owned();
@@ -338,11 +369,13 @@ impl Model {
                 return "not_found".to_owned();
             }
             let scopes = list(&sent.data, "scopes");
+            let expires = instant(&sent.data, "expires_at");
             let seen = vec![recorded.clone()];
             let agent = ModelAgent {
                 status: "active",
                 registered: true,
                 scopes,
+                expires,
                 seen,
             };
             self.agents.insert(key, agent);
@@ -367,8 +400,12 @@ impl Model {
             "agent.registered" => {
                 agent.registered = true;
                 agent.scopes = list(&sent.data, "scopes");
+                agent.expires = instant(&sent.data, "expires_at");
             }
-            "agent.updated" => agent.scopes = list(&sent.data, "scopes").or(agent.scopes.clone()),
+            "agent.updated" => {
+                agent.scopes = list(&sent.data, "scopes").or(agent.scopes.clone());
+                agent.expires = instant(&sent.data, "expires_at").or(agent.expires);
+            }
             "agent.suspended" => agent.status = "suspended",
             "agent.reinstated" => agent.status = "active",
             _ => agent.status = "revoked",
@@ -377,11 +414,18 @@ impl Model {
         "applied".to_owned()
     }
 
-    fn refuses(&self, tenant: &str, agent: &str, scopes: &[String]) -> Option<Verdict> {
-        let agent = self.agents.get(&(tenant.to_owned(), agent.to_owned()))?;
+    fn refuses(&self, sent: &Sent, agent: &str, scopes: &[String], time: i64) -> Option<Verdict> {
+        let key = (sent.tenant.to_owned(), agent.to_owned());
+        let Some(agent) = self.agents.get(&key) else {
+            let asked = sent.asked().agent_registered;
+            return asked.then(|| "agent_not_registered".to_owned());
+        };
         match agent.status {
             "suspended" => return Some("agent_suspended".to_owned()),
             "revoked" => return Some("agent_revoked".to_owned()),
+            _ if agent.expires.is_some_and(|end| end <= time) => {
+                return Some("agent_expired".to_owned());
+            }
             _ => {}
         }
         let bound = agent.scopes.as_ref()?;
@@ -394,6 +438,7 @@ impl Model {
             status: "active",
             registered: false,
             scopes: None,
+            expires: None,
             seen: Vec::new(),
         };
         self.agents
@@ -402,11 +447,19 @@ impl Model {
     }
 }
 
+impl Sent {
+    fn asked(&self) -> Command {
+        self.command.clone().unwrap_or_default()
+    }
+}
+
+fn other_agent(sent: &Sent, agent: &str) -> Option<Verdict> {
+    let only = sent.asked().agent?;
+    (only != agent).then(|| "other_agent".to_owned())
+}
+
 fn copy_of(seen: &[&Logged], sent: &Sent) -> Option<Verdict> {
-    let key = |sent: &Sent| {
-        let by_ledger = sent.kind == "session.expired";
-        (by_ledger, sent.source.clone(), sent.id.clone())
-    };
+    let key = |sent: &Sent| (sent.by_ledger(), sent.source.clone(), sent.id.clone());
     let first = seen.iter().find(|first| key(&first.sent) == key(sent))?;
     Some(if first.sent.body == sent.body {
         format!("duplicate {}", first.position)

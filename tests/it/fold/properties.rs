@@ -183,6 +183,8 @@ fn random_histories_reach_every_verdict_that_they_can() {
         }
     }
     let expected = [
+        "agent_expired",
+        "agent_not_registered",
         "agent_revoked",
         "agent_suspended",
         "already_ended",
@@ -200,6 +202,7 @@ fn random_histories_reach_every_verdict_that_they_can() {
         "not_found",
         "not_json",
         "not_suspended",
+        "other_agent",
         "parked",
         "parking_expired later",
         "refreshed_since",
@@ -207,6 +210,7 @@ fn random_histories_reach_every_verdict_that_they_can() {
         "session_expired",
         "superseded",
         "tenant_mismatch",
+        "token_stale",
         "unknown_parent",
         "unknown_type",
     ];
