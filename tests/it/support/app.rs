@@ -31,7 +31,7 @@ pub(crate) struct App {
     stop_fold: CancellationToken,
     stop_server: CancellationToken,
     tasks: JoinSet<()>,
-    _dir: tempfile::TempDir,
+    dir: tempfile::TempDir,
 }
 
 impl App {
@@ -147,7 +147,7 @@ impl App {
             stop_fold,
             stop_server,
             tasks,
-            _dir: dir,
+            dir,
         }
     }
 
@@ -202,14 +202,25 @@ impl App {
         self.projection.wait_for(never, wait).await;
     }
 
+    /// Where a file of it is.
+    pub(crate) fn file(&self, name: &str) -> std::path::PathBuf {
+        self.dir.path().join(name)
+    }
+
     /// Stops everything, gracefully.
-    pub(crate) async fn stop(mut self) {
+    pub(crate) async fn stop(self) {
+        drop(self.stop_and_keep().await);
+    }
+
+    /// The same, and leaves the files.
+    pub(crate) async fn stop_and_keep(mut self) -> tempfile::TempDir {
         self.stop_server.cancel();
         self.stop_fold.cancel();
         while let Some(stopped) = self.tasks.join_next().await {
             stopped.unwrap();
         }
         self.log.close().await;
+        self.dir
     }
 }
 
