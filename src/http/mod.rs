@@ -5,6 +5,8 @@
 //! - No snapshot of the read model lives across an await, and none outlives its request.
 //! - Unknown query parameters are refused: a typo must not widen a result.
 
+mod agent_json;
+mod agents;
 mod app;
 mod body;
 mod caller;
@@ -20,6 +22,7 @@ mod hosts;
 mod json;
 mod middleware;
 pub mod openapi;
+mod paging;
 mod params;
 mod problem;
 mod problem_sets;
@@ -100,6 +103,8 @@ fn routes() -> OpenApiRouter<App> {
         .routes(routes!(sessions::count))
         .routes(routes!(sessions::get))
         .routes(routes!(session_events::list))
+        .routes(routes!(agents::list))
+        .routes(routes!(agents::get))
         .routes(routes!(rejections::list))
         .routes(routes!(status::get))
         .routes(routes!(health::alive))

@@ -131,21 +131,20 @@ impl<'txn> Working<'txn> {
 
     /// Writes what the batch changed.
     pub(crate) fn finish(mut self) -> Result<Progress, StoreError> {
-        self.write_agents()?;
-        let mut changed: Vec<(Ordinal, SessionSlot)> = self
-            .sessions
-            .drain()
-            .filter(|(_, slot)| slot.changed)
-            .collect();
-        changed.sort_unstable_by_key(|(ordinal, _)| *ordinal);
-        for (ordinal, slot) in &changed {
-            self.tables
-                .sessions
-                .insert(ordinal, &*slot.stored.encode())?;
+        let agents = in_key_order(self.agents.drain().filter(|(_, slot)| slot.changed));
+        let sessions = in_key_order(self.sessions.drain().filter(|(_, slot)| slot.changed));
+        self.write_agents(&agents)?;
+        self.write_sessions(&sessions)?;
+        let mut deltas = Vec::new();
+        for (number, slot) in &agents {
+            slot.deltas(*number, &mut deltas);
         }
-        self.write_new_ids(&changed)?;
-        self.write_listing(&changed)?;
-        self.write_deadlines(&changed)?;
+        for (ordinal, slot) in &sessions {
+            slot.deltas(*ordinal, &mut deltas);
+        }
+        deltas.sort_unstable();
+        self.write_listing(&deltas)?;
+        self.write_deadlines(&sessions)?;
         for (key, row) in &self.verdicts {
             self.tables.verdicts.insert(key, &*row.encode())?;
         }
@@ -158,4 +157,10 @@ fn take_number(next: &mut u32, what: &'static str) -> Result<u32, StoreError> {
     let number = *next;
     *next = number.checked_add(1).ok_or(StoreError::Exhausted(what))?;
     Ok(number)
+}
+
+fn in_key_order<K: Ord + Copy, V>(entries: impl Iterator<Item = (K, V)>) -> Vec<(K, V)> {
+    let mut entries: Vec<(K, V)> = entries.collect();
+    entries.sort_unstable_by_key(|(key, _)| *key);
+    entries
 }

@@ -8,29 +8,41 @@ use crate::projection::error::StoreError;
 use crate::projection::history::History;
 use crate::projection::keys::{self, Ordinal, TenantNumber};
 use crate::projection::session_row::StoredSession;
+use crate::projection::tally::{self, Delta};
 use crate::projection::working::{Working, take_number};
 
 /// A session in memory, and what the indexes know of it.
 pub(super) struct SessionSlot {
     pub(super) stored: StoredSession,
-    pub(super) indexed: Option<Indexed>,
+    pub(super) indexed: Option<IndexedSession>,
     pub(super) changed: bool,
 }
 
 /// What the indexes hold of a session.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) struct Indexed {
+pub(super) struct IndexedSession {
     pub(super) status: Status,
     pub(super) deadline: Option<Timestamp>,
 }
 
-impl Indexed {
+impl IndexedSession {
     pub(super) fn of(session: &Session) -> Self {
         let active = session.status == SessionStatus::Active;
         Self {
             status: session.status.kind(),
             deadline: session.expires_at.filter(|_| active),
         }
+    }
+}
+
+impl SessionSlot {
+    /// What changes in the listings that have this session. Only its status can move it.
+    pub(super) fn deltas(&self, ordinal: Ordinal, out: &mut Vec<Delta>) {
+        let order = keys::order(self.stored.session.created_at, ordinal);
+        let before = self.indexed.map(|indexed| indexed.status);
+        let before = before.map_or([None; 3], |status| self.stored.shelves(status));
+        let after = self.stored.shelves(self.stored.session.status.kind());
+        tally::moves(order, before, after, out);
     }
 }
 
@@ -75,7 +87,7 @@ impl Working<'_> {
             .get(ordinal)?
             .ok_or(StoreError::Damaged("session ids"))?;
         let stored = StoredSession::decode(row.value())?;
-        let indexed = Some(Indexed::of(&stored.session));
+        let indexed = Some(IndexedSession::of(&stored.session));
         self.sessions.insert(
             ordinal,
             SessionSlot {
@@ -148,5 +160,34 @@ impl Working<'_> {
         self.session_ids
             .insert(keys::named(tenant, id.as_str()), Some(ordinal));
         Ok(ordinal)
+    }
+
+    pub(super) fn write_sessions(
+        &mut self,
+        changed: &[(Ordinal, SessionSlot)],
+    ) -> Result<(), StoreError> {
+        for (ordinal, slot) in changed {
+            self.tables
+                .sessions
+                .insert(ordinal, &*slot.stored.encode())?;
+        }
+        self.write_new_ids(changed)
+    }
+
+    fn write_new_ids(&mut self, changed: &[(Ordinal, SessionSlot)]) -> Result<(), StoreError> {
+        let new = changed.iter().filter(|(_, slot)| slot.indexed.is_none());
+        let mut ids: Vec<(Vec<u8>, Ordinal)> = new
+            .map(|(ordinal, slot)| {
+                (
+                    keys::named(slot.stored.tenant, slot.stored.id.as_str()),
+                    *ordinal,
+                )
+            })
+            .collect();
+        ids.sort_unstable();
+        for (key, ordinal) in ids {
+            self.tables.session_ids.insert(&*key, ordinal)?;
+        }
+        Ok(())
     }
 }
