@@ -21,6 +21,7 @@ use super::{body, dto};
     ),
     tags(
         (name = "sessions", description = "Listings, totals, single sessions and their history"),
+        (name = "agents", description = "Who the sessions belong to"),
         (name = "events", description = "Append events, replay them, see what was rejected"),
         (name = "operations", description = "Health and figures"),
     ),

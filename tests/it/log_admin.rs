@@ -16,6 +16,7 @@ fn config(dir: &std::path::Path, log: LogSource) -> Config {
         data_dir: dir.to_owned(),
         listen: SocketAddr::from(([127, 0, 0, 1], 0)),
         log,
+        token_secret_file: None,
         access: Access::Local,
     }
 }

@@ -11,6 +11,7 @@ mod fold;
 mod fold_runner;
 mod http_append;
 mod http_bad_input;
+mod http_commands;
 mod http_connections;
 mod http_history;
 mod http_operations;
