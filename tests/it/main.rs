@@ -15,6 +15,7 @@ mod http_commands;
 mod http_connections;
 mod http_history;
 mod http_operations;
+mod http_races;
 mod http_sessions;
 mod ledger_on_nats;
 mod log_admin;
