@@ -26,4 +26,5 @@ mod openapi;
 mod schemas;
 mod support;
 mod tidy;
+mod two_servers;
 mod wire;
