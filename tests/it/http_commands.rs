@@ -412,9 +412,14 @@ async fn introspection_takes_a_form_and_tells_nothing_of_other_tenants() {
     ] {
         assert_eq!(acme.introspect(&other).await, json!({"active": false}));
     }
-    let secret = json!({"tok": token});
-    let refused = acme.post(&path, &secret).await;
-    let problem = refused.problem(400, "invalid");
-    assert!(!problem.to_string().contains(token));
+    for misplaced in [
+        json!({"tok": token}),
+        json!([token]),
+        json!({"token": [token]}),
+    ] {
+        let refused = acme.post(&path, &misplaced).await;
+        let problem = refused.problem(400, "invalid");
+        assert!(!problem.to_string().contains(token));
+    }
     app.stop().await;
 }

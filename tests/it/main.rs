@@ -24,6 +24,7 @@ mod log_embedded;
 mod log_jetstream;
 mod openapi;
 mod schemas;
+mod secrets;
 mod support;
 mod tidy;
 mod two_servers;
