@@ -29,6 +29,10 @@ pub struct Agent {
     pub recorded_at: Timestamp,
     /// Time of the latest event that changed it.
     pub updated_at: Timestamp,
+    /// Since when it is suspended, or was when it was revoked.
+    pub suspended_at: Option<Timestamp>,
+    /// When it was revoked.
+    pub revoked_at: Option<Timestamp>,
     /// What it is and may do.
     pub profile: AgentProfile,
 }
@@ -46,6 +50,9 @@ pub enum AgentStatus {
 }
 
 impl AgentStatus {
+    /// Every status, in the order of their numbers.
+    pub const ALL: [Self; 3] = [Self::Active, Self::Suspended, Self::Revoked];
+
     /// The word for it.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -55,11 +62,14 @@ impl AgentStatus {
         }
     }
 
+    /// The status with this word.
+    pub fn parse(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|status| status.as_str() == word)
+    }
+
     /// The status with this number.
     pub fn from_number(number: u8) -> Option<Self> {
-        [Self::Active, Self::Suspended, Self::Revoked]
-            .into_iter()
-            .find(|s| *s as u8 == number)
+        Self::ALL.into_iter().find(|status| *status as u8 == number)
     }
 }
 
@@ -113,6 +123,8 @@ impl Agent {
             created_at: at.time,
             recorded_at: at.recorded_at,
             updated_at: at.time,
+            suspended_at: None,
+            revoked_at: None,
             profile,
         }
     }
@@ -143,6 +155,7 @@ impl Agent {
             return Err(Reason::AlreadySuspended);
         }
         self.status = AgentStatus::Suspended;
+        self.suspended_at = Some(at.time);
         self.touch(at);
         Ok(())
     }
@@ -154,6 +167,7 @@ impl Agent {
             return Err(Reason::NotSuspended);
         }
         self.status = AgentStatus::Active;
+        self.suspended_at = None;
         self.touch(at);
         Ok(())
     }
@@ -164,6 +178,7 @@ impl Agent {
             return Err(Reason::AlreadyRevoked);
         }
         self.status = AgentStatus::Revoked;
+        self.revoked_at = Some(at.time);
         self.touch(at);
         Ok(())
     }

@@ -1,40 +1,77 @@
 //! What a listing asks for.
 
+use std::marker::PhantomData;
+
+use crate::domain::agent::AgentStatus;
 use crate::domain::ids::{AgentId, ProjectId};
 use crate::domain::session::Status;
 use crate::domain::time::Timestamp;
 
-/// A set of session statuses; never empty.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct StatusSet(u8);
+/// A status by which a listing may be narrowed down.
+pub trait ListedStatus: Copy + 'static {
+    /// Every status, in the order of their numbers, which begin with 0 and leave none out.
+    const ALL: &'static [Self];
 
-impl StatusSet {
+    /// Its number.
+    fn number(self) -> u8;
+}
+
+impl ListedStatus for Status {
+    const ALL: &'static [Self] = &Self::ALL;
+
+    fn number(self) -> u8 {
+        self as u8
+    }
+}
+
+impl ListedStatus for AgentStatus {
+    const ALL: &'static [Self] = &Self::ALL;
+
+    fn number(self) -> u8 {
+        self as u8
+    }
+}
+
+/// A set of statuses, those of sessions unless it says otherwise; never empty.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct StatusSet<S = Status> {
+    bits: u8,
+    of: PhantomData<S>,
+}
+
+impl<S: ListedStatus> StatusSet<S> {
     /// Every status.
-    pub const ALL: Self = Self(0b1111);
+    pub const ALL: Self = Self::from_bits((1 << S::ALL.len()) - 1);
 
     /// Just these; `None` if there are none.
-    pub fn of(statuses: &[Status]) -> Option<Self> {
+    pub fn of(statuses: &[S]) -> Option<Self> {
         let bits = statuses
             .iter()
-            .fold(0, |bits, status| bits | 1 << (*status as u8));
-        (bits != 0).then_some(Self(bits))
+            .fold(0, |bits, status| bits | 1 << status.number());
+        (bits != 0).then_some(Self::from_bits(bits))
     }
 
     /// Whether the set has this status.
-    pub fn has(self, status: Status) -> bool {
-        self.0 & 1 << (status as u8) != 0
+    pub fn has(self, status: S) -> bool {
+        self.bits & 1 << status.number() != 0
     }
 
     /// Its statuses in the order of their numbers.
-    pub fn iter(self) -> impl Iterator<Item = Status> {
-        Status::ALL
-            .into_iter()
+    pub fn iter(self) -> impl Iterator<Item = S> {
+        S::ALL
+            .iter()
+            .copied()
             .filter(move |status| self.has(*status))
     }
 
     /// One bit per status.
     pub fn bits(self) -> u8 {
-        self.0
+        self.bits
+    }
+
+    const fn from_bits(bits: u8) -> Self {
+        let of = PhantomData;
+        Self { bits, of }
     }
 }
 
@@ -76,5 +113,47 @@ impl Default for SessionFilter {
             statuses: StatusSet::ALL,
             created: TimeRange::default(),
         }
+    }
+}
+
+/// Which agents of a tenant a listing has.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AgentFilter {
+    /// Of this kind.
+    pub agent_type: Option<Box<str>>,
+    /// Trusted this far.
+    pub trust_level: Option<Box<str>>,
+    /// In which statuses.
+    pub statuses: StatusSet<AgentStatus>,
+}
+
+impl Default for AgentFilter {
+    fn default() -> Self {
+        Self {
+            agent_type: None,
+            trust_level: None,
+            statuses: StatusSet::ALL,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check<S: ListedStatus + std::fmt::Debug + PartialEq>() {
+        assert_eq!(StatusSet::of(S::ALL), Some(StatusSet::<S>::ALL));
+        assert!(StatusSet::<S>::ALL.iter().eq(S::ALL.iter().copied()));
+        assert_eq!(StatusSet::<S>::of(&[]), None);
+        for status in S::ALL {
+            let one = StatusSet::of(&[*status]).unwrap();
+            assert_eq!(one.iter().collect::<Vec<_>>(), [*status]);
+        }
+    }
+
+    #[test]
+    fn a_set_has_the_statuses_that_it_was_made_of() {
+        check::<Status>();
+        check::<AgentStatus>();
     }
 }

@@ -20,7 +20,7 @@ pub mod verdict;
 
 pub use agent::{Agent, AgentStatus};
 pub use event::{AgentEvent, Event, EventKey, EventType, Payload, SessionEvent};
-pub use filter::{SessionFilter, StatusSet, TimeRange};
+pub use filter::{AgentFilter, SessionFilter, StatusSet, TimeRange};
 pub use ids::{AgentId, EventId, Position, ProjectId, SessionId, Source, TenantId};
 pub use metadata::Metadata;
 pub use private::{Private, TokenHash, TokenHashes};

@@ -4,6 +4,7 @@ use axum::http::header::{LOCATION, RETRY_AFTER};
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::Response;
 
+use super::agent_json;
 use super::app::App;
 use super::body;
 use super::dto;
@@ -12,7 +13,7 @@ use super::json::Json;
 use super::problem::Problem;
 use super::row_json;
 use crate::domain::{Position, Reason, SessionId, TenantId, Verdict};
-use crate::ledger::command::SessionDone;
+use crate::ledger::command::{AgentDone, SessionDone};
 use crate::ledger::{Outcome, Token, Tokens};
 use crate::query;
 
@@ -107,12 +108,46 @@ pub(super) fn session(
         out.raw(",\"refresh_token\":");
         out.text(refresh.reveal());
     }
-    out.raw(",\"position\":");
-    out.value(&outcome.position);
-    out.raw("}");
+    write_outcome(&mut out, &outcome);
     let mut response = body::json(out.into_bytes());
     *response.status_mut() = status;
     Ok(response)
+}
+
+/// The answer to a command about an agent.
+pub(super) fn agent(
+    app: &App,
+    tenant: &TenantId,
+    done: &AgentDone,
+    if_now: StatusCode,
+) -> Result<Response, Problem> {
+    let AgentDone { agent, outcome } = done;
+    let find = || app.read(|snapshot| Ok(query::agents::get(snapshot, tenant, agent)?));
+    let status = || match find()? {
+        Some(known) => Ok(Some(known.row()?.status.as_str())),
+        None => Ok(None),
+    };
+    let status = match settle(outcome, status)? {
+        Settled::Now => if_now,
+        Settled::Before => StatusCode::OK,
+        Settled::Pending => return Ok(pending(agent.as_str(), outcome, None)),
+    };
+    let known = find()?.ok_or_else(|| Problem::new(Code::InternalError))?;
+    let mut out = Json::with_capacity(ANSWER_BYTES);
+    out.raw("{\"agent\":");
+    agent_json::write(&mut out, &known)?;
+    write_outcome(&mut out, outcome);
+    let mut response = body::json(out.into_bytes());
+    *response.status_mut() = status;
+    Ok(response)
+}
+
+fn write_outcome(out: &mut Json, outcome: &Outcome) {
+    out.raw(",\"verdict\":");
+    out.text_or_null(outcome.verdict.map(|row| row.verdict.as_str()));
+    out.raw(",\"position\":");
+    out.value(&outcome.position);
+    out.raw("}");
 }
 
 /// The answer to a command that the fold has not reached in time.

@@ -14,7 +14,7 @@ use utoipa::openapi::schema::{ObjectBuilder, Type};
 use super::error::Code;
 use super::params::{IntegerRange, Param, Shape};
 use super::problem::Problem;
-use crate::domain::{Position, SessionId, Timestamp};
+use crate::domain::{AgentId, Position, SessionId, Timestamp};
 
 /// Most characters of a caller's own text that an answer repeats.
 const ECHO_CHARS_MAX: usize = 64;
@@ -250,6 +250,16 @@ impl<T: PathParam> IntoParams for Path<T> {
 impl PathParam for SessionId {
     const NAME: &'static str = "id";
     const ABOUT: &'static str = "The session's id.";
+    const TYPE: Type = Type::String;
+
+    fn parse(text: &str) -> Result<Self, String> {
+        Self::parse(text).map_err(|error| error.to_string())
+    }
+}
+
+impl PathParam for AgentId {
+    const NAME: &'static str = "id";
+    const ABOUT: &'static str = "The agent's id.";
     const TYPE: Type = Type::String;
 
     fn parse(text: &str) -> Result<Self, String> {

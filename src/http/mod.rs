@@ -5,6 +5,9 @@
 //! - No snapshot of the read model lives across an await, and none outlives its request.
 //! - Unknown query parameters are refused: a typo must not widen a result.
 
+mod agent_commands;
+mod agent_json;
+mod agents;
 mod app;
 mod body;
 mod caller;
@@ -25,6 +28,7 @@ mod json;
 mod keys;
 mod middleware;
 pub mod openapi;
+mod paging;
 mod params;
 mod problem;
 mod problem_sets;
@@ -123,6 +127,11 @@ fn routes() -> OpenApiRouter<App> {
         .routes(routes!(session_commands::hand_off))
         .routes(routes!(introspect::introspect))
         .routes(routes!(session_events::list))
+        .routes(routes!(agents::list, agent_commands::register))
+        .routes(routes!(agents::get, agent_commands::update))
+        .routes(routes!(agent_commands::suspend))
+        .routes(routes!(agent_commands::reinstate))
+        .routes(routes!(agent_commands::revoke))
         .routes(routes!(rejections::list))
         .routes(routes!(status::get))
         .routes(routes!(keys::list, keys::issue))

@@ -35,6 +35,7 @@ const BEARER: &str = "bearer";
     ),
     tags(
         (name = "sessions", description = "Listings, totals, single sessions and their history"),
+        (name = "agents", description = "Who the sessions belong to"),
         (name = "events", description = "Append events, replay them, see what was rejected"),
         (name = "keys", description = "Issue, list and revoke API keys"),
         (name = "operations", description = "Health and figures"),

@@ -9,9 +9,9 @@ use utoipa::openapi::schema::{
 };
 use utoipa::openapi::{RefOr, Required};
 
-use crate::domain::EventType;
 use crate::domain::limits::{EVENTS_PAGE_MAX, PAGE_ROWS_DEFAULT, PAGE_ROWS_MAX};
 use crate::domain::session::Status;
+use crate::domain::{AgentStatus, EventType};
 use crate::projection::RejectionCode;
 
 /// Events of a page when the caller names no number.
@@ -74,6 +74,26 @@ pub(super) const STATUS: Param = Param {
     about: "Only sessions in this status. Repeat it for several: status=active&status=expired.",
     shape: Shape::Words(|| Status::ALL.iter().map(|status| status.as_str()).collect()),
 };
+pub(super) const AGENT_TYPE: Param = Param {
+    name: "agent_type",
+    about: "Only agents of this type. Those that only sessions speak of have the type unknown.",
+    shape: Shape::Text,
+};
+pub(super) const AGENT_STATUS: Param = Param {
+    name: "status",
+    about: "Only agents in this status. Repeat it for several: status=suspended&status=revoked.",
+    shape: Shape::Words(|| {
+        AgentStatus::ALL
+            .iter()
+            .map(|status| status.as_str())
+            .collect()
+    }),
+};
+pub(super) const TRUST_LEVEL: Param = Param {
+    name: "trust_level",
+    about: "Only agents of this trust level.",
+    shape: Shape::Text,
+};
 pub(super) const CREATED_AFTER: Param = Param {
     name: "created_after",
     about: "Only sessions created at this time or later.",
@@ -86,7 +106,7 @@ pub(super) const CREATED_BEFORE: Param = Param {
 };
 pub(super) const ROWS_LIMIT: Param = Param {
     name: "limit",
-    about: "Most sessions of the page.",
+    about: "Most rows of the page.",
     shape: Shape::Integer(IntegerRange {
         min: 1,
         max: PAGE_ROWS_MAX as u64,
@@ -104,8 +124,8 @@ pub(super) const EVENTS_LIMIT: Param = Param {
 };
 pub(super) const OFFSET: Param = Param {
     name: "offset",
-    about: "How many sessions to skip, newest first. Costs the same at any depth, but sessions \
-            that arrive meanwhile move the rows: use cursor to see each row once.",
+    about: "How many rows to skip, newest first. Costs the same at any depth, but what \
+            arrives meanwhile move the rows: use cursor to see each row once.",
     shape: Shape::Integer(IntegerRange {
         default: Some(0),
         ..COUNTER

@@ -36,6 +36,13 @@ problem_sets! {
         Code::PositionBeyondHead, Code::NotCaughtUp, Code::FoldStopped, Code::TooManyWaiters,
         Code::Unavailable, Code::InternalError, Code::LogFailed,
     ];
+    /// Of a page of agents.
+    AgentListProblems: [
+        Code::TenantRequired, Code::InvalidTenant, Code::UnknownParameter, Code::InvalidParameter,
+        Code::InvalidCursor, Code::CursorMismatch, Code::PositionBeyondHead, Code::NotCaughtUp,
+        Code::FoldStopped, Code::TooManyWaiters, Code::Unavailable, Code::InternalError,
+        Code::LogFailed,
+    ];
     /// Of a total of sessions.
     CountProblems: [
         Code::UnknownParameter, Code::InvalidParameter,

@@ -10,6 +10,7 @@ use super::dto;
 use super::error::Code;
 use super::extract::{Path, Query, QueryParams, Values};
 use super::json::Json;
+use super::paging::{PageQuery, ROW_BYTES};
 use super::params::{
     AGENT_ID, CREATED_AFTER, CREATED_BEFORE, CURSOR, MIN_POSITION, OFFSET, PROJECT_ID, Param,
     ROWS_LIMIT, STATUS,
@@ -18,29 +19,18 @@ use super::problem::Problem;
 use super::problem_sets::{CountProblems, GetProblems, ListProblems};
 use super::row_json;
 use crate::domain::filter::Owner;
-use crate::domain::limits::PAGE_ROWS_DEFAULT;
 use crate::domain::session::Status;
 use crate::domain::{
-    AgentId, Position, ProjectId, Reason, SessionFilter, SessionId, StatusSet, TenantId, TimeRange,
+    AgentId, Position, ProjectId, Reason, SessionFilter, SessionId, StatusSet, TimeRange,
 };
-use crate::query::{self, Cursor, SessionPage, Start};
-
-/// Bytes of a usual row: a buffer of this size per row seldom has to grow.
-const ROW_BYTES: usize = 1024;
+use crate::projection::RowBytes;
+use crate::query;
 
 /// The query of a listing.
 #[derive(Debug)]
 pub(super) struct ListQuery {
     filter: SessionFilter,
-    limit: u16,
-    start: StartQuery,
-    min_position: Option<Position>,
-}
-
-#[derive(Debug)]
-enum StartQuery {
-    Offset(u64),
-    Cursor(String),
+    page: PageQuery,
 }
 
 impl QueryParams for ListQuery {
@@ -58,21 +48,9 @@ impl QueryParams for ListQuery {
 
     fn read(values: &mut Values) -> Result<Self, Problem> {
         let filter = read_filter(values);
-        let limit = values.integer(&ROWS_LIMIT).map(u16::try_from);
-        if values.has(&CURSOR) && values.has(&OFFSET) {
-            values.error(&CURSOR, "must not be combined with offset");
-        }
-        let start = match values.text(&CURSOR) {
-            Some(cursor) => StartQuery::Cursor(cursor),
-            None => StartQuery::Offset(values.integer(&OFFSET).unwrap_or(0)),
-        };
-        let min_position = values.position(&MIN_POSITION);
-        Ok(Self {
-            filter: filter?,
-            limit: limit.and_then(Result::ok).unwrap_or(PAGE_ROWS_DEFAULT),
-            start,
-            min_position,
-        })
+        let page = PageQuery::read(values);
+        let filter = filter?;
+        Ok(Self { filter, page })
     }
 }
 
@@ -157,48 +135,22 @@ pub(super) async fn list(
     caller: Caller<Read>,
     Query(query): Query<ListQuery>,
 ) -> Result<Response, Problem> {
-    app.wait_for(query.min_position).await?;
-    let start = start(&query, caller.tenant())?;
-    let (tenant, rows_max) = (caller.tenant(), usize::from(query.limit));
-    let page = app.read(|snapshot| {
-        let page = query::sessions::list(snapshot, tenant, &query.filter, start, rows_max);
-        Ok(page?)
-    });
-    Ok(body::json(render(&app, &page?, query.limit, start)?))
-}
-
-fn start(query: &ListQuery, tenant: &TenantId) -> Result<Start, Problem> {
-    Ok(match &query.start {
-        StartQuery::Offset(offset) => Start::Offset(*offset),
-        StartQuery::Cursor(text) => Start::Cursor(Cursor::parse(text, tenant, &query.filter)?),
-    })
-}
-
-fn render(app: &App, page: &SessionPage, limit: u16, start: Start) -> Result<Vec<u8>, Problem> {
-    let mut out = Json::with_capacity(ROW_BYTES * (page.rows.len() + 1));
-    out.raw("{\"sessions\":[");
-    for (index, row) in page.rows.iter().enumerate() {
-        if 0 < index {
-            out.raw(",");
-        }
-        let row = row.row()?;
-        row_json::write(&mut out, &row, row.status);
-    }
-    out.raw("],\"total\":");
-    out.value(&page.total);
-    out.raw(",\"limit\":");
-    out.value(&limit);
-    out.raw(",\"offset\":");
-    out.number_or_null(match start {
-        Start::Offset(offset) => Some(offset),
-        Start::Cursor(_) => None,
-    });
-    out.raw(",\"next_cursor\":");
-    out.text_or_null(page.next.map(Cursor::to_text).as_deref());
-    out.raw(",\"as_of\":");
-    out.value(&app.as_of(page.as_of));
-    out.raw("}");
-    Ok(out.into_bytes())
+    let ListQuery { filter, page } = &query;
+    app.wait_for(page.min_position).await?;
+    let start = page.start(caller.tenant(), filter)?;
+    let (tenant, rows_max) = (caller.tenant(), page.rows_max());
+    let found = app.read(|snapshot| {
+        let found = query::sessions::list(snapshot, tenant, filter, start, rows_max);
+        Ok(found?)
+    })?;
+    let write_row = |out: &mut Json, stored: &RowBytes| {
+        let row = stored.row()?;
+        row_json::write(out, &row, row.status);
+        Ok(())
+    };
+    Ok(body::json(
+        page.render(&app, "sessions", &found, write_row)?,
+    ))
 }
 
 /// Count sessions

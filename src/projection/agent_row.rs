@@ -1,12 +1,15 @@
-//! An agent as it is stored.
+//! An agent as it is stored: what a page copies first, what only the fold reads last.
 //!
 //! ```text
-//! version 1 (1) | status (1) | registered (1) | tenant number (4)
-//! created_at | recorded_at | updated_at (8 each) | expires_at (8, the smallest number is none)
+//! version 2 (1) | length of the public part (4) | status (1) | registered (1) | tenant number (4)
+//! groups by type | by trust level | by both (4 each, 0 is none)
+//! created_at | recorded_at | updated_at (8 each)
+//! suspended_at | revoked_at | expires_at (8 each, the smallest number is none)
 //! trust score in thousandths (2, 0xffff is none)
 //! texts, each as length (2, 0xffff is none) and UTF-8:
 //!     agent_id, agent_type, display_name, description, scopes, metadata, trust_level,
 //!     public_key, key_id, parent_agent_id, created_by_user_id
+//! -- end of the public part --
 //! history: see `projection::history`
 //! ```
 
@@ -15,9 +18,10 @@ use crate::domain::{Agent, AgentId, AgentStatus, Metadata, Scopes, Timestamp};
 use crate::projection::bytes::{Reader, Writer};
 use crate::projection::error::StoreError;
 use crate::projection::history::History;
-use crate::projection::keys::TenantNumber;
+use crate::projection::keys::{self, AgentOwner, Shelf, TenantNumber};
 
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
+const PUBLIC_LENGTH_AT: usize = 1;
 const NO_TIME: i64 = i64::MIN;
 const NO_SCORE: u16 = u16::MAX;
 
@@ -26,8 +30,47 @@ const NO_SCORE: u16 = u16::MAX;
 pub(crate) struct StoredAgent {
     pub(crate) id: AgentId,
     pub(crate) tenant: TenantNumber,
+    pub(crate) groups: AgentGroups,
     pub(crate) agent: Agent,
     pub(crate) history: History,
+}
+
+/// The groups that have an agent, by number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct AgentGroups {
+    pub(crate) by_type: Option<u32>,
+    pub(crate) by_trust_level: Option<u32>,
+    pub(crate) by_both: Option<u32>,
+}
+
+/// The listings that have an agent: the tenant's, and those of its groups.
+pub(crate) type AgentShelves = [Option<Shelf>; 4];
+
+/// A stored agent, read without copying. Texts of JSON are `scopes` and `metadata`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the fields are those of an agent")]
+pub struct AgentRow<'a> {
+    pub tenant: TenantNumber,
+    pub agent_id: &'a str,
+    pub status: AgentStatus,
+    pub registered: bool,
+    pub created_at: Timestamp,
+    pub recorded_at: Timestamp,
+    pub updated_at: Timestamp,
+    pub suspended_at: Option<Timestamp>,
+    pub revoked_at: Option<Timestamp>,
+    pub expires_at: Option<Timestamp>,
+    pub trust_score_milli: Option<u16>,
+    pub agent_type: Option<&'a str>,
+    pub display_name: Option<&'a str>,
+    pub description: Option<&'a str>,
+    pub scopes: Option<&'a str>,
+    pub metadata: Option<&'a str>,
+    pub trust_level: Option<&'a str>,
+    pub public_key: Option<&'a str>,
+    pub key_id: Option<&'a str>,
+    pub parent_agent_id: Option<&'a str>,
+    pub created_by_user_id: Option<&'a str>,
 }
 
 impl StoredAgent {
@@ -35,13 +78,20 @@ impl StoredAgent {
         let (agent, profile) = (&self.agent, &self.agent.profile);
         let mut out = Writer::default();
         out.u8(VERSION);
+        out.u32(0);
         out.u8(agent.status as u8);
         out.u8(u8::from(agent.registered));
         out.u32(self.tenant);
+        let groups = &self.groups;
+        for group in [groups.by_type, groups.by_trust_level, groups.by_both] {
+            out.u32(group.unwrap_or(0));
+        }
         for time in [agent.created_at, agent.recorded_at, agent.updated_at] {
             out.i64(time.micros());
         }
-        out.i64(profile.expires_at.map_or(NO_TIME, Timestamp::micros));
+        for time in [agent.suspended_at, agent.revoked_at, profile.expires_at] {
+            out.i64(time.map_or(NO_TIME, Timestamp::micros));
+        }
         out.u16(profile.trust_score_milli.unwrap_or(NO_SCORE));
         out.text(Some(self.id.as_str()));
         out.text(profile.agent_type.as_deref());
@@ -54,55 +104,125 @@ impl StoredAgent {
         out.text(profile.key_id.as_deref());
         out.text(profile.parent_agent_id.as_deref());
         out.text(profile.created_by_user_id.as_deref());
+        out.set_u32(PUBLIC_LENGTH_AT, out.len());
         self.history.encode(&mut out);
         out.finish()
     }
 
     pub(crate) fn decode(bytes: &[u8]) -> Result<Self, StoreError> {
+        let (row, groups, mut rest) = AgentRow::split(bytes)?;
+        let history = History::decode(&mut rest)?;
+        rest.end()?;
+        Ok(Self {
+            id: AgentId::parse(row.agent_id).map_err(|_not_an_id| rest.damaged())?,
+            tenant: row.tenant,
+            groups,
+            agent: row.agent(),
+            history,
+        })
+    }
+}
+
+impl StoredAgent {
+    /// The listings that must have this agent.
+    pub(crate) fn shelves(&self) -> AgentShelves {
+        let groups = &self.groups;
+        let owners = [
+            Some(AgentOwner::Tenant(self.tenant)),
+            groups.by_type.map(AgentOwner::Group),
+            groups.by_trust_level.map(AgentOwner::Group),
+            groups.by_both.map(AgentOwner::Group),
+        ];
+        owners.map(|owner| owner.map(|owner| keys::shelf(owner, self.agent.status)))
+    }
+}
+
+impl<'a> AgentRow<'a> {
+    /// Reads a stored agent.
+    pub fn decode(bytes: &'a [u8]) -> Result<Self, StoreError> {
+        Self::split(bytes).map(|(row, _, _)| row)
+    }
+
+    /// The part of a stored agent that is shown.
+    pub(crate) fn public_part(bytes: &[u8]) -> Result<&[u8], StoreError> {
+        Reader::new(bytes, "agent row").public_part()
+    }
+
+    fn split(bytes: &'a [u8]) -> Result<(Self, AgentGroups, Reader<'a>), StoreError> {
         let mut from = Reader::new(bytes, "agent row");
         if from.u8()? != VERSION {
             return Err(from.damaged());
         }
+        let _public_length = from.u32()?;
         let (status, registered, tenant) = (from.u8()?, from.u8()?, from.u32()?);
         let status = AgentStatus::from_number(status).ok_or_else(|| from.damaged())?;
+        let mut group = || from.u32().map(|number| (number != 0).then_some(number));
+        let (by_type, by_trust_level, by_both) = (group()?, group()?, group()?);
         let mut time = || Ok::<_, StoreError>(Timestamp::from_micros_clamped(from.i64()?));
         let (created_at, recorded_at, updated_at) = (time()?, time()?, time()?);
-        let expires_at = from.i64()?;
-        let score = from.u16()?;
-        let id = AgentId::parse(from.required()?).map_err(|_not_an_id| from.damaged())?;
-        let mut owned = || Ok::<_, StoreError>(from.text()?.map(Box::<str>::from));
-        let (agent_type, display_name, description) = (owned()?, owned()?, owned()?);
-        let (scopes, metadata) = (owned()?, owned()?);
-        let profile = AgentProfile {
-            agent_type,
-            display_name,
-            description,
-            scopes: scopes.map(|json| Scopes::from_checked(&json)),
-            metadata: metadata.map(|json| Metadata::from_checked(&json)),
-            trust_level: owned()?,
-            trust_score_milli: (score != NO_SCORE).then_some(score),
-            public_key: owned()?,
-            key_id: owned()?,
-            parent_agent_id: owned()?,
-            created_by_user_id: owned()?,
-            expires_at: (expires_at != NO_TIME).then(|| Timestamp::from_micros_clamped(expires_at)),
+        let mut maybe = || {
+            let micros = from.i64()?;
+            let time = (micros != NO_TIME).then(|| Timestamp::from_micros_clamped(micros));
+            Ok::<_, StoreError>(time)
         };
-        let history = History::decode(&mut from)?;
-        from.end()?;
-        let registered = registered != 0;
-        let agent = Agent {
+        let (suspended_at, revoked_at, expires_at) = (maybe()?, maybe()?, maybe()?);
+        let score = from.u16()?;
+        let row = Self {
+            tenant,
             status,
-            registered,
+            registered: registered != 0,
             created_at,
             recorded_at,
             updated_at,
-            profile,
+            suspended_at,
+            revoked_at,
+            expires_at,
+            trust_score_milli: (score != NO_SCORE).then_some(score),
+            agent_id: from.required()?,
+            agent_type: from.text()?,
+            display_name: from.text()?,
+            description: from.text()?,
+            scopes: from.text()?,
+            metadata: from.text()?,
+            trust_level: from.text()?,
+            public_key: from.text()?,
+            key_id: from.text()?,
+            parent_agent_id: from.text()?,
+            created_by_user_id: from.text()?,
         };
-        Ok(Self {
-            id,
-            tenant,
-            agent,
-            history,
-        })
+        let groups = AgentGroups {
+            by_type,
+            by_trust_level,
+            by_both,
+        };
+        Ok((row, groups, from))
+    }
+
+    /// The agent itself.
+    fn agent(&self) -> Agent {
+        let owned = |text: Option<&str>| text.map(Box::<str>::from);
+        Agent {
+            status: self.status,
+            registered: self.registered,
+            created_at: self.created_at,
+            recorded_at: self.recorded_at,
+            updated_at: self.updated_at,
+            suspended_at: self.suspended_at,
+            revoked_at: self.revoked_at,
+            profile: AgentProfile {
+                agent_type: owned(self.agent_type),
+                display_name: owned(self.display_name),
+                description: owned(self.description),
+                scopes: self.scopes.map(Scopes::from_checked),
+                metadata: self.metadata.map(Metadata::from_checked),
+                trust_level: owned(self.trust_level),
+                trust_score_milli: self.trust_score_milli,
+                public_key: owned(self.public_key),
+                key_id: owned(self.key_id),
+                parent_agent_id: owned(self.parent_agent_id),
+                created_by_user_id: owned(self.created_by_user_id),
+                expires_at: self.expires_at,
+            },
+        }
     }
 }

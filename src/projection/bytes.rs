@@ -130,6 +130,15 @@ impl<'a> Reader<'a> {
         self.text()?.ok_or_else(|| self.damaged())
     }
 
+    /// The part of a row that may leave the projection. Rows begin with their version (1) and the
+    /// length (4) of that part.
+    pub(crate) fn public_part(mut self) -> Result<&'a [u8], StoreError> {
+        let row = self.rest;
+        let (_version, length) = (self.u8()?, self.u32()?);
+        let length = usize::try_from(length).map_err(|_too_long| self.damaged())?;
+        row.get(..length).ok_or_else(|| self.damaged())
+    }
+
     pub(crate) fn rest(self) -> &'a [u8] {
         self.rest
     }

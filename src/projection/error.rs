@@ -25,7 +25,7 @@ pub enum StoreError {
         /// This build's.
         expected: u32,
     },
-    /// More than four billion agents, projects or tenants.
+    /// More than four billion agents, projects, tenants or groups.
     #[error("the read model has no number left for another {0}")]
     Exhausted(&'static str),
 }

@@ -3,8 +3,11 @@
 //! ```text
 //! listing   owner (5) | status (1) | order (16)          newest first: ascending is what a page reads
 //! order     !created_at (8) | !ordinal (8)
-//! owner     kind (1) | number (4)                        1 tenant, 2 agent, 3 project
+//! owner     kind (1) | number (4)                        sessions of 1 tenant, 2 agent, 3 project;
+//!                                                        agents of 4 tenant, 5 group
 //! named     tenant (4) | id (1..)                        ids of sessions, agents and projects
+//! group     tenant (4) | by (1) | type (0..) | 0x00 | trust level (0..)
+//!                                                        by 1 type, 2 trust level, 3 both
 //! verdict   tenant (4) | position (8)
 //! rejection tenant (4) | code (1) | position (8)
 //! waiting   tenant (4) | session id (1..) | 0x00 | position (8)
@@ -13,10 +16,12 @@
 //! ```
 //!
 //! Times are shifted so that byte order is time order also before 1970. 0x00 is a control character,
-//! which no id may hold, so no session's range contains another's entries.
+//! which no id, type or trust level may hold, so no session's range contains another's entries, and
+//! no group has another's key.
 
+use crate::domain::filter::ListedStatus;
 use crate::domain::session::Status;
-use crate::domain::{Position, SessionId, Timestamp};
+use crate::domain::{AgentStatus, Position, SessionId, Timestamp};
 
 /// Number of a tenant, given in fold order. 0 stands for no tenant: records of the ledger itself and
 /// records whose subject names none.
@@ -32,15 +37,57 @@ pub(crate) type Order = [u8; 16];
 /// Owner and status of a listing.
 pub(crate) type Shelf = [u8; 6];
 
-/// Whose sessions a listing has, by number.
+/// Whose listing, by number, and by which statuses it is kept apart.
+pub trait ListingOwner: Copy {
+    /// Status of what is listed.
+    type Status: ListedStatus;
+
+    /// Kind of owner, and its number among them.
+    fn key(self) -> (u8, u32);
+}
+
+/// Whose sessions a listing has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum OwnerKey {
+pub enum SessionOwner {
     /// A tenant's.
     Tenant(TenantNumber),
     /// An agent's. Agents of different tenants have different numbers.
     Agent(u32),
     /// A project's. Projects of different tenants have different numbers.
     Project(u32),
+}
+
+/// Whose agents a listing has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AgentOwner {
+    /// A tenant's.
+    Tenant(TenantNumber),
+    /// Those of a tenant that have a type, a trust level, or both. Groups of different tenants have
+    /// different numbers.
+    Group(u32),
+}
+
+impl ListingOwner for SessionOwner {
+    type Status = Status;
+
+    fn key(self) -> (u8, u32) {
+        match self {
+            Self::Tenant(number) => (1, number),
+            Self::Agent(number) => (2, number),
+            Self::Project(number) => (3, number),
+        }
+    }
+}
+
+impl ListingOwner for AgentOwner {
+    type Status = AgentStatus;
+
+    fn key(self) -> (u8, u32) {
+        match self {
+            Self::Tenant(number) => (4, number),
+            Self::Group(number) => (5, number),
+        }
+    }
 }
 
 /// Whose history.
@@ -50,14 +97,17 @@ pub(crate) enum Entity {
     Agent(u32),
 }
 
-pub(crate) fn shelf(owner: OwnerKey, status: Status) -> Shelf {
-    let (kind, number) = match owner {
-        OwnerKey::Tenant(number) => (1, number),
-        OwnerKey::Agent(number) => (2, number),
-        OwnerKey::Project(number) => (3, number),
-    };
+pub(crate) fn shelf<O: ListingOwner>(owner: O, status: O::Status) -> Shelf {
+    let (kind, number) = owner.key();
     let [a, b, c, d] = number.to_be_bytes();
-    [kind, a, b, c, d, status as u8]
+    [kind, a, b, c, d, status.number()]
+}
+
+/// First and last shelf that an owner may have.
+pub(crate) fn shelves<O: ListingOwner>(owner: O) -> (Shelf, Shelf) {
+    let (kind, number) = owner.key();
+    let [a, b, c, d] = number.to_be_bytes();
+    ([kind, a, b, c, d, 0], [kind, a, b, c, d, u8::MAX])
 }
 
 pub(crate) fn order(created_at: Timestamp, ordinal: Ordinal) -> Order {
@@ -98,6 +148,23 @@ pub(crate) fn order_of(key: &ListingKey) -> Order {
 
 pub(crate) fn named(tenant: TenantNumber, id: &str) -> Vec<u8> {
     [&tenant.to_be_bytes()[..], id.as_bytes()].concat()
+}
+
+/// The agents of a tenant that have this type, this trust level, or both.
+pub(crate) fn group(
+    tenant: TenantNumber,
+    agent_type: Option<&str>,
+    trust_level: Option<&str>,
+) -> Vec<u8> {
+    let by = u8::from(agent_type.is_some()) | u8::from(trust_level.is_some()) << 1;
+    [
+        &tenant.to_be_bytes()[..],
+        &[by],
+        agent_type.unwrap_or_default().as_bytes(),
+        &[0],
+        trust_level.unwrap_or_default().as_bytes(),
+    ]
+    .concat()
 }
 
 pub(crate) fn verdict(tenant: TenantNumber, position: Position) -> [u8; 12] {

@@ -3,7 +3,8 @@
 //! ```text
 //! layout  ->  4 bytes
 //! fold    ->  position | recorded_at (8 each) | chain head | chain head before (32 each)
-//!             | rules version (4) | next session (8) | next agent | project | tenant (4 each)
+//!             | rules version (4) | next session (8)
+//!             | next agent | project | tenant | group of agents (4 each)
 //! ```
 
 use redb::ReadableTable;
@@ -34,6 +35,7 @@ pub struct Progress {
     pub(crate) next_agent: u32,
     pub(crate) next_project: u32,
     pub(crate) next_tenant: u32,
+    pub(crate) next_group: u32,
 }
 
 impl Default for Progress {
@@ -49,6 +51,7 @@ impl Default for Progress {
             next_agent: 1,
             next_project: 1,
             next_tenant: 1,
+            next_group: 1,
         }
     }
 }
@@ -65,6 +68,7 @@ impl Progress {
         out.u32(self.next_agent);
         out.u32(self.next_project);
         out.u32(self.next_tenant);
+        out.u32(self.next_group);
         out.finish()
     }
 
@@ -80,6 +84,7 @@ impl Progress {
             next_agent: from.u32()?,
             next_project: from.u32()?,
             next_tenant: from.u32()?,
+            next_group: from.u32()?,
         };
         from.end()?;
         Ok(progress)

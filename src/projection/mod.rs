@@ -24,12 +24,15 @@ mod verdict_row;
 pub mod verify;
 mod working;
 
+pub use agent_row::AgentRow;
 pub use error::{FoldError, StoreError};
-pub use keys::{Ordinal, OwnerKey, TenantNumber};
+pub use keys::{AgentOwner, ListingOwner, Ordinal, SessionOwner, TenantNumber};
 pub use meta::Progress;
 pub use prepare::Prepared;
 pub use runner::{Projection, Waited};
 pub use session_row::SessionRow;
-pub use snapshot::{Listing, ListingPlace, PageStart, RejectionCode, RowBytes, Snapshot};
+pub use snapshot::{
+    KnownAgent, Listing, ListingPlace, PageStart, RejectionCode, RowBytes, Snapshot,
+};
 pub use store::{Commit, Folded, Store};
 pub use verdict_row::VerdictRow;

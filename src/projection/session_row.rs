@@ -24,7 +24,7 @@ use crate::domain::{
 use crate::projection::bytes::{Reader, Writer};
 use crate::projection::error::StoreError;
 use crate::projection::history::History;
-use crate::projection::keys::TenantNumber;
+use crate::projection::keys::{self, SessionOwner, Shelf, TenantNumber};
 
 const VERSION: u8 = 1;
 const PUBLIC_LENGTH_AT: usize = 1;
@@ -191,6 +191,18 @@ impl StoredSession {
     }
 }
 
+impl StoredSession {
+    /// The listings that have this session while it is in a status.
+    pub(crate) fn shelves(&self, status: Status) -> [Option<Shelf>; 3] {
+        let owners = [
+            Some(SessionOwner::Tenant(self.tenant)),
+            Some(SessionOwner::Agent(self.agent)),
+            self.project.map(SessionOwner::Project),
+        ];
+        owners.map(|owner| owner.map(|owner| keys::shelf(owner, status)))
+    }
+}
+
 impl<'a> SessionRow<'a> {
     /// Reads a stored session.
     pub fn decode(bytes: &'a [u8]) -> Result<Self, StoreError> {
@@ -199,10 +211,7 @@ impl<'a> SessionRow<'a> {
 
     /// The part of a stored session that may leave the projection: no hash of a token.
     pub(crate) fn public_part(bytes: &[u8]) -> Result<&[u8], StoreError> {
-        let mut from = Reader::new(bytes, "session row");
-        let (_version, length) = (from.u8()?, from.u32()?);
-        let length = usize::try_from(length).map_err(|_too_long| from.damaged())?;
-        bytes.get(..length).ok_or_else(|| from.damaged())
+        Reader::new(bytes, "session row").public_part()
     }
 
     /// The hashes of a stored session's tokens.

@@ -7,7 +7,7 @@ use crate::projection::error::StoreError;
 type Def<K, V> = TableDefinition<'static, K, V>;
 
 /// Layout of the tables. Another number means another file: rebuild.
-pub(crate) const LAYOUT: u32 = 1;
+pub(crate) const LAYOUT: u32 = 2;
 
 macro_rules! tables {
     ($($(#[$doc:meta])* $field:ident: $key:ty => $value:ty;)*) => {
@@ -63,15 +63,17 @@ tables! {
     agent_ids: &'static [u8] => u32;
     /// Number -> agent.
     agents: u32 => &'static [u8];
+    /// Tenant, agent type and trust level -> number of the group of such agents.
+    agent_groups: &'static [u8] => u32;
     /// Tenant and project id -> number.
     project_ids: &'static [u8] => u32;
     /// Tenant and session id -> ordinal.
     session_ids: &'static [u8] => u64;
     /// Ordinal -> session.
     sessions: u64 => &'static [u8];
-    /// Sessions by owner and status, newest first.
+    /// Sessions and agents by owner and status, newest first.
     listing: &'static [u8; 22] => ();
-    /// Owner and status -> number of sessions.
+    /// Owner and status -> number of sessions or agents.
     totals: &'static [u8; 6] => u64;
     /// Counts within a listing: see `projection::tally`.
     tallies: &'static [u8] => &'static [u8];

@@ -34,6 +34,26 @@ pub(crate) struct Delta {
     pub(crate) change: i64,
 }
 
+/// Takes a key from the listings that it leaves and adds it to those that it comes to. Each place in
+/// the arrays stands for one kind of owner.
+pub(crate) fn moves<const N: usize>(
+    order: Order,
+    before: [Option<Shelf>; N],
+    after: [Option<Shelf>; N],
+    out: &mut Vec<Delta>,
+) {
+    for (before, after) in before.into_iter().zip(after) {
+        if before != after {
+            let delta = |shelf, change| Delta {
+                key: keys::listing(shelf, order),
+                change,
+            };
+            out.extend(before.map(|shelf| delta(shelf, -1)));
+            out.extend(after.map(|shelf| delta(shelf, 1)));
+        }
+    }
+}
+
 /// Brings totals and tallies up to date. The listing has the changes already; the deltas are sorted
 /// by key.
 pub(crate) fn apply(tables: &mut Tables<'_>, deltas: &[Delta]) -> Result<(), StoreError> {

@@ -7,16 +7,17 @@ use redb::{ReadOnlyTable, ReadableTable, ReadableTableMetadata};
 use crate::domain::Position;
 use crate::domain::limits::LOG_READ_RECORDS_MAX;
 use crate::log::{EventLog, LogError, Record};
+use crate::projection::agent_row::StoredAgent;
 use crate::projection::chain::{self, ChainHead};
 use crate::projection::error::StoreError;
-use crate::projection::keys::{self, ListingKey, OwnerKey, Shelf};
+use crate::projection::keys::{self, ListingKey, Order, Shelf};
 use crate::projection::meta::Progress;
 use crate::projection::session_row::StoredSession;
 use crate::projection::snapshot::Snapshot;
 use crate::projection::tables;
 use crate::projection::tally::Counter;
 
-/// One in so many listed sessions has its rank compared with its place.
+/// One in so many listed rows has its rank compared with its place.
 const RANK_EVERY: u64 = 997;
 
 /// Something that is not as it must be.
@@ -69,8 +70,8 @@ pub enum Difference {
         /// What is there.
         counted: u64,
     },
-    /// A session is not listed as its row says.
-    #[error("{count} sessions are missing in a listing, the first one is {first:?}")]
+    /// A session or agent is not listed as its row says.
+    #[error("{count} sessions or agents are missing in a listing, the first one is {first:?}")]
     Unlisted {
         /// How many.
         count: u64,
@@ -156,11 +157,11 @@ impl LogChecked {
     }
 }
 
-/// Counts what the read model's totals say they count. Reads every listing and every session.
+/// Counts what the read model's totals say they count. Reads every listing, session and agent.
 pub fn totals(snapshot: &Snapshot) -> Result<Vec<Difference>, StoreError> {
     let mut differences = Vec::new();
     listings(snapshot, &mut differences)?;
-    sessions(snapshot, &mut differences)?;
+    rows(snapshot, &mut differences)?;
     rejections(snapshot, &mut differences)?;
     let verdicts = snapshot.txn.open_table(tables::verdicts)?.len()?;
     let position = snapshot.progress().position.get();
@@ -191,10 +192,7 @@ fn listings(snapshot: &Snapshot, differences: &mut Vec<Difference>) -> Result<()
         let place = counted.entry(*shelf).or_default();
         if *place % RANK_EVERY == RANK_EVERY - 1 {
             let rank = counter.rank(*shelf, keys::order_of(&key))?;
-            let what = format!(
-                "sessions before place {place} of the listing {}",
-                name(*shelf)
-            );
+            let what = format!("rows before place {place} of the listing {}", name(*shelf));
             compare(&what, rank, *place, differences);
         }
         *place += 1;
@@ -202,57 +200,75 @@ fn listings(snapshot: &Snapshot, differences: &mut Vec<Difference>) -> Result<()
     for entry in totals.iter()? {
         let (shelf, total) = entry?;
         let counted = counted.remove(shelf.value()).unwrap_or(0);
-        let what = format!("sessions of the listing {}", name(*shelf.value()));
+        let what = format!("rows of the listing {}", name(*shelf.value()));
         compare(&what, total.value(), counted, differences);
     }
     for (shelf, counted) in counted {
-        let what = format!("sessions of the listing {}", name(shelf));
+        let what = format!("rows of the listing {}", name(shelf));
         compare(&what, 0, counted, differences);
     }
     Ok(())
 }
 
-/// Every session must stand in the listings that its row names, and in no other.
-fn sessions(snapshot: &Snapshot, differences: &mut Vec<Difference>) -> Result<(), StoreError> {
-    let listing = snapshot.txn.open_table(tables::listing)?;
-    let rows = snapshot.txn.open_table(tables::sessions)?;
-    let (mut unlisted, mut first, mut places) = (0, None, 0);
-    for entry in rows.iter()? {
+/// Every session and agent must stand in the listings that its row names, and in no other.
+fn rows(snapshot: &Snapshot, differences: &mut Vec<Difference>) -> Result<(), StoreError> {
+    let txn = &snapshot.txn;
+    let mut listed = Listed {
+        listing: txn.open_table(tables::listing)?,
+        places: 0,
+        missing: 0,
+        first: None,
+    };
+    let sessions = txn.open_table(tables::sessions)?;
+    for entry in sessions.iter()? {
         let (ordinal, row) = entry?;
         let stored = StoredSession::decode(row.value())?;
-        let owners = [
-            Some(OwnerKey::Agent(stored.agent)),
-            stored.project.map(OwnerKey::Project),
-        ];
-        // One more: the tenant's listing, whose number the row does not hold.
-        places += 1;
-        for owner in owners.into_iter().flatten() {
-            places += 1;
-            if !is_listed(&listing, owner, ordinal.value(), &stored)? {
-                unlisted += 1;
-                first.get_or_insert(stored.id.as_str().to_owned());
-            }
-        }
+        let session = &stored.session;
+        let order = keys::order(session.created_at, ordinal.value());
+        let shelves = stored.shelves(session.status.kind());
+        listed.check(stored.id.as_str(), order, &shelves)?;
     }
-    if let Some(first) = first {
-        let count = unlisted;
+    let agents = txn.open_table(tables::agents)?;
+    for entry in agents.iter()? {
+        let (number, row) = entry?;
+        let stored = StoredAgent::decode(row.value())?;
+        let order = keys::order(stored.agent.created_at, u64::from(number.value()));
+        listed.check(stored.id.as_str(), order, &stored.shelves())?;
+    }
+    if let Some(first) = listed.first {
+        let count = listed.missing;
         differences.push(Difference::Unlisted { count, first });
     }
-    compare("places in listings", places, listing.len()?, differences);
-    let ids = snapshot.txn.open_table(tables::session_ids)?.len()?;
-    compare("session ids", rows.len()?, ids, differences);
+    let places = listed.listing.len()?;
+    compare("places in listings", listed.places, places, differences);
+    let ids = txn.open_table(tables::session_ids)?.len()?;
+    compare("session ids", sessions.len()?, ids, differences);
+    let ids = txn.open_table(tables::agent_ids)?.len()?;
+    compare("agent ids", agents.len()?, ids, differences);
     Ok(())
 }
 
-fn is_listed(
-    listing: &ReadOnlyTable<&'static ListingKey, ()>,
-    owner: OwnerKey,
-    ordinal: u64,
-    stored: &StoredSession,
-) -> Result<bool, StoreError> {
-    let shelf = keys::shelf(owner, stored.session.status.kind());
-    let order = keys::order(stored.session.created_at, ordinal);
-    Ok(listing.get(&keys::listing(shelf, order))?.is_some())
+/// Looks rows up in the listings.
+struct Listed {
+    listing: ReadOnlyTable<&'static ListingKey, ()>,
+    /// Places that rows ought to have.
+    places: u64,
+    missing: u64,
+    /// The id of the first row that is missing somewhere.
+    first: Option<String>,
+}
+
+impl Listed {
+    fn check(&mut self, id: &str, order: Order, on: &[Option<Shelf>]) -> Result<(), StoreError> {
+        for shelf in on.iter().flatten() {
+            self.places += 1;
+            if self.listing.get(&keys::listing(*shelf, order))?.is_none() {
+                self.missing += 1;
+                self.first.get_or_insert_with(|| id.to_owned());
+            }
+        }
+        Ok(())
+    }
 }
 
 fn rejections(snapshot: &Snapshot, differences: &mut Vec<Difference>) -> Result<(), StoreError> {

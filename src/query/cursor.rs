@@ -13,7 +13,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use sha2::{Digest, Sha256};
 
 use crate::domain::filter::{Owner, SessionFilter};
-use crate::domain::{TenantId, Timestamp};
+use crate::domain::{AgentFilter, TenantId, Timestamp};
 use crate::projection::ListingPlace;
 
 const VERSION: u8 = 1;
@@ -37,8 +37,48 @@ pub enum CursorError {
     OtherListing,
 }
 
+/// A filter whose listing has cursors.
+pub trait Paged {
+    /// Bytes that no other filter has, of this kind or another.
+    fn identity(&self) -> Vec<u8>;
+}
+
+impl Paged for SessionFilter {
+    fn identity(&self) -> Vec<u8> {
+        let (kind, owner) = match &self.owner {
+            Owner::Tenant => (0_u8, ""),
+            Owner::Agent(id) => (1, id.as_str()),
+            Owner::Project(id) => (2, id.as_str()),
+        };
+        let time = |time: Option<Timestamp>| time.map_or(i64::MIN, Timestamp::micros).to_be_bytes();
+        [
+            &[kind][..],
+            owner.as_bytes(),
+            &[0, self.statuses.bits()],
+            &time(self.created.after),
+            &time(self.created.before),
+        ]
+        .concat()
+    }
+}
+
+impl Paged for AgentFilter {
+    fn identity(&self) -> Vec<u8> {
+        let (agent_type, trust_level) = (&self.agent_type, &self.trust_level);
+        let by = u8::from(agent_type.is_some()) | u8::from(trust_level.is_some()) << 1;
+        let agent_type = agent_type.as_deref().unwrap_or_default();
+        [
+            &[3, self.statuses.bits(), by][..],
+            &(agent_type.len() as u64).to_be_bytes(),
+            agent_type.as_bytes(),
+            trust_level.as_deref().unwrap_or_default().as_bytes(),
+        ]
+        .concat()
+    }
+}
+
 impl Cursor {
-    pub(crate) fn new(tenant: &TenantId, filter: &SessionFilter, place: ListingPlace) -> Self {
+    pub(crate) fn new(tenant: &TenantId, filter: &impl Paged, place: ListingPlace) -> Self {
         Self {
             fingerprint: fingerprint(tenant, filter),
             place,
@@ -54,11 +94,7 @@ impl Cursor {
     }
 
     /// Reads a cursor of this listing.
-    pub fn parse(
-        text: &str,
-        tenant: &TenantId,
-        filter: &SessionFilter,
-    ) -> Result<Self, CursorError> {
+    pub fn parse(text: &str, tenant: &TenantId, filter: &impl Paged) -> Result<Self, CursorError> {
         let mut bytes = [0; BYTES];
         let length = URL_SAFE_NO_PAD
             .decode_slice(text, &mut bytes)
@@ -86,20 +122,11 @@ impl Cursor {
     }
 }
 
-fn fingerprint(tenant: &TenantId, filter: &SessionFilter) -> [u8; 8] {
-    let (kind, owner) = match &filter.owner {
-        Owner::Tenant => (0_u8, ""),
-        Owner::Agent(id) => (1, id.as_str()),
-        Owner::Project(id) => (2, id.as_str()),
-    };
-    let time = |time: Option<Timestamp>| time.map_or(i64::MIN, Timestamp::micros).to_be_bytes();
+fn fingerprint(tenant: &TenantId, filter: &impl Paged) -> [u8; 8] {
     let mut hasher = Sha256::new();
     hasher.update(tenant.as_str());
-    hasher.update([0, kind]);
-    hasher.update(owner);
-    hasher.update([0, filter.statuses.bits()]);
-    hasher.update(time(filter.created.after));
-    hasher.update(time(filter.created.before));
+    hasher.update([0]);
+    hasher.update(filter.identity());
     let hash: [u8; 32] = hasher.finalize().into();
     let mut fingerprint = [0; 8];
     fingerprint.copy_from_slice(&hash[..8]);
@@ -111,10 +138,21 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::domain::AgentId;
+    use crate::domain::{AgentId, AgentStatus, StatusSet};
 
     fn acme() -> TenantId {
         TenantId::parse("acme").unwrap()
+    }
+
+    /// Few texts, so that the same ones meet.
+    fn agent_filter() -> impl Strategy<Value = AgentFilter> {
+        let text = || proptest::option::of("[ab]{0,2}").prop_map(|text| text.map(Into::into));
+        let statuses = proptest::sample::subsequence(AgentStatus::ALL.to_vec(), 1..=3);
+        (text(), text(), statuses).prop_map(|(agent_type, trust_level, statuses)| AgentFilter {
+            agent_type,
+            trust_level,
+            statuses: StatusSet::of(&statuses).unwrap(),
+        })
     }
 
     proptest! {
@@ -130,6 +168,19 @@ mod tests {
                 Cursor::parse(&text, &acme(), &of_agent),
                 Err(CursorError::OtherListing)
             );
+        }
+
+        #[test]
+        fn each_listing_of_agents_has_its_own_cursors(
+            one in agent_filter(),
+            other in agent_filter(),
+            place: [u8; 16],
+        ) {
+            let cursor = Cursor::new(&acme(), &one, ListingPlace::from_bytes(place));
+            let expected = if one == other { Ok(cursor) } else { Err(CursorError::OtherListing) };
+            prop_assert_eq!(Cursor::parse(&cursor.to_text(), &acme(), &other), expected);
+            let sessions = SessionFilter::default();
+            prop_assert!(Cursor::parse(&cursor.to_text(), &acme(), &sessions).is_err());
         }
 
         #[test]

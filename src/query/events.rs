@@ -72,7 +72,7 @@ pub fn list(
         return Ok(EventPage::empty(snapshot));
     };
     let agent = match &filter.agent {
-        Some(id) => match snapshot.agent_number(tenant, id.as_str())? {
+        Some(id) => match snapshot.agent_number(tenant, id)? {
             Some(number) => Some(number),
             None => return Ok(EventPage::empty(snapshot)),
         },

@@ -4,13 +4,16 @@
 //! the log, afterwards: records never change, so they cannot disagree with the snapshot.
 #![warn(missing_docs)]
 
+pub mod agents;
 mod cursor;
 pub mod events;
+mod page;
 pub mod sessions;
 
-pub use cursor::{Cursor, CursorError};
+pub use cursor::{Cursor, CursorError, Paged};
 pub use events::{EventFilter, EventPage, LedgerEvent, Rejections};
-pub use sessions::{SessionCounts, SessionPage, Start};
+pub use page::{Page, Start};
+pub use sessions::SessionCounts;
 
 use crate::domain::{Position, Timestamp};
 use crate::log::LogError;

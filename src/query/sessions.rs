@@ -1,31 +1,10 @@
 //! Listings of sessions: pages, totals, and one session by its id.
 
 use crate::domain::session::Status;
-use crate::domain::{SessionFilter, SessionId, TenantId, Timestamp, TokenHash};
-use crate::projection::{Listing, PageStart, RowBytes, Snapshot, StoreError};
+use crate::domain::{AgentId, SessionFilter, SessionId, TenantId, Timestamp, TokenHash};
+use crate::projection::{Listing, RowBytes, SessionOwner, Snapshot, StoreError};
+use crate::query::page::{Page, Start};
 use crate::query::{AsOf, Cursor};
-
-/// Where a page starts.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Start {
-    /// After so many rows.
-    Offset(u64),
-    /// After the last row of an earlier page.
-    Cursor(Cursor),
-}
-
-/// A page of sessions, newest first.
-#[derive(Debug, Clone)]
-pub struct SessionPage {
-    /// The rows.
-    pub rows: Vec<RowBytes>,
-    /// How many sessions match the filter, over all pages.
-    pub total: u64,
-    /// Where the next page starts; `None` after the last.
-    pub next: Option<Cursor>,
-    /// The state that the page shows.
-    pub as_of: AsOf,
-}
 
 /// Totals of a listing.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -45,32 +24,19 @@ pub fn list(
     filter: &SessionFilter,
     start: Start,
     rows_max: usize,
-) -> Result<SessionPage, StoreError> {
-    let as_of = AsOf::of(snapshot);
+) -> Result<Page<RowBytes>, StoreError> {
     let Some(listing) = listing(snapshot, tenant, filter)? else {
-        return Ok(SessionPage {
-            rows: Vec::new(),
-            total: 0,
-            next: None,
-            as_of,
-        });
+        return Ok(Page::empty(snapshot));
     };
     let totals = snapshot.totals(&listing)?;
-    let start = match start {
-        Start::Offset(offset) => PageStart::Offset(offset),
-        Start::Cursor(cursor) => PageStart::After(cursor.place()),
-    };
-    // One row more than asked for tells whether there is a next page.
-    let mut rows = snapshot.page(&listing, start, rows_max + 1)?;
-    let more = rows_max < rows.len();
-    rows.truncate(rows_max);
-    let last = rows.last().filter(|_| more);
-    Ok(SessionPage {
-        next: last.map(|(place, _)| Cursor::new(tenant, filter, *place)),
-        rows: rows.into_iter().map(|(_, row)| row).collect(),
-        total: totals.iter().map(|(_, total)| total).sum(),
-        as_of,
-    })
+    let rows = snapshot.page(&listing, start.place(), rows_max + 1)?;
+    Ok(Page::new(
+        rows,
+        rows_max,
+        totals.iter().map(|(_, total)| total).sum(),
+        |place| Cursor::new(tenant, filter, place),
+        AsOf::of(snapshot),
+    ))
 }
 
 /// Totals of a tenant's sessions.
@@ -125,7 +91,10 @@ pub fn by_access_token(
     let stored = snapshot.session(ordinal)?;
     let row = stored.row()?;
     let open = row.status == Status::Active && row.expires_at.is_none_or(|due| now < due);
-    let agent = snapshot.agent_number(tenant, row.agent_id)?;
+    let agent = match AgentId::parse(row.agent_id) {
+        Ok(id) => snapshot.agent_number(tenant, &id)?,
+        Err(_not_an_id) => None,
+    };
     let agent = agent.ok_or(StoreError::Damaged("agent ids"))?;
     let usable = open && snapshot.agent_may_act(agent, now)?;
     Ok(usable.then_some(stored))
@@ -136,7 +105,7 @@ fn listing(
     snapshot: &Snapshot,
     tenant: &TenantId,
     filter: &SessionFilter,
-) -> Result<Option<Listing>, StoreError> {
+) -> Result<Option<Listing<SessionOwner>>, StoreError> {
     let Some(tenant) = snapshot.tenant(tenant)? else {
         return Ok(None);
     };

@@ -27,16 +27,14 @@ pub(crate) fn on_agent(
     if let Some(first) = history.find(entity, step.key, &working.tables)? {
         return Ok(Decision::new(copy_or_reuse(working, step, first)?).about(entity, number));
     }
-    let stored = working.agent_mut(number)?;
-    let agent = &mut stored.agent;
-    let decision: Decision = match happened {
+    let changed = working.change_agent(number, |agent| match happened {
         AgentEvent::Registered(profile) => agent.adopt(&step.at, profile),
         AgentEvent::Updated(changes) => agent.update(&step.at, changes),
         AgentEvent::Suspended => agent.suspend(&step.at),
         AgentEvent::Reinstated => agent.reinstate(&step.at),
         AgentEvent::Revoked => agent.revoke(&step.at),
-    }
-    .into();
+    })?;
+    let decision = Decision::from(changed);
     if decision.verdict == Verdict::Applied {
         working.remember(entity, &step.at, step.key)?;
     }

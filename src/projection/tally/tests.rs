@@ -9,7 +9,7 @@ use redb::{Database, ReadableDatabase};
 use super::*;
 use crate::domain::Timestamp;
 use crate::domain::session::Status;
-use crate::projection::keys::OwnerKey;
+use crate::projection::keys::SessionOwner;
 use crate::projection::tables;
 
 const STATUSES: [Status; 2] = [Status::Active, Status::Terminated];
@@ -63,7 +63,7 @@ fn changes(lives: &[Life]) -> Vec<(Status, Order, i64)> {
 }
 
 fn shelf_of(status: Status) -> Shelf {
-    keys::shelf(OwnerKey::Agent(7), status)
+    keys::shelf(SessionOwner::Agent(7), status)
 }
 
 /// Applies the changes in batches of this size and returns every byte of the result.

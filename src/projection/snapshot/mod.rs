@@ -1,22 +1,23 @@
 //! One consistent view of the read model: what a query reads.
 
+mod agents;
+mod listings;
+
 use redb::{ReadTransaction, ReadableTable};
 
 use crate::domain::filter::Owner;
-use crate::domain::session::Status;
-use crate::domain::{
-    Position, Reason, SessionId, StatusSet, TenantId, TimeRange, Timestamp, TokenHash,
-};
-use crate::projection::agent_row::StoredAgent;
+use crate::domain::{Position, Reason, SessionId, TenantId, Timestamp, TokenHash};
 use crate::projection::chain;
 use crate::projection::error::StoreError;
 use crate::projection::fold::PARKED_CODE;
-use crate::projection::keys::{self, Entity, Order, Ordinal, OwnerKey, TenantNumber};
+use crate::projection::keys::{self, Entity, Ordinal, SessionOwner, TenantNumber};
 use crate::projection::meta::Progress;
 use crate::projection::session_row::SessionRow;
 use crate::projection::tables;
-use crate::projection::tally::Counter;
 use crate::projection::verdict_row::VerdictRow;
+
+pub use agents::KnownAgent;
+pub use listings::{Listing, ListingPlace, PageStart};
 
 /// The public part of a stored session, copied out of the file.
 #[derive(Debug, Clone)]
@@ -27,42 +28,6 @@ impl RowBytes {
     pub fn row(&self) -> Result<SessionRow<'_>, StoreError> {
         SessionRow::decode(&self.0)
     }
-}
-
-/// Where a session stands in its listings: opaque, and the same for as long as there is a log.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct ListingPlace(pub(crate) Order);
-
-impl ListingPlace {
-    /// As bytes, for a cursor.
-    pub fn to_bytes(self) -> [u8; 16] {
-        self.0
-    }
-
-    /// From a cursor's bytes.
-    pub fn from_bytes(bytes: [u8; 16]) -> Self {
-        Self(bytes)
-    }
-}
-
-/// Which part of which listing.
-#[derive(Debug, Clone, Copy)]
-pub struct Listing {
-    /// Whose sessions.
-    pub owner: OwnerKey,
-    /// In which statuses.
-    pub statuses: StatusSet,
-    /// Created when.
-    pub created: TimeRange,
-}
-
-/// Where a page starts.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum PageStart {
-    /// After so many sessions of the listing.
-    Offset(u64),
-    /// Right after this place.
-    After(ListingPlace),
 }
 
 /// One code's share of the rejected and parked events.
@@ -135,37 +100,21 @@ impl Snapshot {
         id.ok_or(StoreError::Damaged("tenants"))
     }
 
-    /// The owner of a listing, if any event of it was folded.
+    /// The owner of a listing of sessions, if any event of it was folded.
     pub fn owner(
         &self,
         tenant: TenantNumber,
         owner: &Owner,
-    ) -> Result<Option<OwnerKey>, StoreError> {
+    ) -> Result<Option<SessionOwner>, StoreError> {
         Ok(match owner {
-            Owner::Tenant => Some(OwnerKey::Tenant(tenant)),
-            Owner::Agent(id) => self.agent_number(tenant, id.as_str())?.map(OwnerKey::Agent),
+            Owner::Tenant => Some(SessionOwner::Tenant(tenant)),
+            Owner::Agent(id) => self.agent_number(tenant, id)?.map(SessionOwner::Agent),
             Owner::Project(id) => {
                 let ids = self.txn.open_table(tables::project_ids)?;
                 let found = ids.get(&*keys::named(tenant, id.as_str()))?;
-                found.map(|number| OwnerKey::Project(number.value()))
+                found.map(|number| SessionOwner::Project(number.value()))
             }
         })
-    }
-
-    /// The agent's number, if it is known.
-    pub fn agent_number(&self, tenant: TenantNumber, id: &str) -> Result<Option<u32>, StoreError> {
-        let ids = self.txn.open_table(tables::agent_ids)?;
-        Ok(ids
-            .get(&*keys::named(tenant, id))?
-            .map(|number| number.value()))
-    }
-
-    /// Whether an agent may act at this time.
-    pub fn agent_may_act(&self, number: u32, time: Timestamp) -> Result<bool, StoreError> {
-        let rows = self.txn.open_table(tables::agents)?;
-        let row = rows.get(number)?.ok_or(StoreError::Damaged("agent ids"))?;
-        let agent = StoredAgent::decode(row.value())?.agent;
-        Ok(agent.check_may_act(time).is_ok())
     }
 
     /// The session's ordinal, if it has opened.
@@ -197,116 +146,6 @@ impl Snapshot {
             .ok_or(StoreError::Damaged("session ids"))?;
         let tokens = SessionRow::tokens(row.value())?;
         Ok(tokens.is_some_and(|tokens| tokens.access == *hash))
-    }
-
-    /// How many sessions a listing has, per status.
-    pub fn totals(&self, listing: &Listing) -> Result<Vec<(Status, u64)>, StoreError> {
-        self.counted(|counter| {
-            let count = |status| Ok((status, count_one(counter, listing, status)?));
-            listing.statuses.iter().map(count).collect()
-        })
-    }
-
-    /// Some sessions of a listing, newest first, with their places.
-    pub fn page(
-        &self,
-        listing: &Listing,
-        start: PageStart,
-        rows_max: usize,
-    ) -> Result<Vec<(ListingPlace, RowBytes)>, StoreError> {
-        let Some(start) = self.page_start(listing, start)? else {
-            return Ok(Vec::new());
-        };
-        let end = listing.created.after.map(keys::order_before);
-        let orders = self.merge(listing, start, end, rows_max)?;
-        let rows = self.txn.open_table(tables::sessions)?;
-        let mut page = Vec::with_capacity(orders.len());
-        for order in orders {
-            let row = rows
-                .get(keys::ordinal_of(&order))?
-                .ok_or(StoreError::Damaged("listing"))?;
-            page.push((
-                ListingPlace(order),
-                RowBytes(SessionRow::public_part(row.value())?.to_vec()),
-            ));
-        }
-        Ok(page)
-    }
-
-    fn page_start(&self, listing: &Listing, start: PageStart) -> Result<Option<Order>, StoreError> {
-        let newest = listing.created.before.map_or([0; 16], keys::order_before);
-        match start {
-            PageStart::After(place) => {
-                Ok(keys::order_after(place.0).map(|order| order.max(newest)))
-            }
-            PageStart::Offset(0) => Ok(Some(newest)),
-            PageStart::Offset(offset) => self.counted(|counter| {
-                let mut shelves = Vec::with_capacity(4);
-                let mut newer = 0;
-                for status in listing.statuses.iter() {
-                    let shelf = keys::shelf(listing.owner, status);
-                    shelves.push(shelf);
-                    newer += match listing.created.before {
-                        Some(_) => counter.rank(shelf, newest)?,
-                        None => 0,
-                    };
-                }
-                newer
-                    .checked_add(offset)
-                    .map_or(Ok(None), |rank| counter.select(&shelves, rank))
-            }),
-        }
-    }
-
-    /// Orders of a listing from `start` to before `end`, over its statuses together.
-    fn merge(
-        &self,
-        listing: &Listing,
-        start: Order,
-        end: Option<Order>,
-        rows_max: usize,
-    ) -> Result<Vec<Order>, StoreError> {
-        let table = self.txn.open_table(tables::listing)?;
-        let mut ranges = Vec::with_capacity(4);
-        for status in listing.statuses.iter() {
-            let shelf = keys::shelf(listing.owner, status);
-            let low = keys::listing(shelf, start);
-            let high = keys::listing(shelf, end.unwrap_or([0xff; 16]));
-            if high < low {
-                continue;
-            }
-            let mut range = table.range::<&keys::ListingKey>(&low..&high)?;
-            if let Some(first) = range.next() {
-                ranges.push((keys::order_of(first?.0.value()), range));
-            }
-        }
-        let mut orders = Vec::with_capacity(rows_max);
-        while orders.len() < rows_max {
-            let nearest = ranges
-                .iter()
-                .enumerate()
-                .min_by_key(|(_, (order, _))| *order);
-            let Some((index, (order, _))) = nearest else {
-                break;
-            };
-            orders.push(*order);
-            match ranges[index].1.next() {
-                Some(next) => ranges[index].0 = keys::order_of(next?.0.value()),
-                None => drop(ranges.swap_remove(index)),
-            }
-        }
-        Ok(orders)
-    }
-
-    fn counted<R>(
-        &self,
-        read: impl FnOnce(&ReadCounter<'_>) -> Result<R, StoreError>,
-    ) -> Result<R, StoreError> {
-        read(&Counter {
-            listing: &self.txn.open_table(tables::listing)?,
-            tallies: &self.txn.open_table(tables::tallies)?,
-            totals: &self.txn.open_table(tables::totals)?,
-        })
     }
 
     /// At most `count` positions of a session's events from number `from` on, in the order in which
@@ -421,29 +260,4 @@ impl Snapshot {
         })?;
         Ok(hasher.finalize().into())
     }
-}
-
-type ReadCounter<'a> = Counter<
-    'a,
-    redb::ReadOnlyTable<&'static keys::ListingKey, ()>,
-    redb::ReadOnlyTable<&'static [u8], &'static [u8]>,
-    redb::ReadOnlyTable<&'static keys::Shelf, u64>,
->;
-
-fn count_one(
-    counter: &ReadCounter<'_>,
-    listing: &Listing,
-    status: Status,
-) -> Result<u64, StoreError> {
-    let shelf = keys::shelf(listing.owner, status);
-    let TimeRange { after, before } = listing.created;
-    let older = match after {
-        Some(after) => counter.rank(shelf, keys::order_before(after))?,
-        None => counter.total(shelf)?,
-    };
-    let newer = match before {
-        Some(before) => counter.rank(shelf, keys::order_before(before))?,
-        None => 0,
-    };
-    Ok(older.saturating_sub(newer))
 }

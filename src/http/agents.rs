@@ -1,0 +1,122 @@
+//! `GET /v1/agents` and `/{id}`: who is known, and how many sessions each has.
+
+use axum::extract::State;
+use axum::response::Response;
+
+use super::agent_json;
+use super::app::App;
+use super::body;
+use super::caller::{Caller, Read};
+use super::dto;
+use super::error::Code;
+use super::extract::{Path, Query, QueryParams, Values};
+use super::json::Json;
+use super::paging::{PageQuery, ROW_BYTES};
+use super::params::{
+    AGENT_STATUS, AGENT_TYPE, CURSOR, MIN_POSITION, OFFSET, Param, ROWS_LIMIT, TRUST_LEVEL,
+};
+use super::problem::Problem;
+use super::problem_sets::{AgentListProblems, GetProblems};
+use super::sessions::GetQuery;
+use crate::domain::{AgentFilter, AgentId, AgentStatus, Reason, StatusSet, TenantId};
+use crate::projection::Snapshot;
+use crate::query;
+
+/// The query of a listing.
+#[derive(Debug)]
+pub(super) struct ListQuery {
+    filter: AgentFilter,
+    page: PageQuery,
+}
+
+impl QueryParams for ListQuery {
+    const PARAMS: &'static [Param] = &[
+        AGENT_TYPE,
+        AGENT_STATUS,
+        TRUST_LEVEL,
+        ROWS_LIMIT,
+        OFFSET,
+        CURSOR,
+        MIN_POSITION,
+    ];
+
+    fn read(values: &mut Values) -> Result<Self, Problem> {
+        let statuses = values.words(&AGENT_STATUS, AgentStatus::parse);
+        let filter = AgentFilter {
+            agent_type: values.text(&AGENT_TYPE).map(Into::into),
+            trust_level: values.text(&TRUST_LEVEL).map(Into::into),
+            statuses: StatusSet::of(&statuses).unwrap_or(StatusSet::ALL),
+        };
+        let page = PageQuery::read(values);
+        Ok(Self { filter, page })
+    }
+}
+
+/// List agents
+///
+/// The tenant's agents, newest first by time of creation, with an exact total: those that were
+/// registered, and those that only sessions speak of. Rows, total and `as_of` come from one state of
+/// the ledger. A page costs the same at any depth.
+#[utoipa::path(
+    get,
+    path = "/v1/agents",
+    operation_id = "list_agents",
+    tag = "agents",
+    params(Caller<Read>, Query<ListQuery>),
+    responses((status = 200, description = "A page", body = dto::AgentList), AgentListProblems)
+)]
+pub(super) async fn list(
+    State(app): State<App>,
+    caller: Caller<Read>,
+    Query(query): Query<ListQuery>,
+) -> Result<Response, Problem> {
+    let ListQuery { filter, page } = &query;
+    app.wait_for(page.min_position).await?;
+    let start = page.start(caller.tenant(), filter)?;
+    let (tenant, rows_max) = (caller.tenant(), page.rows_max());
+    let found = app.read(|snapshot| {
+        let found = query::agents::list(snapshot, tenant, filter, start, rows_max);
+        Ok(found?)
+    })?;
+    let write_row = |out: &mut Json, agent: &_| Ok(agent_json::write(out, agent)?);
+    Ok(body::json(page.render(&app, "agents", &found, write_row)?))
+}
+
+/// Read an agent
+///
+/// One agent as it is now. Another tenant's agent is not found, like one that never was.
+#[utoipa::path(
+    get,
+    path = "/v1/agents/{id}",
+    operation_id = "get_agent",
+    tag = "agents",
+    params(Caller<Read>, Path<AgentId>, Query<GetQuery>),
+    responses((status = 200, description = "The agent", body = dto::Agent), GetProblems)
+)]
+pub(super) async fn get(
+    State(app): State<App>,
+    caller: Caller<Read>,
+    Path(id): Path<AgentId>,
+    Query(query): Query<GetQuery>,
+) -> Result<Response, Problem> {
+    app.wait_for(query.min_position).await?;
+    let agent = app.read(|snapshot| render(snapshot, caller.tenant(), &id))?;
+    Ok(body::json(agent))
+}
+
+/// An agent as JSON, as every answer that has one shows it.
+pub(super) fn render(
+    snapshot: &Snapshot,
+    tenant: &TenantId,
+    id: &AgentId,
+) -> Result<Vec<u8>, Problem> {
+    let agent = query::agents::get(snapshot, tenant, id)?.ok_or_else(not_found)?;
+    let mut out = Json::with_capacity(ROW_BYTES);
+    agent_json::write(&mut out, &agent)?;
+    Ok(out.into_bytes())
+}
+
+/// No such agent, or another tenant's: nobody can tell which.
+fn not_found() -> Problem {
+    Problem::new(Code::Event(Reason::NotFound)).with_detail("there is no such agent")
+}

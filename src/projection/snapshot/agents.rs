@@ -1,0 +1,110 @@
+//! Agents, with how many sessions each has.
+
+use redb::ReadOnlyTable;
+
+use crate::domain::session::Status;
+use crate::domain::{AgentFilter, AgentId, Timestamp};
+use crate::projection::agent_row::{AgentRow, StoredAgent};
+use crate::projection::error::StoreError;
+use crate::projection::keys::{self, AgentOwner, SessionOwner, Shelf, TenantNumber};
+use crate::projection::snapshot::Snapshot;
+use crate::projection::tables;
+
+/// A stored agent, copied out of the file, and how many sessions it has.
+#[derive(Debug, Clone)]
+pub struct KnownAgent {
+    row: Vec<u8>,
+    /// All of them.
+    pub sessions: u64,
+    /// Those that are open.
+    pub active_sessions: u64,
+}
+
+impl KnownAgent {
+    /// The agent.
+    pub fn row(&self) -> Result<AgentRow<'_>, StoreError> {
+        AgentRow::decode(&self.row)
+    }
+}
+
+/// Reads agents from tables that are open.
+pub(super) struct AgentReader {
+    agents: ReadOnlyTable<u32, &'static [u8]>,
+    totals: ReadOnlyTable<&'static Shelf, u64>,
+}
+
+impl AgentReader {
+    pub(super) fn open(snapshot: &Snapshot) -> Result<Self, StoreError> {
+        Ok(Self {
+            agents: snapshot.txn.open_table(tables::agents)?,
+            totals: snapshot.txn.open_table(tables::totals)?,
+        })
+    }
+
+    pub(super) fn read(&self, number: u32) -> Result<KnownAgent, StoreError> {
+        let row = self
+            .agents
+            .get(number)?
+            .ok_or(StoreError::Damaged("agent ids"))?;
+        let mut agent = KnownAgent {
+            row: AgentRow::public_part(row.value())?.to_vec(),
+            sessions: 0,
+            active_sessions: 0,
+        };
+        let of = SessionOwner::Agent(number);
+        let active = keys::shelf(of, Status::Active);
+        let (low, high) = keys::shelves(of);
+        for entry in self.totals.range::<&Shelf>(&low..=&high)? {
+            let (shelf, total) = entry?;
+            agent.sessions += total.value();
+            if *shelf.value() == active {
+                agent.active_sessions = total.value();
+            }
+        }
+        Ok(agent)
+    }
+}
+
+impl Snapshot {
+    /// The agent's number, if it is known.
+    pub fn agent_number(
+        &self,
+        tenant: TenantNumber,
+        id: &AgentId,
+    ) -> Result<Option<u32>, StoreError> {
+        let ids = self.txn.open_table(tables::agent_ids)?;
+        Ok(ids
+            .get(&*keys::named(tenant, id.as_str()))?
+            .map(|number| number.value()))
+    }
+
+    /// An agent.
+    pub fn agent(&self, number: u32) -> Result<KnownAgent, StoreError> {
+        AgentReader::open(self)?.read(number)
+    }
+
+    /// Whether an agent may act at this time.
+    pub fn agent_may_act(&self, number: u32, time: Timestamp) -> Result<bool, StoreError> {
+        let rows = self.txn.open_table(tables::agents)?;
+        let row = rows.get(number)?.ok_or(StoreError::Damaged("agent ids"))?;
+        let agent = StoredAgent::decode(row.value())?.agent;
+        Ok(agent.check_may_act(time).is_ok())
+    }
+
+    /// The owner of a listing of agents, if there ever was one of that type and trust level.
+    pub fn agent_owner(
+        &self,
+        tenant: TenantNumber,
+        filter: &AgentFilter,
+    ) -> Result<Option<AgentOwner>, StoreError> {
+        let (agent_type, trust_level) = (&filter.agent_type, &filter.trust_level);
+        if agent_type.is_none() && trust_level.is_none() {
+            return Ok(Some(AgentOwner::Tenant(tenant)));
+        }
+        let key = keys::group(tenant, agent_type.as_deref(), trust_level.as_deref());
+        let groups = self.txn.open_table(tables::agent_groups)?;
+        Ok(groups
+            .get(&*key)?
+            .map(|number| AgentOwner::Group(number.value())))
+    }
+}

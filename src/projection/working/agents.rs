@@ -1,0 +1,171 @@
+//! Agents of a batch: found, made known, changed and written.
+
+use redb::ReadableTable;
+
+use crate::domain::agent::AgentProfile;
+use crate::domain::{Agent, AgentId, Reason};
+use crate::projection::agent_row::{AgentGroups, AgentShelves, StoredAgent};
+use crate::projection::error::StoreError;
+use crate::projection::history::History;
+use crate::projection::keys::{self, TenantNumber};
+use crate::projection::meta::Progress;
+use crate::projection::tables::Tables;
+use crate::projection::tally::{self, Delta};
+use crate::projection::working::{Working, take_number};
+
+/// An agent in memory, and where the listings have it.
+pub(super) struct AgentSlot {
+    pub(super) stored: StoredAgent,
+    listed: AgentShelves,
+    pub(super) changed: bool,
+}
+
+impl AgentSlot {
+    /// What changes in the listings that have this agent.
+    pub(super) fn deltas(&self, number: u32, out: &mut Vec<Delta>) {
+        let order = keys::order(self.stored.agent.created_at, u64::from(number));
+        tally::moves(order, self.listed, self.stored.shelves(), out);
+    }
+}
+
+impl Working<'_> {
+    /// The agent with this id, if it is known.
+    pub(crate) fn find_agent(
+        &mut self,
+        tenant: TenantNumber,
+        id: &AgentId,
+    ) -> Result<Option<u32>, StoreError> {
+        let key = keys::named(tenant, id.as_str());
+        if let Some(found) = self.agent_ids.get(&key) {
+            return Ok(*found);
+        }
+        let found = self
+            .tables
+            .agent_ids
+            .get(&*key)?
+            .map(|number| number.value());
+        if let Some(number) = found {
+            self.load_agent(number)?;
+        }
+        self.agent_ids.insert(key, found);
+        Ok(found)
+    }
+
+    fn load_agent(&mut self, number: u32) -> Result<(), StoreError> {
+        let row = self
+            .tables
+            .agents
+            .get(number)?
+            .ok_or(StoreError::Damaged("agent ids"))?;
+        let stored = StoredAgent::decode(row.value())?;
+        let listed = stored.shelves();
+        self.agents.insert(
+            number,
+            AgentSlot {
+                stored,
+                listed,
+                changed: false,
+            },
+        );
+        Ok(())
+    }
+
+    /// An agent that [`Working::find_agent`] found.
+    pub(crate) fn agent(&self, number: u32) -> Result<&StoredAgent, StoreError> {
+        let slot = self
+            .agents
+            .get(&number)
+            .ok_or(StoreError::Damaged("agent ids"))?;
+        Ok(&slot.stored)
+    }
+
+    /// Changes an agent that [`Working::find_agent`] found, unless `change` refuses.
+    /// [`Working::remember`] what changed it, or it is not written.
+    pub(crate) fn change_agent(
+        &mut self,
+        number: u32,
+        change: impl FnOnce(&mut Agent) -> Result<(), Reason>,
+    ) -> Result<Result<(), Reason>, StoreError> {
+        let slot = self.agents.get_mut(&number);
+        let stored = &mut slot.ok_or(StoreError::Damaged("agent ids"))?.stored;
+        if let Err(reason) = change(&mut stored.agent) {
+            return Ok(Err(reason));
+        }
+        stored.groups = groups(
+            &mut self.tables,
+            &mut self.progress,
+            stored.tenant,
+            &stored.agent.profile,
+        )?;
+        Ok(Ok(()))
+    }
+
+    /// Adds an agent that has just become known.
+    pub(crate) fn add_agent(
+        &mut self,
+        tenant: TenantNumber,
+        id: &AgentId,
+        agent: Agent,
+    ) -> Result<u32, StoreError> {
+        let number = take_number(&mut self.progress.next_agent, "agent")?;
+        let key = keys::named(tenant, id.as_str());
+        self.tables.agent_ids.insert(&*key, number)?;
+        self.agent_ids.insert(key, Some(number));
+        let (tables, progress) = (&mut self.tables, &mut self.progress);
+        let groups = groups(tables, progress, tenant, &agent.profile)?;
+        let stored = StoredAgent {
+            id: id.clone(),
+            tenant,
+            groups,
+            agent,
+            history: History::default(),
+        };
+        self.agents.insert(
+            number,
+            AgentSlot {
+                stored,
+                listed: [None; 4],
+                changed: true,
+            },
+        );
+        Ok(number)
+    }
+
+    pub(super) fn write_agents(&mut self, changed: &[(u32, AgentSlot)]) -> Result<(), StoreError> {
+        for (number, slot) in changed {
+            self.tables.agents.insert(number, &*slot.stored.encode())?;
+        }
+        Ok(())
+    }
+}
+
+/// The groups of an agent. New ones get their numbers here, event by event, and not when the batch
+/// ends: the numbers must not depend on how events were batched.
+fn groups(
+    tables: &mut Tables<'_>,
+    progress: &mut Progress,
+    tenant: TenantNumber,
+    profile: &AgentProfile,
+) -> Result<AgentGroups, StoreError> {
+    let mut group = |agent_type: Option<&str>, trust_level: Option<&str>| {
+        let key = keys::group(tenant, agent_type, trust_level);
+        if let Some(number) = tables.agent_groups.get(&*key)? {
+            return Ok::<_, StoreError>(Some(number.value()));
+        }
+        let number = take_number(&mut progress.next_group, "group of agents")?;
+        tables.agent_groups.insert(&*key, number)?;
+        Ok(Some(number))
+    };
+    let (agent_type, trust_level) = (&profile.agent_type, &profile.trust_level);
+    let mut groups = AgentGroups::default();
+    if agent_type.is_some() {
+        groups.by_type = group(agent_type.as_deref(), None)?;
+    }
+    if trust_level.is_some() {
+        groups.by_trust_level = group(None, trust_level.as_deref())?;
+    }
+    if agent_type.is_some() && trust_level.is_some() {
+        groups.by_both = group(agent_type.as_deref(), trust_level.as_deref())?;
+    }
+    Ok(groups)
+}

@@ -1,0 +1,166 @@
+//! What one batch has touched: read from the tables at first use, changed in memory, written once.
+//!
+//! Rows, listing, tallies, deadlines and verdicts are what a batch touches most, so they are
+//! written in key order when the batch ends. The rest is written as it happens.
+
+mod agents;
+mod indexes;
+mod sessions;
+
+use std::collections::{BTreeMap, HashMap, VecDeque};
+
+use redb::ReadableTable;
+
+use crate::domain::{EventKey, Moment, Position, SessionId, TenantId, Timestamp};
+use crate::projection::error::StoreError;
+use crate::projection::fold::parking;
+use crate::projection::history::Entry;
+use crate::projection::keys::{self, Entity, Ordinal, TenantNumber};
+use crate::projection::meta::Progress;
+use crate::projection::tables::Tables;
+use crate::projection::verdict_row::VerdictRow;
+use agents::AgentSlot;
+use sessions::SessionSlot;
+
+/// A batch under way.
+pub(crate) struct Working<'txn> {
+    pub(crate) tables: Tables<'txn>,
+    pub(crate) progress: Progress,
+    /// Sessions that have opened, and whose waiting events are still to be folded.
+    pub(crate) opened: VecDeque<(TenantNumber, SessionId)>,
+    /// The oldest event that waits; almost always none, which saves looking.
+    pub(crate) oldest_parked: Option<(Position, Timestamp)>,
+    tenants: HashMap<TenantId, TenantNumber>,
+    session_ids: HashMap<Vec<u8>, Option<Ordinal>>,
+    sessions: HashMap<Ordinal, SessionSlot>,
+    agent_ids: HashMap<Vec<u8>, Option<u32>>,
+    agents: HashMap<u32, AgentSlot>,
+    verdicts: BTreeMap<[u8; 12], VerdictRow>,
+}
+
+impl<'txn> Working<'txn> {
+    pub(crate) fn new(tables: Tables<'txn>) -> Result<Self, StoreError> {
+        Ok(Self {
+            progress: Progress::load(&tables.meta)?,
+            opened: VecDeque::new(),
+            oldest_parked: parking::oldest(&tables)?,
+            tables,
+            tenants: HashMap::new(),
+            session_ids: HashMap::new(),
+            sessions: HashMap::new(),
+            agent_ids: HashMap::new(),
+            agents: HashMap::new(),
+            verdicts: BTreeMap::new(),
+        })
+    }
+
+    /// The tenant's number; a new tenant gets the next one.
+    pub(crate) fn tenant(&mut self, id: &TenantId) -> Result<TenantNumber, StoreError> {
+        if let Some(number) = self.tenants.get(id) {
+            return Ok(*number);
+        }
+        let found = self
+            .tables
+            .tenants
+            .get(id.as_str())?
+            .map(|number| number.value());
+        let number = if let Some(number) = found {
+            number
+        } else {
+            let number = take_number(&mut self.progress.next_tenant, "tenant")?;
+            self.tables.tenants.insert(id.as_str(), number)?;
+            self.tables.tenant_ids.insert(number, id.as_str())?;
+            number
+        };
+        self.tenants.insert(id.clone(), number);
+        Ok(number)
+    }
+
+    /// Adds an event that took effect to the history of what it changed.
+    pub(crate) fn remember(
+        &mut self,
+        entity: Entity,
+        at: &Moment,
+        key: EventKey,
+    ) -> Result<(), StoreError> {
+        let history = match entity {
+            Entity::Session(ordinal) => {
+                let slot = self.sessions.get_mut(&ordinal);
+                let slot = slot.ok_or(StoreError::Damaged("session ids"))?;
+                slot.changed = true;
+                &mut slot.stored.history
+            }
+            Entity::Agent(number) => {
+                let slot = self.agents.get_mut(&number);
+                let slot = slot.ok_or(StoreError::Damaged("agent ids"))?;
+                slot.changed = true;
+                &mut slot.stored.history
+            }
+        };
+        let position = at.position;
+        history.push(entity, Entry { position, key }, &mut self.tables)
+    }
+
+    /// What became of an earlier event.
+    pub(crate) fn verdict(
+        &self,
+        tenant: TenantNumber,
+        position: Position,
+    ) -> Result<VerdictRow, StoreError> {
+        let key = keys::verdict(tenant, position);
+        if let Some(row) = self.verdicts.get(&key) {
+            return Ok(*row);
+        }
+        let stored = self
+            .tables
+            .verdicts
+            .get(&key)?
+            .ok_or(StoreError::Damaged("verdicts"))?;
+        VerdictRow::decode(stored.value())
+    }
+
+    /// Notes what became of an event.
+    pub(crate) fn set_verdict(
+        &mut self,
+        tenant: TenantNumber,
+        position: Position,
+        row: VerdictRow,
+    ) {
+        self.verdicts.insert(keys::verdict(tenant, position), row);
+    }
+
+    /// Writes what the batch changed.
+    pub(crate) fn finish(mut self) -> Result<Progress, StoreError> {
+        let agents = in_key_order(self.agents.drain().filter(|(_, slot)| slot.changed));
+        let sessions = in_key_order(self.sessions.drain().filter(|(_, slot)| slot.changed));
+        self.write_agents(&agents)?;
+        self.write_sessions(&sessions)?;
+        let mut deltas = Vec::new();
+        for (number, slot) in &agents {
+            slot.deltas(*number, &mut deltas);
+        }
+        for (ordinal, slot) in &sessions {
+            slot.deltas(*ordinal, &mut deltas);
+        }
+        deltas.sort_unstable();
+        self.write_listing(&deltas)?;
+        self.write_deadlines(&sessions)?;
+        for (key, row) in &self.verdicts {
+            self.tables.verdicts.insert(key, &*row.encode())?;
+        }
+        self.progress.save(&mut self.tables.meta)?;
+        Ok(self.progress)
+    }
+}
+
+fn take_number(next: &mut u32, what: &'static str) -> Result<u32, StoreError> {
+    let number = *next;
+    *next = number.checked_add(1).ok_or(StoreError::Exhausted(what))?;
+    Ok(number)
+}
+
+fn in_key_order<K: Ord + Copy, V>(entries: impl Iterator<Item = (K, V)>) -> Vec<(K, V)> {
+    let mut entries: Vec<(K, V)> = entries.collect();
+    entries.sort_unstable_by_key(|(key, _)| *key);
+    entries
+}

@@ -1,0 +1,193 @@
+//! Sessions of a batch: found, opened, changed and written.
+
+use redb::ReadableTable;
+
+use crate::domain::session::Status;
+use crate::domain::{ProjectId, Session, SessionId, SessionStatus, Timestamp};
+use crate::projection::error::StoreError;
+use crate::projection::history::History;
+use crate::projection::keys::{self, Ordinal, TenantNumber};
+use crate::projection::session_row::StoredSession;
+use crate::projection::tally::{self, Delta};
+use crate::projection::working::{Working, take_number};
+
+/// A session in memory, and what the indexes know of it.
+pub(super) struct SessionSlot {
+    pub(super) stored: StoredSession,
+    pub(super) indexed: Option<IndexedSession>,
+    pub(super) changed: bool,
+}
+
+/// What the indexes hold of a session.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) struct IndexedSession {
+    pub(super) status: Status,
+    pub(super) deadline: Option<Timestamp>,
+}
+
+impl IndexedSession {
+    pub(super) fn of(session: &Session) -> Self {
+        let active = session.status == SessionStatus::Active;
+        Self {
+            status: session.status.kind(),
+            deadline: session.expires_at.filter(|_| active),
+        }
+    }
+}
+
+impl SessionSlot {
+    /// What changes in the listings that have this session. Only its status can move it.
+    pub(super) fn deltas(&self, ordinal: Ordinal, out: &mut Vec<Delta>) {
+        let order = keys::order(self.stored.session.created_at, ordinal);
+        let before = self.indexed.map(|indexed| indexed.status);
+        let before = before.map_or([None; 3], |status| self.stored.shelves(status));
+        let after = self.stored.shelves(self.stored.session.status.kind());
+        tally::moves(order, before, after, out);
+    }
+}
+
+impl Working<'_> {
+    /// The project's number; a new project gets the next one.
+    fn project(&mut self, tenant: TenantNumber, id: &ProjectId) -> Result<u32, StoreError> {
+        let key = keys::named(tenant, id.as_str());
+        if let Some(number) = self.tables.project_ids.get(&*key)? {
+            return Ok(number.value());
+        }
+        let number = take_number(&mut self.progress.next_project, "project")?;
+        self.tables.project_ids.insert(&*key, number)?;
+        Ok(number)
+    }
+
+    /// The session with this id, if it has opened.
+    pub(crate) fn find_session(
+        &mut self,
+        tenant: TenantNumber,
+        id: &SessionId,
+    ) -> Result<Option<Ordinal>, StoreError> {
+        let key = keys::named(tenant, id.as_str());
+        if let Some(found) = self.session_ids.get(&key) {
+            return Ok(*found);
+        }
+        let found = self
+            .tables
+            .session_ids
+            .get(&*key)?
+            .map(|ordinal| ordinal.value());
+        if let Some(ordinal) = found {
+            self.load_session(ordinal)?;
+        }
+        self.session_ids.insert(key, found);
+        Ok(found)
+    }
+
+    fn load_session(&mut self, ordinal: Ordinal) -> Result<(), StoreError> {
+        let row = self
+            .tables
+            .sessions
+            .get(ordinal)?
+            .ok_or(StoreError::Damaged("session ids"))?;
+        let stored = StoredSession::decode(row.value())?;
+        let indexed = Some(IndexedSession::of(&stored.session));
+        self.sessions.insert(
+            ordinal,
+            SessionSlot {
+                stored,
+                indexed,
+                changed: false,
+            },
+        );
+        Ok(())
+    }
+
+    /// A session that [`Working::find_session`] found.
+    pub(crate) fn session(&self, ordinal: Ordinal) -> Result<&StoredSession, StoreError> {
+        let slot = self
+            .sessions
+            .get(&ordinal)
+            .ok_or(StoreError::Damaged("session ids"))?;
+        Ok(&slot.stored)
+    }
+
+    /// The same, to be changed. [`Working::remember`] what changed it, or it is not written.
+    pub(crate) fn session_mut(
+        &mut self,
+        ordinal: Ordinal,
+    ) -> Result<&mut StoredSession, StoreError> {
+        let slot = self.sessions.get_mut(&ordinal);
+        Ok(&mut slot.ok_or(StoreError::Damaged("session ids"))?.stored)
+    }
+
+    /// Adds a session that has just opened.
+    pub(crate) fn add_session(
+        &mut self,
+        tenant: TenantNumber,
+        id: &SessionId,
+        agent: u32,
+        session: Session,
+    ) -> Result<Ordinal, StoreError> {
+        let ordinal = self.progress.next_session;
+        self.progress.next_session = ordinal
+            .checked_add(1)
+            .ok_or(StoreError::Exhausted("session"))?;
+        let project = match &session.project {
+            Some(project) => Some(self.project(tenant, project)?),
+            None => None,
+        };
+        if let Some(parent) = &session.parent
+            && let Some(parent) = self.find_session(tenant, parent)?
+        {
+            self.tables
+                .children
+                .insert(&keys::pair(parent, ordinal), ())?;
+        }
+        let history = History::default();
+        let stored = StoredSession {
+            id: id.clone(),
+            tenant,
+            agent,
+            project,
+            session,
+            history,
+        };
+        self.sessions.insert(
+            ordinal,
+            SessionSlot {
+                stored,
+                indexed: None,
+                changed: true,
+            },
+        );
+        self.session_ids
+            .insert(keys::named(tenant, id.as_str()), Some(ordinal));
+        Ok(ordinal)
+    }
+
+    pub(super) fn write_sessions(
+        &mut self,
+        changed: &[(Ordinal, SessionSlot)],
+    ) -> Result<(), StoreError> {
+        for (ordinal, slot) in changed {
+            self.tables
+                .sessions
+                .insert(ordinal, &*slot.stored.encode())?;
+        }
+        self.write_new_ids(changed)
+    }
+
+    fn write_new_ids(&mut self, changed: &[(Ordinal, SessionSlot)]) -> Result<(), StoreError> {
+        let new = changed.iter().filter(|(_, slot)| slot.indexed.is_none());
+        let mut ids: Vec<(Vec<u8>, Ordinal)> = new
+            .map(|(ordinal, slot)| {
+                (
+                    keys::named(slot.stored.tenant, slot.stored.id.as_str()),
+                    *ordinal,
+                )
+            })
+            .collect();
+        ids.sort_unstable();
+        for (key, ordinal) in ids {
+            self.tables.session_ids.insert(&*key, ordinal)?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,66 @@
+//! Pages of listings, whatever they list.
+
+use crate::projection::{ListingPlace, PageStart, Snapshot};
+use crate::query::{AsOf, Cursor};
+
+/// Where a page starts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Start {
+    /// After so many rows.
+    Offset(u64),
+    /// After the last row of an earlier page.
+    Cursor(Cursor),
+}
+
+/// A page of a listing, newest first.
+#[derive(Debug, Clone)]
+pub struct Page<R> {
+    /// The rows.
+    pub rows: Vec<R>,
+    /// How many rows match the filter, over all pages.
+    pub total: u64,
+    /// Where the next page starts; `None` after the last.
+    pub next: Option<Cursor>,
+    /// The state that the page shows.
+    pub as_of: AsOf,
+}
+
+impl Start {
+    pub(super) fn place(self) -> PageStart {
+        match self {
+            Self::Offset(offset) => PageStart::Offset(offset),
+            Self::Cursor(cursor) => PageStart::After(cursor.place()),
+        }
+    }
+}
+
+impl<R> Page<R> {
+    pub(super) fn empty(snapshot: &Snapshot) -> Self {
+        Self {
+            rows: Vec::new(),
+            total: 0,
+            next: None,
+            as_of: AsOf::of(snapshot),
+        }
+    }
+
+    /// A page of at most `rows_max` of these rows. The caller has read one row more than that, if
+    /// there is one: it tells that there is a next page.
+    pub(super) fn new(
+        mut rows: Vec<(ListingPlace, R)>,
+        rows_max: usize,
+        total: u64,
+        cursor: impl FnOnce(ListingPlace) -> Cursor,
+        as_of: AsOf,
+    ) -> Self {
+        let more = rows_max < rows.len();
+        rows.truncate(rows_max);
+        let last = rows.last().filter(|_| more).map(|(place, _)| *place);
+        Self {
+            rows: rows.into_iter().map(|(_, row)| row).collect(),
+            total,
+            next: last.map(cursor),
+            as_of,
+        }
+    }
+}
