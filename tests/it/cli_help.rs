@@ -6,13 +6,14 @@ use std::process::{Command, Stdio};
 
 use crate::support::cli::{command, fails, ok};
 
-const COMMANDS: [&str; 11] = [
+const COMMANDS: [&str; 12] = [
     "serve",
     "demo",
     "emit",
     "list",
     "show",
     "events",
+    "keys",
     "rebuild",
     "verify",
     "doctor",
@@ -48,8 +49,14 @@ fn options_stand_under_their_heading_and_examples_are_short() {
         (
             "list",
             "Which ledger:",
-            &["--url", "--data-dir", "--tenant"],
+            &["--url", "--key", "--data-dir", "--tenant"],
         ),
+        (
+            "keys issue",
+            "The key:",
+            &["--role", "--agent", "--expires"],
+        ),
+        ("keys issue", "NATS:", &["--nats-url"]),
         ("emit", "The event:", &["--agent", "--file"]),
         ("emit", "Output:", &["--json", "--no-wait"]),
         (
@@ -62,7 +69,8 @@ fn options_stand_under_their_heading_and_examples_are_short() {
         ("verify", "Options:", &["--json"]),
         ("doctor", "Options:", &["--json", "--url"]),
     ] {
-        let help = ok(&[name, "--help"]);
+        let args: Vec<&str> = name.split(' ').chain(["--help"]).collect();
+        let help = ok(&args);
         let (_, section) = help.split_once(&format!("\n{heading}\n")).unwrap();
         let section = section.split("\n\n").next().unwrap();
         for option in options {
@@ -73,8 +81,9 @@ fn options_stand_under_their_heading_and_examples_are_short() {
             assert_eq!(section.matches("  --").count(), options.len(), "{help}");
         }
     }
-    for name in COMMANDS {
-        let help = ok(&[name, "--help"]);
+    for name in COMMANDS.into_iter().chain(["keys issue", "keys revoke"]) {
+        let args: Vec<&str> = name.split(' ').chain(["--help"]).collect();
+        let help = ok(&args);
         let (_, examples) = help.split_once("\nExample").unwrap();
         for line in examples.lines() {
             assert!(line.len() <= 80, "{name}: {line}");
@@ -111,7 +120,6 @@ fn a_server_for_everybody_must_be_asked_for() {
     let data = dir.path().join("ledger");
     let data_dir = ["--data-dir", data.to_str().unwrap()];
     let serve = |more: &[&'static str]| [&["serve"], &data_dir[..], more].concat();
-    assert!(fails(&serve(&[]), 2).contains("add --no-auth"));
     let exposed = fails(&serve(&["--no-auth", "--listen", "0.0.0.0:0"]), 2);
     assert!(exposed.contains("--trust-network"), "{exposed}");
     let wrong = fails(
@@ -119,6 +127,8 @@ fn a_server_for_everybody_must_be_asked_for() {
         2,
     );
     assert!(wrong.contains("SESSION_LEDGER_NATS_PASSWORD"), "{wrong}");
+    let both = fails(&serve(&["--no-auth", "--rate-limit", "5"]), 2);
+    assert!(both.contains("asks nobody for credentials"), "{both}");
     assert!(!data.exists(), "a refused server leaves nothing behind");
 }
 
