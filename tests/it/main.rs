@@ -9,6 +9,7 @@ mod cli_serve;
 mod expiry;
 mod fold;
 mod fold_runner;
+mod http_agents;
 mod http_append;
 mod http_bad_input;
 mod http_connections;
