@@ -10,7 +10,7 @@ use bytes::Bytes;
 use serde_json::json;
 use session_ledger::domain::{Clock, SystemClock, TenantId, Timestamp};
 use session_ledger::http::{Services, router};
-use session_ledger::ledger::{Ledger, Submission};
+use session_ledger::ledger::{Commands, Ledger, Submission, TokenSecret};
 use session_ledger::log::{EmbeddedLog, EventLog};
 use session_ledger::metrics::Metrics;
 use session_ledger::projection::{Projection, runner};
@@ -29,7 +29,10 @@ async fn main() -> anyhow::Result<()> {
     };
     let dir = tempfile::tempdir()?;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-    let log: Arc<dyn EventLog> = Arc::new(EmbeddedLog::open(dir.path(), Arc::clone(&clock))?);
+    let log: Arc<dyn EventLog> = Arc::new(EmbeddedLog::open(
+        &dir.path().join("log.redb"),
+        Arc::clone(&clock),
+    )?);
     let projection = Arc::new(Projection::open(&dir.path().join("model.redb"))?);
     let metrics = Arc::new(Metrics::default());
     let ledger = Ledger::new(
@@ -46,7 +49,9 @@ async fn main() -> anyhow::Result<()> {
         stop.clone(),
     ));
     fill(&ledger, sessions).await?;
+    let secret = TokenSecret::new([0; TokenSecret::BYTES]);
     let services = Services {
+        commands: Commands::new(ledger.clone(), secret),
         ledger,
         projection,
         log,

@@ -21,7 +21,7 @@ async fn main() -> anyhow::Result<()> {
         return measure("jetstream", Arc::new(log)).await;
     }
     let dir = tempfile::tempdir()?;
-    let log = EmbeddedLog::open(dir.path(), Arc::new(SystemClock))?;
+    let log = EmbeddedLog::open(&dir.path().join("log.redb"), Arc::new(SystemClock))?;
     measure("embedded", Arc::new(log)).await
 }
 

@@ -14,6 +14,8 @@ pub struct Config {
     pub listen: SocketAddr,
     /// Where the log is.
     pub log: LogSource,
+    /// The secret that tokens are made with; `None` is one in the data directory, made at need.
+    pub token_secret_file: Option<PathBuf>,
     /// Who may call it.
     pub access: Access,
 }
@@ -62,6 +64,7 @@ impl Config {
             data_dir,
             listen,
             log: LogSource::Embedded,
+            token_secret_file: None,
             access: Access::Local,
         }
     }

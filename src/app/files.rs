@@ -1,8 +1,10 @@
 //! The files of a data directory. The one place that knows their names.
 //!
 //! ```text
-//! log.redb                        the embedded log; the adapter makes it
+//! log.redb                        the embedded log
+//! admin.redb                      the embedded log of the keys
 //! model.redb                      the read model
+//! token.secret                    what tokens of sessions are made with
 //! model.rebuild.redb              a read model being rebuilt; left by a rebuild that was torn
 //! model.replaced-<position>.redb  a read model that a rebuild put aside, and beside it
 //! model.replaced-<position>.json  why
@@ -34,9 +36,19 @@ impl DataDir {
         self.0.join("log.redb")
     }
 
+    /// The embedded log of the keys.
+    pub fn admin_log(&self) -> PathBuf {
+        self.0.join("admin.redb")
+    }
+
     /// The read model.
     pub fn model(&self) -> PathBuf {
         self.0.join("model.redb")
+    }
+
+    /// The secret that tokens are made with.
+    pub fn token_secret(&self) -> PathBuf {
+        self.0.join("token.secret")
     }
 
     /// The read model that a rebuild is making.

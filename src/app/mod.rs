@@ -8,6 +8,7 @@ pub mod files;
 pub mod http_server;
 pub mod open;
 pub mod rebuild;
+pub mod secret;
 pub mod serve;
 pub mod signals;
 pub mod tasks;

@@ -55,6 +55,8 @@ pub enum OpenLog {
 pub struct Opened {
     /// The log.
     pub log: OpenLog,
+    /// The log of the keys.
+    pub admin: OpenLog,
     /// The read model.
     pub projection: Arc<Projection>,
     /// The time.
@@ -70,7 +72,8 @@ impl OpenLog {
         }
     }
 
-    /// Finishes what is under way and gives up the log's lock or connections.
+    /// Finishes what is under way and gives up the log's lock, or its connections, which it may
+    /// share with the other log.
     pub async fn close(&self) {
         match self {
             Self::Embedded(log) => log.close().await,
@@ -79,7 +82,7 @@ impl OpenLog {
     }
 }
 
-/// Opens the read model and the log, or makes them.
+/// Opens the read model and the logs, or makes them.
 pub async fn open(config: &Config) -> Result<Opened, OpenError> {
     let dir = DataDir::new(&config.data_dir);
     let make = dir.clone();
@@ -97,8 +100,10 @@ pub async fn open(config: &Config) -> Result<Opened, OpenError> {
     .await?;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let log = open_log(&config.log, &dir, &clock, projection.position()).await?;
+    let admin = open_admin(&config.log, &log, &dir, &clock).await?;
     Ok(Opened {
         log,
+        admin,
         projection: Arc::new(projection),
         clock,
     })
@@ -112,11 +117,7 @@ pub async fn open_log(
     known: Position,
 ) -> Result<OpenLog, OpenError> {
     match source {
-        LogSource::Embedded => {
-            let (dir, clock) = (dir.clone(), Arc::clone(clock));
-            let log = blocking(move || Ok(EmbeddedLog::open(dir.path(), clock)?)).await?;
-            Ok(OpenLog::Embedded(Arc::new(log)))
-        }
+        LogSource::Embedded => open_embedded(dir.log(), clock).await,
         LogSource::JetStream(config) => {
             let log = JetStreamLog::connect(config, known != Position::ZERO).await?;
             if !log.is_guarded() {
@@ -127,6 +128,30 @@ pub async fn open_log(
             Ok(OpenLog::JetStream(Arc::new(log)))
         }
     }
+}
+
+/// Opens the log of the keys beside the other.
+async fn open_admin(
+    source: &LogSource,
+    log: &OpenLog,
+    dir: &DataDir,
+    clock: &Arc<dyn Clock>,
+) -> Result<OpenLog, OpenError> {
+    match (source, log) {
+        (LogSource::JetStream(config), OpenLog::JetStream(log)) => {
+            let admin = log.connect_admin(config).await?;
+            Ok(OpenLog::JetStream(Arc::new(admin)))
+        }
+        (LogSource::Embedded, _) | (_, OpenLog::Embedded(_)) => {
+            open_embedded(dir.admin_log(), clock).await
+        }
+    }
+}
+
+async fn open_embedded(file: PathBuf, clock: &Arc<dyn Clock>) -> Result<OpenLog, OpenError> {
+    let clock = Arc::clone(clock);
+    let log = blocking(move || Ok(EmbeddedLog::open(&file, clock)?)).await?;
+    Ok(OpenLog::Embedded(Arc::new(log)))
 }
 
 /// Says which directory is held.

@@ -9,13 +9,15 @@ use anyhow::Context as _;
 use tokio::net::TcpListener;
 
 use crate::app::config::{Access, Config};
+use crate::app::files::DataDir;
 use crate::app::http_server::{self, Patience};
 use crate::app::open::{self, OpenLog, Opened};
+use crate::app::secret;
 use crate::app::tasks::Tasks;
 use crate::domain::limits::SHUTDOWN_WAIT_MS;
 use crate::domain::{Clock, Position};
 use crate::http::{self, Services};
-use crate::ledger::{Expiry, Ledger};
+use crate::ledger::{Commands, Expiry, Ledger, TokenSecret};
 use crate::metrics::Metrics;
 use crate::projection::{Projection, Waited, runner};
 
@@ -30,6 +32,7 @@ pub struct Running {
     data_dir: PathBuf,
     projection: Arc<Projection>,
     log: OpenLog,
+    admin: OpenLog,
     requests: Tasks,
     workers: Tasks,
 }
@@ -44,6 +47,7 @@ pub async fn start(config: Config) -> anyhow::Result<Running> {
     let addr = listener.local_addr()?;
     let Opened {
         log,
+        admin,
         projection,
         clock,
     } = open::open(&config).await?;
@@ -56,7 +60,11 @@ pub async fn start(config: Config) -> anyhow::Result<Running> {
         clock: Arc::clone(&clock),
     };
     workers.spawn("expiry", |stop| expiry.run(stop));
-    let services = services(&log, &projection, clock, metrics);
+    let secret = match &config.token_secret_file {
+        Some(file) => secret::read(file)?,
+        None => secret::read_or_make(&DataDir::new(&config.data_dir).token_secret())?,
+    };
+    let services = services(&log, &projection, clock, metrics, secret);
     let router = match config.access {
         Access::Local => http::local_router(services),
         Access::Credentials | Access::Network => http::router(services),
@@ -71,6 +79,7 @@ pub async fn start(config: Config) -> anyhow::Result<Running> {
         data_dir: config.data_dir,
         projection,
         log,
+        admin,
         requests,
         workers,
     })
@@ -99,10 +108,12 @@ fn services(
     projection: &Arc<Projection>,
     clock: Arc<dyn Clock>,
     metrics: Arc<Metrics>,
+    secret: TokenSecret,
 ) -> Services {
     let log = log.port();
     let ledger = Ledger::new(Arc::clone(&log), Arc::clone(projection), Arc::clone(&clock));
     Services {
+        commands: Commands::new(ledger.clone(), secret),
         ledger,
         projection: Arc::clone(projection),
         log,
@@ -142,12 +153,13 @@ impl Running {
     }
 
     /// Takes no more requests, finishes those under way, makes everything folded durable, and closes
-    /// the log.
+    /// the logs.
     pub async fn stop(self) -> anyhow::Result<()> {
         // The fold runs on until the last request has its verdict.
         let mut late = self.requests.stop(HTTP_WAIT).await;
         late.extend(self.workers.stop(FLUSH_WAIT).await);
         let folded = self.projection.position();
+        self.admin.close().await;
         self.log.close().await;
         anyhow::ensure!(
             late.is_empty(),

@@ -54,6 +54,13 @@ pub(super) struct Serve {
     #[arg(help_heading = "Access")]
     trust_network: bool,
 
+    /// File with the secret that tokens of sessions are made with, as 64 hex digits (`openssl rand
+    /// -hex 32`). Servers of one ledger should share it, so that a retried command gets the same
+    /// tokens from any of them. Without it there is one in the data directory
+    #[arg(long, env = "SESSION_LEDGER_TOKEN_SECRET_FILE", value_name = "FILE")]
+    #[arg(help_heading = "Access")]
+    token_secret_file: Option<PathBuf>,
+
     /// How log lines on stderr look
     #[arg(long, env = "SESSION_LEDGER_LOG_FORMAT", value_name = "FORMAT")]
     #[arg(value_enum, default_value_t = Format::Text, help_heading = "Logging")]
@@ -86,6 +93,7 @@ impl Serve {
             data_dir: self.data_dir,
             listen: self.listen,
             log: self.nats.source()?,
+            token_secret_file: self.token_secret_file,
             access: match (self.no_auth, self.trust_network) {
                 (false, _) => Access::Credentials,
                 (true, false) => Access::Local,

@@ -183,9 +183,12 @@ impl Agent {
         Ok(())
     }
 
-    /// Whether it may open sessions.
-    pub fn check_may_act(&self) -> Result<(), Reason> {
+    /// Whether it may open sessions at this time.
+    pub fn check_may_act(&self, time: Timestamp) -> Result<(), Reason> {
         match self.status {
+            AgentStatus::Active if self.profile.expires_at.is_some_and(|end| end <= time) => {
+                Err(Reason::AgentExpired)
+            }
             AgentStatus::Active => Ok(()),
             AgentStatus::Suspended => Err(Reason::AgentSuspended),
             AgentStatus::Revoked => Err(Reason::AgentRevoked),

@@ -107,6 +107,15 @@ impl Deadline {
     }
 }
 
+/// How a refresh moves the deadline.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Renewal {
+    /// To this one.
+    To(Deadline),
+    /// By the session's time to live, counted from the refresh.
+    ByTtl,
+}
+
 /// Data of `session.created`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Created {
@@ -114,8 +123,8 @@ pub struct Created {
     pub agent_id: AgentId,
     /// When it ends by itself; `None` is never.
     pub deadline: Option<Deadline>,
-    /// What it may do.
-    pub scopes: Scopes,
+    /// What it may do; `None` is what its agent may.
+    pub scopes: Option<Scopes>,
     /// The caller's own data.
     pub metadata: Metadata,
     /// The session that it came from.
@@ -131,8 +140,8 @@ pub struct Created {
 /// Data of `session.refreshed`.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Refreshed {
-    /// The new deadline; `None` leaves it.
-    pub deadline: Option<Deadline>,
+    /// What becomes of the deadline; `None` leaves it.
+    pub renewal: Option<Renewal>,
     /// The new phase; `None` leaves it.
     pub phase: Option<Phase>,
     /// A merge patch.
@@ -258,25 +267,17 @@ event_types! {
 pub enum Writer {
     /// Runtimes, on `ledger.v1.<tenant>`.
     Runtime,
-    /// The ledger alone, on `ledger.sys.v1.<tenant>`.
+    /// The ledger alone, on `ledger.sys.v1.<tenant>`: commands that it was given, and what it
+    /// states by itself.
     Ledger,
 }
 
 impl EventType {
-    /// Whether this writer may write events of this type. Both may terminate: a runtime its own
-    /// session, the ledger those of a revoked agent.
+    /// Whether this writer may write events of this type.
     pub fn allows(self, writer: Writer) -> bool {
-        match self {
-            Self::SessionTerminated => true,
-            Self::SessionExpired | Self::Rules => writer == Writer::Ledger,
-            Self::SessionCreated
-            | Self::SessionRefreshed
-            | Self::SessionHandedOff
-            | Self::AgentRegistered
-            | Self::AgentUpdated
-            | Self::AgentSuspended
-            | Self::AgentReinstated
-            | Self::AgentRevoked => writer == Writer::Runtime,
+        match writer {
+            Writer::Ledger => true,
+            Writer::Runtime => !matches!(self, Self::SessionExpired | Self::Rules),
         }
     }
 }

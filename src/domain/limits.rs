@@ -121,6 +121,11 @@ pub const REQUEST_BYTES_MAX: usize = 8 * 1024 * 1024;
 pub const VERDICT_WAIT_MS: u64 = 2_000;
 /// How long a read waits for the position that it asks for, in milliseconds.
 pub const MIN_POSITION_WAIT_MS: u64 = 2_000;
+/// Longest text that is looked at as a token, in characters: the longest ids of tenant and session
+/// (64 and 256 characters of up to four bytes) in base64, and the secret part.
+pub const TOKEN_CHARS_MAX: usize = 1536;
+/// Longest idempotency key, in characters.
+pub const IDEMPOTENCY_KEY_CHARS_MAX: usize = 255;
 /// Most requests that wait for the fold at one time.
 pub const WAITERS_MAX: usize = 4096;
 /// How far the fold may lag, in milliseconds, before new events are refused with 503.

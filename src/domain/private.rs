@@ -2,9 +2,23 @@
 
 use std::fmt;
 
+use subtle::ConstantTimeEq;
+
+use crate::domain::ids::AgentId;
+use crate::domain::verdict::Reason;
+
 /// SHA-256 of a token. Not printable: neither a token nor its hash belongs in a log line.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy)]
 pub struct TokenHash([u8; 32]);
+
+impl PartialEq for TokenHash {
+    /// Takes as long whether or not they are the same.
+    fn eq(&self, other: &Self) -> bool {
+        self.0.ct_eq(&other.0).into()
+    }
+}
+
+impl Eq for TokenHash {}
 
 impl TokenHash {
     /// Wraps a hash.
@@ -33,15 +47,36 @@ pub struct TokenHashes {
     pub refresh: TokenHash,
 }
 
-/// What travels beside the public body. Empty for what runtimes emit.
+/// What travels beside the public body. Only the ledger itself writes any.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Private {
     /// Precondition: the session is open. Missing is `not_found`, and nothing is parked.
     pub existing: bool,
     /// Precondition: the agent is known already, be it by a session of its own.
     pub agent_registered: bool,
+    /// Precondition: the session is this agent's.
+    pub agent: Option<AgentId>,
     /// Precondition: the session's refresh token has this hash.
     pub refresh_token: Option<TokenHash>,
     /// Tokens of the session that this event opens or refreshes.
     pub tokens: Option<TokenHashes>,
+}
+
+impl Private {
+    /// What a command about a session demands that is there already; of this agent, if any.
+    pub fn of_existing(agent: Option<&AgentId>) -> Self {
+        Self {
+            existing: true,
+            agent: agent.cloned(),
+            ..Self::default()
+        }
+    }
+
+    /// Whether what was asked for concerns the agent that it may concern.
+    pub fn check_agent(&self, agent: &AgentId) -> Result<(), Reason> {
+        match &self.agent {
+            Some(only) if only != agent => Err(Reason::OtherAgent),
+            Some(_) | None => Ok(()),
+        }
+    }
 }

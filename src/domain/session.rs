@@ -9,7 +9,7 @@
 //!
 //! A refused transition leaves the session as it was.
 
-use crate::domain::event::{Created, Deadline, HandedOff, Refreshed, Terminated};
+use crate::domain::event::{Created, Deadline, HandedOff, Refreshed, Renewal, Terminated};
 use crate::domain::ids::{AgentId, ProjectId, SessionId};
 use crate::domain::metadata::Metadata;
 use crate::domain::private::{Private, TokenHashes};
@@ -188,8 +188,13 @@ words! {
 }
 
 impl Session {
-    /// Opens a session. The caller has checked the agent and the parent.
-    pub fn open(at: &Moment, created: &Created, private: &Private) -> Result<Self, Reason> {
+    /// Opens a session with these scopes. The caller has checked the agent and the parent.
+    pub fn open(
+        at: &Moment,
+        created: &Created,
+        scopes: Scopes,
+        private: &Private,
+    ) -> Result<Self, Reason> {
         let expires_at = deadline(at, created.deadline)?;
         Ok(Self {
             agent_id: created.agent_id.clone(),
@@ -202,7 +207,7 @@ impl Session {
             expires_at,
             ttl_us: expires_at.map(|deadline| deadline.micros_since(at.time)),
             time_adjusted: at.adjusted,
-            scopes: created.scopes.clone(),
+            scopes,
             metadata: created.metadata.clone(),
             parent: created.parent.clone(),
             project: created.project.clone(),
@@ -219,7 +224,7 @@ impl Session {
         refreshed: &Refreshed,
         private: &Private,
     ) -> Result<(), Reason> {
-        self.check_usable(at)?;
+        self.check_step(at, private)?;
         if private
             .refresh_token
             .is_some_and(|hash| self.tokens.is_none_or(|tokens| tokens.refresh != hash))
@@ -229,7 +234,12 @@ impl Session {
         if self.refreshed_at.is_some_and(|latest| at.time < latest) {
             return Err(Reason::Superseded);
         }
-        let expires_at = deadline(at, refreshed.deadline)?.or(self.expires_at);
+        let expires_at = match refreshed.renewal {
+            Some(Renewal::To(wanted)) => deadline(at, Some(wanted))?,
+            Some(Renewal::ByTtl) => self.ttl_us.map(|ttl| at.time.plus_micros(ttl)),
+            None => None,
+        };
+        let expires_at = expires_at.or(self.expires_at);
         if let Some(patch) = &refreshed.metadata {
             let merged = self.metadata.merge(patch);
             self.metadata = merged.map_err(|_too_large| Reason::MetadataTooLarge)?;
@@ -252,7 +262,7 @@ impl Session {
         handed_off: &HandedOff,
         private: &Private,
     ) -> Result<Self, Reason> {
-        self.check_usable(at)?;
+        self.check_step(at, private)?;
         let scopes = handed_off.scopes.as_ref().unwrap_or(&self.scopes);
         if !self.scopes.covers(scopes) {
             return Err(Reason::ScopeExceeded);
@@ -291,7 +301,13 @@ impl Session {
     }
 
     /// Ends this session.
-    pub fn terminate(&mut self, at: &Moment, terminated: Terminated) -> Result<(), Reason> {
+    pub fn terminate(
+        &mut self,
+        at: &Moment,
+        terminated: Terminated,
+        private: &Private,
+    ) -> Result<(), Reason> {
+        private.check_agent(&self.agent_id)?;
         match self.status {
             SessionStatus::Active => {}
             // The runtime knew before the clock did.
@@ -344,15 +360,15 @@ impl Session {
         Ok(())
     }
 
-    /// Whether the session takes a step at this moment.
-    pub fn check_usable(&self, at: &Moment) -> Result<(), Reason> {
+    /// Whether the session takes a step at this moment, and from who asks for it.
+    pub fn check_step(&self, at: &Moment, private: &Private) -> Result<(), Reason> {
         if self.status != SessionStatus::Active {
             return Err(Reason::NotActive);
         }
         if self.expires_at.is_some_and(|due| due <= at.time) {
             return Err(Reason::SessionExpired);
         }
-        Ok(())
+        private.check_agent(&self.agent_id)
     }
 }
 

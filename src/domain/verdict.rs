@@ -122,6 +122,10 @@ reasons! {
     AlreadyRevoked = 27 "already_revoked" "the agent was revoked before; the first time stands";
     /// The body is longer than the limit.
     TooLarge = 28 "too_large" "the event's body is longer than 65536 bytes";
+    /// The credential speaks for another agent.
+    OtherAgent = 29 "other_agent" "the credential is bound to an agent, and this is another one's session";
+    /// The agent's own deadline has passed.
+    AgentExpired = 30 "agent_expired" "the agent's expires_at has passed; update it to a later time first";
 }
 
 #[cfg(test)]

@@ -11,7 +11,7 @@ use super::error::Code;
 use super::problem::Problem;
 use crate::domain::limits::{MIN_POSITION_WAIT_MS, READS_MAX, WAITERS_MAX};
 use crate::domain::{Position, Timestamp};
-use crate::ledger::Ledger;
+use crate::ledger::{Commands, Ledger};
 use crate::log::EventLog;
 use crate::metrics::Metrics;
 use crate::projection::{Projection, Snapshot, Waited};
@@ -38,6 +38,10 @@ impl App {
 
     pub(super) fn ledger(&self) -> &Ledger {
         &self.0.services.ledger
+    }
+
+    pub(super) fn commands(&self) -> &Commands {
+        &self.0.services.commands
     }
 
     pub(super) fn projection(&self) -> &Arc<Projection> {

@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::extract::{FromRequest, Request};
-use axum::http::HeaderValue;
 use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE};
+use axum::http::{HeaderMap, HeaderValue};
 use axum::response::{IntoResponse, Response};
 use bytes::{Bytes, BytesMut};
 use futures_util::StreamExt;
@@ -15,6 +15,7 @@ use super::error::Code;
 use super::problem::Problem;
 use crate::domain::limits::{REQUEST_BODY_WAIT_MS, REQUEST_BYTES_MAX};
 
+const JSON: &str = "application/json";
 /// Most bytes that are set aside on the word of a caller.
 const RESERVE_BYTES_MAX: usize = 64 * 1024;
 /// Most bytes that are read of a body that is too long. A client that is still sending when the
@@ -62,6 +63,44 @@ impl<S: Sync> FromRequest<S> for Body {
     }
 }
 
+/// The body of a command: JSON, or nothing.
+#[derive(Debug)]
+pub(super) struct JsonBody(pub(super) Bytes);
+
+impl<S: Sync> FromRequest<S> for JsonBody {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
+        let named = request.headers().contains_key(CONTENT_TYPE);
+        let is_json = media_type(request.headers()).as_deref() == Some(JSON);
+        let Body(body) = Body::from_request(request, state).await?;
+        if named && !is_json && !body.is_empty() {
+            let detail = "send application/json in UTF-8";
+            return Err(Problem::new(Code::UnsupportedMediaType).with_detail(detail));
+        }
+        Ok(Self(body))
+    }
+}
+
+/// The media type of a request in UTF-8, in lower case and without parameters.
+pub(super) fn media_type(headers: &HeaderMap) -> Option<String> {
+    let content_type = headers.get(CONTENT_TYPE)?.to_str().ok()?;
+    utf8_media_type(content_type)
+}
+
+/// The media type in lower case, without parameters; `None` if they say another encoding.
+pub(super) fn utf8_media_type(content_type: &str) -> Option<String> {
+    let mut parts = content_type.split(';').map(str::trim);
+    let media_type = parts.next()?.to_ascii_lowercase();
+    let utf8 = parts.all(|parameter| match parameter.split_once('=') {
+        Some((name, value)) if name.eq_ignore_ascii_case("charset") => {
+            value.trim_matches('"').eq_ignore_ascii_case("utf-8")
+        }
+        _ => true,
+    });
+    utf8.then_some(media_type)
+}
+
 async fn read(request: Request) -> Result<Bytes, Problem> {
     let claimed: Option<usize> = request
         .headers()
@@ -89,7 +128,7 @@ async fn read(request: Request) -> Result<Bytes, Problem> {
 
 /// An answer in JSON.
 pub(super) fn json(bytes: Vec<u8>) -> Response {
-    typed("application/json", bytes)
+    typed(JSON, bytes)
 }
 
 /// An answer of some media type.

@@ -109,6 +109,100 @@ pub struct SessionList {
     pub as_of: AsOf,
 }
 
+/// The answer to create, refresh and handoff.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct SessionTokens {
+    /// The session that the tokens are for: after a handoff, the child.
+    pub session: Session,
+    /// The access token. Shown this once; whoever has it acts in the session.
+    pub token: String,
+    /// Lets its bearer refresh the session, once. Shown this once.
+    pub refresh_token: String,
+    /// Where the event stands on the log: give it as `min_position` to read what it did.
+    #[schema(example = 4711)]
+    pub position: u64,
+}
+
+/// The answer to a termination.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct SessionEnded {
+    /// The session.
+    pub session: Session,
+    /// Where the event stands on the log.
+    pub position: u64,
+}
+
+/// The answer to a command about an agent.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct AgentChanged {
+    /// The agent.
+    pub agent: Agent,
+    /// Where the event stands on the log: give it as `min_position` to read what it did.
+    pub position: u64,
+}
+
+/// The answer to a command that is on the log and has no verdict yet. Its tokens count if it is
+/// applied.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct CommandPending {
+    /// The session, or the agent.
+    pub id: String,
+    /// Where the event stands on the log: ask there for the verdict.
+    pub position: u64,
+    /// `pending`.
+    pub verdict: String,
+    /// The access token, of a command that gives tokens out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub token: Option<String>,
+    /// The refresh token, likewise.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub refresh_token: Option<String>,
+}
+
+/// What a token is good for (RFC 7662). Of one that is good for nothing, only `active` is told.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, ToSchema)]
+pub struct Introspection {
+    /// Whether it is an access token of this tenant, the latest of a session that is open and not
+    /// past its deadline, and whose agent may act.
+    pub active: bool,
+    /// The session's scopes, separated by spaces. `scopes` has them as a list.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scope: Option<String>,
+    /// The agent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub client_id: Option<String>,
+    /// The person behind the session.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub username: Option<String>,
+    /// `Bearer`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub token_type: Option<String>,
+    /// When the session ends by itself, in seconds since 1970, rounded down.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub exp: Option<i64>,
+    /// When the session opened, in seconds since 1970, rounded down.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub iat: Option<i64>,
+    /// The session.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sub: Option<String>,
+    /// The session's scopes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scopes: Option<Vec<String>>,
+    /// The session.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub session_id: Option<String>,
+    /// The agent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub agent_id: Option<String>,
+    /// The tenant.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tenant_id: Option<String>,
+    /// The project that the session belongs to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub project_id: Option<String>,
+}
+
 /// An agent: the facts of the ledger so far.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 #[expect(clippy::struct_field_names, reason = "the names are the API's")]
@@ -238,6 +332,9 @@ pub struct Problem {
     /// What became of it. Only if it is written and was rejected.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub verdict: Option<String>,
+    /// Of a command: where the session or agent stands that does not take the step.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub present_status: Option<String>,
 }
 
 /// What became of an event that is on the log. Members without a value are absent.

@@ -11,6 +11,7 @@ use bytes::Bytes;
 use super::app::App;
 use super::body::{self, Body};
 use super::caller::{Caller, Write};
+use super::command_answer::location;
 use super::dto;
 use super::emit_batch;
 use super::error::{Code, verdict_status};
@@ -124,7 +125,7 @@ fn sent(headers: &HeaderMap, body: Bytes) -> Result<Sent, Problem> {
         .transpose();
     let unsupported = || Problem::new(Code::UnsupportedMediaType);
     let content_type = content_type.map_err(|_not_ascii| unsupported())?;
-    let media_type = content_type.and_then(utf8_media_type);
+    let media_type = content_type.and_then(body::utf8_media_type);
     match media_type.as_deref() {
         Some(STRUCTURED) => Ok(Sent::One(body)),
         Some(BATCHED) => Ok(Sent::Batch(body)),
@@ -135,19 +136,6 @@ fn sent(headers: &HeaderMap, body: Bytes) -> Result<Sent, Problem> {
         Some(JSON) => Ok(Sent::One(body)),
         _ => Err(unsupported()),
     }
-}
-
-/// The media type in lower case, without parameters; `None` if they say another encoding.
-fn utf8_media_type(content_type: &str) -> Option<String> {
-    let mut parts = content_type.split(';').map(str::trim);
-    let media_type = parts.next()?.to_ascii_lowercase();
-    let utf8 = parts.all(|parameter| match parameter.split_once('=') {
-        Some((name, value)) if name.eq_ignore_ascii_case("charset") => {
-            value.trim_matches('"').eq_ignore_ascii_case("utf-8")
-        }
-        _ => true,
-    });
-    utf8.then_some(media_type)
 }
 
 fn is_array(body: &[u8]) -> bool {
@@ -217,10 +205,6 @@ async fn append_one(
 fn only<T>(results: Vec<Result<T, LogError>>) -> Result<T, Problem> {
     let first = results.into_iter().next();
     Ok(first.ok_or_else(|| Problem::new(Code::InternalError))??)
-}
-
-fn location(position: Position) -> HeaderValue {
-    HeaderValue::try_from(format!("/v1/events/{position}")).expect("a number is a header's value")
 }
 
 /// A duplicate is answered with the first copy's verdict as well: looks those up.

@@ -15,6 +15,7 @@
 use axum::http::StatusCode;
 
 use crate::domain::{Reason, Verdict};
+use crate::ledger::command::CommandError;
 use crate::ledger::{AppendError, Refused};
 use crate::log::LogError;
 use crate::query::{CursorError, QueryError};
@@ -80,6 +81,8 @@ codes! {
     CursorMismatch "cursor_mismatch" BAD_REQUEST "the cursor belongs to a listing with other filters; start this one without a cursor";
     /// A position that the log has not reached.
     PositionBeyondHead "position_beyond_head" BAD_REQUEST "min_position is beyond the end of the log; use a position that an append answered with";
+    /// Not a key for retries.
+    InvalidIdempotencyKey "invalid_idempotency_key" BAD_REQUEST "Idempotency-Key must be given once and hold 1 to 255 visible characters of ASCII";
     /// A batch with events that are unfit.
     InvalidBatch "invalid_batch" BAD_REQUEST "nothing was written, because some events of the batch are unfit; `errors` names them by index";
     /// The body broke off.
@@ -100,6 +103,8 @@ codes! {
     BatchTooLarge "batch_too_large" PAYLOAD_TOO_LARGE "the batch has more than 1000 events; send it in parts";
     /// A content type that is not taken.
     UnsupportedMediaType "unsupported_media_type" UNSUPPORTED_MEDIA_TYPE "send application/cloudevents+json, application/cloudevents-batch+json or application/json in UTF-8, or an event in binary mode with ce- headers";
+    /// A retry whose first answer came from a node that makes other tokens.
+    TokensOfAnotherNode "tokens_of_another_node" CONFLICT "this command was applied before, through a server with another token secret, which alone can tell its tokens again; retry there, and give all servers of a ledger the same --token-secret-file";
     /// The server cannot serve yet, or no more.
     NotReady "not_ready" SERVICE_UNAVAILABLE "the server is not ready";
     /// The fold is too far behind for a verdict in time.
@@ -131,6 +136,8 @@ fn reason_status(reason: Reason) -> StatusCode {
         Reason::TenantMismatch
         | Reason::AgentSuspended
         | Reason::AgentRevoked
+        | Reason::AgentExpired
+        | Reason::OtherAgent
         | Reason::ScopeExceeded => StatusCode::FORBIDDEN,
         Reason::NotFound => StatusCode::NOT_FOUND,
         // A stale token is a lost race between two refreshes, not a missing credential: 409, as 401
@@ -266,6 +273,44 @@ impl From<AppendError> for Problem {
                 Self::new(Code::VerdictUnreadable)
             }
         }
+    }
+}
+
+impl From<CommandError> for Problem {
+    fn from(error: CommandError) -> Self {
+        match error {
+            CommandError::Refused(refused) => refused.into(),
+            CommandError::OtherAgent => Self::new(Code::Event(Reason::OtherAgent)),
+            CommandError::Append(error) => Self::from(error).for_command(),
+            CommandError::Log(error) => Self::from(error).for_command(),
+            CommandError::OtherSecret(position) => Self::new(Code::TokensOfAnotherNode)
+                .with_detail(format!(
+                    "{} (its event stands at position {position})",
+                    Code::TokensOfAnotherNode.advice()
+                )),
+        }
+    }
+}
+
+impl Problem {
+    /// A command has no source and id of its own to be sent again with.
+    fn for_command(self) -> Self {
+        let detail = match self.code() {
+            Code::Unconfirmed => {
+                "the log did not confirm the command in time, so it may or may not be written; \
+                 giving it again with the same Idempotency-Key is safe"
+            }
+            Code::VerdictUnreadable => {
+                "the command is written, but its verdict could not be read; giving it again with \
+                 the same Idempotency-Key is safe"
+            }
+            Code::FoldBehind => {
+                "nothing was written, because the fold is too far behind to give a verdict in \
+                 time; try again"
+            }
+            _ => return self,
+        };
+        self.with_detail(detail)
     }
 }
 

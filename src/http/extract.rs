@@ -53,6 +53,18 @@ impl<T: QueryParams> IntoParams for Query<T> {
     }
 }
 
+/// For routes that take no parameters.
+#[derive(Debug)]
+pub(super) struct NoQuery;
+
+impl QueryParams for NoQuery {
+    const PARAMS: &'static [Param] = &[];
+
+    fn read(_values: &mut Values) -> Result<Self, Problem> {
+        Ok(Self)
+    }
+}
+
 /// The query's values, and what is wrong with them.
 #[derive(Debug, Default)]
 pub(super) struct Values {

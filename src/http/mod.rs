@@ -5,11 +5,14 @@
 //! - No snapshot of the read model lives across an await, and none outlives its request.
 //! - Unknown query parameters are refused: a typo must not widen a result.
 
+mod agent_commands;
 mod agent_json;
 mod agents;
 mod app;
 mod body;
 mod caller;
+mod command;
+mod command_answer;
 pub mod dto;
 mod emit;
 mod emit_batch;
@@ -19,6 +22,7 @@ mod events;
 mod extract;
 mod health;
 mod hosts;
+mod introspect;
 mod json;
 mod middleware;
 pub mod openapi;
@@ -28,6 +32,7 @@ mod problem;
 mod problem_sets;
 mod rejections;
 mod row_json;
+mod session_commands;
 mod session_events;
 mod sessions;
 mod status;
@@ -39,7 +44,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::domain::Clock;
-use crate::ledger::Ledger;
+use crate::ledger::{Commands, Ledger};
 use crate::log::EventLog;
 use crate::metrics::Metrics;
 use crate::projection::Projection;
@@ -53,6 +58,8 @@ pub use body::BodyPatience;
 pub struct Services {
     /// The write side.
     pub ledger: Ledger,
+    /// Commands about sessions and agents.
+    pub commands: Commands,
     /// The read model.
     pub projection: Arc<Projection>,
     /// The log, for bodies of events.
@@ -99,12 +106,18 @@ fn routes() -> OpenApiRouter<App> {
     OpenApiRouter::with_openapi(openapi::frame())
         .routes(routes!(events::list, emit::append))
         .routes(routes!(events::get))
-        .routes(routes!(sessions::list))
+        .routes(routes!(sessions::list, session_commands::create))
         .routes(routes!(sessions::count))
-        .routes(routes!(sessions::get))
+        .routes(routes!(sessions::get, session_commands::terminate))
+        .routes(routes!(session_commands::refresh))
+        .routes(routes!(session_commands::hand_off))
+        .routes(routes!(introspect::introspect))
         .routes(routes!(session_events::list))
-        .routes(routes!(agents::list))
-        .routes(routes!(agents::get))
+        .routes(routes!(agents::list, agent_commands::register))
+        .routes(routes!(agents::get, agent_commands::update))
+        .routes(routes!(agent_commands::suspend))
+        .routes(routes!(agent_commands::reinstate))
+        .routes(routes!(agent_commands::revoke))
         .routes(routes!(rejections::list))
         .routes(routes!(status::get))
         .routes(routes!(health::alive))

@@ -29,6 +29,8 @@ pub(super) struct Problem {
     errors: Vec<FieldProblem>,
     /// For an event that is on the log all the same.
     written: Option<(Position, Verdict)>,
+    /// Of the session or agent that does not take the step.
+    present_status: Option<&'static str>,
 }
 
 /// What is wrong with one field.
@@ -48,7 +50,12 @@ impl Problem {
             detail: Cow::Borrowed(code.advice()),
             errors: Vec::new(),
             written: None,
+            present_status: None,
         }
+    }
+
+    pub(super) fn code(&self) -> Code {
+        self.code
     }
 
     #[must_use]
@@ -86,6 +93,15 @@ impl Problem {
         Self { written, ..self }
     }
 
+    /// Says where the session or agent stands that does not take the step.
+    #[must_use]
+    pub(super) fn with_status(self, present_status: Option<&'static str>) -> Self {
+        Self {
+            present_status,
+            ..self
+        }
+    }
+
     /// Writes the document into the response that carried it here.
     pub(super) fn write(self, response: &mut Response, request_id: &str) {
         #[derive(Serialize)]
@@ -102,6 +118,8 @@ impl Problem {
             position: Option<Position>,
             #[serde(skip_serializing_if = "Option::is_none")]
             verdict: Option<&'static str>,
+            #[serde(skip_serializing_if = "Option::is_none")]
+            present_status: Option<&'static str>,
         }
         let code = self.code;
         let document = Document {
@@ -114,6 +132,7 @@ impl Problem {
             errors: &self.errors,
             position: self.written.map(|(position, _)| position),
             verdict: self.written.map(|(_, verdict)| verdict.as_str()),
+            present_status: self.present_status,
         };
         let json = serde_json::to_vec(&document).expect("texts and numbers are JSON");
         *response.body_mut() = Body::from(json);

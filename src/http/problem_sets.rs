@@ -84,6 +84,35 @@ problem_sets! {
         Code::FoldBehind, Code::FoldStopped, Code::TooManyWaiters, Code::NotReady,
         Code::Unavailable, Code::Unconfirmed, Code::VerdictUnreadable, Code::LogFailed, Code::InternalError,
     ];
+    /// Of a command.
+    CommandProblems: [
+        Code::TenantRequired, Code::InvalidTenant, Code::UnknownParameter, Code::InvalidParameter,
+        Code::InvalidIdempotencyKey, Code::UnreadableBody,
+        Code::Event(Reason::NotJson), Code::Event(Reason::Invalid),
+        Code::Event(Reason::AgentSuspended), Code::Event(Reason::AgentRevoked),
+        Code::Event(Reason::AgentExpired), Code::Event(Reason::OtherAgent),
+        Code::Event(Reason::ScopeExceeded),
+        Code::Event(Reason::NotFound),
+        Code::Event(Reason::IdReused), Code::Event(Reason::AlreadyExists),
+        Code::Event(Reason::NotActive), Code::Event(Reason::SessionExpired),
+        Code::Event(Reason::Superseded), Code::Event(Reason::TokenStale),
+        Code::Event(Reason::AlreadySuspended), Code::Event(Reason::NotSuspended),
+        Code::Event(Reason::AlreadyRevoked), Code::TokensOfAnotherNode,
+        Code::RequestTimeout, Code::RequestTooLarge, Code::Event(Reason::TooLarge),
+        Code::UnsupportedMediaType,
+        Code::Event(Reason::UnknownParent), Code::Event(Reason::AgentNotRegistered),
+        Code::Event(Reason::MetadataTooLarge), Code::Event(Reason::DeadlineNotAfterTime),
+        Code::FoldBehind, Code::FoldStopped, Code::TooManyWaiters, Code::NotReady,
+        Code::Unavailable, Code::Unconfirmed, Code::VerdictUnreadable, Code::LogFailed, Code::InternalError,
+    ];
+    /// Of asking about a token.
+    IntrospectProblems: [
+        Code::TenantRequired, Code::InvalidTenant, Code::UnknownParameter, Code::InvalidParameter,
+        Code::UnreadableBody, Code::Event(Reason::NotJson), Code::Event(Reason::Invalid),
+        Code::PositionBeyondHead, Code::RequestTimeout, Code::RequestTooLarge,
+        Code::UnsupportedMediaType, Code::NotCaughtUp, Code::FoldStopped, Code::TooManyWaiters,
+        Code::NotReady, Code::Unavailable, Code::InternalError, Code::LogFailed,
+    ];
     /// Of asking whether the server is ready.
     ReadyProblems: [Code::NotReady];
 }

@@ -8,7 +8,7 @@ use tokio::sync::Semaphore;
 
 use crate::domain::event::Writer;
 use crate::domain::limits::{FOLD_LAG_MS_MAX, VERDICT_WAIT_MS, WAITERS_MAX};
-use crate::domain::{Clock, EventType, Position, Reason, TenantId};
+use crate::domain::{Clock, EventType, Position, Private, Reason, TenantId};
 use crate::log::{EventLog, LogError, NewRecord};
 use crate::projection::{Projection, StoreError, VerdictRow, Waited};
 use crate::wire::{self, FieldError, Subject, Undecodable};
@@ -83,6 +83,26 @@ impl Submission {
     }
 }
 
+impl Submission {
+    /// Checks an event that the ledger itself writes.
+    pub(super) fn of_ledger(
+        subject: &Subject,
+        private: &Private,
+        body: Bytes,
+    ) -> Result<Self, Refused> {
+        let subject = subject.to_string();
+        let private = wire::private::encode(private);
+        wire::decode(&subject, &private, &body)?;
+        Ok(Self {
+            record: NewRecord {
+                subject: subject.into(),
+                private: private.into(),
+                body,
+            },
+        })
+    }
+}
+
 impl Refused {
     /// The reason code, and what is wrong field by field.
     pub fn details(&self) -> (Option<Reason>, &[FieldError]) {
@@ -102,6 +122,11 @@ impl Ledger {
             clock,
             waiters: Arc::new(Semaphore::new(WAITERS_MAX)),
         }
+    }
+
+    /// The log that it writes to.
+    pub(super) fn log(&self) -> &dyn EventLog {
+        &*self.log
     }
 
     /// Appends events and answers once the log keeps them.

@@ -173,6 +173,7 @@ fn expired(tenant: TenantId, session: &str, deadline: Timestamp) -> NewRecord {
         subject: session,
         time: Some(deadline),
         tenant: Some(&tenant),
+        actor: None,
         data: SessionExpiredData {
             expires_at: deadline,
         },

@@ -5,7 +5,11 @@
 #![warn(missing_docs)]
 
 mod append;
+pub mod command;
 mod expiry;
+mod tokens;
 
 pub use append::{AppendError, Ledger, Outcome, Refused, Submission};
+pub use command::{By, Commands, IdempotencyKey};
 pub use expiry::Expiry;
+pub use tokens::{Token, TokenClaim, TokenSecret, Tokens};

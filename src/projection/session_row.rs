@@ -214,6 +214,11 @@ impl<'a> SessionRow<'a> {
         Reader::new(bytes, "session row").public_part()
     }
 
+    /// The hashes of a stored session's tokens.
+    pub(crate) fn tokens(bytes: &[u8]) -> Result<Option<TokenHashes>, StoreError> {
+        StoredSession::decode(bytes).map(|stored| stored.session.tokens)
+    }
+
     /// Just the history of a stored session.
     pub(crate) fn history(bytes: &[u8]) -> Result<History, StoreError> {
         StoredSession::decode(bytes).map(|stored| stored.history)

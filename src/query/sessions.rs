@@ -1,7 +1,7 @@
 //! Listings of sessions: pages, totals, and one session by its id.
 
 use crate::domain::session::Status;
-use crate::domain::{SessionFilter, SessionId, TenantId};
+use crate::domain::{AgentId, SessionFilter, SessionId, TenantId, Timestamp, TokenHash};
 use crate::projection::{Listing, RowBytes, SessionOwner, Snapshot, StoreError};
 use crate::query::page::{Page, Start};
 use crate::query::{AsOf, Cursor};
@@ -68,6 +68,36 @@ pub fn get(
     };
     let ordinal = snapshot.ordinal(tenant, id)?;
     ordinal.map(|ordinal| snapshot.session(ordinal)).transpose()
+}
+
+/// The session that an access token stands for, if the token is good for anything at this time: it
+/// is the session's latest, the session is open and not past its deadline, and its agent may act.
+pub fn by_access_token(
+    snapshot: &Snapshot,
+    tenant: &TenantId,
+    id: &SessionId,
+    hash: &TokenHash,
+    now: Timestamp,
+) -> Result<Option<RowBytes>, StoreError> {
+    let Some(tenant) = snapshot.tenant(tenant)? else {
+        return Ok(None);
+    };
+    let Some(ordinal) = snapshot.ordinal(tenant, id)? else {
+        return Ok(None);
+    };
+    if !snapshot.has_access_token(ordinal, hash)? {
+        return Ok(None);
+    }
+    let stored = snapshot.session(ordinal)?;
+    let row = stored.row()?;
+    let open = row.status == Status::Active && row.expires_at.is_none_or(|due| now < due);
+    let agent = match AgentId::parse(row.agent_id) {
+        Ok(id) => snapshot.agent_number(tenant, &id)?,
+        Err(_not_an_id) => None,
+    };
+    let agent = agent.ok_or(StoreError::Damaged("agent ids"))?;
+    let usable = open && snapshot.agent_may_act(agent, now)?;
+    Ok(usable.then_some(stored))
 }
 
 /// The listing that a filter names; `None` if nobody in it was ever heard of.

@@ -12,7 +12,7 @@ use serde::{Serialize, Serializer};
 use serde_json::value::RawValue;
 
 use crate::domain::agent::AgentProfile;
-use crate::domain::event::{Created, Deadline, HandedOff, Refreshed, Terminated};
+use crate::domain::event::{Created, Deadline, HandedOff, Refreshed, Renewal, Terminated};
 use crate::domain::session::{Outcome, Phase, Profile};
 use crate::domain::{AgentId, Metadata, ProjectId, Scopes, SessionId, Timestamp};
 
@@ -71,9 +71,9 @@ pub struct ProfileData<'a> {
 /// Data of `session.refreshed`.
 #[derive(Debug, Clone, Default, Serialize)]
 pub struct SessionRefreshedData<'a> {
-    /// The new deadline.
-    #[serde(flatten, serialize_with = "deadline")]
-    pub deadline: Option<Deadline>,
+    /// What becomes of the deadline.
+    #[serde(flatten, serialize_with = "renewal")]
+    pub renewal: Option<Renewal>,
     /// The new phase.
     #[serde(serialize_with = "phase", skip_serializing_if = "Option::is_none")]
     pub phase: Option<Phase>,
@@ -191,7 +191,7 @@ impl<'a> From<&'a Created> for SessionCreatedData<'a> {
         Self {
             agent_id: &created.agent_id,
             deadline: created.deadline,
-            scopes: Some(&created.scopes),
+            scopes: created.scopes.as_ref(),
             metadata: Some(&created.metadata),
             parent_session_id: created.parent.as_ref(),
             project_id: created.project.as_ref(),
@@ -219,7 +219,7 @@ impl<'a> From<&'a Profile> for ProfileData<'a> {
 impl<'a> From<&'a Refreshed> for SessionRefreshedData<'a> {
     fn from(refreshed: &'a Refreshed) -> Self {
         Self {
-            deadline: refreshed.deadline,
+            renewal: refreshed.renewal,
             phase: refreshed.phase,
             metadata: refreshed.metadata.as_ref(),
         }
@@ -268,6 +268,18 @@ impl<'a> From<&'a AgentProfile> for AgentProfileData<'a> {
 }
 
 type Field<'f, T> = &'f Option<T>;
+
+fn renewal<S: Serializer>(renewal: Field<'_, Renewal>, serializer: S) -> Result<S::Ok, S::Error> {
+    #[derive(Serialize)]
+    struct Members {
+        extend: bool,
+    }
+    match *renewal {
+        Some(Renewal::To(to)) => deadline(&Some(to), serializer),
+        Some(Renewal::ByTtl) => Members { extend: true }.serialize(serializer),
+        None => deadline(&None, serializer),
+    }
+}
 
 fn deadline<S: Serializer>(
     deadline: Field<'_, Deadline>,

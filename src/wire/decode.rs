@@ -5,6 +5,7 @@
 //! `not_json`, a subject that is not the ledger's, `unknown_type`, `subject_mismatch`,
 //! `tenant_mismatch`, and `invalid` for everything else, with every wrong field named.
 
+use crate::domain::event::Writer;
 use crate::domain::ids::{EventId, Source};
 use crate::domain::limits::BODY_BYTES_MAX;
 use crate::domain::{Event, EventType, Reason, TenantId, Timestamp};
@@ -113,10 +114,15 @@ fn decode_on(subject: Option<&Subject>, private_part: &[u8], body: &[u8]) -> Res
         envelope.subject,
         envelope.data,
     );
-    let private = private::decode(private_part);
+    // Whoever may publish as a runtime can send a header as well, so nothing is read from it there.
+    let by_ledger = private_part.is_empty() || subject.writer() == Writer::Ledger;
+    let private = private::decode(private_part).filter(|_| by_ledger);
     if private.is_none() {
         fields.enter("");
-        fields.error("private", "is not a private part that the ledger wrote");
+        fields.error(
+            "private",
+            "must be absent: the private part of a record is the ledger's",
+        );
     }
     match (head, payload, private) {
         (Some(head), Some(payload), Some(private)) if fields.is_clean() => {

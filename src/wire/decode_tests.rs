@@ -9,6 +9,8 @@ use crate::domain::event::{Created, Deadline, Writer};
 use crate::domain::{Payload, SessionEvent, limits};
 
 const CREATED: &str = "ledger.v1.acme.session.created";
+/// The same, as a command writes it.
+const COMMANDED: &str = "ledger.sys.v1.acme.session.created";
 
 fn created_body() -> Value {
     json!({
@@ -98,7 +100,7 @@ fn a_created_session_has_all_its_fields() {
         ("traceparent", json!("00-1")),
         ("sampledrate", json!(5)),
     ]);
-    let decoded = decode(CREATED, b"{\"existing\":true}", &body).unwrap();
+    let decoded = decode(COMMANDED, b"{\"existing\":true}", &body).unwrap();
     assert_eq!(decoded.tenant.unwrap().as_str(), "acme");
     let event = decoded.event;
     assert_eq!(
@@ -125,7 +127,7 @@ fn a_created_session_has_all_its_fields() {
     } = *created;
     assert_eq!((id.as_str(), agent_id.as_str()), ("s1", "a\u{e9}1"));
     assert_eq!(deadline, Some(Deadline::After(60_000_000)));
-    assert_eq!(scopes.json(), r#"["a:b","\"q\""]"#);
+    assert_eq!(scopes.as_ref().unwrap().json(), r#"["a:b","\"q\""]"#);
     assert_eq!(metadata.json(), r#"{"k":[1,{"n":null}]}"#);
     assert_eq!(
         (parent.unwrap().as_str(), project.unwrap().as_str()),
@@ -196,7 +198,7 @@ fn type_subject_and_tenant_must_agree() {
         (Reason::SubjectMismatch, acme),
     );
     check(
-        "ledger.sys.v1.acme.session.created",
+        "ledger.v1.acme.session.expired",
         &[],
         (Reason::SubjectMismatch, None),
     );
@@ -531,10 +533,23 @@ fn trust_is_kept_in_thousandths() {
 
 #[test]
 fn a_private_part_that_nobody_wrote_is_told_without_detail() {
-    let failed = decode(CREATED, b"{\"refresh_token\":\"5ec4e7\"}", &with(&[])).unwrap_err();
+    let private = b"{\"refresh_token\":\"5ec4e7\"}";
+    let failed = decode(COMMANDED, private, &with(&[])).unwrap_err();
     assert_eq!(
         (failed.reason, failed.errors[0].field.as_str()),
         (Reason::Invalid, "private")
     );
     assert!(!format!("{failed:?} {failed}").contains("5ec4e7"));
+}
+
+#[test]
+fn a_runtime_has_no_private_part() {
+    let private = b"{\"existing\":true}";
+    assert!(decode(COMMANDED, private, &with(&[])).is_ok());
+    assert!(decode(CREATED, b"", &with(&[])).is_ok());
+    let failed = decode(CREATED, private, &with(&[])).unwrap_err();
+    assert_eq!(
+        (failed.reason, failed.errors[0].field.as_str()),
+        (Reason::Invalid, "private")
+    );
 }

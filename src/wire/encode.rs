@@ -30,6 +30,8 @@ pub struct Envelope<'a, D> {
     pub time: Option<Timestamp>,
     /// Whose it is; `None` leaves it to the subject that the event is published on.
     pub tenant: Option<&'a TenantId>,
+    /// On whose behalf the ledger writes it, if anybody's.
+    pub actor: Option<&'a str>,
     /// The details: a shape of [`data`](crate::wire::data), or anything else that becomes a JSON
     /// object.
     pub data: D,
@@ -49,6 +51,8 @@ impl<D: Serialize> Envelope<'_, D> {
             time: Option<Timestamp>,
             #[serde(skip_serializing_if = "Option::is_none")]
             tenantid: Option<&'a TenantId>,
+            #[serde(skip_serializing_if = "Option::is_none")]
+            actor: Option<&'a str>,
             data: &'a D,
         }
         let members = Members {
@@ -59,6 +63,7 @@ impl<D: Serialize> Envelope<'_, D> {
             subject: self.subject,
             time: self.time,
             tenantid: self.tenant,
+            actor: self.actor,
             data: &self.data,
         };
         serde_json::to_vec(&members).expect("data is a struct or a map by text")
@@ -136,6 +141,7 @@ impl Head<'_> {
             subject,
             time,
             tenant,
+            actor: None,
             data,
         }
         .to_json()
@@ -159,6 +165,7 @@ mod tests {
             subject: "s1",
             time: Some(time),
             tenant: Some(&tenant),
+            actor: None,
             data: SessionExpiredData { expires_at: time },
         };
         let expected = concat!(

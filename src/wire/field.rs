@@ -193,6 +193,18 @@ impl Fields {
         integer
     }
 
+    pub(super) fn boolean(&mut self, name: &str, raw: &str) -> Option<bool> {
+        match raw {
+            "null" => None,
+            "true" => Some(true),
+            "false" => Some(false),
+            _ => {
+                self.error(name, "must be true or false");
+                None
+            }
+        }
+    }
+
     /// A number from 0 to 1, in thousandths.
     pub(super) fn share_milli(&mut self, name: &str, raw: &str) -> Option<u16> {
         if raw == "null" {

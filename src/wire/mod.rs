@@ -8,6 +8,7 @@
 #![warn(clippy::wildcard_enum_match_arm)]
 
 pub mod binary;
+pub mod command;
 pub mod data;
 pub mod decode;
 pub mod encode;
@@ -19,8 +20,9 @@ pub mod schema;
 pub mod subject;
 pub mod verdict;
 
+pub use command::CommandBody;
 pub use decode::{Decoded, Undecodable, decode, event_type};
 pub use encode::{Envelope, encode};
 pub use field::FieldError;
-pub use subject::{Subject, stream_subjects};
+pub use subject::{ADMIN_STREAM_SUBJECTS, Subject, stream_subjects};
 pub use verdict::{VerdictMessage, verdict_subject};

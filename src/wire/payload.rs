@@ -4,7 +4,7 @@
 //! it carries a token is refused: bodies are shown to everyone who may read the tenant's history.
 
 use crate::domain::agent::AgentProfile;
-use crate::domain::event::{Created, Deadline, HandedOff, Refreshed, Terminated};
+use crate::domain::event::{Created, Deadline, HandedOff, Refreshed, Renewal, Terminated};
 use crate::domain::limits::TTL_SECONDS_MAX;
 use crate::domain::session::{Outcome, Phase, Profile};
 use crate::domain::{
@@ -172,7 +172,7 @@ fn created(fields: &mut Fields, id: Option<&SessionId>, data: &[Member<'_>]) -> 
     Some(Created {
         deadline: deadline.check(fields),
         agent_id: fields.required("agent_id", agent_id)?,
-        scopes: scopes.unwrap_or_default(),
+        scopes,
         metadata: metadata.unwrap_or_default(),
         parent,
         project,
@@ -199,16 +199,29 @@ fn profile_field<'p>(profile: &'p mut Profile, name: &str) -> Option<&'p mut Opt
 fn refreshed(fields: &mut Fields, data: &[Member<'_>]) -> Refreshed {
     let mut refreshed = Refreshed::default();
     let mut deadline = DeadlineFields::default();
+    let mut extend = false;
     for Member { name, raw } in data {
         match &**name {
             "expires_at" => deadline.expires_at = fields.time(name, raw),
             "ttl_seconds" => deadline.ttl_seconds = fields.integer(name, raw, TTL_SECONDS_MAX),
+            "extend" => extend = fields.boolean(name, raw).unwrap_or(false),
             "phase" => refreshed.phase = fields.word(name, raw, &Phase::ALL, Phase::as_str),
             "metadata" => refreshed.metadata = fields.metadata(name, raw),
             _ => kept(fields, name, raw),
         }
     }
-    refreshed.deadline = deadline.check(fields);
+    let deadline = deadline.check(fields);
+    if extend && deadline.is_some() {
+        fields.error(
+            "extend",
+            "must not be given together with expires_at or ttl_seconds",
+        );
+    }
+    refreshed.renewal = if extend {
+        Some(Renewal::ByTtl)
+    } else {
+        deadline.map(Renewal::To)
+    };
     refreshed
 }
 

@@ -3,7 +3,8 @@
 //! ```text
 //! (empty)                                   what runtimes emit
 //! {"existing":true}                         precondition: the session is open
-//! {"agent_registered":true}                 precondition: the agent is registered
+//! {"agent_registered":true}                 precondition: the agent is known
+//! {"agent":"agent-7"}                       precondition: the session is this agent's
 //! {"refresh_token":"<64 hex digits>"}       precondition: SHA-256 of the presented refresh token
 //! {"tokens":{"access":"..","refresh":".."}} SHA-256 of the tokens given out
 //! ```
@@ -14,7 +15,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::domain::limits::PRIVATE_BYTES_MAX;
-use crate::domain::{Private, TokenHash, TokenHashes};
+use crate::domain::{AgentId, Private, TokenHash, TokenHashes};
 
 const HASH_BYTES: usize = 32;
 
@@ -26,6 +27,7 @@ pub fn encode(private: &Private) -> Vec<u8> {
     let stored = Stored {
         existing: private.existing,
         agent_registered: private.agent_registered,
+        agent: private.agent.as_ref().map(|agent| agent.as_str().into()),
         refresh_token: private.refresh_token.map(Hex),
         tokens: private.tokens.map(|tokens| StoredTokens {
             access: Hex(tokens.access),
@@ -45,9 +47,11 @@ pub fn decode(bytes: &[u8]) -> Option<Private> {
         return None;
     }
     let stored: Stored = serde_json::from_slice(bytes).ok()?;
+    let agent = stored.agent.as_deref().map(AgentId::parse);
     let private = Private {
         existing: stored.existing,
         agent_registered: stored.agent_registered,
+        agent: agent.transpose().ok()?,
         refresh_token: stored.refresh_token.map(|hex| hex.0),
         tokens: stored.tokens.map(|tokens| TokenHashes {
             access: tokens.access.0,
@@ -66,6 +70,8 @@ struct Stored {
     existing: bool,
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     agent_registered: bool,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    agent: Option<Box<str>>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     refresh_token: Option<Hex>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -114,11 +120,13 @@ mod tests {
         fn private()(
             existing: bool,
             agent_registered: bool,
+            agent in prop::option::of("[a-z\"]{1,256}"),
             refresh_token in prop::option::of(hash()),
             tokens in prop::option::of((hash(), hash())),
         ) -> Private {
             let tokens = tokens.map(|(access, refresh)| TokenHashes { access, refresh });
-            Private { existing, agent_registered, refresh_token, tokens }
+            let agent = agent.map(|id| AgentId::parse(&id).unwrap());
+            Private { existing, agent_registered, agent, refresh_token, tokens }
         }
     }
 
@@ -148,6 +156,7 @@ mod tests {
         let private = Private {
             existing: true,
             agent_registered: true,
+            agent: Some(AgentId::parse("a-7").unwrap()),
             refresh_token: Some(hash(1)),
             tokens: Some(TokenHashes {
                 access: hash(2),
@@ -155,7 +164,7 @@ mod tests {
             }),
         };
         let expected = format!(
-            r#"{{"existing":true,"agent_registered":true,"refresh_token":"{}","tokens":{{"access":"{}","refresh":"{}"}}}}"#,
+            r#"{{"existing":true,"agent_registered":true,"agent":"a-7","refresh_token":"{}","tokens":{{"access":"{}","refresh":"{}"}}}}"#,
             "01".repeat(32),
             "02".repeat(32),
             "ab".repeat(32),

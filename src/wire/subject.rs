@@ -2,8 +2,9 @@
 //!
 //! ```text
 //! ledger.v1.<tenant>.<type>       runtimes
-//! ledger.sys.v1.<tenant>.<type>   the ledger alone
+//! ledger.sys.v1.<tenant>.<type>   the ledger alone: commands given to it, and its own follow-up
 //! ledger.sys.v1.rules             the ledger alone; concerns every tenant
+//! ledger.admin.v1.<tenant>.key.*  the ledger alone; on a log of their own, and no [`Subject`]
 //! ```
 //!
 //! A type is two tokens, such as `session.created`. A subject whose writer may not write its type
@@ -17,6 +18,12 @@ use crate::domain::{EventType, TenantId};
 const RUNTIME: &str = "ledger.v1";
 const LEDGER: &str = "ledger.sys.v1";
 const RULES: &str = "ledger.sys.v1.rules";
+
+/// The subjects of the second stream, which holds the keys, with `*` for the tenant.
+pub const ADMIN_STREAM_SUBJECTS: [&str; 2] = [
+    "ledger.admin.v1.*.key.issued",
+    "ledger.admin.v1.*.key.revoked",
+];
 
 /// The subject of a record.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -174,12 +181,15 @@ mod tests {
             Some((Ledger, "rules", expired)),
         );
         check("ledger.sys.v1.rules", Some((Ledger, "", EventType::Rules)));
+        check(
+            "ledger.sys.v1.acme.session.created",
+            Some((Ledger, "acme", created)),
+        );
     }
 
     #[test]
     fn what_nobody_may_write_is_no_subject() {
         check("ledger.v1.acme.session.expired", None);
-        check("ledger.sys.v1.acme.session.created", None);
         check("ledger.sys.v1.acme.ledger.rules", None);
         check("ledger.v1.acme.ledger.rules", None);
         check("ledger.v1.rules", None);
@@ -197,7 +207,11 @@ mod tests {
             ledger.v1.*.session.handed_off ledger.v1.*.session.terminated \
             ledger.v1.*.agent.registered ledger.v1.*.agent.updated ledger.v1.*.agent.suspended \
             ledger.v1.*.agent.reinstated ledger.v1.*.agent.revoked \
-            ledger.sys.v1.*.session.terminated ledger.sys.v1.*.session.expired \
+            ledger.sys.v1.*.session.created ledger.sys.v1.*.session.refreshed \
+            ledger.sys.v1.*.session.handed_off ledger.sys.v1.*.session.terminated \
+            ledger.sys.v1.*.session.expired ledger.sys.v1.*.agent.registered \
+            ledger.sys.v1.*.agent.updated ledger.sys.v1.*.agent.suspended \
+            ledger.sys.v1.*.agent.reinstated ledger.sys.v1.*.agent.revoked \
             ledger.sys.v1.rules";
         assert_eq!(
             stream_subjects(),

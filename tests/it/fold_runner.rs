@@ -42,7 +42,8 @@ struct Running {
 
 impl Running {
     fn start(log_dir: &Path, model: &Path) -> Self {
-        let log = Arc::new(EmbeddedLog::open(log_dir, Arc::new(SystemClock)).unwrap());
+        let log =
+            Arc::new(EmbeddedLog::open(&log_dir.join("log.redb"), Arc::new(SystemClock)).unwrap());
         let projection = Arc::new(Projection::open(model).unwrap());
         let stop = CancellationToken::new();
         let metrics = Arc::new(Metrics::default());
@@ -145,7 +146,7 @@ async fn over_another_log(others: &[&str]) -> FoldError {
     running.ended().await.unwrap();
     drop(running);
 
-    let log = EmbeddedLog::open(other.path(), Arc::new(SystemClock)).unwrap();
+    let log = EmbeddedLog::open(&other.path().join("log.redb"), Arc::new(SystemClock)).unwrap();
     log.append(others.iter().map(|session| created(session)).collect())
         .await;
     log.close().await;
@@ -213,7 +214,7 @@ impl EventLog for Deaf {
 #[tokio::test]
 async fn listeners_that_are_not_there_do_not_hold_up_the_fold() {
     let dir = tempfile::tempdir().unwrap();
-    let log = EmbeddedLog::open(dir.path(), Arc::new(SystemClock)).unwrap();
+    let log = EmbeddedLog::open(&dir.path().join("log.redb"), Arc::new(SystemClock)).unwrap();
     let log: Arc<dyn EventLog> = Arc::new(Deaf(log));
     let projection = Arc::new(Projection::open(&dir.path().join("model.redb")).unwrap());
     let (metrics, stop) = (Arc::new(Metrics::default()), CancellationToken::new());

@@ -59,6 +59,7 @@ async fn ledger(nats: &NatsServer, dir: &Path) -> Running {
         data_dir: dir.to_owned(),
         listen: SocketAddr::from(([127, 0, 0, 1], 0)),
         log: LogSource::JetStream(JetStreamConfig::new(vec![nats.url().to_owned()])),
+        token_secret_file: None,
         access: Access::Local,
     };
     Box::pin(start(config)).await.unwrap()

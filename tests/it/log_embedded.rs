@@ -41,20 +41,18 @@ impl Fixture for Embedded {
 }
 
 fn open(dir: &std::path::Path) -> Arc<EmbeddedLog> {
-    Arc::new(EmbeddedLog::open(dir, Arc::new(SystemClock)).unwrap())
+    Arc::new(EmbeddedLog::open(&dir.join("log.redb"), Arc::new(SystemClock)).unwrap())
 }
 
 #[tokio::test]
-async fn a_second_opener_is_told_who_holds_the_directory() {
+async fn a_second_opener_is_told_who_holds_the_file() {
     let fixture = Embedded::start().await;
-    let error = EmbeddedLog::open(fixture.dir.path(), Arc::new(SystemClock))
+    let error = EmbeddedLog::open(&fixture.dir.path().join("log.redb"), Arc::new(SystemClock))
         .err()
         .unwrap();
     assert!(matches!(&error, LogError::Unavailable(_)), "{error:?}");
     assert!(
-        error
-            .to_string()
-            .contains("another ledger holds the directory"),
+        error.to_string().contains("another ledger holds the file"),
         "{error}"
     );
 }
@@ -111,7 +109,13 @@ async fn closing_answers_what_is_under_way_and_refuses_what_comes_later() {
 async fn a_clock_set_back_does_not_take_recorded_at_back() {
     let dir = tempfile::tempdir().unwrap();
     let clock = Arc::new(ManualClock::default());
-    let open = || EmbeddedLog::open(dir.path(), Arc::<ManualClock>::clone(&clock)).unwrap();
+    let open = || {
+        EmbeddedLog::open(
+            &dir.path().join("log.redb"),
+            Arc::<ManualClock>::clone(&clock),
+        )
+        .unwrap()
+    };
     let log = open();
     for micros in [5_000, 3_000, 7_000] {
         clock.set_micros(micros);
@@ -132,6 +136,7 @@ async fn a_clock_set_back_does_not_take_recorded_at_back() {
 #[tokio::test]
 async fn a_file_that_is_not_a_log_is_refused() {
     let dir = tempfile::tempdir().unwrap();
-    std::fs::write(dir.path().join("log.redb"), vec![0x5a; 8192]).unwrap();
-    assert!(EmbeddedLog::open(dir.path(), Arc::new(SystemClock)).is_err());
+    let file = dir.path().join("log.redb");
+    std::fs::write(&file, vec![0x5a; 8192]).unwrap();
+    assert!(EmbeddedLog::open(&file, Arc::new(SystemClock)).is_err());
 }

@@ -3,6 +3,7 @@
 use proptest::collection::vec;
 use proptest::prelude::*;
 use serde_json::Value;
+use session_ledger::domain::event::Writer;
 use session_ledger::domain::{AgentEvent, Event, Metadata, Payload, SessionEvent};
 use session_ledger::wire::{decode, encode, private};
 
@@ -73,7 +74,7 @@ proptest! {
         existing: bool,
     ) {
         let mut event = event;
-        event.private.existing = existing;
+        event.private.existing = existing && event.writer == Writer::Ledger;
         let subject = subject_of(&event, &tenant);
         let body = encode(subject.tenant().filter(|_| name_tenant), &event);
         let decoded = decode(&subject.to_string(), &private::encode(&event.private), &body);

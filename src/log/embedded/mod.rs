@@ -1,6 +1,6 @@
 //! The built-in log of one machine: a redb file in the data directory, with group commit.
 //!
-//! An acknowledged record was fsynced. One process holds the directory at a time.
+//! An acknowledged record was fsynced. One process holds the file at a time.
 #![warn(clippy::indexing_slicing)]
 
 mod codec;
@@ -22,7 +22,7 @@ use store::Store;
 use tail::EmbeddedTail;
 use writer::{Command, Started};
 
-/// The log in a directory. Dropping it closes it as [`EmbeddedLog::close`] does, but blocks.
+/// The log in a file. Dropping it closes it as [`EmbeddedLog::close`] does, but blocks.
 pub struct EmbeddedLog {
     store: Arc<Store>,
     commands: mpsc::Sender<Command>,
@@ -32,9 +32,9 @@ pub struct EmbeddedLog {
 }
 
 impl EmbeddedLog {
-    /// Opens the log in a directory, or creates both. Blocks for some milliseconds.
-    pub fn open(dir: &Path, clock: Arc<dyn Clock>) -> Result<Self, LogError> {
-        let (store, end) = Store::open(dir)?;
+    /// Opens the log in a file, or creates it and its directory. Blocks for some milliseconds.
+    pub fn open(file: &Path, clock: Arc<dyn Clock>) -> Result<Self, LogError> {
+        let (store, end) = Store::open(file)?;
         let store = Arc::new(store);
         let Started {
             thread,

@@ -17,8 +17,6 @@ use crate::log::{LogError, NewRecord, Record};
 
 /// Position to encoded record, see [`codec`].
 const RECORDS: TableDefinition<'static, u64, &[u8]> = TableDefinition::new("records");
-/// The file in the data directory.
-const FILE: &str = "log.redb";
 
 /// The open file, or nothing once it is closed.
 pub(super) struct Store {
@@ -33,15 +31,16 @@ pub(super) struct End {
 }
 
 impl Store {
-    /// Opens or creates the file in a directory, which is created as well.
-    pub(super) fn open(dir: &Path) -> Result<(Self, End), LogError> {
+    /// Opens or creates the file and its directory.
+    pub(super) fn open(file: &Path) -> Result<(Self, End), LogError> {
+        let dir = file.parent().filter(|dir| !dir.as_os_str().is_empty());
+        let dir = dir.unwrap_or(Path::new("."));
         fs::create_dir_all(dir).map_err(|error| unavailable(&error))?;
-        let path = dir.join(FILE);
-        let created = !path.exists();
+        let created = !file.exists();
         let database = Builder::new()
             .set_cache_size(LOG_CACHE_BYTES)
-            .create(&path)
-            .map_err(|error| open_error(error, dir))?;
+            .create(file)
+            .map_err(|error| open_error(error, file))?;
         if created {
             // Without it, power loss may take the name of the file, and all it holds, away.
             File::open(dir)
@@ -193,11 +192,11 @@ fn prepare(database: &Database) -> Result<End, LogError> {
     Ok(end)
 }
 
-fn open_error(error: DatabaseError, dir: &Path) -> LogError {
+fn open_error(error: DatabaseError, file: &Path) -> LogError {
     match error {
         DatabaseError::DatabaseAlreadyOpen => LogError::Unavailable(format!(
-            "another ledger holds the directory {}; stop it first, or talk to it over HTTP",
-            dir.display()
+            "another ledger holds the file {}; stop it first, or talk to it over HTTP",
+            file.display()
         )),
         DatabaseError::Storage(error) => storage_error(&error),
         error => unavailable(&error),

@@ -3,6 +3,8 @@
 use std::fmt;
 use std::path::PathBuf;
 
+use crate::wire::{ADMIN_STREAM_SUBJECTS, stream_subjects};
+
 /// Where the stream is, and who we are.
 #[derive(Debug, Clone)]
 pub struct JetStreamConfig {
@@ -12,6 +14,10 @@ pub struct JetStreamConfig {
     pub credentials: Credentials,
     /// Name of the stream.
     pub stream: String,
+    /// What the stream is for, in words.
+    pub description: &'static str,
+    /// All subjects of the stream.
+    pub subjects: Vec<String>,
     /// Replicas that the stream needs.
     pub replicas: usize,
     /// Prefix of our inboxes: permissions on it keep others from reading our answers.
@@ -19,14 +25,27 @@ pub struct JetStreamConfig {
 }
 
 impl JetStreamConfig {
-    /// The defaults: stream `LEDGER`, one replica, no credentials.
+    /// The defaults: stream `LEDGER` with the events, one replica, no credentials.
     pub fn new(urls: Vec<String>) -> Self {
         Self {
             urls,
             credentials: Credentials::None,
             stream: "LEDGER".to_owned(),
+            description: "Events of the session ledger",
+            subjects: stream_subjects(),
             replicas: 1,
             inbox_prefix: "_INBOX".to_owned(),
+        }
+    }
+
+    /// The stream beside this one that holds the keys: `LEDGER_ADMIN` beside `LEDGER`.
+    #[must_use]
+    pub fn admin(&self) -> Self {
+        Self {
+            stream: format!("{}_ADMIN", self.stream),
+            description: "Keys of the session ledger",
+            subjects: ADMIN_STREAM_SUBJECTS.map(str::to_owned).to_vec(),
+            ..self.clone()
         }
     }
 }

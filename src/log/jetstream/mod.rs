@@ -56,6 +56,22 @@ impl JetStreamLog {
         // Boxed: what the client library needs to connect is several kilobytes.
         let writes = Box::pin(Link::connect(config, "session-ledger")).await?;
         let reads = Box::pin(Link::connect(config, "session-ledger reads")).await?;
+        Self::open(writes, reads, config, expect_existing).await
+    }
+
+    /// Opens the stream of the keys, and creates it if need be, over the same connections: closing
+    /// either log closes both.
+    pub async fn connect_admin(&self, config: &JetStreamConfig) -> Result<Self, LogError> {
+        let (writes, reads) = (self.shared.writes.clone(), self.shared.reads.clone());
+        Self::open(writes, reads, &config.admin(), false).await
+    }
+
+    async fn open(
+        writes: Link,
+        reads: Link,
+        config: &JetStreamConfig,
+        expect_existing: bool,
+    ) -> Result<Self, LogError> {
         let state = topology::ensure(&writes, config, expect_existing).await?;
         let shared = Shared {
             stream: config.stream.clone(),

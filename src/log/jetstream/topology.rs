@@ -13,7 +13,6 @@ use super::link::Link;
 use crate::domain::Position;
 use crate::domain::limits::LOG_MESSAGE_BYTES_MAX;
 use crate::log::LogError;
-use crate::wire::stream_subjects;
 
 /// The shortest window that the server allows. Within it, one publisher's `Nats-Msg-Id` can
 /// swallow another's message.
@@ -123,8 +122,8 @@ fn refused(stream: &str, error: &jetstream::Error) -> LogError {
 fn wanted(config: &JetStreamConfig) -> Config {
     Config {
         name: config.stream.clone(),
-        description: Some("Events of the session ledger".to_owned()),
-        subjects: stream_subjects(),
+        description: Some(config.description.to_owned()),
+        subjects: config.subjects.clone(),
         retention: RetentionPolicy::Limits,
         discard: DiscardPolicy::New,
         storage: StorageType::File,
@@ -140,7 +139,7 @@ fn wanted(config: &JetStreamConfig) -> Config {
 /// Names each field of an existing stream that breaks a promise, and the value that it needs.
 pub(super) fn check(actual: &Config, config: &JetStreamConfig) -> Result<(), LogError> {
     let mut wrong = Vec::new();
-    wrong.extend(wrong_subjects(actual));
+    wrong.extend(wrong_subjects(actual, config));
     for (holds, field, value) in kept(actual).into_iter().chain(untouched(actual)) {
         if !holds {
             wrong.push(format!("{field} must be {value}"));
@@ -159,8 +158,8 @@ pub(super) fn check(actual: &Config, config: &JetStreamConfig) -> Result<(), Log
     Err(LogError::Misconfigured(format!("stream {stream}: {wrong}")))
 }
 
-fn wrong_subjects(actual: &Config) -> Option<String> {
-    let (mut actual, mut wanted) = (actual.subjects.clone(), stream_subjects());
+fn wrong_subjects(actual: &Config, config: &JetStreamConfig) -> Option<String> {
+    let (mut actual, mut wanted) = (actual.subjects.clone(), config.subjects.clone());
     actual.sort_unstable();
     wanted.sort_unstable();
     (actual != wanted).then(|| format!("subjects must be {}", wanted.join(", ")))

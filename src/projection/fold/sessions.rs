@@ -2,7 +2,7 @@
 
 use crate::domain::event::{Created, HandedOff};
 use crate::domain::{
-    Agent, AgentId, EventKey, Private, Reason, Scopes, Session, SessionEvent, SessionId, Verdict,
+    Agent, AgentId, EventKey, Reason, Scopes, Session, SessionEvent, SessionId, Verdict,
 };
 use crate::projection::error::StoreError;
 use crate::projection::fold::decision::{Decision, Step, copy_or_reuse};
@@ -46,10 +46,17 @@ fn on_created(
             ..rejected
         })
     };
-    if let Err(reason) = check_agent(working, known, step.private, &created.scopes)? {
+    if let Err(reason) = step.private.check_agent(&created.agent_id) {
         return refuse(reason);
     }
-    let mut session = match Session::open(&step.at, created, step.private) {
+    let scopes = match &created.scopes {
+        Some(scopes) => scopes.clone(),
+        None => agent_scopes(working, known)?,
+    };
+    if let Err(reason) = check_agent(working, known, step, &scopes)? {
+        return refuse(reason);
+    }
+    let mut session = match Session::open(&step.at, created, scopes, step.private) {
         Ok(session) => session,
         Err(reason) => return refuse(reason),
     };
@@ -96,7 +103,10 @@ pub(crate) fn on_open_session(
         }
         SessionEvent::Terminated(terminated) => {
             let stored = working.session_mut(ordinal)?;
-            stored.session.terminate(&step.at, *terminated).into()
+            let session = &mut stored.session;
+            session
+                .terminate(&step.at, *terminated, step.private)
+                .into()
         }
         SessionEvent::Expired { expires_at } => {
             let stored = working.session_mut(ordinal)?;
@@ -119,7 +129,8 @@ fn on_handed_off(
     let parent_agent = working.session(ordinal)?.agent;
     let refuse = |reason| Ok(Decision::rejected(reason).about(entity, parent_agent));
     // The parent's own state is the better answer when more than one thing is wrong.
-    if let Err(reason) = working.session(ordinal)?.session.check_usable(&step.at) {
+    let parent = &working.session(ordinal)?.session;
+    if let Err(reason) = parent.check_step(&step.at, step.private) {
         return refuse(reason);
     }
     if working
@@ -131,7 +142,7 @@ fn on_handed_off(
     let known = working.find_agent(step.tenant, &handed_off.to)?;
     let parent_scopes = &working.session(ordinal)?.session.scopes;
     let scopes = handed_off.scopes.as_ref().unwrap_or(parent_scopes).clone();
-    if let Err(reason) = check_agent(working, known, step.private, &scopes)? {
+    if let Err(reason) = check_agent(working, known, step, &scopes)? {
         return refuse(reason);
     }
     let stored = working.session_mut(ordinal)?;
@@ -156,23 +167,33 @@ fn on_handed_off(
 fn check_agent(
     working: &Working<'_>,
     known: Option<u32>,
-    private: &Private,
+    step: &Step<'_>,
     scopes: &Scopes,
 ) -> Result<Result<(), Reason>, StoreError> {
     let Some(number) = known else {
-        let refused = private
+        let refused = step
+            .private
             .agent_registered
             .then_some(Reason::AgentNotRegistered);
         return Ok(refused.map_or(Ok(()), Err));
     };
     let agent = &working.agent(number)?.agent;
-    Ok(agent.check_may_act().and_then(|()| {
+    Ok(agent.check_may_act(step.at.time).and_then(|()| {
         if agent.allows(scopes) {
             Ok(())
         } else {
             Err(Reason::ScopeExceeded)
         }
     }))
+}
+
+/// What a session may do that asks for nothing in particular.
+fn agent_scopes(working: &Working<'_>, known: Option<u32>) -> Result<Scopes, StoreError> {
+    let Some(number) = known else {
+        return Ok(Scopes::default());
+    };
+    let profile = &working.agent(number)?.agent.profile;
+    Ok(profile.scopes.clone().unwrap_or_default())
 }
 
 fn find_or_add_agent(

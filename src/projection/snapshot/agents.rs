@@ -3,8 +3,8 @@
 use redb::ReadOnlyTable;
 
 use crate::domain::session::Status;
-use crate::domain::{AgentFilter, AgentId};
-use crate::projection::agent_row::AgentRow;
+use crate::domain::{AgentFilter, AgentId, Timestamp};
+use crate::projection::agent_row::{AgentRow, StoredAgent};
 use crate::projection::error::StoreError;
 use crate::projection::keys::{self, AgentOwner, SessionOwner, Shelf, TenantNumber};
 use crate::projection::snapshot::Snapshot;
@@ -81,6 +81,14 @@ impl Snapshot {
     /// An agent.
     pub fn agent(&self, number: u32) -> Result<KnownAgent, StoreError> {
         AgentReader::open(self)?.read(number)
+    }
+
+    /// Whether an agent may act at this time.
+    pub fn agent_may_act(&self, number: u32, time: Timestamp) -> Result<bool, StoreError> {
+        let rows = self.txn.open_table(tables::agents)?;
+        let row = rows.get(number)?.ok_or(StoreError::Damaged("agent ids"))?;
+        let agent = StoredAgent::decode(row.value())?.agent;
+        Ok(agent.check_may_act(time).is_ok())
     }
 
     /// The owner of a listing of agents, if there ever was one of that type and trust level.

@@ -6,7 +6,7 @@ mod listings;
 use redb::{ReadTransaction, ReadableTable};
 
 use crate::domain::filter::Owner;
-use crate::domain::{Position, Reason, SessionId, TenantId, Timestamp};
+use crate::domain::{Position, Reason, SessionId, TenantId, Timestamp, TokenHash};
 use crate::projection::chain;
 use crate::projection::error::StoreError;
 use crate::projection::fold::PARKED_CODE;
@@ -136,6 +136,16 @@ impl Snapshot {
             .get(ordinal)?
             .ok_or(StoreError::Damaged("session ids"))?;
         Ok(RowBytes(SessionRow::public_part(row.value())?.to_vec()))
+    }
+
+    /// Whether a session's access token has this hash.
+    pub fn has_access_token(&self, ordinal: Ordinal, hash: &TokenHash) -> Result<bool, StoreError> {
+        let rows = self.txn.open_table(tables::sessions)?;
+        let row = rows
+            .get(ordinal)?
+            .ok_or(StoreError::Damaged("session ids"))?;
+        let tokens = SessionRow::tokens(row.value())?;
+        Ok(tokens.is_some_and(|tokens| tokens.access == *hash))
     }
 
     /// At most `count` positions of a session's events from number `from` on, in the order in which

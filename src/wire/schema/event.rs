@@ -159,14 +159,34 @@ fn data_schema(data: Data) -> Value {
         ),
     });
     if deadline && let Some(schema) = schema.as_object_mut() {
-        let both = json!({
-            "type": "object",
-            "required": ["expires_at", "ttl_seconds"],
-            "properties": {"expires_at": {"type": "string"}, "ttl_seconds": {"type": "integer"}},
-        });
-        schema.insert("not".to_owned(), both);
+        schema.insert("not".to_owned(), two_deadlines());
     }
     schema
+}
+
+/// More than one way to say when a session ends.
+fn two_deadlines() -> Value {
+    let expires_at = ("expires_at", json!({"type": "string"}));
+    let ttl_seconds = ("ttl_seconds", json!({"type": "integer"}));
+    let extend = ("extend", json!({"const": true}));
+    let both = |(a, a_schema): &(&str, Value), (b, b_schema): &(&str, Value)| {
+        json!({
+            "type": "object",
+            "required": [a, b],
+            "properties": {*a: a_schema, *b: b_schema},
+        })
+    };
+    json!({"anyOf": [
+        both(&expires_at, &ttl_seconds),
+        both(&expires_at, &extend),
+        both(&ttl_seconds, &extend),
+    ]})
+}
+
+/// The names of the fields that the data of a type has.
+pub(super) fn fields(event_type: EventType) -> Vec<&'static str> {
+    let fields = data(event_type).fields;
+    fields.into_iter().map(|(name, _)| name).collect()
 }
 
 fn data(event_type: EventType) -> Data {
@@ -218,7 +238,7 @@ fn created() -> Data {
         ),
         (
             "scopes",
-            scopes("What the session may do; within what its agent may."),
+            scopes("What the session may do; within what its agent may. Absent means all of that."),
         ),
         ("metadata", metadata("The caller's own data.")),
         ("agent_name", text(TextRule::TEXT, "The agent's name.")),
@@ -255,9 +275,17 @@ fn refreshed() -> Data {
     let fields = vec![
         (
             "expires_at",
-            time("The new deadline. Not together with ttl_seconds."),
+            time("The new deadline. Not together with ttl_seconds or extend."),
         ),
         ("ttl_seconds", ttl_seconds("The new deadline.")),
+        (
+            "extend",
+            json!({
+                "type": "boolean",
+                "description": "true: the new deadline is the event's time plus the time to live \
+                    that the session opened with; without one, the deadline stays.",
+            }),
+        ),
         ("phase", phase()),
         (
             "metadata",

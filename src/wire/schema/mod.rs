@@ -37,6 +37,11 @@ pub fn event_schema(event_type: EventType) -> Value {
     event::schema(event_type)
 }
 
+/// The names of the fields of an event's data.
+pub(super) fn data_fields(event_type: EventType) -> Vec<&'static str> {
+    event::fields(event_type)
+}
+
 const VERDICT_PATH: &str = "verdict.json";
 const DIALECT: &str = "https://json-schema.org/draft/2020-12/schema";
 

@@ -97,6 +97,7 @@ fn check_agent(found: &KnownAgent, expected: &ModelAgent, model: &Model) {
     assert_eq!(row.updated_at.micros(), expected.updated);
     assert_eq!(micros(row.suspended_at), expected.suspended);
     assert_eq!(micros(row.revoked_at), expected.revoked);
+    assert_eq!(micros(row.expires_at), expected.expires);
     let sessions = model.sessions.iter();
     let own = sessions.filter(|one| one.tenant == expected.tenant && one.agent == expected.id);
     let active = own.clone().filter(|session| session.status == "active");

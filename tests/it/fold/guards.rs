@@ -36,8 +36,12 @@ fn a_runtime_cannot_use_up_the_key_of_an_expiry() {
 
 /// A record as a command writes it.
 fn with_private(record: Record, private: &Private) -> Record {
-    let private = wire::private::encode(private).into();
-    Record { private, ..record }
+    let subject = record.subject.replace("ledger.v1.", "ledger.sys.v1.");
+    Record {
+        subject: subject.into(),
+        private: wire::private::encode(private).into(),
+        ..record
+    }
 }
 
 fn hash(byte: u8) -> TokenHash {

@@ -26,10 +26,49 @@ pub(super) struct Sent {
     pub(super) id: String,
     pub(super) time: Option<i64>,
     pub(super) data: Value,
-    pub(super) existing: bool,
+    /// Set for what the ledger writes because somebody told it to.
+    pub(super) command: Option<Command>,
     /// Set for what is no event: the reason that the ledger must give.
     pub(super) broken: Option<&'static str>,
     pub(super) body: String,
+}
+
+/// What the ledger adds to the event of a command. Tokens are numbers here.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Command {
+    pub(super) existing: bool,
+    pub(super) agent_registered: bool,
+    pub(super) agent: Option<String>,
+    pub(super) presented: Option<u8>,
+    pub(super) given: Option<u8>,
+}
+
+impl Command {
+    fn private(&self) -> Vec<u8> {
+        let hash = |token: u8| hex::encode([token; 32]);
+        let mut members = Vec::new();
+        if self.existing {
+            members.push(r#""existing":true"#.to_owned());
+        }
+        if self.agent_registered {
+            members.push(r#""agent_registered":true"#.to_owned());
+        }
+        if let Some(agent) = &self.agent {
+            members.push(format!(r#""agent":"{agent}""#));
+        }
+        if let Some(token) = self.presented {
+            members.push(format!(r#""refresh_token":"{}""#, hash(token)));
+        }
+        if let Some(token) = self.given {
+            let (access, refresh) = (hash(100 + token), hash(token));
+            let tokens = format!(r#""tokens":{{"access":"{access}","refresh":"{refresh}"}}"#);
+            members.push(tokens);
+        }
+        if members.is_empty() {
+            return Vec::new();
+        }
+        format!("{{{}}}", members.join(",")).into_bytes()
+    }
 }
 
 /// A sent event and the log's own time.
@@ -40,24 +79,22 @@ pub(super) struct Logged {
     pub(super) sent: Sent,
 }
 
+impl Sent {
+    pub(super) fn by_ledger(&self) -> bool {
+        self.kind == "session.expired" || self.command.is_some()
+    }
+}
+
 impl Logged {
     pub(super) fn record(&self) -> Record {
         let sent = &self.sent;
-        let system = if sent.kind == "session.expired" {
-            "sys."
-        } else {
-            ""
-        };
-        let private: &[u8] = if sent.existing {
-            br#"{"existing":true}"#
-        } else {
-            b""
-        };
+        let system = if sent.by_ledger() { "sys." } else { "" };
+        let private = sent.command.as_ref().map(Command::private);
         Record {
             position: Position::new(self.position),
             recorded_at: Timestamp::from_micros(self.recorded_at).unwrap(),
             subject: format!("ledger.{system}v1.{}.{}", sent.tenant, sent.kind).into(),
-            private: private.to_vec().into(),
+            private: private.unwrap_or_default().into(),
             body: sent.body.clone().into(),
         }
     }
@@ -97,8 +134,9 @@ pub(super) fn history(records_max: usize) -> impl Strategy<Value = Vec<Logged>> 
 fn sent() -> impl Strategy<Value = Sent> {
     let who = (0..TENANTS.len(), 0..12_u8, 0..2_u8, 0..60_u16);
     let time = proptest::option::weighted(0.9, -3..40_i64);
-    (who, time, happening(), proptest::bool::weighted(0.1)).prop_map(
-        |((tenant, subject, source, id), time, (kind, data), existing)| {
+    let command = proptest::option::weighted(0.25, command());
+    (who, time, happening(), command).prop_map(
+        |((tenant, subject, source, id), time, (kind, data), command)| {
             let is_agent = kind.starts_with("agent");
             let subject = if is_agent {
                 format!("a{}", subject % 6)
@@ -113,12 +151,30 @@ fn sent() -> impl Strategy<Value = Sent> {
                 id: format!("e{id}"),
                 time: time.map(|ticks| START_US + ticks * TICK_US),
                 data,
-                existing,
+                command,
                 broken: None,
                 body: String::new(),
             };
             write_body(&mut sent);
             sent
+        },
+    )
+}
+
+fn command() -> impl Strategy<Value = Command> {
+    let token = || proptest::option::weighted(0.4, 0..2_u8);
+    let agent = proptest::option::weighted(0.15, (0..4_u8).prop_map(|n| format!("a{n}")));
+    let flags = (
+        proptest::bool::weighted(0.3),
+        proptest::bool::weighted(0.15),
+    );
+    (flags, agent, token(), token()).prop_map(
+        |((existing, agent_registered), agent, presented, given)| Command {
+            existing,
+            agent_registered,
+            agent,
+            presented,
+            given,
         },
     )
 }
@@ -129,7 +185,7 @@ fn happening() -> impl Strategy<Value = (&'static str, Value)> {
         5 => refreshed().prop_map(|data| ("session.refreshed", data)),
         3 => handed_off().prop_map(|data| ("session.handed_off", data)),
         4 => terminated().prop_map(|data| ("session.terminated", data)),
-        3 => (0..40_i64).prop_map(|tick| ("session.expired", json!({"expires_at": time(tick)}))),
+        6 => (0..40_i64).prop_map(|tick| ("session.expired", json!({"expires_at": time(tick)}))),
         2 => agent().prop_map(|data| ("agent.registered", data)),
         2 => agent().prop_map(|data| ("agent.updated", data)),
         1 => Just(("agent.suspended", json!({}))),
@@ -194,6 +250,11 @@ fn time(tick: i64) -> Timestamp {
     Timestamp::from_micros(START_US + tick * TICK_US).unwrap()
 }
 
+/// What a refresh may do to the deadline.
+fn renewal() -> impl Strategy<Value = Option<(&'static str, Value)>> {
+    prop_oneof![4 => deadline(), 1 => Just(Some(("extend", json!(true))))]
+}
+
 /// A deadline in one of its two spellings, or none.
 fn deadline() -> impl Strategy<Value = Option<(&'static str, Value)>> {
     prop_oneof![
@@ -252,9 +313,9 @@ fn created() -> impl Strategy<Value = Value> {
 }
 
 fn refreshed() -> impl Strategy<Value = Value> {
-    (deadline(), metadata(), phase()).prop_map(|(deadline, metadata, phase)| {
+    (renewal(), metadata(), phase()).prop_map(|(renewal, metadata, phase)| {
         let mut data = json!({"metadata": metadata, "phase": phase});
-        set(&mut data, deadline);
+        set(&mut data, renewal);
         data
     })
 }
@@ -282,8 +343,15 @@ fn terminated() -> impl Strategy<Value = Value> {
 fn agent() -> impl Strategy<Value = Value> {
     let agent_type = proptest::option::of(prop::sample::select(AGENT_TYPES.to_vec()));
     let trust_level = proptest::option::of(prop::sample::select(TRUST_LEVELS.to_vec()));
-    (scopes(), agent_type, trust_level).prop_map(|(scopes, agent_type, trust_level)| {
-        json!({"scopes": scopes, "agent_type": agent_type, "trust_level": trust_level})
+    let expires_at = proptest::option::weighted(0.2, (0..50_i64).prop_map(time));
+    let texts = (agent_type, trust_level);
+    (scopes(), texts, expires_at).prop_map(|(scopes, (agent_type, trust_level), expires_at)| {
+        json!({
+            "scopes": scopes,
+            "agent_type": agent_type,
+            "trust_level": trust_level,
+            "expires_at": expires_at,
+        })
     })
 }
 

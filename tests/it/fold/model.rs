@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::{Map, Value};
 use session_ledger::domain::Timestamp;
 
-use crate::fold::history::{Logged, Sent};
+use crate::fold::history::{Command, Logged, Sent};
 use crate::fold::model_agents::ModelAgent;
 
 const MINUTE_US: i64 = 60 * 1_000_000;
@@ -48,6 +48,8 @@ pub(super) struct ModelSession {
     pub(super) child: Option<String>,
     /// Positions of its events, in the order in which they took effect.
     pub(super) events: Vec<u64>,
+    ttl: Option<i64>,
+    refresh_token: Option<u8>,
     seen: Vec<Logged>,
 }
 
@@ -144,7 +146,7 @@ impl Model {
         match (index, sent.kind) {
             (None, "session.created") => self.create(recorded, &at),
             (None, "session.expired") => "not_found".to_owned(),
-            (None, _) if sent.existing => "not_found".to_owned(),
+            (None, _) if sent.asked().existing => "not_found".to_owned(),
             (None, _) if waiting == 64 => "parking_full".to_owned(),
             (None, _) => "parked".to_owned(),
             (Some(_), "session.created") => "already_exists".to_owned(),
@@ -163,8 +165,15 @@ impl Model {
         let sent = &recorded.sent;
         let data = &sent.data;
         let agent = text(data, "agent_id").unwrap();
-        let scopes = list(data, "scopes").unwrap_or_default();
-        if let Some(reason) = self.refuses(sent.tenant, &agent, &scopes) {
+        if let Some(reason) = other_agent(sent, &agent) {
+            return reason;
+        }
+        let scopes = list(data, "scopes").or_else(|| {
+            let known = self.agent(sent.tenant, &agent);
+            known.and_then(|known| known.scopes.clone())
+        });
+        let scopes = scopes.unwrap_or_default();
+        if let Some(reason) = self.refuses(sent, &agent, &scopes, at.time) {
             return reason;
         }
         let mut expires = deadline(data, at.time);
@@ -205,6 +214,8 @@ impl Model {
             to: None,
             child: None,
             events: vec![recorded.position],
+            ttl: expires.map(|deadline| deadline - at.time),
+            refresh_token: sent.asked().given,
             seen: vec![recorded.clone()],
         });
         "applied".to_owned()
@@ -219,13 +230,16 @@ impl Model {
         if parent.expires.is_some_and(|deadline| deadline <= at.time) {
             return "session_expired".to_owned();
         }
+        if let Some(reason) = other_agent(sent, &parent.agent) {
+            return reason;
+        }
         let child = text(data, "session_id").unwrap();
         if self.find(sent.tenant, &child).is_some() {
             return "already_exists".to_owned();
         }
         let agent = text(data, "to_agent_id").unwrap();
         let scopes = list(data, "scopes").unwrap_or_else(|| parent.scopes.clone());
-        if let Some(reason) = self.refuses(sent.tenant, &agent, &scopes) {
+        if let Some(reason) = self.refuses(sent, &agent, &scopes, at.time) {
             return reason;
         }
         if !scopes.iter().all(|scope| parent.scopes.contains(scope)) {
@@ -236,6 +250,7 @@ impl Model {
             return "deadline_not_after_time".to_owned();
         }
         self.know_agent(recorded, &agent, at);
+        let expires = [wanted, parent.expires].into_iter().flatten().min();
         let session = &mut self.sessions[index];
         session.status = "handed_off";
         session.updated = session.updated.max(at.time);
@@ -251,7 +266,9 @@ impl Model {
             updated: at.time,
             activity: at.time,
             refreshed: None,
-            expires: [wanted, parent.expires].into_iter().flatten().min(),
+            expires,
+            ttl: expires.map(|deadline| deadline - at.time),
+            refresh_token: sent.asked().given,
             adjusted: at.adjusted,
             scopes,
             metadata: object(data),
@@ -276,6 +293,13 @@ impl Model {
                 if due.is_some_and(|due| due <= at.time) {
                     return "session_expired".to_owned();
                 }
+                if let Some(reason) = other_agent(sent, &session.agent) {
+                    return reason;
+                }
+                let asked = sent.asked();
+                if asked.presented.is_some() && asked.presented != session.refresh_token {
+                    return "token_stale".to_owned();
+                }
                 if session.refreshed.is_some_and(|latest| at.time < latest) {
                     return "superseded".to_owned();
                 }
@@ -283,7 +307,10 @@ impl Model {
                 if wanted.is_some_and(|deadline| deadline <= at.time) {
                     return "deadline_not_after_time".to_owned();
                 }
-                session.expires = wanted.or(due);
+                let extended = session.ttl.map(|ttl| at.time + ttl);
+                let extended = extended.filter(|_| data["extend"] == true);
+                session.expires = wanted.or(extended).or(due);
+                session.refresh_token = asked.given.or(session.refresh_token);
                 session.phase = text(data, "phase").or(session.phase.clone());
                 if let Some(patch) = data.get("metadata").filter(|patch| !patch.is_null()) {
                     merge(&mut session.metadata, patch);
@@ -292,6 +319,9 @@ impl Model {
                 session.activity = session.activity.max(at.time);
             }
             "session.terminated" => {
+                if let Some(reason) = other_agent(sent, &session.agent) {
+                    return reason;
+                }
                 let early = session.status == "expired" && due.is_some_and(|due| at.time < due);
                 if session.status == "terminated" {
                     return "already_ended".to_owned();
@@ -325,11 +355,19 @@ impl Model {
     }
 }
 
+impl Sent {
+    pub(super) fn asked(&self) -> Command {
+        self.command.clone().unwrap_or_default()
+    }
+}
+
+fn other_agent(sent: &Sent, agent: &str) -> Option<Verdict> {
+    let only = sent.asked().agent?;
+    (only != agent).then(|| "other_agent".to_owned())
+}
+
 pub(super) fn copy_of(seen: &[&Logged], sent: &Sent) -> Option<Verdict> {
-    let key = |sent: &Sent| {
-        let by_ledger = sent.kind == "session.expired";
-        (by_ledger, sent.source.clone(), sent.id.clone())
-    };
+    let key = |sent: &Sent| (sent.by_ledger(), sent.source.clone(), sent.id.clone());
     let first = seen.iter().find(|first| key(&first.sent) == key(sent))?;
     Some(if first.sent.body == sent.body {
         format!("duplicate {}", first.position)
@@ -358,7 +396,7 @@ fn object(data: &Value) -> Value {
     }
 }
 
-fn instant(data: &Value, name: &str) -> Option<i64> {
+pub(super) fn instant(data: &Value, name: &str) -> Option<i64> {
     Timestamp::parse(data.get(name)?.as_str()?).map(Timestamp::micros)
 }
 

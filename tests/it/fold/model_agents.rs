@@ -2,8 +2,8 @@
 
 use serde_json::Value;
 
-use crate::fold::history::Logged;
-use crate::fold::model::{At, Model, Verdict, copy_of, list, text};
+use crate::fold::history::{Logged, Sent};
+use crate::fold::model::{At, Model, Verdict, copy_of, instant, list, text};
 
 #[derive(Debug)]
 pub(super) struct ModelAgent {
@@ -19,6 +19,7 @@ pub(super) struct ModelAgent {
     pub(super) agent_type: Option<String>,
     pub(super) trust_level: Option<String>,
     pub(super) scopes: Option<Vec<String>>,
+    pub(super) expires: Option<i64>,
     seen: Vec<Logged>,
 }
 
@@ -37,6 +38,7 @@ impl ModelAgent {
             agent_type: Some("unknown".to_owned()),
             trust_level: None,
             scopes: None,
+            expires: None,
             seen: Vec::new(),
         }
     }
@@ -47,6 +49,7 @@ impl ModelAgent {
         self.agent_type = text(data, "agent_type");
         self.trust_level = text(data, "trust_level");
         self.scopes = list(data, "scopes");
+        self.expires = instant(data, "expires_at");
     }
 }
 
@@ -86,6 +89,7 @@ impl Model {
                 agent.agent_type = text(data, "agent_type").or(agent.agent_type.take());
                 agent.trust_level = text(data, "trust_level").or(agent.trust_level.take());
                 agent.scopes = list(data, "scopes").or(agent.scopes.take());
+                agent.expires = instant(data, "expires_at").or(agent.expires);
             }
             "agent.suspended" => (agent.status, agent.suspended) = ("suspended", Some(at.time)),
             "agent.reinstated" => (agent.status, agent.suspended) = ("active", None),
@@ -96,11 +100,23 @@ impl Model {
         "applied".to_owned()
     }
 
-    pub(super) fn refuses(&self, tenant: &str, agent: &str, scopes: &[String]) -> Option<Verdict> {
-        let agent = &self.agents[self.find_agent(tenant, agent)?];
+    pub(super) fn refuses(
+        &self,
+        sent: &Sent,
+        agent: &str,
+        scopes: &[String],
+        time: i64,
+    ) -> Option<Verdict> {
+        let Some(agent) = self.agent(sent.tenant, agent) else {
+            let asked = sent.asked().agent_registered;
+            return asked.then(|| "agent_not_registered".to_owned());
+        };
         match agent.status {
             "suspended" => return Some("agent_suspended".to_owned()),
             "revoked" => return Some("agent_revoked".to_owned()),
+            _ if agent.expires.is_some_and(|end| end <= time) => {
+                return Some("agent_expired".to_owned());
+            }
             _ => {}
         }
         let bound = agent.scopes.as_ref()?;
@@ -113,6 +129,10 @@ impl Model {
         if self.find_agent(recorded.sent.tenant, agent).is_none() {
             self.agents.push(ModelAgent::new(recorded, agent, at));
         }
+    }
+
+    pub(super) fn agent(&self, tenant: &str, id: &str) -> Option<&ModelAgent> {
+        self.find_agent(tenant, id).map(|index| &self.agents[index])
     }
 
     fn find_agent(&self, tenant: &str, id: &str) -> Option<usize> {

@@ -185,6 +185,8 @@ fn random_histories_reach_every_verdict_that_they_can() {
         }
     }
     let expected = [
+        "agent_expired",
+        "agent_not_registered",
         "agent_revoked",
         "agent_suspended",
         "already_ended",
@@ -202,6 +204,7 @@ fn random_histories_reach_every_verdict_that_they_can() {
         "not_found",
         "not_json",
         "not_suspended",
+        "other_agent",
         "parked",
         "parking_expired later",
         "refreshed_since",
@@ -209,6 +212,7 @@ fn random_histories_reach_every_verdict_that_they_can() {
         "session_expired",
         "superseded",
         "tenant_mismatch",
+        "token_stale",
         "unknown_parent",
         "unknown_type",
     ];

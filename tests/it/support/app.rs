@@ -5,7 +5,7 @@ use std::sync::Arc;
 use session_ledger::app::http_server::{self, Patience};
 use session_ledger::domain::{Clock, Timestamp};
 use session_ledger::http::{self, Services};
-use session_ledger::ledger::{Expiry, Ledger};
+use session_ledger::ledger::{Commands, Expiry, Ledger, TokenSecret};
 use session_ledger::log::{EmbeddedLog, EventLog, NewRecord};
 use session_ledger::metrics::Metrics;
 use session_ledger::projection::{Projection, runner};
@@ -85,12 +85,15 @@ impl App {
         let clock = Arc::new(ManualClock::default());
         clock.set_micros(Timestamp::parse(NOW).unwrap().micros());
         let as_clock = || Arc::<ManualClock>::clone(&clock) as Arc<dyn Clock>;
-        let log = Arc::new(EmbeddedLog::open(dir.path(), as_clock()).unwrap());
+        let log = Arc::new(EmbeddedLog::open(&dir.path().join("log.redb"), as_clock()).unwrap());
         let projection = Arc::new(Projection::open(&dir.path().join("model.redb")).unwrap());
         let metrics = Arc::new(Metrics::default());
         let as_log = wrap(Arc::<EmbeddedLog>::clone(&log));
+        let ledger = Ledger::new(Arc::clone(&as_log), Arc::clone(&projection), as_clock());
+        let secret = TokenSecret::new([7; TokenSecret::BYTES]);
         let router = http::router(Services {
-            ledger: Ledger::new(Arc::clone(&as_log), Arc::clone(&projection), as_clock()),
+            commands: Commands::new(ledger.clone(), secret),
+            ledger,
             projection: Arc::clone(&projection),
             log: as_log,
             clock: as_clock(),

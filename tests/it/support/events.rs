@@ -5,7 +5,9 @@ use proptest::option::of;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 use session_ledger::domain::agent::AgentProfile;
-use session_ledger::domain::event::{Created, Deadline, HandedOff, Refreshed, Terminated, Writer};
+use session_ledger::domain::event::{
+    Created, Deadline, HandedOff, Refreshed, Renewal, Terminated, Writer,
+};
 use session_ledger::domain::session::{Outcome, Phase, Profile};
 use session_ledger::domain::{
     AgentEvent, AgentId, Event, EventId, Metadata, Payload, Private, ProjectId, Scopes,
@@ -66,10 +68,7 @@ pub(crate) fn rules_event() -> impl Strategy<Value = Event> {
 
 /// The subject on which such an event may be published.
 pub(crate) fn subject_of(event: &Event, tenant: &TenantId) -> Subject {
-    [Writer::Runtime, Writer::Ledger]
-        .into_iter()
-        .find_map(|writer| Subject::new(writer, tenant.clone(), event.event_type()))
-        .unwrap_or(Subject::RULES)
+    Subject::new(event.writer, tenant.clone(), event.event_type()).unwrap_or(Subject::RULES)
 }
 
 pub(crate) fn session_event(ids: Ids) -> impl Strategy<Value = SessionEvent> {
@@ -129,7 +128,7 @@ prop_compose! {
     fn created(ids: Ids)(
         agent_id in agent_id(ids),
         deadline in of(deadline(ids)),
-        scopes in scopes(ids),
+        scopes in of(scopes(ids)),
         metadata in metadata(),
         parent in of(session_id(ids)),
         project in of("[^\\p{C}\\p{Zl}\\p{Zp}]{1,20}"),
@@ -143,11 +142,11 @@ prop_compose! {
 
 prop_compose! {
     fn refreshed(ids: Ids)(
-        deadline in of(deadline(ids)),
+        renewal in of(renewal(ids)),
         phase in of(phase()),
         metadata in of(metadata()),
     ) -> Refreshed {
-        Refreshed { deadline, phase, metadata }
+        Refreshed { renewal, phase, metadata }
     }
 }
 
@@ -237,8 +236,9 @@ fn enveloped(ids: Ids, payload: impl Strategy<Value = Payload>) -> impl Strategy
         ),
         Ids::Few(_) => ("e[0-9]{1,2}", "/runtime/[0-9]"),
     };
-    (id, source, of(time(ids)), payload).prop_map(|(id, source, time, payload)| Event {
-        writer: writer(&payload),
+    let parts = (id, source, of(time(ids)), payload, any::<bool>());
+    parts.prop_map(|(id, source, time, payload, commanded)| Event {
+        writer: writer(&payload, commanded),
         id: EventId::parse(&id).unwrap(),
         source: Source::parse(&source).unwrap(),
         time,
@@ -247,9 +247,10 @@ fn enveloped(ids: Ids, payload: impl Strategy<Value = Payload>) -> impl Strategy
     })
 }
 
-/// Who writes such an event; a session may be terminated by both.
-fn writer(payload: &Payload) -> Writer {
+/// Who writes such an event.
+fn writer(payload: &Payload, commanded: bool) -> Writer {
     match payload {
+        _ if commanded => Writer::Ledger,
         Payload::Session(_, SessionEvent::Expired { .. }) | Payload::Rules { .. } => Writer::Ledger,
         Payload::Session(..) | Payload::Agent(..) => Writer::Runtime,
     }
@@ -271,6 +272,10 @@ fn deadline(ids: Ids) -> impl Strategy<Value = Deadline> {
     };
     let after = (1..=seconds_max).prop_map(|seconds| Deadline::After(seconds * SECOND_US));
     prop_oneof![time(ids).prop_map(Deadline::At), after]
+}
+
+fn renewal(ids: Ids) -> impl Strategy<Value = Renewal> {
+    prop_oneof![3 => deadline(ids).prop_map(Renewal::To), 1 => Just(Renewal::ByTtl)]
 }
 
 fn phase() -> impl Strategy<Value = Phase> {

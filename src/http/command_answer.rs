@@ -1,0 +1,170 @@
+//! Answers to commands, from the fold's verdict and from what it made of the session.
+
+use axum::http::header::{LOCATION, RETRY_AFTER};
+use axum::http::{HeaderValue, StatusCode};
+use axum::response::Response;
+
+use super::agent_json;
+use super::app::App;
+use super::body;
+use super::dto;
+use super::error::Code;
+use super::json::Json;
+use super::problem::Problem;
+use super::row_json;
+use crate::domain::{Position, Reason, SessionId, TenantId, Verdict};
+use crate::ledger::command::{AgentDone, SessionDone};
+use crate::ledger::{Outcome, Token, Tokens};
+use crate::query;
+
+/// Bytes of a usual answer.
+const ANSWER_BYTES: usize = 2048;
+
+/// What a verdict means for a command.
+pub(super) enum Settled {
+    /// It took effect now.
+    Now,
+    /// It, or one to the same end, took effect before.
+    Before,
+    /// Nobody knows yet.
+    Pending,
+}
+
+/// What became of a command; a rejection is a problem. `status` says where the session or agent
+/// stands that did not take the step.
+pub(super) fn settle(
+    outcome: &Outcome,
+    status: impl FnOnce() -> Result<Option<&'static str>, Problem>,
+) -> Result<Settled, Problem> {
+    match outcome.verdict.map(|row| row.verdict) {
+        None | Some(Verdict::Parked) => Ok(Settled::Pending),
+        Some(Verdict::Applied) => Ok(Settled::Now),
+        Some(
+            Verdict::Duplicate(_)
+            | Verdict::Rejected(
+                Reason::AlreadyEnded | Reason::AlreadySuspended | Reason::AlreadyRevoked,
+            ),
+        ) => Ok(Settled::Before),
+        Some(Verdict::Rejected(reason)) => {
+            let status = if names_status(reason) {
+                status()?
+            } else {
+                None
+            };
+            let problem = Problem::new(Code::Event(reason));
+            let detail = status.map(|status| format!("{}; it is {status}", reason.advice()));
+            let problem = match detail {
+                Some(detail) => problem.with_detail(detail),
+                None => problem,
+            };
+            Err(problem
+                .with_status(status)
+                .with_position(outcome.position, Verdict::Rejected(reason)))
+        }
+    }
+}
+
+/// Whether what the session or agent is by now explains the rejection.
+fn names_status(reason: Reason) -> bool {
+    matches!(
+        reason,
+        Reason::NotActive | Reason::SessionExpired | Reason::AlreadyExists | Reason::NotSuspended
+    )
+}
+
+/// The answer to a command about a session; `about` is the one that took the step.
+pub(super) fn session(
+    app: &App,
+    tenant: &TenantId,
+    about: &SessionId,
+    done: SessionDone,
+    if_now: StatusCode,
+) -> Result<Response, Problem> {
+    let now = app.now();
+    let find =
+        |id: &SessionId| app.read(|snapshot| Ok(query::sessions::get(snapshot, tenant, id)?));
+    let status = || match find(about)? {
+        Some(stored) => Ok(Some(row_json::status_at(&stored.row()?, now).as_str())),
+        None => Ok(None),
+    };
+    let SessionDone {
+        session,
+        outcome,
+        tokens,
+    } = done;
+    let status = match settle(&outcome, status)? {
+        Settled::Now => if_now,
+        Settled::Before => StatusCode::OK,
+        Settled::Pending => return Ok(pending(session.as_str(), &outcome, tokens)),
+    };
+    let stored = find(&session)?.ok_or_else(|| Problem::new(Code::InternalError))?;
+    let row = stored.row()?;
+    let mut out = Json::with_capacity(ANSWER_BYTES);
+    out.raw("{\"session\":");
+    row_json::write(&mut out, &row, row_json::status_at(&row, now));
+    if let Some(Tokens { access, refresh }) = tokens {
+        out.raw(",\"token\":");
+        out.text(access.reveal());
+        out.raw(",\"refresh_token\":");
+        out.text(refresh.reveal());
+    }
+    out.raw(",\"position\":");
+    out.value(&outcome.position);
+    out.raw("}");
+    let mut response = body::json(out.into_bytes());
+    *response.status_mut() = status;
+    Ok(response)
+}
+
+/// The answer to a command about an agent.
+pub(super) fn agent(
+    app: &App,
+    tenant: &TenantId,
+    done: &AgentDone,
+    if_now: StatusCode,
+) -> Result<Response, Problem> {
+    let AgentDone { agent, outcome } = done;
+    let find = || app.read(|snapshot| Ok(query::agents::get(snapshot, tenant, agent)?));
+    let status = || match find()? {
+        Some(known) => Ok(Some(known.row()?.status.as_str())),
+        None => Ok(None),
+    };
+    let status = match settle(outcome, status)? {
+        Settled::Now => if_now,
+        Settled::Before => StatusCode::OK,
+        Settled::Pending => return Ok(pending(agent.as_str(), outcome, None)),
+    };
+    let known = find()?.ok_or_else(|| Problem::new(Code::InternalError))?;
+    let mut out = Json::with_capacity(ANSWER_BYTES);
+    out.raw("{\"agent\":");
+    agent_json::write(&mut out, &known)?;
+    out.raw(",\"position\":");
+    out.value(&outcome.position);
+    out.raw("}");
+    let mut response = body::json(out.into_bytes());
+    *response.status_mut() = status;
+    Ok(response)
+}
+
+/// The answer to a command that the fold has not reached in time.
+pub(super) fn pending(id: &str, outcome: &Outcome, tokens: Option<Tokens>) -> Response {
+    let (token, refresh_token) = tokens.map(|given| (given.access, given.refresh)).unzip();
+    let text = |token: Token| token.reveal().to_owned();
+    let mut response = body::json_of(&dto::CommandPending {
+        id: id.to_owned(),
+        position: outcome.position.get(),
+        verdict: "pending".to_owned(),
+        token: token.map(text),
+        refresh_token: refresh_token.map(text),
+    });
+    *response.status_mut() = StatusCode::ACCEPTED;
+    let headers = response.headers_mut();
+    headers.insert(LOCATION, location(outcome.position));
+    headers.insert(RETRY_AFTER, HeaderValue::from_static("1"));
+    response
+}
+
+/// The path of an event.
+pub(super) fn location(position: Position) -> HeaderValue {
+    HeaderValue::try_from(format!("/v1/events/{position}")).expect("a number is a header's value")
+}

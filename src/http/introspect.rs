@@ -1,0 +1,129 @@
+//! `POST /v1/agent-sessions/introspect`: whether a token is good for anything (RFC 7662).
+
+use axum::extract::State;
+use axum::http::HeaderMap;
+use axum::response::Response;
+use serde::Deserialize;
+
+use super::app::App;
+use super::body::{self, Body};
+use super::caller::{Caller, Read};
+use super::dto::Introspection;
+use super::error::Code;
+use super::extract::Query;
+use super::problem::Problem;
+use super::problem_sets::IntrospectProblems;
+use super::sessions::GetQuery;
+use crate::domain::{Reason, TenantId, Timestamp};
+use crate::ledger::TokenClaim;
+use crate::projection::SessionRow;
+use crate::query;
+
+const FORM: &str = "application/x-www-form-urlencoded";
+const JSON: &str = "application/json";
+const SECOND_US: i64 = 1_000_000;
+
+/// What is asked about. Not printable.
+#[derive(Deserialize)]
+struct Asked {
+    token: String,
+}
+
+/// Ask about a token
+///
+/// Whether it is an access token of this tenant, the latest of its session, the session is open and
+/// not past its deadline by this server's clock, and its agent may act. Everything else, be it
+/// another tenant's or no token at all, is `{"active": false}`.
+#[utoipa::path(
+    post,
+    path = "/v1/agent-sessions/introspect",
+    operation_id = "introspect_token",
+    tag = "sessions",
+    params(Caller<Read>, Query<GetQuery>),
+    request_body(
+        description = "`token`, as RFC 7662 has it or in JSON. Other fields are not looked at.",
+        content(
+            (Object = "application/x-www-form-urlencoded", example = json!({"token": "slat_..."})),
+            (Object = "application/json", example = json!({"token": "slat_..."})),
+        ),
+    ),
+    responses(
+        (status = 200, description = "What it is good for", body = Introspection),
+        IntrospectProblems,
+    )
+)]
+pub(super) async fn introspect(
+    State(app): State<App>,
+    caller: Caller<Read>,
+    Query(query): Query<GetQuery>,
+    headers: HeaderMap,
+    Body(body): Body,
+) -> Result<Response, Problem> {
+    let Asked { token } = asked(&headers, &body)?;
+    app.wait_for(query.min_position).await?;
+    let answer = match TokenClaim::of_access(&token) {
+        Some(claim) if claim.tenant == *caller.tenant() => find(&app, &claim)?,
+        Some(_) | None => Introspection::default(),
+    };
+    Ok(body::json_of(&answer))
+}
+
+/// No answer repeats what was sent: it may be a token that was put in the wrong place.
+fn asked(headers: &HeaderMap, body: &[u8]) -> Result<Asked, Problem> {
+    let found = match body::media_type(headers).as_deref() {
+        Some(FORM) => {
+            let mut fields = form_urlencoded::parse(body);
+            let token = fields.find(|(name, _)| name == "token");
+            token.map(|(_, token)| Asked {
+                token: token.into_owned(),
+            })
+        }
+        Some(JSON) => serde_json::from_slice(body).ok(),
+        _ => {
+            let detail = "send application/x-www-form-urlencoded or application/json in UTF-8";
+            return Err(Problem::new(Code::UnsupportedMediaType).with_detail(detail));
+        }
+    };
+    found.ok_or_else(|| {
+        Problem::new(Code::Event(Reason::Invalid))
+            .with_detail("the body must have the field token, as a text")
+            .with_error("token", "is required, as a text")
+    })
+}
+
+fn find(app: &App, claim: &TokenClaim) -> Result<Introspection, Problem> {
+    let now = app.now();
+    let TokenClaim {
+        tenant,
+        session,
+        hash,
+    } = claim;
+    let stored = app.read(|snapshot| {
+        let found = query::sessions::by_access_token(snapshot, tenant, session, hash, now);
+        Ok(found?)
+    });
+    match stored? {
+        Some(stored) => Ok(describe(tenant, &stored.row()?)),
+        None => Ok(Introspection::default()),
+    }
+}
+
+fn describe(tenant: &TenantId, row: &SessionRow<'_>) -> Introspection {
+    let scopes: Vec<String> = serde_json::from_str(row.scopes).unwrap_or_default();
+    let seconds = |time: Timestamp| time.micros().div_euclid(SECOND_US);
+    Introspection {
+        active: true,
+        scope: Some(scopes.join(" ")),
+        client_id: Some(row.agent_id.to_owned()),
+        username: row.user_id.map(ToOwned::to_owned),
+        token_type: Some("Bearer".to_owned()),
+        exp: row.expires_at.map(seconds),
+        iat: Some(seconds(row.created_at)),
+        sub: Some(row.session_id.to_owned()),
+        scopes: Some(scopes),
+        session_id: Some(row.session_id.to_owned()),
+        agent_id: Some(row.agent_id.to_owned()),
+        tenant_id: Some(tenant.to_string()),
+        project_id: row.project_id.map(ToOwned::to_owned),
+    }
+}

@@ -1,0 +1,158 @@
+//! Create, refresh, hand off and terminate sessions: each an event, answered with the fold's verdict.
+
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::Response;
+
+use super::app::App;
+use super::command::Command;
+use super::command_answer as answer;
+use super::dto;
+use super::extract::Path;
+use super::problem::Problem;
+use super::problem_sets::CommandProblems;
+use crate::domain::SessionId;
+
+/// Create a session
+///
+/// Opens a session for an agent that is known, may act, and may do what `scopes` says; without
+/// `scopes` the session may do what its agent may. The body has the data of `session.created`, and
+/// `session_id` if you want to choose the id. The tokens in the answer are shown this once.
+#[utoipa::path(
+    post,
+    path = "/v1/agent-sessions",
+    operation_id = "create_session",
+    tag = "sessions",
+    params(Command),
+    request_body(
+        content = Object,
+        content_type = "application/json",
+        description = "Data of `session.created`, and `session_id`.",
+        example = json!({"agent_id": "agent-7", "scopes": ["files:read"], "ttl_seconds": 3600}),
+    ),
+    responses(
+        (status = 201, description = "It is open", body = dto::SessionTokens),
+        (status = 200, description = "It was opened by the same command before",
+            body = dto::SessionTokens),
+        (status = 202, description = "Kept on the log, no verdict yet", body = dto::CommandPending),
+        CommandProblems,
+    )
+)]
+pub(super) async fn create(State(app): State<App>, command: Command) -> Result<Response, Problem> {
+    let done = app.commands().create(command.by(), &command.body).await?;
+    answer::session(
+        &app,
+        command.tenant(),
+        &done.session.clone(),
+        done,
+        StatusCode::CREATED,
+    )
+}
+
+/// Refresh a session
+///
+/// Takes the latest refresh token and replaces both tokens: of two that race with the same one, the
+/// second is a 409 `token_stale`. The deadline moves to the session's time to live from now, unless
+/// the body says `ttl_seconds` or `expires_at`. `phase` and `metadata` (a merge patch) may change as
+/// well.
+#[utoipa::path(
+    post,
+    path = "/v1/agent-sessions/{id}/refresh",
+    operation_id = "refresh_session",
+    tag = "sessions",
+    params(Command, Path<SessionId>),
+    request_body(
+        content = Object,
+        content_type = "application/json",
+        description = "`refresh_token`, and data of `session.refreshed`.",
+        example = json!({"refresh_token": "slrt_..."}),
+    ),
+    responses(
+        (status = 200, description = "It goes on", body = dto::SessionTokens),
+        (status = 202, description = "Kept on the log, no verdict yet", body = dto::CommandPending),
+        CommandProblems,
+    )
+)]
+pub(super) async fn refresh(
+    State(app): State<App>,
+    Path(id): Path<SessionId>,
+    command: Command,
+) -> Result<Response, Problem> {
+    let done = app
+        .commands()
+        .refresh(command.by(), id.clone(), &command.body)
+        .await?;
+    answer::session(&app, command.tenant(), &id, done, StatusCode::OK)
+}
+
+/// Hand a session off
+///
+/// Ends the session and opens its child for another agent, in one event: there is no moment with
+/// both or neither. The child may do no more and live no longer than its parent. The answer shows
+/// the child and its tokens.
+#[utoipa::path(
+    post,
+    path = "/v1/agent-sessions/{id}/handoff",
+    operation_id = "hand_off_session",
+    tag = "sessions",
+    params(Command, Path<SessionId>),
+    request_body(
+        content = Object,
+        content_type = "application/json",
+        description = "Data of `session.handed_off`; an id for the child is made unless \
+                       `session_id` gives it.",
+        example = json!({"to_agent_id": "agent-8", "scopes": ["files:read"]}),
+    ),
+    responses(
+        (status = 201, description = "The child is open", body = dto::SessionTokens),
+        (status = 200, description = "It was opened by the same command before",
+            body = dto::SessionTokens),
+        (status = 202, description = "Kept on the log, no verdict yet", body = dto::CommandPending),
+        CommandProblems,
+    )
+)]
+pub(super) async fn hand_off(
+    State(app): State<App>,
+    Path(id): Path<SessionId>,
+    command: Command,
+) -> Result<Response, Problem> {
+    let done = app
+        .commands()
+        .hand_off(command.by(), &id, &command.body)
+        .await?;
+    answer::session(&app, command.tenant(), &id, done, StatusCode::CREATED)
+}
+
+/// Terminate a session
+///
+/// Ends the session; its tokens are good for nothing from then on. A session that was terminated
+/// before is answered as it is, with the first time; one that ended otherwise is a 409.
+#[utoipa::path(
+    delete,
+    path = "/v1/agent-sessions/{id}",
+    operation_id = "terminate_session",
+    tag = "sessions",
+    params(Command, Path<SessionId>),
+    request_body(
+        content = Option<Object>,
+        content_type = "application/json",
+        description = "Data of `session.terminated`: `reason` and `outcome`. May be left out.",
+        example = json!({"reason": "the work is done", "outcome": "completed"}),
+    ),
+    responses(
+        (status = 200, description = "It has ended", body = dto::SessionEnded),
+        (status = 202, description = "Kept on the log, no verdict yet", body = dto::CommandPending),
+        CommandProblems,
+    )
+)]
+pub(super) async fn terminate(
+    State(app): State<App>,
+    Path(id): Path<SessionId>,
+    command: Command,
+) -> Result<Response, Problem> {
+    let done = app
+        .commands()
+        .terminate(command.by(), id.clone(), &command.body)
+        .await?;
+    answer::session(&app, command.tenant(), &id, done, StatusCode::OK)
+}

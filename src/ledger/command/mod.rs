@@ -1,0 +1,379 @@
+//! Commands: each is one event on the ledger's own subject, answered with the fold's verdict on it.
+//!
+//! What a command demands of the state that it meets (the session is open, the refresh token is the
+//! latest, the agent is the credential's) rides in the private part of its record, and the fold
+//! alone decides. So of two that race, both learn the truth.
+//!
+//! Events carry no time: the log's own is taken. A retry is then the same bytes, and the fold finds
+//! the copy.
+
+mod identity;
+
+use std::sync::Arc;
+
+use crate::domain::event::Writer;
+use crate::domain::limits::TOKEN_CHARS_MAX;
+use crate::domain::{
+    AgentId, EventId, EventType, Position, Private, Reason, SessionId, Source, TenantId, Verdict,
+};
+use crate::ledger::append::{AppendError, Ledger, Outcome, Refused, Submission};
+use crate::ledger::tokens::{self, TokenSecret, Tokens};
+use crate::log::LogError;
+use crate::wire::command::{CommandBody, refused};
+use crate::wire::{Envelope, Subject, Undecodable, private};
+use identity::Identity;
+
+pub use identity::{IdempotencyKey, NotAKey};
+
+const SOURCE: &str = "urn:session-ledger:api";
+
+/// The commands of a ledger.
+#[derive(Clone)]
+pub struct Commands {
+    ledger: Ledger,
+    secret: Arc<TokenSecret>,
+}
+
+/// Who gives a command.
+#[derive(Debug, Clone, Copy)]
+pub struct By<'a> {
+    /// Whose sessions and agents it is about.
+    pub tenant: &'a TenantId,
+    /// Names the credential; the event says it.
+    pub actor: Option<&'a str>,
+    /// The only agent that the credential speaks for.
+    pub agent: Option<&'a AgentId>,
+    /// Makes a retry of the command safe.
+    pub retry: Option<&'a IdempotencyKey>,
+}
+
+/// What became of a command about a session.
+#[derive(Debug, Clone)]
+pub struct SessionDone {
+    /// The session that the answer is about: for a hand-off, the child.
+    pub session: SessionId,
+    /// Its position and verdict.
+    pub outcome: Outcome,
+    /// Tokens that it gave out; they count if it was applied.
+    pub tokens: Option<Tokens>,
+}
+
+/// What became of a command about an agent.
+#[derive(Debug, Clone)]
+pub struct AgentDone {
+    /// The agent.
+    pub agent: AgentId,
+    /// Its position and verdict.
+    pub outcome: Outcome,
+}
+
+/// Why a command has no verdict.
+#[derive(Debug, thiserror::Error)]
+pub enum CommandError {
+    /// It is not well formed. Nothing was written.
+    #[error(transparent)]
+    Refused(#[from] Refused),
+    /// The credential speaks for another agent. Nothing was written.
+    #[error("the credential is bound to another agent")]
+    OtherAgent,
+    /// The ledger takes no commands now. Nothing was written.
+    #[error(transparent)]
+    Append(#[from] AppendError),
+    /// The log did not take it, or did not say so.
+    #[error(transparent)]
+    Log(#[from] LogError),
+    /// It was given before, to a node with another token secret, so its tokens cannot be told again.
+    #[error("the command was applied at position {0} with tokens of another secret")]
+    OtherSecret(Position),
+}
+
+impl From<Undecodable> for CommandError {
+    fn from(undecodable: Undecodable) -> Self {
+        Self::Refused(Refused::Undecodable(undecodable))
+    }
+}
+
+impl Commands {
+    /// Commands that append to a ledger and make tokens with a secret.
+    pub fn new(ledger: Ledger, secret: TokenSecret) -> Self {
+        let secret = Arc::new(secret);
+        Self { ledger, secret }
+    }
+
+    /// Opens a session. Body: data of `session.created`, and `session_id` if the caller wants to
+    /// choose it.
+    pub async fn create(&self, by: By<'_>, body: &[u8]) -> Result<SessionDone, CommandError> {
+        let event_type = EventType::SessionCreated;
+        let mut body = CommandBody::parse(body, event_type, &["session_id"])?;
+        let ids = Identity::of("create", "", &by);
+        let session = match body.take_text("session_id")? {
+            Some(text) => SessionId::parse(&text)
+                .map_err(|error| refused(Reason::Invalid, "session_id", error.to_string()))?,
+            None => ids.session(),
+        };
+        if let Some(agent) = by.agent.filter(|_| !body.has("agent_id")) {
+            body.add_text("agent_id", agent.as_str());
+        }
+        let tokens = self.secret.issue(by.tenant, &session, &ids.event);
+        let private = Private {
+            agent_registered: true,
+            agent: by.agent.cloned(),
+            tokens: Some(tokens.hashes()),
+            ..Private::default()
+        };
+        let step = Step {
+            event_type,
+            about: session.as_str(),
+            event: &ids.event,
+        };
+        let outcome = self.give(by, step, body, &private).await?;
+        let tokens = Some(tokens);
+        Ok(SessionDone {
+            session,
+            outcome,
+            tokens,
+        })
+    }
+
+    /// Extends a session from now on by its time to live, unless the body says otherwise, and
+    /// replaces both tokens. Body: `refresh_token`, and data of `session.refreshed`.
+    pub async fn refresh(
+        &self,
+        by: By<'_>,
+        session: SessionId,
+        body: &[u8],
+    ) -> Result<SessionDone, CommandError> {
+        let event_type = EventType::SessionRefreshed;
+        let mut body = CommandBody::parse(body, event_type, &["refresh_token"])?;
+        let presented = body.take_text("refresh_token")?;
+        let presented = presented.ok_or_else(|| {
+            let message = "is required: the latest one that create, refresh or handoff gave out";
+            refused(Reason::Invalid, "refresh_token", message)
+        })?;
+        if TOKEN_CHARS_MAX < presented.len() {
+            let message = format!("must have at most {TOKEN_CHARS_MAX} characters");
+            return Err(refused(Reason::Invalid, "refresh_token", message).into());
+        }
+        if !["expires_at", "ttl_seconds", "extend"]
+            .iter()
+            .any(|name| body.has(name))
+        {
+            body.add_flag("extend");
+        }
+        let ids = Identity::of("refresh", session.as_str(), &by);
+        let tokens = self.secret.issue(by.tenant, &session, &ids.event);
+        let private = Private {
+            refresh_token: Some(tokens::hash(&presented)),
+            tokens: Some(tokens.hashes()),
+            ..Private::of_existing(by.agent)
+        };
+        let step = Step {
+            event_type,
+            about: session.as_str(),
+            event: &ids.event,
+        };
+        let outcome = self.give(by, step, body, &private).await?;
+        let tokens = Some(tokens);
+        Ok(SessionDone {
+            session,
+            outcome,
+            tokens,
+        })
+    }
+
+    /// Ends a session and opens its child for another agent. Body: data of `session.handed_off`; an
+    /// id for the child is made unless given.
+    pub async fn hand_off(
+        &self,
+        by: By<'_>,
+        parent: &SessionId,
+        body: &[u8],
+    ) -> Result<SessionDone, CommandError> {
+        let event_type = EventType::SessionHandedOff;
+        let mut body = CommandBody::parse(body, event_type, &[])?;
+        let ids = Identity::of("handoff", parent.as_str(), &by);
+        let child = match body.take_text("session_id")? {
+            Some(text) => SessionId::parse(&text)
+                .map_err(|error| refused(Reason::Invalid, "session_id", error.to_string()))?,
+            None => ids.session(),
+        };
+        body.add_text("session_id", child.as_str());
+        let tokens = self.secret.issue(by.tenant, &child, &ids.event);
+        let private = Private {
+            agent_registered: true,
+            tokens: Some(tokens.hashes()),
+            ..Private::of_existing(by.agent)
+        };
+        let step = Step {
+            event_type,
+            about: parent.as_str(),
+            event: &ids.event,
+        };
+        let outcome = self.give(by, step, body, &private).await?;
+        let tokens = Some(tokens);
+        Ok(SessionDone {
+            session: child,
+            outcome,
+            tokens,
+        })
+    }
+
+    /// Ends a session. Body: data of `session.terminated`.
+    pub async fn terminate(
+        &self,
+        by: By<'_>,
+        session: SessionId,
+        body: &[u8],
+    ) -> Result<SessionDone, CommandError> {
+        let event_type = EventType::SessionTerminated;
+        let body = CommandBody::parse(body, event_type, &[])?;
+        let ids = Identity::of("terminate", session.as_str(), &by);
+        let private = Private::of_existing(by.agent);
+        let step = Step {
+            event_type,
+            about: session.as_str(),
+            event: &ids.event,
+        };
+        let outcome = self.give(by, step, body, &private).await?;
+        Ok(SessionDone {
+            session,
+            outcome,
+            tokens: None,
+        })
+    }
+
+    /// Registers an agent. Body: data of `agent.registered`, and `agent_id` if the caller wants to
+    /// choose it.
+    pub async fn register(&self, by: By<'_>, body: &[u8]) -> Result<AgentDone, CommandError> {
+        let event_type = EventType::AgentRegistered;
+        let mut body = CommandBody::parse(body, event_type, &["agent_id"])?;
+        let ids = Identity::of("register", "", &by);
+        let agent = match (body.take_text("agent_id")?, by.agent) {
+            (Some(text), _) => AgentId::parse(&text)
+                .map_err(|error| refused(Reason::Invalid, "agent_id", error.to_string()))?,
+            (None, Some(bound)) => bound.clone(),
+            (None, None) => ids.agent(),
+        };
+        self.on_agent(by, event_type, (agent, ids), body).await
+    }
+
+    /// Changes an agent, or its status. Body: data of the event.
+    pub async fn change_agent(
+        &self,
+        by: By<'_>,
+        change: AgentChange,
+        agent: AgentId,
+        body: &[u8],
+    ) -> Result<AgentDone, CommandError> {
+        let (event_type, name) = match change {
+            AgentChange::Update => (EventType::AgentUpdated, "update"),
+            AgentChange::Suspend => (EventType::AgentSuspended, "suspend"),
+            AgentChange::Reinstate => (EventType::AgentReinstated, "reinstate"),
+            AgentChange::Revoke => (EventType::AgentRevoked, "revoke"),
+        };
+        let body = CommandBody::parse(body, event_type, &[])?;
+        if change == AgentChange::Update && body.is_empty() {
+            let message = "must name at least one field to change";
+            return Err(refused(Reason::Invalid, "", message).into());
+        }
+        let ids = Identity::of(name, agent.as_str(), &by);
+        self.on_agent(by, event_type, (agent, ids), body).await
+    }
+
+    async fn on_agent(
+        &self,
+        by: By<'_>,
+        event_type: EventType,
+        (agent, ids): (AgentId, Identity),
+        body: CommandBody<'_>,
+    ) -> Result<AgentDone, CommandError> {
+        if by.agent.is_some_and(|bound| *bound != agent) {
+            return Err(CommandError::OtherAgent);
+        }
+        let step = Step {
+            event_type,
+            about: agent.as_str(),
+            event: &ids.event,
+        };
+        let outcome = self.give(by, step, body, &Private::default()).await?;
+        Ok(AgentDone { agent, outcome })
+    }
+
+    async fn give(
+        &self,
+        by: By<'_>,
+        step: Step<'_>,
+        body: CommandBody<'_>,
+        private: &Private,
+    ) -> Result<Outcome, CommandError> {
+        let event = Envelope {
+            id: step.event,
+            source: &Source::parse(SOURCE).expect("a constant that is a source"),
+            event_type: step.event_type,
+            subject: step.about,
+            time: None,
+            tenant: Some(by.tenant),
+            actor: by.actor,
+            data: body.into_data(),
+        };
+        let subject = Subject::new(Writer::Ledger, by.tenant.clone(), step.event_type);
+        let subject = subject.expect("the ledger may write events of any type");
+        let submission = Submission::of_ledger(&subject, private, event.to_json().into());
+        let submission = submission.map_err(of_request)?;
+        let outcomes = self
+            .ledger
+            .append_and_wait(by.tenant, vec![submission])
+            .await?;
+        let outcome = outcomes.into_iter().next().ok_or(AppendError::Stopped)??;
+        if let Some(Verdict::Duplicate(first)) = outcome.verdict.map(|row| row.verdict) {
+            self.check_tokens(first, private).await?;
+        }
+        Ok(outcome)
+    }
+
+    /// A copy is answered with the first one's tokens, which another secret would not give again.
+    async fn check_tokens(&self, first: Position, private: &Private) -> Result<(), CommandError> {
+        let records = self.ledger.log().get(vec![first]).await?;
+        let record = records.first().map(|record| &record.private[..]);
+        let given = record
+            .and_then(private::decode)
+            .and_then(|first| first.tokens);
+        if given == private.tokens {
+            Ok(())
+        } else {
+            Err(CommandError::OtherSecret(first))
+        }
+    }
+}
+
+/// The caller knows of a request's fields, not of an event whose `data` they become.
+fn of_request(mut refused: Refused) -> Refused {
+    if let Refused::Undecodable(undecodable) = &mut refused {
+        for error in &mut undecodable.errors {
+            if let Some(field) = error.field.strip_prefix("data.") {
+                error.field = field.to_owned();
+            }
+        }
+    }
+    refused
+}
+
+/// How a command changes an agent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AgentChange {
+    /// Some of its fields.
+    Update,
+    /// It may not act until it is reinstated.
+    Suspend,
+    /// It may act again.
+    Reinstate,
+    /// It may never act again.
+    Revoke,
+}
+
+/// Which event, about whom.
+struct Step<'a> {
+    event_type: EventType,
+    about: &'a str,
+    event: &'a EventId,
+}

@@ -1,0 +1,98 @@
+//! The second log, of the keys: the same promises, beside the first one.
+
+use std::net::SocketAddr;
+
+use session_ledger::app::open::{OpenLog, open};
+use session_ledger::app::{Access, Config, LogSource};
+use session_ledger::domain::Position;
+use session_ledger::log::jetstream::JetStreamConfig;
+use session_ledger::log::{LogError, NewRecord};
+
+use crate::log_conformance::{content, new_record, positions, read};
+use crate::support::nats::NatsServer;
+
+fn config(dir: &std::path::Path, log: LogSource) -> Config {
+    Config {
+        data_dir: dir.to_owned(),
+        listen: SocketAddr::from(([127, 0, 0, 1], 0)),
+        log,
+        token_secret_file: None,
+        access: Access::Local,
+    }
+}
+
+fn key_event(kind: &str) -> NewRecord {
+    NewRecord {
+        subject: format!("ledger.admin.v1.acme.key.{kind}").into(),
+        ..new_record(2)
+    }
+}
+
+/// Appends to both logs, opens them again, and finds in each what was put there.
+async fn both_logs_keep_their_own(config: &Config) {
+    let opened = open(config).await.unwrap();
+    let events = opened.log.port().append(vec![new_record(1)]).await;
+    assert_eq!(positions(events), [1]);
+    let keys = vec![key_event("issued"), key_event("revoked")];
+    let appended = opened.admin.port().append(keys.clone()).await;
+    assert_eq!(positions(appended), [1, 2]);
+    close(opened.log, opened.admin).await;
+    drop(opened.projection);
+
+    let opened = open(config).await.unwrap();
+    let log = opened.log.port();
+    assert_eq!(log.head().await.unwrap(), Position::new(1));
+    let admin = opened.admin.port();
+    let records = read(&mut *admin.tail(Position::ZERO).await.unwrap(), 2).await;
+    assert_eq!(records.iter().map(content).collect::<Vec<_>>(), keys);
+    close(opened.log, opened.admin).await;
+}
+
+async fn close(log: OpenLog, admin: OpenLog) {
+    admin.close().await;
+    log.close().await;
+}
+
+#[tokio::test]
+async fn keys_have_a_file_of_their_own() {
+    let dir = tempfile::tempdir().unwrap();
+    both_logs_keep_their_own(&config(dir.path(), LogSource::Embedded)).await;
+    assert!(dir.path().join("log.redb").exists());
+    assert!(dir.path().join("admin.redb").exists());
+}
+
+#[tokio::test]
+async fn keys_have_a_stream_of_their_own_that_takes_nothing_else() {
+    let server = NatsServer::start().await;
+    let dir = tempfile::tempdir().unwrap();
+    let source = LogSource::JetStream(JetStreamConfig {
+        stream: "OTHER".to_owned(),
+        ..JetStreamConfig::new(vec![server.url().to_owned()])
+    });
+    let config = config(dir.path(), source);
+    both_logs_keep_their_own(&config).await;
+
+    let nats = async_nats::connect(server.url()).await.unwrap();
+    let nats = async_nats::jetstream::new(nats);
+    let stream = nats.get_stream("OTHER_ADMIN").await.unwrap();
+    let stream = &stream.cached_info().config;
+    assert_eq!(
+        stream.subjects,
+        [
+            "ledger.admin.v1.*.key.issued",
+            "ledger.admin.v1.*.key.revoked"
+        ]
+    );
+    assert!(stream.deny_delete && stream.deny_purge);
+    let opened = open(&config).await.unwrap();
+    let refused = opened
+        .admin
+        .port()
+        .append(vec![key_event("invented")])
+        .await;
+    assert!(
+        matches!(refused[0], Err(LogError::Unavailable(_))),
+        "{refused:?}"
+    );
+    close(opened.log, opened.admin).await;
+}
