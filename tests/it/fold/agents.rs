@@ -24,12 +24,17 @@ pub(super) fn check(snapshot: &Snapshot, model: &Model, rows_max: usize) {
             }
         }
     }
-    for expected in &model.agents {
+    let mut revoked = Vec::new();
+    for (number, expected) in (1_u32..).zip(&model.agents) {
         let tenant = TenantId::parse(&expected.tenant).unwrap();
         let id = AgentId::parse(&expected.id).unwrap();
         let found = agents::get(snapshot, &tenant, &id).unwrap().unwrap();
         check_agent(&found, expected, model);
+        if expected.status == "revoked" && 0 < found.active_sessions {
+            revoked.push(number);
+        }
     }
+    assert_eq!(snapshot.revoked_agents(usize::MAX).unwrap(), revoked);
 }
 
 fn check_one(
