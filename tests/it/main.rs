@@ -23,6 +23,7 @@ mod log_conformance;
 mod log_embedded;
 mod log_jetstream;
 mod openapi;
+mod revocation;
 mod schemas;
 mod support;
 mod tidy;
