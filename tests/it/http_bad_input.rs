@@ -190,11 +190,7 @@ async fn other_routes_check_their_parameters_as_well() {
         ),
         ("/v1/agent-sessions/a%2Fb", "invalid_parameter", vec!["id"]),
         ("/v1/agent-sessions/%FF", "invalid_parameter", vec!["id"]),
-        (
-            "/v1/agent-sessions/introspect",
-            "invalid_parameter",
-            vec!["id"],
-        ),
+        ("/v1/agent-sessions/stream", "invalid_parameter", vec!["id"]),
         ("/v1/events?limit=1001", "invalid_parameter", vec!["limit"]),
         (
             "/v1/events?type=session.opened",

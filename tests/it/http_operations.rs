@@ -90,7 +90,7 @@ async fn unknown_routes_and_methods_are_problems() {
         client.get(path).await.problem(404, "route_not_found");
     }
     for (method, path, allow) in [
-        (Method::DELETE, "/v1/agent-sessions", "GET,HEAD"),
+        (Method::DELETE, "/v1/agent-sessions", "GET,HEAD,POST"),
         (Method::PUT, "/v1/events", "GET,HEAD,POST"),
         (Method::POST, "/healthz", "GET,HEAD"),
     ] {
