@@ -2,12 +2,14 @@
 //!
 //! `cargo run --release --example http_speed 100000` fills a ledger in a temporary directory, says
 //! where it listens, and serves until it is interrupted. The sessions belong to tenant `acme` and to
-//! 100 agents; a row has about 700 bytes.
+//! 100 agents; a row has about 700 bytes. With a second argument `key` it asks for credentials, and
+//! says which key to show.
 
 use std::sync::Arc;
 
 use bytes::Bytes;
 use serde_json::json;
+use session_ledger::auth::{Access, Credentials, Grant, Keys, Roles};
 use session_ledger::domain::{Clock, SystemClock, TenantId, Timestamp};
 use session_ledger::http::{Services, router};
 use session_ledger::ledger::{Commands, Ledger, Submission, TokenSecret};
@@ -49,12 +51,22 @@ async fn main() -> anyhow::Result<()> {
         stop.clone(),
     ));
     fill(&ledger, sessions).await?;
+    let admin = EmbeddedLog::open(&dir.path().join("admin.redb"), Arc::clone(&clock))?;
+    let keys = Arc::new(Keys::new(Arc::new(admin)));
+    let follow = Arc::clone(&keys).run(stop.clone());
+    tasks.spawn(async { Ok(follow.await?) });
+    let access = match std::env::args().nth(2) {
+        Some(_key) => ask_for_keys(&keys, clock.now()).await?,
+        None => Access::Everybody,
+    };
     let secret = TokenSecret::new([0; TokenSecret::BYTES]);
     let services = Services {
         commands: Commands::new(ledger.clone(), secret),
         ledger,
         projection,
         log,
+        access: Arc::new(access),
+        keys,
         clock,
         metrics,
     };
@@ -68,6 +80,24 @@ async fn main() -> anyhow::Result<()> {
         done??;
     }
     Ok(())
+}
+
+#[expect(clippy::print_stdout, reason = "it is for people")]
+async fn ask_for_keys(keys: &Arc<Keys>, now: Timestamp) -> anyhow::Result<Access> {
+    let grant = Grant {
+        tenant: TenantId::parse("acme")?,
+        name: None,
+        roles: Roles::ALL,
+        agent: None,
+        expires_at: None,
+    };
+    let (key, _entry) = keys.issue(grant, now).await?;
+    println!("X-API-Key: {}", key.reveal());
+    Ok(Access::Credentials(Credentials {
+        keys: Arc::clone(keys),
+        tokens: None,
+        rate_limits: None,
+    }))
 }
 
 async fn fill(ledger: &Ledger, sessions: usize) -> anyhow::Result<()> {

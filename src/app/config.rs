@@ -3,6 +3,8 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use crate::auth::RateLimit;
+use crate::auth::jwt::TokenConfig;
 use crate::log::jetstream::JetStreamConfig;
 
 /// Everything that a ledger is started with.
@@ -30,25 +32,28 @@ pub enum LogSource {
 }
 
 /// Who may call the API.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub enum Access {
     /// Callers must show credentials.
-    Credentials,
+    Credentials(CredentialConfig),
     /// Everybody who reaches the address, which is on this machine alone.
     Local,
     /// Everybody who reaches the address: the network is trusted.
     Network,
 }
 
+/// Which credentials are good. Keys of the ledger always are.
+#[derive(Debug, Clone, Default)]
+pub struct CredentialConfig {
+    /// Tokens of somebody else, if any.
+    pub tokens: Option<TokenConfig>,
+    /// How many requests each credential may make, if that is limited.
+    pub rate_limit: Option<RateLimit>,
+}
+
 /// Why a ledger must not start like this.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum ConfigError {
-    /// This build cannot check credentials.
-    #[error(
-        "this build cannot check credentials yet, so it serves only if told to serve everybody: \
-         add --no-auth (the tenant then comes from the header X-Tenant-ID)"
-    )]
-    NoCredentials,
     /// The address is reachable from other machines, and nobody would be asked for credentials.
     #[error(
         "--no-auth asks nobody for credentials, and {0} can be reached from other machines: \
@@ -71,12 +76,11 @@ impl Config {
 
     /// Refuses what would serve strangers.
     pub fn check(&self) -> Result<(), ConfigError> {
-        match self.access {
-            Access::Credentials => Err(ConfigError::NoCredentials),
+        match &self.access {
             Access::Local if !self.listen.ip().is_loopback() => {
                 Err(ConfigError::Exposed(self.listen))
             }
-            Access::Local | Access::Network => Ok(()),
+            Access::Local | Access::Network | Access::Credentials(_) => Ok(()),
         }
     }
 }
@@ -89,7 +93,7 @@ mod tests {
     fn check(listen: &str, access: Access, expected: Result<(), ConfigError>) {
         let mut config = Config::local(PathBuf::new(), listen.parse().unwrap());
         config.access = access;
-        assert_eq!(config.check(), expected, "{listen} {access:?}");
+        assert_eq!(config.check(), expected, "{listen} {:?}", config.access);
     }
 
     #[test]
@@ -104,9 +108,9 @@ mod tests {
         );
         check(outside, Access::Network, Ok(()));
         check(
-            "127.0.0.1:1",
-            Access::Credentials,
-            Err(ConfigError::NoCredentials),
+            outside,
+            Access::Credentials(CredentialConfig::default()),
+            Ok(()),
         );
     }
 }

@@ -6,6 +6,7 @@
 pub mod config;
 pub mod files;
 pub mod http_server;
+pub mod keys;
 pub mod open;
 pub mod rebuild;
 pub mod secret;
@@ -15,5 +16,5 @@ pub mod tasks;
 pub mod telemetry;
 pub mod verify;
 
-pub use config::{Access, Config, LogSource};
+pub use config::{Access, Config, CredentialConfig, LogSource};
 pub use serve::{Running, start};

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::app::config::{Config, LogSource};
 use crate::app::files::DataDir;
 use crate::domain::{Clock, Position, SystemClock};
-use crate::log::jetstream::JetStreamLog;
+use crate::log::jetstream::{JetStreamConfig, JetStreamLog};
 use crate::log::{EmbeddedLog, EventLog, LogError};
 use crate::projection::{Projection, StoreError};
 
@@ -117,14 +117,9 @@ pub async fn open_log(
     known: Position,
 ) -> Result<OpenLog, OpenError> {
     match source {
-        LogSource::Embedded => open_embedded(dir.log(), clock).await,
+        LogSource::Embedded => open_embedded(dir.log(), dir, clock).await,
         LogSource::JetStream(config) => {
-            let log = JetStreamLog::connect(config, known != Position::ZERO).await?;
-            if !log.is_guarded() {
-                tracing::warn!(
-                    "NATS asks nobody for credentials: whoever reaches it can write events"
-                );
-            }
+            let log = connect(config, known).await?;
             Ok(OpenLog::JetStream(Arc::new(log)))
         }
     }
@@ -143,15 +138,35 @@ async fn open_admin(
             Ok(OpenLog::JetStream(Arc::new(admin)))
         }
         (LogSource::Embedded, _) | (_, OpenLog::Embedded(_)) => {
-            open_embedded(dir.admin_log(), clock).await
+            open_embedded(dir.admin_log(), dir, clock).await
         }
     }
 }
 
-async fn open_embedded(file: PathBuf, clock: &Arc<dyn Clock>) -> Result<OpenLog, OpenError> {
-    let clock = Arc::clone(clock);
-    let log = blocking(move || Ok(EmbeddedLog::open(&file, clock)?)).await?;
-    Ok(OpenLog::Embedded(Arc::new(log)))
+/// Opens a log that is built in, in a file of a directory.
+pub async fn open_embedded(
+    file: PathBuf,
+    dir: &DataDir,
+    clock: &Arc<dyn Clock>,
+) -> Result<OpenLog, OpenError> {
+    let (clock, dir) = (Arc::clone(clock), dir.path().to_path_buf());
+    let open = move || {
+        EmbeddedLog::open(&file, clock).map_err(|error| match error {
+            LogError::Held(_) => OpenError::Held(dir),
+            other => OpenError::Log(other),
+        })
+    };
+    Ok(OpenLog::Embedded(Arc::new(blocking(open).await?)))
+}
+
+/// Connects to a log on NATS. `known` is the last position that was read from it: then it must
+/// exist.
+pub async fn connect(config: &JetStreamConfig, known: Position) -> Result<JetStreamLog, OpenError> {
+    let log = JetStreamLog::connect(config, known != Position::ZERO).await?;
+    if !log.is_guarded() {
+        tracing::warn!("NATS asks nobody for credentials: whoever reaches it can write events");
+    }
+    Ok(log)
 }
 
 /// Says which directory is held.

@@ -11,13 +11,15 @@ use tokio::net::TcpListener;
 use crate::app::config::{Access, Config};
 use crate::app::files::DataDir;
 use crate::app::http_server::{self, Patience};
+use crate::app::keys;
 use crate::app::open::{self, OpenLog, Opened};
 use crate::app::secret;
 use crate::app::tasks::Tasks;
+use crate::auth::Keys;
+use crate::domain::Position;
 use crate::domain::limits::SHUTDOWN_WAIT_MS;
-use crate::domain::{Clock, Position};
 use crate::http::{self, Services};
-use crate::ledger::{Commands, Ledger, Reactor, TokenSecret};
+use crate::ledger::{Commands, Ledger, Reactor};
 use crate::metrics::Metrics;
 use crate::projection::{Projection, Waited, runner};
 
@@ -31,6 +33,7 @@ pub struct Running {
     addr: SocketAddr,
     data_dir: PathBuf,
     projection: Arc<Projection>,
+    keys: Arc<Keys>,
     log: OpenLog,
     admin: OpenLog,
     requests: Tasks,
@@ -53,6 +56,8 @@ pub async fn start(config: Config) -> anyhow::Result<Running> {
     } = open::open(&config).await?;
     let metrics = Arc::new(Metrics::default());
     let mut workers = Tasks::default();
+    let keys = keys::follow(&admin, &mut workers).await?;
+    let access = keys::access(&config, &keys, &mut workers).await?;
     spawn_fold(&mut workers, &projection, &log, &metrics);
     let expiry = Reactor {
         log: log.port(),
@@ -66,10 +71,25 @@ pub async fn start(config: Config) -> anyhow::Result<Running> {
         Some(file) => secret::read(file)?,
         None => secret::read_or_make(&DataDir::new(&config.data_dir).token_secret())?,
     };
-    let services = services(&log, &projection, clock, metrics, secret);
+    let log_port = log.port();
+    let ledger = Ledger::new(
+        Arc::clone(&log_port),
+        Arc::clone(&projection),
+        Arc::clone(&clock),
+    );
+    let services = Services {
+        commands: Commands::new(ledger.clone(), secret),
+        ledger,
+        projection: Arc::clone(&projection),
+        log: log_port,
+        access: Arc::new(access),
+        keys: Arc::clone(&keys),
+        clock,
+        metrics,
+    };
     let router = match config.access {
         Access::Local => http::local_router(services),
-        Access::Credentials | Access::Network => http::router(services),
+        Access::Credentials(_) | Access::Network => http::router(services),
     };
     let mut requests = Tasks::default();
     requests.spawn("http", |stop| {
@@ -80,6 +100,7 @@ pub async fn start(config: Config) -> anyhow::Result<Running> {
         addr,
         data_dir: config.data_dir,
         projection,
+        keys,
         log,
         admin,
         requests,
@@ -105,25 +126,6 @@ fn spawn_fold(
     });
 }
 
-fn services(
-    log: &OpenLog,
-    projection: &Arc<Projection>,
-    clock: Arc<dyn Clock>,
-    metrics: Arc<Metrics>,
-    secret: TokenSecret,
-) -> Services {
-    let log = log.port();
-    let ledger = Ledger::new(Arc::clone(&log), Arc::clone(projection), Arc::clone(&clock));
-    Services {
-        commands: Commands::new(ledger.clone(), secret),
-        ledger,
-        projection: Arc::clone(projection),
-        log,
-        clock,
-        metrics,
-    }
-}
-
 impl Running {
     /// Where it serves.
     pub fn addr(&self) -> SocketAddr {
@@ -138,6 +140,11 @@ impl Running {
     /// Where its files are.
     pub fn data_dir(&self) -> &std::path::Path {
         &self.data_dir
+    }
+
+    /// Its keys.
+    pub fn keys(&self) -> &Keys {
+        &self.keys
     }
 
     /// The last position that was folded.

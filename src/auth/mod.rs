@@ -1,8 +1,25 @@
 //! Who asks, and what they may do: credentials, the principals that they stand for, and roles.
+//!
+//! Keys are events on a log of their own, and this node's keyring is a fold of it. Of a key its
+//! SHA-256 is stored, in the private part of its record; the key itself is shown once and never
+//! stored, logged or echoed.
 #![warn(missing_docs)]
 
+mod access;
+mod api_key;
+mod event;
+pub mod jwt;
+mod keyring;
+mod keys;
 mod principal;
+mod rate_limit;
 mod role;
 
-pub use principal::Principal;
+pub use access::{Access, Credentials, Presented};
+pub use api_key::{ApiKey, KeyId};
+pub use event::{Grant, GrantError};
+pub use keyring::{KeyEntry, Keyring};
+pub use keys::{Keys, KeysError};
+pub use principal::{Identity, Principal, TenantError, Tenants};
+pub use rate_limit::{RateLimit, RateLimits, Standing};
 pub use role::{Role, Roles};

@@ -18,17 +18,45 @@ const ANSWER_WAIT: Duration = Duration::from_mins(1);
 /// Longest part of an answer that nobody expected to show, in characters.
 const SHOWN_CHARS_MAX: usize = 200;
 
+const JSON: &str = "application/json";
 /// Media type of one event.
 pub(super) const ONE_EVENT: &str = "application/cloudevents+json";
 /// Media type of a batch of events.
 pub(super) const EVENT_BATCH: &str = "application/cloudevents-batch+json";
 
-/// The API of one ledger, as one tenant sees it.
-#[derive(Debug, Clone)]
+/// The API of one ledger, as one caller sees it.
+#[derive(Clone)]
 pub(super) struct Api {
     base: Url,
-    tenant: String,
+    who: Identity,
     client: Client,
+}
+
+/// As whom to ask. Not printable.
+#[derive(Clone)]
+pub(super) struct Identity {
+    /// A key or a token.
+    pub(super) key: Option<String>,
+    /// The tenant, if the key does not say it, or there is none.
+    pub(super) tenant: Option<String>,
+}
+
+impl Identity {
+    /// A tenant, of a server that asks for no credentials.
+    pub(super) fn tenant(tenant: &str) -> Self {
+        Self {
+            key: None,
+            tenant: Some(tenant.to_owned()),
+        }
+    }
+
+    /// Whoever has a key.
+    pub(super) fn key(key: String) -> Self {
+        Self {
+            key: Some(key),
+            tenant: None,
+        }
+    }
 }
 
 /// Why a call has no good answer.
@@ -53,7 +81,7 @@ pub(super) type Query<'a> = Vec<(&'static str, &'a str)>;
 
 impl Api {
     /// The ledger at a URL.
-    pub(super) fn new(url: &str, tenant: &str) -> anyhow::Result<Self> {
+    pub(super) fn new(url: &str, who: Identity) -> anyhow::Result<Self> {
         let usage = |why: &str| Usage(format!("--url {url:?}: {why}"));
         let base = Url::parse(url).map_err(|error| usage(&error.to_string()))?;
         if !matches!(base.scheme(), "http" | "https") || base.cannot_be_a_base() {
@@ -69,11 +97,7 @@ impl Api {
             client = client.tls_certs_only([]);
         }
         let client = client.build().context("cannot make an HTTP client")?;
-        Ok(Self {
-            base,
-            tenant: tenant.to_owned(),
-            client,
-        })
+        Ok(Self { base, who, client })
     }
 
     /// Asks for something, and gives the answer's text as it came.
@@ -99,6 +123,19 @@ impl Api {
             .await
     }
 
+    /// Sends JSON, and gives the answer's text as it came.
+    pub(super) async fn post(&self, path: &[&str], body: String) -> Result<String, ApiError> {
+        let url = self.url(path);
+        let request = self.client.post(url.clone()).body(body);
+        self.send(request.header(CONTENT_TYPE, JSON), url).await
+    }
+
+    /// Takes something away, and gives the answer's text as it came.
+    pub(super) async fn delete(&self, path: &[&str]) -> Result<String, ApiError> {
+        let url = self.url(path);
+        self.send(self.client.delete(url.clone()), url).await
+    }
+
     /// The URL of a path, each segment given as it is.
     pub(super) fn url(&self, path: &[&str]) -> Url {
         let mut url = self.base.clone();
@@ -109,7 +146,13 @@ impl Api {
     }
 
     async fn send(&self, request: RequestBuilder, url: Url) -> Result<String, ApiError> {
-        let request = request.header("X-Tenant-ID", &self.tenant);
+        let mut request = request;
+        if let Some(tenant) = &self.who.tenant {
+            request = request.header("X-Tenant-ID", tenant);
+        }
+        if let Some(key) = &self.who.key {
+            request = request.bearer_auth(key);
+        }
         let answer = async {
             let response = request.send().await?;
             let status = response.status();

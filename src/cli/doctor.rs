@@ -8,7 +8,7 @@ use clap::Args;
 use serde::Serialize;
 
 use crate::app::files::DataDir;
-use crate::cli::client::Api;
+use crate::cli::client::{Api, Identity};
 use crate::cli::nats::NatsArgs;
 use crate::cli::target::{DEFAULT_URL, URL_VARIABLE};
 use crate::cli::{Outcome, output, table};
@@ -137,7 +137,7 @@ fn note(checks: &mut Checks, what: &'static str, result: Finding, detail: impl I
 
 async fn server(url: &str, checks: &mut Checks) -> anyhow::Result<()> {
     // Both routes are for operators and look at no tenant.
-    let api = Api::new(url, "doctor")?;
+    let api = Api::new(url, Identity::tenant("doctor"))?;
     for (check, path, good) in [
         ("server alive", "healthz", "it answers"),
         ("server ready", "readyz", "the fold runs and keeps up"),

@@ -3,13 +3,16 @@
 //! What a command was asked for goes to stdout, everything else to stderr. Exit codes: 0 done, 1
 //! failed, 2 asked for in the wrong way.
 
+mod access;
 mod agents;
 mod client;
 mod completions;
 mod demo;
 mod doctor;
+mod duration;
 mod emit;
 mod events;
+mod keys;
 mod list;
 mod nats;
 mod output;
@@ -39,8 +42,10 @@ const AFTER_HELP: &str = "\
 Start here:
   A ledger with a simulated fleet, to look at:
     session-ledger demo
-  A ledger of your own, on this machine:
-    session-ledger serve --data-dir ./ledger --no-auth
+  A ledger of your own, on this machine, and a key to call it with:
+    session-ledger keys issue --data-dir ./ledger --tenant acme \
+      --role admin --role read --role write
+    session-ledger serve --data-dir ./ledger
   Every command has examples:
     session-ledger COMMAND --help
 
@@ -64,6 +69,7 @@ enum Command {
     Show(show::Show),
     Agents(agents::Agents),
     Events(events::Events),
+    Keys(Box<keys::Keys>),
     Rebuild(rebuild::Rebuild),
     Verify(verify::Verify),
     Doctor(doctor::Doctor),
@@ -133,6 +139,7 @@ async fn dispatch(command: Command) -> Outcome {
         Command::Show(show) => show.run().await,
         Command::Agents(agents) => agents.run().await,
         Command::Events(events) => events.run().await,
+        Command::Keys(keys) => keys.run().await,
         Command::Rebuild(rebuild) => rebuild.run().await,
         Command::Verify(verify) => verify.run().await,
         Command::Doctor(doctor) => doctor.run().await,

@@ -4,23 +4,28 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::builder::BoolishValueParser;
 use clap::{Args, ValueEnum};
 
 use crate::app::telemetry::{self, LogFormat};
-use crate::app::{Access, Config, signals};
+use crate::app::{Config, signals};
+use crate::cli::access::AccessArgs;
 use crate::cli::nats::NatsArgs;
 use crate::cli::{Outcome, Usage, address};
 
 const AFTER_HELP: &str = "\
 Examples:
-  Everything on this machine, the log included:
+  Everything on this machine, the log included, and a key to call it with:
+    session-ledger keys issue --data-dir ./ledger --tenant acme --role admin
+    session-ledger serve --data-dir ./ledger
+  The same for whoever is on this machine, without a key:
     session-ledger serve --data-dir ./ledger --no-auth
   The log on a NATS server, 2.12.3 or later, with JetStream:
-    session-ledger serve --data-dir ./ledger --no-auth \\
-      --nats-url nats://127.0.0.1:4222
+    session-ledger serve --data-dir ./ledger --nats-url nats://127.0.0.1:4222
+  Tokens of an identity provider as well as keys:
+    session-ledger serve --data-dir ./ledger --jwt-audience session-ledger \\
+      --jwt-issuer https://id.example --jwt-jwks https://id.example/jwks.json
   Settings from the environment:
-    export SESSION_LEDGER_DATA_DIR=./ledger SESSION_LEDGER_NO_AUTH=true
+    export SESSION_LEDGER_DATA_DIR=./ledger SESSION_LEDGER_RATE_LIMIT=100
     session-ledger serve
 
 SIGTERM and Ctrl-C stop it: requests under way are finished, and nothing that
@@ -42,17 +47,8 @@ pub(super) struct Serve {
     #[command(flatten)]
     nats: NatsArgs,
 
-    /// Ask nobody for credentials; the tenant comes from the header `X-Tenant-ID`. Serves this
-    /// machine alone
-    #[arg(long, env = "SESSION_LEDGER_NO_AUTH", value_parser = BoolishValueParser::new())]
-    #[arg(help_heading = "Access")]
-    no_auth: bool,
-
-    /// With --no-auth, serve on an address that other machines can reach. Only where something else
-    /// keeps strangers out: whoever reaches it reads and writes everything
-    #[arg(long, env = "SESSION_LEDGER_TRUST_NETWORK", value_parser = BoolishValueParser::new())]
-    #[arg(help_heading = "Access")]
-    trust_network: bool,
+    #[command(flatten)]
+    access: AccessArgs,
 
     /// File with the secret that tokens of sessions are made with, as 64 hex digits (`openssl rand
     /// -hex 32`). Servers of one ledger should share it, so that a retried command gets the same
@@ -94,11 +90,7 @@ impl Serve {
             listen: self.listen,
             log: self.nats.source()?,
             token_secret_file: self.token_secret_file,
-            access: match (self.no_auth, self.trust_network) {
-                (false, _) => Access::Credentials,
-                (true, false) => Access::Local,
-                (true, true) => Access::Network,
-            },
+            access: self.access.access()?,
         };
         // Before the start, so that a signal during a long one is not lost.
         let mut signals = signals::listen()?;

@@ -9,8 +9,8 @@ use crate::app::files::DataDir;
 use crate::app::open::OpenError;
 use crate::app::telemetry::{self, LogFormat};
 use crate::app::{Config, Running};
-use crate::cli::Outcome;
-use crate::cli::client::Api;
+use crate::cli::client::{Api, Identity};
+use crate::cli::{Outcome, Usage};
 use crate::domain::TenantId;
 
 /// Where a server is if nobody says.
@@ -29,24 +29,43 @@ pub(super) struct Target {
     #[arg(default_value = DEFAULT_URL)]
     url: String,
 
+    /// Key or token to show the server. Better in the variable `SESSION_LEDGER_KEY`: other users of
+    /// this machine can see the arguments of a command
+    #[arg(long, env = KEY_VARIABLE, hide_env_values = true, value_name = "KEY")]
+    key: Option<String>,
+
     /// Data directory to ask instead of a server; only while no server holds it, and only with the
     /// built-in log
     #[arg(long, value_name = "DIR")]
     data_dir: Option<PathBuf>,
 
-    /// Tenant on whose behalf to ask: 1 to 64 of A-Z, a-z, 0-9, `_` and `-`
+    /// Tenant on whose behalf to ask: 1 to 64 of A-Z, a-z, 0-9, `_` and `-`. A key says it already
     #[arg(long, env = "SESSION_LEDGER_TENANT", value_name = "TENANT", value_parser = tenant)]
-    tenant: String,
+    tenant: Option<String>,
 }
+
+/// The variable that says it instead of `--key`.
+pub(super) const KEY_VARIABLE: &str = "SESSION_LEDGER_KEY";
 
 impl Target {
     /// Does something with the ledger's API.
     pub(super) async fn with_api(self, work: impl AsyncFnOnce(&Api) -> Outcome) -> Outcome {
         let Some(dir) = &self.data_dir else {
-            return work(&Api::new(&self.url, &self.tenant)?).await;
+            if self.key.is_none() && self.tenant.is_none() {
+                return Err(Usage(NOBODY.to_owned()).into());
+            }
+            let who = Identity {
+                key: self.key,
+                tenant: self.tenant,
+            };
+            return work(&Api::new(&self.url, who)?).await;
+        };
+        let Some(tenant) = self.tenant else {
+            let why = "--tenant is required with --data-dir, where no key says it";
+            return Err(Usage(why.to_owned()).into());
         };
         let running = open(dir).await?;
-        let api = Api::new(&running.url(), &self.tenant)?;
+        let api = Api::new(&running.url(), Identity::tenant(&tenant))?;
         let outcome = work(&api).await;
         // What went wrong first matters more.
         let stopped = running.stop().await;
@@ -54,6 +73,10 @@ impl Target {
         stopped.map(|()| code)
     }
 }
+
+/// What is missing where nobody says who asks.
+pub(super) const NOBODY: &str = "a key is required, in the variable SESSION_LEDGER_KEY or as --key; \
+                                 or --tenant, for a server that asks for no credentials";
 
 /// Starts a server of our own on a directory, so that there is one way to ask.
 async fn open(dir: &Path) -> anyhow::Result<Running> {

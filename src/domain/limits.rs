@@ -152,3 +152,35 @@ pub const HTTP2_KEEP_ALIVE_MS: (u64, u64) = (20_000, 10_000);
 pub const SHUTDOWN_WAIT_MS: u64 = 10_000;
 /// How long shutdown waits for requests that have not arrived to their end, in milliseconds.
 pub const SHUTDOWN_ARRIVAL_MS: u64 = 1_000;
+
+// --- Limits of credentials -----------------------------------------------------------------------
+
+/// Most keys of a tenant that are not revoked; expired ones count until they are.
+pub const KEYS_PER_TENANT_MAX: usize = 1_000;
+/// How many revoked keys of a tenant are listed; older ones are forgotten, on the log they stay.
+pub const KEYS_REVOKED_MAX: usize = 1_000;
+/// Longest name of a key, in characters.
+pub const KEY_NAME_CHARS_MAX: usize = 256;
+/// Longest credential that is looked at, in bytes: a token with many claims fits.
+pub const CREDENTIAL_BYTES_MAX: usize = 8 * 1024;
+/// How far the clocks of token issuers may differ from ours, in microseconds.
+pub const TOKEN_LEEWAY_US: i64 = 30 * 1_000_000;
+/// Most tenants that one token may speak for.
+pub const TOKEN_TENANTS_MAX: usize = 256;
+/// Shortest secret for tokens signed with HS256, in bytes: as long as the hash, see RFC 7518, 3.2.
+pub const HS256_SECRET_BYTES_MIN: usize = 32;
+/// Longest key set for tokens, in bytes.
+pub const JWKS_BYTES_MAX: usize = 256 * 1024;
+/// Most keys of a key set.
+pub const JWKS_KEYS_MAX: usize = 128;
+/// How often a key set is fetched from its URL, in milliseconds.
+pub const JWKS_FETCH_MS: u64 = 5 * 60_000;
+/// How often the file of a key set is looked at, in milliseconds.
+pub const JWKS_FILE_MS: u64 = 1_000;
+/// How much time there is at least between two fetches for tokens with an unknown key, in
+/// milliseconds.
+pub const JWKS_REFETCH_MS: u64 = 5_000;
+/// How long a fetch of a key set may take, in milliseconds.
+pub const JWKS_WAIT_MS: u64 = 5_000;
+/// How many requests are counted between two sweeps of the rate limits that are at rest again.
+pub const RATE_SWEEP_REQUESTS: u64 = 65_536;

@@ -9,6 +9,7 @@ use super::Services;
 use super::dto;
 use super::error::Code;
 use super::problem::Problem;
+use crate::auth::{Access, Keys};
 use crate::domain::limits::{MIN_POSITION_WAIT_MS, READS_MAX, WAITERS_MAX};
 use crate::domain::{Position, Timestamp};
 use crate::ledger::{Commands, Ledger};
@@ -54,6 +55,14 @@ impl App {
 
     pub(super) fn metrics(&self) -> &Metrics {
         &self.0.services.metrics
+    }
+
+    pub(super) fn access(&self) -> &Access {
+        &self.0.services.access
+    }
+
+    pub(super) fn keys(&self) -> &Keys {
+        &self.0.services.keys
     }
 
     pub(super) fn now(&self) -> Timestamp {

@@ -1,21 +1,38 @@
 //! Who asks: the one place that knows how a request's principal is found, and what routes ask of it.
+//!
+//! Every route of the API stands behind [`authenticate`], so that none can forget to; a handler
+//! takes a [`Caller`], which says the roles that it needs.
 
 use std::marker::PhantomData;
 
-use axum::extract::FromRequestParts;
+use axum::extract::{FromRequestParts, Request, State};
+use axum::http::header::RETRY_AFTER;
 use axum::http::request::Parts;
+use axum::http::{HeaderMap, HeaderName, HeaderValue};
+use axum::middleware::Next;
+use axum::response::{IntoResponse as _, Response};
 use utoipa::IntoParams;
 use utoipa::openapi::Required;
+use utoipa::openapi::extensions::Extensions;
 use utoipa::openapi::path::{Parameter, ParameterBuilder, ParameterIn};
 use utoipa::openapi::schema::{ObjectBuilder, Type};
 
+use super::app::App;
+use super::credential;
 use super::error::Code;
 use super::problem::Problem;
-use crate::auth::{Principal, Role};
+use crate::auth::{Access, Credentials, Principal, Role, Standing, TenantError};
 use crate::domain::TenantId;
 use crate::domain::limits::TENANT_CHARS_MAX;
 
-const TENANT_HEADER: &str = "x-tenant-id";
+const TENANT_HEADER: HeaderName = HeaderName::from_static("x-tenant-id");
+const LIMIT_HEADER: HeaderName = HeaderName::from_static("x-ratelimit-limit");
+const REMAINING_HEADER: HeaderName = HeaderName::from_static("x-ratelimit-remaining");
+const RESET_HEADER: HeaderName = HeaderName::from_static("x-ratelimit-reset");
+const POLICY_HEADER: HeaderName = HeaderName::from_static("x-ratelimit-policy");
+
+/// Carries a route's roles from its description to the document.
+pub(super) const ROLES_EXTENSION: &str = "x-roles";
 
 /// The roles of which a caller needs one.
 pub(super) trait Needs: Send + 'static {
@@ -71,26 +88,123 @@ impl<N> Caller<N> {
     pub(super) fn principal(&self) -> &Principal {
         &self.principal
     }
+
+    /// Refuses a credential that is bound to an agent, where nothing else would hold it to that.
+    pub(super) fn refuse_bound(&self) -> Result<(), Problem> {
+        match &self.principal.agent {
+            Some(_) => Err(Problem::new(Code::AgentBound)),
+            None => Ok(()),
+        }
+    }
 }
 
 impl<N: Needs, S: Sync> FromRequestParts<S> for Caller<N> {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Problem> {
-        let mut values = parts.headers.get_all(TENANT_HEADER).iter();
-        let (first, second) = (values.next(), values.next());
-        let first = first.ok_or_else(|| Problem::new(Code::TenantRequired))?;
-        let invalid = || Problem::new(Code::InvalidTenant);
-        if second.is_some() {
-            return Err(invalid());
+        let Some(principal) = parts.extensions.get::<Principal>() else {
+            tracing::error!("a route was reached past authentication");
+            return Err(Problem::new(Code::InternalError));
+        };
+        if !principal.roles.has_any(N::ONE_OF) {
+            let words: Vec<&str> = N::ONE_OF.iter().map(|role| role.as_str()).collect();
+            let detail = format!(
+                "the credential needs one of these roles, and has none of them: {}",
+                words.join(", ")
+            );
+            return Err(Problem::new(Code::RoleRequired).with_detail(detail));
         }
-        let text = first.to_str().map_err(|_not_ascii| invalid())?;
-        let tenant = TenantId::parse(text)
-            .map_err(|error| invalid().with_error("X-Tenant-ID", error.to_string()))?;
         Ok(Self {
-            principal: Principal::anonymous(tenant),
+            principal: principal.clone(),
             needs: PhantomData,
         })
+    }
+}
+
+/// Finds on whose behalf a request comes, or answers it.
+pub(super) async fn authenticate(
+    State(app): State<App>,
+    mut request: Request,
+    next: Next,
+) -> Response {
+    let (found, standing) = match app.access() {
+        Access::Everybody => (anonymous(request.headers()), None),
+        Access::Credentials(credentials) => principal(&app, credentials, request.headers()).await,
+    };
+    let mut response = match found {
+        Ok(principal) => {
+            request.extensions_mut().insert(principal);
+            next.run(request).await
+        }
+        Err(problem) => problem.into_response(),
+    };
+    if let Some(standing) = standing {
+        tell(&standing, response.headers_mut());
+    }
+    response
+}
+
+fn anonymous(headers: &HeaderMap) -> Result<Principal, Problem> {
+    let tenant = named_tenant(headers)?;
+    let tenant = tenant.ok_or_else(|| Problem::new(Code::TenantRequired))?;
+    Ok(Principal::anonymous(tenant))
+}
+
+async fn principal(
+    app: &App,
+    credentials: &Credentials,
+    headers: &HeaderMap,
+) -> (Result<Principal, Problem>, Option<Standing>) {
+    let presented = match credential::presented(headers) {
+        Ok(presented) => presented,
+        Err(problem) => return (Err(problem), None),
+    };
+    let Some(identity) = credentials.identify(presented, app.now()).await else {
+        return (Err(Problem::new(Code::InvalidCredential)), None);
+    };
+    let limits = credentials.rate_limits.as_ref();
+    let standing = limits.map(|limits| limits.count(&identity.id));
+    if standing.is_some_and(|standing| standing.retry_after_s.is_some()) {
+        return (Err(Problem::new(Code::RateLimited)), standing);
+    }
+    let found = named_tenant(headers).and_then(|named| {
+        let principal = identity.for_tenant(named);
+        principal.map_err(|error| match error {
+            TenantError::Required => Problem::new(Code::TenantRequired),
+            TenantError::Forbidden => Problem::new(Code::TenantForbidden),
+        })
+    });
+    (found, standing)
+}
+
+fn named_tenant(headers: &HeaderMap) -> Result<Option<TenantId>, Problem> {
+    let mut values = headers.get_all(TENANT_HEADER).iter();
+    let (first, second) = (values.next(), values.next());
+    let Some(first) = first else {
+        return Ok(None);
+    };
+    let invalid = || Problem::new(Code::InvalidTenant);
+    if second.is_some() {
+        return Err(invalid());
+    }
+    let text = first.to_str().map_err(|_not_ascii| invalid())?;
+    TenantId::parse(text)
+        .map(Some)
+        .map_err(|error| invalid().with_error("X-Tenant-ID", error.to_string()))
+}
+
+fn tell(standing: &Standing, headers: &mut HeaderMap) {
+    let (per_second, burst) = (standing.limit.per_second, standing.limit.burst);
+    let policy = HeaderValue::try_from(format!("{per_second};w=1;burst={burst}"));
+    headers.insert(LIMIT_HEADER, HeaderValue::from(burst.get()));
+    headers.insert(REMAINING_HEADER, HeaderValue::from(standing.remaining));
+    headers.insert(RESET_HEADER, HeaderValue::from(standing.reset_s));
+    headers.insert(
+        POLICY_HEADER,
+        policy.expect("numbers and words are a header's value"),
+    );
+    if let Some(seconds) = standing.retry_after_s {
+        headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
     }
 }
 
@@ -99,13 +213,19 @@ impl<N: Needs> IntoParams for Caller<N> {
         let schema = ObjectBuilder::new()
             .schema_type(Type::String)
             .pattern(Some(format!("^[A-Za-z0-9_-]{{1,{TENANT_CHARS_MAX}}}$")));
+        let roles: Vec<&str> = N::ONE_OF.iter().map(|role| role.as_str()).collect();
         let header = ParameterBuilder::new()
             .name("X-Tenant-ID")
             .parameter_in(ParameterIn::Header)
-            .required(Required::True)
-            .description(Some("The tenant on whose behalf the request comes."))
+            .required(Required::False)
+            .description(Some(
+                "The tenant on whose behalf the request comes. Needed only where the credential \
+                 does not say: with a token for several tenants, and with a server that asks for \
+                 no credentials. It must be one of the credential's.",
+            ))
             .schema(Some(schema))
             .example(Some("acme".into()))
+            .extensions(Some(Extensions::from_iter([(ROLES_EXTENSION, roles)])))
             .build();
         vec![header]
     }

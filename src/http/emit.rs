@@ -109,6 +109,7 @@ pub(super) async fn append(
     headers: HeaderMap,
     Body(body): Body,
 ) -> Result<Response, Problem> {
+    caller.refuse_bound()?;
     match sent(&headers, body)? {
         Sent::One(event) => append_one(&app, caller.tenant().clone(), event, query.wait).await,
         Sent::Batch(events) => {

@@ -3,13 +3,15 @@
 //! | status | when |
 //! |---|---|
 //! | 400 | the request or the event is not well formed |
-//! | 403 | the tenant, the agent or its scopes do not allow it |
+//! | 401 | there is no credential, or none that is valid |
+//! | 403 | the credential, the tenant, the agent or its scopes do not allow it |
 //! | 404 | there is no such thing, or it is another tenant's |
 //! | 408 | the request's body took too long to arrive |
 //! | 409 | the event contradicts what the ledger knows by now |
 //! | 413, 415 | too large, or a content type that is not taken |
 //! | 421 | a host name that is not this machine's own, while there are no credentials |
 //! | 422 | well formed, but it refers to or amounts to something impossible |
+//! | 429 | the credential makes more requests than it may |
 //! | 503 | try again; `Retry-After` says when |
 
 use axum::http::StatusCode;
@@ -69,6 +71,22 @@ codes! {
     TenantRequired "tenant_required" BAD_REQUEST "send the header X-Tenant-ID with the tenant's id";
     /// What it names is no tenant id.
     InvalidTenant "invalid_tenant" BAD_REQUEST "X-Tenant-ID must be given once and hold 1 to 64 of the characters A-Z, a-z, 0-9, `_` and `-`";
+    /// Two credentials that differ.
+    SeveralCredentials "several_credentials" BAD_REQUEST "the request shows two different credentials; send one, in X-API-Key or in Authorization";
+    /// Nobody in particular asks.
+    CredentialRequired "credential_required" UNAUTHORIZED "send an API key as `X-API-Key: KEY` or `Authorization: Bearer KEY`, or a token as `Authorization: Bearer TOKEN`";
+    /// Unknown, revoked, expired or malformed: it is not told which.
+    InvalidCredential "invalid_credential" UNAUTHORIZED "the credential is not valid here, or no longer; ask who gave it to you for another one";
+    /// The credential is another tenant's.
+    TenantForbidden "tenant_forbidden" FORBIDDEN "X-Tenant-ID names a tenant that the credential is not for; leave the header out, or use that tenant's credential";
+    /// The credential may not do this.
+    RoleRequired "role_required" FORBIDDEN "the credential lacks the role that this route needs";
+    /// The credential may act for one agent alone.
+    AgentBound "agent_bound" FORBIDDEN "the credential is bound to an agent, and events could be about any; use the calls of /v1/agent-sessions instead";
+    /// The tenant has as many keys as it may have.
+    TooManyKeys "too_many_keys" CONFLICT "the tenant has 1000 keys that are not revoked, and may not have more; revoke those that nobody uses, expired ones too";
+    /// The credential asks too often.
+    RateLimited "rate_limited" TOO_MANY_REQUESTS "the credential makes more requests than it may; the header Retry-After says in how many seconds the next one is answered";
     /// A query parameter that the route does not have.
     UnknownParameter "unknown_parameter" BAD_REQUEST "the request has a query parameter that this route does not know";
     /// A parameter with a value that it cannot have.
@@ -196,7 +214,8 @@ pub(super) fn log_code(error: &LogError) -> Code {
         LogError::Unavailable(_) => Code::Unavailable,
         LogError::Unconfirmed(_) => Code::Unconfirmed,
         LogError::TooLarge => Code::Event(Reason::TooLarge),
-        LogError::Gap { .. }
+        LogError::Held(_)
+        | LogError::Gap { .. }
         | LogError::Truncated { .. }
         | LogError::Misconfigured(_)
         | LogError::Damaged(_) => Code::LogFailed,

@@ -31,7 +31,8 @@ pub(super) async fn alive() -> Response {
 
 /// Is the server ready?
 ///
-/// Whether the log can be reached, and the fold runs and keeps up with it. Send requests elsewhere while it does not.
+/// Whether the log can be reached, the fold runs and keeps up with it, and the keys follow theirs.
+/// Send requests elsewhere while they do not.
 #[utoipa::path(
     get,
     path = "/readyz",
@@ -47,6 +48,10 @@ pub(super) async fn ready(State(app): State<App>) -> Result<Response, Problem> {
     }
     if !app.log().is_available() {
         return Err(not_ready("the log cannot be reached".to_owned()));
+    }
+    if !app.keys().follow() {
+        let detail = "the log of keys is not followed, so revocations may be missing";
+        return Err(not_ready(detail.to_owned()));
     }
     let lag = app.projection().lag(app.now(), app.log().known_head());
     if Duration::from_millis(FOLD_LAG_MS_MAX) < lag {

@@ -1,7 +1,7 @@
 //! The HTTP API: listings, history, `POST /v1/events`, and what operators ask.
 //!
 //! - Only `error` decides statuses; every failure is a problem document (RFC 9457).
-//! - Only `caller` knows how a request's tenant is found.
+//! - Only `caller` knows how a request's principal is found, and every route below `/v1` is behind it.
 //! - No snapshot of the read model lives across an await, and none outlives its request.
 //! - Unknown query parameters are refused: a typo must not widen a result.
 
@@ -13,6 +13,7 @@ mod body;
 mod caller;
 mod command;
 mod command_answer;
+mod credential;
 pub mod dto;
 mod emit;
 mod emit_batch;
@@ -24,6 +25,7 @@ mod health;
 mod hosts;
 mod introspect;
 mod json;
+mod keys;
 mod middleware;
 pub mod openapi;
 mod paging;
@@ -43,6 +45,7 @@ use tower_http::catch_panic::CatchPanicLayer;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+use crate::auth::{Access, Keys};
 use crate::domain::Clock;
 use crate::ledger::{Commands, Ledger};
 use crate::log::EventLog;
@@ -64,6 +67,10 @@ pub struct Services {
     pub projection: Arc<Projection>,
     /// The log, for bodies of events.
     pub log: Arc<dyn EventLog>,
+    /// Whom it serves.
+    pub access: Arc<Access>,
+    /// The keys, also where nobody is asked for one.
+    pub keys: Arc<Keys>,
     /// Tells the time.
     pub clock: Arc<dyn Clock>,
     /// What is measured.
@@ -87,8 +94,14 @@ fn layered(
     inner: impl FnOnce(axum::Router<App>) -> axum::Router<App>,
 ) -> axum::Router {
     let app = App::new(services);
-    let (router, _document) = routes().split_for_parts();
-    let router = router
+    let (guarded, _document) = routes().split_for_parts();
+    let (open, _document) = open_routes().split_for_parts();
+    let router = guarded
+        .route_layer(axum::middleware::from_fn_with_state(
+            app.clone(),
+            caller::authenticate,
+        ))
+        .merge(open)
         .fallback(problem::route_not_found)
         .method_not_allowed_fallback(problem::method_not_allowed)
         .layer(CatchPanicLayer::custom(problem::panicked));
@@ -101,9 +114,10 @@ fn layered(
         .with_state(app)
 }
 
-/// Every route, each with its description: a route cannot be added without one.
+/// Every route of the API, each with its description: a route cannot be added without one. All of
+/// them are for callers that are known.
 fn routes() -> OpenApiRouter<App> {
-    OpenApiRouter::with_openapi(openapi::frame())
+    OpenApiRouter::new()
         .routes(routes!(events::list, emit::append))
         .routes(routes!(events::get))
         .routes(routes!(sessions::list, session_commands::create))
@@ -120,6 +134,13 @@ fn routes() -> OpenApiRouter<App> {
         .routes(routes!(agent_commands::revoke))
         .routes(routes!(rejections::list))
         .routes(routes!(status::get))
+        .routes(routes!(keys::list, keys::issue))
+        .routes(routes!(keys::revoke))
+}
+
+/// The routes that answer anybody: they say nothing of any tenant.
+fn open_routes() -> OpenApiRouter<App> {
+    OpenApiRouter::new()
         .routes(routes!(health::alive))
         .routes(routes!(health::ready))
         .routes(routes!(health::metrics))

@@ -131,6 +131,23 @@ pub(super) const OFFSET: Param = Param {
         ..COUNTER
     }),
 };
+pub(super) const KEYS_LIMIT: Param = Param {
+    name: "limit",
+    about: "Most keys of the page.",
+    shape: Shape::Integer(IntegerRange {
+        min: 1,
+        max: PAGE_ROWS_MAX as u64,
+        default: Some(PAGE_ROWS_DEFAULT as u64),
+    }),
+};
+pub(super) const KEYS_OFFSET: Param = Param {
+    name: "offset",
+    about: "How many keys to skip, those issued last first.",
+    shape: Shape::Integer(IntegerRange {
+        default: Some(0),
+        ..COUNTER
+    }),
+};
 pub(super) const CURSOR: Param = Param {
     name: "cursor",
     about: "next_cursor of the page before. Cannot be combined with offset.",

@@ -8,8 +8,8 @@ use std::any::Any;
 use std::borrow::Cow;
 
 use axum::body::Body;
-use axum::http::header::{CONTENT_TYPE, RETRY_AFTER};
-use axum::http::{HeaderValue, Method, Uri};
+use axum::http::header::{CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
+use axum::http::{HeaderValue, Method, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 
@@ -20,6 +20,11 @@ use crate::domain::{Position, Verdict};
 pub(super) const TYPE_PREFIX: &str = "urn:session-ledger:problem:";
 /// The media type of problem documents.
 pub(super) const CONTENT_TYPE_PROBLEM: &str = "application/problem+json";
+/// How to show a credential, as whoever has none is told.
+const CHALLENGES: [&str; 2] = [
+    "Bearer realm=\"session-ledger\"",
+    "ApiKey realm=\"session-ledger\"",
+];
 
 /// Something went wrong.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -147,6 +152,12 @@ impl IntoResponse for Problem {
         if let Some(seconds) = self.code.retry_after_s() {
             let seconds = HeaderValue::from(u16::from(seconds));
             response.headers_mut().insert(RETRY_AFTER, seconds);
+        }
+        if response.status() == StatusCode::UNAUTHORIZED {
+            for scheme in CHALLENGES {
+                let challenge = HeaderValue::from_static(scheme);
+                response.headers_mut().append(WWW_AUTHENTICATE, challenge);
+            }
         }
         response.extensions_mut().insert(self);
         response

@@ -21,7 +21,7 @@ macro_rules! problem_sets {
 
             impl IntoResponses for $name {
                 fn responses() -> BTreeMap<String, RefOr<Response>> {
-                    describe(&[$($code),*])
+                    describe(&[CALLER, &[$($code),*]].concat())
                 }
             }
         )*
@@ -31,7 +31,7 @@ macro_rules! problem_sets {
 problem_sets! {
     /// Of a page of sessions.
     ListProblems: [
-        Code::TenantRequired, Code::InvalidTenant, Code::UnknownParameter, Code::InvalidParameter,
+        Code::UnknownParameter, Code::InvalidParameter,
         Code::UnsupportedFilter, Code::InvalidCursor, Code::CursorMismatch,
         Code::PositionBeyondHead, Code::NotCaughtUp, Code::FoldStopped, Code::TooManyWaiters,
         Code::Unavailable, Code::InternalError, Code::LogFailed,
@@ -45,26 +45,26 @@ problem_sets! {
     ];
     /// Of a total of sessions.
     CountProblems: [
-        Code::TenantRequired, Code::InvalidTenant, Code::UnknownParameter, Code::InvalidParameter,
+        Code::UnknownParameter, Code::InvalidParameter,
         Code::UnsupportedFilter, Code::PositionBeyondHead, Code::NotCaughtUp, Code::FoldStopped,
         Code::TooManyWaiters, Code::Unavailable, Code::InternalError, Code::LogFailed,
     ];
     /// Of a read of one thing.
     GetProblems: [
-        Code::TenantRequired, Code::InvalidTenant, Code::UnknownParameter, Code::InvalidParameter,
+        Code::UnknownParameter, Code::InvalidParameter,
         Code::PositionBeyondHead, Code::Event(Reason::NotFound), Code::NotCaughtUp,
         Code::FoldStopped, Code::TooManyWaiters, Code::Unavailable, Code::InternalError,
         Code::LogFailed,
     ];
     /// Of a page of events.
     EventsProblems: [
-        Code::TenantRequired, Code::InvalidTenant, Code::UnknownParameter, Code::InvalidParameter,
+        Code::UnknownParameter, Code::InvalidParameter,
         Code::PositionBeyondHead, Code::NotCaughtUp, Code::FoldStopped, Code::TooManyWaiters,
         Code::Unavailable, Code::InternalError, Code::LogFailed,
     ];
     /// Of an append.
     AppendProblems: [
-        Code::TenantRequired, Code::InvalidTenant, Code::UnknownParameter, Code::InvalidParameter,
+        Code::UnknownParameter, Code::InvalidParameter,
         Code::UnreadableBody, Code::InvalidBatch,
         Code::Event(Reason::NotJson), Code::Event(Reason::Invalid),
         Code::Event(Reason::UnknownType),
@@ -86,7 +86,7 @@ problem_sets! {
     ];
     /// Of a command.
     CommandProblems: [
-        Code::TenantRequired, Code::InvalidTenant, Code::UnknownParameter, Code::InvalidParameter,
+        Code::UnknownParameter, Code::InvalidParameter,
         Code::InvalidIdempotencyKey, Code::UnreadableBody,
         Code::Event(Reason::NotJson), Code::Event(Reason::Invalid),
         Code::Event(Reason::AgentSuspended), Code::Event(Reason::AgentRevoked),
@@ -107,23 +107,58 @@ problem_sets! {
     ];
     /// Of asking about a token.
     IntrospectProblems: [
-        Code::TenantRequired, Code::InvalidTenant, Code::UnknownParameter, Code::InvalidParameter,
+        Code::UnknownParameter, Code::InvalidParameter,
         Code::UnreadableBody, Code::Event(Reason::NotJson), Code::Event(Reason::Invalid),
         Code::PositionBeyondHead, Code::RequestTimeout, Code::RequestTooLarge,
         Code::UnsupportedMediaType, Code::NotCaughtUp, Code::FoldStopped, Code::TooManyWaiters,
         Code::NotReady, Code::Unavailable, Code::InternalError, Code::LogFailed,
     ];
-    /// Of asking whether the server is ready.
-    ReadyProblems: [Code::NotReady];
+    /// Of issuing a key.
+    IssueKeyProblems: [
+        Code::UnknownParameter, Code::UnreadableBody, Code::Event(Reason::NotJson),
+        Code::Event(Reason::Invalid), Code::AgentBound, Code::TooManyKeys, Code::RequestTimeout,
+        Code::RequestTooLarge, Code::UnsupportedMediaType, Code::NotCaughtUp, Code::NotReady,
+        Code::Unavailable, Code::Unconfirmed, Code::InternalError, Code::LogFailed,
+    ];
+    /// Of a page of keys.
+    ListKeysProblems: [Code::UnknownParameter, Code::InvalidParameter];
+    /// Of revoking a key.
+    RevokeKeyProblems: [
+        Code::UnknownParameter, Code::InvalidParameter, Code::AgentBound,
+        Code::Event(Reason::NotFound), Code::NotCaughtUp, Code::NotReady, Code::Unavailable,
+        Code::Unconfirmed, Code::InternalError, Code::LogFailed,
+    ];
+}
+
+/// What any route of the API may answer, before it looks at anything but the caller.
+const CALLER: &[Code] = &[
+    Code::TenantRequired,
+    Code::InvalidTenant,
+    Code::SeveralCredentials,
+    Code::CredentialRequired,
+    Code::InvalidCredential,
+    Code::TenantForbidden,
+    Code::RoleRequired,
+    Code::RateLimited,
+];
+
+/// Of asking whether the server is ready, which anybody may.
+pub(super) struct ReadyProblems;
+
+impl IntoResponses for ReadyProblems {
+    fn responses() -> BTreeMap<String, RefOr<Response>> {
+        describe(&[Code::NotReady])
+    }
 }
 
 fn describe(codes: &[Code]) -> BTreeMap<String, RefOr<Response>> {
     let mut by_status: BTreeMap<String, Vec<Code>> = BTreeMap::new();
     for code in codes {
-        by_status
-            .entry(code.status().as_str().to_owned())
-            .or_default()
-            .push(*code);
+        let status = code.status().as_str().to_owned();
+        let codes = by_status.entry(status).or_default();
+        if !codes.contains(code) {
+            codes.push(*code);
+        }
     }
     let described = by_status.into_iter().map(|(status, codes)| {
         let words: Vec<String> = codes

@@ -8,6 +8,8 @@
 //! - an append that fails as [`LogError::Unconfirmed`] may have been written: the fold drops copies.
 #![warn(missing_docs)]
 
+use std::path::PathBuf;
+
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
 
@@ -71,6 +73,9 @@ pub enum LogError {
     /// Nothing was written. Retry at will.
     #[error("the log is unavailable: {0}")]
     Unavailable(String),
+    /// Another process has it open.
+    #[error("another ledger holds the file {}", .0.display())]
+    Held(PathBuf),
     /// It may have been written. Retry with the same event id: a copy is dropped.
     #[error("the append was not confirmed: {0}")]
     Unconfirmed(String),

@@ -18,9 +18,12 @@ use uuid::Uuid;
 
 use crate::app::signals::{self, Signals};
 use crate::app::telemetry::{self, LogFormat};
-use crate::app::{Config, Running};
-use crate::cli::client::{Api, read};
+use crate::app::{Access, Config, CredentialConfig, Running};
+use crate::auth::{Grant, Keys, Roles};
+use crate::cli::client::{Api, Identity, read};
+use crate::cli::duration::duration;
 use crate::cli::{Outcome, address, list, output, table};
+use crate::domain::{Clock as _, SystemClock, TenantId};
 use crate::http::dto::{SessionCount, SessionList};
 use fleet::Tally;
 
@@ -87,12 +90,17 @@ impl Demo {
             (None, Some(dir)) => dir.path().to_path_buf(),
             (None, None) => PathBuf::new(),
         };
-        let running = crate::app::start(Config::local(dir, self.listen))
+        let config = Config {
+            access: Access::Credentials(CredentialConfig::default()),
+            ..Config::local(dir, self.listen)
+        };
+        let running = crate::app::start(config)
             .await
             .context("the demo did not start; `--listen 127.0.0.1:0` takes a port that is free")?;
-        let api = Api::new(&running.url(), TENANT)?;
+        let key = issue_key(running.keys()).await?;
+        let api = Api::new(&running.url(), Identity::key(key.clone()))?;
         self.introduce(&running);
-        let shown = self.show(&running, &api, &mut signals).await;
+        let shown = self.show(&running, &api, &key, &mut signals).await;
         let stopped = running.stop().await;
         shown?;
         stopped.map(|()| ExitCode::SUCCESS)
@@ -113,6 +121,7 @@ impl Demo {
         &self,
         running: &Running,
         api: &Api,
+        key: &str,
         signals: &mut Signals,
     ) -> anyhow::Result<()> {
         let seed = self.seed.unwrap_or_else(|| Uuid::now_v7().as_u64_pair().1);
@@ -125,7 +134,7 @@ impl Demo {
             running.catch_up().await?;
             let listed = listing(api).await?;
             print(&listed, &tally, started.elapsed())?;
-            output::data(&calls("Calls to try:", &running.url(), &listed))?;
+            output::data(&calls("Calls to try:", &running.url(), key, &listed))?;
             watch(&tally, started, None, signals).await;
         }
         let took = started.elapsed();
@@ -140,10 +149,23 @@ impl Demo {
         if !shown {
             let heading =
                 "Calls to try while a demo runs, which it does until Ctrl-C without --for:";
-            output::data(&calls(heading, &running.url(), &listed))?;
+            output::data(&calls(heading, &running.url(), key, &listed))?;
         }
         Ok(())
     }
+}
+
+/// A key for everything, of the demo's tenant.
+async fn issue_key(keys: &Keys) -> anyhow::Result<String> {
+    let grant = Grant {
+        tenant: TenantId::parse(TENANT)?,
+        name: Some("demo".into()),
+        roles: Roles::ALL,
+        agent: None,
+        expires_at: None,
+    };
+    let (key, _entry) = keys.issue(grant, SystemClock.now()).await?;
+    Ok(key.reveal())
 }
 
 /// What the demo shows.
@@ -224,14 +246,15 @@ fn rate(tally: &Tally, took: Duration) -> f64 {
 }
 
 /// Calls to try, with ids that exist.
-fn calls(heading: &str, url: &str, listed: &Listed) -> String {
+fn calls(heading: &str, url: &str, key: &str, listed: &Listed) -> String {
     let newest = listed.page.sessions.first();
     let session = newest.map_or("SESSION", |session| &session.session_id);
     let agent = newest.map_or("AGENT", |session| &session.agent_id);
-    let curl = format!("curl -s -H 'X-Tenant-ID: {TENANT}'");
+    let curl = "curl -s -H \"X-API-Key: $SESSION_LEDGER_KEY\"";
     format!(
         "
 {heading}
+  export SESSION_LEDGER_KEY={key}
   {curl} '{url}/v1/agent-sessions?status=active&limit=5'
   {curl} '{url}/v1/agent-sessions?agent_id={agent}&offset=20'
   {curl} '{url}/v1/agent-sessions/count'
@@ -241,50 +264,9 @@ fn calls(heading: &str, url: &str, listed: &Listed) -> String {
   {curl} -H 'Content-Type: application/cloudevents+json' '{url}/v1/events' -d \\
     '{{\"specversion\":\"1.0\",\"id\":\"e-1\",\"source\":\"urn:me\",\"type\":\"session.created\",\
 \"subject\":\"my-session\",\"data\":{{\"agent_id\":\"{agent}\"}}}}'
-  session-ledger list --url {url} --tenant {TENANT} --agent {agent}
-  session-ledger events --url {url} --tenant {TENANT} --follow
+  session-ledger list --url {url} --agent {agent}
+  session-ledger events --url {url} --follow
+  session-ledger keys list --url {url}
 "
     )
-}
-
-/// A time span such as `20s`, `2m`, `1h` or `500ms`; a bare number is seconds.
-fn duration(text: &str) -> Result<Duration, String> {
-    let digits = text.trim_end_matches(|letter: char| letter.is_ascii_alphabetic());
-    let unit_ms = match text.get(digits.len()..) {
-        Some("ms") => 1,
-        Some("s" | "") => 1000,
-        Some("m") => 60_000,
-        Some("h") => 3_600_000,
-        Some(_) | None => 0,
-    };
-    let number: Option<u64> = digits.parse().ok();
-    number
-        .and_then(|number| number.checked_mul(unit_ms))
-        .filter(|ms| 0 < *ms)
-        .map(Duration::from_millis)
-        .ok_or_else(|| "write a time such as 500ms, 20s, 2m or 1h".to_owned())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn times_are_understood_with_their_unit() {
-        assert_eq!(duration("20s"), Ok(Duration::from_secs(20)));
-        assert_eq!(duration("7"), Ok(Duration::from_secs(7)));
-        assert_eq!(duration("500ms"), Ok(Duration::from_millis(500)));
-        assert_eq!(duration("2m"), Ok(Duration::from_mins(2)));
-        for wrong in [
-            "",
-            "s",
-            "0s",
-            "-1s",
-            "1.5s",
-            "3 days",
-            "99999999999999999999h",
-        ] {
-            assert!(duration(wrong).is_err(), "{wrong:?}");
-        }
-    }
 }

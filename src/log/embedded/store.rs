@@ -194,10 +194,7 @@ fn prepare(database: &Database) -> Result<End, LogError> {
 
 fn open_error(error: DatabaseError, file: &Path) -> LogError {
     match error {
-        DatabaseError::DatabaseAlreadyOpen => LogError::Unavailable(format!(
-            "another ledger holds the file {}; stop it first, or talk to it over HTTP",
-            file.display()
-        )),
+        DatabaseError::DatabaseAlreadyOpen => LogError::Held(file.to_path_buf()),
         DatabaseError::Storage(error) => storage_error(&error),
         error => unavailable(&error),
     }

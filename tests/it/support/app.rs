@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use session_ledger::app::http_server::{self, Patience};
-use session_ledger::domain::{Clock, Timestamp};
+use session_ledger::auth::{Access, Credentials, Grant, Keys, Roles};
+use session_ledger::domain::{Clock, TenantId, Timestamp};
 use session_ledger::http::{self, Services};
 use session_ledger::ledger::{Commands, Ledger, Reactor, TokenSecret};
 use session_ledger::log::{EmbeddedLog, EventLog, NewRecord};
@@ -24,12 +25,13 @@ pub(crate) struct App {
     pub(crate) log: Arc<EmbeddedLog>,
     pub(crate) projection: Arc<Projection>,
     pub(crate) metrics: Arc<Metrics>,
+    pub(crate) keys: Arc<Keys>,
     clock: Arc<ManualClock>,
     url: String,
     stop_fold: CancellationToken,
     stop_server: CancellationToken,
     tasks: JoinSet<()>,
-    _dir: tempfile::TempDir,
+    dir: tempfile::TempDir,
 }
 
 impl App {
@@ -42,13 +44,35 @@ impl App {
     pub(crate) async fn start_on(
         wrap: impl FnOnce(Arc<dyn EventLog>) -> Arc<dyn EventLog>,
     ) -> Self {
-        let mut app = Self::serve(wrap, Patience::default()).await;
+        Self::serve(wrap, Patience::default(), |_keys| Access::Everybody)
+            .await
+            .folding()
+    }
+
+    /// Starts a ledger that asks for credentials: keys, and what the function adds.
+    pub(crate) async fn start_with_credentials(
+        add: impl FnOnce(Credentials) -> Credentials,
+    ) -> Self {
+        let access = |keys| {
+            Access::Credentials(add(Credentials {
+                keys,
+                tokens: None,
+                rate_limits: None,
+            }))
+        };
+        Self::serve(|log| log, Patience::default(), access)
+            .await
+            .folding()
+    }
+
+    fn folding(mut self) -> Self {
+        let app = &mut self;
         let (projection, log) = (Arc::clone(&app.projection), app.log());
         let (metrics, stop) = (Arc::clone(&app.metrics), app.stop_fold.clone());
         app.tasks.spawn(async move {
             runner::run(projection, log, metrics, stop).await.unwrap();
         });
-        app
+        self
     }
 
     /// Starts the task that writes what the clock says has expired.
@@ -84,17 +108,18 @@ impl App {
 
     /// Starts a ledger that takes events and never folds one.
     pub(crate) async fn start_without_fold() -> Self {
-        Self::serve(|log| log, Patience::default()).await
+        Self::serve(|log| log, Patience::default(), |_keys| Access::Everybody).await
     }
 
     /// Starts a ledger that never folds and waits this long for its clients.
     pub(crate) async fn start_with_patience(patience: Patience) -> Self {
-        Self::serve(|log| log, patience).await
+        Self::serve(|log| log, patience, |_keys| Access::Everybody).await
     }
 
     async fn serve(
         wrap: impl FnOnce(Arc<dyn EventLog>) -> Arc<dyn EventLog>,
         patience: Patience,
+        access: impl FnOnce(Arc<Keys>) -> Access,
     ) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let clock = Arc::new(ManualClock::default());
@@ -103,6 +128,8 @@ impl App {
         let log = Arc::new(EmbeddedLog::open(&dir.path().join("log.redb"), as_clock()).unwrap());
         let projection = Arc::new(Projection::open(&dir.path().join("model.redb")).unwrap());
         let metrics = Arc::new(Metrics::default());
+        let admin = EmbeddedLog::open(&dir.path().join("admin.redb"), as_clock()).unwrap();
+        let keys = Arc::new(Keys::new(Arc::new(admin)));
         let as_log = wrap(Arc::<EmbeddedLog>::clone(&log));
         let ledger = Ledger::new(Arc::clone(&as_log), Arc::clone(&projection), as_clock());
         let secret = TokenSecret::new([7; TokenSecret::BYTES]);
@@ -111,6 +138,8 @@ impl App {
             ledger,
             projection: Arc::clone(&projection),
             log: as_log,
+            access: Arc::new(access(Arc::clone(&keys))),
+            keys: Arc::clone(&keys),
             clock: as_clock(),
             metrics: Arc::clone(&metrics),
         });
@@ -120,16 +149,20 @@ impl App {
         let mut tasks = JoinSet::new();
         let stopped = stop_server.clone();
         tasks.spawn(http_server::run(listener, router, patience, stopped));
+        let stop_fold = CancellationToken::new();
+        let (followed, stopped) = (Arc::clone(&keys), stop_fold.clone());
+        tasks.spawn(async move { followed.run(stopped).await.unwrap() });
         Self {
             log,
             projection,
             metrics,
+            keys,
             clock,
             url,
-            stop_fold: CancellationToken::new(),
+            stop_fold,
             stop_server,
             tasks,
-            _dir: dir,
+            dir,
         }
     }
 
@@ -146,6 +179,18 @@ impl App {
     /// Where it serves, as host and port.
     pub(crate) fn host(&self) -> &str {
         self.url.strip_prefix("http://").unwrap()
+    }
+
+    /// A client with a new key of a tenant.
+    pub(crate) async fn client_with_key(&self, tenant: &str, roles: Roles) -> Client {
+        let key = self.key(grant(tenant, roles)).await;
+        self.client(tenant).with_key(&key)
+    }
+
+    /// Issues a key.
+    pub(crate) async fn key(&self, grant: Grant) -> String {
+        let (key, _entry) = self.keys.issue(grant, self.clock.now()).await.unwrap();
+        key.reveal()
     }
 
     /// A client that speaks for a tenant.
@@ -172,13 +217,35 @@ impl App {
         self.projection.wait_for(never, wait).await;
     }
 
+    /// Where a file of it is.
+    pub(crate) fn file(&self, name: &str) -> std::path::PathBuf {
+        self.dir.path().join(name)
+    }
+
     /// Stops everything, gracefully.
-    pub(crate) async fn stop(mut self) {
+    pub(crate) async fn stop(self) {
+        drop(self.stop_and_keep().await);
+    }
+
+    /// The same, and leaves the files.
+    pub(crate) async fn stop_and_keep(mut self) -> tempfile::TempDir {
         self.stop_server.cancel();
         self.stop_fold.cancel();
         while let Some(stopped) = self.tasks.join_next().await {
             stopped.unwrap();
         }
         self.log.close().await;
+        self.dir
+    }
+}
+
+/// What a key of a tenant with these roles is issued with.
+pub(crate) fn grant(tenant: &str, roles: Roles) -> Grant {
+    Grant {
+        tenant: TenantId::parse(tenant).unwrap(),
+        name: None,
+        roles,
+        agent: None,
+        expires_at: None,
     }
 }

@@ -10,6 +10,7 @@ pub(crate) struct Client {
     http: reqwest::Client,
     url: String,
     tenant: String,
+    key: Option<String>,
 }
 
 /// What the server answered.
@@ -28,6 +29,16 @@ impl Client {
             http: reqwest::Client::builder().no_proxy().build().unwrap(),
             url: url.to_owned(),
             tenant: tenant.to_owned(),
+            key: None,
+        }
+    }
+
+    /// The same, who shows a key or token instead of naming a tenant.
+    pub(crate) fn with_key(&self, key: &str) -> Self {
+        let key = Some(format!("Bearer {key}"));
+        Self {
+            key,
+            ..self.clone()
         }
     }
 
@@ -60,7 +71,7 @@ impl Client {
         answer.json()["position"].as_u64().unwrap()
     }
 
-    /// Sends anything, with the tenant's header unless `headers` has one.
+    /// Sends anything, with the tenant's header or that of the key unless `headers` has one.
     pub(crate) async fn send(
         &self,
         method: Method,
@@ -73,8 +84,14 @@ impl Client {
             let name = HeaderName::from_bytes(name.as_bytes()).unwrap();
             all.append(name, HeaderValue::from_bytes(value.as_bytes()).unwrap());
         }
-        if !all.contains_key("x-tenant-id") {
-            all.insert("x-tenant-id", self.tenant.parse().unwrap());
+        match &self.key {
+            Some(key) if !all.contains_key("authorization") => {
+                all.insert("authorization", key.parse().unwrap());
+            }
+            None if !all.contains_key("x-tenant-id") => {
+                all.insert("x-tenant-id", self.tenant.parse().unwrap());
+            }
+            Some(_) | None => {}
         }
         self.send_bare(method, path, all, body).await
     }

@@ -1,0 +1,147 @@
+//! The keys of a ledger: for a server, and for whoever changes them without one.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context as _;
+
+use crate::app::config::{Access, Config, LogSource};
+use crate::app::files::DataDir;
+use crate::app::open::{self, OpenError, OpenLog};
+use crate::app::tasks::Tasks;
+use crate::auth::jwt::Tokens;
+use crate::auth::{self, Credentials, Keys, RateLimits};
+use crate::domain::{Clock, Position, SystemClock};
+use crate::log::jetstream::JetStreamConfig;
+
+/// How long following the log may take to end.
+const STOP_WAIT: Duration = Duration::from_secs(5);
+
+/// Reads all keys there are, and goes on to follow their log.
+pub(super) async fn follow(admin: &OpenLog, workers: &mut Tasks) -> anyhow::Result<Arc<Keys>> {
+    let keys = Arc::new(Keys::new(admin.port()));
+    let followed = Arc::clone(&keys);
+    workers.spawn("keys", |stop| async move {
+        if let Err(error) = followed.run(stop).await {
+            tracing::error!(
+                "the log of keys can no longer be followed: {error}. Keys that are revoked from \
+                 now on stay valid here"
+            );
+        }
+    });
+    keys.catch_up().await.context("cannot read the keys")?;
+    Ok(keys)
+}
+
+/// What a server checks credentials with.
+pub(super) async fn access(
+    config: &Config,
+    keys: &Arc<Keys>,
+    workers: &mut Tasks,
+) -> anyhow::Result<auth::Access> {
+    let Access::Credentials(checks) = &config.access else {
+        return Ok(auth::Access::Everybody);
+    };
+    let tokens = match &checks.tokens {
+        Some(tokens) => {
+            let tokens = Tokens::open(tokens.clone()).await;
+            Some(Arc::new(
+                tokens.context("cannot load the key set for tokens")?,
+            ))
+        }
+        None => None,
+    };
+    if let Some(tokens) = &tokens {
+        let tokens = Arc::clone(tokens);
+        workers.spawn("tokens", |stop| tokens.run(stop));
+    } else if keys.is_empty() {
+        tracing::warn!(
+            "there is no key yet, so nobody can call the API. To make the first: {}",
+            first_key(config)
+        );
+    }
+    Ok(auth::Access::Credentials(Credentials {
+        keys: Arc::clone(keys),
+        tokens,
+        rate_limits: checks.rate_limit.map(RateLimits::new),
+    }))
+}
+
+/// What to type.
+fn first_key(config: &Config) -> String {
+    let rest = "--tenant TENANT --role admin";
+    match &config.log {
+        LogSource::Embedded => format!(
+            "stop this server, then `session-ledger keys issue --data-dir {} {rest}`",
+            config.data_dir.display()
+        ),
+        LogSource::JetStream(_) => format!(
+            "`session-ledger keys issue {rest}`, with the NATS options of this server; it goes on \
+             meanwhile"
+        ),
+    }
+}
+
+/// Where keys are, for whoever changes them without a server.
+#[derive(Debug, Clone)]
+pub enum KeySource {
+    /// In the data directory of a ledger with the built-in log. With `make` also if there is none
+    /// yet.
+    Directory {
+        /// The directory.
+        dir: PathBuf,
+        /// Whether to make what is not there.
+        make: bool,
+    },
+    /// Beside a stream of a NATS server.
+    JetStream(Box<JetStreamConfig>),
+}
+
+/// Keys that no server of ours drives. Close them.
+pub struct OpenKeys {
+    /// The keys.
+    pub keys: Arc<Keys>,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    log: OpenLog,
+    tasks: Tasks,
+}
+
+impl OpenKeys {
+    /// Opens their log and reads them all.
+    pub async fn open(source: KeySource) -> anyhow::Result<Self> {
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let log = match source {
+            KeySource::Directory { dir, make } => {
+                let dir = DataDir::new(&dir);
+                if !make && !dir.admin_log().exists() {
+                    let missing = OpenError::Missing {
+                        dir: dir.path().to_path_buf(),
+                        file: "admin.redb (if its log is on NATS, give --nats-url)",
+                    };
+                    return Err(missing.into());
+                }
+                open::open_embedded(dir.admin_log(), &dir, &clock).await?
+            }
+            KeySource::JetStream(config) => {
+                let log = open::connect(&config.admin(), Position::ZERO).await?;
+                OpenLog::JetStream(Arc::new(log))
+            }
+        };
+        let mut tasks = Tasks::default();
+        let keys = follow(&log, &mut tasks).await?;
+        Ok(Self {
+            keys,
+            clock,
+            log,
+            tasks,
+        })
+    }
+
+    /// Gives up the log's lock or connections.
+    pub async fn close(self) {
+        self.tasks.stop(STOP_WAIT).await;
+        self.log.close().await;
+    }
+}

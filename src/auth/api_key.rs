@@ -1,0 +1,162 @@
+//! API keys as texts: `slk_<16 hexadecimal digits of its id>_<64 of its secret>`.
+//!
+//! Hexadecimal, so that the separator cannot occur inside a part. The secret has 256 bits from the
+//! operating system, which is why one SHA-256 protects it: there is nothing to guess.
+
+use std::fmt;
+
+use sha2::{Digest as _, Sha256};
+use subtle::ConstantTimeEq as _;
+
+use crate::domain::TokenHash;
+
+/// What every key begins with, so that people and scanners recognise one.
+const PREFIX: &str = "slk_";
+const ID_BYTES: usize = 8;
+const SECRET_BYTES: usize = 32;
+const KEY_CHARS: usize = PREFIX.len() + 2 * ID_BYTES + 1 + 2 * SECRET_BYTES;
+
+/// Names a key. No secret.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct KeyId([u8; ID_BYTES]);
+
+impl KeyId {
+    /// Reads an id: 16 hexadecimal digits in lower case.
+    pub fn parse(text: &str) -> Option<Self> {
+        digits(text).map(Self)
+    }
+}
+
+impl fmt::Display for KeyId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&hex::encode(self.0))
+    }
+}
+
+impl fmt::Debug for KeyId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "KeyId({self})")
+    }
+}
+
+/// A key in full. Not printable but by [`ApiKey::reveal`].
+#[derive(Clone)]
+pub struct ApiKey {
+    id: KeyId,
+    secret: [u8; SECRET_BYTES],
+}
+
+impl ApiKey {
+    /// A new key, of random bytes from the operating system.
+    pub fn generate() -> Result<Self, getrandom::Error> {
+        let (mut id, mut secret) = ([0; ID_BYTES], [0; SECRET_BYTES]);
+        getrandom::fill(&mut id)?;
+        getrandom::fill(&mut secret)?;
+        Ok(Self {
+            id: KeyId(id),
+            secret,
+        })
+    }
+
+    /// Reads a key; `None` for anything else.
+    pub fn parse(text: &str) -> Option<Self> {
+        if text.len() != KEY_CHARS {
+            return None;
+        }
+        let (id, secret) = text.strip_prefix(PREFIX)?.split_once('_')?;
+        Some(Self {
+            id: KeyId::parse(id)?,
+            secret: digits(secret)?,
+        })
+    }
+
+    /// Whether a text claims to be a key, be it one or not.
+    pub fn looks_like(text: &str) -> bool {
+        text.starts_with(PREFIX)
+    }
+
+    /// Its id.
+    pub fn id(&self) -> KeyId {
+        self.id
+    }
+
+    /// What is stored of it.
+    pub fn hash(&self) -> TokenHash {
+        TokenHash::new(Sha256::digest(self.reveal()).into())
+    }
+
+    /// Whether this key has a hash, in a time that does not depend on it.
+    pub fn has_hash(&self, stored: &TokenHash) -> bool {
+        self.hash().bytes().ct_eq(stored.bytes()).into()
+    }
+
+    /// The text, for whoever it is given to.
+    pub fn reveal(&self) -> String {
+        format!("{PREFIX}{}_{}", self.id, hex::encode(self.secret))
+    }
+}
+
+impl fmt::Debug for ApiKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "ApiKey({}, ..)", self.id)
+    }
+}
+
+/// Bytes from hexadecimal digits in lower case: every key and id is written in one way.
+fn digits<const BYTES: usize>(text: &str) -> Option<[u8; BYTES]> {
+    let mut bytes = [0; BYTES];
+    let lower = !text.bytes().any(|byte| byte.is_ascii_uppercase());
+    (lower && hex::decode_to_slice(text, &mut bytes).is_ok()).then_some(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_reads_back_and_shows_its_id_alone() {
+        let key = ApiKey::generate().unwrap();
+        let text = key.reveal();
+        let read = ApiKey::parse(&text).unwrap();
+        assert_eq!(read.id(), key.id());
+        assert!(read.has_hash(&key.hash()));
+        assert_eq!(KeyId::parse(&key.id().to_string()), Some(key.id()));
+        assert_eq!(format!("{key:?}"), format!("ApiKey({}, ..)", key.id()));
+    }
+
+    #[test]
+    fn no_two_keys_are_alike() {
+        let (one, other) = (ApiKey::generate().unwrap(), ApiKey::generate().unwrap());
+        assert_ne!(one.id(), other.id());
+        assert!(!one.has_hash(&other.hash()));
+    }
+
+    #[test]
+    fn what_is_stored_is_sha_256_of_the_text() {
+        let text = format!("slk_{}_{}", "0".repeat(16), "f".repeat(64));
+        let hash = ApiKey::parse(&text).unwrap().hash();
+        assert_eq!(hash.bytes()[..], Sha256::digest(&text)[..]);
+    }
+
+    #[test]
+    fn anything_else_is_no_key() {
+        let key = ApiKey::generate().unwrap().reveal();
+        for wrong in [
+            "",
+            "slk_",
+            &key[1..],
+            &key[..key.len() - 1],
+            &format!("{key}0"),
+            &key.replace('_', "-"),
+            &key.to_uppercase(),
+            &format!("slk_{}_{}", "0".repeat(16), "F".repeat(64)),
+            &format!("slk_{}_{}", "0".repeat(15), "0".repeat(65)),
+            &format!("slk_{}_{}", "g".repeat(16), "0".repeat(64)),
+        ] {
+            assert!(ApiKey::parse(wrong).is_none(), "{wrong}");
+        }
+        for wrong in ["", "0", "000000000000000G", "00000000000000000"] {
+            assert_eq!(KeyId::parse(wrong), None);
+        }
+    }
+}

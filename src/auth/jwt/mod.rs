@@ -1,0 +1,246 @@
+//! Tokens (JWT, RFC 7519) that somebody else issues: RS256, ES256 and `EdDSA` by a key set, HS256
+//! by a shared secret.
+//!
+//! The key decides the algorithm, never the token. A key set is followed while the server runs: a
+//! file is looked at every second, a URL every few minutes and when a token names a key that is not
+//! known. If it cannot be loaded, the keys stay that were loaded last.
+
+mod claims;
+mod key_set;
+mod provider;
+mod source;
+
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
+
+use jsonwebtoken::{Algorithm, Header, decode, decode_header};
+use tokio::sync::Mutex;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+pub use claims::{ClaimError, ClaimNames, ClaimRules};
+pub use key_set::KeySetError;
+pub use source::{KeySetSource, LoadError, SourceError};
+
+use crate::auth::Identity;
+use crate::domain::Timestamp;
+use crate::domain::limits::{HS256_SECRET_BYTES_MIN, JWKS_FETCH_MS, JWKS_FILE_MS, JWKS_REFETCH_MS};
+use claims::Claims;
+use key_set::{KeySet, VerifyingKey};
+use source::Loader;
+
+/// Which tokens are accepted.
+#[derive(Debug, Clone)]
+pub struct TokenConfig {
+    /// Where the public keys are.
+    pub key_set: Option<KeySetSource>,
+    /// How often they are loaded.
+    pub pace: Option<Pace>,
+    /// For tokens with HS256.
+    pub secret: Option<Secret>,
+    /// What claims are held to.
+    pub rules: ClaimRules,
+}
+
+/// How often a key set is loaded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Pace {
+    /// Without being asked.
+    pub every: Duration,
+    /// And at most, if tokens name keys that are not known.
+    pub at_most_every: Duration,
+}
+
+impl Pace {
+    fn of(source: &KeySetSource) -> Self {
+        let (every_ms, at_most_every_ms) = match source {
+            KeySetSource::File(_) => (JWKS_FILE_MS, JWKS_FILE_MS),
+            KeySetSource::Url(_) => (JWKS_FETCH_MS, JWKS_REFETCH_MS),
+        };
+        Self {
+            every: Duration::from_millis(every_ms),
+            at_most_every: Duration::from_millis(at_most_every_ms),
+        }
+    }
+}
+
+/// A secret that whoever signs tokens shares with us. Not printable.
+#[derive(Clone)]
+pub struct Secret(Vec<u8>);
+
+impl Secret {
+    /// A secret of at least as many bytes as the hash has; `None` if it is shorter.
+    pub fn new(bytes: &[u8]) -> Option<Self> {
+        (HS256_SECRET_BYTES_MIN <= bytes.len()).then(|| Self(bytes.to_vec()))
+    }
+}
+
+impl std::fmt::Debug for Secret {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Secret(..)")
+    }
+}
+
+/// Why a token stands for nobody. For the log: callers are not told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum TokenError {
+    /// Not a token, one with an algorithm that is not accepted, or with extensions that must be
+    /// understood.
+    #[error("it is no token that could be checked here")]
+    Malformed,
+    /// Nobody knows its key.
+    #[error("it names a key that is not known")]
+    UnknownKey,
+    /// Another key made it, or it was changed.
+    #[error("its signature is wrong")]
+    Signature,
+    /// What it says does not count.
+    #[error(transparent)]
+    Claims(#[from] ClaimError),
+}
+
+/// Checks tokens.
+pub struct Tokens {
+    secret: Option<VerifyingKey>,
+    set: Option<Followed>,
+    rules: ClaimRules,
+}
+
+impl Tokens {
+    /// Loads the key set. A file must be there; a URL may come later.
+    pub async fn open(config: TokenConfig) -> Result<Self, LoadError> {
+        provider::install();
+        let set = match config.key_set {
+            Some(source) => {
+                let pace = config.pace.unwrap_or_else(|| Pace::of(&source));
+                Some(Followed::open(source, pace).await?)
+            }
+            None => None,
+        };
+        Ok(Self {
+            secret: config.secret.map(|secret| VerifyingKey::secret(&secret.0)),
+            set,
+            rules: config.rules,
+        })
+    }
+
+    /// Follows the key set until told to stop.
+    pub async fn run(self: Arc<Self>, stop: CancellationToken) {
+        if let Some(set) = &self.set {
+            stop.run_until_cancelled(set.follow()).await;
+        }
+    }
+
+    /// Whom a token stands for at `now`.
+    pub async fn identify(&self, token: &str, now: Timestamp) -> Result<Identity, TokenError> {
+        let header = decode_header(token).map_err(|_withheld| TokenError::Malformed)?;
+        if header.crit.is_some() {
+            return Err(TokenError::Malformed);
+        }
+        let claims = self.verify(token, &header).await?;
+        Ok(self.rules.identify(&claims, now)?)
+    }
+
+    async fn verify(&self, token: &str, header: &Header) -> Result<Claims, TokenError> {
+        if header.alg == Algorithm::HS256 {
+            return signed(token, self.secret.as_ref());
+        }
+        let set = self.set.as_ref().ok_or(TokenError::UnknownKey)?;
+        let (kid, algorithm) = (header.kid.as_deref(), header.alg);
+        match signed(token, set.keys().find(kid, algorithm)) {
+            Err(TokenError::UnknownKey) => {
+                set.load(set.pace.at_most_every).await;
+                signed(token, set.keys().find(kid, algorithm))
+            }
+            checked => checked,
+        }
+    }
+}
+
+fn signed(token: &str, key: Option<&VerifyingKey>) -> Result<Claims, TokenError> {
+    let key = key.ok_or(TokenError::UnknownKey)?;
+    decode(token, &key.key, &key.signature_only)
+        .map(|token| token.claims)
+        .map_err(|_withheld| TokenError::Signature)
+}
+
+/// A key set that is loaded again and again.
+struct Followed {
+    loader: Loader,
+    pace: Pace,
+    keys: RwLock<Arc<KeySet>>,
+    /// Held while it is loaded, so that those who need it wait for one load.
+    last: Mutex<Last>,
+}
+
+/// The last load.
+#[derive(Default)]
+struct Last {
+    at: Option<Instant>,
+    bytes: Vec<u8>,
+    failure: Option<String>,
+}
+
+impl Followed {
+    async fn open(source: KeySetSource, pace: Pace) -> Result<Self, LoadError> {
+        let is_file = matches!(source, KeySetSource::File(_));
+        let set = Self {
+            loader: Loader::new(source)?,
+            pace,
+            keys: RwLock::default(),
+            last: Mutex::default(),
+        };
+        if is_file {
+            set.take(&mut *set.last.lock().await).await?;
+        } else {
+            set.load(Duration::ZERO).await;
+        }
+        Ok(set)
+    }
+
+    fn keys(&self) -> Arc<KeySet> {
+        Arc::clone(&self.keys.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    async fn follow(&self) {
+        loop {
+            tokio::time::sleep(self.pace.every).await;
+            self.load(Duration::ZERO).await;
+        }
+    }
+
+    /// Loads the set unless that was tried within `pause`.
+    async fn load(&self, pause: Duration) {
+        let mut last = self.last.lock().await;
+        if last.at.is_some_and(|at| at.elapsed() < pause) {
+            return;
+        }
+        let failure = self
+            .take(&mut last)
+            .await
+            .err()
+            .map(|error| error.to_string());
+        // Once, not every second for as long as it lasts.
+        if failure != last.failure {
+            match &failure {
+                Some(why) => tracing::warn!("the key set for tokens was not loaded: {why}"),
+                None => tracing::info!("the key set for tokens can be loaded again"),
+            }
+        }
+        last.failure = failure;
+    }
+
+    async fn take(&self, last: &mut Last) -> Result<(), LoadError> {
+        // Before: a caller that gives up must not allow the next one at once.
+        last.at = Some(Instant::now());
+        let bytes = self.loader.load().await?;
+        if bytes == last.bytes {
+            return Ok(());
+        }
+        let keys = KeySet::parse(&bytes)?;
+        tracing::info!("the key set for tokens has {} keys", keys.len());
+        *self.keys.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(keys);
+        last.bytes = bytes;
+        Ok(())
+    }
+}

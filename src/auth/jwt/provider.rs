@@ -1,0 +1,89 @@
+//! Signatures of tokens, checked by ring: the provider that `jsonwebtoken` is used with.
+//!
+//! The library's own providers would each bring a second implementation of every algorithm. ring is
+//! there already, for TLS. Only what [`super`] accepts is here, and nothing signs.
+
+use jsonwebtoken::crypto::{CryptoProvider, JwtVerifier, KeyUtils};
+use jsonwebtoken::errors::{Error, ErrorKind, new_error};
+use jsonwebtoken::signature::{self, Verifier};
+use jsonwebtoken::{Algorithm, AlgorithmFamily, DecodingKey, DecodingKeyKind};
+use ring::hmac;
+use ring::signature::{
+    ECDSA_P256_SHA256_FIXED, ED25519, RSA_PKCS1_2048_8192_SHA256, RsaPublicKeyComponents,
+    UnparsedPublicKey,
+};
+
+static PROVIDER: CryptoProvider = CryptoProvider {
+    signer_factory: |_algorithm, _key| Err(unsupported()),
+    verifier_factory: verifier,
+    // For key sets that are made of private keys, which nobody does here.
+    key_utils: KeyUtils::new_unimplemented(),
+};
+
+/// Makes the library use this provider. Again is no harm.
+pub(super) fn install() {
+    let _installed_before = PROVIDER.install_default();
+}
+
+fn verifier(algorithm: &Algorithm, key: &DecodingKey) -> Result<Box<dyn JwtVerifier>, Error> {
+    let check = match (algorithm, key.family(), key.kind()) {
+        (Algorithm::RS256, AlgorithmFamily::Rsa, DecodingKeyKind::RsaModulusExponent { n, e }) => {
+            Check::Rs256 {
+                n: n.clone(),
+                e: e.clone(),
+            }
+        }
+        (Algorithm::ES256, AlgorithmFamily::Ec, DecodingKeyKind::SecretOrDer(point)) => {
+            Check::Es256(point.clone())
+        }
+        (Algorithm::EdDSA, AlgorithmFamily::Ed, DecodingKeyKind::SecretOrDer(key)) => {
+            Check::Ed25519(key.clone())
+        }
+        (Algorithm::HS256, AlgorithmFamily::Hmac, DecodingKeyKind::SecretOrDer(secret)) => {
+            Check::Hs256(hmac::Key::new(hmac::HMAC_SHA256, secret))
+        }
+        _ => return Err(unsupported()),
+    };
+    Ok(Box::new(check))
+}
+
+fn unsupported() -> Error {
+    new_error(ErrorKind::UnsupportedAlgorithm)
+}
+
+/// An algorithm with its key.
+enum Check {
+    Rs256 { n: Vec<u8>, e: Vec<u8> },
+    Es256(Vec<u8>),
+    Ed25519(Vec<u8>),
+    Hs256(hmac::Key),
+}
+
+impl JwtVerifier for Check {
+    fn algorithm(&self) -> Algorithm {
+        match self {
+            Self::Rs256 { .. } => Algorithm::RS256,
+            Self::Es256(_) => Algorithm::ES256,
+            Self::Ed25519(_) => Algorithm::EdDSA,
+            Self::Hs256(_) => Algorithm::HS256,
+        }
+    }
+}
+
+impl Verifier<Vec<u8>> for Check {
+    fn verify(&self, message: &[u8], signature: &Vec<u8>) -> Result<(), signature::Error> {
+        let checked = match self {
+            Self::Rs256 { n, e } => RsaPublicKeyComponents { n, e }.verify(
+                &RSA_PKCS1_2048_8192_SHA256,
+                message,
+                signature,
+            ),
+            Self::Es256(point) => {
+                UnparsedPublicKey::new(&ECDSA_P256_SHA256_FIXED, point).verify(message, signature)
+            }
+            Self::Ed25519(key) => UnparsedPublicKey::new(&ED25519, key).verify(message, signature),
+            Self::Hs256(key) => hmac::verify(key, message, signature),
+        };
+        checked.map_err(|_unspecified| signature::Error::new())
+    }
+}

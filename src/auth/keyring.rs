@@ -1,0 +1,301 @@
+//! Every key that the log tells of: a pure function of its records.
+//!
+//! Total: a record that says nothing about keys changes nothing. The first record of a key counts,
+//! and a revocation is for ever.
+
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
+use std::sync::Arc;
+
+use crate::auth::event::{Grant, KeyEvent, Unreadable};
+use crate::auth::{ApiKey, Identity, KeyId, Tenants};
+use crate::domain::limits::KEYS_REVOKED_MAX;
+use crate::domain::{Position, TenantId, Timestamp, TokenHash};
+use crate::log::Record;
+
+/// A key as it is known here: everything but the key.
+#[derive(Debug, Clone)]
+pub struct KeyEntry {
+    /// Names it.
+    pub id: KeyId,
+    /// What it was issued with.
+    pub grant: Grant,
+    /// When the log took its issue.
+    pub issued_at: Timestamp,
+    /// When the log took its revocation.
+    pub revoked_at: Option<Timestamp>,
+    /// Where its issue stands on the log.
+    position: Position,
+    hash: TokenHash,
+    identity: Identity,
+}
+
+impl KeyEntry {
+    /// Whom the key stands for at `now`; `None` if it is revoked or has expired.
+    fn identity(&self, now: Timestamp) -> Option<&Identity> {
+        let expired = self.grant.expires_at.is_some_and(|at| at <= now);
+        (self.revoked_at.is_none() && !expired).then_some(&self.identity)
+    }
+}
+
+/// All keys of all tenants.
+#[derive(Debug, Default)]
+pub struct Keyring {
+    keys: HashMap<KeyId, Arc<KeyEntry>>,
+    tenants: HashMap<TenantId, TenantKeys>,
+    /// Revoked so long ago that no more is known of them: a copy of their issue must not count.
+    forgotten: HashSet<KeyId>,
+}
+
+/// A tenant's keys.
+#[derive(Debug, Default)]
+struct TenantKeys {
+    /// In the order in which they were issued.
+    issued: BTreeMap<Position, KeyId>,
+    /// Those that are revoked, in the order in which they were.
+    revoked: VecDeque<Position>,
+}
+
+impl Keyring {
+    /// Takes a record in.
+    pub(super) fn apply(&mut self, record: &Record) -> Result<(), Unreadable> {
+        match KeyEvent::read(record)? {
+            KeyEvent::Issued { id, hash, grant } => self.issue(id, hash, grant, record),
+            KeyEvent::Revoked { id, tenant } => self.revoke(id, &tenant, record.recorded_at),
+        }
+        Ok(())
+    }
+
+    fn issue(&mut self, id: KeyId, hash: TokenHash, grant: Grant, record: &Record) {
+        if self.keys.contains_key(&id) || self.forgotten.contains(&id) {
+            return;
+        }
+        let tenant = self.tenants.entry(grant.tenant.clone()).or_default();
+        tenant.issued.insert(record.position, id);
+        let identity = Identity {
+            tenants: Tenants::One(grant.tenant.clone()),
+            roles: grant.roles,
+            id: id.to_string().into(),
+            agent: grant.agent.clone(),
+        };
+        let entry = KeyEntry {
+            id,
+            grant,
+            issued_at: record.recorded_at,
+            revoked_at: None,
+            position: record.position,
+            hash,
+            identity,
+        };
+        self.keys.insert(id, Arc::new(entry));
+    }
+
+    fn revoke(&mut self, id: KeyId, tenant: &TenantId, revoked_at: Timestamp) {
+        let Some(entry) = self.keys.get_mut(&id) else {
+            return;
+        };
+        if entry.grant.tenant != *tenant || entry.revoked_at.is_some() {
+            return;
+        }
+        Arc::make_mut(entry).revoked_at = Some(revoked_at);
+        let keys = self.tenants.entry(tenant.clone()).or_default();
+        keys.revoked.push_back(entry.position);
+        if KEYS_REVOKED_MAX < keys.revoked.len()
+            && let Some(oldest) = keys.revoked.pop_front()
+            && let Some(id) = keys.issued.remove(&oldest)
+        {
+            self.keys.remove(&id);
+            self.forgotten.insert(id);
+        }
+    }
+
+    /// Whom a key stands for at `now`. The answer says nothing of why it is none.
+    pub fn authenticate(&self, key: &ApiKey, now: Timestamp) -> Option<Identity> {
+        let entry = self.keys.get(&key.id())?;
+        let identity = key.has_hash(&entry.hash).then(|| entry.identity(now));
+        identity.flatten().cloned()
+    }
+
+    /// A tenant's key.
+    pub fn get(&self, tenant: &TenantId, id: KeyId) -> Option<&Arc<KeyEntry>> {
+        let entry = self.keys.get(&id)?;
+        (entry.grant.tenant == *tenant).then_some(entry)
+    }
+
+    /// A tenant's keys, those issued last first.
+    pub fn list(&self, tenant: &TenantId) -> Vec<Arc<KeyEntry>> {
+        let keys = self.tenants.get(tenant);
+        let ids = keys.into_iter().flat_map(|keys| keys.issued.values().rev());
+        ids.filter_map(|id| self.keys.get(id).cloned()).collect()
+    }
+
+    /// How many keys of a tenant are not revoked.
+    pub fn live_count(&self, tenant: &TenantId) -> usize {
+        let keys = self.tenants.get(tenant);
+        keys.map_or(0, |keys| keys.issued.len() - keys.revoked.len())
+    }
+
+    /// Whether there is any key that is not revoked.
+    pub fn is_empty(&self) -> bool {
+        self.tenants
+            .keys()
+            .all(|tenant| self.live_count(tenant) == 0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::auth::Role;
+
+    const NOW_US: i64 = 1_769_860_800_000_000;
+
+    /// A keyring and the log that it was made from.
+    #[derive(Default)]
+    struct World {
+        ring: Keyring,
+        records: Vec<Record>,
+    }
+
+    impl World {
+        fn add(&mut self, event: &KeyEvent) {
+            let position = self.records.len() as u64 + 1;
+            let recorded_at = at(i64::try_from(position).unwrap());
+            let new = event.to_record(recorded_at);
+            let record = Record {
+                position: Position::new(position),
+                recorded_at,
+                subject: new.subject,
+                private: new.private,
+                body: new.body,
+            };
+            self.ring.apply(&record).unwrap();
+            self.records.push(record);
+        }
+
+        fn issue(&mut self, tenant: &str, expires_at: Option<Timestamp>) -> ApiKey {
+            let key = ApiKey::generate().unwrap();
+            self.issue_as(&key, tenant, expires_at);
+            key
+        }
+
+        fn issue_as(&mut self, key: &ApiKey, tenant: &str, expires_at: Option<Timestamp>) {
+            self.add(&KeyEvent::Issued {
+                id: key.id(),
+                hash: key.hash(),
+                grant: Grant {
+                    tenant: id(tenant),
+                    name: None,
+                    roles: [Role::Read].into_iter().collect(),
+                    agent: None,
+                    expires_at,
+                },
+            });
+        }
+
+        fn revoke(&mut self, key: &ApiKey, tenant: &str) {
+            let (id, tenant) = (key.id(), id(tenant));
+            self.add(&KeyEvent::Revoked { id, tenant });
+        }
+
+        fn opens(&self, key: &ApiKey) -> bool {
+            self.ring.authenticate(key, at(1_000)).is_some()
+        }
+    }
+
+    fn id(tenant: &str) -> TenantId {
+        TenantId::parse(tenant).unwrap()
+    }
+
+    fn at(us: i64) -> Timestamp {
+        Timestamp::from_micros_clamped(NOW_US + us)
+    }
+
+    #[test]
+    fn a_key_stands_for_its_tenant_and_roles() {
+        let mut world = World::default();
+        let key = world.issue("acme", None);
+        let identity = world.ring.authenticate(&key, at(0)).unwrap();
+        assert_eq!(identity.tenants, Tenants::One(id("acme")));
+        assert!(identity.roles.has(Role::Read) && !identity.roles.has(Role::Write));
+        assert_eq!(&*identity.id, key.id().to_string());
+    }
+
+    #[test]
+    fn another_secret_under_the_same_id_opens_nothing() {
+        let mut world = World::default();
+        let key = world.issue("acme", None);
+        let other = ApiKey::generate().unwrap().reveal();
+        let forged = key.reveal()[..21].to_owned() + &other[21..];
+        let forged = ApiKey::parse(&forged).unwrap();
+        assert_eq!(forged.id(), key.id());
+        assert!(world.opens(&key) && !world.opens(&forged));
+    }
+
+    #[test]
+    fn a_key_is_valid_before_it_expires_and_not_from_then_on() {
+        let mut world = World::default();
+        let key = world.issue("acme", Some(at(10)));
+        assert!(world.ring.authenticate(&key, at(9)).is_some());
+        assert!(world.ring.authenticate(&key, at(10)).is_none());
+    }
+
+    #[test]
+    fn a_revocation_is_for_ever_and_keeps_its_first_time() {
+        let mut world = World::default();
+        let key = world.issue("acme", None);
+        world.revoke(&key, "acme");
+        world.revoke(&key, "acme");
+        world.issue_as(&key, "acme", None);
+        assert!(!world.opens(&key));
+        let entry = world.ring.get(&id("acme"), key.id()).unwrap();
+        assert_eq!((entry.issued_at, entry.revoked_at), (at(1), Some(at(2))));
+        assert_eq!(world.ring.live_count(&id("acme")), 0);
+        assert!(world.ring.is_empty());
+    }
+
+    #[test]
+    fn a_tenant_neither_sees_nor_revokes_nor_takes_over_the_key_of_another() {
+        let mut world = World::default();
+        let key = world.issue("acme", None);
+        world.revoke(&key, "globex");
+        let mine = ApiKey::parse(&key.reveal()).unwrap();
+        world.issue_as(&mine, "globex", None);
+        let identity = world.ring.authenticate(&key, at(0)).unwrap();
+        assert_eq!(identity.tenants, Tenants::One(id("acme")));
+        assert!(world.ring.get(&id("globex"), key.id()).is_none());
+        assert!(world.ring.list(&id("globex")).is_empty());
+    }
+
+    #[test]
+    fn keys_are_listed_newest_first_and_the_oldest_revoked_are_forgotten() {
+        let mut world = World::default();
+        let live = world.issue("acme", None);
+        let revoked: Vec<ApiKey> = (0..=KEYS_REVOKED_MAX)
+            .map(|_| {
+                let key = world.issue("acme", None);
+                world.revoke(&key, "acme");
+                key
+            })
+            .collect();
+        let listed = world.ring.list(&id("acme"));
+        assert_eq!(listed.len(), 1 + KEYS_REVOKED_MAX);
+        assert_eq!(listed[0].id, revoked[KEYS_REVOKED_MAX].id());
+        assert_eq!(listed.last().unwrap().id, live.id());
+        assert!(world.ring.get(&id("acme"), revoked[0].id()).is_none());
+        world.issue_as(&revoked[0], "acme", None);
+        assert!(revoked.iter().all(|key| !world.opens(key)));
+        assert_eq!(world.ring.live_count(&id("acme")), 1);
+    }
+
+    #[test]
+    fn a_record_of_something_else_changes_nothing() {
+        let mut world = World::default();
+        let key = world.issue("acme", None);
+        let mut odd = world.records[0].clone();
+        odd.body = "{".into();
+        assert!(world.ring.apply(&odd).is_err());
+        odd.subject = "ledger.v1.acme.session.created".into();
+        assert!(world.ring.apply(&odd).is_err());
+        assert!(world.opens(&key));
+    }
+}

@@ -1,0 +1,198 @@
+//! The keys of this node: the keyring that follows the log, and the ways to change it.
+
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+use crate::auth::event::{Grant, GrantError, KeyEvent};
+use crate::auth::keyring::{KeyEntry, Keyring};
+use crate::auth::{ApiKey, Identity, KeyId};
+use crate::domain::limits::{KEYS_PER_TENANT_MAX, LOG_READ_RECORDS_MAX, VERDICT_WAIT_MS};
+use crate::domain::{Position, TenantId, Timestamp};
+use crate::log::{EventLog, LogError};
+
+/// Why keys could not be changed.
+#[derive(Debug, thiserror::Error)]
+pub enum KeysError {
+    /// What was asked for makes no sense.
+    #[error(transparent)]
+    Grant(#[from] GrantError),
+    /// Revoke some first.
+    #[error(
+        "the tenant has {KEYS_PER_TENANT_MAX} keys that are not revoked, and may not have more; \
+         revoke those that nobody uses, expired ones too"
+    )]
+    TooMany,
+    /// The log did not take it, or may have.
+    #[error(transparent)]
+    Log(#[from] LogError),
+    /// It is on the log, and this node has not heard of it in time.
+    #[error("it is on the log, but the keys of this node have not caught up with it in time")]
+    Behind,
+    /// The keyring no longer follows the log.
+    #[error("the keys of this node no longer follow their log")]
+    Stopped,
+    /// The operating system has no random bytes to give.
+    #[error("the operating system gives no random bytes for a key")]
+    Random(#[from] getrandom::Error),
+    /// Its id is taken: a matter of 64 random bits. Try again.
+    #[error("another key has the same id; try again")]
+    Collision,
+}
+
+/// How far the keyring follows its log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Progress {
+    position: Position,
+    stopped: bool,
+}
+
+/// The keys of this node.
+pub struct Keys {
+    log: Arc<dyn EventLog>,
+    /// Read by every request for some 100 ns, written when a key is issued or revoked.
+    ring: RwLock<Keyring>,
+    progress: watch::Sender<Progress>,
+}
+
+impl Keys {
+    /// Keys of a log. They open nothing before [`Keys::run`] has read it.
+    pub fn new(log: Arc<dyn EventLog>) -> Self {
+        Self {
+            log,
+            ring: RwLock::default(),
+            progress: watch::Sender::new(Progress {
+                position: Position::ZERO,
+                stopped: false,
+            }),
+        }
+    }
+
+    /// Follows the log until told to stop. If that cannot go on, says why, and revocations that
+    /// come later are not heard of: [`Keys::follow`] says so as well.
+    pub async fn run(self: Arc<Self>, stop: CancellationToken) -> Result<(), LogError> {
+        let followed = stop.run_until_cancelled(self.tail()).await;
+        self.progress
+            .send_modify(|progress| progress.stopped = true);
+        followed.unwrap_or(Ok(()))
+    }
+
+    async fn tail(&self) -> Result<(), LogError> {
+        let mut tail = self.log.tail(Position::ZERO).await?;
+        loop {
+            let records = tail.next(LOG_READ_RECORDS_MAX).await?;
+            let mut ring = self.ring.write().unwrap_or_else(PoisonError::into_inner);
+            for record in &records {
+                if let Err(unreadable) = ring.apply(record) {
+                    let position = record.position;
+                    tracing::warn!(
+                        position = position.get(),
+                        "the record at position {position} of the log of keys is skipped: \
+                         {unreadable}"
+                    );
+                }
+            }
+            drop(ring);
+            if let Some(last) = records.last() {
+                self.progress
+                    .send_modify(|progress| progress.position = last.position);
+            }
+        }
+    }
+
+    /// Whether revocations reach this node: the log can be reached and is followed.
+    pub fn follow(&self) -> bool {
+        !self.progress.borrow().stopped && self.log.is_available()
+    }
+
+    /// Waits until everything that is on the log now is known here.
+    pub async fn catch_up(&self) -> Result<(), KeysError> {
+        let head = self.log.head().await?;
+        self.reach(head).await
+    }
+
+    async fn reach(&self, position: Position) -> Result<(), KeysError> {
+        let mut progress = self.progress.subscribe();
+        let reached =
+            progress.wait_for(|progress| position <= progress.position || progress.stopped);
+        match reached.await {
+            Ok(progress) if position <= progress.position => Ok(()),
+            Ok(_) | Err(_) => Err(KeysError::Stopped),
+        }
+    }
+
+    /// Whom a key stands for at `now`.
+    pub fn authenticate(&self, key: &ApiKey, now: Timestamp) -> Option<Identity> {
+        self.read(|ring| ring.authenticate(key, now))
+    }
+
+    /// A tenant's keys, those issued last first.
+    pub fn list(&self, tenant: &TenantId) -> Vec<Arc<KeyEntry>> {
+        self.read(|ring| ring.list(tenant))
+    }
+
+    /// Whether there is any key that is not revoked.
+    pub fn is_empty(&self) -> bool {
+        self.read(Keyring::is_empty)
+    }
+
+    /// Issues a key. Once this returns it opens this node, and every other as soon as that has
+    /// heard of it. If it fails, a key may be on the log that nobody knows: it is of no use to
+    /// anybody, and can be revoked.
+    pub async fn issue(
+        &self,
+        grant: Grant,
+        now: Timestamp,
+    ) -> Result<(ApiKey, Arc<KeyEntry>), KeysError> {
+        grant.check(now)?;
+        let tenant = grant.tenant.clone();
+        if KEYS_PER_TENANT_MAX <= self.read(|ring| ring.live_count(&tenant)) {
+            return Err(KeysError::TooMany);
+        }
+        let key = ApiKey::generate()?;
+        let event = KeyEvent::Issued {
+            id: key.id(),
+            hash: key.hash(),
+            grant,
+        };
+        self.append(&event, now).await?;
+        let opens = self.authenticate(&key, now).is_some();
+        let entry = self.read(|ring| ring.get(&tenant, key.id()).cloned());
+        let entry = entry.filter(|_| opens).ok_or(KeysError::Collision)?;
+        Ok((key, entry))
+    }
+
+    /// Revokes a tenant's key, if it has it; again is as well. Once this returns it no longer opens
+    /// this node.
+    pub async fn revoke(
+        &self,
+        tenant: &TenantId,
+        id: KeyId,
+        now: Timestamp,
+    ) -> Result<Option<Arc<KeyEntry>>, KeysError> {
+        let known = || self.read(|ring| ring.get(tenant, id).cloned());
+        match known() {
+            Some(entry) if entry.revoked_at.is_none() => {
+                let tenant = tenant.clone();
+                self.append(&KeyEvent::Revoked { id, tenant }, now).await?;
+                Ok(known())
+            }
+            settled => Ok(settled),
+        }
+    }
+
+    async fn append(&self, event: &KeyEvent, now: Timestamp) -> Result<(), KeysError> {
+        let appended = self.log.append(vec![event.to_record(now)]).await;
+        let unconfirmed = || LogError::Unconfirmed("the log did not answer".to_owned());
+        let position = appended.into_iter().next().ok_or_else(unconfirmed)??;
+        tokio::time::timeout(Duration::from_millis(VERDICT_WAIT_MS), self.reach(position))
+            .await
+            .unwrap_or(Err(KeysError::Behind))
+    }
+
+    fn read<R>(&self, ask: impl FnOnce(&Keyring) -> R) -> R {
+        ask(&self.ring.read().unwrap_or_else(PoisonError::into_inner))
+    }
+}

@@ -1,0 +1,181 @@
+//! Where keys are changed: through a server, in a data directory that no server holds, or on NATS.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::Context as _;
+use clap::Args;
+
+use crate::app::keys::{KeySource, OpenKeys};
+use crate::app::open::OpenError;
+use crate::app::telemetry::{self, LogFormat};
+use crate::auth::{Grant, KeyId, Role};
+use crate::cli::Usage;
+use crate::cli::client::{Api, Identity, read};
+use crate::cli::nats::NatsArgs;
+use crate::cli::target::{DEFAULT_URL, KEY_VARIABLE, NOBODY, URL_VARIABLE, tenant};
+use crate::domain::{AgentId, TenantId, Timestamp};
+use crate::http::dto::{IssuedKey, Key, KeyList, NewKey};
+
+/// Keys of a page that a server is asked for.
+const PAGE_KEYS: &str = "200";
+
+/// Where the keys are. The last of a command's arguments.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Which ledger")]
+pub(super) struct KeysArgs {
+    /// Server to ask; the one on this machine, port 8787, if nothing else is named
+    #[arg(long, env = URL_VARIABLE, value_name = "URL")]
+    url: Option<String>,
+
+    /// Key or token with the role admin, to show the server. Better in the variable
+    /// `SESSION_LEDGER_KEY`: other users of this machine can see the arguments of a command
+    #[arg(long, env = KEY_VARIABLE, hide_env_values = true, value_name = "KEY")]
+    key: Option<String>,
+
+    /// Data directory of a ledger with the built-in log, instead of a server. No server may hold
+    /// it; `issue` makes what is not there
+    #[arg(long, value_name = "DIR")]
+    data_dir: Option<PathBuf>,
+
+    /// Tenant of the keys. A key that is shown to a server says it already
+    #[arg(long, env = "SESSION_LEDGER_TENANT", value_name = "TENANT", value_parser = tenant)]
+    tenant: Option<String>,
+
+    #[command(flatten)]
+    nats: NatsArgs,
+}
+
+impl KeysArgs {
+    /// Goes where they are. With `make` a directory may be empty, or missing.
+    pub(super) async fn open(self, make: bool) -> anyhow::Result<Place> {
+        let asks_server = self.url.is_some() || self.key.is_some();
+        let source = match (self.data_dir, self.nats.config()?) {
+            (Some(dir), _) => Some(KeySource::Directory { dir, make }),
+            (None, Some(nats)) if !asks_server => Some(KeySource::JetStream(Box::new(nats))),
+            (None, Some(_) | None) => None,
+        };
+        if let Some(source) = source {
+            let Some(tenant) = self.tenant else {
+                return Err(Usage("--tenant is required: whose keys?".to_owned()).into());
+            };
+            let tenant = TenantId::parse(&tenant)?;
+            telemetry::init(LogFormat::Text, "warn")?;
+            let keys = OpenKeys::open(source).await.map_err(say_what_to_do)?;
+            return Ok(Place::Log(Box::new(keys), tenant));
+        }
+        if self.key.is_none() && self.tenant.is_none() {
+            let other = "; for the first key of a ledger, --data-dir or --nats-url";
+            return Err(Usage(format!("{NOBODY}{other}")).into());
+        }
+        let who = Identity {
+            key: self.key,
+            tenant: self.tenant,
+        };
+        let url = self.url.as_deref().unwrap_or(DEFAULT_URL);
+        Ok(Place::Server(Api::new(url, who)?))
+    }
+}
+
+fn say_what_to_do(error: anyhow::Error) -> anyhow::Error {
+    match error.downcast_ref::<OpenError>() {
+        Some(OpenError::Held(dir)) => held(dir),
+        _ => error,
+    }
+}
+
+fn held(dir: &Path) -> anyhow::Error {
+    anyhow::anyhow!(
+        "a server holds the directory {}. Ask that server, with a key that has the role admin: \
+         put it into the variable SESSION_LEDGER_KEY and give --url http://HOST:PORT instead of \
+         --data-dir. If there is no such key yet, stop the server, run this again and start it",
+        dir.display()
+    )
+}
+
+/// A place where keys can be changed.
+pub(super) enum Place {
+    /// A server.
+    Server(Api),
+    /// The log of keys itself, for one tenant.
+    Log(Box<OpenKeys>, TenantId),
+}
+
+impl Place {
+    /// Does something there and leaves.
+    pub(super) async fn done<R>(
+        self,
+        work: impl AsyncFnOnce(&Self) -> anyhow::Result<R>,
+    ) -> anyhow::Result<R> {
+        let done = work(&self).await;
+        if let Self::Log(keys, _) = self {
+            keys.close().await;
+        }
+        done
+    }
+
+    pub(super) async fn issue(&self, new: NewKey) -> anyhow::Result<IssuedKey> {
+        match self {
+            Self::Server(api) => {
+                let body = serde_json::to_string(&new)?;
+                read(&api.post(&["v1", "keys"], body).await?)
+            }
+            Self::Log(log, tenant) => {
+                let grant = grant(tenant.clone(), new)?;
+                let (key, entry) = log.keys.issue(grant, log.clock.now()).await?;
+                Ok(IssuedKey {
+                    key: key.reveal(),
+                    entry: Key::from(&*entry),
+                })
+            }
+        }
+    }
+
+    pub(super) async fn list(&self) -> anyhow::Result<Vec<Key>> {
+        match self {
+            Self::Server(api) => {
+                let mut keys = Vec::new();
+                loop {
+                    let offset = keys.len().to_string();
+                    let query = vec![("limit", PAGE_KEYS), ("offset", &offset)];
+                    let page: KeyList = read(&api.get(&["v1", "keys"], &query).await?)?;
+                    let count = page.keys.len();
+                    keys.extend(page.keys);
+                    if count == 0 || page.total <= keys.len() as u64 {
+                        return Ok(keys);
+                    }
+                }
+            }
+            Self::Log(log, tenant) => {
+                let keys = log.keys.list(tenant);
+                Ok(keys.iter().map(|entry| Key::from(&**entry)).collect())
+            }
+        }
+    }
+
+    pub(super) async fn revoke(&self, id: KeyId) -> anyhow::Result<Key> {
+        match self {
+            Self::Server(api) => read(&api.delete(&["v1", "keys", &id.to_string()]).await?),
+            Self::Log(log, tenant) => {
+                let revoked = log.keys.revoke(tenant, id, log.clock.now()).await?;
+                let entry = revoked.with_context(|| format!("there is no key {id} of {tenant}"))?;
+                Ok(Key::from(&*entry))
+            }
+        }
+    }
+}
+
+fn grant(tenant: TenantId, new: NewKey) -> anyhow::Result<Grant> {
+    let agent = new.agent_id.map(|id| AgentId::parse(&id)).transpose();
+    Ok(Grant {
+        tenant,
+        name: new.name.map(String::into_boxed_str),
+        // clap took no other words and times.
+        roles: new
+            .roles
+            .iter()
+            .filter_map(|word| Role::parse(word))
+            .collect(),
+        agent: agent.map_err(|error| Usage(format!("--agent: {error}")))?,
+        expires_at: new.expires_at.and_then(|time| Timestamp::parse(&time)),
+    })
+}
