@@ -19,7 +19,7 @@ use crate::auth::Keys;
 use crate::domain::Position;
 use crate::domain::limits::SHUTDOWN_WAIT_MS;
 use crate::http::{self, Services};
-use crate::ledger::{Commands, Expiry, Ledger};
+use crate::ledger::{Commands, Ledger, Reactor};
 use crate::metrics::Metrics;
 use crate::projection::{Projection, Waited, runner};
 
@@ -59,12 +59,14 @@ pub async fn start(config: Config) -> anyhow::Result<Running> {
     let keys = keys::follow(&admin, &mut workers).await?;
     let access = keys::access(&config, &keys, &mut workers).await?;
     spawn_fold(&mut workers, &projection, &log, &metrics);
-    let expiry = Expiry {
+    let expiry = Reactor {
         log: log.port(),
         projection: Arc::clone(&projection),
         clock: Arc::clone(&clock),
     };
-    workers.spawn("expiry", |stop| expiry.run(stop));
+    let revocation = expiry.clone();
+    workers.spawn("expiry", |stop| expiry.expire(stop));
+    workers.spawn("revocation", |stop| revocation.end_revoked(stop));
     let secret = match &config.token_secret_file {
         Some(file) => secret::read(file)?,
         None => secret::read_or_make(&DataDir::new(&config.data_dir).token_secret())?,

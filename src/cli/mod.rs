@@ -4,6 +4,7 @@
 //! failed, 2 asked for in the wrong way.
 
 mod access;
+mod agents;
 mod client;
 mod completions;
 mod demo;
@@ -15,6 +16,7 @@ mod keys;
 mod list;
 mod nats;
 mod output;
+mod pages;
 mod progress;
 mod rebuild;
 mod schema;
@@ -65,6 +67,7 @@ enum Command {
     Emit(Box<emit::Emit>),
     List(list::List),
     Show(show::Show),
+    Agents(agents::Agents),
     Events(events::Events),
     Keys(Box<keys::Keys>),
     Rebuild(rebuild::Rebuild),
@@ -102,13 +105,18 @@ pub fn run() -> ExitCode {
     outcome.unwrap_or_else(|error| fail(&error))
 }
 
-/// Reads the arguments and the environment. An empty variable counts as none: a compose file or a
-/// unit has no other way to leave one out.
+/// Reads the arguments and the environment.
+fn parse() -> Result<Cli, clap::Error> {
+    let mut matches = without_empty_variables(Cli::command()).try_get_matches()?;
+    Cli::from_arg_matches_mut(&mut matches)
+}
+
+/// An empty variable counts as none: a compose file or a unit has no other way to leave one out.
 #[expect(
     clippy::disallowed_methods,
     reason = "clap does not tell what it found, only where it looked"
 )]
-fn parse() -> Result<Cli, clap::Error> {
+fn without_empty_variables(command: clap::Command) -> clap::Command {
     let without_empty = |arg: Arg| {
         let variable = arg.get_env().and_then(env::var_os);
         if variable.is_some_and(|value| value.is_empty()) {
@@ -117,9 +125,9 @@ fn parse() -> Result<Cli, clap::Error> {
             arg
         }
     };
-    let command = Cli::command().mut_subcommands(|command| command.mut_args(without_empty));
-    let mut matches = command.try_get_matches()?;
-    Cli::from_arg_matches_mut(&mut matches)
+    command
+        .mut_args(without_empty)
+        .mut_subcommands(without_empty_variables)
 }
 
 async fn dispatch(command: Command) -> Outcome {
@@ -129,6 +137,7 @@ async fn dispatch(command: Command) -> Outcome {
         Command::Emit(emit) => emit.run().await,
         Command::List(list) => list.run().await,
         Command::Show(show) => show.run().await,
+        Command::Agents(agents) => agents.run().await,
         Command::Events(events) => events.run().await,
         Command::Keys(keys) => keys.run().await,
         Command::Rebuild(rebuild) => rebuild.run().await,

@@ -6,12 +6,13 @@ use std::process::{Command, Stdio};
 
 use crate::support::cli::{command, fails, ok};
 
-const COMMANDS: [&str; 12] = [
+const COMMANDS: [&str; 13] = [
     "serve",
     "demo",
     "emit",
     "list",
     "show",
+    "agents",
     "events",
     "keys",
     "rebuild",
@@ -33,6 +34,13 @@ fn every_command_has_help_with_examples() {
         assert!(help.contains("Example"), "{name}: {help}");
         assert!(help.contains(&format!("session-ledger {name}")), "{name}");
     }
+}
+
+/// The help of a command, or of one of a group.
+fn help(command: &str) -> String {
+    let mut args: Vec<&str> = command.split(' ').collect();
+    args.push("--help");
+    ok(&args)
 }
 
 /// Where an option stands, a terminal of 80 columns may wrap no example within a flag.
@@ -65,12 +73,19 @@ fn options_stand_under_their_heading_and_examples_are_short() {
             &["--after", "--type", "--follow"],
         ),
         ("show", "Options:", &["--json"]),
+        (
+            "agents list",
+            "Which agents:",
+            &["--type", "--status", "--trust-level"],
+        ),
+        ("agents list", "Which page:", &["--limit", "--cursor"]),
+        ("agents list", "Output:", &["--json"]),
+        ("agents show", "Options:", &["--json"]),
         ("rebuild", "Options:", &["--accept-truncation", "--json"]),
         ("verify", "Options:", &["--json"]),
         ("doctor", "Options:", &["--json", "--url"]),
     ] {
-        let args: Vec<&str> = name.split(' ').chain(["--help"]).collect();
-        let help = ok(&args);
+        let help = help(name);
         let (_, section) = help.split_once(&format!("\n{heading}\n")).unwrap();
         let section = section.split("\n\n").next().unwrap();
         for option in options {
@@ -81,9 +96,15 @@ fn options_stand_under_their_heading_and_examples_are_short() {
             assert_eq!(section.matches("  --").count(), options.len(), "{help}");
         }
     }
-    for name in COMMANDS.into_iter().chain(["keys issue", "keys revoke"]) {
-        let args: Vec<&str> = name.split(' ').chain(["--help"]).collect();
-        let help = ok(&args);
+    let nested = [
+        "agents list",
+        "agents show",
+        "keys issue",
+        "keys list",
+        "keys revoke",
+    ];
+    for name in COMMANDS.into_iter().chain(nested) {
+        let help = help(name);
         let (_, examples) = help.split_once("\nExample").unwrap();
         for line in examples.lines() {
             assert!(line.len() <= 80, "{name}: {line}");
@@ -100,6 +121,11 @@ fn wrong_usage_ends_with_2_and_says_what_is_right() {
         (&["list", "--tenant", "a", "--status", "alive"], "active"),
         (&["list", "--tenant", "a", "--url", "nowhere"], "--url"),
         (&["emit", "--tenant", "a"], "<TYPE>"),
+        (
+            &["agents", "list", "--tenant", "a", "--status", "expired"],
+            "suspended",
+        ),
+        (&["agents", "show", "--tenant", "a"], "<AGENT>"),
         (
             &["emit", "session.expired", "s", "--tenant", "a"],
             "session.created",
