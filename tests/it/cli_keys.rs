@@ -299,10 +299,7 @@ async fn a_node_that_cannot_follow_its_keys_is_not_ready() {
     client.get("/readyz").await.ok();
     // Somebody deletes the stream under it, which revokes nothing and is an alarm.
     let jetstream = async_nats::jetstream::new(async_nats::connect(nats.url()).await.unwrap());
-    let mut stream = jetstream.get_stream("LEDGER_ADMIN").await.unwrap();
-    let mut config = stream.info().await.unwrap().config.clone();
     jetstream.delete_stream("LEDGER_ADMIN").await.unwrap();
-    config.name = "LEDGER_ADMIN".to_owned();
     let started = Instant::now();
     loop {
         let ready = client.get("/readyz").await;
@@ -310,7 +307,7 @@ async fn a_node_that_cannot_follow_its_keys_is_not_ready() {
             assert!(ready.text.contains("log of keys"), "{}", ready.text);
             break;
         }
-        assert!(started.elapsed() < Duration::from_secs(60));
+        assert!(started.elapsed() < Duration::from_mins(1));
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
     assert_eq!(status(&server, &key).await, 200, "what was known stays");
