@@ -1,6 +1,8 @@
 """What the users of docker-compose.yml do, for scripts/test-compose.
 
-Usage: compose_client.py publish|listed|isolated NATS_URL HTTP_URL
+Usage: compose_client.py publish|listed|refused|isolated NATS_URL HTTP_URL
+
+The keys of two tenants are in the environment, as ACME_KEY and GLOBEX_KEY.
 """
 
 import asyncio
@@ -8,6 +10,7 @@ import json
 import os
 import sys
 import time
+import urllib.error
 import urllib.request
 
 import nats
@@ -81,22 +84,41 @@ async def isolated(url):
     await connection.close()
 
 
-def sessions(url, tenant):
-    request = urllib.request.Request(f"{url}/v1/agent-sessions", headers={"X-Tenant-ID": tenant})
+def sessions(url, headers):
+    request = urllib.request.Request(f"{url}/v1/agent-sessions", headers=headers)
     with urllib.request.urlopen(request, timeout=5) as response:
         return json.load(response)
+
+
+def key_of(tenant):
+    return {"X-API-Key": os.environ[f"{tenant.upper()}_KEY"]}
+
+
+def refused(url):
+    """Who shows no key, or one of another tenant, is not served."""
+    for headers, expected in [
+        ({"X-Tenant-ID": "acme"}, 401),
+        ({"X-API-Key": "slk_none"}, 401),
+        ({**key_of("globex"), "X-Tenant-ID": "acme"}, 403),
+    ]:
+        try:
+            page = sessions(url, headers)
+        except urllib.error.HTTPError as error:
+            assert error.code == expected, f"{error.code} instead of {expected}"
+            continue
+        raise AssertionError(f"served: {page}")
 
 
 def listed(url):
     deadline = time.monotonic() + WAIT_SECONDS
     while True:
-        page = sessions(url, "acme")
+        page = sessions(url, key_of("acme"))
         ids = [row["session_id"] for row in page["sessions"]]
         if ids == [SESSION] and page["total"] == 1:
             break
         assert time.monotonic() < deadline, f"expected {SESSION} alone, got {page}"
         time.sleep(0.1)
-    foreign = sessions(url, "globex")
+    foreign = sessions(url, key_of("globex"))
     assert foreign["total"] == 0 and foreign["sessions"] == [], foreign
     print(f"listed: {ids}")
 
@@ -109,6 +131,8 @@ def main():
         asyncio.run(isolated(nats_url))
     elif step == "listed":
         listed(http_url)
+    elif step == "refused":
+        refused(http_url)
     else:
         sys.exit(f"unknown step {step}")
 

@@ -80,6 +80,11 @@ const HOMES: &[(&str, &[&str])] = &[
     ("hyper::", &["src/app/http_server"]),
     ("hyper_util::", &["src/app/http_server"]),
     ("clap::", &["src/cli", "src/main"]),
+    ("jsonwebtoken::", &["src/auth/jwt"]),
+    // TLS has it as well, but below what we see.
+    ("ring::", &["src/auth/jwt/provider"]),
+    ("governor::", &["src/auth/rate_limit"]),
+    ("reqwest::", &["src/cli/client", "src/auth/jwt/source"]),
     // One layer decides how a verdict or an error looks to a client.
     ("StatusCode::", &["src/http"]),
     ("prometheus_client::", &["src/metrics"]),
