@@ -220,8 +220,8 @@ fn a_grant_that_makes_no_sense_is_refused() {
     let roles = Roles::ALL;
     check(
         &Grant {
-            agent,
             roles,
+            agent,
             ..good.clone()
         },
         Err(GrantError::BoundAdmin),

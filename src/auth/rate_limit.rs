@@ -70,7 +70,8 @@ impl RateLimits {
     /// Counts a request of a credential.
     pub fn count(&self, credential: &Arc<str>) -> Standing {
         // Those at rest are as good as new: what stays is bounded by what was busy of late.
-        if self.counted.fetch_add(1, Ordering::Relaxed) % RATE_SWEEP_REQUESTS == 0 {
+        let counted = self.counted.fetch_add(1, Ordering::Relaxed);
+        if counted.is_multiple_of(RATE_SWEEP_REQUESTS) {
             self.limiter.retain_recent();
         }
         let limit = self.limit;

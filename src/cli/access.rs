@@ -101,10 +101,10 @@ impl AccessArgs {
             .into()),
             (true, false) => Ok(Access::Local),
             (true, true) => Ok(Access::Network),
-            (false, _) => Ok(Access::Credentials(CredentialConfig {
+            (false, _) => Ok(Access::Credentials(Box::new(CredentialConfig {
                 rate_limit: self.limit(),
                 tokens: self.tokens()?,
-            })),
+            }))),
         }
     }
 

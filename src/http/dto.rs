@@ -540,6 +540,7 @@ pub struct NewKey {
 
 /// A key, but not the key itself.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[expect(clippy::struct_field_names, reason = "the names are the API's")]
 pub struct Key {
     /// Names it. No secret.
     #[schema(example = "0123456789abcdef")]

@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 
 use crate::support::cli::{command, fails, ok};
 
-const COMMANDS: [&str; 12] = [
+const COMMANDS: [&str; 13] = [
     "serve",
     "demo",
     "emit",
@@ -14,6 +14,7 @@ const COMMANDS: [&str; 12] = [
     "show",
     "agents",
     "events",
+    "keys",
     "rebuild",
     "verify",
     "doctor",
@@ -56,8 +57,14 @@ fn options_stand_under_their_heading_and_examples_are_short() {
         (
             "list",
             "Which ledger:",
-            &["--url", "--data-dir", "--tenant"],
+            &["--url", "--key", "--data-dir", "--tenant"],
         ),
+        (
+            "keys issue",
+            "The key:",
+            &["--role", "--agent", "--expires"],
+        ),
+        ("keys issue", "NATS:", &["--nats-url"]),
         ("emit", "The event:", &["--agent", "--file"]),
         ("emit", "Output:", &["--json", "--no-wait"]),
         (
@@ -89,7 +96,14 @@ fn options_stand_under_their_heading_and_examples_are_short() {
             assert_eq!(section.matches("  --").count(), options.len(), "{help}");
         }
     }
-    for name in COMMANDS.into_iter().chain(["agents list", "agents show"]) {
+    let nested = [
+        "agents list",
+        "agents show",
+        "keys issue",
+        "keys list",
+        "keys revoke",
+    ];
+    for name in COMMANDS.into_iter().chain(nested) {
         let help = help(name);
         let (_, examples) = help.split_once("\nExample").unwrap();
         for line in examples.lines() {
@@ -132,7 +146,6 @@ fn a_server_for_everybody_must_be_asked_for() {
     let data = dir.path().join("ledger");
     let data_dir = ["--data-dir", data.to_str().unwrap()];
     let serve = |more: &[&'static str]| [&["serve"], &data_dir[..], more].concat();
-    assert!(fails(&serve(&[]), 2).contains("add --no-auth"));
     let exposed = fails(&serve(&["--no-auth", "--listen", "0.0.0.0:0"]), 2);
     assert!(exposed.contains("--trust-network"), "{exposed}");
     let wrong = fails(
@@ -140,6 +153,8 @@ fn a_server_for_everybody_must_be_asked_for() {
         2,
     );
     assert!(wrong.contains("SESSION_LEDGER_NATS_PASSWORD"), "{wrong}");
+    let both = fails(&serve(&["--no-auth", "--rate-limit", "5"]), 2);
+    assert!(both.contains("asks nobody for credentials"), "{both}");
     assert!(!data.exists(), "a refused server leaves nothing behind");
 }
 

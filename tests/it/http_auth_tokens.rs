@@ -26,7 +26,7 @@ fn now_s() -> i64 {
 }
 
 /// Good claims with some changed; null takes one away.
-fn claims(changes: Value) -> Value {
+fn claims(changes: &Value) -> Value {
     let mut claims = json!({
         "iss": ISSUER, "sub": "ci", "aud": "ledger", "exp": now_s() + 600,
         "tenant_id": "acme", "roles": ["read"],
@@ -106,20 +106,20 @@ fn file_of(signers: &[&Signer]) -> tempfile::NamedTempFile {
     file
 }
 
-fn source(file: &tempfile::NamedTempFile) -> Option<KeySetSource> {
-    Some(KeySetSource::File(file.path().to_path_buf()))
+fn source(file: &tempfile::NamedTempFile) -> KeySetSource {
+    KeySetSource::File(file.path().to_path_buf())
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn each_algorithm_is_accepted() {
     let signers = [Signer::rs256("r"), Signer::es256("e"), Signer::eddsa("d")];
     let file = file_of(&signers.each_ref());
-    let ledger = Issued::start(config(source(&file))).await;
+    let ledger = Issued::start(config(Some(source(&file)))).await;
     for signer in signers.iter().chain([&Signer::hs256(SECRET)]) {
-        ledger.list(&signer.token(&claims(json!({})))).await.ok();
+        ledger.list(&signer.token(&claims(&json!({})))).await.ok();
     }
     // A token that names no key is checked with the only one for its algorithm.
-    let nameless = signers[1].token_with(json!({"kid": null}), &claims(json!({})));
+    let nameless = signers[1].token_with(&json!({"kid": null}), &claims(&json!({})));
     ledger.list(&nameless).await.ok();
     ledger.stop().await;
 }
@@ -128,34 +128,34 @@ async fn each_algorithm_is_accepted() {
 async fn the_key_decides_the_algorithm_not_the_token() {
     let (rsa, ec) = (Signer::rs256("r"), Signer::es256("e"));
     let file = file_of(&[&rsa, &ec]);
-    let ledger = Issued::start(config(source(&file))).await;
-    let good = claims(json!({}));
+    let ledger = Issued::start(config(Some(source(&file)))).await;
+    let good = claims(&json!({}));
     let mut forged = vec![
         // Signed with what everybody can read.
-        Signer::hs256(&rsa.public_bytes()).token_with(json!({"kid": "r"}), &good),
-        Signer::hs256(key_set(&[&rsa]).as_bytes()).token_with(json!({"kid": "r"}), &good),
-        Signer::hs256(&ec.public_bytes()).token_with(json!({"kid": "e"}), &good),
+        Signer::hs256(&rsa.public_bytes()).token_with(&json!({"kid": "r"}), &good),
+        Signer::hs256(key_set(&[&rsa]).as_bytes()).token_with(&json!({"kid": "r"}), &good),
+        Signer::hs256(&ec.public_bytes()).token_with(&json!({"kid": "e"}), &good),
         // Another key under the same name, and another name for the same key.
         Signer::es256("e").token(&good),
-        ec.token_with(json!({"kid": "r"}), &good),
-        rsa.token_with(json!({"kid": "unknown"}), &good),
+        ec.token_with(&json!({"kid": "r"}), &good),
+        rsa.token_with(&json!({"kid": "unknown"}), &good),
         // Another algorithm in the header than the one that was used.
-        ec.token_with(json!({"alg": "RS256"}), &good),
-        ec.token_with(json!({"alg": "EdDSA"}), &good),
-        ec.token_with(json!({"alg": "ES384"}), &good),
-        ec.token_with(json!({"alg": "HS256"}), &good),
+        ec.token_with(&json!({"alg": "RS256"}), &good),
+        ec.token_with(&json!({"alg": "EdDSA"}), &good),
+        ec.token_with(&json!({"alg": "ES384"}), &good),
+        ec.token_with(&json!({"alg": "HS256"}), &good),
         // An extension that must be understood.
-        ec.token_with(json!({"crit": ["b64"], "b64": false}), &good),
+        ec.token_with(&json!({"crit": ["b64"], "b64": false}), &good),
     ];
     for alg in ["none", "None", "NONE", ""] {
-        let token = ec.token_with(json!({"alg": alg}), &good);
+        let token = ec.token_with(&json!({"alg": alg}), &good);
         let (unsigned, _) = token.rsplit_once('.').unwrap();
         forged.extend([format!("{unsigned}."), token.clone()]);
     }
     let sound = ec.token(&good);
     let (message, signature) = sound.rsplit_once('.').unwrap();
     let (header, _) = message.split_once('.').unwrap();
-    let other = ec.token(&claims(json!({"tenant_id": "globex"})));
+    let other = ec.token(&claims(&json!({"tenant_id": "globex"})));
     let payload = other.split('.').nth(1).unwrap();
     forged.extend([
         format!("{header}.{payload}.{signature}"),
@@ -188,14 +188,14 @@ async fn claims_that_do_not_count_are_all_refused_alike() {
         json!({"tenant_id": "no tenant"}),
         json!({"agent_id": 7}),
     ] {
-        let answer = ledger.list(&signer.token(&claims(changes))).await;
+        let answer = ledger.list(&signer.token(&claims(&changes))).await;
         Issued::is_refused(&answer);
         let mut problem = answer.json();
         problem["instance"] = json!(null);
         answers.push(problem);
     }
     let wrong_secret =
-        Signer::hs256(b"another secret of at least 32 bytes").token(&claims(json!({})));
+        Signer::hs256(b"another secret of at least 32 bytes").token(&claims(&json!({})));
     Issued::is_refused(&ledger.list(&wrong_secret).await);
     assert!(answers.windows(2).all(|two| two[0] == two[1]));
     ledger.stop().await;
@@ -204,7 +204,7 @@ async fn claims_that_do_not_count_are_all_refused_alike() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_token_ends_by_the_clock_of_the_server() {
     let ledger = Issued::start(config(None)).await;
-    let token = Signer::hs256(SECRET).token(&claims(json!({"exp": now_s() + 10})));
+    let token = Signer::hs256(SECRET).token(&claims(&json!({"exp": now_s() + 10})));
     ledger.list(&token).await.ok();
     ledger.app.set_time("2026-01-31T12:00:39.999Z");
     ledger.list(&token).await.ok();
@@ -218,7 +218,7 @@ async fn a_token_for_several_tenants_must_choose_one() {
     let ledger = Issued::start(config(None)).await;
     let several = json!({"tenant_id": null, "tenants": ["acme", "globex"], "roles": "read write"});
     let client = ledger.app.client("acme");
-    let client = client.with_key(&Signer::hs256(SECRET).token(&claims(several)));
+    let client = client.with_key(&Signer::hs256(SECRET).token(&claims(&several)));
     let as_tenant = async |tenant: &str| {
         let header = [("x-tenant-id", tenant)];
         client
@@ -236,7 +236,7 @@ async fn a_token_for_several_tenants_must_choose_one() {
 async fn roles_and_agent_of_a_token_bind_as_those_of_a_key() {
     let ledger = Issued::start(config(None)).await;
     let signer = Signer::hs256(SECRET);
-    let with = |changes| signer.token(&claims(changes));
+    let with = |changes| signer.token(&claims(&changes));
     let none = with(json!({"roles": ["superuser"]}));
     ledger
         .get("/v1/status", &none)
@@ -264,7 +264,7 @@ async fn keys_are_good_beside_tokens_and_never_taken_for_them() {
     let read = [session_ledger::auth::Role::Read].into_iter().collect();
     let key = ledger.app.key(grant("acme", read)).await;
     ledger.list(&key).await.ok();
-    let token = Signer::hs256(SECRET).token(&claims(json!({})));
+    let token = Signer::hs256(SECRET).token(&claims(&json!({})));
     let mut headers = reqwest::header::HeaderMap::new();
     headers.insert("x-api-key", token.parse().unwrap());
     let client = ledger.app.client("acme");
@@ -287,23 +287,25 @@ async fn until(status: u16, ask: impl AsyncFn() -> Answer) -> Answer {
     waited.await.unwrap()
 }
 
-fn quick() -> Option<Pace> {
-    Some(Pace {
-        every: Duration::from_millis(10),
-        at_most_every: Duration::from_millis(10),
-    })
-}
+/// Loads all the time.
+const QUICK: Pace = Pace {
+    every: Duration::from_millis(10),
+    at_most_every: Duration::from_millis(10),
+};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_key_set_in_a_file_is_read_again_when_it_changes() {
     let (old, new) = (Signer::eddsa("old"), Signer::eddsa("new"));
     let file = file_of(&[&old]);
     let config = TokenConfig {
-        pace: quick(),
-        ..config(source(&file))
+        pace: Some(QUICK),
+        ..config(Some(source(&file)))
     };
     let ledger = Issued::start(config).await;
-    let (with_old, with_new) = (old.token(&claims(json!({}))), new.token(&claims(json!({}))));
+    let (with_old, with_new) = (
+        old.token(&claims(&json!({}))),
+        new.token(&claims(&json!({}))),
+    );
     ledger.list(&with_old).await.ok();
     Issued::is_refused(&ledger.list(&with_new).await);
 
@@ -362,10 +364,10 @@ impl Issuer {
         self.asked.load(Ordering::SeqCst)
     }
 
-    fn source(&self, path: &str) -> Option<KeySetSource> {
+    fn source(&self, path: &str) -> KeySetSource {
         // The client wants a provider of TLS even where it speaks none; a second one is refused.
         drop(rustls::crypto::ring::default_provider().install_default());
-        Some(KeySetSource::parse(&format!("{}{path}", self.url)).unwrap())
+        KeySetSource::parse(&format!("{}{path}", self.url)).unwrap()
     }
 }
 
@@ -379,10 +381,13 @@ async fn a_key_set_behind_a_url_is_fetched_again_for_an_unknown_key() {
     });
     let config = TokenConfig {
         pace,
-        ..config(issuer.source("/keys"))
+        ..config(Some(issuer.source("/keys")))
     };
     let ledger = Issued::start(config).await;
-    let (with_old, with_new) = (old.token(&claims(json!({}))), new.token(&claims(json!({}))));
+    let (with_old, with_new) = (
+        old.token(&claims(&json!({}))),
+        new.token(&claims(&json!({}))),
+    );
     ledger.list(&with_old).await.ok();
     assert_eq!(issuer.asked(), 1, "a known key is not asked for");
 
@@ -411,11 +416,11 @@ async fn unknown_keys_do_not_make_the_server_ask_more_often_than_it_may() {
     });
     let config = TokenConfig {
         pace,
-        ..config(issuer.source("/keys"))
+        ..config(Some(issuer.source("/keys")))
     };
     let ledger = Issued::start(config).await;
     for kid in 0..20 {
-        let token = Signer::es256(&kid.to_string()).token(&claims(json!({})));
+        let token = Signer::es256(&kid.to_string()).token(&claims(&json!({})));
         Issued::is_refused(&ledger.list(&token).await);
     }
     assert_eq!(issuer.asked(), 1);
@@ -428,11 +433,11 @@ async fn an_issuer_that_is_down_at_the_start_is_asked_again() {
     let issuer = Issuer::start(&[&signer]).await;
     issuer.publish(StatusCode::SERVICE_UNAVAILABLE, String::new());
     let config = TokenConfig {
-        pace: quick(),
-        ..config(issuer.source("/keys"))
+        pace: Some(QUICK),
+        ..config(Some(issuer.source("/keys")))
     };
     let ledger = Issued::start(config).await;
-    let token = signer.token(&claims(json!({})));
+    let token = signer.token(&claims(&json!({})));
     Issued::is_refused(&ledger.list(&token).await);
     issuer.publish(StatusCode::OK, key_set(&[&signer]));
     until(200, async || ledger.list(&token).await).await;
@@ -443,8 +448,8 @@ async fn an_issuer_that_is_down_at_the_start_is_asked_again() {
 async fn an_address_that_leads_elsewhere_is_not_followed() {
     let signer = Signer::es256("k");
     let issuer = Issuer::start(&[&signer]).await;
-    let ledger = Issued::start(config(issuer.source("/moved"))).await;
-    Issued::is_refused(&ledger.list(&signer.token(&claims(json!({})))).await);
+    let ledger = Issued::start(config(Some(issuer.source("/moved")))).await;
+    Issued::is_refused(&ledger.list(&signer.token(&claims(&json!({})))).await);
     assert_eq!(issuer.asked(), 0);
     ledger.stop().await;
 }
@@ -453,7 +458,10 @@ async fn an_address_that_leads_elsewhere_is_not_followed() {
 async fn a_file_that_is_no_key_set_is_told_at_the_start() {
     let mut file = tempfile::NamedTempFile::new().unwrap();
     write!(file, "-----BEGIN PUBLIC KEY-----").unwrap();
-    let error = Tokens::open(config(source(&file))).await.err().unwrap();
+    let error = Tokens::open(config(Some(source(&file))))
+        .await
+        .err()
+        .unwrap();
     assert!(error.to_string().contains("not a key set"), "{error}");
     let missing = KeySetSource::File("/nowhere/keys.json".into());
     assert!(Tokens::open(config(Some(missing))).await.is_err());

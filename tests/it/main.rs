@@ -3,6 +3,7 @@
 
 mod cli_demo;
 mod cli_help;
+mod cli_keys;
 mod cli_nats;
 mod cli_offline;
 mod cli_serve;

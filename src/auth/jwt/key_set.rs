@@ -1,7 +1,7 @@
 //! Key sets (RFC 7517): the public keys that tokens are signed with.
 //!
 //! A key says which algorithm it is for, by its type: RSA is RS256, P-256 is ES256 and Ed25519 is
-//! `EdDSA`. What else is in a set is skipped, symmetric keys above all: who can read a key set must
+//! EdDSA. What else is in a set is skipped, symmetric keys above all: who can read a key set must
 //! not be able to sign.
 
 use jsonwebtoken::jwk::{

@@ -1,4 +1,4 @@
-//! Tokens (JWT, RFC 7519) that somebody else issues: RS256, ES256 and `EdDSA` by a key set, HS256
+//! Tokens (JWT, RFC 7519) that somebody else issues: RS256, ES256 and EdDSA by a key set, HS256
 //! by a shared secret.
 //!
 //! The key decides the algorithm, never the token. A key set is followed while the server runs: a
@@ -127,7 +127,7 @@ impl Tokens {
     /// Follows the key set until told to stop.
     pub async fn run(self: Arc<Self>, stop: CancellationToken) {
         if let Some(set) = &self.set {
-            stop.run_until_cancelled(set.follow()).await;
+            while stop.run_until_cancelled(set.load_later()).await.is_some() {}
         }
     }
 
@@ -202,11 +202,9 @@ impl Followed {
         Arc::clone(&self.keys.read().unwrap_or_else(PoisonError::into_inner))
     }
 
-    async fn follow(&self) {
-        loop {
-            tokio::time::sleep(self.pace.every).await;
-            self.load(Duration::ZERO).await;
-        }
+    async fn load_later(&self) {
+        tokio::time::sleep(self.pace.every).await;
+        self.load(Duration::ZERO).await;
     }
 
     /// Loads the set unless that was tried within `pause`.
@@ -222,9 +220,10 @@ impl Followed {
             .map(|error| error.to_string());
         // Once, not every second for as long as it lasts.
         if failure != last.failure {
-            match &failure {
-                Some(why) => tracing::warn!("the key set for tokens was not loaded: {why}"),
-                None => tracing::info!("the key set for tokens can be loaded again"),
+            if let Some(why) = &failure {
+                tracing::warn!("the key set for tokens was not loaded: {why}");
+            } else {
+                tracing::info!("the key set for tokens can be loaded again");
             }
         }
         last.failure = failure;

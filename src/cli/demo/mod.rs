@@ -18,7 +18,7 @@ use uuid::Uuid;
 
 use crate::app::signals::{self, Signals};
 use crate::app::telemetry::{self, LogFormat};
-use crate::app::{Access, Config, CredentialConfig, Running};
+use crate::app::{Access, Config, Running};
 use crate::auth::{Grant, Keys, Roles};
 use crate::cli::client::{Api, Identity, read};
 use crate::cli::duration::duration;
@@ -91,7 +91,7 @@ impl Demo {
             (None, None) => PathBuf::new(),
         };
         let config = Config {
-            access: Access::Credentials(CredentialConfig::default()),
+            access: Access::Credentials(Box::default()),
             ..Config::local(dir, self.listen)
         };
         let running = crate::app::start(config)

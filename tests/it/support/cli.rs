@@ -38,6 +38,14 @@ pub(crate) fn fails(args: &[&str], code: i32) -> String {
     stderr(&output)
 }
 
+/// Runs a client command with a key in the environment.
+pub(crate) fn with_key(key: &str, args: &[&str]) -> Output {
+    command(args)
+        .env("SESSION_LEDGER_KEY", key)
+        .output()
+        .unwrap()
+}
+
 /// Runs the command with some input; its exit code and what it printed.
 pub(crate) fn with_input(args: &[&str], input: &str) -> (Option<i32>, String) {
     let mut child = command(args)
@@ -65,6 +73,7 @@ pub(crate) fn stderr(output: &Output) -> String {
 pub(crate) struct Server {
     child: Child,
     url: String,
+    started: String,
     rest: Option<JoinHandle<String>>,
 }
 
@@ -76,9 +85,13 @@ impl Server {
 
     /// Starts one with more arguments.
     pub(crate) fn start_with(dir: &Path, more: &[&str]) -> Self {
+        Self::start_guarded(dir, &[&["--no-auth"], more].concat())
+    }
+
+    /// Starts one that asks for credentials.
+    pub(crate) fn start_guarded(dir: &Path, more: &[&str]) -> Self {
         let dir = dir.to_str().unwrap();
-        let mut args = vec!["serve", "--data-dir", dir, "--no-auth"];
-        args.extend(["--listen", "127.0.0.1:0"]);
+        let mut args = vec!["serve", "--data-dir", dir, "--listen", "127.0.0.1:0"];
         args.extend(more);
         let mut child = command(&args).stderr(Stdio::piped()).spawn().unwrap();
         let mut lines = BufReader::new(child.stderr.take().unwrap());
@@ -88,6 +101,7 @@ impl Server {
             assert_ne!(lines.read_line(&mut line).unwrap(), 0, "{said}");
             said.push_str(&line);
         }
+        let started = said;
         let (_, url) = line.split_once("serving on ").unwrap();
         let url = url.split_whitespace().next().unwrap().to_owned();
         // Read to the end, so that the pipe never fills.
@@ -99,8 +113,14 @@ impl Server {
         Self {
             child,
             url,
+            started,
             rest: Some(rest),
         }
+    }
+
+    /// What it logged until it served.
+    pub(crate) fn started(&self) -> &str {
+        &self.started
     }
 
     pub(crate) fn url(&self) -> &str {

@@ -88,11 +88,11 @@ impl Signer {
 
     /// A token with these claims.
     pub(crate) fn token(&self, claims: &Value) -> String {
-        self.token_with(json!({}), claims)
+        self.token_with(&json!({}), claims)
     }
 
     /// A token with these claims and some members of its header changed.
-    pub(crate) fn token_with(&self, header: Value, claims: &Value) -> String {
+    pub(crate) fn token_with(&self, header: &Value, claims: &Value) -> String {
         let alg = match &self.key {
             Key::Rs256(_) => "RS256",
             Key::Es256(_) => "ES256",
