@@ -3,6 +3,8 @@
 //! What a command was asked for goes to stdout, everything else to stderr. Exit codes: 0 done, 1
 //! failed, 2 asked for in the wrong way.
 
+mod agents;
+mod change;
 mod client;
 mod completions;
 mod demo;
@@ -16,6 +18,7 @@ mod progress;
 mod rebuild;
 mod schema;
 mod serve;
+mod sessions;
 mod show;
 mod table;
 mod target;
@@ -61,6 +64,8 @@ enum Command {
     List(list::List),
     Show(show::Show),
     Events(events::Events),
+    Sessions(sessions::Sessions),
+    Agents(agents::Agents),
     Rebuild(rebuild::Rebuild),
     Verify(verify::Verify),
     Doctor(doctor::Doctor),
@@ -98,11 +103,17 @@ pub fn run() -> ExitCode {
 
 /// Reads the arguments and the environment. An empty variable counts as none: a compose file or a
 /// unit has no other way to leave one out.
+fn parse() -> Result<Cli, clap::Error> {
+    let command = without_empty_variables(Cli::command());
+    let mut matches = command.try_get_matches()?;
+    Cli::from_arg_matches_mut(&mut matches)
+}
+
 #[expect(
     clippy::disallowed_methods,
     reason = "clap does not tell what it found, only where it looked"
 )]
-fn parse() -> Result<Cli, clap::Error> {
+fn without_empty_variables(command: clap::Command) -> clap::Command {
     let without_empty = |arg: Arg| {
         let variable = arg.get_env().and_then(env::var_os);
         if variable.is_some_and(|value| value.is_empty()) {
@@ -111,9 +122,9 @@ fn parse() -> Result<Cli, clap::Error> {
             arg
         }
     };
-    let command = Cli::command().mut_subcommands(|command| command.mut_args(without_empty));
-    let mut matches = command.try_get_matches()?;
-    Cli::from_arg_matches_mut(&mut matches)
+    command
+        .mut_args(without_empty)
+        .mut_subcommands(without_empty_variables)
 }
 
 async fn dispatch(command: Command) -> Outcome {
@@ -124,6 +135,8 @@ async fn dispatch(command: Command) -> Outcome {
         Command::List(list) => list.run().await,
         Command::Show(show) => show.run().await,
         Command::Events(events) => events.run().await,
+        Command::Sessions(sessions) => sessions.run().await,
+        Command::Agents(agents) => agents.run().await,
         Command::Rebuild(rebuild) => rebuild.run().await,
         Command::Verify(verify) => verify.run().await,
         Command::Doctor(doctor) => doctor.run().await,

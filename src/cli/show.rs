@@ -100,7 +100,7 @@ async fn history(api: &Api, id: &str) -> anyhow::Result<Vec<Box<RawValue>>> {
 }
 
 /// Every field that has a value, one per line.
-fn fields(session: &serde_json::Map<String, Value>) -> String {
+pub(super) fn fields(session: &serde_json::Map<String, Value>) -> String {
     let width = session.keys().map(String::len).max().unwrap_or(0);
     let mut lines = Vec::new();
     let place = |name: &str| FIRST.iter().position(|first| *first == name);

@@ -1,0 +1,55 @@
+//! `agents`: commands about single agents.
+
+mod register;
+mod status;
+mod update;
+
+use clap::{Args, Subcommand};
+
+use crate::cli::Outcome;
+
+const AFTER_HELP: &str = "\
+Examples:
+  session-ledger agents register triage-1 --tenant acme --type worker
+  session-ledger agents suspend triage-1 --tenant acme --reason 'odd mails'
+  session-ledger agents COMMAND --help
+
+Each change is one event on the ledger and is answered with its verdict.
+
+Exit code 1 if the ledger refuses. A change that is on the log without a
+verdict yet ends with 0, and says so on stderr.";
+
+/// Register, update, suspend, reinstate and revoke agents.
+#[derive(Debug, Args)]
+#[command(after_help = AFTER_HELP, arg_required_else_help = true)]
+pub(super) struct Agents {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Register(Box<register::Register>),
+    Update(Box<update::Update>),
+    /// Keep an agent from acting until it is reinstated
+    #[command(after_help = status::SUSPEND_EXAMPLES)]
+    Suspend(status::StatusChange),
+    /// Let a suspended agent act again
+    #[command(after_help = status::REINSTATE_EXAMPLES)]
+    Reinstate(status::StatusChange),
+    /// End an agent for good
+    #[command(after_help = status::REVOKE_EXAMPLES)]
+    Revoke(status::StatusChange),
+}
+
+impl Agents {
+    pub(super) async fn run(self) -> Outcome {
+        match self.command {
+            Command::Register(register) => register.run().await,
+            Command::Update(update) => update.run().await,
+            Command::Suspend(change) => change.run("suspend").await,
+            Command::Reinstate(change) => change.run("reinstate").await,
+            Command::Revoke(change) => change.run("revoke").await,
+        }
+    }
+}
