@@ -25,4 +25,5 @@ mod openapi;
 mod schemas;
 mod support;
 mod tidy;
+mod transitions;
 mod wire;
