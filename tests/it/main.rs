@@ -1,6 +1,7 @@
 //! Tests that need more than one module, or files, sockets and servers: the real ones.
 #![allow(clippy::unwrap_used, reason = "a failed test should panic")]
 
+mod cli_commands;
 mod cli_demo;
 mod cli_help;
 mod cli_nats;

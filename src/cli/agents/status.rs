@@ -20,7 +20,7 @@ Exit code 1 if the ledger refuses.";
 pub(super) const REINSTATE_EXAMPLES: &str = "\
 Examples:
   session-ledger agents reinstate triage-1 --tenant acme
-  session-ledger agents reinstate triage-1 --tenant acme --reason 'it was a test'
+  session-ledger agents reinstate triage-1 --tenant acme --reason 'a test'
 
 Exit code 1 if the ledger refuses: the agent is not suspended.";
 

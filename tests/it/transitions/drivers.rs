@@ -15,10 +15,17 @@ use crate::support::client::Client;
 /// Refusals of what has been reached before, which a command takes for done.
 const DONE_BEFORE: [&str; 3] = ["already_ended", "already_suspended", "already_revoked"];
 
+/// A way to make things happen.
 pub(super) enum Driver {
     Http(Commands),
     Cli(Commands),
     Nats(Context),
+}
+
+/// A running ledger and a client of it.
+pub(super) struct Ledger {
+    pub(super) server: Server,
+    pub(super) client: Client,
 }
 
 /// What commands need from one step to the next: the latest refresh token of each session.
@@ -38,20 +45,20 @@ impl Driver {
     }
 
     /// Makes a step happen to a session or agent; its position.
-    pub(super) async fn give(&mut self, server: &Server, id: &str, step: &Step) -> u64 {
+    pub(super) async fn give(&mut self, ledger: &Ledger, id: &str, step: &Step) -> u64 {
         match self {
-            Self::Http(commands) => commands.over_http(server, id, step).await,
-            Self::Cli(commands) => commands.by_process(server, id, step),
-            Self::Nats(_) => self.emit(server, &event(id, step)).await,
+            Self::Http(commands) => commands.over_http(ledger, id, step).await,
+            Self::Cli(commands) => commands.by_process(&ledger.server, id, step),
+            Self::Nats(_) => self.emit(ledger, &event(id, step)).await,
         }
     }
 
     /// Brings an event onto the log, as a runtime does; its position.
-    pub(super) async fn emit(&self, server: &Server, event: &Value) -> u64 {
+    pub(super) async fn emit(&self, ledger: &Ledger, event: &Value) -> u64 {
         match self {
-            Self::Http(_) => client(server).apply(event).await,
+            Self::Http(_) => ledger.client.apply(event).await,
             Self::Cli(_) => {
-                let args = server.args(&["emit", "--file", "-", "--json"]);
+                let args = ledger.server.args(&["emit", "--file", "-", "--json"]);
                 let (code, answer) = with_input(&args, &event.to_string());
                 assert_eq!(code, Some(0), "{answer}");
                 position(&serde_json::from_str(&answer).unwrap())
@@ -65,8 +72,11 @@ impl Driver {
     }
 }
 
-pub(super) fn client(server: &Server) -> Client {
-    Client::new(server.url(), "acme")
+impl Ledger {
+    pub(super) fn of(server: Server) -> Self {
+        let client = Client::new(server.url(), "acme");
+        Self { server, client }
+    }
 }
 
 /// The event that a step is.
@@ -78,7 +88,7 @@ pub(super) fn event(id: &str, step: &Step) -> Value {
 }
 
 impl Commands {
-    async fn over_http(&mut self, server: &Server, id: &str, step: &Step) -> u64 {
+    async fn over_http(&mut self, ledger: &Ledger, id: &str, step: &Step) -> u64 {
         let mut body = step.data.clone();
         let (sessions, agents) = ("/v1/agent-sessions", "/v1/agents");
         let (method, path) = match step.event {
@@ -101,7 +111,7 @@ impl Commands {
         }
         let json = [("content-type", "application/json")];
         let body = body.to_string().into_bytes();
-        let answer = client(server).send(method, &path, &json, body).await;
+        let answer = ledger.client.send(method, &path, &json, body).await;
         match refusal(step) {
             None => {
                 let opens = ["session.created", "session.handed_off", "agent.registered"];

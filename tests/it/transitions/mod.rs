@@ -14,7 +14,7 @@ use session_ledger::domain::Timestamp;
 use crate::support::cli::Server;
 use crate::support::client::event;
 use crate::support::nats::NatsServer;
-use drivers::{Commands, Driver, client};
+use drivers::{Commands, Driver, Ledger};
 use story::{Expect, Step, Story, ToldBy, at_times, with};
 
 /// How long to wait before looking again whether the ledger has noted a deadline.
@@ -29,14 +29,14 @@ type Cell = (&'static str, &'static str);
 async fn commands_over_http_walk_the_tables() {
     let dir = tempfile::tempdir().unwrap();
     let server = Server::start(dir.path());
-    walk(&server, Driver::Http(Commands::default())).await;
+    walk(server, Driver::Http(Commands::default())).await;
 }
 
 #[tokio::test]
 async fn the_command_line_walks_the_tables() {
     let dir = tempfile::tempdir().unwrap();
     let server = Server::start(dir.path());
-    walk(&server, Driver::Cli(Commands::default())).await;
+    walk(server, Driver::Cli(Commands::default())).await;
 }
 
 #[tokio::test]
@@ -44,16 +44,17 @@ async fn events_on_nats_walk_the_tables() {
     let nats = NatsServer::start().await;
     let dir = tempfile::tempdir().unwrap();
     let server = Server::start_with(dir.path(), &["--nats-url", nats.url()]);
-    walk(&server, Driver::nats(nats.url()).await).await;
+    walk(server, Driver::nats(nats.url()).await).await;
 }
 
-async fn walk(server: &Server, mut driver: Driver) {
+async fn walk(server: Server, mut driver: Driver) {
+    let ledger = Ledger::of(server);
     for agent in table::AGENTS {
         let registered = Step::new("agent.registered", json!({}));
-        driver.give(server, agent, &registered).await;
+        driver.give(&ledger, agent, &registered).await;
     }
     let mut walker = Walker {
-        server,
+        ledger,
         driver,
         cells: BTreeSet::new(),
     };
@@ -70,8 +71,8 @@ async fn walk(server: &Server, mut driver: Driver) {
     assert_eq!(walker.cells, all);
 }
 
-struct Walker<'a> {
-    server: &'a Server,
+struct Walker {
+    ledger: Ledger,
     driver: Driver,
     cells: BTreeSet<Cell>,
 }
@@ -82,7 +83,7 @@ struct Recorded {
     verdict: Value,
 }
 
-impl Walker<'_> {
+impl Walker {
     async fn tell(&mut self, story: &Story) {
         let (mut row, mut opened) = (Value::Null, None);
         for (number, step) in story.steps.iter().enumerate() {
@@ -110,23 +111,23 @@ impl Walker<'_> {
 
     /// Lets a step happen; its position. Notes which cell of the table it is.
     async fn take(&mut self, id: &str, step: &Step, opened: Option<Timestamp>) -> u64 {
-        let Self { server, driver, .. } = self;
+        let Self { ledger, driver, .. } = self;
         match step.told_by {
             ToldBy::Anyone => {
                 let state = state(&self.row(id, step).await);
                 self.cells.insert((state, step.event));
-                self.driver.give(self.server, id, step).await
+                self.driver.give(&self.ledger, id, step).await
             }
             ToldBy::RuntimeAtOpening => {
                 let mut event = drivers::event(id, step);
                 event["time"] = json!(opened.unwrap());
-                driver.emit(server, &event).await
+                driver.emit(ledger, &event).await
             }
             ToldBy::FirstSession => {
                 let session = format!("of-{id}");
-                let position = driver.emit(server, &drivers::event(&session, step)).await;
+                let position = driver.emit(ledger, &drivers::event(&session, step)).await;
                 let end = event(id, "session.terminated", &session, &json!({}));
-                driver.emit(server, &end).await;
+                driver.emit(ledger, &end).await;
                 position
             }
             ToldBy::Ledger => self.noted_by_ledger(id, step).await,
@@ -138,7 +139,7 @@ impl Walker<'_> {
         let path = format!("/v1/agent-sessions/{id}/events");
         let look = async {
             loop {
-                let history = client(self.server).get(&path).await.ok();
+                let history = self.ledger.client.get(&path).await.ok();
                 let last = history["events"].as_array().unwrap().last().cloned();
                 if let Some(last) = last.filter(|last| last["type"] == step.event) {
                     return last["position"].as_u64().unwrap();
@@ -151,7 +152,7 @@ impl Walker<'_> {
 
     async fn recorded(&self, position: u64) -> Recorded {
         let path = format!("/v1/events/{position}?min_position={position}");
-        let event = client(self.server).get(&path).await.ok();
+        let event = self.ledger.client.get(&path).await.ok();
         Recorded {
             at: Timestamp::parse(event["recorded_at"].as_str().unwrap()).unwrap(),
             verdict: json!([event["type"], event["verdict"], event["reason"]]),
@@ -180,7 +181,7 @@ impl Walker<'_> {
     }
 
     async fn read(&self, path: &str) -> Value {
-        let answer = client(self.server).get(path).await;
+        let answer = self.ledger.client.get(path).await;
         if answer.status == 404 {
             answer.problem(404, "not_found");
             return Value::Null;
