@@ -108,9 +108,7 @@ pub(super) fn session(
         out.raw(",\"refresh_token\":");
         out.text(refresh.reveal());
     }
-    out.raw(",\"position\":");
-    out.value(&outcome.position);
-    out.raw("}");
+    write_outcome(&mut out, &outcome);
     let mut response = body::json(out.into_bytes());
     *response.status_mut() = status;
     Ok(response)
@@ -138,12 +136,18 @@ pub(super) fn agent(
     let mut out = Json::with_capacity(ANSWER_BYTES);
     out.raw("{\"agent\":");
     agent_json::write(&mut out, &known)?;
-    out.raw(",\"position\":");
-    out.value(&outcome.position);
-    out.raw("}");
+    write_outcome(&mut out, outcome);
     let mut response = body::json(out.into_bytes());
     *response.status_mut() = status;
     Ok(response)
+}
+
+fn write_outcome(out: &mut Json, outcome: &Outcome) {
+    out.raw(",\"verdict\":");
+    out.text_or_null(outcome.verdict.map(|row| row.verdict.as_str()));
+    out.raw(",\"position\":");
+    out.value(&outcome.position);
+    out.raw("}");
 }
 
 /// The answer to a command that the fold has not reached in time.

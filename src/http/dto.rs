@@ -118,6 +118,9 @@ pub struct SessionTokens {
     pub token: String,
     /// Lets its bearer refresh the session, once. Shown this once.
     pub refresh_token: String,
+    /// `applied`, or `duplicate` if it is a retry.
+    #[schema(example = "applied")]
+    pub verdict: String,
     /// Where the event stands on the log: give it as `min_position` to read what it did.
     #[schema(example = 4711)]
     pub position: u64,
@@ -128,6 +131,9 @@ pub struct SessionTokens {
 pub struct SessionEnded {
     /// The session.
     pub session: Session,
+    /// `applied`; `duplicate` if it is a retry; `rejected` if the session had been terminated before.
+    #[schema(example = "applied")]
+    pub verdict: String,
     /// Where the event stands on the log.
     pub position: u64,
 }
@@ -137,6 +143,9 @@ pub struct SessionEnded {
 pub struct AgentChanged {
     /// The agent.
     pub agent: Agent,
+    /// `applied`; `duplicate` if it is a retry; `rejected` if it was suspended or revoked already.
+    #[schema(example = "applied")]
+    pub verdict: String,
     /// Where the event stands on the log: give it as `min_position` to read what it did.
     pub position: u64,
 }

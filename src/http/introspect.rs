@@ -3,7 +3,7 @@
 use axum::extract::State;
 use axum::http::HeaderMap;
 use axum::response::Response;
-use serde::Deserialize;
+use serde_json::{Map, Value};
 
 use super::app::App;
 use super::body::{self, Body};
@@ -22,12 +22,6 @@ use crate::query;
 const FORM: &str = "application/x-www-form-urlencoded";
 const JSON: &str = "application/json";
 const SECOND_US: i64 = 1_000_000;
-
-/// What is asked about. Not printable.
-#[derive(Deserialize)]
-struct Asked {
-    token: String,
-}
 
 /// Ask about a token
 ///
@@ -59,7 +53,7 @@ pub(super) async fn introspect(
     headers: HeaderMap,
     Body(body): Body,
 ) -> Result<Response, Problem> {
-    let Asked { token } = asked(&headers, &body)?;
+    let token = asked_token(&headers, &body)?;
     app.wait_for(query.min_position).await?;
     let answer = match TokenClaim::of_access(&token) {
         Some(claim) if claim.tenant == *caller.tenant() => find(&app, &claim)?,
@@ -69,16 +63,20 @@ pub(super) async fn introspect(
 }
 
 /// No answer repeats what was sent: it may be a token that was put in the wrong place.
-fn asked(headers: &HeaderMap, body: &[u8]) -> Result<Asked, Problem> {
+fn asked_token(headers: &HeaderMap, body: &[u8]) -> Result<String, Problem> {
     let found = match body::media_type(headers).as_deref() {
         Some(FORM) => {
             let mut fields = form_urlencoded::parse(body);
             let token = fields.find(|(name, _)| name == "token");
-            token.map(|(_, token)| Asked {
-                token: token.into_owned(),
-            })
+            token.map(|(_, token)| token.into_owned())
         }
-        Some(JSON) => serde_json::from_slice(body).ok(),
+        Some(JSON) => {
+            let members: Option<Map<String, Value>> = serde_json::from_slice(body).ok();
+            match members.and_then(|mut members| members.remove("token")) {
+                Some(Value::String(token)) => Some(token),
+                Some(_) | None => None,
+            }
+        }
         _ => {
             let detail = "send application/x-www-form-urlencoded or application/json in UTF-8";
             return Err(Problem::new(Code::UnsupportedMediaType).with_detail(detail));

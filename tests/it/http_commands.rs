@@ -125,6 +125,10 @@ async fn a_retried_create_makes_one_session_and_gives_the_same_tokens() {
     let again = give("k1").await;
     assert_eq!((first.status, again.status), (201, 200));
     let (first, again) = (first.json(), again.json());
+    assert_eq!(
+        (&first["verdict"], &again["verdict"]),
+        (&json!("applied"), &json!("duplicate"))
+    );
     for same in ["session", "token", "refresh_token"] {
         assert_eq!(first[same], again[same], "{same}");
     }
@@ -231,6 +235,10 @@ async fn ending_twice_is_answered_with_the_first_time() {
     again.problem(400, "not_json");
     let again = acme.end(&id(&created), &json!({})).await.ok();
     assert_eq!(again["session"], ended["session"]);
+    assert_eq!(
+        (&ended["verdict"], &again["verdict"]),
+        (&json!("applied"), &json!("rejected"))
+    );
     let refused = acme.refresh(&id(&created), &created["refresh_token"]).await;
     let problem = refused.problem(409, "not_active");
     assert_eq!(problem["present_status"], "terminated");
@@ -404,9 +412,14 @@ async fn introspection_takes_a_form_and_tells_nothing_of_other_tenants() {
     ] {
         assert_eq!(acme.introspect(&other).await, json!({"active": false}));
     }
-    let secret = json!({"tok": token});
-    let refused = acme.post(&path, &secret).await;
-    let problem = refused.problem(400, "invalid");
-    assert!(!problem.to_string().contains(token));
+    for misplaced in [
+        json!({"tok": token}),
+        json!([token]),
+        json!({"token": [token]}),
+    ] {
+        let refused = acme.post(&path, &misplaced).await;
+        let problem = refused.problem(400, "invalid");
+        assert!(!problem.to_string().contains(token));
+    }
     app.stop().await;
 }

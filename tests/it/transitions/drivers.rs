@@ -121,7 +121,7 @@ impl Commands {
             }
             Some((status, code)) => drop(answer.problem(status, code)),
         }
-        self.remember(&answer.json())
+        self.remember(step, &answer.json())
     }
 
     fn by_process(&mut self, server: &Server, id: &str, step: &Step) -> u64 {
@@ -152,7 +152,7 @@ impl Commands {
                 assert!(said.contains(&format!("({code})")), "{args:?}: {said}");
             }
         }
-        self.remember(&serde_json::from_str(&stdout(&output)).unwrap())
+        self.remember(step, &serde_json::from_str(&stdout(&output)).unwrap())
     }
 
     fn refresh_token(&self, session: &str) -> &str {
@@ -160,8 +160,11 @@ impl Commands {
         token.map_or("none was given out", String::as_str)
     }
 
-    /// Notes the token in an answer; its position.
-    fn remember(&mut self, answer: &Value) -> u64 {
+    /// Checks the verdict in an answer and notes the token in it; its position.
+    fn remember(&mut self, step: &Step, answer: &Value) -> u64 {
+        let applied = step.expect == Expect::Applied;
+        let verdict = if applied { "applied" } else { "rejected" };
+        assert_eq!(answer["verdict"], verdict, "{answer}");
         if let Some(token) = answer["refresh_token"].as_str() {
             let session = answer["session"]["session_id"].as_str().unwrap();
             self.refresh_tokens

@@ -1,0 +1,185 @@
+//! A full run, and then a search through everything that anybody could see of it: no token and no
+//! hash of one.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use reqwest::Method;
+use serde_json::{Value, json};
+use sha2::{Digest as _, Sha256};
+
+use crate::support::cli::{Server, run, stderr, stdout};
+use crate::support::client::{Answer, Client};
+
+const JSON: [(&str, &str); 1] = [("content-type", "application/json")];
+const SESSIONS: &str = "/v1/agent-sessions";
+
+/// What was said to anybody, and what must not be in it.
+#[derive(Default)]
+struct Seen {
+    texts: Vec<String>,
+    secrets: Vec<String>,
+}
+
+impl Seen {
+    /// Notes an answer, without the two members that may hold a token.
+    fn note(&mut self, answer: &Answer) -> Value {
+        let mut body: Value = serde_json::from_str(&answer.text).unwrap_or_default();
+        for member in ["token", "refresh_token"] {
+            let given = body.as_object_mut().and_then(|body| body.remove(member));
+            if let Some(Value::String(token)) = given {
+                self.secrets.push(token);
+            }
+        }
+        let text = if body.is_null() {
+            answer.text.clone()
+        } else {
+            body.to_string()
+        };
+        self.texts.push(format!("{:?}\n{text}", answer.headers));
+        serde_json::from_str(&answer.text).unwrap_or_default()
+    }
+
+    /// Looks for every secret, and for its hash in every usual spelling.
+    fn search(&self) {
+        assert!(8 < self.secrets.len(), "too few tokens were given out");
+        for secret in &self.secrets {
+            let hash = Sha256::digest(secret);
+            let spellings = [
+                secret.clone(),
+                // The part that is not told by the session's id.
+                secret.rsplit('.').next().unwrap().to_owned(),
+                hex::encode(hash),
+                hex::encode_upper(hash),
+                STANDARD.encode(hash),
+                URL_SAFE_NO_PAD.encode(hash),
+                format!("{:?}", hash.as_slice()),
+            ];
+            for text in &self.texts {
+                for spelling in &spellings {
+                    assert!(!text.contains(spelling), "{spelling} is in {text}");
+                }
+            }
+        }
+    }
+}
+
+/// A client that notes all it is told.
+struct Visit {
+    client: Client,
+    seen: Seen,
+}
+
+impl Visit {
+    async fn give(&mut self, method: Method, path: &str, body: &Value) -> Value {
+        let body = body.to_string().into_bytes();
+        let answer = self.client.send(method, path, &JSON, body).await;
+        self.seen.note(&answer)
+    }
+
+    async fn get(&mut self, path: &str) -> Value {
+        let answer = self.client.get(path).await;
+        self.seen.note(&answer)
+    }
+
+    /// Every command, those that fail included, each with whatever token it takes.
+    async fn command_everything(&mut self) {
+        for agent in ["a1", "a2"] {
+            let body = json!({"agent_id": agent});
+            self.give(Method::POST, "/v1/agents", &body).await;
+        }
+        for _ in 0..3 {
+            let body = json!({"agent_id": "a1", "ttl_seconds": 3600});
+            let created = self.give(Method::POST, SESSIONS, &body).await;
+            let session = created["session"]["session_id"].as_str().unwrap();
+            let path = format!("{SESSIONS}/{session}");
+            let (refresh, hand_off) = (format!("{path}/refresh"), format!("{path}/handoff"));
+            let presented = json!({"refresh_token": created["refresh_token"]});
+            self.give(Method::POST, &refresh, &presented).await;
+            self.give(Method::POST, &refresh, &presented).await;
+            let misplaced = json!({"token": created["token"]});
+            self.give(Method::POST, &refresh, &misplaced).await;
+            self.give(Method::POST, SESSIONS, &misplaced).await;
+            let introspect = format!("{SESSIONS}/introspect");
+            self.give(Method::POST, &introspect, &misplaced).await;
+            self.give(Method::POST, &introspect, &json!([created["token"]]))
+                .await;
+            let to = json!({"to_agent_id": "a2"});
+            let child = self.give(Method::POST, &hand_off, &to).await;
+            self.give(Method::POST, &hand_off, &to).await;
+            let child = child["session"]["session_id"].as_str().unwrap();
+            let path = format!("{SESSIONS}/{child}");
+            self.give(Method::DELETE, &path, &json!({})).await;
+            self.give(Method::DELETE, &path, &json!({})).await;
+        }
+        self.emit_secrets().await;
+    }
+
+    /// A runtime that puts secrets where they do not belong.
+    async fn emit_secrets(&mut self) {
+        let token = self.seen.secrets[0].clone();
+        for data in [
+            json!({"agent_id": "a1", "token": token}),
+            json!({"agent_id": "a1", "refresh_token": token}),
+        ] {
+            let event = json!({
+                "specversion": "1.0", "id": "e", "source": "/t", "type": "session.created",
+                "subject": "s", "data": data,
+            });
+            let answer = self.client.emit(&event).await;
+            self.seen.note(&answer);
+        }
+    }
+
+    /// Every way to read.
+    async fn read_everything(&mut self) {
+        let listed = self.get(&format!("{SESSIONS}?limit=200")).await;
+        for session in listed["sessions"].as_array().unwrap() {
+            let session = session["session_id"].as_str().unwrap();
+            self.get(&format!("{SESSIONS}/{session}")).await;
+            self.get(&format!("{SESSIONS}/{session}/events")).await;
+        }
+        let events = self.get("/v1/events?limit=1000").await;
+        for event in events["events"].as_array().unwrap() {
+            self.get(&format!("/v1/events/{}", event["position"])).await;
+        }
+        for path in [
+            "/v1/agents",
+            "/v1/agents/a1",
+            "/v1/agent-sessions/count",
+            "/v1/rejections",
+            "/v1/status",
+            "/metrics",
+            "/readyz",
+        ] {
+            self.get(path).await;
+        }
+        let ndjson = [("accept", "application/x-ndjson")];
+        let path = "/v1/events?limit=1000";
+        let answer = self.client.send(Method::GET, path, &ndjson, Vec::new());
+        let answer = answer.await;
+        assert!(answer.text.lines().count() > 10, "{}", answer.text);
+        self.seen.note(&answer);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nothing_that_anybody_sees_holds_a_token_or_its_hash() {
+    let dir = tempfile::tempdir().unwrap();
+    let server = Server::start_with(dir.path(), &["--log-level", "trace"]);
+    let mut visit = Visit {
+        client: Client::new(server.url(), "acme"),
+        seen: Seen::default(),
+    };
+    visit.command_everything().await;
+    visit.read_everything().await;
+    let mut seen = visit.seen;
+    for args in [&["list", "--all", "--json"][..], &["events"]] {
+        let output = run(&server.args(args));
+        assert!(output.status.success(), "{}", stderr(&output));
+        seen.texts.push(stdout(&output) + &stderr(&output));
+    }
+    let (_code, logged) = server.terminate();
+    assert!(logged.contains("DEBUG"), "{logged}");
+    seen.texts.push(logged);
+    seen.search();
+}
