@@ -84,22 +84,6 @@ impl Api {
             .await
     }
 
-    /// Sends one event or a batch, and gives the answer's text as it came.
-    pub(super) async fn post_events(
-        &self,
-        content_type: &'static str,
-        body: String,
-        wait: bool,
-    ) -> Result<String, ApiError> {
-        let url = self.url(&["v1", "events"]);
-        let mut request = self.client.post(url.clone());
-        if !wait {
-            request = request.query(&[("wait", "false")]);
-        }
-        self.send(request.header(CONTENT_TYPE, content_type).body(body), url)
-            .await
-    }
-
     /// Asks for a change, and gives the answer's text as it came. The key, if any, makes a retry safe.
     pub(super) async fn change(
         &self,
@@ -114,6 +98,22 @@ impl Api {
             request = request.header("Idempotency-Key", key);
         }
         self.send(request, url).await
+    }
+
+    /// Sends one event or a batch, and gives the answer's text as it came.
+    pub(super) async fn post_events(
+        &self,
+        content_type: &'static str,
+        body: String,
+        wait: bool,
+    ) -> Result<String, ApiError> {
+        let url = self.url(&["v1", "events"]);
+        let mut request = self.client.post(url.clone());
+        if !wait {
+            request = request.query(&[("wait", "false")]);
+        }
+        self.send(request.header(CONTENT_TYPE, content_type).body(body), url)
+            .await
     }
 
     /// The URL of a path, each segment given as it is.

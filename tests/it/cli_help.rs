@@ -105,11 +105,6 @@ fn options_stand_under_their_heading_and_examples_are_short() {
         ),
         ("agents update", "The agent:", &["--type", "--public-key"]),
         ("agents update", "Output:", &["--json"]),
-        (
-            "agents revoke",
-            "Which ledger:",
-            &["--url", "--data-dir", "--tenant"],
-        ),
         ("rebuild", "Options:", &["--accept-truncation", "--json"]),
         ("verify", "Options:", &["--json"]),
         ("doctor", "Options:", &["--json", "--url"]),

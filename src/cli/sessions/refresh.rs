@@ -32,9 +32,9 @@ pub(super) struct Refresh {
 
     /// Its latest refresh token: `-` reads it from stdin. Better not written here, where others on
     /// this machine can see it
-    #[arg(long, env = "SESSION_LEDGER_REFRESH_TOKEN", value_name = "TOKEN")]
-    #[arg(hide_env_values = true)]
-    refresh_token: Token,
+    #[arg(long = "refresh-token", value_name = "TOKEN")]
+    #[arg(env = "SESSION_LEDGER_REFRESH_TOKEN", hide_env_values = true)]
+    token: Token,
 
     /// Seconds from now until it ends by itself; without it, as many as it had when it opened
     #[arg(long, value_name = "SECONDS", conflicts_with = "expires_at")]
@@ -59,7 +59,7 @@ pub(super) struct Refresh {
 impl Refresh {
     pub(super) async fn run(self) -> Outcome {
         let fields = Fields::default()
-            .with("refresh_token", Some(self.refresh_token.read()?))
+            .with("refresh_token", Some(self.token.read()?))
             .with("ttl_seconds", self.ttl)
             .with("expires_at", self.expires_at)
             .with("phase", self.phase)
