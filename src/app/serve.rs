@@ -17,7 +17,7 @@ use crate::app::tasks::Tasks;
 use crate::domain::limits::SHUTDOWN_WAIT_MS;
 use crate::domain::{Clock, Position};
 use crate::http::{self, Services};
-use crate::ledger::{Commands, Expiry, Ledger, TokenSecret};
+use crate::ledger::{Commands, Ledger, Reactor, TokenSecret};
 use crate::metrics::Metrics;
 use crate::projection::{Projection, Waited, runner};
 
@@ -54,12 +54,14 @@ pub async fn start(config: Config) -> anyhow::Result<Running> {
     let metrics = Arc::new(Metrics::default());
     let mut workers = Tasks::default();
     spawn_fold(&mut workers, &projection, &log, &metrics);
-    let expiry = Expiry {
+    let expiry = Reactor {
         log: log.port(),
         projection: Arc::clone(&projection),
         clock: Arc::clone(&clock),
     };
-    workers.spawn("expiry", |stop| expiry.run(stop));
+    let revocation = expiry.clone();
+    workers.spawn("expiry", |stop| expiry.expire(stop));
+    workers.spawn("revocation", |stop| revocation.end_revoked(stop));
     let secret = match &config.token_secret_file {
         Some(file) => secret::read(file)?,
         None => secret::read_or_make(&DataDir::new(&config.data_dir).token_secret())?,

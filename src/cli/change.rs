@@ -9,7 +9,7 @@ use serde_json::{Map, Number, Value};
 
 use crate::cli::client::{Api, ApiError, read};
 use crate::cli::target::Target;
-use crate::cli::{Outcome, output, show};
+use crate::cli::{Outcome, agents, output, show, table};
 use crate::ledger::IdempotencyKey;
 
 /// How to send a request and print its answer. The last of a command's arguments.
@@ -84,12 +84,13 @@ fn print(answer: Result<String, ApiError>, json: bool) -> Outcome {
     if json {
         output::line(answer.trim_end())?;
     } else {
-        let row = fields.remove("session").or_else(|| fields.remove("agent"));
-        if let Some(Value::Object(row)) = &row {
-            output::data(&show::fields(row))?;
-            output::line("")?;
+        for (name, first) in [("session", show::FIRST), ("agent", agents::FIRST)] {
+            if let Some(Value::Object(row)) = fields.remove(name) {
+                output::data(&table::fields(&row, &first))?;
+                output::line("")?;
+            }
         }
-        output::data(&show::fields(&fields))?;
+        output::data(&table::fields(&fields, &["token", "refresh_token"]))?;
     }
     if fields
         .get("verdict")

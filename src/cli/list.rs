@@ -1,17 +1,13 @@
 //! `list`: pages of sessions, newest first.
 
-use std::process::ExitCode;
-
 use clap::Args;
 use clap::builder::PossibleValuesParser;
 
-use crate::cli::Outcome;
-use crate::cli::client::{Api, Query, read};
+use crate::cli::pages::{Listed, PageArgs, Pages};
 use crate::cli::target::Target;
-use crate::cli::{output, table};
-use crate::domain::limits::PAGE_ROWS_MAX;
+use crate::cli::{Outcome, table};
 use crate::domain::session::Status;
-use crate::http::dto::{Session, SessionList};
+use crate::http::dto::{AsOf, Session, SessionList};
 
 const AFTER_HELP: &str = "\
 Examples:
@@ -35,7 +31,8 @@ pub(super) struct List {
     project: Option<String>,
 
     /// Only sessions in this status; repeat it for several
-    #[arg(long, value_name = "STATUS", value_parser = statuses())]
+    #[arg(long, value_name = "STATUS")]
+    #[arg(value_parser = PossibleValuesParser::new(Status::ALL.map(Status::as_str)))]
     status: Vec<String>,
 
     /// Only sessions created at this time (RFC 3339) or later
@@ -46,36 +43,8 @@ pub(super) struct List {
     #[arg(long, value_name = "TIME")]
     created_before: Option<String>,
 
-    /// Sessions of a page
-    #[arg(
-        long,
-        value_name = "N",
-        default_value_t = 50,
-        help_heading = "Which page"
-    )]
-    #[arg(value_parser = clap::value_parser!(u16).range(1..=i64::from(PAGE_ROWS_MAX)))]
-    limit: u16,
-
-    /// Skip so many sessions
-    #[arg(
-        long,
-        value_name = "N",
-        conflicts_with = "cursor",
-        help_heading = "Which page"
-    )]
-    offset: Option<u64>,
-
-    /// Go on where an earlier page ended
-    #[arg(long, value_name = "CURSOR", help_heading = "Which page")]
-    cursor: Option<String>,
-
-    /// Every page, not just one
-    #[arg(long, help_heading = "Which page")]
-    all: bool,
-
-    /// Wait until the ledger shows this position: what an append answered with
-    #[arg(long, value_name = "POSITION", help_heading = "Which page")]
-    min_position: Option<u64>,
+    #[command(flatten)]
+    page: PageArgs,
 
     /// The API's JSON instead of a table; with --all one page per line
     #[arg(long, help_heading = "Output")]
@@ -87,67 +56,35 @@ pub(super) struct List {
 
 impl List {
     pub(super) async fn run(self) -> Outcome {
-        let Self { target, .. } = self;
-        let pages = Pages {
-            fixed: vec![
-                ("agent_id", self.agent),
-                ("project_id", self.project),
-                ("created_after", self.created_after),
-                ("created_before", self.created_before),
-                ("min_position", self.min_position.map(|at| at.to_string())),
-                ("limit", Some(self.limit.to_string())),
-            ],
-            status: self.status,
-            offset: self.offset.map(|offset| offset.to_string()),
-            cursor: self.cursor,
-        };
-        let (json, all) = (self.json, self.all);
-        target
-            .with_api(async |api| pages.print(api, json, all).await)
+        let mut filters = vec![
+            ("agent_id", self.agent),
+            ("project_id", self.project),
+            ("created_after", self.created_after),
+            ("created_before", self.created_before),
+        ];
+        filters.extend(self.status.into_iter().map(|word| ("status", Some(word))));
+        let pages = Pages::new(&["v1", "agent-sessions"], filters, self.page);
+        let json = self.json;
+        self.target
+            .with_api(async |api| pages.print::<SessionList>(api, json, sessions).await)
             .await
     }
 }
 
-struct Pages {
-    fixed: Vec<(&'static str, Option<String>)>,
-    status: Vec<String>,
-    offset: Option<String>,
-    cursor: Option<String>,
-}
+impl Listed for SessionList {
+    type Row = Session;
+    const NAME: &'static str = "sessions";
 
-impl Pages {
-    async fn print(mut self, api: &Api, json: bool, all: bool) -> Outcome {
-        let mut rows = Vec::new();
-        let mut last: SessionList;
-        loop {
-            let answer = api.get(&["v1", "agent-sessions"], &self.query()).await?;
-            last = read(&answer)?;
-            if json {
-                output::line(&answer)?;
-            } else {
-                rows.append(&mut last.sessions);
-            }
-            if !all || last.next_cursor.is_none() {
-                break;
-            }
-            (self.offset, self.cursor) = (None, last.next_cursor.clone());
-        }
-        if !json {
-            output::data(&sessions(&rows))?;
-            footer(rows.len(), &last);
-        }
-        Ok(ExitCode::SUCCESS)
+    fn rows(&mut self) -> Vec<Session> {
+        std::mem::take(&mut self.sessions)
     }
 
-    fn query(&self) -> Query<'_> {
-        let mut query = Query::new();
-        for (name, value) in &self.fixed {
-            query.extend(value.as_deref().map(|value| (*name, value)));
-        }
-        query.extend(self.status.iter().map(|status| ("status", status.as_str())));
-        query.extend(self.offset.as_deref().map(|offset| ("offset", offset)));
-        query.extend(self.cursor.as_deref().map(|cursor| ("cursor", cursor)));
-        query
+    fn total(&self) -> (u64, &AsOf) {
+        (self.total, &self.as_of)
+    }
+
+    fn next_cursor(&self) -> Option<&str> {
+        self.next_cursor.as_deref()
     }
 }
 
@@ -169,22 +106,4 @@ pub(super) fn sessions(sessions: &[Session]) -> String {
         ]);
     }
     table::text(&rows)
-}
-
-fn footer(shown: usize, last: &SessionList) {
-    let at = last.as_of.position;
-    output::note(format_args!(
-        "{shown} of {} sessions, as of position {at}",
-        last.total
-    ));
-    if !last.as_of.caught_up {
-        output::note(format_args!("more events are on the log and being folded"));
-    }
-    if let Some(cursor) = &last.next_cursor {
-        output::note(format_args!("more: --cursor {cursor}, or --all"));
-    }
-}
-
-fn statuses() -> PossibleValuesParser {
-    PossibleValuesParser::new(Status::ALL.map(Status::as_str))
 }

@@ -14,6 +14,7 @@ mod events;
 mod list;
 mod nats;
 mod output;
+mod pages;
 mod progress;
 mod rebuild;
 mod schema;
@@ -63,9 +64,9 @@ enum Command {
     Emit(Box<emit::Emit>),
     List(list::List),
     Show(show::Show),
-    Events(events::Events),
     Sessions(sessions::Sessions),
     Agents(agents::Agents),
+    Events(events::Events),
     Rebuild(rebuild::Rebuild),
     Verify(verify::Verify),
     Doctor(doctor::Doctor),
@@ -101,14 +102,13 @@ pub fn run() -> ExitCode {
     outcome.unwrap_or_else(|error| fail(&error))
 }
 
-/// Reads the arguments and the environment. An empty variable counts as none: a compose file or a
-/// unit has no other way to leave one out.
+/// Reads the arguments and the environment.
 fn parse() -> Result<Cli, clap::Error> {
-    let command = without_empty_variables(Cli::command());
-    let mut matches = command.try_get_matches()?;
+    let mut matches = without_empty_variables(Cli::command()).try_get_matches()?;
     Cli::from_arg_matches_mut(&mut matches)
 }
 
+/// An empty variable counts as none: a compose file or a unit has no other way to leave one out.
 #[expect(
     clippy::disallowed_methods,
     reason = "clap does not tell what it found, only where it looked"
@@ -134,9 +134,9 @@ async fn dispatch(command: Command) -> Outcome {
         Command::Emit(emit) => emit.run().await,
         Command::List(list) => list.run().await,
         Command::Show(show) => show.run().await,
-        Command::Events(events) => events.run().await,
         Command::Sessions(sessions) => sessions.run().await,
         Command::Agents(agents) => agents.run().await,
+        Command::Events(events) => events.run().await,
         Command::Rebuild(rebuild) => rebuild.run().await,
         Command::Verify(verify) => verify.run().await,
         Command::Doctor(doctor) => doctor.run().await,

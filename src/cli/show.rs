@@ -21,7 +21,7 @@ Examples:
 Exit code 1 if the tenant has no such session.";
 
 /// Fields that come first, in this order.
-const FIRST: [&str; 8] = [
+pub(super) const FIRST: [&str; 8] = [
     "session_id",
     "agent_id",
     "status",
@@ -75,7 +75,7 @@ async fn print(api: &Api, id: &str, json: bool) -> Outcome {
         ))?;
         return Ok(ExitCode::SUCCESS);
     }
-    output::data(&fields(&read(&session)?))?;
+    output::data(&table::fields(&read(&session)?, &FIRST))?;
     output::line("")?;
     let mut rows = table::table(&["POSITION", "RECORDED", "TYPE", "SOURCE", "EVENT"]);
     for event in &events {
@@ -97,26 +97,6 @@ async fn history(api: &Api, id: &str) -> anyhow::Result<Vec<Box<RawValue>>> {
         after = page.next_after;
     }
     Ok(events)
-}
-
-/// Every field that has a value, one per line.
-pub(super) fn fields(session: &serde_json::Map<String, Value>) -> String {
-    let width = session.keys().map(String::len).max().unwrap_or(0);
-    let mut lines = Vec::new();
-    let place = |name: &str| FIRST.iter().position(|first| *first == name);
-    let mut members: Vec<(&String, &Value)> = session.iter().collect();
-    members.sort_by_key(|(name, _)| place(name).unwrap_or(FIRST.len()));
-    for (name, value) in members {
-        let value = match value {
-            Value::Null | Value::Bool(false) => continue,
-            Value::Array(list) if list.is_empty() => continue,
-            Value::Object(members) if members.is_empty() => continue,
-            Value::String(value) => value.clone(),
-            other => other.to_string(),
-        };
-        lines.push(format!("{name:width$}  {value}\n"));
-    }
-    lines.concat()
 }
 
 fn event_row(event: &Event) -> [String; 5] {

@@ -43,6 +43,11 @@ impl<S: ListedStatus> StatusSet<S> {
     /// Every status.
     pub const ALL: Self = Self::from_bits((1 << S::ALL.len()) - 1);
 
+    /// Just this one.
+    pub fn only(status: S) -> Self {
+        Self::from_bits(1 << status.number())
+    }
+
     /// Just these; `None` if there are none.
     pub fn of(statuses: &[S]) -> Option<Self> {
         let bits = statuses
@@ -146,7 +151,8 @@ mod tests {
         assert!(StatusSet::<S>::ALL.iter().eq(S::ALL.iter().copied()));
         assert_eq!(StatusSet::<S>::of(&[]), None);
         for status in S::ALL {
-            let one = StatusSet::of(&[*status]).unwrap();
+            let one = StatusSet::only(*status);
+            assert_eq!(StatusSet::of(&[*status]), Some(one));
             assert_eq!(one.iter().collect::<Vec<_>>(), [*status]);
         }
     }

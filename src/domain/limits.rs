@@ -98,10 +98,10 @@ pub const LOG_CACHE_BYTES: usize = 32 * 1024 * 1024;
 
 // --- Limits of the reactors ----------------------------------------------------------------------
 
-/// Most deadlines that are written in one append.
-pub const EXPIRY_BATCH_MAX: usize = 1_000;
-/// First and longest wait before an expiry that did not take effect is tried again, in milliseconds.
-pub const EXPIRY_RETRY_MS: (u64, u64) = (50, 5_000);
+/// Most events that a reactor writes in one append.
+pub const REACTOR_BATCH_MAX: usize = 1_000;
+/// First and longest wait before a reactor tries again what did not take effect, in milliseconds.
+pub const REACTOR_RETRY_MS: (u64, u64) = (50, 5_000);
 
 // --- Limits of the API ---------------------------------------------------------------------------
 

@@ -1,7 +1,7 @@
 //! An agent as a row of the API, straight from the stored bytes.
 //!
 //! Scopes and metadata were checked to be JSON before they were stored, so they are copied as they
-//! are. The test compares a row with what serde makes of [`Agent`](super::dto::Agent).
+//! are. Tests compare rows with what serde makes of [`Agent`](super::dto::Agent).
 
 use super::json::Json;
 use crate::projection::{KnownAgent, StoreError};

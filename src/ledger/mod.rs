@@ -7,9 +7,11 @@
 mod append;
 pub mod command;
 mod expiry;
+mod reactor;
+mod revocation;
 mod tokens;
 
 pub use append::{AppendError, Ledger, Outcome, Refused, Submission};
 pub use command::{By, Commands, IdempotencyKey};
-pub use expiry::Expiry;
+pub use reactor::Reactor;
 pub use tokens::{Token, TokenClaim, TokenSecret, Tokens};

@@ -38,9 +38,9 @@ pub(crate) struct StoredAgent {
 /// The groups that have an agent, by number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct AgentGroups {
-    pub(crate) by_type: Option<u32>,
-    pub(crate) by_trust_level: Option<u32>,
-    pub(crate) by_both: Option<u32>,
+    pub(crate) agent_type: Option<u32>,
+    pub(crate) trust_level: Option<u32>,
+    pub(crate) both: Option<u32>,
 }
 
 /// The listings that have an agent: the tenant's, and those of its groups.
@@ -83,7 +83,7 @@ impl StoredAgent {
         out.u8(u8::from(agent.registered));
         out.u32(self.tenant);
         let groups = &self.groups;
-        for group in [groups.by_type, groups.by_trust_level, groups.by_both] {
+        for group in [groups.agent_type, groups.trust_level, groups.both] {
             out.u32(group.unwrap_or(0));
         }
         for time in [agent.created_at, agent.recorded_at, agent.updated_at] {
@@ -129,9 +129,9 @@ impl StoredAgent {
         let groups = &self.groups;
         let owners = [
             Some(AgentOwner::Tenant(self.tenant)),
-            groups.by_type.map(AgentOwner::Group),
-            groups.by_trust_level.map(AgentOwner::Group),
-            groups.by_both.map(AgentOwner::Group),
+            groups.agent_type.map(AgentOwner::Group),
+            groups.trust_level.map(AgentOwner::Group),
+            groups.both.map(AgentOwner::Group),
         ];
         owners.map(|owner| owner.map(|owner| keys::shelf(owner, self.agent.status)))
     }
@@ -157,7 +157,11 @@ impl<'a> AgentRow<'a> {
         let (status, registered, tenant) = (from.u8()?, from.u8()?, from.u32()?);
         let status = AgentStatus::from_number(status).ok_or_else(|| from.damaged())?;
         let mut group = || from.u32().map(|number| (number != 0).then_some(number));
-        let (by_type, by_trust_level, by_both) = (group()?, group()?, group()?);
+        let groups = AgentGroups {
+            agent_type: group()?,
+            trust_level: group()?,
+            both: group()?,
+        };
         let mut time = || Ok::<_, StoreError>(Timestamp::from_micros_clamped(from.i64()?));
         let (created_at, recorded_at, updated_at) = (time()?, time()?, time()?);
         let mut maybe = || {
@@ -189,11 +193,6 @@ impl<'a> AgentRow<'a> {
             key_id: from.text()?,
             parent_agent_id: from.text()?,
             created_by_user_id: from.text()?,
-        };
-        let groups = AgentGroups {
-            by_type,
-            by_trust_level,
-            by_both,
         };
         Ok((row, groups, from))
     }

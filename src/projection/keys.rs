@@ -103,6 +103,14 @@ pub(crate) fn shelf<O: ListingOwner>(owner: O, status: O::Status) -> Shelf {
     [kind, a, b, c, d, status.number()]
 }
 
+/// The agent whose active sessions a shelf has, if that is what it has.
+pub(crate) fn agent_of_active(shelf: Shelf) -> Option<u32> {
+    let [_, a, b, c, d, _] = shelf;
+    let number = u32::from_be_bytes([a, b, c, d]);
+    let is_active = shelf == self::shelf(SessionOwner::Agent(number), Status::Active);
+    is_active.then_some(number)
+}
+
 /// First and last shelf that an owner may have.
 pub(crate) fn shelves<O: ListingOwner>(owner: O) -> (Shelf, Shelf) {
     let (kind, number) = owner.key();
@@ -292,6 +300,15 @@ mod tests {
         ) {
             prop_assert_eq!(deadline(a.0, a.1).cmp(&deadline(b.0, b.1)), a.cmp(&b));
             prop_assert_eq!(deadline_parts(deadline(a.0, a.1)), a);
+        }
+
+        #[test]
+        fn only_the_active_sessions_of_an_agent_name_it(number: u32, status in 0..4_usize) {
+            let status = Status::ALL[status];
+            let of_agent = agent_of_active(shelf(SessionOwner::Agent(number), status));
+            prop_assert_eq!(of_agent, (status == Status::Active).then_some(number));
+            prop_assert_eq!(agent_of_active(shelf(SessionOwner::Tenant(number), status)), None);
+            prop_assert_eq!(agent_of_active(shelf(AgentOwner::Group(number), AgentStatus::Active)), None);
         }
 
         #[test]

@@ -79,6 +79,8 @@ tables! {
     tallies: &'static [u8] => &'static [u8];
     /// Deadlines of active sessions.
     deadlines: &'static [u8; 16] => ();
+    /// Revoked agents that still have active sessions.
+    revoked: u32 => ();
     /// Parent and child sessions.
     children: &'static [u8; 16] => ();
     /// Tenant and position -> what became of the event.

@@ -34,6 +34,14 @@ pub(crate) struct Delta {
     pub(crate) change: i64,
 }
 
+impl Delta {
+    /// The agent of whose active sessions this is one.
+    pub(crate) fn agent_of_active(&self) -> Option<u32> {
+        let shelf = self.key.first_chunk()?;
+        keys::agent_of_active(*shelf)
+    }
+}
+
 /// Takes a key from the listings that it leaves and adds it to those that it comes to. Each place in
 /// the arrays stands for one kind of owner.
 pub(crate) fn moves<const N: usize>(

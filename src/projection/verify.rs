@@ -4,13 +4,14 @@ use std::collections::BTreeMap;
 
 use redb::{ReadOnlyTable, ReadableTable, ReadableTableMetadata};
 
-use crate::domain::Position;
 use crate::domain::limits::LOG_READ_RECORDS_MAX;
+use crate::domain::session::Status;
+use crate::domain::{AgentStatus, Position};
 use crate::log::{EventLog, LogError, Record};
 use crate::projection::agent_row::StoredAgent;
 use crate::projection::chain::{self, ChainHead};
 use crate::projection::error::StoreError;
-use crate::projection::keys::{self, ListingKey, Order, Shelf};
+use crate::projection::keys::{self, ListingKey, Order, SessionOwner, Shelf};
 use crate::projection::meta::Progress;
 use crate::projection::session_row::StoredSession;
 use crate::projection::snapshot::Snapshot;
@@ -78,6 +79,9 @@ pub enum Difference {
         /// The id of one.
         first: String,
     },
+    /// The index of revoked agents with active sessions does not have those and no others.
+    #[error("the index of revoked agents is not what agents and totals say")]
+    Revoked,
 }
 
 /// What reading the log came to.
@@ -229,11 +233,21 @@ fn rows(snapshot: &Snapshot, differences: &mut Vec<Difference>) -> Result<(), St
         listed.check(stored.id.as_str(), order, &shelves)?;
     }
     let agents = txn.open_table(tables::agents)?;
+    let totals = txn.open_table(tables::totals)?;
+    let mut revoked = Vec::new();
     for entry in agents.iter()? {
         let (number, row) = entry?;
         let stored = StoredAgent::decode(row.value())?;
         let order = keys::order(stored.agent.created_at, u64::from(number.value()));
         listed.check(stored.id.as_str(), order, &stored.shelves())?;
+        let active = keys::shelf(SessionOwner::Agent(number.value()), Status::Active);
+        let is_revoked = stored.agent.status == AgentStatus::Revoked;
+        if is_revoked && totals.get(&active)?.is_some() {
+            revoked.push(number.value());
+        }
+    }
+    if snapshot.revoked_agents(usize::MAX)? != revoked {
+        differences.push(Difference::Revoked);
     }
     if let Some(first) = listed.first {
         let count = listed.missing;

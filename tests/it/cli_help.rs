@@ -7,7 +7,7 @@ use std::process::{Command, Stdio};
 use crate::support::cli::{command, fails, ok};
 
 /// A command within a group stands after its group.
-const COMMANDS: [&str; 23] = [
+const COMMANDS: [&str; 25] = [
     "serve",
     "demo",
     "emit",
@@ -21,6 +21,8 @@ const COMMANDS: [&str; 23] = [
     "sessions terminate",
     "sessions introspect",
     "agents",
+    "agents list",
+    "agents show",
     "agents register",
     "agents update",
     "agents suspend",
@@ -93,6 +95,14 @@ fn options_stand_under_their_heading_and_examples_are_short() {
         ),
         ("show", "Options:", &["--json"]),
         (
+            "agents list",
+            "Which agents:",
+            &["--type", "--status", "--trust-level"],
+        ),
+        ("agents list", "Which page:", &["--limit", "--cursor"]),
+        ("agents list", "Output:", &["--json"]),
+        ("agents show", "Options:", &["--json"]),
+        (
             "sessions create",
             "The session:",
             &["--agent", "--ttl", "--scope"],
@@ -138,6 +148,11 @@ fn wrong_usage_ends_with_2_and_says_what_is_right() {
         (&["list", "--tenant", "a", "--status", "alive"], "active"),
         (&["list", "--tenant", "a", "--url", "nowhere"], "--url"),
         (&["emit", "--tenant", "a"], "<TYPE>"),
+        (
+            &["agents", "list", "--tenant", "a", "--status", "expired"],
+            "suspended",
+        ),
+        (&["agents", "show", "--tenant", "a"], "<AGENT>"),
         (
             &["emit", "session.expired", "s", "--tenant", "a"],
             "session.created",

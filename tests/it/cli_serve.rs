@@ -120,6 +120,52 @@ fn pages_follow_each_other_to_the_end() {
 }
 
 #[test]
+fn agents_are_listed_and_shown_with_their_sessions() {
+    let dir = tempfile::tempdir().unwrap();
+    let server = Server::start(dir.path());
+    open_sessions(&server, 3);
+    for (kind, data) in [
+        (
+            "agent.registered",
+            r#"{"agent_type":"worker","trust_level":"high"}"#,
+        ),
+        ("agent.suspended", "{}"),
+    ] {
+        let event = format!(
+            r#"{{"specversion":"1.0","id":"{kind}","source":"urn:test","type":"{kind}",
+                "subject":"agent-0","data":{data}}}"#
+        );
+        let (code, _) = with_input(&server.args(&["emit", "--file", "-"]), &event);
+        assert_eq!(code, Some(0));
+    }
+    let listed = server.ok(&["agents", "list"]);
+    assert_eq!(listed.lines().count(), 1 + 2, "{listed}");
+    let listed = server.ok(&[
+        "agents",
+        "list",
+        "--type",
+        "worker",
+        "--trust-level",
+        "high",
+    ]);
+    let row: Vec<&str> = listed.lines().nth(1).unwrap().split_whitespace().collect();
+    assert_eq!(
+        &row[..6],
+        ["agent-0", "worker", "suspended", "high", "2", "2"]
+    );
+    let page = json(&server.ok(&["agents", "list", "--json", "--status", "active"]));
+    assert_eq!(page["agents"][0]["agent_id"], "agent-1");
+    let pages = server.ok(&["agents", "list", "--limit", "1", "--all", "--json"]);
+    assert_eq!(pages.lines().count(), 2, "{pages}");
+    let shown = server.ok(&["agents", "show", "agent-0"]);
+    assert!(shown.starts_with("agent_id"), "{shown}");
+    let shown = json(&server.ok(&["agents", "show", "agent-0", "--json"]));
+    assert_eq!(shown["session_count"], 2);
+    let unknown = fails(&server.args(&["agents", "show", "agent-2"]), 1);
+    assert!(unknown.contains("no such agent"), "{unknown}");
+}
+
+#[test]
 fn a_follower_sees_events_as_they_come() {
     let dir = tempfile::tempdir().unwrap();
     let server = Server::start(dir.path());
@@ -258,12 +304,15 @@ fn an_empty_variable_counts_as_none() {
         .output()
         .unwrap();
     assert!(!stdout(&checked).contains("nats"), "{checked:?}");
-    let listed = command(&["list", "--data-dir", path])
-        .env("SESSION_LEDGER_TENANT", "")
-        .output()
-        .unwrap();
-    assert_eq!(listed.status.code(), Some(2));
-    assert!(stderr(&listed).contains("required"), "{listed:?}");
+    // Also for the commands of a group.
+    for list in [&["list"][..], &["agents", "list"]] {
+        let listed = command(&[list, &["--data-dir", path]].concat())
+            .env("SESSION_LEDGER_TENANT", "")
+            .output()
+            .unwrap();
+        assert_eq!(listed.status.code(), Some(2));
+        assert!(stderr(&listed).contains("required"), "{listed:?}");
+    }
 }
 
 /// A container need not have any: the health check once failed for want of them.

@@ -411,3 +411,42 @@ async fn two_nodes_expire_each_session_once() {
     other.stop().await.unwrap();
     world.ledger.stop().await.unwrap();
 }
+
+/// Both see the same revocation; whoever writes second writes copies.
+#[tokio::test]
+async fn two_nodes_end_each_session_of_a_revoked_agent_once() {
+    let world = World::start().await;
+    let other_dir = tempfile::tempdir().unwrap();
+    let other = ledger(&world.nats, other_dir.path()).await;
+    let clients = [&world.ledger, &other].map(|node| Client::new(&node.url(), "acme"));
+    let [client, _] = &clients;
+    let last = load(&world, 2, 150).await;
+    world.total(last).await;
+    client
+        .apply(&event("r", "agent.revoked", "a1", &json!({})))
+        .await;
+    for client in &clients {
+        let active = async || {
+            let agent = client.get("/v1/agents/a1").await;
+            (agent.status == 200).then(|| agent.json()["active_session_count"].clone())
+        };
+        while active().await != Some(json!(0)) {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
+    let late = client.emit(&created("late", "a1", TIME)).await;
+    late.problem(403, "agent_revoked");
+    world.ledger.catch_up().await.unwrap();
+    other.catch_up().await.unwrap();
+    for client in &clients {
+        let counts = client.get("/v1/agent-sessions/count").await.ok();
+        assert_eq!(counts["by_status"]["terminated"], 300);
+        for number in 0..150 {
+            let path = format!("/v1/agent-sessions/s0-{number}/events");
+            let events = client.get(&path).await.ok();
+            assert_eq!(events["total"], 2, "opened, and ended once");
+        }
+    }
+    other.stop().await.unwrap();
+    world.ledger.stop().await.unwrap();
+}

@@ -1,6 +1,8 @@
-//! `agents`: commands about single agents.
+//! `agents`: who the sessions belong to.
 
+mod list;
 mod register;
+mod show;
 mod status;
 mod update;
 
@@ -8,8 +10,12 @@ use clap::{Args, Subcommand};
 
 use crate::cli::Outcome;
 
+pub(super) use show::FIRST;
+
 const AFTER_HELP: &str = "\
 Examples:
+  session-ledger agents list --tenant acme --status active
+  session-ledger agents show triage-1 --tenant acme
   session-ledger agents register triage-1 --tenant acme --type worker
   session-ledger agents suspend triage-1 --tenant acme --reason 'odd mails'
   session-ledger agents COMMAND --help
@@ -19,7 +25,7 @@ Each change is one event on the ledger and is answered with its verdict.
 Exit code 1 if the ledger refuses. A change that is on the log without a
 verdict yet ends with 0, and says so on stderr.";
 
-/// Register, update, suspend, reinstate and revoke agents.
+/// List and show agents; register, update, suspend, reinstate and revoke them.
 #[derive(Debug, Args)]
 #[command(after_help = AFTER_HELP, arg_required_else_help = true)]
 pub(super) struct Agents {
@@ -29,6 +35,8 @@ pub(super) struct Agents {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    List(list::List),
+    Show(show::Show),
     Register(Box<register::Register>),
     Update(Box<update::Update>),
     /// Keep an agent from acting until it is reinstated
@@ -45,6 +53,8 @@ enum Command {
 impl Agents {
     pub(super) async fn run(self) -> Outcome {
         match self.command {
+            Command::List(list) => list.run().await,
+            Command::Show(show) => show.run().await,
             Command::Register(register) => register.run().await,
             Command::Update(update) => update.run().await,
             Command::Suspend(change) => change.run("suspend").await,

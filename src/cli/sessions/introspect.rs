@@ -9,7 +9,7 @@ use serde_json::{Map, Value, json};
 use super::token::Token;
 use crate::cli::client::{Api, read};
 use crate::cli::target::Target;
-use crate::cli::{Outcome, output, show};
+use crate::cli::{Outcome, output, table};
 
 const AFTER_HELP: &str = "\
 Examples:
@@ -68,7 +68,7 @@ fn print(answer: &str, json: bool) -> Outcome {
     if json {
         output::line(answer.trim_end())?;
     } else if active {
-        output::data(&show::fields(&told))?;
+        output::data(&table::fields(&told, &["active"]))?;
     } else {
         output::line("active  false")?;
     }

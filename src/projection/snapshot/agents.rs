@@ -1,6 +1,6 @@
 //! Agents, with how many sessions each has.
 
-use redb::ReadOnlyTable;
+use redb::{ReadOnlyTable, ReadableTable};
 
 use crate::domain::session::Status;
 use crate::domain::{AgentFilter, AgentId, Timestamp};
@@ -89,6 +89,13 @@ impl Snapshot {
         let row = rows.get(number)?.ok_or(StoreError::Damaged("agent ids"))?;
         let agent = StoredAgent::decode(row.value())?.agent;
         Ok(agent.check_may_act(time).is_ok())
+    }
+
+    /// Some revoked agents that still have active sessions, by number.
+    pub fn revoked_agents(&self, count: usize) -> Result<Vec<u32>, StoreError> {
+        let revoked = self.txn.open_table(tables::revoked)?;
+        let numbers = revoked.iter()?.take(count);
+        numbers.map(|entry| Ok(entry?.0.value())).collect()
     }
 
     /// The owner of a listing of agents, if there ever was one of that type and trust level.

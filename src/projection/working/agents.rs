@@ -159,13 +159,13 @@ fn groups(
     let (agent_type, trust_level) = (&profile.agent_type, &profile.trust_level);
     let mut groups = AgentGroups::default();
     if agent_type.is_some() {
-        groups.by_type = group(agent_type.as_deref(), None)?;
+        groups.agent_type = group(agent_type.as_deref(), None)?;
     }
     if trust_level.is_some() {
-        groups.by_trust_level = group(None, trust_level.as_deref())?;
+        groups.trust_level = group(None, trust_level.as_deref())?;
     }
     if agent_type.is_some() && trust_level.is_some() {
-        groups.by_both = group(agent_type.as_deref(), trust_level.as_deref())?;
+        groups.both = group(agent_type.as_deref(), trust_level.as_deref())?;
     }
     Ok(groups)
 }

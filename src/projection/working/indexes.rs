@@ -1,10 +1,16 @@
 //! The indexes of a batch: what changed in them is written in key order.
 
-use crate::domain::Timestamp;
+use std::collections::BTreeSet;
+
+use redb::{ReadableTable, ReadableTableMetadata};
+
+use crate::domain::session::Status;
+use crate::domain::{AgentStatus, Timestamp};
 use crate::projection::error::StoreError;
-use crate::projection::keys::{self, Ordinal};
+use crate::projection::keys::{self, Ordinal, SessionOwner};
 use crate::projection::tally::{self, Delta};
 use crate::projection::working::Working;
+use crate::projection::working::agents::AgentSlot;
 use crate::projection::working::sessions::{IndexedSession, SessionSlot};
 
 impl Working<'_> {
@@ -18,6 +24,37 @@ impl Working<'_> {
             }
         }
         tally::apply(&mut self.tables, deltas)
+    }
+
+    /// Brings the index of revoked agents with active sessions up to date, once the totals are.
+    ///
+    /// Who is in it follows from the agent's status and that total, so a batch looks at the agents of
+    /// which it changed either. Nobody opens sessions for a revoked agent, so an agent that is not in
+    /// the index can come in only by its status: almost always there is nothing to look at.
+    pub(super) fn write_revoked(
+        &mut self,
+        agents: &[(u32, AgentSlot)],
+        deltas: &[Delta],
+    ) -> Result<(), StoreError> {
+        let is_revoked = |slot: &AgentSlot| slot.stored.agent.status == AgentStatus::Revoked;
+        let revoked = agents.iter().filter(|(_, slot)| is_revoked(slot));
+        let mut looked_at: BTreeSet<u32> = revoked.map(|(number, _)| *number).collect();
+        if !self.tables.revoked.is_empty()? {
+            for number in deltas.iter().filter_map(Delta::agent_of_active) {
+                if self.tables.revoked.get(number)?.is_some() {
+                    looked_at.insert(number);
+                }
+            }
+        }
+        for number in looked_at {
+            let active = keys::shelf(SessionOwner::Agent(number), Status::Active);
+            if self.tables.totals.get(&active)?.is_some() {
+                self.tables.revoked.insert(number, ())?;
+            } else {
+                self.tables.revoked.remove(number)?;
+            }
+        }
+        Ok(())
     }
 
     pub(super) fn write_deadlines(

@@ -144,6 +144,7 @@ impl<'txn> Working<'txn> {
         }
         deltas.sort_unstable();
         self.write_listing(&deltas)?;
+        self.write_revoked(&agents, &deltas)?;
         self.write_deadlines(&sessions)?;
         for (key, row) in &self.verdicts {
             self.tables.verdicts.insert(key, &*row.encode())?;

@@ -13,6 +13,9 @@ pub(super) const START_US: i64 = 1_700_000_000 * 1_000_000;
 pub(super) const TENANTS: [&str; 2] = ["acme", "globex"];
 pub(super) const PROJECTS: [&str; 2] = ["p0", "p1"];
 
+pub(super) const AGENT_TYPES: [&str; 3] = ["worker", "unknown", ""];
+pub(super) const TRUST_LEVELS: [&str; 2] = ["low", "high"];
+
 /// An event as its emitter knows it, and the bytes that it sends.
 #[derive(Debug, Clone)]
 pub(super) struct Sent {
@@ -136,7 +139,7 @@ fn sent() -> impl Strategy<Value = Sent> {
         |((tenant, subject, source, id), time, (kind, data), command)| {
             let is_agent = kind.starts_with("agent");
             let subject = if is_agent {
-                format!("a{}", subject % 4)
+                format!("a{}", subject % 6)
             } else {
                 session(subject)
             };
@@ -183,8 +186,8 @@ fn happening() -> impl Strategy<Value = (&'static str, Value)> {
         3 => handed_off().prop_map(|data| ("session.handed_off", data)),
         4 => terminated().prop_map(|data| ("session.terminated", data)),
         6 => (0..40_i64).prop_map(|tick| ("session.expired", json!({"expires_at": time(tick)}))),
-        1 => agent().prop_map(|data| ("agent.registered", data)),
-        1 => agent().prop_map(|data| ("agent.updated", data)),
+        2 => agent().prop_map(|data| ("agent.registered", data)),
+        2 => agent().prop_map(|data| ("agent.updated", data)),
         1 => Just(("agent.suspended", json!({}))),
         1 => Just(("agent.reinstated", json!({}))),
         1 => Just(("agent.revoked", json!({}))),
@@ -338,9 +341,17 @@ fn terminated() -> impl Strategy<Value = Value> {
 }
 
 fn agent() -> impl Strategy<Value = Value> {
+    let agent_type = proptest::option::of(prop::sample::select(AGENT_TYPES.to_vec()));
+    let trust_level = proptest::option::of(prop::sample::select(TRUST_LEVELS.to_vec()));
     let expires_at = proptest::option::weighted(0.2, (0..50_i64).prop_map(time));
-    (scopes(), expires_at).prop_map(|(scopes, expires_at)| {
-        json!({"scopes": scopes, "agent_type": "worker", "expires_at": expires_at})
+    let texts = (agent_type, trust_level);
+    (scopes(), texts, expires_at).prop_map(|(scopes, (agent_type, trust_level), expires_at)| {
+        json!({
+            "scopes": scopes,
+            "agent_type": agent_type,
+            "trust_level": trust_level,
+            "expires_at": expires_at,
+        })
     })
 }
 

@@ -22,6 +22,12 @@ enum Step {
         session: u16,
         child: u16,
     },
+    Agent {
+        kind: &'static str,
+        agent: u16,
+        agent_type: u8,
+        millis: i64,
+    },
 }
 
 fn step() -> impl Strategy<Value = Step> {
@@ -31,7 +37,36 @@ fn step() -> impl Strategy<Value = Step> {
         4 => (0..600_u16).prop_map(|session| Step::Terminate { session }),
         1 => (0..600_u16, 600..900_u16)
             .prop_map(|(session, child)| Step::HandOff { session, child }),
+        8 => agent_step(),
     ]
+}
+
+/// Most agents are registered once, many change their type or status.
+fn agent_step() -> impl Strategy<Value = Step> {
+    let kind = prop_oneof![
+        6 => Just("agent.registered"),
+        3 => Just("agent.updated"),
+        1 => Just("agent.suspended"),
+        1 => Just("agent.reinstated"),
+        1 => Just("agent.revoked"),
+    ];
+    (kind, 10..600_u16, 0..2_u8, 0..40_i64).prop_map(|(kind, agent, agent_type, millis)| {
+        Step::Agent {
+            kind,
+            agent,
+            agent_type,
+            millis,
+        }
+    })
+}
+
+/// A burst: hundreds of sessions or agents within forty milliseconds.
+fn at(mut record: Record, millis: i64) -> Record {
+    let time = Timestamp::from_micros(START_US + millis * 1000).unwrap();
+    let mut body: Value = serde_json::from_slice(&record.body).unwrap();
+    body["time"] = json!(time);
+    record.body = body.to_string().into();
+    record
 }
 
 impl Step {
@@ -43,17 +78,23 @@ impl Step {
                 millis,
             } => {
                 let agent = format!("a{agent}");
-                let mut record = world.record(
-                    "session.created",
-                    &format!("s{session}"),
-                    &json!({"agent_id": agent, "project_id": "p"}),
-                );
-                // A burst: hundreds of sessions within forty milliseconds.
-                let time = Timestamp::from_micros(START_US + millis * 1000).unwrap();
-                let mut body: Value = serde_json::from_slice(&record.body).unwrap();
-                body["time"] = json!(time);
-                record.body = body.to_string().into();
-                return record;
+                let data = json!({"agent_id": agent, "project_id": "p"});
+                let session = format!("s{session}");
+                return at(world.record("session.created", &session, &data), millis);
+            }
+            Self::Agent {
+                kind,
+                agent,
+                agent_type,
+                millis,
+            } => {
+                let data = match kind {
+                    "agent.registered" | "agent.updated" => {
+                        json!({"agent_type": format!("t{agent_type}"), "trust_level": "high"})
+                    }
+                    _ => json!({}),
+                };
+                return at(world.record(kind, &format!("a{agent}"), &data), millis);
             }
             Self::Terminate { session } => ("session.terminated", session, json!({})),
             Self::HandOff { session, child } => {
@@ -93,7 +134,7 @@ proptest! {
 
     #[test]
     fn batches_of_any_size_give_the_same_bytes_and_sound_totals(
-        steps in prop::collection::vec(step(), 1200..1800),
+        steps in prop::collection::vec(step(), 2000..3000),
         cuts in prop::collection::vec(any::<prop::sample::Index>(), 1..60),
     ) {
         let mut world = World::new();

@@ -1,5 +1,6 @@
 //! The fold against a naive model: random histories, every filter, any page size, any batches.
 
+mod agents;
 mod bounds;
 mod crash;
 mod guards;
@@ -7,5 +8,6 @@ mod history;
 mod large;
 mod listing;
 mod model;
+mod model_agents;
 mod properties;
 mod world;

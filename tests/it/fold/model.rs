@@ -6,17 +6,19 @@ use serde_json::{Map, Value};
 use session_ledger::domain::Timestamp;
 
 use crate::fold::history::{Command, Logged, Sent};
+use crate::fold::model_agents::ModelAgent;
 
 const MINUTE_US: i64 = 60 * 1_000_000;
 const DAY_US: i64 = 24 * 60 * MINUTE_US;
 
 /// What became of an event: `applied`, `parked`, `duplicate 7` or a reason.
-type Verdict = String;
+pub(super) type Verdict = String;
 
 #[derive(Debug, Default)]
 pub(super) struct Model {
     pub(super) sessions: Vec<ModelSession>,
-    agents: BTreeMap<(String, String), ModelAgent>,
+    /// In the order in which they became known.
+    pub(super) agents: Vec<ModelAgent>,
     parked: Vec<Logged>,
     /// By position: the verdict, and where it was settled if it waited.
     pub(super) verdicts: BTreeMap<u64, (Verdict, Option<u64>)>,
@@ -51,17 +53,8 @@ pub(super) struct ModelSession {
     seen: Vec<Logged>,
 }
 
-#[derive(Debug)]
-struct ModelAgent {
-    status: &'static str,
-    registered: bool,
-    scopes: Option<Vec<String>>,
-    expires: Option<i64>,
-    seen: Vec<Logged>,
-}
-
-struct At {
-    time: i64,
+pub(super) struct At {
+    pub(super) time: i64,
     adjusted: bool,
 }
 
@@ -135,7 +128,7 @@ impl Model {
             .unwrap_or(recorded.recorded_at);
         let at = At { time, adjusted };
         if sent.kind.starts_with("agent") {
-            return self.on_agent(recorded);
+            return self.on_agent(recorded, &at);
         }
         let index = self.find(sent.tenant, &sent.subject);
         let seen: Vec<&Logged> = if let Some(index) = index {
@@ -176,7 +169,7 @@ impl Model {
             return reason;
         }
         let scopes = list(data, "scopes").or_else(|| {
-            let known = self.agents.get(&(sent.tenant.to_owned(), agent.clone()));
+            let known = self.agent(sent.tenant, &agent);
             known.and_then(|known| known.scopes.clone())
         });
         let scopes = scopes.unwrap_or_default();
@@ -198,7 +191,7 @@ impl Model {
             }
             expires = [expires, limit].into_iter().flatten().min();
         }
-        self.know_agent(sent.tenant, &agent);
+        self.know_agent(recorded, &agent, at);
         self.sessions.push(ModelSession {
             tenant: sent.tenant.to_owned(),
             id: sent.subject.clone(),
@@ -256,7 +249,7 @@ impl Model {
         if wanted.is_some_and(|deadline| deadline <= at.time) {
             return "deadline_not_after_time".to_owned();
         }
-        self.know_agent(sent.tenant, &agent);
+        self.know_agent(recorded, &agent, at);
         let expires = [wanted, parent.expires].into_iter().flatten().min();
         let session = &mut self.sessions[index];
         session.status = "handed_off";
@@ -360,95 +353,10 @@ impl Model {
         session.seen.push(recorded.clone());
         "applied".to_owned()
     }
-
-    fn on_agent(&mut self, recorded: &Logged) -> Verdict {
-        let sent = &recorded.sent;
-        let key = (sent.tenant.to_owned(), sent.subject.clone());
-        let Some(agent) = self.agents.get_mut(&key) else {
-            if sent.kind != "agent.registered" {
-                return "not_found".to_owned();
-            }
-            let scopes = list(&sent.data, "scopes");
-            let expires = instant(&sent.data, "expires_at");
-            let seen = vec![recorded.clone()];
-            let agent = ModelAgent {
-                status: "active",
-                registered: true,
-                scopes,
-                expires,
-                seen,
-            };
-            self.agents.insert(key, agent);
-            return "applied".to_owned();
-        };
-        if let Some(verdict) = copy_of(&agent.seen.iter().collect::<Vec<_>>(), sent) {
-            return verdict;
-        }
-        let reason = match (sent.kind, agent.status) {
-            ("agent.registered", "active") if !agent.registered => None,
-            ("agent.registered", _) => Some("already_exists"),
-            ("agent.revoked", "revoked") => Some("already_revoked"),
-            (_, "revoked") => Some("agent_revoked"),
-            ("agent.suspended", "suspended") => Some("already_suspended"),
-            ("agent.reinstated", "active") => Some("not_suspended"),
-            _ => None,
-        };
-        if let Some(reason) = reason {
-            return reason.to_owned();
-        }
-        match sent.kind {
-            "agent.registered" => {
-                agent.registered = true;
-                agent.scopes = list(&sent.data, "scopes");
-                agent.expires = instant(&sent.data, "expires_at");
-            }
-            "agent.updated" => {
-                agent.scopes = list(&sent.data, "scopes").or(agent.scopes.clone());
-                agent.expires = instant(&sent.data, "expires_at").or(agent.expires);
-            }
-            "agent.suspended" => agent.status = "suspended",
-            "agent.reinstated" => agent.status = "active",
-            _ => agent.status = "revoked",
-        }
-        agent.seen.push(recorded.clone());
-        "applied".to_owned()
-    }
-
-    fn refuses(&self, sent: &Sent, agent: &str, scopes: &[String], time: i64) -> Option<Verdict> {
-        let key = (sent.tenant.to_owned(), agent.to_owned());
-        let Some(agent) = self.agents.get(&key) else {
-            let asked = sent.asked().agent_registered;
-            return asked.then(|| "agent_not_registered".to_owned());
-        };
-        match agent.status {
-            "suspended" => return Some("agent_suspended".to_owned()),
-            "revoked" => return Some("agent_revoked".to_owned()),
-            _ if agent.expires.is_some_and(|end| end <= time) => {
-                return Some("agent_expired".to_owned());
-            }
-            _ => {}
-        }
-        let bound = agent.scopes.as_ref()?;
-        let exceeds = !scopes.iter().all(|scope| bound.contains(scope));
-        exceeds.then(|| "scope_exceeded".to_owned())
-    }
-
-    fn know_agent(&mut self, tenant: &str, agent: &str) {
-        let unknown = ModelAgent {
-            status: "active",
-            registered: false,
-            scopes: None,
-            expires: None,
-            seen: Vec::new(),
-        };
-        self.agents
-            .entry((tenant.to_owned(), agent.to_owned()))
-            .or_insert(unknown);
-    }
 }
 
 impl Sent {
-    fn asked(&self) -> Command {
+    pub(super) fn asked(&self) -> Command {
         self.command.clone().unwrap_or_default()
     }
 }
@@ -458,7 +366,7 @@ fn other_agent(sent: &Sent, agent: &str) -> Option<Verdict> {
     (only != agent).then(|| "other_agent".to_owned())
 }
 
-fn copy_of(seen: &[&Logged], sent: &Sent) -> Option<Verdict> {
+pub(super) fn copy_of(seen: &[&Logged], sent: &Sent) -> Option<Verdict> {
     let key = |sent: &Sent| (sent.by_ledger(), sent.source.clone(), sent.id.clone());
     let first = seen.iter().find(|first| key(&first.sent) == key(sent))?;
     Some(if first.sent.body == sent.body {
@@ -468,11 +376,11 @@ fn copy_of(seen: &[&Logged], sent: &Sent) -> Option<Verdict> {
     })
 }
 
-fn text(data: &Value, name: &str) -> Option<String> {
+pub(super) fn text(data: &Value, name: &str) -> Option<String> {
     data.get(name)?.as_str().map(ToOwned::to_owned)
 }
 
-fn list(data: &Value, name: &str) -> Option<Vec<String>> {
+pub(super) fn list(data: &Value, name: &str) -> Option<Vec<String>> {
     let list = data.get(name)?.as_array()?;
     Some(
         list.iter()
@@ -488,7 +396,7 @@ fn object(data: &Value) -> Value {
     }
 }
 
-fn instant(data: &Value, name: &str) -> Option<i64> {
+pub(super) fn instant(data: &Value, name: &str) -> Option<i64> {
     Timestamp::parse(data.get(name)?.as_str()?).map(Timestamp::micros)
 }
 

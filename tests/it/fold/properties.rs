@@ -5,12 +5,12 @@ use std::path::Path;
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;
 use session_ledger::domain::{Position, SessionId, TenantId, Verdict};
-use session_ledger::projection::{Commit, Prepared, Snapshot, Store};
+use session_ledger::projection::{Commit, Prepared, Snapshot, Store, verify};
 use session_ledger::query::events;
 
 use crate::fold::history::{Logged, history};
-use crate::fold::listing;
 use crate::fold::model::Model;
+use crate::fold::{agents, listing};
 
 /// Folds a history in batches that end where `cuts` say.
 fn fold(dir: &Path, history: &[Logged], cuts: &[prop::sample::Index]) -> Store {
@@ -131,6 +131,8 @@ proptest! {
         check_histories(&snapshot, &model);
         check_rejections(&snapshot, &history, &model);
         listing::check(&snapshot, &model, rows_max);
+        agents::check(&snapshot, &model, rows_max);
+        prop_assert_eq!(verify::totals(&snapshot).unwrap(), vec![]);
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use session_ledger::app::http_server::{self, Patience};
 use session_ledger::domain::{Clock, Timestamp};
 use session_ledger::http::{self, Services};
-use session_ledger::ledger::{Commands, Expiry, Ledger, TokenSecret};
+use session_ledger::ledger::{Commands, Ledger, Reactor, TokenSecret};
 use session_ledger::log::{EmbeddedLog, EventLog, NewRecord};
 use session_ledger::metrics::Metrics;
 use session_ledger::projection::{Projection, runner};
@@ -59,12 +59,27 @@ impl App {
 
     /// The same, by a clock of its own.
     pub(crate) fn start_expiry_by(&mut self, clock: Arc<ManualClock>) {
-        let expiry = Expiry {
+        let reactor = Reactor {
+            clock,
+            ..self.reactor()
+        };
+        self.tasks.spawn(reactor.expire(self.stop_fold.clone()));
+    }
+
+    /// Starts the task that ends the sessions of revoked agents.
+    pub(crate) fn start_revocation(&mut self) {
+        let reactor = self.reactor();
+        self.tasks
+            .spawn(reactor.end_revoked(self.stop_fold.clone()));
+    }
+
+    /// What reactors work with here.
+    pub(crate) fn reactor(&self) -> Reactor {
+        Reactor {
             log: self.log(),
             projection: Arc::clone(&self.projection),
-            clock,
-        };
-        self.tasks.spawn(expiry.run(self.stop_fold.clone()));
+            clock: Arc::<ManualClock>::clone(&self.clock),
+        }
     }
 
     /// Starts a ledger that takes events and never folds one.

@@ -1,0 +1,61 @@
+//! `agents show`: one agent.
+
+use std::process::ExitCode;
+
+use clap::Args;
+
+use crate::cli::client::read;
+use crate::cli::target::Target;
+use crate::cli::{Outcome, output, table};
+
+const AFTER_HELP: &str = "\
+Examples:
+  session-ledger agents show triage-1 --tenant demo
+  session-ledger agents show triage-1 --tenant demo --json | jq .scopes
+
+Exit code 1 if the tenant has no such agent.";
+
+/// Fields that come first, in this order.
+pub(in crate::cli) const FIRST: [&str; 8] = [
+    "agent_id",
+    "agent_type",
+    "display_name",
+    "status",
+    "trust_level",
+    "session_count",
+    "active_session_count",
+    "created_at",
+];
+
+/// Show one agent.
+#[derive(Debug, Args)]
+#[command(after_help = AFTER_HELP)]
+pub(super) struct Show {
+    /// The agent's id
+    #[arg(value_name = "AGENT")]
+    id: String,
+
+    /// The API's JSON
+    #[arg(long)]
+    json: bool,
+
+    #[command(flatten)]
+    target: Target,
+}
+
+impl Show {
+    pub(super) async fn run(self) -> Outcome {
+        let (id, json) = (self.id, self.json);
+        self.target
+            .with_api(async |api| {
+                let agent = api.get(&["v1", "agents", &id], &Vec::new()).await?;
+                if json {
+                    output::line(agent.trim_end())?;
+                } else {
+                    output::data(&table::fields(&read(&agent)?, &FIRST))?;
+                }
+                Ok(ExitCode::SUCCESS)
+            })
+            .await
+    }
+}

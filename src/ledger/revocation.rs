@@ -1,0 +1,81 @@
+//! The revocation reactor: writes `session.terminated` for the active sessions of revoked agents.
+//!
+//! No session opens for a revoked agent, so this ends. What belongs to others by then, such as the
+//! child of a session that was handed off, goes on.
+
+use tokio_util::sync::CancellationToken;
+
+use crate::domain::event::Writer;
+use crate::domain::limits::REACTOR_BATCH_MAX;
+use crate::domain::session::{Outcome, Status};
+use crate::domain::{
+    EventId, EventType, Private, Source, StatusSet, TenantId, TimeRange, Timestamp,
+};
+use crate::ledger::reactor::{Due, Reactor};
+use crate::log::NewRecord;
+use crate::projection::{
+    Listing, ListingPlace, PageStart, SessionOwner, SessionRow, Snapshot, StoreError,
+};
+use crate::wire::data::SessionTerminatedData;
+use crate::wire::{Envelope, Subject, private};
+
+const SOURCE: &str = "urn:session-ledger:revocation";
+const REASON: &str = "the agent was revoked";
+
+impl Reactor {
+    /// Ends the sessions of revoked agents until told to stop, or until the fold has stopped.
+    pub async fn end_revoked(self, stop: CancellationToken) {
+        self.run(due, stop).await;
+    }
+}
+
+fn due(snapshot: &Snapshot, _now: Timestamp) -> Result<Due<ListingPlace>, StoreError> {
+    let mut due = Due::nothing();
+    let agents = snapshot.revoked_agents(REACTOR_BATCH_MAX)?;
+    // Shared out, so that an agent with many sessions does not keep the others waiting.
+    let share = REACTOR_BATCH_MAX / agents.len().max(1);
+    for agent in agents {
+        let known = snapshot.agent(agent)?;
+        let revoked_at = known.row()?.revoked_at;
+        let revoked_at = revoked_at.ok_or(StoreError::Damaged("revoked agents"))?;
+        let listing = Listing {
+            owner: SessionOwner::Agent(agent),
+            statuses: StatusSet::only(Status::Active),
+            created: TimeRange::default(),
+        };
+        for (place, stored) in snapshot.page(&listing, PageStart::Offset(0), share)? {
+            due.first.get_or_insert(place);
+            let row = stored.row()?;
+            let tenant = snapshot.tenant_id(row.tenant)?;
+            due.records.push(terminated(tenant, &row, revoked_at));
+        }
+    }
+    Ok(due)
+}
+
+/// The same session and revocation give the same bytes on every node.
+fn terminated(tenant: TenantId, session: &SessionRow<'_>, revoked_at: Timestamp) -> NewRecord {
+    let id = EventId::parse(&format!("revoked-{}", revoked_at.micros()));
+    let body = Envelope {
+        id: &id.expect("a word and a number are an id"),
+        source: &Source::parse(SOURCE).expect("a constant that is a source"),
+        event_type: EventType::SessionTerminated,
+        subject: session.session_id,
+        // A revocation may be dated back, but no session ends before it opens.
+        time: Some(revoked_at.max(session.created_at)),
+        tenant: Some(&tenant),
+        actor: None,
+        data: SessionTerminatedData {
+            reason: Some(REASON),
+            outcome: Some(Outcome::Revoked),
+        },
+    }
+    .to_json();
+    let subject = Subject::new(Writer::Ledger, tenant, EventType::SessionTerminated);
+    let subject = subject.expect("the ledger may write that a session was terminated");
+    NewRecord {
+        subject: subject.to_string().into(),
+        private: private::encode(&Private::of_existing(None)).into(),
+        body: body.into(),
+    }
+}

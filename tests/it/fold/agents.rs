@@ -1,0 +1,133 @@
+//! Listings of agents against the model: every filter, by offset and by cursor, any page size.
+
+use session_ledger::domain::{AgentFilter, AgentId, AgentStatus, StatusSet, TenantId, Timestamp};
+use session_ledger::projection::{KnownAgent, Snapshot};
+use session_ledger::query::{Start, agents};
+
+use crate::fold::history::{AGENT_TYPES, TENANTS, TRUST_LEVELS};
+use crate::fold::model::Model;
+use crate::fold::model_agents::ModelAgent;
+
+/// Compares every listing of every tenant with the model's, and every agent read by its id.
+pub(super) fn check(snapshot: &Snapshot, model: &Model, rows_max: usize) {
+    for tenant in TENANTS {
+        for agent_type in texts(&AGENT_TYPES) {
+            for trust_level in texts(&TRUST_LEVELS) {
+                for statuses in status_sets() {
+                    let filter = AgentFilter {
+                        agent_type: agent_type.clone(),
+                        trust_level: trust_level.clone(),
+                        statuses,
+                    };
+                    check_one(snapshot, model, tenant, &filter, rows_max);
+                }
+            }
+        }
+    }
+    let mut revoked = Vec::new();
+    for (number, expected) in (1_u32..).zip(&model.agents) {
+        let tenant = TenantId::parse(&expected.tenant).unwrap();
+        let id = AgentId::parse(&expected.id).unwrap();
+        let found = agents::get(snapshot, &tenant, &id).unwrap().unwrap();
+        check_agent(&found, expected, model);
+        if expected.status == "revoked" && 0 < found.active_sessions {
+            revoked.push(number);
+        }
+    }
+    assert_eq!(snapshot.revoked_agents(usize::MAX).unwrap(), revoked);
+}
+
+fn check_one(
+    snapshot: &Snapshot,
+    model: &Model,
+    tenant: &str,
+    filter: &AgentFilter,
+    rows_max: usize,
+) {
+    let expected = oracle(model, tenant, filter);
+    let tenant = TenantId::parse(tenant).unwrap();
+    let mut start = Start::Offset(0);
+    let mut listed = 0;
+    loop {
+        let page = agents::list(snapshot, &tenant, filter, start, rows_max).unwrap();
+        let by_offset = Start::Offset(listed as u64);
+        let same = agents::list(snapshot, &tenant, filter, by_offset, rows_max).unwrap();
+        let total = expected.len() as u64;
+        assert_eq!((page.total, same.total), (total, total), "{filter:?}");
+        assert_eq!((page.next, page.rows.len()), (same.next, same.rows.len()));
+        for (agent, same) in page.rows.iter().zip(&same.rows) {
+            assert_eq!(agent.row().unwrap(), same.row().unwrap());
+            check_agent(agent, expected[listed], model);
+            listed += 1;
+        }
+        match page.next {
+            Some(cursor) => start = Start::Cursor(cursor),
+            None => break,
+        }
+    }
+    assert_eq!(listed, expected.len(), "rows of {filter:?}");
+}
+
+/// Newest first; of the same time, the one that became known last.
+fn oracle<'a>(model: &'a Model, tenant: &str, filter: &AgentFilter) -> Vec<&'a ModelAgent> {
+    let is = |wanted: &Option<Box<str>>, found: &Option<String>| {
+        wanted.is_none() || wanted.as_deref() == found.as_deref()
+    };
+    let matches = |agent: &&ModelAgent| {
+        agent.tenant == tenant
+            && is(&filter.agent_type, &agent.agent_type)
+            && is(&filter.trust_level, &agent.trust_level)
+            && filter
+                .statuses
+                .has(AgentStatus::parse(agent.status).unwrap())
+    };
+    let mut agents: Vec<&ModelAgent> = model.agents.iter().rev().filter(matches).collect();
+    agents.sort_by_key(|agent| std::cmp::Reverse(agent.created));
+    agents
+}
+
+fn check_agent(found: &KnownAgent, expected: &ModelAgent, model: &Model) {
+    let row = found.row().unwrap();
+    let micros = |time: Option<Timestamp>| time.map(Timestamp::micros);
+    assert_eq!(row.agent_id, expected.id);
+    assert_eq!(row.status.as_str(), expected.status);
+    assert_eq!(row.registered, expected.registered);
+    assert_eq!(row.agent_type, expected.agent_type.as_deref());
+    assert_eq!(row.trust_level, expected.trust_level.as_deref());
+    let scopes = expected.scopes.as_ref();
+    let scopes = scopes.map(|scopes| serde_json::to_string(scopes).unwrap());
+    assert_eq!(row.scopes, scopes.as_deref());
+    assert_eq!(row.created_at.micros(), expected.created);
+    assert_eq!(row.recorded_at.micros(), expected.recorded);
+    assert_eq!(row.updated_at.micros(), expected.updated);
+    assert_eq!(micros(row.suspended_at), expected.suspended);
+    assert_eq!(micros(row.revoked_at), expected.revoked);
+    assert_eq!(micros(row.expires_at), expected.expires);
+    let sessions = model.sessions.iter();
+    let own = sessions.filter(|one| one.tenant == expected.tenant && one.agent == expected.id);
+    let active = own.clone().filter(|session| session.status == "active");
+    assert_eq!(
+        (found.sessions, found.active_sessions),
+        (own.count() as u64, active.count() as u64)
+    );
+}
+
+/// Each of these, one that nobody has, and none.
+fn texts(known: &[&str]) -> Vec<Option<Box<str>>> {
+    let given = known.iter().chain(&["nobody's"]);
+    given
+        .map(|text| Some((*text).into()))
+        .chain([None])
+        .collect()
+}
+
+fn status_sets() -> Vec<StatusSet<AgentStatus>> {
+    (1..8_u8)
+        .map(|bits| {
+            let some = AgentStatus::ALL
+                .into_iter()
+                .filter(|status| bits & 1 << (*status as u8) != 0);
+            StatusSet::of(&some.collect::<Vec<_>>()).unwrap()
+        })
+        .collect()
+}

@@ -1,0 +1,143 @@
+//! Agents of the naive model: what becomes of each, and which sessions they may have.
+
+use serde_json::Value;
+
+use crate::fold::history::{Logged, Sent};
+use crate::fold::model::{At, Model, Verdict, copy_of, instant, list, text};
+
+#[derive(Debug)]
+pub(super) struct ModelAgent {
+    pub(super) tenant: String,
+    pub(super) id: String,
+    pub(super) status: &'static str,
+    pub(super) registered: bool,
+    pub(super) created: i64,
+    pub(super) recorded: i64,
+    pub(super) updated: i64,
+    pub(super) suspended: Option<i64>,
+    pub(super) revoked: Option<i64>,
+    pub(super) agent_type: Option<String>,
+    pub(super) trust_level: Option<String>,
+    pub(super) scopes: Option<Vec<String>>,
+    pub(super) expires: Option<i64>,
+    seen: Vec<Logged>,
+}
+
+impl ModelAgent {
+    fn new(recorded: &Logged, id: &str, at: &At) -> Self {
+        Self {
+            tenant: recorded.sent.tenant.to_owned(),
+            id: id.to_owned(),
+            status: "active",
+            registered: false,
+            created: at.time,
+            recorded: recorded.recorded_at,
+            updated: at.time,
+            suspended: None,
+            revoked: None,
+            agent_type: Some("unknown".to_owned()),
+            trust_level: None,
+            scopes: None,
+            expires: None,
+            seen: Vec::new(),
+        }
+    }
+
+    /// All that it is becomes what the event says.
+    fn register(&mut self, data: &Value) {
+        self.registered = true;
+        self.agent_type = text(data, "agent_type");
+        self.trust_level = text(data, "trust_level");
+        self.scopes = list(data, "scopes");
+        self.expires = instant(data, "expires_at");
+    }
+}
+
+impl Model {
+    pub(super) fn on_agent(&mut self, recorded: &Logged, at: &At) -> Verdict {
+        let sent = &recorded.sent;
+        let Some(index) = self.find_agent(sent.tenant, &sent.subject) else {
+            if sent.kind != "agent.registered" {
+                return "not_found".to_owned();
+            }
+            let mut agent = ModelAgent::new(recorded, &sent.subject, at);
+            agent.register(&sent.data);
+            agent.seen.push(recorded.clone());
+            self.agents.push(agent);
+            return "applied".to_owned();
+        };
+        let agent = &mut self.agents[index];
+        if let Some(verdict) = copy_of(&agent.seen.iter().collect::<Vec<_>>(), sent) {
+            return verdict;
+        }
+        let reason = match (sent.kind, agent.status) {
+            ("agent.registered", "active") if !agent.registered => None,
+            ("agent.registered", _) => Some("already_exists"),
+            ("agent.revoked", "revoked") => Some("already_revoked"),
+            (_, "revoked") => Some("agent_revoked"),
+            ("agent.suspended", "suspended") => Some("already_suspended"),
+            ("agent.reinstated", "active") => Some("not_suspended"),
+            _ => None,
+        };
+        if let Some(reason) = reason {
+            return reason.to_owned();
+        }
+        match sent.kind {
+            "agent.registered" => agent.register(&sent.data),
+            "agent.updated" => {
+                let data = &sent.data;
+                agent.agent_type = text(data, "agent_type").or(agent.agent_type.take());
+                agent.trust_level = text(data, "trust_level").or(agent.trust_level.take());
+                agent.scopes = list(data, "scopes").or(agent.scopes.take());
+                agent.expires = instant(data, "expires_at").or(agent.expires);
+            }
+            "agent.suspended" => (agent.status, agent.suspended) = ("suspended", Some(at.time)),
+            "agent.reinstated" => (agent.status, agent.suspended) = ("active", None),
+            _ => (agent.status, agent.revoked) = ("revoked", Some(at.time)),
+        }
+        agent.updated = agent.updated.max(at.time);
+        agent.seen.push(recorded.clone());
+        "applied".to_owned()
+    }
+
+    pub(super) fn refuses(
+        &self,
+        sent: &Sent,
+        agent: &str,
+        scopes: &[String],
+        time: i64,
+    ) -> Option<Verdict> {
+        let Some(agent) = self.agent(sent.tenant, agent) else {
+            let asked = sent.asked().agent_registered;
+            return asked.then(|| "agent_not_registered".to_owned());
+        };
+        match agent.status {
+            "suspended" => return Some("agent_suspended".to_owned()),
+            "revoked" => return Some("agent_revoked".to_owned()),
+            _ if agent.expires.is_some_and(|end| end <= time) => {
+                return Some("agent_expired".to_owned());
+            }
+            _ => {}
+        }
+        let bound = agent.scopes.as_ref()?;
+        let exceeds = !scopes.iter().all(|scope| bound.contains(scope));
+        exceeds.then(|| "scope_exceeded".to_owned())
+    }
+
+    /// An agent that only sessions speak of.
+    pub(super) fn know_agent(&mut self, recorded: &Logged, agent: &str, at: &At) {
+        if self.find_agent(recorded.sent.tenant, agent).is_none() {
+            self.agents.push(ModelAgent::new(recorded, agent, at));
+        }
+    }
+
+    pub(super) fn agent(&self, tenant: &str, id: &str) -> Option<&ModelAgent> {
+        self.find_agent(tenant, id).map(|index| &self.agents[index])
+    }
+
+    fn find_agent(&self, tenant: &str, id: &str) -> Option<usize> {
+        self.agents
+            .iter()
+            .position(|agent| agent.tenant == tenant && agent.id == id)
+    }
+}
