@@ -1,6 +1,7 @@
 //! Tests that need more than one module, or files, sockets and servers: the real ones.
 #![allow(clippy::unwrap_used, reason = "a failed test should panic")]
 
+mod cli_commands;
 mod cli_demo;
 mod cli_help;
 mod cli_keys;
@@ -34,5 +35,6 @@ mod schemas;
 mod secrets;
 mod support;
 mod tidy;
+mod transitions;
 mod two_servers;
 mod wire;
