@@ -17,6 +17,7 @@ mod http_operations;
 mod http_sessions;
 mod ledger_on_nats;
 mod log_admin;
+mod log_batches;
 mod log_conformance;
 mod log_embedded;
 mod log_jetstream;
