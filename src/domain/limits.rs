@@ -111,6 +111,8 @@ pub const LOG_CACHE_BYTES: usize = 32 * 1024 * 1024;
 pub const EXPIRY_BATCH_MAX: usize = 1_000;
 /// First and longest wait before an expiry that did not take effect is tried again, in milliseconds.
 pub const EXPIRY_RETRY_MS: (u64, u64) = (50, 5_000);
+/// How long a ledger leaves a deadline to another one that was faster before, in milliseconds.
+pub const EXPIRY_YIELD_MS: u64 = 100;
 
 // --- Limits of the API ---------------------------------------------------------------------------
 

@@ -22,5 +22,5 @@ pub mod verdict;
 pub use decode::{Decoded, Undecodable, decode, event_type};
 pub use encode::{Envelope, encode};
 pub use field::FieldError;
-pub use subject::{ADMIN_STREAM_SUBJECTS, Subject, stream_subjects};
+pub use subject::{ADMIN_STREAM_SUBJECTS, EXPIRIES, Subject, is_expiry, stream_subjects};
 pub use verdict::{VerdictMessage, verdict_subject};

@@ -40,8 +40,8 @@ async fn batches_pay(fixture: &JetStream) -> bool {
 }
 
 /// Opens as many batches as the server allows, and ends none.
-async fn open_all_batches(fixture: &JetStream) {
-    let stranger = async_nats::connect(fixture.server.url()).await.unwrap();
+pub(crate) async fn open_all_batches(url: &str) {
+    let stranger = async_nats::connect(url).await.unwrap();
     for number in 0.. {
         let mut headers = HeaderMap::new();
         headers.insert(BATCH_ID, format!("stranger-{number}"));
@@ -112,7 +112,7 @@ async fn of_many_records_the_bad_ones_fail_alone() {
 #[tokio::test]
 async fn a_server_that_takes_no_more_batches_takes_the_records_all_the_same() {
     let fixture = JetStream::start().await;
-    open_all_batches(&fixture).await;
+    open_all_batches(fixture.server.url()).await;
     let appended = positions(fixture.log.append(new_records(0..300)).await);
     assert_eq!(appended, (1..=300).collect::<Vec<_>>());
     assert_eq!(batch_of(&fixture, 300).await, None);

@@ -7,6 +7,7 @@ mod cli_nats;
 mod cli_offline;
 mod cli_serve;
 mod expiry;
+mod expiry_nodes;
 mod fold;
 mod fold_runner;
 mod http_append;
