@@ -127,7 +127,9 @@ impl Walker {
                 let session = format!("of-{id}");
                 let position = driver.emit(ledger, &drivers::event(&session, step)).await;
                 let end = event(id, "session.terminated", &session, &json!({}));
-                driver.emit(ledger, &end).await;
+                let ended = driver.emit(ledger, &end).await;
+                // The row counts sessions that are active, so this must have been folded too.
+                self.recorded(ended).await;
                 position
             }
             ToldBy::Ledger => self.noted_by_ledger(id, step).await,
