@@ -27,8 +27,16 @@ async fn main() -> anyhow::Result<()> {
 
 /// Prints one line per figure.
 async fn measure(name: &str, log: Arc<dyn EventLog>) -> anyhow::Result<()> {
-    for (callers, per_append, appends) in [(1, 1, 500), (64, 1, 100), (1, 1000, 300), (8, 1000, 50)]
-    {
+    for (callers, per_append, appends) in [
+        (1, 1, 500),
+        (64, 1, 100),
+        (1, 50, 200),
+        (8, 50, 50),
+        (1, 200, 50),
+        (8, 200, 20),
+        (1, 1000, 20),
+        (8, 1000, 10),
+    ] {
         let started = Instant::now();
         let mut tasks = tokio::task::JoinSet::new();
         for _ in 0..callers {

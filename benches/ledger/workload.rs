@@ -8,7 +8,7 @@ use session_ledger::domain::{Position, Timestamp};
 use session_ledger::log::Record;
 use session_ledger::projection::Prepared;
 
-const SEED: u64 = 42;
+pub(crate) const SEED: u64 = 42;
 const START_US: i64 = 1_700_000_000_000_000;
 const STEP_US: i64 = 500;
 const AGENTS: u64 = 1000;
@@ -86,18 +86,28 @@ impl Workload {
     }
 
     fn record(&self, kind: &str, tenant: u64, session: u64, data: &str) -> Record {
-        let position = self.position;
-        let micros = START_US + i64::try_from(position).unwrap() * STEP_US;
-        let time = Timestamp::from_micros(micros).unwrap();
-        let body = format!(
-            r#"{{"specversion":"1.0","id":"e{position}","source":"/runtime/{tenant}","type":"{kind}","subject":"s-{session:032x}","time":"{time}","tenantid":"t{tenant}","data":{data}}}"#
-        );
-        Record {
-            position: Position::new(position),
-            recorded_at: time,
-            subject: format!("ledger.v1.t{tenant}.{kind}").into(),
-            private: bytes::Bytes::new(),
-            body: body.into(),
-        }
+        record(
+            self.position,
+            kind,
+            tenant,
+            &format!("s-{session:032x}"),
+            data,
+        )
+    }
+}
+
+/// A record at a position; its time follows from that.
+pub(crate) fn record(position: u64, kind: &str, tenant: u64, subject: &str, data: &str) -> Record {
+    let micros = START_US + i64::try_from(position).unwrap() * STEP_US;
+    let time = Timestamp::from_micros(micros).unwrap();
+    let body = format!(
+        r#"{{"specversion":"1.0","id":"e{position}","source":"/runtime/{tenant}","type":"{kind}","subject":"{subject}","time":"{time}","tenantid":"t{tenant}","data":{data}}}"#
+    );
+    Record {
+        position: Position::new(position),
+        recorded_at: time,
+        subject: format!("ledger.v1.t{tenant}.{kind}").into(),
+        private: bytes::Bytes::new(),
+        body: body.into(),
     }
 }

@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use reqwest::header::CONTENT_TYPE;
-use reqwest::{Client, RequestBuilder, Url};
+use reqwest::{Client, Method, RequestBuilder, Url};
 use serde::de::DeserializeOwned;
+use serde_json::{Map, Value};
 
 use crate::cli::Usage;
 use crate::http::dto::Problem;
@@ -105,6 +106,22 @@ impl Api {
         let url = self.url(path);
         self.send(self.client.get(url.clone()).query(query), url)
             .await
+    }
+
+    /// Asks for a change, and gives the answer's text as it came. The key, if any, makes a retry safe.
+    pub(super) async fn change(
+        &self,
+        method: Method,
+        path: &[&str],
+        key: Option<&str>,
+        body: &Map<String, Value>,
+    ) -> Result<String, ApiError> {
+        let url = self.url(path);
+        let mut request = self.client.request(method, url.clone()).json(body);
+        if let Some(key) = key {
+            request = request.header("Idempotency-Key", key);
+        }
+        self.send(request, url).await
     }
 
     /// Sends one event or a batch, and gives the answer's text as it came.

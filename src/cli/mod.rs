@@ -5,6 +5,7 @@
 
 mod access;
 mod agents;
+mod change;
 mod client;
 mod completions;
 mod demo;
@@ -21,6 +22,7 @@ mod progress;
 mod rebuild;
 mod schema;
 mod serve;
+mod sessions;
 mod show;
 mod table;
 mod target;
@@ -67,6 +69,7 @@ enum Command {
     Emit(Box<emit::Emit>),
     List(list::List),
     Show(show::Show),
+    Sessions(sessions::Sessions),
     Agents(agents::Agents),
     Events(events::Events),
     Keys(Box<keys::Keys>),
@@ -137,6 +140,7 @@ async fn dispatch(command: Command) -> Outcome {
         Command::Emit(emit) => emit.run().await,
         Command::List(list) => list.run().await,
         Command::Show(show) => show.run().await,
+        Command::Sessions(sessions) => sessions.run().await,
         Command::Agents(agents) => agents.run().await,
         Command::Events(events) => events.run().await,
         Command::Keys(keys) => keys.run().await,

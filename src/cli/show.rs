@@ -21,7 +21,7 @@ Examples:
 Exit code 1 if the tenant has no such session.";
 
 /// Fields that come first, in this order.
-const FIRST: [&str; 8] = [
+pub(super) const FIRST: [&str; 8] = [
     "session_id",
     "agent_id",
     "status",

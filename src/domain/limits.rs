@@ -64,6 +64,15 @@ pub const LOG_READ_RECORDS_MAX: usize = 8192;
 pub const LOG_READ_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// Most published messages of one append that wait for their acknowledgement.
 pub const LOG_PUBLISH_IN_FLIGHT_MAX: usize = 256;
+/// Fewest records of an append that are published as atomic batches. A batch costs the server some
+/// 5 ms whatever is in it: the time of 250 single messages, or of 15 if it syncs each of them.
+pub const LOG_BATCH_RECORDS_MIN: usize = 100;
+/// Most records of an atomic batch; the server takes no more.
+pub const LOG_BATCH_RECORDS_MAX: usize = 1_000;
+/// Most atomic batches of this process that are open at one time. The server takes 50 per stream.
+pub const LOG_BATCHES_OPEN_MAX: usize = 8;
+/// Most records under a guard that are published one after another, each awaited.
+pub const LOG_GUARDED_SINGLES_MAX: usize = 16;
 /// Most records fetched from the log at a time for one page of history.
 pub const LOG_GET_IN_FLIGHT_MAX: usize = 32;
 /// How long an append waits for the log's acknowledgement, in milliseconds.
@@ -102,6 +111,8 @@ pub const LOG_CACHE_BYTES: usize = 32 * 1024 * 1024;
 pub const REACTOR_BATCH_MAX: usize = 1_000;
 /// First and longest wait before a reactor tries again what did not take effect, in milliseconds.
 pub const REACTOR_RETRY_MS: (u64, u64) = (50, 5_000);
+/// How long a reactor leaves what is due to a ledger that was faster before, in milliseconds.
+pub const REACTOR_YIELD_MS: u64 = 100;
 
 // --- Limits of the API ---------------------------------------------------------------------------
 

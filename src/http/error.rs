@@ -211,7 +211,8 @@ impl Code {
 /// The code of one record's failure.
 pub(super) fn log_code(error: &LogError) -> Code {
     match error {
-        LogError::Unavailable(_) => Code::Unavailable,
+        // No request appends under a guard; if one did, it could try again.
+        LogError::Unavailable(_) | LogError::Overtaken => Code::Unavailable,
         LogError::Unconfirmed(_) => Code::Unconfirmed,
         LogError::TooLarge => Code::Event(Reason::TooLarge),
         LogError::Held(_)

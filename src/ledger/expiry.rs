@@ -1,6 +1,6 @@
 //! The expiry reactor: writes `session.expired` for sessions whose deadline has passed.
 //!
-//! It sleeps until the next deadline, so a ledger with nothing due does nothing.
+//! It writes under a guard, so that of several ledgers on one log one writes each expiry.
 
 use bytes::Bytes;
 use tokio_util::sync::CancellationToken;
@@ -9,10 +9,10 @@ use crate::domain::event::Writer;
 use crate::domain::limits::REACTOR_BATCH_MAX;
 use crate::domain::{EventId, EventType, Source, TenantId, Timestamp};
 use crate::ledger::reactor::{Due, Reactor};
-use crate::log::NewRecord;
+use crate::log::{Guard, NewRecord};
 use crate::projection::{Ordinal, Snapshot, StoreError};
 use crate::wire::data::SessionExpiredData;
-use crate::wire::{Envelope, Subject};
+use crate::wire::{EXPIRIES, Envelope, Subject};
 
 const SOURCE: &str = "urn:session-ledger:expiry";
 
@@ -23,13 +23,22 @@ impl Reactor {
     }
 }
 
-fn due(snapshot: &Snapshot, now: Timestamp) -> Result<Due<(Timestamp, Ordinal)>, StoreError> {
-    let deadlines = snapshot.deadlines(REACTOR_BATCH_MAX)?;
+fn due(snapshot: &Snapshot, by: Timestamp) -> Result<Due<(Timestamp, Ordinal)>, StoreError> {
     let mut due = Due::nothing();
+    // Most of the time there is none, and one is enough to know that.
+    due.next = snapshot.deadlines(1)?.first().map(|(next, _)| *next);
+    if due.next.is_none_or(|next| by < next) {
+        return Ok(due);
+    }
+    due.guard = Some(Guard {
+        subject: EXPIRIES,
+        after: snapshot.progress().last_expiry,
+    });
+    let deadlines = snapshot.deadlines(REACTOR_BATCH_MAX)?;
     due.first = deadlines.first().copied();
     for (deadline, ordinal) in deadlines {
-        if now < deadline {
-            due.next = Some(deadline);
+        due.next = Some(deadline);
+        if by < deadline {
             break;
         }
         let stored = snapshot.session(ordinal)?;

@@ -1,22 +1,29 @@
 //! What reactors share: they follow the fold, and write what follows from it.
 //!
-//! What a reactor writes depends on the read model alone, so copies from several nodes, or from
-//! before and after a restart, are copies to the fold as well. Whether it still holds is for the fold
-//! to say: what came first wins.
+//! A reactor sleeps until something is due, so a ledger with nothing to do does nothing. What it
+//! writes depends on the read model alone, so copies from before and after a restart are copies to the
+//! fold as well. Whether it still holds is for the fold to say: what came first wins.
+//!
+//! What may be written under a guard is: only if nothing of its kind is on the log that the read model
+//! does not know of. So of several ledgers on one log one writes it, and the others leave what comes
+//! next to that one for as long as it is in time.
 
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use crate::domain::limits::{FOLD_LAG_MS_MAX, REACTOR_RETRY_MS, VERDICT_WAIT_MS};
+use crate::domain::limits::{FOLD_LAG_MS_MAX, REACTOR_RETRY_MS, REACTOR_YIELD_MS};
 use crate::domain::{Clock, Timestamp};
-use crate::log::{EventLog, NewRecord};
-use crate::projection::{Projection, Snapshot, StoreError};
+use crate::log::{EventLog, Guard, LogError, NewRecord};
+use crate::projection::{Progress, Projection, Snapshot, StoreError, Waited};
 
 /// First and longest pause before what did not take effect is written again.
 const PAUSE_MIN: Duration = Duration::from_millis(REACTOR_RETRY_MS.0);
 const PAUSE_MAX: Duration = Duration::from_millis(REACTOR_RETRY_MS.1);
+/// How long what is due is left to a ledger that was faster the last time.
+const YIELD: Duration = Duration::from_millis(REACTOR_YIELD_MS);
 /// Longest sleep: a clock that is set forward, or a machine that wakes up, is noticed by then.
 const SLEEP_MAX: Duration = Duration::from_mins(1);
 
@@ -35,16 +42,42 @@ pub struct Reactor {
 /// What there is to do now.
 pub(super) struct Due<M> {
     pub(super) records: Vec<NewRecord>,
+    /// Under which condition to write them, if any.
+    pub(super) guard: Option<Guard>,
     /// What the first record is about. If that is due again, writing it had no effect.
     pub(super) first: Option<M>,
     /// When there is more to do, unless the fold brings it sooner.
     pub(super) next: Option<Timestamp>,
 }
 
+/// What a reactor has learned by trying.
+struct Pace<M> {
+    /// What the last attempt began with.
+    tried: Option<M>,
+    /// Before that is tried again.
+    pause: Duration,
+    /// How long what is due is left to another ledger.
+    patience: Duration,
+}
+
+/// What became of an attempt.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Attempt {
+    /// What was written is folded: it is due no more, or something has moved it.
+    Folded,
+    /// Another ledger has written what we do not know yet.
+    Overtaken,
+    /// The log did not take it.
+    Failed,
+    /// The fold has stopped.
+    Stopped,
+}
+
 impl<M> Due<M> {
     pub(super) fn nothing() -> Self {
         Self {
             records: Vec::new(),
+            guard: None,
             first: None,
             next: None,
         }
@@ -72,62 +105,81 @@ impl Reactor {
             self.projection.wait_for(head, Duration::MAX).await;
         }
         let mut folded = self.projection.watch();
-        let (mut tried, mut pause) = (None, PAUSE_MIN);
-        loop {
+        let mut pace = Pace {
+            tried: None,
+            pause: PAUSE_MIN,
+            patience: Duration::ZERO,
+        };
+        while !self.projection.has_stopped() {
             folded.mark_unchanged();
-            let due = self.due(ask).await;
+            let due = self.due(ask, pace.patience).await;
             if due.records.is_empty() {
-                let wait = due.next.map_or(SLEEP_MAX, |next| self.until(next));
-                tokio::select! {
-                    changed = folded.changed() => {
-                        if changed.is_err() || self.projection.has_stopped() {
-                            return;
-                        }
-                    }
-                    () = tokio::time::sleep(wait) => {}
-                }
+                let until = |next| self.until(next, pace.patience);
+                changed(&mut folded, due.next.map_or(SLEEP_MAX, until)).await;
                 continue;
             }
-            let mut records = due.records;
-            if due.first == tried {
-                // The log's clock is behind ours, or the log is away: ask with one, ever less often.
-                tokio::time::sleep(pause).await;
-                pause = PAUSE_MAX.min(pause * 2);
-                records.truncate(1);
-            } else {
-                pause = PAUSE_MIN;
+            match self.attempt(due, &mut pace).await {
+                Attempt::Folded => pace.patience = Duration::ZERO,
+                Attempt::Overtaken => {
+                    pace.patience = YIELD;
+                    changed(&mut folded, PAUSE_MAX).await;
+                }
+                Attempt::Failed => {}
+                Attempt::Stopped => return,
             }
-            tried = due.first;
-            self.write(records).await;
         }
     }
 
-    /// Appends and waits until that is folded; then it is due no more, or something has moved it.
-    async fn write(&self, records: Vec<NewRecord>) {
-        let appended = self.log.append(records).await;
-        let last = appended
-            .iter()
-            .filter_map(|one| one.as_ref().ok())
-            .max()
-            .copied();
-        if let Some(error) = appended.iter().find_map(|one| one.as_ref().err()) {
-            tracing::warn!(error = %error, "what is due was not written; trying again");
+    async fn attempt<M: PartialEq>(&self, due: Due<M>, pace: &mut Pace<M>) -> Attempt {
+        let mut records = due.records;
+        if due.first == pace.tried {
+            // The log's clock is behind ours, or the log is away: ask with one, ever less often.
+            tokio::time::sleep(pace.pause).await;
+            pace.pause = PAUSE_MAX.min(pace.pause * 2);
+            records.truncate(1);
+        } else {
+            pace.pause = PAUSE_MIN;
         }
-        if let Some(last) = last {
-            let wait = Duration::from_millis(VERDICT_WAIT_MS);
-            self.projection.wait_for(last, wait).await;
+        let attempt = self.write(records, due.guard).await;
+        if attempt != Attempt::Overtaken {
+            pace.tried = due.first;
+        }
+        attempt
+    }
+
+    /// Appends, and waits until that is folded: what is written must not be found due again.
+    async fn write(&self, records: Vec<NewRecord>, guard: Option<Guard>) -> Attempt {
+        let appended = match guard {
+            Some(guard) => self.log.append_after(records, guard).await,
+            None => self.log.append(records).await,
+        };
+        let (written, failed): (Vec<_>, Vec<_>) = appended.into_iter().partition(Result::is_ok);
+        if let Some(last) = written.into_iter().flatten().max()
+            && self.projection.wait_for(last, Duration::MAX).await == Waited::Stopped
+        {
+            return Attempt::Stopped;
+        }
+        match failed.into_iter().find_map(Result::err) {
+            None => Attempt::Folded,
+            Some(LogError::Overtaken) => Attempt::Overtaken,
+            Some(error) => {
+                tracing::warn!(error = %error, "what is due was not written; trying again");
+                Attempt::Failed
+            }
         }
     }
 
-    async fn due<M: Send + 'static>(&self, ask: Ask<M>) -> Due<M> {
+    /// What has been due for so long.
+    async fn due<M: Send + 'static>(&self, ask: Ask<M>, patience: Duration) -> Due<M> {
         let now = self.clock.now();
         // A fold that catches up shows as due what later records have settled.
         if Duration::from_millis(FOLD_LAG_MS_MAX) < self.projection.lag(now, self.log.known_head())
         {
             return Due::nothing();
         }
+        let by = now.plus_micros(-micros(patience));
         let projection = Arc::clone(&self.projection);
-        let asked = tokio::task::spawn_blocking(move || ask(&projection.snapshot()?, now)).await;
+        let asked = tokio::task::spawn_blocking(move || ask(&projection.snapshot()?, by)).await;
         match asked {
             Ok(Ok(due)) => due,
             Ok(Err(error)) => {
@@ -138,8 +190,19 @@ impl Reactor {
         }
     }
 
-    fn until(&self, time: Timestamp) -> Duration {
-        let micros = time.micros_since(self.clock.now());
+    fn until(&self, time: Timestamp, patience: Duration) -> Duration {
+        let by = self.clock.now().plus_micros(-micros(patience));
+        let micros = time.micros_since(by);
         Duration::from_micros(u64::try_from(micros).unwrap_or(0)).min(SLEEP_MAX)
     }
+}
+
+fn micros(duration: Duration) -> i64 {
+    i64::try_from(duration.as_micros()).unwrap_or(i64::MAX)
+}
+
+/// Waits until more is folded, or for so long.
+async fn changed(folded: &mut watch::Receiver<Progress>, at_most: Duration) {
+    // The projection is ours, so it cannot be gone.
+    drop(tokio::time::timeout(at_most, folded.changed()).await);
 }

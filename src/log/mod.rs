@@ -5,6 +5,7 @@
 //! - positions start at 1 and have no gaps; a record never changes once it is acknowledged;
 //! - the records of one append stand in the order given, though others may stand between them;
 //! - a tail hands over every record after its start, in order, once, and then waits for more;
+//! - of several processes that append after the same position under a guard, one succeeds;
 //! - an append that fails as [`LogError::Unconfirmed`] may have been written: the fold drops copies.
 #![warn(missing_docs)]
 
@@ -58,6 +59,15 @@ impl NewRecord {
     }
 }
 
+/// What must still be so when records are appended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Guard {
+    /// The subject of the records, where `*` stands for any one token.
+    pub subject: &'static str,
+    /// The last position on it that the caller knows of.
+    pub after: Position,
+}
+
 /// A message to whoever listens at this moment. Nobody keeps it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Notice {
@@ -82,6 +92,10 @@ pub enum LogError {
     /// The record is larger than the log takes. Nothing was written.
     #[error("the record is larger than the log takes")]
     TooLarge,
+    /// Another process has appended what the guard of this append does not know of. Nothing was
+    /// written.
+    #[error("another ledger was faster")]
+    Overtaken,
     /// Records are missing: an alarm, never to be skipped.
     #[error("the log jumps from position {after} to {found}: records are missing")]
     Gap {
@@ -113,6 +127,13 @@ pub type Appended = Vec<Result<Position, LogError>>;
 pub trait EventLog: Send + Sync + 'static {
     /// Appends records and waits until they are kept. Fails record by record.
     fn append(&self, records: Vec<NewRecord>) -> BoxFuture<'_, Appended>;
+
+    /// Appends records as long as no other process has appended on the guard's subject after its
+    /// position: then [`LogError::Overtaken`] for this record and all that follow it. A log that one
+    /// process holds has nobody to be overtaken by, and just appends.
+    fn append_after(&self, records: Vec<NewRecord>, _guard: Guard) -> BoxFuture<'_, Appended> {
+        self.append(records)
+    }
 
     /// The records at these positions, in the order asked for. A position beyond the head is
     /// [`LogError::Truncated`].

@@ -3,7 +3,7 @@
 //! ```text
 //! layout  ->  4 bytes
 //! fold    ->  position | recorded_at (8 each) | chain head | chain head before (32 each)
-//!             | rules version (4) | next session (8)
+//!             | rules version (4) | last expiry (8) | next session (8)
 //!             | next agent | project | tenant | group of agents (4 each)
 //! ```
 
@@ -31,6 +31,8 @@ pub struct Progress {
     pub chain_before: ChainHead,
     /// The rules that hold now.
     pub rules_version: u32,
+    /// The last record that said that a session expired, whatever the verdict on it.
+    pub last_expiry: Position,
     pub(crate) next_session: u64,
     pub(crate) next_agent: u32,
     pub(crate) next_project: u32,
@@ -46,6 +48,7 @@ impl Default for Progress {
             chain: chain::EMPTY,
             chain_before: chain::EMPTY,
             rules_version: 1,
+            last_expiry: Position::ZERO,
             next_session: 0,
             // 0 stands for none.
             next_agent: 1,
@@ -64,6 +67,7 @@ impl Progress {
         out.raw(&self.chain);
         out.raw(&self.chain_before);
         out.u32(self.rules_version);
+        out.u64(self.last_expiry.get());
         out.u64(self.next_session);
         out.u32(self.next_agent);
         out.u32(self.next_project);
@@ -80,6 +84,7 @@ impl Progress {
             chain: from.array()?,
             chain_before: from.array()?,
             rules_version: from.u32()?,
+            last_expiry: Position::new(from.u64()?),
             next_session: from.u64()?,
             next_agent: from.u32()?,
             next_project: from.u32()?,

@@ -19,6 +19,9 @@ const RUNTIME: &str = "ledger.v1";
 const LEDGER: &str = "ledger.sys.v1";
 const RULES: &str = "ledger.sys.v1.rules";
 
+/// The subjects on which the ledger says that sessions expired, with `*` for the tenant.
+pub const EXPIRIES: &str = "ledger.sys.v1.*.session.expired";
+
 /// The subjects of the second stream, which holds the keys, with `*` for the tenant.
 pub const ADMIN_STREAM_SUBJECTS: [&str; 2] = [
     "ledger.admin.v1.*.key.issued",
@@ -123,6 +126,15 @@ pub fn stream_subjects() -> Vec<String> {
     subjects
 }
 
+/// Whether a subject is one of [`EXPIRIES`], as the log would say: the tenant may be any token.
+pub fn is_expiry(subject: &str) -> bool {
+    let tenant = EXPIRIES.split_once('*').and_then(|(before, after)| {
+        let rest = subject.strip_prefix(before)?;
+        rest.strip_suffix(after)
+    });
+    tenant.is_some_and(|tenant| !tenant.is_empty() && !tenant.contains('.'))
+}
+
 /// What a writer may write for a tenant.
 pub(super) fn event_types(writer: Writer) -> impl Iterator<Item = EventType> {
     EventType::ALL
@@ -199,6 +211,26 @@ mod tests {
         check("ledger.v1acme.session.created", None);
         check("ledger.v2.acme.session.created", None);
         check("", None);
+    }
+
+    #[test]
+    fn an_expiry_is_told_by_its_subject_whatever_the_tenant() {
+        for expiry in ["acme", "rules", "t!"] {
+            assert!(is_expiry(&format!(
+                "ledger.sys.v1.{expiry}.session.expired"
+            )));
+        }
+        for other in [
+            "ledger.v1.acme.session.expired",
+            "ledger.sys.v1.acme.session.terminated",
+            "ledger.sys.v1..session.expired",
+            "ledger.sys.v1.a.b.session.expired",
+            "ledger.sys.v1.session.expired",
+            "ledger.sys.v1.acme.session.expired.more",
+        ] {
+            assert!(!is_expiry(other), "{other}");
+        }
+        assert!(stream_subjects().contains(&EXPIRIES.to_owned()));
     }
 
     #[test]

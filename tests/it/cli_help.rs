@@ -6,15 +6,32 @@ use std::process::{Command, Stdio};
 
 use crate::support::cli::{command, fails, ok};
 
-const COMMANDS: [&str; 13] = [
+/// A command within a group stands after its group.
+const COMMANDS: [&str; 29] = [
     "serve",
     "demo",
     "emit",
     "list",
     "show",
-    "agents",
     "events",
+    "sessions",
+    "sessions create",
+    "sessions refresh",
+    "sessions handoff",
+    "sessions terminate",
+    "sessions introspect",
+    "agents",
+    "agents list",
+    "agents show",
+    "agents register",
+    "agents update",
+    "agents suspend",
+    "agents reinstate",
+    "agents revoke",
     "keys",
+    "keys issue",
+    "keys list",
+    "keys revoke",
     "rebuild",
     "verify",
     "doctor",
@@ -22,25 +39,39 @@ const COMMANDS: [&str; 13] = [
     "completions",
 ];
 
+/// The help of a command or group; of all if it is the empty text.
+fn help(name: &str) -> String {
+    let words = name.split_whitespace().chain(["--help"]);
+    ok(&words.collect::<Vec<_>>())
+}
+
 #[test]
 fn every_command_has_help_with_examples() {
-    let overview = ok(&["--help"]);
     for name in COMMANDS {
+        let (group, last) = name.rsplit_once(' ').unwrap_or(("", name));
+        let overview = help(group);
         assert!(
-            overview.contains(&format!("  {name} ")),
+            overview.contains(&format!("  {last} ")),
             "{name} is missing"
         );
-        let help = ok(&[name, "--help"]);
+        let help = help(name);
         assert!(help.contains("Example"), "{name}: {help}");
         assert!(help.contains(&format!("session-ledger {name}")), "{name}");
     }
 }
 
-/// The help of a command, or of one of a group.
-fn help(command: &str) -> String {
-    let mut args: Vec<&str> = command.split(' ').collect();
-    args.push("--help");
-    ok(&args)
+#[test]
+fn every_command_is_listed_here() {
+    for group in ["", "sessions", "agents"] {
+        let overview = help(group);
+        let (_, listed) = overview.split_once("\nCommands:\n").unwrap();
+        let lines = listed.lines().take_while(|line| !line.is_empty());
+        for line in lines.filter(|line| !line.starts_with("  help ")) {
+            let last = line.split_whitespace().next().unwrap();
+            let name = format!("{group} {last}");
+            assert!(COMMANDS.contains(&name.trim()), "{name}");
+        }
+    }
 }
 
 /// Where an option stands, a terminal of 80 columns may wrap no example within a flag.
@@ -81,6 +112,19 @@ fn options_stand_under_their_heading_and_examples_are_short() {
         ("agents list", "Which page:", &["--limit", "--cursor"]),
         ("agents list", "Output:", &["--json"]),
         ("agents show", "Options:", &["--json"]),
+        (
+            "sessions create",
+            "The session:",
+            &["--agent", "--ttl", "--scope"],
+        ),
+        ("sessions create", "Arguments:", &["[SESSION]"]),
+        (
+            "sessions refresh",
+            "The request:",
+            &["--idempotency-key", "--data"],
+        ),
+        ("agents update", "The agent:", &["--type", "--public-key"]),
+        ("agents update", "Output:", &["--json"]),
         ("rebuild", "Options:", &["--accept-truncation", "--json"]),
         ("verify", "Options:", &["--json"]),
         ("doctor", "Options:", &["--json", "--url"]),
@@ -96,14 +140,7 @@ fn options_stand_under_their_heading_and_examples_are_short() {
             assert_eq!(section.matches("  --").count(), options.len(), "{help}");
         }
     }
-    let nested = [
-        "agents list",
-        "agents show",
-        "keys issue",
-        "keys list",
-        "keys revoke",
-    ];
-    for name in COMMANDS.into_iter().chain(nested) {
+    for name in COMMANDS {
         let help = help(name);
         let (_, examples) = help.split_once("\nExample").unwrap();
         for line in examples.lines() {
@@ -134,9 +171,28 @@ fn wrong_usage_ends_with_2_and_says_what_is_right() {
         (&["serve"], "--data-dir"),
         (&["schema", "nothing"], "openapi"),
         (&["nothing"], "nothing"),
+        (&["sessions"], "introspect"),
+        (&["sessions", "handoff", "s", "--tenant", "a"], "--to-agent"),
+        (&["agents", "rename"], "rename"),
     ] {
         let error = fails(args, 2);
         assert!(error.contains(said), "{args:?}: {error}");
+    }
+}
+
+/// Neither help nor an error shows a secret that the environment holds.
+#[test]
+fn help_shows_no_secret() {
+    let (name, secret) = ("SESSION_LEDGER_REFRESH_TOKEN", "slrt_secret");
+    for args in [
+        &["sessions", "refresh", "--help"][..],
+        &["sessions", "refresh"],
+    ] {
+        let output = command(args).env(name, secret).output().unwrap();
+        let said = [output.stdout, output.stderr].concat();
+        let said = String::from_utf8(said).unwrap();
+        assert!(said.contains("<SESSION>"), "{said}");
+        assert!(!said.contains(secret), "{said}");
     }
 }
 
@@ -178,7 +234,9 @@ fn a_log_level_that_is_none_is_refused() {
 fn completions_are_scripts_that_the_shell_understands() {
     for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
         let script = ok(&["completions", shell]);
-        assert!(script.contains("rebuild"), "{shell}");
+        for word in ["rebuild", "introspect", "trust-level"] {
+            assert!(script.contains(word), "{shell}: {word}");
+        }
     }
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("completions.bash");

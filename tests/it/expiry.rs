@@ -1,13 +1,17 @@
 //! The expiry reactor: deadlines become facts, once, and only while they hold.
 
+use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use serde_json::{Value, json};
-use session_ledger::domain::{Position, Timestamp};
+use session_ledger::domain::{Clock, Position, Timestamp};
+use session_ledger::log::EmbeddedLog;
 
 use crate::support::app::{App, NOW};
 use crate::support::client::{Client, created, event};
 use crate::support::clock::ManualClock;
+use crate::support::node::{self, Node};
 
 const SOON: std::time::Duration = std::time::Duration::from_secs(10);
 
@@ -121,5 +125,123 @@ async fn a_clock_ahead_of_the_logs_asks_with_one_deadline_at_a_time() {
             .unwrap()
             .unwrap();
     }
+    app.stop().await;
+}
+
+fn now() -> Timestamp {
+    Timestamp::parse(NOW).unwrap()
+}
+
+fn clock_at(now: Timestamp) -> Arc<ManualClock> {
+    let clock = ManualClock::default();
+    clock.set_micros(now.micros());
+    Arc::new(clock)
+}
+
+/// A ledger on the built-in log.
+fn start(dir: &Path, clock: &Arc<ManualClock>) -> Node {
+    let as_clock = Arc::<ManualClock>::clone(clock);
+    let log = EmbeddedLog::open(&dir.join("log.redb"), as_clock).unwrap();
+    Node::start(Arc::new(log), &dir.join("model.redb"))
+}
+
+#[tokio::test]
+async fn after_a_day_out_of_service_all_that_expired_is_written_once_in_the_order_of_deadlines() {
+    const SESSIONS: i64 = 2_500;
+    const DAY_US: i64 = 24 * 3600 * 1_000_000;
+    let (dir, clock) = (tempfile::tempdir().unwrap(), clock_at(now()));
+    let mut before = start(dir.path(), &clock);
+    before.start_expiry(Arc::<ManualClock>::clone(&clock));
+    let sessions = (0..SESSIONS).map(|number| {
+        let second = 1 + (number * 7919) % SESSIONS;
+        let deadline = now().plus_micros(second * 1_000_000);
+        node::session("acme", &format!("s{number}"), deadline)
+    });
+    before.append(sessions.collect()).await;
+    before.stop().await;
+
+    clock.set_micros(now().plus_micros(DAY_US).micros());
+    let mut after = start(dir.path(), &clock);
+    after.start_expiry(Arc::<ManualClock>::clone(&clock));
+    after.until_left(0).await;
+    let said = after.expiries().await;
+    let deadlines: Vec<&str> = said.iter().map(|said| said.deadline.as_str()).collect();
+    assert_eq!(deadlines.len(), 2_500);
+    assert!(deadlines.is_sorted_by(|one, next| one < next));
+    after.stop().await;
+}
+
+/// Counts how often it is asked.
+struct CountingClock(Arc<ManualClock>, AtomicUsize);
+
+impl Clock for CountingClock {
+    fn now(&self) -> Timestamp {
+        self.1.fetch_add(1, Ordering::SeqCst);
+        self.0.now()
+    }
+}
+
+#[tokio::test]
+async fn a_ledger_with_nothing_due_looks_once_a_minute_and_writes_nothing() {
+    let (dir, clock) = (tempfile::tempdir().unwrap(), clock_at(now()));
+    let counting = Arc::new(CountingClock(Arc::clone(&clock), AtomicUsize::new(0)));
+    let mut node = start(dir.path(), &clock);
+    let tomorrow = now().plus_micros(24 * 3600 * 1_000_000);
+    node.append(vec![node::session("acme", "s", tomorrow)])
+        .await;
+    node.start_expiry(Arc::<CountingClock>::clone(&counting));
+    // What the fold does once it is quiet is done, too.
+    tokio::time::pause();
+    tokio::time::sleep(std::time::Duration::from_secs(60)).await;
+    let looked = counting.1.load(Ordering::SeqCst);
+    assert!(looked > 0);
+    tokio::time::sleep(std::time::Duration::from_hours(1)).await;
+    // It asks what time it is to find what is due, and again to know how long to sleep.
+    let looked = counting.1.load(Ordering::SeqCst) - looked;
+    assert!((60..=124).contains(&looked), "{looked}");
+    assert_eq!(node.log.head().await.unwrap(), Position::new(1));
+    node.stop().await;
+}
+
+#[tokio::test]
+async fn an_expiry_that_is_early_forged_or_of_an_old_deadline_changes_nothing() {
+    let app = App::start().await;
+    let client = app.client("acme");
+    client.apply(&with_ttl("s", 60)).await;
+    let expired = |deadline: &str| {
+        let data = json!({"expires_at": deadline});
+        event(deadline, "session.expired", "s", &data).to_string()
+    };
+    let (old, new) = ("2026-01-31T12:01:00.000000Z", "2026-01-31T12:02:00.000000Z");
+    let ledgers = "ledger.sys.v1.acme.session.expired";
+    let early = app.publish(ledgers, expired(old)).await;
+    // No stream takes this one, and here it is nobody's.
+    app.publish("ledger.v1.acme.session.expired", expired(old))
+        .await;
+    app.set_time("2026-01-31T12:00:59Z");
+    let mut refresh = event("r", "session.refreshed", "s", &json!({"expires_at": new}));
+    refresh["time"] = json!("2026-01-31T12:00:59Z");
+    client.apply(&refresh).await;
+    app.set_time("2026-01-31T12:01:30Z");
+    let of_old = app.publish(ledgers, format!("{} ", expired(old))).await;
+    let mut posted = serde_json::from_str::<Value>(&expired(old)).unwrap();
+    posted["id"] = json!("posted");
+    client.emit(&posted).await.problem(403, "reserved_type");
+    folded(&app, of_old).await;
+    let rejections = client.get("/v1/rejections").await.ok();
+    let rejected = rejections["events"].as_array().unwrap().iter();
+    let rejected: Vec<_> = rejected
+        .map(|one| (one["position"].as_u64().unwrap(), one["reason"].clone()))
+        .collect();
+    assert_eq!(
+        rejected,
+        [
+            (of_old, json!("refreshed_since")),
+            (early, json!("not_due"))
+        ]
+    );
+    assert_eq!(counts(&client).await["active"], 1);
+    let session = client.get("/v1/agent-sessions/s").await.ok();
+    assert_eq!(session["expires_at"], new);
     app.stop().await;
 }

@@ -376,42 +376,6 @@ async fn a_second_node_and_a_restarted_one_fold_the_same_bytes() {
     assert_eq!(digest(world.dir.path()), digest(other_dir.path()));
 }
 
-/// Both see the same deadlines; whoever writes second writes a copy.
-#[tokio::test]
-async fn two_nodes_expire_each_session_once() {
-    let world = World::start().await;
-    let other_dir = tempfile::tempdir().unwrap();
-    let other = ledger(&world.nats, other_dir.path()).await;
-    let client = world.client();
-    for number in 0..50 {
-        let mut body = created(&format!("s{number}"), "a1", TIME);
-        body["time"] = Value::Null;
-        body["data"]["ttl_seconds"] = json!(1);
-        client.apply(&body).await;
-    }
-    let expired = async |client: &Client| {
-        client.get("/v1/agent-sessions/count").await.ok()["by_status"]["expired"].clone()
-    };
-    while expired(&client).await != json!(50) {
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
-    for number in 0..50 {
-        let path = format!("/v1/agent-sessions/s{number}/events");
-        assert_eq!(
-            client.get(&path).await.ok()["total"],
-            2,
-            "opened, and expired once"
-        );
-    }
-    assert_eq!(
-        world.ledger.catch_up().await.unwrap(),
-        other.catch_up().await.unwrap()
-    );
-    assert_eq!(expired(&Client::new(&other.url(), "acme")).await, json!(50));
-    other.stop().await.unwrap();
-    world.ledger.stop().await.unwrap();
-}
-
 /// Both see the same revocation; whoever writes second writes copies.
 #[tokio::test]
 async fn two_nodes_end_each_session_of_a_revoked_agent_once() {

@@ -10,7 +10,7 @@ use bytes::Bytes;
 use futures_util::FutureExt as _;
 use session_ledger::domain::Position;
 use session_ledger::domain::limits::{BODY_BYTES_MAX, PRIVATE_BYTES_MAX};
-use session_ledger::log::{Appended, EventLog, LogError, NewRecord, Record, Tail};
+use session_ledger::log::{Appended, EventLog, Guard, LogError, NewRecord, Record, Tail};
 
 /// A log of an adapter that can be closed and opened again on the same store.
 pub(crate) trait Fixture: Sized {
@@ -37,6 +37,7 @@ macro_rules! suite {
             a_reopened_log_holds_the_same_and_goes_on,
             a_cancelled_read_loses_nothing,
             several_tails_read_the_same,
+            an_append_that_nobody_overtakes_is_an_append,
         );
     };
     ($fixture:ty: $($name:ident),* $(,)?) => {
@@ -66,6 +67,17 @@ pub(crate) fn new_record(number: usize) -> NewRecord {
 /// Records with the numbers of a range.
 pub(crate) fn new_records(numbers: std::ops::Range<usize>) -> Vec<NewRecord> {
     numbers.map(new_record).collect()
+}
+
+/// The subject that a guard looks at, of any tenant.
+pub(crate) const EXPIRED: &str = "ledger.sys.v1.*.session.expired";
+
+/// A record on that subject, of one of a few tenants.
+pub(crate) fn expired(number: usize) -> NewRecord {
+    NewRecord {
+        subject: format!("ledger.sys.v1.t{}.session.expired", number % 7).into(),
+        ..new_record(number)
+    }
 }
 
 /// Unwraps the positions of an append.
@@ -354,4 +366,29 @@ pub(crate) async fn several_tails_read_the_same<F: Fixture>() {
         new_records(0..100)
     );
     assert!(read.iter().all(|records| *records == read[0]));
+}
+
+pub(crate) async fn an_append_that_nobody_overtakes_is_an_append<F: Fixture>() {
+    let fixture = F::start().await;
+    let log = fixture.log();
+    log.append(new_records(1..2)).await;
+    let mut after = Position::ZERO;
+    // By one, one by one, and in one piece.
+    for (first, count) in [(2, 1), (3, 5), (8, 300)] {
+        let numbers = first..first + count;
+        let guard = Guard {
+            subject: EXPIRED,
+            after,
+        };
+        let records = numbers.clone().map(expired).collect();
+        let appended = positions(log.append_after(records, guard).await);
+        assert_eq!(appended, numbers.map(|n| n as u64).collect::<Vec<_>>());
+        after = Position::new(appended[count - 1]);
+    }
+    let mut tail = log.tail(Position::new(1)).await.unwrap();
+    let records = read(&mut *tail, 306).await;
+    assert_eq!(
+        records.iter().map(content).collect::<Vec<_>>(),
+        (2..308).map(expired).collect::<Vec<_>>()
+    );
 }

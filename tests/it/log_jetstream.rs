@@ -22,9 +22,9 @@ suite!(JetStream);
 const SUBJECT: &str = "ledger.v1.acme.session.created";
 
 /// A log on a server of its own.
-struct JetStream {
-    log: Arc<JetStreamLog>,
-    server: NatsServer,
+pub(crate) struct JetStream {
+    pub(crate) log: Arc<JetStreamLog>,
+    pub(crate) server: NatsServer,
 }
 
 impl Fixture for JetStream {
@@ -52,7 +52,7 @@ impl Fixture for JetStream {
 
 impl JetStream {
     /// A client that is not the ledger.
-    async fn stranger(&self) -> Context {
+    pub(crate) async fn stranger(&self) -> Context {
         jetstream::new(async_nats::connect(self.server.url()).await.unwrap())
     }
 }
@@ -61,7 +61,7 @@ fn config(server: &NatsServer) -> JetStreamConfig {
     JetStreamConfig::new(vec![server.url().to_owned()])
 }
 
-async fn connect(server: &NatsServer, expect_existing: bool) -> Arc<JetStreamLog> {
+pub(crate) async fn connect(server: &NatsServer, expect_existing: bool) -> Arc<JetStreamLog> {
     Arc::new(
         JetStreamLog::connect(&config(server), expect_existing)
             .await

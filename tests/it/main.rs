@@ -1,6 +1,7 @@
 //! Tests that need more than one module, or files, sockets and servers: the real ones.
 #![allow(clippy::unwrap_used, reason = "a failed test should panic")]
 
+mod cli_commands;
 mod cli_demo;
 mod cli_help;
 mod cli_keys;
@@ -8,6 +9,7 @@ mod cli_nats;
 mod cli_offline;
 mod cli_serve;
 mod expiry;
+mod expiry_nodes;
 mod fold;
 mod fold_runner;
 mod http_agents;
@@ -25,6 +27,7 @@ mod http_races;
 mod http_sessions;
 mod ledger_on_nats;
 mod log_admin;
+mod log_batches;
 mod log_conformance;
 mod log_embedded;
 mod log_jetstream;
@@ -34,5 +37,6 @@ mod schemas;
 mod secrets;
 mod support;
 mod tidy;
+mod transitions;
 mod two_servers;
 mod wire;

@@ -1,18 +1,31 @@
 //! `agents`: who the sessions belong to.
 
 mod list;
+mod register;
 mod show;
+mod status;
+mod update;
 
 use clap::{Args, Subcommand};
 
 use crate::cli::Outcome;
 
+pub(super) use show::FIRST;
+
 const AFTER_HELP: &str = "\
 Examples:
-  session-ledger agents list --tenant demo
-  session-ledger agents show triage-1 --tenant demo";
+  session-ledger agents list --tenant acme --status active
+  session-ledger agents show triage-1 --tenant acme
+  session-ledger agents register triage-1 --tenant acme --type worker
+  session-ledger agents suspend triage-1 --tenant acme --reason 'odd mails'
+  session-ledger agents COMMAND --help
 
-/// List and show agents.
+Each change is one event on the ledger and is answered with its verdict.
+
+Exit code 1 if the ledger refuses. A change that is on the log without a
+verdict yet ends with 0, and says so on stderr.";
+
+/// List and show agents; register, update, suspend, reinstate and revoke them.
 #[derive(Debug, Args)]
 #[command(after_help = AFTER_HELP, arg_required_else_help = true)]
 pub(super) struct Agents {
@@ -24,6 +37,17 @@ pub(super) struct Agents {
 enum Command {
     List(list::List),
     Show(show::Show),
+    Register(Box<register::Register>),
+    Update(Box<update::Update>),
+    /// Keep an agent from acting until it is reinstated
+    #[command(after_help = status::SUSPEND_EXAMPLES)]
+    Suspend(status::StatusChange),
+    /// Let a suspended agent act again
+    #[command(after_help = status::REINSTATE_EXAMPLES)]
+    Reinstate(status::StatusChange),
+    /// End an agent for good
+    #[command(after_help = status::REVOKE_EXAMPLES)]
+    Revoke(status::StatusChange),
 }
 
 impl Agents {
@@ -31,6 +55,11 @@ impl Agents {
         match self.command {
             Command::List(list) => list.run().await,
             Command::Show(show) => show.run().await,
+            Command::Register(register) => register.run().await,
+            Command::Update(update) => update.run().await,
+            Command::Suspend(change) => change.run("suspend").await,
+            Command::Reinstate(change) => change.run("reinstate").await,
+            Command::Revoke(change) => change.run("revoke").await,
         }
     }
 }

@@ -16,7 +16,7 @@ Examples:
 Exit code 1 if the tenant has no such agent.";
 
 /// Fields that come first, in this order.
-const FIRST: [&str; 8] = [
+pub(in crate::cli) const FIRST: [&str; 8] = [
     "agent_id",
     "agent_type",
     "display_name",

@@ -6,6 +6,7 @@ use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
 use crate::cli::Usage;
+use crate::cli::change::object;
 use crate::domain::EventType;
 use crate::domain::event::Writer;
 
@@ -145,8 +146,4 @@ fn types() -> PossibleValuesParser {
     let all = EventType::ALL.iter().copied();
     let emitted = all.filter(|event_type| event_type.allows(Writer::Runtime));
     PossibleValuesParser::new(emitted.map(EventType::as_str))
-}
-
-fn object(text: &str) -> Result<Map<String, Value>, String> {
-    serde_json::from_str(text).map_err(|error| format!("not a JSON object: {error}"))
 }

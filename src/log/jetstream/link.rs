@@ -4,18 +4,22 @@
 //! connection took with it, so every connection has a generation that others compare.
 
 use std::future;
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_nats::jetstream::{Context, ContextBuilder};
 use async_nats::{Client, ConnectOptions, Event};
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 
 use super::config::{Credentials, JetStreamConfig};
-use crate::domain::limits::LOG_APPEND_WAIT_MS;
+use crate::domain::limits::{LOG_APPEND_WAIT_MS, LOG_BATCHES_OPEN_MAX};
 use crate::log::LogError;
 
 /// The oldest server that keeps the promises: its predecessors lose or reorder batches.
-const SERVER_VERSION_MIN: [u64; 3] = [2, 12, 3];
+const SERVER_VERSION_MIN: Version = [2, 12, 3];
+/// The oldest server on which atomic batches pay: its predecessors sync every message of a batch,
+/// twice, where they sync at all.
+const BATCHES_VERSION_MIN: Version = [2, 15, 0];
 /// How long a request to the server may take.
 const REQUEST_WAIT: Duration = Duration::from_millis(LOG_APPEND_WAIT_MS);
 /// The longest pause between two attempts to connect.
@@ -23,6 +27,8 @@ const RECONNECT_PAUSE_MAX: Duration = Duration::from_secs(1);
 /// Most unacknowledged messages of all appends together. Stays under the 10,000 pending messages
 /// from which on the server refuses more.
 const UNACKNOWLEDGED_MAX: usize = 8192;
+
+type Version = [u64; 3];
 
 /// Whether there is a connection, and the how-manyeth it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -36,6 +42,8 @@ pub(super) struct LinkState {
 pub(super) struct Link {
     pub(super) client: Client,
     pub(super) context: Context,
+    /// Atomic batches that may still be opened; `None` if the server is too old for any.
+    pub(super) batches: Option<Arc<Semaphore>>,
     state: watch::Receiver<LinkState>,
 }
 
@@ -57,7 +65,9 @@ impl Link {
             .connect(&config.urls)
             .await
             .map_err(|error| LogError::Unavailable(format!("cannot connect to NATS: {error}")))?;
-        check_version(&client.server_info().version)?;
+        let version = check_version(&client.server_info().version)?;
+        let batches = (BATCHES_VERSION_MIN <= version)
+            .then(|| Arc::new(Semaphore::new(LOG_BATCHES_OPEN_MAX)));
         let context = ContextBuilder::new()
             .timeout(REQUEST_WAIT)
             .max_ack_inflight(UNACKNOWLEDGED_MAX)
@@ -69,6 +79,7 @@ impl Link {
         Ok(Self {
             client,
             context,
+            batches,
             state,
         })
     }
@@ -145,7 +156,7 @@ fn reconnect_pause(attempts: usize) -> Duration {
     }
 }
 
-fn check_version(version: &str) -> Result<(), LogError> {
+fn check_version(version: &str) -> Result<Version, LogError> {
     let numbers = version.trim_start_matches('v').split(['.', '-', '+']);
     let mut numbers = numbers.map(|number| number.parse().unwrap_or(0));
     let actual = [(); 3].map(|()| numbers.next().unwrap_or(0));
@@ -155,7 +166,7 @@ fn check_version(version: &str) -> Result<(), LogError> {
             "nats-server is version {version}, and {major}.{minor}.{patch} or later is needed"
         )));
     }
-    Ok(())
+    Ok(actual)
 }
 
 #[cfg(test)]

@@ -4,15 +4,18 @@
 //! stream created anew under a ledger that has read from it. What an acknowledgement is worth when
 //! power fails is the server's `sync_interval` and the stream's replicas to decide.
 
+mod batch;
 mod config;
 mod consume;
 mod get;
+mod guarded;
 mod inspect;
 mod link;
 mod message;
 mod open;
 mod publish;
 mod pull;
+mod sent;
 mod topology;
 
 use std::sync::Arc;
@@ -25,7 +28,7 @@ pub use config::{Credentials, JetStreamConfig};
 pub use inspect::{Inspection, inspect};
 
 use crate::domain::Position;
-use crate::log::{Appended, EventLog, LogError, NewRecord, Notice, Record, Tail};
+use crate::log::{Appended, EventLog, Guard, LogError, NewRecord, Notice, Record, Tail};
 use consume::JetStreamTail;
 use link::Link;
 
@@ -109,6 +112,12 @@ impl Shared {
         self.head.fetch_max(head.get(), Ordering::AcqRel);
     }
 
+    fn note_appended(&self, appended: &Appended) {
+        if let Some(last) = appended.iter().flatten().max() {
+            self.note_head(*last);
+        }
+    }
+
     async fn head(&self) -> Result<Position, LogError> {
         let state = topology::state(&self.writes, &self.stream).await?;
         let head = state.ok_or_else(|| topology::missing(&self.stream))?.head;
@@ -122,9 +131,17 @@ impl EventLog for JetStreamLog {
         async move {
             let shared = &self.shared;
             let appended = publish::append(&shared.writes, &shared.stream, &records).await;
-            if let Some(last) = appended.iter().flatten().max() {
-                shared.note_head(*last);
-            }
+            shared.note_appended(&appended);
+            appended
+        }
+        .boxed()
+    }
+
+    fn append_after(&self, records: Vec<NewRecord>, guard: Guard) -> BoxFuture<'_, Appended> {
+        async move {
+            let shared = &self.shared;
+            let appended = guarded::append(&shared.writes, &shared.stream, &records, guard).await;
+            shared.note_appended(&appended);
             appended
         }
         .boxed()

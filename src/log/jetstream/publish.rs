@@ -1,57 +1,23 @@
 //! Appending: publish in order, many acknowledgements in flight, one result per record.
 
 use std::collections::VecDeque;
-use std::error::Error as _;
 use std::time::Duration;
 
-use async_nats::HeaderMap;
-use async_nats::jetstream::context::{PublishAckFuture, PublishError, PublishErrorKind};
-use async_nats::jetstream::message::PublishMessage;
-use async_nats::jetstream::publish::PublishAck;
-use async_nats::jetstream::{self, ErrorCode};
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
-use tokio::time::{Instant, sleep, sleep_until, timeout_at};
+use tokio::time::{Instant, sleep};
 
+use super::batch::{self, BatchError};
 use super::link::Link;
-use super::message::{CONTENT_TYPE, CONTENT_TYPE_HEADER, PRIVATE_HEADER};
+use super::sent::{self, Failure, Grace, Sent, Unsent, WAIT};
 use crate::domain::Position;
-use crate::domain::limits::{LOG_APPEND_WAIT_MS, LOG_PUBLISH_IN_FLIGHT_MAX};
+use crate::domain::limits::{
+    LOG_BATCH_RECORDS_MAX, LOG_BATCH_RECORDS_MIN, LOG_PUBLISH_IN_FLIGHT_MAX,
+};
 use crate::log::{Appended, LogError, NewRecord};
 
-/// How long an append waits for an acknowledgement, or for a server that takes messages.
-const WAIT: Duration = Duration::from_millis(LOG_APPEND_WAIT_MS);
-/// How long an acknowledgement may take after the connection it was expected on was replaced. Most
-/// are lost with the old one; those of messages that were still queued come at once.
-const WAIT_AFTER_RECONNECT: Duration = Duration::from_millis(250);
 /// The first pause after the server said that it has too much to do.
 const BUSY_PAUSE_MIN: Duration = Duration::from_millis(5);
 /// The longest one.
 const BUSY_PAUSE_MAX: Duration = Duration::from_millis(200);
-
-/// Why a record was not acknowledged.
-enum Failure {
-    /// It was not tried yet, or the server has too much to do and did not take it.
-    Busy,
-    /// Anything else.
-    Final(LogError),
-}
-
-/// Why a record did not leave this process.
-enum Unsent {
-    /// It cannot be published at all.
-    Record(LogError),
-    /// Nothing can be, now.
-    All(LogError),
-}
-
-/// A published record whose acknowledgement is awaited.
-struct InFlight {
-    index: usize,
-    ack: PublishAckFuture,
-    generation: u64,
-    deadline: Instant,
-}
 
 /// One append under way.
 struct Append<'a> {
@@ -60,8 +26,7 @@ struct Append<'a> {
     records: &'a [NewRecord],
     /// By record; `Busy` until it was tried.
     results: Vec<Result<Position, Failure>>,
-    /// Until when to wait for acknowledgements of a lost connection, by its generation.
-    grace: Option<(u64, Instant)>,
+    grace: Grace,
 }
 
 /// Publishes records to the stream and waits for their acknowledgements.
@@ -80,7 +45,9 @@ pub(super) async fn append(link: &Link, stream: &str, records: &[NewRecord]) -> 
         results: results.collect(),
         grace: None,
     };
-    append.run(Instant::now() + WAIT).await;
+    let deadline = Instant::now() + WAIT;
+    append.publish_batches().await;
+    append.run(deadline).await;
     append
         .results
         .into_iter()
@@ -89,6 +56,32 @@ pub(super) async fn append(link: &Link, stream: &str, records: &[NewRecord]) -> 
 }
 
 impl Append<'_> {
+    /// Publishes what is many in batches, until there is one that the server does not take.
+    async fn publish_batches(&mut self) {
+        for indexes in self.left().chunks(LOG_BATCH_RECORDS_MAX) {
+            if indexes.len() < LOG_BATCH_RECORDS_MIN {
+                return;
+            }
+            let records = indexes.iter().filter_map(|index| self.records.get(*index));
+            let records: Vec<_> = records.collect();
+            match batch::publish(self.link, self.stream, &records, Vec::new()).await {
+                Ok(positions) => {
+                    for (&index, position) in indexes.iter().zip(positions) {
+                        self.set(index, Ok(position));
+                    }
+                }
+                // One by one it shows which record is at fault.
+                Err(BatchError::Refused) => return,
+                Err(BatchError::Failed(error)) => {
+                    for &index in indexes {
+                        self.set(index, Err(Failure::Final(error.clone())));
+                    }
+                    return;
+                }
+            }
+        }
+    }
+
     async fn run(&mut self, deadline: Instant) {
         let mut pause = BUSY_PAUSE_MIN;
         loop {
@@ -130,15 +123,15 @@ impl Append<'_> {
         let mut going_on = true;
         for &index in indexes {
             if in_flight.len() == LOG_PUBLISH_IN_FLIGHT_MAX
-                && let Some(oldest) = in_flight.pop_front()
+                && let Some((oldest, sent)) = in_flight.pop_front()
             {
-                going_on = self.settle(oldest).await;
+                going_on = self.settle(oldest, sent).await;
             }
             if !going_on {
                 break;
             }
             match self.send(index).await {
-                Ok(sent) => in_flight.push_back(sent),
+                Ok(sent) => in_flight.push_back((index, sent)),
                 Err(Unsent::Record(error)) => self.set(index, Err(Failure::Final(error))),
                 Err(Unsent::All(error)) => {
                     // The rest would wait as long, one after another.
@@ -149,62 +142,23 @@ impl Append<'_> {
                 }
             }
         }
-        for sent in in_flight {
-            self.settle(sent).await;
+        for (index, sent) in in_flight {
+            self.settle(index, sent).await;
         }
     }
 
-    async fn send(&self, index: usize) -> Result<InFlight, Unsent> {
-        let deadline = Instant::now() + WAIT;
-        let away = |_elapsed| Unsent::All(unavailable("NATS is not connected"));
-        let state = timeout_at(deadline, self.link.connected()).await;
-        let generation = state.map_err(away)?.map_err(Unsent::All)?.generation;
+    async fn send(&self, index: usize) -> Result<Sent, Unsent> {
         let record = self.records.get(index);
-        let record = record.ok_or_else(|| Unsent::Record(unavailable("no such record")))?;
-        let message = PublishMessage::build()
-            .payload(record.body.clone())
-            .headers(headers(record));
-        let sent = self
-            .link
-            .context
-            .send_publish(record.subject.to_string(), message);
-        let ack = timeout_at(deadline, sent).await.map_err(away)?;
-        let ack = ack.map_err(|error| Unsent::Record(not_sent(&error)))?;
-        Ok(InFlight {
-            index,
-            ack,
-            generation,
-            deadline,
-        })
+        let no_record = || LogError::Unavailable("no such record".to_owned());
+        let record = record.ok_or_else(|| Unsent::Record(no_record()))?;
+        sent::send(self.link, record, []).await
     }
 
     /// Waits for an acknowledgement. Says whether to go on publishing.
-    async fn settle(&mut self, sent: InFlight) -> bool {
-        let InFlight {
-            index,
-            ack,
-            generation,
-            deadline,
-        } = sent;
-        let ack = ack.into_future();
-        // One wait for all that were in flight on that connection, not one for each.
-        let mut grace = self.grace.filter(|(lost, _)| *lost == generation);
-        let give_up = async {
-            if timeout_at(deadline, self.link.replaced(generation))
-                .await
-                .is_ok()
-            {
-                let (_, until) = grace
-                    .get_or_insert_with(|| (generation, Instant::now() + WAIT_AFTER_RECONNECT));
-                sleep_until(*until).await;
-            }
-        };
-        let result = tokio::select! {
-            biased;
-            acked = ack => self.acknowledged(acked),
-            () = give_up => Err(Failure::Final(unconfirmed("no acknowledgement came in time"))),
-        };
-        self.grace = grace;
+    async fn settle(&mut self, index: usize, sent: Sent) -> bool {
+        let result = sent
+            .acknowledged(self.link, self.stream, &mut self.grace)
+            .await;
         let going_on = !matches!(
             result,
             Err(Failure::Busy | Failure::Final(LogError::Unconfirmed(_)))
@@ -213,82 +167,9 @@ impl Append<'_> {
         going_on
     }
 
-    fn acknowledged(&self, acked: Result<PublishAck, PublishError>) -> Result<Position, Failure> {
-        let ack = acked.map_err(|error| refused(&error))?;
-        if ack.stream != self.stream || ack.duplicate {
-            return Err(Failure::Final(unconfirmed(
-                "it was acknowledged, but not by our stream",
-            )));
-        }
-        Ok(Position::new(ack.sequence))
-    }
-
     fn set(&mut self, index: usize, result: Result<Position, Failure>) {
         if let Some(slot) = self.results.get_mut(index) {
             *slot = result;
         }
     }
-}
-
-impl Failure {
-    fn into_error(self) -> LogError {
-        match self {
-            Self::Busy => LogError::Unavailable("NATS did not take it in time".to_owned()),
-            Self::Final(error) => error,
-        }
-    }
-}
-
-/// No `Nats-Msg-Id`: the server's window would let one publisher's id swallow another's message,
-/// and the fold drops copies however late they come.
-fn headers(record: &NewRecord) -> HeaderMap {
-    let mut headers = HeaderMap::new();
-    headers.insert(CONTENT_TYPE_HEADER, CONTENT_TYPE);
-    if !record.private.is_empty() {
-        headers.insert(PRIVATE_HEADER, STANDARD.encode(&record.private));
-    }
-    headers
-}
-
-fn not_sent(error: &PublishError) -> LogError {
-    match error.kind() {
-        PublishErrorKind::MaxPayloadExceeded => LogError::TooLarge,
-        _ => unavailable(&error.to_string()),
-    }
-}
-
-/// A message that was sent and not acknowledged.
-fn refused(error: &PublishError) -> Failure {
-    let final_error = match error.kind() {
-        PublishErrorKind::StreamNotFound => {
-            unavailable("no stream takes this subject, or JetStream is not there (no responders)")
-        }
-        _ => match error
-            .source()
-            .and_then(|source| source.downcast_ref::<jetstream::Error>())
-        {
-            Some(error) => return answered(error),
-            None => unconfirmed(&error.to_string()),
-        },
-    };
-    Failure::Final(final_error)
-}
-
-/// An error that the stream itself answered with: it did not store the message.
-fn answered(error: &jetstream::Error) -> Failure {
-    Failure::Final(match error.error_code() {
-        ErrorCode::STREAM_MESSAGE_EXCEEDS_MAXIMUM => LogError::TooLarge,
-        // Writing failed, and the server does not say how far it came.
-        ErrorCode::STREAM_STORE_FAILED => unconfirmed(&error.to_string()),
-        _ if error.code() == 429 => return Failure::Busy,
-        _ => unavailable(&error.to_string()),
-    })
-}
-
-fn unavailable(why: &str) -> LogError {
-    LogError::Unavailable(why.to_owned())
-}
-
-fn unconfirmed(why: &str) -> LogError {
-    LogError::Unconfirmed(why.to_owned())
 }

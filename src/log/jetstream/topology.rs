@@ -132,6 +132,7 @@ fn wanted(config: &JetStreamConfig) -> Config {
         duplicate_window: DUPLICATE_WINDOW,
         deny_delete: true,
         deny_purge: true,
+        allow_atomic_publish: true,
         ..Config::default()
     }
 }
@@ -166,7 +167,7 @@ fn wrong_subjects(actual: &Config, config: &JetStreamConfig) -> Option<String> {
 }
 
 /// What makes the stream keep every message for ever: whether it holds, the field, its value.
-fn kept(actual: &Config) -> [(bool, &'static str, &'static str); 13] {
+fn kept(actual: &Config) -> [(bool, &'static str, &'static str); 14] {
     [
         (
             actual.retention == RetentionPolicy::Limits,
@@ -197,6 +198,8 @@ fn kept(actual: &Config) -> [(bool, &'static str, &'static str); 13] {
             "default",
         ),
         (!actual.no_ack, "no_ack", "false"),
+        // Else it keeps them all the same, but is slow to take many.
+        (actual.allow_atomic_publish, "allow_atomic", "true"),
     ]
 }
 

@@ -16,7 +16,7 @@ use crate::projection::error::{FoldError, StoreError};
 use crate::projection::keys::TenantNumber;
 use crate::projection::prepare::Prepared;
 use crate::projection::working::Working;
-use crate::wire::Decoded;
+use crate::wire::{self, Decoded};
 use decision::{Decision, Step};
 use parking::Parked;
 pub(crate) use verdicts::PARKED_CODE;
@@ -67,6 +67,9 @@ pub(crate) fn record(working: &mut Working<'_>, prepared: &Prepared) -> Result<V
     progress.chain_before = progress.chain;
     progress.chain = chain::link(&progress.chain, record, &prepared.hashes);
     progress.position = record.position;
+    if wire::is_expiry(&record.subject) {
+        progress.last_expiry = record.position;
+    }
     progress.recorded_at = record.recorded_at;
     Ok(decision.verdict)
 }

@@ -7,4 +7,5 @@ pub(crate) mod clock;
 pub(crate) mod events;
 pub(crate) mod faulty_log;
 pub(crate) mod nats;
+pub(crate) mod node;
 pub(crate) mod tokens;

@@ -1,0 +1,123 @@
+//! Commands that change a session or an agent: options that all of them have, the body of the
+//! request, and its answer.
+
+use std::process::ExitCode;
+
+use clap::Args;
+use reqwest::Method;
+use serde_json::{Map, Number, Value};
+
+use crate::cli::client::{Api, ApiError, read};
+use crate::cli::target::Target;
+use crate::cli::{Outcome, agents, output, show, table};
+use crate::ledger::IdempotencyKey;
+
+/// How to send a request and print its answer. The last of a command's arguments.
+#[derive(Debug, Args)]
+pub(super) struct Change {
+    /// Any text that is new for each command and the same for its retries, which then change nothing
+    #[arg(long, value_name = "KEY", value_parser = idempotency_key, help_heading = "The request")]
+    idempotency_key: Option<String>,
+
+    /// More fields of the request, a JSON object; the options above win
+    #[arg(long, value_name = "JSON", value_parser = object, help_heading = "The request")]
+    data: Option<Map<String, Value>>,
+
+    /// The API's JSON instead of fields; a problem document if it refuses
+    #[arg(long, help_heading = "Output")]
+    json: bool,
+
+    #[command(flatten)]
+    target: Target,
+}
+
+/// Fields of a request. What was not given is left out.
+#[derive(Debug, Default)]
+pub(super) struct Fields(Map<String, Value>);
+
+impl Fields {
+    pub(super) fn with(mut self, name: &str, value: Option<impl Into<Value>>) -> Self {
+        self.0
+            .extend(value.map(|value| (name.to_owned(), value.into())));
+        self
+    }
+
+    /// A list that is left out if it is empty: an option that was not given.
+    pub(super) fn with_list(self, name: &str, list: Vec<String>) -> Self {
+        self.with(name, Some(list).filter(|list| !list.is_empty()))
+    }
+}
+
+impl Change {
+    /// Sends a request and prints what became of it.
+    pub(super) async fn send(self, method: Method, path: &[&str], fields: Fields) -> Outcome {
+        let Self {
+            idempotency_key: key,
+            data,
+            json,
+            target,
+        } = self;
+        let mut body = data.unwrap_or_default();
+        body.extend(fields.0);
+        target
+            .with_api(async |api: &Api| {
+                let answer = api.change(method, path, key.as_deref(), &body).await;
+                print(answer, json)
+            })
+            .await
+    }
+}
+
+fn print(answer: Result<String, ApiError>, json: bool) -> Outcome {
+    let answer = match answer {
+        Ok(answer) => answer,
+        Err(error) => {
+            if let ApiError::Problem(problem) = &error
+                && json
+            {
+                output::line(serde_json::to_string(problem)?)?;
+            }
+            return Err(error.into());
+        }
+    };
+    let mut fields: Map<String, Value> = read(&answer)?;
+    if json {
+        output::line(answer.trim_end())?;
+    } else {
+        for (name, first) in [("session", show::FIRST), ("agent", agents::FIRST)] {
+            if let Some(Value::Object(row)) = fields.remove(name) {
+                output::data(&table::fields(&row, &first))?;
+                output::line("")?;
+            }
+        }
+        output::data(&table::fields(&fields, &["token", "refresh_token"]))?;
+    }
+    if fields
+        .get("verdict")
+        .is_some_and(|verdict| verdict == "pending")
+    {
+        let at = &fields["position"];
+        output::note(format_args!(
+            "on the log at position {at}, and not folded yet; its verdict comes later: \
+             session-ledger events --after {before} --limit 1",
+            before = at.as_u64().unwrap_or_default().saturating_sub(1),
+        ));
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn idempotency_key(text: &str) -> Result<String, String> {
+    IdempotencyKey::parse(text)
+        .map(|_key| text.to_owned())
+        .map_err(|error| error.to_string())
+}
+
+/// Reads an option whose value is a JSON object.
+pub(super) fn object(text: &str) -> Result<Map<String, Value>, String> {
+    serde_json::from_str(text).map_err(|error| format!("not a JSON object: {error}"))
+}
+
+/// Reads an option whose value is a number, kept as it was written.
+pub(super) fn number(text: &str) -> Result<Number, String> {
+    text.parse().map_err(|_error| "not a number".to_owned())
+}

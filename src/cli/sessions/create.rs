@@ -1,0 +1,82 @@
+//! `sessions create`: opens a session and shows its tokens.
+
+use clap::Args;
+use reqwest::Method;
+use serde_json::{Map, Value};
+
+use crate::cli::Outcome;
+use crate::cli::change::{Change, Fields, object};
+
+const AFTER_HELP: &str = "\
+Examples:
+  session-ledger sessions create --tenant acme --agent triage-1
+  session-ledger sessions create s-1 --tenant acme --agent triage-1 \\
+    --ttl 3600 --scope mail:read --metadata '{\"ticket\":7}'
+  session-ledger sessions create --tenant acme --agent triage-1 \\
+    --idempotency-key job-4711 --json | jq -r .token
+
+The tokens are shown this once. To get them again after a lost answer, repeat
+the command with the same --idempotency-key.
+
+Exit code 1 if the ledger refuses.";
+
+/// Open a session for a registered agent.
+#[derive(Debug, Args)]
+#[command(after_help = AFTER_HELP, next_help_heading = "The session")]
+pub(super) struct Create {
+    /// Id of the session; made up if not given
+    #[arg(value_name = "SESSION", help_heading = None::<&str>)]
+    id: Option<String>,
+
+    /// Its agent
+    #[arg(long, value_name = "ID")]
+    agent: Option<String>,
+
+    /// Seconds until it ends by itself
+    #[arg(long, value_name = "SECONDS", conflicts_with = "expires_at")]
+    ttl: Option<u64>,
+
+    /// Time at which it ends by itself (RFC 3339)
+    #[arg(long, value_name = "TIME")]
+    expires_at: Option<String>,
+
+    /// Something that it may do; repeat it for several. Without any it may do what its agent may
+    #[arg(long, value_name = "SCOPE")]
+    scope: Vec<String>,
+
+    /// The caller's own data, a JSON object
+    #[arg(long, value_name = "JSON", value_parser = object)]
+    metadata: Option<Map<String, Value>>,
+
+    /// The session that it came from
+    #[arg(long, value_name = "ID")]
+    parent: Option<String>,
+
+    /// The project that it belongs to
+    #[arg(long, value_name = "ID")]
+    project: Option<String>,
+
+    /// Its phase: initializing, ready, running or paused
+    #[arg(long, value_name = "PHASE")]
+    phase: Option<String>,
+
+    #[command(flatten)]
+    change: Change,
+}
+
+impl Create {
+    pub(super) async fn run(self) -> Outcome {
+        let fields = Fields::default()
+            .with("session_id", self.id)
+            .with("agent_id", self.agent)
+            .with("ttl_seconds", self.ttl)
+            .with("expires_at", self.expires_at)
+            .with_list("scopes", self.scope)
+            .with("metadata", self.metadata)
+            .with("parent_session_id", self.parent)
+            .with("project_id", self.project)
+            .with("phase", self.phase);
+        let path = ["v1", "agent-sessions"];
+        self.change.send(Method::POST, &path, fields).await
+    }
+}

@@ -1,0 +1,80 @@
+//! `sessions introspect`: whether a token is good for anything.
+
+use std::process::ExitCode;
+
+use clap::Args;
+use reqwest::Method;
+use serde_json::{Map, Value, json};
+
+use super::token::Token;
+use crate::cli::client::{Api, read};
+use crate::cli::target::Target;
+use crate::cli::{Outcome, output, table};
+
+const AFTER_HELP: &str = "\
+Examples:
+  SESSION_LEDGER_TOKEN=$(cat token) \\
+    session-ledger sessions introspect --tenant acme
+  session-ledger sessions introspect - --tenant acme < token
+  session-ledger sessions introspect - --tenant acme < token > /dev/null &&
+    echo active
+
+Do not write the token itself as an argument: others on this machine can see
+the arguments of a process.
+
+Exit code 1 if the token is not active: it is unknown, replaced or another
+tenant's, its session has ended, or its agent may not act.";
+
+/// Ask what an access token is good for.
+#[derive(Debug, Args)]
+#[command(after_help = AFTER_HELP)]
+pub(super) struct Introspect {
+    /// The access token: `-` reads it from stdin. Better not written here, where others on this
+    /// machine can see it
+    #[arg(
+        env = "SESSION_LEDGER_TOKEN",
+        value_name = "TOKEN",
+        hide_env_values = true
+    )]
+    token: Token,
+
+    /// The API's JSON instead of fields
+    #[arg(long)]
+    json: bool,
+
+    #[command(flatten)]
+    target: Target,
+}
+
+impl Introspect {
+    pub(super) async fn run(self) -> Outcome {
+        let json = self.json;
+        let Value::Object(body) = json!({"token": self.token.read()?}) else {
+            unreachable!("written as an object");
+        };
+        self.target
+            .with_api(async |api: &Api| {
+                let path = ["v1", "agent-sessions", "introspect"];
+                let answer = api.change(Method::POST, &path, None, &body).await?;
+                print(&answer, json)
+            })
+            .await
+    }
+}
+
+fn print(answer: &str, json: bool) -> Outcome {
+    let told: Map<String, Value> = read(answer)?;
+    let active = told.get("active").is_some_and(|active| active == true);
+    if json {
+        output::line(answer.trim_end())?;
+    } else if active {
+        output::data(&table::fields(&told, &["active"]))?;
+    } else {
+        output::line("active  false")?;
+    }
+    Ok(if active {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
+}

@@ -1,0 +1,70 @@
+//! `sessions refresh`: extends a session and replaces its tokens.
+
+use clap::Args;
+use reqwest::Method;
+use serde_json::{Map, Value};
+
+use super::token::Token;
+use crate::cli::Outcome;
+use crate::cli::change::{Change, Fields, object};
+
+const AFTER_HELP: &str = "\
+Examples:
+  SESSION_LEDGER_REFRESH_TOKEN=$(cat refresh-token) \\
+    session-ledger sessions refresh s-1 --tenant acme
+  session-ledger sessions refresh s-1 --tenant acme --refresh-token - \\
+    < refresh-token
+  session-ledger sessions refresh s-1 --tenant acme --refresh-token - \\
+    --ttl 600 --phase running < refresh-token
+
+Do not write the token itself as an argument: others on this machine can see
+the arguments of a process.
+
+Exit code 1 if the ledger refuses: token_stale is a token that was replaced.";
+
+/// Extend a session, and replace both of its tokens.
+#[derive(Debug, Args)]
+#[command(after_help = AFTER_HELP, next_help_heading = "The session")]
+pub(super) struct Refresh {
+    /// The session's id
+    #[arg(value_name = "SESSION", help_heading = None::<&str>)]
+    id: String,
+
+    /// Its latest refresh token: `-` reads it from stdin. Better not written here, where others on
+    /// this machine can see it
+    #[arg(long = "refresh-token", value_name = "TOKEN")]
+    #[arg(env = "SESSION_LEDGER_REFRESH_TOKEN", hide_env_values = true)]
+    token: Token,
+
+    /// Seconds from now until it ends by itself; without it, as many as it had when it opened
+    #[arg(long, value_name = "SECONDS", conflicts_with = "expires_at")]
+    ttl: Option<u64>,
+
+    /// Time at which it ends by itself (RFC 3339)
+    #[arg(long, value_name = "TIME")]
+    expires_at: Option<String>,
+
+    /// Its phase: initializing, ready, running or paused
+    #[arg(long, value_name = "PHASE")]
+    phase: Option<String>,
+
+    /// Changes to the caller's own data, a JSON object: null removes a member
+    #[arg(long, value_name = "JSON", value_parser = object)]
+    metadata: Option<Map<String, Value>>,
+
+    #[command(flatten)]
+    change: Change,
+}
+
+impl Refresh {
+    pub(super) async fn run(self) -> Outcome {
+        let fields = Fields::default()
+            .with("refresh_token", Some(self.token.read()?))
+            .with("ttl_seconds", self.ttl)
+            .with("expires_at", self.expires_at)
+            .with("phase", self.phase)
+            .with("metadata", self.metadata);
+        let path = ["v1", "agent-sessions", &self.id, "refresh"];
+        self.change.send(Method::POST, &path, fields).await
+    }
+}

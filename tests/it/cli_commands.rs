@@ -1,0 +1,261 @@
+//! Commands about sessions and agents, each a process: what they take, print and end with. What they
+//! do to sessions and agents is in `transitions`.
+
+use std::process::Output;
+
+use serde_json::Value;
+
+use crate::support::app::App;
+use crate::support::cli::{Server, command, fails, ok, run, stderr, stdout, with_input};
+
+const REFRESH_TOKEN: &str = "SESSION_LEDGER_REFRESH_TOKEN";
+const TOKEN: &str = "SESSION_LEDGER_TOKEN";
+
+/// A server that knows the agents `a-1` and `a-2`.
+struct World {
+    server: Server,
+    _dir: tempfile::TempDir,
+}
+
+impl World {
+    fn start() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let server = Server::start(dir.path());
+        for agent in ["a-1", "a-2"] {
+            server.ok(&["agents", "register", agent]);
+        }
+        Self { server, _dir: dir }
+    }
+
+    /// What a command answers that must succeed.
+    #[track_caller]
+    fn json(&self, args: &[&str]) -> Value {
+        json(&self.server.ok(&[args, &["--json"]].concat()))
+    }
+
+    fn with_variable(&self, name: &str, value: &str, args: &[&str]) -> Output {
+        let mut command = command(&self.server.args(args));
+        command.env(name, value).output().unwrap()
+    }
+}
+
+fn json(text: &str) -> Value {
+    serde_json::from_str(text).unwrap()
+}
+
+fn text<'a>(answer: &'a Value, name: &str) -> &'a str {
+    answer[name].as_str().unwrap()
+}
+
+/// The value of a field on a line of its own.
+#[track_caller]
+fn field<'a>(shown: &'a str, name: &str) -> &'a str {
+    let mut fields = shown.lines().filter_map(|line| line.split_once("  "));
+    let found = fields.find(|(field, _)| *field == name);
+    found.unwrap_or_else(|| panic!("{name}: {shown}")).1.trim()
+}
+
+#[test]
+fn what_was_done_is_shown_field_by_field() {
+    let world = World::start();
+    let created = world.server.ok(&[
+        "sessions",
+        "create",
+        "s-1",
+        "--agent",
+        "a-1",
+        "--expires-at",
+        "2999-01-31T00:00:00Z",
+        "--data",
+        r#"{"user_id": "u-1", "phase": "ready"}"#,
+        "--phase",
+        "running",
+    ]);
+    assert_eq!(field(&created, "session_id"), "s-1");
+    assert_eq!(field(&created, "expires_at"), "2999-01-31T00:00:00.000000Z");
+    assert_eq!(field(&created, "user_id"), "u-1");
+    assert_eq!(field(&created, "phase"), "running", "options win");
+    assert_eq!(field(&created, "position"), "3");
+    assert!(field(&created, "token").starts_with("slat_"));
+    assert!(field(&created, "refresh_token").starts_with("slrt_"));
+
+    let made_up = world.json(&["sessions", "create", "--agent", "a-1", "--parent", "s-1"]);
+    assert_eq!(made_up["session"]["parent_session_id"], "s-1");
+    assert_ne!(made_up["session"]["session_id"], "s-1");
+
+    let child = world
+        .server
+        .ok(&["sessions", "handoff", "s-1", "--to-agent", "a-2"]);
+    assert_eq!(field(&child, "agent_id"), "a-2");
+    assert_eq!(field(&child, "parent_session_id"), "s-1");
+    let id = field(&child, "session_id");
+    let ended = world.server.ok(&["sessions", "terminate", id]);
+    assert_eq!(field(&ended, "status"), "terminated");
+    assert!(!ended.contains("token"), "{ended}");
+
+    let registered = world.server.ok(&["agents", "register", "--type", "bot"]);
+    assert_eq!(field(&registered, "agent_type"), "bot");
+    let id = field(&registered, "agent_id");
+    let suspended = world.server.ok(&["agents", "suspend", id]);
+    assert_eq!(field(&suspended, "status"), "suspended");
+}
+
+#[test]
+fn a_refresh_token_comes_from_a_variable_or_from_stdin() {
+    let world = World::start();
+    let created = world.json(&["sessions", "create", "s-1", "--agent", "a-1"]);
+    let first = text(&created, "refresh_token");
+    let refresh = ["sessions", "refresh", "s-1", "--json"];
+    let refreshed = world.with_variable(REFRESH_TOKEN, first, &refresh);
+    assert!(refreshed.status.success(), "{}", stderr(&refreshed));
+    let refreshed = json(&stdout(&refreshed));
+    let second = text(&refreshed, "refresh_token");
+    let from_stdin = world
+        .server
+        .args(&["sessions", "refresh", "s-1", "--refresh-token", "-"]);
+    let (code, shown) = with_input(&from_stdin, &format!("{second}\n"));
+    assert_eq!(code, Some(0));
+    assert_ne!(field(&shown, "refresh_token"), second);
+
+    let stale = world.with_variable(REFRESH_TOKEN, first, &refresh);
+    assert_eq!(stale.status.code(), Some(1));
+    assert!(stderr(&stale).contains("(token_stale)"), "{stale:?}");
+    for said in [stderr(&stale), stdout(&stale)] {
+        assert!(!said.contains(first), "{said}");
+    }
+    let none = fails(&world.server.args(&refresh), 2);
+    assert!(none.contains("--refresh-token"), "{none}");
+    let empty = world.with_variable(REFRESH_TOKEN, "", &refresh);
+    assert_eq!(empty.status.code(), Some(2), "an empty variable is none");
+    assert_eq!(with_input(&from_stdin, "\n").0, Some(2));
+}
+
+#[test]
+fn a_token_that_is_not_active_ends_with_1() {
+    let world = World::start();
+    let created = world.json(&["sessions", "create", "s-1", "--agent", "a-1"]);
+    let token = text(&created, "token");
+    let introspect = ["sessions", "introspect"];
+    let active = world.with_variable(TOKEN, token, &introspect);
+    assert!(active.status.success(), "{}", stderr(&active));
+    let shown = stdout(&active);
+    assert_eq!(field(&shown, "active"), "true");
+    assert_eq!(field(&shown, "session_id"), "s-1");
+    let from_stdin = [&introspect[..], &["-", "--json"]].concat();
+    let from_stdin = world.server.args(&from_stdin);
+    let (code, told) = with_input(&from_stdin, token);
+    assert_eq!(
+        (code, &json(&told)["active"]),
+        (Some(0), &Value::Bool(true))
+    );
+
+    world.server.ok(&["sessions", "terminate", "s-1"]);
+    let dead = world.with_variable(TOKEN, token, &introspect);
+    assert_eq!(dead.status.code(), Some(1));
+    assert_eq!(
+        (stdout(&dead).trim(), &*stderr(&dead)),
+        ("active  false", "")
+    );
+    let (code, told) = with_input(&from_stdin, token);
+    assert_eq!((code, told.trim()), (Some(1), r#"{"active":false}"#));
+    assert!(fails(&world.server.args(&introspect), 2).contains("<TOKEN>"));
+}
+
+#[test]
+fn what_had_ended_before_is_no_failure_and_a_refusal_is() {
+    let world = World::start();
+    world.json(&["sessions", "create", "s-1", "--agent", "a-1"]);
+    let terminate = ["sessions", "terminate", "s-1", "--outcome", "error"];
+    let first = world.json(&terminate);
+    assert_eq!(world.json(&terminate)["session"], first["session"]);
+    let refused = run(&world
+        .server
+        .args(&["sessions", "handoff", "s-1", "--to-agent", "a-2"]));
+    assert_eq!(refused.status.code(), Some(1));
+    assert_eq!(stdout(&refused), "");
+    let said = stderr(&refused);
+    assert!(said.contains("it is terminated (not_active)"), "{said}");
+    let unknown = ["agents", "suspend", "nobody", "--json"];
+    let unknown = run(&world.server.args(&unknown));
+    assert_eq!(unknown.status.code(), Some(1));
+    let problem = json(&stdout(&unknown));
+    assert_eq!(
+        (&problem["code"], &problem["verdict"]),
+        (&Value::from("not_found"), &Value::from("rejected"))
+    );
+    let unfit = ["sessions", "create", "--agent", "a-1", "--phase", "asleep"];
+    let unfit = fails(&world.server.args(&unfit), 1);
+    assert!(unfit.contains("phase"), "{unfit}");
+    let nothing = fails(&world.server.args(&["agents", "update", "a-1"]), 1);
+    assert!(nothing.contains("at least one field"), "{nothing}");
+}
+
+#[test]
+fn a_retry_with_its_key_gets_the_same_session_and_tokens() {
+    let world = World::start();
+    let create = |key| {
+        let args = ["sessions", "create", "--agent", "a-1"];
+        world.json(&[&args[..], &["--idempotency-key", key]].concat())
+    };
+    let (first, again) = (create("k-1"), create("k-1"));
+    for same in ["session", "token", "refresh_token"] {
+        assert_eq!(first[same], again[same], "{same}");
+    }
+    assert_ne!(first["session"], create("k-2")["session"]);
+    for (option, value) in [
+        ("--idempotency-key", "\u{e9}"),
+        ("--data", "[]"),
+        ("--metadata", "{"),
+        ("--ttl", "soon"),
+    ] {
+        let args = ["sessions", "create", "--agent", "a-1", option, value];
+        let error = fails(&world.server.args(&args), 2);
+        assert!(error.contains(option), "{error}");
+    }
+    let score = ["agents", "register", "--trust-score", "high"];
+    assert!(fails(&world.server.args(&score), 2).contains("not a number"));
+}
+
+#[test]
+fn a_directory_without_a_server_takes_commands_and_keeps_its_secret() {
+    let world = World::start();
+    let World { server, _dir: dir } = world;
+    server.terminate();
+    let path = dir.path().to_str().unwrap();
+    let offline = ["--tenant", "acme", "--data-dir", path, "--json"];
+    let create = ["sessions", "create", "s-1", "--agent", "a-1"];
+    let created = json(&ok(&[&create[..], &offline].concat()));
+    let server = Server::start(dir.path());
+    let args = server.args(&["sessions", "introspect", "-"]);
+    assert_eq!(with_input(&args, text(&created, "token")).0, Some(0));
+}
+
+/// The command is on the log, and its tokens count if it is applied.
+#[tokio::test]
+async fn a_command_without_a_verdict_yet_says_where_to_ask() {
+    let app = App::start_without_fold().await;
+    let url = format!("http://{}", app.host());
+    let give = move |json: bool| {
+        let mut args = vec!["sessions", "create", "s-1", "--agent", "a-1"];
+        args.extend(["--tenant", "acme", "--url", &url]);
+        args.extend(json.then_some("--json"));
+        run(&args)
+    };
+    let again = give.clone();
+    let [shown, told] = [
+        tokio::task::spawn_blocking(move || give(false)),
+        tokio::task::spawn_blocking(move || again(true)),
+    ];
+    let (shown, told) = (shown.await.unwrap(), told.await.unwrap());
+    let (fields, answer) = (stdout(&shown), json(&stdout(&told)));
+    assert_eq!(field(&fields, "verdict"), "pending");
+    assert!(field(&fields, "token").starts_with("slat_"));
+    let positions = [field(&fields, "position"), &answer["position"].to_string()];
+    for (position, output) in positions.into_iter().zip([&shown, &told]) {
+        assert_eq!(output.status.code(), Some(0), "{output:?}");
+        let said = stderr(output);
+        let expected = format!("on the log at position {position}, and not folded yet");
+        assert!(said.contains(&expected), "{said}");
+    }
+    app.stop().await;
+}
