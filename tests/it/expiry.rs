@@ -192,7 +192,7 @@ async fn a_ledger_with_nothing_due_looks_once_a_minute_and_writes_nothing() {
     node.start_expiry(Arc::<CountingClock>::clone(&counting));
     // What the fold does once it is quiet is done, too.
     tokio::time::pause();
-    tokio::time::sleep(std::time::Duration::from_secs(60)).await;
+    tokio::time::sleep(std::time::Duration::from_mins(1)).await;
     let looked = counting.1.load(Ordering::SeqCst);
     assert!(looked > 0);
     tokio::time::sleep(std::time::Duration::from_hours(1)).await;

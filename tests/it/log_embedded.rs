@@ -50,7 +50,7 @@ async fn a_second_opener_is_told_who_holds_the_file() {
     let error = EmbeddedLog::open(&fixture.dir.path().join("log.redb"), Arc::new(SystemClock))
         .err()
         .unwrap();
-    assert!(matches!(&error, LogError::Unavailable(_)), "{error:?}");
+    assert!(matches!(&error, LogError::Held(_)), "{error:?}");
     assert!(
         error.to_string().contains("another ledger holds the file"),
         "{error}"

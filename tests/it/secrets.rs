@@ -1,5 +1,5 @@
-//! A full run, and then a search through everything that anybody could see of it: no token and no
-//! hash of one.
+//! A full run, and then a search through everything that anybody could see of it: no token, no key,
+//! and no hash of one.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
@@ -7,7 +7,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
-use crate::support::cli::{Server, run, stderr, stdout};
+use crate::support::cli::{Server, command, ok, stderr, stdout};
 use crate::support::client::{Answer, Client};
 
 const JSON: [(&str, &str); 1] = [("content-type", "application/json")];
@@ -21,10 +21,10 @@ struct Seen {
 }
 
 impl Seen {
-    /// Notes an answer, without the two members that may hold a token.
+    /// Notes an answer, without the members that may hold a secret.
     fn note(&mut self, answer: &Answer) -> Value {
         let mut body: Value = serde_json::from_str(&answer.text).unwrap_or_default();
-        for member in ["token", "refresh_token"] {
+        for member in ["token", "refresh_token", "key"] {
             let given = body.as_object_mut().and_then(|body| body.remove(member));
             if let Some(Value::String(token)) = given {
                 self.secrets.push(token);
@@ -46,8 +46,8 @@ impl Seen {
             let hash = Sha256::digest(secret);
             let spellings = [
                 secret.clone(),
-                // The part that is not told by the session's id.
-                secret.rsplit('.').next().unwrap().to_owned(),
+                // The part that is not told by the id of the session or key.
+                secret.rsplit(['.', '_']).next().unwrap().to_owned(),
                 hex::encode(hash),
                 hex::encode_upper(hash),
                 STANDARD.encode(hash),
@@ -112,6 +112,18 @@ impl Visit {
             self.give(Method::DELETE, &path, &json!({})).await;
         }
         self.emit_secrets().await;
+        for roles in [json!(["read"]), json!(["read", "write"]), json!(["none"])] {
+            let body = json!({"roles": roles});
+            let issued = self.give(Method::POST, "/v1/keys", &body).await;
+            if let Some(id) = issued["key_id"].as_str() {
+                let path = format!("/v1/keys/{id}");
+                self.give(Method::DELETE, &path, &Value::Null).await;
+            }
+        }
+        let key = self.seen.secrets.last().unwrap().clone();
+        let revoked = self.client.with_key(&key).get("/v1/status").await;
+        assert_eq!(revoked.status, 401);
+        self.seen.note(&revoked);
     }
 
     /// A runtime that puts secrets where they do not belong.
@@ -148,6 +160,7 @@ impl Visit {
             "/v1/agent-sessions/count",
             "/v1/rejections",
             "/v1/status",
+            "/v1/keys",
             "/metrics",
             "/readyz",
         ] {
@@ -163,21 +176,41 @@ impl Visit {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn nothing_that_anybody_sees_holds_a_token_or_its_hash() {
+async fn nothing_that_anybody_sees_holds_a_token_or_a_key_or_its_hash() {
     let dir = tempfile::tempdir().unwrap();
-    let server = Server::start_with(dir.path(), &["--log-level", "trace"]);
+    let roles = [
+        "--role=admin",
+        "--role=read",
+        "--role=write",
+        "--role=audit",
+    ];
+    let target = [
+        "--tenant",
+        "acme",
+        "--data-dir",
+        dir.path().to_str().unwrap(),
+    ];
+    let issued = ok(&[&["keys", "issue", "--json"], &roles[..], &target].concat());
+    let issued: Value = serde_json::from_str(&issued).unwrap();
+    let key = issued["key"].as_str().unwrap();
+    let server = Server::start_guarded(dir.path(), &["--log-level", "trace"]);
     let mut visit = Visit {
-        client: Client::new(server.url(), "acme"),
+        client: Client::new(server.url(), "acme").with_key(key),
         seen: Seen::default(),
     };
+    visit.seen.secrets.push(key.to_owned());
     visit.command_everything().await;
     visit.read_everything().await;
     let mut seen = visit.seen;
     for args in [&["list", "--all", "--json"][..], &["events"]] {
-        let output = run(&server.args(args));
+        let output = command(&server.args(args))
+            .env("SESSION_LEDGER_KEY", key)
+            .output();
+        let output = output.unwrap();
         assert!(output.status.success(), "{}", stderr(&output));
         seen.texts.push(stdout(&output) + &stderr(&output));
     }
+    seen.texts.push(server.started().to_owned());
     let (_code, logged) = server.terminate();
     assert!(logged.contains("DEBUG"), "{logged}");
     seen.texts.push(logged);
