@@ -6,8 +6,8 @@ use std::time::Duration;
 use anyhow::Context as _;
 use reqwest::header::CONTENT_TYPE;
 use reqwest::{Client, Method, RequestBuilder, Url};
+use serde::Serialize;
 use serde::de::DeserializeOwned;
-use serde_json::{Map, Value};
 
 use crate::cli::Usage;
 use crate::http::dto::Problem;
@@ -19,7 +19,6 @@ const ANSWER_WAIT: Duration = Duration::from_mins(1);
 /// Longest part of an answer that nobody expected to show, in characters.
 const SHOWN_CHARS_MAX: usize = 200;
 
-const JSON: &str = "application/json";
 /// Media type of one event.
 pub(super) const ONE_EVENT: &str = "application/cloudevents+json";
 /// Media type of a batch of events.
@@ -114,7 +113,7 @@ impl Api {
         method: Method,
         path: &[&str],
         key: Option<&str>,
-        body: &Map<String, Value>,
+        body: &impl Serialize,
     ) -> Result<String, ApiError> {
         let url = self.url(path);
         let mut request = self.client.request(method, url.clone()).json(body);
@@ -138,19 +137,6 @@ impl Api {
         }
         self.send(request.header(CONTENT_TYPE, content_type).body(body), url)
             .await
-    }
-
-    /// Sends JSON, and gives the answer's text as it came.
-    pub(super) async fn post(&self, path: &[&str], body: String) -> Result<String, ApiError> {
-        let url = self.url(path);
-        let request = self.client.post(url.clone()).body(body);
-        self.send(request.header(CONTENT_TYPE, JSON), url).await
-    }
-
-    /// Takes something away, and gives the answer's text as it came.
-    pub(super) async fn delete(&self, path: &[&str]) -> Result<String, ApiError> {
-        let url = self.url(path);
-        self.send(self.client.delete(url.clone()), url).await
     }
 
     /// The URL of a path, each segment given as it is.

@@ -84,7 +84,7 @@ const HOMES: &[(&str, &[&str])] = &[
     // TLS has it as well, but below what we see.
     ("ring::", &["src/auth/jwt/provider"]),
     ("governor::", &["src/auth/rate_limit"]),
-    ("reqwest::", &["src/cli/client", "src/auth/jwt/source"]),
+    ("reqwest::", &["src/cli", "src/auth/jwt/source"]),
     // One layer decides how a verdict or an error looks to a client.
     ("StatusCode::", &["src/http"]),
     ("prometheus_client::", &["src/metrics"]),

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use clap::Args;
+use reqwest::Method;
 
 use crate::app::keys::{KeySource, OpenKeys};
 use crate::app::open::OpenError;
@@ -120,8 +121,8 @@ impl Place {
     pub(super) async fn issue(&self, new: NewKey) -> anyhow::Result<IssuedKey> {
         match self {
             Self::Server(api) => {
-                let body = serde_json::to_string(&new)?;
-                read(&api.post(&["v1", "keys"], body).await?)
+                let path = ["v1", "keys"];
+                read(&api.change(Method::POST, &path, None, &new).await?)
             }
             Self::Log(log, tenant) => {
                 let grant = grant(tenant.clone(), new)?;
@@ -158,7 +159,11 @@ impl Place {
 
     pub(super) async fn revoke(&self, id: KeyId) -> anyhow::Result<Key> {
         match self {
-            Self::Server(api) => read(&api.delete(&["v1", "keys", &id.to_string()]).await?),
+            Self::Server(api) => {
+                let (id, nothing) = (id.to_string(), serde_json::Map::new());
+                let path = ["v1", "keys", &id];
+                read(&api.change(Method::DELETE, &path, None, &nothing).await?)
+            }
             Self::Log(log, tenant) => {
                 let revoked = log.keys.revoke(tenant, id, log.clock.now()).await?;
                 let entry = revoked.with_context(|| format!("there is no key {id} of {tenant}"))?;
