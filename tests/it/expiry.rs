@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use serde_json::{Value, json};
 use session_ledger::domain::{Clock, Position, Timestamp};
-use session_ledger::log::{EmbeddedLog, EventLog};
+use session_ledger::log::EmbeddedLog;
 
 use crate::support::app::{App, NOW};
 use crate::support::client::{Client, created, event};
@@ -192,7 +192,7 @@ async fn a_ledger_with_nothing_due_looks_once_a_minute_and_writes_nothing() {
     node.start_expiry(Arc::<CountingClock>::clone(&counting));
     // What the fold does once it is quiet is done, too.
     tokio::time::pause();
-    tokio::time::sleep(std::time::Duration::from_secs(60)).await;
+    tokio::time::sleep(std::time::Duration::from_mins(1)).await;
     let looked = counting.1.load(Ordering::SeqCst);
     assert!(looked > 0);
     tokio::time::sleep(std::time::Duration::from_hours(1)).await;
