@@ -23,9 +23,9 @@ const RETRY_PAUSE: Duration = Duration::from_secs(1);
 
 const AFTER_HELP: &str = "\
 Examples:
-  session-ledger events --tenant demo > history.ndjson
-  session-ledger events --tenant demo --type session.terminated --limit 10
-  session-ledger events --tenant demo --after 4711 --follow |
+  session-ledger events > history.ndjson
+  session-ledger events --type session.terminated --limit 10
+  session-ledger events --after 4711 --follow |
     jq -c '[.position, .verdict, .type]'
 
 Every line is one event with its position and verdict; `.event` is the

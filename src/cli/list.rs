@@ -11,10 +11,10 @@ use crate::http::dto::{AsOf, Session, SessionList};
 
 const AFTER_HELP: &str = "\
 Examples:
-  session-ledger list --tenant demo
-  session-ledger list --tenant demo --agent triage-1 --status active --limit 10
-  session-ledger list --tenant demo --created-after 2026-01-31T00:00:00Z --all
-  session-ledger list --tenant demo --json | jq '.sessions[].session_id'
+  session-ledger list
+  session-ledger list --agent triage-1 --status active --limit 10
+  session-ledger list --created-after 2026-01-31T00:00:00Z --all
+  session-ledger list --json | jq '.sessions[].session_id'
 
 Times are shown in UTC, to the second; --json has them to the microsecond.";
 

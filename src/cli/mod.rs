@@ -48,6 +48,8 @@ Start here:
     session-ledger keys issue --data-dir ./ledger --tenant acme \
       --role admin --role read --role write
     session-ledger serve --data-dir ./ledger
+    export SESSION_LEDGER_KEY=slk_...
+    session-ledger list
   Every command has examples:
     session-ledger COMMAND --help
 

@@ -15,7 +15,7 @@ use crate::http::dto::Event;
 
 const AFTER_HELP: &str = "\
 Examples:
-  session-ledger show 0198c7a0-5e0f-7d3a-9c43-1f6a2b3c4d5e --tenant demo
+  session-ledger show 0198c7a0-5e0f-7d3a-9c43-1f6a2b3c4d5e
   session-ledger show s-1 --tenant acme --data-dir ./ledger --json
 
 Exit code 1 if the tenant has no such session.";

@@ -3,7 +3,6 @@
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse as _, Response};
-use serde_json::{Map, Value};
 use utoipa::openapi::schema::Type;
 
 use super::app::App;
@@ -11,15 +10,14 @@ use super::body::{self, JsonBody};
 use super::caller::{Admin, Caller};
 use super::dto;
 use super::error::Code;
-use super::extract::{NoQuery, Path, PathParam, Query, QueryParams, Values, echo};
+use super::extract::{NoQuery, Path, PathParam, Query, QueryParams, Values};
+use super::new_key;
 use super::params::{KEYS_LIMIT, KEYS_OFFSET, Param};
 use super::problem::Problem;
 use super::problem_sets::{IssueKeyProblems, ListKeysProblems, RevokeKeyProblems};
-use crate::auth::{Grant, GrantError, KeyEntry, KeyId, KeysError, Role, Roles};
-use crate::domain::{AgentId, Reason, TenantId, Timestamp};
+use crate::auth::{GrantError, KeyEntry, KeyId, KeysError};
+use crate::domain::Reason;
 use crate::log::LogError;
-
-const MEMBERS: [&str; 4] = ["name", "roles", "agent_id", "expires_at"];
 
 /// The query of a page of keys.
 #[derive(Debug)]
@@ -74,7 +72,7 @@ pub(super) async fn issue(
     JsonBody(body): JsonBody,
 ) -> Result<Response, Problem> {
     refuse_bound(&caller)?;
-    let grant = read(caller.tenant(), &body)?;
+    let grant = new_key::read(caller.tenant(), &body)?;
     let (key, entry) = app
         .keys()
         .issue(grant, app.now())
@@ -184,80 +182,6 @@ impl From<&KeyEntry> for dto::Key {
     }
 }
 
-/// Reads what is asked for, and names every field that is wrong.
-fn read(tenant: &TenantId, body: &[u8]) -> Result<Grant, Problem> {
-    let value: Value = serde_json::from_slice(body)
-        .map_err(|_withheld| Problem::new(Code::Event(Reason::NotJson)))?;
-    let Value::Object(members) = value else {
-        return Err(invalid(vec![(
-            String::new(),
-            "must be a JSON object".to_owned(),
-        )]));
-    };
-    let mut errors = Vec::new();
-    for unknown in members
-        .keys()
-        .filter(|name| !MEMBERS.contains(&name.as_str()))
-    {
-        let message = format!("is not known here; a key has {}", MEMBERS.join(", "));
-        errors.push((echo(unknown).into_owned(), message));
-    }
-    let name = text(&members, "name", &mut errors, |text| Ok(text.into()));
-    let agent = text(&members, "agent_id", &mut errors, |text| {
-        AgentId::parse(text).map_err(|error| error.to_string())
-    });
-    let expires_at = text(&members, "expires_at", &mut errors, |text| {
-        let time = Timestamp::parse(text);
-        time.ok_or_else(|| "must be a time as in RFC 3339".to_owned())
-    });
-    let roles = roles(members.get("roles"));
-    if roles.is_none() {
-        let words: Vec<&str> = Role::ALL.iter().map(|role| role.as_str()).collect();
-        let message = format!("must be a list of one or more of: {}", words.join(", "));
-        errors.push(("roles".to_owned(), message));
-    }
-    match roles {
-        Some(roles) if errors.is_empty() => Ok(Grant {
-            tenant: tenant.clone(),
-            name,
-            roles,
-            agent,
-            expires_at,
-        }),
-        Some(_) | None => Err(invalid(errors)),
-    }
-}
-
-fn text<T>(
-    members: &Map<String, Value>,
-    name: &str,
-    errors: &mut Vec<(String, String)>,
-    parse: impl FnOnce(&str) -> Result<T, String>,
-) -> Option<T> {
-    let parsed = match members.get(name) {
-        None | Some(Value::Null) => return None,
-        Some(Value::String(text)) => parse(text),
-        Some(_) => Err("must be a text".to_owned()),
-    };
-    parsed
-        .map_err(|message| errors.push((name.to_owned(), message)))
-        .ok()
-}
-
-fn roles(value: Option<&Value>) -> Option<Roles> {
-    let words = value?.as_array().filter(|words| !words.is_empty())?;
-    words
-        .iter()
-        .map(|word| Role::parse(word.as_str()?))
-        .collect()
-}
-
-fn invalid(errors: Vec<(String, String)>) -> Problem {
-    Problem::new(Code::Event(Reason::Invalid))
-        .with_detail("the key cannot be issued like this; `errors` names the fields")
-        .with_errors(errors)
-}
-
 fn issue_problem(error: KeysError) -> Problem {
     let retry = "so there may be a key that nobody knows; ask again, and revoke that one if \
                  `GET /v1/keys` lists it";
@@ -268,7 +192,7 @@ fn issue_problem(error: KeysError) -> Problem {
                 GrantError::Name => "name",
                 GrantError::Expired => "expires_at",
             };
-            invalid(vec![(field.to_owned(), error.to_string())])
+            new_key::invalid(vec![(field.to_owned(), error.to_string())])
         }
         KeysError::TooMany => Problem::new(Code::TooManyKeys),
         KeysError::Log(error @ LogError::Unconfirmed(_)) => {

@@ -27,6 +27,7 @@ mod introspect;
 mod json;
 mod keys;
 mod middleware;
+mod new_key;
 pub mod openapi;
 mod paging;
 mod params;

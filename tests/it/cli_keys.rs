@@ -4,10 +4,12 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
+use session_ledger::domain::{Clock as _, SystemClock};
 
 use crate::support::cli::{Server, command, fails, ok, run, stderr, stdout, with_key};
 use crate::support::client::Client;
 use crate::support::nats::NatsServer;
+use crate::support::tokens::Signer;
 
 fn json(text: &str) -> Value {
     serde_json::from_str(text).unwrap()
@@ -211,14 +213,19 @@ fn tokens_and_limits_are_switched_on_by_arguments() {
 
     std::fs::write(&secret, "a secret of at least thirty-two bytes\n").unwrap();
     let (_, key) = issue(&in_directory(&data), &["read"]);
-    let more = [
-        &with_secret[..],
-        &["--rate-limit", "1", "--rate-burst", "1"],
-    ]
-    .concat();
+    let claims = ["--jwt-audience", "ledger", "--jwt-claim-tenant", "tenant"];
+    let limit = ["--rate-limit", "1", "--rate-burst", "1"];
+    let more = [&with_secret[..], &claims, &limit].concat();
     let server = Server::start_guarded(&data, &more);
     let list = ["list", "--url", server.url()];
     assert!(with_key(&key, &list).status.success());
+    let claims = serde_json::json!({
+        "sub": "ci", "aud": "ledger", "tenant": "acme", "roles": "read",
+        "exp": SystemClock.now().micros() / 1_000_000 + 600,
+    });
+    let token = Signer::hs256(b"a secret of at least thirty-two bytes").token(&claims);
+    let listed = with_key(&token, &list);
+    assert!(listed.status.success(), "{}", stderr(&listed));
     let many: Vec<String> = (0..5).map(|_| stderr(&with_key(&key, &list))).collect();
     assert!(
         many.iter().any(|told| told.contains("rate_limited")),
@@ -247,7 +254,9 @@ async fn a_key_and_its_revocation_reach_every_node_within_a_second() {
     );
     let place = [&on_nats[..], &["--tenant", "acme"]].concat();
     let (_, admin) = issue(&place, &["admin"]);
-    let (id, key) = issue(&place, &["read"]);
+    // As `serve` has it: where the logs are on NATS, the directory holds none.
+    let dir = dirs[0].path().to_str().unwrap();
+    let (id, key) = issue(&[&place[..], &["--data-dir", dir]].concat(), &["read"]);
     let within_a_second = async |node: &Server, expected: u16| {
         let started = Instant::now();
         while status(node, &key).await != expected {

@@ -11,10 +11,10 @@ use crate::http::dto::{Agent, AgentList, AsOf};
 
 const AFTER_HELP: &str = "\
 Examples:
-  session-ledger agents list --tenant demo
-  session-ledger agents list --tenant demo --type worker --trust-level high
-  session-ledger agents list --tenant demo --status suspended --status revoked
-  session-ledger agents list --tenant demo --json | jq '.agents[].agent_id'
+  session-ledger agents list
+  session-ledger agents list --type worker --trust-level high
+  session-ledger agents list --status suspended --status revoked
+  session-ledger agents list --json | jq '.agents[].agent_id'
 
 Agents that only sessions speak of have the type `unknown`. ACTIVE counts the
 sessions that are active, SESSIONS those that ended as well.";

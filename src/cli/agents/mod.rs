@@ -14,10 +14,10 @@ pub(super) use show::FIRST;
 
 const AFTER_HELP: &str = "\
 Examples:
-  session-ledger agents list --tenant acme --status active
-  session-ledger agents show triage-1 --tenant acme
-  session-ledger agents register triage-1 --tenant acme --type worker
-  session-ledger agents suspend triage-1 --tenant acme --reason 'odd mails'
+  session-ledger agents list --status active
+  session-ledger agents show triage-1
+  session-ledger agents register triage-1 --type worker
+  session-ledger agents suspend triage-1 --reason 'odd mails'
   session-ledger agents COMMAND --help
 
 Each change is one event on the ledger and is answered with its verdict.

@@ -9,9 +9,9 @@ use crate::cli::change::{Change, Fields, number, object};
 
 const AFTER_HELP: &str = "\
 Examples:
-  session-ledger agents register triage-1 --tenant acme --type worker \\
+  session-ledger agents register triage-1 --type worker \\
     --display-name 'Triage of mail' --scope 'mail:*' --scope '!mail:send'
-  session-ledger agents register --tenant acme --idempotency-key setup-1 \\
+  session-ledger agents register --idempotency-key setup-1 \\
     --type bot --trust-level authenticated --trust-score 0.5
 
 An agent that only sessions spoke of so far is filled in.

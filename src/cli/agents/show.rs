@@ -10,8 +10,8 @@ use crate::cli::{Outcome, output, table};
 
 const AFTER_HELP: &str = "\
 Examples:
-  session-ledger agents show triage-1 --tenant demo
-  session-ledger agents show triage-1 --tenant demo --json | jq .scopes
+  session-ledger agents show triage-1
+  session-ledger agents show triage-1 --json | jq .scopes
 
 Exit code 1 if the tenant has no such agent.";
 

@@ -8,8 +8,8 @@ use crate::cli::change::{Change, Fields};
 
 pub(super) const SUSPEND_EXAMPLES: &str = "\
 Examples:
-  session-ledger agents suspend triage-1 --tenant acme
-  session-ledger agents suspend triage-1 --tenant acme --reason 'odd mails'
+  session-ledger agents suspend triage-1
+  session-ledger agents suspend triage-1 --reason 'odd mails'
 
 Until it is reinstated the agent opens no session and takes none over, and
 tokens of its sessions are good for nothing. The sessions stay. An agent that is
@@ -19,14 +19,14 @@ Exit code 1 if the ledger refuses.";
 
 pub(super) const REINSTATE_EXAMPLES: &str = "\
 Examples:
-  session-ledger agents reinstate triage-1 --tenant acme
-  session-ledger agents reinstate triage-1 --tenant acme --reason 'a test'
+  session-ledger agents reinstate triage-1
+  session-ledger agents reinstate triage-1 --reason 'a test'
 
 Exit code 1 if the ledger refuses: the agent is not suspended.";
 
 pub(super) const REVOKE_EXAMPLES: &str = "\
 Examples:
-  session-ledger agents revoke triage-1 --tenant acme --reason 'its key leaked'
+  session-ledger agents revoke triage-1 --reason 'its key leaked'
 
 There is no way back: tokens of its sessions are good for nothing from then on,
 and the ledger terminates its open sessions. An agent that was revoked before is

@@ -9,8 +9,8 @@ use crate::cli::change::Change;
 
 const AFTER_HELP: &str = "\
 Examples:
-  session-ledger agents update triage-1 --tenant acme --trust-level verified_org
-  session-ledger agents update triage-1 --tenant acme \\
+  session-ledger agents update triage-1 --trust-level verified_org
+  session-ledger agents update triage-1 \\
     --scope mail:read --metadata '{\"team\":\"support\"}'
 
 Fields that are not named stay; scopes and metadata are replaced whole.

@@ -19,16 +19,16 @@ use read::Batches;
 const AFTER_HELP: &str = "\
 Examples:
   One event from options:
-    session-ledger emit session.created s-1 --tenant acme \\
+    session-ledger emit session.created s-1 \\
       --agent triage-1 --ttl 3600 --scope mail.read
-    session-ledger emit session.refreshed s-1 --tenant acme \\
+    session-ledger emit session.refreshed s-1 \\
       --phase running --metadata '{\"step\":2}'
-    session-ledger emit session.handed_off s-1 --tenant acme \\
+    session-ledger emit session.handed_off s-1 \\
       --to-agent billing-1 --child s-2
-    session-ledger emit session.terminated s-2 --tenant acme --outcome completed
+    session-ledger emit session.terminated s-2 --outcome completed
   CloudEvents from a file or a pipe: one, an array, or one per line:
-    session-ledger emit --file event.json --tenant acme
-    my-runtime | session-ledger emit --file - --tenant acme
+    session-ledger emit --file event.json
+    my-runtime | session-ledger emit --file -
 
 An event is told from its copies by source and id. To send one again after a
 failure, give the same --source and --id: a copy changes nothing.

@@ -50,9 +50,13 @@ impl KeysArgs {
     pub(super) async fn open(self, make: bool) -> anyhow::Result<Place> {
         let asks_server = self.url.is_some() || self.key.is_some();
         let source = match (self.data_dir, self.nats.config()?) {
-            (Some(dir), _) => Some(KeySource::Directory { dir, make }),
-            (None, Some(nats)) if !asks_server => Some(KeySource::JetStream(Box::new(nats))),
-            (None, Some(_) | None) => None,
+            // The settings of a container's NATS are in its environment, and no reason not to ask
+            // the server that somebody names.
+            (None, Some(_)) if asks_server => None,
+            // With a directory as well, as `serve` takes them: the logs are on NATS then.
+            (_, Some(nats)) => Some(KeySource::JetStream(Box::new(nats))),
+            (Some(dir), None) => Some(KeySource::Directory { dir, make }),
+            (None, None) => None,
         };
         if let Some(source) = source {
             let Some(tenant) = self.tenant else {

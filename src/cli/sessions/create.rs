@@ -9,10 +9,10 @@ use crate::cli::change::{Change, Fields, object};
 
 const AFTER_HELP: &str = "\
 Examples:
-  session-ledger sessions create --tenant acme --agent triage-1
-  session-ledger sessions create s-1 --tenant acme --agent triage-1 \\
+  session-ledger sessions create --agent triage-1
+  session-ledger sessions create s-1 --agent triage-1 \\
     --ttl 3600 --scope mail:read --metadata '{\"ticket\":7}'
-  session-ledger sessions create --tenant acme --agent triage-1 \\
+  session-ledger sessions create --agent triage-1 \\
     --idempotency-key job-4711 --json | jq -r .token
 
 The tokens are shown this once. To get them again after a lost answer, repeat

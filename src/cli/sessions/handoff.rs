@@ -9,8 +9,8 @@ use crate::cli::change::{Change, Fields, object};
 
 const AFTER_HELP: &str = "\
 Examples:
-  session-ledger sessions handoff s-1 --tenant acme --to-agent billing-1
-  session-ledger sessions handoff s-1 --tenant acme --to-agent billing-1 \\
+  session-ledger sessions handoff s-1 --to-agent billing-1
+  session-ledger sessions handoff s-1 --to-agent billing-1 \\
     --child s-2 --scope mail:read --ttl 600 --reason 'an invoice, after all'
 
 The child may do no more and live no longer than its parent. The answer shows

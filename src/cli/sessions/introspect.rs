@@ -14,9 +14,9 @@ use crate::cli::{Outcome, output, table};
 const AFTER_HELP: &str = "\
 Examples:
   SESSION_LEDGER_TOKEN=$(cat token) \\
-    session-ledger sessions introspect --tenant acme
-  session-ledger sessions introspect - --tenant acme < token
-  session-ledger sessions introspect - --tenant acme < token > /dev/null &&
+    session-ledger sessions introspect
+  session-ledger sessions introspect - < token
+  session-ledger sessions introspect - < token > /dev/null &&
     echo active
 
 Do not write the token itself as an argument: others on this machine can see

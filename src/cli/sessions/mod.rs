@@ -13,8 +13,8 @@ use crate::cli::Outcome;
 
 const AFTER_HELP: &str = "\
 Examples:
-  session-ledger sessions create --tenant acme --agent triage-1 --ttl 3600
-  session-ledger sessions terminate s-1 --tenant acme --outcome completed
+  session-ledger sessions create --agent triage-1 --ttl 3600
+  session-ledger sessions terminate s-1 --outcome completed
   session-ledger sessions COMMAND --help
 
 Each command is one event on the ledger and is answered with its verdict. To

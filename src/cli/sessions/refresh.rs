@@ -11,10 +11,10 @@ use crate::cli::change::{Change, Fields, object};
 const AFTER_HELP: &str = "\
 Examples:
   SESSION_LEDGER_REFRESH_TOKEN=$(cat refresh-token) \\
-    session-ledger sessions refresh s-1 --tenant acme
-  session-ledger sessions refresh s-1 --tenant acme --refresh-token - \\
+    session-ledger sessions refresh s-1
+  session-ledger sessions refresh s-1 --refresh-token - \\
     < refresh-token
-  session-ledger sessions refresh s-1 --tenant acme --refresh-token - \\
+  session-ledger sessions refresh s-1 --refresh-token - \\
     --ttl 600 --phase running < refresh-token
 
 Do not write the token itself as an argument: others on this machine can see

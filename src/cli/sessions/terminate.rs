@@ -8,8 +8,8 @@ use crate::cli::change::{Change, Fields};
 
 const AFTER_HELP: &str = "\
 Examples:
-  session-ledger sessions terminate s-1 --tenant acme
-  session-ledger sessions terminate s-1 --tenant acme \\
+  session-ledger sessions terminate s-1
+  session-ledger sessions terminate s-1 \\
     --outcome completed --reason 'the ticket is closed'
 
 A session that was terminated before is shown as it is, with the first time.
