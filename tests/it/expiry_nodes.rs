@@ -17,7 +17,7 @@ const SECOND_US: i64 = 1_000_000;
 
 /// Ledgers on one stream.
 struct Nodes {
-    nodes: Vec<Node>,
+    all: Vec<Node>,
     nats: NatsServer,
     _models: TempDir,
 }
@@ -33,7 +33,7 @@ impl Nodes {
             nodes.push(node);
         }
         Self {
-            nodes,
+            all: nodes,
             nats,
             _models: models,
         }
@@ -41,14 +41,14 @@ impl Nodes {
 
     /// Waits until nothing is left that will expire; what each ledger says was said.
     async fn all_expired(self) -> Vec<Said> {
-        for node in &self.nodes {
+        for node in &self.all {
             node.until_left(0).await;
         }
-        let said = self.nodes[0].expiries().await;
-        for node in &self.nodes[1..] {
+        let said = self.all[0].expiries().await;
+        for node in &self.all[1..] {
             assert_eq!(node.expiries().await, said);
         }
-        for node in self.nodes {
+        for node in self.all {
             node.stop().await;
         }
         said
@@ -82,14 +82,14 @@ fn assert_each_once(said: &[Said], count: usize) {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn several_ledgers_write_each_expiry_once() {
     let nodes = Nodes::start(3).await;
-    open_sessions(&nodes.nodes[0], 600).await;
+    open_sessions(&nodes.all[0], 600).await;
     assert_each_once(&nodes.all_expired().await, 600);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn several_ledgers_write_each_expiry_once_when_no_batch_can_be_opened() {
     let nodes = Nodes::start(3).await;
-    open_sessions(&nodes.nodes[0], 200).await;
+    open_sessions(&nodes.all[0], 200).await;
     open_all_batches(nodes.nats.url()).await;
     assert_each_once(&nodes.all_expired().await, 200);
 }
@@ -97,11 +97,11 @@ async fn several_ledgers_write_each_expiry_once_when_no_batch_can_be_opened() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn when_one_ledger_stops_another_goes_on() {
     let nodes = Nodes::start(2).await;
-    open_sessions(&nodes.nodes[0], 600).await;
+    open_sessions(&nodes.all[0], 600).await;
     // Whichever was faster, it is one of these.
-    nodes.nodes[0].until_left(290).await;
-    nodes.nodes[0].stop_expiry();
-    nodes.nodes[1].until_left(150).await;
+    nodes.all[0].until_left(290).await;
+    nodes.all[0].stop_expiry();
+    nodes.all[1].until_left(150).await;
     assert_each_once(&nodes.all_expired().await, 600);
 }
 
@@ -113,7 +113,7 @@ async fn a_refresh_that_races_a_deadline_wins_or_loses_but_not_both() {
     // A deadline every five milliseconds, and a refresh around each.
     let deadline = |number| start.plus_micros(number * SECOND_US / 200);
     let sessions = (0..SESSIONS).map(|number| session("acme", &name(number), deadline(number)));
-    nodes.nodes[0].append(sessions.collect()).await;
+    nodes.all[0].append(sessions.collect()).await;
     let runtime = connect(&nodes.nats, true).await;
     let later = deadline(SESSIONS).plus_micros(SECOND_US / 2);
     let mut refreshes = tokio::task::JoinSet::new();
@@ -131,10 +131,10 @@ async fn a_refresh_that_races_a_deadline_wins_or_loses_but_not_both() {
         });
     }
     let refreshes: Vec<(String, Position)> = refreshes.join_all().await;
-    for node in &nodes.nodes {
+    for node in &nodes.all {
         node.until_left(0).await;
     }
-    let verdict = |position| nodes.nodes[0].verdict("acme", position);
+    let verdict = |position| nodes.all[0].verdict("acme", position);
     let refreshed = refreshes.into_iter();
     let refreshed: HashMap<_, _> = refreshed.map(|(id, at)| (id, verdict(at))).collect();
     let said = nodes.all_expired().await;

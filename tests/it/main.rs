@@ -31,6 +31,7 @@ mod log_batches;
 mod log_conformance;
 mod log_embedded;
 mod log_jetstream;
+mod nats_permissions;
 mod openapi;
 mod revocation;
 mod schemas;

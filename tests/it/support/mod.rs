@@ -8,4 +8,5 @@ pub(crate) mod events;
 pub(crate) mod faulty_log;
 pub(crate) mod nats;
 pub(crate) mod node;
+pub(crate) mod shipped_nats;
 pub(crate) mod tokens;

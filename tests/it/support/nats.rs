@@ -15,8 +15,16 @@ pub(crate) struct NatsServer {
     process: Child,
     url: String,
     port: u16,
-    extra: String,
+    setup: Setup,
     dir: tempfile::TempDir,
+}
+
+/// What a server is started with.
+pub(crate) struct Setup {
+    /// Its configuration; `{PORT}` and `{DIR}` stand for what is known only when it starts.
+    pub(crate) config: String,
+    /// Variables that the configuration refers to.
+    pub(crate) env: Vec<(String, String)>,
 }
 
 impl NatsServer {
@@ -27,14 +35,23 @@ impl NatsServer {
 
     /// Starts a server with some more text in its configuration.
     pub(crate) async fn start_with(extra: &str) -> Self {
+        let config = format!(
+            "listen: \"127.0.0.1:{{PORT}}\"\njetstream {{ store_dir: \"{{DIR}}\" }}\n{extra}\n"
+        );
+        let env = Vec::new();
+        Self::start_as(Setup { config, env }).await
+    }
+
+    /// Starts a server with a configuration of one's own.
+    pub(crate) async fn start_as(setup: Setup) -> Self {
         let dir = tempfile::tempdir().unwrap();
-        let process = spawn(dir.path(), -1, extra);
+        let process = spawn(dir.path(), -1, &setup);
         let (url, port) = listening(dir.path()).await;
         Self {
             process,
             url,
             port,
-            extra: extra.to_owned(),
+            setup,
             dir,
         }
     }
@@ -59,7 +76,7 @@ impl NatsServer {
         if self.process.try_wait().unwrap().is_none() {
             self.kill();
         }
-        self.process = spawn(self.dir.path(), self.port.into(), &self.extra);
+        self.process = spawn(self.dir.path(), self.port.into(), &self.setup);
         listening(self.dir.path()).await;
     }
 }
@@ -71,17 +88,15 @@ impl Drop for NatsServer {
     }
 }
 
-fn spawn(dir: &Path, port: i32, extra: &str) -> Child {
-    let config = dir.join("server.conf");
-    let text = format!(
-        "listen: \"127.0.0.1:{port}\"\nports_file_dir: \"{path}\"\n\
-         jetstream {{ store_dir: \"{path}\" }}\n{extra}\n",
-        path = dir.display()
-    );
-    fs::write(&config, text).unwrap();
+fn spawn(dir: &Path, port: i32, setup: &Setup) -> Child {
+    let (config, path) = (dir.join("server.conf"), dir.to_str().unwrap());
+    let text = setup.config.replace("{PORT}", &port.to_string());
+    let text = text.replace("{DIR}", path);
+    fs::write(&config, format!("ports_file_dir: \"{path}\"\n{text}")).unwrap();
     let spawned = Command::new(binary())
         .arg("--config")
         .arg(config)
+        .envs(setup.env.clone())
         .stdout(Stdio::null())
         .stderr(Stdio::null())
         .spawn();

@@ -1,0 +1,151 @@
+//! Shapes of events: what became of them, and their replay.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use utoipa::ToSchema;
+
+use super::common::{AsOf, FieldError};
+
+/// What became of an event that is on the log. Members without a value are absent.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Appended {
+    /// Where it stands on the log: give it as `min_position` to read what it did.
+    #[schema(example = 4711)]
+    pub position: u64,
+    /// `applied`, `duplicate`, `rejected`, `parked`, or `pending` if the fold is not there yet.
+    #[schema(example = "applied")]
+    pub verdict: String,
+    /// The reason code of a rejected event.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// The reason in words.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub detail: Option<String>,
+    /// Where the first copy of a duplicate stands.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub first_position: Option<u64>,
+    /// What became of that first copy.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub first_verdict: Option<String>,
+    /// For an event that waited for its session: where its waiting ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub settled_at: Option<u64>,
+}
+
+/// What became of one event of a batch. Members without a value are absent.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct BatchItem {
+    /// The status that the event alone would have been answered with.
+    #[schema(example = 201)]
+    pub status: u16,
+    /// If it is on the log: where, and what became of it.
+    #[serde(flatten)]
+    pub appended: Option<Appended>,
+    /// If it may not be on the log: `unavailable` (it is not) or `unconfirmed` (nobody knows;
+    /// sending it again is safe).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+}
+
+/// What became of a batch, in the order of its events.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct BatchResult {
+    /// One for each event.
+    pub results: Vec<BatchItem>,
+    /// How far the ledger had come.
+    pub as_of: AsOf,
+}
+
+/// The answer to an append: for one event, or for a batch.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(untagged)]
+pub enum AppendAnswer {
+    /// For a batch.
+    Batch(BatchResult),
+    /// For one event.
+    One(Appended),
+}
+
+/// An event with its verdict. Members without a value are absent, `event` excepted.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+#[expect(clippy::struct_field_names, reason = "the names are the API's")]
+pub struct Event {
+    /// Where it stands on the log.
+    pub position: u64,
+    /// When the log took it.
+    #[schema(format = DateTime)]
+    pub recorded_at: String,
+    /// `applied`, `duplicate`, `rejected` or `parked`.
+    pub verdict: String,
+    /// The reason code of a rejected event.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// The reason in words.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub detail: Option<String>,
+    /// What is wrong field by field, with an event that breaks its schema.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub errors: Vec<FieldError>,
+    /// Where the first copy of a duplicate stands.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub first_position: Option<u64>,
+    /// For an event that waited for its session: where its waiting ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub settled_at: Option<u64>,
+    /// Its type; null if nobody can tell.
+    pub r#type: Option<String>,
+    /// The event as it came, to the byte; null if that is not JSON.
+    #[schema(value_type = Option<Object>)]
+    pub event: Option<Value>,
+    /// The bytes of an event that is not JSON.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub raw_base64: Option<String>,
+}
+
+/// A page of the tenant's events, oldest first.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct EventList {
+    /// The page. It may have fewer events than the limit and yet not be the last.
+    pub events: Vec<Event>,
+    /// The limit that was used.
+    pub limit: u16,
+    /// Where to go on; null if there is nothing more by now. Then `as_of.position` is where to go on
+    /// later.
+    pub next_after: Option<u64>,
+    /// The state that the page shows.
+    pub as_of: AsOf,
+}
+
+/// A page of a session's history, in the order in which its events took effect.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct SessionEvents {
+    /// The page.
+    pub events: Vec<Event>,
+    /// How many events the session has, over all pages.
+    pub total: u64,
+    /// The limit that was used.
+    pub limit: u16,
+    /// Where to go on; null after the last.
+    pub next_after: Option<u64>,
+    /// The state that the page shows.
+    pub as_of: AsOf,
+}
+
+/// A page of rejected and parked events, newest first.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Rejections {
+    /// The page.
+    pub events: Vec<Event>,
+    /// How many match the filter, over all pages.
+    pub total: u64,
+    /// How many there are of each code, whatever the filter.
+    pub by_reason: BTreeMap<String, u64>,
+    /// The limit that was used.
+    pub limit: u16,
+    /// Where to go on; null after the last.
+    pub next_before: Option<u64>,
+    /// The state that the page shows.
+    pub as_of: AsOf,
+}

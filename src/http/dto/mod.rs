@@ -1,0 +1,17 @@
+//! Shapes of the API's answers, for the document, for clients, and for what is not on the hot path.
+//!
+//! Every field is always present; what a thing does not have is null. Exceptions say so.
+
+mod agent;
+mod common;
+mod event;
+mod key;
+mod session;
+
+pub use agent::{Agent, AgentChanged, AgentList};
+pub use common::{AsOf, CommandPending, FieldError, Health, Problem, Status, Totals};
+pub use event::{
+    AppendAnswer, Appended, BatchItem, BatchResult, Event, EventList, Rejections, SessionEvents,
+};
+pub use key::{IssuedKey, Key, KeyList, NewKey};
+pub use session::{Introspection, Session, SessionCount, SessionEnded, SessionList, SessionTokens};

@@ -1,0 +1,365 @@
+//! What the shipped configuration of NATS lets runtimes do, tried with a stock client: write their
+//! own tenant's events, hear their own verdicts, and nothing else.
+
+use async_nats::jetstream::{self, context::PublishErrorKind};
+use futures_util::{FutureExt as _, StreamExt as _};
+use session_ledger::domain::Position;
+use session_ledger::log::{EventLog, Guard, LogError, Notice};
+use session_ledger::wire::{ADMIN_STREAM_SUBJECTS, EXPIRIES, stream_subjects};
+
+use crate::log_conformance::{content, expired, new_record, new_records, positions, read};
+use crate::support::shipped_nats::{SOON, World, header_map};
+
+const OURS: &str = "ledger.v1.acme.session.created";
+const THEIRS: &str = "ledger.v1.globex.session.created";
+
+/// The subjects on which runtimes of a tenant may publish.
+fn subjects_of(tenant: &str) -> Vec<String> {
+    let all = stream_subjects().into_iter();
+    all.filter(|subject| subject.starts_with("ledger.v1."))
+        .map(|subject| subject.replace('*', tenant))
+        .collect()
+}
+
+#[tokio::test]
+async fn a_runtime_writes_every_event_of_its_tenant_and_gets_its_position() {
+    let world = World::start().await;
+    let mut expected = Vec::new();
+    for tenant in ["acme", "globex"] {
+        let user = world.user(tenant).await;
+        for subject in subjects_of(tenant) {
+            expected.push(subject.clone());
+            let ack = user.store(&subject, &[]).await;
+            assert_eq!(ack.stream, "LEDGER");
+            assert_eq!(ack.sequence, expected.len() as u64);
+        }
+    }
+    assert_eq!(expected.len(), 18);
+    let mut tail = world.ledger.tail(Position::ZERO).await.unwrap();
+    let subjects = read(&mut *tail, 18).await.into_iter();
+    let subjects: Vec<_> = subjects.map(|record| record.subject.to_string()).collect();
+    assert_eq!(subjects, expected);
+}
+
+#[tokio::test]
+async fn the_ledger_can_do_all_that_it_needs() {
+    let world = World::start().await;
+    let (log, admin) = (&world.ledger, &world.admin);
+    assert_eq!(positions(log.append(new_records(0..2)).await), [1, 2]);
+    log.append(new_records(2..300)).await;
+    let guard = Guard {
+        subject: EXPIRIES,
+        after: Position::ZERO,
+    };
+    let appended = log
+        .append_after((0..40).map(expired).collect(), guard)
+        .await;
+    assert_eq!(positions(appended).last(), Some(&340));
+    let mut key = new_record(1);
+    key.subject = ADMIN_STREAM_SUBJECTS[0].replace('*', "acme").into();
+    assert_eq!(positions(admin.append(vec![key.clone()]).await), [1]);
+    for (log, at, expected) in [(&**log, 2, new_record(1)), (admin, 1, key)] {
+        let before = Position::new(at - 1);
+        let mut tail = log.tail(before).await.unwrap();
+        let read = read(&mut *tail, 1).await;
+        assert_eq!(content(&read[0]), expected);
+        assert_eq!(log.get(vec![before.next()]).await.unwrap(), read);
+    }
+}
+
+#[tokio::test]
+async fn what_is_not_its_tenants_a_runtime_cannot_write() {
+    let world = World::start().await;
+    let acme = world.user("acme").await;
+    let mut forbidden: Vec<String> = subjects_of("globex");
+    let ledgers = stream_subjects()
+        .into_iter()
+        .filter(|subject| subject.contains(".sys."));
+    forbidden.extend(ledgers.map(|subject| subject.replace('*', "acme")));
+    let keys = ADMIN_STREAM_SUBJECTS.iter();
+    forbidden.extend(keys.map(|subject| subject.replace('*', "acme")));
+    forbidden.extend(
+        [
+            "ledger.v1.acme",
+            "ledger.v1.acme.session",
+            "ledger.v1.acme.session.created.more",
+            "ledger.v1.ACME.session.created",
+            "ledger.verdict.v1.acme",
+            "ledger.verdict.v1.globex",
+            "anything",
+            "_INBOX.made.up",
+        ]
+        .map(str::to_owned),
+    );
+    for subject in forbidden {
+        acme.client
+            .publish(subject.clone(), "{}".into())
+            .await
+            .unwrap();
+        acme.complains("publish", &subject).await;
+    }
+    // These fit what the user may publish, and nobody is there to take them.
+    for kind in [
+        "session.expired",
+        "session.invented",
+        "key.issued",
+        "ledger.rules",
+    ] {
+        let error = acme.try_store(&format!("ledger.v1.acme.{kind}"), &[]).await;
+        let kind = error.unwrap_err().kind();
+        assert_eq!(kind, PublishErrorKind::StreamNotFound);
+    }
+    assert_eq!(world.stored().await, [0, 0]);
+}
+
+#[tokio::test]
+async fn the_streams_are_out_of_a_runtimes_reach() {
+    let world = World::start().await;
+    let acme = world.user("acme").await;
+    acme.store(OURS, &[]).await;
+    for stream in ["LEDGER", "LEDGER_ADMIN"] {
+        for request in [
+            "STREAM.INFO.<>",
+            "STREAM.CREATE.<>",
+            "STREAM.UPDATE.<>",
+            "STREAM.DELETE.<>",
+            "STREAM.PURGE.<>",
+            "STREAM.SNAPSHOT.<>",
+            "STREAM.RESTORE.<>",
+            "STREAM.MSG.GET.<>",
+            "STREAM.MSG.DELETE.<>",
+            "STREAM.PEER.REMOVE.<>",
+            "STREAM.LEADER.STEPDOWN.<>",
+            "DIRECT.GET.<>",
+            "DIRECT.GET.<>.ledger.v1.acme.session.created",
+            "CONSUMER.CREATE.<>",
+            "CONSUMER.CREATE.<>.c",
+            "CONSUMER.CREATE.<>.c.ledger.v1.acme.session.created",
+            "CONSUMER.DURABLE.CREATE.<>.c",
+            "CONSUMER.NAMES.<>",
+            "CONSUMER.LIST.<>",
+            "CONSUMER.INFO.<>.c",
+            "CONSUMER.DELETE.<>.c",
+            "CONSUMER.PAUSE.<>.c",
+            "CONSUMER.RESET.<>.c",
+            "CONSUMER.MSG.NEXT.<>.c",
+            "INFO",
+            "STREAM.NAMES",
+            "STREAM.LIST",
+            "META.LEADER.STEPDOWN",
+            "SERVER.REMOVE",
+            "ACCOUNT.PURGE.LEDGER",
+        ] {
+            let subject = format!("$JS.API.{}", request.replace("<>", stream));
+            acme.client
+                .publish(subject.clone(), "{}".into())
+                .await
+                .unwrap();
+            acme.complains("publish", &subject).await;
+        }
+    }
+    for subject in [
+        "$JS.ACK.LEDGER.c.1.1.1.1.1",
+        "$JS.FC.LEDGER.c.1",
+        "$SYS.REQ.SERVER.PING",
+    ] {
+        acme.client.publish(subject, "".into()).await.unwrap();
+        acme.complains("publish", subject).await;
+    }
+    assert_eq!(world.stored().await, [1, 0]);
+}
+
+#[tokio::test]
+async fn nobody_deletes_from_the_streams_not_even_the_ledger() {
+    let world = World::start().await;
+    world.ledger.append(new_records(0..3)).await;
+    let ledger = world.user("ledger").await;
+    for stream in ["LEDGER", "LEDGER_ADMIN"] {
+        for request in [
+            "STREAM.DELETE",
+            "STREAM.PURGE",
+            "STREAM.MSG.DELETE",
+            "STREAM.RESTORE",
+        ] {
+            let subject = format!("$JS.API.{request}.{stream}");
+            ledger
+                .client
+                .publish(subject.clone(), "{}".into())
+                .await
+                .unwrap();
+            ledger.complains("publish", &subject).await;
+        }
+    }
+    // It may change the stream's configuration, but not take these two back.
+    let context = jetstream::new(ledger.client.clone());
+    let mut stream = context.get_stream("LEDGER").await.unwrap();
+    let mut config = stream.info().await.unwrap().config.clone();
+    (config.deny_delete, config.deny_purge) = (false, false);
+    let refused = context.update_stream(config).await.unwrap_err();
+    assert!(refused.to_string().contains("deny"), "{refused}");
+    assert_eq!(world.stored().await, [3, 0]);
+}
+
+#[tokio::test]
+async fn a_runtime_hears_nothing_but_answers_to_itself_and_its_verdicts() {
+    let world = World::start().await;
+    let (acme, globex) = (world.user("acme").await, world.user("globex").await);
+    for subject in [
+        ">",
+        "*",
+        "ledger.>",
+        "ledger.v1.>",
+        OURS,
+        THEIRS,
+        "ledger.verdict.v1.*",
+        "ledger.verdict.v1.globex",
+        "_INBOX_ledger.>",
+        "_INBOX_globex.>",
+        "$JS.>",
+        "$JS.EVENT.ADVISORY.>",
+        "$SYS.>",
+        "_R_.>",
+    ] {
+        let _listening = acme.client.subscribe(subject).await.unwrap();
+        acme.complains("subscription", subject).await;
+    }
+    // The same name in another account is another inbox.
+    let mut inboxes = acme.client.subscribe("_INBOX.>").await.unwrap();
+    let mut verdicts = acme
+        .client
+        .subscribe("ledger.verdict.v1.acme")
+        .await
+        .unwrap();
+    let mut own = globex.client.subscribe("_INBOX.>").await.unwrap();
+    acme.client.flush().await.unwrap();
+    globex.client.flush().await.unwrap();
+    globex.store(THEIRS, &[]).await;
+    world.ledger.append(new_records(0..3)).await;
+    let notice = |tenant: &str| Notice {
+        subject: format!("ledger.verdict.v1.{tenant}"),
+        payload: tenant.as_bytes().to_vec(),
+    };
+    world
+        .ledger
+        .notify(vec![notice("globex"), notice("acme")])
+        .await;
+    let heard = tokio::time::timeout(SOON, verdicts.next()).await.unwrap();
+    assert_eq!(heard.unwrap().payload, "acme");
+    let heard = tokio::time::timeout(SOON, own.next()).await.unwrap();
+    assert!(
+        heard.is_some(),
+        "what there is to hear is heard where it belongs"
+    );
+    acme.client.flush().await.unwrap();
+    assert!(verdicts.next().now_or_never().is_none());
+    assert!(inboxes.next().now_or_never().is_none());
+}
+
+#[tokio::test]
+async fn an_acknowledgement_is_stored_nowhere_whatever_subject_it_is_to_go_to() {
+    let world = World::start().await;
+    let acme = world.user("acme").await;
+    for reply in [
+        OURS,
+        THEIRS,
+        "ledger.sys.v1.acme.session.expired",
+        "ledger.sys.v1.rules",
+        "ledger.admin.v1.acme.key.issued",
+        "$JS.API.STREAM.DELETE.LEDGER",
+        "$JS.API.STREAM.MSG.GET.LEDGER",
+    ] {
+        let before = world.stored().await;
+        let sent = acme.client.publish_with_reply(OURS, reply, "{}".into());
+        sent.await.unwrap();
+        // Had the first one's answer been stored, it would stand between the two.
+        let ack = acme.store(OURS, &[]).await;
+        assert_eq!(ack.sequence, before[0] + 2, "{reply}");
+        assert_eq!(world.stored().await, [ack.sequence, before[1]], "{reply}");
+    }
+}
+
+#[tokio::test]
+async fn a_private_part_that_a_runtime_claims_is_stored_for_the_fold_to_judge() {
+    let world = World::start().await;
+    let acme = world.user("acme").await;
+    acme.store(OURS, &[("Ledger-Private", "c2VjcmV0")]).await;
+    assert_eq!(world.last_record().await.private, "secret");
+}
+
+#[tokio::test]
+async fn a_message_id_swallows_only_what_has_the_same() {
+    let world = World::start().await;
+    let (acme, globex) = (world.user("acme").await, world.user("globex").await);
+    let id: &[_] = &[("Nats-Msg-Id", "1")];
+    // The window is a tenth of a second, so the two may have to meet more than once.
+    let met = async {
+        loop {
+            let first = acme.store(OURS, id).await;
+            let second = globex.store(THEIRS, id).await;
+            if second.sequence == first.sequence {
+                return (first, second);
+            }
+        }
+    };
+    let (first, second) = tokio::time::timeout(SOON, met).await.unwrap();
+    assert!(
+        !first.duplicate && second.duplicate,
+        "who sends an id can tell"
+    );
+    // Who sends none, as they are told to, loses nothing; nor does the ledger.
+    let theirs = globex.store(THEIRS, &[]).await;
+    let ledgers = positions(world.ledger.append(new_records(0..2)).await);
+    assert!(!theirs.duplicate);
+    assert_eq!(theirs.sequence, first.sequence + 1);
+    assert_eq!(ledgers, [first.sequence + 2, first.sequence + 3]);
+}
+
+#[tokio::test]
+async fn batches_that_a_runtime_opens_and_leaves_stop_nobody() {
+    let world = World::start().await;
+    let (acme, globex) = (world.user("acme").await, world.user("globex").await);
+    for number in 0..60 {
+        let id = number.to_string();
+        let headers = [("Nats-Batch-Id", id.as_str()), ("Nats-Batch-Sequence", "1")];
+        let headers = header_map(&headers);
+        let sent = acme.client.publish_with_headers(OURS, headers, "{}".into());
+        sent.await.unwrap();
+    }
+    acme.client.flush().await.unwrap();
+    assert_eq!(globex.store(THEIRS, &[]).await.sequence, 1);
+    let appended = positions(world.ledger.append(new_records(0..300)).await);
+    assert_eq!(appended, (2..302).collect::<Vec<_>>());
+    let guard = Guard {
+        subject: EXPIRIES,
+        after: Position::ZERO,
+    };
+    let records: Vec<_> = (0..40).map(expired).collect();
+    let appended = world.ledger.append_after(records.clone(), guard).await;
+    assert_eq!(positions(appended), (302..342).collect::<Vec<_>>());
+    let late = world.ledger.append_after(records, guard).await;
+    assert!(
+        late.iter()
+            .all(|one| matches!(one, Err(LogError::Overtaken)))
+    );
+}
+
+/// What a runtime can learn of others, which docs/operations.md tells: the position of the last record
+/// on a subject that it names. The server compares for whoever asks, and says what it found.
+#[tokio::test]
+async fn a_runtime_can_ask_for_the_last_position_on_a_subject_and_gets_no_more() {
+    let world = World::start().await;
+    let (acme, globex) = (world.user("acme").await, world.user("globex").await);
+    acme.store(OURS, &[]).await;
+    globex.store(THEIRS, &[]).await;
+    let probe = [
+        ("Nats-Expected-Last-Subject-Sequence", "99"),
+        ("Nats-Expected-Last-Subject-Sequence-Subject", THEIRS),
+    ];
+    let refused = acme.try_store(OURS, &probe).await.unwrap_err();
+    assert_eq!(refused.kind(), PublishErrorKind::WrongLastSequence);
+    assert!(
+        refused.to_string().contains("wrong last sequence: 2"),
+        "{refused}"
+    );
+    assert_eq!(world.stored().await, [2, 0]);
+}

@@ -1,0 +1,169 @@
+//! A NATS server with the configuration that is shipped, two tenants, and a ledger.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_nats::jetstream::context::PublishError;
+use async_nats::jetstream::{self, publish::PublishAck};
+use async_nats::{Client, ConnectOptions, Event, HeaderMap, ServerError};
+use session_ledger::log::jetstream::{Credentials, JetStreamConfig};
+use session_ledger::log::{EventLog as _, JetStreamLog, Record};
+use tokio::sync::{Mutex, mpsc};
+
+use super::nats::{NatsServer, Setup};
+
+const SHIPPED: &str = include_str!("../../../deploy/nats/nats-server.conf");
+/// Users and their passwords.
+const PASSWORDS: [(&str, &str); 3] = [
+    ("ledger", "12345678"),
+    ("acme", r#"ac#me; {x} "y""#),
+    ("globex", "globex"),
+];
+/// How long a test waits for what it says will come.
+pub(crate) const SOON: Duration = Duration::from_secs(10);
+
+/// A server as it is shipped, with a second tenant, and a ledger on it.
+pub(crate) struct World {
+    server: NatsServer,
+    pub(crate) ledger: Arc<JetStreamLog>,
+    pub(crate) admin: JetStreamLog,
+}
+
+/// A client, and what the server has complained about.
+pub(crate) struct User {
+    pub(crate) client: Client,
+    complaints: Mutex<mpsc::Receiver<String>>,
+}
+
+/// The shipped configuration on another port, store and interface.
+fn shipped() -> String {
+    let mut config = SHIPPED.to_owned();
+    for (shipped, tested) in [
+        ("listen: 0.0.0.0:4222", "listen: \"127.0.0.1:{PORT}\""),
+        ("http: 0.0.0.0:8222", "http: \"127.0.0.1:-1\""),
+        ("store_dir: /data", "store_dir: \"{DIR}\""),
+    ] {
+        assert_eq!(config.matches(shipped).count(), 1, "{shipped}");
+        config = config.replace(shipped, tested);
+    }
+    config
+}
+
+/// Adds a tenant as the comments in the configuration say: copies what concerns `acme`, and replaces
+/// the name.
+fn add_tenant(config: &str, tenant: &str) -> String {
+    let renamed = |text: &str| {
+        let lower = text.replace("acme", tenant);
+        lower.replace("ACME", &tenant.to_uppercase())
+    };
+    let (start, end) = ("  ACME {\n", "\n  }\n");
+    let start = config.find(start).unwrap();
+    let end = start + config[start..].find(end).unwrap() + end.len();
+    let mut copied = String::new();
+    for line in config[..start].lines() {
+        copied.extend([line, "\n"]);
+        if line.contains("accounts: [ACME]") {
+            copied.extend([&renamed(line), "\n"]);
+        }
+    }
+    let account = &config[start..end];
+    copied + account + &renamed(account) + &config[end..]
+}
+
+impl World {
+    pub(crate) async fn start() -> Self {
+        let config = add_tenant(&shipped(), "globex");
+        let quoted = PASSWORDS.map(|(user, password)| {
+            let variable = format!("{}_NATS_PASSWORD", user.to_uppercase());
+            (variable, format!("'{password}'"))
+        });
+        let env = quoted.to_vec();
+        let server = NatsServer::start_as(Setup { config, env }).await;
+        let config = JetStreamConfig {
+            credentials: Credentials::UserPassword {
+                user: "ledger".to_owned(),
+                password: PASSWORDS[0].1.to_owned(),
+            },
+            ..JetStreamConfig::new(vec![server.url().to_owned()])
+        };
+        let ledger = JetStreamLog::connect(&config, false).await.unwrap();
+        let admin = ledger.connect_admin(&config).await.unwrap();
+        let ledger = Arc::new(ledger);
+        Self {
+            server,
+            ledger,
+            admin,
+        }
+    }
+
+    pub(crate) async fn user(&self, name: &str) -> User {
+        let (_, password) = PASSWORDS.iter().find(|(user, _)| *user == name).unwrap();
+        let (sender, complaints) = mpsc::channel(1000);
+        let client =
+            ConnectOptions::with_user_and_password(name.to_owned(), (*password).to_owned())
+                .event_callback(move |event| {
+                    if let Event::ServerError(ServerError::Other(text)) = event {
+                        sender.try_send(text).unwrap();
+                    }
+                    std::future::ready(())
+                })
+                .connect(self.server.url())
+                .await
+                .unwrap();
+        User {
+            client,
+            complaints: Mutex::new(complaints),
+        }
+    }
+
+    /// What both streams hold.
+    pub(crate) async fn stored(&self) -> [u64; 2] {
+        [
+            self.ledger.head().await.unwrap().get(),
+            self.admin.head().await.unwrap().get(),
+        ]
+    }
+
+    pub(crate) async fn last_record(&self) -> Record {
+        let head = self.ledger.head().await.unwrap();
+        self.ledger.get(vec![head]).await.unwrap().remove(0)
+    }
+}
+
+impl User {
+    /// The next complaint, which must be about publishing or subscribing to this.
+    pub(crate) async fn complains(&self, of: &str, subject: &str) {
+        let mut complaints = self.complaints.lock().await;
+        let complaint = complaints.recv();
+        let complaint = tokio::time::timeout(SOON, complaint)
+            .await
+            .unwrap()
+            .unwrap();
+        let expected = format!("permissions violation for {of} to \"{subject}\"");
+        assert_eq!(complaint.to_lowercase(), expected.to_lowercase());
+    }
+
+    /// Publishes to a stream, which must take it.
+    pub(crate) async fn store(&self, subject: &str, headers: &[(&str, &str)]) -> PublishAck {
+        self.try_store(subject, headers).await.unwrap()
+    }
+
+    pub(crate) async fn try_store(
+        &self,
+        subject: &str,
+        headers: &[(&str, &str)],
+    ) -> Result<PublishAck, PublishError> {
+        let context = jetstream::new(self.client.clone());
+        let (subject, headers) = (subject.to_owned(), header_map(headers));
+        let sent = context.publish_with_headers(subject, headers, "{}".into());
+        sent.await.unwrap().await
+    }
+}
+
+pub(crate) fn header_map(headers: &[(&str, &str)]) -> HeaderMap {
+    let mut map = HeaderMap::new();
+    for (name, value) in headers {
+        map.insert(*name, *value);
+    }
+    map
+}
