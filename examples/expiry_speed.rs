@@ -13,7 +13,7 @@ use anyhow::Context as _;
 use bytes::Bytes;
 use serde_json::json;
 use session_ledger::domain::{Clock, Position, SystemClock, Timestamp};
-use session_ledger::ledger::Expiry;
+use session_ledger::ledger::Reactor;
 use session_ledger::log::jetstream::JetStreamConfig;
 use session_ledger::log::{EmbeddedLog, EventLog, JetStreamLog, NewRecord};
 use session_ledger::metrics::Metrics;
@@ -100,12 +100,12 @@ fn run(
             println!("the fold has stopped: {error}");
         }
     });
-    let expiry = Expiry {
+    let expiry = Reactor {
         log: Arc::clone(&log),
         projection: Arc::clone(&projection),
         clock: Arc::new(SystemClock),
     };
-    tasks.spawn(expiry.run(stop.clone()));
+    tasks.spawn(expiry.expire(stop.clone()));
     Ok(Ledger { log, projection })
 }
 
