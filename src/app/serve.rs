@@ -15,7 +15,6 @@ use crate::app::keys;
 use crate::app::open::{self, OpenLog, Opened};
 use crate::app::secret;
 use crate::app::tasks::Tasks;
-use crate::auth::Keys;
 use crate::domain::Position;
 use crate::domain::limits::SHUTDOWN_WAIT_MS;
 use crate::http::{self, Services};
@@ -33,7 +32,6 @@ pub struct Running {
     addr: SocketAddr,
     data_dir: PathBuf,
     projection: Arc<Projection>,
-    keys: Arc<Keys>,
     log: OpenLog,
     admin: OpenLog,
     requests: Tasks,
@@ -100,7 +98,6 @@ pub async fn start(config: Config) -> anyhow::Result<Running> {
         addr,
         data_dir: config.data_dir,
         projection,
-        keys,
         log,
         admin,
         requests,
@@ -140,11 +137,6 @@ impl Running {
     /// Where its files are.
     pub fn data_dir(&self) -> &std::path::Path {
         &self.data_dir
-    }
-
-    /// Its keys.
-    pub fn keys(&self) -> &Keys {
-        &self.keys
     }
 
     /// The last position that was folded.

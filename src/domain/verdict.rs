@@ -108,8 +108,8 @@ reasons! {
     ParkingExpired = 20 "parking_expired" "the session did not open within 24 hours of this event";
     /// The presented refresh token is not the session's.
     TokenStale = 21 "token_stale" "the refresh token was used before or is not this session's";
-    /// A command asked for a registered agent.
-    AgentNotRegistered = 22 "agent_not_registered" "the agent is not registered; register it first";
+    /// A command asked for an agent that is known.
+    AgentNotRegistered = 22 "agent_not_registered" "the agent is not known: it is not registered, and no event spoke of it; register it first";
     /// The metadata would be too large after the merge.
     MetadataTooLarge = 23 "metadata_too_large" "the metadata would be too large or too deep after the merge";
     /// The deadline is not after the event's time.

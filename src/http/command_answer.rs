@@ -52,10 +52,16 @@ pub(super) fn settle(
                 None
             };
             let problem = Problem::new(Code::Event(reason));
-            let detail = status.map(|status| format!("{}; it is {status}", reason.advice()));
-            let problem = match detail {
-                Some(detail) => problem.with_detail(detail),
-                None => problem,
+            let problem = match (reason, status) {
+                (Reason::IdReused, _) => problem.with_detail(
+                    "this Idempotency-Key came with another body before; send the same body, or \
+                     use another key",
+                ),
+                (
+                    Reason::NotActive | Reason::SessionExpired | Reason::AlreadyExists,
+                    Some(status),
+                ) => problem.with_detail(format!("{}; it is {status}", reason.advice())),
+                _ => problem,
             };
             Err(problem
                 .with_status(status)
@@ -68,7 +74,12 @@ pub(super) fn settle(
 fn names_status(reason: Reason) -> bool {
     matches!(
         reason,
-        Reason::NotActive | Reason::SessionExpired | Reason::AlreadyExists | Reason::NotSuspended
+        Reason::NotActive
+            | Reason::SessionExpired
+            | Reason::AlreadyExists
+            | Reason::NotSuspended
+            | Reason::TokenStale
+            | Reason::Superseded
     )
 }
 
@@ -152,6 +163,10 @@ pub(super) fn agent(
 fn write_outcome(out: &mut Json, outcome: &Outcome) {
     out.raw(",\"verdict\":");
     out.text_or_null(outcome.verdict.map(|row| row.verdict.as_str()));
+    if let Some(Verdict::Rejected(reason)) = outcome.verdict.map(|row| row.verdict) {
+        out.raw(",\"reason\":");
+        out.text(reason.code());
+    }
     out.raw(",\"position\":");
     out.value(&outcome.position);
     out.raw("}");

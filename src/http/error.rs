@@ -299,7 +299,7 @@ impl From<AppendError> for Problem {
 impl From<CommandError> for Problem {
     fn from(error: CommandError) -> Self {
         match error {
-            CommandError::Refused(refused) => refused.into(),
+            CommandError::Refused(refused) => Self::from(refused).for_command(),
             CommandError::AgentBound => Self::new(Code::AgentBound),
             CommandError::Reused(position) => {
                 let detail = format!(
@@ -335,6 +335,13 @@ impl Problem {
             Code::FoldBehind => {
                 "nothing was written, because the fold is too far behind to give a verdict in \
                  time; try again"
+            }
+            Code::Event(Reason::Invalid) => {
+                "the request is not what this call takes; `errors` names the fields; nothing was \
+                 written"
+            }
+            Code::Event(Reason::NotJson) => {
+                "the body must be a JSON object in UTF-8; nothing was written"
             }
             _ => return self,
         };

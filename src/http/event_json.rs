@@ -7,11 +7,12 @@ use super::app::App;
 use super::dto;
 use super::json::Json;
 use super::problem::Problem;
+use crate::domain::event::Writer;
 use crate::domain::limits::{LOG_GET_IN_FLIGHT_MAX, LOG_READ_BYTES_MAX};
 use crate::domain::{EventType, Position, Verdict};
 use crate::projection::VerdictRow;
 use crate::query::{self, LedgerEvent};
-use crate::wire;
+use crate::wire::{self, Subject};
 
 /// The bodies of a page, as far as an answer of bounded size reaches: at least one, if there is one.
 pub(super) async fn with_bodies(
@@ -46,6 +47,8 @@ pub(super) fn write(out: &mut Json, event: &LedgerEvent) {
         out.raw(",\"settled_at\":");
         out.value(&settled_at);
     }
+    out.raw(",\"writer\":");
+    out.text_or_null(writer(&record.subject));
     out.raw(",\"type\":");
     out.text_or_null(verdict.event_type.map(EventType::as_str));
     out.raw(",\"event\":");
@@ -56,6 +59,15 @@ pub(super) fn write(out: &mut Json, event: &LedgerEvent) {
         out.text(&STANDARD.encode(&record.body));
     }
     out.raw("}");
+}
+
+/// Who wrote a record, by its subject; `None` if that is not one of the ledger's.
+fn writer(subject: &str) -> Option<&'static str> {
+    let subject = Subject::parse(subject)?;
+    Some(match subject.writer() {
+        Writer::Runtime => "runtime",
+        Writer::Ledger => "ledger",
+    })
 }
 
 /// Writes events as the elements of an array.

@@ -16,7 +16,7 @@ use crate::domain::SessionId;
 /// Create a session
 ///
 /// Opens a session for an agent that is known, may act, and may do what `scopes` says; without
-/// `scopes` the session may do what its agent may. The body has the data of `session.created`, and
+/// `scopes` the session gets the list of its agent, which is empty if the agent has none. The body has the data of `session.created`, and
 /// `session_id` if you want to choose the id. The tokens in the answer are shown this once.
 #[utoipa::path(
     post,

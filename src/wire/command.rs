@@ -23,6 +23,8 @@ const ERRORS_MAX: usize = 16;
 #[derive(Debug)]
 pub struct CommandBody<'a> {
     members: Vec<Given<'a>>,
+    /// Names of fields that are null, which counts as absent.
+    nulls: Vec<String>,
 }
 
 #[derive(Debug)]
@@ -41,8 +43,8 @@ impl<'a> CommandBody<'a> {
         beside: &[&str],
     ) -> Result<Self, Undecodable> {
         if body.trim_ascii().is_empty() {
-            let members = Vec::new();
-            return Ok(Self { members });
+            let (members, nulls) = (Vec::new(), Vec::new());
+            return Ok(Self { members, nulls });
         }
         if BODY_BYTES_MAX < body.len() {
             let message = format!("must have at most {BODY_BYTES_MAX} bytes");
@@ -70,9 +72,21 @@ impl<'a> CommandBody<'a> {
             name: one.name,
             raw: Cow::Borrowed(one.raw),
         });
-        Ok(Self {
-            members: given.filter(|one| one.raw != "null").collect(),
-        })
+        let (nulls, members): (Vec<_>, Vec<_>) = given.partition(|one| one.raw == "null");
+        let nulls = nulls.into_iter().map(|one| one.name.into_owned()).collect();
+        Ok(Self { members, nulls })
+    }
+
+    /// Refuses fields that are null, where somebody might mean to take them away.
+    pub fn refuse_nulls(&self) -> Result<(), Undecodable> {
+        match self.nulls.first() {
+            Some(name) => Err(refused(
+                Reason::Invalid,
+                name,
+                "must not be null: a field can be changed, but not taken away",
+            )),
+            None => Ok(()),
+        }
     }
 
     /// Whether a field has a value.

@@ -332,6 +332,12 @@ async fn an_agent_is_changed_field_by_field() {
         .give(Method::PATCH, "/v1/agents/a1", &[], &json!({}))
         .await;
     nothing.problem(400, "invalid");
+    let null = json!({"trust_level": null, "description": "d"});
+    let null = acme.give(Method::PATCH, "/v1/agents/a1", &[], &null).await;
+    assert_eq!(
+        null.problem(400, "invalid")["errors"][0]["field"],
+        "trust_level"
+    );
     let missing = acme
         .give(Method::PATCH, "/v1/agents/nobody", &[], &body)
         .await;

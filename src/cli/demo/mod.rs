@@ -16,14 +16,15 @@ use tempfile::TempDir;
 use tokio::time::Instant;
 use uuid::Uuid;
 
+use crate::app::keys::{KeySource, OpenKeys};
 use crate::app::signals::{self, Signals};
 use crate::app::telemetry::{self, LogFormat};
 use crate::app::{Access, Config, Running};
-use crate::auth::{Grant, Keys, Roles};
+use crate::auth::{Grant, Roles};
 use crate::cli::client::{Api, Identity, read};
 use crate::cli::duration::duration;
 use crate::cli::{Outcome, address, list, output, table};
-use crate::domain::{Clock as _, SystemClock, TenantId};
+use crate::domain::TenantId;
 use crate::http::dto::{SessionCount, SessionList};
 use fleet::Tally;
 
@@ -94,10 +95,10 @@ impl Demo {
             access: Access::Credentials(Box::default()),
             ..Config::local(dir, self.listen)
         };
+        let key = issue_key(config.data_dir.clone()).await?;
         let running = crate::app::start(config)
             .await
             .context("the demo did not start; `--listen 127.0.0.1:0` takes a port that is free")?;
-        let key = issue_key(running.keys()).await?;
         let api = Api::new(&running.url(), Identity::key(key.clone()))?;
         self.introduce(&running);
         let shown = self.show(&running, &api, &key, &mut signals).await;
@@ -155,8 +156,9 @@ impl Demo {
     }
 }
 
-/// A key for everything, of the demo's tenant.
-async fn issue_key(keys: &Keys) -> anyhow::Result<String> {
+/// A key for everything, of the demo's tenant. Before the server starts, which would say that there
+/// is none.
+async fn issue_key(dir: PathBuf) -> anyhow::Result<String> {
     let grant = Grant {
         tenant: TenantId::parse(TENANT)?,
         name: Some("demo".into()),
@@ -164,7 +166,10 @@ async fn issue_key(keys: &Keys) -> anyhow::Result<String> {
         agent: None,
         expires_at: None,
     };
-    let (key, _entry) = keys.issue(grant, SystemClock.now()).await?;
+    let open = OpenKeys::open(KeySource::Directory { dir, make: true }).await?;
+    let issued = open.keys.issue(grant, open.clock.now()).await;
+    open.close().await;
+    let (key, _entry) = issued?;
     Ok(key.reveal())
 }
 

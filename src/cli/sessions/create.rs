@@ -20,7 +20,7 @@ the command with the same --idempotency-key.
 
 Exit code 1 if the ledger refuses.";
 
-/// Open a session for a registered agent.
+/// Open a session for an agent that is known.
 #[derive(Debug, Args)]
 #[command(after_help = AFTER_HELP, next_help_heading = "The session")]
 pub(super) struct Create {
@@ -40,7 +40,8 @@ pub(super) struct Create {
     #[arg(long, value_name = "TIME")]
     expires_at: Option<String>,
 
-    /// Something that it may do; repeat it for several. Without any it may do what its agent may
+    /// Something that it may do; repeat it for several. Without any it gets the list of its
+    /// agent
     #[arg(long, value_name = "SCOPE")]
     scope: Vec<String>,
 

@@ -90,6 +90,9 @@ pub struct AgentChanged {
     /// `applied`; `duplicate` if it is a retry; `rejected` if it was suspended or revoked already.
     #[schema(example = "applied")]
     pub verdict: String,
+    /// Why it changed nothing, if it is `rejected`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
     /// Where the event stands on the log: give it as `min_position` to read what it did.
     pub position: u64,
 }

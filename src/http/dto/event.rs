@@ -94,6 +94,9 @@ pub struct Event {
     /// For an event that waited for its session: where its waiting ended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub settled_at: Option<u64>,
+    /// `runtime`, or `ledger` for what the ledger wrote on somebody's command or by itself. A runtime
+    /// may claim any `source` and `actor`; this it cannot choose. Null if its NATS subject tells none.
+    pub writer: Option<String>,
     /// Its type; null if nobody can tell.
     pub r#type: Option<String>,
     /// The event as it came, to the byte; null if that is not JSON.

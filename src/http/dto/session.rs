@@ -132,6 +132,9 @@ pub struct SessionEnded {
     /// `applied`; `duplicate` if it is a retry; `rejected` if the session had been terminated before.
     #[schema(example = "applied")]
     pub verdict: String,
+    /// Why it changed nothing, if it is `rejected`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
     /// Where the event stands on the log.
     pub position: u64,
 }

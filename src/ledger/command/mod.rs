@@ -274,6 +274,7 @@ impl Commands {
             AgentChange::Revoke => (EventType::AgentRevoked, "revoke"),
         };
         let body = CommandBody::parse(body, event_type, &[])?;
+        body.refuse_nulls()?;
         if change == AgentChange::Update && body.is_empty() {
             let message = "must name at least one field to change";
             return Err(refused(Reason::Invalid, "", message).into());

@@ -238,7 +238,10 @@ fn created() -> Data {
         ),
         (
             "scopes",
-            scopes("What the session may do; within what its agent may. Absent means all of that."),
+            scopes(
+                "What the session may do; within what its agent may. Absent means just what the \
+                 agent's list says, which is nothing if it has none.",
+            ),
         ),
         ("metadata", metadata("The caller's own data.")),
         ("agent_name", text(TextRule::TEXT, "The agent's name.")),

@@ -301,37 +301,9 @@ impl Model {
         let due = session.expires;
         match sent.kind {
             "session.refreshed" => {
-                if session.status != "active" {
-                    return "not_active".to_owned();
-                }
-                if due.is_some_and(|due| due <= at.time) {
-                    return "session_expired".to_owned();
-                }
-                if let Some(reason) = other_agent(sent, &session.agent) {
+                if let Some(reason) = session.refresh(sent, at) {
                     return reason;
                 }
-                let asked = sent.asked();
-                if asked.presented.is_some() && asked.presented != session.refresh_token {
-                    return "token_stale".to_owned();
-                }
-                let late = session.refreshed.is_some_and(|latest| at.time < latest);
-                if late && asked.presented.is_none() {
-                    return "superseded".to_owned();
-                }
-                let wanted = deadline(data, at.time);
-                if wanted.is_some_and(|deadline| deadline <= at.time) {
-                    return "deadline_not_after_time".to_owned();
-                }
-                let extended = session.ttl.map(|ttl| at.time + ttl);
-                let extended = extended.filter(|_| data["extend"] == true);
-                session.expires = wanted.or(extended).or(due);
-                session.refresh_token = asked.given.or(session.refresh_token);
-                session.phase = text(data, "phase").or(session.phase.clone());
-                if let Some(patch) = data.get("metadata").filter(|patch| !patch.is_null()) {
-                    merge(&mut session.metadata, patch);
-                }
-                session.refreshed = session.refreshed.max(Some(at.time));
-                session.activity = session.activity.max(at.time);
             }
             "session.terminated" => {
                 if let Some(reason) = other_agent(sent, &session.agent) {
@@ -367,6 +339,45 @@ impl Model {
         session.events.push(recorded.position);
         session.seen.push(recorded.clone());
         "applied".to_owned()
+    }
+}
+
+impl ModelSession {
+    /// A sign of life; or why it is none.
+    fn refresh(&mut self, sent: &Sent, at: &At) -> Option<Verdict> {
+        let (data, due) = (&sent.data, self.expires);
+        if self.status != "active" {
+            return Some("not_active".to_owned());
+        }
+        if due.is_some_and(|due| due <= at.time) {
+            return Some("session_expired".to_owned());
+        }
+        if let Some(reason) = other_agent(sent, &self.agent) {
+            return Some(reason);
+        }
+        let asked = sent.asked();
+        if asked.presented.is_some() && asked.presented != self.refresh_token {
+            return Some("token_stale".to_owned());
+        }
+        let late = self.refreshed.is_some_and(|latest| at.time < latest);
+        if late && asked.presented.is_none() {
+            return Some("superseded".to_owned());
+        }
+        let wanted = deadline(data, at.time);
+        if wanted.is_some_and(|deadline| deadline <= at.time) {
+            return Some("deadline_not_after_time".to_owned());
+        }
+        let extended = self.ttl.map(|ttl| at.time + ttl);
+        let extended = extended.filter(|_| data["extend"] == true);
+        self.expires = wanted.or(extended).or(due);
+        self.refresh_token = asked.given.or(self.refresh_token);
+        self.phase = text(data, "phase").or(self.phase.clone());
+        if let Some(patch) = data.get("metadata").filter(|patch| !patch.is_null()) {
+            merge(&mut self.metadata, patch);
+        }
+        self.refreshed = self.refreshed.max(Some(at.time));
+        self.activity = self.activity.max(at.time);
+        None
     }
 }
 
