@@ -115,7 +115,9 @@ impl OpenKeys {
         let log = match source {
             KeySource::Directory { dir, make } => {
                 let dir = DataDir::new(&dir);
-                if !make && !dir.admin_log().exists() {
+                if make {
+                    open::make_dir(&dir).await?;
+                } else if !dir.admin_log().exists() {
                     let missing = OpenError::Missing {
                         dir: dir.path().to_path_buf(),
                         file: "admin.redb (if its log is on NATS, give --nats-url)",
