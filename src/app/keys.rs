@@ -40,8 +40,10 @@ pub(super) async fn access(
     keys: &Arc<Keys>,
     workers: &mut Tasks,
 ) -> anyhow::Result<auth::Access> {
-    let Access::Credentials(checks) = &config.access else {
-        return Ok(auth::Access::Everybody);
+    let checks = match &config.access {
+        Access::Credentials(checks) => checks,
+        Access::Local | Access::Network => return Ok(auth::Access::Everybody),
+        Access::Private(key) => return Ok(auth::Access::Private(key.hash())),
     };
     let tokens = match &checks.tokens {
         Some(tokens) => {
