@@ -231,7 +231,9 @@ impl Session {
         {
             return Err(Reason::TokenStale);
         }
-        if self.refreshed_at.is_some_and(|latest| at.time < latest) {
+        // Who presents the latest token is the latest, whatever the clocks say.
+        let ordered = private.refresh_token.is_some();
+        if !ordered && self.refreshed_at.is_some_and(|latest| at.time < latest) {
             return Err(Reason::Superseded);
         }
         let expires_at = match refreshed.renewal {
@@ -247,7 +249,7 @@ impl Session {
         self.expires_at = expires_at;
         self.phase = refreshed.phase.or(self.phase);
         self.tokens = private.tokens.or(self.tokens);
-        self.refreshed_at = Some(at.time);
+        self.refreshed_at = self.refreshed_at.max(Some(at.time));
         self.last_activity_at = self.last_activity_at.max(at.time);
         self.updated_at = self.updated_at.max(at.time);
         Ok(())

@@ -10,7 +10,7 @@ use super::dto;
 use super::error::Code;
 use super::problem::Problem;
 use crate::auth::{Access, Keys};
-use crate::domain::limits::{MIN_POSITION_WAIT_MS, READS_MAX, WAITERS_MAX};
+use crate::domain::limits::{FOLD_LAG_MS_MAX, MIN_POSITION_WAIT_MS, READS_MAX, WAITERS_MAX};
 use crate::domain::{Position, Timestamp};
 use crate::ledger::{Commands, Ledger};
 use crate::log::EventLog;
@@ -140,6 +140,27 @@ impl App {
             Waited::TimedOut => Err(Problem::new(Code::NotCaughtUp)),
             Waited::Stopped => Err(Problem::new(Code::FoldStopped)),
         }
+    }
+
+    /// Refuses where the read model may miss what is on the log for long: the log cannot be reached,
+    /// or the fold has stopped or lags behind.
+    pub(super) fn check_fresh(&self) -> Result<(), Problem> {
+        let not_ready = |detail: String| Err(Problem::new(Code::NotReady).with_detail(detail));
+        if self.projection().has_stopped() {
+            return not_ready("the fold has stopped; the server's log says why".to_owned());
+        }
+        if !self.log().is_available() {
+            return not_ready("the log cannot be reached".to_owned());
+        }
+        let head = self.log().known_head();
+        let lag = self.projection().lag(self.now(), head);
+        if Duration::from_millis(FOLD_LAG_MS_MAX) < lag {
+            let (lag_ms, position) = (lag.as_millis(), self.projection().position());
+            return not_ready(format!(
+                "the fold is {lag_ms} ms behind the log, at position {position} of {head}"
+            ));
+        }
+        Ok(())
     }
 
     /// Which state an answer shows.

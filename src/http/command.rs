@@ -88,8 +88,8 @@ impl IntoParams for Command {
             .description(Some(
                 "Any text that is new for each command and the same for its retries. A retry with \
                  the same body changes nothing and is answered with the same tokens; with another \
-                 body it is a 409 `id_reused`. Keys count for the credential that they come with, \
-                 and for ever.",
+                 body it is a 409 `id_reused`. Keys count for ever, for the credential that they \
+                 come with and for the session or agent that the command names, if it names one.",
             ))
             .schema(Some(schema));
         let mut params = Caller::<Write>::into_params(place);

@@ -34,7 +34,7 @@ pub(super) enum Settled {
 /// stands that did not take the step.
 pub(super) fn settle(
     outcome: &Outcome,
-    status: impl FnOnce() -> Result<Option<&'static str>, Problem>,
+    status: impl FnOnce(Reason) -> Result<Option<&'static str>, Problem>,
 ) -> Result<Settled, Problem> {
     match outcome.verdict.map(|row| row.verdict) {
         None | Some(Verdict::Parked) => Ok(Settled::Pending),
@@ -47,7 +47,7 @@ pub(super) fn settle(
         ) => Ok(Settled::Before),
         Some(Verdict::Rejected(reason)) => {
             let status = if names_status(reason) {
-                status()?
+                status(reason)?
             } else {
                 None
             };
@@ -83,15 +83,22 @@ pub(super) fn session(
     let now = app.now();
     let find =
         |id: &SessionId| app.read(|snapshot| Ok(query::sessions::get(snapshot, tenant, id)?));
-    let status = || match find(about)? {
-        Some(stored) => Ok(Some(row_json::status_at(&stored.row()?, now).as_str())),
-        None => Ok(None),
-    };
     let SessionDone {
         session,
         outcome,
         tokens,
     } = done;
+    let status = |reason| {
+        let id = match reason {
+            // It is the one to be opened that exists.
+            Reason::AlreadyExists => &session,
+            _ => about,
+        };
+        match find(id)? {
+            Some(stored) => Ok(Some(row_json::status_at(&stored.row()?, now).as_str())),
+            None => Ok(None),
+        }
+    };
     let status = match settle(&outcome, status)? {
         Settled::Now => if_now,
         Settled::Before => StatusCode::OK,
@@ -123,7 +130,7 @@ pub(super) fn agent(
 ) -> Result<Response, Problem> {
     let AgentDone { agent, outcome } = done;
     let find = || app.read(|snapshot| Ok(query::agents::get(snapshot, tenant, agent)?));
-    let status = || match find()? {
+    let status = |_reason| match find()? {
         Some(known) => Ok(Some(known.row()?.status.as_str())),
         None => Ok(None),
     };

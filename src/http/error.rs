@@ -82,7 +82,7 @@ codes! {
     /// The credential may not do this.
     RoleRequired "role_required" FORBIDDEN "the credential lacks the role that this route needs";
     /// The credential may act for one agent alone.
-    AgentBound "agent_bound" FORBIDDEN "the credential is bound to an agent, and events could be about any; use the calls of /v1/agent-sessions instead";
+    AgentBound "agent_bound" FORBIDDEN "the credential is bound to an agent, and may change the sessions of that agent alone, with the calls of /v1/agent-sessions";
     /// Nobody in particular asks for a change of keys.
     CredentialsOff "credentials_off" FORBIDDEN "this server asks nobody for credentials, so it changes no keys: whoever reaches it could make one that outlives it; use `session-ledger keys` with --data-dir or --nats-url, or a server that asks for credentials";
     /// The tenant has as many keys as it may have.
@@ -302,7 +302,15 @@ impl From<CommandError> for Problem {
     fn from(error: CommandError) -> Self {
         match error {
             CommandError::Refused(refused) => refused.into(),
-            CommandError::OtherAgent => Self::new(Code::Event(Reason::OtherAgent)),
+            CommandError::AgentBound => Self::new(Code::AgentBound),
+            CommandError::Reused(position) => {
+                let detail = format!(
+                    "this Idempotency-Key came before with another refresh token, or with a \
+                     credential for another agent, for the command at position {position}; give \
+                     every command its own key"
+                );
+                Self::new(Code::Event(Reason::IdReused)).with_detail(detail)
+            }
             CommandError::Append(error) => Self::from(error).for_command(),
             CommandError::Log(error) => Self::from(error).for_command(),
             CommandError::OtherSecret(position) => Self::new(Code::TokensOfAnotherNode)

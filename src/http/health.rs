@@ -1,7 +1,5 @@
 //! `/healthz`, `/readyz` and `/metrics`: what those who run the server ask.
 
-use std::time::Duration;
-
 use axum::extract::State;
 use axum::response::Response;
 
@@ -11,7 +9,6 @@ use super::dto;
 use super::error::Code;
 use super::problem::Problem;
 use super::problem_sets::ReadyProblems;
-use crate::domain::limits::FOLD_LAG_MS_MAX;
 
 const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
@@ -41,25 +38,10 @@ pub(super) async fn alive() -> Response {
     responses((status = 200, description = "It is", body = dto::Health), ReadyProblems)
 )]
 pub(super) async fn ready(State(app): State<App>) -> Result<Response, Problem> {
-    let not_ready = |detail: String| Problem::new(Code::NotReady).with_detail(detail);
-    if app.projection().has_stopped() {
-        let detail = "the fold has stopped; the server's log says why";
-        return Err(not_ready(detail.to_owned()));
-    }
-    if !app.log().is_available() {
-        return Err(not_ready("the log cannot be reached".to_owned()));
-    }
+    app.check_fresh()?;
     if !app.keys().follow() {
         let detail = "the log of keys is not followed, so revocations may be missing";
-        return Err(not_ready(detail.to_owned()));
-    }
-    let lag = app.projection().lag(app.now(), app.log().known_head());
-    if Duration::from_millis(FOLD_LAG_MS_MAX) < lag {
-        let (lag_ms, position) = (lag.as_millis(), app.projection().position());
-        let head = app.log().known_head();
-        return Err(not_ready(format!(
-            "the fold is {lag_ms} ms behind the log, at position {position} of {head}"
-        )));
+        return Err(Problem::new(Code::NotReady).with_detail(detail));
     }
     Ok(ok())
 }

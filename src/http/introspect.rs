@@ -27,7 +27,8 @@ const SECOND_US: i64 = 1_000_000;
 ///
 /// Whether it is an access token of this tenant, the latest of its session, the session is open and
 /// not past its deadline by this server's clock, and its agent may act. Everything else, be it
-/// another tenant's or no token at all, is `{"active": false}`.
+/// another tenant's or no token at all, is `{"active": false}`. A server that may not know what has
+/// become of the session, because it is cut off from the log or lags behind it, says 503 instead.
 #[utoipa::path(
     post,
     path = "/v1/agent-sessions/introspect",
@@ -55,6 +56,8 @@ pub(super) async fn introspect(
 ) -> Result<Response, Problem> {
     let token = asked_token(&headers, &body)?;
     app.wait_for(query.min_position).await?;
+    // Better no answer than that a session is good which ended long ago.
+    app.check_fresh()?;
     let answer = match TokenClaim::of_access(&token) {
         Some(claim) if claim.tenant == *caller.tenant() => find(&app, &claim)?,
         Some(_) | None => Introspection::default(),

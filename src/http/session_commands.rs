@@ -88,8 +88,8 @@ pub(super) async fn refresh(
 /// Hand a session off
 ///
 /// Ends the session and opens its child for another agent, in one event: there is no moment with
-/// both or neither. The child may do no more and live no longer than its parent. The answer shows
-/// the child and its tokens.
+/// both or neither. The child may do no more than its parent, and opens with no later deadline. The
+/// answer shows the child and its tokens. A suspended agent hands nothing off.
 #[utoipa::path(
     post,
     path = "/v1/agent-sessions/{id}/handoff",

@@ -1,5 +1,7 @@
 //! Credentials: which are good, for whom, and what everybody else is told.
 
+use std::time::{Duration, Instant};
+
 use reqwest::Method;
 use reqwest::header::HeaderMap;
 use serde_json::{Value, json};
@@ -223,15 +225,22 @@ async fn a_limited_credential_is_told_where_it_stands_and_when_to_come_again() {
         let names = ["limit", "remaining", "reset", "policy"];
         names.map(|name| answer.header(&format!("x-ratelimit-{name}")).to_owned())
     };
-    let one = app.client_with_key("acme", roles(&[Role::Read])).await;
-    let first = one.get(LIST).await;
+    // Each second gives a request back: what took longer says nothing.
+    let [first, second, third] = loop {
+        let one = app.client_with_key("acme", roles(&[Role::Read])).await;
+        let started = Instant::now();
+        let three = [LIST, "/v1/events", LIST].map(|path| one.get(path));
+        let [first, second, third] = three;
+        let three = [first.await, second.await, third.await];
+        if started.elapsed() < Duration::from_secs(1) {
+            break three;
+        }
+    };
     first.ok();
     assert_eq!(standing(&first), ["2", "1", "1", "1;w=1;burst=2"]);
     // Answers that are no success count, and say it as well.
-    let second = one.get("/v1/events").await;
     second.problem(403, "role_required");
     assert_eq!(standing(&second)[1], "0");
-    let third = one.get(LIST).await;
     third.problem(429, "rate_limited");
     assert_eq!(third.header("retry-after"), "1");
     assert_eq!(standing(&third), ["2", "0", "2", "1;w=1;burst=2"]);

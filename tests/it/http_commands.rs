@@ -4,7 +4,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use crate::support::app::{App, NOW};
-use crate::support::client::{Answer, Client};
+use crate::support::client::{Answer, Client, event};
 
 const SESSIONS: &str = "/v1/agent-sessions";
 
@@ -421,5 +421,90 @@ async fn introspection_takes_a_form_and_tells_nothing_of_other_tenants() {
         let problem = refused.problem(400, "invalid");
         assert!(!problem.to_string().contains(token));
     }
+    app.stop().await;
+}
+
+#[tokio::test]
+async fn a_suspended_agent_hands_nothing_off_and_refreshes_nothing() {
+    let app = App::start().await;
+    let acme = Commander::new(&app).await;
+    acme.post("/v1/agents", &json!({"agent_id": "a2"})).await;
+    let created = acme.create(&json!({"agent_id": "a1"})).await;
+    acme.post("/v1/agents/a1/suspend", &json!({})).await.ok();
+    let path = format!("{SESSIONS}/{}/handoff", id(&created));
+    let refused = acme.post(&path, &json!({"to_agent_id": "a2"})).await;
+    refused.problem(403, "agent_suspended");
+    let refused = acme.refresh(&id(&created), &created["refresh_token"]).await;
+    refused.problem(403, "agent_suspended");
+    acme.post("/v1/agents/a1/reinstate", &json!({})).await.ok();
+    acme.refresh(&id(&created), &created["refresh_token"])
+        .await
+        .ok();
+    app.stop().await;
+}
+
+#[tokio::test]
+async fn a_key_that_came_before_does_not_stand_for_a_token() {
+    let app = App::start().await;
+    let acme = Commander::new(&app).await;
+    let created = acme.create(&json!({"agent_id": "a1"})).await;
+    let path = format!("{SESSIONS}/{}/refresh", id(&created));
+    let refresh = async |token: &Value| {
+        let body = json!({"refresh_token": token});
+        acme.give(Method::POST, &path, &[("idempotency-key", "k")], &body)
+            .await
+    };
+    let first = refresh(&created["refresh_token"]).await.ok();
+    for other in [json!("rubbish"), first["refresh_token"].clone()] {
+        let problem = refresh(&other).await.problem(409, "id_reused");
+        assert_eq!(problem.get("token"), None);
+    }
+    let again = refresh(&created["refresh_token"]).await.ok();
+    assert_eq!(again["token"], first["token"]);
+    app.stop().await;
+}
+
+#[tokio::test]
+async fn a_sign_of_life_dated_ahead_does_not_lock_the_token_out() {
+    let app = App::start().await;
+    let acme = Commander::new(&app).await;
+    let created = acme
+        .create(&json!({"agent_id": "a1", "ttl_seconds": 600}))
+        .await;
+    let mut ahead = event("e1", "session.refreshed", &id(&created), &json!({}));
+    ahead["time"] = json!("2026-01-31T12:04:00Z");
+    acme.0.apply(&ahead).await;
+    let refreshed = acme.refresh(&id(&created), &created["refresh_token"]).await;
+    let row = &refreshed.ok()["session"];
+    assert_eq!(row["refreshed_at"], "2026-01-31T12:04:00.000000Z");
+    assert_eq!(row["expires_at"], "2026-01-31T12:10:00.000000Z");
+    app.stop().await;
+}
+
+#[tokio::test]
+async fn a_handoff_to_an_id_that_is_taken_names_the_status_of_that_session() {
+    let app = App::start().await;
+    let acme = Commander::new(&app).await;
+    acme.create(&json!({"agent_id": "a1", "session_id": "taken"}))
+        .await;
+    acme.end("taken", &json!({})).await.ok();
+    let parent = acme.create(&json!({"agent_id": "a1"})).await;
+    let path = format!("{SESSIONS}/{}/handoff", id(&parent));
+    let body = json!({"to_agent_id": "a1", "session_id": "taken"});
+    let problem = acme.post(&path, &body).await.problem(409, "already_exists");
+    assert_eq!(problem["present_status"], "terminated");
+    app.stop().await;
+}
+
+#[tokio::test]
+async fn a_server_that_may_have_missed_the_end_of_a_session_does_not_call_its_token_active() {
+    let app = App::start().await;
+    let acme = Commander::new(&app).await;
+    let created = acme.create(&json!({"agent_id": "a1"})).await;
+    assert!(acme.is_active(&created["token"]).await);
+    app.stop_fold().await;
+    let path = format!("{SESSIONS}/introspect");
+    let asked = acme.post(&path, &json!({"token": created["token"]})).await;
+    asked.problem(503, "not_ready");
     app.stop().await;
 }

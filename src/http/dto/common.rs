@@ -18,8 +18,8 @@ pub struct AsOf {
     pub caught_up: bool,
 }
 
-/// The answer to a command that is on the log and has no verdict yet. Its tokens count if it is
-/// applied.
+/// The answer to a command that is on the log and has no verdict yet. Its tokens count if the verdict
+/// turns out to be `applied`; of a `duplicate`, retry the command to be told the first ones.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct CommandPending {
     /// The session, or the agent.

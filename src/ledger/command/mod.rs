@@ -73,15 +73,18 @@ pub enum CommandError {
     /// It is not well formed. Nothing was written.
     #[error(transparent)]
     Refused(#[from] Refused),
-    /// The credential speaks for another agent. Nothing was written.
-    #[error("the credential is bound to another agent")]
-    OtherAgent,
+    /// The credential speaks for one agent, and changes none. Nothing was written.
+    #[error("the credential is bound to an agent, and may change its sessions alone")]
+    AgentBound,
     /// The ledger takes no commands now. Nothing was written.
     #[error(transparent)]
     Append(#[from] AppendError),
     /// The log did not take it, or did not say so.
     #[error(transparent)]
     Log(#[from] LogError),
+    /// The idempotency key came with another command about the same session before.
+    #[error("the idempotency key was used for the command at position {0}")]
+    Reused(Position),
     /// It was given before, to a node with another token secret, so its tokens cannot be told again.
     #[error("the command was applied at position {0} with tokens of another secret")]
     OtherSecret(Position),
@@ -248,11 +251,10 @@ impl Commands {
         let event_type = EventType::AgentRegistered;
         let mut body = CommandBody::parse(body, event_type, &["agent_id"])?;
         let ids = Identity::of("register", "", &by);
-        let agent = match (body.take_text("agent_id")?, by.agent) {
-            (Some(text), _) => AgentId::parse(&text)
+        let agent = match body.take_text("agent_id")? {
+            Some(text) => AgentId::parse(&text)
                 .map_err(|error| refused(Reason::Invalid, "agent_id", error.to_string()))?,
-            (None, Some(bound)) => bound.clone(),
-            (None, None) => ids.agent(),
+            None => ids.agent(),
         };
         self.on_agent(by, event_type, (agent, ids), body).await
     }
@@ -287,8 +289,9 @@ impl Commands {
         (agent, ids): (AgentId, Identity),
         body: CommandBody<'_>,
     ) -> Result<AgentDone, CommandError> {
-        if by.agent.is_some_and(|bound| *bound != agent) {
-            return Err(CommandError::OtherAgent);
+        // What an agent may do is for others to say.
+        if by.agent.is_some() {
+            return Err(CommandError::AgentBound);
         }
         let step = Step {
             event_type,
@@ -326,23 +329,33 @@ impl Commands {
             .await?;
         let outcome = outcomes.into_iter().next().ok_or(AppendError::Stopped)??;
         if let Some(Verdict::Duplicate(first)) = outcome.verdict.map(|row| row.verdict) {
-            self.check_tokens(first, private).await?;
+            self.check_copy(first, private).await?;
         }
         Ok(outcome)
     }
 
-    /// A copy is answered with the first one's tokens, which another secret would not give again.
-    async fn check_tokens(&self, first: Position, private: &Private) -> Result<(), CommandError> {
+    /// The fold tells copies by what everybody may see of them. A copy is answered with the tokens
+    /// of the first, so it must have presented the same token for the same agent, and this node must
+    /// make the same tokens.
+    async fn check_copy(&self, first: Position, private: &Private) -> Result<(), CommandError> {
+        if *private == Private::default() {
+            return Ok(());
+        }
         let records = self.ledger.log().get(vec![first]).await?;
         let record = records.first().map(|record| &record.private[..]);
-        let given = record
-            .and_then(private::decode)
-            .and_then(|first| first.tokens);
-        if given == private.tokens {
-            Ok(())
-        } else {
-            Err(CommandError::OtherSecret(first))
+        let given = record.and_then(private::decode).unwrap_or_default();
+        let tokens = given.tokens;
+        let same_tokens = Private {
+            tokens: private.tokens,
+            ..given
+        };
+        if same_tokens != *private {
+            return Err(CommandError::Reused(first));
         }
+        if tokens != private.tokens {
+            return Err(CommandError::OtherSecret(first));
+        }
+        Ok(())
     }
 }
 

@@ -95,6 +95,12 @@ pub(crate) fn on_open_session(
             return on_handed_off(working, step, ordinal, handed_off);
         }
         SessionEvent::Refreshed(refreshed) => {
+            // A suspended agent's tokens sleep, those to refresh with as well.
+            if step.private.refresh_token.is_some()
+                && let Err(reason) = check_own_agent(working, step, ordinal)?
+            {
+                return Ok(Decision::rejected(reason).about(entity, agent));
+            }
             let stored = working.session_mut(ordinal)?;
             stored
                 .session
@@ -133,6 +139,9 @@ fn on_handed_off(
     if let Err(reason) = parent.check_step(&step.at, step.private) {
         return refuse(reason);
     }
+    if let Err(reason) = check_own_agent(working, step, ordinal)? {
+        return refuse(reason);
+    }
     if working
         .find_session(step.tenant, &handed_off.child)?
         .is_some()
@@ -162,6 +171,19 @@ fn on_handed_off(
         .opened
         .push_back((step.tenant, handed_off.child.clone()));
     Ok(Decision::new(Verdict::Applied).about(entity, parent_agent))
+}
+
+/// Whether the agent of an open session may act.
+fn check_own_agent(
+    working: &mut Working<'_>,
+    step: &Step<'_>,
+    ordinal: Ordinal,
+) -> Result<Result<(), Reason>, StoreError> {
+    let stored = working.session(ordinal)?;
+    let (number, id) = (stored.agent, stored.session.agent_id.clone());
+    working.find_agent(step.tenant, &id)?;
+    let agent = &working.agent(number)?.agent;
+    Ok(agent.check_may_act(step.at.time))
 }
 
 fn check_agent(

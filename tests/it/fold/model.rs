@@ -233,6 +233,9 @@ impl Model {
         if let Some(reason) = other_agent(sent, &parent.agent) {
             return reason;
         }
+        if let Some(reason) = self.sleeps(sent.tenant, &parent.agent, at.time) {
+            return reason;
+        }
         let child = text(data, "session_id").unwrap();
         if self.find(sent.tenant, &child).is_some() {
             return "already_exists".to_owned();
@@ -281,7 +284,18 @@ impl Model {
         "applied".to_owned()
     }
 
+    /// Why nobody may present a refresh token of a session.
+    fn may_not_present(&self, index: usize, sent: &Sent, time: i64) -> Option<Verdict> {
+        let session = &self.sessions[index];
+        let presents = sent.kind == "session.refreshed" && sent.asked().presented.is_some();
+        let reason = self.sleeps(&session.tenant, &session.agent, time);
+        reason.filter(|_| presents)
+    }
+
     fn change(&mut self, index: usize, recorded: &Logged, at: &At) -> Verdict {
+        if let Some(reason) = self.may_not_present(index, &recorded.sent, at.time) {
+            return reason;
+        }
         let (sent, session) = (&recorded.sent, &mut self.sessions[index]);
         let data = &sent.data;
         let due = session.expires;
@@ -300,7 +314,8 @@ impl Model {
                 if asked.presented.is_some() && asked.presented != session.refresh_token {
                     return "token_stale".to_owned();
                 }
-                if session.refreshed.is_some_and(|latest| at.time < latest) {
+                let late = session.refreshed.is_some_and(|latest| at.time < latest);
+                if late && asked.presented.is_none() {
                     return "superseded".to_owned();
                 }
                 let wanted = deadline(data, at.time);
@@ -315,7 +330,7 @@ impl Model {
                 if let Some(patch) = data.get("metadata").filter(|patch| !patch.is_null()) {
                     merge(&mut session.metadata, patch);
                 }
-                session.refreshed = Some(at.time);
+                session.refreshed = session.refreshed.max(Some(at.time));
                 session.activity = session.activity.max(at.time);
             }
             "session.terminated" => {

@@ -24,6 +24,16 @@ pub(super) struct ModelAgent {
 }
 
 impl ModelAgent {
+    fn sleeps(&self, time: i64) -> Option<Verdict> {
+        let reason = match self.status {
+            "suspended" => "agent_suspended",
+            "revoked" => "agent_revoked",
+            _ if self.expires.is_some_and(|end| end <= time) => "agent_expired",
+            _ => return None,
+        };
+        Some(reason.to_owned())
+    }
+
     fn new(recorded: &Logged, id: &str, at: &At) -> Self {
         Self {
             tenant: recorded.sent.tenant.to_owned(),
@@ -111,17 +121,17 @@ impl Model {
             let asked = sent.asked().agent_registered;
             return asked.then(|| "agent_not_registered".to_owned());
         };
-        match agent.status {
-            "suspended" => return Some("agent_suspended".to_owned()),
-            "revoked" => return Some("agent_revoked".to_owned()),
-            _ if agent.expires.is_some_and(|end| end <= time) => {
-                return Some("agent_expired".to_owned());
-            }
-            _ => {}
+        if let Some(reason) = agent.sleeps(time) {
+            return Some(reason);
         }
         let bound = agent.scopes.as_ref()?;
         let exceeds = !scopes.iter().all(|scope| bound.contains(scope));
         exceeds.then(|| "scope_exceeded".to_owned())
+    }
+
+    /// Why an agent that is known may not act.
+    pub(super) fn sleeps(&self, tenant: &str, agent: &str, time: i64) -> Option<Verdict> {
+        self.agent(tenant, agent)?.sleeps(time)
     }
 
     /// An agent that only sessions speak of.
