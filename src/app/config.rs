@@ -3,8 +3,8 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use crate::auth::RateLimit;
 use crate::auth::jwt::TokenConfig;
+use crate::auth::{ApiKey, RateLimit};
 use crate::log::jetstream::JetStreamConfig;
 
 /// Everything that a ledger is started with.
@@ -40,6 +40,9 @@ pub enum Access {
     Local,
     /// Everybody who reaches the address: the network is trusted.
     Network,
+    /// Who has a key that this process made up and nobody else knows; it is on no log. For any
+    /// tenant.
+    Private(ApiKey),
 }
 
 /// Which credentials are good. Keys of the ledger always are.
@@ -80,7 +83,7 @@ impl Config {
             Access::Local if !self.listen.ip().is_loopback() => {
                 Err(ConfigError::Exposed(self.listen))
             }
-            Access::Local | Access::Network | Access::Credentials(_) => Ok(()),
+            Access::Local | Access::Network | Access::Credentials(_) | Access::Private(_) => Ok(()),
         }
     }
 }

@@ -10,7 +10,7 @@
 //! model.replaced-<position>.json  why
 //! ```
 
-use std::fs::File;
+use std::fs::{DirBuilder, File};
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -29,6 +29,15 @@ impl DataDir {
     /// Its path.
     pub fn path(&self) -> &Path {
         &self.0
+    }
+
+    /// Makes it, and what is missing above it, for this user alone; one that is there stays as it is.
+    pub fn make(&self) -> io::Result<()> {
+        let mut builder = DirBuilder::new();
+        builder.recursive(true);
+        #[cfg(unix)]
+        std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+        builder.create(&self.0)
     }
 
     /// The embedded log.

@@ -40,8 +40,10 @@ pub(super) async fn access(
     keys: &Arc<Keys>,
     workers: &mut Tasks,
 ) -> anyhow::Result<auth::Access> {
-    let Access::Credentials(checks) = &config.access else {
-        return Ok(auth::Access::Everybody);
+    let checks = match &config.access {
+        Access::Credentials(checks) => checks,
+        Access::Local | Access::Network => return Ok(auth::Access::Everybody),
+        Access::Private(key) => return Ok(auth::Access::Private(key.hash())),
     };
     let tokens = match &checks.tokens {
         Some(tokens) => {
@@ -115,7 +117,9 @@ impl OpenKeys {
         let log = match source {
             KeySource::Directory { dir, make } => {
                 let dir = DataDir::new(&dir);
-                if !make && !dir.admin_log().exists() {
+                if make {
+                    open::make_dir(&dir).await?;
+                } else if !dir.admin_log().exists() {
                     let missing = OpenError::Missing {
                         dir: dir.path().to_path_buf(),
                         file: "admin.redb (if its log is on NATS, give --nats-url)",

@@ -85,12 +85,7 @@ impl OpenLog {
 /// Opens the read model and the logs, or makes them.
 pub async fn open(config: &Config) -> Result<Opened, OpenError> {
     let dir = DataDir::new(&config.data_dir);
-    let make = dir.clone();
-    blocking(move || {
-        std::fs::create_dir_all(make.path())
-            .map_err(|error| OpenError::Directory(make.path().to_path_buf(), error))
-    })
-    .await?;
+    make_dir(&dir).await?;
     // The read model first: its lock tells in every case, whatever the log is, whether another
     // process holds the directory.
     let model = dir.clone();
@@ -107,6 +102,16 @@ pub async fn open(config: &Config) -> Result<Opened, OpenError> {
         projection: Arc::new(projection),
         clock,
     })
+}
+
+/// Makes the data directory, if it is not there.
+pub async fn make_dir(dir: &DataDir) -> Result<(), OpenError> {
+    let dir = dir.clone();
+    blocking(move || {
+        dir.make()
+            .map_err(|error| OpenError::Directory(dir.path().to_path_buf(), error))
+    })
+    .await
 }
 
 /// Opens the log. `known` is the last position that was read from it: then it must exist.

@@ -140,7 +140,7 @@ pub(super) fn require_log(source: &LogSource, dir: &DataDir) -> Result<(), OpenE
 async fn open_live(dir: &DataDir) -> Result<Live, OpenError> {
     let dir = dir.clone();
     blocking(move || {
-        fs::create_dir_all(dir.path())
+        dir.make()
             .map_err(|error| OpenError::Directory(dir.path().to_path_buf(), error))?;
         if !dir.model().exists() {
             return Ok(Live::Missing);

@@ -86,7 +86,7 @@ pub async fn start(config: Config) -> anyhow::Result<Running> {
         metrics,
     };
     let router = match config.access {
-        Access::Local => http::local_router(services),
+        Access::Local | Access::Private(_) => http::local_router(services),
         Access::Credentials(_) | Access::Network => http::router(services),
     };
     let mut requests = Tasks::default();

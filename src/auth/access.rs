@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use crate::auth::jwt::Tokens;
 use crate::auth::{ApiKey, Identity, Keys, RateLimits};
-use crate::domain::Timestamp;
 use crate::domain::limits::CREDENTIAL_BYTES_MAX;
+use crate::domain::{Timestamp, TokenHash};
 
 /// Whom a server serves.
 pub enum Access {
@@ -13,6 +13,8 @@ pub enum Access {
     Everybody,
     /// Who has a credential.
     Credentials(Credentials),
+    /// Who has the key with this hash, which is in no keyring, for any tenant.
+    Private(TokenHash),
 }
 
 /// What credentials are checked with.

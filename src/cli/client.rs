@@ -4,7 +4,8 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use reqwest::header::CONTENT_TYPE;
+use reqwest::header::{CONTENT_TYPE, LOCATION};
+use reqwest::redirect::Policy;
 use reqwest::{Client, Method, RequestBuilder, Url};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -71,6 +72,16 @@ pub(super) enum ApiError {
     /// The ledger says what is wrong.
     #[error("{}", describe(.0))]
     Problem(Box<Problem>),
+    /// Something answers that it is elsewhere. Not followed: bodies and headers hold secrets.
+    #[error(
+        "{url} answered {status}: it is at {location} instead. Nothing is sent there unasked; if \
+         that is your ledger, give its address as --url"
+    )]
+    Moved {
+        url: Url,
+        status: u16,
+        location: String,
+    },
     /// Something answers, but not as a ledger does.
     #[error("{url} answered {status}, and not as a ledger does: {body}")]
     Foreign { url: Url, status: u16, body: String },
@@ -90,6 +101,7 @@ impl Api {
         // A proxy would come from the environment unasked, and between us and loopback is none.
         let mut client = Client::builder()
             .no_proxy()
+            .redirect(Policy::none())
             .connect_timeout(CONNECT_WAIT)
             .timeout(ANSWER_WAIT);
         if base.scheme() == "http" {
@@ -159,14 +171,23 @@ impl Api {
         let answer = async {
             let response = request.send().await?;
             let status = response.status();
-            Ok::<_, reqwest::Error>((status, response.text().await?))
+            let location = response.headers().get(LOCATION).cloned();
+            Ok::<_, reqwest::Error>((status, location, response.text().await?))
         };
-        let (status, body) = answer.await.map_err(|error| ApiError::Unreachable {
+        let (status, location, body) = answer.await.map_err(|error| ApiError::Unreachable {
             url: self.base.clone(),
             cause: root_cause(&error),
         })?;
         if status.is_success() {
             return Ok(body);
+        }
+        if let (true, Some(location)) = (status.is_redirection(), location) {
+            let location = String::from_utf8_lossy(location.as_bytes());
+            return Err(ApiError::Moved {
+                url,
+                status: status.as_u16(),
+                location: location.chars().take(SHOWN_CHARS_MAX).collect(),
+            });
         }
         Err(match serde_json::from_str(&body) {
             Ok(problem) => ApiError::Problem(Box::new(problem)),

@@ -128,7 +128,7 @@ impl Replay {
             let passing = match error.downcast_ref::<ApiError>() {
                 Some(ApiError::Unreachable { .. }) => true,
                 Some(ApiError::Problem(problem)) => problem.status == 503,
-                Some(ApiError::Foreign { .. }) | None => false,
+                Some(ApiError::Moved { .. } | ApiError::Foreign { .. }) | None => false,
             };
             if !self.follow || !passing {
                 return Err(error);

@@ -97,8 +97,7 @@ pub fn run() -> ExitCode {
             return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
         }
     };
-    // Chosen here because the libraries were built without a default.
-    drop(rustls::crypto::ring::default_provider().install_default());
+    install_tls();
     let outcome = tokio::runtime::Runtime::new()
         .context("cannot start")
         .and_then(|runtime| {
@@ -108,6 +107,11 @@ pub fn run() -> ExitCode {
             outcome
         });
     outcome.unwrap_or_else(|error| fail(&error))
+}
+
+/// Chosen here because the libraries were built without a default. A second time changes nothing.
+fn install_tls() {
+    drop(rustls::crypto::ring::default_provider().install_default());
 }
 
 /// Reads the arguments and the environment.

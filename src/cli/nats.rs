@@ -58,24 +58,24 @@ pub(super) struct NatsArgs {
 
 impl NatsArgs {
     /// The log that the arguments name.
-    pub(super) fn source(self) -> anyhow::Result<LogSource> {
+    pub(super) fn source(&self) -> anyhow::Result<LogSource> {
         Ok(self
             .config()?
             .map_or(LogSource::Embedded, LogSource::JetStream))
     }
 
     /// How to reach the stream; `None` if no server is named.
-    pub(super) fn config(self) -> anyhow::Result<Option<JetStreamConfig>> {
+    pub(super) fn config(&self) -> anyhow::Result<Option<JetStreamConfig>> {
         if self.nats_url.is_empty() {
             return Ok(None);
         }
         let credentials = self.credentials()?;
         Ok(Some(JetStreamConfig {
             credentials,
-            stream: self.stream,
+            stream: self.stream.clone(),
             replicas: self.nats_replicas.into(),
-            inbox_prefix: self.nats_inbox_prefix,
-            ..JetStreamConfig::new(self.nats_url)
+            inbox_prefix: self.nats_inbox_prefix.clone(),
+            ..JetStreamConfig::new(self.nats_url.clone())
         }))
     }
 

@@ -3,12 +3,14 @@
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
+use anyhow::Context as _;
 use clap::Args;
 
 use crate::app::files::DataDir;
 use crate::app::open::OpenError;
 use crate::app::telemetry::{self, LogFormat};
-use crate::app::{Config, Running};
+use crate::app::{Access, Config, Running};
+use crate::auth::ApiKey;
 use crate::cli::client::{Api, Identity};
 use crate::cli::{Outcome, Usage};
 use crate::domain::TenantId;
@@ -64,8 +66,13 @@ impl Target {
             let why = "--tenant is required with --data-dir, where no key says it";
             return Err(Usage(why.to_owned()).into());
         };
-        let running = open(dir).await?;
-        let api = Api::new(&running.url(), Identity::tenant(&tenant))?;
+        telemetry::init(LogFormat::Text, "warn")?;
+        let (running, key) = open(dir).await?;
+        let who = Identity {
+            key: Some(key.reveal()),
+            tenant: Some(tenant),
+        };
+        let api = Api::new(&running.url(), who)?;
         let outcome = work(&api).await;
         // What went wrong first matters more.
         let stopped = running.stop().await;
@@ -78,18 +85,23 @@ impl Target {
 pub(super) const NOBODY: &str = "a key is required, in the variable SESSION_LEDGER_KEY or as --key; \
                                  or --tenant, for a server that asks for no credentials";
 
-/// Starts a server of our own on a directory, so that there is one way to ask.
-async fn open(dir: &Path) -> anyhow::Result<Running> {
-    telemetry::init(LogFormat::Text, "warn")?;
+/// Starts a server of our own on a directory, so that there is one way to ask. It answers to a key
+/// that is made up here: other users of this machine reach it too.
+async fn open(dir: &Path) -> anyhow::Result<(Running, ApiKey)> {
     if !DataDir::new(dir).log().exists() {
         let dir = dir.to_path_buf();
         let file = "log.redb (if its log is on NATS, ask the server with --url)";
         return Err(OpenError::Missing { dir, file }.into());
     }
     let any_port = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-    let running = crate::app::start(Config::local(dir.to_path_buf(), any_port)).await?;
+    let key = ApiKey::generate().context("the operating system gives no random bytes")?;
+    let running = crate::app::start(Config {
+        access: Access::Private(key.clone()),
+        ..Config::local(dir.to_path_buf(), any_port)
+    });
+    let running = running.await?;
     running.catch_up().await?;
-    Ok(running)
+    Ok((running, key))
 }
 
 /// Checks a tenant's id where it enters.
@@ -97,4 +109,42 @@ pub(super) fn tenant(text: &str) -> Result<String, String> {
     TenantId::parse(text)
         .map(|tenant| tenant.to_string())
         .map_err(|error| error.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::client::ApiError;
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn the_server_of_a_command_answers_to_its_own_key_alone() {
+        crate::cli::install_tls();
+        let dir = tempfile::tempdir().unwrap();
+        let local = ([127, 0, 0, 1], 0).into();
+        let made = crate::app::start(Config::local(dir.path().to_owned(), local));
+        made.await.unwrap().stop().await.unwrap();
+
+        let (running, key) = open(dir.path()).await.unwrap();
+        let codes = async |key: Option<&ApiKey>| {
+            let who = Identity {
+                key: key.map(ApiKey::reveal),
+                tenant: Some("acme".to_owned()),
+            };
+            let api = Api::new(&running.url(), who).unwrap();
+            let listed = api.get(&["v1", "agent-sessions"], &Vec::new()).await;
+            let role = serde_json::json!({"roles": ["admin"]});
+            let path = ["v1", "keys"];
+            let issued = api.change(reqwest::Method::POST, &path, None, &role).await;
+            [listed, issued].map(|answer| match answer {
+                Ok(_) => "ok".to_owned(),
+                Err(ApiError::Problem(problem)) => problem.code,
+                Err(other) => panic!("{other}"),
+            })
+        };
+        assert_eq!(codes(Some(&key)).await, ["ok", "credentials_off"]);
+        assert_eq!(codes(None).await, ["credential_required"; 2]);
+        let other = ApiKey::generate().unwrap();
+        assert_eq!(codes(Some(&other)).await, ["invalid_credential"; 2]);
+        running.stop().await.unwrap();
+    }
 }

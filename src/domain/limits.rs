@@ -188,10 +188,11 @@ pub const JWKS_KEYS_MAX: usize = 128;
 pub const JWKS_FETCH_MS: u64 = 5 * 60_000;
 /// How often the file of a key set is looked at, in milliseconds.
 pub const JWKS_FILE_MS: u64 = 1_000;
-/// How much time there is at least between two fetches for tokens with an unknown key, in
-/// milliseconds.
+/// How much time there is at least from the end of a fetch to the next one for tokens with an
+/// unknown key, in milliseconds.
 pub const JWKS_REFETCH_MS: u64 = 5_000;
-/// How long a fetch of a key set may take, in milliseconds.
+/// How long a fetch of a key set may take, and a token with an unknown key wait for one, in
+/// milliseconds.
 pub const JWKS_WAIT_MS: u64 = 5_000;
 /// How many requests are counted between two sweeps of the rate limits that are at rest again.
 pub const RATE_SWEEP_REQUESTS: u64 = 65_536;

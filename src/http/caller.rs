@@ -21,9 +21,9 @@ use super::app::App;
 use super::credential;
 use super::error::Code;
 use super::problem::Problem;
-use crate::auth::{Access, Credentials, Principal, Role, Standing, TenantError};
-use crate::domain::TenantId;
+use crate::auth::{Access, ApiKey, Credentials, Principal, Role, Standing, TenantError};
 use crate::domain::limits::TENANT_CHARS_MAX;
+use crate::domain::{TenantId, TokenHash};
 
 const TENANT_HEADER: HeaderName = HeaderName::from_static("x-tenant-id");
 const LIMIT_HEADER: HeaderName = HeaderName::from_static("x-ratelimit-limit");
@@ -89,6 +89,14 @@ impl<N> Caller<N> {
         &self.principal
     }
 
+    /// Refuses whoever shows no credential of a tenant, where that is what a change is about.
+    pub(super) fn refuse_anonymous(&self) -> Result<(), Problem> {
+        match &self.principal.id {
+            Some(_) => Ok(()),
+            None => Err(Problem::new(Code::CredentialsOff)),
+        }
+    }
+
     /// Refuses a credential that is bound to an agent, where nothing else would hold it to that.
     pub(super) fn refuse_bound(&self) -> Result<(), Problem> {
         match &self.principal.agent {
@@ -130,6 +138,7 @@ pub(super) async fn authenticate(
     let (found, standing) = match app.access() {
         Access::Everybody => (anonymous(request.headers()), None),
         Access::Credentials(credentials) => principal(&app, credentials, request.headers()).await,
+        Access::Private(hash) => (private(hash, request.headers()), None),
     };
     let mut response = match found {
         Ok(principal) => {
@@ -148,6 +157,15 @@ fn anonymous(headers: &HeaderMap) -> Result<Principal, Problem> {
     let tenant = named_tenant(headers)?;
     let tenant = tenant.ok_or_else(|| Problem::new(Code::TenantRequired))?;
     Ok(Principal::anonymous(tenant))
+}
+
+fn private(hash: &TokenHash, headers: &HeaderMap) -> Result<Principal, Problem> {
+    let key = ApiKey::parse(credential::presented(headers)?.text());
+    if key.is_some_and(|key| key.has_hash(hash)) {
+        anonymous(headers)
+    } else {
+        Err(Problem::new(Code::InvalidCredential))
+    }
 }
 
 async fn principal(

@@ -83,6 +83,8 @@ codes! {
     RoleRequired "role_required" FORBIDDEN "the credential lacks the role that this route needs";
     /// The credential may act for one agent alone.
     AgentBound "agent_bound" FORBIDDEN "the credential is bound to an agent, and may change the sessions of that agent alone, with the calls of /v1/agent-sessions";
+    /// Nobody in particular asks for a change of keys.
+    CredentialsOff "credentials_off" FORBIDDEN "this server asks nobody for credentials, so it changes no keys: whoever reaches it could make one that outlives it; use `session-ledger keys` with --data-dir or --nats-url, or a server that asks for credentials";
     /// The tenant has as many keys as it may have.
     TooManyKeys "too_many_keys" CONFLICT "the tenant has 1000 keys that are not revoked, and may not have more; revoke those that nobody uses, expired ones too";
     /// The credential asks too often.

@@ -71,7 +71,7 @@ pub(super) async fn issue(
     Query(NoQuery): Query<NoQuery>,
     JsonBody(body): JsonBody,
 ) -> Result<Response, Problem> {
-    refuse_bound(&caller)?;
+    refuse_unfit(&caller)?;
     let grant = new_key::read(caller.tenant(), &body)?;
     let (key, entry) = app
         .keys()
@@ -133,7 +133,7 @@ pub(super) async fn revoke(
     Path(id): Path<KeyId>,
     Query(NoQuery): Query<NoQuery>,
 ) -> Result<Response, Problem> {
-    refuse_bound(&caller)?;
+    refuse_unfit(&caller)?;
     let revoked = app.keys().revoke(caller.tenant(), id, app.now()).await;
     let Some(entry) = revoked.map_err(revoke_problem)? else {
         let detail = "there is no such key";
@@ -143,8 +143,10 @@ pub(super) async fn revoke(
     Ok(body::json_of(&dto::Key::from(&*entry)))
 }
 
-/// A token may have both, a role and an agent.
-fn refuse_bound(caller: &Caller<Admin>) -> Result<(), Problem> {
+/// Refuses who has the role and must not change keys all the same: anybody at all, and a token that
+/// has an agent too.
+fn refuse_unfit(caller: &Caller<Admin>) -> Result<(), Problem> {
+    caller.refuse_anonymous()?;
     let detail = "a credential that is bound to an agent cannot change keys";
     caller
         .refuse_bound()

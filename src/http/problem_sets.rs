@@ -116,7 +116,8 @@ problem_sets! {
     /// Of issuing a key.
     IssueKeyProblems: [
         Code::UnknownParameter, Code::UnreadableBody, Code::Event(Reason::NotJson),
-        Code::Event(Reason::Invalid), Code::AgentBound, Code::TooManyKeys, Code::RequestTimeout,
+        Code::Event(Reason::Invalid), Code::AgentBound, Code::CredentialsOff, Code::TooManyKeys,
+        Code::RequestTimeout,
         Code::RequestTooLarge, Code::UnsupportedMediaType, Code::NotCaughtUp, Code::NotReady,
         Code::Unavailable, Code::Unconfirmed, Code::InternalError, Code::LogFailed,
     ];
@@ -124,7 +125,7 @@ problem_sets! {
     ListKeysProblems: [Code::UnknownParameter, Code::InvalidParameter];
     /// Of revoking a key.
     RevokeKeyProblems: [
-        Code::UnknownParameter, Code::InvalidParameter, Code::AgentBound,
+        Code::UnknownParameter, Code::InvalidParameter, Code::AgentBound, Code::CredentialsOff,
         Code::Event(Reason::NotFound), Code::NotCaughtUp, Code::NotReady, Code::Unavailable,
         Code::Unconfirmed, Code::InternalError, Code::LogFailed,
     ];

@@ -2,6 +2,8 @@
 //! do to sessions and agents is in `transitions`.
 
 use std::process::Output;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use serde_json::Value;
 
@@ -258,4 +260,32 @@ async fn a_command_without_a_verdict_yet_says_where_to_ask() {
         assert!(said.contains(&expected), "{said}");
     }
     app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_address_that_leads_elsewhere_is_told_and_not_followed() {
+    let followed = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&followed);
+    let moved = || async { axum::response::Redirect::temporary("/elsewhere") };
+    let elsewhere = move || {
+        counted.fetch_add(1, Ordering::SeqCst);
+        std::future::ready("{}")
+    };
+    let router = axum::Router::new()
+        .route("/elsewhere", axum::routing::any(elsewhere))
+        .fallback(moved);
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let mut server = tokio::task::JoinSet::new();
+    server.spawn(async move { axum::serve(listener, router).await.unwrap() });
+    let target = ["--url", &url, "--tenant", "acme"];
+    for args in [&["list"][..], &["agents", "register", "a-1"]] {
+        let args = [args, &target].concat();
+        let told = tokio::task::block_in_place(|| fails(&args, 1));
+        assert!(
+            told.contains("307") && told.contains("/elsewhere"),
+            "{told}"
+        );
+    }
+    assert_eq!(followed.load(Ordering::SeqCst), 0);
 }

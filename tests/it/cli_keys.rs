@@ -329,6 +329,62 @@ async fn a_node_that_cannot_follow_its_keys_is_not_ready() {
 }
 
 #[test]
+fn what_is_typed_counts_more_than_variables() {
+    let dir = tempfile::tempdir().unwrap();
+    let with = |variable: (&str, &str), more: &[&str]| {
+        let args = [
+            &["keys", "issue", "--role", "read", "--tenant", "acme"],
+            more,
+        ]
+        .concat();
+        command(&args).env(variable.0, variable.1).output().unwrap()
+    };
+    let data = dir.path().join("ledger");
+    let data = ["--data-dir", data.to_str().unwrap()];
+    // Port 1 of this machine has no server.
+    let url = ("SESSION_LEDGER_URL", "http://127.0.0.1:1");
+    let key = ("SESSION_LEDGER_KEY", "slk_of_a_server");
+    let nats = ("SESSION_LEDGER_NATS_URL", "nats://127.0.0.1:1");
+    for variable in [url, key] {
+        let issued = with(variable, &data);
+        assert!(issued.status.success(), "{}", stderr(&issued));
+        // Both are unreachable, and tell which one was tried.
+        let on_nats = with(variable, &["--nats-url", nats.1]);
+        assert_eq!(on_nats.status.code(), Some(1));
+        assert!(!stderr(&on_nats).contains("http"), "{}", stderr(&on_nats));
+    }
+    for server in [["--url", url.1], ["--key", key.1]] {
+        let asked = with(nats, &server);
+        assert_eq!(asked.status.code(), Some(1));
+        assert!(stderr(&asked).contains("no answer from http"), "{asked:?}");
+        for log in [data, ["--nats-url", nats.1]] {
+            let both = with(("SESSION_LEDGER_TENANT", "acme"), &[server, log].concat());
+            assert_eq!(both.status.code(), Some(2), "{both:?}");
+        }
+    }
+    let unclear = with(nats, &data);
+    assert_eq!(unclear.status.code(), Some(2));
+    assert!(stderr(&unclear).contains(nats.0), "{unclear:?}");
+}
+
+#[cfg(unix)]
+#[test]
+fn a_directory_that_the_ledger_makes_is_for_its_user_alone() {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    let dir = tempfile::tempdir().unwrap();
+    let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    let (issued, served) = (dir.path().join("issued"), dir.path().join("served"));
+    issue(&in_directory(&issued), &["read"]);
+    Server::start_guarded(&served, &[]).terminate();
+    assert_eq!((mode(&issued), mode(&served)), (0o700, 0o700));
+    // What somebody else made is theirs to keep as it is.
+    std::fs::set_permissions(&issued, std::fs::Permissions::from_mode(0o750)).unwrap();
+    Server::start_guarded(&issued, &[]).terminate();
+    assert_eq!(mode(&issued), 0o750);
+}
+
+#[test]
 fn a_key_in_the_environment_is_not_shown_in_help() {
     let help = command(&["list", "--help"])
         .env("SESSION_LEDGER_KEY", "slk_secret")

@@ -75,6 +75,21 @@ async fn a_key_is_issued_used_listed_and_revoked() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_shows_no_credential_changes_no_key() {
+    let app = App::start().await;
+    let anybody = app.client("acme");
+    let refused = issue(&anybody, &json!({"roles": ["admin"]})).await;
+    let told = refused.problem(403, "credentials_off");
+    assert!(told.to_string().contains("--data-dir"), "{told}");
+    let key = app.key(grant("acme", Roles::ALL)).await;
+    let id = key.split('_').nth(1).unwrap();
+    revoke(&anybody, id).await.problem(403, "credentials_off");
+    let listed = anybody.get("/v1/keys").await;
+    assert_eq!(listed.ok()["keys"][0]["revoked_at"], json!(null));
+    app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_wrong_field_is_named() {
     let (app, admin) = start().await;
     for (body, fields) in [

@@ -291,7 +291,11 @@ async fn until(status: u16, ask: impl AsyncFn() -> Answer) -> Answer {
 const QUICK: Pace = Pace {
     every: Duration::from_millis(10),
     at_most_every: Duration::ZERO,
+    wait: WAIT,
 };
+
+/// Longer than any fetch that is answered.
+const WAIT: Duration = Duration::from_secs(5);
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_key_set_in_a_file_is_read_again_when_it_changes() {
@@ -380,6 +384,7 @@ async fn a_key_set_behind_a_url_is_fetched_again_for_an_unknown_key() {
     let pace = Some(Pace {
         every: Duration::from_hours(1),
         at_most_every: Duration::ZERO,
+        wait: WAIT,
     });
     let config = TokenConfig {
         pace,
@@ -415,6 +420,7 @@ async fn unknown_keys_do_not_make_the_server_ask_more_often_than_it_may() {
     let pace = Some(Pace {
         every: Duration::from_hours(1),
         at_most_every: Duration::from_hours(1),
+        wait: WAIT,
     });
     let config = TokenConfig {
         pace,
@@ -444,6 +450,52 @@ async fn an_issuer_that_is_down_at_the_start_is_asked_again() {
     issuer.publish(StatusCode::OK, key_set(&[&signer]));
     until(200, async || ledger.list(&token).await).await;
     ledger.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_issuer_that_never_answers_keeps_no_request_waiting_for_long() {
+    const TOKENS: usize = 10;
+    let wait = Duration::from_secs(1);
+    let pace = Pace {
+        every: Duration::from_hours(1),
+        at_most_every: Duration::from_millis(50),
+        wait,
+    };
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    drop(rustls::crypto::ring::default_provider().install_default());
+    let url = format!("http://{}/keys", listener.local_addr().unwrap());
+    let asked = Arc::new(AtomicUsize::new(0));
+    let (mut silent, counted) = (JoinSet::new(), Arc::clone(&asked));
+    silent.spawn(async move {
+        let mut held = Vec::new();
+        while let Ok((connection, _)) = listener.accept().await {
+            counted.fetch_add(1, Ordering::SeqCst);
+            held.push(connection);
+        }
+    });
+    let config = TokenConfig {
+        pace: Some(pace),
+        ..config(Some(KeySetSource::parse(&url).unwrap()))
+    };
+    let ledger = Arc::new(Issued::start(config).await);
+    tokio::time::sleep(pace.at_most_every).await;
+
+    let started = std::time::Instant::now();
+    let mut requests = JoinSet::new();
+    for kid in 0..TOKENS {
+        let token = Signer::es256(&kid.to_string()).token(&claims(&json!({})));
+        let ledger = Arc::clone(&ledger);
+        requests.spawn(async move { ledger.list(&token).await });
+    }
+    while let Some(answer) = requests.join_next().await {
+        Issued::is_refused(&answer.unwrap());
+    }
+    let took = started.elapsed();
+    // One after another they would take ten times as long.
+    assert!(took < 4 * wait, "{took:?}");
+    let asked = asked.load(Ordering::SeqCst);
+    assert!((2..=3).contains(&asked), "{asked} fetches");
+    Arc::into_inner(ledger).unwrap().stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -14,7 +14,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use jsonwebtoken::{Algorithm, Header, decode, decode_header};
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, Notify, watch};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -24,7 +24,9 @@ pub use source::{KeySetSource, LoadError, SourceError};
 
 use crate::auth::Identity;
 use crate::domain::Timestamp;
-use crate::domain::limits::{HS256_SECRET_BYTES_MIN, JWKS_FETCH_MS, JWKS_FILE_MS, JWKS_REFETCH_MS};
+use crate::domain::limits::{
+    HS256_SECRET_BYTES_MIN, JWKS_FETCH_MS, JWKS_FILE_MS, JWKS_REFETCH_MS, JWKS_WAIT_MS,
+};
 use claims::Claims;
 use key_set::{KeySet, VerifyingKey};
 use source::Loader;
@@ -47,8 +49,10 @@ pub struct TokenConfig {
 pub struct Pace {
     /// Without being asked.
     pub every: Duration,
-    /// And at most, if tokens name keys that are not known.
+    /// And at most, if tokens name keys that are not known: from the end of the last load.
     pub at_most_every: Duration,
+    /// How long a fetch may take, and how long a token may wait for one.
+    pub wait: Duration,
 }
 
 impl Pace {
@@ -60,6 +64,7 @@ impl Pace {
         Self {
             every: Duration::from_millis(every_ms),
             at_most_every: Duration::from_millis(at_most_every_ms),
+            wait: Duration::from_millis(JWKS_WAIT_MS),
         }
     }
 }
@@ -127,7 +132,11 @@ impl Tokens {
     /// Follows the key set until told to stop.
     pub async fn run(self: Arc<Self>, stop: CancellationToken) {
         if let Some(set) = &self.set {
-            while stop.run_until_cancelled(set.load_later()).await.is_some() {}
+            while stop
+                .run_until_cancelled(set.load_when_due())
+                .await
+                .is_some()
+            {}
         }
     }
 
@@ -149,7 +158,7 @@ impl Tokens {
         let (kid, algorithm) = (header.kid.as_deref(), header.alg);
         match signed(token, set.keys().find(kid, algorithm)) {
             Err(TokenError::UnknownKey) => {
-                set.load(set.pace.at_most_every).await;
+                set.ask_for_load().await;
                 signed(token, set.keys().find(kid, algorithm))
             }
             checked => checked,
@@ -164,19 +173,22 @@ fn signed(token: &str, key: Option<&VerifyingKey>) -> Result<Claims, TokenError>
         .map_err(|_withheld| TokenError::Signature)
 }
 
-/// A key set that is loaded again and again.
+/// A key set that is loaded again and again, at the start and then by one task alone: tokens ask
+/// that task, and wait for it no longer than they may.
 struct Followed {
     loader: Loader,
     pace: Pace,
     keys: RwLock<Arc<KeySet>>,
-    /// Held while it is loaded, so that those who need it wait for one load.
     last: Mutex<Last>,
+    /// Asks for a load.
+    asked: Notify,
+    /// When the last load ended, well or not.
+    loaded: watch::Sender<Option<Instant>>,
 }
 
-/// The last load.
+/// What came of the last load.
 #[derive(Default)]
 struct Last {
-    at: Option<Instant>,
     bytes: Vec<u8>,
     failure: Option<String>,
 }
@@ -185,15 +197,17 @@ impl Followed {
     async fn open(source: KeySetSource, pace: Pace) -> Result<Self, LoadError> {
         let is_file = matches!(source, KeySetSource::File(_));
         let set = Self {
-            loader: Loader::new(source)?,
+            loader: Loader::new(source, pace.wait)?,
             pace,
             keys: RwLock::default(),
             last: Mutex::default(),
+            asked: Notify::new(),
+            loaded: watch::Sender::new(None),
         };
         if is_file {
             set.take(&mut *set.last.lock().await).await?;
         } else {
-            set.load(Duration::ZERO).await;
+            set.load().await;
         }
         Ok(set)
     }
@@ -202,17 +216,39 @@ impl Followed {
         Arc::clone(&self.keys.read().unwrap_or_else(PoisonError::into_inner))
     }
 
-    async fn load_later(&self) {
-        tokio::time::sleep(self.pace.every).await;
-        self.load(Duration::ZERO).await;
-    }
-
-    /// Loads the set unless that was tried within `pause`.
-    async fn load(&self, pause: Duration) {
-        let mut last = self.last.lock().await;
-        if last.at.is_some_and(|at| at.elapsed() < pause) {
+    /// Waits until the set has been loaded once more, but not if it just was, and not for long.
+    async fn ask_for_load(&self) {
+        let mut loaded = self.loaded.subscribe();
+        if self.was_just_loaded() {
             return;
         }
+        self.asked.notify_one();
+        // In vain or not: the caller looks at the keys that there are.
+        drop(tokio::time::timeout(self.pace.wait, loaded.changed()).await);
+    }
+
+    fn was_just_loaded(&self) -> bool {
+        let at = *self.loaded.borrow();
+        at.is_some_and(|at| at.elapsed() < self.pace.at_most_every)
+    }
+
+    /// Loads the set when it is time to, or when it is asked for.
+    async fn load_when_due(&self) {
+        let due = Instant::now() + self.pace.every;
+        while tokio::time::timeout_at(due, self.asked.notified())
+            .await
+            .is_ok()
+        {
+            // Whoever asked during a load has its answer.
+            if !self.was_just_loaded() {
+                break;
+            }
+        }
+        self.load().await;
+    }
+
+    async fn load(&self) {
+        let mut last = self.last.lock().await;
         let failure = self
             .take(&mut last)
             .await
@@ -230,16 +266,18 @@ impl Followed {
     }
 
     async fn take(&self, last: &mut Last) -> Result<(), LoadError> {
-        // Before: a caller that gives up must not allow the next one at once.
-        last.at = Some(Instant::now());
-        let bytes = self.loader.load().await?;
-        if bytes == last.bytes {
-            return Ok(());
-        }
-        let keys = KeySet::parse(&bytes)?;
-        tracing::info!("the key set for tokens has {} keys", keys.len());
-        *self.keys.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(keys);
-        last.bytes = bytes;
-        Ok(())
+        let taken = self.loader.load().await.and_then(|bytes| {
+            if bytes == last.bytes {
+                return Ok(());
+            }
+            let keys = KeySet::parse(&bytes)?;
+            tracing::info!("the key set for tokens has {} keys", keys.len());
+            *self.keys.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(keys);
+            last.bytes = bytes;
+            Ok(())
+        });
+        // At the end: an issuer that answers late must not be asked again at once.
+        self.loaded.send_replace(Some(Instant::now()));
+        taken
     }
 }

@@ -10,7 +10,7 @@ use reqwest::redirect::Policy;
 use reqwest::{Client, Url};
 
 use crate::auth::jwt::key_set::KeySetError;
-use crate::domain::limits::{JWKS_BYTES_MAX, JWKS_WAIT_MS};
+use crate::domain::limits::JWKS_BYTES_MAX;
 
 /// Where a key set is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -84,7 +84,7 @@ pub(super) enum Loader {
 }
 
 impl Loader {
-    pub(super) fn new(source: KeySetSource) -> Result<Self, LoadError> {
+    pub(super) fn new(source: KeySetSource, wait: Duration) -> Result<Self, LoadError> {
         match source {
             KeySetSource::File(path) => Ok(Self::File(path)),
             KeySetSource::Url(url) => {
@@ -93,7 +93,7 @@ impl Loader {
                 let mut client = Client::builder()
                     .redirect(Policy::none())
                     .no_proxy()
-                    .timeout(Duration::from_millis(JWKS_WAIT_MS));
+                    .timeout(wait);
                 if url.scheme() == "http" {
                     // The system's certificates are not needed, and a small container has none.
                     client = client.tls_certs_only([]);

@@ -3,7 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
-use clap::Args;
+use clap::parser::ValueSource;
+use clap::{ArgMatches, Args, FromArgMatches};
 use reqwest::Method;
 
 use crate::app::keys::{KeySource, OpenKeys};
@@ -24,6 +25,10 @@ const PAGE_KEYS: &str = "200";
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Which ledger")]
 pub(super) struct KeysArgs {
+    // First: the fields after it take their values away.
+    #[command(flatten)]
+    typed: Typed,
+
     /// Server to ask; the one on this machine, port 8787, if nothing else is named
     #[arg(long, env = URL_VARIABLE, value_name = "URL")]
     url: Option<String>,
@@ -48,18 +53,8 @@ pub(super) struct KeysArgs {
 
 impl KeysArgs {
     /// Goes where they are. With `make` a directory may be empty, or missing.
-    pub(super) async fn open(self, make: bool) -> anyhow::Result<Place> {
-        let asks_server = self.url.is_some() || self.key.is_some();
-        let source = match (self.data_dir, self.nats.config()?) {
-            // The settings of a container's NATS are in its environment, and no reason not to ask
-            // the server that somebody names.
-            (None, Some(_)) if asks_server => None,
-            // With a directory as well, as `serve` takes them: the logs are on NATS then.
-            (_, Some(nats)) => Some(KeySource::JetStream(Box::new(nats))),
-            (Some(dir), None) => Some(KeySource::Directory { dir, make }),
-            (None, None) => None,
-        };
-        if let Some(source) = source {
+    pub(super) async fn open(mut self, make: bool) -> anyhow::Result<Place> {
+        if let Some(source) = self.log(make)? {
             let Some(tenant) = self.tenant else {
                 return Err(Usage("--tenant is required: whose keys?".to_owned()).into());
             };
@@ -78,6 +73,70 @@ impl KeysArgs {
         };
         let url = self.url.as_deref().unwrap_or(DEFAULT_URL);
         Ok(Place::Server(Api::new(url, who)?))
+    }
+}
+
+impl KeysArgs {
+    /// The log of keys, unless a server is to be asked. What is typed counts more than variables: a
+    /// container's environment has the settings of its NATS, and a shell's often a key.
+    fn log(&mut self, make: bool) -> Result<Option<KeySource>, anyhow::Error> {
+        let typed_log = self.typed.nats || self.data_dir.is_some();
+        if self.typed.server && typed_log {
+            return Err(Usage(BOTH.to_owned()).into());
+        }
+        let names_server = self.url.is_some() || self.key.is_some();
+        if self.typed.server || (names_server && !typed_log) {
+            return Ok(None);
+        }
+        Ok(match (self.data_dir.take(), self.nats.config()?) {
+            (Some(_), Some(_)) if !self.typed.nats => {
+                return Err(Usage(BUILT_IN_OR_NATS.to_owned()).into());
+            }
+            // With a directory as well, as `serve` takes them: the logs are on NATS then.
+            (_, Some(nats)) => Some(KeySource::JetStream(Box::new(nats))),
+            (Some(dir), None) => Some(KeySource::Directory { dir, make }),
+            (None, None) => None,
+        })
+    }
+}
+
+const BOTH: &str = "--url and --key are for a server, --data-dir and --nats-url for the log of \
+                    keys itself: give the ones or the others";
+const BUILT_IN_OR_NATS: &str = "--data-dir is for a ledger with the built-in log, and the variable \
+                                SESSION_LEDGER_NATS_URL names one on NATS: leave out the one or \
+                                the other";
+
+/// What stands in the command line itself, and not in variables.
+#[derive(Debug)]
+struct Typed {
+    /// A server to ask, or what to show it.
+    server: bool,
+    /// NATS.
+    nats: bool,
+}
+
+impl FromArgMatches for Typed {
+    fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
+        let typed = |id: &str| matches.value_source(id) == Some(ValueSource::CommandLine);
+        Ok(Self {
+            server: typed("url") || typed("key"),
+            nats: typed("nats_url"),
+        })
+    }
+
+    fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
+        *self = Self::from_arg_matches(matches)?;
+        Ok(())
+    }
+}
+
+impl Args for Typed {
+    fn augment_args(command: clap::Command) -> clap::Command {
+        command
+    }
+
+    fn augment_args_for_update(command: clap::Command) -> clap::Command {
+        command
     }
 }
 

@@ -150,7 +150,11 @@ pub(super) fn check(actual: &Config, config: &JetStreamConfig) -> Result<(), Log
         wrong.push(format!("max_msg_size must be {}", message_bytes_max()));
     }
     if actual.num_replicas < config.replicas {
-        wrong.push(format!("num_replicas must be {} or more", config.replicas));
+        let (stream, replicas) = (&config.stream, config.replicas);
+        wrong.push(format!(
+            "num_replicas must be {replicas} or more (`nats stream edit {stream} --replicas \
+             {replicas}` raises it; its events stay)"
+        ));
     }
     if wrong.is_empty() {
         return Ok(());
@@ -265,7 +269,8 @@ mod tests {
                 actual.num_replicas = 0;
             },
             "the log is misconfigured: stream LEDGER: deny_purge must be true; \
-             allow_rollup_hdrs must be false; num_replicas must be 1 or more",
+             allow_rollup_hdrs must be false; num_replicas must be 1 or more \
+             (`nats stream edit LEDGER --replicas 1` raises it; its events stay)",
         );
     }
 }
