@@ -180,17 +180,17 @@ impl Reactor {
         pace: &mut Pace<M>,
     ) {
         let soonest = Instant::now() + LOOK;
-        let left = next.map(|next| next.micros_since(self.clock.now()));
-        let wait = left.map_or(SLEEP_MAX, |left| {
-            let left = left.saturating_add(micros(pace.hold()));
-            Duration::from_micros(u64::try_from(left).unwrap_or(0)).min(SLEEP_MAX)
+        let left_us = next.map(|next| next.micros_since(self.clock.now()));
+        let wait = left_us.map_or(SLEEP_MAX, |left_us| {
+            at_least_zero(left_us.saturating_add(micros(pace.hold())))
         });
-        // It is due by our clock. That may have been set right, and a quiet log does not show it.
-        let doubtful = PAUSE_MAX < wait && left.is_some_and(|left| left <= 0);
-        let at_most = if doubtful { PAUSE_MAX } else { wait };
+        // It will have been due by our clock for a while. That may have been set right, and a quiet
+        // log does not show it.
+        let doubt = left_us.map_or(SLEEP_MAX, |left_us| at_least_zero(left_us) + PAUSE_MAX);
+        let at_most = wait.min(doubt).min(SLEEP_MAX);
         if changed(folded, at_most).await {
             sleep_until(soonest).await;
-        } else if doubtful {
+        } else if at_most < wait.min(SLEEP_MAX) {
             pace.forget();
         }
     }
@@ -229,8 +229,7 @@ impl Reactor {
 
     /// How far the log's clock can be behind ours: it has reached the time of the last record.
     fn behind_at_most(&self, now: Timestamp) -> Duration {
-        let micros = now.micros_since(self.projection.progress().recorded_at);
-        Duration::from_micros(u64::try_from(micros).unwrap_or(0))
+        at_least_zero(now.micros_since(self.projection.progress().recorded_at))
     }
 
     /// Appends, and waits until that is folded: what is written must not be found due again.
@@ -274,6 +273,10 @@ impl Reactor {
 
 fn before(time: Timestamp, by: Duration) -> Timestamp {
     time.plus_micros(-micros(by))
+}
+
+fn at_least_zero(micros: i64) -> Duration {
+    Duration::from_micros(u64::try_from(micros).unwrap_or(0))
 }
 
 fn micros(duration: Duration) -> i64 {
