@@ -111,6 +111,10 @@ pub const LOG_CACHE_BYTES: usize = 32 * 1024 * 1024;
 pub const REACTOR_BATCH_MAX: usize = 1_000;
 /// First and longest wait before a reactor tries again what did not take effect, in milliseconds.
 pub const REACTOR_RETRY_MS: (u64, u64) = (50, 5_000);
+/// How long a reactor waits after the log did not take what is due, in milliseconds.
+pub const REACTOR_FAILED_MS: u64 = 200;
+/// How long a reactor that found nothing due waits at least before it looks again, in milliseconds.
+pub const REACTOR_LOOK_MS: u64 = 10;
 /// How long a reactor leaves what is due to a ledger that was faster before, in milliseconds.
 pub const REACTOR_YIELD_MS: u64 = 100;
 

@@ -7,14 +7,20 @@
 //! What may be written under a guard is: only if nothing of its kind is on the log that the read model
 //! does not know of. So of several ledgers on one log one writes it, and the others leave what comes
 //! next to that one for as long as it is in time.
+//!
+//! What is due is so by the log's clock. A reactor has only its own: where that is ahead, what it
+//! writes has no effect, and from then on it asks by as much less, see [`Pace::behind`].
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::watch;
+use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 
-use crate::domain::limits::{FOLD_LAG_MS_MAX, REACTOR_RETRY_MS, REACTOR_YIELD_MS};
+use crate::domain::limits::{
+    FOLD_LAG_MS_MAX, REACTOR_FAILED_MS, REACTOR_LOOK_MS, REACTOR_RETRY_MS, REACTOR_YIELD_MS,
+};
 use crate::domain::{Clock, Timestamp};
 use crate::log::{EventLog, Guard, LogError, NewRecord};
 use crate::projection::{Progress, Projection, Snapshot, StoreError, Waited};
@@ -22,6 +28,10 @@ use crate::projection::{Progress, Projection, Snapshot, StoreError, Waited};
 /// First and longest pause before what did not take effect is written again.
 const PAUSE_MIN: Duration = Duration::from_millis(REACTOR_RETRY_MS.0);
 const PAUSE_MAX: Duration = Duration::from_millis(REACTOR_RETRY_MS.1);
+/// Pause before what the log did not take is written again: it may be back at any time.
+const PAUSE_FAILED: Duration = Duration::from_millis(REACTOR_FAILED_MS);
+/// Shortest time between two looks that find nothing due, however often the fold moves.
+const LOOK: Duration = Duration::from_millis(REACTOR_LOOK_MS);
 /// How long what is due is left to a ledger that was faster the last time.
 const YIELD: Duration = Duration::from_millis(REACTOR_YIELD_MS);
 /// Longest sleep: a clock that is set forward, or a machine that wakes up, is noticed by then.
@@ -52,23 +62,25 @@ pub(super) struct Due<M> {
 
 /// What a reactor has learned by trying.
 struct Pace<M> {
-    /// What the last attempt began with.
+    /// What the last attempt that was folded began with; none if we do not know how far the log's
+    /// clock is behind ours.
     tried: Option<M>,
     /// Before that is tried again.
     pause: Duration,
     /// How long what is due is left to another ledger.
     patience: Duration,
+    /// How far the log's clock is behind ours, at most; zero unless something was written too early.
+    behind: Duration,
 }
 
 /// What became of an attempt.
-#[derive(Clone, Copy, PartialEq, Eq)]
 enum Attempt {
     /// What was written is folded: it is due no more, or something has moved it.
     Folded,
     /// Another ledger has written what we do not know yet.
     Overtaken,
     /// The log did not take it.
-    Failed,
+    Failed(LogError),
     /// The fold has stopped.
     Stopped,
 }
@@ -81,6 +93,24 @@ impl<M> Due<M> {
             first: None,
             next: None,
         }
+    }
+
+    /// Whether this is due because of the time.
+    fn by_clock(&self) -> bool {
+        self.next.is_some()
+    }
+}
+
+impl<M> Pace<M> {
+    /// How long something must have been due by our clock.
+    fn hold(&self) -> Duration {
+        self.patience.max(self.behind)
+    }
+
+    /// Finds out again how far the log's clock is behind.
+    fn forget(&mut self) {
+        self.behind = Duration::ZERO;
+        self.tried = None;
     }
 }
 
@@ -109,42 +139,97 @@ impl Reactor {
             tried: None,
             pause: PAUSE_MIN,
             patience: Duration::ZERO,
+            behind: Duration::ZERO,
         };
+        let mut failing = false;
         while !self.projection.has_stopped() {
             folded.mark_unchanged();
-            let due = self.due(ask, pace.patience).await;
+            let now = self.clock.now();
+            pace.behind = pace.behind.min(self.behind_at_most(now));
+            let by = before(now, pace.hold());
+            let due = self.due(ask, now, by).await;
             if due.records.is_empty() {
-                let until = |next| self.until(next, pace.patience);
-                changed(&mut folded, due.next.map_or(SLEEP_MAX, until)).await;
+                self.rest(due.next, &mut folded, &mut pace).await;
                 continue;
             }
-            match self.attempt(due, &mut pace).await {
+            let attempt = self.attempt(due, by, &mut pace).await;
+            let failed_before = std::mem::take(&mut failing);
+            match attempt {
                 Attempt::Folded => pace.patience = Duration::ZERO,
                 Attempt::Overtaken => {
                     pace.patience = YIELD;
-                    changed(&mut folded, PAUSE_MAX).await;
+                    changed(&mut folded, YIELD).await;
                 }
-                Attempt::Failed => {}
+                Attempt::Failed(error) => {
+                    if !failed_before {
+                        tracing::warn!(error = %error, "what is due was not written; trying again");
+                    }
+                    failing = true;
+                    sleep(PAUSE_FAILED).await;
+                }
                 Attempt::Stopped => return,
             }
         }
     }
 
-    async fn attempt<M: PartialEq>(&self, due: Due<M>, pace: &mut Pace<M>) -> Attempt {
+    /// Waits until something may be due.
+    async fn rest<M>(
+        &self,
+        next: Option<Timestamp>,
+        folded: &mut watch::Receiver<Progress>,
+        pace: &mut Pace<M>,
+    ) {
+        let soonest = Instant::now() + LOOK;
+        let left_us = next.map(|next| next.micros_since(self.clock.now()));
+        let wait = left_us.map_or(SLEEP_MAX, |left_us| {
+            at_least_zero(left_us.saturating_add(micros(pace.hold())))
+        });
+        // It will have been due by our clock for a while. That may have been set right, and a quiet
+        // log does not show it.
+        let doubt = left_us.map_or(SLEEP_MAX, |left_us| at_least_zero(left_us) + PAUSE_MAX);
+        let at_most = wait.min(doubt).min(SLEEP_MAX);
+        if changed(folded, at_most).await {
+            sleep_until(soonest).await;
+        } else if at_most < wait.min(SLEEP_MAX) {
+            pace.forget();
+        }
+    }
+
+    async fn attempt<M: PartialEq>(
+        &self,
+        due: Due<M>,
+        by: Timestamp,
+        pace: &mut Pace<M>,
+    ) -> Attempt {
+        let by_clock = due.by_clock();
         let mut records = due.records;
         if due.first == pace.tried {
-            // The log's clock is behind ours, or the log is away: ask with one, ever less often.
-            tokio::time::sleep(pace.pause).await;
+            // It had no effect: ask with one, ever less often.
+            pace.behind = self.behind_at_most(self.clock.now());
+            sleep(pace.pause).await;
             pace.pause = PAUSE_MAX.min(pace.pause * 2);
             records.truncate(1);
         } else {
             pace.pause = PAUSE_MIN;
         }
+        if by_clock && pace.tried.is_none() {
+            // One is enough to learn how far the log's clock is behind.
+            records.truncate(1);
+        }
         let attempt = self.write(records, due.guard).await;
-        if attempt != Attempt::Overtaken {
+        if matches!(attempt, Attempt::Folded) {
             pace.tried = due.first;
+            if by_clock && self.projection.progress().recorded_at < by {
+                pace.behind = self.behind_at_most(self.clock.now());
+                pace.tried = None;
+            }
         }
         attempt
+    }
+
+    /// How far the log's clock can be behind ours: it has reached the time of the last record.
+    fn behind_at_most(&self, now: Timestamp) -> Duration {
+        at_least_zero(now.micros_since(self.projection.progress().recorded_at))
     }
 
     /// Appends, and waits until that is folded: what is written must not be found due again.
@@ -162,22 +247,17 @@ impl Reactor {
         match failed.into_iter().find_map(Result::err) {
             None => Attempt::Folded,
             Some(LogError::Overtaken) => Attempt::Overtaken,
-            Some(error) => {
-                tracing::warn!(error = %error, "what is due was not written; trying again");
-                Attempt::Failed
-            }
+            Some(error) => Attempt::Failed(error),
         }
     }
 
-    /// What has been due for so long.
-    async fn due<M: Send + 'static>(&self, ask: Ask<M>, patience: Duration) -> Due<M> {
-        let now = self.clock.now();
+    /// What was due by a time.
+    async fn due<M: Send + 'static>(&self, ask: Ask<M>, now: Timestamp, by: Timestamp) -> Due<M> {
         // A fold that catches up shows as due what later records have settled.
         if Duration::from_millis(FOLD_LAG_MS_MAX) < self.projection.lag(now, self.log.known_head())
         {
             return Due::nothing();
         }
-        let by = now.plus_micros(-micros(patience));
         let projection = Arc::clone(&self.projection);
         let asked = tokio::task::spawn_blocking(move || ask(&projection.snapshot()?, by)).await;
         match asked {
@@ -189,20 +269,22 @@ impl Reactor {
             Err(_panicked) => Due::nothing(),
         }
     }
+}
 
-    fn until(&self, time: Timestamp, patience: Duration) -> Duration {
-        let by = self.clock.now().plus_micros(-micros(patience));
-        let micros = time.micros_since(by);
-        Duration::from_micros(u64::try_from(micros).unwrap_or(0)).min(SLEEP_MAX)
-    }
+fn before(time: Timestamp, by: Duration) -> Timestamp {
+    time.plus_micros(-micros(by))
+}
+
+fn at_least_zero(micros: i64) -> Duration {
+    Duration::from_micros(u64::try_from(micros).unwrap_or(0))
 }
 
 fn micros(duration: Duration) -> i64 {
     i64::try_from(duration.as_micros()).unwrap_or(i64::MAX)
 }
 
-/// Waits until more is folded, or for so long.
-async fn changed(folded: &mut watch::Receiver<Progress>, at_most: Duration) {
+/// Waits until more is folded, or for so long. Says whether more is.
+async fn changed(folded: &mut watch::Receiver<Progress>, at_most: Duration) -> bool {
     // The projection is ours, so it cannot be gone.
-    drop(tokio::time::timeout(at_most, folded.changed()).await);
+    timeout(at_most, folded.changed()).await.is_ok()
 }

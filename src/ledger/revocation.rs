@@ -2,6 +2,9 @@
 //!
 //! No session opens for a revoked agent, so this ends. What belongs to others by then, such as the
 //! child of a session that was handed off, goes on.
+//!
+//! It writes without a guard, because users' commands come on the same subject. So of several ledgers
+//! on one log each writes its copy, which stays on the log; the fold applies the first.
 
 use tokio_util::sync::CancellationToken;
 

@@ -58,7 +58,8 @@ pub(super) async fn append(link: &Link, stream: &str, records: &[NewRecord]) -> 
 impl Append<'_> {
     /// Publishes what is many in batches, until there is one that the server does not take.
     async fn publish_batches(&mut self) {
-        for indexes in self.left().chunks(LOG_BATCH_RECORDS_MAX) {
+        let left = self.left();
+        for (number, indexes) in left.chunks(LOG_BATCH_RECORDS_MAX).enumerate() {
             if indexes.len() < LOG_BATCH_RECORDS_MIN {
                 return;
             }
@@ -73,7 +74,8 @@ impl Append<'_> {
                 // One by one it shows which record is at fault.
                 Err(BatchError::Refused) => return,
                 Err(BatchError::Failed(error)) => {
-                    for &index in indexes {
+                    // Nothing after it is tried: it would stand before what it should follow.
+                    for &index in left.iter().skip(number * LOG_BATCH_RECORDS_MAX) {
                         self.set(index, Err(Failure::Final(error.clone())));
                     }
                     return;

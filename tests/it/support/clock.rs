@@ -1,8 +1,8 @@
-//! A clock that the test sets.
+//! Clocks that the test sets.
 
 use std::sync::atomic::{AtomicI64, Ordering};
 
-use session_ledger::domain::{Clock, Timestamp};
+use session_ledger::domain::{Clock, SystemClock, Timestamp};
 
 /// Stands still until it is set.
 #[derive(Debug, Default)]
@@ -18,5 +18,27 @@ impl ManualClock {
 impl Clock for ManualClock {
     fn now(&self) -> Timestamp {
         Timestamp::from_micros_clamped(self.0.load(Ordering::SeqCst))
+    }
+}
+
+/// Is ahead of the true time by so many microseconds.
+#[derive(Debug)]
+pub(crate) struct AheadClock(AtomicI64);
+
+impl AheadClock {
+    pub(crate) fn by_micros(ahead: i64) -> Self {
+        Self(AtomicI64::new(ahead))
+    }
+
+    /// Sets how far it is ahead.
+    pub(crate) fn set_micros(&self, ahead: i64) {
+        self.0.store(ahead, Ordering::SeqCst);
+    }
+}
+
+impl Clock for AheadClock {
+    fn now(&self) -> Timestamp {
+        let ahead = self.0.load(Ordering::SeqCst);
+        SystemClock.now().plus_micros(ahead)
     }
 }
