@@ -71,8 +71,9 @@ pub const LOG_BATCH_RECORDS_MIN: usize = 100;
 pub const LOG_BATCH_RECORDS_MAX: usize = 1_000;
 /// Most atomic batches of this process that are open at one time. The server takes 50 per stream.
 pub const LOG_BATCHES_OPEN_MAX: usize = 8;
-/// Most records under a guard that are published one after another, each awaited.
-pub const LOG_GUARDED_SINGLES_MAX: usize = 16;
+/// Most records under a guard that are published one after another, each awaited: more take longer
+/// than a batch.
+pub const LOG_GUARDED_SINGLES_MAX: usize = 40;
 /// Most records fetched from the log at a time for one page of history.
 pub const LOG_GET_IN_FLIGHT_MAX: usize = 32;
 /// How long an append waits for the log's acknowledgement, in milliseconds.
@@ -107,8 +108,9 @@ pub const LOG_CACHE_BYTES: usize = 32 * 1024 * 1024;
 
 // --- Limits of the reactors ----------------------------------------------------------------------
 
-/// Most events that a reactor writes in one append.
-pub const REACTOR_BATCH_MAX: usize = 1_000;
+/// Most events that a reactor writes in one append. While the fold takes its first records, the log
+/// takes the next.
+pub const REACTOR_BATCH_MAX: usize = 4_000;
 /// First and longest wait before a reactor tries again what did not take effect, in milliseconds.
 pub const REACTOR_RETRY_MS: (u64, u64) = (50, 5_000);
 /// How long a reactor waits after the log did not take what is due, in milliseconds.

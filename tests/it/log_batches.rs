@@ -140,7 +140,7 @@ async fn what_came_on_other_subjects_overtakes_nobody() {
     let fixture = JetStream::start().await;
     let log = &fixture.log;
     log.append(new_records(0..3)).await;
-    for (count, position) in [(1, 0), (40, 4), (1, 45)] {
+    for (count, position) in [(1, 0), (50, 4), (1, 55)] {
         let records = (0..count).map(expired).collect();
         let appended = log.append_after(records, after(position)).await;
         assert!(appended.iter().all(Result::is_ok), "{appended:?}");

@@ -52,9 +52,9 @@ async fn the_ledger_can_do_all_that_it_needs() {
         after: Position::ZERO,
     };
     let appended = log
-        .append_after((0..40).map(expired).collect(), guard)
+        .append_after((0..50).map(expired).collect(), guard)
         .await;
-    assert_eq!(positions(appended).last(), Some(&340));
+    assert_eq!(positions(appended).last(), Some(&350));
     let mut key = new_record(1);
     key.subject = ADMIN_STREAM_SUBJECTS[0].replace('*', "acme").into();
     assert_eq!(positions(admin.append(vec![key.clone()]).await), [1]);
@@ -333,9 +333,9 @@ async fn batches_that_a_runtime_opens_and_leaves_stop_nobody() {
         subject: EXPIRIES,
         after: Position::ZERO,
     };
-    let records: Vec<_> = (0..40).map(expired).collect();
+    let records: Vec<_> = (0..50).map(expired).collect();
     let appended = world.ledger.append_after(records.clone(), guard).await;
-    assert_eq!(positions(appended), (302..342).collect::<Vec<_>>());
+    assert_eq!(positions(appended), (302..352).collect::<Vec<_>>());
     let late = world.ledger.append_after(records, guard).await;
     assert!(
         late.iter()
