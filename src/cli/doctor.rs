@@ -12,7 +12,7 @@ use crate::cli::client::{Api, Identity};
 use crate::cli::nats::NatsArgs;
 use crate::cli::target::{DEFAULT_URL, URL_VARIABLE};
 use crate::cli::{Outcome, output, table};
-use crate::log::jetstream::{self, JetStreamConfig};
+use crate::log::jetstream::{self, InspectedStream, JetStreamConfig};
 use crate::projection::{Store, StoreError};
 
 /// Below this much free space an event may find no room soon, in bytes.
@@ -166,16 +166,17 @@ async fn nats_server(config: &JetStreamConfig, checks: &mut Checks) {
         let detail = "it asks nobody for credentials: whoever reaches it can write events";
         note(checks, "nats credentials", Finding::Fail, detail);
     }
-    let stream = &config.stream;
-    match found.stream {
-        Some(Ok(head)) => {
-            let detail = format!("{stream} is as it must be, and ends at position {head}");
-            note(checks, "nats stream", Finding::Ok, detail);
-        }
-        Some(Err(error)) => note(checks, "nats stream", Finding::Fail, error.to_string()),
-        None => {
-            let detail = format!("there is no stream {stream} yet; `serve` makes it");
-            note(checks, "nats stream", Finding::Warn, detail);
+    for InspectedStream { name, found } in found.streams {
+        match found {
+            Some(Ok(head)) => {
+                let detail = format!("{name} is as it must be, and ends at position {head}");
+                note(checks, "nats stream", Finding::Ok, detail);
+            }
+            Some(Err(error)) => note(checks, "nats stream", Finding::Fail, error.to_string()),
+            None => {
+                let detail = format!("there is no stream {name} yet; `serve` makes it");
+                note(checks, "nats stream", Finding::Warn, detail);
+            }
         }
     }
 }

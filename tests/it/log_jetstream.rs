@@ -347,6 +347,28 @@ async fn a_stream_that_breaks_a_promise_is_misconfigured() {
 }
 
 #[tokio::test]
+async fn a_stream_of_an_earlier_build_is_told_to_take_batches() {
+    let fixture = JetStream::start().await;
+    let nats = fixture.stranger().await;
+    let earlier = stream::Config {
+        allow_atomic_publish: false,
+        ..stream_config(&nats).await
+    };
+    nats.update_stream(earlier.clone()).await.unwrap();
+    assert!(!stream_config(&nats).await.allow_atomic_publish);
+    connect(&fixture.server, true).await;
+    assert!(stream_config(&nats).await.allow_atomic_publish);
+    // But nothing is changed about one that breaks a promise.
+    let broken = stream::Config {
+        max_age: Duration::from_hours(1),
+        ..earlier
+    };
+    nats.update_stream(broken).await.unwrap();
+    connect_error(&config(&fixture.server), true).await;
+    assert!(!stream_config(&nats).await.allow_atomic_publish);
+}
+
+#[tokio::test]
 async fn a_stream_that_was_read_is_not_created_anew() {
     let server = NatsServer::start().await;
     let error = connect_error(&config(&server), true).await;

@@ -25,7 +25,7 @@ use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 
 pub use config::{Credentials, JetStreamConfig};
-pub use inspect::{Inspection, inspect};
+pub use inspect::{InspectedStream, Inspection, inspect};
 
 use crate::domain::Position;
 use crate::log::{Appended, EventLog, Guard, LogError, NewRecord, Notice, Record, Tail};
@@ -75,7 +75,8 @@ impl JetStreamLog {
         config: &JetStreamConfig,
         expect_existing: bool,
     ) -> Result<Self, LogError> {
-        let state = topology::ensure(&writes, config, expect_existing).await?;
+        // Boxed for the same reason.
+        let state = Box::pin(topology::ensure(&writes, config, expect_existing)).await?;
         let shared = Shared {
             stream: config.stream.clone(),
             created_ns: state.created_ns,

@@ -33,7 +33,7 @@ pub(super) async fn ensure(
     expect_existing: bool,
 ) -> Result<StreamState, LogError> {
     if let Some((existing, state)) = get(link, &config.stream).await? {
-        check(&existing, config)?;
+        check(&allow_batches(link, existing, config).await, config)?;
         return Ok(state);
     }
     if expect_existing {
@@ -47,6 +47,27 @@ pub(super) async fn ensure(
     match get(link, &config.stream).await? {
         Some((created, state)) => check(&created, config).map(|()| state),
         None => Err(missing(&config.stream)),
+    }
+}
+
+/// Turns atomic batches on for a stream of an earlier build that is as it must be otherwise.
+async fn allow_batches(link: &Link, existing: Config, config: &JetStreamConfig) -> Config {
+    let wanted = Config {
+        allow_atomic_publish: true,
+        ..existing.clone()
+    };
+    if wanted == existing || check(&wanted, config).is_err() {
+        return existing;
+    }
+    match link.context.update_stream(wanted).await {
+        Ok(updated) => {
+            tracing::info!(stream = %config.stream, "allowed atomic batches");
+            updated.config
+        }
+        Err(error) => {
+            tracing::warn!(error = %error, "the server does not change the stream");
+            existing
+        }
     }
 }
 
