@@ -182,15 +182,14 @@ impl Reactor {
         let soonest = Instant::now() + LOOK;
         let left_us = next.map(|next| next.micros_since(self.clock.now()));
         let wait = left_us.map_or(SLEEP_MAX, |left_us| {
-            at_least_zero(left_us.saturating_add(micros(pace.hold())))
+            at_least_zero(left_us.saturating_add(micros(pace.hold()))).min(SLEEP_MAX)
         });
         // It will have been due by our clock for a while. That may have been set right, and a quiet
         // log does not show it.
         let doubt = left_us.map_or(SLEEP_MAX, |left_us| at_least_zero(left_us) + PAUSE_MAX);
-        let at_most = wait.min(doubt).min(SLEEP_MAX);
-        if changed(folded, at_most).await {
+        if changed(folded, wait.min(doubt)).await {
             sleep_until(soonest).await;
-        } else if at_most < wait.min(SLEEP_MAX) {
+        } else if doubt < wait {
             pace.forget();
         }
     }
