@@ -17,6 +17,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
 use crate::domain::limits::{
     FOLD_LAG_MS_MAX, REACTOR_FAILED_MS, REACTOR_LOOK_MS, REACTOR_RETRY_MS, REACTOR_YIELD_MS,
@@ -123,13 +124,17 @@ impl Reactor {
     where
         M: PartialEq + Send + 'static,
     {
+        let reads = TaskTracker::new();
         tokio::select! {
             () = stop.cancelled() => {}
-            () = self.react(ask) => {}
+            () = self.react(ask, &reads) => {}
         }
+        // One that is under way holds the read model's file open.
+        reads.close();
+        reads.wait().await;
     }
 
-    async fn react<M: PartialEq + Send + 'static>(&self, ask: Ask<M>) {
+    async fn react<M: PartialEq + Send + 'static>(&self, ask: Ask<M>, reads: &TaskTracker) {
         // After a long absence, others may have done what the read model still shows as due.
         if let Ok(head) = self.log.head().await {
             self.projection.wait_for(head, Duration::MAX).await;
@@ -147,7 +152,7 @@ impl Reactor {
             let now = self.clock.now();
             pace.behind = pace.behind.min(self.behind_at_most(now));
             let by = before(now, pace.hold());
-            let due = self.due(ask, now, by).await;
+            let due = self.due(reads, ask, now, by).await;
             if due.records.is_empty() {
                 self.rest(due.next, &mut folded, &mut pace).await;
                 continue;
@@ -251,15 +256,21 @@ impl Reactor {
     }
 
     /// What was due by a time.
-    async fn due<M: Send + 'static>(&self, ask: Ask<M>, now: Timestamp, by: Timestamp) -> Due<M> {
+    async fn due<M: Send + 'static>(
+        &self,
+        reads: &TaskTracker,
+        ask: Ask<M>,
+        now: Timestamp,
+        by: Timestamp,
+    ) -> Due<M> {
         // A fold that catches up shows as due what later records have settled.
         if Duration::from_millis(FOLD_LAG_MS_MAX) < self.projection.lag(now, self.log.known_head())
         {
             return Due::nothing();
         }
         let projection = Arc::clone(&self.projection);
-        let asked = tokio::task::spawn_blocking(move || ask(&projection.snapshot()?, by)).await;
-        match asked {
+        let asked = reads.spawn_blocking(move || ask(&projection.snapshot()?, by));
+        match asked.await {
             Ok(Ok(due)) => due,
             Ok(Err(error)) => {
                 tracing::error!(error = %error, "what is due cannot be read");

@@ -43,11 +43,12 @@ impl Seen {
     fn search(&self) {
         assert!(8 < self.secrets.len(), "too few tokens were given out");
         for secret in &self.secrets {
+            let separator = if secret.contains('.') { '.' } else { '_' };
             let hash = Sha256::digest(secret);
             let spellings = [
                 secret.clone(),
-                // The part that is not told by the id of the session or key.
-                secret.rsplit(['.', '_']).next().unwrap().to_owned(),
+                // The part that is not told by the id of the session, or by that of the key.
+                secret.rsplit(separator).next().unwrap().to_owned(),
                 hex::encode(hash),
                 hex::encode_upper(hash),
                 STANDARD.encode(hash),
