@@ -85,14 +85,14 @@ async fn many_records_are_appended_in_one_piece_and_few_are_not() {
 #[tokio::test]
 async fn of_many_records_the_bad_ones_fail_alone() {
     let fixture = JetStream::start().await;
-    let mut records = new_records(0..500);
+    let mut records = new_records(0..700);
     records[7].subject = "ledger.v1.acme.session.invented".into();
     records[8].body = vec![b'x'; BODY_BYTES_MAX + 1].into();
-    records[499].subject = "white space".into();
+    records[699].subject = "white space".into();
     let results = fixture.log.append(records.clone()).await;
     for (index, result) in results.iter().enumerate() {
         match index {
-            7 | 499 => assert!(
+            7 | 699 => assert!(
                 matches!(result, Err(LogError::Unavailable(_))),
                 "{result:?}"
             ),
@@ -101,8 +101,8 @@ async fn of_many_records_the_bad_ones_fail_alone() {
         }
     }
     let mut tail = fixture.log.tail(Position::ZERO).await.unwrap();
-    let kept = read(&mut *tail, 497).await;
-    let numbers = (0..499).filter(|number| ![7, 8].contains(number));
+    let kept = read(&mut *tail, 697).await;
+    let numbers = (0..699).filter(|number| ![7, 8].contains(number));
     assert_eq!(
         kept.iter().map(content).collect::<Vec<_>>(),
         numbers.map(new_record).collect::<Vec<_>>()
@@ -113,9 +113,9 @@ async fn of_many_records_the_bad_ones_fail_alone() {
 async fn a_server_that_takes_no_more_batches_takes_the_records_all_the_same() {
     let fixture = JetStream::start().await;
     open_all_batches(fixture.server.url()).await;
-    let appended = positions(fixture.log.append(new_records(0..300)).await);
-    assert_eq!(appended, (1..=300).collect::<Vec<_>>());
-    assert_eq!(batch_of(&fixture, 300).await, None);
+    let appended = positions(fixture.log.append(new_records(0..600)).await);
+    assert_eq!(appended, (1..=600).collect::<Vec<_>>());
+    assert_eq!(batch_of(&fixture, 600).await, None);
     // Nor does it matter to a guard.
     let records: Vec<_> = (0..50).map(expired).collect();
     let other = connect(&fixture.server, true).await;

@@ -46,7 +46,7 @@ async fn the_ledger_can_do_all_that_it_needs() {
     let world = World::start().await;
     let (log, admin) = (&world.ledger, &world.admin);
     assert_eq!(positions(log.append(new_records(0..2)).await), [1, 2]);
-    log.append(new_records(2..300)).await;
+    log.append(new_records(2..600)).await;
     let guard = Guard {
         subject: EXPIRIES,
         after: Position::ZERO,
@@ -54,7 +54,7 @@ async fn the_ledger_can_do_all_that_it_needs() {
     let appended = log
         .append_after((0..50).map(expired).collect(), guard)
         .await;
-    assert_eq!(positions(appended).last(), Some(&350));
+    assert_eq!(positions(appended).last(), Some(&650));
     let mut key = new_record(1);
     key.subject = ADMIN_STREAM_SUBJECTS[0].replace('*', "acme").into();
     assert_eq!(positions(admin.append(vec![key.clone()]).await), [1]);
@@ -327,15 +327,15 @@ async fn batches_that_a_runtime_opens_and_leaves_stop_nobody() {
     }
     acme.client.flush().await.unwrap();
     assert_eq!(globex.store(THEIRS, &[]).await.sequence, 1);
-    let appended = positions(world.ledger.append(new_records(0..300)).await);
-    assert_eq!(appended, (2..302).collect::<Vec<_>>());
+    let appended = positions(world.ledger.append(new_records(0..600)).await);
+    assert_eq!(appended, (2..602).collect::<Vec<_>>());
     let guard = Guard {
         subject: EXPIRIES,
         after: Position::ZERO,
     };
     let records: Vec<_> = (0..50).map(expired).collect();
     let appended = world.ledger.append_after(records.clone(), guard).await;
-    assert_eq!(positions(appended), (302..352).collect::<Vec<_>>());
+    assert_eq!(positions(appended), (602..652).collect::<Vec<_>>());
     let late = world.ledger.append_after(records, guard).await;
     assert!(
         late.iter()
