@@ -64,8 +64,9 @@ pub const LOG_READ_RECORDS_MAX: usize = 8192;
 pub const LOG_READ_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// Most published messages of one append that wait for their acknowledgement.
 pub const LOG_PUBLISH_IN_FLIGHT_MAX: usize = 256;
-/// Fewest records of an append that are published as atomic batches. A batch costs the server 10 to
-/// 20 ms whatever is in it, the time of some hundreds of single messages, if it does not sync them.
+/// Fewest records of an append that are published as atomic batches.
+///
+/// A batch costs the server 10 to 20 ms whatever is in it, the time of some hundreds of single messages, if it does not sync them.
 /// If it does, it syncs a batch once, which is many times as fast.
 pub const LOG_BATCH_RECORDS_MIN: usize = 500;
 /// Most records of an atomic batch; the server takes no more.
