@@ -302,6 +302,7 @@ async fn without_its_log_a_server_reads_but_is_not_ready() {
     let mut world = World::start().await;
     let client = world.client();
     let last = load(&world, 1, 5).await;
+    assert_eq!(world.total(last).await, 5);
     world.nats.kill();
     let said = until_ready_is(&client, 503).await;
     assert!(said.contains("the log cannot be reached"), "{said}");
