@@ -71,7 +71,7 @@ impl Keys {
     }
 
     /// Follows the log until told to stop. If that cannot go on, says why, and revocations that
-    /// come later are not heard of: [`Keys::follow`] says so as well.
+    /// come later are not heard of: [`Keys::are_followed`] says so as well.
     pub async fn run(self: Arc<Self>, stop: CancellationToken) -> Result<(), LogError> {
         let followed = stop.run_until_cancelled(self.tail()).await;
         self.progress
@@ -103,7 +103,7 @@ impl Keys {
     }
 
     /// Whether revocations reach this node: the log can be reached and is followed.
-    pub fn follow(&self) -> bool {
+    pub fn are_followed(&self) -> bool {
         !self.progress.borrow().stopped && self.log.is_available()
     }
 

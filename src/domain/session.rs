@@ -343,11 +343,6 @@ impl Session {
         Ok(())
     }
 
-    /// Whether the session is past its deadline, whatever the log knows of it.
-    pub fn is_overdue(&self, now: Timestamp) -> bool {
-        self.status == SessionStatus::Active && self.expires_at.is_some_and(|due| due <= now)
-    }
-
     /// Keeps a child from outliving its parent: the earlier of both deadlines holds.
     pub fn cap_deadline(&mut self, parents: Option<Timestamp>) -> Result<(), Reason> {
         let Some(parents) = parents else {

@@ -21,7 +21,7 @@ use crate::query;
 const ANSWER_BYTES: usize = 2048;
 
 /// What a verdict means for a command.
-pub(super) enum Settled {
+enum Settled {
     /// It took effect now.
     Now,
     /// It, or one to the same end, took effect before.
@@ -32,7 +32,7 @@ pub(super) enum Settled {
 
 /// What became of a command; a rejection is a problem. `status` says where the session or agent
 /// stands that did not take the step.
-pub(super) fn settle(
+fn settle(
     outcome: &Outcome,
     status: impl FnOnce(Reason) -> Result<Option<&'static str>, Problem>,
 ) -> Result<Settled, Problem> {
@@ -106,7 +106,7 @@ pub(super) fn session(
             _ => about,
         };
         match find(id)? {
-            Some(stored) => Ok(Some(row_json::status_at(&stored.row()?, now).as_str())),
+            Some(stored) => Ok(Some(stored.row()?.status_at(now).as_str())),
             None => Ok(None),
         }
     };
@@ -119,7 +119,7 @@ pub(super) fn session(
     let row = stored.row()?;
     let mut out = Json::with_capacity(ANSWER_BYTES);
     out.raw("{\"session\":");
-    row_json::write(&mut out, &row, row_json::status_at(&row, now));
+    row_json::write(&mut out, &row, row.status_at(now));
     if let Some(Tokens { access, refresh }) = tokens {
         out.raw(",\"token\":");
         out.text(access.reveal());
@@ -173,7 +173,7 @@ fn write_outcome(out: &mut Json, outcome: &Outcome) {
 }
 
 /// The answer to a command that the fold has not reached in time.
-pub(super) fn pending(id: &str, outcome: &Outcome, tokens: Option<Tokens>) -> Response {
+fn pending(id: &str, outcome: &Outcome, tokens: Option<Tokens>) -> Response {
     let (token, refresh_token) = tokens.map(|given| (given.access, given.refresh)).unzip();
     let text = |token: Token| token.reveal().to_owned();
     let mut response = body::json_of(&dto::CommandPending {

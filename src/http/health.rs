@@ -39,7 +39,7 @@ pub(super) async fn alive() -> Response {
 )]
 pub(super) async fn ready(State(app): State<App>) -> Result<Response, Problem> {
     app.check_fresh()?;
-    if !app.keys().follow() {
+    if !app.keys().are_followed() {
         let detail = "the log of keys is not followed, so revocations may be missing";
         return Err(Problem::new(Code::NotReady).with_detail(detail));
     }

@@ -4,18 +4,8 @@
 //! are. The tests compare every row with what serde makes of [`Session`](super::dto::Session).
 
 use super::json::Json;
-use crate::domain::Timestamp;
 use crate::domain::session::{Outcome, Phase, Status};
 use crate::projection::SessionRow;
-
-/// The status that a single read shows: a session past its deadline is not active any more, whether
-/// or not the log says so yet.
-pub(super) fn status_at(row: &SessionRow<'_>, now: Timestamp) -> Status {
-    match row.status {
-        Status::Active if row.expires_at.is_some_and(|due| due <= now) => Status::Expired,
-        status => status,
-    }
-}
 
 /// Writes a row that shows this status.
 pub(super) fn write(out: &mut Json, row: &SessionRow<'_>, status: Status) {

@@ -5,6 +5,7 @@ use proptest::prelude::*;
 use serde_json::{Map, Value};
 
 use super::*;
+use crate::domain::Timestamp;
 use crate::http::dto;
 
 /// Texts that a row shows, some of them absent.
@@ -173,7 +174,7 @@ fn a_session_past_its_deadline_shows_as_expired_whatever_the_log_says() {
             expires_at: due.map(at),
             ..row(&given, "[]", "{}")
         };
-        assert_eq!(status_at(&row, at(now)), expected);
+        assert_eq!(row.status_at(at(now)), expected);
     };
     check(Status::Active, Some(5), 4, Status::Active);
     check(Status::Active, Some(5), 5, Status::Expired);

@@ -80,7 +80,7 @@ pub(super) async fn refresh(
 ) -> Result<Response, Problem> {
     let done = app
         .commands()
-        .refresh(command.by(), id.clone(), &command.body)
+        .refresh(command.by(), &id, &command.body)
         .await?;
     answer::session(&app, command.tenant(), &id, done, StatusCode::OK)
 }
@@ -152,7 +152,7 @@ pub(super) async fn terminate(
 ) -> Result<Response, Problem> {
     let done = app
         .commands()
-        .terminate(command.by(), id.clone(), &command.body)
+        .terminate(command.by(), &id, &command.body)
         .await?;
     answer::session(&app, command.tenant(), &id, done, StatusCode::OK)
 }

@@ -208,7 +208,7 @@ pub(super) async fn get(
     let stored = stored.ok_or_else(not_found)?;
     let row = stored.row()?;
     let mut out = Json::with_capacity(ROW_BYTES);
-    row_json::write(&mut out, &row, row_json::status_at(&row, now));
+    row_json::write(&mut out, &row, row.status_at(now));
     Ok(body::json(out.into_bytes()))
 }
 

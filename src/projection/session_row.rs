@@ -86,6 +86,18 @@ struct Hidden<'a> {
     rest: Reader<'a>,
 }
 
+impl Hidden<'_> {
+    /// What comes first.
+    fn tokens(&mut self) -> Result<Option<TokenHashes>, StoreError> {
+        if self.flags & FLAG_TOKENS == 0 {
+            return Ok(None);
+        }
+        let access = TokenHash::new(self.rest.array()?);
+        let refresh = TokenHash::new(self.rest.array()?);
+        Ok(Some(TokenHashes { access, refresh }))
+    }
+}
+
 impl StoredSession {
     pub(crate) fn encode(&self) -> Vec<u8> {
         let session = &self.session;
@@ -170,13 +182,7 @@ impl StoredSession {
 
     pub(crate) fn decode(bytes: &[u8]) -> Result<Self, StoreError> {
         let (row, mut hidden) = SessionRow::split(bytes)?;
-        let tokens = if hidden.flags & FLAG_TOKENS == 0 {
-            None
-        } else {
-            let access = TokenHash::new(hidden.rest.array()?);
-            let refresh = TokenHash::new(hidden.rest.array()?);
-            Some(TokenHashes { access, refresh })
-        };
+        let tokens = hidden.tokens()?;
         let history = History::decode(&mut hidden.rest)?;
         hidden.rest.end()?;
         let damaged = || hidden.rest.damaged();
@@ -209,14 +215,24 @@ impl<'a> SessionRow<'a> {
         Self::split(bytes).map(|(row, _)| row)
     }
 
+    /// The status that a single read shows: a session past its deadline is not active any more,
+    /// whether or not the log says so yet.
+    pub fn status_at(&self, now: Timestamp) -> Status {
+        match self.status {
+            Status::Active if self.expires_at.is_some_and(|due| due <= now) => Status::Expired,
+            status => status,
+        }
+    }
+
     /// The part of a stored session that may leave the projection: no hash of a token.
     pub(crate) fn public_part(bytes: &[u8]) -> Result<&[u8], StoreError> {
         Reader::new(bytes, "session row").public_part()
     }
 
     /// The hashes of a stored session's tokens.
-    pub(crate) fn tokens(bytes: &[u8]) -> Result<Option<TokenHashes>, StoreError> {
-        StoredSession::decode(bytes).map(|stored| stored.session.tokens)
+    pub(crate) fn tokens(bytes: &'a [u8]) -> Result<Option<TokenHashes>, StoreError> {
+        let (_row, mut hidden) = Self::split(bytes)?;
+        hidden.tokens()
     }
 
     /// Just the history of a stored session.

@@ -85,17 +85,16 @@ pub fn by_access_token(
     let Some(ordinal) = snapshot.ordinal(tenant, id)? else {
         return Ok(None);
     };
-    if !snapshot.has_access_token(ordinal, hash)? {
+    let Some(stored) = snapshot.session_with_token(ordinal, hash)? else {
         return Ok(None);
-    }
-    let stored = snapshot.session(ordinal)?;
+    };
     let row = stored.row()?;
-    let open = row.status == Status::Active && row.expires_at.is_none_or(|due| now < due);
     let agent = match AgentId::parse(row.agent_id) {
         Ok(id) => snapshot.agent_number(tenant, &id)?,
         Err(_not_an_id) => None,
     };
     let agent = agent.ok_or(StoreError::Damaged("agent ids"))?;
+    let open = row.status_at(now) == Status::Active;
     let usable = open && snapshot.agent_may_act(agent, now)?;
     Ok(usable.then_some(stored))
 }

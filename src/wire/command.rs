@@ -9,6 +9,7 @@ use std::fmt::Write as _;
 
 use serde_json::value::RawValue;
 
+use crate::domain::ids::IdError;
 use crate::domain::limits::BODY_BYTES_MAX;
 use crate::domain::{EventType, Reason};
 use crate::wire::decode::Undecodable;
@@ -56,7 +57,7 @@ impl<'a> CommandBody<'a> {
         if let Some(name) = json::name_given_twice(&members) {
             return Err(refused(Reason::Invalid, name, "must be given once"));
         }
-        let known = [&schema::data_fields(event_type)[..], beside].concat();
+        let known = [schema::data_fields(event_type), beside].concat();
         let unknown = members.iter().filter(|one| !known.contains(&&*one.name));
         let errors: Vec<FieldError> = unknown
             .take(ERRORS_MAX)
@@ -108,6 +109,16 @@ impl<'a> CommandBody<'a> {
         let text = json::string(&given.raw)
             .ok_or_else(|| refused(Reason::Invalid, name, "must be a string"))?;
         Ok(Some(text.into_owned()))
+    }
+
+    /// Takes an id out of the body.
+    pub fn take_id<T>(
+        &mut self,
+        name: &str,
+        parse: impl FnOnce(&str) -> Result<T, IdError>,
+    ) -> Result<Option<T>, Undecodable> {
+        let parsed = self.take_text(name)?.map(|text| parse(&text)).transpose();
+        parsed.map_err(|error| refused(Reason::Invalid, name, error.to_string()))
     }
 
     /// Adds a text.

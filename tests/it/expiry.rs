@@ -2,15 +2,18 @@
 
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use serde_json::{Value, json};
 use session_ledger::domain::{Clock, Position, SystemClock, Timestamp, Verdict};
+use session_ledger::ledger::Reactor;
 use session_ledger::log::EmbeddedLog;
+use tokio_util::sync::CancellationToken;
 
 use crate::support::app::{App, NOW};
 use crate::support::client::{Client, created, event};
 use crate::support::clock::{AheadClock, ManualClock};
+use crate::support::faulty_log::AwayLog;
 use crate::support::node::{self, Node};
 
 const SOON: std::time::Duration = std::time::Duration::from_secs(10);
@@ -274,5 +277,36 @@ async fn an_expiry_that_is_early_forged_or_of_an_old_deadline_changes_nothing() 
     assert_eq!(counts(&client).await["active"], 1);
     let session = client.get("/v1/agent-sessions/s").await.ok();
     assert_eq!(session["expires_at"], new);
+    app.stop().await;
+}
+
+/// Were the pauses to grow for as long as the log is away, the last would take seconds by now.
+#[tokio::test]
+async fn after_the_log_was_away_what_is_due_is_written_at_once() {
+    let app = App::start().await;
+    let client = app.client("acme");
+    client.apply(&with_ttl("s", 60)).await;
+    app.set_time("2026-01-31T12:01:00Z");
+    let away = Arc::new(AwayLog {
+        log: app.log(),
+        away: AtomicBool::new(true),
+        tries: AtomicUsize::new(0),
+    });
+    let reactor = Reactor {
+        log: Arc::<AwayLog>::clone(&away),
+        ..app.reactor()
+    };
+    let stop = CancellationToken::new();
+    let mut tasks = tokio::task::JoinSet::new();
+    tasks.spawn(reactor.expire(stop.clone()));
+    while away.tries.load(Ordering::SeqCst) < 8 {
+        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+    }
+    away.away.store(false, Ordering::SeqCst);
+    let wait = std::time::Duration::from_secs(2);
+    app.projection.wait_for(Position::new(2), wait).await;
+    assert_eq!(counts(&client).await["expired"], 1);
+    stop.cancel();
+    tasks.join_all().await;
     app.stop().await;
 }

@@ -109,33 +109,18 @@ impl Commands {
         let event_type = EventType::SessionCreated;
         let mut body = CommandBody::parse(body, event_type, &["session_id"])?;
         let ids = Identity::of("create", "", &by);
-        let session = match body.take_text("session_id")? {
-            Some(text) => SessionId::parse(&text)
-                .map_err(|error| refused(Reason::Invalid, "session_id", error.to_string()))?,
-            None => ids.session(),
-        };
+        let session = body.take_id("session_id", SessionId::parse)?;
+        let session = session.unwrap_or_else(|| ids.session());
         if let Some(agent) = by.agent.filter(|_| !body.has("agent_id")) {
             body.add_text("agent_id", agent.as_str());
         }
-        let tokens = self.secret.issue(by.tenant, &session, &ids.event);
         let private = Private {
             agent_registered: true,
             agent: by.agent.cloned(),
-            tokens: Some(tokens.hashes()),
             ..Private::default()
         };
-        let step = Step {
-            event_type,
-            about: session.as_str(),
-            event: &ids.event,
-        };
-        let outcome = self.give(by, step, body, &private).await?;
-        let tokens = Some(tokens);
-        Ok(SessionDone {
-            session,
-            outcome,
-            tokens,
-        })
+        let step = Step::new(by, event_type, session.as_str(), &ids);
+        self.give_tokens(step, &session, body, private).await
     }
 
     /// Extends a session from now on by its time to live, unless the body says otherwise, and
@@ -143,7 +128,7 @@ impl Commands {
     pub async fn refresh(
         &self,
         by: By<'_>,
-        session: SessionId,
+        session: &SessionId,
         body: &[u8],
     ) -> Result<SessionDone, CommandError> {
         let event_type = EventType::SessionRefreshed;
@@ -164,24 +149,12 @@ impl Commands {
             body.add_flag("extend");
         }
         let ids = Identity::of("refresh", session.as_str(), &by);
-        let tokens = self.secret.issue(by.tenant, &session, &ids.event);
         let private = Private {
             refresh_token: Some(tokens::hash(&presented)),
-            tokens: Some(tokens.hashes()),
             ..Private::of_existing(by.agent)
         };
-        let step = Step {
-            event_type,
-            about: session.as_str(),
-            event: &ids.event,
-        };
-        let outcome = self.give(by, step, body, &private).await?;
-        let tokens = Some(tokens);
-        Ok(SessionDone {
-            session,
-            outcome,
-            tokens,
-        })
+        let step = Step::new(by, event_type, session.as_str(), &ids);
+        self.give_tokens(step, session, body, private).await
     }
 
     /// Ends a session and opens its child for another agent. Body: data of `session.handed_off`; an
@@ -195,52 +168,32 @@ impl Commands {
         let event_type = EventType::SessionHandedOff;
         let mut body = CommandBody::parse(body, event_type, &[])?;
         let ids = Identity::of("handoff", parent.as_str(), &by);
-        let child = match body.take_text("session_id")? {
-            Some(text) => SessionId::parse(&text)
-                .map_err(|error| refused(Reason::Invalid, "session_id", error.to_string()))?,
-            None => ids.session(),
-        };
+        let child = body.take_id("session_id", SessionId::parse)?;
+        let child = child.unwrap_or_else(|| ids.session());
         body.add_text("session_id", child.as_str());
-        let tokens = self.secret.issue(by.tenant, &child, &ids.event);
         let private = Private {
             agent_registered: true,
-            tokens: Some(tokens.hashes()),
             ..Private::of_existing(by.agent)
         };
-        let step = Step {
-            event_type,
-            about: parent.as_str(),
-            event: &ids.event,
-        };
-        let outcome = self.give(by, step, body, &private).await?;
-        let tokens = Some(tokens);
-        Ok(SessionDone {
-            session: child,
-            outcome,
-            tokens,
-        })
+        let step = Step::new(by, event_type, parent.as_str(), &ids);
+        self.give_tokens(step, &child, body, private).await
     }
 
     /// Ends a session. Body: data of `session.terminated`.
     pub async fn terminate(
         &self,
         by: By<'_>,
-        session: SessionId,
+        session: &SessionId,
         body: &[u8],
     ) -> Result<SessionDone, CommandError> {
         let event_type = EventType::SessionTerminated;
         let body = CommandBody::parse(body, event_type, &[])?;
         let ids = Identity::of("terminate", session.as_str(), &by);
         let private = Private::of_existing(by.agent);
-        let step = Step {
-            event_type,
-            about: session.as_str(),
-            event: &ids.event,
-        };
-        let outcome = self.give(by, step, body, &private).await?;
+        let step = Step::new(by, event_type, session.as_str(), &ids);
         Ok(SessionDone {
-            session,
-            outcome,
+            session: session.clone(),
+            outcome: self.give(step, body, &private).await?,
             tokens: None,
         })
     }
@@ -251,12 +204,11 @@ impl Commands {
         let event_type = EventType::AgentRegistered;
         let mut body = CommandBody::parse(body, event_type, &["agent_id"])?;
         let ids = Identity::of("register", "", &by);
-        let agent = match body.take_text("agent_id")? {
-            Some(text) => AgentId::parse(&text)
-                .map_err(|error| refused(Reason::Invalid, "agent_id", error.to_string()))?,
-            None => ids.agent(),
-        };
-        self.on_agent(by, event_type, (agent, ids), body).await
+        let agent = body.take_id("agent_id", AgentId::parse)?;
+        let agent = agent.unwrap_or_else(|| ids.agent());
+        let step = Step::new(by, event_type, agent.as_str(), &ids);
+        let outcome = self.give_on_agent(step, body).await?;
+        Ok(AgentDone { agent, outcome })
     }
 
     /// Changes an agent, or its status. Body: data of the event.
@@ -280,55 +232,68 @@ impl Commands {
             return Err(refused(Reason::Invalid, "", message).into());
         }
         let ids = Identity::of(name, agent.as_str(), &by);
-        self.on_agent(by, event_type, (agent, ids), body).await
+        let step = Step::new(by, event_type, agent.as_str(), &ids);
+        let outcome = self.give_on_agent(step, body).await?;
+        Ok(AgentDone { agent, outcome })
     }
 
-    async fn on_agent(
+    /// Gives a command about an agent.
+    async fn give_on_agent(
         &self,
-        by: By<'_>,
-        event_type: EventType,
-        (agent, ids): (AgentId, Identity),
+        step: Step<'_>,
         body: CommandBody<'_>,
-    ) -> Result<AgentDone, CommandError> {
+    ) -> Result<Outcome, CommandError> {
         // What an agent may do is for others to say.
-        if by.agent.is_some() {
+        if step.by.agent.is_some() {
             return Err(CommandError::AgentBound);
         }
-        let step = Step {
-            event_type,
-            about: agent.as_str(),
-            event: &ids.event,
+        self.give(step, body, &Private::default()).await
+    }
+
+    /// Gives a command that hands out new tokens for a session.
+    async fn give_tokens(
+        &self,
+        step: Step<'_>,
+        session: &SessionId,
+        body: CommandBody<'_>,
+        private: Private,
+    ) -> Result<SessionDone, CommandError> {
+        let tokens = self.secret.issue(step.by.tenant, session, step.event);
+        let private = Private {
+            tokens: Some(tokens.hashes()),
+            ..private
         };
-        let outcome = self.give(by, step, body, &Private::default()).await?;
-        Ok(AgentDone { agent, outcome })
+        Ok(SessionDone {
+            session: session.clone(),
+            outcome: self.give(step, body, &private).await?,
+            tokens: Some(tokens),
+        })
     }
 
     async fn give(
         &self,
-        by: By<'_>,
         step: Step<'_>,
         body: CommandBody<'_>,
         private: &Private,
     ) -> Result<Outcome, CommandError> {
+        let By { tenant, actor, .. } = step.by;
         let event = Envelope {
             id: step.event,
             source: &Source::parse(SOURCE).expect("a constant that is a source"),
             event_type: step.event_type,
             subject: step.about,
             time: None,
-            tenant: Some(by.tenant),
-            actor: by.actor,
+            tenant: Some(tenant),
+            actor,
             data: body.into_data(),
         };
-        let subject = Subject::new(Writer::Ledger, by.tenant.clone(), step.event_type);
+        let subject = Subject::new(Writer::Ledger, tenant.clone(), step.event_type);
         let subject = subject.expect("the ledger may write events of any type");
         let submission = Submission::of_ledger(&subject, private, event.to_json().into());
         let submission = submission.map_err(of_request)?;
-        let outcomes = self
-            .ledger
-            .append_and_wait(by.tenant, vec![submission])
-            .await?;
-        let outcome = outcomes.into_iter().next().ok_or(AppendError::Stopped)??;
+        let outcomes = self.ledger.append_and_wait(tenant, vec![submission]);
+        let outcome = outcomes.await?.into_iter().next();
+        let outcome = outcome.ok_or(AppendError::Stopped)??;
         if let Some(Verdict::Duplicate(first)) = outcome.verdict.map(|row| row.verdict) {
             self.check_copy(first, private).await?;
         }
@@ -385,9 +350,22 @@ pub enum AgentChange {
     Revoke,
 }
 
-/// Which event, about whom.
+/// Which event, about whom, on whose behalf.
+#[derive(Clone, Copy)]
 struct Step<'a> {
+    by: By<'a>,
     event_type: EventType,
     about: &'a str,
     event: &'a EventId,
+}
+
+impl<'a> Step<'a> {
+    fn new(by: By<'a>, event_type: EventType, about: &'a str, ids: &'a Identity) -> Self {
+        Self {
+            by,
+            event_type,
+            about,
+            event: &ids.event,
+        }
+    }
 }

@@ -138,14 +138,23 @@ impl Snapshot {
         Ok(RowBytes(SessionRow::public_part(row.value())?.to_vec()))
     }
 
-    /// Whether a session's access token has this hash.
-    pub fn has_access_token(&self, ordinal: Ordinal, hash: &TokenHash) -> Result<bool, StoreError> {
+    /// A session, if its access token has this hash.
+    pub fn session_with_token(
+        &self,
+        ordinal: Ordinal,
+        hash: &TokenHash,
+    ) -> Result<Option<RowBytes>, StoreError> {
         let rows = self.txn.open_table(tables::sessions)?;
         let row = rows
             .get(ordinal)?
             .ok_or(StoreError::Damaged("session ids"))?;
-        let tokens = SessionRow::tokens(row.value())?;
-        Ok(tokens.is_some_and(|tokens| tokens.access == *hash))
+        match SessionRow::tokens(row.value())? {
+            Some(tokens) if tokens.access == *hash => {
+                let public = SessionRow::public_part(row.value())?;
+                Ok(Some(RowBytes(public.to_vec())))
+            }
+            Some(_) | None => Ok(None),
+        }
     }
 
     /// At most `count` positions of a session's events from number `from` on, in the order in which

@@ -8,6 +8,9 @@ mod asyncapi;
 mod event;
 mod field;
 
+use std::collections::BTreeMap;
+use std::sync::LazyLock;
+
 use serde_json::Value;
 
 use crate::domain::EventType;
@@ -37,9 +40,13 @@ pub fn event_schema(event_type: EventType) -> Value {
     event::schema(event_type)
 }
 
-/// The names of the fields of an event's data.
-pub(super) fn data_fields(event_type: EventType) -> Vec<&'static str> {
-    event::fields(event_type)
+/// The names of the fields of an event's data. Kept, because every command asks.
+pub(super) fn data_fields(event_type: EventType) -> &'static [&'static str] {
+    static FIELDS: LazyLock<BTreeMap<EventType, Vec<&'static str>>> = LazyLock::new(|| {
+        let fields = |event_type: &EventType| (*event_type, event::fields(*event_type));
+        EventType::ALL.iter().map(fields).collect()
+    });
+    FIELDS.get(&event_type).map_or(&[], Vec::as_slice)
 }
 
 const VERDICT_PATH: &str = "verdict.json";

@@ -1,6 +1,7 @@
 //! A log that fails where a test says so.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
@@ -48,5 +49,39 @@ impl EventLog for FaultyLog {
 
     fn known_head(&self) -> Position {
         self.0.known_head()
+    }
+}
+
+/// Takes nothing while it is away, and counts how often it was tried.
+pub(crate) struct AwayLog {
+    pub(crate) log: Arc<dyn EventLog>,
+    pub(crate) away: AtomicBool,
+    pub(crate) tries: AtomicUsize,
+}
+
+impl EventLog for AwayLog {
+    fn append(&self, records: Vec<NewRecord>) -> BoxFuture<'_, Appended> {
+        self.tries.fetch_add(1, Ordering::SeqCst);
+        if self.away.load(Ordering::SeqCst) {
+            let error = LogError::Unavailable("the test says so".to_owned());
+            return std::future::ready(vec![Err(error); records.len()]).boxed();
+        }
+        self.log.append(records)
+    }
+
+    fn get(&self, positions: Vec<Position>) -> BoxFuture<'_, Result<Vec<Record>, LogError>> {
+        self.log.get(positions)
+    }
+
+    fn tail(&self, after: Position) -> BoxFuture<'_, Result<Box<dyn Tail>, LogError>> {
+        self.log.tail(after)
+    }
+
+    fn head(&self) -> BoxFuture<'_, Result<Position, LogError>> {
+        self.log.head()
+    }
+
+    fn known_head(&self) -> Position {
+        self.log.known_head()
     }
 }
