@@ -294,7 +294,7 @@ async fn lost(store: &Arc<Store>, live: &Arc<Store>, old: &Progress) -> Result<L
     let first = blocking(move || {
         let compared = new
             .snapshot()
-            .and_then(|new| rebuild::first_difference(&live.snapshot()?, &new, last));
+            .and_then(|new| rebuild::first_difference(&*live.snapshot()?, &new, last));
         compared.map_err(OpenError::Store)
     })
     .await?;

@@ -84,15 +84,19 @@ pub const LOG_APPEND_WAIT_MS: u64 = 5_000;
 // --- Limits of the projection --------------------------------------------------------------------
 
 /// A transaction takes no more records once it has this many.
-pub const FOLD_BATCH_RECORDS_MAX: usize = 20_000;
+pub const FOLD_BATCH_RECORDS_MAX: usize = 100_000;
+/// The same while anybody waits for the fold.
+pub const FOLD_AWAITED_RECORDS_MAX: usize = 20_000;
 /// A transaction takes no more records once their bodies have this many bytes.
-pub const FOLD_BATCH_BYTES_MAX: usize = 32 * 1024 * 1024;
+pub const FOLD_BATCH_BYTES_MAX: usize = 64 * 1024 * 1024;
+/// How long a fold that is behind waits for more to fold at once, in milliseconds.
+pub const FOLD_LINGER_MS: u64 = 20;
 /// How many records may follow a batch on the log before its verdicts are no longer told.
 pub const NOTICES_BEHIND_MAX: u64 = 1_000;
 /// Most verdicts of one batch that are told.
 pub const NOTICES_MAX: usize = 1_000;
-/// Most decoded batches that wait for the fold.
-pub const FOLD_QUEUE_BATCHES_MAX: usize = 2;
+/// Most pieces of the log that are decoded and wait for the fold.
+pub const FOLD_QUEUE_PIECES_MAX: usize = 2;
 /// Replay debt: most records that a crash may take from the read model (the log has them).
 pub const FOLD_DURABLE_RECORDS_MAX: u64 = 200_000;
 /// Replay debt in time: the longest wait before a durable commit, in milliseconds.

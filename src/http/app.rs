@@ -80,7 +80,7 @@ impl App {
         &self,
         ask: impl FnOnce(&Snapshot) -> Result<R, Problem>,
     ) -> Result<R, Problem> {
-        ask(&self.projection().snapshot()?)
+        ask(&*self.projection().snapshot()?)
     }
 
     /// Asks something that may look at thousands of entries, on the blocking pool.
@@ -94,7 +94,7 @@ impl App {
         let span = tracing::Span::current();
         let answer = tokio::task::spawn_blocking(move || {
             let _permit = permit;
-            span.in_scope(|| ask(&projection.snapshot()?))
+            span.in_scope(|| ask(&*projection.snapshot()?))
         });
         answer
             .await

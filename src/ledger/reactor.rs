@@ -269,7 +269,7 @@ impl Reactor {
             return Due::nothing();
         }
         let projection = Arc::clone(&self.projection);
-        let asked = reads.spawn_blocking(move || ask(&projection.snapshot()?, by));
+        let asked = reads.spawn_blocking(move || ask(&*projection.snapshot()?, by));
         match asked.await {
             Ok(Ok(due)) => due,
             Ok(Err(error)) => {

@@ -12,6 +12,11 @@ pub(crate) struct Writer {
 }
 
 impl Writer {
+    pub(crate) fn with_capacity(bytes: usize) -> Self {
+        let out = Vec::with_capacity(bytes);
+        Self { out }
+    }
+
     pub(crate) fn u8(&mut self, value: u8) {
         self.out.push(value);
     }

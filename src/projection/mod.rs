@@ -4,9 +4,11 @@
 //! same bytes, and [`Snapshot::digest`] says so.
 
 mod agent_row;
+mod batch;
 mod bytes;
 pub mod chain;
 mod error;
+mod feed;
 mod fold;
 mod history;
 mod keys;

@@ -7,19 +7,25 @@ use crate::domain::limits::{NOTICES_BEHIND_MAX, NOTICES_MAX};
 use crate::domain::{Payload, Position, Verdict};
 use crate::log::Notice;
 use crate::projection::prepare::Prepared;
-use crate::projection::store::Folded;
 use crate::wire::{Decoded, VerdictMessage, verdict_subject};
 
-/// What there is to tell of a batch, given how far the log is known to go.
-pub(crate) fn of_batch(batch: &[Prepared], folded: &Folded, head: Position) -> Vec<Notice> {
-    if folded.progress.position.get() + NOTICES_BEHIND_MAX < head.get() {
-        return Vec::new();
+/// Adds what there is to tell of some records, given how far the log is known to go.
+pub(crate) fn add(
+    notices: &mut Vec<Notice>,
+    records: &[Prepared],
+    verdicts: &[Verdict],
+    head: Position,
+) {
+    let last = records
+        .last()
+        .map_or(0, |prepared| prepared.record.position.get());
+    if last + NOTICES_BEHIND_MAX < head.get() {
+        return;
     }
-    let judged = batch.iter().zip(&folded.verdicts);
-    judged
-        .filter_map(|(prepared, verdict)| notice(prepared, *verdict))
-        .take(NOTICES_MAX)
-        .collect()
+    let left = NOTICES_MAX.saturating_sub(notices.len());
+    let judged = records.iter().zip(verdicts);
+    let found = judged.filter_map(|(prepared, verdict)| notice(prepared, *verdict));
+    notices.extend(found.take(left));
 }
 
 fn notice(prepared: &Prepared, verdict: Verdict) -> Option<Notice> {

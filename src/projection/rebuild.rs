@@ -4,20 +4,14 @@
 
 use std::sync::Arc;
 
-use tokio::task::spawn_blocking;
-
 use crate::domain::Position;
-use crate::domain::limits::{
-    FOLD_BATCH_BYTES_MAX, FOLD_BATCH_RECORDS_MAX, FOLD_DURABLE_RECORDS_MAX, LOG_READ_RECORDS_MAX,
-};
-use crate::log::{EventLog, Tail};
+use crate::log::EventLog;
+use crate::projection::batch::{Batches, Outlook};
 use crate::projection::error::{FoldError, StoreError};
+use crate::projection::feed::Feed;
 use crate::projection::keys::{self, TenantNumber};
-use crate::projection::prepare::Prepared;
-use crate::projection::runner;
 use crate::projection::snapshot::Snapshot;
-use crate::projection::store::{Commit, Store};
-use crate::projection::tables;
+use crate::projection::store::Store;
 use crate::projection::verdict_row::VerdictRow;
 
 /// Folds a log into a store, from where the store is up to a position that the log has reached.
@@ -33,54 +27,38 @@ pub async fn fold_up_to(
         return Ok(());
     }
     let mut tail = log.tail(from).await?;
-    let mut at = from;
-    let mut batch = read(&mut *tail, &mut at, until).await?;
-    let mut debt = 0;
-    while let Some(last) = batch.last().map(|prepared| prepared.record.position) {
-        debt += batch.len() as u64;
-        // Pages that a batch frees are reused only after a durable commit.
-        let commit = if FOLD_DURABLE_RECORDS_MAX <= debt {
-            debt = 0;
-            Commit::Durable
-        } else {
-            Commit::Visible
-        };
-        let into = Arc::clone(store);
-        let folding = async {
-            spawn_blocking(move || into.fold(&batch, commit))
-                .await
-                .map_err(FoldError::Panicked)?
-        };
-        let (_, next) = tokio::try_join!(folding, read(&mut *tail, &mut at, until))?;
-        folded(last);
-        batch = next;
+    let (feed, pieces) = Feed::until(until);
+    let mut batches = Batches::new(Arc::clone(store), pieces);
+    let folding = async {
+        while let Some(first) = batches.first().await {
+            let (rest, batch) = batches.fold(first, Alone { until }).await?;
+            batches = rest;
+            folded(batch.progress.position);
+        }
+        batches.flush().await
+    };
+    tokio::pin!(folding);
+    tokio::select! {
+        // It ends first only if it fails.
+        folded = &mut folding => folded,
+        // Without a reader it ends after what was read.
+        read = feed.run(&mut *tail) => folding.await.and(read),
     }
-    let store = Arc::clone(store);
-    let flushed = spawn_blocking(move || store.flush()).await;
-    Ok(flushed.map_err(FoldError::Panicked)??)
 }
 
-/// The next batch, as large as a transaction takes; empty at the end.
-async fn read(
-    tail: &mut dyn Tail,
-    at: &mut Position,
+/// A log that is read up to a position, with nobody who waits.
+struct Alone {
     until: Position,
-) -> Result<Vec<Prepared>, FoldError> {
-    let (mut batch, mut bytes) = (Vec::new(), 0);
-    while *at < until && batch.len() < FOLD_BATCH_RECORDS_MAX && bytes < FOLD_BATCH_BYTES_MAX {
-        let left = usize::try_from(until.get() - at.get()).unwrap_or(usize::MAX);
-        let mut records = tail.next(LOG_READ_RECORDS_MAX.min(left)).await?;
-        records.retain(|record| record.position <= until);
-        if let Some(last) = records.last() {
-            *at = last.position;
-        }
-        bytes += records
-            .iter()
-            .map(|record| record.body.len())
-            .sum::<usize>();
-        batch.extend(runner::prepare(records).await?);
+}
+
+impl Outlook for Alone {
+    fn head(&self) -> Position {
+        self.until
     }
-    Ok(batch)
+
+    fn is_awaited(&self) -> bool {
+        false
+    }
 }
 
 /// The first position, up to `until`, at which two read models have folded different records.
@@ -126,7 +104,7 @@ type KeyedVerdict = ((TenantNumber, Position), VerdictRow);
 fn verdicts(
     snapshot: &Snapshot,
 ) -> Result<impl Iterator<Item = Result<KeyedVerdict, StoreError>>, StoreError> {
-    let table = snapshot.txn.open_table(tables::verdicts)?;
+    let table = &snapshot.tables.verdicts;
     let entries = table.range::<&[u8; 12]>(..)?;
     Ok(entries.map(|entry| {
         let (key, row) = entry?;

@@ -5,31 +5,27 @@
 //! cheaper the more it has waiting.
 
 use std::path::Path;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::{mpsc, watch};
+use tokio::sync::watch;
 use tokio::task::spawn_blocking;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use crate::domain::limits::{
-    FOLD_BATCH_BYTES_MAX, FOLD_BATCH_RECORDS_MAX, FOLD_DURABLE_MS_MAX, FOLD_DURABLE_RECORDS_MAX,
-    FOLD_IDLE_MS, FOLD_QUEUE_BATCHES_MAX, LOG_READ_RECORDS_MAX,
-};
+use crate::domain::limits::FOLD_IDLE_MS;
 use crate::domain::{Position, Timestamp};
-use crate::log::{EventLog, LogError, Record};
+use crate::log::{EventLog, LogError};
 use crate::metrics::Metrics;
+use crate::projection::batch::{Batches, Outlook};
 use crate::projection::chain;
 use crate::projection::error::{FoldError, StoreError};
+use crate::projection::feed::Feed;
 use crate::projection::meta::Progress;
-use crate::projection::notices;
-use crate::projection::prepare::Prepared;
 use crate::projection::snapshot::Snapshot;
-use crate::projection::store::{Commit, Folded, Store};
+use crate::projection::store::{Commit, Store};
 
-/// Up to this many records are prepared where they are, without asking another thread.
-const PREPARE_INLINE_RECORDS_MAX: usize = 8;
 /// Longest wait for notices to be handed to the connection.
 const NOTICES_WAIT: Duration = Duration::from_millis(50);
 /// First and longest pause before a log that failed is tried again, in milliseconds.
@@ -42,6 +38,8 @@ pub struct Projection {
     folded: watch::Sender<Progress>,
     stopped: watch::Sender<bool>,
     behind_since: Mutex<Option<Instant>>,
+    /// How many wait for a position.
+    waiting: AtomicUsize,
 }
 
 /// How waiting for a position ended.
@@ -65,11 +63,12 @@ impl Projection {
             folded: watch::Sender::new(progress),
             stopped: watch::Sender::new(false),
             behind_since: Mutex::new(None),
+            waiting: AtomicUsize::new(0),
         })
     }
 
     /// The read model as it is now.
-    pub fn snapshot(&self) -> Result<Snapshot, StoreError> {
+    pub fn snapshot(&self) -> Result<Arc<Snapshot>, StoreError> {
         self.store.snapshot()
     }
 
@@ -95,6 +94,7 @@ impl Projection {
 
     /// Waits until a position is folded.
     pub async fn wait_for(&self, position: Position, at_most: Duration) -> Waited {
+        let _waiting = Waiting::begin(&self.waiting);
         let mut folded = self.folded.subscribe();
         let mut stopped = self.stopped.subscribe();
         let reached = folded.wait_for(|progress| position <= progress.position);
@@ -136,6 +136,22 @@ impl Projection {
     }
 }
 
+/// Counts as somebody who waits until it is dropped.
+struct Waiting<'a>(&'a AtomicUsize);
+
+impl<'a> Waiting<'a> {
+    fn begin(waiting: &'a AtomicUsize) -> Self {
+        waiting.fetch_add(1, Ordering::Relaxed);
+        Self(waiting)
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
 /// Folds the log until told to stop or until something is wrong that retrying does not mend.
 /// Everything folded is durable when this returns.
 pub async fn run(
@@ -167,16 +183,17 @@ async fn follow(
     metrics: &Arc<Metrics>,
     stop: &CancellationToken,
 ) -> Result<(), FoldError> {
-    let (sender, receiver) = mpsc::channel(FOLD_QUEUE_BATCHES_MAX);
+    let (feed, pieces) = Feed::endless();
     let ended = stop.child_token();
     let reading = async {
         tokio::select! {
             () = ended.cancelled() => Ok(()),
-            result = read(log, projection, sender) => result,
+            result = read(log, projection, feed) => result,
         }
     };
     let folding = async {
-        let result = fold(projection, log, metrics, receiver).await;
+        let batches = Batches::new(Arc::clone(&projection.store), pieces);
+        let result = fold(projection, log, metrics, batches).await;
         ended.cancel();
         result
     };
@@ -207,53 +224,33 @@ async fn check_same_log(progress: &Progress, log: &Arc<dyn EventLog>) -> Result<
     }
 }
 
-/// Reads and decodes, one batch ahead of the fold.
+/// Reads the log from where the fold is.
 async fn read(
     log: &Arc<dyn EventLog>,
     projection: &Projection,
-    batches: mpsc::Sender<Vec<Prepared>>,
+    feed: Feed,
 ) -> Result<(), FoldError> {
     let progress = projection.progress();
     check_same_log(&progress, log).await?;
     let mut tail = retry(|| log.tail(progress.position)).await?;
-    loop {
-        let records = tail.next(LOG_READ_RECORDS_MAX).await?;
-        let prepared = prepare(records).await?;
-        if batches.send(prepared).await.is_err() {
-            // The fold has failed, and says why.
-            return Ok(());
-        }
-    }
-}
-
-pub(super) async fn prepare(records: Vec<Record>) -> Result<Vec<Prepared>, FoldError> {
-    // The hand-over costs more than decoding a few.
-    let inline = records.len() <= PREPARE_INLINE_RECORDS_MAX;
-    let prepare = move || records.into_iter().map(Prepared::new).collect::<Vec<_>>();
-    if inline {
-        return Ok(prepare());
-    }
-    spawn_blocking(prepare).await.map_err(FoldError::Panicked)
+    feed.run(&mut *tail).await
 }
 
 async fn fold(
     projection: &Arc<Projection>,
     log: &Arc<dyn EventLog>,
     metrics: &Arc<Metrics>,
-    mut batches: mpsc::Receiver<Vec<Prepared>>,
+    mut batches: Batches,
 ) -> Result<(), FoldError> {
-    let mut debt = Debt::default();
+    let idle = Duration::from_millis(FOLD_IDLE_MS);
     loop {
-        let idle = Duration::from_millis(FOLD_IDLE_MS);
-        let first = if debt.is_none() {
-            batches.recv().await
+        let first = if batches.is_durable() {
+            batches.first().await
         } else {
-            match tokio::time::timeout(idle, batches.recv()).await {
+            match tokio::time::timeout(idle, batches.first()).await {
                 Ok(first) => first,
                 Err(_quiet) => {
-                    let store = Arc::clone(&projection.store);
-                    blocking(move || Ok(store.flush()?)).await?;
-                    debt = Debt::default();
+                    batches.flush().await?;
                     continue;
                 }
             }
@@ -261,66 +258,35 @@ async fn fold(
         let Some(first) = first else {
             return Ok(());
         };
-        let batch = gather(first, &mut batches);
-        let commit = debt.commit(batch.len());
-        let store = Arc::clone(&projection.store);
-        let head = log.known_head();
         let started = Instant::now();
-        let (notices, folded) = blocking(move || {
-            let folded = store.fold(&batch, commit)?;
-            Ok((notices::of_batch(&batch, &folded, head), folded))
-        })
-        .await?;
-        metrics.fold_batch(commit == Commit::Durable, started.elapsed());
-        note(&folded, log, metrics);
-        projection.publish(folded.progress, log.known_head());
-        // Whoever cannot be told in time is not told: nothing may hold up the fold.
-        drop(tokio::time::timeout(NOTICES_WAIT, log.notify(notices)).await);
-    }
-}
-
-fn note(folded: &Folded, log: &Arc<dyn EventLog>, metrics: &Metrics) {
-    metrics.verdicts(&folded.verdicts);
-    metrics.progress(folded.progress.position, log.known_head());
-}
-
-/// Adds what has arrived in the meantime, up to the bounds of a batch.
-fn gather(mut batch: Vec<Prepared>, batches: &mut mpsc::Receiver<Vec<Prepared>>) -> Vec<Prepared> {
-    let size = |batch: &[Prepared]| batch.iter().map(|p| p.record.body.len()).sum::<usize>();
-    let mut bytes = size(&batch);
-    while batch.len() < FOLD_BATCH_RECORDS_MAX && bytes < FOLD_BATCH_BYTES_MAX {
-        let Ok(more) = batches.try_recv() else {
-            break;
+        let live = Live {
+            projection: Arc::clone(projection),
+            log: Arc::clone(log),
         };
-        bytes += size(&more);
-        batch.extend(more);
+        let (rest, batch) = batches.fold(first, live).await?;
+        batches = rest;
+        metrics.fold_batch(batch.commit == Commit::Durable, started.elapsed());
+        metrics.verdicts(&batch.verdicts);
+        metrics.progress(batch.progress.position, log.known_head());
+        projection.publish(batch.progress, log.known_head());
+        // Whoever cannot be told in time is not told: nothing may hold up the fold.
+        drop(tokio::time::timeout(NOTICES_WAIT, log.notify(batch.notices)).await);
     }
-    batch
 }
 
-/// What a crash would take back from the read model, though not from the log.
-#[derive(Default)]
-struct Debt {
-    records: u64,
-    since: Option<Instant>,
+/// A log that goes on, and a read model that others wait for.
+struct Live {
+    projection: Arc<Projection>,
+    log: Arc<dyn EventLog>,
 }
 
-impl Debt {
-    fn is_none(&self) -> bool {
-        self.since.is_none()
+impl Outlook for Live {
+    fn head(&self) -> Position {
+        self.log.known_head()
     }
 
-    /// How to commit the next batch: a durable commit stalls the fold, so it comes when the debt is
-    /// large or old.
-    fn commit(&mut self, records: usize) -> Commit {
-        self.records += records as u64;
-        let since = *self.since.get_or_insert_with(Instant::now);
-        let old = Duration::from_millis(FOLD_DURABLE_MS_MAX) <= since.elapsed();
-        if old || FOLD_DURABLE_RECORDS_MAX <= self.records {
-            *self = Self::default();
-            return Commit::Durable;
-        }
-        Commit::Visible
+    fn is_awaited(&self) -> bool {
+        self.projection.waiting.load(Ordering::Relaxed) != 0
     }
 }
 

@@ -1,11 +1,12 @@
 //! The read model's file: one writer, any number of snapshots.
 
 use std::path::Path;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use redb::{Database, Durability, ReadableDatabase};
+use redb::{Database, Durability, ReadableDatabase, WriteTransaction};
 
-use crate::domain::Verdict;
 use crate::domain::limits::{RULES_VERSION, STORE_CACHE_BYTES};
+use crate::domain::{Position, Verdict};
 use crate::projection::error::{FoldError, StoreError};
 use crate::projection::fold;
 use crate::projection::meta::{self, Progress};
@@ -35,6 +36,8 @@ pub struct Folded {
 /// The read model's file.
 #[derive(Debug)]
 pub struct Store {
+    /// What readers share until something new is committed; made when the first one asks.
+    latest: Mutex<Option<Arc<Snapshot>>>,
     db: Database,
 }
 
@@ -47,30 +50,86 @@ impl Store {
         let txn = db.begin_write()?;
         meta::check_layout(&mut Tables::open(&txn)?.meta)?;
         txn.commit()?;
-        Ok(Self { db })
+        let latest = Mutex::new(None);
+        Ok(Self { latest, db })
     }
 
     /// Folds a batch in one transaction: all of it shows, or none. Only where the batch asks for
     /// rules that this build does not know, everything before that is folded, and then it fails.
     pub fn fold(&self, batch: &[Prepared], commit: Commit) -> Result<Folded, FoldError> {
-        let result = self.fold_all(batch, commit);
-        if let Err(FoldError::Rules { at, .. }) = &result {
-            let before = batch.partition_point(|prepared| prepared.record.position < *at);
-            self.fold_all(&batch[..before], Commit::Durable)?;
-        }
-        result
+        let mut verdicts = Vec::new();
+        let progress = self.write(|folding| {
+            verdicts = folding.fold(batch)?;
+            Ok(commit)
+        })?;
+        Ok(Folded { progress, verdicts })
     }
 
-    fn fold_all(&self, batch: &[Prepared], commit: Commit) -> Result<Folded, FoldError> {
+    /// The same for a batch that comes in pieces. `work` folds them, and says how to commit.
+    pub(crate) fn write(
+        &self,
+        work: impl FnOnce(&mut Folding<'_>) -> Result<Commit, FoldError>,
+    ) -> Result<Progress, FoldError> {
         let mut txn = self.db.begin_write().map_err(StoreError::from)?;
-        match commit {
+        let (worked, progress) = {
+            let mut folding = Folding::begin(&txn)?;
+            let worked = match work(&mut folding) {
+                Ok(commit) => Ok(commit),
+                Err(error @ FoldError::Rules { .. }) => Err(error),
+                Err(error) => return Err(error),
+            };
+            (worked, folding.working.finish()?)
+        };
+        // What came before a record that asks for other rules stays.
+        match *worked.as_ref().unwrap_or(&Commit::Durable) {
             Commit::Visible => txn
                 .set_durability(Durability::None)
                 .map_err(StoreError::from)?,
             // Without quick repair, opening after a crash walks the whole file.
             Commit::Durable => txn.set_quick_repair(true),
         }
-        let mut working = Working::new(Tables::open(&txn)?)?;
+        self.commit(txn)?;
+        worked.map(|_| progress)
+    }
+
+    /// Makes everything folded so far durable.
+    pub fn flush(&self) -> Result<(), StoreError> {
+        let mut txn = self.db.begin_write()?;
+        txn.set_quick_repair(true);
+        self.commit(txn)
+    }
+
+    fn commit(&self, txn: WriteTransaction) -> Result<(), StoreError> {
+        txn.commit()?;
+        // After the commit: whoever finds none now sees what was committed.
+        *self.latest() = None;
+        Ok(())
+    }
+
+    /// The read model as it is now, unchanged by what is folded later. Hold it briefly: pages that
+    /// it sees are not reused.
+    pub fn snapshot(&self) -> Result<Arc<Snapshot>, StoreError> {
+        let mut latest = self.latest();
+        if let Some(snapshot) = &*latest {
+            return Ok(Arc::clone(snapshot));
+        }
+        let snapshot = Arc::new(Snapshot::new(&self.db.begin_read()?)?);
+        Ok(Arc::clone(latest.insert(snapshot)))
+    }
+
+    fn latest(&self) -> MutexGuard<'_, Option<Arc<Snapshot>>> {
+        self.latest.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A transaction under way.
+pub(crate) struct Folding<'txn> {
+    working: Working<'txn>,
+}
+
+impl<'txn> Folding<'txn> {
+    fn begin(txn: &'txn WriteTransaction) -> Result<Self, FoldError> {
+        let working = Working::new(Tables::open(txn)?)?;
         let Progress {
             position,
             rules_version,
@@ -81,26 +140,20 @@ impl Store {
             let (at, asked, known) = (position, rules_version, RULES_VERSION);
             return Err(FoldError::Rules { at, asked, known });
         }
-        let mut verdicts = Vec::with_capacity(batch.len());
-        for prepared in batch {
-            verdicts.push(fold::record(&mut working, prepared)?);
-        }
-        let progress = working.finish()?;
-        txn.commit().map_err(StoreError::from)?;
-        Ok(Folded { progress, verdicts })
+        Ok(Self { working })
     }
 
-    /// Makes everything folded so far durable.
-    pub fn flush(&self) -> Result<(), StoreError> {
-        let mut txn = self.db.begin_write()?;
-        txn.set_quick_repair(true);
-        txn.commit()?;
-        Ok(())
+    /// Folds the next records and gives the verdict of each.
+    pub(crate) fn fold(&mut self, records: &[Prepared]) -> Result<Vec<Verdict>, FoldError> {
+        self.working.warm(records)?;
+        let records = records.iter();
+        records
+            .map(|prepared| fold::record(&mut self.working, prepared))
+            .collect()
     }
 
-    /// The read model as it is now, unchanged by what is folded later. Hold it briefly: pages that
-    /// it sees are not reused.
-    pub fn snapshot(&self) -> Result<Snapshot, StoreError> {
-        Snapshot::new(self.db.begin_read()?)
+    /// The last position that was folded.
+    pub(crate) fn position(&self) -> Position {
+        self.working.progress.position
     }
 }

@@ -1,6 +1,6 @@
 //! Every table of the read model. `docs/design/keyspace.md` has the layouts to the byte.
 
-use redb::{ReadTransaction, Table, TableDefinition, TableHandle, WriteTransaction};
+use redb::{ReadOnlyTable, ReadTransaction, Table, TableDefinition, TableHandle, WriteTransaction};
 
 use crate::projection::error::StoreError;
 
@@ -28,26 +28,36 @@ macro_rules! tables {
             }
         }
 
-        /// Calls `visit` with every table's name and every entry's bytes, in key order.
-        pub(crate) fn visit_all(
-            txn: &ReadTransaction,
-            visit: &mut dyn FnMut(&str, &[u8], &[u8]),
-        ) -> Result<(), StoreError> {
-            use redb::{ReadableTable, Value};
-            $(
-                let table = txn.open_table($field)?;
-                for entry in table.iter()? {
-                    let (key, value) = entry?;
-                    let key = key.value();
-                    let value = value.value();
-                    visit(
-                        $field.name(),
-                        <$key as Value>::as_bytes(&key).as_ref(),
-                        <$value as Value>::as_bytes(&value).as_ref(),
-                    );
-                }
-            )*
-            Ok(())
+        /// All tables, open for reading.
+        pub(crate) struct ReadTables {
+            $(pub(crate) $field: ReadOnlyTable<$key, $value>,)*
+        }
+
+        impl ReadTables {
+            pub(crate) fn open(txn: &ReadTransaction) -> Result<Self, StoreError> {
+                Ok(Self { $($field: txn.open_table($field)?,)* })
+            }
+
+            /// Calls `visit` with every table's name and every entry's bytes, in key order.
+            pub(crate) fn visit_all(
+                &self,
+                visit: &mut dyn FnMut(&str, &[u8], &[u8]),
+            ) -> Result<(), StoreError> {
+                use redb::{ReadableTable, Value};
+                $(
+                    for entry in self.$field.iter()? {
+                        let (key, value) = entry?;
+                        let key = key.value();
+                        let value = value.value();
+                        visit(
+                            $field.name(),
+                            <$key as Value>::as_bytes(&key).as_ref(),
+                            <$value as Value>::as_bytes(&value).as_ref(),
+                        );
+                    }
+                )*
+                Ok(())
+            }
         }
     };
 }

@@ -14,18 +14,26 @@
 //! tallies   owner (5) | status (1) | prefix (0..15)   ->  per child: next byte (1) | keys (8)
 //! ```
 
-use std::collections::BTreeMap;
-
-use redb::{ReadableTable, StorageError};
+use redb::{ReadableTable, StorageError, Table};
 
 use crate::domain::limits::TALLY_BUCKET_KEYS_MAX;
 use crate::projection::bytes::{Reader, Writer};
 use crate::projection::error::StoreError;
 use crate::projection::keys::{self, ListingKey, Order, Shelf};
-use crate::projection::tables::Tables;
 
-/// Keys below a node, by their next byte.
-type Children = BTreeMap<u8, u64>;
+/// What keeps a listing and its counts, open for writing.
+pub(crate) struct ListingTables<'a, 'txn> {
+    pub(crate) listing: &'a mut Table<'txn, &'static ListingKey, ()>,
+    pub(crate) totals: &'a mut Table<'txn, &'static Shelf, u64>,
+    pub(crate) tallies: &'a mut Table<'txn, &'static [u8], &'static [u8]>,
+}
+
+/// Bytes of a child in its node.
+const CHILD_BYTES: usize = 9;
+const DAMAGED: StoreError = StoreError::Damaged("tally");
+
+/// Keys below a node, by their next byte; in order.
+type Children = Vec<(u8, u64)>;
 
 /// One key that a batch adds to a listing (+1) or takes from it (-1).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -62,9 +70,18 @@ pub(crate) fn moves<const N: usize>(
     }
 }
 
-/// Brings totals and tallies up to date. The listing has the changes already; the deltas are sorted
-/// by key.
-pub(crate) fn apply(tables: &mut Tables<'_>, deltas: &[Delta]) -> Result<(), StoreError> {
+/// Brings the listing, its totals and its tallies up to date. The deltas are sorted by key.
+pub(crate) fn apply(
+    tables: &mut ListingTables<'_, '_>,
+    deltas: &[Delta],
+) -> Result<(), StoreError> {
+    for Delta { key, change } in deltas {
+        if 0 < *change {
+            tables.listing.insert(key, ())?;
+        } else {
+            tables.listing.remove(key)?;
+        }
+    }
     for group in deltas.chunk_by(|a, b| a.key[..6] == b.key[..6]) {
         let Some(shelf) = group
             .first()
@@ -86,7 +103,7 @@ pub(crate) fn apply(tables: &mut Tables<'_>, deltas: &[Delta]) -> Result<(), Sto
 
 /// Updates the node of a prefix (owner, status and the first bytes of the order) and all below it.
 fn update(
-    tables: &mut Tables<'_>,
+    tables: &mut ListingTables<'_, '_>,
     prefix: &[u8],
     (old, new): (u64, u64),
     deltas: &[Delta],
@@ -96,21 +113,11 @@ fn update(
         (false, true) => build(tables, prefix),
         (true, false) => remove_below(tables, prefix),
         (true, true) => {
-            let mut children = decode(
-                tables
-                    .tallies
-                    .get(prefix)?
-                    .map(|node| node.value().to_vec()),
-            )?;
+            let node = tables.tallies.get(prefix)?;
+            let mut children = decode(node.ok_or(DAMAGED)?.value())?;
             for group in deltas.chunk_by(|a, b| a.key[prefix.len()] == b.key[prefix.len()]) {
                 let byte = group[0].key[prefix.len()];
-                let old = children.get(&byte).copied().unwrap_or(0);
-                let new = changed(old, group)?;
-                if new == 0 {
-                    children.remove(&byte);
-                } else {
-                    children.insert(byte, new);
-                }
+                let (old, new) = change(&mut children, byte, group)?;
                 update(tables, &[prefix, &[byte]].concat(), (old, new), group)?;
             }
             tables.tallies.insert(prefix, &*encode(&children))?;
@@ -120,7 +127,7 @@ fn update(
 }
 
 /// Writes the node of a prefix that has become large, and all below it, from the listing.
-fn build(tables: &mut Tables<'_>, prefix: &[u8]) -> Result<(), StoreError> {
+fn build(tables: &mut ListingTables<'_, '_>, prefix: &[u8]) -> Result<(), StoreError> {
     let (low, high) = bounds(prefix);
     let keys: Result<Vec<ListingKey>, StorageError> = tables
         .listing
@@ -131,14 +138,14 @@ fn build(tables: &mut Tables<'_>, prefix: &[u8]) -> Result<(), StoreError> {
 }
 
 fn write_nodes(
-    tables: &mut Tables<'_>,
+    tables: &mut ListingTables<'_, '_>,
     prefix: &[u8],
     keys: &[ListingKey],
 ) -> Result<(), StoreError> {
     let at = prefix.len();
     let mut children = Children::new();
     for group in keys.chunk_by(|a, b| a[at] == b[at]) {
-        children.insert(group[0][at], group.len() as u64);
+        children.push((group[0][at], group.len() as u64));
         if TALLY_BUCKET_KEYS_MAX < group.len() as u64 {
             write_nodes(tables, &[prefix, &[group[0][at]]].concat(), group)?;
         }
@@ -148,7 +155,7 @@ fn write_nodes(
 }
 
 /// Removes the node of a prefix that has become small, and all below it.
-fn remove_below(tables: &mut Tables<'_>, prefix: &[u8]) -> Result<(), StoreError> {
+fn remove_below(tables: &mut ListingTables<'_, '_>, prefix: &[u8]) -> Result<(), StoreError> {
     let (_, high) = bounds(prefix);
     tables
         .tallies
@@ -156,10 +163,23 @@ fn remove_below(tables: &mut Tables<'_>, prefix: &[u8]) -> Result<(), StoreError
     Ok(())
 }
 
+/// Changes the count of one child and returns it before and after.
+fn change(children: &mut Children, byte: u8, deltas: &[Delta]) -> Result<(u64, u64), StoreError> {
+    let place = children.binary_search_by_key(&byte, |(byte, _)| *byte);
+    let old = place.map_or(0, |index| children[index].1);
+    let new = changed(old, deltas)?;
+    match place {
+        Ok(index) if new == 0 => drop(children.remove(index)),
+        Ok(index) => children[index].1 = new,
+        Err(_) if new == 0 => {}
+        Err(index) => children.insert(index, (byte, new)),
+    }
+    Ok((old, new))
+}
+
 fn changed(old: u64, deltas: &[Delta]) -> Result<u64, StoreError> {
     let change: i64 = deltas.iter().map(|delta| delta.change).sum();
-    old.checked_add_signed(change)
-        .ok_or(StoreError::Damaged("tally"))
+    old.checked_add_signed(change).ok_or(DAMAGED)
 }
 
 /// First and last key below a prefix.
@@ -171,7 +191,7 @@ fn bounds(prefix: &[u8]) -> (ListingKey, ListingKey) {
 }
 
 fn encode(children: &Children) -> Vec<u8> {
-    let mut out = Writer::default();
+    let mut out = Writer::with_capacity(children.len() * CHILD_BYTES);
     for (byte, count) in children {
         out.u8(*byte);
         out.u64(*count);
@@ -179,14 +199,11 @@ fn encode(children: &Children) -> Vec<u8> {
     out.finish()
 }
 
-fn decode(node: Option<impl AsRef<[u8]>>) -> Result<Children, StoreError> {
-    let mut children = Children::new();
-    let Some(node) = node else {
-        return Err(StoreError::Damaged("tally"));
-    };
-    let mut from = Reader::new(node.as_ref(), "tally");
+fn decode(node: &[u8]) -> Result<Children, StoreError> {
+    let mut from = Reader::new(node, "tally");
+    let mut children = Children::with_capacity(node.len() / CHILD_BYTES);
     while !from.rest().is_empty() {
-        children.insert(from.u8()?, from.u64()?);
+        children.push((from.u8()?, from.u64()?));
     }
     Ok(children)
 }
@@ -252,11 +269,7 @@ where
         let mut orders: Vec<Order> = parts.into_iter().flat_map(Part::orders).collect();
         orders.sort_unstable();
         let index = usize::try_from(rank).unwrap_or(usize::MAX);
-        orders
-            .get(index)
-            .copied()
-            .map(Some)
-            .ok_or(StoreError::Damaged("tally"))
+        orders.get(index).copied().map(Some).ok_or(DAMAGED)
     }
 
     /// Finds the next byte of the prefix that holds `rank`, and makes everything about the longer
@@ -286,7 +299,7 @@ where
             *rank -= if found { 0 } else { keys };
             found.then_some(byte)
         });
-        let byte = byte.ok_or(StoreError::Damaged("tally"))?;
+        let byte = byte.ok_or(DAMAGED)?;
         let depth = prefix.len();
         prefix.push(byte);
         for ((shelf, part), children) in shelves.iter().zip(parts).zip(by_part) {
@@ -316,17 +329,8 @@ where
     }
 
     /// Children of a prefix that has a node.
-    fn children(&self, prefix: &[u8]) -> Result<Vec<(u8, u64)>, StoreError> {
-        let node = self
-            .tallies
-            .get(prefix)?
-            .ok_or(StoreError::Damaged("tally"))?;
-        let mut from = Reader::new(node.value(), "tally");
-        let mut children = Vec::with_capacity(from.rest().len() / 9);
-        while !from.rest().is_empty() {
-            children.push((from.u8()?, from.u64()?));
-        }
-        Ok(children)
+    fn children(&self, prefix: &[u8]) -> Result<Children, StoreError> {
+        decode(self.tallies.get(prefix)?.ok_or(DAMAGED)?.value())
     }
 }
 
@@ -348,7 +352,7 @@ impl Part {
 }
 
 /// Children of a prefix of this length, counted from the keys below it.
-fn counted(orders: &[Order], depth: usize) -> Vec<(u8, u64)> {
+fn counted(orders: &[Order], depth: usize) -> Children {
     let groups = orders.chunk_by(|a, b| a[depth] == b[depth]);
     groups
         .map(|group| (group[0][depth], group.len() as u64))

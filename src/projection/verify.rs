@@ -15,7 +15,7 @@ use crate::projection::keys::{self, ListingKey, Order, SessionOwner, Shelf};
 use crate::projection::meta::Progress;
 use crate::projection::session_row::StoredSession;
 use crate::projection::snapshot::Snapshot;
-use crate::projection::tables;
+use crate::projection::tables::ReadTables;
 use crate::projection::tally::Counter;
 
 /// One in so many listed rows has its rank compared with its place.
@@ -167,7 +167,7 @@ pub fn totals(snapshot: &Snapshot) -> Result<Vec<Difference>, StoreError> {
     listings(snapshot, &mut differences)?;
     rows(snapshot, &mut differences)?;
     rejections(snapshot, &mut differences)?;
-    let verdicts = snapshot.txn.open_table(tables::verdicts)?.len()?;
+    let verdicts = snapshot.tables.verdicts.len()?;
     let position = snapshot.progress().position.get();
     compare(
         "events with a verdict",
@@ -179,13 +179,16 @@ pub fn totals(snapshot: &Snapshot) -> Result<Vec<Difference>, StoreError> {
 }
 
 fn listings(snapshot: &Snapshot, differences: &mut Vec<Difference>) -> Result<(), StoreError> {
-    let listing = snapshot.txn.open_table(tables::listing)?;
-    let tallies = snapshot.txn.open_table(tables::tallies)?;
-    let totals = snapshot.txn.open_table(tables::totals)?;
+    let ReadTables {
+        listing,
+        tallies,
+        totals,
+        ..
+    } = &snapshot.tables;
     let counter = Counter {
-        listing: &listing,
-        tallies: &tallies,
-        totals: &totals,
+        listing,
+        tallies,
+        totals,
     };
     let mut counted: BTreeMap<Shelf, u64> = BTreeMap::new();
     for entry in listing.iter()? {
@@ -216,14 +219,14 @@ fn listings(snapshot: &Snapshot, differences: &mut Vec<Difference>) -> Result<()
 
 /// Every session and agent must stand in the listings that its row names, and in no other.
 fn rows(snapshot: &Snapshot, differences: &mut Vec<Difference>) -> Result<(), StoreError> {
-    let txn = &snapshot.txn;
+    let tables = &snapshot.tables;
     let mut listed = Listed {
-        listing: txn.open_table(tables::listing)?,
+        listing: &tables.listing,
         places: 0,
         missing: 0,
         first: None,
     };
-    let sessions = txn.open_table(tables::sessions)?;
+    let sessions = &tables.sessions;
     for entry in sessions.iter()? {
         let (ordinal, row) = entry?;
         let stored = StoredSession::decode(row.value())?;
@@ -232,8 +235,8 @@ fn rows(snapshot: &Snapshot, differences: &mut Vec<Difference>) -> Result<(), St
         let shelves = stored.shelves(session.status.kind());
         listed.check(stored.id.as_str(), order, &shelves)?;
     }
-    let agents = txn.open_table(tables::agents)?;
-    let totals = txn.open_table(tables::totals)?;
+    let agents = &tables.agents;
+    let totals = &tables.totals;
     let mut revoked = Vec::new();
     for entry in agents.iter()? {
         let (number, row) = entry?;
@@ -255,16 +258,16 @@ fn rows(snapshot: &Snapshot, differences: &mut Vec<Difference>) -> Result<(), St
     }
     let places = listed.listing.len()?;
     compare("places in listings", listed.places, places, differences);
-    let ids = txn.open_table(tables::session_ids)?.len()?;
+    let ids = tables.session_ids.len()?;
     compare("session ids", sessions.len()?, ids, differences);
-    let ids = txn.open_table(tables::agent_ids)?.len()?;
+    let ids = tables.agent_ids.len()?;
     compare("agent ids", agents.len()?, ids, differences);
     Ok(())
 }
 
 /// Looks rows up in the listings.
-struct Listed {
-    listing: ReadOnlyTable<&'static ListingKey, ()>,
+struct Listed<'a> {
+    listing: &'a ReadOnlyTable<&'static ListingKey, ()>,
     /// Places that rows ought to have.
     places: u64,
     missing: u64,
@@ -272,7 +275,7 @@ struct Listed {
     first: Option<String>,
 }
 
-impl Listed {
+impl Listed<'_> {
     fn check(&mut self, id: &str, order: Order, on: &[Option<Shelf>]) -> Result<(), StoreError> {
         for shelf in on.iter().flatten() {
             self.places += 1;
@@ -287,13 +290,13 @@ impl Listed {
 
 fn rejections(snapshot: &Snapshot, differences: &mut Vec<Difference>) -> Result<(), StoreError> {
     let mut counted: BTreeMap<[u8; 5], u64> = BTreeMap::new();
-    let listed = snapshot.txn.open_table(tables::rejections)?;
+    let listed = &snapshot.tables.rejections;
     for entry in listed.iter()? {
         if let Some(prefix) = entry?.0.value().first_chunk() {
             *counted.entry(*prefix).or_default() += 1;
         }
     }
-    let totals = snapshot.txn.open_table(tables::rejection_totals)?;
+    let totals = &snapshot.tables.rejection_totals;
     for entry in totals.iter()? {
         let (key, total) = entry?;
         let counted = counted.remove(key.value()).unwrap_or(0);

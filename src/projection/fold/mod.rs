@@ -34,6 +34,7 @@ pub(crate) fn record(working: &mut Working<'_>, prepared: &Prepared) -> Result<V
             found: record.position,
         });
     }
+    check_rules(prepared)?;
     let here = (record.position, record.recorded_at);
     end_waiting(working, here)?;
     let (tenant, decision) = match &prepared.decoded {
@@ -47,7 +48,7 @@ pub(crate) fn record(working: &mut Working<'_>, prepared: &Prepared) -> Result<V
         Ok(Decoded {
             tenant: None,
             event,
-        }) => (NO_TENANT, rules(working, event, prepared)?),
+        }) => (NO_TENANT, rules(working, event)),
         Err(undecodable) => {
             let tenant = match &undecodable.tenant {
                 Some(tenant) => working.tenant(tenant)?,
@@ -135,27 +136,34 @@ fn decide(
     }
 }
 
-/// Switches to other rules, or stops a node that does not know them.
-fn rules(
-    working: &mut Working<'_>,
-    event: &Event,
-    prepared: &Prepared,
-) -> Result<Decision, FoldError> {
-    let Payload::Rules { version } = event.payload else {
-        return Ok(Decision::rejected(Reason::TenantMismatch));
-    };
-    if RULES_VERSION < version {
-        let at = prepared.record.position;
-        return Err(FoldError::Rules {
-            at,
-            asked: version,
-            known: RULES_VERSION,
-        });
+/// Stops a node at a record that asks for rules which it does not know, before anything of it took
+/// effect.
+fn check_rules(prepared: &Prepared) -> Result<(), FoldError> {
+    match &prepared.decoded {
+        Ok(Decoded {
+            tenant: None,
+            event,
+        }) => match event.payload {
+            Payload::Rules { version } if RULES_VERSION < version => Err(FoldError::Rules {
+                at: prepared.record.position,
+                asked: version,
+                known: RULES_VERSION,
+            }),
+            Payload::Rules { .. } | Payload::Session(..) | Payload::Agent(..) => Ok(()),
+        },
+        Ok(_) | Err(_) => Ok(()),
     }
+}
+
+/// Switches to other rules.
+fn rules(working: &mut Working<'_>, event: &Event) -> Decision {
+    let Payload::Rules { version } = event.payload else {
+        return Decision::rejected(Reason::TenantMismatch);
+    };
     if version < working.progress.rules_version {
         // A late copy must not bring old rules back.
-        return Ok(Decision::rejected(Reason::Superseded));
+        return Decision::rejected(Reason::Superseded);
     }
     working.progress.rules_version = version;
-    Ok(Decision::new(Verdict::Applied))
+    Decision::new(Verdict::Applied)
 }

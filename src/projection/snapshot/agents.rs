@@ -1,6 +1,6 @@
 //! Agents, with how many sessions each has.
 
-use redb::{ReadOnlyTable, ReadableTable};
+use redb::ReadableTable;
 
 use crate::domain::session::Status;
 use crate::domain::{AgentFilter, AgentId, Timestamp};
@@ -8,7 +8,6 @@ use crate::projection::agent_row::{AgentRow, StoredAgent};
 use crate::projection::error::StoreError;
 use crate::projection::keys::{self, AgentOwner, SessionOwner, Shelf, TenantNumber};
 use crate::projection::snapshot::Snapshot;
-use crate::projection::tables;
 
 /// A stored agent, copied out of the file, and how many sessions it has.
 #[derive(Debug, Clone)]
@@ -27,25 +26,11 @@ impl KnownAgent {
     }
 }
 
-/// Reads agents from tables that are open.
-pub(super) struct AgentReader {
-    agents: ReadOnlyTable<u32, &'static [u8]>,
-    totals: ReadOnlyTable<&'static Shelf, u64>,
-}
-
-impl AgentReader {
-    pub(super) fn open(snapshot: &Snapshot) -> Result<Self, StoreError> {
-        Ok(Self {
-            agents: snapshot.txn.open_table(tables::agents)?,
-            totals: snapshot.txn.open_table(tables::totals)?,
-        })
-    }
-
-    pub(super) fn read(&self, number: u32) -> Result<KnownAgent, StoreError> {
-        let row = self
-            .agents
-            .get(number)?
-            .ok_or(StoreError::Damaged("agent ids"))?;
+impl Snapshot {
+    /// An agent.
+    pub fn agent(&self, number: u32) -> Result<KnownAgent, StoreError> {
+        let rows = &self.tables.agents;
+        let row = rows.get(number)?.ok_or(StoreError::Damaged("agent ids"))?;
         let mut agent = KnownAgent {
             row: AgentRow::public_part(row.value())?.to_vec(),
             sessions: 0,
@@ -54,7 +39,7 @@ impl AgentReader {
         let of = SessionOwner::Agent(number);
         let active = keys::shelf(of, Status::Active);
         let (low, high) = keys::shelves(of);
-        for entry in self.totals.range::<&Shelf>(&low..=&high)? {
+        for entry in self.tables.totals.range::<&Shelf>(&low..=&high)? {
             let (shelf, total) = entry?;
             agent.sessions += total.value();
             if *shelf.value() == active {
@@ -63,29 +48,22 @@ impl AgentReader {
         }
         Ok(agent)
     }
-}
 
-impl Snapshot {
     /// The agent's number, if it is known.
     pub fn agent_number(
         &self,
         tenant: TenantNumber,
         id: &AgentId,
     ) -> Result<Option<u32>, StoreError> {
-        let ids = self.txn.open_table(tables::agent_ids)?;
+        let ids = &self.tables.agent_ids;
         Ok(ids
             .get(&*keys::named(tenant, id.as_str()))?
             .map(|number| number.value()))
     }
 
-    /// An agent.
-    pub fn agent(&self, number: u32) -> Result<KnownAgent, StoreError> {
-        AgentReader::open(self)?.read(number)
-    }
-
     /// Whether an agent may act at this time.
     pub fn agent_may_act(&self, number: u32, time: Timestamp) -> Result<bool, StoreError> {
-        let rows = self.txn.open_table(tables::agents)?;
+        let rows = &self.tables.agents;
         let row = rows.get(number)?.ok_or(StoreError::Damaged("agent ids"))?;
         let agent = StoredAgent::decode(row.value())?.agent;
         Ok(agent.check_may_act(time).is_ok())
@@ -93,7 +71,7 @@ impl Snapshot {
 
     /// Some revoked agents that still have active sessions, by number.
     pub fn revoked_agents(&self, count: usize) -> Result<Vec<u32>, StoreError> {
-        let revoked = self.txn.open_table(tables::revoked)?;
+        let revoked = &self.tables.revoked;
         let numbers = revoked.iter()?.take(count);
         numbers.map(|entry| Ok(entry?.0.value())).collect()
     }
@@ -109,7 +87,7 @@ impl Snapshot {
             return Ok(Some(AgentOwner::Tenant(tenant)));
         }
         let key = keys::group(tenant, agent_type.as_deref(), trust_level.as_deref());
-        let groups = self.txn.open_table(tables::agent_groups)?;
+        let groups = &self.tables.agent_groups;
         Ok(groups
             .get(&*key)?
             .map(|number| AgentOwner::Group(number.value())))

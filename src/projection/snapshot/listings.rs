@@ -4,9 +4,7 @@ use crate::domain::{StatusSet, TimeRange};
 use crate::projection::error::StoreError;
 use crate::projection::keys::{self, AgentOwner, ListingOwner, Order, SessionOwner, Shelf};
 use crate::projection::session_row::SessionRow;
-use crate::projection::snapshot::agents::AgentReader;
 use crate::projection::snapshot::{KnownAgent, RowBytes, Snapshot};
-use crate::projection::tables;
 use crate::projection::tally::Counter;
 
 /// Where something stands in its listings: opaque, and the same for as long as there is a log.
@@ -77,7 +75,7 @@ impl Snapshot {
         rows_max: usize,
     ) -> Result<Vec<(ListingPlace, RowBytes)>, StoreError> {
         let orders = self.orders(listing, start, rows_max)?;
-        let rows = self.txn.open_table(tables::sessions)?;
+        let rows = &self.tables.sessions;
         let mut page = Vec::with_capacity(orders.len());
         for order in orders {
             let row = rows
@@ -99,12 +97,11 @@ impl Snapshot {
         rows_max: usize,
     ) -> Result<Vec<(ListingPlace, KnownAgent)>, StoreError> {
         let orders = self.orders(listing, start, rows_max)?;
-        let agents = AgentReader::open(self)?;
         let mut page = Vec::with_capacity(orders.len());
         for order in orders {
             let number = u32::try_from(keys::ordinal_of(&order));
             let number = number.map_err(|_too_large| StoreError::Damaged("listing"))?;
-            page.push((ListingPlace(order), agents.read(number)?));
+            page.push((ListingPlace(order), self.agent(number)?));
         }
         Ok(page)
     }
@@ -158,7 +155,7 @@ impl Snapshot {
         within: std::ops::Range<Order>,
         rows_max: usize,
     ) -> Result<Vec<Order>, StoreError> {
-        let table = self.txn.open_table(tables::listing)?;
+        let table = &self.tables.listing;
         let mut ranges = Vec::with_capacity(shelves.len());
         for shelf in shelves {
             let low = keys::listing(*shelf, within.start);
@@ -194,9 +191,9 @@ impl Snapshot {
         read: impl FnOnce(&ReadCounter<'_>) -> Result<R, StoreError>,
     ) -> Result<R, StoreError> {
         read(&Counter {
-            listing: &self.txn.open_table(tables::listing)?,
-            tallies: &self.txn.open_table(tables::tallies)?,
-            totals: &self.txn.open_table(tables::totals)?,
+            listing: &self.tables.listing,
+            tallies: &self.tables.tallies,
+            totals: &self.tables.totals,
         })
     }
 }

@@ -3,6 +3,8 @@
 mod agents;
 mod listings;
 
+use std::fmt;
+
 use redb::{ReadTransaction, ReadableTable};
 
 use crate::domain::filter::Owner;
@@ -13,7 +15,7 @@ use crate::projection::fold::PARKED_CODE;
 use crate::projection::keys::{self, Entity, Ordinal, SessionOwner, TenantNumber};
 use crate::projection::meta::Progress;
 use crate::projection::session_row::SessionRow;
-use crate::projection::tables;
+use crate::projection::tables::ReadTables;
 use crate::projection::verdict_row::VerdictRow;
 
 pub use agents::KnownAgent;
@@ -65,16 +67,25 @@ impl RejectionCode {
 }
 
 /// A consistent view.
-#[derive(Debug)]
 pub struct Snapshot {
-    pub(super) txn: ReadTransaction,
+    pub(super) tables: ReadTables,
     progress: Progress,
 }
 
+impl fmt::Debug for Snapshot {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let progress = &self.progress;
+        f.debug_struct("Snapshot")
+            .field("progress", progress)
+            .finish_non_exhaustive()
+    }
+}
+
 impl Snapshot {
-    pub(crate) fn new(txn: ReadTransaction) -> Result<Self, StoreError> {
-        let progress = Progress::load(&txn.open_table(tables::meta)?)?;
-        Ok(Self { txn, progress })
+    pub(crate) fn new(txn: &ReadTransaction) -> Result<Self, StoreError> {
+        let tables = ReadTables::open(txn)?;
+        let progress = Progress::load(&tables.meta)?;
+        Ok(Self { tables, progress })
     }
 
     /// How far the read model had come.
@@ -85,15 +96,15 @@ impl Snapshot {
     /// The tenant's number, if any event of it was folded.
     pub fn tenant(&self, id: &TenantId) -> Result<Option<TenantNumber>, StoreError> {
         Ok(self
-            .txn
-            .open_table(tables::tenants)?
+            .tables
+            .tenants
             .get(id.as_str())?
             .map(|number| number.value()))
     }
 
     /// The id of the tenant with this number.
     pub fn tenant_id(&self, number: TenantNumber) -> Result<TenantId, StoreError> {
-        let ids = self.txn.open_table(tables::tenant_ids)?;
+        let ids = &self.tables.tenant_ids;
         let id = ids
             .get(number)?
             .and_then(|id| TenantId::parse(id.value()).ok());
@@ -110,7 +121,7 @@ impl Snapshot {
             Owner::Tenant => Some(SessionOwner::Tenant(tenant)),
             Owner::Agent(id) => self.agent_number(tenant, id)?.map(SessionOwner::Agent),
             Owner::Project(id) => {
-                let ids = self.txn.open_table(tables::project_ids)?;
+                let ids = &self.tables.project_ids;
                 let found = ids.get(&*keys::named(tenant, id.as_str()))?;
                 found.map(|number| SessionOwner::Project(number.value()))
             }
@@ -123,7 +134,7 @@ impl Snapshot {
         tenant: TenantNumber,
         id: &SessionId,
     ) -> Result<Option<Ordinal>, StoreError> {
-        let ids = self.txn.open_table(tables::session_ids)?;
+        let ids = &self.tables.session_ids;
         Ok(ids
             .get(&*keys::named(tenant, id.as_str()))?
             .map(|ordinal| ordinal.value()))
@@ -131,7 +142,7 @@ impl Snapshot {
 
     /// A session.
     pub fn session(&self, ordinal: Ordinal) -> Result<RowBytes, StoreError> {
-        let rows = self.txn.open_table(tables::sessions)?;
+        let rows = &self.tables.sessions;
         let row = rows
             .get(ordinal)?
             .ok_or(StoreError::Damaged("session ids"))?;
@@ -144,7 +155,7 @@ impl Snapshot {
         ordinal: Ordinal,
         hash: &TokenHash,
     ) -> Result<Option<RowBytes>, StoreError> {
-        let rows = self.txn.open_table(tables::sessions)?;
+        let rows = &self.tables.sessions;
         let row = rows
             .get(ordinal)?
             .ok_or(StoreError::Damaged("session ids"))?;
@@ -165,13 +176,13 @@ impl Snapshot {
         from: u64,
         count: usize,
     ) -> Result<(Vec<Position>, u64), StoreError> {
-        let rows = self.txn.open_table(tables::sessions)?;
+        let rows = &self.tables.sessions;
         let row = rows
             .get(ordinal)?
             .ok_or(StoreError::Damaged("session ids"))?;
         let history = SessionRow::history(row.value())?;
-        let moved = self.txn.open_table(tables::history)?;
-        let page = history.page(Entity::Session(ordinal), (from, count), &moved)?;
+        let moved = &self.tables.history;
+        let page = history.page(Entity::Session(ordinal), (from, count), moved)?;
         Ok((page, history.len()))
     }
 
@@ -181,7 +192,7 @@ impl Snapshot {
         tenant: TenantNumber,
         position: Position,
     ) -> Result<Option<VerdictRow>, StoreError> {
-        let verdicts = self.txn.open_table(tables::verdicts)?;
+        let verdicts = &self.tables.verdicts;
         let found = verdicts.get(&keys::verdict(tenant, position))?;
         found.map(|row| VerdictRow::decode(row.value())).transpose()
     }
@@ -194,7 +205,7 @@ impl Snapshot {
         after: Position,
         mut visit: impl FnMut(Position, VerdictRow) -> bool,
     ) -> Result<(), StoreError> {
-        let verdicts = self.txn.open_table(tables::verdicts)?;
+        let verdicts = &self.tables.verdicts;
         let low = keys::verdict(tenant, after.next());
         let high = keys::verdict(tenant, Position::new(u64::MAX));
         for entry in verdicts.range::<&[u8; 12]>(&low..=&high)? {
@@ -212,7 +223,7 @@ impl Snapshot {
         &self,
         tenant: TenantNumber,
     ) -> Result<Vec<(RejectionCode, u64)>, StoreError> {
-        let totals = self.txn.open_table(tables::rejection_totals)?;
+        let totals = &self.tables.rejection_totals;
         let mut found = Vec::new();
         for code in RejectionCode::all() {
             let key = keys::rejection_count(tenant, code.number());
@@ -231,7 +242,7 @@ impl Snapshot {
         before: Position,
         count: usize,
     ) -> Result<Vec<Position>, StoreError> {
-        let table = self.txn.open_table(tables::rejections)?;
+        let table = &self.tables.rejections;
         let mut positions = Vec::new();
         for code in codes {
             let low = keys::rejection(tenant, code.number(), 0);
@@ -248,7 +259,7 @@ impl Snapshot {
 
     /// The next deadlines of active sessions, earliest first.
     pub fn deadlines(&self, count: usize) -> Result<Vec<(Timestamp, Ordinal)>, StoreError> {
-        let table = self.txn.open_table(tables::deadlines)?;
+        let table = &self.tables.deadlines;
         let mut found = Vec::new();
         for entry in table.iter()?.take(count) {
             found.push(keys::deadline_parts(*entry?.0.value()));
@@ -261,7 +272,7 @@ impl Snapshot {
     pub fn digest(&self) -> Result<chain::ChainHead, StoreError> {
         use sha2::{Digest, Sha256};
         let mut hasher = Sha256::new();
-        tables::visit_all(&self.txn, &mut |table, key, value| {
+        self.tables.visit_all(&mut |table, key, value| {
             for part in [table.as_bytes(), key, value] {
                 hasher.update((part.len() as u64).to_be_bytes());
                 hasher.update(part);

@@ -1,6 +1,6 @@
 //! Tallies against sorted lists.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use proptest::prelude::*;
 use redb::backends::InMemoryBackend;
@@ -10,7 +10,7 @@ use super::*;
 use crate::domain::Timestamp;
 use crate::domain::session::Status;
 use crate::projection::keys::SessionOwner;
-use crate::projection::tables;
+use crate::projection::tables::{ReadTables, Tables};
 
 const STATUSES: [Status; 2] = [Status::Active, Status::Terminated];
 
@@ -85,14 +85,12 @@ fn build_db(changes: &[(Status, Order, i64)], batch: usize) -> Database {
             .filter(|(_, change)| *change != 0)
             .map(|(key, change)| Delta { key, change })
             .collect();
-        for Delta { key, change } in &deltas {
-            if 0 < *change {
-                tables.listing.insert(key, ()).unwrap();
-            } else {
-                tables.listing.remove(key).unwrap();
-            }
-        }
-        apply(&mut tables, &deltas).unwrap();
+        let mut listings = ListingTables {
+            listing: &mut tables.listing,
+            totals: &mut tables.totals,
+            tallies: &mut tables.tallies,
+        };
+        apply(&mut listings, &deltas).unwrap();
         drop(tables);
         txn.commit().unwrap();
     }
@@ -105,10 +103,12 @@ fn build_db(changes: &[(Status, Order, i64)], batch: usize) -> Database {
 
 fn bytes_of(db: &Database) -> Vec<u8> {
     let mut all = Vec::new();
-    tables::visit_all(&db.begin_read().unwrap(), &mut |table, key, value| {
-        all.extend([table.as_bytes(), key, value].concat());
-    })
-    .unwrap();
+    let tables = ReadTables::open(&db.begin_read().unwrap()).unwrap();
+    tables
+        .visit_all(&mut |table, key, value| {
+            all.extend([table.as_bytes(), key, value].concat());
+        })
+        .unwrap();
     all
 }
 
@@ -140,11 +140,11 @@ proptest! {
     ) {
         let changes = changes(&lives);
         let db = build_db(&changes, batch);
-        let txn = db.begin_read().unwrap();
+        let tables = ReadTables::open(&db.begin_read().unwrap()).unwrap();
         let counter = Counter {
-            listing: &txn.open_table(tables::listing).unwrap(),
-            tallies: &txn.open_table(tables::tallies).unwrap(),
-            totals: &txn.open_table(tables::totals).unwrap(),
+            listing: &tables.listing,
+            tallies: &tables.tallies,
+            totals: &tables.totals,
         };
         for wanted in [&STATUSES[..], &STATUSES[..1], &STATUSES[1..]] {
             let list = sorted(&changes, wanted);

@@ -1,6 +1,6 @@
 //! Agents of a batch: found, made known, changed and written.
 
-use redb::ReadableTable;
+use redb::{ReadableTable, Table};
 
 use crate::domain::agent::AgentProfile;
 use crate::domain::{Agent, AgentId, Reason};
@@ -51,7 +51,7 @@ impl Working<'_> {
         Ok(found)
     }
 
-    fn load_agent(&mut self, number: u32) -> Result<(), StoreError> {
+    pub(super) fn load_agent(&mut self, number: u32) -> Result<(), StoreError> {
         let row = self
             .tables
             .agents
@@ -130,13 +130,17 @@ impl Working<'_> {
         );
         Ok(number)
     }
+}
 
-    pub(super) fn write_agents(&mut self, changed: &[(u32, AgentSlot)]) -> Result<(), StoreError> {
-        for (number, slot) in changed {
-            self.tables.agents.insert(number, &*slot.stored.encode())?;
-        }
-        Ok(())
+/// Writes rows.
+pub(super) fn write(
+    rows: &mut Table<'_, u32, &'static [u8]>,
+    changed: &[(u32, AgentSlot)],
+) -> Result<(), StoreError> {
+    for (number, slot) in changed {
+        rows.insert(number, &*slot.stored.encode())?;
     }
+    Ok(())
 }
 
 /// The groups of an agent. New ones get their numbers here, event by event, and not when the batch

@@ -1,84 +1,71 @@
-//! The indexes of a batch: what changed in them is written in key order.
+//! The indexes of a batch beside the listings: what changed in them is written in key order.
 
 use std::collections::BTreeSet;
 
-use redb::{ReadableTable, ReadableTableMetadata};
+use redb::{ReadableTable, ReadableTableMetadata, Table};
 
 use crate::domain::session::Status;
 use crate::domain::{AgentStatus, Timestamp};
 use crate::projection::error::StoreError;
-use crate::projection::keys::{self, Ordinal, SessionOwner};
-use crate::projection::tally::{self, Delta};
-use crate::projection::working::Working;
+use crate::projection::keys::{self, Ordinal, SessionOwner, Shelf};
+use crate::projection::tally::Delta;
 use crate::projection::working::agents::AgentSlot;
 use crate::projection::working::sessions::{IndexedSession, SessionSlot};
 
-impl Working<'_> {
-    /// Writes the changes in listings with their totals and tallies.
-    pub(super) fn write_listing(&mut self, deltas: &[Delta]) -> Result<(), StoreError> {
-        for Delta { key, change } in deltas {
-            if 0 < *change {
-                self.tables.listing.insert(key, ())?;
-            } else {
-                self.tables.listing.remove(key)?;
+/// Brings the index of revoked agents with active sessions up to date, once the totals are.
+///
+/// Who is in it follows from the agent's status and that total, so a batch looks at the agents of
+/// which it changed either. Nobody opens sessions for a revoked agent, so an agent that is not in
+/// the index can come in only by its status: almost always there is nothing to look at.
+pub(super) fn write_revoked(
+    revoked: &mut Table<'_, u32, ()>,
+    totals: &impl ReadableTable<&'static Shelf, u64>,
+    agents: &[(u32, AgentSlot)],
+    deltas: &[Delta],
+) -> Result<(), StoreError> {
+    let is_revoked = |slot: &AgentSlot| slot.stored.agent.status == AgentStatus::Revoked;
+    let changed = agents.iter().filter(|(_, slot)| is_revoked(slot));
+    let mut looked_at: BTreeSet<u32> = changed.map(|(number, _)| *number).collect();
+    if !revoked.is_empty()? {
+        for number in deltas.iter().filter_map(Delta::agent_of_active) {
+            if revoked.get(number)?.is_some() {
+                looked_at.insert(number);
             }
         }
-        tally::apply(&mut self.tables, deltas)
     }
+    for number in looked_at {
+        let active = keys::shelf(SessionOwner::Agent(number), Status::Active);
+        if totals.get(&active)?.is_some() {
+            revoked.insert(number, ())?;
+        } else {
+            revoked.remove(number)?;
+        }
+    }
+    Ok(())
+}
 
-    /// Brings the index of revoked agents with active sessions up to date, once the totals are.
-    ///
-    /// Who is in it follows from the agent's status and that total, so a batch looks at the agents of
-    /// which it changed either. Nobody opens sessions for a revoked agent, so an agent that is not in
-    /// the index can come in only by its status: almost always there is nothing to look at.
-    pub(super) fn write_revoked(
-        &mut self,
-        agents: &[(u32, AgentSlot)],
-        deltas: &[Delta],
-    ) -> Result<(), StoreError> {
-        let is_revoked = |slot: &AgentSlot| slot.stored.agent.status == AgentStatus::Revoked;
-        let revoked = agents.iter().filter(|(_, slot)| is_revoked(slot));
-        let mut looked_at: BTreeSet<u32> = revoked.map(|(number, _)| *number).collect();
-        if !self.tables.revoked.is_empty()? {
-            for number in deltas.iter().filter_map(Delta::agent_of_active) {
-                if self.tables.revoked.get(number)?.is_some() {
-                    looked_at.insert(number);
-                }
-            }
+/// Brings the deadlines of active sessions up to date.
+pub(super) fn write_deadlines(
+    deadlines: &mut Table<'_, &'static [u8; 16], ()>,
+    changed: &[(Ordinal, SessionSlot)],
+) -> Result<(), StoreError> {
+    let mut writes = Vec::new();
+    for (ordinal, slot) in changed {
+        let before = slot.indexed.and_then(|indexed| indexed.deadline);
+        let after = IndexedSession::of(&slot.stored.session).deadline;
+        if before != after {
+            let key = |time: Timestamp| keys::deadline(time, *ordinal);
+            writes.extend(before.map(|time| (key(time), false)));
+            writes.extend(after.map(|time| (key(time), true)));
         }
-        for number in looked_at {
-            let active = keys::shelf(SessionOwner::Agent(number), Status::Active);
-            if self.tables.totals.get(&active)?.is_some() {
-                self.tables.revoked.insert(number, ())?;
-            } else {
-                self.tables.revoked.remove(number)?;
-            }
-        }
-        Ok(())
     }
-
-    pub(super) fn write_deadlines(
-        &mut self,
-        changed: &[(Ordinal, SessionSlot)],
-    ) -> Result<(), StoreError> {
-        let mut writes = Vec::new();
-        for (ordinal, slot) in changed {
-            let before = slot.indexed.and_then(|indexed| indexed.deadline);
-            let after = IndexedSession::of(&slot.stored.session).deadline;
-            if before != after {
-                let key = |time: Timestamp| keys::deadline(time, *ordinal);
-                writes.extend(before.map(|time| (key(time), false)));
-                writes.extend(after.map(|time| (key(time), true)));
-            }
+    writes.sort_unstable();
+    for (key, insert) in writes {
+        if insert {
+            deadlines.insert(&key, ())?;
+        } else {
+            deadlines.remove(&key)?;
         }
-        writes.sort_unstable();
-        for (key, insert) in writes {
-            if insert {
-                self.tables.deadlines.insert(&key, ())?;
-            } else {
-                self.tables.deadlines.remove(&key)?;
-            }
-        }
-        Ok(())
     }
+    Ok(())
 }

@@ -6,8 +6,10 @@
 mod agents;
 mod indexes;
 mod sessions;
+mod warm;
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::panic::resume_unwind;
 
 use redb::ReadableTable;
 
@@ -18,9 +20,13 @@ use crate::projection::history::Entry;
 use crate::projection::keys::{self, Entity, Ordinal, TenantNumber};
 use crate::projection::meta::Progress;
 use crate::projection::tables::Tables;
+use crate::projection::tally::{self, Delta, ListingTables};
 use crate::projection::verdict_row::VerdictRow;
 use agents::AgentSlot;
 use sessions::SessionSlot;
+
+/// From so many changed sessions on, rows and indexes are written by two threads.
+const TWO_THREADS_SESSIONS_MIN: usize = 256;
 
 /// A batch under way.
 pub(crate) struct Working<'txn> {
@@ -56,24 +62,27 @@ impl<'txn> Working<'txn> {
 
     /// The tenant's number; a new tenant gets the next one.
     pub(crate) fn tenant(&mut self, id: &TenantId) -> Result<TenantNumber, StoreError> {
-        if let Some(number) = self.tenants.get(id) {
-            return Ok(*number);
+        if let Some(number) = self.known_tenant(id)? {
+            return Ok(number);
         }
-        let found = self
-            .tables
-            .tenants
-            .get(id.as_str())?
-            .map(|number| number.value());
-        let number = if let Some(number) = found {
-            number
-        } else {
-            let number = take_number(&mut self.progress.next_tenant, "tenant")?;
-            self.tables.tenants.insert(id.as_str(), number)?;
-            self.tables.tenant_ids.insert(number, id.as_str())?;
-            number
-        };
+        let number = take_number(&mut self.progress.next_tenant, "tenant")?;
+        self.tables.tenants.insert(id.as_str(), number)?;
+        self.tables.tenant_ids.insert(number, id.as_str())?;
         self.tenants.insert(id.clone(), number);
         Ok(number)
+    }
+
+    /// The tenant's number, if it has one.
+    fn known_tenant(&mut self, id: &TenantId) -> Result<Option<TenantNumber>, StoreError> {
+        if let Some(number) = self.tenants.get(id) {
+            return Ok(Some(*number));
+        }
+        let found = self.tables.tenants.get(id.as_str())?;
+        let found = found.map(|number| number.value());
+        if let Some(number) = found {
+            self.tenants.insert(id.clone(), number);
+        }
+        Ok(found)
     }
 
     /// Adds an event that took effect to the history of what it changed.
@@ -129,25 +138,39 @@ impl<'txn> Working<'txn> {
         self.verdicts.insert(keys::verdict(tenant, position), row);
     }
 
-    /// Writes what the batch changed.
+    /// Writes what the batch changed. The rows of sessions cost as much as all the rest.
     pub(crate) fn finish(mut self) -> Result<Progress, StoreError> {
         let agents = in_key_order(self.agents.drain().filter(|(_, slot)| slot.changed));
         let sessions = in_key_order(self.sessions.drain().filter(|(_, slot)| slot.changed));
-        self.write_agents(&agents)?;
-        self.write_sessions(&sessions)?;
-        let mut deltas = Vec::new();
-        for (number, slot) in &agents {
-            slot.deltas(*number, &mut deltas);
-        }
-        for (ordinal, slot) in &sessions {
-            slot.deltas(*ordinal, &mut deltas);
-        }
-        deltas.sort_unstable();
-        self.write_listing(&deltas)?;
-        self.write_revoked(&agents, &deltas)?;
-        self.write_deadlines(&sessions)?;
-        for (key, row) in &self.verdicts {
-            self.tables.verdicts.insert(key, &*row.encode())?;
+        let tables = &mut self.tables;
+        let mut rows = || sessions::write(&mut tables.sessions, &mut tables.session_ids, &sessions);
+        let mut indexes = || {
+            agents::write(&mut tables.agents, &agents)?;
+            let deltas = deltas(&agents, &sessions);
+            let mut listings = ListingTables {
+                listing: &mut tables.listing,
+                totals: &mut tables.totals,
+                tallies: &mut tables.tallies,
+            };
+            tally::apply(&mut listings, &deltas)?;
+            indexes::write_revoked(&mut tables.revoked, &tables.totals, &agents, &deltas)?;
+            indexes::write_deadlines(&mut tables.deadlines, &sessions)?;
+            for (key, row) in &self.verdicts {
+                tables.verdicts.insert(key, &*row.encode())?;
+            }
+            Ok(())
+        };
+        if sessions.len() < TWO_THREADS_SESSIONS_MIN {
+            rows()?;
+            indexes()?;
+        } else {
+            std::thread::scope(|scope| {
+                let rows = scope.spawn(rows);
+                let indexes = indexes();
+                rows.join()
+                    .unwrap_or_else(|panic| resume_unwind(panic))
+                    .and(indexes)
+            })?;
         }
         self.progress.save(&mut self.tables.meta)?;
         Ok(self.progress)
@@ -158,6 +181,19 @@ fn take_number(next: &mut u32, what: &'static str) -> Result<u32, StoreError> {
     let number = *next;
     *next = number.checked_add(1).ok_or(StoreError::Exhausted(what))?;
     Ok(number)
+}
+
+/// What changes in listings, in key order.
+fn deltas(agents: &[(u32, AgentSlot)], sessions: &[(Ordinal, SessionSlot)]) -> Vec<Delta> {
+    let mut deltas = Vec::new();
+    for (number, slot) in agents {
+        slot.deltas(*number, &mut deltas);
+    }
+    for (ordinal, slot) in sessions {
+        slot.deltas(*ordinal, &mut deltas);
+    }
+    deltas.sort_unstable();
+    deltas
 }
 
 fn in_key_order<K: Ord + Copy, V>(entries: impl Iterator<Item = (K, V)>) -> Vec<(K, V)> {

@@ -1,6 +1,6 @@
 //! Sessions of a batch: found, opened, changed and written.
 
-use redb::ReadableTable;
+use redb::{ReadableTable, Table};
 
 use crate::domain::session::Status;
 use crate::domain::{ProjectId, Session, SessionId, SessionStatus, Timestamp};
@@ -80,7 +80,7 @@ impl Working<'_> {
         Ok(found)
     }
 
-    fn load_session(&mut self, ordinal: Ordinal) -> Result<(), StoreError> {
+    pub(super) fn load_session(&mut self, ordinal: Ordinal) -> Result<(), StoreError> {
         let row = self
             .tables
             .sessions
@@ -161,33 +161,25 @@ impl Working<'_> {
             .insert(keys::named(tenant, id.as_str()), Some(ordinal));
         Ok(ordinal)
     }
+}
 
-    pub(super) fn write_sessions(
-        &mut self,
-        changed: &[(Ordinal, SessionSlot)],
-    ) -> Result<(), StoreError> {
-        for (ordinal, slot) in changed {
-            self.tables
-                .sessions
-                .insert(ordinal, &*slot.stored.encode())?;
-        }
-        self.write_new_ids(changed)
+/// Writes rows, and the ids of new sessions.
+pub(super) fn write(
+    rows: &mut Table<'_, u64, &'static [u8]>,
+    ids: &mut Table<'_, &'static [u8], u64>,
+    changed: &[(Ordinal, SessionSlot)],
+) -> Result<(), StoreError> {
+    for (ordinal, slot) in changed {
+        rows.insert(ordinal, &*slot.stored.encode())?;
     }
-
-    fn write_new_ids(&mut self, changed: &[(Ordinal, SessionSlot)]) -> Result<(), StoreError> {
-        let new = changed.iter().filter(|(_, slot)| slot.indexed.is_none());
-        let mut ids: Vec<(Vec<u8>, Ordinal)> = new
-            .map(|(ordinal, slot)| {
-                (
-                    keys::named(slot.stored.tenant, slot.stored.id.as_str()),
-                    *ordinal,
-                )
-            })
-            .collect();
-        ids.sort_unstable();
-        for (key, ordinal) in ids {
-            self.tables.session_ids.insert(&*key, ordinal)?;
-        }
-        Ok(())
+    let new = changed.iter().filter(|(_, slot)| slot.indexed.is_none());
+    let key = |stored: &StoredSession| keys::named(stored.tenant, stored.id.as_str());
+    let mut new: Vec<(Vec<u8>, Ordinal)> = new
+        .map(|(ordinal, slot)| (key(&slot.stored), *ordinal))
+        .collect();
+    new.sort_unstable();
+    for (key, ordinal) in new {
+        ids.insert(&*key, ordinal)?;
     }
+    Ok(())
 }

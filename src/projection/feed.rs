@@ -1,0 +1,64 @@
+//! Reads a log and decodes it, a few pieces ahead of the fold.
+
+use tokio::sync::mpsc;
+use tokio::task::spawn_blocking;
+
+use crate::domain::Position;
+use crate::domain::limits::{FOLD_QUEUE_PIECES_MAX, LOG_READ_RECORDS_MAX};
+use crate::log::{Record, Tail};
+use crate::projection::error::FoldError;
+use crate::projection::prepare::Prepared;
+
+/// Up to this many records are prepared where they are, without asking another thread.
+const PREPARE_INLINE_RECORDS_MAX: usize = 8;
+
+/// Records that are ready to be folded, as they arrive.
+pub(super) type Pieces = mpsc::Receiver<Vec<Prepared>>;
+
+/// Takes what a log's reader hands over, up to a position and with it the end.
+pub(super) struct Feed {
+    pieces: mpsc::Sender<Vec<Prepared>>,
+    until: Position,
+}
+
+impl Feed {
+    /// A feed that ends with a position.
+    pub(super) fn until(until: Position) -> (Self, Pieces) {
+        let (sender, pieces) = mpsc::channel(FOLD_QUEUE_PIECES_MAX);
+        let feed = Self {
+            pieces: sender,
+            until,
+        };
+        (feed, pieces)
+    }
+
+    /// A feed that never ends.
+    pub(super) fn endless() -> (Self, Pieces) {
+        Self::until(Position::new(u64::MAX))
+    }
+
+    /// Reads until the end, or until nobody takes the pieces any more.
+    pub(super) async fn run(self, tail: &mut dyn Tail) -> Result<(), FoldError> {
+        let mut last = Position::ZERO;
+        while last < self.until {
+            let mut records = tail.next(LOG_READ_RECORDS_MAX).await?;
+            last = records.last().map_or(last, |record| record.position);
+            records.retain(|record| record.position <= self.until);
+            if self.pieces.send(prepare(records).await?).await.is_err() {
+                // The fold has failed, and says why.
+                break;
+            }
+        }
+        Ok(())
+    }
+}
+
+async fn prepare(records: Vec<Record>) -> Result<Vec<Prepared>, FoldError> {
+    // The hand-over costs more than decoding a few.
+    let inline = records.len() <= PREPARE_INLINE_RECORDS_MAX;
+    let prepare = move || records.into_iter().map(Prepared::new).collect::<Vec<_>>();
+    if inline {
+        return Ok(prepare());
+    }
+    spawn_blocking(prepare).await.map_err(FoldError::Panicked)
+}
