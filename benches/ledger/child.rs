@@ -6,7 +6,7 @@ use std::process::{Child, Command};
 use std::time::{Duration, Instant};
 
 /// How long a program may take to get ready or to end.
-pub(crate) const WAIT_MAX: Duration = Duration::from_secs(120);
+pub(crate) const WAIT_MAX: Duration = Duration::from_mins(2);
 
 /// Killed when dropped.
 pub(crate) struct Running(pub(crate) Child);

@@ -74,7 +74,8 @@ pub(crate) fn slice_rates(samples: &[(Duration, u64)], slice: u64) -> Vec<f64> {
         let [(from_time, from), (to_time, to)] = [pair[0], pair[1]];
         while from < next && next <= to {
             let share = float(next - from) / float(to - from);
-            let at = from_time.as_secs_f64() + share * (to_time - from_time).as_secs_f64();
+            let at =
+                from_time.as_secs_f64() + share * (to_time.as_secs_f64() - from_time.as_secs_f64());
             rates.push(float(slice) / (at - since));
             (since, next) = (at, next + slice);
         }

@@ -81,6 +81,7 @@ FROM (
     FROM stage WHERE 0 < kind GROUP BY tenant, session) c
 WHERE s.tenant = c.tenant AND s.id = c.session AND s.status = 0";
 
+const ANALYZE: &str = "ANALYZE events, sessions";
 const DISK: &str = "SELECT pg_total_relation_size('sessions'), pg_total_relation_size('events')";
 
 /// A cluster to which events were applied.
@@ -102,6 +103,7 @@ pub(crate) struct Disk {
 
 struct Applier {
     client: Client,
+    batches: u64,
     statements: [Statement; 4],
 }
 
@@ -168,8 +170,12 @@ impl Applier {
         for text in [KEEP, OPEN, OPEN_CHILDREN, CHANGE] {
             statements.push(sql.prepare(text).await.unwrap());
         }
-        let statements = statements.try_into().ok().expect("four statements");
-        Self { client, statements }
+        let statements = <[Statement; 4]>::try_from(statements).expect("four statements");
+        Self {
+            client,
+            batches: 0,
+            statements,
+        }
     }
 
     /// Applies the events up to one with this number. Making them does not count.
@@ -185,6 +191,7 @@ impl Applier {
             if batch.is_empty() {
                 break;
             }
+            self.analyze().await;
             let started = Instant::now();
             self.batch(&batch).await;
             pace.took += started.elapsed();
@@ -193,6 +200,15 @@ impl Applier {
                 .push(per_second(batch.len() as u64, started.elapsed()));
         }
         pace
+    }
+
+    /// Tells the planner what has come, again whenever there is twice as much. A plan that was made
+    /// for empty tables takes the wrong index. It does not count.
+    async fn analyze(&mut self) {
+        self.batches += 1;
+        if self.batches.is_power_of_two() {
+            self.client.client.batch_execute(ANALYZE).await.unwrap();
+        }
     }
 
     async fn batch(&mut self, rows: &[Row]) {

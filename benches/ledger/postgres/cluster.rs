@@ -5,12 +5,13 @@ use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, chown};
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 use tokio::task::JoinSet;
 use tokio_postgres::NoTls;
 
-use crate::child::Running;
+use crate::child::{Running, WAIT_MAX};
 use crate::machine::first_line;
 
 /// Where Debian keeps the programs of each version.
@@ -18,6 +19,7 @@ const DEBIAN: &str = "/usr/lib/postgresql";
 /// The user to run as where we are root, which PostgreSQL refuses.
 const UNPRIVILEGED: &str = "postgres";
 const USER: &str = "ledger";
+const LOOK: Duration = Duration::from_millis(20);
 /// What one would set on a small server: memory, few checkpoints, every commit on disk.
 const SETTINGS: &[&str] = &[
     "listen_addresses=",
@@ -94,8 +96,10 @@ impl Cluster {
         }
         let process = Running::spawn(&mut serve);
         let cluster = Self { process, dir };
+        let started = Instant::now();
         while cluster.try_connect().await.is_none() {
-            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+            assert!(started.elapsed() < WAIT_MAX, "PostgreSQL does not start");
+            tokio::time::sleep(LOOK).await;
         }
         Some(cluster)
     }

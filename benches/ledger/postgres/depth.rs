@@ -21,7 +21,8 @@ const COUNT: &str = "SELECT count(*) FROM sessions WHERE tenant = 't0'";
 /// Median microseconds by offset; none if there is no PostgreSQL.
 pub(crate) async fn deep_pages(sessions: u64, offsets: &[u64]) -> Option<Vec<f64>> {
     let cluster = Cluster::start().await?;
-    let client = cluster.connect().await.client;
+    let connection = cluster.connect().await;
+    let client = &connection.client;
     client.batch_execute(schema::TABLES).await.unwrap();
     let number = |number: u64| i64::try_from(number).expect("a number of sessions");
     client.execute(FILL, &[&number(sessions)]).await.unwrap();

@@ -9,4 +9,4 @@ mod schema;
 pub(crate) use apply::Applied;
 pub(crate) use cluster::Cluster;
 pub(crate) use depth::deep_pages;
-pub(crate) use read::{Counts, PageQueries, page_load};
+pub(crate) use read::{Counts, PageQueries, page_load, totals};

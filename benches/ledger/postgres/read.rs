@@ -76,6 +76,26 @@ pub(crate) async fn page_load(
     Load::new(latencies, started.elapsed())
 }
 
+/// The totals that both ways of counting come to, of the first variant.
+pub(crate) async fn totals(cluster: &Cluster, queries: &PageQueries) -> Vec<u64> {
+    let connection = cluster.connect().await;
+    let client = &connection.client;
+    let mut parameters: Vec<&(dyn ToSql + Sync)> = Vec::new();
+    if let Some((after, before)) = queries.ranges.first() {
+        parameters.extend([after as &(dyn ToSql + Sync), before]);
+    }
+    let mut totals = Vec::new();
+    for query in [Some(&queries.count), queries.kept.as_ref()]
+        .into_iter()
+        .flatten()
+    {
+        let query = format!("SELECT ({query})::bigint");
+        let row = client.query_one(&query, &parameters).await.unwrap();
+        totals.push(u64::try_from(row.get::<_, i64>(0)).expect("a total"));
+    }
+    totals
+}
+
 async fn ask(
     client: &Client,
     page: Option<&Statement>,

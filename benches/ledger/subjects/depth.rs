@@ -51,8 +51,8 @@ impl Times {
         match self {
             Self::Live => live,
             Self::Rounded => rounded(live),
-            Self::Random => live - random.i64(..TEN_YEARS_US),
-            Self::RandomRounded => rounded(live - random.i64(..TEN_YEARS_US)),
+            Self::Random => live - random.i64(0..TEN_YEARS_US),
+            Self::RandomRounded => rounded(live - random.i64(0..TEN_YEARS_US)),
         }
     }
 }
@@ -81,7 +81,7 @@ pub(crate) async fn run(report: &mut Report, sessions: u64, with_postgres: bool)
                 Some(_) => {
                     row = row
                         .against("offset 0", first)
-                        .ratio_must(targets::DEEP_TO_FIRST)
+                        .ratio_must(targets::DEEP_TO_FIRST);
                 }
             }
             if times == Times::Live {

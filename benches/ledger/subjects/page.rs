@@ -10,7 +10,7 @@ use crate::filled::Filled;
 use crate::http::{self, Connection, Load, PagesLoad};
 use crate::node::Node;
 use crate::page_case::{PageCase, cases};
-use crate::postgres::{Applied, Counts, page_load};
+use crate::postgres::{Applied, Counts, page_load, totals};
 use crate::report::{Report, Row, Section};
 use crate::stats::{Figure, float, percentile, sorted};
 use crate::targets;
@@ -56,6 +56,7 @@ pub(crate) async fn run(
     let bytes = bytes_server(&mut connection, filled, &cases).await;
     let mut rates = Rates::new();
     for (number, case) in cases.iter().enumerate() {
+        check_totals(filled, postgres, case).await;
         let measured = measure(filled, node, &bytes, postgres, (number, case)).await;
         let smaller = smaller.and_then(|(sessions, rates)| {
             let (_, rate) = rates.iter().find(|(name, _)| *name == case.name)?;
@@ -74,6 +75,16 @@ pub(crate) async fn run(
     section.row(Row::new("  at most since it started", "MiB", mib(most)));
     report.add(section);
     rates
+}
+
+/// PostgreSQL with all events must say the same as the ledger.
+async fn check_totals(filled: &Filled, postgres: Option<&Applied>, case: &PageCase) {
+    let Some(applied) = postgres.filter(|applied| applied.sessions == filled.sessions) else {
+        return;
+    };
+    for total in totals(&applied.cluster, &case.queries).await {
+        assert_eq!(total, case.total, "{}", case.name);
+    }
 }
 
 /// A server with the ledger's own answers, one a case.
@@ -170,7 +181,6 @@ fn rows(
             Figure::one(ledger.percentile(percent).unwrap_or(f64::NAN)),
         )
         .against("the same bytes from memory", bytes.percentile(percent))
-        .against("PostgreSQL", plain.percentile(percent))
         .against("PostgreSQL, counts by trigger", counted.percentile(percent));
         section.row(row);
     }

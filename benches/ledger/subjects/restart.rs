@@ -13,8 +13,10 @@ use crate::stats::{Figure, float, ms};
 use crate::targets;
 
 const ROUNDS: usize = 5;
-/// How long the load goes on before each crash.
-const LOAD: Duration = Duration::from_secs(3);
+/// How long the load goes on before each crash: longer than the fold waits before a durable commit.
+const LOAD: Duration = Duration::from_secs(6);
+/// After this without events, what was folded before is durable.
+const QUIET: Duration = Duration::from_secs(1);
 const LOOK: Duration = Duration::from_millis(1);
 
 /// What one crash came to.
@@ -31,6 +33,7 @@ pub(crate) async fn run(report: &mut Report, filled: &mut Filled, mut node: Node
         filled.sessions
     );
     let mut section = Section::new("restart", title);
+    tokio::time::sleep(QUIET).await;
     let go_on = Cell::new(true);
     let publish = paced::publish(&filled.publisher, &mut filled.workload, &go_on, (1, None));
     let crashing = async {

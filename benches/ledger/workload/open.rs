@@ -33,7 +33,7 @@ pub(super) struct Open {
     ages: Ages,
     /// The sessions that opened last, in order; none where one has ended.
     new: VecDeque<Option<Session>>,
-    new_open: usize,
+    alive: usize,
     old: Vec<Session>,
 }
 
@@ -42,22 +42,22 @@ impl Open {
         Self {
             ages,
             new: VecDeque::with_capacity(NEW + 1),
-            new_open: 0,
+            alive: 0,
             old: Vec::new(),
         }
     }
 
     pub(super) fn len(&self) -> usize {
-        self.new_open + self.old.len()
+        self.alive + self.old.len()
     }
 
     pub(super) fn add(&mut self, session: Session) {
         self.new.push_back(Some(session));
-        self.new_open += 1;
+        self.alive += 1;
         if NEW < self.new.len()
             && let Some(Some(old)) = self.new.pop_front()
         {
-            self.new_open -= 1;
+            self.alive -= 1;
             self.old.push(old);
         }
     }
@@ -74,7 +74,7 @@ impl Open {
     pub(super) fn take(&mut self, random: &mut Rng) -> Session {
         match self.place(random) {
             Place::New(index) => {
-                self.new_open -= 1;
+                self.alive -= 1;
                 self.new[index]
                     .take()
                     .expect("the place holds an open session")
@@ -85,7 +85,7 @@ impl Open {
 
     fn place(&self, random: &mut Rng) -> Place {
         let any = self.ages == Ages::Uniform || random.u32(..ANY_OF) == 0;
-        if any && self.new_open <= random.usize(..self.len()) {
+        if any && self.alive <= random.usize(..self.len()) {
             return Place::Old(random.usize(..self.old.len()));
         }
         for _ in 0..LOOKS_MAX {
