@@ -1,37 +1,82 @@
-//! Measures the ledger: `cargo bench --bench ledger -- <fold|page|agents> [--sessions N] [--agents N]`.
+//! Measures the ledger as its users run it, beside what they would run otherwise:
+//! `cargo bench --bench ledger -- <fold|page|depth|visible|append|restart|agents|all> [--sessions N]...`
 //!
 //! Prints tables. `benches/README.md` says how to read them.
-#![allow(clippy::print_stdout, reason = "a benchmark prints its figures")]
-#![allow(clippy::unwrap_used, reason = "a benchmark that fails should panic")]
+#![expect(clippy::print_stdout, reason = "a benchmark prints its figures")]
+#![expect(clippy::unwrap_used, reason = "a benchmark that fails should panic")]
 
-mod agents;
-mod fold;
-mod page;
+mod bytes_server;
+mod child;
+mod filled;
+mod http;
+mod machine;
+mod nats;
+mod node;
+mod paced;
+mod page_case;
+mod postgres;
+mod publish;
+mod report;
+mod run;
+mod stats;
+mod subjects;
+mod targets;
 mod workload;
 
+use std::path::PathBuf;
+
 use clap::{Parser, ValueEnum};
+
+use crate::workload::Ages;
 
 /// What to measure.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Subject {
-    /// Events folded a second, by size of batch.
+    /// How fast a server catches up with a log, from nothing
     Fold,
-    /// Time for a page of 50 rows with its exact total, by offset.
+    /// Pages of sessions over HTTP, by filter
     Page,
-    /// Time for a page of 50 agents with its exact total, by filter and offset.
+    /// Pages of one tenant's sessions by offset, however their times lie
+    Depth,
+    /// How soon an event shows in a listing
+    Visible,
+    /// Events emitted over HTTP until their verdicts are there
+    Append,
+    /// A crash under load until pages are served again
+    Restart,
+    /// Pages of agents, in process
     Agents,
+    /// Everything
+    All,
 }
 
+/// Measures the ledger.
 #[derive(Debug, Parser)]
 struct Options {
-    #[arg(value_enum)]
-    subject: Subject,
-    /// Sessions in the ledger.
-    #[arg(long, default_value_t = 100_000)]
-    sessions: u64,
-    /// Agents in the ledger, for `agents`.
+    #[arg(value_enum, required_unless_present = "serve_bytes")]
+    subject: Option<Subject>,
+    /// Sessions in the ledger; repeat it to measure one size after the other [default: 100000; of
+    /// `all` 1000000]
+    #[arg(long)]
+    sessions: Vec<u64>,
+    /// Agents in the ledger, for `agents`
     #[arg(long, default_value_t = 100_000)]
     agents: u64,
+    /// Which session an event concerns
+    #[arg(long, value_enum, default_value_t = Ages::Young)]
+    ages: Ages,
+    /// Events that PostgreSQL applies at most [default: all up to a million sessions, none beyond]
+    #[arg(long)]
+    postgres_events: Option<u64>,
+    /// `fold`: in process, by size of batch
+    #[arg(long)]
+    batches: bool,
+    /// File to write the figures to as well
+    #[arg(long)]
+    json: Option<PathBuf>,
+    /// Answers each path with a file's line of that number; a comparator starts itself with this.
+    #[arg(long, hide = true)]
+    serve_bytes: Option<PathBuf>,
     /// Cargo passes this one.
     #[arg(long, hide = true)]
     bench: bool,
@@ -39,9 +84,9 @@ struct Options {
 
 fn main() {
     let options = Options::parse();
-    match options.subject {
-        Subject::Fold => fold::run(options.sessions),
-        Subject::Page => page::run(options.sessions),
-        Subject::Agents => agents::run(options.agents),
+    match (&options.serve_bytes, options.subject) {
+        (Some(file), _) => bytes_server::serve(file),
+        (None, Some(subject)) => run::run(&options, subject),
+        (None, None) => unreachable!("clap requires a subject"),
     }
 }

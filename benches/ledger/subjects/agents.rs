@@ -10,7 +10,9 @@ use session_ledger::log::Record;
 use session_ledger::projection::{Commit, Prepared, Store};
 use session_ledger::query::{Start, agents};
 
-use crate::workload::{SEED, record};
+use crate::report::{Report, Row, Section};
+use crate::stats::{Figure, percentile, sorted, us};
+use crate::workload::{SEED, record, time_us, timestamp};
 
 const BATCH: usize = 20_000;
 const ROWS: usize = 50;
@@ -18,7 +20,7 @@ const PAGES: usize = 1_000;
 const TYPES: u64 = 8;
 const LEVELS: [&str; 4] = ["none", "low", "high", "full"];
 
-pub(crate) fn run(total: u64) {
+pub(crate) fn run(report: &mut Report, total: u64) {
     let dir = tempfile::tempdir().unwrap();
     let store = Store::open(&dir.path().join("model.redb")).unwrap();
     for batch in records(total).chunks(BATCH) {
@@ -26,13 +28,12 @@ pub(crate) fn run(total: u64) {
         store.fold(&batch, Commit::Visible).unwrap();
     }
     store.flush().unwrap();
-    println!("page of {ROWS} agents, its total and their counts, {total} agents in one tenant");
-    println!(
-        "{:>12} {:>10} {:>8} {:>8} {:>8} {:>8}",
-        "filter", "statuses", "total", "offset", "p50 us", "p99 us"
+    let title = format!(
+        "page of {ROWS} agents, its total and their counts, {total} agents in one tenant, in process"
     );
+    let mut section = Section::new("agents", title);
     for (name, agent_type, trust_level) in [
-        ("none", None, None),
+        ("no filter", None, None),
         ("type", Some("type-1"), None),
         ("trust level", None, Some("high")),
         ("both", Some("type-1"), Some("high")),
@@ -54,10 +55,14 @@ pub(crate) fn run(total: u64) {
             for percent in [0, 50, 99] {
                 let offset = total * percent / 100;
                 let [p50, p99] = times(&store, &filter, offset);
-                println!("{name:>12} {words:>10} {total:>8} {offset:>8} {p50:>8.1} {p99:>8.1}");
+                let what =
+                    format!("{name}, {words} statuses, {total} agents, offset {offset}: p50");
+                section.row(Row::new(what, "us", Figure::one(p50)));
+                section.row(Row::new("  p99", "us", Figure::one(p99)));
             }
         }
     }
+    report.add(section);
 }
 
 /// Every agent is registered and opens a session; of a hundred, six are suspended and four revoked.
@@ -66,7 +71,8 @@ fn records(agents: u64) -> Vec<Record> {
     let mut records = Vec::new();
     let mut add = |kind: &str, subject: &str, data: &str| {
         let position = records.len() as u64 + 1;
-        records.push(record(position, kind, 0, subject, data));
+        let time = timestamp(time_us(position));
+        records.push(record((position, time), kind, 0, subject, data));
     };
     for number in 0..agents {
         let agent = format!("agent-{number}");
@@ -99,13 +105,11 @@ fn page(store: &Store, filter: &AgentFilter, offset: u64) -> u64 {
 
 /// Microseconds a page: the median, and what 99 of 100 do not exceed.
 fn times(store: &Store, filter: &AgentFilter, offset: u64) -> [f64; 2] {
-    let mut times: Vec<f64> = (0..PAGES)
-        .map(|_| {
-            let started = Instant::now();
-            page(store, filter, offset);
-            started.elapsed().as_secs_f64() * 1e6
-        })
-        .collect();
-    times.sort_by(f64::total_cmp);
-    [times[PAGES / 2], times[PAGES * 99 / 100]]
+    let times = (0..PAGES).map(|_| {
+        let started = Instant::now();
+        page(store, filter, offset);
+        us(started.elapsed())
+    });
+    let times = sorted(times.collect());
+    [percentile(&times, 50), percentile(&times, 99)]
 }

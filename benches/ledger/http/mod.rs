@@ -1,0 +1,120 @@
+//! A client of HTTP/1.1 that costs next to nothing: the machine is the server's.
+
+mod load;
+
+use std::io;
+use std::net::SocketAddr;
+
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+
+pub(crate) use load::{Load, PagesLoad};
+
+const HEADERS_MAX: usize = 32;
+const READ_BYTES: usize = 64 * 1024;
+
+/// A kept connection. One request at a time.
+pub(crate) struct Connection {
+    stream: TcpStream,
+    read: Vec<u8>,
+}
+
+/// The bytes of a GET, with a key unless that is empty.
+pub(crate) fn get(target: &str, key: &str) -> Vec<u8> {
+    let key = match key {
+        "" => String::new(),
+        key => format!("X-API-Key: {key}\r\n"),
+    };
+    format!("GET {target} HTTP/1.1\r\nHost: localhost\r\n{key}\r\n").into_bytes()
+}
+
+/// The bytes of a POST of events.
+pub(crate) fn post_events(key: &str, body: &str) -> Vec<u8> {
+    let length = body.len();
+    format!(
+        "POST /v1/events HTTP/1.1\r\nHost: localhost\r\nX-API-Key: {key}\r\nContent-Type: application/cloudevents-batch+json\r\nContent-Length: {length}\r\n\r\n{body}"
+    )
+    .into_bytes()
+}
+
+impl Connection {
+    pub(crate) async fn open(addr: SocketAddr) -> io::Result<Self> {
+        let stream = TcpStream::connect(addr).await?;
+        stream.set_nodelay(true)?;
+        Ok(Self {
+            stream,
+            read: Vec::with_capacity(READ_BYTES),
+        })
+    }
+
+    /// Sends a request and reads the answer: its status and its body.
+    pub(crate) async fn ask(&mut self, request: &[u8]) -> io::Result<(u16, &[u8])> {
+        self.stream.write_all(request).await?;
+        self.read.clear();
+        let head = loop {
+            self.more().await?;
+            if let Some(head) = head(&self.read) {
+                break head;
+            }
+        };
+        let end = head.bytes + head.body_bytes;
+        while self.read.len() < end {
+            self.more().await?;
+        }
+        Ok((head.status, &self.read[head.bytes..end]))
+    }
+
+    /// The body of an answer that must be a 200.
+    pub(crate) async fn ok(&mut self, request: &[u8]) -> &[u8] {
+        let (status, body) = self.ask(request).await.unwrap();
+        assert!(
+            (200..300).contains(&status),
+            "{}: {status} {}",
+            String::from_utf8_lossy(&request[..request.len().min(300)]),
+            String::from_utf8_lossy(body)
+        );
+        body
+    }
+
+    pub(crate) async fn text(&mut self, request: &[u8]) -> String {
+        String::from_utf8(self.ok(request).await.to_vec()).unwrap()
+    }
+
+    pub(crate) async fn json(&mut self, request: &[u8]) -> serde_json::Value {
+        serde_json::from_slice(self.ok(request).await).unwrap()
+    }
+
+    async fn more(&mut self) -> io::Result<()> {
+        match self.stream.read_buf(&mut self.read).await? {
+            0 => Err(io::ErrorKind::UnexpectedEof.into()),
+            _ => Ok(()),
+        }
+    }
+}
+
+struct Head {
+    status: u16,
+    bytes: usize,
+    body_bytes: usize,
+}
+
+/// The head of an answer, if all of it is there. The servers measured here say how long a body is.
+fn head(read: &[u8]) -> Option<Head> {
+    let mut headers = [httparse::EMPTY_HEADER; HEADERS_MAX];
+    let mut answer = httparse::Response::new(&mut headers);
+    let httparse::Status::Complete(bytes) = answer.parse(read).unwrap() else {
+        return None;
+    };
+    let mut length = answer
+        .headers
+        .iter()
+        .filter(|header| header.name.eq_ignore_ascii_case("content-length"));
+    let length = length
+        .next()
+        .map_or("0", |header| std::str::from_utf8(header.value).unwrap());
+    Some(Head {
+        status: answer.code.unwrap(),
+        bytes,
+        body_bytes: length.parse().unwrap(),
+    })
+}

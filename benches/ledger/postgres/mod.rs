@@ -1,0 +1,12 @@
+//! The comparator: PostgreSQL with the same events, the same rows and the same questions.
+
+mod apply;
+mod cluster;
+mod depth;
+mod read;
+mod schema;
+
+pub(crate) use apply::Applied;
+pub(crate) use cluster::Cluster;
+pub(crate) use depth::deep_pages;
+pub(crate) use read::{Counts, PageQueries, page_load, totals};

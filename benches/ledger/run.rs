@@ -1,0 +1,123 @@
+//! What the arguments ask for, one subject after the other.
+
+use std::time::Instant;
+
+use crate::filled::Filled;
+use crate::machine::Machine;
+use crate::postgres::Applied;
+use crate::report::Report;
+use crate::subjects::{self, page::Rates};
+use crate::{Options, Subject};
+
+const SESSIONS_DEFAULT: u64 = 100_000;
+const SESSIONS_ALL: u64 = 1_000_000;
+/// Beyond this PostgreSQL takes too long.
+const POSTGRES_SESSIONS_MAX: u64 = 1_000_000;
+
+pub(crate) fn run(options: &Options, subject: Subject) {
+    // One thread: the rest of the machine is for what is measured.
+    let mut runtime = tokio::runtime::Builder::new_current_thread();
+    let runtime = runtime.enable_all().build().unwrap();
+    let started = Instant::now();
+    let mut report = Report::new(Machine::look());
+    let mut smaller = None;
+    for sessions in sizes(options, subject) {
+        let measured = size(&mut report, options, (subject, sessions), smaller.take());
+        smaller = runtime.block_on(measured).map(|rates| (sessions, rates));
+    }
+    if subject == Subject::All {
+        runtime.block_on(subjects::append::run(&mut report));
+        subjects::agents::run(&mut report, options.agents);
+    }
+    if let Some(file) = &options.json {
+        report.write(file);
+    }
+    println!("\nended after {:.0} s", started.elapsed().as_secs_f64());
+}
+
+fn sizes(options: &Options, subject: Subject) -> Vec<u64> {
+    match (options.sessions.as_slice(), subject) {
+        ([], Subject::All) => vec![SESSIONS_ALL],
+        ([], _) => vec![SESSIONS_DEFAULT],
+        (sizes, _) => sizes.to_vec(),
+    }
+}
+
+/// Measures at one size; rates of pages to compare with those of the next.
+async fn size(
+    report: &mut Report,
+    options: &Options,
+    (subject, sessions): (Subject, u64),
+    smaller: Option<(u64, Rates)>,
+) -> Option<Rates> {
+    match subject {
+        Subject::Fold if options.batches => {
+            subjects::fold_batches::run(report, sessions, options.ages);
+        }
+        Subject::Depth => depth(report, options, sessions).await,
+        Subject::Append => subjects::append::run(report).await,
+        Subject::Agents => subjects::agents::run(report, options.agents),
+        Subject::Fold | Subject::Page | Subject::Visible | Subject::Restart | Subject::All => {
+            let rates = on_filled(report, options, (subject, sessions), smaller.as_ref()).await;
+            if subject == Subject::All {
+                depth(report, options, sessions).await;
+            }
+            return rates;
+        }
+    }
+    None
+}
+
+async fn depth(report: &mut Report, options: &Options, sessions: u64) {
+    let with_postgres = options.postgres_events != Some(0) && sessions <= POSTGRES_SESSIONS_MAX;
+    subjects::depth::run(report, sessions, with_postgres).await;
+}
+
+/// The subjects that need a log with events, each on the same one.
+async fn on_filled(
+    report: &mut Report,
+    options: &Options,
+    (subject, sessions): (Subject, u64),
+    smaller: Option<&(u64, Rates)>,
+) -> Option<Rates> {
+    let wanted = |which: Subject| subject == which || subject == Subject::All;
+    let mut filled = Filled::publish(sessions, options.ages).await;
+    let postgres = match subject {
+        Subject::Visible | Subject::Restart => None,
+        _ => postgres(options, &filled).await,
+    };
+    if wanted(Subject::Fold) {
+        subjects::fold::run(report, &filled, postgres.as_ref()).await;
+    }
+    if subject == Subject::Fold {
+        return None;
+    }
+    let mut node = filled.serve().await;
+    let mut rates = None;
+    if wanted(Subject::Page) {
+        rates =
+            Some(subjects::page::run(report, &filled, &node, (postgres.as_ref(), smaller)).await);
+    }
+    drop(postgres);
+    if wanted(Subject::Visible) {
+        subjects::visible::run(report, &mut filled, &node).await;
+    }
+    if wanted(Subject::Restart) {
+        node = subjects::restart::run(report, &mut filled, node).await;
+    }
+    node.stop();
+    rates
+}
+
+/// PostgreSQL with the same events, or with as many as it should get.
+async fn postgres(options: &Options, filled: &Filled) -> Option<Applied> {
+    let events = match options.postgres_events {
+        Some(events) => events.min(filled.events),
+        None if POSTGRES_SESSIONS_MAX < filled.sessions => 0,
+        None => filled.events,
+    };
+    if events == 0 {
+        return None;
+    }
+    Applied::fill(filled.sessions, events, filled.ages).await
+}

@@ -1,0 +1,84 @@
+//! Medians, percentiles and spreads.
+
+use std::time::Duration;
+
+use serde::Serialize;
+
+/// A value and how far it spreads over the rounds or slices of one run.
+#[derive(Debug, Clone, Copy, Serialize)]
+pub(crate) struct Figure {
+    pub(crate) median: f64,
+    pub(crate) min: f64,
+    pub(crate) max: f64,
+    /// Rounds or slices; 1 for a value without a spread.
+    pub(crate) rounds: usize,
+}
+
+impl Figure {
+    /// One value.
+    pub(crate) fn one(value: f64) -> Self {
+        Self::of(vec![value])
+    }
+
+    /// The median of some values, and the least and the greatest of them.
+    pub(crate) fn of(values: Vec<f64>) -> Self {
+        let sorted = sorted(values);
+        Self {
+            median: percentile(&sorted, 50),
+            min: percentile(&sorted, 0),
+            max: percentile(&sorted, 100),
+            rounds: sorted.len(),
+        }
+    }
+}
+
+/// The values in order.
+pub(crate) fn sorted(mut values: Vec<f64>) -> Vec<f64> {
+    values.sort_by(f64::total_cmp);
+    values
+}
+
+/// What that many of a hundred sorted values do not exceed; not a number if there are none.
+pub(crate) fn percentile(sorted: &[f64], percent: usize) -> f64 {
+    let last = sorted.len().saturating_sub(1);
+    sorted
+        .get(last * percent / 100)
+        .copied()
+        .unwrap_or(f64::NAN)
+}
+
+/// How many a second.
+pub(crate) fn per_second(count: u64, took: Duration) -> f64 {
+    float(count) / took.as_secs_f64()
+}
+
+pub(crate) fn ms(duration: Duration) -> f64 {
+    duration.as_secs_f64() * 1e3
+}
+
+pub(crate) fn us(duration: Duration) -> f64 {
+    duration.as_secs_f64() * 1e6
+}
+
+#[expect(clippy::cast_precision_loss, reason = "15 digits are enough")]
+pub(crate) fn float(count: u64) -> f64 {
+    count as f64
+}
+
+/// Cuts a climb from 0 into slices of so many and says how many a second there were in each. The
+/// samples are times and what was reached by then; between two it is taken for even.
+pub(crate) fn slice_rates(samples: &[(Duration, u64)], slice: u64) -> Vec<f64> {
+    let (mut rates, mut since) = (Vec::new(), 0.0);
+    let mut next = slice;
+    for pair in samples.windows(2) {
+        let [(from_time, from), (to_time, to)] = [pair[0], pair[1]];
+        while from < next && next <= to {
+            let share = float(next - from) / float(to - from);
+            let at =
+                from_time.as_secs_f64() + share * (to_time.as_secs_f64() - from_time.as_secs_f64());
+            rates.push(float(slice) / (at - since));
+            (since, next) = (at, next + slice);
+        }
+    }
+    rates
+}

@@ -1,0 +1,129 @@
+//! How fast a server catches up with a log from nothing, beside the bare log and PostgreSQL.
+
+use std::time::{Duration, Instant};
+
+use crate::filled::Filled;
+use crate::node::Node;
+use crate::postgres::Applied;
+use crate::report::{Report, Row, Section};
+use crate::stats::{Figure, float, ms, per_second, slice_rates};
+use crate::targets;
+
+/// Events of a slice, of which the spread is told.
+const SLICE: u64 = 100_000;
+
+/// What the ledger did.
+struct CaughtUp {
+    took: Duration,
+    stopping: Duration,
+    slices: Vec<f64>,
+    nats_bytes: u64,
+}
+
+/// Measures the fold; PostgreSQL has applied the same events before, if it is there.
+pub(crate) async fn run(report: &mut Report, filled: &Filled, postgres: Option<&Applied>) {
+    let Filled {
+        sessions, events, ..
+    } = *filled;
+    let title = format!("{events} events of {sessions} sessions, by events");
+    let mut section = Section::new("fold", title);
+    let (raw_took, raw_slices) = filled.publisher.consume(events, slice(events)).await;
+    let raw = per_second(events, raw_took);
+    let caught_up = catch_up(filled).await;
+
+    let published = Figure::one(per_second(events, filled.publishing));
+    section.row(Row::new(
+        "publishing the events on NATS",
+        "events/s",
+        published,
+    ));
+    section.row(Row::new(
+        "reading the bare log",
+        "events/s",
+        Figure::one(raw),
+    ));
+    section.row(Row::new(
+        by_slice(events),
+        "events/s",
+        Figure::of(raw_slices),
+    ));
+    let overall = Figure::one(per_second(events, caught_up.took));
+    let row = Row::new(
+        "catching up from nothing, start included",
+        "events/s",
+        overall,
+    )
+    .against("the bare log", Some(raw))
+    .ratio_must(targets::FOLD_TO_BARE_LOG)
+    .against("PostgreSQL", postgres.map(|applied| applied.plain.median))
+    .ratio_must(targets::FOLD_TO_POSTGRES)
+    .against(
+        "PostgreSQL, counts by trigger",
+        postgres.map(|applied| applied.counted.median),
+    )
+    .ratio_must(targets::FOLD_TO_POSTGRES);
+    section.row(row);
+    section.row(Row::new(
+        by_slice(events),
+        "events/s",
+        Figure::of(caught_up.slices.clone()),
+    ));
+    let durable = per_second(events, caught_up.took + caught_up.stopping);
+    section.row(Row::new(
+        "  until all of it is durable and the server stopped",
+        "events/s",
+        Figure::one(durable),
+    ));
+    section.row(Row::new(
+        "  stopping",
+        "ms",
+        Figure::one(ms(caught_up.stopping)),
+    ));
+    disk(&mut section, filled, &caught_up, postgres);
+    if let Some(applied) = postgres {
+        section.row(Row::new("PostgreSQL, by batch", "events/s", applied.plain));
+        section.row(Row::new(
+            "PostgreSQL, counts by trigger, by batch",
+            "events/s",
+            applied.counted,
+        ));
+    }
+    section.note("every event has the verdict `applied`");
+    report.add(section);
+}
+
+fn slice(events: u64) -> u64 {
+    SLICE.min(events / 10)
+}
+
+fn by_slice(events: u64) -> String {
+    format!("  by slices of {}", slice(events))
+}
+
+async fn catch_up(filled: &Filled) -> CaughtUp {
+    let started = Instant::now();
+    let node: Node = filled.ledger.start();
+    let samples = node.caught_up(filled.events, started).await;
+    filled.check_verdicts(&node).await;
+    let stopped = Instant::now();
+    node.stop();
+    CaughtUp {
+        took: samples.last().map_or(Duration::ZERO, |(took, _)| *took),
+        stopping: stopped.elapsed(),
+        slices: slice_rates(&samples, slice(filled.events)),
+        nats_bytes: filled.nats.disk_bytes(),
+    }
+}
+
+fn disk(section: &mut Section, filled: &Filled, caught_up: &CaughtUp, postgres: Option<&Applied>) {
+    let each = |bytes: u64| float(bytes) / float(filled.sessions);
+    let model = Figure::one(each(filled.ledger.model_bytes()));
+    let log = Figure::one(each(caught_up.nats_bytes));
+    let theirs =
+        postgres.map(|applied| float(applied.disk.sessions_bytes) / float(applied.sessions));
+    let row = Row::new("disk: read model", "B/session", model);
+    section.row(row.against("PostgreSQL, sessions", theirs));
+    let theirs = postgres.map(|applied| float(applied.disk.events_bytes) / float(applied.sessions));
+    let row = Row::new("disk: log", "B/session", log);
+    section.row(row.against("PostgreSQL, events", theirs));
+}

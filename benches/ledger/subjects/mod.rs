@@ -1,0 +1,10 @@
+//! What can be measured, one file each.
+
+pub(crate) mod agents;
+pub(crate) mod append;
+pub(crate) mod depth;
+pub(crate) mod fold;
+pub(crate) mod fold_batches;
+pub(crate) mod page;
+pub(crate) mod restart;
+pub(crate) mod visible;
