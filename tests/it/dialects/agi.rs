@@ -375,16 +375,35 @@ async fn a_session_without_a_verdict_yet_is_initializing() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_has_ended_otherwise_cannot_be_deleted() {
+async fn a_session_that_has_ended_can_be_deleted_unless_nobody_ended_it() {
     let app = App::start().await;
     let client = app.client("acme");
-    client.apply(&created("s1", "a1", NOW)).await;
-    let data = json!({"outcome": "completed"});
-    client
-        .apply(&event("t1", "session.terminated", "s1", &data))
-        .await;
-    let kept = send(&client, Method::DELETE, "/s1", "").await.ok();
+    for (id, event_type, data) in [
+        ("s1", "session.terminated", json!({"outcome": "completed"})),
+        ("s2", "session.terminated", json!({"outcome": "error"})),
+        ("s3", "session.terminated", json!({})),
+        (
+            "s4",
+            "session.handed_off",
+            json!({"to_agent_id": "a2", "session_id": "s5"}),
+        ),
+    ] {
+        client.apply(&created(id, "a1", NOW)).await;
+        client.apply(&event("end", event_type, id, &data)).await;
+    }
+    let gone = send(&client, Method::DELETE, "/s1", "").await.ok();
+    assert_eq!(gone["deleted"], true);
+    let again = send(&client, Method::DELETE, "/s1", "").await.ok();
+    assert_eq!(again["deleted"], false);
+    let kept = send(&client, Method::DELETE, "/s4", "").await.ok();
     assert_eq!(kept["deleted"], false);
-    assert_eq!(list(&client).await[0]["status"], "completed");
+    let all = send(&client, Method::DELETE, "", "").await.ok();
+    assert_eq!(all["message"], "Deleted 3 sessions");
+    let left = list(&client).await;
+    assert_eq!(left.len(), 1);
+    assert_eq!(left[0]["session_id"], "s4");
+    // How they ended stands in their history.
+    let events = client.get("/v1/agent-sessions/s1/events").await.ok();
+    assert_eq!(events["total"], 3);
     app.stop().await;
 }
