@@ -357,6 +357,9 @@ async fn a_create_that_wrote_nothing_may_be_tried_again() {
     let answer = send(&client, Method::POST, "", fails).await;
     check_failure(&answer, 503, "nothing was written");
     assert_eq!(answer.header("retry-after"), "1");
+    app.stop_fold().await;
+    let answer = send(&client, Method::POST, "", "{}").await;
+    check_failure(&answer, 503, "the fold has stopped");
     assert_eq!(list(&client).await, [Value::Null; 0]);
     app.stop().await;
 }

@@ -1,8 +1,10 @@
 //! What holds for every dialect, wherever it is served.
 
+use std::num::NonZeroU32;
+
 use reqwest::Method;
 use reqwest::header::HeaderMap;
-use session_ledger::auth::{Role, Roles};
+use session_ledger::auth::{RateLimit, RateLimits, Role, Roles};
 use session_ledger::http::Dialect;
 
 use crate::support::app::{App, grant};
@@ -65,6 +67,32 @@ async fn no_failure_leaves_a_dialect_in_the_apis_own_words() {
             let answer = acme.get(&mounted(dialect, nowhere)).await;
             check_own(&answer, 404);
         }
+    }
+    app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_caller_above_the_limit_is_told_when_to_come_back_in_whole_seconds() {
+    let one = NonZeroU32::MIN;
+    let limit = RateLimit {
+        per_second: one,
+        burst: one,
+    };
+    let app = App::start_with_credentials(|mut credentials| {
+        credentials.rate_limits = Some(RateLimits::new(limit));
+        credentials
+    });
+    let app = app.await;
+    for dialect in Dialect::ALL {
+        let acme = app.client_with_key("acme", Roles::ALL).await;
+        let path = mounted(dialect, a_path(dialect));
+        let mut answer = acme.get(&path).await;
+        while answer.status == 200 {
+            assert_eq!(answer.header("x-ratelimit-limit"), "1");
+            answer = acme.get(&path).await;
+        }
+        check_own(&answer, 429);
+        assert_eq!(answer.header("retry-after"), "1");
     }
     app.stop().await;
 }
