@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use crate::auth::jwt::TokenConfig;
 use crate::auth::{ApiKey, RateLimit};
+use crate::http::Dialect;
 use crate::log::jetstream::JetStreamConfig;
 
 /// Everything that a ledger is started with.
@@ -14,12 +15,23 @@ pub struct Config {
     pub data_dir: PathBuf,
     /// Where it serves HTTP. Port 0 is any free one.
     pub listen: SocketAddr,
+    /// Where it serves one dialect alone.
+    pub dialects: Vec<DialectAddress>,
     /// Where the log is.
     pub log: LogSource,
     /// The secret that tokens are made with; `None` is one in the data directory, made at need.
     pub token_secret_file: Option<PathBuf>,
     /// Who may call it.
     pub access: Access,
+}
+
+/// An address that one dialect alone is served on, from its root.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DialectAddress {
+    /// Which one.
+    pub dialect: Dialect,
+    /// Where. Port 0 is any free one.
+    pub listen: SocketAddr,
 }
 
 /// Where the log is.
@@ -71,6 +83,7 @@ impl Config {
         Self {
             data_dir,
             listen,
+            dialects: Vec::new(),
             log: LogSource::Embedded,
             token_secret_file: None,
             access: Access::Local,
@@ -79,12 +92,13 @@ impl Config {
 
     /// Refuses what would serve strangers.
     pub fn check(&self) -> Result<(), ConfigError> {
-        match &self.access {
-            Access::Local if !self.listen.ip().is_loopback() => {
-                Err(ConfigError::Exposed(self.listen))
-            }
-            Access::Local | Access::Network | Access::Credentials(_) | Access::Private(_) => Ok(()),
-        }
+        let of_dialects = self.dialects.iter().map(|dialect| dialect.listen);
+        let mut all = [self.listen].into_iter().chain(of_dialects);
+        let exposed = match &self.access {
+            Access::Local => all.find(|addr| !addr.ip().is_loopback()),
+            Access::Network | Access::Credentials(_) | Access::Private(_) => None,
+        };
+        exposed.map_or(Ok(()), |addr| Err(ConfigError::Exposed(addr)))
     }
 }
 
@@ -109,6 +123,11 @@ mod tests {
             Access::Local,
             Err(ConfigError::Exposed(outside.parse().unwrap())),
         );
+        let listen = outside.parse().unwrap();
+        let mut config = Config::local(PathBuf::new(), "127.0.0.1:1".parse().unwrap());
+        let dialect = Dialect::Agi;
+        config.dialects.push(DialectAddress { dialect, listen });
+        assert_eq!(config.check(), Err(ConfigError::Exposed(listen)));
         check(outside, Access::Network, Ok(()));
         check(outside, Access::Credentials(Box::default()), Ok(()));
     }

@@ -7,6 +7,7 @@ pub mod config;
 pub mod files;
 pub mod http_server;
 pub mod keys;
+pub mod listeners;
 pub mod open;
 pub mod rebuild;
 pub mod secret;
@@ -16,5 +17,5 @@ pub mod tasks;
 pub mod telemetry;
 pub mod verify;
 
-pub use config::{Access, Config, CredentialConfig, LogSource};
+pub use config::{Access, Config, CredentialConfig, DialectAddress, LogSource};
 pub use serve::{Running, start};

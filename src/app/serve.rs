@@ -5,13 +5,10 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::Context as _;
-use tokio::net::TcpListener;
-
 use crate::app::config::{Access, Config};
 use crate::app::files::DataDir;
-use crate::app::http_server::{self, Patience};
 use crate::app::keys;
+use crate::app::listeners::{Addresses, Listeners};
 use crate::app::open::{self, OpenLog, Opened};
 use crate::app::secret;
 use crate::app::tasks::Tasks;
@@ -29,7 +26,7 @@ const FLUSH_WAIT: Duration = Duration::from_secs(30);
 
 /// A ledger that serves. Stop it: dropping it takes the same as a crash would.
 pub struct Running {
-    addr: SocketAddr,
+    addresses: Addresses,
     data_dir: PathBuf,
     projection: Arc<Projection>,
     log: OpenLog,
@@ -42,10 +39,8 @@ pub struct Running {
 pub async fn start(config: Config) -> anyhow::Result<Running> {
     config.check()?;
     // Before the files: an address in use must not make a directory.
-    let listener = TcpListener::bind(config.listen)
-        .await
-        .with_context(|| format!("cannot listen on {}", config.listen))?;
-    let addr = listener.local_addr()?;
+    let listeners = Listeners::bind(&config).await?;
+    let addresses = listeners.addresses()?;
     let Opened {
         log,
         admin,
@@ -90,12 +85,10 @@ pub async fn start(config: Config) -> anyhow::Result<Running> {
         Access::Credentials(_) | Access::Network => http::router(services),
     };
     let mut requests = Tasks::default();
-    requests.spawn("http", |stop| {
-        http_server::run(listener, router, Patience::default(), stop)
-    });
-    tracing::info!(http.addr = %addr, "serving on http://{addr}");
+    listeners.serve(&router, &mut requests);
+    addresses.announce();
     Ok(Running {
-        addr,
+        addresses,
         data_dir: config.data_dir,
         projection,
         log,
@@ -126,12 +119,12 @@ fn spawn_fold(
 impl Running {
     /// Where it serves.
     pub fn addr(&self) -> SocketAddr {
-        self.addr
+        self.addresses.own
     }
 
     /// Where it serves, as the start of a URL.
     pub fn url(&self) -> String {
-        format!("http://{}", self.addr)
+        format!("http://{}", self.addresses.own)
     }
 
     /// Where its files are.

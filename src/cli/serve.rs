@@ -7,10 +7,11 @@ use std::process::ExitCode;
 use clap::{Args, ValueEnum};
 
 use crate::app::telemetry::{self, LogFormat};
-use crate::app::{Config, signals};
+use crate::app::{Config, DialectAddress, signals};
 use crate::cli::access::AccessArgs;
 use crate::cli::nats::NatsArgs;
 use crate::cli::{Outcome, Usage, address};
+use crate::http::Dialect;
 
 const AFTER_HELP: &str = "\
 Examples:
@@ -24,6 +25,8 @@ Examples:
   Tokens of an identity provider as well as keys:
     session-ledger serve --data-dir ./ledger --jwt-audience session-ledger \\
       --jwt-issuer https://id.example --jwt-jwks https://id.example/jwks.json
+  Clients of another API, at an address of their own (docs/dialects.md):
+    session-ledger serve --data-dir ./ledger --dialect agi=127.0.0.1:8081
   Settings from the environment:
     export SESSION_LEDGER_DATA_DIR=./ledger SESSION_LEDGER_RATE_LIMIT=100
     session-ledger serve
@@ -43,6 +46,16 @@ pub(super) struct Serve {
     #[arg(long, env = "SESSION_LEDGER_LISTEN", value_name = "ADDR")]
     #[arg(default_value = "127.0.0.1:8787", value_parser = address)]
     listen: SocketAddr,
+
+    /// Address to serve one dialect alone on, from its root; repeat it for more. Every dialect is
+    /// also at `/compat/NAME` of the address above. In the variable, separated by commas
+    #[arg(
+        long = "dialect",
+        env = "SESSION_LEDGER_DIALECTS",
+        value_name = "NAME=ADDR"
+    )]
+    #[arg(value_delimiter = ',', value_parser = dialect)]
+    dialects: Vec<DialectAddress>,
 
     #[command(flatten)]
     nats: NatsArgs,
@@ -88,6 +101,7 @@ impl Serve {
         let config = Config {
             data_dir: self.data_dir,
             listen: self.listen,
+            dialects: self.dialects,
             log: self.nats.source()?,
             token_secret_file: self.token_secret_file,
             access: self.access.access()?,
@@ -106,4 +120,17 @@ impl Serve {
         }
         Ok(ExitCode::SUCCESS)
     }
+}
+
+/// A dialect and its address: `agi=127.0.0.1:8081`.
+fn dialect(text: &str) -> Result<DialectAddress, String> {
+    let wrong = || {
+        let names = Dialect::ALL.map(Dialect::as_str).join(", ");
+        format!("write NAME=HOST:PORT, as in agi=127.0.0.1:8081; the names are: {names}")
+    };
+    let (name, listen) = text.split_once('=').ok_or_else(wrong)?;
+    Ok(DialectAddress {
+        dialect: Dialect::parse(name).ok_or_else(wrong)?,
+        listen: address(listen)?,
+    })
 }

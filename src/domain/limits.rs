@@ -147,6 +147,9 @@ pub const MIN_POSITION_WAIT_MS: u64 = 2_000;
 /// Longest text that is looked at as a token, in characters: the longest ids of tenant and session
 /// (64 and 256 characters of up to four bytes) in base64, and the secret part.
 pub const TOKEN_CHARS_MAX: usize = 1536;
+/// How often an event is given to a log that does not say whether it has it, if its caller cannot
+/// send it again safely.
+pub const UNCONFIRMED_TRIES_MAX: usize = 3;
 /// Longest idempotency key, in characters.
 pub const IDEMPOTENCY_KEY_CHARS_MAX: usize = 255;
 /// Most requests that wait for the fold at one time.
@@ -155,7 +158,7 @@ pub const WAITERS_MAX: usize = 4096;
 pub const FOLD_LAG_MS_MAX: u64 = 1_000;
 /// Most requests that read the read model at one time.
 pub const READS_MAX: usize = 256;
-/// Most open connections; more wait in the listener's backlog.
+/// Most open connections of one address; more wait in its listener's backlog.
 pub const CONNECTIONS_MAX: usize = 8192;
 /// How long a new connection may take until its first request's head is complete, in milliseconds.
 pub const HEAD_WAIT_MS: u64 = 10_000;

@@ -4,7 +4,7 @@
 //! |---|---|---|---|---|
 //! | refreshed | active | `not_active` | `not_active` | `not_active` |
 //! | `handed_off` | handed off, and its child opens | `not_active` | `not_active` | `not_active` |
-//! | terminated | terminated | `already_ended` | terminated if it happened before the deadline, else `not_active` | `not_active` |
+//! | terminated | terminated | `already_ended`, unless it is deleted now | terminated if it happened before the deadline, else `not_active` | `not_active` |
 //! | expired | expired if the deadline is the session's and has passed | `not_active` | `not_active` | `not_active` |
 //!
 //! A refused transition leaves the session as it was.
@@ -310,18 +310,21 @@ impl Session {
         private: &Private,
     ) -> Result<(), Reason> {
         private.check_agent(&self.agent_id)?;
-        match self.status {
-            SessionStatus::Active => {}
+        let outcome = terminated.outcome;
+        let ended_at = match self.status {
+            SessionStatus::Active => at.time,
             // The runtime knew before the clock did.
-            SessionStatus::Expired if self.expires_at.is_some_and(|due| at.time < due) => {}
+            SessionStatus::Expired if self.expires_at.is_some_and(|due| at.time < due) => at.time,
+            // It ended then, and is put out of sight now.
+            SessionStatus::Terminated { at, outcome: first } if is_deleted(outcome, first) => at,
             SessionStatus::Terminated { .. } => return Err(Reason::AlreadyEnded),
             SessionStatus::Expired | SessionStatus::HandedOff { .. } => {
                 return Err(Reason::NotActive);
             }
-        }
+        };
         self.status = SessionStatus::Terminated {
-            at: at.time,
-            outcome: terminated.outcome,
+            at: ended_at,
+            outcome,
         };
         self.updated_at = self.updated_at.max(at.time);
         Ok(())
@@ -367,6 +370,11 @@ impl Session {
         }
         private.check_agent(&self.agent_id)
     }
+}
+
+/// Whether an outcome says that a session is deleted that was not before.
+fn is_deleted(outcome: Option<Outcome>, before: Option<Outcome>) -> bool {
+    outcome == Some(Outcome::Deleted) && before != outcome
 }
 
 fn deadline(at: &Moment, wanted: Option<Deadline>) -> Result<Option<Timestamp>, Reason> {

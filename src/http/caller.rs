@@ -18,14 +18,15 @@ use utoipa::openapi::path::{Parameter, ParameterBuilder, ParameterIn};
 use utoipa::openapi::schema::{ObjectBuilder, Type};
 
 use super::app::App;
-use super::credential;
 use super::error::Code;
 use super::problem::Problem;
-use crate::auth::{Access, ApiKey, Credentials, Principal, Role, Standing, TenantError};
+use crate::auth::{Access, ApiKey, Credentials, Presented, Principal, Role, Standing, TenantError};
 use crate::domain::limits::TENANT_CHARS_MAX;
 use crate::domain::{TenantId, TokenHash};
 
 const TENANT_HEADER: HeaderName = HeaderName::from_static("x-tenant-id");
+/// What a key begins with that names a tenant, where nobody is asked for credentials.
+const TENANT_AS_CREDENTIAL: &str = "tenant:";
 const LIMIT_HEADER: HeaderName = HeaderName::from_static("x-ratelimit-limit");
 const REMAINING_HEADER: HeaderName = HeaderName::from_static("x-ratelimit-remaining");
 const RESET_HEADER: HeaderName = HeaderName::from_static("x-ratelimit-reset");
@@ -129,16 +130,31 @@ impl<N: Needs, S: Sync> FromRequestParts<S> for Caller<N> {
     }
 }
 
+/// Where a request shows its credential, if it shows one.
+pub(super) type Present = fn(&HeaderMap) -> Result<Presented<'_>, Problem>;
+
+/// What callers of some routes are found with.
+#[derive(Clone)]
+pub(super) struct Gate {
+    pub(super) app: App,
+    pub(super) present: Present,
+}
+
 /// Finds on whose behalf a request comes, or answers it.
 pub(super) async fn authenticate(
-    State(app): State<App>,
+    State(gate): State<Gate>,
     mut request: Request,
     next: Next,
 ) -> Response {
+    let Gate { app, present } = &gate;
+    let presented = present(request.headers());
     let (found, standing) = match app.access() {
-        Access::Everybody => (anonymous(request.headers()), None),
-        Access::Credentials(credentials) => principal(&app, credentials, request.headers()).await,
-        Access::Private(hash) => (private(hash, request.headers()), None),
+        Access::Everybody => (anonymous(request.headers(), presented), None),
+        Access::Credentials(credentials) => match presented {
+            Ok(presented) => principal(app, credentials, presented, request.headers()).await,
+            Err(problem) => (Err(problem), None),
+        },
+        Access::Private(hash) => (private(hash, request.headers(), presented), None),
     };
     let mut response = match found {
         Ok(principal) => {
@@ -153,16 +169,34 @@ pub(super) async fn authenticate(
     response
 }
 
-fn anonymous(headers: &HeaderMap) -> Result<Principal, Problem> {
-    let tenant = named_tenant(headers)?;
+fn anonymous(
+    headers: &HeaderMap,
+    presented: Result<Presented<'_>, Problem>,
+) -> Result<Principal, Problem> {
+    let tenant = match (named_tenant(headers)?, presented) {
+        (Some(tenant), _) => Some(tenant),
+        (None, Ok(presented)) => tenant_as_credential(presented),
+        (None, Err(_none)) => None,
+    };
     let tenant = tenant.ok_or_else(|| Problem::new(Code::TenantRequired))?;
     Ok(Principal::anonymous(tenant))
 }
 
-fn private(hash: &TokenHash, headers: &HeaderMap) -> Result<Principal, Problem> {
-    let key = ApiKey::parse(credential::presented(headers)?.text());
+/// Clients of a dialect cannot name a tenant in a header, but all of them can be given a key.
+fn tenant_as_credential(presented: Presented<'_>) -> Option<TenantId> {
+    let name = presented.text().strip_prefix(TENANT_AS_CREDENTIAL)?;
+    TenantId::parse(name).ok()
+}
+
+fn private(
+    hash: &TokenHash,
+    headers: &HeaderMap,
+    presented: Result<Presented<'_>, Problem>,
+) -> Result<Principal, Problem> {
+    let presented = presented?;
+    let key = ApiKey::parse(presented.text());
     if key.is_some_and(|key| key.has_hash(hash)) {
-        anonymous(headers)
+        anonymous(headers, Ok(presented))
     } else {
         Err(Problem::new(Code::InvalidCredential))
     }
@@ -171,12 +205,9 @@ fn private(hash: &TokenHash, headers: &HeaderMap) -> Result<Principal, Problem> 
 async fn principal(
     app: &App,
     credentials: &Credentials,
+    presented: Presented<'_>,
     headers: &HeaderMap,
 ) -> (Result<Principal, Problem>, Option<Standing>) {
-    let presented = match credential::presented(headers) {
-        Ok(presented) => presented,
-        Err(problem) => return (Err(problem), None),
-    };
     let Some(identity) = credentials.identify(presented, app.now()).await else {
         return (Err(Problem::new(Code::InvalidCredential)), None);
     };

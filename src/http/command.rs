@@ -10,7 +10,7 @@ use utoipa::openapi::path::{Parameter, ParameterBuilder, ParameterIn};
 use utoipa::openapi::schema::{ObjectBuilder, Type};
 
 use super::app::App;
-use super::body::JsonBody;
+use super::body::{Body, JsonBody};
 use super::caller::{Caller, Write};
 use super::error::Code;
 use super::extract::{NoQuery, Query};
@@ -44,6 +44,18 @@ impl Command {
             agent: principal.agent.as_ref(),
             retry: self.retry.as_ref(),
         }
+    }
+
+    /// Takes any query, and a body of any content type.
+    pub(super) async fn lenient(mut request: Request, state: &App) -> Result<Self, Problem> {
+        let caller = request.extract_parts_with_state(state).await?;
+        let retry = retry(request.headers())?;
+        let Body(body) = Body::from_request(request, state).await?;
+        Ok(Self {
+            caller,
+            retry,
+            body,
+        })
     }
 }
 

@@ -15,6 +15,7 @@ use super::row_json;
 use crate::domain::{Position, Reason, SessionId, TenantId, Verdict};
 use crate::ledger::command::{AgentDone, SessionDone};
 use crate::ledger::{Outcome, Token, Tokens};
+use crate::projection::RowBytes;
 use crate::query;
 
 /// Bytes of a usual answer.
@@ -83,6 +84,47 @@ fn names_status(reason: Reason) -> bool {
     )
 }
 
+/// The session that a command was about, once the command has taken effect.
+pub(super) struct Stepped {
+    pub(super) session: RowBytes,
+    /// Whether it, or one to the same end, took effect before.
+    pub(super) before: bool,
+}
+
+/// What became of a command about a session; `about` is the one that took the step. `None` while
+/// there is no verdict; a rejection is a problem.
+pub(super) fn stepped(
+    app: &App,
+    tenant: &TenantId,
+    about: &SessionId,
+    done: &SessionDone,
+) -> Result<Option<Stepped>, Problem> {
+    let now = app.now();
+    let find =
+        |id: &SessionId| app.read(|snapshot| Ok(query::sessions::get(snapshot, tenant, id)?));
+    let SessionDone {
+        session, outcome, ..
+    } = done;
+    let status = |reason| {
+        let id = match reason {
+            // It is the one to be opened that exists.
+            Reason::AlreadyExists => session,
+            _ => about,
+        };
+        match find(id)? {
+            Some(stored) => Ok(Some(stored.row()?.status_at(now).as_str())),
+            None => Ok(None),
+        }
+    };
+    let before = match settle(outcome, status)? {
+        Settled::Now => false,
+        Settled::Before => true,
+        Settled::Pending => return Ok(None),
+    };
+    let session = find(session)?.ok_or_else(|| Problem::new(Code::InternalError))?;
+    Ok(Some(Stepped { session, before }))
+}
+
 /// The answer to a command about a session; `about` is the one that took the step.
 pub(super) fn session(
     app: &App,
@@ -91,35 +133,24 @@ pub(super) fn session(
     done: SessionDone,
     if_now: StatusCode,
 ) -> Result<Response, Problem> {
-    let now = app.now();
-    let find =
-        |id: &SessionId| app.read(|snapshot| Ok(query::sessions::get(snapshot, tenant, id)?));
+    let found = stepped(app, tenant, about, &done)?;
     let SessionDone {
         session,
         outcome,
         tokens,
     } = done;
-    let status = |reason| {
-        let id = match reason {
-            // It is the one to be opened that exists.
-            Reason::AlreadyExists => &session,
-            _ => about,
-        };
-        match find(id)? {
-            Some(stored) => Ok(Some(stored.row()?.status_at(now).as_str())),
-            None => Ok(None),
-        }
+    let Some(Stepped {
+        session: stored,
+        before,
+    }) = found
+    else {
+        return Ok(pending(session.as_str(), &outcome, tokens));
     };
-    let status = match settle(&outcome, status)? {
-        Settled::Now => if_now,
-        Settled::Before => StatusCode::OK,
-        Settled::Pending => return Ok(pending(session.as_str(), &outcome, tokens)),
-    };
-    let stored = find(&session)?.ok_or_else(|| Problem::new(Code::InternalError))?;
+    let status = if before { StatusCode::OK } else { if_now };
     let row = stored.row()?;
     let mut out = Json::with_capacity(ANSWER_BYTES);
     out.raw("{\"session\":");
-    row_json::write(&mut out, &row, row.status_at(now));
+    row_json::write(&mut out, &row, row.status_at(app.now()));
     if let Some(Tokens { access, refresh }) = tokens {
         out.raw(",\"token\":");
         out.text(access.reveal());

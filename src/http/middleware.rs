@@ -11,6 +11,7 @@ use tracing::Instrument;
 use uuid::Uuid;
 
 use super::app::App;
+use super::dialects::Voice;
 use super::problem::Problem;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -32,7 +33,10 @@ pub(super) async fn observe(State(app): State<App>, request: Request, next: Next
     let mut response = next.run(request).instrument(span.clone()).await;
 
     if let Some(problem) = response.extensions_mut().remove::<Problem>() {
-        problem.write(&mut response, &request_id);
+        match response.extensions_mut().remove::<Voice>() {
+            Some(voice) => voice.write(&problem, &mut response, &request_id),
+            None => problem.write(&mut response, &request_id),
+        }
     }
     let headers = response.headers_mut();
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));

@@ -4,6 +4,7 @@
 //! - Only `caller` knows how a request's principal is found, and every route below `/v1` is behind it.
 //! - No snapshot of the read model lives across an await, and none outlives its request.
 //! - Unknown query parameters are refused: a typo must not widen a result.
+//! - `dialects` serves the APIs of others. Nothing of the above reaches their clients but by them.
 
 mod agent_commands;
 mod agent_json;
@@ -14,6 +15,7 @@ mod caller;
 mod command;
 mod command_answer;
 mod credential;
+mod dialects;
 pub mod dto;
 mod emit;
 mod emit_batch;
@@ -53,8 +55,10 @@ use crate::log::EventLog;
 use crate::metrics::Metrics;
 use crate::projection::Projection;
 use app::App;
+use caller::Gate;
 
 pub use body::BodyPatience;
+pub use dialects::Dialect;
 
 /// What the API stands on.
 #[derive(Clone)]
@@ -78,12 +82,12 @@ pub struct Services {
     pub metrics: Arc<Metrics>,
 }
 
-/// The API as a service.
+/// The API as a service, with every dialect at its mount.
 pub fn router(services: Services) -> axum::Router {
     layered(services, |router| router)
 }
 
-/// The API as a service that answers only to this machine's own names.
+/// The same, which answers only to this machine's own names.
 pub fn local_router(services: Services) -> axum::Router {
     layered(services, |router| {
         router.layer(axum::middleware::from_fn(hosts::loopback_only))
@@ -92,21 +96,25 @@ pub fn local_router(services: Services) -> axum::Router {
 
 fn layered(
     services: Services,
-    inner: impl FnOnce(axum::Router<App>) -> axum::Router<App>,
+    inner: impl Fn(axum::Router<App>) -> axum::Router<App>,
 ) -> axum::Router {
     let app = App::new(services);
     let (guarded, _document) = routes().split_for_parts();
     let (open, _document) = open_routes().split_for_parts();
+    let gate = Gate {
+        app: app.clone(),
+        present: credential::presented,
+    };
     let router = guarded
         .route_layer(axum::middleware::from_fn_with_state(
-            app.clone(),
+            gate,
             caller::authenticate,
         ))
         .merge(open)
         .fallback(problem::route_not_found)
         .method_not_allowed_fallback(problem::method_not_allowed)
         .layer(CatchPanicLayer::custom(problem::panicked));
-    inner(router)
+    dialects::mount(inner(router), &app, inner)
         // Last, so that it sees every answer, those to panics and unknown routes included.
         .layer(axum::middleware::from_fn_with_state(
             app.clone(),

@@ -63,6 +63,14 @@ impl Problem {
         self.code
     }
 
+    pub(super) fn detail(&self) -> &str {
+        &self.detail
+    }
+
+    pub(super) fn errors(&self) -> &[FieldProblem] {
+        &self.errors
+    }
+
     #[must_use]
     pub(super) fn with_detail(self, detail: impl Into<Cow<'static, str>>) -> Self {
         let detail = detail.into();

@@ -3,7 +3,6 @@
 
 use std::net::SocketAddr;
 use std::path::Path;
-use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use async_nats::jetstream::{self, Context};
@@ -16,6 +15,7 @@ use tokio::task::JoinSet;
 
 use crate::support::client::{Client, created, event};
 use crate::support::nats::NatsServer;
+use crate::support::python;
 
 const TIME: &str = "2026-01-31T12:00:00Z";
 const CREATED: &str = "ledger.v1.acme.session.created";
@@ -58,6 +58,7 @@ async fn ledger(nats: &NatsServer, dir: &Path) -> Running {
     let config = Config {
         data_dir: dir.to_owned(),
         listen: SocketAddr::from(([127, 0, 0, 1], 0)),
+        dialects: Vec::new(),
         log: LogSource::JetStream(JetStreamConfig::new(vec![nats.url().to_owned()])),
         token_secret_file: None,
         access: Access::Local,
@@ -188,35 +189,11 @@ async def main():
 asyncio.run(main())
 "#;
 
-#[expect(
-    clippy::disallowed_methods,
-    reason = "which Python to test with is no setting of ours"
-)]
-fn python() -> String {
-    std::env::var("SESSION_LEDGER_TEST_PYTHON").unwrap_or_else(|_| {
-        panic!("SESSION_LEDGER_TEST_PYTHON must name a Python with nats-py: run ./scripts/test")
-    })
-}
-
 #[tokio::test]
 async fn a_stock_python_client_can_publish_in_both_modes() {
     let world = World::start().await;
-    let mut script = Command::new(python());
-    script
-        .args(["-c", PYTHON, world.nats.url()])
-        .stdout(Stdio::piped());
-    let output = tokio::task::spawn_blocking(move || script.output().unwrap())
-        .await
-        .unwrap();
-    assert!(
-        output.status.success(),
-        "the script failed; its message is above"
-    );
-    let position = String::from_utf8(output.stdout)
-        .unwrap()
-        .trim()
-        .parse()
-        .unwrap();
+    let printed = python::run(PYTHON, &[world.nats.url()]).await;
+    let position = printed.trim().parse().unwrap();
     assert_eq!(world.total(position).await, 2);
     let binary = world.client().get("/v1/agent-sessions/py-2").await.ok();
     assert_eq!(binary["metadata"], json!({"mode": "binary"}));

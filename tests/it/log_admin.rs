@@ -15,6 +15,7 @@ fn config(dir: &std::path::Path, log: LogSource) -> Config {
     Config {
         data_dir: dir.to_owned(),
         listen: SocketAddr::from(([127, 0, 0, 1], 0)),
+        dialects: Vec::new(),
         log,
         token_secret_file: None,
         access: Access::Local,

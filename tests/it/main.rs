@@ -8,6 +8,7 @@ mod cli_keys;
 mod cli_nats;
 mod cli_offline;
 mod cli_serve;
+mod dialects;
 mod expiry;
 mod expiry_nodes;
 mod fold;

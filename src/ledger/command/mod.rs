@@ -8,6 +8,7 @@
 //! the copy.
 
 mod identity;
+mod plain;
 
 use std::sync::Arc;
 
@@ -276,22 +277,8 @@ impl Commands {
         body: CommandBody<'_>,
         private: &Private,
     ) -> Result<Outcome, CommandError> {
-        let By { tenant, actor, .. } = step.by;
-        let event = Envelope {
-            id: step.event,
-            source: &Source::parse(SOURCE).expect("a constant that is a source"),
-            event_type: step.event_type,
-            subject: step.about,
-            time: None,
-            tenant: Some(tenant),
-            actor,
-            data: body.into_data(),
-        };
-        let subject = Subject::new(Writer::Ledger, tenant.clone(), step.event_type);
-        let subject = subject.expect("the ledger may write events of any type");
-        let submission = Submission::of_ledger(&subject, private, event.to_json().into());
-        let submission = submission.map_err(of_request)?;
-        let outcomes = self.ledger.append_and_wait(tenant, vec![submission]);
+        let event = submission(step, body, private)?;
+        let outcomes = self.ledger.append_and_wait(step.by.tenant, vec![event]);
         let outcome = outcomes.await?.into_iter().next();
         let outcome = outcome.ok_or(AppendError::Stopped)??;
         if let Some(Verdict::Duplicate(first)) = outcome.verdict.map(|row| row.verdict) {
@@ -323,6 +310,29 @@ impl Commands {
         }
         Ok(())
     }
+}
+
+/// The event of a step.
+fn submission(
+    step: Step<'_>,
+    body: CommandBody<'_>,
+    private: &Private,
+) -> Result<Submission, CommandError> {
+    let By { tenant, actor, .. } = step.by;
+    let event = Envelope {
+        id: step.event,
+        source: &Source::parse(SOURCE).expect("a constant that is a source"),
+        event_type: step.event_type,
+        subject: step.about,
+        time: None,
+        tenant: Some(tenant),
+        actor,
+        data: body.into_data(),
+    };
+    let subject = Subject::new(Writer::Ledger, tenant.clone(), step.event_type);
+    let subject = subject.expect("the ledger may write events of any type");
+    let submission = Submission::of_ledger(&subject, private, event.to_json().into());
+    Ok(submission.map_err(of_request)?)
 }
 
 /// The caller knows of a request's fields, not of an event whose `data` they become.

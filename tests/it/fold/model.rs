@@ -310,15 +310,20 @@ impl Model {
                     return reason;
                 }
                 let early = session.status == "expired" && due.is_some_and(|due| at.time < due);
+                let outcome = text(data, "outcome");
                 if session.status == "terminated" {
-                    return "already_ended".to_owned();
-                }
-                if session.status != "active" && !early {
+                    let is_deleted =
+                        |outcome: &Option<String>| outcome.as_deref() == Some("deleted");
+                    if !is_deleted(&outcome) || is_deleted(&session.outcome) {
+                        return "already_ended".to_owned();
+                    }
+                } else if session.status == "active" || early {
+                    session.status = "terminated";
+                    session.terminated = Some(at.time);
+                } else {
                     return "not_active".to_owned();
                 }
-                session.status = "terminated";
-                session.terminated = Some(at.time);
-                session.outcome = text(data, "outcome");
+                session.outcome = outcome;
             }
             "session.expired" => {
                 let passed = instant(data, "expires_at");

@@ -85,3 +85,52 @@ impl EventLog for AwayLog {
         self.log.known_head()
     }
 }
+
+/// Keeps what it is given, and so many times says that it does not know whether it did.
+pub(crate) struct DoubtfulLog {
+    log: Arc<dyn EventLog>,
+    pub(crate) doubts: AtomicUsize,
+}
+
+impl DoubtfulLog {
+    pub(crate) fn new(log: Arc<dyn EventLog>) -> Self {
+        let doubts = AtomicUsize::new(0);
+        Self { log, doubts }
+    }
+}
+
+impl EventLog for DoubtfulLog {
+    fn append(&self, records: Vec<NewRecord>) -> BoxFuture<'_, Appended> {
+        async move {
+            let appended = self.log.append(records).await;
+            let less = |doubts: usize| doubts.checked_sub(1);
+            let doubted = self
+                .doubts
+                .fetch_update(Ordering::SeqCst, Ordering::SeqCst, less);
+            match doubted {
+                Ok(_) => {
+                    let error = LogError::Unconfirmed("the test says so".to_owned());
+                    vec![Err(error); appended.len()]
+                }
+                Err(_none) => appended,
+            }
+        }
+        .boxed()
+    }
+
+    fn get(&self, positions: Vec<Position>) -> BoxFuture<'_, Result<Vec<Record>, LogError>> {
+        self.log.get(positions)
+    }
+
+    fn tail(&self, after: Position) -> BoxFuture<'_, Result<Box<dyn Tail>, LogError>> {
+        self.log.tail(after)
+    }
+
+    fn head(&self) -> BoxFuture<'_, Result<Position, LogError>> {
+        self.log.head()
+    }
+
+    fn known_head(&self) -> Position {
+        self.log.known_head()
+    }
+}

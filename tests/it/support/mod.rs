@@ -8,5 +8,6 @@ pub(crate) mod events;
 pub(crate) mod faulty_log;
 pub(crate) mod nats;
 pub(crate) mod node;
+pub(crate) mod python;
 pub(crate) mod shipped_nats;
 pub(crate) mod tokens;

@@ -54,6 +54,10 @@ fn terminated() -> Step {
     Step::new("session.terminated", data)
 }
 
+fn deleted() -> Step {
+    Step::new("session.terminated", json!({"outcome": "deleted"}))
+}
+
 /// A row of which nothing is known but that it opened `$now`.
 fn opened(id: &str, members: &Value) -> Value {
     let row = json!({
@@ -118,6 +122,10 @@ pub(super) fn sessions() -> Vec<Story> {
         })),
     ];
     terminates.extend(ended("already_ended"));
+    // It may be deleted then, and stays as long ago terminated as it was.
+    terminates.push(deleted().changes(json!({"outcome": "deleted", "updated_at": "$now"})));
+    terminates.push(deleted().refused("already_ended"));
+    terminates.extend(ended("already_ended"));
     let mut hands_off = vec![
         created(3600).changes(row("hands-off", "$opened+3600")),
         handed_off("child").changes(json!({
@@ -134,6 +142,7 @@ pub(super) fn sessions() -> Vec<Story> {
             .changes(with(&row("expires", "$opened+1"), &expired)),
     ];
     expires.extend(ended("not_active"));
+    expires.push(deleted().refused("not_active"));
     // The runtime knew before the clock did.
     expires.push(terminated().told_by(ToldBy::RuntimeAtOpening).changes(
         json!({"status": "terminated", "outcome": "completed", "terminated_at": "$opened"}),

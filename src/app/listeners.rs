@@ -1,0 +1,83 @@
+//! The addresses that a ledger listens on: its own, and those that a dialect alone is served on.
+
+use std::net::SocketAddr;
+
+use anyhow::Context as _;
+use axum::Router;
+use tokio::net::TcpListener;
+
+use crate::app::config::Config;
+use crate::app::http_server::{self, Patience};
+use crate::app::tasks::Tasks;
+use crate::http::Dialect;
+
+/// Addresses that are bound, and that nobody serves yet.
+pub struct Listeners {
+    own: TcpListener,
+    of_dialects: Vec<(Dialect, TcpListener)>,
+}
+
+/// Where a ledger serves.
+#[derive(Debug, Clone)]
+pub struct Addresses {
+    /// Everything.
+    pub own: SocketAddr,
+    /// One dialect each.
+    pub of_dialects: Vec<(Dialect, SocketAddr)>,
+}
+
+impl Listeners {
+    /// Binds every address of a configuration.
+    pub async fn bind(config: &Config) -> anyhow::Result<Self> {
+        let own = bind(config.listen).await?;
+        let mut of_dialects = Vec::with_capacity(config.dialects.len());
+        for wanted in &config.dialects {
+            of_dialects.push((wanted.dialect, bind(wanted.listen).await?));
+        }
+        Ok(Self { own, of_dialects })
+    }
+
+    /// Which they are.
+    pub fn addresses(&self) -> anyhow::Result<Addresses> {
+        let mut of_dialects = Vec::with_capacity(self.of_dialects.len());
+        for (dialect, listener) in &self.of_dialects {
+            of_dialects.push((*dialect, listener.local_addr()?));
+        }
+        let own = self.own.local_addr()?;
+        Ok(Addresses { own, of_dialects })
+    }
+
+    /// Serves on all of them until told to stop.
+    pub fn serve(self, whole: &Router, requests: &mut Tasks) {
+        let routers = self
+            .of_dialects
+            .into_iter()
+            .map(|(dialect, listener)| (listener, dialect.router(whole.clone())));
+        for (listener, router) in routers.chain([(self.own, whole.clone())]) {
+            requests.spawn("http", |stop| {
+                http_server::run(listener, router, Patience::default(), stop)
+            });
+        }
+    }
+}
+
+impl Addresses {
+    /// Says which they are.
+    pub fn announce(&self) {
+        for (dialect, addr) in &self.of_dialects {
+            let name = dialect.as_str();
+            tracing::info!(
+                http.addr = %addr,
+                dialect = name,
+                "serving the dialect `{name}` alone on http://{addr}"
+            );
+        }
+        let addr = self.own;
+        tracing::info!(http.addr = %addr, "serving on http://{addr}");
+    }
+}
+
+async fn bind(addr: SocketAddr) -> anyhow::Result<TcpListener> {
+    let bound = TcpListener::bind(addr).await;
+    bound.with_context(|| format!("cannot listen on {addr}"))
+}

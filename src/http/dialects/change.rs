@@ -1,0 +1,41 @@
+//! A request for a change in a dialect: who asks for it, the body, read as leniently as it goes, and
+//! what became of it.
+
+use axum::extract::{FromRequest, Request};
+
+use crate::domain::SessionId;
+use crate::http::app::App;
+use crate::http::command::Command;
+use crate::http::command_answer::{self, Stepped};
+use crate::http::error::Code;
+use crate::http::problem::Problem;
+use crate::ledger::command::SessionDone;
+
+/// A command whose query and content type do not matter: clients send a content type without a
+/// body, and bodies with every method.
+#[derive(Debug)]
+pub(super) struct Change(pub(super) Command);
+
+impl FromRequest<App> for Change {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, state: &App) -> Result<Self, Problem> {
+        Command::lenient(request, state).await.map(Self)
+    }
+}
+
+/// What became of a command about a session; `about` is the one that took the step. `None` while
+/// there is no verdict; a rejection is a problem, and another problem than a failure before anything
+/// was written.
+pub(super) fn stepped(
+    app: &App,
+    command: &Command,
+    about: &SessionId,
+    done: &SessionDone,
+) -> Result<Option<Stepped>, Problem> {
+    let found = command_answer::stepped(app, command.tenant(), about, done);
+    found.map_err(|problem| match problem.code() {
+        Code::InternalError => Problem::new(Code::VerdictUnreadable),
+        _ => problem,
+    })
+}

@@ -1,0 +1,84 @@
+//! The fields of a JSON body, where those that a dialect does not know are ignored.
+//!
+//! A field that is null counts as absent, and a body of nothing as one without fields.
+
+use serde_json::{Map, Value};
+
+use crate::domain::Reason;
+use crate::http::error::Code;
+use crate::http::problem::Problem;
+
+/// The members of a body.
+#[derive(Debug, Default)]
+pub(super) struct Fields(Map<String, Value>);
+
+impl Fields {
+    /// Reads a body.
+    pub(super) fn parse(body: &[u8]) -> Result<Self, Problem> {
+        if body.trim_ascii().is_empty() {
+            return Ok(Self::default());
+        }
+        match serde_json::from_slice(body) {
+            Ok(Value::Object(members)) => Ok(Self(members)),
+            Ok(_) | Err(_) => Err(Problem::new(Code::Event(Reason::NotJson))
+                .with_error("", "must be a JSON object in UTF-8")),
+        }
+    }
+
+    /// A field's value.
+    pub(super) fn value(&self, name: &str) -> Option<&Value> {
+        self.0.get(name).filter(|value| !value.is_null())
+    }
+
+    /// A field that is a text.
+    pub(super) fn text(&self, name: &str) -> Result<Option<&str>, Problem> {
+        let value = self.value(name);
+        let text = value.map(|value| {
+            value
+                .as_str()
+                .ok_or_else(|| wrong(name, "must be a string"))
+        });
+        text.transpose()
+    }
+
+    /// A field that is a whole number, and not negative.
+    pub(super) fn number(&self, name: &str) -> Result<Option<u64>, Problem> {
+        let message = "must be a whole number, 0 or more";
+        let value = self.value(name);
+        let number = value.map(|value| value.as_u64().ok_or_else(|| wrong(name, message)));
+        number.transpose()
+    }
+}
+
+/// A field with a value that it cannot have.
+pub(super) fn wrong(name: &str, message: impl Into<String>) -> Problem {
+    Problem::new(Code::Event(Reason::Invalid)).with_error(name, message)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_is_a_body_without_fields_and_null_is_no_value() {
+        for body in [&b""[..], b" \n", b"{}", br#"{"name":null}"#] {
+            let fields = Fields::parse(body).unwrap();
+            assert_eq!(fields.text("name").unwrap(), None);
+        }
+        for wrong in [&b"["[..], b"[]", b"null", b"1", b"{\"a\":NaN}", b"\xff"] {
+            assert!(Fields::parse(wrong).is_err(), "{wrong:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_wrong_is_said_by_field() {
+        let fields = Fields::parse(br#"{"name": 1, "count": -1, "more": [2]}"#).unwrap();
+        for problem in [
+            fields.text("name").unwrap_err(),
+            fields.number("count").unwrap_err(),
+        ] {
+            assert_eq!(problem.errors().len(), 1);
+        }
+        assert_eq!(fields.number("none").unwrap(), None);
+    }
+}

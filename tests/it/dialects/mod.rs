@@ -1,0 +1,4 @@
+//! Dialects: clients of other APIs, and requests as their documents have them.
+
+mod agi;
+mod mounts;

@@ -1,0 +1,183 @@
+//! What holds for every dialect, wherever it is served.
+
+use std::num::NonZeroU32;
+
+use reqwest::Method;
+use reqwest::header::HeaderMap;
+use session_ledger::auth::{RateLimit, RateLimits, Role, Roles};
+use session_ledger::http::Dialect;
+
+use crate::support::app::{App, grant};
+use crate::support::cli::{Server, command, fails};
+use crate::support::client::{Answer, Client};
+
+/// A path that each dialect serves to callers whom it knows.
+fn a_path(dialect: Dialect) -> &'static str {
+    match dialect {
+        Dialect::Agi => "/v1/sessions",
+    }
+}
+
+fn mounted(dialect: Dialect, path: &str) -> String {
+    format!("/compat/{}{path}", dialect.as_str())
+}
+
+/// An answer of a dialect's own, and none of the API's.
+#[track_caller]
+fn check_own(answer: &Answer, status: u16) {
+    assert_eq!(answer.status, status, "{}", answer.text);
+    assert_eq!(answer.header("content-type"), "application/json");
+    let body = answer.json();
+    for name in ["type", "instance", "title"] {
+        assert!(body.get(name).is_none(), "{body}");
+    }
+    assert!(!answer.text.contains("urn:session-ledger"), "{body}");
+    assert!(!answer.text.contains("openapi.json lists"), "{body}");
+    assert_ne!(answer.header("x-request-id"), "");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_failure_leaves_a_dialect_in_the_apis_own_words() {
+    let app = App::start_with_credentials(|keys_alone| keys_alone).await;
+    let acme = app.client_with_key("acme", Roles::ALL).await;
+    let admin = [Role::Admin].into_iter().collect();
+    let admin = app.client_with_key("acme", admin).await;
+    let bearer = format!("Bearer {}", app.key(grant("acme", Roles::ALL)).await);
+    for dialect in Dialect::ALL {
+        let path = mounted(dialect, a_path(dialect));
+        let send = async |client: &Client, method: Method, headers: &[(&str, &str)]| {
+            client.send(method, &path, headers, Vec::new()).await
+        };
+        assert_eq!(send(&acme, Method::GET, &[]).await.status, 200);
+        let nobody = acme
+            .send_bare(Method::GET, &path, HeaderMap::new(), Vec::new())
+            .await;
+        check_own(&nobody, 401);
+        let basic = [("authorization", "Basic k")];
+        check_own(&send(&acme, Method::GET, &basic).await, 401);
+        let two = [("x-api-key", "other"), ("authorization", &*bearer)];
+        check_own(&send(&acme, Method::GET, &two).await, 400);
+        let foreign = [("x-tenant-id", "globex")];
+        check_own(&send(&acme, Method::GET, &foreign).await, 403);
+        check_own(&send(&admin, Method::GET, &[]).await, 403);
+        let wrong_method = send(&acme, Method::PUT, &[]).await;
+        check_own(&wrong_method, 405);
+        assert_ne!(wrong_method.header("allow"), "");
+        for nowhere in ["/", "/none", "//v1/sessions", "/v1/agent-sessions/count"] {
+            let answer = acme.get(&mounted(dialect, nowhere)).await;
+            check_own(&answer, 404);
+        }
+    }
+    app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_caller_above_the_limit_is_told_when_to_come_back_in_whole_seconds() {
+    let one = NonZeroU32::MIN;
+    let limit = RateLimit {
+        per_second: one,
+        burst: one,
+    };
+    let app = App::start_with_credentials(|mut credentials| {
+        credentials.rate_limits = Some(RateLimits::new(limit));
+        credentials
+    });
+    let app = app.await;
+    for dialect in Dialect::ALL {
+        let acme = app.client_with_key("acme", Roles::ALL).await;
+        let path = mounted(dialect, a_path(dialect));
+        let mut answer = acme.get(&path).await;
+        while answer.status == 200 {
+            assert_eq!(answer.header("x-ratelimit-limit"), "1");
+            answer = acme.get(&path).await;
+        }
+        check_own(&answer, 429);
+        assert_eq!(answer.header("retry-after"), "1");
+    }
+    app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn dialects_ignore_parameters_that_they_do_not_know() {
+    let app = App::start().await;
+    for dialect in Dialect::ALL {
+        let path = mounted(dialect, a_path(dialect));
+        let answer = app.client("acme").get(&format!("{path}?utm=1&utm=2")).await;
+        assert_eq!(answer.status, 200, "{}", answer.text);
+    }
+    app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn without_credentials_a_key_can_name_the_tenant() {
+    let app = App::start().await;
+    for dialect in Dialect::ALL {
+        let path = mounted(dialect, a_path(dialect));
+        let as_key = app.client("none").with_key("tenant:acme");
+        assert_eq!(as_key.get(&path).await.status, 200);
+        for wrong in ["acme", "tenant:", "tenant:a b", "slk_0123456789abcdef_00"] {
+            check_own(&app.client("none").with_key(wrong).get(&path).await, 400);
+        }
+    }
+    app.stop().await;
+}
+
+/// Where a server said that it serves a dialect alone.
+fn address_of(server: &Server, dialect: Dialect) -> String {
+    let said = format!("`{}` alone on ", dialect.as_str());
+    let (_, rest) = server.started().split_once(&said).unwrap();
+    rest.split_whitespace().next().unwrap().to_owned()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_dialect_has_an_address_of_its_own_with_the_rules_of_the_other() {
+    let dir = tempfile::tempdir().unwrap();
+    for dialect in Dialect::ALL {
+        let listen = format!("{}=127.0.0.1:0", dialect.as_str());
+        let server = Server::start_with(dir.path(), &["--dialect", &listen]);
+        let url = address_of(&server, dialect);
+        assert_ne!(url, server.url());
+        let alone = Client::new(&url, "acme");
+        assert_eq!(alone.get(a_path(dialect)).await.status, 200);
+        // Nothing else is there, and it answers to this machine's own names alone.
+        for elsewhere in [
+            "/healthz",
+            "/openapi.json",
+            "/v1/agent-sessions",
+            "/compat/agi/v1/sessions",
+        ] {
+            check_own(&alone.get(elsewhere).await, 404);
+        }
+        let rebound = [("host", "evil.example")];
+        let answer = alone
+            .send(Method::GET, a_path(dialect), &rebound, Vec::new())
+            .await;
+        check_own(&answer, 421);
+        let (code, logged) = server.terminate();
+        assert_eq!(code, Some(0), "{logged}");
+        assert!(!logged.contains("WARN"), "{logged}");
+        let addr = url.strip_prefix("http://").unwrap();
+        assert!(std::net::TcpStream::connect(addr).is_err());
+    }
+}
+
+#[test]
+fn the_environment_may_name_several_addresses() {
+    let dir = tempfile::tempdir().unwrap();
+    let output = command(&["serve", "--no-auth", "--data-dir"])
+        .arg(dir.path().join("ledger"))
+        .env("SESSION_LEDGER_DIALECTS", "agi=127.0.0.1:0,agi=0.0.0.0:0")
+        .output();
+    let output = output.unwrap();
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(2), "{said}");
+    assert!(said.contains("0.0.0.0:0 can be reached"), "{said}");
+}
+
+#[test]
+fn an_address_of_no_dialect_is_refused_with_the_names_of_all() {
+    for wrong in ["klingon=127.0.0.1:0", "127.0.0.1:0", "agi=", "agi"] {
+        let said = fails(&["serve", "--data-dir", "none", "--dialect", wrong], 2);
+        assert!(said.contains("HOST:PORT"), "{wrong}: {said}");
+    }
+}

@@ -1,0 +1,32 @@
+//! Published Python clients, as their users run them: scripts in a process of their own.
+
+use std::process::{Command, Stdio};
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "which Python to test with is no setting of ours"
+)]
+fn python() -> String {
+    std::env::var("SESSION_LEDGER_TEST_PYTHON").unwrap_or_else(|_| {
+        panic!("SESSION_LEDGER_TEST_PYTHON must name a Python with the clients: run ./scripts/test")
+    })
+}
+
+/// Runs a script to its end, which must be a good one; what it printed.
+pub(crate) async fn run(script: &'static str, args: &[&str]) -> String {
+    let mut command = Command::new(python());
+    command.args(["-c", script]).args(args);
+    // Clients would ask a proxy for 127.0.0.1.
+    for variable in ["HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"] {
+        command.env_remove(variable);
+        command.env_remove(variable.to_lowercase());
+    }
+    command.stdout(Stdio::piped());
+    let ended = tokio::task::spawn_blocking(move || command.output().unwrap());
+    let output = ended.await.unwrap();
+    assert!(
+        output.status.success(),
+        "the script failed; its message is above"
+    );
+    String::from_utf8(output.stdout).unwrap()
+}
