@@ -140,7 +140,7 @@ impl Running {
     /// Waits until everything that is on the log now is folded.
     pub async fn catch_up(&self) -> anyhow::Result<Position> {
         let head = self.log.port().head().await?;
-        match self.projection.wait_for(head, Duration::MAX).await {
+        match self.projection.reach(head).await {
             Waited::Reached => Ok(head),
             Waited::TimedOut | Waited::Stopped => anyhow::bail!("the fold has stopped"),
         }

@@ -67,21 +67,20 @@ impl Timestamp {
         let micros = u32_of(self.0.rem_euclid(1_000_000));
         let (year, month, day) = date(self.0.div_euclid(DAY_US));
         let mut out = *b"0000-00-00T00:00:00.000000Z";
-        for (at, two) in [
-            (0, year / 100),
-            (2, year % 100),
-            (5, month),
-            (8, day),
-            (11, in_day / 3600),
-            (14, in_day / 60 % 60),
-            (17, in_day % 60),
-            (20, micros / 10_000),
-            (22, micros / 100 % 100),
-            (24, micros % 100),
-        ] {
-            let [tens, ones] = [two / 10, two % 10].map(digit);
-            (out[at], out[at + 1]) = (tens, ones);
-        }
+        let mut put = |at: usize, number: u32| {
+            let two = TWO_DIGITS[number as usize % 100];
+            (out[at], out[at + 1]) = (two[0], two[1]);
+        };
+        put(0, year / 100);
+        put(2, year);
+        put(5, month);
+        put(8, day);
+        put(11, in_day / 3600);
+        put(14, in_day / 60 % 60);
+        put(17, in_day % 60);
+        put(20, micros / 10_000);
+        put(22, micros / 100);
+        put(24, micros);
         out
     }
 }
@@ -177,9 +176,19 @@ fn u32_of(number: i64) -> u32 {
     u32::try_from(number).unwrap_or_default()
 }
 
-fn digit(number: u32) -> u8 {
-    b'0' + u8::try_from(number).unwrap_or_default()
-}
+/// The numbers from 0 to 99 as digits.
+const TWO_DIGITS: [[u8; 2]; 100] = {
+    let mut table = [[b'0'; 2]; 100];
+    let (mut tens, mut ones) = (0, 0);
+    while tens < 10 {
+        table[tens * 10 + ones] = [b'0' + tens as u8, b'0' + ones as u8];
+        ones = (ones + 1) % 10;
+        if ones == 0 {
+            tens += 1;
+        }
+    }
+    table
+};
 
 #[cfg(test)]
 mod tests {

@@ -137,7 +137,7 @@ impl Reactor {
     async fn react<M: PartialEq + Send + 'static>(&self, ask: Ask<M>, reads: &TaskTracker) {
         // After a long absence, others may have done what the read model still shows as due.
         if let Ok(head) = self.log.head().await {
-            self.projection.wait_for(head, Duration::MAX).await;
+            self.projection.reach(head).await;
         }
         let mut folded = self.projection.watch();
         let mut pace = Pace {
@@ -244,7 +244,7 @@ impl Reactor {
         };
         let (written, failed): (Vec<_>, Vec<_>) = appended.into_iter().partition(Result::is_ok);
         if let Some(last) = written.into_iter().flatten().max()
-            && self.projection.wait_for(last, Duration::MAX).await == Waited::Stopped
+            && self.projection.reach(last).await == Waited::Stopped
         {
             return Attempt::Stopped;
         }

@@ -92,9 +92,16 @@ impl Projection {
         self.folded.subscribe()
     }
 
-    /// Waits until a position is folded.
+    /// Waits until a position is folded. Meanwhile the fold takes smaller batches.
     pub async fn wait_for(&self, position: Position, at_most: Duration) -> Waited {
         let _waiting = Waiting::begin(&self.waiting);
+        tokio::time::timeout(at_most, self.reach(position))
+            .await
+            .unwrap_or(Waited::TimedOut)
+    }
+
+    /// Waits as long as it takes until a position is folded, and hurries nobody.
+    pub async fn reach(&self, position: Position) -> Waited {
         let mut folded = self.folded.subscribe();
         let mut stopped = self.stopped.subscribe();
         let reached = folded.wait_for(|progress| position <= progress.position);
@@ -102,7 +109,6 @@ impl Projection {
             biased;
             _ = reached => Waited::Reached,
             _ = stopped.wait_for(|stopped| *stopped) => Waited::Stopped,
-            () = tokio::time::sleep(at_most) => Waited::TimedOut,
         }
     }
 
