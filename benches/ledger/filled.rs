@@ -54,13 +54,13 @@ impl Filled {
         }
     }
 
-    /// A server that has folded all that is on the log.
-    pub(crate) async fn serve(&self) -> Node {
+    /// A server that has folded all that is on the log, and how long that took it.
+    pub(crate) async fn serve(&self) -> (Node, Duration) {
         let started = Instant::now();
         let node = self.ledger.start();
         let head = self.publisher.head().await;
         node.caught_up(head, started).await;
-        node
+        (node, started.elapsed())
     }
 
     /// Checks that a server that folded the whole log applied all of it.

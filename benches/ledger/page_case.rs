@@ -11,6 +11,7 @@ use crate::workload::{SEED, agent_id, time_us, timestamp};
 /// How many ranges of time are asked for by turns.
 const RANGES: usize = 256;
 const LISTING: &str = "/v1/agent-sessions";
+const COUNT: &str = "/v1/agent-sessions/count";
 
 /// One question, in all the variants of it that are asked.
 pub(crate) struct PageCase {
@@ -20,6 +21,13 @@ pub(crate) struct PageCase {
     /// Paths and queries for the ledger.
     pub(crate) targets: Vec<String>,
     pub(crate) queries: PageQueries,
+}
+
+impl PageCase {
+    /// Whether it asks for a total alone.
+    pub(crate) fn is_count(&self) -> bool {
+        self.targets.iter().all(|target| target.starts_with(COUNT))
+    }
 }
 
 /// A filter in both languages.
@@ -81,13 +89,7 @@ pub(crate) async fn cases(connection: &mut Connection, filled: &Filled) -> Vec<P
         &ranges,
         true,
     ));
-    cases.push(range(
-        "count in a range of time",
-        "/v1/agent-sessions/count",
-        "",
-        &ranges,
-        false,
-    ));
+    cases.push(range("count in a range of time", COUNT, "", &ranges, false));
     for case in &mut cases {
         case.total = self::total(connection, filled, &case.targets[0]).await;
     }

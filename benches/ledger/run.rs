@@ -6,6 +6,7 @@ use crate::filled::Filled;
 use crate::machine::Machine;
 use crate::postgres::Applied;
 use crate::report::Report;
+use crate::stats::per_second;
 use crate::subjects::{self, page::Rates};
 use crate::{Options, Subject};
 
@@ -20,10 +21,10 @@ pub(crate) fn run(options: &Options, subject: Subject) {
     let runtime = runtime.enable_all().build().unwrap();
     let started = Instant::now();
     let mut report = Report::new(Machine::look());
-    let mut smaller = None;
+    let mut earlier: Vec<Size> = Vec::new();
     for sessions in sizes(options, subject) {
-        let measured = size(&mut report, options, (subject, sessions), smaller.take());
-        smaller = runtime.block_on(measured).map(|rates| (sessions, rates));
+        let measured = size(&mut report, options, (subject, sessions), &earlier);
+        earlier.extend(runtime.block_on(measured));
     }
     if subject == Subject::All {
         runtime.block_on(subjects::append::run(&mut report));
@@ -43,13 +44,22 @@ fn sizes(options: &Options, subject: Subject) -> Vec<u64> {
     }
 }
 
-/// Measures at one size; rates of pages to compare with those of the next.
+/// What one size came to, to compare others with.
+pub(crate) struct Size {
+    pub(crate) sessions: u64,
+    /// Events a second.
+    pub(crate) fold: Option<f64>,
+    /// Requests a second, by case.
+    pub(crate) pages: Rates,
+}
+
+/// Measures at one size.
 async fn size(
     report: &mut Report,
     options: &Options,
     (subject, sessions): (Subject, u64),
-    smaller: Option<(u64, Rates)>,
-) -> Option<Rates> {
+    earlier: &[Size],
+) -> Option<Size> {
     match subject {
         Subject::Fold if options.batches => {
             subjects::fold_batches::run(report, sessions, options.ages);
@@ -58,11 +68,11 @@ async fn size(
         Subject::Append => subjects::append::run(report).await,
         Subject::Agents => subjects::agents::run(report, options.agents),
         Subject::Fold | Subject::Page | Subject::Visible | Subject::Restart | Subject::All => {
-            let rates = on_filled(report, options, (subject, sessions), smaller.as_ref()).await;
+            let measured = on_filled(report, options, (subject, sessions), earlier).await;
             if subject == Subject::All {
                 depth(report, options, sessions).await;
             }
-            return rates;
+            return Some(measured);
         }
     }
     None
@@ -78,25 +88,38 @@ async fn on_filled(
     report: &mut Report,
     options: &Options,
     (subject, sessions): (Subject, u64),
-    smaller: Option<&(u64, Rates)>,
-) -> Option<Rates> {
+    earlier: &[Size],
+) -> Size {
     let wanted = |which: Subject| subject == which || subject == Subject::All;
     let mut filled = Filled::publish(sessions, options.ages).await;
     let postgres = match subject {
         Subject::Visible | Subject::Restart => None,
         _ => postgres(options, &filled).await,
     };
+    let mut measured = Size {
+        sessions,
+        fold: None,
+        pages: Rates::new(),
+    };
     if wanted(Subject::Fold) {
-        subjects::fold::run(report, &filled, postgres.as_ref()).await;
+        let rate = subjects::fold::run(report, &filled, postgres.as_ref(), earlier).await;
+        measured.fold = Some(rate);
     }
     if subject == Subject::Fold {
-        return None;
+        return measured;
     }
-    let mut node = filled.serve().await;
-    let mut rates = None;
+    let (mut node, caught_up) = filled.serve().await;
     if wanted(Subject::Page) {
-        rates =
-            Some(subjects::page::run(report, &filled, &node, (postgres.as_ref(), smaller)).await);
+        let from_nothing = measured.fold.is_none();
+        if from_nothing {
+            measured.fold = Some(per_second(filled.events, caught_up));
+        }
+        let with = (postgres.as_ref(), earlier);
+        let rates = subjects::page::run(report, &filled, &node, with).await;
+        measured.pages = rates;
+        if from_nothing {
+            subjects::fold::by_size(report, &measured, earlier);
+        }
     }
     drop(postgres);
     if wanted(Subject::Visible) {
@@ -106,7 +129,7 @@ async fn on_filled(
         node = subjects::restart::run(report, &mut filled, node).await;
     }
     node.stop();
-    rates
+    measured
 }
 
 /// PostgreSQL with the same events, or with as many as it should get.

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+pub(crate) const MIB: u64 = 1024 * 1024;
+
 use serde::Serialize;
 
 /// A value and how far it spreads over the rounds or slices of one run.

@@ -1,22 +1,34 @@
-//! What the figures must come to. A figure that does not is marked, and nothing else happens.
+//! What the figures must come to. One that does not is marked, and nothing else happens.
+//!
+//! Ratios are the ledger's figure to the other. Rates were set for two cores and a million sessions.
 
 use crate::report::Must;
 
-/// Most of the time of catching up should be the log's.
-pub(crate) const FOLD_TO_BARE_LOG: Must = Must::AtLeast(0.25);
-pub(crate) const FOLD_TO_POSTGRES: Must = Must::AtLeast(1.0);
-/// Pages are exact and filtered; bytes that lie in memory are not.
-pub(crate) const PAGE_TO_BYTES: Must = Must::AtLeast(0.25);
+/// Events a second.
+pub(crate) const FOLD_RATE: Must = Must::AtLeast(40_000.0);
+pub(crate) const FOLD_TO_POSTGRES: Must = Must::AtLeast(5.0);
+/// Of the rate with fewer sessions.
+pub(crate) const FOLD_BY_SIZE: Must = Must::AtLeast(0.6);
+/// Requests a second.
+pub(crate) const PAGE_RATE: Must = Must::AtLeast(20_000.0);
 /// Where PostgreSQL counts as it reads.
-pub(crate) const PAGE_TO_POSTGRES: Must = Must::AtLeast(10.0);
-/// Where triggers keep its counts.
-pub(crate) const PAGE_TO_COUNTED: Must = Must::AtLeast(1.0);
-/// A page costs about the same at any size of the ledger.
-pub(crate) const PAGE_BY_SIZE: Must = Must::AtLeast(0.5);
-/// And at any depth.
-pub(crate) const DEEP_TO_FIRST: Must = Must::AtMost(2.0);
-pub(crate) const DEEP_TO_POSTGRES: Must = Must::AtMost(0.1);
+pub(crate) const PAGE_TO_POSTGRES: Must = Must::AtLeast(100.0);
+/// A page may take 1.3 times as long as with fewer sessions.
+pub(crate) const PAGE_BY_SIZE: Must = Must::AtLeast(1.0 / 1.3);
+/// A total over a range of time may take twice as long as a page.
+pub(crate) const COUNT_TO_PAGE: Must = Must::AtLeast(0.5);
+pub(crate) const DEEP_TO_FIRST: Must = Must::AtMost(1.5);
 /// In milliseconds.
-pub(crate) const VISIBLE_P99_MS: Must = Must::AtMost(100.0);
+pub(crate) const VISIBLE_P95_MS: Must = Must::AtMost(10.0);
+/// In milliseconds.
+pub(crate) const VISIBLE_P99_MS: Must = Must::AtMost(50.0);
+/// Events a second, where the log does not sync each message by itself.
+pub(crate) const APPEND_RATE: Must = Must::AtLeast(30_000.0);
+/// Events a second, where it does.
+pub(crate) const APPEND_SYNCED_RATE: Must = Must::AtLeast(10_000.0);
+/// Resident memory, in MiB: 400 MB.
+pub(crate) const MEMORY_MIB: Must = Must::AtMost(381.0);
 /// In milliseconds.
 pub(crate) const FIRST_PAGE_MS: Must = Must::AtMost(1_000.0);
+/// In milliseconds.
+pub(crate) const CAUGHT_UP_MS: Must = Must::AtMost(5_000.0);

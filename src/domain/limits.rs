@@ -64,10 +64,10 @@ pub const LOG_READ_RECORDS_MAX: usize = 8192;
 pub const LOG_READ_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// Most published messages of one append that wait for their acknowledgement.
 pub const LOG_PUBLISH_IN_FLIGHT_MAX: usize = 256;
-/// Fewest records of an append that are published as atomic batches.
-///
-/// A batch costs the server 10 to 20 ms whatever is in it, the time of some hundreds of single messages, if it does not sync them.
-/// If it does, it syncs a batch once, which is many times as fast.
+/// How long an atomic batch takes the server whatever is in it, in microseconds: it syncs a batch once.
+pub const LOG_BATCH_US: u64 = 12_000;
+/// Fewest records that are published as an atomic batch on a server of which nothing is known. One that
+/// syncs every message gets batches from some forty records on.
 pub const LOG_BATCH_RECORDS_MIN: usize = 500;
 /// Most records of an atomic batch; the server takes no more.
 pub const LOG_BATCH_RECORDS_MAX: usize = 1_000;
@@ -84,7 +84,7 @@ pub const LOG_APPEND_WAIT_MS: u64 = 5_000;
 // --- Limits of the projection --------------------------------------------------------------------
 
 /// A transaction takes no more records once it has this many.
-pub const FOLD_BATCH_RECORDS_MAX: usize = 100_000;
+pub const FOLD_BATCH_RECORDS_MAX: usize = 50_000;
 /// The same while anybody waits for the fold.
 pub const FOLD_AWAITED_RECORDS_MAX: usize = 20_000;
 /// A transaction takes no more records once their bodies have this many bytes.
@@ -99,14 +99,19 @@ pub const NOTICES_MAX: usize = 1_000;
 pub const FOLD_QUEUE_PIECES_MAX: usize = 2;
 /// Replay debt: most records that a crash may take from the read model (the log has them).
 pub const FOLD_DURABLE_RECORDS_MAX: u64 = 200_000;
-/// Replay debt in time: the longest wait before a durable commit, in milliseconds.
+/// Replay debt in time, once the fold has caught up: this, in milliseconds, and so many times what the
+/// last durable commit took.
+pub const FOLD_DURABLE_MS_MIN: u64 = 50;
+/// See [`FOLD_DURABLE_MS_MIN`].
+pub const FOLD_DURABLE_STALLS: u32 = 4;
+/// The longest wait before a durable commit, in milliseconds.
 pub const FOLD_DURABLE_MS_MAX: u64 = 5_000;
 /// How long the log must be quiet before the fold commits durably ahead of time, in milliseconds.
 pub const FOLD_IDLE_MS: u64 = 250;
 /// Events of a session's history that its row holds; older ones move to a table of their own.
 pub const HISTORY_INLINE_MAX: usize = 32;
 /// Keys of a tally bucket above which the bucket is counted by its next byte.
-pub const TALLY_BUCKET_KEYS_MAX: u64 = 128;
+pub const TALLY_BUCKET_KEYS_MAX: u64 = 64;
 /// Memory for the read model's page cache, in bytes.
 pub const STORE_CACHE_BYTES: usize = 192 * 1024 * 1024;
 /// Memory for the embedded log's page cache, in bytes.

@@ -251,25 +251,62 @@ where
 
     /// The order of the key with this rank, over some listings together; `None` if there are fewer.
     pub(crate) fn select(&self, shelves: &[Shelf], rank: u64) -> Result<Option<Order>, StoreError> {
-        let mut rank = rank;
-        let mut prefix: Vec<u8> = Vec::with_capacity(16);
-        let mut parts = Vec::with_capacity(shelves.len());
-        let mut total = 0;
+        let mut filled = Vec::with_capacity(shelves.len());
         for shelf in shelves {
             let count = self.total(*shelf)?;
-            total += count;
-            parts.push(self.part(*shelf, &prefix, count)?);
+            if 0 < count {
+                filled.push((*shelf, count));
+            }
         }
+        if let [one] = *filled {
+            return self.select_of_one(one, rank);
+        }
+        let total: u64 = filled.iter().map(|(_, count)| count).sum();
         if total <= rank {
             return Ok(None);
         }
+        let mut rank = rank;
+        let mut prefix: Vec<u8> = Vec::with_capacity(16);
+        let (mut shelves, mut parts) = (Vec::new(), Vec::new());
+        for (shelf, count) in filled {
+            shelves.push(shelf);
+            parts.push(self.part(shelf, &prefix, count)?);
+        }
         while parts.iter().any(|part| matches!(part, Part::Large)) {
-            self.narrow(shelves, &mut parts, &mut prefix, &mut rank)?;
+            self.narrow(&shelves, &mut parts, &mut prefix, &mut rank)?;
         }
         let mut orders: Vec<Order> = parts.into_iter().flat_map(Part::orders).collect();
         orders.sort_unstable();
         let index = usize::try_from(rank).unwrap_or(usize::MAX);
         orders.get(index).copied().map(Some).ok_or(DAMAGED)
+    }
+
+    /// The same for one listing, without putting anything together.
+    fn select_of_one(
+        &self,
+        (shelf, count): (Shelf, u64),
+        rank: u64,
+    ) -> Result<Option<Order>, StoreError> {
+        if count <= rank {
+            return Ok(None);
+        }
+        let (mut prefix, mut count, mut rank) = (shelf.to_vec(), count, rank);
+        while TALLY_BUCKET_KEYS_MAX < count {
+            let mut children = self.children(&prefix)?.into_iter();
+            let child = children.find(|(_, keys)| {
+                let found = rank < *keys;
+                rank -= if found { 0 } else { *keys };
+                found
+            });
+            let (byte, keys) = child.ok_or(DAMAGED)?;
+            prefix.push(byte);
+            count = keys;
+        }
+        let (low, high) = bounds(&prefix);
+        let mut keys = self.listing.range::<&ListingKey>(&low..=&high)?;
+        let key = keys.nth(usize::try_from(rank).unwrap_or(usize::MAX));
+        let order = keys::order_of(key.ok_or(DAMAGED)??.0.value());
+        Ok(Some(order))
     }
 
     /// Finds the next byte of the prefix that holds `rank`, and makes everything about the longer

@@ -9,8 +9,9 @@ use crate::filled::LARGEST;
 use crate::http;
 use crate::nats::{NatsServer, Preset};
 use crate::node::{Ledger, Node};
-use crate::report::{Report, Row, Section};
+use crate::report::{Must, Report, Row, Section};
 use crate::stats::{Figure, per_second, percentile, sorted};
+use crate::targets;
 use crate::workload::{Ages, Workload};
 
 const BATCH: usize = 100;
@@ -39,7 +40,12 @@ pub(crate) async fn run(report: &mut Report) {
         let node = ledger.start();
         let workload = RefCell::new(Workload::new(Ages::Young));
         for connections in CONNECTIONS {
-            one(&mut section, name, connections, (&node, &key, &workload)).await;
+            let must = match preset {
+                Some(Preset::Single) => targets::APPEND_SYNCED_RATE,
+                Some(Preset::Fast) | None => targets::APPEND_RATE,
+            };
+            let load = (connections, must);
+            one(&mut section, name, load, (&node, &key, &workload)).await;
         }
     }
     report.add(section);
@@ -48,7 +54,7 @@ pub(crate) async fn run(report: &mut Report) {
 async fn one(
     section: &mut Section,
     name: &str,
-    connections: usize,
+    (connections, must): (usize, Must),
     (node, key, workload): (&Node, &str, &RefCell<Workload>),
 ) {
     let (mut rates, mut latencies, mut busy) = (Vec::new(), Vec::new(), 0);
@@ -66,17 +72,16 @@ async fn one(
         rates.push(per_second(events, started.elapsed()));
     }
     let latencies = sorted(latencies);
-    section.row(Row::new(
-        format!("{name}, {connections} connections"),
-        "events/s",
-        Figure::of(rates),
-    ));
+    let name = format!("{name}, {connections} connections");
+    section.row(Row::new(name.as_str(), "events/s", Figure::of(rates)).must(must));
     for percent in [50, 99] {
         let time = Figure::one(percentile(&latencies, percent));
         section.row(Row::new(format!("  a request: p{percent}"), "ms", time));
     }
     if busy != 0 {
-        section.note(format!("{name}, {connections} connections: {busy} requests were refused as too many, and sent again"));
+        section.note(format!(
+            "{name}: {busy} requests were refused as too many, and sent again"
+        ));
     }
 }
 

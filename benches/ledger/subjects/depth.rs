@@ -87,9 +87,6 @@ pub(crate) async fn run(report: &mut Report, sessions: u64, with_postgres: bool)
             if times == Times::Live {
                 let theirs = postgres.as_ref().map(|times| times[index]);
                 row = row.against("PostgreSQL", theirs);
-                if offset != 0 {
-                    row = row.ratio_must(targets::DEEP_TO_POSTGRES);
-                }
             }
             section.row(row);
         }

@@ -6,7 +6,8 @@ use crate::filled::Filled;
 use crate::node::Node;
 use crate::postgres::Applied;
 use crate::report::{Report, Row, Section};
-use crate::stats::{Figure, float, ms, per_second, slice_rates};
+use crate::run::Size;
+use crate::stats::{Figure, MIB, float, ms, per_second, slice_rates};
 use crate::targets;
 
 /// Events of a slice, of which the spread is told.
@@ -16,12 +17,19 @@ const SLICE: u64 = 100_000;
 struct CaughtUp {
     took: Duration,
     stopping: Duration,
+    memory_most: u64,
     slices: Vec<f64>,
     nats_bytes: u64,
 }
 
-/// Measures the fold; PostgreSQL has applied the same events before, if it is there.
-pub(crate) async fn run(report: &mut Report, filled: &Filled, postgres: Option<&Applied>) {
+/// Measures the fold, and returns its rate; PostgreSQL has applied the same events before, if it is
+/// there. `earlier` has the rates at other sizes.
+pub(crate) async fn run(
+    report: &mut Report,
+    filled: &Filled,
+    postgres: Option<&Applied>,
+    earlier: &[Size],
+) -> f64 {
     let Filled {
         sessions, events, ..
     } = *filled;
@@ -53,8 +61,8 @@ pub(crate) async fn run(report: &mut Report, filled: &Filled, postgres: Option<&
         "events/s",
         overall,
     )
+    .must(targets::FOLD_RATE)
     .against("the bare log", Some(raw))
-    .ratio_must(targets::FOLD_TO_BARE_LOG)
     .against("PostgreSQL", postgres.map(|applied| applied.plain.median))
     .ratio_must(targets::FOLD_TO_POSTGRES)
     .against(
@@ -62,7 +70,7 @@ pub(crate) async fn run(report: &mut Report, filled: &Filled, postgres: Option<&
         postgres.map(|applied| applied.counted.median),
     )
     .ratio_must(targets::FOLD_TO_POSTGRES);
-    section.row(row);
+    section.row(beside(row, earlier));
     section.row(Row::new(
         by_slice(events),
         "events/s",
@@ -79,6 +87,11 @@ pub(crate) async fn run(report: &mut Report, filled: &Filled, postgres: Option<&
         "ms",
         Figure::one(ms(caught_up.stopping)),
     ));
+    section.row(Row::new(
+        "  server's resident memory at most",
+        "MiB",
+        Figure::one(float(caught_up.memory_most / MIB)),
+    ));
     disk(&mut section, filled, &caught_up, postgres);
     if let Some(applied) = postgres {
         section.row(Row::new("PostgreSQL, by batch", "events/s", applied.plain));
@@ -90,6 +103,30 @@ pub(crate) async fn run(report: &mut Report, filled: &Filled, postgres: Option<&
     }
     section.note("every event has the verdict `applied`");
     report.add(section);
+    per_second(events, caught_up.took)
+}
+
+/// Tells the rate of a server that caught up before something else was measured.
+pub(crate) fn by_size(report: &mut Report, measured: &Size, earlier: &[Size]) {
+    let title = format!(
+        "catching up with {} sessions before that",
+        measured.sessions
+    );
+    let mut section = Section::new("fold", title);
+    let rate = Figure::one(measured.fold.unwrap_or(f64::NAN));
+    let row = Row::new("catching up from nothing, start included", "events/s", rate);
+    section.row(beside(row.must(targets::FOLD_RATE), earlier));
+    report.add(section);
+}
+
+fn beside(row: Row, earlier: &[Size]) -> Row {
+    earlier.iter().fold(row, |row, size| {
+        row.against(
+            format!("the same with {} sessions", size.sessions),
+            size.fold,
+        )
+        .ratio_must(targets::FOLD_BY_SIZE)
+    })
 }
 
 fn slice(events: u64) -> u64 {
@@ -105,11 +142,13 @@ async fn catch_up(filled: &Filled) -> CaughtUp {
     let node: Node = filled.ledger.start();
     let samples = node.caught_up(filled.events, started).await;
     filled.check_verdicts(&node).await;
+    let [_, memory_most] = node.memory();
     let stopped = Instant::now();
     node.stop();
     CaughtUp {
         took: samples.last().map_or(Duration::ZERO, |(took, _)| *took),
         stopping: stopped.elapsed(),
+        memory_most,
         slices: slice_rates(&samples, slice(filled.events)),
         nats_bytes: filled.nats.disk_bytes(),
     }

@@ -12,14 +12,14 @@ use crate::node::Node;
 use crate::page_case::{PageCase, cases};
 use crate::postgres::{Applied, Counts, page_load, totals};
 use crate::report::{Report, Row, Section};
-use crate::stats::{Figure, float, percentile, sorted};
+use crate::run::Size;
+use crate::stats::{Figure, MIB, float, percentile, sorted};
 use crate::targets;
 
 const CONNECTIONS: usize = 16;
 const ROUNDS: usize = 3;
 /// How long one round asks one server.
 const ROUND: Duration = Duration::from_millis(700);
-const MIB: u64 = 1024 * 1024;
 
 /// What the rounds of one server came to.
 #[derive(Default)]
@@ -39,12 +39,12 @@ struct Measured {
 /// Median rates by case, to compare with those of another size.
 pub(crate) type Rates = Vec<(String, f64)>;
 
-/// Measures every case. `smaller` has the rates of the size that was measured before.
+/// Measures every case. `earlier` has the rates at other sizes.
 pub(crate) async fn run(
     report: &mut Report,
     filled: &Filled,
     node: &Node,
-    (postgres, smaller): (Option<&Applied>, Option<&(u64, Rates)>),
+    (postgres, earlier): (Option<&Applied>, &[Size]),
 ) -> Rates {
     let title = format!(
         "50 rows and the exact total over HTTP, {} sessions, {CONNECTIONS} connections, with an API key",
@@ -58,20 +58,14 @@ pub(crate) async fn run(
     for (number, case) in cases.iter().enumerate() {
         check_totals(filled, postgres, case).await;
         let measured = measure(filled, node, &bytes, postgres, (number, case)).await;
-        let smaller = smaller.and_then(|(sessions, rates)| {
-            let (_, rate) = rates.iter().find(|(name, _)| *name == case.name)?;
-            Some((*sessions, *rate))
-        });
-        let rate = rows(&mut section, case, &measured, smaller);
+        let first = rates.first().map(|(_, rate)| *rate);
+        let rate = rows(&mut section, case, &measured, (first, earlier));
         rates.push((case.name.clone(), rate));
     }
     let [now, most] = node.memory();
     let mib = |bytes: u64| Figure::one(float(bytes / MIB));
-    section.row(Row::new(
-        "server's resident memory after that",
-        "MiB",
-        mib(now),
-    ));
+    let resident = Row::new("server's resident memory after that", "MiB", mib(now));
+    section.row(resident.must(targets::MEMORY_MIB));
     section.row(Row::new("  at most since it started", "MiB", mib(most)));
     report.add(section);
     rates
@@ -150,7 +144,7 @@ fn rows(
     section: &mut Section,
     case: &PageCase,
     measured: &Measured,
-    smaller: Option<(u64, f64)>,
+    (first, earlier): (Option<f64>, &[Size]),
 ) -> f64 {
     let Measured {
         ledger,
@@ -161,15 +155,21 @@ fn rows(
     let name = format!("{}, total {}", case.name, case.total);
     let mut rate = Row::new(name, "requests/s", Figure::of(ledger.rates.clone()))
         .against("the same bytes from memory", bytes.rate())
-        .ratio_must(targets::PAGE_TO_BYTES)
         .against("PostgreSQL", plain.rate())
         .ratio_must(targets::PAGE_TO_POSTGRES)
-        .against("PostgreSQL, counts by trigger", counted.rate())
-        .ratio_must(targets::PAGE_TO_COUNTED);
-    if let Some((sessions, smaller)) = smaller {
-        let name = format!("the same with {sessions} sessions");
+        .against("PostgreSQL, counts by trigger", counted.rate());
+    if case.is_count() {
         rate = rate
-            .against(name, Some(smaller))
+            .against("a page of all", first)
+            .ratio_must(targets::COUNT_TO_PAGE);
+    } else {
+        rate = rate.must(targets::PAGE_RATE);
+    }
+    for size in earlier {
+        let same = size.pages.iter().find(|(name, _)| *name == case.name);
+        let name = format!("the same with {} sessions", size.sessions);
+        rate = rate
+            .against(name, same.map(|(_, rate)| *rate))
             .ratio_must(targets::PAGE_BY_SIZE);
     }
     let median = rate.median();

@@ -119,6 +119,7 @@ fn rows(section: &mut Section, what: &str, times: Vec<f64>, with_target: bool) {
             Figure::one(percentile(&times, percent)),
         );
         section.row(match name {
+            "p95" if with_target => row.must(targets::VISIBLE_P95_MS),
             "p99" if with_target => row.must(targets::VISIBLE_P99_MS),
             _ => row,
         });

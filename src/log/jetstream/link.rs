@@ -12,6 +12,7 @@ use async_nats::{Client, ConnectOptions, Event};
 use tokio::sync::{Semaphore, watch};
 
 use super::config::{Credentials, JetStreamConfig};
+use super::pace::Pace;
 use crate::domain::limits::{LOG_APPEND_WAIT_MS, LOG_BATCHES_OPEN_MAX};
 use crate::log::LogError;
 
@@ -44,6 +45,7 @@ pub(super) struct Link {
     pub(super) context: Context,
     /// Atomic batches that may still be opened; `None` if the server is too old for any.
     pub(super) batches: Option<Arc<Semaphore>>,
+    pub(super) pace: Arc<Pace>,
     state: watch::Receiver<LinkState>,
 }
 
@@ -80,6 +82,7 @@ impl Link {
             client,
             context,
             batches,
+            pace: Arc::default(),
             state,
         })
     }

@@ -13,6 +13,7 @@ mod inspect;
 mod link;
 mod message;
 mod open;
+mod pace;
 mod publish;
 mod pull;
 mod sent;

@@ -9,9 +9,7 @@ use super::batch::{self, BatchError};
 use super::link::Link;
 use super::sent::{self, Failure, Grace, Sent, Unsent, WAIT};
 use crate::domain::Position;
-use crate::domain::limits::{
-    LOG_BATCH_RECORDS_MAX, LOG_BATCH_RECORDS_MIN, LOG_PUBLISH_IN_FLIGHT_MAX,
-};
+use crate::domain::limits::{LOG_BATCH_RECORDS_MAX, LOG_PUBLISH_IN_FLIGHT_MAX};
 use crate::log::{Appended, LogError, NewRecord};
 
 /// The first pause after the server said that it has too much to do.
@@ -60,7 +58,7 @@ impl Append<'_> {
     async fn publish_batches(&mut self) {
         let left = self.left();
         for (number, indexes) in left.chunks(LOG_BATCH_RECORDS_MAX).enumerate() {
-            if indexes.len() < LOG_BATCH_RECORDS_MIN {
+            if !self.link.pace.prefers_batch(indexes.len()) {
                 return;
             }
             let records = indexes.iter().filter_map(|index| self.records.get(*index));
@@ -91,7 +89,9 @@ impl Append<'_> {
             if left.is_empty() {
                 return;
             }
+            let (acknowledged, started) = (self.link.pace.acknowledged(), Instant::now());
             self.publish(&left).await;
+            self.link.pace.learn(acknowledged, started.elapsed());
             if self.left().is_empty() || deadline < Instant::now() + pause {
                 return;
             }
@@ -161,6 +161,9 @@ impl Append<'_> {
         let result = sent
             .acknowledged(self.link, self.stream, &mut self.grace)
             .await;
+        if result.is_ok() {
+            self.link.pace.note();
+        }
         let going_on = !matches!(
             result,
             Err(Failure::Busy | Failure::Final(LogError::Unconfirmed(_)))
