@@ -59,7 +59,7 @@ pub const LOG_APPEND_QUEUE_MAX: usize = 1024;
 /// Most records in one group commit of the embedded log.
 pub const LOG_GROUP_RECORDS_MAX: usize = 4096;
 /// Most records that one read of the log hands over.
-pub const LOG_READ_RECORDS_MAX: usize = 8192;
+pub const LOG_READ_RECORDS_MAX: usize = 4096;
 /// Most bytes of record bodies that one read of the log hands over, give or take one record.
 pub const LOG_READ_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// Most published messages of one append that wait for their acknowledgement.
@@ -113,7 +113,7 @@ pub const HISTORY_INLINE_MAX: usize = 32;
 /// Keys of a tally bucket above which the bucket is counted by its next byte.
 pub const TALLY_BUCKET_KEYS_MAX: u64 = 64;
 /// Memory for the read model's page cache, in bytes.
-pub const STORE_CACHE_BYTES: usize = 192 * 1024 * 1024;
+pub const STORE_CACHE_BYTES: usize = 128 * 1024 * 1024;
 /// Memory for the embedded log's page cache, in bytes.
 pub const LOG_CACHE_BYTES: usize = 32 * 1024 * 1024;
 
