@@ -1,8 +1,8 @@
 //! A listing without pages, as most dialects have it: all rows, written a page at a time.
 //!
 //! However many there are, no more than a page of them is in memory, and no snapshot outlives its
-//! page. So a long list shows no single state of the ledger, but a session that is there all the
-//! while appears exactly once.
+//! page. So a long list shows no single state of the ledger, but what is there all the while appears
+//! exactly once.
 
 use axum::body::Body;
 use axum::response::Response;
@@ -21,7 +21,7 @@ use crate::query::{self, Cursor, Start};
 /// Bytes of a usual row.
 const ROW_BYTES: usize = 256;
 
-/// What is listed, and how it looks. Newest first.
+/// Sessions that are listed, and how they look. Newest first.
 pub(super) struct WholeList {
     pub(super) tenant: TenantId,
     pub(super) filter: SessionFilter,
@@ -33,41 +33,96 @@ pub(super) struct WholeList {
     pub(super) frame: [String; 2],
 }
 
-/// A list that is being written.
-struct Writing {
-    app: App,
-    list: WholeList,
-    now: Timestamp,
-    next: Start,
-    is_first_row: bool,
-}
-
 impl WholeList {
-    /// The list as an answer. A short one is one piece; of a long one the first piece is written
-    /// before the answer begins, so that what is wrong can still be said.
+    /// The list as an answer.
     pub(super) fn answer(self, app: &App) -> Result<Response, Problem> {
-        let mut writing = Writing {
-            app: app.clone(),
-            list: self,
-            now: app.now(),
-            next: Start::Offset(0),
-            is_first_row: true,
-        };
-        let mut out = Json::with_capacity(ROW_BYTES);
-        out.raw(&writing.list.frame[0]);
-        let Some(next) = writing.page(&mut out)? else {
-            out.raw(&writing.list.frame[1]);
-            return Ok(body::json(out.into_bytes()));
-        };
-        writing.next = Start::Cursor(next);
-        let first = stream::iter([Ok(Bytes::from(out.into_bytes()))]);
-        let rest = stream::try_unfold(Some(writing), Writing::piece);
-        let whole = stream::StreamExt::chain(first, rest);
-        Ok(body::typed("application/json", Body::from_stream(whole)))
+        let Self {
+            tenant,
+            filter,
+            shows,
+            write,
+            frame,
+        } = self;
+        let (app, now) = (app.clone(), app.now());
+        answer(frame, move |rows, start| {
+            let rows_max = usize::from(PAGE_ROWS_MAX);
+            let page = app.read(|snapshot| {
+                let page = query::sessions::list(snapshot, &tenant, &filter, start, rows_max);
+                Ok(page?)
+            })?;
+            for stored in &page.rows {
+                let row = stored.row()?;
+                if shows(&row, now) {
+                    rows.add(|out| write(out, &row, now));
+                }
+            }
+            Ok(page.next)
+        })
     }
 }
 
-impl Writing {
+/// Rows of a list in the making.
+pub(super) struct Rows {
+    out: Json,
+    is_first: bool,
+}
+
+impl Rows {
+    /// Writes a row.
+    pub(super) fn add(&mut self, write: impl FnOnce(&mut Json)) {
+        if !std::mem::take(&mut self.is_first) {
+            self.out.raw(",");
+        }
+        write(&mut self.out);
+    }
+
+    fn take(&mut self) -> Bytes {
+        let next = Json::with_capacity(ROW_BYTES * usize::from(PAGE_ROWS_MAX));
+        Bytes::from(std::mem::replace(&mut self.out, next).into_bytes())
+    }
+}
+
+/// A list of any rows as an answer; `page` writes those of a page, and says where the next one
+/// starts. A short list is one piece; of a long one the first piece is written before the answer
+/// begins, so that what is wrong can still be said.
+pub(super) fn answer<P>(frame: [String; 2], page: P) -> Result<Response, Problem>
+where
+    P: FnMut(&mut Rows, Start) -> Result<Option<Cursor>, Problem> + Send + 'static,
+{
+    let [before, after] = frame;
+    let mut out = Json::with_capacity(ROW_BYTES);
+    out.raw(&before);
+    let mut writing = Writing {
+        page,
+        rows: Rows {
+            out,
+            is_first: true,
+        },
+        after,
+        next: Start::Offset(0),
+    };
+    let more = writing.write_page()?;
+    if !more {
+        return Ok(body::json(writing.rows.out.into_bytes()));
+    }
+    let first = writing.rows.take();
+    let rest = stream::try_unfold(Some(writing), Writing::piece);
+    let whole = stream::StreamExt::chain(stream::iter([Ok(first)]), rest);
+    Ok(body::typed("application/json", Body::from_stream(whole)))
+}
+
+/// A list that is being written.
+struct Writing<P> {
+    page: P,
+    rows: Rows,
+    after: String,
+    next: Start,
+}
+
+impl<P> Writing<P>
+where
+    P: FnMut(&mut Rows, Start) -> Result<Option<Cursor>, Problem>,
+{
     /// The next piece, until the list is at its end.
     async fn piece(this: Option<Self>) -> Result<Option<(Bytes, Option<Self>)>, std::io::Error> {
         let Some(mut writing) = this else {
@@ -75,38 +130,20 @@ impl Writing {
         };
         // Pages that show nothing are read one after another; others must get their turn.
         tokio::task::yield_now().await;
-        let mut out = Json::with_capacity(ROW_BYTES * usize::from(PAGE_ROWS_MAX));
         // The cause has been logged, and the answer breaks off: there is no other way to tell.
-        let page = writing.page(&mut out);
-        let next = page.map_err(|_logged| std::io::Error::other("the list cannot be read"))?;
-        let more = next.is_some();
-        if let Some(next) = next {
-            writing.next = Start::Cursor(next);
-        } else {
-            out.raw(&writing.list.frame[1]);
-        }
-        let piece = Bytes::from(out.into_bytes());
+        let more = writing.write_page();
+        let more = more.map_err(|_logged| std::io::Error::other("the list cannot be read"))?;
+        let piece = writing.rows.take();
         Ok(Some((piece, more.then_some(writing))))
     }
 
-    /// Writes a page of rows, and says where the next one starts.
-    fn page(&mut self, out: &mut Json) -> Result<Option<Cursor>, Problem> {
-        let WholeList { tenant, filter, .. } = &self.list;
-        let rows_max = usize::from(PAGE_ROWS_MAX);
-        let page = self.app.read(|snapshot| {
-            let page = query::sessions::list(snapshot, tenant, filter, self.next, rows_max);
-            Ok(page?)
-        })?;
-        for stored in &page.rows {
-            let row = stored.row()?;
-            if !(self.list.shows)(&row, self.now) {
-                continue;
-            }
-            if !std::mem::take(&mut self.is_first_row) {
-                out.raw(",");
-            }
-            (self.list.write)(out, &row, self.now);
+    /// Writes a page, and the end after the last one; whether there is more.
+    fn write_page(&mut self) -> Result<bool, Problem> {
+        if let Some(cursor) = (self.page)(&mut self.rows, self.next)? {
+            self.next = Start::Cursor(cursor);
+            return Ok(true);
         }
-        Ok(page.next)
+        self.rows.out.raw(&self.after);
+        Ok(false)
     }
 }
