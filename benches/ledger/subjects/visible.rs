@@ -29,6 +29,7 @@ struct Times {
 }
 
 pub(crate) async fn run(report: &mut Report, filled: &mut Filled, node: &Node) {
+    settle_disk();
     let before = Stalls::read(node).await;
     let times = measure(filled, node).await;
     let after = Stalls::read(node).await;
@@ -52,6 +53,13 @@ pub(crate) async fn run(report: &mut Report, filled: &mut Filled, node: &Node) {
     );
     after.rows(&mut section, &before);
     report.add(section);
+}
+
+/// Waits until the gigabytes that the fill left in memory are on the disk, which would otherwise hold up
+/// every commit.
+fn settle_disk() {
+    let synced = std::process::Command::new("sync").status();
+    assert!(synced.is_ok_and(|status| status.success()), "sync failed");
 }
 
 async fn measure(filled: &mut Filled, node: &Node) -> Times {
