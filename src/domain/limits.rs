@@ -99,12 +99,9 @@ pub const NOTICES_MAX: usize = 1_000;
 pub const FOLD_QUEUE_PIECES_MAX: usize = 2;
 /// Replay debt: most records that a crash may take from the read model (the log has them).
 pub const FOLD_DURABLE_RECORDS_MAX: u64 = 200_000;
-/// Replay debt in time, once the fold has caught up: this, in milliseconds, and so many times what the
-/// last durable commit took.
-pub const FOLD_DURABLE_MS_MIN: u64 = 50;
-/// See [`FOLD_DURABLE_MS_MIN`].
-pub const FOLD_DURABLE_STALLS: u32 = 4;
-/// The longest wait before a durable commit, in milliseconds.
+/// Replay debt: most batches that are not durable yet.
+pub const FOLD_DURABLE_BATCHES_MAX: u32 = 16;
+/// Replay debt in time: the longest wait before a durable commit, in milliseconds.
 pub const FOLD_DURABLE_MS_MAX: u64 = 5_000;
 /// How long the log must be quiet before the fold commits durably ahead of time, in milliseconds.
 pub const FOLD_IDLE_MS: u64 = 250;

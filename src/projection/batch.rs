@@ -10,8 +10,8 @@ use tokio::runtime::Handle;
 use tokio::task::spawn_blocking;
 
 use crate::domain::limits::{
-    FOLD_AWAITED_RECORDS_MAX, FOLD_BATCH_BYTES_MAX, FOLD_BATCH_RECORDS_MAX, FOLD_DURABLE_MS_MAX,
-    FOLD_DURABLE_MS_MIN, FOLD_DURABLE_RECORDS_MAX, FOLD_DURABLE_STALLS, FOLD_LINGER_MS,
+    FOLD_AWAITED_RECORDS_MAX, FOLD_BATCH_BYTES_MAX, FOLD_BATCH_RECORDS_MAX,
+    FOLD_DURABLE_BATCHES_MAX, FOLD_DURABLE_MS_MAX, FOLD_DURABLE_RECORDS_MAX, FOLD_LINGER_MS,
     LOG_READ_RECORDS_MAX,
 };
 use crate::domain::{Position, Verdict};
@@ -69,7 +69,7 @@ impl Batches {
     /// Makes everything durable that was folded.
     pub(super) async fn flush(&mut self) -> Result<(), FoldError> {
         let store = Arc::clone(&self.store);
-        self.debt.pay();
+        self.debt = Debt::default();
         let flushed = spawn_blocking(move || store.flush()).await;
         Ok(flushed.map_err(FoldError::Panicked)??)
     }
@@ -99,11 +99,10 @@ impl Batches {
             pieces,
             debt,
         } = self;
-        let started = Instant::now();
         let (mut verdicts, mut notices) = (Vec::new(), Vec::new());
         let mut commit = Commit::Visible;
         let progress = store.write(|folding| {
-            let (mut piece, mut bytes, mut behind) = (Some(first), 0, 0);
+            let (mut piece, mut bytes) = (Some(first), 0);
             while let Some(records) = piece {
                 let judged = folding.fold(&records)?;
                 notices::add(&mut notices, &records, &judged, outlook.head());
@@ -113,7 +112,7 @@ impl Batches {
                     records: verdicts.len(),
                     bytes,
                 };
-                behind = outlook
+                let behind = outlook
                     .head()
                     .get()
                     .saturating_sub(folding.position().get());
@@ -122,12 +121,9 @@ impl Batches {
                     .then(|| next(pieces, behind, waiter))
                     .flatten();
             }
-            commit = debt.commit(verdicts.len(), behind);
+            commit = debt.commit(verdicts.len());
             Ok(commit)
         })?;
-        if commit == Commit::Durable {
-            debt.stall = started.elapsed();
-        }
         Ok(Batch {
             progress,
             verdicts,
@@ -171,34 +167,28 @@ impl Room {
 
 /// What a crash would take back from the read model, though not from the log.
 ///
-/// A durable commit holds up the fold, for the longer the more there is to make durable. So it comes
-/// when the debt is some times as old as the last one took: often and short on a fast disk, seldom on a
-/// slow one, and never more than a share of the time.
+/// A durable commit holds up the fold, for the longer the more pages there are to write. So it comes after
+/// so many batches: these are small and follow each other fast while the load is light, and then the
+/// stalls are short; they are large while it is heavy, and then the stalls are few.
 #[derive(Default)]
 struct Debt {
+    batches: u32,
     records: u64,
     since: Option<Instant>,
-    /// How long the last batch took that was made durable.
-    stall: Duration,
 }
 
 impl Debt {
-    /// How to commit a batch after which the log has so many more records.
-    fn commit(&mut self, records: usize, behind_records: u64) -> Commit {
+    /// How to commit a batch.
+    fn commit(&mut self, records: usize) -> Commit {
+        self.batches += 1;
         self.records += records as u64;
         let since = *self.since.get_or_insert_with(Instant::now);
-        let [least, most] = [FOLD_DURABLE_MS_MIN, FOLD_DURABLE_MS_MAX].map(Duration::from_millis);
-        let old = most.min(least + self.stall * FOLD_DURABLE_STALLS) <= since.elapsed();
-        // While the fold catches up the number of records alone counts.
-        let catches_up = LOG_READ_RECORDS_MAX as u64 <= behind_records;
-        if old && !catches_up || FOLD_DURABLE_RECORDS_MAX <= self.records {
-            self.pay();
+        let old = Duration::from_millis(FOLD_DURABLE_MS_MAX) <= since.elapsed();
+        let large = FOLD_DURABLE_RECORDS_MAX <= self.records;
+        if old || large || FOLD_DURABLE_BATCHES_MAX <= self.batches {
+            *self = Self::default();
             return Commit::Durable;
         }
         Commit::Visible
-    }
-
-    fn pay(&mut self) {
-        (self.records, self.since) = (0, None);
     }
 }
