@@ -7,8 +7,10 @@
 //! know.
 
 mod agi;
+mod apphandoff;
 mod change;
 mod fields;
+mod millis;
 mod voice;
 mod whole_list;
 
@@ -30,6 +32,8 @@ pub(super) use voice::Voice;
 pub enum Dialect {
     /// Sessions of AGI.
     Agi,
+    /// Agent sessions of projects, of `AppHandoff`.
+    AppHandoff,
 }
 
 /// What makes a dialect.
@@ -46,12 +50,13 @@ struct Definition {
 
 impl Dialect {
     /// Every dialect.
-    pub const ALL: [Self; 1] = [Self::Agi];
+    pub const ALL: [Self; 2] = [Self::Agi, Self::AppHandoff];
 
     /// Its name.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Agi => "agi",
+            Self::AppHandoff => "apphandoff",
         }
     }
 
@@ -83,6 +88,7 @@ impl Dialect {
     fn definition(self) -> Definition {
         match self {
             Self::Agi => agi::definition(),
+            Self::AppHandoff => apphandoff::definition(),
         }
     }
 }

@@ -4,6 +4,8 @@
 //! page. So a long list shows no single state of the ledger, but a session that is there all the
 //! while appears exactly once.
 
+use std::collections::VecDeque;
+
 use axum::body::Body;
 use axum::response::Response;
 use bytes::Bytes;
@@ -21,91 +23,156 @@ use crate::query::{self, Cursor, Start};
 /// Bytes of a usual row.
 const ROW_BYTES: usize = 256;
 
+/// Whether a row is shown at this time.
+pub(super) type Shows = fn(&SessionRow<'_>, Timestamp) -> bool;
+/// Writes a row as it is at this time.
+pub(super) type WriteRow = fn(&mut Json, &SessionRow<'_>, Timestamp);
+
 /// What is listed, and how it looks. Newest first.
 pub(super) struct WholeList {
     pub(super) tenant: TenantId,
     pub(super) filter: SessionFilter,
-    /// Whether a row is shown at this time.
-    pub(super) shows: fn(&SessionRow<'_>, Timestamp) -> bool,
-    /// Writes a row as it is at this time.
-    pub(super) write: fn(&mut Json, &SessionRow<'_>, Timestamp),
+    pub(super) shows: Shows,
+    pub(super) write: WriteRow,
     /// What stands before and after the rows, with the brackets.
     pub(super) frame: [String; 2],
 }
 
-/// A list that is being written.
+impl WholeList {
+    /// The list as an answer.
+    pub(super) fn answer(self, app: &App) -> Result<Response, Problem> {
+        let [before, after] = self.frame;
+        let lists = WholeLists {
+            tenant: self.tenant,
+            shows: self.shows,
+            write: self.write,
+            parts: vec![
+                Part::text(&before),
+                Part::Rows(self.filter),
+                Part::text(&after),
+            ],
+        };
+        lists.answer(app)
+    }
+}
+
+/// Several lists in one answer.
+pub(super) struct WholeLists {
+    pub(super) tenant: TenantId,
+    pub(super) shows: Shows,
+    pub(super) write: WriteRow,
+    pub(super) parts: Vec<Part>,
+}
+
+/// A part of such an answer.
+pub(super) enum Part {
+    /// As it is. The next row is the first of its list.
+    Text(Vec<u8>),
+    /// What a filter finds, newest first. The rows of several in a row are one list.
+    Rows(SessionFilter),
+}
+
+impl Part {
+    pub(super) fn text(text: &str) -> Self {
+        Self::Text(text.into())
+    }
+}
+
+/// Lists that are being written.
 struct Writing {
     app: App,
-    list: WholeList,
+    tenant: TenantId,
+    shows: Shows,
+    write: WriteRow,
+    /// What is left; of the first one what is left from `start` on.
+    parts: VecDeque<Part>,
+    start: Start,
     now: Timestamp,
-    next: Start,
     is_first_row: bool,
 }
 
-impl WholeList {
-    /// The list as an answer. A short one is one piece; of a long one the first piece is written
+impl WholeLists {
+    /// The lists as an answer. A short one is one piece; of a long one the first piece is written
     /// before the answer begins, so that what is wrong can still be said.
     pub(super) fn answer(self, app: &App) -> Result<Response, Problem> {
         let mut writing = Writing {
             app: app.clone(),
-            list: self,
+            tenant: self.tenant,
+            shows: self.shows,
+            write: self.write,
+            parts: self.parts.into(),
+            start: Start::Offset(0),
             now: app.now(),
-            next: Start::Offset(0),
             is_first_row: true,
         };
         let mut out = Json::with_capacity(ROW_BYTES);
-        out.raw(&writing.list.frame[0]);
-        let Some(next) = writing.page(&mut out)? else {
-            out.raw(&writing.list.frame[1]);
+        writing.step(&mut out)?;
+        if writing.parts.is_empty() {
             return Ok(body::json(out.into_bytes()));
-        };
-        writing.next = Start::Cursor(next);
+        }
         let first = stream::iter([Ok(Bytes::from(out.into_bytes()))]);
-        let rest = stream::try_unfold(Some(writing), Writing::piece);
+        let rest = stream::try_unfold(writing, Writing::piece);
         let whole = stream::StreamExt::chain(first, rest);
         Ok(body::typed("application/json", Body::from_stream(whole)))
     }
 }
 
 impl Writing {
-    /// The next piece, until the list is at its end.
-    async fn piece(this: Option<Self>) -> Result<Option<(Bytes, Option<Self>)>, std::io::Error> {
-        let Some(mut writing) = this else {
-            return Ok(None);
-        };
-        // Pages that show nothing are read one after another; others must get their turn.
-        tokio::task::yield_now().await;
+    /// The next piece, until nothing is left.
+    async fn piece(mut self) -> Result<Option<(Bytes, Self)>, std::io::Error> {
         let mut out = Json::with_capacity(ROW_BYTES * usize::from(PAGE_ROWS_MAX));
-        // The cause has been logged, and the answer breaks off: there is no other way to tell.
-        let page = writing.page(&mut out);
-        let next = page.map_err(|_logged| std::io::Error::other("the list cannot be read"))?;
-        let more = next.is_some();
-        if let Some(next) = next {
-            writing.next = Start::Cursor(next);
-        } else {
-            out.raw(&writing.list.frame[1]);
+        // Pages that show nothing are read one after another.
+        while out.is_empty() && !self.parts.is_empty() {
+            // Others must get their turn.
+            tokio::task::yield_now().await;
+            // The cause has been logged, and the answer breaks off: there is no other way to tell.
+            let step = self.step(&mut out);
+            step.map_err(|_logged| std::io::Error::other("the list cannot be read"))?;
         }
         let piece = Bytes::from(out.into_bytes());
-        Ok(Some((piece, more.then_some(writing))))
+        Ok((!piece.is_empty()).then_some((piece, self)))
+    }
+
+    /// Writes one page of rows, and the texts around it.
+    fn step(&mut self, out: &mut Json) -> Result<(), Problem> {
+        self.texts(out);
+        let Some(Part::Rows(filter)) = self.parts.pop_front() else {
+            return Ok(());
+        };
+        if let Some(next) = self.page(&filter, out)? {
+            self.start = Start::Cursor(next);
+            self.parts.push_front(Part::Rows(filter));
+        } else {
+            self.start = Start::Offset(0);
+            self.texts(out);
+        }
+        Ok(())
+    }
+
+    fn texts(&mut self, out: &mut Json) {
+        while let Some(Part::Text(text)) = self.parts.front() {
+            out.bytes(text);
+            self.is_first_row = true;
+            self.parts.pop_front();
+        }
     }
 
     /// Writes a page of rows, and says where the next one starts.
-    fn page(&mut self, out: &mut Json) -> Result<Option<Cursor>, Problem> {
-        let WholeList { tenant, filter, .. } = &self.list;
-        let rows_max = usize::from(PAGE_ROWS_MAX);
+    fn page(&mut self, filter: &SessionFilter, out: &mut Json) -> Result<Option<Cursor>, Problem> {
+        let (tenant, rows_max) = (&self.tenant, usize::from(PAGE_ROWS_MAX));
         let page = self.app.read(|snapshot| {
-            let page = query::sessions::list(snapshot, tenant, filter, self.next, rows_max);
+            let page = query::sessions::list(snapshot, tenant, filter, self.start, rows_max);
             Ok(page?)
         })?;
         for stored in &page.rows {
             let row = stored.row()?;
-            if !(self.list.shows)(&row, self.now) {
+            if !(self.shows)(&row, self.now) {
                 continue;
             }
             if !std::mem::take(&mut self.is_first_row) {
                 out.raw(",");
             }
-            (self.list.write)(out, &row, self.now);
+            (self.write)(out, &row, self.now);
         }
         Ok(page.next)
     }

@@ -15,6 +15,7 @@ use crate::support::client::{Answer, Client};
 fn a_path(dialect: Dialect) -> &'static str {
     match dialect {
         Dialect::Agi => "/v1/sessions",
+        Dialect::AppHandoff => "/projects/00000000-0000-0000-0000-000000000000/agent-sessions",
     }
 }
 

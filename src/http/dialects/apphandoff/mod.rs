@@ -1,0 +1,39 @@
+//! `AppHandoff`: which agents are connected to a project, and what they work on.
+//!
+//! - It only reads: the vendor's sessions begin, live and end over MCP. Here runtimes emit these
+//!   events to the ledger itself, with the project's id.
+//! - Who was silent for five minutes is not there, by the ledger's clock.
+//! - A project is there once a session names it. One that is not, or is another tenant's, is
+//!   forbidden.
+
+mod activity;
+mod failure;
+mod project;
+mod session;
+mod sessions;
+
+use axum::Router;
+use axum::routing::{get, post};
+
+use super::{Definition, Voice};
+use crate::http::credential;
+
+/// Clients have the `/api` in their base URL, or they have it not.
+const BASES: [&str; 2] = ["", "/api"];
+
+pub(super) fn definition() -> Definition {
+    let known = BASES.into_iter().fold(Router::new(), |routes, base| {
+        let of_project = |call: &str| format!("{base}/projects/{{id}}/{call}");
+        let batch = format!("{base}/projects/agent-activity/batch");
+        routes
+            .route(&of_project("agent-sessions"), get(sessions::list))
+            .route(&of_project("agent-activity"), get(activity::of_project))
+            .route(&batch, post(activity::of_projects))
+    });
+    Definition {
+        known,
+        open: Router::new(),
+        present: credential::presented,
+        voice: Voice::new(failure::word),
+    }
+}
