@@ -4,3 +4,4 @@ mod agi;
 mod apphandoff;
 mod apphandoff_activity;
 mod mounts;
+mod views;
