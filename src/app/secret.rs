@@ -37,7 +37,8 @@ pub fn read(path: &Path) -> Result<TokenSecret, SecretError> {
 /// Reads the secret of a data directory, or makes one.
 ///
 /// To lose it is harmless: tokens that were given out are checked by their hashes. Only a retry that
-/// is under way at that moment cannot be told its tokens again.
+/// is under way at that moment cannot be told its tokens again. What somebody else checks, as session
+/// tokens of OTAS, needs the secret that is derived from the new one.
 pub fn read_or_make(path: &Path) -> Result<TokenSecret, SecretError> {
     let mut bytes = [0; TokenSecret::BYTES];
     getrandom::fill(&mut bytes).map_err(SecretError::Random)?;

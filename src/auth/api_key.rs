@@ -2,6 +2,9 @@
 //!
 //! Hexadecimal, so that the separator cannot occur inside a part. The secret has 256 bits from the
 //! operating system, which is why one SHA-256 protects it: there is nothing to guess.
+//!
+//! A dialect may show keys with a prefix of its own. It is another spelling of the same key, and
+//! what is stored is the hash of the one above.
 
 use std::fmt;
 
@@ -10,11 +13,28 @@ use subtle::ConstantTimeEq as _;
 
 use crate::domain::TokenHash;
 
-/// What every key begins with, so that people and scanners recognise one.
-const PREFIX: &str = "slk_";
 const ID_BYTES: usize = 8;
 const SECRET_BYTES: usize = 32;
-const KEY_CHARS: usize = PREFIX.len() + 2 * ID_BYTES + 1 + 2 * SECRET_BYTES;
+
+/// How a key is written. Every text begins with a prefix, so that people and scanners recognise it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Spelling {
+    /// The ledger's own.
+    Ledger,
+    /// As agents of OTAS have them: `agent_<id>_<secret>`.
+    Agent,
+}
+
+impl Spelling {
+    const ALL: [Self; 2] = [Self::Ledger, Self::Agent];
+
+    fn prefix(self) -> &'static str {
+        match self {
+            Self::Ledger => "slk_",
+            Self::Agent => "agent_",
+        }
+    }
+}
 
 /// Names a key. No secret.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -39,7 +59,7 @@ impl fmt::Debug for KeyId {
     }
 }
 
-/// A key in full. Not printable but by [`ApiKey::reveal`].
+/// A key in full. Not printable but by [`ApiKey::reveal`] and [`ApiKey::reveal_as`].
 #[derive(Clone)]
 pub struct ApiKey {
     id: KeyId,
@@ -58,12 +78,9 @@ impl ApiKey {
         })
     }
 
-    /// Reads a key; `None` for anything else.
+    /// Reads a key in any spelling; `None` for anything else.
     pub fn parse(text: &str) -> Option<Self> {
-        if text.len() != KEY_CHARS {
-            return None;
-        }
-        let (id, secret) = text.strip_prefix(PREFIX)?.split_once('_')?;
+        let (id, secret) = unprefixed(text)?.split_once('_')?;
         Some(Self {
             id: KeyId::parse(id)?,
             secret: digits(secret)?,
@@ -72,7 +89,7 @@ impl ApiKey {
 
     /// Whether a text claims to be a key, be it one or not.
     pub fn looks_like(text: &str) -> bool {
-        text.starts_with(PREFIX)
+        unprefixed(text).is_some()
     }
 
     /// Its id.
@@ -92,7 +109,13 @@ impl ApiKey {
 
     /// The text, for whoever it is given to.
     pub fn reveal(&self) -> String {
-        format!("{PREFIX}{}_{}", self.id, hex::encode(self.secret))
+        self.reveal_as(Spelling::Ledger)
+    }
+
+    /// The text in another spelling.
+    pub fn reveal_as(&self, spelling: Spelling) -> String {
+        let prefix = spelling.prefix();
+        format!("{prefix}{}_{}", self.id, hex::encode(self.secret))
     }
 }
 
@@ -100,6 +123,13 @@ impl fmt::Debug for ApiKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "ApiKey({}, ..)", self.id)
     }
+}
+
+/// What follows the prefix of a key.
+fn unprefixed(text: &str) -> Option<&str> {
+    Spelling::ALL
+        .into_iter()
+        .find_map(|spelling| text.strip_prefix(spelling.prefix()))
 }
 
 /// Bytes from hexadecimal digits in lower case: every key and id is written in one way.
@@ -122,6 +152,16 @@ mod tests {
         assert!(read.has_hash(&key.hash()));
         assert_eq!(KeyId::parse(&key.id().to_string()), Some(key.id()));
         assert_eq!(format!("{key:?}"), format!("ApiKey({}, ..)", key.id()));
+    }
+
+    #[test]
+    fn a_key_is_the_same_in_every_spelling() {
+        let key = ApiKey::generate().unwrap();
+        let text = key.reveal_as(Spelling::Agent);
+        let digits = key.reveal().split_off("slk_".len());
+        assert_eq!(text, format!("agent_{digits}"));
+        assert!(ApiKey::looks_like(&text));
+        assert!(ApiKey::parse(&text).unwrap().has_hash(&key.hash()));
     }
 
     #[test]
@@ -148,6 +188,8 @@ mod tests {
             &key[..key.len() - 1],
             &format!("{key}0"),
             &key.replace('_', "-"),
+            &key.replace("slk_", "agent_agent_"),
+            &format!("agent_{key}"),
             &key.to_uppercase(),
             &format!("slk_{}_{}", "0".repeat(16), "F".repeat(64)),
             &format!("slk_{}_{}", "0".repeat(15), "0".repeat(65)),

@@ -30,10 +30,20 @@ pub struct KeyEntry {
 }
 
 impl KeyEntry {
+    /// Whether it was not revoked; it may have expired.
+    pub fn is_live(&self) -> bool {
+        self.revoked_at.is_none()
+    }
+
+    /// Whether it was issued before another one.
+    pub(super) fn is_before(&self, other: &Self) -> bool {
+        self.position < other.position
+    }
+
     /// Whom the key stands for at `now`; `None` if it is revoked or has expired.
     fn identity(&self, now: Timestamp) -> Option<&Identity> {
         let expired = self.grant.expires_at.is_some_and(|at| at <= now);
-        (self.revoked_at.is_none() && !expired).then_some(&self.identity)
+        (self.is_live() && !expired).then_some(&self.identity)
     }
 }
 
@@ -93,7 +103,7 @@ impl Keyring {
         let Some(entry) = self.keys.get_mut(&id) else {
             return;
         };
-        if entry.grant.tenant != *tenant || entry.revoked_at.is_some() {
+        if entry.grant.tenant != *tenant || !entry.is_live() {
             return;
         }
         Arc::make_mut(entry).revoked_at = Some(revoked_at);

@@ -10,7 +10,7 @@ use crate::auth::event::{Grant, GrantError, KeyEvent};
 use crate::auth::keyring::{KeyEntry, Keyring};
 use crate::auth::{ApiKey, Identity, KeyId};
 use crate::domain::limits::{KEYS_PER_TENANT_MAX, LOG_READ_RECORDS_MAX, VERDICT_WAIT_MS};
-use crate::domain::{Position, TenantId, Timestamp};
+use crate::domain::{AgentId, Position, TenantId, Timestamp};
 use crate::log::{EventLog, LogError};
 
 /// Why keys could not be changed.
@@ -138,6 +138,26 @@ impl Keys {
         self.read(Keyring::is_empty)
     }
 
+    /// A tenant's key.
+    pub fn get(&self, tenant: &TenantId, id: KeyId) -> Option<Arc<KeyEntry>> {
+        self.read(|ring| ring.get(tenant, id).cloned())
+    }
+
+    /// A tenant's keys that are bound to this agent and not revoked, those issued last first.
+    pub fn of_agent(&self, tenant: &TenantId, agent: &AgentId) -> Vec<Arc<KeyEntry>> {
+        let keys = self.list(tenant).into_iter();
+        keys.filter(|entry| entry.grant.agent.as_ref() == Some(agent) && entry.is_live())
+            .collect()
+    }
+
+    /// Refuses if a tenant may not have another key.
+    pub fn check_room(&self, tenant: &TenantId) -> Result<(), KeysError> {
+        if KEYS_PER_TENANT_MAX <= self.read(|ring| ring.live_count(tenant)) {
+            return Err(KeysError::TooMany);
+        }
+        Ok(())
+    }
+
     /// Issues a key. Once this returns it opens this node, and every other as soon as that has
     /// heard of it. If it fails, a key may be on the log that nobody knows: it is of no use to
     /// anybody, and can be revoked.
@@ -148,9 +168,7 @@ impl Keys {
     ) -> Result<(ApiKey, Arc<KeyEntry>), KeysError> {
         grant.check(now)?;
         let tenant = grant.tenant.clone();
-        if KEYS_PER_TENANT_MAX <= self.read(|ring| ring.live_count(&tenant)) {
-            return Err(KeysError::TooMany);
-        }
+        self.check_room(&tenant)?;
         let key = ApiKey::generate()?;
         let event = KeyEvent::Issued {
             id: key.id(),
@@ -159,8 +177,30 @@ impl Keys {
         };
         self.append(&event, now).await?;
         let opens = self.authenticate(&key, now).is_some();
-        let entry = self.read(|ring| ring.get(&tenant, key.id()).cloned());
+        let entry = self.get(&tenant, key.id());
         let entry = entry.filter(|_| opens).ok_or(KeysError::Collision)?;
+        Ok((key, entry))
+    }
+
+    /// Issues a key that is bound to an agent, and then revokes those that the agent had before: at
+    /// no time it has none, and of two rotations at one time the key of the later one stays.
+    pub async fn rotate(
+        &self,
+        agent: &AgentId,
+        grant: Grant,
+        now: Timestamp,
+    ) -> Result<(ApiKey, Arc<KeyEntry>), KeysError> {
+        let tenant = grant.tenant.clone();
+        let agent_alone = Grant {
+            agent: Some(agent.clone()),
+            ..grant
+        };
+        let (key, entry) = self.issue(agent_alone, now).await?;
+        for older in self.of_agent(&tenant, agent) {
+            if older.is_before(&entry) {
+                self.revoke(&tenant, older.id, now).await?;
+            }
+        }
         Ok((key, entry))
     }
 
@@ -172,9 +212,9 @@ impl Keys {
         id: KeyId,
         now: Timestamp,
     ) -> Result<Option<Arc<KeyEntry>>, KeysError> {
-        let known = || self.read(|ring| ring.get(tenant, id).cloned());
+        let known = || self.get(tenant, id);
         match known() {
-            Some(entry) if entry.revoked_at.is_none() => {
+            Some(entry) if entry.is_live() => {
                 let tenant = tenant.clone();
                 self.append(&KeyEvent::Revoked { id, tenant }, now).await?;
                 Ok(known())

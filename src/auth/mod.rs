@@ -16,7 +16,7 @@ mod rate_limit;
 mod role;
 
 pub use access::{Access, Credentials, Presented};
-pub use api_key::{ApiKey, KeyId};
+pub use api_key::{ApiKey, KeyId, Spelling};
 pub use event::{Grant, GrantError};
 pub use keyring::{KeyEntry, Keyring};
 pub use keys::{Keys, KeysError};

@@ -18,12 +18,14 @@ use utoipa::openapi::path::{Parameter, ParameterBuilder, ParameterIn};
 use utoipa::openapi::schema::{ObjectBuilder, Type};
 
 use super::app::App;
+use super::credential;
 use super::error::Code;
 use super::problem::Problem;
 use crate::auth::{Access, ApiKey, Credentials, Presented, Principal, Role, Standing, TenantError};
 use crate::domain::limits::TENANT_CHARS_MAX;
 use crate::domain::{TenantId, TokenHash};
 
+/// Names the tenant in the API.
 const TENANT_HEADER: HeaderName = HeaderName::from_static("x-tenant-id");
 /// What a key begins with that names a tenant, where nobody is asked for credentials.
 const TENANT_AS_CREDENTIAL: &str = "tenant:";
@@ -133,11 +135,36 @@ impl<N: Needs, S: Sync> FromRequestParts<S> for Caller<N> {
 /// Where a request shows its credential, if it shows one.
 pub(super) type Present = fn(&HeaderMap) -> Result<Presented<'_>, Problem>;
 
+/// Where requests say on whose behalf they come.
+#[derive(Clone)]
+pub(super) struct Signature {
+    pub(super) present: Present,
+    /// Names the tenant; `None` where the credential alone does.
+    pub(super) tenant: Option<HeaderName>,
+}
+
+impl Signature {
+    /// As the API has it.
+    pub(super) fn usual() -> Self {
+        Self {
+            present: credential::presented,
+            tenant: Some(TENANT_HEADER),
+        }
+    }
+
+    fn named_tenant(&self, headers: &HeaderMap) -> Named {
+        match &self.tenant {
+            Some(header) => named_tenant(headers, header),
+            None => Ok(None),
+        }
+    }
+}
+
 /// What callers of some routes are found with.
 #[derive(Clone)]
 pub(super) struct Gate {
     pub(super) app: App,
-    pub(super) present: Present,
+    pub(super) signature: Signature,
 }
 
 /// Finds on whose behalf a request comes, or answers it.
@@ -146,15 +173,16 @@ pub(super) async fn authenticate(
     mut request: Request,
     next: Next,
 ) -> Response {
-    let Gate { app, present } = &gate;
-    let presented = present(request.headers());
+    let Gate { app, signature } = &gate;
+    let presented = (signature.present)(request.headers());
+    let named = signature.named_tenant(request.headers());
     let (found, standing) = match app.access() {
-        Access::Everybody => (anonymous(request.headers(), presented), None),
+        Access::Everybody => (anonymous(named, presented), None),
         Access::Credentials(credentials) => match presented {
-            Ok(presented) => principal(app, credentials, presented, request.headers()).await,
+            Ok(presented) => principal(app, credentials, presented, named).await,
             Err(problem) => (Err(problem), None),
         },
-        Access::Private(hash) => (private(hash, request.headers(), presented), None),
+        Access::Private(hash) => (private(hash, named, presented), None),
     };
     let mut response = match found {
         Ok(principal) => {
@@ -169,11 +197,14 @@ pub(super) async fn authenticate(
     response
 }
 
+/// The tenant that a request names, if it names one.
+type Named = Result<Option<TenantId>, Problem>;
+
 fn anonymous(
-    headers: &HeaderMap,
+    named: Named,
     presented: Result<Presented<'_>, Problem>,
 ) -> Result<Principal, Problem> {
-    let tenant = match (named_tenant(headers)?, presented) {
+    let tenant = match (named?, presented) {
         (Some(tenant), _) => Some(tenant),
         (None, Ok(presented)) => tenant_as_credential(presented),
         (None, Err(_none)) => None,
@@ -190,13 +221,13 @@ fn tenant_as_credential(presented: Presented<'_>) -> Option<TenantId> {
 
 fn private(
     hash: &TokenHash,
-    headers: &HeaderMap,
+    named: Named,
     presented: Result<Presented<'_>, Problem>,
 ) -> Result<Principal, Problem> {
     let presented = presented?;
     let key = ApiKey::parse(presented.text());
     if key.is_some_and(|key| key.has_hash(hash)) {
-        anonymous(headers, Ok(presented))
+        anonymous(named, Ok(presented))
     } else {
         Err(Problem::new(Code::InvalidCredential))
     }
@@ -206,7 +237,7 @@ async fn principal(
     app: &App,
     credentials: &Credentials,
     presented: Presented<'_>,
-    headers: &HeaderMap,
+    named: Named,
 ) -> (Result<Principal, Problem>, Option<Standing>) {
     let Some(identity) = credentials.identify(presented, app.now()).await else {
         return (Err(Problem::new(Code::InvalidCredential)), None);
@@ -216,7 +247,7 @@ async fn principal(
     if standing.is_some_and(|standing| standing.retry_after_s.is_some()) {
         return (Err(Problem::new(Code::RateLimited)), standing);
     }
-    let found = named_tenant(headers).and_then(|named| {
+    let found = named.and_then(|named| {
         let principal = identity.for_tenant(named);
         principal.map_err(|error| match error {
             TenantError::Required => Problem::new(Code::TenantRequired),
@@ -226,8 +257,8 @@ async fn principal(
     (found, standing)
 }
 
-fn named_tenant(headers: &HeaderMap) -> Result<Option<TenantId>, Problem> {
-    let mut values = headers.get_all(TENANT_HEADER).iter();
+fn named_tenant(headers: &HeaderMap, header: &HeaderName) -> Named {
+    let mut values = headers.get_all(header).iter();
     let (first, second) = (values.next(), values.next());
     let Some(first) = first else {
         return Ok(None);

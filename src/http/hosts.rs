@@ -31,7 +31,8 @@ fn asks_loopback(request: &Request) -> bool {
         && named.all(|name| Authority::try_from(name.as_bytes()).is_ok_and(|it| is_loopback(&it)))
 }
 
-fn is_loopback(authority: &Authority) -> bool {
+/// Whether this is a name of this machine alone.
+pub(super) fn is_loopback(authority: &Authority) -> bool {
     let host = authority.host();
     if host.eq_ignore_ascii_case("localhost") {
         return true;

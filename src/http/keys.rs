@@ -11,13 +11,13 @@ use super::caller::{Admin, Caller};
 use super::dto;
 use super::error::Code;
 use super::extract::{NoQuery, Path, PathParam, Query, QueryParams, Values};
+use super::key_change;
 use super::new_key;
 use super::params::{KEYS_LIMIT, KEYS_OFFSET, Param};
 use super::problem::Problem;
 use super::problem_sets::{IssueKeyProblems, ListKeysProblems, RevokeKeyProblems};
-use crate::auth::{GrantError, KeyEntry, KeyId, KeysError};
+use crate::auth::{KeyEntry, KeyId};
 use crate::domain::Reason;
-use crate::log::LogError;
 
 /// The query of a page of keys.
 #[derive(Debug)]
@@ -71,14 +71,9 @@ pub(super) async fn issue(
     Query(NoQuery): Query<NoQuery>,
     JsonBody(body): JsonBody,
 ) -> Result<Response, Problem> {
-    refuse_unfit(&caller)?;
+    key_change::refuse_unfit(&caller)?;
     let grant = new_key::read(caller.tenant(), &body)?;
-    let (key, entry) = app
-        .keys()
-        .issue(grant, app.now())
-        .await
-        .map_err(issue_problem)?;
-    note("issued", &caller, &entry);
+    let (key, entry) = key_change::issue(&app, &caller, grant).await?;
     let issued = dto::IssuedKey {
         key: key.reveal(),
         entry: dto::Key::from(&*entry),
@@ -133,36 +128,12 @@ pub(super) async fn revoke(
     Path(id): Path<KeyId>,
     Query(NoQuery): Query<NoQuery>,
 ) -> Result<Response, Problem> {
-    refuse_unfit(&caller)?;
-    let revoked = app.keys().revoke(caller.tenant(), id, app.now()).await;
-    let Some(entry) = revoked.map_err(revoke_problem)? else {
+    key_change::refuse_unfit(&caller)?;
+    let Some(entry) = key_change::revoke(&app, &caller, id).await? else {
         let detail = "there is no such key";
         return Err(Problem::new(Code::Event(Reason::NotFound)).with_detail(detail));
     };
-    note("revoked", &caller, &entry);
     Ok(body::json_of(&dto::Key::from(&*entry)))
-}
-
-/// Refuses who has the role and must not change keys all the same: anybody at all, and a token that
-/// has an agent too.
-fn refuse_unfit(caller: &Caller<Admin>) -> Result<(), Problem> {
-    caller.refuse_anonymous()?;
-    let detail = "a credential that is bound to an agent cannot change keys";
-    caller
-        .refuse_bound()
-        .map_err(|problem| problem.with_detail(detail))
-}
-
-fn note(what: &str, caller: &Caller<Admin>, entry: &KeyEntry) {
-    let by = caller.principal().id.as_deref().unwrap_or("anybody");
-    tracing::info!(
-        key.id = %entry.id,
-        tenant.id = %caller.tenant(),
-        principal.id = by,
-        "the key {} of `{}` was {what} by {by}",
-        entry.id,
-        caller.tenant()
-    );
 }
 
 impl From<&KeyEntry> for dto::Key {
@@ -180,57 +151,6 @@ impl From<&KeyEntry> for dto::Key {
             issued_at: entry.issued_at.to_string(),
             expires_at: grant.expires_at.map(|time| time.to_string()),
             revoked_at: entry.revoked_at.map(|time| time.to_string()),
-        }
-    }
-}
-
-fn issue_problem(error: KeysError) -> Problem {
-    let retry = "so there may be a key that nobody knows; ask again, and revoke that one if \
-                 `GET /v1/keys` lists it";
-    match error {
-        KeysError::Grant(error) => {
-            let field = match error {
-                GrantError::NoRole | GrantError::BoundAdmin => "roles",
-                GrantError::Name => "name",
-                GrantError::Expired => "expires_at",
-            };
-            new_key::invalid(vec![(field.to_owned(), error.to_string())])
-        }
-        KeysError::TooMany => Problem::new(Code::TooManyKeys),
-        KeysError::Log(error @ LogError::Unconfirmed(_)) => {
-            Problem::from(error).with_detail(format!("the log did not confirm the key, {retry}"))
-        }
-        KeysError::Behind => Problem::new(Code::NotCaughtUp).with_detail(format!(
-            "this server has not heard of the key in time, {retry}"
-        )),
-        other => changed_problem(other),
-    }
-}
-
-fn revoke_problem(error: KeysError) -> Problem {
-    let retry = "ask again until the answer is 200";
-    match error {
-        KeysError::Log(error @ LogError::Unconfirmed(_)) => Problem::from(error)
-            .with_detail(format!("the log did not confirm the revocation; {retry}")),
-        KeysError::Behind => Problem::new(Code::NotCaughtUp).with_detail(format!(
-            "the revocation is on the log, but this server has not heard of it in time; {retry}"
-        )),
-        other => changed_problem(other),
-    }
-}
-
-fn changed_problem(error: KeysError) -> Problem {
-    match error {
-        KeysError::Log(error) => error.into(),
-        KeysError::Stopped => Problem::new(Code::NotReady)
-            .with_detail("this server no longer follows the log of keys; its own log says why"),
-        KeysError::Grant(_)
-        | KeysError::TooMany
-        | KeysError::Behind
-        | KeysError::Random(_)
-        | KeysError::Collision => {
-            tracing::error!("a key was not issued or revoked: {error}");
-            Problem::new(Code::InternalError)
         }
     }
 }

@@ -27,6 +27,7 @@ mod health;
 mod hosts;
 mod introspect;
 mod json;
+mod key_change;
 mod keys;
 mod middleware;
 mod new_key;
@@ -55,7 +56,7 @@ use crate::log::EventLog;
 use crate::metrics::Metrics;
 use crate::projection::Projection;
 use app::App;
-use caller::Gate;
+use caller::{Gate, Signature};
 
 pub use body::BodyPatience;
 pub use dialects::Dialect;
@@ -103,7 +104,7 @@ fn layered(
     let (open, _document) = open_routes().split_for_parts();
     let gate = Gate {
         app: app.clone(),
-        present: credential::presented,
+        signature: Signature::usual(),
     };
     let router = guarded
         .route_layer(axum::middleware::from_fn_with_state(

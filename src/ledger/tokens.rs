@@ -59,10 +59,22 @@ impl TokenSecret {
         Self(bytes)
     }
 
+    /// A secret for one purpose, which says nothing of this one or of those for other purposes.
+    pub(super) fn derive(&self, purpose: &str) -> [u8; Self::BYTES] {
+        // What tokens are made of begins with a length, so with a zero byte: no text does.
+        let mut mac = self.mac();
+        mac.update(purpose.as_bytes());
+        mac.finalize().into_bytes().into()
+    }
+
+    fn mac(&self) -> Hmac<Sha256> {
+        Hmac::new_from_slice(&self.0).expect("any length is a key")
+    }
+
     /// The tokens that an event gives to a session.
     pub(super) fn issue(&self, tenant: &TenantId, session: &SessionId, event: &EventId) -> Tokens {
         let token = |kind: &str| {
-            let mut mac = Hmac::<Sha256>::new_from_slice(&self.0).expect("any length is a key");
+            let mut mac = self.mac();
             for part in [kind, tenant.as_str(), session.as_str(), event.as_str()] {
                 mac.update(&(part.len() as u64).to_be_bytes());
                 mac.update(part.as_bytes());
@@ -157,6 +169,16 @@ mod tests {
             assert_ne!(tokens.access, other.access);
             assert_ne!(tokens.refresh, other.refresh);
         }
+    }
+
+    #[test]
+    fn every_secret_and_purpose_has_a_secret_of_its_own() {
+        let derive =
+            |secret, purpose| TokenSecret::new([secret; TokenSecret::BYTES]).derive(purpose);
+        assert_eq!(derive(1, "a"), derive(1, "a"));
+        assert_ne!(derive(1, "a"), derive(1, "b"));
+        assert_ne!(derive(1, "a"), derive(2, "a"));
+        assert_ne!(derive(1, ""), [1; TokenSecret::BYTES]);
     }
 
     #[test]

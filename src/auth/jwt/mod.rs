@@ -1,5 +1,5 @@
 //! Tokens (JWT, RFC 7519) that somebody else issues: RS256, ES256 and EdDSA by a key set, HS256
-//! by a shared secret.
+//! by a shared secret. And, for a dialect whose sessions have such tokens, [`sign`].
 //!
 //! The key decides the algorithm, never the token. A key set is followed while the server runs: a
 //! file is looked at every second, a URL every few minutes and when a token names a key that is not
@@ -13,7 +13,8 @@ mod source;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
-use jsonwebtoken::{Algorithm, Header, decode, decode_header};
+use jsonwebtoken::{Algorithm, EncodingKey, Header, decode, decode_header, encode};
+use serde::Serialize;
 use tokio::sync::{Mutex, Notify, watch};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -84,6 +85,14 @@ impl std::fmt::Debug for Secret {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("Secret(..)")
     }
+}
+
+/// A token with these claims, signed with HS256. It counts where the same secret is, which is not
+/// here.
+pub fn sign(secret: &Secret, claims: &impl Serialize) -> String {
+    provider::install();
+    let key = EncodingKey::from_secret(&secret.0);
+    encode(&Header::new(Algorithm::HS256), claims, &key).expect("a secret signs whatever is JSON")
 }
 
 /// Why a token stands for nobody. For the log: callers are not told.

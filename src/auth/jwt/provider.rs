@@ -1,12 +1,12 @@
-//! Signatures of tokens, checked by ring: the provider that `jsonwebtoken` is used with.
+//! Signatures of tokens, made and checked by ring: the provider that `jsonwebtoken` is used with.
 //!
 //! The library's own providers would each bring a second implementation of every algorithm. ring is
-//! there already, for TLS. Only what [`super`] accepts is here, and nothing signs.
+//! there already, for TLS. Only what [`super`] accepts is here, and HS256 alone signs.
 
-use jsonwebtoken::crypto::{CryptoProvider, JwtVerifier, KeyUtils};
+use jsonwebtoken::crypto::{CryptoProvider, JwtSigner, JwtVerifier, KeyUtils};
 use jsonwebtoken::errors::{Error, ErrorKind, new_error};
-use jsonwebtoken::signature::{self, Verifier};
-use jsonwebtoken::{Algorithm, AlgorithmFamily, DecodingKey, DecodingKeyKind};
+use jsonwebtoken::signature::{self, Signer, Verifier};
+use jsonwebtoken::{Algorithm, AlgorithmFamily, DecodingKey, DecodingKeyKind, EncodingKey};
 use ring::hmac;
 use ring::signature::{
     ECDSA_P256_SHA256_FIXED, ED25519, RSA_PKCS1_2048_8192_SHA256, RsaPublicKeyComponents,
@@ -14,7 +14,7 @@ use ring::signature::{
 };
 
 static PROVIDER: CryptoProvider = CryptoProvider {
-    signer_factory: |_algorithm, _key| Err(unsupported()),
+    signer_factory: signer,
     verifier_factory: verifier,
     // For key sets that are made of private keys, which nobody does here.
     key_utils: KeyUtils::new_unimplemented(),
@@ -23,6 +23,20 @@ static PROVIDER: CryptoProvider = CryptoProvider {
 /// Makes the library use this provider. Again is no harm.
 pub(super) fn install() {
     let _installed_before = PROVIDER.install_default();
+}
+
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "the library hands it over like this"
+)]
+fn signer(algorithm: &Algorithm, key: &EncodingKey) -> Result<Box<dyn JwtSigner>, Error> {
+    match (algorithm, key.family()) {
+        (Algorithm::HS256, AlgorithmFamily::Hmac) => {
+            let key = hmac::Key::new(hmac::HMAC_SHA256, key.as_bytes());
+            Ok(Box::new(Hs256(key)))
+        }
+        _ => Err(unsupported()),
+    }
 }
 
 #[expect(
@@ -53,6 +67,21 @@ fn verifier(algorithm: &Algorithm, key: &DecodingKey) -> Result<Box<dyn JwtVerif
 
 fn unsupported() -> Error {
     new_error(ErrorKind::UnsupportedAlgorithm)
+}
+
+/// Signs with a shared secret.
+struct Hs256(hmac::Key);
+
+impl JwtSigner for Hs256 {
+    fn algorithm(&self) -> Algorithm {
+        Algorithm::HS256
+    }
+}
+
+impl Signer<Vec<u8>> for Hs256 {
+    fn try_sign(&self, message: &[u8]) -> Result<Vec<u8>, signature::Error> {
+        Ok(hmac::sign(&self.0, message).as_ref().to_vec())
+    }
 }
 
 /// An algorithm with its key.

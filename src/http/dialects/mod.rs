@@ -1,7 +1,7 @@
 //! Dialects: APIs of others, served so that their published clients work unchanged.
 //!
-//! A [`Dialect`] is its routes, where its clients show their credential, and how it words failures:
-//! a [`Definition`]. It translates only: questions go to `query`, changes to `ledger`, and no
+//! A [`Dialect`] is its routes, where its clients say who they are, and how it words failures: a
+//! [`Definition`]. It translates only: questions go to `query`, changes to `ledger`, and no
 //! dialect uses another. Shapes, statuses and texts are those of the vendor's documents, so these
 //! routes are not in ours. As their servers do, dialects ignore query parameters that they do not
 //! know.
@@ -9,8 +9,11 @@
 mod agi;
 mod apphandoff;
 mod change;
+mod cors;
 mod fields;
 mod millis;
+mod otas;
+mod pieces;
 mod voice;
 mod whole_list;
 
@@ -22,8 +25,9 @@ use axum::middleware::{from_fn_with_state, map_request};
 use tower_http::catch_panic::CatchPanicLayer;
 
 use super::app::App;
-use super::caller::{self, Gate, Present};
+use super::caller::{self, Gate, Signature};
 use super::problem;
+use cors::Cors;
 
 pub(super) use voice::Voice;
 
@@ -34,29 +38,33 @@ pub enum Dialect {
     Agi,
     /// Agent sessions of projects, of `AppHandoff`.
     AppHandoff,
+    /// Agents of OTAS, their keys and sessions.
+    Otas,
 }
 
 /// What makes a dialect.
 struct Definition {
-    /// Routes for callers that are known; paths as its clients ask for them.
-    known: Router<App>,
+    /// Routes for callers that are known, and where these say who they are; paths as its clients
+    /// ask for them.
+    known: Vec<(Router<App>, Signature)>,
     /// Routes that answer anybody: they say nothing of any tenant.
     open: Router<App>,
-    /// Where its clients show their credential.
-    present: Present,
     /// How it words a failure.
     voice: Voice,
+    /// What pages of other sites may ask, if the vendor's servers let them.
+    cors: Option<Cors>,
 }
 
 impl Dialect {
     /// Every dialect.
-    pub const ALL: [Self; 2] = [Self::Agi, Self::AppHandoff];
+    pub const ALL: [Self; 3] = [Self::Agi, Self::AppHandoff, Self::Otas];
 
     /// Its name.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Agi => "agi",
             Self::AppHandoff => "apphandoff",
+            Self::Otas => "otas",
         }
     }
 
@@ -89,6 +97,7 @@ impl Dialect {
         match self {
             Self::Agi => agi::definition(),
             Self::AppHandoff => apphandoff::definition(),
+            Self::Otas => otas::definition(),
         }
     }
 }
@@ -104,20 +113,24 @@ pub(super) fn mount(
         let Definition {
             known,
             open,
-            present,
             voice,
+            cors,
         } = dialect.definition();
-        let gate = Gate {
-            app: app.clone(),
-            present,
-        };
-        let routes = known
-            .route_layer(from_fn_with_state(gate, caller::authenticate))
-            .merge(open)
+        let guarded = known.into_iter().map(|(routes, signature)| {
+            let app = app.clone();
+            let gate = Gate { app, signature };
+            routes.route_layer(from_fn_with_state(gate, caller::authenticate))
+        });
+        let routes = guarded
+            .fold(open, Router::merge)
             .fallback(problem::route_not_found)
             .method_not_allowed_fallback(problem::method_not_allowed)
             .layer(CatchPanicLayer::custom(problem::panicked));
         let spoken = inner(routes).layer(from_fn_with_state(voice, voice::lend));
+        let spoken = match cors {
+            Some(cors) => spoken.layer(cors.layer(app.access())),
+            None => spoken,
+        };
         // With the slash, so that the root of the dialect is its own as well.
         api.nest(&format!("{}/", dialect.mount_point()), spoken)
     })

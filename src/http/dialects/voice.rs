@@ -5,7 +5,7 @@
 
 use axum::body::Body;
 use axum::extract::{Request, State};
-use axum::http::header::{CONTENT_TYPE, RETRY_AFTER};
+use axum::http::header::{CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri};
 use axum::middleware::Next;
 use axum::response::Response;
@@ -56,6 +56,9 @@ impl Voice {
             retry_after_s: retry_after_s(response.headers()),
         });
         *response.status_mut() = status;
+        if status != StatusCode::UNAUTHORIZED {
+            response.headers_mut().remove(WWW_AUTHENTICATE);
+        }
         *response.body_mut() = Body::from(body.to_string());
         let json = HeaderValue::from_static("application/json");
         response.headers_mut().insert(CONTENT_TYPE, json);
@@ -77,20 +80,25 @@ fn retry_after_s(headers: &HeaderMap) -> Option<u64> {
 }
 
 impl Failure<'_> {
-    /// One text that says what is wrong: the fields, where the problem names some.
+    /// One text that says what is wrong.
     pub(super) fn text(&self) -> String {
-        let errors = self.problem.errors();
-        if !errors.is_empty() {
-            let named = errors.iter().map(|error| match &*error.field {
-                "" => format!("the body {}", error.message),
-                field => format!("{field} {}", error.message),
-            });
-            return named.collect::<Vec<_>>().join("; ");
-        }
         match self.problem.code() {
             // The list that the API would point to is not this one's.
             Code::RouteNotFound => format!("there is no {} in this API", self.path),
-            _ => self.problem.detail().to_owned(),
+            _ => text_of(self.problem),
         }
     }
+}
+
+/// One text that says what is wrong: the fields, where the problem names some.
+pub(super) fn text_of(problem: &Problem) -> String {
+    let errors = problem.errors();
+    if errors.is_empty() {
+        return problem.detail().to_owned();
+    }
+    let named = errors.iter().map(|error| match &*error.field {
+        "" => format!("the body {}", error.message),
+        field => format!("{field} {}", error.message),
+    });
+    named.collect::<Vec<_>>().join("; ")
 }

@@ -104,6 +104,11 @@ impl Commands {
         Self { ledger, secret }
     }
 
+    /// A secret for one purpose of somebody else's, the same on every node that shares this one's.
+    pub fn secret_for(&self, purpose: &str) -> [u8; TokenSecret::BYTES] {
+        self.secret.derive(purpose)
+    }
+
     /// Opens a session. Body: data of `session.created`, and `session_id` if the caller wants to
     /// choose it.
     pub async fn create(&self, by: By<'_>, body: &[u8]) -> Result<SessionDone, CommandError> {

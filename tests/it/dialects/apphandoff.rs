@@ -302,3 +302,31 @@ async fn a_caller_above_the_limit_reads_in_the_body_when_to_come_back() {
     assert_eq!(body["retryAfter"], 1);
     app.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn pages_of_the_front_end_may_ask_and_read_every_answer() {
+    let app = App::start_with_credentials(|keys_alone| keys_alone).await;
+    let client = app.client_with_key("acme", Roles::ALL).await;
+    let origin = ("origin", "https://apphandoff.example");
+    let allowed = "access-control-allow-origin";
+    let asks = [
+        origin,
+        ("access-control-request-method", "POST"),
+        (
+            "access-control-request-headers",
+            "authorization,content-type",
+        ),
+    ];
+    let path = format!("{MOUNT}/api/projects/agent-activity/batch");
+    let asked = client.send(Method::OPTIONS, &path, &asks, Vec::new()).await;
+    assert_eq!(asked.status, 200);
+    assert_eq!(asked.header(allowed), origin.1);
+    assert_eq!(asked.header("access-control-allow-methods"), "GET,POST");
+    for (project, status) in [(EVERY, 200), ("none", 403)] {
+        let path = sessions_of(project);
+        let answer = client.send(Method::GET, &path, &[origin], Vec::new()).await;
+        assert_eq!(answer.status, status);
+        assert_eq!(answer.header(allowed), origin.1);
+    }
+    app.stop().await;
+}

@@ -4,4 +4,5 @@ mod agi;
 mod apphandoff;
 mod apphandoff_activity;
 mod mounts;
+mod otas;
 mod views;

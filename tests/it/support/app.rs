@@ -53,6 +53,15 @@ impl App {
     pub(crate) async fn start_with_credentials(
         add: impl FnOnce(Credentials) -> Credentials,
     ) -> Self {
+        Self::start_with_credentials_and_no_fold(add)
+            .await
+            .folding()
+    }
+
+    /// The same, which takes events and never folds one.
+    pub(crate) async fn start_with_credentials_and_no_fold(
+        add: impl FnOnce(Credentials) -> Credentials,
+    ) -> Self {
         let access = |keys| {
             Access::Credentials(add(Credentials {
                 keys,
@@ -60,9 +69,7 @@ impl App {
                 rate_limits: None,
             }))
         };
-        Self::serve(|log| log, Patience::default(), access)
-            .await
-            .folding()
+        Self::serve(|log| log, Patience::default(), access).await
     }
 
     fn folding(mut self) -> Self {

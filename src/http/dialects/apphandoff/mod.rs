@@ -13,10 +13,12 @@ mod session;
 mod sessions;
 
 use axum::Router;
+use axum::http::Method;
+use axum::http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE};
 use axum::routing::{get, post};
 
-use super::{Definition, Voice};
-use crate::http::credential;
+use super::{Cors, Definition, Voice};
+use crate::http::caller::Signature;
 
 /// Clients have the `/api` in their base URL, or they have it not.
 const BASES: [&str; 2] = ["", "/api"];
@@ -31,9 +33,12 @@ pub(super) fn definition() -> Definition {
             .route(&batch, post(activity::of_projects))
     });
     Definition {
-        known,
+        known: vec![(known, Signature::usual())],
         open: Router::new(),
-        present: credential::presented,
         voice: Voice::new(failure::word),
+        cors: Some(Cors {
+            methods: vec![Method::GET, Method::POST],
+            headers: vec![ACCEPT, AUTHORIZATION, CONTENT_TYPE],
+        }),
     }
 }

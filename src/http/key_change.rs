@@ -1,0 +1,134 @@
+//! Changes of keys, for whichever API they are asked in: who may, what the log of the server says of
+//! them, and what went wrong.
+
+use std::sync::Arc;
+
+use super::app::App;
+use super::caller::{Admin, Caller};
+use super::error::Code;
+use super::new_key;
+use super::problem::Problem;
+use crate::auth::{ApiKey, Grant, GrantError, KeyEntry, KeyId, KeysError};
+use crate::domain::AgentId;
+use crate::log::LogError;
+
+/// A key and what is known of it.
+pub(super) type Issued = (ApiKey, Arc<KeyEntry>);
+
+/// Refuses who has the role and must not change keys all the same: anybody at all, and a token that
+/// has an agent too.
+pub(super) fn refuse_unfit(caller: &Caller<Admin>) -> Result<(), Problem> {
+    caller.refuse_anonymous()?;
+    let detail = "a credential that is bound to an agent cannot change keys";
+    caller
+        .refuse_bound()
+        .map_err(|problem| problem.with_detail(detail))
+}
+
+/// Refuses if the tenant may not have another key.
+pub(super) fn check_room(app: &App, caller: &Caller<Admin>) -> Result<(), Problem> {
+    let room = app.keys().check_room(caller.tenant());
+    room.map_err(issue_problem)
+}
+
+/// Issues a key.
+pub(super) async fn issue(
+    app: &App,
+    caller: &Caller<Admin>,
+    grant: Grant,
+) -> Result<Issued, Problem> {
+    let issued = app.keys().issue(grant, app.now()).await;
+    let (key, entry) = issued.map_err(issue_problem)?;
+    note("issued", caller, &entry);
+    Ok((key, entry))
+}
+
+/// Issues a key for an agent, and revokes those that the agent had before.
+pub(super) async fn rotate(
+    app: &App,
+    caller: &Caller<Admin>,
+    agent: &AgentId,
+    grant: Grant,
+) -> Result<Issued, Problem> {
+    let issued = app.keys().rotate(agent, grant, app.now()).await;
+    let (key, entry) = issued.map_err(issue_problem)?;
+    note("issued in place of others", caller, &entry);
+    Ok((key, entry))
+}
+
+/// Revokes a key of the caller's tenant, if it has it.
+pub(super) async fn revoke(
+    app: &App,
+    caller: &Caller<Admin>,
+    id: KeyId,
+) -> Result<Option<Arc<KeyEntry>>, Problem> {
+    let revoked = app.keys().revoke(caller.tenant(), id, app.now()).await;
+    let entry = revoked.map_err(revoke_problem)?;
+    if let Some(entry) = &entry {
+        note("revoked", caller, entry);
+    }
+    Ok(entry)
+}
+
+fn note(what: &str, caller: &Caller<Admin>, entry: &KeyEntry) {
+    let by = caller.principal().id.as_deref().unwrap_or("anybody");
+    tracing::info!(
+        key.id = %entry.id,
+        tenant.id = %caller.tenant(),
+        principal.id = by,
+        "the key {} of `{}` was {what} by {by}",
+        entry.id,
+        caller.tenant()
+    );
+}
+
+fn issue_problem(error: KeysError) -> Problem {
+    let retry = "so there may be a key that nobody knows; ask again, and revoke that one if \
+                 `GET /v1/keys` lists it";
+    match error {
+        KeysError::Grant(error) => {
+            let field = match error {
+                GrantError::NoRole | GrantError::BoundAdmin => "roles",
+                GrantError::Name => "name",
+                GrantError::Expired => "expires_at",
+            };
+            new_key::invalid(vec![(field.to_owned(), error.to_string())])
+        }
+        KeysError::TooMany => Problem::new(Code::TooManyKeys),
+        KeysError::Log(error @ LogError::Unconfirmed(_)) => {
+            Problem::from(error).with_detail(format!("the log did not confirm the key, {retry}"))
+        }
+        KeysError::Behind => Problem::new(Code::NotCaughtUp).with_detail(format!(
+            "this server has not heard of the key in time, {retry}"
+        )),
+        other => changed_problem(other),
+    }
+}
+
+fn revoke_problem(error: KeysError) -> Problem {
+    let retry = "ask again until the answer is 200";
+    match error {
+        KeysError::Log(error @ LogError::Unconfirmed(_)) => Problem::from(error)
+            .with_detail(format!("the log did not confirm the revocation; {retry}")),
+        KeysError::Behind => Problem::new(Code::NotCaughtUp).with_detail(format!(
+            "the revocation is on the log, but this server has not heard of it in time; {retry}"
+        )),
+        other => changed_problem(other),
+    }
+}
+
+fn changed_problem(error: KeysError) -> Problem {
+    match error {
+        KeysError::Log(error) => error.into(),
+        KeysError::Stopped => Problem::new(Code::NotReady)
+            .with_detail("this server no longer follows the log of keys; its own log says why"),
+        KeysError::Grant(_)
+        | KeysError::TooMany
+        | KeysError::Behind
+        | KeysError::Random(_)
+        | KeysError::Collision => {
+            tracing::error!("a key was not issued or revoked: {error}");
+            Problem::new(Code::InternalError)
+        }
+    }
+}
