@@ -13,6 +13,10 @@ impl Json {
         Self(Vec::with_capacity(bytes))
     }
 
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     pub(super) fn into_bytes(self) -> Vec<u8> {
         self.0
     }
@@ -20,6 +24,11 @@ impl Json {
     /// Punctuation, names of members, or text that is known to be JSON.
     pub(super) fn raw(&mut self, json: &str) {
         self.0.extend_from_slice(json.as_bytes());
+    }
+
+    /// The same, as bytes.
+    pub(super) fn bytes(&mut self, json: &[u8]) {
+        self.0.extend_from_slice(json);
     }
 
     /// JSON text on one line: outside of strings an end of line is space, and inside there is none.

@@ -7,10 +7,13 @@
 //! know.
 
 mod agi;
+mod apphandoff;
 mod change;
 mod cors;
 mod fields;
+mod millis;
 mod otas;
+mod pieces;
 mod voice;
 mod whole_list;
 
@@ -33,6 +36,8 @@ pub(super) use voice::Voice;
 pub enum Dialect {
     /// Sessions of AGI.
     Agi,
+    /// Agent sessions of projects, of `AppHandoff`.
+    AppHandoff,
     /// Agents of OTAS, their keys and sessions.
     Otas,
 }
@@ -52,12 +57,13 @@ struct Definition {
 
 impl Dialect {
     /// Every dialect.
-    pub const ALL: [Self; 2] = [Self::Agi, Self::Otas];
+    pub const ALL: [Self; 3] = [Self::Agi, Self::AppHandoff, Self::Otas];
 
     /// Its name.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Agi => "agi",
+            Self::AppHandoff => "apphandoff",
             Self::Otas => "otas",
         }
     }
@@ -90,6 +96,7 @@ impl Dialect {
     fn definition(self) -> Definition {
         match self {
             Self::Agi => agi::definition(),
+            Self::AppHandoff => apphandoff::definition(),
             Self::Otas => otas::definition(),
         }
     }

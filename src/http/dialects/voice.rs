@@ -5,8 +5,8 @@
 
 use axum::body::Body;
 use axum::extract::{Request, State};
-use axum::http::header::{CONTENT_TYPE, WWW_AUTHENTICATE};
-use axum::http::{HeaderValue, StatusCode, Uri};
+use axum::http::header::{CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri};
 use axum::middleware::Next;
 use axum::response::Response;
 use serde_json::Value;
@@ -22,6 +22,8 @@ pub(super) struct Failure<'a> {
     pub(super) path: &'a str,
     /// Names the request; the answer's header `X-Request-ID` says it too.
     pub(super) request_id: &'a str,
+    /// When to try again, as the answer's header `Retry-After` says it too.
+    pub(super) retry_after_s: Option<u64>,
 }
 
 /// A dialect's way to word a failure: status and body.
@@ -51,6 +53,7 @@ impl Voice {
             problem,
             path: self.asked.path(),
             request_id,
+            retry_after_s: retry_after_s(response.headers()),
         });
         *response.status_mut() = status;
         if status != StatusCode::UNAUTHORIZED {
@@ -70,6 +73,10 @@ pub(super) async fn lend(State(voice): State<Voice>, request: Request, next: Nex
         response.extensions_mut().insert(Voice { asked, ..voice });
     }
     response
+}
+
+fn retry_after_s(headers: &HeaderMap) -> Option<u64> {
+    headers.get(RETRY_AFTER)?.to_str().ok()?.parse().ok()
 }
 
 impl Failure<'_> {

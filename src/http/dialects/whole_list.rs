@@ -1,34 +1,32 @@
-//! A listing without pages, as most dialects have it: all rows, written a page at a time.
+//! A listing without pages, as most dialects have it: all rows, read a page at a time.
 //!
-//! However many there are, no more than a page of them is in memory, and no snapshot outlives its
-//! page. So a long list shows no single state of the ledger, but what is there all the while appears
-//! exactly once.
+//! No snapshot outlives its page. So a long list shows no single state of the ledger, but what is
+//! there all the while appears exactly once.
 
-use axum::body::Body;
+use std::collections::VecDeque;
+
 use axum::response::Response;
-use bytes::Bytes;
-use futures_util::stream;
 
 use crate::domain::limits::PAGE_ROWS_MAX;
 use crate::domain::{SessionFilter, TenantId, Timestamp};
 use crate::http::app::App;
-use crate::http::body;
+use crate::http::dialects::pieces::{self, Rows};
 use crate::http::json::Json;
 use crate::http::problem::Problem;
 use crate::projection::SessionRow;
 use crate::query::{self, Cursor, Start};
 
-/// Bytes of a usual row.
-const ROW_BYTES: usize = 256;
+/// Whether a row is shown at this time.
+pub(super) type Shows = fn(&SessionRow<'_>, Timestamp) -> bool;
+/// Writes a row as it is at this time.
+pub(super) type WriteRow = fn(&mut Json, &SessionRow<'_>, Timestamp);
 
 /// Sessions that are listed, and how they look. Newest first.
 pub(super) struct WholeList {
     pub(super) tenant: TenantId,
     pub(super) filter: SessionFilter,
-    /// Whether a row is shown at this time.
-    pub(super) shows: fn(&SessionRow<'_>, Timestamp) -> bool,
-    /// Writes a row as it is at this time.
-    pub(super) write: fn(&mut Json, &SessionRow<'_>, Timestamp),
+    pub(super) shows: Shows,
+    pub(super) write: WriteRow,
     /// What stands before and after the rows, with the brackets.
     pub(super) frame: [String; 2],
 }
@@ -36,114 +34,129 @@ pub(super) struct WholeList {
 impl WholeList {
     /// The list as an answer.
     pub(super) fn answer(self, app: &App) -> Result<Response, Problem> {
-        let Self {
-            tenant,
-            filter,
-            shows,
-            write,
-            frame,
-        } = self;
-        let (app, now) = (app.clone(), app.now());
-        answer(frame, move |rows, start| {
-            let rows_max = usize::from(PAGE_ROWS_MAX);
-            let page = app.read(|snapshot| {
-                let page = query::sessions::list(snapshot, &tenant, &filter, start, rows_max);
-                Ok(page?)
-            })?;
-            for stored in &page.rows {
-                let row = stored.row()?;
-                if shows(&row, now) {
-                    rows.add(|out| write(out, &row, now));
-                }
-            }
-            Ok(page.next)
-        })
+        let [before, after] = self.frame;
+        let lists = WholeLists {
+            tenant: self.tenant,
+            shows: self.shows,
+            write: self.write,
+            parts: vec![
+                Part::Text(before.into_bytes()),
+                Part::Rows(self.filter),
+                Part::Text(after.into_bytes()),
+            ],
+        };
+        lists.answer(app)
     }
 }
 
-/// Rows of a list in the making.
-pub(super) struct Rows {
-    out: Json,
-    is_first: bool,
+/// Several such lists in one answer.
+pub(super) struct WholeLists {
+    pub(super) tenant: TenantId,
+    pub(super) shows: Shows,
+    pub(super) write: WriteRow,
+    pub(super) parts: Vec<Part>,
 }
 
-impl Rows {
-    /// Writes a row.
-    pub(super) fn add(&mut self, write: impl FnOnce(&mut Json)) {
-        if !std::mem::take(&mut self.is_first) {
-            self.out.raw(",");
-        }
-        write(&mut self.out);
-    }
+/// A part of such an answer.
+pub(super) enum Part {
+    /// As it is. The next row is the first of its list.
+    Text(Vec<u8>),
+    /// What a filter finds, newest first. The rows of several in a row are one list.
+    Rows(SessionFilter),
+}
 
-    fn take(&mut self) -> Bytes {
-        let next = Json::with_capacity(ROW_BYTES * usize::from(PAGE_ROWS_MAX));
-        Bytes::from(std::mem::replace(&mut self.out, next).into_bytes())
+impl Part {
+    pub(super) fn text(text: &str) -> Self {
+        Self::Text(text.into())
+    }
+}
+
+impl WholeLists {
+    /// The lists as an answer.
+    pub(super) fn answer(self, app: &App) -> Result<Response, Problem> {
+        let mut writing = Writing {
+            app: app.clone(),
+            tenant: self.tenant,
+            shows: self.shows,
+            write: self.write,
+            parts: self.parts.into(),
+            start: Start::Offset(0),
+            now: app.now(),
+        };
+        pieces::answer(move |rows| writing.step(rows))
     }
 }
 
 /// A list of any rows as an answer; `page` writes those of a page, and says where the next one
-/// starts. A short list is one piece; of a long one the first piece is written before the answer
-/// begins, so that what is wrong can still be said.
-pub(super) fn answer<P>(frame: [String; 2], page: P) -> Result<Response, Problem>
+/// starts.
+pub(super) fn answer<P>(frame: [String; 2], mut page: P) -> Result<Response, Problem>
 where
     P: FnMut(&mut Rows, Start) -> Result<Option<Cursor>, Problem> + Send + 'static,
 {
     let [before, after] = frame;
-    let mut out = Json::with_capacity(ROW_BYTES);
-    out.raw(&before);
-    let mut writing = Writing {
-        page,
-        rows: Rows {
-            out,
-            is_first: true,
-        },
-        after,
-        next: Start::Offset(0),
-    };
-    let more = writing.write_page()?;
-    if !more {
-        return Ok(body::json(writing.rows.out.into_bytes()));
-    }
-    let first = writing.rows.take();
-    let rest = stream::try_unfold(Some(writing), Writing::piece);
-    let whole = stream::StreamExt::chain(stream::iter([Ok(first)]), rest);
-    Ok(body::typed("application/json", Body::from_stream(whole)))
-}
-
-/// A list that is being written.
-struct Writing<P> {
-    page: P,
-    rows: Rows,
-    after: String,
-    next: Start,
-}
-
-impl<P> Writing<P>
-where
-    P: FnMut(&mut Rows, Start) -> Result<Option<Cursor>, Problem>,
-{
-    /// The next piece, until the list is at its end.
-    async fn piece(this: Option<Self>) -> Result<Option<(Bytes, Option<Self>)>, std::io::Error> {
-        let Some(mut writing) = this else {
-            return Ok(None);
-        };
-        // Pages that show nothing are read one after another; others must get their turn.
-        tokio::task::yield_now().await;
-        // The cause has been logged, and the answer breaks off: there is no other way to tell.
-        let more = writing.write_page();
-        let more = more.map_err(|_logged| std::io::Error::other("the list cannot be read"))?;
-        let piece = writing.rows.take();
-        Ok(Some((piece, more.then_some(writing))))
-    }
-
-    /// Writes a page, and the end after the last one; whether there is more.
-    fn write_page(&mut self) -> Result<bool, Problem> {
-        if let Some(cursor) = (self.page)(&mut self.rows, self.next)? {
-            self.next = Start::Cursor(cursor);
+    let mut start = Start::Offset(0);
+    pieces::answer(move |rows| {
+        if start == Start::Offset(0) {
+            rows.text(before.as_bytes());
+        }
+        if let Some(next) = page(rows, start)? {
+            start = Start::Cursor(next);
             return Ok(true);
         }
-        self.rows.out.raw(&self.after);
+        rows.text(after.as_bytes());
         Ok(false)
+    })
+}
+
+/// Lists that are being written.
+struct Writing {
+    app: App,
+    tenant: TenantId,
+    shows: Shows,
+    write: WriteRow,
+    /// What is left; of the first one what is left from `start` on.
+    parts: VecDeque<Part>,
+    start: Start,
+    now: Timestamp,
+}
+
+impl Writing {
+    /// Writes one page of rows, and the texts around it. Whether there is more.
+    fn step(&mut self, rows: &mut Rows) -> Result<bool, Problem> {
+        self.texts(rows);
+        let Some(Part::Rows(filter)) = self.parts.pop_front() else {
+            return Ok(false);
+        };
+        if let Some(next) = self.page(&filter, rows)? {
+            self.start = Start::Cursor(next);
+            self.parts.push_front(Part::Rows(filter));
+        } else {
+            self.start = Start::Offset(0);
+            self.texts(rows);
+        }
+        Ok(!self.parts.is_empty())
+    }
+
+    fn texts(&mut self, rows: &mut Rows) {
+        while let Some(Part::Text(text)) = self.parts.front() {
+            rows.text(text);
+            self.parts.pop_front();
+        }
+    }
+
+    /// Writes a page of rows, and says where the next one starts.
+    fn page(&self, filter: &SessionFilter, rows: &mut Rows) -> Result<Option<Cursor>, Problem> {
+        let (tenant, rows_max) = (&self.tenant, usize::from(PAGE_ROWS_MAX));
+        let page = self.app.read(|snapshot| {
+            let page = query::sessions::list(snapshot, tenant, filter, self.start, rows_max);
+            Ok(page?)
+        })?;
+        for stored in &page.rows {
+            let row = stored.row()?;
+            if (self.shows)(&row, self.now) {
+                rows.add(|out| (self.write)(out, &row, self.now));
+            }
+        }
+        Ok(page.next)
     }
 }

@@ -15,6 +15,7 @@ use crate::support::client::{Answer, Client};
 fn a_path(dialect: Dialect) -> &'static str {
     match dialect {
         Dialect::Agi => "/v1/sessions",
+        Dialect::AppHandoff => "/projects/00000000-0000-0000-0000-000000000000/agent-sessions",
         Dialect::Otas => "/api/agent/v1/list/",
     }
 }
@@ -22,7 +23,7 @@ fn a_path(dialect: Dialect) -> &'static str {
 /// Where its clients show a credential and name a tenant.
 fn shown(dialect: Dialect, credential: &str, tenant: &str) -> Vec<(&'static str, String)> {
     match dialect {
-        Dialect::Agi => vec![
+        Dialect::Agi | Dialect::AppHandoff => vec![
             ("authorization", format!("Bearer {credential}")),
             ("x-tenant-id", tenant.to_owned()),
         ],
@@ -36,7 +37,7 @@ fn shown(dialect: Dialect, credential: &str, tenant: &str) -> Vec<(&'static str,
 /// What somebody is answered who shows nothing, and who shows two credentials.
 fn refusals(dialect: Dialect) -> [u16; 2] {
     match dialect {
-        Dialect::Agi => [401, 400],
+        Dialect::Agi | Dialect::AppHandoff => [401, 400],
         Dialect::Otas => [400, 401],
     }
 }
@@ -44,7 +45,7 @@ fn refusals(dialect: Dialect) -> [u16; 2] {
 /// Whether its clients always say for which tenant they ask.
 fn clients_name_a_tenant(dialect: Dialect) -> bool {
     match dialect {
-        Dialect::Agi => false,
+        Dialect::Agi | Dialect::AppHandoff => false,
         Dialect::Otas => true,
     }
 }

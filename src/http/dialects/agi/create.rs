@@ -11,13 +11,14 @@ use serde_json::{Map, Value, json};
 
 use super::failure::Failure;
 use super::read;
-use super::session::{KIND, millis};
+use super::session::KIND;
 use crate::domain::AgentId;
 use crate::domain::session::Phase;
 use crate::http::app::App;
 use crate::http::body;
 use crate::http::dialects::change::{self, Change};
 use crate::http::dialects::fields::{Fields, wrong};
+use crate::http::dialects::millis::millis;
 use crate::http::problem::Problem;
 use crate::ledger::command::SessionDone;
 

@@ -4,6 +4,7 @@ use serde_json::value::RawValue;
 
 use crate::domain::Timestamp;
 use crate::domain::session::{Outcome, Phase, Status};
+use crate::http::dialects::millis::millis;
 use crate::http::json::Json;
 use crate::projection::SessionRow;
 
@@ -86,22 +87,9 @@ fn kind(metadata: &str) -> Option<String> {
     serde_json::from_str(kept.agent_session_type?.get()).ok()
 }
 
-/// A time as AGI writes it, to the millisecond.
-pub(super) fn millis(time: Timestamp) -> String {
-    let text = time.to_string();
-    let (to_millis, _) = text.split_at("2026-01-31T23:59:59.123".len());
-    format!("{to_millis}Z")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn times_end_with_the_millisecond() {
-        let time = Timestamp::parse("2026-01-31T23:59:59.123999Z").unwrap();
-        assert_eq!(millis(time), "2026-01-31T23:59:59.123Z");
-    }
 
     #[test]
     fn the_kind_of_a_session_is_a_text_of_its_metadata() {

@@ -1,0 +1,148 @@
+//! `GET /projects/{id}/agent-activity` and its batch: who is present in a project, on what they
+//! work, and what was done there lately.
+
+use axum::extract::State;
+use axum::response::Response;
+use serde_json::Value;
+
+use super::project::{Project, missing};
+use super::session;
+use crate::domain::filter::Owner;
+use crate::domain::limits::PAGE_ROWS_DEFAULT;
+use crate::domain::session::Status;
+use crate::domain::{SessionFilter, StatusSet, TenantId};
+use crate::http::app::App;
+use crate::http::body::Body;
+use crate::http::caller::{Caller, Read};
+use crate::http::dialects::fields::{Fields, wrong};
+use crate::http::dialects::whole_list::{Part, WholeLists};
+use crate::http::extract::Path;
+use crate::http::json::Json;
+use crate::http::problem::Problem;
+use crate::projection::RowBytes;
+use crate::query::{self, Start};
+
+/// Projects of a batch, as their documents have it.
+const PROJECTS_MAX: usize = 25;
+/// What has ended.
+const ENDED: [Status; 3] = [Status::Terminated, Status::Expired, Status::HandedOff];
+/// Bytes of a usual history.
+const HISTORY_BYTES: usize = 4096;
+
+pub(super) async fn of_project(
+    State(app): State<App>,
+    caller: Caller<Read>,
+    Path(project): Path<Project>,
+) -> Result<Response, Problem> {
+    let tenant = caller.tenant();
+    let owners = project.owners(&app, tenant)?;
+    let mut parts = vec![Part::text("{")];
+    describe(&app, tenant, owners, &mut parts)?;
+    present(tenant, parts).answer(&app)
+}
+
+pub(super) async fn of_projects(
+    State(app): State<App>,
+    caller: Caller<Read>,
+    Body(body): Body,
+) -> Result<Response, Problem> {
+    let tenant = caller.tenant();
+    let asked = asked(&Fields::parse(&body)?)?;
+    let mut parts = vec![Part::text("{\"results\":[")];
+    for (number, id) in asked.iter().enumerate() {
+        let project = Project::parse(id).map_err(|_cannot_be| missing())?;
+        let owners = project.owners(&app, tenant)?;
+        let mut head = Json::default();
+        head.raw(if number == 0 { "" } else { "," });
+        head.raw("{\"project_id\":");
+        head.text(id);
+        head.raw(",");
+        parts.push(Part::Text(head.into_bytes()));
+        describe(&app, tenant, owners, &mut parts)?;
+    }
+    parts.push(Part::text("]}"));
+    present(tenant, parts).answer(&app)
+}
+
+/// The ids that a batch names.
+fn asked(fields: &Fields) -> Result<Vec<String>, Problem> {
+    const NAME: &str = "project_ids";
+    let ids = fields.value(NAME).and_then(Value::as_array);
+    let ids = ids.filter(|ids| (1..=PROJECTS_MAX).contains(&ids.len()));
+    let ids = ids.ok_or_else(|| {
+        let message = format!("must be a list of 1 to {PROJECTS_MAX} ids of projects");
+        wrong(NAME, message)
+    })?;
+    let id = |(number, id): (usize, &Value)| {
+        let text = id.as_str().map(ToOwned::to_owned);
+        text.ok_or_else(|| wrong(&format!("{NAME}.{number}"), "must be a string"))
+    };
+    ids.iter().enumerate().map(id).collect()
+}
+
+/// Adds what there is to say of a project, without the opening brace.
+fn describe(
+    app: &App,
+    tenant: &TenantId,
+    owners: Vec<Owner>,
+    parts: &mut Vec<Part>,
+) -> Result<(), Problem> {
+    let mut history = Json::with_capacity(HISTORY_BYTES);
+    // Nobody reports how far a task has come.
+    history.raw("],\"checkpoints\":[],\"session_history\":[");
+    write_history(app, tenant, &owners, &mut history)?;
+    history.raw("]}");
+    parts.push(Part::text("\"sessions\":["));
+    parts.extend(owners.into_iter().map(|owner| {
+        Part::Rows(SessionFilter {
+            owner,
+            statuses: StatusSet::only(Status::Active),
+            ..SessionFilter::default()
+        })
+    }));
+    parts.push(Part::Text(history.into_bytes()));
+    Ok(())
+}
+
+/// The newest sessions that have ended.
+fn write_history(
+    app: &App,
+    tenant: &TenantId,
+    owners: &[Owner],
+    out: &mut Json,
+) -> Result<(), Problem> {
+    let rows_max = usize::from(PAGE_ROWS_DEFAULT);
+    let mut found: Vec<RowBytes> = Vec::new();
+    for owner in owners {
+        let filter = SessionFilter {
+            owner: owner.clone(),
+            statuses: StatusSet::of(&ENDED).unwrap_or(StatusSet::ALL),
+            ..SessionFilter::default()
+        };
+        let start = Start::Offset(0);
+        let page = app.read(|snapshot| {
+            let page = query::sessions::list(snapshot, tenant, &filter, start, rows_max);
+            Ok(page?)
+        })?;
+        found.extend(page.rows);
+    }
+    let mut rows = Vec::with_capacity(found.len());
+    for stored in &found {
+        rows.push(stored.row()?);
+    }
+    rows.sort_by_key(|row| std::cmp::Reverse(row.created_at));
+    for (number, row) in rows.iter().take(rows_max).enumerate() {
+        out.raw(if number == 0 { "" } else { "," });
+        session::write_done(out, row);
+    }
+    Ok(())
+}
+
+fn present(tenant: &TenantId, parts: Vec<Part>) -> WholeLists {
+    WholeLists {
+        tenant: tenant.clone(),
+        shows: session::is_live,
+        write: session::write_present,
+        parts,
+    }
+}

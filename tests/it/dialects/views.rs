@@ -1,0 +1,285 @@
+//! The same sessions through every API: what each event of the ledger shows as, and that a session
+//! which is made through one API is seen through all others.
+//!
+//! A view is one API: how its clients make a session, how they see one, and its row of the table.
+
+use std::time::Duration;
+
+use reqwest::Method;
+use reqwest::header::HeaderMap;
+use serde_json::{Value, json};
+use session_ledger::auth::Roles;
+use session_ledger::domain::Position;
+
+use crate::support::app::{App, NOW, grant};
+use crate::support::client::{Answer, Client, created, event};
+
+const PROJECT: &str = "2489e9ad-2ee2-8e00-8ec9-32d5f69181c0";
+const EVERY_PROJECT: &str = "00000000-0000-0000-0000-000000000000";
+
+/// What became of a session, in the order of the table's columns.
+const HAPPENED: [&str; 6] = [
+    "created",
+    "refreshed",
+    "terminated",
+    "handed_off",
+    "child",
+    "expired",
+];
+
+#[derive(Debug, Clone, Copy)]
+enum View {
+    Native,
+    Agi,
+    AppHandoff,
+    Otas,
+}
+
+/// Somebody with a key that may do everything in a tenant.
+struct Caller {
+    client: Client,
+    tenant: &'static str,
+    key: String,
+}
+
+/// A session, and whose it is.
+struct Made {
+    session: String,
+    agent: String,
+}
+
+impl Caller {
+    async fn new(app: &App, tenant: &'static str) -> Self {
+        let key = app.key(grant(tenant, Roles::ALL)).await;
+        let client = app.client(tenant).with_key(&key);
+        Self {
+            client,
+            tenant,
+            key,
+        }
+    }
+
+    async fn post(&self, path: &str, body: &Value) -> Value {
+        let json = [("content-type", "application/json")];
+        let body = body.to_string().into_bytes();
+        let answer = self.client.send(Method::POST, path, &json, body);
+        succeeded(&answer.await)
+    }
+
+    /// Sends as pages of OTAS do, or its agents.
+    async fn otas(&self, path: &str, key: Option<&str>, body: Option<Value>) -> Answer {
+        let shown = match key {
+            Some(key) => vec![("x-otas-agent-key", key)],
+            None => vec![
+                ("x-otas-user-token", &*self.key),
+                ("x-otas-project-id", self.tenant),
+            ],
+        };
+        let headers: HeaderMap = shown
+            .into_iter()
+            .map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap()))
+            .collect();
+        let method = body.as_ref().map_or(Method::GET, |_| Method::POST);
+        let body = body.map_or_else(Vec::new, |body| body.to_string().into_bytes());
+        let path = format!("/compat/otas/api/agent/v1{path}");
+        self.client.send_bare(method, &path, headers, body).await
+    }
+}
+
+impl View {
+    const ALL: [Self; 4] = [Self::Native, Self::Agi, Self::AppHandoff, Self::Otas];
+
+    /// What a session shows after each that may happen to it: its own words, and what an event
+    /// moved. Each opened at 12:00, and the rest happened at 12:01.
+    fn row(self) -> [&'static str; HAPPENED.len()] {
+        match self {
+            Self::Native => [
+                "active, alive 12:00",
+                "active, alive 12:01",
+                "terminated, alive 12:00",
+                "handed_off, alive 12:00",
+                "active, alive 12:01",
+                "expired, alive 12:00",
+            ],
+            Self::Agi => [
+                "ready",
+                "ready",
+                "terminated",
+                "terminated",
+                "ready",
+                "terminated",
+            ],
+            Self::AppHandoff => [
+                "there, alive 12:00",
+                "there, alive 12:01",
+                "gone",
+                "gone",
+                "there, alive 12:01",
+                "gone",
+            ],
+            Self::Otas => [
+                "made 12:00",
+                "made 12:00",
+                "made 12:00",
+                "made 12:00",
+                "made 12:01",
+                "made 12:00",
+            ],
+        }
+    }
+
+    /// Makes a session as the API's clients do.
+    async fn make(self, caller: &Caller) -> Made {
+        let (session, agent) = match self {
+            Self::Native => {
+                let agent = caller.post("/v1/agents", &json!({"agent_id": "a1"})).await;
+                let wanted = json!({"agent_id": "a1"});
+                let made = caller.post("/v1/agent-sessions", &wanted).await;
+                (
+                    text(&made["session"]["session_id"]),
+                    text(&agent["agent"]["agent_id"]),
+                )
+            }
+            Self::Agi => {
+                let wanted = json!({"agent_name": "agi-0"});
+                let made = caller.post("/compat/agi/v1/sessions", &wanted).await;
+                (text(&made["session_id"]), text(&made["agent_name"]))
+            }
+            // It has no such call: its runtimes emit.
+            Self::AppHandoff => {
+                let mut connected = created("of-apphandoff", "a2", NOW);
+                connected["data"]["project_id"] = json!(PROJECT);
+                caller.client.apply(&connected).await;
+                ("of-apphandoff".to_owned(), "a2".to_owned())
+            }
+            Self::Otas => {
+                let wanted = json!({"agent_name": "a3", "agent_provider": "x"});
+                let made = caller.otas("/create/", None, Some(wanted)).await;
+                let made = succeeded(&made);
+                let agent = text(&made["response"]["agent"]["id"]);
+                let key = text(&made["response"]["agent_key"]["api_key"]);
+                let opened = caller.otas("/session/create/", Some(&key), Some(json!({})));
+                succeeded(&opened.await);
+                // Its answer has the id in a token, for servers to read.
+                let rows = Self::Otas.list(caller, &agent).await;
+                (text(&rows[0]["id"]), agent)
+            }
+        };
+        Made { session, agent }
+    }
+
+    /// A session as the API's list has it, in few words.
+    async fn show(self, caller: &Caller, made: &Made) -> String {
+        let rows = self.list(caller, &made.agent).await;
+        let id = match self {
+            Self::Native | Self::Agi | Self::AppHandoff => "session_id",
+            Self::Otas => "id",
+        };
+        let mut found = rows.iter().filter(|row| row[id] == made.session);
+        let Some(row) = found.next() else {
+            return "gone".to_owned();
+        };
+        assert!(found.next().is_none(), "{self:?}: {rows:?}");
+        let text = |name: &str| row[name].as_str().unwrap();
+        let time = |name: &str| text(name).get(11..16).unwrap();
+        match self {
+            Self::Native => format!("{}, alive {}", text("status"), time("last_activity_at")),
+            Self::Agi => text("status").to_owned(),
+            Self::AppHandoff => format!("there, alive {}", time("last_activity_at")),
+            Self::Otas => format!("made {}", time("created_at")),
+        }
+    }
+
+    /// The rows of the API's list; where it needs one, for an agent.
+    async fn list(self, caller: &Caller, agent: &str) -> Vec<Value> {
+        let (answer, rows) = match self {
+            Self::Native => (caller.client.get("/v1/agent-sessions").await, "/sessions"),
+            Self::Agi => (caller.client.get("/compat/agi/v1/sessions").await, ""),
+            Self::AppHandoff => {
+                let projects = "/compat/apphandoff/api/projects";
+                let path = format!("{projects}/{EVERY_PROJECT}/agent-sessions");
+                (caller.client.get(&path).await, "/sessions")
+            }
+            Self::Otas => {
+                let path = format!("/sessions/list/?agent_id={agent}");
+                let answer = caller.otas(&path, None, None).await;
+                if answer.status == 403 {
+                    return Vec::new();
+                }
+                (answer, "/response/sessions")
+            }
+        };
+        let listed = succeeded(&answer);
+        listed.pointer(rows).unwrap().as_array().unwrap().clone()
+    }
+}
+
+#[track_caller]
+fn succeeded(answer: &Answer) -> Value {
+    assert!(matches!(answer.status, 200 | 201), "{}", answer.text);
+    answer.json()
+}
+
+fn text(value: &Value) -> String {
+    value.as_str().unwrap().to_owned()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn each_event_shows_in_every_api_in_its_own_words() {
+    let mut app = App::start_with_credentials(|keys_alone| keys_alone).await;
+    app.start_expiry();
+    let caller = Caller::new(&app, "acme").await;
+    for id in HAPPENED.into_iter().filter(|id| *id != "child") {
+        let mut opened = created(id, "a1", NOW);
+        if id == "expired" {
+            opened["data"]["ttl_seconds"] = json!(60);
+        }
+        caller.client.apply(&opened).await;
+    }
+    app.set_time("2026-01-31T12:00:59.999999Z");
+    let to = json!({"to_agent_id": "a2", "session_id": "child"});
+    let mut last = 0;
+    for (id, data) in [
+        ("refreshed", json!({})),
+        ("terminated", json!({"reason": "done"})),
+        ("handed_off", to),
+    ] {
+        let mut happens = event("e", &format!("session.{id}"), id, &data);
+        happens["time"] = json!("2026-01-31T12:01:00Z");
+        last = caller.client.apply(&happens).await;
+    }
+    app.set_time("2026-01-31T12:01:00Z");
+    // The ledger itself writes the last.
+    let (expired, at_most) = (Position::new(last + 1), Duration::from_mins(1));
+    app.projection.wait_for(expired, at_most).await;
+
+    for view in View::ALL {
+        for (happened, expected) in HAPPENED.into_iter().zip(view.row()) {
+            let made = Made {
+                session: happened.to_owned(),
+                agent: if happened == "child" { "a2" } else { "a1" }.to_owned(),
+            };
+            let shown = view.show(&caller, &made).await;
+            assert_eq!(shown, expected, "{happened} in {view:?}");
+        }
+    }
+    app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_session_that_is_made_through_one_api_is_seen_through_every_other() {
+    let app = App::start_with_credentials(|keys_alone| keys_alone).await;
+    let caller = Caller::new(&app, "acme").await;
+    let foreign = Caller::new(&app, "globex").await;
+    for maker in View::ALL {
+        let made = maker.make(&caller).await;
+        for view in View::ALL {
+            let [expected, ..] = view.row();
+            let shown = view.show(&caller, &made).await;
+            assert_eq!(shown, expected, "made by {maker:?}, seen in {view:?}");
+            let shown = view.show(&foreign, &made).await;
+            assert_eq!(shown, "gone", "made by {maker:?}, seen in {view:?}");
+        }
+    }
+    app.stop().await;
+}
