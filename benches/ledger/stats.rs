@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-pub(crate) const MIB: u64 = 1024 * 1024;
-
 use serde::Serialize;
+
+pub(crate) const MIB: u64 = 1024 * 1024;
 
 /// A value and how far it spreads over the rounds or slices of one run.
 #[derive(Debug, Clone, Copy, Serialize)]

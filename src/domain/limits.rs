@@ -84,7 +84,7 @@ pub const LOG_APPEND_WAIT_MS: u64 = 5_000;
 // --- Limits of the projection --------------------------------------------------------------------
 
 /// A transaction takes no more records once it has this many.
-pub const FOLD_BATCH_RECORDS_MAX: usize = 50_000;
+pub const FOLD_BATCH_RECORDS_MAX: usize = 100_000;
 /// The same while anybody waits for the fold.
 pub const FOLD_AWAITED_RECORDS_MAX: usize = 20_000;
 /// A transaction takes no more records once their bodies have this many bytes.
