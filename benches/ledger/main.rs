@@ -5,6 +5,10 @@
 #![expect(clippy::print_stdout, reason = "a benchmark prints its figures")]
 #![expect(clippy::unwrap_used, reason = "a benchmark that fails should panic")]
 
+/// The program's own, also for what is measured in process and for the comparators.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 mod bytes_server;
 mod child;
 mod filled;

@@ -87,10 +87,11 @@ pub const LOG_APPEND_WAIT_MS: u64 = 5_000;
 pub const FOLD_BATCH_RECORDS_MAX: usize = 100_000;
 /// The same while anybody waits for the fold.
 pub const FOLD_AWAITED_RECORDS_MAX: usize = 20_000;
-/// A transaction takes no more records once their bodies have this many bytes.
-pub const FOLD_BATCH_BYTES_MAX: usize = 64 * 1024 * 1024;
-/// How long a fold that is behind waits for more to fold at once, in milliseconds.
-pub const FOLD_LINGER_MS: u64 = 20;
+/// A transaction takes no more records once their bodies and the rows that they are about have this many
+/// bytes.
+pub const FOLD_BATCH_BYTES_MAX: usize = 128 * 1024 * 1024;
+/// How long a fold that is behind waits, during one batch, for more to fold at once, in milliseconds.
+pub const FOLD_LINGER_MS: u64 = 200;
 /// How many records may follow a batch on the log before its verdicts are no longer told.
 pub const NOTICES_BEHIND_MAX: u64 = 1_000;
 /// Most verdicts of one batch that are told.

@@ -62,7 +62,7 @@ impl Timestamp {
 
     /// The text as bytes, all of them ASCII. A page of a listing writes three hundred of them, so
     /// this does without a general formatter.
-    pub fn text(self) -> [u8; TEXT_BYTES] {
+    pub(crate) fn text(self) -> [u8; TEXT_BYTES] {
         let in_day = u32_of(self.0.rem_euclid(DAY_US) / 1_000_000);
         let micros = u32_of(self.0.rem_euclid(1_000_000));
         let (year, month, day) = date(self.0.div_euclid(DAY_US));
@@ -179,13 +179,10 @@ fn u32_of(number: i64) -> u32 {
 /// The numbers from 0 to 99 as digits.
 const TWO_DIGITS: [[u8; 2]; 100] = {
     let mut table = [[b'0'; 2]; 100];
-    let (mut tens, mut ones) = (0, 0);
-    while tens < 10 {
-        table[tens * 10 + ones] = [b'0' + tens as u8, b'0' + ones as u8];
-        ones = (ones + 1) % 10;
-        if ones == 0 {
-            tens += 1;
-        }
+    let mut number = 0_u8;
+    while number < 100 {
+        table[number as usize] = [b'0' + number / 10, b'0' + number % 10];
+        number += 1;
     }
     table
 };

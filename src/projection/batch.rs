@@ -102,24 +102,24 @@ impl Batches {
         let (mut verdicts, mut notices) = (Vec::new(), Vec::new());
         let mut commit = Commit::Visible;
         let progress = store.write(|folding| {
-            let (mut piece, mut bytes) = (Some(first), 0);
+            let (mut piece, mut body_bytes) = (Some(first), 0);
+            let mut linger = Duration::from_millis(FOLD_LINGER_MS);
             while let Some(records) = piece {
                 let judged = folding.fold(&records)?;
                 notices::add(&mut notices, &records, &judged, outlook.head());
                 verdicts.extend(judged);
-                bytes += records.iter().map(|p| p.record.body.len()).sum::<usize>();
-                let room = Room {
+                body_bytes += records.iter().map(|p| p.record.body.len()).sum::<usize>();
+                let size = Size {
                     records: verdicts.len(),
-                    bytes,
+                    bytes: body_bytes + folding.loaded_bytes(),
                 };
-                let behind = outlook
-                    .head()
-                    .get()
-                    .saturating_sub(folding.position().get());
-                piece = room
-                    .is_left(outlook.is_awaited())
-                    .then(|| next(pieces, behind, waiter))
-                    .flatten();
+                piece = if size.is_full(outlook.is_awaited()) {
+                    None
+                } else if is_behind(folding.position(), outlook) {
+                    next(pieces, &mut linger, waiter)
+                } else {
+                    pieces.try_recv().ok()
+                };
             }
             commit = debt.commit(verdicts.len());
             Ok(commit)
@@ -133,35 +133,38 @@ impl Batches {
     }
 }
 
-/// The next piece, if it is there or soon will be.
-fn next(pieces: &mut Pieces, behind_records: u64, waiter: &Handle) -> Option<Vec<Prepared>> {
+/// Whether the log is known to have much more, and nobody waits for what there is.
+fn is_behind(position: Position, outlook: &dyn Outlook) -> bool {
+    let behind = outlook.head().get().saturating_sub(position.get());
+    LOG_READ_RECORDS_MAX as u64 <= behind && !outlook.is_awaited()
+}
+
+/// The next piece, if it is there or comes while there is time left.
+fn next(pieces: &mut Pieces, left: &mut Duration, waiter: &Handle) -> Option<Vec<Prepared>> {
     if let Ok(piece) = pieces.try_recv() {
         return Some(piece);
     }
-    if behind_records < LOG_READ_RECORDS_MAX as u64 {
-        return None;
-    }
-    let linger = Duration::from_millis(FOLD_LINGER_MS);
-    waiter
-        .block_on(async { tokio::time::timeout(linger, pieces.recv()).await })
-        .ok()
-        .flatten()
+    let started = Instant::now();
+    // This thread is one of those that may block; the bound is in `FOLD_LINGER_MS`.
+    let waited = waiter.block_on(async { tokio::time::timeout(*left, pieces.recv()).await });
+    *left = left.saturating_sub(started.elapsed());
+    waited.ok().flatten()
 }
 
 /// How much a batch has.
-struct Room {
+struct Size {
     records: usize,
     bytes: usize,
 }
 
-impl Room {
-    fn is_left(&self, awaited: bool) -> bool {
+impl Size {
+    fn is_full(&self, awaited: bool) -> bool {
         let records_max = if awaited {
             FOLD_AWAITED_RECORDS_MAX
         } else {
             FOLD_BATCH_RECORDS_MAX
         };
-        self.records < records_max && self.bytes < FOLD_BATCH_BYTES_MAX
+        records_max <= self.records || FOLD_BATCH_BYTES_MAX <= self.bytes
     }
 }
 

@@ -36,5 +36,5 @@ pub use session_row::SessionRow;
 pub use snapshot::{
     KnownAgent, Listing, ListingPlace, PageStart, RejectionCode, RowBytes, Snapshot,
 };
-pub use store::{Commit, Folded, Store};
+pub use store::{Commit, Folded, Folding, Store};
 pub use verdict_row::VerdictRow;

@@ -1,8 +1,7 @@
-//! Keeps the read model up with the log: reads, prepares and folds, until it is told to stop.
+//! Keeps the read model up with the log until it is told to stop, and tells others how far it is.
 //!
-//! While one batch is folded the next is read and decoded, and everything that arrived in the
-//! meantime is folded at once. So a quiet ledger shows an event at once, and a busy one folds the
-//! cheaper the more it has waiting.
+//! `feed` reads and decodes while `batch` folds all that has arrived. So a quiet ledger shows an event at
+//! once, and a busy one folds the cheaper the more it has waiting.
 
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};

@@ -66,7 +66,7 @@ impl Store {
     }
 
     /// The same for a batch that comes in pieces. `work` folds them, and says how to commit.
-    pub(crate) fn write(
+    pub fn write(
         &self,
         work: impl FnOnce(&mut Folding<'_>) -> Result<Commit, FoldError>,
     ) -> Result<Progress, FoldError> {
@@ -123,7 +123,8 @@ impl Store {
 }
 
 /// A transaction under way.
-pub(crate) struct Folding<'txn> {
+#[expect(missing_debug_implementations, reason = "tables have no Debug")]
+pub struct Folding<'txn> {
     working: Working<'txn>,
 }
 
@@ -144,7 +145,7 @@ impl<'txn> Folding<'txn> {
     }
 
     /// Folds the next records and gives the verdict of each.
-    pub(crate) fn fold(&mut self, records: &[Prepared]) -> Result<Vec<Verdict>, FoldError> {
+    pub fn fold(&mut self, records: &[Prepared]) -> Result<Vec<Verdict>, FoldError> {
         self.working.warm(records)?;
         let records = records.iter();
         records
@@ -155,5 +156,10 @@ impl<'txn> Folding<'txn> {
     /// The last position that was folded.
     pub(crate) fn position(&self) -> Position {
         self.working.progress.position
+    }
+
+    /// How long the stored rows are that it keeps in memory.
+    pub(crate) fn loaded_bytes(&self) -> usize {
+        self.working.loaded_bytes
     }
 }

@@ -14,7 +14,7 @@ macro_rules! tables {
         $(
             $(#[$doc])*
             #[expect(non_upper_case_globals, reason = "a definition has the name of its table")]
-            pub(crate) const $field: Def<$key, $value> = TableDefinition::new(stringify!($field));
+            const $field: Def<$key, $value> = TableDefinition::new(stringify!($field));
         )*
 
         /// All tables, open for writing.

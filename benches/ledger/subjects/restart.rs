@@ -21,7 +21,7 @@ const LOOK: Duration = Duration::from_millis(1);
 
 /// What one crash came to.
 struct Crash {
-    /// Events that were folded before and are folded again.
+    /// Events on the log that were not folded again when it first answered.
     replayed: u64,
     first_page: Duration,
     caught_up: Duration,

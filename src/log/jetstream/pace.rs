@@ -1,11 +1,13 @@
 //! How fast the server takes single messages, and so from how many on a batch is faster.
 //!
-//! A batch takes about the same time whatever is in it. A single message takes a hundredth of that
-//! from a server that syncs now and then, and a tenth or more from one that syncs every message. What
-//! the server does it does not say, but its acknowledgements show.
+//! A batch takes about the same time whatever is in it. Of single messages, a server that syncs now and
+//! then takes some hundreds in that time, and one that syncs every message some forty. Which of them it
+//! is the server does not say, but its acknowledgements show.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
+
+use tokio::time::Instant;
 
 use crate::domain::limits::{LOG_BATCH_RECORDS_MIN, LOG_BATCH_US};
 
@@ -15,6 +17,10 @@ const SAMPLE_MESSAGES_MIN: u64 = 16;
 const SAMPLE_SHARE: u64 = 8;
 /// What a batch takes from what is believed: one in so many.
 const FADE_SHARE: u64 = 128;
+/// No server takes longer for a message unless something is wrong with it.
+const SINGLE_NS_MAX: u64 = 1_000_000;
+/// A server of which nothing is known is taken for one that syncs now and then.
+const SINGLE_NS_MIN: u64 = LOG_BATCH_US * 1_000 / LOG_BATCH_RECORDS_MIN as u64;
 
 /// The pace of single messages, over all appends of a connection together.
 #[derive(Debug)]
@@ -23,51 +29,62 @@ pub(super) struct Pace {
     single_ns: AtomicU64,
 }
 
+/// One append, from its first acknowledgement on: what came before may be the way there and back.
+#[derive(Debug, Default)]
+pub(super) struct Sample(Option<(u64, Instant)>);
+
 impl Default for Pace {
-    /// That of a server which syncs now and then.
     fn default() -> Self {
-        let records = LOG_BATCH_RECORDS_MIN as u64;
         Self {
             acknowledged: AtomicU64::new(0),
-            single_ns: AtomicU64::new(LOG_BATCH_US * 1_000 / records),
+            single_ns: AtomicU64::new(SINGLE_NS_MIN),
         }
     }
 }
 
 impl Pace {
-    /// How many messages were acknowledged so far: where an append begins to look.
-    pub(super) fn acknowledged(&self) -> u64 {
-        self.acknowledged.load(Ordering::Relaxed)
-    }
-
     /// Counts a message that was acknowledged by itself.
-    pub(super) fn note(&self) {
-        self.acknowledged.fetch_add(1, Ordering::Relaxed);
+    pub(super) fn note(&self, sample: &mut Sample) {
+        let before = self.acknowledged.fetch_add(1, Ordering::Relaxed);
+        sample.0.get_or_insert_with(|| (before + 1, Instant::now()));
     }
 
-    /// Learns from an append that took so long, during which others had messages acknowledged too.
-    pub(super) fn learn(&self, acknowledged_before: u64, took: Duration) {
-        let messages = self.acknowledged().saturating_sub(acknowledged_before);
+    /// Learns from an append all of which was acknowledged, while others had messages acknowledged too.
+    pub(super) fn learn(&self, sample: &Sample) {
+        let Some((before, since)) = sample.0 else {
+            return;
+        };
+        let messages = self.acknowledged.load(Ordering::Relaxed) - before;
+        self.learn_that(messages, since.elapsed());
+    }
+
+    fn learn_that(&self, messages: u64, took: Duration) {
         if messages < SAMPLE_MESSAGES_MIN {
             return;
         }
-        let sample = u64::try_from(took.as_nanos()).unwrap_or(u64::MAX) / messages;
+        let each = u64::try_from(took.as_nanos()).unwrap_or(u64::MAX) / messages;
         let known = self.single_ns.load(Ordering::Relaxed);
-        let learned = known - known / SAMPLE_SHARE + sample / SAMPLE_SHARE;
-        // A sample that is lost to another thread's is no loss.
-        self.single_ns.store(learned, Ordering::Relaxed);
+        let learned = known - known / SAMPLE_SHARE + each.min(SINGLE_NS_MAX) / SAMPLE_SHARE;
+        self.believe(learned);
     }
 
-    /// Whether so many records are faster as a batch. Batches say nothing of single messages, so what
-    /// is known of these fades with every batch, until they are tried again.
+    /// Batches say nothing of single messages, so what is known of these fades with every batch, until
+    /// they are tried again.
+    pub(super) fn fade(&self) {
+        let known = self.single_ns.load(Ordering::Relaxed);
+        self.believe(known - known / FADE_SHARE);
+    }
+
+    /// A change that is lost to another thread's is no loss.
+    fn believe(&self, single_ns: u64) {
+        self.single_ns
+            .store(single_ns.max(SINGLE_NS_MIN), Ordering::Relaxed);
+    }
+
+    /// Whether so many records are faster as a batch.
     pub(super) fn prefers_batch(&self, records: usize) -> bool {
         let single_ns = self.single_ns.load(Ordering::Relaxed);
-        let batch = LOG_BATCH_US * 1_000 <= single_ns.saturating_mul(records as u64);
-        if batch {
-            let faded = single_ns - single_ns / FADE_SHARE;
-            self.single_ns.store(faded, Ordering::Relaxed);
-        }
-        batch
+        LOG_BATCH_US * 1_000 <= single_ns.saturating_mul(records as u64)
     }
 }
 
@@ -77,11 +94,9 @@ mod tests {
 
     fn after(appends: u32, messages: u64, each: Duration) -> Pace {
         let pace = Pace::default();
+        let took = each * u32::try_from(messages).unwrap();
         for _ in 0..appends {
-            let before = pace.acknowledged();
-            (0..messages).for_each(|_| pace.note());
-            let messages = u32::try_from(messages).unwrap();
-            pace.learn(before, each * messages);
+            pace.learn_that(messages, took);
         }
         pace
     }
@@ -90,6 +105,8 @@ mod tests {
     fn without_knowledge_a_batch_takes_what_a_server_that_syncs_now_and_then_needs() {
         let pace = Pace::default();
         assert!(!pace.prefers_batch(LOG_BATCH_RECORDS_MIN - 1));
+        assert!(pace.prefers_batch(LOG_BATCH_RECORDS_MIN));
+        pace.fade();
         assert!(pace.prefers_batch(LOG_BATCH_RECORDS_MIN));
     }
 
@@ -100,10 +117,21 @@ mod tests {
     }
 
     #[test]
+    fn an_outage_is_not_held_against_the_server_for_long() {
+        let pace = after(1, 100, Duration::from_secs(5));
+        for _ in 0..20 {
+            pace.learn_that(100, Duration::from_micros(1_300));
+        }
+        assert!(!pace.prefers_batch(100));
+    }
+
+    #[test]
     fn single_messages_are_tried_again_after_many_batches() {
         let pace = after(50, 100, Duration::from_micros(300));
-        assert!((0..50).all(|_| pace.prefers_batch(100)));
-        assert!((0..500).any(|_| !pace.prefers_batch(100)));
+        (0..50).for_each(|_| pace.fade());
+        assert!(pace.prefers_batch(100));
+        (0..500).for_each(|_| pace.fade());
+        assert!(!pace.prefers_batch(100));
     }
 
     #[test]

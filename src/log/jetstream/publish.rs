@@ -7,6 +7,7 @@ use tokio::time::{Instant, sleep};
 
 use super::batch::{self, BatchError};
 use super::link::Link;
+use super::pace::Sample;
 use super::sent::{self, Failure, Grace, Sent, Unsent, WAIT};
 use crate::domain::Position;
 use crate::domain::limits::{LOG_BATCH_RECORDS_MAX, LOG_PUBLISH_IN_FLIGHT_MAX};
@@ -65,6 +66,7 @@ impl Append<'_> {
             let records: Vec<_> = records.collect();
             match batch::publish(self.link, self.stream, &records, Vec::new()).await {
                 Ok(positions) => {
+                    self.link.pace.fade();
                     for (&index, position) in indexes.iter().zip(positions) {
                         self.set(index, Ok(position));
                     }
@@ -89,9 +91,14 @@ impl Append<'_> {
             if left.is_empty() {
                 return;
             }
-            let (acknowledged, started) = (self.link.pace.acknowledged(), Instant::now());
-            self.publish(&left).await;
-            self.link.pace.learn(acknowledged, started.elapsed());
+            let mut sample = Sample::default();
+            self.publish(&left, &mut sample).await;
+            if left
+                .iter()
+                .all(|index| matches!(self.results.get(*index), Some(Ok(_))))
+            {
+                self.link.pace.learn(&sample);
+            }
             if self.left().is_empty() || deadline < Instant::now() + pause {
                 return;
             }
@@ -120,14 +127,14 @@ impl Append<'_> {
 
     /// Publishes records in order, and waits for all their acknowledgements. Stops early when the
     /// server is busy or away.
-    async fn publish(&mut self, indexes: &[usize]) {
+    async fn publish(&mut self, indexes: &[usize], sample: &mut Sample) {
         let mut in_flight = VecDeque::with_capacity(indexes.len().min(LOG_PUBLISH_IN_FLIGHT_MAX));
         let mut going_on = true;
         for &index in indexes {
             if in_flight.len() == LOG_PUBLISH_IN_FLIGHT_MAX
                 && let Some((oldest, sent)) = in_flight.pop_front()
             {
-                going_on = self.settle(oldest, sent).await;
+                going_on = self.settle(oldest, sent, sample).await;
             }
             if !going_on {
                 break;
@@ -145,7 +152,7 @@ impl Append<'_> {
             }
         }
         for (index, sent) in in_flight {
-            self.settle(index, sent).await;
+            self.settle(index, sent, sample).await;
         }
     }
 
@@ -157,12 +164,12 @@ impl Append<'_> {
     }
 
     /// Waits for an acknowledgement. Says whether to go on publishing.
-    async fn settle(&mut self, index: usize, sent: Sent) -> bool {
+    async fn settle(&mut self, index: usize, sent: Sent, sample: &mut Sample) -> bool {
         let result = sent
             .acknowledged(self.link, self.stream, &mut self.grace)
             .await;
         if result.is_ok() {
-            self.link.pace.note();
+            self.link.pace.note(sample);
         }
         let going_on = !matches!(
             result,

@@ -57,6 +57,7 @@ impl Working<'_> {
             .agents
             .get(number)?
             .ok_or(StoreError::Damaged("agent ids"))?;
+        self.loaded_bytes += row.value().len();
         let stored = StoredAgent::decode(row.value())?;
         let listed = stored.shelves();
         self.agents.insert(

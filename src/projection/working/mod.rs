@@ -36,6 +36,8 @@ pub(crate) struct Working<'txn> {
     pub(crate) opened: VecDeque<(TenantNumber, SessionId)>,
     /// The oldest event that waits; almost always none, which saves looking.
     pub(crate) oldest_parked: Option<(Position, Timestamp)>,
+    /// Bytes of the rows that were read.
+    pub(crate) loaded_bytes: usize,
     tenants: HashMap<TenantId, TenantNumber>,
     session_ids: HashMap<Vec<u8>, Option<Ordinal>>,
     sessions: HashMap<Ordinal, SessionSlot>,
@@ -51,6 +53,7 @@ impl<'txn> Working<'txn> {
             opened: VecDeque::new(),
             oldest_parked: parking::oldest(&tables)?,
             tables,
+            loaded_bytes: 0,
             tenants: HashMap::new(),
             session_ids: HashMap::new(),
             sessions: HashMap::new(),

@@ -86,6 +86,7 @@ impl Working<'_> {
             .sessions
             .get(ordinal)?
             .ok_or(StoreError::Damaged("session ids"))?;
+        self.loaded_bytes += row.value().len();
         let stored = StoredSession::decode(row.value())?;
         let indexed = Some(IndexedSession::of(&stored.session));
         self.sessions.insert(

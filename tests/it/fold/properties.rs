@@ -33,7 +33,15 @@ fn fold(dir: &Path, history: &[Logged], cuts: &[prop::sample::Index]) -> Store {
         } else {
             Commit::Durable
         };
-        store.fold(&batch, commit).unwrap();
+        // And in pieces, which are folded one after another in the same transaction.
+        let pieces = batch.chunks(end % 5 + 1);
+        let write = store.write(|folding| {
+            for piece in pieces {
+                folding.fold(piece)?;
+            }
+            Ok(commit)
+        });
+        write.unwrap();
         done = end;
     }
     store
