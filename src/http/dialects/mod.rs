@@ -9,6 +9,7 @@
 mod agi;
 mod change;
 mod fields;
+mod unread;
 mod voice;
 mod whole_list;
 
@@ -16,7 +17,7 @@ use axum::Router;
 use axum::extract::Request;
 use axum::http::Uri;
 use axum::http::uri::PathAndQuery;
-use axum::middleware::{from_fn_with_state, map_request};
+use axum::middleware::{from_fn, from_fn_with_state, map_request};
 use tower_http::catch_panic::CatchPanicLayer;
 
 use super::app::App;
@@ -111,7 +112,9 @@ pub(super) fn mount(
             .fallback(problem::route_not_found)
             .method_not_allowed_fallback(problem::method_not_allowed)
             .layer(CatchPanicLayer::custom(problem::panicked));
-        let spoken = inner(routes).layer(from_fn_with_state(voice, voice::lend));
+        let spoken = inner(routes)
+            .layer(from_fn_with_state(voice, voice::lend))
+            .layer(from_fn(unread::read));
         // With the slash, so that the root of the dialect is its own as well.
         api.nest(&format!("{}/", dialect.mount_point()), spoken)
     })
