@@ -15,7 +15,7 @@ use super::row_json;
 use crate::domain::{Position, Reason, SessionId, TenantId, Verdict};
 use crate::ledger::command::{AgentDone, SessionDone};
 use crate::ledger::{Outcome, Token, Tokens};
-use crate::projection::RowBytes;
+use crate::projection::{KnownAgent, RowBytes};
 use crate::query;
 
 /// Bytes of a usual answer.
@@ -163,6 +163,35 @@ pub(super) fn session(
     Ok(response)
 }
 
+/// The agent that a command was about, once the command has taken effect.
+pub(super) struct SteppedAgent {
+    pub(super) agent: KnownAgent,
+    /// Whether it, or one to the same end, took effect before.
+    pub(super) before: bool,
+}
+
+/// What became of a command about an agent. `None` while there is no verdict; a rejection is a
+/// problem.
+pub(super) fn stepped_agent(
+    app: &App,
+    tenant: &TenantId,
+    done: &AgentDone,
+) -> Result<Option<SteppedAgent>, Problem> {
+    let AgentDone { agent, outcome } = done;
+    let find = || app.read(|snapshot| Ok(query::agents::get(snapshot, tenant, agent)?));
+    let status = |_reason| match find()? {
+        Some(known) => Ok(Some(known.row()?.status.as_str())),
+        None => Ok(None),
+    };
+    let before = match settle(outcome, status)? {
+        Settled::Now => false,
+        Settled::Before => true,
+        Settled::Pending => return Ok(None),
+    };
+    let agent = find()?.ok_or_else(|| Problem::new(Code::InternalError))?;
+    Ok(Some(SteppedAgent { agent, before }))
+}
+
 /// The answer to a command about an agent.
 pub(super) fn agent(
     app: &App,
@@ -171,17 +200,14 @@ pub(super) fn agent(
     if_now: StatusCode,
 ) -> Result<Response, Problem> {
     let AgentDone { agent, outcome } = done;
-    let find = || app.read(|snapshot| Ok(query::agents::get(snapshot, tenant, agent)?));
-    let status = |_reason| match find()? {
-        Some(known) => Ok(Some(known.row()?.status.as_str())),
-        None => Ok(None),
+    let Some(SteppedAgent {
+        agent: known,
+        before,
+    }) = stepped_agent(app, tenant, done)?
+    else {
+        return Ok(pending(agent.as_str(), outcome, None));
     };
-    let status = match settle(outcome, status)? {
-        Settled::Now => if_now,
-        Settled::Before => StatusCode::OK,
-        Settled::Pending => return Ok(pending(agent.as_str(), outcome, None)),
-    };
-    let known = find()?.ok_or_else(|| Problem::new(Code::InternalError))?;
+    let status = if before { StatusCode::OK } else { if_now };
     let mut out = Json::with_capacity(ANSWER_BYTES);
     out.raw("{\"agent\":");
     agent_json::write(&mut out, &known)?;
