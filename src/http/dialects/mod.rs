@@ -9,6 +9,7 @@
 mod agi;
 mod change;
 mod fields;
+mod truthlocks;
 mod unread;
 mod voice;
 mod whole_list;
@@ -31,6 +32,8 @@ pub(super) use voice::Voice;
 pub enum Dialect {
     /// Sessions of AGI.
     Agi,
+    /// Sessions and agents of Truthlocks.
+    Truthlocks,
 }
 
 /// What makes a dialect.
@@ -47,12 +50,13 @@ struct Definition {
 
 impl Dialect {
     /// Every dialect.
-    pub const ALL: [Self; 1] = [Self::Agi];
+    pub const ALL: [Self; 2] = [Self::Agi, Self::Truthlocks];
 
     /// Its name.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Agi => "agi",
+            Self::Truthlocks => "truthlocks",
         }
     }
 
@@ -84,6 +88,7 @@ impl Dialect {
     fn definition(self) -> Definition {
         match self {
             Self::Agi => agi::definition(),
+            Self::Truthlocks => truthlocks::definition(),
         }
     }
 }

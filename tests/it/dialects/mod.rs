@@ -2,4 +2,5 @@
 
 mod agi;
 mod mounts;
+mod truthlocks;
 mod unread;

@@ -15,6 +15,7 @@ use crate::support::client::{Answer, Client};
 fn a_path(dialect: Dialect) -> &'static str {
     match dialect {
         Dialect::Agi => "/v1/sessions",
+        Dialect::Truthlocks => "/v1/agent-sessions",
     }
 }
 
@@ -143,7 +144,7 @@ async fn a_dialect_has_an_address_of_its_own_with_the_rules_of_the_other() {
         for elsewhere in [
             "/healthz",
             "/openapi.json",
-            "/v1/agent-sessions",
+            "/v1/events",
             "/compat/agi/v1/sessions",
         ] {
             check_own(&alone.get(elsewhere).await, 404);
