@@ -164,7 +164,7 @@ pub(super) fn session(
 }
 
 /// The agent that a command was about, once the command has taken effect.
-pub(super) struct AgentStepped {
+pub(super) struct SteppedAgent {
     pub(super) agent: KnownAgent,
     /// Whether it, or one to the same end, took effect before.
     pub(super) before: bool,
@@ -172,11 +172,11 @@ pub(super) struct AgentStepped {
 
 /// What became of a command about an agent. `None` while there is no verdict; a rejection is a
 /// problem.
-pub(super) fn agent_stepped(
+pub(super) fn stepped_agent(
     app: &App,
     tenant: &TenantId,
     done: &AgentDone,
-) -> Result<Option<AgentStepped>, Problem> {
+) -> Result<Option<SteppedAgent>, Problem> {
     let AgentDone { agent, outcome } = done;
     let find = || app.read(|snapshot| Ok(query::agents::get(snapshot, tenant, agent)?));
     let status = |_reason| match find()? {
@@ -189,7 +189,7 @@ pub(super) fn agent_stepped(
         Settled::Pending => return Ok(None),
     };
     let agent = find()?.ok_or_else(|| Problem::new(Code::InternalError))?;
-    Ok(Some(AgentStepped { agent, before }))
+    Ok(Some(SteppedAgent { agent, before }))
 }
 
 /// The answer to a command about an agent.
@@ -200,13 +200,13 @@ pub(super) fn agent(
     if_now: StatusCode,
 ) -> Result<Response, Problem> {
     let AgentDone { agent, outcome } = done;
-    let Some(stepped) = agent_stepped(app, tenant, done)? else {
-        return Ok(pending(agent.as_str(), outcome, None));
-    };
-    let AgentStepped {
+    let Some(SteppedAgent {
         agent: known,
         before,
-    } = stepped;
+    }) = stepped_agent(app, tenant, done)?
+    else {
+        return Ok(pending(agent.as_str(), outcome, None));
+    };
     let status = if before { StatusCode::OK } else { if_now };
     let mut out = Json::with_capacity(ANSWER_BYTES);
     out.raw("{\"agent\":");

@@ -39,11 +39,22 @@ impl<S: Sync, T: QueryParams> FromRequestParts<S> for Query<T> {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Problem> {
-        let mut values = Values::parse(parts.uri.query().unwrap_or_default())?;
+        let values = Values::parse(parts.uri.query().unwrap_or_default())?;
         values.refuse_unknown(T::PARAMS)?;
-        let read = T::read(&mut values);
-        values.finish()?;
-        Ok(Self(read?))
+        values.read().map(Self)
+    }
+}
+
+/// The query of a request whose other parameters are ignored.
+#[derive(Debug)]
+pub(super) struct LenientQuery<T>(pub(super) T);
+
+impl<S: Sync, T: QueryParams> FromRequestParts<S> for LenientQuery<T> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Problem> {
+        let values = Values::parse(parts.uri.query().unwrap_or_default())?;
+        values.read().map(Self)
     }
 }
 
@@ -101,6 +112,12 @@ impl Values {
         Err(Problem::new(Code::UnknownParameter)
             .with_detail(format!("there is no parameter `{}`; {known}", echo(first)))
             .with_errors(errors.take(ERRORS_MAX).collect()))
+    }
+
+    fn read<T: QueryParams>(mut self) -> Result<T, Problem> {
+        let read = T::read(&mut self);
+        self.finish()?;
+        read
     }
 
     fn finish(self) -> Result<(), Problem> {

@@ -6,10 +6,10 @@ use axum::extract::{FromRequest, Request};
 use crate::domain::SessionId;
 use crate::http::app::App;
 use crate::http::command::Command;
-use crate::http::command_answer::{self, Stepped};
+use crate::http::command_answer::{self, Stepped, SteppedAgent};
 use crate::http::error::Code;
 use crate::http::problem::Problem;
-use crate::ledger::command::SessionDone;
+use crate::ledger::command::{AgentDone, SessionDone};
 
 /// A command whose query and content type do not matter: clients send a content type without a
 /// body, and bodies with every method.
@@ -33,9 +33,21 @@ pub(super) fn stepped(
     about: &SessionId,
     done: &SessionDone,
 ) -> Result<Option<Stepped>, Problem> {
-    let found = command_answer::stepped(app, command.tenant(), about, done);
-    found.map_err(|problem| match problem.code() {
+    command_answer::stepped(app, command.tenant(), about, done).map_err(after_writing)
+}
+
+/// The same of a command about an agent.
+pub(super) fn stepped_agent(
+    app: &App,
+    command: &Command,
+    done: &AgentDone,
+) -> Result<Option<SteppedAgent>, Problem> {
+    command_answer::stepped_agent(app, command.tenant(), done).map_err(after_writing)
+}
+
+fn after_writing(problem: Problem) -> Problem {
+    match problem.code() {
         Code::InternalError => Problem::new(Code::VerdictUnreadable),
         _ => problem,
-    })
+    }
 }

@@ -14,6 +14,8 @@ mod fields;
 mod millis;
 mod otas;
 mod pieces;
+mod truthlocks;
+mod unread;
 mod voice;
 mod whole_list;
 
@@ -21,7 +23,7 @@ use axum::Router;
 use axum::extract::Request;
 use axum::http::Uri;
 use axum::http::uri::PathAndQuery;
-use axum::middleware::{from_fn_with_state, map_request};
+use axum::middleware::{from_fn, from_fn_with_state, map_request};
 use tower_http::catch_panic::CatchPanicLayer;
 
 use super::app::App;
@@ -40,6 +42,8 @@ pub enum Dialect {
     AppHandoff,
     /// Agents of OTAS, their keys and sessions.
     Otas,
+    /// Sessions and agents of Truthlocks.
+    Truthlocks,
 }
 
 /// What makes a dialect.
@@ -57,7 +61,7 @@ struct Definition {
 
 impl Dialect {
     /// Every dialect.
-    pub const ALL: [Self; 3] = [Self::Agi, Self::AppHandoff, Self::Otas];
+    pub const ALL: [Self; 4] = [Self::Agi, Self::AppHandoff, Self::Otas, Self::Truthlocks];
 
     /// Its name.
     pub fn as_str(self) -> &'static str {
@@ -65,6 +69,7 @@ impl Dialect {
             Self::Agi => "agi",
             Self::AppHandoff => "apphandoff",
             Self::Otas => "otas",
+            Self::Truthlocks => "truthlocks",
         }
     }
 
@@ -98,6 +103,7 @@ impl Dialect {
             Self::Agi => agi::definition(),
             Self::AppHandoff => apphandoff::definition(),
             Self::Otas => otas::definition(),
+            Self::Truthlocks => truthlocks::definition(),
         }
     }
 }
@@ -126,7 +132,9 @@ pub(super) fn mount(
             .fallback(problem::route_not_found)
             .method_not_allowed_fallback(problem::method_not_allowed)
             .layer(CatchPanicLayer::custom(problem::panicked));
-        let spoken = inner(routes).layer(from_fn_with_state(voice, voice::lend));
+        let spoken = inner(routes)
+            .layer(from_fn_with_state(voice, voice::lend))
+            .layer(from_fn(unread::read));
         let spoken = match cors {
             Some(cors) => spoken.layer(cors.layer(app.access())),
             None => spoken,

@@ -5,4 +5,6 @@ mod apphandoff;
 mod apphandoff_activity;
 mod mounts;
 mod otas;
+mod truthlocks;
+mod unread;
 mod views;

@@ -17,13 +17,14 @@ fn a_path(dialect: Dialect) -> &'static str {
         Dialect::Agi => "/v1/sessions",
         Dialect::AppHandoff => "/projects/00000000-0000-0000-0000-000000000000/agent-sessions",
         Dialect::Otas => "/api/agent/v1/list/",
+        Dialect::Truthlocks => "/v1/agent-sessions",
     }
 }
 
 /// Where its clients show a credential and name a tenant.
 fn shown(dialect: Dialect, credential: &str, tenant: &str) -> Vec<(&'static str, String)> {
     match dialect {
-        Dialect::Agi | Dialect::AppHandoff => vec![
+        Dialect::Agi | Dialect::AppHandoff | Dialect::Truthlocks => vec![
             ("authorization", format!("Bearer {credential}")),
             ("x-tenant-id", tenant.to_owned()),
         ],
@@ -37,7 +38,7 @@ fn shown(dialect: Dialect, credential: &str, tenant: &str) -> Vec<(&'static str,
 /// What somebody is answered who shows nothing, and who shows two credentials.
 fn refusals(dialect: Dialect) -> [u16; 2] {
     match dialect {
-        Dialect::Agi | Dialect::AppHandoff => [401, 400],
+        Dialect::Agi | Dialect::AppHandoff | Dialect::Truthlocks => [401, 400],
         Dialect::Otas => [400, 401],
     }
 }
@@ -45,7 +46,7 @@ fn refusals(dialect: Dialect) -> [u16; 2] {
 /// Whether its clients always say for which tenant they ask.
 fn clients_name_a_tenant(dialect: Dialect) -> bool {
     match dialect {
-        Dialect::Agi | Dialect::AppHandoff => false,
+        Dialect::Agi | Dialect::AppHandoff | Dialect::Truthlocks => false,
         Dialect::Otas => true,
     }
 }
@@ -196,7 +197,7 @@ async fn a_dialect_has_an_address_of_its_own_with_the_rules_of_the_other() {
         for elsewhere in [
             "/healthz",
             "/openapi.json",
-            "/v1/agent-sessions",
+            "/v1/events",
             "/compat/agi/v1/sessions",
         ] {
             check_own(&alone.get(elsewhere).await, 404);

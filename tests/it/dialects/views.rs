@@ -33,6 +33,7 @@ enum View {
     Agi,
     AppHandoff,
     Otas,
+    Truthlocks,
 }
 
 /// Somebody with a key that may do everything in a tenant.
@@ -87,7 +88,13 @@ impl Caller {
 }
 
 impl View {
-    const ALL: [Self; 4] = [Self::Native, Self::Agi, Self::AppHandoff, Self::Otas];
+    const ALL: [Self; 5] = [
+        Self::Native,
+        Self::Agi,
+        Self::AppHandoff,
+        Self::Otas,
+        Self::Truthlocks,
+    ];
 
     /// What a session shows after each that may happen to it: its own words, and what an event
     /// moved. Each opened at 12:00, and the rest happened at 12:01.
@@ -124,6 +131,14 @@ impl View {
                 "made 12:00",
                 "made 12:01",
                 "made 12:00",
+            ],
+            Self::Truthlocks => [
+                "active",
+                "active, refreshed_at 2026-01-31T12:01:00.000000Z",
+                "terminated, terminated_at 2026-01-31T12:01:00.000000Z",
+                "handed_off, handed_off_to a2",
+                "active, parent_session_id handed_off",
+                "expired",
             ],
         }
     }
@@ -164,6 +179,15 @@ impl View {
                 let rows = Self::Otas.list(caller, &agent).await;
                 (text(&rows[0]["id"]), agent)
             }
+            Self::Truthlocks => {
+                let v1 = "/compat/truthlocks/v1";
+                let wanted = json!({"display_name": "a4"});
+                let agent = caller.post(&format!("{v1}/agents"), &wanted).await;
+                let wanted = json!({"agent_id": agent["agent_id"]});
+                let path = format!("{v1}/agent-sessions");
+                let made = caller.post(&path, &wanted).await;
+                (text(&made["session_id"]), text(&made["agent_id"]))
+            }
         };
         Made { session, agent }
     }
@@ -172,7 +196,7 @@ impl View {
     async fn show(self, caller: &Caller, made: &Made) -> String {
         let rows = self.list(caller, &made.agent).await;
         let id = match self {
-            Self::Native | Self::Agi | Self::AppHandoff => "session_id",
+            Self::Native | Self::Agi | Self::AppHandoff | Self::Truthlocks => "session_id",
             Self::Otas => "id",
         };
         let mut found = rows.iter().filter(|row| row[id] == made.session);
@@ -187,6 +211,18 @@ impl View {
             Self::Agi => text("status").to_owned(),
             Self::AppHandoff => format!("there, alive {}", time("last_activity_at")),
             Self::Otas => format!("made {}", time("created_at")),
+            Self::Truthlocks => {
+                let moved = [
+                    "refreshed_at",
+                    "terminated_at",
+                    "handed_off_to",
+                    "parent_session_id",
+                ];
+                let said = moved.into_iter().filter(|name| row[name].is_string());
+                said.fold(text("status").to_owned(), |shown, name| {
+                    format!("{shown}, {name} {}", text(name))
+                })
+            }
         }
     }
 
@@ -207,6 +243,10 @@ impl View {
                     return Vec::new();
                 }
                 (answer, "/response/sessions")
+            }
+            Self::Truthlocks => {
+                let path = "/compat/truthlocks/v1/agent-sessions";
+                (caller.client.get(path).await, "/sessions")
             }
         };
         let listed = succeeded(&answer);

@@ -21,7 +21,8 @@ pub(crate) async fn run(script: &'static str, args: &[&str]) -> String {
         command.env_remove(variable);
         command.env_remove(variable.to_lowercase());
     }
-    command.stdout(Stdio::piped());
+    // What it says of its failure is said by the test.
+    command.stdout(Stdio::piped()).stderr(Stdio::inherit());
     let ended = tokio::task::spawn_blocking(move || command.output().unwrap());
     let output = ended.await.unwrap();
     assert!(

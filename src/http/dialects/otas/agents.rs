@@ -39,7 +39,7 @@ pub(super) async fn create(
     let event = wanted.event(created_by);
     let done = app.commands().register(command.by(), &event).await;
     let done = done.map_err(Problem::from).map_err(creation_failed)?;
-    let stepped = command_answer::agent_stepped(&app, caller.tenant(), &done)?;
+    let stepped = command_answer::stepped_agent(&app, caller.tenant(), &done)?;
     let registered = match &stepped {
         Some(stepped) => Agent::of(&stepped.agent.row().map_err(Problem::from)?, app.now())?,
         None => None,

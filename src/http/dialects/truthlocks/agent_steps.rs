@@ -1,0 +1,221 @@
+//! Register, update, suspend and revoke agents.
+
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::Response;
+use serde::Serialize;
+use serde_json::json;
+use serde_json::value::RawValue;
+
+use super::agent::TRUST_SCORE_DEFAULT;
+use super::{agents, request, scope};
+use crate::domain::{AgentId, AgentStatus, Reason};
+use crate::http::app::App;
+use crate::http::body;
+use crate::http::command::Command;
+use crate::http::dialects::change::{self, Change};
+use crate::http::dialects::fields::{Fields, wrong};
+use crate::http::error::Code;
+use crate::http::extract::Path;
+use crate::http::problem::Problem;
+use crate::ledger::command::{AgentChange, AgentDone};
+
+const TYPE_DEFAULT: &str = "worker";
+const TRUST_LEVEL_DEFAULT: &str = "authenticated";
+const NAME: [&str; 3] = ["display_name", "displayName", "name"];
+
+/// Data of `agent.registered` and `agent.updated`.
+#[derive(Default, Serialize)]
+struct ProfileData<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    agent_type: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    display_name: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    description: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    scopes: Option<Vec<String>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    metadata: Option<&'a RawValue>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    trust_level: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    trust_score: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    public_key: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    key_id: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    parent_agent_id: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    expires_at: Option<&'a str>,
+}
+
+impl<'a> ProfileData<'a> {
+    /// What may change later.
+    fn read(fields: &'a Fields, body: &'a [u8]) -> Result<Self, Problem> {
+        Ok(Self {
+            display_name: request::text(fields, &NAME)?,
+            description: fields.text("description")?,
+            scopes: scope::read(fields)?,
+            metadata: request::raw(body, "metadata"),
+            ..Self::default()
+        })
+    }
+
+    fn is_empty(&self) -> bool {
+        self.display_name.is_none()
+            && self.description.is_none()
+            && self.scopes.is_none()
+            && self.metadata.is_none()
+    }
+
+    fn event(&self) -> Vec<u8> {
+        serde_json::to_vec(self).expect("texts, numbers and what was read as JSON are JSON")
+    }
+}
+
+/// Registers an agent.
+pub(super) async fn register(
+    State(app): State<App>,
+    Change(command): Change,
+) -> Result<Response, Problem> {
+    let fields = Fields::parse(&command.body)?;
+    let told = ProfileData::read(&fields, &command.body)?;
+    if told.display_name.is_none_or(str::is_empty) {
+        return Err(wrong("display_name", "is required"));
+    }
+    let text = |names: &[&str]| request::text(&fields, names);
+    let data = ProfileData {
+        agent_type: text(&["agent_type", "agentType", "type"])?.or(Some(TYPE_DEFAULT)),
+        // Without a list of its own the ledger would set no bound.
+        scopes: Some(told.scopes.unwrap_or_default()),
+        trust_level: Some(TRUST_LEVEL_DEFAULT),
+        trust_score: Some(TRUST_SCORE_DEFAULT),
+        public_key: text(&["public_key", "publicKey"])?,
+        key_id: text(&["key_id", "keyId"])?,
+        parent_agent_id: text(&["parent_agent_id", "parentAgentId"])?,
+        expires_at: text(&["expires_at", "expiresAt"])?,
+        ..told
+    };
+    let done = app.commands().register(command.by(), &data.event()).await?;
+    answer(&app, &command, &done, StatusCode::CREATED)
+}
+
+/// Changes what the body names: some fields, the status, or both, one after the other.
+pub(super) async fn update(
+    State(app): State<App>,
+    Path(id): Path<AgentId>,
+    Change(command): Change,
+) -> Result<Response, Problem> {
+    let fields = Fields::parse(&command.body)?;
+    let changes = ProfileData::read(&fields, &command.body)?;
+    let to = status(&fields)?;
+    let mut steps = Vec::with_capacity(2);
+    if !changes.is_empty() {
+        steps.push((AgentChange::Update, changes.event()));
+    }
+    steps.extend(to.map(|change| (change, request::reason(None))));
+    if steps.is_empty() {
+        let message =
+            "must name at least one of: display_name, description, metadata, scopes, status";
+        return Err(wrong("", message));
+    }
+    for (change, data) in steps {
+        let done = give(&app, &command, change, &id, &data).await?;
+        match change::stepped_agent(&app, &command, &done) {
+            Ok(Some(_stepped)) => {}
+            Ok(None) => return Ok(pending(&done)),
+            // It is as it should be.
+            Err(problem) if problem.code() == Code::Event(Reason::NotSuspended) => {}
+            Err(problem) => return Err(problem),
+        }
+    }
+    let known = agents::find(&app, command.tenant(), &id)?;
+    agents::answer(command.tenant(), &known)
+}
+
+pub(super) async fn suspend(
+    State(app): State<App>,
+    Path(id): Path<AgentId>,
+    Change(command): Change,
+) -> Result<Response, Problem> {
+    end(&app, &command, AgentChange::Suspend, &id).await
+}
+
+pub(super) async fn revoke(
+    State(app): State<App>,
+    Path(id): Path<AgentId>,
+    Change(command): Change,
+) -> Result<Response, Problem> {
+    end(&app, &command, AgentChange::Revoke, &id).await
+}
+
+/// Keeps an agent from acting, for a reason that need not be told.
+async fn end(
+    app: &App,
+    command: &Command,
+    change: AgentChange,
+    id: &AgentId,
+) -> Result<Response, Problem> {
+    let fields = Fields::parse(&command.body)?;
+    let data = request::reason(fields.text("reason")?);
+    let done = give(app, command, change, id, &data).await?;
+    answer(app, command, &done, StatusCode::OK)
+}
+
+/// The status that a body asks for, as the step that leads there.
+fn status(fields: &Fields) -> Result<Option<AgentChange>, Problem> {
+    let Some(word) = fields.text("status")? else {
+        return Ok(None);
+    };
+    match AgentStatus::parse(word) {
+        Some(AgentStatus::Active) => Ok(Some(AgentChange::Reinstate)),
+        Some(AgentStatus::Suspended) => Ok(Some(AgentChange::Suspend)),
+        Some(AgentStatus::Revoked) | None => {
+            Err(wrong("status", "must be one of: active, suspended"))
+        }
+    }
+}
+
+pub(super) async fn give(
+    app: &App,
+    command: &Command,
+    change: AgentChange,
+    id: &AgentId,
+    data: &[u8],
+) -> Result<AgentDone, Problem> {
+    let done = app
+        .commands()
+        .change_agent(command.by(), change, id.clone(), data);
+    Ok(done.await?)
+}
+
+fn answer(
+    app: &App,
+    command: &Command,
+    done: &AgentDone,
+    if_now: StatusCode,
+) -> Result<Response, Problem> {
+    let Some(stepped) = change::stepped_agent(app, command, done)? else {
+        return Ok(pending(done));
+    };
+    let mut response = agents::answer(command.tenant(), &stepped.agent)?;
+    if !stepped.before {
+        *response.status_mut() = if_now;
+    }
+    Ok(response)
+}
+
+/// The answer while the step is on the log and has no verdict yet.
+pub(super) fn pending(done: &AgentDone) -> Response {
+    let mut response = body::json_of(&json!({
+        "id": done.agent,
+        "agent_id": done.agent,
+        "agentId": done.agent,
+        "status": "pending",
+        "position": done.outcome.position,
+    }));
+    *response.status_mut() = StatusCode::ACCEPTED;
+    response
+}

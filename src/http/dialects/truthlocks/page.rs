@@ -1,0 +1,102 @@
+//! Pages: which one a request asks for, and the answer around its rows.
+
+use axum::response::Response;
+
+use crate::domain::limits::PAGE_ROWS_MAX;
+use crate::http::body;
+use crate::http::extract::Values;
+use crate::http::json::Json;
+use crate::http::params::{IntegerRange, OFFSET, Param, Shape};
+use crate::http::problem::Problem;
+use crate::query::{Page, Start};
+
+/// Bytes of a usual row.
+const ROW_BYTES: usize = 2048;
+
+const LIMIT: Param = Param {
+    name: "limit",
+    about: "Most rows of the page.",
+    shape: Shape::Integer(IntegerRange {
+        min: 1,
+        max: PAGE_ROWS_MAX as u64,
+        default: None,
+    }),
+};
+
+/// Which page of a listing.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct PageQuery {
+    limit: Option<u16>,
+    offset: u64,
+}
+
+/// The same, once it is known how many rows a page has by default.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Wanted {
+    limit: u16,
+    offset: u64,
+}
+
+impl PageQuery {
+    pub(super) fn read(values: &mut Values) -> Self {
+        let limit = values.integer(&LIMIT);
+        Self {
+            limit: limit.and_then(|limit| u16::try_from(limit).ok()),
+            offset: values.integer(&OFFSET).unwrap_or(0),
+        }
+    }
+
+    pub(super) fn or(self, limit_default: u16) -> Wanted {
+        Wanted {
+            limit: self.limit.unwrap_or(limit_default),
+            offset: self.offset,
+        }
+    }
+}
+
+impl Wanted {
+    pub(super) fn rows_max(self) -> usize {
+        usize::from(self.limit)
+    }
+
+    pub(super) fn start(self) -> Start {
+        Start::Offset(self.offset)
+    }
+
+    /// The answer: the rows under the name that the documents have, and again as `items` for the SDKs.
+    pub(super) fn answer<R>(
+        self,
+        name: &str,
+        page: &Page<R>,
+        mut write_row: impl FnMut(&mut Json, &R) -> Result<(), Problem>,
+    ) -> Result<Response, Problem> {
+        let mut rows = Json::with_capacity(ROW_BYTES * page.rows.len());
+        for (index, row) in page.rows.iter().enumerate() {
+            if 0 < index {
+                rows.raw(",");
+            }
+            write_row(&mut rows, row)?;
+        }
+        let rows = String::from_utf8(rows.into_bytes()).expect("JSON is written in UTF-8");
+        let mut out = Json::with_capacity(2 * rows.len() + ROW_BYTES);
+        for (before, name) in [("{", name), (",", "items")] {
+            out.raw(before);
+            out.text(name);
+            out.raw(":[");
+            out.raw(&rows);
+            out.raw("]");
+        }
+        for (name, number) in [
+            ("total", page.total),
+            ("limit", self.limit.into()),
+            ("offset", self.offset),
+        ] {
+            out.raw(",");
+            out.text(name);
+            out.raw(":");
+            out.value(&number);
+        }
+        out.raw("}");
+        Ok(body::json(out.into_bytes()))
+    }
+}

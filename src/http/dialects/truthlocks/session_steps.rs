@@ -1,0 +1,216 @@
+//! Create, refresh, hand off and terminate sessions.
+
+use axum::extract::State;
+use axum::http::header::USER_AGENT;
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::Response;
+use serde::Serialize;
+use serde_json::value::RawValue;
+
+use super::object::Object;
+use super::request::{self, TTL_SECONDS_MAX};
+use super::sessions::{self, ANSWER_BYTES};
+use super::{scope, session};
+use crate::domain::limits::{LOG_APPEND_WAIT_MS, TEXT_CHARS_MAX};
+use crate::domain::{AgentId, SessionId, Timestamp};
+use crate::http::app::App;
+use crate::http::body;
+use crate::http::command::Command;
+use crate::http::dialects::change::{self, Change};
+use crate::http::dialects::fields::{Fields, wrong};
+use crate::http::extract::Path;
+use crate::http::json::Json;
+use crate::http::problem::Problem;
+use crate::ledger::Tokens;
+use crate::ledger::command::SessionDone;
+use crate::projection::SessionRow;
+
+const TTL_SECONDS_DEFAULT: u64 = 60 * 60;
+const SECOND_US: i64 = 1_000_000;
+const AGENT: [&str; 2] = ["agent_id", "agentId"];
+const TARGET: [&str; 4] = [
+    "target_agent_id",
+    "targetAgentId",
+    "to_agent_id",
+    "toAgentId",
+];
+
+/// Data of `session.created` and `session.handed_off`.
+#[derive(Serialize)]
+struct OpenData<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    agent_id: Option<AgentId>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    to_agent_id: Option<AgentId>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ttl_seconds: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    scopes: Option<Vec<String>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    metadata: Option<&'a RawValue>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    user_agent: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<&'a str>,
+}
+
+/// Data of `session.refreshed`, and the token.
+#[derive(Serialize)]
+struct RefreshData<'a> {
+    refresh_token: &'a str,
+    #[serde(flatten)]
+    renewal: Renewal,
+}
+
+/// What becomes of the deadline. It depends on no time that passes between a call and its retry.
+#[derive(Debug, PartialEq, Eq, Serialize)]
+#[serde(untagged)]
+enum Renewal {
+    /// The session's time to live begins anew, or there is no deadline.
+    Extended {},
+    /// It is as late as this API allows.
+    At { expires_at: Timestamp },
+    /// It is later than that already.
+    Kept { extend: bool },
+}
+
+/// Opens a session.
+pub(super) async fn create(
+    State(app): State<App>,
+    headers: HeaderMap,
+    Change(command): Change,
+) -> Result<Response, Problem> {
+    let fields = Fields::parse(&command.body)?;
+    let ttl_seconds = request::ttl_seconds(&fields)?;
+    let data = OpenData {
+        agent_id: Some(request::agent_id(&fields, &AGENT)?),
+        to_agent_id: None,
+        ttl_seconds: Some(ttl_seconds.unwrap_or(TTL_SECONDS_DEFAULT)),
+        scopes: scope::read(&fields)?,
+        metadata: request::raw(&command.body, "metadata"),
+        user_agent: user_agent(&headers),
+        reason: None,
+    };
+    let done = app.commands().create(command.by(), &event(&data)).await?;
+    answer(&app, &command, &done.session, &done, StatusCode::CREATED)
+}
+
+/// Prolongs a session by its time to live, and replaces its tokens.
+pub(super) async fn refresh(
+    State(app): State<App>,
+    Path(id): Path<SessionId>,
+    Change(command): Change,
+) -> Result<Response, Problem> {
+    let fields = Fields::parse(&command.body)?;
+    let token = request::text(&fields, &["refresh_token", "refreshToken"])?;
+    let refresh_token = token.ok_or_else(|| wrong("refresh_token", "is required"))?;
+    let stored = sessions::find(&app, command.tenant(), &id)?;
+    let renewal = renewal(&stored.row()?, app.now());
+    let data = event(&RefreshData {
+        refresh_token,
+        renewal,
+    });
+    let done = app.commands().refresh(command.by(), &id, &data).await?;
+    answer(&app, &command, &id, &done, StatusCode::OK)
+}
+
+/// Ends a session and opens its child for another agent.
+pub(super) async fn hand_off(
+    State(app): State<App>,
+    Path(id): Path<SessionId>,
+    Change(command): Change,
+) -> Result<Response, Problem> {
+    let fields = Fields::parse(&command.body)?;
+    let data = OpenData {
+        agent_id: None,
+        to_agent_id: Some(request::agent_id(&fields, &TARGET)?),
+        ttl_seconds: request::ttl_seconds(&fields)?,
+        scopes: scope::read(&fields)?,
+        metadata: request::raw(&command.body, "metadata"),
+        user_agent: None,
+        reason: fields.text("reason")?,
+    };
+    let commands = app.commands();
+    let done = commands.hand_off(command.by(), &id, &event(&data)).await?;
+    answer(&app, &command, &id, &done, StatusCode::CREATED)
+}
+
+/// Ends a session.
+pub(super) async fn terminate(
+    State(app): State<App>,
+    Path(id): Path<SessionId>,
+    Change(command): Change,
+) -> Result<Response, Problem> {
+    let fields = Fields::parse(&command.body)?;
+    let data = request::reason(fields.text("reason")?);
+    let done = app.commands().terminate(command.by(), &id, &data).await?;
+    answer(&app, &command, &id, &done, StatusCode::OK)
+}
+
+fn event(data: &impl Serialize) -> Vec<u8> {
+    serde_json::to_vec(data).expect("texts, numbers and what was read as JSON are JSON")
+}
+
+/// The caller's program, as it calls itself.
+fn user_agent(headers: &HeaderMap) -> Option<&str> {
+    let text = headers.get(USER_AGENT)?.to_str().ok()?;
+    // All of it is ASCII.
+    Some(text.get(..TEXT_CHARS_MAX).unwrap_or(text))
+}
+
+/// A session of this API ends a day after it was created at the latest.
+fn renewal(row: &SessionRow<'_>, now: Timestamp) -> Renewal {
+    let day_us = i64::try_from(TTL_SECONDS_MAX).unwrap_or(i64::MAX) * SECOND_US;
+    let latest = row.created_at.plus_micros(day_us);
+    let (Some(expires_at), Some(ttl_us)) = (row.expires_at, row.ttl_us) else {
+        return Renewal::Extended {};
+    };
+    if latest < expires_at {
+        return Renewal::Kept { extend: false };
+    }
+    // The log takes it up to so much later, and counts from then.
+    let append_wait_us = i64::try_from(LOG_APPEND_WAIT_MS).unwrap_or(i64::MAX) * 1000;
+    if latest < now.plus_micros(ttl_us).plus_micros(append_wait_us) {
+        return Renewal::At { expires_at: latest };
+    }
+    Renewal::Extended {}
+}
+
+/// The session flat, as the SDKs read it; with tokens it is there once more, as documented.
+fn answer(
+    app: &App,
+    command: &Command,
+    about: &SessionId,
+    done: &SessionDone,
+    if_now: StatusCode,
+) -> Result<Response, Problem> {
+    let tokens = done.tokens.as_ref();
+    let mut out = Json::with_capacity(ANSWER_BYTES);
+    let mut object = Object::begin(&mut out);
+    let status = if let Some(stepped) = change::stepped(app, command, about, done)? {
+        let (row, now) = (stepped.session.row()?, app.now());
+        session::write_members(&mut object, &row, now);
+        if tokens.is_some() {
+            object.member("session", |out| session::write(out, &row, now));
+        }
+        if stepped.before {
+            StatusCode::OK
+        } else {
+            if_now
+        }
+    } else {
+        object.value("id", &done.session);
+        object.value("session_id", &done.session);
+        object.value("status", "pending");
+        object.value("position", &done.outcome.position);
+        StatusCode::ACCEPTED
+    };
+    if let Some(Tokens { access, refresh }) = tokens {
+        object.value("token", access.reveal());
+        object.value("refresh_token", refresh.reveal());
+    }
+    object.end();
+    let mut response = body::json(out.into_bytes());
+    *response.status_mut() = status;
+    Ok(response)
+}

@@ -1,0 +1,113 @@
+//! Listings of sessions, and one session.
+
+use axum::extract::State;
+use axum::response::Response;
+
+use super::page::{PageQuery, Wanted};
+use super::session;
+use crate::domain::filter::Owner;
+use crate::domain::limits::PAGE_ROWS_DEFAULT;
+use crate::domain::session::Status;
+use crate::domain::{AgentId, SessionFilter, SessionId, StatusSet, TenantId};
+use crate::http::app::App;
+use crate::http::body;
+use crate::http::caller::{Caller, Read};
+use crate::http::extract::{LenientQuery, Path, QueryParams, Values};
+use crate::http::json::Json;
+use crate::http::params::{AGENT_ID, Param, STATUS};
+use crate::http::problem::Problem;
+use crate::http::sessions::not_found;
+use crate::projection::RowBytes;
+use crate::query;
+
+/// Bytes of a usual answer about one session.
+pub(super) const ANSWER_BYTES: usize = 4096;
+/// Rows of a page of `/v1/sessions` when the caller names no number.
+const SDK_ROWS_DEFAULT: u16 = 25;
+
+/// The query of a listing.
+#[derive(Debug)]
+pub(super) struct ListQuery {
+    filter: SessionFilter,
+    page: PageQuery,
+}
+
+impl QueryParams for ListQuery {
+    const PARAMS: &'static [Param] = &[AGENT_ID, STATUS];
+
+    fn read(values: &mut Values) -> Result<Self, Problem> {
+        let agent = values.parsed(&AGENT_ID, AgentId::parse);
+        let statuses = values.words(&STATUS, Status::parse);
+        let filter = SessionFilter {
+            owner: agent.map_or(Owner::Tenant, Owner::Agent),
+            statuses: StatusSet::of(&statuses).unwrap_or(StatusSet::ALL),
+            ..SessionFilter::default()
+        };
+        let page = PageQuery::read(values);
+        Ok(Self { filter, page })
+    }
+}
+
+/// `GET /v1/agent-sessions`.
+pub(super) async fn list_as_documented(
+    State(app): State<App>,
+    caller: Caller<Read>,
+    LenientQuery(query): LenientQuery<ListQuery>,
+) -> Result<Response, Problem> {
+    list(
+        &app,
+        caller.tenant(),
+        &query.filter,
+        query.page.or(PAGE_ROWS_DEFAULT),
+    )
+}
+
+/// `GET /v1/sessions`, which has shorter pages.
+pub(super) async fn list_as_in_sdks(
+    State(app): State<App>,
+    caller: Caller<Read>,
+    LenientQuery(query): LenientQuery<ListQuery>,
+) -> Result<Response, Problem> {
+    list(
+        &app,
+        caller.tenant(),
+        &query.filter,
+        query.page.or(SDK_ROWS_DEFAULT),
+    )
+}
+
+fn list(
+    app: &App,
+    tenant: &TenantId,
+    filter: &SessionFilter,
+    wanted: Wanted,
+) -> Result<Response, Problem> {
+    let (start, rows_max) = (wanted.start(), wanted.rows_max());
+    let page = app.read(|snapshot| {
+        let page = query::sessions::list(snapshot, tenant, filter, start, rows_max);
+        Ok(page?)
+    })?;
+    let now = app.now();
+    wanted.answer("sessions", &page, |out, stored: &RowBytes| {
+        session::write(out, &stored.row()?, now);
+        Ok(())
+    })
+}
+
+/// One session.
+pub(super) async fn get(
+    State(app): State<App>,
+    caller: Caller<Read>,
+    Path(id): Path<SessionId>,
+) -> Result<Response, Problem> {
+    let stored = find(&app, caller.tenant(), &id)?;
+    let mut out = Json::with_capacity(ANSWER_BYTES);
+    session::write(&mut out, &stored.row()?, app.now());
+    Ok(body::json(out.into_bytes()))
+}
+
+/// A session of the tenant.
+pub(super) fn find(app: &App, tenant: &TenantId, id: &SessionId) -> Result<RowBytes, Problem> {
+    let found = app.read(|snapshot| Ok(query::sessions::get(snapshot, tenant, id)?))?;
+    found.ok_or_else(not_found)
+}

@@ -1,0 +1,134 @@
+//! The kill switch: an agent is revoked and its sessions end before the answer.
+
+use serde_json::{Value, json};
+
+use super::{agent, check_failure, get, post, session};
+use crate::support::app::App;
+use crate::support::client::{Client, created};
+
+const NOW: &str = crate::support::app::NOW;
+
+async fn kill(client: &Client, id: &str, body: &Value) -> Value {
+    post(client, &format!("/v1/agents/{id}/kill"), body)
+        .await
+        .ok()
+}
+
+async fn active(client: &Client, agent: &str) -> Value {
+    let path = format!("/v1/agent-sessions?agent_id={agent}&status=active");
+    get(client, &path).await["total"].clone()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_killed_agent_is_revoked_and_has_no_open_session_when_the_answer_comes() {
+    let mut app = App::start().await;
+    app.start_revocation();
+    let client = app.client("acme");
+    let (id, other) = (
+        agent(&client, &["a:b"]).await,
+        agent(&client, &["a:b"]).await,
+    );
+    let mut sessions = Vec::new();
+    for owner in [&id, &id, &id, &other] {
+        sessions.push(session(&client, owner).await);
+    }
+    // One has ended by itself, and is not counted.
+    let path = format!("{}/terminate", super::path_of(&sessions[0]));
+    post(&client, &path, &json!({})).await.ok();
+    let body = json!({"reason": "key leaked", "operator_id": "sec-1", "cascade": false});
+    let killed = kill(&client, &id, &body).await;
+    assert_eq!(killed["terminated_sessions"], 2);
+    assert_eq!(killed["terminatedSessions"], 2);
+    assert_eq!(
+        (&killed["agent_id"], &killed["status"]),
+        (&json!(id), &json!("revoked"))
+    );
+    assert_eq!(
+        (&killed["reason"], &killed["operator_id"]),
+        (&json!("key leaked"), &json!("sec-1"))
+    );
+    assert_eq!(
+        killed["agent"],
+        get(&client, &format!("/v1/agents/{id}")).await
+    );
+    assert_eq!(active(&client, &id).await, 0);
+    assert_eq!(active(&client, &other).await, 1);
+    for ended in &sessions[1..3] {
+        assert_eq!(
+            get(&client, &super::path_of(ended)).await["status"],
+            "terminated"
+        );
+    }
+    let answer = post(&client, "/v1/agent-sessions", &json!({"agent_id": id})).await;
+    check_failure(&answer, 409, "CONFLICT", "the agent is revoked");
+    // Who did it is on the log for ever; and there is nothing left to end.
+    let events = client.get("/v1/events?type=agent.revoked").await.text;
+    assert!(events.contains("key leaked (operator: sec-1)"), "{events}");
+    assert_eq!(
+        kill(&client, &id, &json!({})).await["terminated_sessions"],
+        0
+    );
+    app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_session_of_a_killed_agent_is_counted_once() {
+    let mut app = App::start().await;
+    app.start_revocation();
+    let client = app.client("acme");
+    let sessions: Vec<Value> = (0..900)
+        .map(|number| created(&format!("s{number}"), "a1", NOW))
+        .collect();
+    let batched = "application/cloudevents-batch+json";
+    let body = Value::from(sessions).to_string();
+    assert_eq!(client.post("/v1/events", batched, body).await.status, 200);
+    assert_eq!(
+        kill(&client, "a1", &json!({"reason": "r"})).await["terminated_sessions"],
+        900
+    );
+    assert_eq!(active(&client, "a1").await, 0);
+    app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_kill_says_when_sessions_are_still_open() {
+    // Without the task that ends them.
+    let app = App::start().await;
+    let client = app.client("acme");
+    client.apply(&created("s1", "a1", NOW)).await;
+    let answer = post(&client, "/v1/agents/a1/kill", &json!({"reason": "r"})).await;
+    assert_eq!(answer.status, 202, "{}", answer.text);
+    assert_eq!(answer.json()["terminated_sessions"], 0);
+    assert_eq!(answer.json()["status"], "revoked");
+    app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_kill_that_cannot_be_done_as_asked_is_not_done_at_all() {
+    let app = App::start().await;
+    let client = app.client("acme");
+    let id = agent(&client, &["a:b"]).await;
+    let path = format!("/v1/agents/{id}/kill");
+    let long = "x".repeat(1025);
+    for (body, said) in [
+        (json!({"cascade": true}), "cascade must be false"),
+        (json!({"cascade": "no"}), "cascade must be false"),
+        (json!({"reason": 5}), "reason must be a string"),
+        (json!({"operator_id": []}), "operator_id must be a string"),
+        (json!({"reason": long}), "reason must have at most 1024"),
+    ] {
+        check_failure(
+            &post(&client, &path, &body).await,
+            400,
+            "INVALID_INPUT",
+            said,
+        );
+    }
+    assert_eq!(
+        get(&client, &format!("/v1/agents/{id}")).await["status"],
+        "active"
+    );
+    let none = post(&client, "/v1/agents/none/kill", &json!({})).await;
+    check_failure(&none, 404, "NOT_FOUND", "there is no such");
+    app.stop().await;
+}

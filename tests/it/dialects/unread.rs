@@ -1,0 +1,63 @@
+//! Requests whose body nobody reads leave their connection as it was, or say that it ends.
+
+use session_ledger::http::Dialect;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+
+use crate::support::app::App;
+
+/// The head of a request for what no dialect has.
+fn head(dialect: Dialect, length: usize) -> String {
+    let path = format!("/compat/{}/none", dialect.as_str());
+    format!(
+        "POST {path} HTTP/1.1\r\nHost: localhost\r\nX-Tenant-ID: acme\r\n\
+         Content-Type: application/json\r\nContent-Length: {length}\r\n\r\n"
+    )
+}
+
+/// Reads until the answers so far have this many heads.
+async fn read_heads(stream: &mut TcpStream, count: usize) -> String {
+    let mut answers = String::new();
+    while answers.matches("x-request-id").count() < count {
+        let mut piece = [0; 1024];
+        let length = stream.read(&mut piece).await.unwrap();
+        assert_ne!(length, 0, "the connection ended after: {answers}");
+        answers.push_str(std::str::from_utf8(&piece[..length]).unwrap());
+    }
+    answers
+}
+
+/// As clients do that write head and body apart: without a wait for the body, the answer to the head
+/// closed the connection under their next request.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_body_that_comes_after_its_head_leaves_the_connection_open() {
+    let app = App::start().await;
+    for dialect in Dialect::ALL {
+        let mut stream = TcpStream::connect(app.host()).await.unwrap();
+        for _ in 0..3 {
+            stream.write_all(head(dialect, 2).as_bytes()).await.unwrap();
+            // By then the server has read the head.
+            app.client("acme").get("/healthz").await.ok();
+            stream.write_all(b"{}").await.unwrap();
+            let answer = read_heads(&mut stream, 1).await;
+            assert!(answer.starts_with("HTTP/1.1 404"), "{answer}");
+            assert!(!answer.contains("connection: close"), "{answer}");
+        }
+    }
+    app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_body_that_never_comes_ends_the_connection_with_an_answer_that_says_so() {
+    let app = App::start().await;
+    let mut stream = TcpStream::connect(app.host()).await.unwrap();
+    stream
+        .write_all(head(Dialect::Agi, 2).as_bytes())
+        .await
+        .unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.unwrap();
+    assert!(answer.starts_with("HTTP/1.1 404"), "{answer}");
+    assert!(answer.contains("connection: close"), "{answer}");
+    app.stop().await;
+}
