@@ -372,9 +372,14 @@ impl Session {
     }
 }
 
-/// Whether an outcome says that a session is deleted that was not before.
+/// Whether an outcome says that a session is deleted that somebody ended before. What the ledger ended,
+/// because the agent was revoked, nobody puts out of sight.
 fn is_deleted(outcome: Option<Outcome>, before: Option<Outcome>) -> bool {
-    outcome == Some(Outcome::Deleted) && before != outcome
+    let may_be = match before {
+        None | Some(Outcome::Completed | Outcome::Error) => true,
+        Some(Outcome::Deleted | Outcome::Revoked) => false,
+    };
+    may_be && outcome == Some(Outcome::Deleted)
 }
 
 fn deadline(at: &Moment, wanted: Option<Deadline>) -> Result<Option<Timestamp>, Reason> {

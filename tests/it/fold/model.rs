@@ -314,7 +314,9 @@ impl Model {
                 if session.status == "terminated" {
                     let is_deleted =
                         |outcome: &Option<String>| outcome.as_deref() == Some("deleted");
-                    if !is_deleted(&outcome) || is_deleted(&session.outcome) {
+                    let kept = is_deleted(&session.outcome)
+                        || session.outcome.as_deref() == Some("revoked");
+                    if !is_deleted(&outcome) || kept {
                         return "already_ended".to_owned();
                     }
                 } else if session.status == "active" || early {
