@@ -101,7 +101,7 @@ pub const FOLD_QUEUE_PIECES_MAX: usize = 2;
 /// Replay debt: most records that a crash may take from the read model (the log has them).
 pub const FOLD_DURABLE_RECORDS_MAX: u64 = 200_000;
 /// Replay debt: most batches that are not durable yet.
-pub const FOLD_DURABLE_BATCHES_MAX: u32 = 16;
+pub const FOLD_DURABLE_BATCHES_MAX: u32 = 12;
 /// Replay debt in time: the longest wait before a durable commit, in milliseconds.
 pub const FOLD_DURABLE_MS_MAX: u64 = 5_000;
 /// How long the log must be quiet before the fold commits durably ahead of time, in milliseconds.

@@ -45,9 +45,12 @@ pub(super) fn stepped_agent(
     command_answer::stepped_agent(app, command.tenant(), done).map_err(after_writing)
 }
 
-fn after_writing(problem: Problem) -> Problem {
-    match problem.code() {
-        Code::InternalError => Problem::new(Code::VerdictUnreadable),
-        _ => problem,
+/// What a failure is once something was written: never one after which clients send all of it again.
+pub(super) fn after_writing(problem: impl Into<Problem>) -> Problem {
+    let problem = problem.into();
+    if problem.code().status().is_server_error() {
+        Problem::new(Code::VerdictUnreadable)
+    } else {
+        problem
     }
 }

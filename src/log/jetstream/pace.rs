@@ -12,7 +12,7 @@ use tokio::time::Instant;
 use crate::domain::limits::{LOG_BATCH_RECORDS_MIN, LOG_BATCH_US};
 
 /// Fewer messages say more about the way there and back than about the server.
-const SAMPLE_MESSAGES_MIN: u64 = 16;
+const SAMPLE_MESSAGES_MIN: u64 = 64;
 /// One sample's share in what is believed: one in so many.
 const SAMPLE_SHARE: u64 = 8;
 /// What a batch takes from what is believed: one in so many.
@@ -29,9 +29,13 @@ pub(super) struct Pace {
     single_ns: AtomicU64,
 }
 
-/// One append, from its first acknowledgement on: what came before may be the way there and back.
-#[derive(Debug, Default)]
-pub(super) struct Sample(Option<(u64, Instant)>);
+/// One append, from its first message on. Not from the first acknowledgement: a server sends many of
+/// them at once.
+#[derive(Debug)]
+pub(super) struct Sample {
+    acknowledged_before: u64,
+    since: Instant,
+}
 
 impl Default for Pace {
     fn default() -> Self {
@@ -43,19 +47,24 @@ impl Default for Pace {
 }
 
 impl Pace {
+    /// Begins to look at an append.
+    pub(super) fn sample(&self) -> Sample {
+        Sample {
+            acknowledged_before: self.acknowledged.load(Ordering::Relaxed),
+            since: Instant::now(),
+        }
+    }
+
     /// Counts a message that was acknowledged by itself.
-    pub(super) fn note(&self, sample: &mut Sample) {
-        let before = self.acknowledged.fetch_add(1, Ordering::Relaxed);
-        sample.0.get_or_insert_with(|| (before + 1, Instant::now()));
+    pub(super) fn note(&self) {
+        self.acknowledged.fetch_add(1, Ordering::Relaxed);
     }
 
     /// Learns from an append all of which was acknowledged, while others had messages acknowledged too.
     pub(super) fn learn(&self, sample: &Sample) {
-        let Some((before, since)) = sample.0 else {
-            return;
-        };
-        let messages = self.acknowledged.load(Ordering::Relaxed) - before;
-        self.learn_that(messages, since.elapsed());
+        let acknowledged = self.acknowledged.load(Ordering::Relaxed);
+        let messages = acknowledged.saturating_sub(sample.acknowledged_before);
+        self.learn_that(messages, sample.since.elapsed());
     }
 
     fn learn_that(&self, messages: u64, took: Duration) {

@@ -7,7 +7,6 @@ use tokio::time::{Instant, sleep};
 
 use super::batch::{self, BatchError};
 use super::link::Link;
-use super::pace::Sample;
 use super::sent::{self, Failure, Grace, Sent, Unsent, WAIT};
 use crate::domain::Position;
 use crate::domain::limits::{LOG_BATCH_RECORDS_MAX, LOG_PUBLISH_IN_FLIGHT_MAX};
@@ -91,8 +90,8 @@ impl Append<'_> {
             if left.is_empty() {
                 return;
             }
-            let mut sample = Sample::default();
-            self.publish(&left, &mut sample).await;
+            let sample = self.link.pace.sample();
+            self.publish(&left).await;
             if left
                 .iter()
                 .all(|index| matches!(self.results.get(*index), Some(Ok(_))))
@@ -127,14 +126,14 @@ impl Append<'_> {
 
     /// Publishes records in order, and waits for all their acknowledgements. Stops early when the
     /// server is busy or away.
-    async fn publish(&mut self, indexes: &[usize], sample: &mut Sample) {
+    async fn publish(&mut self, indexes: &[usize]) {
         let mut in_flight = VecDeque::with_capacity(indexes.len().min(LOG_PUBLISH_IN_FLIGHT_MAX));
         let mut going_on = true;
         for &index in indexes {
             if in_flight.len() == LOG_PUBLISH_IN_FLIGHT_MAX
                 && let Some((oldest, sent)) = in_flight.pop_front()
             {
-                going_on = self.settle(oldest, sent, sample).await;
+                going_on = self.settle(oldest, sent).await;
             }
             if !going_on {
                 break;
@@ -152,7 +151,7 @@ impl Append<'_> {
             }
         }
         for (index, sent) in in_flight {
-            self.settle(index, sent, sample).await;
+            self.settle(index, sent).await;
         }
     }
 
@@ -164,12 +163,12 @@ impl Append<'_> {
     }
 
     /// Waits for an acknowledgement. Says whether to go on publishing.
-    async fn settle(&mut self, index: usize, sent: Sent, sample: &mut Sample) -> bool {
+    async fn settle(&mut self, index: usize, sent: Sent) -> bool {
         let result = sent
             .acknowledged(self.link, self.stream, &mut self.grace)
             .await;
         if result.is_ok() {
-            self.link.pace.note(sample);
+            self.link.pace.note();
         }
         let going_on = !matches!(
             result,

@@ -37,17 +37,17 @@ pub(super) async fn one(
     let Some(done) = done.first() else {
         return Ok(answer(StatusCode::OK, false, "Session not found"));
     };
-    if is_over(done) {
-        let message = "The session has ended, and the ledger keeps how it did";
-        return Ok(answer(StatusCode::OK, false, message));
-    }
-    let settled = change::stepped(&app, &command, &id, done)?.is_some();
-    let (status, message) = if settled {
-        (StatusCode::OK, "Session deleted successfully")
-    } else {
-        (StatusCode::ACCEPTED, "The session is about to be deleted")
-    };
-    Ok(answer(status, true, message))
+    Ok(match deletion(&app, &command, done)? {
+        Deletion::Done => answer(StatusCode::OK, true, "Session deleted successfully"),
+        Deletion::Pending => {
+            let message = "The session is about to be deleted";
+            answer(StatusCode::ACCEPTED, true, message)
+        }
+        Deletion::Refused => {
+            let message = "The session has ended, and the ledger keeps how it did";
+            answer(StatusCode::OK, false, message)
+        }
+    })
 }
 
 /// Deletes every session that is there when the call comes, a page at a time.
@@ -62,10 +62,10 @@ pub(super) async fn all(
         statuses: StatusSet::of(&DELETABLE).unwrap_or(StatusSet::ALL),
         ..SessionFilter::default()
     };
-    let (mut start, mut deleted) = (Start::Offset(0), 0_u64);
+    let (mut start, mut deleted, mut status) = (Start::Offset(0), 0_u64, StatusCode::OK);
     loop {
         let (tenant, rows_max) = (command.tenant(), usize::from(PAGE_ROWS_MAX));
-        let (ids, next) = app.read(|snapshot| {
+        let page = app.read(|snapshot| {
             let page = query::sessions::list(snapshot, tenant, &filter, start, rows_max)?;
             let mut ids = Vec::with_capacity(page.rows.len());
             for stored in &page.rows {
@@ -74,11 +74,20 @@ pub(super) async fn all(
                 ids.extend(id.filter(|_| session::is_there(&row)));
             }
             Ok((ids, page.next))
-        })?;
+        });
+        let failed = move |problem| told(deleted, problem);
+        let (ids, next) = page.map_err(failed)?;
         // A page may be full of sessions that are gone; others must get their turn.
         tokio::task::yield_now().await;
-        for done in end(&app, &command, &ids).await? {
-            deleted += u64::from(is_taken(&app, &command, &done)?);
+        for done in end(&app, &command, &ids).await.map_err(failed)? {
+            match deletion(&app, &command, &done)? {
+                Deletion::Done => deleted += 1,
+                Deletion::Pending => {
+                    deleted += 1;
+                    status = StatusCode::ACCEPTED;
+                }
+                Deletion::Refused => {}
+            }
         }
         match next {
             Some(cursor) => start = Start::Cursor(cursor),
@@ -86,7 +95,16 @@ pub(super) async fn all(
         }
     }
     let message = format!("Deleted {deleted} sessions");
-    Ok(answer(StatusCode::OK, 0 < deleted, &message))
+    Ok(answer(status, 0 < deleted, &message))
+}
+
+/// A failure after so many were deleted.
+fn told(deleted: u64, problem: Problem) -> Problem {
+    if deleted == 0 {
+        problem
+    } else {
+        change::after_writing(problem)
+    }
 }
 
 async fn end(
@@ -101,21 +119,22 @@ async fn end(
     Ok(done.await?)
 }
 
-/// Whether the session had ended before.
-fn is_over(done: &SessionDone) -> bool {
-    let verdict = done.outcome.verdict.map(|row| row.verdict);
-    matches!(
-        verdict,
-        Some(Verdict::Rejected(Reason::AlreadyEnded | Reason::NotActive))
-    )
+/// What became of a deletion.
+enum Deletion {
+    Done,
+    /// It is on the log, and not folded yet.
+    Pending,
+    /// The session had ended in a way that stays.
+    Refused,
 }
 
-/// Whether the session is deleted, or about to be.
-fn is_taken(app: &App, command: &Command, done: &SessionDone) -> Result<bool, Problem> {
-    if is_over(done) {
-        return Ok(false);
+fn deletion(app: &App, command: &Command, done: &SessionDone) -> Result<Deletion, Problem> {
+    let verdict = done.outcome.verdict.map(|row| row.verdict);
+    if let Some(Verdict::Rejected(Reason::AlreadyEnded | Reason::NotActive)) = verdict {
+        return Ok(Deletion::Refused);
     }
-    change::stepped(app, command, &done.session, done).map(|_| true)
+    let stepped = change::stepped(app, command, &done.session, done)?;
+    Ok(stepped.map_or(Deletion::Pending, |_| Deletion::Done))
 }
 
 fn answer(status: StatusCode, deleted: bool, message: &str) -> Response {

@@ -121,8 +121,12 @@ pub(super) async fn update(
             "must name at least one of: display_name, description, metadata, scopes, status";
         return Err(wrong("", message));
     }
-    for (change, data) in steps {
-        let done = give(&app, &command, change, &id, &data).await?;
+    for (number, (change, data)) in steps.into_iter().enumerate() {
+        let given = give(&app, &command, change, &id, &data).await;
+        let done = match number {
+            0 => given?,
+            _ => given.map_err(change::after_writing)?,
+        };
         match change::stepped_agent(&app, &command, &done) {
             Ok(Some(_stepped)) => {}
             Ok(None) => return Ok(pending(&done)),
@@ -131,8 +135,8 @@ pub(super) async fn update(
             Err(problem) => return Err(problem),
         }
     }
-    let known = agents::find(&app, command.tenant(), &id)?;
-    agents::answer(command.tenant(), &known)
+    let known = agents::find(&app, command.tenant(), &id).map_err(change::after_writing)?;
+    agents::answer(command.tenant(), &known).map_err(change::after_writing)
 }
 
 pub(super) async fn suspend(

@@ -46,8 +46,9 @@ pub(super) async fn kill(
     if change::stepped_agent(&app, &command, &done)?.is_none() {
         return Ok(pending(&done));
     }
-    let after = all_ended(&app, command.tenant(), &id).await?;
-    let known = agents::find(&app, command.tenant(), &id)?;
+    let after = all_ended(&app, command.tenant(), &id).await;
+    let after = after.map_err(change::after_writing)?;
+    let known = agents::find(&app, command.tenant(), &id).map_err(change::after_writing)?;
 
     let mut out = Json::with_capacity(2 * ANSWER_BYTES);
     let mut object = Object::begin(&mut out);

@@ -188,7 +188,8 @@ fn answer(
     let mut out = Json::with_capacity(ANSWER_BYTES);
     let mut object = Object::begin(&mut out);
     let status = if let Some(stepped) = change::stepped(app, command, about, done)? {
-        let (row, now) = (stepped.session.row()?, app.now());
+        let row = stepped.session.row().map_err(change::after_writing)?;
+        let now = app.now();
         session::write_members(&mut object, &row, now);
         if tokens.is_some() {
             object.member("session", |out| session::write(out, &row, now));
