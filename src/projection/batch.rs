@@ -195,3 +195,7 @@ impl Debt {
         Commit::Visible
     }
 }
+
+#[cfg(test)]
+#[path = "batch_tests.rs"]
+mod tests;

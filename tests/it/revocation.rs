@@ -8,12 +8,13 @@ use serde_json::{Value, json};
 use session_ledger::app::{Config, start};
 use session_ledger::domain::Position;
 use session_ledger::ledger::Reactor;
-use session_ledger::log::{Appended, EventLog, LogError, NewRecord, Record, Tail};
+use session_ledger::log::{Appended, EventLog, NewRecord};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::support::app::{App, NOW};
 use crate::support::client::{Client, created, event};
+use crate::support::faulty_log::reads_of_its_log;
 
 const SOON: Duration = Duration::from_mins(1);
 const REVOKED: &str = "2026-01-31T12:00:30.000000Z";
@@ -130,21 +131,7 @@ impl EventLog for DyingLog {
         })
     }
 
-    fn get(&self, positions: Vec<Position>) -> BoxFuture<'_, Result<Vec<Record>, LogError>> {
-        self.log.get(positions)
-    }
-
-    fn tail(&self, after: Position) -> BoxFuture<'_, Result<Box<dyn Tail>, LogError>> {
-        self.log.tail(after)
-    }
-
-    fn head(&self) -> BoxFuture<'_, Result<Position, LogError>> {
-        self.log.head()
-    }
-
-    fn known_head(&self) -> Position {
-        self.log.known_head()
-    }
+    reads_of_its_log!();
 }
 
 #[tokio::test]

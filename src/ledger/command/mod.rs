@@ -197,11 +197,8 @@ impl Commands {
         let ids = Identity::of("terminate", session.as_str(), &by);
         let private = Private::of_existing(by.agent);
         let step = Step::new(by, event_type, session.as_str(), &ids);
-        Ok(SessionDone {
-            session: session.clone(),
-            outcome: self.give(step, body, &private).await?,
-            tokens: None,
-        })
+        let outcome = self.give(step, body, &private).await?;
+        Ok(plain::done(session.clone(), outcome))
     }
 
     /// Registers an agent. Body: data of `agent.registered`, and `agent_id` if the caller wants to

@@ -52,6 +52,45 @@ impl EventLog for FaultyLog {
     }
 }
 
+/// The reads of a log that passes them on to the one in its field `log`.
+macro_rules! reads_of_its_log {
+    () => {
+        fn get(
+            &self,
+            positions: Vec<session_ledger::domain::Position>,
+        ) -> futures_util::future::BoxFuture<
+            '_,
+            Result<Vec<session_ledger::log::Record>, session_ledger::log::LogError>,
+        > {
+            self.log.get(positions)
+        }
+
+        fn tail(
+            &self,
+            after: session_ledger::domain::Position,
+        ) -> futures_util::future::BoxFuture<
+            '_,
+            Result<Box<dyn session_ledger::log::Tail>, session_ledger::log::LogError>,
+        > {
+            self.log.tail(after)
+        }
+
+        fn head(
+            &self,
+        ) -> futures_util::future::BoxFuture<
+            '_,
+            Result<session_ledger::domain::Position, session_ledger::log::LogError>,
+        > {
+            self.log.head()
+        }
+
+        fn known_head(&self) -> session_ledger::domain::Position {
+            self.log.known_head()
+        }
+    };
+}
+pub(crate) use reads_of_its_log;
+
 /// Takes nothing while it is away, and counts how often it was tried.
 pub(crate) struct AwayLog {
     pub(crate) log: Arc<dyn EventLog>,
@@ -69,21 +108,7 @@ impl EventLog for AwayLog {
         self.log.append(records)
     }
 
-    fn get(&self, positions: Vec<Position>) -> BoxFuture<'_, Result<Vec<Record>, LogError>> {
-        self.log.get(positions)
-    }
-
-    fn tail(&self, after: Position) -> BoxFuture<'_, Result<Box<dyn Tail>, LogError>> {
-        self.log.tail(after)
-    }
-
-    fn head(&self) -> BoxFuture<'_, Result<Position, LogError>> {
-        self.log.head()
-    }
-
-    fn known_head(&self) -> Position {
-        self.log.known_head()
-    }
+    reads_of_its_log!();
 }
 
 /// Keeps what it is given, and so many times says that it does not know whether it did.
@@ -118,19 +143,5 @@ impl EventLog for DoubtfulLog {
         .boxed()
     }
 
-    fn get(&self, positions: Vec<Position>) -> BoxFuture<'_, Result<Vec<Record>, LogError>> {
-        self.log.get(positions)
-    }
-
-    fn tail(&self, after: Position) -> BoxFuture<'_, Result<Box<dyn Tail>, LogError>> {
-        self.log.tail(after)
-    }
-
-    fn head(&self) -> BoxFuture<'_, Result<Position, LogError>> {
-        self.log.head()
-    }
-
-    fn known_head(&self) -> Position {
-        self.log.known_head()
-    }
+    reads_of_its_log!();
 }

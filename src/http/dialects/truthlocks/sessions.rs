@@ -3,7 +3,7 @@
 use axum::extract::State;
 use axum::response::Response;
 
-use super::page::{PageQuery, Wanted};
+use super::page::PageQuery;
 use super::session;
 use crate::domain::filter::Owner;
 use crate::domain::limits::PAGE_ROWS_DEFAULT;
@@ -54,12 +54,7 @@ pub(super) async fn list_as_documented(
     caller: Caller<Read>,
     LenientQuery(query): LenientQuery<ListQuery>,
 ) -> Result<Response, Problem> {
-    list(
-        &app,
-        caller.tenant(),
-        &query.filter,
-        query.page.or(PAGE_ROWS_DEFAULT),
-    )
+    list(&app, caller.tenant(), &query, PAGE_ROWS_DEFAULT)
 }
 
 /// `GET /v1/sessions`, which has shorter pages.
@@ -68,20 +63,17 @@ pub(super) async fn list_as_in_sdks(
     caller: Caller<Read>,
     LenientQuery(query): LenientQuery<ListQuery>,
 ) -> Result<Response, Problem> {
-    list(
-        &app,
-        caller.tenant(),
-        &query.filter,
-        query.page.or(SDK_ROWS_DEFAULT),
-    )
+    list(&app, caller.tenant(), &query, SDK_ROWS_DEFAULT)
 }
 
 fn list(
     app: &App,
     tenant: &TenantId,
-    filter: &SessionFilter,
-    wanted: Wanted,
+    query: &ListQuery,
+    rows_default: u16,
 ) -> Result<Response, Problem> {
+    let ListQuery { filter, page } = query;
+    let wanted = page.or(rows_default);
     let (start, rows_max) = (wanted.start(), wanted.rows_max());
     let page = app.read(|snapshot| {
         let page = query::sessions::list(snapshot, tenant, filter, start, rows_max);
