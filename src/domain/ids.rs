@@ -3,6 +3,8 @@
 use std::fmt;
 
 use serde::Serialize;
+use uuid::Uuid;
+use uuid::fmt::Hyphenated;
 
 use crate::domain::limits::{ID_CHARS_MAX, SOURCE_CHARS_MAX, TENANT_CHARS_MAX};
 
@@ -24,7 +26,7 @@ pub enum IdError {
 }
 
 macro_rules! text_id {
-    ($(#[$doc:meta])* $name:ident, $check:path) => {
+    ($(#[$doc:meta])* $name:ident, $read:path) => {
         $(#[$doc])*
         #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
         #[serde(transparent)]
@@ -33,8 +35,7 @@ macro_rules! text_id {
         impl $name {
             /// Checks a text.
             pub fn parse(text: &str) -> Result<Self, IdError> {
-                $check(text)?;
-                Ok(Self(text.into()))
+                $read(text).map(Self)
             }
 
             /// The text itself.
@@ -60,32 +61,33 @@ macro_rules! text_id {
 text_id!(
     /// A tenant: `[A-Za-z0-9_-]{1,64}`, so that it is a NATS subject token as it is.
     TenantId,
-    check_tenant
+    tenant
 );
 text_id!(
     /// A session, unique within its tenant.
     SessionId,
-    check_named
+    named
 );
 text_id!(
     /// An agent, unique within its tenant.
     AgentId,
-    check_named
+    named
 );
 text_id!(
-    /// A project, unique within its tenant.
+    /// A project, unique within its tenant. A UUID is the same in any case (RFC 9562, section 4), so
+    /// its digits are in lower case here, however they came.
     ProjectId,
-    check_opaque
+    project
 );
 text_id!(
     /// The `id` of an event: unique together with its source.
     EventId,
-    check_opaque
+    opaque
 );
 text_id!(
     /// The `source` of an event.
     Source,
-    check_source
+    source
 );
 
 /// Where a record stands on the log: 1 for the first, and no gaps. 0 is before the first.
@@ -120,7 +122,7 @@ impl fmt::Display for Position {
     }
 }
 
-fn check_tenant(text: &str) -> Result<(), IdError> {
+fn tenant(text: &str) -> Result<Box<str>, IdError> {
     if text.is_empty() || TENANT_CHARS_MAX < text.len() {
         return Err(IdError::Length(TENANT_CHARS_MAX));
     }
@@ -130,27 +132,42 @@ fn check_tenant(text: &str) -> Result<(), IdError> {
             "anything but A-Z, a-z, 0-9, `_` and `-`",
         ));
     }
-    Ok(())
+    Ok(text.into())
 }
 
 /// An id that is a path segment of the API.
-fn check_named(text: &str) -> Result<(), IdError> {
-    check_opaque(text)?;
+fn named(text: &str) -> Result<Box<str>, IdError> {
+    check_printable(text, ID_CHARS_MAX)?;
     if text.contains('/') {
         return Err(IdError::Character("`/`"));
     }
     if RESERVED.contains(&text) {
         return Err(IdError::Reserved);
     }
-    Ok(())
+    Ok(text.into())
 }
 
-fn check_opaque(text: &str) -> Result<(), IdError> {
-    check_printable(text, ID_CHARS_MAX)
+fn opaque(text: &str) -> Result<Box<str>, IdError> {
+    check_printable(text, ID_CHARS_MAX)?;
+    Ok(text.into())
 }
 
-fn check_source(text: &str) -> Result<(), IdError> {
-    check_printable(text, SOURCE_CHARS_MAX)
+fn project(text: &str) -> Result<Box<str>, IdError> {
+    let mut id = opaque(text)?;
+    if is_uuid(&id) {
+        id.make_ascii_lowercase();
+    }
+    Ok(id)
+}
+
+fn source(text: &str) -> Result<Box<str>, IdError> {
+    check_printable(text, SOURCE_CHARS_MAX)?;
+    Ok(text.into())
+}
+
+/// Whether a text is a UUID in its usual form, with hyphens.
+pub fn is_uuid(text: &str) -> bool {
+    text.len() == Hyphenated::LENGTH && Uuid::try_parse(text).is_ok()
 }
 
 fn check_printable(text: &str, chars_max: usize) -> Result<(), IdError> {
@@ -213,6 +230,21 @@ mod tests {
         }
         check("count", Err(IdError::Reserved));
         check("..", Err(IdError::Reserved));
+    }
+
+    #[test]
+    fn a_project_that_is_a_uuid_is_the_same_in_any_case() {
+        let lower = "2489e9ad-2ee2-8e00-8ec9-32d5f69181c0";
+        let read = |text: &str| ProjectId::parse(text).unwrap().to_string();
+        assert_eq!(read(lower), lower);
+        assert_eq!(read(&lower.to_ascii_uppercase()), lower);
+        assert_eq!(read("2489E9ad-2ee2-8E00-8ec9-32d5f69181C0"), lower);
+        // Other ids are opaque, also the same number in forms that are no id of anybody's.
+        let plain = lower.replace('-', "").to_ascii_uppercase();
+        let urn = format!("urn:uuid:{}", lower.to_ascii_uppercase());
+        for other in ["Shop", &plain, &urn, "2489E9AD"] {
+            assert_eq!(read(other), other);
+        }
     }
 
     #[test]

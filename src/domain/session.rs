@@ -4,10 +4,11 @@
 //! |---|---|---|---|---|
 //! | refreshed | active | `not_active` | `not_active` | `not_active` |
 //! | `handed_off` | handed off, and its child opens | `not_active` | `not_active` | `not_active` |
-//! | terminated | terminated | `already_ended`, unless it is deleted now | terminated if it happened before the deadline, else `not_active` | `not_active` |
+//! | terminated | terminated | `already_ended` | terminated if it happened before the deadline, else `not_active` | `not_active` |
 //! | expired | expired if the deadline is the session's and has passed | `not_active` | `not_active` | `not_active` |
 //!
-//! A refused transition leaves the session as it was.
+//! A session that has ended in any way may be deleted once: that keeps how it ended. A refused
+//! transition leaves the session as it was.
 
 use crate::domain::event::{Created, Deadline, HandedOff, Refreshed, Renewal, Terminated};
 use crate::domain::ids::{AgentId, ProjectId, SessionId};
@@ -28,12 +29,14 @@ pub struct Session {
     pub created_at: Timestamp,
     /// When its opening came onto the log.
     pub recorded_at: Timestamp,
-    /// Time of the latest event that changed it.
+    /// Time of the latest event that changed it, but for a deletion after its end.
     pub updated_at: Timestamp,
     /// Time of the latest sign of life.
     pub last_activity_at: Timestamp,
     /// Time of the latest refresh.
     pub refreshed_at: Option<Timestamp>,
+    /// When somebody deleted it: put it out of the sight of those who work with it.
+    pub deleted_at: Option<Timestamp>,
     /// When it ends by itself.
     pub expires_at: Option<Timestamp>,
     /// Its time to live when it opened, in microseconds.
@@ -204,6 +207,7 @@ impl Session {
             updated_at: at.time,
             last_activity_at: at.time,
             refreshed_at: None,
+            deleted_at: None,
             expires_at,
             ttl_us: expires_at.map(|deadline| deadline.micros_since(at.time)),
             time_adjusted: at.adjusted,
@@ -278,6 +282,7 @@ impl Session {
             updated_at: at.time,
             last_activity_at: at.time,
             refreshed_at: None,
+            deleted_at: None,
             expires_at,
             ttl_us: expires_at.map(|deadline| deadline.micros_since(at.time)),
             time_adjusted: at.adjusted,
@@ -302,7 +307,7 @@ impl Session {
         Ok(child)
     }
 
-    /// Ends this session.
+    /// Ends this session, or deletes it after its end.
     pub fn terminate(
         &mut self,
         at: &Moment,
@@ -311,22 +316,27 @@ impl Session {
     ) -> Result<(), Reason> {
         private.check_agent(&self.agent_id)?;
         let outcome = terminated.outcome;
-        let ended_at = match self.status {
-            SessionStatus::Active => at.time,
+        let refused = match self.status {
+            SessionStatus::Active => None,
             // The runtime knew before the clock did.
-            SessionStatus::Expired if self.expires_at.is_some_and(|due| at.time < due) => at.time,
-            // It ended then, and is put out of sight now.
-            SessionStatus::Terminated { at, outcome: first } if is_deleted(outcome, first) => at,
-            SessionStatus::Terminated { .. } => return Err(Reason::AlreadyEnded),
-            SessionStatus::Expired | SessionStatus::HandedOff { .. } => {
-                return Err(Reason::NotActive);
+            SessionStatus::Expired if self.expires_at.is_some_and(|due| at.time < due) => None,
+            SessionStatus::Terminated { .. } => Some(Reason::AlreadyEnded),
+            SessionStatus::Expired | SessionStatus::HandedOff { .. } => Some(Reason::NotActive),
+        };
+        let deletes = outcome == Some(Outcome::Deleted) && self.deleted_at.is_none();
+        match refused {
+            None => {
+                let at = at.time;
+                self.status = SessionStatus::Terminated { at, outcome };
+                self.updated_at = self.updated_at.max(at);
             }
-        };
-        self.status = SessionStatus::Terminated {
-            at: ended_at,
-            outcome,
-        };
-        self.updated_at = self.updated_at.max(at.time);
+            // It is put out of sight, and nothing else about it changes.
+            Some(_) if deletes => {}
+            Some(reason) => return Err(reason),
+        }
+        if deletes {
+            self.deleted_at = Some(at.time);
+        }
         Ok(())
     }
 
@@ -370,16 +380,6 @@ impl Session {
         }
         private.check_agent(&self.agent_id)
     }
-}
-
-/// Whether an outcome says that a session is deleted that somebody ended before. What the ledger ended,
-/// because the agent was revoked, nobody puts out of sight.
-fn is_deleted(outcome: Option<Outcome>, before: Option<Outcome>) -> bool {
-    let may_be = match before {
-        None | Some(Outcome::Completed | Outcome::Error) => true,
-        Some(Outcome::Deleted | Outcome::Revoked) => false,
-    };
-    may_be && outcome == Some(Outcome::Deleted)
 }
 
 fn deadline(at: &Moment, wanted: Option<Deadline>) -> Result<Option<Timestamp>, Reason> {

@@ -66,6 +66,8 @@ fn write_times(out: &mut Json, row: &SessionRow<'_>) {
     out.time_or_null(row.refreshed_at);
     out.raw(",\"terminated_at\":");
     out.time_or_null(row.terminated_at);
+    out.raw(",\"deleted_at\":");
+    out.time_or_null(row.deleted_at);
     out.raw(",\"last_activity_at\":");
     out.time(row.last_activity_at);
     out.raw(",\"created_at\":");

@@ -17,7 +17,7 @@ struct Given {
     texts: Texts,
     scopes: Vec<String>,
     metadata: Map<String, Value>,
-    times: [i64; 7],
+    times: [i64; 8],
     words: (usize, usize, usize),
     time_adjusted: bool,
 }
@@ -42,7 +42,7 @@ fn given() -> impl Strategy<Value = Given> {
     let texts = prop::collection::vec(of(any::<String>()), 12);
     let metadata = prop::collection::btree_map(any::<String>(), value(), 0..4);
     let time = Timestamp::MIN.micros()..=Timestamp::MAX.micros();
-    let times = prop::array::uniform7(time);
+    let times = prop::array::uniform8(time);
     let words = (0..4_usize, 0..5_usize, 0..5_usize);
     (
         any::<(String, String)>(),
@@ -85,6 +85,7 @@ fn row<'a>(given: &'a Given, scopes: &'a str, metadata: &'a str) -> SessionRow<'
         refreshed_at: maybe(4),
         expires_at: maybe(5),
         terminated_at: maybe(6),
+        deleted_at: maybe(7),
         ttl_us: None,
         time_adjusted: given.time_adjusted,
         scopes,
@@ -135,6 +136,7 @@ fn expected(given: &Given) -> dto::Session {
         user_agent: text(11),
         refreshed_at: maybe(4),
         terminated_at: maybe(6),
+        deleted_at: maybe(7),
         last_activity_at: time(3),
         created_at: time(0),
         recorded_at: time(1),
@@ -165,7 +167,7 @@ fn a_session_past_its_deadline_shows_as_expired_whatever_the_log_says() {
             texts: vec![None; 12],
             scopes: Vec::new(),
             metadata: Map::new(),
-            times: [0; 7],
+            times: [0; 8],
             words: (0, 9, 9),
             time_adjusted: false,
         };

@@ -1,10 +1,10 @@
 //! A session as it is stored: what a page copies first, what only the fold reads last.
 //!
 //! ```text
-//! version 1 (1) | length of the public part (4) | status (1) | flags (1) | phase (1) | outcome (1)
+//! version 2 (1) | length of the public part (4) | status (1) | flags (1) | phase (1) | outcome (1)
 //! tenant number (4) | agent number (4) | project number (4, 0 is none)
 //! created_at | recorded_at | updated_at | last_activity_at (8 each)
-//! refreshed_at | expires_at | terminated_at | ttl (8 each, the smallest number is none)
+//! refreshed_at | expires_at | terminated_at | deleted_at | ttl (8 each, the smallest number is none)
 //! texts, each as length (2, 0xffff is none) and UTF-8:
 //!     session_id, agent_id, scopes, metadata, parent_session_id, project_id,
 //!     handed_off_to, handed_off_session_id, agent_name, agent_key_id, user_id, machine_id,
@@ -26,7 +26,7 @@ use crate::projection::error::StoreError;
 use crate::projection::history::History;
 use crate::projection::keys::{self, SessionOwner, Shelf, TenantNumber};
 
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
 const PUBLIC_LENGTH_AT: usize = 1;
 const FLAG_ADJUSTED: u8 = 1;
 const FLAG_TOKENS: u8 = 2;
@@ -60,6 +60,7 @@ pub struct SessionRow<'a> {
     pub refreshed_at: Option<Timestamp>,
     pub expires_at: Option<Timestamp>,
     pub terminated_at: Option<Timestamp>,
+    pub deleted_at: Option<Timestamp>,
     pub ttl_us: Option<i64>,
     pub time_adjusted: bool,
     pub scopes: &'a str,
@@ -135,7 +136,12 @@ impl StoredSession {
         ] {
             out.i64(time.micros());
         }
-        for time in [session.refreshed_at, session.expires_at, terminated_at] {
+        for time in [
+            session.refreshed_at,
+            session.expires_at,
+            terminated_at,
+            session.deleted_at,
+        ] {
             out.i64(time.map_or(NO_TIME, Timestamp::micros));
         }
         out.i64(session.ttl_us.unwrap_or(NO_TIME));
@@ -256,8 +262,8 @@ impl<'a> SessionRow<'a> {
             from.i64()
                 .map(|micros| (micros != NO_TIME).then_some(micros))
         };
-        let (refreshed_at, expires_at, terminated_at, ttl_us) =
-            (maybe()?, maybe()?, maybe()?, maybe()?);
+        let (refreshed_at, expires_at, terminated_at, deleted_at, ttl_us) =
+            (maybe()?, maybe()?, maybe()?, maybe()?, maybe()?);
         let row = Self {
             tenant,
             status,
@@ -270,6 +276,7 @@ impl<'a> SessionRow<'a> {
             refreshed_at: refreshed_at.map(Timestamp::from_micros_clamped),
             expires_at: expires_at.map(Timestamp::from_micros_clamped),
             terminated_at: terminated_at.map(Timestamp::from_micros_clamped),
+            deleted_at: deleted_at.map(Timestamp::from_micros_clamped),
             ttl_us,
             time_adjusted: flags & FLAG_ADJUSTED != 0,
             session_id: from.required()?,
@@ -323,6 +330,7 @@ impl<'a> SessionRow<'a> {
             updated_at: self.updated_at,
             last_activity_at: self.last_activity_at,
             refreshed_at: self.refreshed_at,
+            deleted_at: self.deleted_at,
             expires_at: self.expires_at,
             ttl_us: self.ttl_us,
             time_adjusted: self.time_adjusted,

@@ -44,7 +44,7 @@ async fn a_row_has_every_field_and_null_for_what_it_has_not() {
         "expires_at": null, "parent_session_id": null, "handed_off_to": null,
         "handed_off_session_id": null, "project_id": null, "user_id": null, "machine_id": null,
         "caller_role": null, "caller_origin": null, "ip_address": null, "user_agent": null,
-        "refreshed_at": null, "terminated_at": null,
+        "refreshed_at": null, "terminated_at": null, "deleted_at": null,
         "last_activity_at": "2026-01-31T11:59:59.500000Z",
         "created_at": "2026-01-31T11:59:59.500000Z", "recorded_at": NOW,
         "updated_at": "2026-01-31T11:59:59.500000Z", "time_adjusted": false,

@@ -61,7 +61,7 @@ pub(super) struct WholeLists {
 pub(super) enum Part {
     /// As it is. The next row is the first of its list.
     Text(Vec<u8>),
-    /// What a filter finds, newest first. The rows of several in a row are one list.
+    /// What a filter finds, newest first.
     Rows(SessionFilter),
 }
 

@@ -63,6 +63,10 @@ pub struct Session {
     /// Time of the termination.
     #[schema(format = DateTime)]
     pub terminated_at: Option<String>,
+    /// When somebody deleted it, in a call of an API that shows no deleted sessions. `status` says how
+    /// it ended.
+    #[schema(format = DateTime)]
+    pub deleted_at: Option<String>,
     /// Time of the latest sign of life.
     #[schema(format = DateTime)]
     pub last_activity_at: String,
@@ -72,7 +76,7 @@ pub struct Session {
     /// When its opening came onto the log, by the log's clock.
     #[schema(format = DateTime)]
     pub recorded_at: String,
-    /// Time of the latest event that changed it.
+    /// Time of the latest event that changed it, but for a deletion after its end.
     #[schema(format = DateTime)]
     pub updated_at: String,
     /// Whether the time of its opening lay too far ahead and was replaced by the log's.

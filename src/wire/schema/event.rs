@@ -253,7 +253,10 @@ fn created() -> Data {
             "parent_session_id",
             named_id("The session that it came from: open already, in the same tenant, another."),
         ),
-        ("project_id", opaque_id("The project that it belongs to.")),
+        (
+            "project_id",
+            opaque_id("The project that it belongs to. A UUID is the same in any case."),
+        ),
         ("user_id", text(TextRule::TEXT, "The person behind it.")),
         (
             "machine_id",

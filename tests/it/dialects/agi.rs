@@ -3,11 +3,12 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use reqwest::Method;
 use serde_json::{Value, json};
 use session_ledger::auth::{Grant, Role, Roles};
-use session_ledger::domain::AgentId;
+use session_ledger::domain::{AgentId, Position};
 
 use crate::support::app::{App, NOW, grant};
 use crate::support::cli::Server;
@@ -377,36 +378,85 @@ async fn a_session_without_a_verdict_yet_is_initializing() {
     app.stop().await;
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_session_that_has_ended_can_be_deleted_unless_nobody_ended_it() {
-    let app = App::start().await;
-    let client = app.client("acme");
+/// Sessions that each ended in another way, and one that did not.
+async fn ended_in_every_way(app: &mut App, client: &Client) -> [&'static str; 6] {
+    app.start_expiry();
+    app.start_revocation();
+    let to = json!({"to_agent_id": "a2", "session_id": "open"});
     for (id, event_type, data) in [
-        ("s1", "session.terminated", json!({"outcome": "completed"})),
-        ("s2", "session.terminated", json!({"outcome": "error"})),
-        ("s3", "session.terminated", json!({})),
         (
-            "s4",
-            "session.handed_off",
-            json!({"to_agent_id": "a2", "session_id": "s5"}),
+            "completed",
+            "session.terminated",
+            json!({"outcome": "completed"}),
         ),
+        ("closed", "session.terminated", json!({})),
+        ("handed_off", "session.handed_off", to),
     ] {
         client.apply(&created(id, "a1", NOW)).await;
         client.apply(&event("end", event_type, id, &data)).await;
     }
-    let gone = send(&client, Method::DELETE, "/s1", "").await.ok();
-    assert_eq!(gone["deleted"], true);
-    let again = send(&client, Method::DELETE, "/s1", "").await.ok();
-    assert_eq!(again["deleted"], false);
-    let kept = send(&client, Method::DELETE, "/s4", "").await.ok();
-    assert_eq!(kept["deleted"], false);
+    // The ledger itself ends these two.
+    let by_itself = async |position: u64| {
+        let (ended, at_most) = (Position::new(position + 1), Duration::from_mins(1));
+        app.projection.wait_for(ended, at_most).await;
+    };
+    let mut brief = created("expired", "a3", NOW);
+    brief["data"]["ttl_seconds"] = json!(1);
+    let opened = client.apply(&brief).await;
+    app.set_time("2026-01-31T12:00:01Z");
+    by_itself(opened).await;
+    client.apply(&created("revoked", "a4", NOW)).await;
+    let revocation = event("r", "agent.revoked", "a4", &json!({}));
+    by_itself(client.apply(&revocation).await).await;
+    [
+        "completed",
+        "closed",
+        "handed_off",
+        "expired",
+        "revoked",
+        "open",
+    ]
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_session_that_has_ended_in_any_way_can_be_deleted_once_and_stays_as_it_ended() {
+    let mut app = App::start().await;
+    let client = app.client("acme");
+    let ids = ended_in_every_way(&mut app, &client).await;
+    let native = async |id: &str| {
+        let path = format!("/v1/agent-sessions/{id}");
+        client.get(&path).await.ok()
+    };
+    let mut before = Vec::new();
+    for id in ids {
+        before.push(native(id).await);
+    }
+    for id in &ids[..3] {
+        let path = format!("/{id}");
+        for deleted in [true, false] {
+            let answer = send(&client, Method::DELETE, &path, "").await.ok();
+            assert_eq!(answer["deleted"], deleted, "{id}: {answer}");
+        }
+        let gone = client.get(&format!("{SESSIONS}{path}")).await;
+        check_failure(&gone, 404, "not found");
+    }
     let all = send(&client, Method::DELETE, "", "").await.ok();
     assert_eq!(all["message"], "Deleted 3 sessions");
-    let left = list(&client).await;
-    assert_eq!(left.len(), 1);
-    assert_eq!(left[0]["session_id"], "s4");
-    // How they ended stands in their history.
-    let events = client.get("/v1/agent-sessions/s1/events").await.ok();
-    assert_eq!(events["total"], 3);
+    assert_eq!(list(&client).await, [Value::Null; 0]);
+
+    for (id, mut before) in ids.into_iter().zip(before) {
+        let after = native(id).await;
+        assert_eq!(before["deleted_at"], Value::Null);
+        let deleted_at = &after["deleted_at"];
+        assert!(deleted_at.is_string(), "{id}: {after}");
+        before["deleted_at"] = deleted_at.clone();
+        if id == "open" {
+            before["status"] = json!("terminated");
+            before["outcome"] = json!("deleted");
+            before["terminated_at"] = deleted_at.clone();
+            before["updated_at"] = deleted_at.clone();
+        }
+        assert_eq!(after, before);
+    }
     app.stop().await;
 }

@@ -176,13 +176,19 @@ async fn a_project_is_the_same_in_any_case_of_its_id_if_that_is_a_uuid() {
     client.apply(&connected("s2", UPPER, &json!({}))).await;
     client.apply(&connected("s3", "Shop", &json!({}))).await;
     let mixed = UPPER.replace("AD-", "ad-");
+    client.apply(&connected("s4", &mixed, &json!({}))).await;
     for asked in [LOWER, UPPER, &mixed] {
-        let path = sessions_of(asked);
-        let listed = client.get(&path).await.ok();
+        let listed = client.get(&sessions_of(asked)).await.ok();
         let rows = listed["sessions"].as_array().unwrap();
-        assert_eq!(rows.len(), 2, "{asked}: {listed}");
+        let shown: Vec<_> = rows.iter().map(|row| &row["session_id"]).collect();
+        assert_eq!(shown, ["s4", "s2", "s1"], "{asked}");
         assert!(rows.iter().all(|row| row["project_id"] == LOWER));
+        let path = format!("/v1/agent-sessions/count?project_id={asked}");
+        assert_eq!(client.get(&path).await.ok()["total"], 3);
     }
+    // What was emitted stays as it was.
+    let events = client.get("/v1/agent-sessions/s4/events").await.ok();
+    assert_eq!(events["events"][0]["event"]["data"]["project_id"], mixed);
     assert_eq!(ids(&client, "Shop", "").await, ["s3"]);
     check_failure(&client.get(&sessions_of("shop")).await, 403, "FORBIDDEN");
     app.stop().await;

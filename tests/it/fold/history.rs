@@ -11,7 +11,13 @@ pub(super) const TICK_US: i64 = 600 * 1_000_000;
 pub(super) const START_US: i64 = 1_700_000_000 * 1_000_000;
 
 pub(super) const TENANTS: [&str; 2] = ["acme", "globex"];
-pub(super) const PROJECTS: [&str; 2] = ["p0", "p1"];
+/// The last two are the same UUID, in the spelling that counts and in another.
+pub(super) const PROJECTS: [&str; 4] = [
+    "p0",
+    "P0",
+    "2489e9ad-2ee2-8e00-8ec9-32d5f69181c0",
+    "2489E9AD-2ee2-8e00-8ec9-32d5f69181C0",
+];
 
 pub(super) const AGENT_TYPES: [&str; 3] = ["worker", "unknown", ""];
 pub(super) const TRUST_LEVELS: [&str; 2] = ["low", "high"];

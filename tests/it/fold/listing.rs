@@ -110,6 +110,7 @@ pub(super) fn check_row(row: &SessionRow<'_>, expected: &ModelSession) {
     assert_eq!(micros(row.refreshed_at), expected.refreshed);
     assert_eq!(micros(row.expires_at), expected.expires);
     assert_eq!(micros(row.terminated_at), expected.terminated);
+    assert_eq!(micros(row.deleted_at), expected.deleted);
     assert_eq!(row.time_adjusted, expected.adjusted);
     assert_eq!(row.scopes, serde_json::to_string(&expected.scopes).unwrap());
     let metadata: serde_json::Value = serde_json::from_str(row.metadata).unwrap();

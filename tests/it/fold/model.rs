@@ -37,6 +37,7 @@ pub(super) struct ModelSession {
     pub(super) refreshed: Option<i64>,
     pub(super) expires: Option<i64>,
     pub(super) terminated: Option<i64>,
+    pub(super) deleted: Option<i64>,
     pub(super) adjusted: bool,
     pub(super) scopes: Vec<String>,
     pub(super) metadata: Value,
@@ -204,11 +205,15 @@ impl Model {
             refreshed: None,
             expires,
             terminated: None,
+            deleted: None,
             adjusted: at.adjusted,
             scopes,
             metadata: object(data),
             parent,
-            project: text(data, "project_id"),
+            project: text(data, "project_id").map(|id| match id.len() {
+                36 => id.to_ascii_lowercase(),
+                _ => id,
+            }),
             phase: text(data, "phase"),
             outcome: None,
             to: None,
@@ -299,6 +304,7 @@ impl Model {
         let (sent, session) = (&recorded.sent, &mut self.sessions[index]);
         let data = &sent.data;
         let due = session.expires;
+        let mut updated = session.updated.max(at.time);
         match sent.kind {
             "session.refreshed" => {
                 if let Some(reason) = session.refresh(sent, at) {
@@ -311,21 +317,20 @@ impl Model {
                 }
                 let early = session.status == "expired" && due.is_some_and(|due| at.time < due);
                 let outcome = text(data, "outcome");
-                if session.status == "terminated" {
-                    let is_deleted =
-                        |outcome: &Option<String>| outcome.as_deref() == Some("deleted");
-                    let kept = is_deleted(&session.outcome)
-                        || session.outcome.as_deref() == Some("revoked");
-                    if !is_deleted(&outcome) || kept {
-                        return "already_ended".to_owned();
-                    }
-                } else if session.status == "active" || early {
+                let deletes = outcome.as_deref() == Some("deleted") && session.deleted.is_none();
+                if session.status == "active" || early {
                     session.status = "terminated";
                     session.terminated = Some(at.time);
+                    session.outcome = outcome;
+                } else if deletes {
+                    updated = session.updated;
                 } else {
-                    return "not_active".to_owned();
+                    let again = session.status == "terminated";
+                    return if again { "already_ended" } else { "not_active" }.to_owned();
                 }
-                session.outcome = outcome;
+                if deletes {
+                    session.deleted = Some(at.time);
+                }
             }
             "session.expired" => {
                 let passed = instant(data, "expires_at");
@@ -342,7 +347,7 @@ impl Model {
             }
             other => panic!("no such kind: {other}"),
         }
-        session.updated = session.updated.max(at.time);
+        session.updated = updated;
         session.events.push(recorded.position);
         session.seen.push(recorded.clone());
         "applied".to_owned()

@@ -58,6 +58,14 @@ fn deleted() -> Step {
     Step::new("session.terminated", json!({"outcome": "deleted"}))
 }
 
+/// What an ended session says to a deletion, and to another one. How it ended stays.
+fn deleted_once(deleted_again: &'static str) -> [Step; 2] {
+    [
+        deleted().changes(json!({"deleted_at": "$now"})),
+        deleted().refused(deleted_again),
+    ]
+}
+
 /// A row of which nothing is known but that it opened `$now`.
 fn opened(id: &str, members: &Value) -> Value {
     let row = json!({
@@ -66,7 +74,8 @@ fn opened(id: &str, members: &Value) -> Value {
         "expires_at": null, "parent_session_id": null, "handed_off_to": null,
         "handed_off_session_id": null, "project_id": null, "user_id": null, "machine_id": null,
         "caller_role": null, "caller_origin": null, "ip_address": null, "user_agent": null,
-        "refreshed_at": null, "terminated_at": null, "last_activity_at": "$opened",
+        "refreshed_at": null, "terminated_at": null, "deleted_at": null,
+        "last_activity_at": "$opened",
         "created_at": "$opened", "recorded_at": "$opened", "updated_at": "$opened",
         "time_adjusted": false,
     });
@@ -122,10 +131,17 @@ pub(super) fn sessions() -> Vec<Story> {
         })),
     ];
     terminates.extend(ended("already_ended"));
-    // It may be deleted then, and stays as long ago terminated as it was.
-    terminates.push(deleted().changes(json!({"outcome": "deleted", "updated_at": "$now"})));
-    terminates.push(deleted().refused("already_ended"));
+    terminates.extend(deleted_once("already_ended"));
     terminates.extend(ended("already_ended"));
+    let mut is_deleted = vec![
+        created(3600).changes(row("is-deleted", "$opened+3600")),
+        deleted().changes(json!({
+            "status": "terminated", "outcome": "deleted", "terminated_at": "$now",
+            "deleted_at": "$now", "updated_at": "$now",
+        })),
+        deleted().refused("already_ended"),
+    ];
+    is_deleted.extend(ended("already_ended"));
     let mut hands_off = vec![
         created(3600).changes(row("hands-off", "$opened+3600")),
         handed_off("child").changes(json!({
@@ -133,6 +149,8 @@ pub(super) fn sessions() -> Vec<Story> {
             "updated_at": "$now",
         })),
     ];
+    hands_off.extend(ended("not_active"));
+    hands_off.extend(deleted_once("not_active"));
     hands_off.extend(ended("not_active"));
     let expired = json!({"status": "expired", "updated_at": "$opened+1"});
     let mut expires = vec![
@@ -142,7 +160,7 @@ pub(super) fn sessions() -> Vec<Story> {
             .changes(with(&row("expires", "$opened+1"), &expired)),
     ];
     expires.extend(ended("not_active"));
-    expires.push(deleted().refused("not_active"));
+    expires.extend(deleted_once("not_active"));
     // The runtime knew before the clock did.
     expires.push(terminated().told_by(ToldBy::RuntimeAtOpening).changes(
         json!({"status": "terminated", "outcome": "completed", "terminated_at": "$opened"}),
@@ -150,6 +168,7 @@ pub(super) fn sessions() -> Vec<Story> {
     [
         ("never-opens", unknown),
         ("terminates", terminates),
+        ("is-deleted", is_deleted),
         ("hands-off", hands_off),
         ("expires", expires),
     ]

@@ -1,4 +1,5 @@
-//! Deletion: the session is terminated with the outcome `deleted`, and is gone for this API.
+//! Deletion: the session is terminated with the outcome `deleted`, and is gone for this API. What has
+//! ended before keeps how it did.
 
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -9,8 +10,7 @@ use super::failure::Failure;
 use super::{read, session};
 use crate::domain::filter::Owner;
 use crate::domain::limits::PAGE_ROWS_MAX;
-use crate::domain::session::Status;
-use crate::domain::{Reason, SessionFilter, SessionId, StatusSet, Verdict};
+use crate::domain::{Reason, SessionFilter, SessionId, Verdict};
 use crate::http::app::App;
 use crate::http::body;
 use crate::http::command::Command;
@@ -21,8 +21,6 @@ use crate::ledger::command::SessionDone;
 use crate::query::{self, Start};
 
 const DATA: &[u8] = br#"{"outcome":"deleted"}"#;
-/// What can be deleted: what is open, and what somebody ended.
-const DELETABLE: [Status; 2] = [Status::Active, Status::Terminated];
 
 /// Deletes a session. One that is not there is no error.
 pub(super) async fn one(
@@ -30,24 +28,22 @@ pub(super) async fn one(
     Path(id): Path<SessionId>,
     Change(command): Change,
 ) -> Result<Response, Failure> {
+    let missing = || Ok(answer(StatusCode::OK, false, "Session not found"));
     if read::find(&app, command.tenant(), &id)?.is_none() {
-        return Ok(answer(StatusCode::OK, false, "Session not found"));
+        return missing();
     }
     let done = end(&app, &command, std::slice::from_ref(&id)).await?;
     let Some(done) = done.first() else {
-        return Ok(answer(StatusCode::OK, false, "Session not found"));
+        return missing();
     };
-    Ok(match deletion(&app, &command, done)? {
-        Deletion::Done => answer(StatusCode::OK, true, "Session deleted successfully"),
+    match deletion(&app, &command, done)? {
+        Deletion::Done => Ok(answer(StatusCode::OK, true, "Session deleted successfully")),
         Deletion::Pending => {
             let message = "The session is about to be deleted";
-            answer(StatusCode::ACCEPTED, true, message)
+            Ok(answer(StatusCode::ACCEPTED, true, message))
         }
-        Deletion::Refused => {
-            let message = "The session has ended, and the ledger keeps how it did";
-            answer(StatusCode::OK, false, message)
-        }
-    })
+        Deletion::Before => missing(),
+    }
 }
 
 /// Deletes every session that is there when the call comes, a page at a time.
@@ -59,7 +55,6 @@ pub(super) async fn all(
     let bound = command.by().agent.cloned();
     let filter = SessionFilter {
         owner: bound.map_or(Owner::Tenant, Owner::Agent),
-        statuses: StatusSet::of(&DELETABLE).unwrap_or(StatusSet::ALL),
         ..SessionFilter::default()
     };
     let (mut start, mut deleted, mut status) = (Start::Offset(0), 0_u64, StatusCode::OK);
@@ -86,7 +81,7 @@ pub(super) async fn all(
                     deleted += 1;
                     status = StatusCode::ACCEPTED;
                 }
-                Deletion::Refused => {}
+                Deletion::Before => {}
             }
         }
         match next {
@@ -124,14 +119,14 @@ enum Deletion {
     Done,
     /// It is on the log, and not folded yet.
     Pending,
-    /// The session had ended in a way that stays.
-    Refused,
+    /// Somebody else deleted it meanwhile.
+    Before,
 }
 
 fn deletion(app: &App, command: &Command, done: &SessionDone) -> Result<Deletion, Problem> {
     let verdict = done.outcome.verdict.map(|row| row.verdict);
     if let Some(Verdict::Rejected(Reason::AlreadyEnded | Reason::NotActive)) = verdict {
-        return Ok(Deletion::Refused);
+        return Ok(Deletion::Before);
     }
     let stepped = change::stepped(app, command, &done.session, done)?;
     Ok(stepped.map_or(Deletion::Pending, |_| Deletion::Done))

@@ -13,7 +13,7 @@ pub(super) const KIND: &str = "agent_session_type";
 
 /// Whether a session is still there.
 pub(super) fn is_there(row: &SessionRow<'_>) -> bool {
-    row.outcome != Some(Outcome::Deleted)
+    row.deleted_at.is_none()
 }
 
 /// The status of a session.

@@ -19,7 +19,6 @@ use crate::http::dialects::whole_list::{Part, WholeLists};
 use crate::http::extract::Path;
 use crate::http::json::Json;
 use crate::http::problem::Problem;
-use crate::projection::RowBytes;
 use crate::query::{self, Start};
 
 /// Projects of a batch, as their documents have it.
@@ -35,9 +34,9 @@ pub(super) async fn of_project(
     Path(project): Path<Project>,
 ) -> Result<Response, Problem> {
     let tenant = caller.tenant();
-    let owners = project.owners(&app, tenant)?;
+    let owner = project.owner(&app, tenant)?;
     let mut parts = vec![Part::text("{")];
-    describe(&app, tenant, owners, &mut parts)?;
+    describe(&app, tenant, owner, &mut parts)?;
     present(tenant, parts).answer(&app)
 }
 
@@ -51,14 +50,14 @@ pub(super) async fn of_projects(
     let mut parts = vec![Part::text("{\"results\":[")];
     for (number, id) in asked.iter().enumerate() {
         let project = Project::parse(id).map_err(|_cannot_be| missing())?;
-        let owners = project.owners(&app, tenant)?;
+        let owner = project.owner(&app, tenant)?;
         let mut head = Json::default();
         head.raw(if number == 0 { "" } else { "," });
         head.raw("{\"project_id\":");
         head.text(id);
         head.raw(",");
         parts.push(Part::Text(head.into_bytes()));
-        describe(&app, tenant, owners, &mut parts)?;
+        describe(&app, tenant, owner, &mut parts)?;
     }
     parts.push(Part::text("]}"));
     present(tenant, parts).answer(&app)
@@ -84,21 +83,19 @@ fn asked(fields: &Fields) -> Result<Vec<String>, Problem> {
 fn describe(
     app: &App,
     tenant: &TenantId,
-    owners: Vec<Owner>,
+    owner: Owner,
     parts: &mut Vec<Part>,
 ) -> Result<(), Problem> {
     let mut history = Json::with_capacity(HISTORY_BYTES);
     // Nobody reports how far a task has come.
     history.raw("],\"checkpoints\":[],\"session_history\":[");
-    write_history(app, tenant, &owners, &mut history)?;
+    write_history(app, tenant, owner.clone(), &mut history)?;
     history.raw("]}");
     parts.push(Part::text("\"sessions\":["));
-    parts.extend(owners.into_iter().map(|owner| {
-        Part::Rows(SessionFilter {
-            owner,
-            statuses: StatusSet::only(Status::Active),
-            ..SessionFilter::default()
-        })
+    parts.push(Part::Rows(SessionFilter {
+        owner,
+        statuses: StatusSet::only(Status::Active),
+        ..SessionFilter::default()
     }));
     parts.push(Part::Text(history.into_bytes()));
     Ok(())
@@ -108,32 +105,22 @@ fn describe(
 fn write_history(
     app: &App,
     tenant: &TenantId,
-    owners: &[Owner],
+    owner: Owner,
     out: &mut Json,
 ) -> Result<(), Problem> {
-    let rows_max = usize::from(PAGE_ROWS_DEFAULT);
-    let mut found: Vec<RowBytes> = Vec::new();
-    for owner in owners {
-        let filter = SessionFilter {
-            owner: owner.clone(),
-            statuses: StatusSet::of(&ENDED).unwrap_or(StatusSet::ALL),
-            ..SessionFilter::default()
-        };
-        let start = Start::Offset(0);
-        let page = app.read(|snapshot| {
-            let page = query::sessions::list(snapshot, tenant, &filter, start, rows_max);
-            Ok(page?)
-        })?;
-        found.extend(page.rows);
-    }
-    let mut rows = Vec::with_capacity(found.len());
-    for stored in &found {
-        rows.push(stored.row()?);
-    }
-    rows.sort_by_key(|row| std::cmp::Reverse(row.created_at));
-    for (number, row) in rows.iter().take(rows_max).enumerate() {
+    let filter = SessionFilter {
+        owner,
+        statuses: StatusSet::of(&ENDED).unwrap_or(StatusSet::ALL),
+        ..SessionFilter::default()
+    };
+    let (start, rows_max) = (Start::Offset(0), usize::from(PAGE_ROWS_DEFAULT));
+    let page = app.read(|snapshot| {
+        let page = query::sessions::list(snapshot, tenant, &filter, start, rows_max);
+        Ok(page?)
+    })?;
+    for (number, stored) in page.rows.iter().enumerate() {
         out.raw(if number == 0 { "" } else { "," });
-        session::write_done(out, row);
+        session::write_done(out, &stored.row()?);
     }
     Ok(())
 }

@@ -4,8 +4,8 @@
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::project::{canonical, uuid};
 use crate::domain::Timestamp;
+use crate::domain::ids::is_uuid;
 use crate::domain::session::{Phase, Status};
 use crate::http::dialects::millis::millis;
 use crate::http::json::Json;
@@ -33,7 +33,7 @@ pub(super) fn write(out: &mut Json, row: &SessionRow<'_>, _now: Timestamp) {
     out.raw(",\"user_id\":");
     out.text(row.user_id.unwrap_or(UNSAID));
     out.raw(",\"project_id\":");
-    out.text_or_null(row.project_id.map(canonical).as_deref());
+    out.text_or_null(row.project_id);
     out.raw(",\"caller_role\":");
     out.text(role(row));
     out.raw(",\"caller_origin\":");
@@ -130,9 +130,9 @@ impl Work {
             work_started_at: Value,
         }
         let said: Said = serde_json::from_str(metadata).unwrap_or_default();
-        let ticket_id = said.ticket_id.as_str().filter(|id| uuid(id).is_some());
+        let ticket_id = said.ticket_id.as_str().filter(|id| is_uuid(id));
         Self {
-            ticket_id: ticket_id.map(|id| canonical(id).into_owned()),
+            ticket_id: ticket_id.map(str::to_ascii_lowercase),
             ticket_number: said.ticket_number.as_u64(),
             started_at: said.work_started_at.as_str().and_then(Timestamp::parse),
         }

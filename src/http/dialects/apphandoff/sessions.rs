@@ -13,7 +13,7 @@ use crate::domain::session::Status;
 use crate::domain::{SessionFilter, StatusSet};
 use crate::http::app::App;
 use crate::http::caller::{Caller, Read};
-use crate::http::dialects::whole_list::{Part, WholeLists};
+use crate::http::dialects::whole_list::WholeList;
 use crate::http::extract::Path;
 use crate::http::problem::Problem;
 
@@ -24,31 +24,25 @@ pub(super) async fn list(
     RawQuery(query): RawQuery,
 ) -> Result<Response, Problem> {
     let only_live = !asks_for_all(query.as_deref().unwrap_or_default());
-    let owners = project.owners(&app, caller.tenant())?;
     let statuses = if only_live {
         StatusSet::only(Status::Active)
     } else {
         StatusSet::ALL
     };
-    let rows = owners.into_iter().map(|owner| {
-        Part::Rows(SessionFilter {
-            owner,
+    let list = WholeList {
+        tenant: caller.tenant().clone(),
+        filter: SessionFilter {
+            owner: project.owner(&app, caller.tenant())?,
             statuses,
             ..SessionFilter::default()
-        })
-    });
-    let mut parts = vec![Part::text("{\"sessions\":[")];
-    parts.extend(rows);
-    parts.push(Part::text("]}"));
-    let list = WholeLists {
-        tenant: caller.tenant().clone(),
+        },
         shows: if only_live {
             session::is_live
         } else {
             |_row, _now| true
         },
         write: session::write,
-        parts,
+        frame: ["{\"sessions\":[".to_owned(), "]}".to_owned()],
     };
     list.answer(&app)
 }
