@@ -380,8 +380,6 @@ async fn a_session_without_a_verdict_yet_is_initializing() {
 
 /// Sessions that each ended in another way, and one that did not.
 async fn ended_in_every_way(app: &mut App, client: &Client) -> [&'static str; 6] {
-    app.start_expiry();
-    app.start_revocation();
     let to = json!({"to_agent_id": "a2", "session_id": "open"});
     for (id, event_type, data) in [
         (
@@ -396,17 +394,20 @@ async fn ended_in_every_way(app: &mut App, client: &Client) -> [&'static str; 6]
         client.apply(&event("end", event_type, id, &data)).await;
     }
     // The ledger itself ends these two.
+    let projection = Arc::clone(&app.projection);
     let by_itself = async |position: u64| {
         let (ended, at_most) = (Position::new(position + 1), Duration::from_mins(1));
-        app.projection.wait_for(ended, at_most).await;
+        projection.wait_for(ended, at_most).await;
     };
     let mut brief = created("expired", "a3", NOW);
     brief["data"]["ttl_seconds"] = json!(1);
     let opened = client.apply(&brief).await;
     app.set_time("2026-01-31T12:00:01Z");
+    app.start_expiry();
     by_itself(opened).await;
     client.apply(&created("revoked", "a4", NOW)).await;
     let revocation = event("r", "agent.revoked", "a4", &json!({}));
+    app.start_revocation();
     by_itself(client.apply(&revocation).await).await;
     [
         "completed",

@@ -108,7 +108,6 @@ async fn who_is_silent_for_five_minutes_is_not_present_and_not_done() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn history_is_the_newest_fifty_of_all_spellings_with_how_each_ended() {
     let mut app = App::start().await;
-    app.start_expiry();
     let client = app.client("acme");
     for number in 0..54 {
         let id = format!("s{number}");
@@ -131,6 +130,7 @@ async fn history_is_the_newest_fifty_of_all_spellings_with_how_each_ended() {
     let handed_off = event("h", "session.handed_off", "given", &to);
     let expired = Position::new(client.apply(&handed_off).await + 1);
     app.set_time("2026-01-31T12:02:00Z");
+    app.start_expiry();
     let wait = std::time::Duration::from_mins(1);
     app.projection.wait_for(expired, wait).await;
 
