@@ -82,7 +82,7 @@ codes! {
     /// The credential may not do this.
     RoleRequired "role_required" FORBIDDEN "the credential lacks the role that this route needs";
     /// The credential may act for one agent alone.
-    AgentBound "agent_bound" FORBIDDEN "the credential is bound to an agent, and may change the sessions of that agent alone, with the calls of /v1/agent-sessions";
+    AgentBound "agent_bound" FORBIDDEN "the credential is bound to an agent: it may open, refresh, hand off and end sessions of that agent, and do nothing else";
     /// Nobody in particular asks for a change of keys.
     CredentialsOff "credentials_off" FORBIDDEN "this server asks nobody for credentials, so it changes no keys: whoever reaches it could make one that outlives it; use `session-ledger keys` with --data-dir or --nats-url, or a server that asks for credentials";
     /// The tenant has as many keys as it may have.

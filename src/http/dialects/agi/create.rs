@@ -42,7 +42,10 @@ pub(super) async fn create(
     let done = app.commands().open(command.by(), &event);
     let done = done.await.map_err(Problem::from)?;
     match change::stepped(&app, &command, &done.session, &done)? {
-        Some(stepped) => read::answer(&app, &stepped.session),
+        Some(stepped) => {
+            let answer = read::answer(&app, &stepped.session);
+            Ok(answer.map_err(change::after_writing)?)
+        }
         None => Ok(begun(&app, &done, &wanted)),
     }
 }

@@ -43,7 +43,7 @@ pub(super) async fn get(
     Path(id): Path<SessionId>,
 ) -> Result<Response, Failure> {
     let stored = find(&app, caller.tenant(), &id)?.ok_or_else(not_found)?;
-    answer(&app, &stored)
+    Ok(answer(&app, &stored)?)
 }
 
 /// What a session works on.
@@ -74,8 +74,8 @@ pub(super) fn find(
 }
 
 /// The answer of a call about one session.
-pub(super) fn answer(app: &App, stored: &RowBytes) -> Result<Response, Failure> {
-    let row = stored.row().map_err(Problem::from)?;
+pub(super) fn answer(app: &App, stored: &RowBytes) -> Result<Response, Problem> {
+    let row = stored.row()?;
     let mut out = Json::with_capacity(ANSWER_BYTES);
     session::write(&mut out, &row, app.now());
     Ok(body::json(out.into_bytes()))

@@ -13,8 +13,8 @@ mod session;
 mod sessions;
 
 use axum::Router;
-use axum::http::Method;
 use axum::http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE};
+use axum::http::{HeaderName, Method};
 use axum::routing::{get, post};
 
 use super::{Cors, Definition, Voice};
@@ -38,7 +38,13 @@ pub(super) fn definition() -> Definition {
         voice: Voice::new(failure::word),
         cors: Some(Cors {
             methods: vec![Method::GET, Method::POST],
-            headers: vec![ACCEPT, AUTHORIZATION, CONTENT_TYPE],
+            // The last says which tenant, with a token of several.
+            headers: vec![
+                ACCEPT,
+                AUTHORIZATION,
+                CONTENT_TYPE,
+                HeaderName::from_static("x-tenant-id"),
+            ],
         }),
     }
 }

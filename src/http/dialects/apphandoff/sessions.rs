@@ -49,11 +49,9 @@ pub(super) async fn list(
 
 /// Whether the query says `active=false`. Whatever else it says does not widen the list.
 fn asks_for_all(query: &str) -> bool {
-    query
-        .split('&')
-        .filter_map(|pair| pair.strip_prefix("active="))
-        // As Python writes it, too.
-        .any(|value| value.eq_ignore_ascii_case("false"))
+    // As Python writes it, too.
+    form_urlencoded::parse(query.as_bytes())
+        .any(|(name, value)| name == "active" && value.eq_ignore_ascii_case("false"))
 }
 
 #[cfg(test)]
@@ -62,7 +60,12 @@ mod tests {
 
     #[test]
     fn nothing_but_false_widens_the_list() {
-        for all in ["active=false", "active=False", "utm=1&active=false"] {
+        for all in [
+            "active=false",
+            "active=False",
+            "utm=1&active=false",
+            "active=f%61lse",
+        ] {
             assert!(asks_for_all(all), "{all}");
         }
         for live in [
