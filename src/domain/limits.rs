@@ -172,7 +172,7 @@ pub const HEAD_WAIT_MS: u64 = 10_000;
 pub const CONNECTION_IDLE_MS: u64 = 75_000;
 /// How long a request's body may take to arrive, in milliseconds.
 pub const REQUEST_BODY_WAIT_MS: u64 = 30_000;
-/// How long an answer of a dialect waits for a body that nobody reads, in milliseconds.
+/// How long an answer waits for a body that nobody reads, in milliseconds.
 pub const UNREAD_BODY_WAIT_MS: u64 = 1_000;
 /// Most requests at one time on a connection of HTTP/2.
 pub const HTTP2_STREAMS_MAX: u32 = 256;

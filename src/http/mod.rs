@@ -42,6 +42,7 @@ mod session_commands;
 mod session_events;
 mod sessions;
 mod status;
+mod unread;
 
 use std::sync::Arc;
 
@@ -116,6 +117,7 @@ fn layered(
         .method_not_allowed_fallback(problem::method_not_allowed)
         .layer(CatchPanicLayer::custom(problem::panicked));
     dialects::mount(inner(router), &app, inner)
+        .layer(axum::middleware::from_fn(unread::read))
         // Last, so that it sees every answer, those to panics and unknown routes included.
         .layer(axum::middleware::from_fn_with_state(
             app.clone(),

@@ -26,6 +26,7 @@ mod http_history;
 mod http_operations;
 mod http_races;
 mod http_sessions;
+mod http_unread;
 mod ledger_on_nats;
 mod log_admin;
 mod log_batches;

@@ -15,7 +15,6 @@ mod millis;
 mod otas;
 mod pieces;
 mod truthlocks;
-mod unread;
 mod voice;
 mod whole_list;
 
@@ -23,7 +22,7 @@ use axum::Router;
 use axum::extract::Request;
 use axum::http::Uri;
 use axum::http::uri::PathAndQuery;
-use axum::middleware::{from_fn, from_fn_with_state, map_request};
+use axum::middleware::{from_fn_with_state, map_request};
 use tower_http::catch_panic::CatchPanicLayer;
 
 use super::app::App;
@@ -132,9 +131,7 @@ pub(super) fn mount(
             .fallback(problem::route_not_found)
             .method_not_allowed_fallback(problem::method_not_allowed)
             .layer(CatchPanicLayer::custom(problem::panicked));
-        let spoken = inner(routes)
-            .layer(from_fn_with_state(voice, voice::lend))
-            .layer(from_fn(unread::read));
+        let spoken = inner(routes).layer(from_fn_with_state(voice, voice::lend));
         let spoken = match cors {
             Some(cors) => spoken.layer(cors.layer(app.access())),
             None => spoken,

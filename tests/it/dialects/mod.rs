@@ -6,5 +6,4 @@ mod apphandoff_activity;
 mod mounts;
 mod otas;
 mod truthlocks;
-mod unread;
 mod views;

@@ -20,7 +20,7 @@ use futures_util::{Stream as _, StreamExt as _, stream};
 
 use crate::domain::limits::{REQUEST_BYTES_MAX, UNREAD_BODY_WAIT_MS};
 
-/// Around a dialect's routes: reads what they leave.
+/// Around all routes: reads what they leave.
 pub(super) async fn read(request: Request, next: Next) -> Response {
     if request.body().is_end_stream() {
         return next.run(request).await;

@@ -6,9 +6,14 @@ use tokio::net::TcpStream;
 
 use crate::support::app::App;
 
-/// The head of a request for what no dialect has.
-fn head(dialect: Dialect, length: usize) -> String {
-    let path = format!("/compat/{}/none", dialect.as_str());
+/// Paths that are none, of the API and of every dialect.
+fn paths() -> impl Iterator<Item = String> {
+    let mounts = Dialect::ALL.map(|dialect| format!("/compat/{}", dialect.as_str()));
+    let none = |base: String| format!("{base}/v1/none");
+    [String::new()].into_iter().chain(mounts).map(none)
+}
+
+fn head(path: &str, length: usize) -> String {
     format!(
         "POST {path} HTTP/1.1\r\nHost: localhost\r\nX-Tenant-ID: acme\r\n\
          Content-Type: application/json\r\nContent-Length: {length}\r\n\r\n"
@@ -32,10 +37,10 @@ async fn read_heads(stream: &mut TcpStream, count: usize) -> String {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_body_that_comes_after_its_head_leaves_the_connection_open() {
     let app = App::start().await;
-    for dialect in Dialect::ALL {
+    for path in paths() {
         let mut stream = TcpStream::connect(app.host()).await.unwrap();
         for _ in 0..3 {
-            stream.write_all(head(dialect, 2).as_bytes()).await.unwrap();
+            stream.write_all(head(&path, 2).as_bytes()).await.unwrap();
             // By then the server has read the head.
             app.client("acme").get("/healthz").await.ok();
             stream.write_all(b"{}").await.unwrap();
@@ -50,14 +55,13 @@ async fn a_body_that_comes_after_its_head_leaves_the_connection_open() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_body_that_never_comes_ends_the_connection_with_an_answer_that_says_so() {
     let app = App::start().await;
-    let mut stream = TcpStream::connect(app.host()).await.unwrap();
-    stream
-        .write_all(head(Dialect::Agi, 2).as_bytes())
-        .await
-        .unwrap();
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).await.unwrap();
-    assert!(answer.starts_with("HTTP/1.1 404"), "{answer}");
-    assert!(answer.contains("connection: close"), "{answer}");
+    for path in paths() {
+        let mut stream = TcpStream::connect(app.host()).await.unwrap();
+        stream.write_all(head(&path, 2).as_bytes()).await.unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.unwrap();
+        assert!(answer.starts_with("HTTP/1.1 404"), "{answer}");
+        assert!(answer.contains("connection: close"), "{answer}");
+    }
     app.stop().await;
 }
