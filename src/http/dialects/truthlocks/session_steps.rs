@@ -62,7 +62,8 @@ struct RefreshData<'a> {
     renewal: Renewal,
 }
 
-/// What becomes of the deadline. It depends on no time that passes between a call and its retry.
+/// What becomes of the deadline. It holds no time of the call, so that a retry asks for the same; only
+/// a retry for which the session's day has become the bound since then does not.
 #[derive(Debug, PartialEq, Eq, Serialize)]
 #[serde(untagged)]
 enum Renewal {
