@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, SemaphorePermit};
 
 use super::Services;
 use super::dto;
@@ -110,15 +110,19 @@ impl App {
             return Ok(());
         }
         // First, so that requests that ask the log are bounded as well.
-        let _waiting = self
-            .0
-            .waiters
-            .try_acquire()
-            .map_err(|_full| Problem::new(Code::TooManyWaiters))?;
+        let _waiting = self.waiting()?;
         let at_most = Duration::from_millis(MIN_POSITION_WAIT_MS);
         tokio::time::timeout(at_most, self.reach(position))
             .await
             .unwrap_or_else(|_elapsed| Err(Problem::not_reached(self.log().is_available())))
+    }
+
+    /// A place among the requests that wait for the fold, while one is free.
+    pub(super) fn waiting(&self) -> Result<SemaphorePermit<'_>, Problem> {
+        let waiters = &self.0.waiters;
+        waiters
+            .try_acquire()
+            .map_err(|_full| Problem::new(Code::TooManyWaiters))
     }
 
     async fn reach(&self, position: Position) -> Result<(), Problem> {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use axum::extract::{FromRequest, Request};
 use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE};
-use axum::http::{HeaderMap, HeaderValue};
+use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use bytes::{Bytes, BytesMut};
 use futures_util::StreamExt;
@@ -140,4 +140,9 @@ pub(super) fn typed(content_type: &'static str, body: impl IntoResponse) -> Resp
 /// An answer in JSON, from a shape.
 pub(super) fn json_of(shape: &impl serde::Serialize) -> Response {
     json(serde_json::to_vec(shape).expect("the API's own shapes are JSON"))
+}
+
+/// The same with another status than 200.
+pub(super) fn json_with_status(status: StatusCode, shape: &impl serde::Serialize) -> Response {
+    (status, json_of(shape)).into_response()
 }

@@ -140,7 +140,22 @@ pub(super) type Present = fn(&HeaderMap) -> Result<Presented<'_>, Problem>;
 pub(super) struct Signature {
     pub(super) present: Present,
     /// Names the tenant; `None` where the credential alone does.
-    pub(super) tenant: Option<HeaderName>,
+    pub(super) tenant: Option<TenantHeader>,
+}
+
+/// The header in which requests name the tenant.
+#[derive(Debug, Clone)]
+pub(super) struct TenantHeader {
+    name: HeaderName,
+    /// Whether clients send it without a value where they know no tenant.
+    may_be_empty: bool,
+}
+
+impl From<HeaderName> for TenantHeader {
+    fn from(name: HeaderName) -> Self {
+        let may_be_empty = false;
+        Self { name, may_be_empty }
+    }
 }
 
 impl Signature {
@@ -148,8 +163,18 @@ impl Signature {
     pub(super) fn usual() -> Self {
         Self {
             present: credential::presented,
-            tenant: Some(TENANT_HEADER),
+            tenant: Some(TENANT_HEADER.into()),
         }
+    }
+
+    /// The same, where a header without a value names no tenant.
+    pub(super) fn usual_or_empty() -> Self {
+        let tenant = Some(TenantHeader {
+            name: TENANT_HEADER,
+            may_be_empty: true,
+        });
+        let usual = Self::usual();
+        Self { tenant, ..usual }
     }
 
     fn named_tenant(&self, headers: &HeaderMap) -> Named {
@@ -257,8 +282,9 @@ async fn principal(
     (found, standing)
 }
 
-fn named_tenant(headers: &HeaderMap, header: &HeaderName) -> Named {
-    let mut values = headers.get_all(header).iter();
+fn named_tenant(headers: &HeaderMap, header: &TenantHeader) -> Named {
+    let counts = |value: &&HeaderValue| !(header.may_be_empty && value.is_empty());
+    let mut values = headers.get_all(&header.name).iter().filter(counts);
     let (first, second) = (values.next(), values.next());
     let Some(first) = first else {
         return Ok(None);

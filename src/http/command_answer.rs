@@ -233,14 +233,14 @@ fn write_outcome(out: &mut Json, outcome: &Outcome) {
 fn pending(id: &str, outcome: &Outcome, tokens: Option<Tokens>) -> Response {
     let (token, refresh_token) = tokens.map(|given| (given.access, given.refresh)).unzip();
     let text = |token: Token| token.reveal().to_owned();
-    let mut response = body::json_of(&dto::CommandPending {
+    let pending = dto::CommandPending {
         id: id.to_owned(),
         position: outcome.position.get(),
         verdict: "pending".to_owned(),
         token: token.map(text),
         refresh_token: refresh_token.map(text),
-    });
-    *response.status_mut() = StatusCode::ACCEPTED;
+    };
+    let mut response = body::json_with_status(StatusCode::ACCEPTED, &pending);
     let headers = response.headers_mut();
     headers.insert(LOCATION, location(outcome.position));
     headers.insert(RETRY_AFTER, HeaderValue::from_static("1"));

@@ -193,8 +193,8 @@ async fn append_one(
         return Err(problem.with_position(outcome.position, Verdict::Rejected(reason)));
     }
     let firsts = first_verdicts(app, &tenant, std::slice::from_ref(&outcome)).await?;
-    let mut response = body::json_of(&appended(&outcome, &firsts));
-    *response.status_mut() = verdict_status(verdict);
+    let answer = appended(&outcome, &firsts);
+    let mut response = body::json_with_status(verdict_status(verdict), &answer);
     let headers = response.headers_mut();
     headers.insert(LOCATION, location(outcome.position));
     if verdict.is_none() {

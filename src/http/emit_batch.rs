@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use axum::http::StatusCode;
 use axum::response::Response;
 use bytes::Bytes;
 use serde::Deserialize;
@@ -59,11 +60,12 @@ pub(super) async fn append(
         results: outcomes.iter().map(|one| item(one, &firsts)).collect(),
         as_of: app.as_of(as_of),
     };
-    let mut response = body::json_of(&answer);
-    if !wait {
-        *response.status_mut() = verdict_status(None);
-    }
-    Ok(response)
+    let status = if wait {
+        StatusCode::OK
+    } else {
+        verdict_status(None)
+    };
+    Ok(body::json_with_status(status, &answer))
 }
 
 async fn check(tenant: TenantId, body: Bytes) -> Result<Vec<Submission>, Problem> {

@@ -2,7 +2,7 @@
 
 use axum::extract::State;
 use axum::http::StatusCode;
-use axum::response::{IntoResponse as _, Response};
+use axum::response::Response;
 use utoipa::openapi::schema::Type;
 
 use super::app::App;
@@ -78,7 +78,7 @@ pub(super) async fn issue(
         key: key.reveal(),
         entry: dto::Key::from(&*entry),
     };
-    Ok((StatusCode::CREATED, body::json_of(&issued)).into_response())
+    Ok(body::json_with_status(StatusCode::CREATED, &issued))
 }
 
 /// List keys

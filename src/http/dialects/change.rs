@@ -54,3 +54,25 @@ pub(super) fn after_writing(problem: impl Into<Problem>) -> Problem {
         problem
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::Reason;
+
+    #[test]
+    fn no_failure_of_the_server_after_a_write_asks_to_send_it_again() {
+        let of_events = Reason::ALL.iter().copied().map(Code::Event);
+        for code in Code::OF_REQUESTS.iter().copied().chain(of_events) {
+            let before = Problem::new(code).with_detail("said before");
+            let after = after_writing(before);
+            if code.status().is_server_error() {
+                // The one that dialects answer with another status than the API.
+                assert_eq!(after.code(), Code::VerdictUnreadable, "{code:?}");
+                assert_ne!(after.detail(), "said before", "{code:?}");
+            } else {
+                assert_eq!((after.code(), after.detail()), (code, "said before"));
+            }
+        }
+    }
+}

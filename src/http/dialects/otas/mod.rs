@@ -42,7 +42,7 @@ pub(super) fn definition() -> Definition {
         .route(VERIFY, post(agents::verify));
     let user = Signature {
         present: credential::of_user,
-        tenant: Some(credential::PROJECT),
+        tenant: Some(credential::PROJECT.into()),
     };
     let agent = Signature {
         present: credential::of_agent,

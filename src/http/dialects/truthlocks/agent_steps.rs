@@ -69,10 +69,6 @@ impl<'a> ProfileData<'a> {
             && self.scopes.is_none()
             && self.metadata.is_none()
     }
-
-    fn event(&self) -> Vec<u8> {
-        serde_json::to_vec(self).expect("texts, numbers and what was read as JSON are JSON")
-    }
 }
 
 /// Registers an agent.
@@ -86,7 +82,7 @@ pub(super) async fn register(
         return Err(wrong("display_name", "is required"));
     }
     let text = |names: &[&str]| request::text(&fields, names);
-    let data = ProfileData {
+    let data = request::data(&ProfileData {
         agent_type: text(&["agent_type", "agentType", "type"])?.or(Some(TYPE_DEFAULT)),
         // Without a list of its own the ledger would set no bound.
         scopes: Some(told.scopes.unwrap_or_default()),
@@ -97,8 +93,8 @@ pub(super) async fn register(
         parent_agent_id: text(&["parent_agent_id", "parentAgentId"])?,
         expires_at: text(&["expires_at", "expiresAt"])?,
         ..told
-    };
-    let done = app.commands().register(command.by(), &data.event()).await?;
+    });
+    let done = app.commands().register(command.by(), &data).await?;
     answer(&app, &command, &done, StatusCode::CREATED)
 }
 
@@ -113,7 +109,7 @@ pub(super) async fn update(
     let to = status(&fields)?;
     let mut steps = Vec::with_capacity(2);
     if !changes.is_empty() {
-        steps.push((AgentChange::Update, changes.event()));
+        steps.push((AgentChange::Update, request::data(&changes)));
     }
     steps.extend(to.map(|change| (change, request::reason(None))));
     if steps.is_empty() {
@@ -204,7 +200,8 @@ fn answer(
     let Some(stepped) = change::stepped_agent(app, command, done)? else {
         return Ok(pending(done));
     };
-    let mut response = agents::answer(command.tenant(), &stepped.agent)?;
+    let answer = agents::answer(command.tenant(), &stepped.agent);
+    let mut response = answer.map_err(change::after_writing)?;
     if !stepped.before {
         *response.status_mut() = if_now;
     }
@@ -213,13 +210,12 @@ fn answer(
 
 /// The answer while the step is on the log and has no verdict yet.
 pub(super) fn pending(done: &AgentDone) -> Response {
-    let mut response = body::json_of(&json!({
+    let shape = json!({
         "id": done.agent,
         "agent_id": done.agent,
         "agentId": done.agent,
         "status": "pending",
         "position": done.outcome.position,
-    }));
-    *response.status_mut() = StatusCode::ACCEPTED;
-    response
+    });
+    body::json_with_status(StatusCode::ACCEPTED, &shape)
 }

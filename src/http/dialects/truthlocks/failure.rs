@@ -37,6 +37,8 @@ fn status(problem: &Problem) -> StatusCode {
             StatusCode::CONFLICT
         }
         Code::Event(Reason::TokenStale) => StatusCode::UNAUTHORIZED,
+        // What cannot be a tenant is not the caller's.
+        Code::InvalidTenant => StatusCode::FORBIDDEN,
         Code::Event(Reason::MetadataTooLarge | Reason::DeadlineNotAfterTime) => {
             StatusCode::BAD_REQUEST
         }
@@ -64,5 +66,17 @@ fn code(status: StatusCode) -> &'static str {
         StatusCode::SERVICE_UNAVAILABLE => "UNAVAILABLE",
         status if status.is_server_error() => "INTERNAL_ERROR",
         _ => "INVALID_REQUEST",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_may_be_written_is_no_failure_after_which_it_is_sent_again() {
+        for code in [Code::Unconfirmed, Code::VerdictUnreadable] {
+            assert_eq!(status(&Problem::new(code)), StatusCode::CONFLICT);
+        }
     }
 }

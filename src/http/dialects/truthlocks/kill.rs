@@ -1,13 +1,14 @@
 //! `POST /v1/agents/{id}/kill`: revokes an agent, and answers once its sessions have ended.
 //!
 //! The ledger itself ends the sessions of whoever is revoked, and nobody opens another. So this
-//! waits for it to be done, and counts.
+//! waits for it to be done, and then counts what ended that way. Nothing changes that number later:
+//! a call that is sent again is told the same.
 
 use std::time::Duration;
 
 use axum::extract::State;
 use axum::http::StatusCode;
-use axum::response::Response;
+use axum::response::{IntoResponse as _, Response};
 use serde_json::Value;
 
 use super::agent_steps::{give, pending};
@@ -15,9 +16,9 @@ use super::object::Object;
 use super::sessions::ANSWER_BYTES;
 use super::{agent, agents, request};
 use crate::domain::filter::Owner;
-use crate::domain::limits::VERDICT_WAIT_MS;
-use crate::domain::session::Status;
-use crate::domain::{AgentId, Position, SessionFilter, TenantId};
+use crate::domain::limits::{PAGE_ROWS_MAX, VERDICT_WAIT_MS};
+use crate::domain::session::{Outcome, Status};
+use crate::domain::{AgentId, SessionFilter, StatusSet, TenantId};
 use crate::http::app::App;
 use crate::http::body;
 use crate::http::dialects::change::{self, Change};
@@ -26,8 +27,8 @@ use crate::http::extract::Path;
 use crate::http::json::Json;
 use crate::http::problem::Problem;
 use crate::ledger::command::AgentChange;
-use crate::projection::Waited;
-use crate::query;
+use crate::projection::{Snapshot, Waited};
+use crate::query::{self, Start};
 
 pub(super) async fn kill(
     State(app): State<App>,
@@ -41,32 +42,43 @@ pub(super) async fn kill(
         request::text(&fields, &["operator_id", "operatorId"])?,
     );
     let data = request::reason(told(reason, operator).as_deref());
-    let before = count(&app, command.tenant(), &id)?;
+    // Before anything is written: then a refusal may still ask to send it again.
+    let _waiting = app.waiting()?;
     let done = give(&app, &command, AgentChange::Revoke, &id, &data).await?;
     if change::stepped_agent(&app, &command, &done)?.is_none() {
         return Ok(pending(&done));
     }
-    let after = all_ended(&app, command.tenant(), &id).await;
-    let after = after.map_err(change::after_writing)?;
-    let known = agents::find(&app, command.tenant(), &id).map_err(change::after_writing)?;
+    let answer = answer(&app, command.tenant(), &id, reason, operator).await;
+    answer.map_err(change::after_writing)
+}
 
+/// The answer once the agent is revoked.
+async fn answer(
+    app: &App,
+    tenant: &TenantId,
+    id: &AgentId,
+    reason: Option<&str>,
+    operator: Option<&str>,
+) -> Result<Response, Problem> {
+    let status = if all_ended(app, tenant, id).await? {
+        StatusCode::OK
+    } else {
+        StatusCode::ACCEPTED
+    };
+    let terminated = terminated(app, tenant, id).await?;
+    let known = agents::find(app, tenant, id)?;
     let mut out = Json::with_capacity(2 * ANSWER_BYTES);
     let mut object = Object::begin(&mut out);
-    agent::write_members(&mut object, command.tenant(), &known)?;
+    agent::write_members(&mut object, tenant, &known)?;
     let mut nested = Json::with_capacity(ANSWER_BYTES);
-    agent::write(&mut nested, command.tenant(), &known)?;
+    agent::write(&mut nested, tenant, &known)?;
     let nested = String::from_utf8(nested.into_bytes()).expect("JSON is written in UTF-8");
     object.raw("agent", &nested);
-    let terminated = after.terminated.saturating_sub(before.terminated);
     object.value("terminated_sessions", &terminated);
     object.value("reason", &reason);
     object.value("operator_id", &operator);
     object.end();
-    let mut response = body::json(out.into_bytes());
-    if 0 < after.active {
-        *response.status_mut() = StatusCode::ACCEPTED;
-    }
-    Ok(response)
+    Ok((status, body::json(out.into_bytes())).into_response())
 }
 
 /// Whoever relies on others being stopped as well must learn that they are not.
@@ -89,49 +101,56 @@ fn told(reason: Option<&str>, operator: Option<&str>) -> Option<String> {
     }
 }
 
-/// How many of an agent's sessions are open, and how many were ended.
-struct Count {
-    active: u64,
-    terminated: u64,
-    as_of: Position,
-}
-
-fn count(app: &App, tenant: &TenantId, agent: &AgentId) -> Result<Count, Problem> {
-    let filter = SessionFilter {
-        owner: Owner::Agent(agent.clone()),
-        ..SessionFilter::default()
-    };
-    let counted = app.read(|snapshot| Ok(query::sessions::count(snapshot, tenant, &filter)?))?;
-    let of = |wanted: Status| {
-        let mut counts = counted.by_status.iter();
-        let found = counts.find(|(status, _)| *status == wanted);
-        found.map_or(0, |(_, count)| *count)
-    };
-    Ok(Count {
-        active: of(Status::Active),
-        terminated: of(Status::Terminated),
-        as_of: counted.as_of.position,
-    })
-}
-
-/// Waits until no session is open; the count then, or after as long as any call waits.
-async fn all_ended(app: &App, tenant: &TenantId, agent: &AgentId) -> Result<Count, Problem> {
+/// Waits until no session is open, for as long as any call waits. Whether that is so.
+async fn all_ended(app: &App, tenant: &TenantId, agent: &AgentId) -> Result<bool, Problem> {
+    let filter = sessions_of(agent, Status::Active);
     let wait = async {
         loop {
-            let counted = count(app, tenant, agent)?;
-            if counted.active == 0 {
-                return Ok(counted);
+            let count =
+                |snapshot: &Snapshot| Ok(query::sessions::count(snapshot, tenant, &filter)?);
+            let open = app.read(count)?;
+            if open.total == 0 {
+                return Ok(true);
             }
-            let next = counted.as_of.next();
+            let next = open.as_of.position.next();
             match app.projection().wait_for(next, Duration::MAX).await {
                 Waited::Reached => {}
-                Waited::TimedOut | Waited::Stopped => return Ok(counted),
+                Waited::TimedOut | Waited::Stopped => return Ok(false),
             }
         }
     };
     let at_most = Duration::from_millis(VERDICT_WAIT_MS);
-    match tokio::time::timeout(at_most, wait).await {
-        Ok(counted) => counted,
-        Err(_elapsed) => count(app, tenant, agent),
+    let ended = tokio::time::timeout(at_most, wait).await;
+    ended.unwrap_or(Ok(false))
+}
+
+/// How many of an agent's sessions ended because it was revoked. There is no index of that, so it
+/// looks at all that were terminated, a page at a time.
+async fn terminated(app: &App, tenant: &TenantId, agent: &AgentId) -> Result<u64, Problem> {
+    let filter = sessions_of(agent, Status::Terminated);
+    let (mut start, mut terminated) = (Start::Offset(0), 0);
+    loop {
+        let rows_max = usize::from(PAGE_ROWS_MAX);
+        let page = app.read(|snapshot| {
+            let page = query::sessions::list(snapshot, tenant, &filter, start, rows_max);
+            Ok(page?)
+        })?;
+        for stored in &page.rows {
+            terminated += u64::from(stored.row()?.outcome == Some(Outcome::Revoked));
+        }
+        let Some(next) = page.next else {
+            return Ok(terminated);
+        };
+        start = Start::Cursor(next);
+        // There may be very many; others must get their turn.
+        tokio::task::yield_now().await;
+    }
+}
+
+fn sessions_of(agent: &AgentId, status: Status) -> SessionFilter {
+    SessionFilter {
+        owner: Owner::Agent(agent.clone()),
+        statuses: StatusSet::only(status),
+        ..SessionFilter::default()
     }
 }

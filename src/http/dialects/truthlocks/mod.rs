@@ -44,7 +44,7 @@ pub(super) fn definition() -> Definition {
         .route("/health/live", get(health::alive))
         .route("/health/ready", get(health::ready));
     Definition {
-        known: vec![(known, Signature::usual())],
+        known: vec![(known, Signature::usual_or_empty())],
         open,
         voice: Voice::new(failure::word),
         cors: None,

@@ -1,7 +1,9 @@
-//! Fields of bodies, in any of their spellings. If a body gives several, the first in the list counts.
+//! Fields of bodies, in any of their spellings, and the data of events that are made of them. If a
+//! body gives several spellings, the first in the list counts.
 
 use std::collections::HashMap;
 
+use serde::Serialize;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
@@ -54,10 +56,14 @@ pub(super) fn raw<'a>(body: &'a [u8], name: &str) -> Option<&'a RawValue> {
     members.remove(name).filter(|value| value.get() != "null")
 }
 
+/// Data of an event, as JSON.
+pub(super) fn data(shape: &impl Serialize) -> Vec<u8> {
+    serde_json::to_vec(shape).expect("texts, numbers and what was read as JSON are JSON")
+}
+
 /// Data of an event that carries at most a reason.
 pub(super) fn reason(reason: Option<&str>) -> Vec<u8> {
-    let data = reason.map_or_else(|| json!({}), |reason| json!({"reason": reason}));
-    data.to_string().into_bytes()
+    data(&reason.map_or_else(|| json!({}), |reason| json!({"reason": reason})))
 }
 
 /// The spelling in which a field is given.

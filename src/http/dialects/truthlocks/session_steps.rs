@@ -62,7 +62,8 @@ struct RefreshData<'a> {
     renewal: Renewal,
 }
 
-/// What becomes of the deadline. It depends on no time that passes between a call and its retry.
+/// What becomes of the deadline. It holds no time of the call, so that a retry asks for the same; only
+/// a retry for which the session's day has become the bound since then does not.
 #[derive(Debug, PartialEq, Eq, Serialize)]
 #[serde(untagged)]
 enum Renewal {
@@ -82,7 +83,7 @@ pub(super) async fn create(
 ) -> Result<Response, Problem> {
     let fields = Fields::parse(&command.body)?;
     let ttl_seconds = request::ttl_seconds(&fields)?;
-    let data = OpenData {
+    let data = request::data(&OpenData {
         agent_id: Some(request::agent_id(&fields, &AGENT)?),
         to_agent_id: None,
         ttl_seconds: Some(ttl_seconds.unwrap_or(TTL_SECONDS_DEFAULT)),
@@ -90,8 +91,8 @@ pub(super) async fn create(
         metadata: request::raw(&command.body, "metadata"),
         user_agent: user_agent(&headers),
         reason: None,
-    };
-    let done = app.commands().create(command.by(), &event(&data)).await?;
+    });
+    let done = app.commands().create(command.by(), &data).await?;
     answer(&app, &command, &done.session, &done, StatusCode::CREATED)
 }
 
@@ -106,7 +107,7 @@ pub(super) async fn refresh(
     let refresh_token = token.ok_or_else(|| wrong("refresh_token", "is required"))?;
     let stored = sessions::find(&app, command.tenant(), &id)?;
     let renewal = renewal(&stored.row()?, app.now());
-    let data = event(&RefreshData {
+    let data = request::data(&RefreshData {
         refresh_token,
         renewal,
     });
@@ -121,7 +122,7 @@ pub(super) async fn hand_off(
     Change(command): Change,
 ) -> Result<Response, Problem> {
     let fields = Fields::parse(&command.body)?;
-    let data = OpenData {
+    let data = request::data(&OpenData {
         agent_id: None,
         to_agent_id: Some(request::agent_id(&fields, &TARGET)?),
         ttl_seconds: request::ttl_seconds(&fields)?,
@@ -129,9 +130,8 @@ pub(super) async fn hand_off(
         metadata: request::raw(&command.body, "metadata"),
         user_agent: None,
         reason: fields.text("reason")?,
-    };
-    let commands = app.commands();
-    let done = commands.hand_off(command.by(), &id, &event(&data)).await?;
+    });
+    let done = app.commands().hand_off(command.by(), &id, &data).await?;
     answer(&app, &command, &id, &done, StatusCode::CREATED)
 }
 
@@ -145,10 +145,6 @@ pub(super) async fn terminate(
     let data = request::reason(fields.text("reason")?);
     let done = app.commands().terminate(command.by(), &id, &data).await?;
     answer(&app, &command, &id, &done, StatusCode::OK)
-}
-
-fn event(data: &impl Serialize) -> Vec<u8> {
-    serde_json::to_vec(data).expect("texts, numbers and what was read as JSON are JSON")
 }
 
 /// The caller's program, as it calls itself.

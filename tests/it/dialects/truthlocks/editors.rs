@@ -4,7 +4,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 use session_ledger::auth::Roles;
 
-use super::{MOUNT, get, made};
+use super::{MOUNT, check_failure, get, made};
 use crate::support::app::{App, grant};
 use crate::support::client::{Answer, Client};
 
@@ -167,5 +167,51 @@ async fn a_key_may_be_shown_in_each_way_that_clients_know() {
             assert_eq!(answer.ok()["total"], 0);
         }
     }
+    app.stop().await;
+}
+
+/// What the dialect says to a key of acme that names these tenants.
+async fn naming(client: &Client, tenants: &[&str]) -> Answer {
+    let tenants: Vec<_> = tenants.iter().map(|name| ("x-tenant-id", *name)).collect();
+    let path = format!("{MOUNT}/v1/agents");
+    client.send(Method::GET, &path, &tenants, Vec::new()).await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_empty_tenant_is_none_and_any_but_the_keys_is_forbidden() {
+    let app = App::start_with_credentials(|keys_alone| keys_alone).await;
+    let key = app.key(grant("acme", Roles::ALL)).await;
+    let client = app.client("acme").with_key(&key);
+    for tenants in [&["acme"][..], &[], &[""], &["", ""], &["", "acme"]] {
+        assert_eq!(naming(&client, tenants).await.ok()["total"], 0);
+    }
+    let long = "x".repeat(65);
+    for tenants in [
+        &["globex"][..],
+        &["", "globex"],
+        &["acme", "acme"],
+        &["a b"],
+        &["acme/"],
+        &["\u{e9}"],
+        &[&long],
+    ] {
+        let answer = naming(&client, tenants).await;
+        check_failure(&answer, 403, "FORBIDDEN", "X-Tenant-ID");
+    }
+    // Who it is comes first.
+    let nobody = app.client("acme").with_key("nobody");
+    check_failure(&naming(&nobody, &["a b"]).await, 401, "UNAUTHORIZED", "");
+    app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn without_credentials_an_empty_tenant_leaves_it_to_the_key() {
+    let app = App::start().await;
+    let client = app.client("acme").with_key("tenant:acme");
+    assert_eq!(naming(&client, &[""]).await.ok()["total"], 0);
+    check_failure(&naming(&client, &["a b"]).await, 403, "FORBIDDEN", "");
+    let nobody = app.client("acme").with_key("nobody");
+    let answer = naming(&nobody, &[""]).await;
+    check_failure(&answer, 400, "INVALID_INPUT", "X-Tenant-ID");
     app.stop().await;
 }

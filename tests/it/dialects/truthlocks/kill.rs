@@ -1,10 +1,11 @@
 //! The kill switch: an agent is revoked and its sessions end before the answer.
 
+use reqwest::Method;
 use serde_json::{Value, json};
 
-use super::{agent, check_failure, get, post, session};
+use super::{MOUNT, agent, check_failure, get, post, session};
 use crate::support::app::App;
-use crate::support::client::{Client, created};
+use crate::support::client::{Client, created, event};
 
 const NOW: &str = crate::support::app::NOW;
 
@@ -61,12 +62,54 @@ async fn a_killed_agent_is_revoked_and_has_no_open_session_when_the_answer_comes
     }
     let answer = post(&client, "/v1/agent-sessions", &json!({"agent_id": id})).await;
     check_failure(&answer, 409, "CONFLICT", "the agent is revoked");
-    // Who did it is on the log for ever; and there is nothing left to end.
+    // Who did it is on the log for ever.
     let events = client.get("/v1/events?type=agent.revoked").await.text;
     assert!(events.contains("key leaked (operator: sec-1)"), "{events}");
+    app.stop().await;
+}
+
+/// The first answer may have been lost, and somebody must be told how many it were.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_kill_that_is_sent_again_is_told_the_same_number() {
+    let mut app = App::start().await;
+    app.start_revocation();
+    let client = app.client("acme");
+    let id = agent(&client, &["a:b"]).await;
+    for _ in 0..2 {
+        session(&client, &id).await;
+    }
+    let path = format!("{MOUNT}/v1/agents/{id}/kill");
+    let key = [("idempotency-key", "k-1")];
+    let mut answers = Vec::new();
+    for _ in 0..2 {
+        let answer = client.send(Method::POST, &path, &key, b"{}".into());
+        answers.push(answer.await.ok());
+    }
+    // Nor does it matter whether a copy can be told.
+    answers.push(kill(&client, &id, &json!({})).await);
+    assert_eq!(answers[0]["terminated_sessions"], 2);
+    assert!(answers.iter().all(|answer| *answer == answers[0]));
+    app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_kill_counts_what_the_revocation_ended_and_nothing_else() {
+    let mut app = App::start().await;
+    let client = app.client("acme");
+    for id in ["s1", "s2", "s3", "s4"] {
+        client.apply(&created(id, "a1", NOW)).await;
+    }
+    let end = async |id: &str, kind: &str, data: Value| {
+        client.apply(&event("end", kind, id, &data)).await;
+    };
+    end("s1", "session.terminated", json!({})).await;
+    post(&client, "/v1/agents/a1/revoke", &json!({})).await.ok();
+    // Before the ledger comes to it.
+    end("s2", "session.terminated", json!({"outcome": "completed"})).await;
+    app.start_revocation();
     assert_eq!(
-        kill(&client, &id, &json!({})).await["terminated_sessions"],
-        0
+        kill(&client, "a1", &json!({})).await["terminated_sessions"],
+        2
     );
     app.stop().await;
 }
