@@ -21,7 +21,7 @@ use super::row_json;
 use crate::domain::filter::Owner;
 use crate::domain::session::Status;
 use crate::domain::{
-    AgentId, Position, ProjectId, Reason, SessionFilter, SessionId, StatusSet, TimeRange,
+    AgentId, Position, ProjectId, Reason, SessionFilter, SessionId, StatusSet, TenantId, TimeRange,
 };
 use crate::projection::RowBytes;
 use crate::query;
@@ -204,12 +204,17 @@ pub(super) async fn get(
 ) -> Result<Response, Problem> {
     app.wait_for(query.min_position).await?;
     let now = app.now();
-    let stored = app.read(|snapshot| Ok(query::sessions::get(snapshot, caller.tenant(), &id)?))?;
-    let stored = stored.ok_or_else(not_found)?;
+    let stored = find(&app, caller.tenant(), &id)?;
     let row = stored.row()?;
     let mut out = Json::with_capacity(ROW_BYTES);
     row_json::write(&mut out, &row, row.status_at(now));
     Ok(body::json(out.into_bytes()))
+}
+
+/// A session of the tenant.
+pub(super) fn find(app: &App, tenant: &TenantId, id: &SessionId) -> Result<RowBytes, Problem> {
+    let found = app.read(|snapshot| Ok(query::sessions::get(snapshot, tenant, id)?))?;
+    found.ok_or_else(not_found)
 }
 
 /// No such session, or another tenant's: nobody can tell which.

@@ -204,7 +204,7 @@ async fn a_key_for_one_agent_emits_no_events_of_its_own_making() {
         problem["detail"]
             .as_str()
             .unwrap()
-            .contains("/v1/agent-sessions")
+            .contains("sessions of that agent")
     );
     assert_eq!(bound.get(LIST).await.ok()["total"], 0);
     app.stop().await;

@@ -91,7 +91,5 @@ async fn step(
 }
 
 fn success(status: StatusCode, message: &str) -> Response {
-    let mut response = body::json_of(&json!({"success": true, "message": message}));
-    *response.status_mut() = status;
-    response
+    body::json_with_status(status, &json!({"success": true, "message": message}))
 }

@@ -99,13 +99,12 @@ fn check_webhook(url: &str) -> Result<(), Problem> {
 
 /// The answer while the session is on the log and not in the list yet.
 fn begun(app: &App, done: &SessionDone, wanted: &Wanted) -> Response {
-    let mut response = body::json_of(&json!({
+    let shape = json!({
         "session_id": done.session,
         "agent_name": wanted.agent,
         "status": Phase::Initializing.as_str(),
         "created_at": millis(app.now()),
         "vnc_url": null,
-    }));
-    *response.status_mut() = StatusCode::ACCEPTED;
-    response
+    });
+    body::json_with_status(StatusCode::ACCEPTED, &shape)
 }

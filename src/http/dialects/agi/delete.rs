@@ -134,7 +134,5 @@ fn deletion(app: &App, command: &Command, done: &SessionDone) -> Result<Deletion
 
 fn answer(status: StatusCode, deleted: bool, message: &str) -> Response {
     let shape = json!({"success": true, "deleted": deleted, "message": message});
-    let mut response = body::json_of(&shape);
-    *response.status_mut() = status;
-    response
+    body::json_with_status(status, &shape)
 }

@@ -57,9 +57,7 @@ impl IntoResponse for Failure {
                  models, navigation and screenshots are served by the runtime of the agent",
             ),
         };
-        let mut response = body::json_of(&shape(code, text));
-        *response.status_mut() = status;
-        response
+        body::json_with_status(status, &shape(code, text))
     }
 }
 

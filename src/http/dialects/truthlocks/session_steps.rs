@@ -9,7 +9,7 @@ use serde_json::value::RawValue;
 
 use super::object::Object;
 use super::request::{self, TTL_SECONDS_MAX};
-use super::sessions::{self, ANSWER_BYTES};
+use super::sessions::ANSWER_BYTES;
 use super::{scope, session};
 use crate::domain::limits::{LOG_APPEND_WAIT_MS, TEXT_CHARS_MAX};
 use crate::domain::{AgentId, SessionId, Timestamp};
@@ -21,6 +21,7 @@ use crate::http::dialects::fields::{Fields, wrong};
 use crate::http::extract::Path;
 use crate::http::json::Json;
 use crate::http::problem::Problem;
+use crate::http::sessions::find;
 use crate::ledger::Tokens;
 use crate::ledger::command::SessionDone;
 use crate::projection::SessionRow;
@@ -105,7 +106,7 @@ pub(super) async fn refresh(
     let fields = Fields::parse(&command.body)?;
     let token = request::text(&fields, &["refresh_token", "refreshToken"])?;
     let refresh_token = token.ok_or_else(|| wrong("refresh_token", "is required"))?;
-    let stored = sessions::find(&app, command.tenant(), &id)?;
+    let stored = find(&app, command.tenant(), &id)?;
     let renewal = renewal(&stored.row()?, app.now());
     let data = request::data(&RefreshData {
         refresh_token,

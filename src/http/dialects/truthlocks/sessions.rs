@@ -16,7 +16,7 @@ use crate::http::extract::{LenientQuery, Path, QueryParams, Values};
 use crate::http::json::Json;
 use crate::http::params::{AGENT_ID, Param, STATUS};
 use crate::http::problem::Problem;
-use crate::http::sessions::not_found;
+use crate::http::sessions::find;
 use crate::projection::RowBytes;
 use crate::query;
 
@@ -96,10 +96,4 @@ pub(super) async fn get(
     let mut out = Json::with_capacity(ANSWER_BYTES);
     session::write(&mut out, &stored.row()?, app.now());
     Ok(body::json(out.into_bytes()))
-}
-
-/// A session of the tenant.
-pub(super) fn find(app: &App, tenant: &TenantId, id: &SessionId) -> Result<RowBytes, Problem> {
-    let found = app.read(|snapshot| Ok(query::sessions::get(snapshot, tenant, id)?))?;
-    found.ok_or_else(not_found)
 }
