@@ -10,7 +10,7 @@ use crate::auth::event::{Grant, GrantError, KeyEvent};
 use crate::auth::keyring::{KeyEntry, Keyring};
 use crate::auth::{ApiKey, Identity, KeyId};
 use crate::domain::limits::{KEYS_PER_TENANT_MAX, LOG_READ_RECORDS_MAX, VERDICT_WAIT_MS};
-use crate::domain::{AgentId, Position, TenantId, Timestamp};
+use crate::domain::{Position, TenantId, Timestamp};
 use crate::log::{EventLog, LogError};
 
 /// Why keys could not be changed.
@@ -143,10 +143,13 @@ impl Keys {
         self.read(|ring| ring.get(tenant, id).cloned())
     }
 
-    /// A tenant's keys that are bound to this agent and not revoked, those issued last first.
-    pub fn of_agent(&self, tenant: &TenantId, agent: &AgentId) -> Vec<Arc<KeyEntry>> {
-        let keys = self.list(tenant).into_iter();
-        keys.filter(|entry| entry.grant.agent.as_ref() == Some(agent) && entry.is_live())
+    /// The keys in whose place a key of an agent is: those of the same agent that were issued before
+    /// it and are not revoked. A key that is bound to no agent is in no other's place.
+    pub fn replaced_by(&self, key: &KeyEntry) -> Vec<Arc<KeyEntry>> {
+        let agent = &key.grant.agent;
+        let of_agent = |entry: &KeyEntry| agent.is_some() && entry.grant.agent == *agent;
+        let keys = self.list(&key.grant.tenant).into_iter();
+        keys.filter(|entry| of_agent(entry) && entry.is_live() && entry.is_before(key))
             .collect()
     }
 
@@ -179,28 +182,6 @@ impl Keys {
         let opens = self.authenticate(&key, now).is_some();
         let entry = self.get(&tenant, key.id());
         let entry = entry.filter(|_| opens).ok_or(KeysError::Collision)?;
-        Ok((key, entry))
-    }
-
-    /// Issues a key that is bound to an agent, and then revokes those that the agent had before: at
-    /// no time it has none, and of two rotations at one time the key of the later one stays.
-    pub async fn rotate(
-        &self,
-        agent: &AgentId,
-        grant: Grant,
-        now: Timestamp,
-    ) -> Result<(ApiKey, Arc<KeyEntry>), KeysError> {
-        let tenant = grant.tenant.clone();
-        let agent_alone = Grant {
-            agent: Some(agent.clone()),
-            ..grant
-        };
-        let (key, entry) = self.issue(agent_alone, now).await?;
-        for older in self.of_agent(&tenant, agent) {
-            if older.is_before(&entry) {
-                self.revoke(&tenant, older.id, now).await?;
-            }
-        }
         Ok((key, entry))
     }
 

@@ -324,7 +324,7 @@ impl From<CommandError> for Problem {
 
 impl Problem {
     /// A command has no source and id of its own to be sent again with.
-    fn for_command(self) -> Self {
+    pub(super) fn for_command(self) -> Self {
         let detail = match self.code() {
             Code::Unconfirmed => {
                 "the log did not confirm the command in time, so it may or may not be written; \

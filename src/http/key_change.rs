@@ -9,8 +9,13 @@ use super::error::Code;
 use super::new_key;
 use super::problem::Problem;
 use crate::auth::{ApiKey, Grant, GrantError, KeyEntry, KeyId, KeysError};
-use crate::domain::AgentId;
 use crate::log::LogError;
+
+const MAYBE_ROTATED: &str = "it is not confirmed that a new key was made; ask again: that gives one \
+                             and revokes all that the agent had before";
+const HALF_ROTATED: &str = "a new key was made and is not shown, and an older one of the agent may \
+                            still be good; ask again: that gives another key and revokes all that \
+                            the agent had before";
 
 /// A key and what is known of it.
 pub(super) type Issued = (ApiKey, Arc<KeyEntry>);
@@ -43,16 +48,28 @@ pub(super) async fn issue(
     Ok((key, entry))
 }
 
-/// Issues a key for an agent, and revokes those that the agent had before.
+/// Issues a key for an agent, and then revokes those that the agent had before: at no time it has
+/// none, and of two rotations at one time the key of the later one stays. If it fails, asking again
+/// revokes what was left.
 pub(super) async fn rotate(
     app: &App,
     caller: &Caller<Admin>,
-    agent: &AgentId,
     grant: Grant,
 ) -> Result<Issued, Problem> {
-    let issued = app.keys().rotate(agent, grant, app.now()).await;
-    let (key, entry) = issued.map_err(issue_problem)?;
-    note("issued in place of others", caller, &entry);
+    let in_doubt = |why: &Problem, what| {
+        let detail = format!("{what} ({})", why.code().as_str());
+        Problem::new(Code::Unconfirmed).with_detail(detail)
+    };
+    let issued = issue(app, caller, grant).await;
+    let (key, entry) = issued.map_err(|why| match why.code() {
+        Code::Unconfirmed | Code::NotCaughtUp | Code::NotReady => in_doubt(&why, MAYBE_ROTATED),
+        _ => why,
+    })?;
+    for older in app.keys().replaced_by(&entry) {
+        let revoked = revoke(app, caller, older.id).await;
+        // Also where the log took no revocation: the new key is on it.
+        revoked.map_err(|why| in_doubt(&why, HALF_ROTATED))?;
+    }
     Ok((key, entry))
 }
 

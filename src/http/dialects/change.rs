@@ -49,7 +49,7 @@ pub(super) fn stepped_agent(
 pub(super) fn after_writing(problem: impl Into<Problem>) -> Problem {
     let problem = problem.into();
     if problem.code().status().is_server_error() {
-        Problem::new(Code::VerdictUnreadable)
+        Problem::new(Code::VerdictUnreadable).for_command()
     } else {
         problem
     }

@@ -59,6 +59,10 @@ impl Voice {
         if status != StatusCode::UNAUTHORIZED {
             response.headers_mut().remove(WWW_AUTHENTICATE);
         }
+        // When to come back was said for a status that the dialect does not give.
+        if status != problem.code().status() {
+            response.headers_mut().remove(RETRY_AFTER);
+        }
         *response.body_mut() = Body::from(body.to_string());
         let json = HeaderValue::from_static("application/json");
         response.headers_mut().insert(CONTENT_TYPE, json);

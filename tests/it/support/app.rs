@@ -44,7 +44,8 @@ impl App {
     pub(crate) async fn start_on(
         wrap: impl FnOnce(Arc<dyn EventLog>) -> Arc<dyn EventLog>,
     ) -> Self {
-        Self::serve(wrap, Patience::default(), |_keys| Access::Everybody)
+        let access = |_keys| Access::Everybody;
+        Self::serve(wrap, |keys| keys, Patience::default(), access)
             .await
             .folding()
     }
@@ -53,23 +54,25 @@ impl App {
     pub(crate) async fn start_with_credentials(
         add: impl FnOnce(Credentials) -> Credentials,
     ) -> Self {
-        Self::start_with_credentials_and_no_fold(add)
+        Self::start_with_credentials_on(|log| log, |keys| keys, add).await
+    }
+
+    /// The same, whose API sees another log than its fold, and another log of keys.
+    pub(crate) async fn start_with_credentials_on(
+        wrap: impl FnOnce(Arc<dyn EventLog>) -> Arc<dyn EventLog>,
+        wrap_keys: impl FnOnce(Arc<dyn EventLog>) -> Arc<dyn EventLog>,
+        add: impl FnOnce(Credentials) -> Credentials,
+    ) -> Self {
+        Self::serve(wrap, wrap_keys, Patience::default(), asking(add))
             .await
             .folding()
     }
 
-    /// The same, which takes events and never folds one.
+    /// Starts a ledger that asks for credentials, takes events and never folds one.
     pub(crate) async fn start_with_credentials_and_no_fold(
         add: impl FnOnce(Credentials) -> Credentials,
     ) -> Self {
-        let access = |keys| {
-            Access::Credentials(add(Credentials {
-                keys,
-                tokens: None,
-                rate_limits: None,
-            }))
-        };
-        Self::serve(|log| log, Patience::default(), access).await
+        Self::serve(|log| log, |keys| keys, Patience::default(), asking(add)).await
     }
 
     fn folding(mut self) -> Self {
@@ -80,6 +83,16 @@ impl App {
             runner::run(projection, log, metrics, stop).await.unwrap();
         });
         self
+    }
+
+    /// Folds while something is done, and from then on no more.
+    pub(crate) async fn fold_during<R>(&self, done: impl Future<Output = R>) -> R {
+        let (projection, metrics) = (Arc::clone(&self.projection), Arc::clone(&self.metrics));
+        let fold = runner::run(projection, self.log(), metrics, CancellationToken::new());
+        tokio::select! {
+            done = done => done,
+            ended = fold => panic!("the fold ended: {ended:?}"),
+        }
     }
 
     /// Starts the task that writes what the clock says has expired.
@@ -115,16 +128,18 @@ impl App {
 
     /// Starts a ledger that takes events and never folds one.
     pub(crate) async fn start_without_fold() -> Self {
-        Self::serve(|log| log, Patience::default(), |_keys| Access::Everybody).await
+        Self::start_with_patience(Patience::default()).await
     }
 
     /// Starts a ledger that never folds and waits this long for its clients.
     pub(crate) async fn start_with_patience(patience: Patience) -> Self {
-        Self::serve(|log| log, patience, |_keys| Access::Everybody).await
+        let access = |_keys| Access::Everybody;
+        Self::serve(|log| log, |keys| keys, patience, access).await
     }
 
     async fn serve(
         wrap: impl FnOnce(Arc<dyn EventLog>) -> Arc<dyn EventLog>,
+        wrap_keys: impl FnOnce(Arc<dyn EventLog>) -> Arc<dyn EventLog>,
         patience: Patience,
         access: impl FnOnce(Arc<Keys>) -> Access,
     ) -> Self {
@@ -136,7 +151,7 @@ impl App {
         let projection = Arc::new(Projection::open(&dir.path().join("model.redb")).unwrap());
         let metrics = Arc::new(Metrics::default());
         let admin = EmbeddedLog::open(&dir.path().join("admin.redb"), as_clock()).unwrap();
-        let keys = Arc::new(Keys::new(Arc::new(admin)));
+        let keys = Arc::new(Keys::new(wrap_keys(Arc::new(admin))));
         let as_log = wrap(Arc::<EmbeddedLog>::clone(&log));
         let ledger = Ledger::new(Arc::clone(&as_log), Arc::clone(&projection), as_clock());
         let secret = TokenSecret::new([7; TokenSecret::BYTES]);
@@ -243,6 +258,17 @@ impl App {
         }
         self.log.close().await;
         self.dir
+    }
+}
+
+/// Who may ask, where keys are asked for and what the function adds.
+fn asking(add: impl FnOnce(Credentials) -> Credentials) -> impl FnOnce(Arc<Keys>) -> Access {
+    |keys| {
+        Access::Credentials(add(Credentials {
+            keys,
+            tokens: None,
+            rate_limits: None,
+        }))
     }
 }
 

@@ -16,13 +16,14 @@ use crate::domain::limits::PAGE_ROWS_MAX;
 use crate::domain::{AgentFilter, AgentId, AgentStatus, Reason, StatusSet, Timestamp};
 use crate::http::app::App;
 use crate::http::caller::{Admin, Anyone, Caller, Read};
-use crate::http::command_answer;
-use crate::http::dialects::change::Change;
+use crate::http::command::Command;
+use crate::http::dialects::change::{self, Change};
 use crate::http::dialects::fields::{self, Fields};
 use crate::http::dialects::{voice, whole_list};
 use crate::http::error::Code;
 use crate::http::key_change;
 use crate::http::problem::Problem;
+use crate::ledger::command::AgentDone;
 use crate::query;
 
 /// Creates an agent and its first key.
@@ -39,12 +40,7 @@ pub(super) async fn create(
     let event = wanted.event(created_by);
     let done = app.commands().register(command.by(), &event).await;
     let done = done.map_err(Problem::from).map_err(creation_failed)?;
-    let stepped = command_answer::stepped_agent(&app, caller.tenant(), &done)?;
-    let registered = match &stepped {
-        Some(stepped) => Agent::of(&stepped.agent.row().map_err(Problem::from)?, app.now())?,
-        None => None,
-    };
-    let (status, agent) = match registered {
+    let (status, agent) = match registered(&app, &command, &done)? {
         Some(agent) => (StatusCode::CREATED, agent),
         // It is on the log, and nobody has decided yet.
         None => (
@@ -52,7 +48,9 @@ pub(super) async fn create(
             wanted.agent(done.agent, created_by, app.now()),
         ),
     };
-    let (key, entry) = keys::give(&app, &caller, &agent.id).await?;
+    // Who sends it again with the same Idempotency-Key has not seen the key that was given before.
+    let given = keys::give(&app, &caller, &agent.id).await;
+    let (key, entry) = given.map_err(|problem| keyless(&agent.id, &problem))?;
     let mut shape = agent.shape();
     shape["project_id"] = json!(caller.tenant());
     let mut agent_key = keys::issued_shape(&key, &entry);
@@ -192,6 +190,37 @@ impl Wanted {
 fn user(caller: &Caller<Admin>) -> &str {
     let id = caller.principal().id.as_deref().unwrap_or_default();
     id.split_once('|').map_or(id, |(_issuer, subject)| subject)
+}
+
+/// The agent that is registered now, or was by an earlier try. `None` while there is no verdict.
+fn registered(app: &App, command: &Command, done: &AgentDone) -> Result<Option<Agent>, Failure> {
+    let failed = |problem: Problem| match problem.code() {
+        Code::VerdictUnreadable => keyless(&done.agent, &problem),
+        _ => creation_failed(problem),
+    };
+    let Some(stepped) = change::stepped_agent(app, command, done).map_err(failed)? else {
+        return Ok(None);
+    };
+    let row = stepped.agent.row().map_err(change::after_writing);
+    let agent = Agent::of(&row.map_err(failed)?, app.now()).map_err(change::after_writing);
+    let may_not_act = || {
+        let detail = format!(
+            "the agent {} was created before, and may not act",
+            done.agent
+        );
+        Failure::Because(Refusal::AgentCreationFailed, detail)
+    };
+    agent.map_err(failed)?.map(Some).ok_or_else(may_not_act)
+}
+
+/// What a failure is once the agent is there: to send all of it again would make another one.
+fn keyless(id: &AgentId, problem: &Problem) -> Failure {
+    let why = problem.code().as_str();
+    let detail = format!(
+        "the agent {id} exists, and giving it a key failed ({why}): agents/key/create/ gives it \
+         one"
+    );
+    Failure::Because(Refusal::AgentWithoutKey, detail)
 }
 
 /// What the ledger takes for no agent is one that cannot be created.

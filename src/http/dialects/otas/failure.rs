@@ -24,7 +24,7 @@ pub(super) enum Failure {
 
 macro_rules! refusals {
     ($($name:ident $status:ident $word:literal;)*) => {
-        /// What the vendor's servers answer.
+        /// What the vendor's servers answer, and in their manner what cannot happen to them.
         #[derive(Debug, Clone, Copy, PartialEq, Eq)]
         pub(super) enum Refusal {
             $($name,)*
@@ -60,6 +60,7 @@ refusals! {
     MissingAgentId BAD_REQUEST "missing_agent_id";
     AgentNotFound NOT_FOUND "agent_not_found";
     AgentCreationFailed BAD_REQUEST "agent_creation_failed";
+    AgentWithoutKey CONFLICT "agent_created_without_key";
     AgentKeyIdRequired BAD_REQUEST "agent_key_id_required";
     AgentKeyNotFound NOT_FOUND "agent_key_not_found";
 }
@@ -106,7 +107,7 @@ pub(super) fn word(failure: &voice::Failure<'_>) -> (StatusCode, Value) {
     if let Some(refusal) = refusal(code, failure.path) {
         return (refusal.status(), envelope(refusal.word()));
     }
-    let status = code.status();
+    let status = status(code);
     let word = match code {
         Code::RouteNotFound => "not_found",
         _ if status == StatusCode::INTERNAL_SERVER_ERROR => "server_error",
@@ -120,6 +121,15 @@ pub(super) fn word(failure: &voice::Failure<'_>) -> (StatusCode, Value) {
     // Some texts speak of it.
     body["request_id"] = json!(failure.request_id);
     (status, body)
+}
+
+fn status(code: Code) -> StatusCode {
+    match code {
+        // Clients would send it again, and it may be there already. A key that was not heard of in
+        // time is.
+        Code::Unconfirmed | Code::VerdictUnreadable | Code::NotCaughtUp => StatusCode::CONFLICT,
+        other => other.status(),
+    }
 }
 
 /// What the vendor's servers answer to the same.

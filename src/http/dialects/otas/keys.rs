@@ -16,10 +16,13 @@ use crate::http::app::App;
 use crate::http::body::Body;
 use crate::http::caller::{Admin, Caller};
 use crate::http::dialects::fields::Fields;
+use crate::http::error::Code;
 use crate::http::key_change::{self, Issued};
 use crate::http::problem::Problem;
 
 const TTL_US: i64 = 30 * 24 * 3600 * 1_000_000;
+const MAYBE_REVOKED: &str = "it is not confirmed that the key is revoked; ask again: \
+                             agent_key_not_found says that it is";
 
 /// Gives an agent a new key in place of the one that it had.
 pub(super) async fn create(
@@ -56,7 +59,11 @@ pub(super) async fn revoke(
         .and_then(|id| app.keys().get(caller.tenant(), id))
         .filter(|entry| entry.is_live() && entry.grant.agent.is_some());
     let id = entry.ok_or(Refusal::AgentKeyNotFound)?.id;
-    key_change::revoke(&app, &caller, id).await?;
+    let revoked = key_change::revoke(&app, &caller, id).await;
+    revoked.map_err(|problem| match problem.code() {
+        Code::Unconfirmed | Code::NotCaughtUp => problem.with_detail(MAYBE_REVOKED),
+        _ => problem,
+    })?;
     let payload = json!({"id": id.to_string()});
     Ok(success(
         StatusCode::OK,
@@ -79,7 +86,7 @@ pub(super) async fn give(
         agent: Some(agent.clone()),
         expires_at: Some(app.now().plus_micros(TTL_US)),
     };
-    key_change::rotate(app, caller, agent, grant).await
+    key_change::rotate(app, caller, grant).await
 }
 
 /// A key in the only answer that shows it.

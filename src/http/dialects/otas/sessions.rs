@@ -82,7 +82,7 @@ pub(super) async fn create(
     let stepped = change::stepped(&app, &command, &done.session, &done).map_err(refused)?;
     let (status, opened_at) = match &stepped {
         Some(stepped) => {
-            let row = stepped.session.row().map_err(Problem::from)?;
+            let row = stepped.session.row().map_err(change::after_writing)?;
             (StatusCode::OK, row.created_at)
         }
         None => (StatusCode::ACCEPTED, app.now()),

@@ -1,12 +1,15 @@
 //! Every call, as the vendor's own front end, agents and servers make it.
 
+use std::time::Duration;
+
 use ring::hmac;
 use serde_json::{Value, json};
 use session_ledger::auth::Roles;
+use session_ledger::projection::Waited;
 
 use super::*;
 use crate::support::app::grant;
-use crate::support::client::{created, event};
+use crate::support::client::event;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_page_creates_an_agent_and_is_shown_its_key_once() {
@@ -200,92 +203,43 @@ async fn the_vendors_other_server_asks_whose_a_key_is_and_who_may_see_an_agent()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_session_is_seen_through_every_other_api_in_its_own_words() {
-    let otas = Otas::start().await;
+async fn a_session_expires_with_its_token_and_its_row_stays() {
+    let mut otas = Otas::start().await;
+    otas.app.start_expiry();
+    let native = otas.app.client_with_key(PROJECT, Roles::ALL).await;
     let made = otas.make(PROJECT, "a").await;
     let id = otas.open(&made.key, r#"{"meta":{"run":1}}"#).await;
-
-    let native = otas.app.client_with_key(PROJECT, Roles::ALL).await;
-    let row = native.get(&format!("/v1/agent-sessions/{id}")).await.ok();
+    let path = format!("/v1/agent-sessions/{id}");
+    let row = native.get(&path).await.ok();
     for (name, expected) in [
         ("agent_id", json!(made.id)),
         ("agent_key_id", json!(made.key_id)),
-        ("status", json!("active")),
         ("metadata", json!({"run": 1})),
-        ("created_at", json!(NOW)),
-        // As long as its token is good.
         ("expires_at", json!("2026-03-02T12:00:00.000000Z")),
     ] {
         assert_eq!(row[name], expected, "{name}: {row}");
     }
-    let agent = native.get(&format!("/v1/agents/{}", made.id)).await.ok();
-    assert_eq!(agent["display_name"], "a");
-    assert_eq!(agent["session_count"], 1);
 
-    let agi = native.get("/compat/agi/v1/sessions").await.ok();
-    let expected = json!([{
-        "session_id": id,
-        "agent_name": made.id,
-        "status": "ready",
-        "created_at": "2026-01-31T12:00:00.000Z",
-    }]);
-    assert_eq!(agi, expected);
-    otas.app.stop().await;
-}
-
-/// The events of a session as they show here: a row appears, and never changes.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_row_of_the_ledger_appears_and_nothing_that_happens_to_it_shows() {
-    let mut otas = Otas::start().await;
-    otas.app.start_expiry();
-    let native = otas.app.client_with_key(PROJECT, Roles::ALL).await;
-    let row = |id: &str| json!({"id": id, "agent_key_id": null, "created_at": NOW_ISO, "meta": {}});
-
-    native.apply(&created("s1", "a1", NOW)).await;
-    assert_eq!(otas.sessions(PROJECT, "a1").await, [row("s1")]);
-    let refreshed = json!({"phase": "running"});
-    native
-        .apply(&event("r", "session.refreshed", "s1", &refreshed))
-        .await;
-    assert_eq!(otas.sessions(PROJECT, "a1").await, [row("s1")]);
-    let to = json!({"to_agent_id": "a2", "session_id": "s2"});
-    native
-        .apply(&event("h", "session.handed_off", "s1", &to))
-        .await;
-    assert_eq!(otas.sessions(PROJECT, "a1").await, [row("s1")]);
-    assert_eq!(otas.sessions(PROJECT, "a2").await, [row("s2")]);
-    native
-        .apply(&event("t", "session.terminated", "s2", &json!({})))
-        .await;
-    assert_eq!(otas.sessions(PROJECT, "a2").await, [row("s2")]);
-    let brief = json!({"agent_id": "a3", "ttl_seconds": 60});
-    native
-        .apply(&event("c", "session.created", "s3", &brief))
-        .await;
-    otas.app.set_time("2026-01-31T12:01:00Z");
-    let expired = async || {
-        let one = native.get("/v1/agent-sessions/s3").await.ok();
-        one["status"] == "expired"
-    };
-    assert!(expired().await);
-    assert_eq!(otas.sessions(PROJECT, "a3").await, [row("s3")]);
-    otas.app.stop().await;
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_agent_without_a_verdict_yet_has_its_key_all_the_same() {
-    let tokens = tokens().await;
-    let app = App::start_with_credentials_and_no_fold(|mut credentials| {
-        credentials.tokens = Some(tokens);
-        credentials
+    // Of all that may happen to it, other metadata alone shows.
+    let other = json!({"metadata": {"run": 2}});
+    let refreshed = event("r", "session.refreshed", &id, &other);
+    native.apply(&refreshed).await;
+    let row = json!({
+        "id": id, "agent_key_id": made.key_id, "created_at": NOW_ISO, "meta": {"run": 2},
     });
-    let otas = Otas::of(app.await);
-    let body = r#"{"agent_name":"a","agent_provider":"p"}"#;
-    let answer = otas.page(&otas.admin, PROJECT, CREATE, Some(body)).await;
-    let made = succeeded(&answer, 202, "agent_created", "response");
-    assert_eq!(made["agent"]["name"], "a");
-    assert_eq!(made["agent"]["created_at"], NOW_ISO);
-    assert_eq!(made["agent_key"]["agent_id"], made["agent"]["id"]);
+    assert_eq!(otas.sessions(PROJECT, &made.id).await[0], row);
+    // The ledger looks at its clock again when something happens, here at the last moment.
+    otas.app.set_time("2026-03-02T11:59:59.999999Z");
+    otas.open(&made.key, "").await;
+    let expired = otas.app.projection.position().next();
+    otas.app.set_time("2026-03-02T12:00:00Z");
+    let waited = otas
+        .app
+        .projection
+        .wait_for(expired, Duration::from_mins(1));
+    assert_eq!(waited.await, Waited::Reached);
+    assert_eq!(native.get(&path).await.ok()["status"], "expired");
+    assert_eq!(otas.sessions(PROJECT, &made.id).await[1], row);
     otas.app.stop().await;
 }
 
@@ -305,6 +259,40 @@ async fn a_retry_with_an_idempotency_key_is_answered_with_the_same_session() {
     otas.app.set_time("2026-01-31T12:00:30Z");
     assert_eq!(open().await.text, first.text);
     assert_eq!(otas.sessions(PROJECT, &made.id).await.len(), 1);
+    otas.app.stop().await;
+}
+
+/// Whoever sends it again has not seen the answer, and so not the first key.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_retry_of_a_create_gives_the_same_agent_a_key_in_place_of_the_first() {
+    let otas = Otas::start().await;
+    let create = async |name: &str| {
+        let headers = [
+            ("x-otas-user-token", &*otas.admin),
+            ("x-otas-project-id", PROJECT),
+            ("idempotency-key", "once"),
+        ];
+        let body = json!({"agent_name": name, "agent_provider": "Claude"}).to_string();
+        otas.send(Method::POST, CREATE, &headers, &body).await
+    };
+    let first = succeeded(&create("a").await, 201, "agent_created", "response");
+    otas.app.set_time("2026-01-31T12:00:30Z");
+    let second = succeeded(&create("a").await, 201, "agent_created", "response");
+    assert_eq!(second["agent"], first["agent"]);
+    let key = |made: &Value| text(&made["agent_key"]["api_key"]);
+    assert!(!otas.is_good(&key(&first)).await);
+    assert!(otas.is_good(&key(&second)).await);
+    let listed = otas.page(&otas.member, PROJECT, LIST, None).await.ok();
+    let agents = listed["response"]["agents"].as_array().unwrap();
+    assert_eq!(agents.len(), 1);
+    assert_eq!(agents[0]["agent_keys"].as_array().unwrap().len(), 1);
+    check_failure(&create("b").await, 409, "id_reused");
+
+    // An agent that may not act gets no key.
+    let native = otas.app.client_with_key(PROJECT, Roles::ALL).await;
+    let path = format!("/v1/agents/{}/suspend", text(&first["agent"]["id"]));
+    native.post(&path, "application/json", "{}").await.ok();
+    check_failure(&create("a").await, 400, "agent_creation_failed");
     otas.app.stop().await;
 }
 

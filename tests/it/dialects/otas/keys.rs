@@ -6,23 +6,6 @@ use session_ledger::domain::AgentId;
 use super::*;
 use crate::support::app::grant;
 
-impl Otas {
-    async fn rotate(&self, agent: &str) -> Answer {
-        let body = json!({"agent_id": agent, "validity": 30}).to_string();
-        self.page(&self.admin, PROJECT, KEY_CREATE, Some(&body))
-            .await
-    }
-
-    /// Whether a key opens anything.
-    async fn is_good(&self, key: &str) -> bool {
-        let answer = self.agent(key, VERIFY, "{}").await;
-        if answer.status != 200 {
-            check_failure(&answer, 401, "invalid_agent_key");
-        }
-        answer.status == 200
-    }
-}
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_new_key_takes_the_place_of_the_old_one() {
     let otas = Otas::start().await;

@@ -2,6 +2,7 @@
 //! its other server, and answers are compared with its documents to the field.
 
 mod calls;
+mod failures;
 mod keys;
 mod lists;
 mod pages;
@@ -12,8 +13,10 @@ use std::sync::Arc;
 use reqwest::Method;
 use reqwest::header::HeaderMap;
 use serde_json::{Value, json};
+use session_ledger::auth::Credentials;
 use session_ledger::auth::jwt::{ClaimRules, Secret, TokenConfig, Tokens};
 use session_ledger::domain::Timestamp;
+use session_ledger::log::EventLog;
 
 use crate::support::app::{App, NOW};
 use crate::support::client::Answer;
@@ -55,10 +58,18 @@ struct Made {
 
 impl Otas {
     async fn start() -> Self {
+        Self::start_on(|log| log, |keys| keys).await
+    }
+
+    /// The same on other logs: of events, and of keys.
+    async fn start_on(
+        events: impl FnOnce(Arc<dyn EventLog>) -> Arc<dyn EventLog>,
+        keys: impl FnOnce(Arc<dyn EventLog>) -> Arc<dyn EventLog>,
+    ) -> Self {
         let tokens = tokens().await;
-        let app = App::start_with_credentials(|mut credentials| {
-            credentials.tokens = Some(tokens);
-            credentials
+        let app = App::start_with_credentials_on(events, keys, |keys_alone| Credentials {
+            tokens: Some(tokens),
+            ..keys_alone
         });
         Self::of(app.await)
     }
@@ -123,6 +134,22 @@ impl Otas {
         let answer = self.agent(key, SESSION_CREATE, body).await;
         let opened = succeeded(&answer, 200, "agent_session_created", "response");
         text(&claims(&opened["jwt_token"])["agent_session_id"])
+    }
+
+    /// Gives an agent a new key.
+    async fn rotate(&self, agent: &str) -> Answer {
+        let body = json!({"agent_id": agent, "validity": 30}).to_string();
+        self.page(&self.admin, PROJECT, KEY_CREATE, Some(&body))
+            .await
+    }
+
+    /// Whether a key opens anything.
+    async fn is_good(&self, key: &str) -> bool {
+        let answer = self.agent(key, VERIFY, "{}").await;
+        if answer.status != 200 {
+            check_failure(&answer, 401, "invalid_agent_key");
+        }
+        answer.status == 200
     }
 
     /// The sessions of an agent.
