@@ -166,7 +166,7 @@ impl Ledger {
         let read = move || read_verdicts(&projection, &tenant, appended);
         let verdicts = tokio::task::spawn_blocking(read).await;
         verdicts
-            .map_err(|_panicked| AppendError::Stopped)?
+            .unwrap_or(Err(StoreError::Damaged("verdicts")))
             .map_err(AppendError::Verdict)
     }
 

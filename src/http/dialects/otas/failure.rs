@@ -67,13 +67,8 @@ refusals! {
 
 /// The answer to a call that succeeded; `name` is where its payload stands.
 pub(super) fn success(status: StatusCode, word: &str, name: &str, payload: &Value) -> Response {
-    let mut response = body::json_of(&json!({
-        "status": 1,
-        "status_description": word,
-        name: payload,
-    }));
-    *response.status_mut() = status;
-    response
+    let shape = json!({"status": 1, "status_description": word, name: payload});
+    body::json_with_status(status, &shape)
 }
 
 impl From<Problem> for Failure {
@@ -95,9 +90,7 @@ impl IntoResponse for Failure {
             Self::Refused(refusal) => (refusal, envelope(refusal.word())),
             Self::Because(refusal, detail) => (refusal, explained(refusal.word(), &detail)),
         };
-        let mut response = body::json_of(&body);
-        *response.status_mut() = refusal.status();
-        response
+        body::json_with_status(refusal.status(), &body)
     }
 }
 
