@@ -1,4 +1,5 @@
-//! Ids: opaque, case-sensitive texts that are checked once, where they enter.
+//! Ids: opaque texts that are checked once, where they enter. All are case-sensitive but for those of
+//! projects, if they are UUIDs.
 
 use std::fmt;
 
