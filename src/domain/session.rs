@@ -235,8 +235,9 @@ impl Session {
         {
             return Err(Reason::TokenStale);
         }
-        // Who presents the latest token is the latest, whatever the clocks say.
-        let ordered = private.refresh_token.is_some();
+        // Who presents the latest token, or speaks of a session that is seen to be there, is the
+        // latest, whatever the clocks say.
+        let ordered = private.refresh_token.is_some() || private.existing;
         if !ordered && self.refreshed_at.is_some_and(|latest| at.time < latest) {
             return Err(Reason::Superseded);
         }
@@ -316,14 +317,15 @@ impl Session {
     ) -> Result<(), Reason> {
         private.check_agent(&self.agent_id)?;
         let outcome = terminated.outcome;
+        let is_deletion = outcome == Some(Outcome::Deleted);
         let refused = match self.status {
             SessionStatus::Active => None,
             // The runtime knew before the clock did.
-            SessionStatus::Expired if self.expires_at.is_some_and(|due| at.time < due) => None,
+            SessionStatus::Expired if !is_deletion && self.is_before_deadline(at.time) => None,
             SessionStatus::Terminated { .. } => Some(Reason::AlreadyEnded),
             SessionStatus::Expired | SessionStatus::HandedOff { .. } => Some(Reason::NotActive),
         };
-        let deletes = outcome == Some(Outcome::Deleted) && self.deleted_at.is_none();
+        let deletes = is_deletion && self.deleted_at.is_none();
         match refused {
             None => {
                 let at = at.time;
@@ -368,6 +370,10 @@ impl Session {
         self.expires_at = Some(capped);
         self.ttl_us = Some(capped.micros_since(self.created_at));
         Ok(())
+    }
+
+    fn is_before_deadline(&self, time: Timestamp) -> bool {
+        self.expires_at.is_some_and(|due| time < due)
     }
 
     /// Whether the session takes a step at this moment, and from who asks for it.

@@ -11,8 +11,8 @@ use std::time::Duration;
 
 use axum::body::{Body, BodyDataStream, HttpBody as _};
 use axum::extract::Request;
-use axum::http::HeaderValue;
-use axum::http::header::CONNECTION;
+use axum::http::header::{CONNECTION, EXPECT};
+use axum::http::{HeaderValue, Version};
 use axum::middleware::Next;
 use axum::response::Response;
 use bytes::Bytes;
@@ -22,7 +22,10 @@ use crate::domain::limits::{REQUEST_BYTES_MAX, UNREAD_BODY_WAIT_MS};
 
 /// Around all routes: reads what they leave.
 pub(super) async fn read(request: Request, next: Next) -> Response {
-    if request.body().is_end_stream() {
+    // Who expects to be asked for the body has not sent it. Later versions of HTTP end a body alone.
+    let is_expected = request.headers().contains_key(EXPECT);
+    let has_streams = Version::HTTP_11 < request.version();
+    if request.body().is_end_stream() || is_expected || has_streams {
         return next.run(request).await;
     }
     let (parts, body) = request.into_parts();

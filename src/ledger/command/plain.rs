@@ -36,16 +36,37 @@ impl Commands {
         session: &SessionId,
         body: &[u8],
     ) -> Result<SessionDone, CommandError> {
-        let event_type = EventType::SessionRefreshed;
+        let call = ("note", EventType::SessionRefreshed);
+        self.to_existing(call, by, session, body).await
+    }
+
+    /// Ends a session, or deletes one that has ended. Body: data of `session.terminated`.
+    pub async fn end(
+        &self,
+        by: By<'_>,
+        session: &SessionId,
+        body: &[u8],
+    ) -> Result<SessionDone, CommandError> {
+        let call = ("end", EventType::SessionTerminated);
+        self.to_existing(call, by, session, body).await
+    }
+
+    async fn to_existing(
+        &self,
+        (call, event_type): (&str, EventType),
+        by: By<'_>,
+        session: &SessionId,
+        body: &[u8],
+    ) -> Result<SessionDone, CommandError> {
         let body = CommandBody::parse(body, event_type, &[])?;
-        let ids = Identity::of("note", session.as_str(), &by);
+        let ids = Identity::of(call, session.as_str(), &by);
         let private = Private::of_existing(by.agent);
         let step = Step::new(by, event_type, session.as_str(), &ids);
         let outcome = self.give_plain(step, body, &private).await?;
         Ok(done(session.clone(), outcome))
     }
 
-    /// Ends sessions, each by an event of its own. Body: data of `session.terminated`.
+    /// The same of several, each by an event of its own.
     pub async fn end_each(
         &self,
         by: By<'_>,
@@ -101,6 +122,7 @@ impl Commands {
         Err(doubt.unwrap_or(LogError::Overtaken).into())
     }
 
+    /// All or none: if the log has taken some of the events, it is in doubt about the whole.
     async fn append_all(
         &self,
         tenant: &TenantId,
@@ -115,7 +137,11 @@ impl Commands {
                 Err(error) => failure = failure.or(Some(error)),
             }
         }
-        failure.map_or(Ok(outcomes), |error| Err(error.into()))
+        match failure {
+            None => Ok(outcomes),
+            Some(error) if outcomes.is_empty() => Err(error.into()),
+            Some(error) => Err(LogError::Unconfirmed(error.to_string()).into()),
+        }
     }
 }
 

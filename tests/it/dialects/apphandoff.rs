@@ -321,7 +321,7 @@ async fn pages_of_the_front_end_may_ask_and_read_every_answer() {
         ("access-control-request-method", "POST"),
         (
             "access-control-request-headers",
-            "authorization,content-type",
+            "authorization,content-type,x-tenant-id",
         ),
     ];
     let path = format!("{MOUNT}/api/projects/agent-activity/batch");
@@ -329,6 +329,8 @@ async fn pages_of_the_front_end_may_ask_and_read_every_answer() {
     assert_eq!(asked.status, 200);
     assert_eq!(asked.header(allowed), origin.1);
     assert_eq!(asked.header("access-control-allow-methods"), "GET,POST");
+    let headers = asked.header("access-control-allow-headers");
+    assert_eq!(headers, "accept,authorization,content-type,x-tenant-id");
     for (project, status) in [(EVERY, 200), ("none", 403)] {
         let path = sessions_of(project);
         let answer = client.send(Method::GET, &path, &[origin], Vec::new()).await;

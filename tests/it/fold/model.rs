@@ -315,9 +315,11 @@ impl Model {
                 if let Some(reason) = other_agent(sent, &session.agent) {
                     return reason;
                 }
-                let early = session.status == "expired" && due.is_some_and(|due| at.time < due);
                 let outcome = text(data, "outcome");
-                let deletes = outcome.as_deref() == Some("deleted") && session.deleted.is_none();
+                let is_deletion = outcome.as_deref() == Some("deleted");
+                let deletes = is_deletion && session.deleted.is_none();
+                let in_time = due.is_some_and(|due| at.time < due);
+                let early = session.status == "expired" && in_time && !is_deletion;
                 if session.status == "active" || early {
                     session.status = "terminated";
                     session.terminated = Some(at.time);
@@ -372,7 +374,7 @@ impl ModelSession {
             return Some("token_stale".to_owned());
         }
         let late = self.refreshed.is_some_and(|latest| at.time < latest);
-        if late && asked.presented.is_none() {
+        if late && asked.presented.is_none() && !asked.existing {
             return Some("superseded".to_owned());
         }
         let wanted = deadline(data, at.time);

@@ -161,7 +161,9 @@ pub(super) fn sessions() -> Vec<Story> {
     ];
     expires.extend(ended("not_active"));
     expires.extend(deleted_once("not_active"));
-    // The runtime knew before the clock did.
+    // The runtime knew before the clock did. A deletion says nothing of how it ended, whenever it was.
+    let early_deletion = deleted().told_by(ToldBy::RuntimeAtOpening);
+    expires.push(early_deletion.refused("not_active"));
     expires.push(terminated().told_by(ToldBy::RuntimeAtOpening).changes(
         json!({"status": "terminated", "outcome": "completed", "terminated_at": "$opened"}),
     ));

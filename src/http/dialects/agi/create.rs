@@ -99,12 +99,15 @@ fn check_webhook(url: &str) -> Result<(), Problem> {
 
 /// The answer while the session is on the log and not in the list yet.
 fn begun(app: &App, done: &SessionDone, wanted: &Wanted) -> Response {
-    let shape = json!({
+    let mut shape = json!({
         "session_id": done.session,
         "agent_name": wanted.agent,
         "status": Phase::Initializing.as_str(),
         "created_at": millis(app.now()),
         "vnc_url": null,
     });
+    if let Some(kind) = wanted.metadata.get(KIND) {
+        shape[KIND] = kind.clone();
+    }
     body::json_with_status(StatusCode::ACCEPTED, &shape)
 }

@@ -15,6 +15,7 @@ use crate::http::app::App;
 use crate::http::body;
 use crate::http::command::Command;
 use crate::http::dialects::change::{self, Change};
+use crate::http::error::Code;
 use crate::http::extract::Path;
 use crate::http::problem::Problem;
 use crate::ledger::command::SessionDone;
@@ -22,21 +23,21 @@ use crate::query::{self, Start};
 
 const DATA: &[u8] = br#"{"outcome":"deleted"}"#;
 
-/// Deletes a session. One that is not there is no error.
+/// Deletes a session. One that is not there, or cannot be, is no error.
 pub(super) async fn one(
     State(app): State<App>,
-    Path(id): Path<SessionId>,
+    id: Result<Path<SessionId>, Problem>,
     Change(command): Change,
 ) -> Result<Response, Failure> {
     let missing = || Ok(answer(StatusCode::OK, false, "Session not found"));
+    let Ok(Path(id)) = id else {
+        return missing();
+    };
     if read::find(&app, command.tenant(), &id)?.is_none() {
         return missing();
     }
-    let done = end(&app, &command, std::slice::from_ref(&id)).await?;
-    let Some(done) = done.first() else {
-        return missing();
-    };
-    match deletion(&app, &command, done)? {
+    let done = app.commands().end(command.by(), &id, DATA).await;
+    match deletion(&app, &command, &done.map_err(Problem::from)?)? {
         Deletion::Done => Ok(answer(StatusCode::OK, true, "Session deleted successfully")),
         Deletion::Pending => {
             let message = "The session is about to be deleted";
@@ -74,8 +75,9 @@ pub(super) async fn all(
         let (ids, next) = page.map_err(failed)?;
         // A page may be full of sessions that are gone; others must get their turn.
         tokio::task::yield_now().await;
-        for done in end(&app, &command, &ids).await.map_err(failed)? {
-            match deletion(&app, &command, &done)? {
+        for done in end_each(&app, &command, &ids).await.map_err(failed)? {
+            let failed = |problem| told(deleted, problem);
+            match deletion(&app, &command, &done).map_err(failed)? {
                 Deletion::Done => deleted += 1,
                 Deletion::Pending => {
                     deleted += 1;
@@ -96,13 +98,16 @@ pub(super) async fn all(
 /// A failure after so many were deleted.
 fn told(deleted: u64, problem: Problem) -> Problem {
     if deleted == 0 {
-        problem
-    } else {
-        change::after_writing(problem)
+        return problem;
     }
+    let why = problem.code().as_str();
+    let detail = format!(
+        "{deleted} sessions were deleted before this failed ({why}); delete the rest again"
+    );
+    Problem::new(Code::Unconfirmed).with_detail(detail)
 }
 
-async fn end(
+async fn end_each(
     app: &App,
     command: &Command,
     sessions: &[SessionId],

@@ -40,7 +40,8 @@ pub(super) fn definition() -> Definition {
         .route(&one("/events"), get(runtime))
         .route(&one("/navigate"), post(runtime))
         .route(&one("/screenshot"), get(runtime))
-        .route("/v1/models", get(runtime));
+        .route("/v1/models", get(runtime))
+        .route("/step_desktop", post(runtime));
     Definition {
         known: vec![(known, Signature::usual())],
         open: Router::new(),

@@ -69,6 +69,9 @@ for call in [
 ]:
     refused(APIError, "(501): this server keeps the ledger", call)
 refused(httpx.HTTPStatusError, "501", lambda: list(sessions.stream_events(first)))
+# Steps of a desktop go to the agent itself, at an address that only its runtime knows.
+assert rich.agent_url is None
+refused(httpx.HTTPStatusError, "501", sessions.step, url, rich.session_id, "aGk=")
 
 # Another tenant sees nothing, and a stranger is nobody.
 assert foreign.sessions.list() == []
