@@ -1,5 +1,6 @@
 //! Deletion in AGI: what it hides, and what it leaves as it was.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 

@@ -7,7 +7,6 @@ use std::sync::atomic::Ordering;
 
 use reqwest::Method;
 use serde_json::{Value, json};
-use session_ledger::log::EventLog as _;
 
 use super::{check_failure, create, list, send};
 use crate::support::app::{App, NOW};

@@ -3,8 +3,6 @@
 mod deletion;
 mod failures;
 
-use std::collections::BTreeSet;
-
 use reqwest::Method;
 use serde_json::{Value, json};
 use session_ledger::auth::Roles;
