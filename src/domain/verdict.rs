@@ -83,7 +83,7 @@ reasons! {
     /// There is no such session or agent.
     NotFound = 8 "not_found" "there is no such session or agent";
     /// The session has ended in another way.
-    NotActive = 9 "not_active" "the session has ended; it takes no more events";
+    NotActive = 9 "not_active" "the session has ended; it takes no more steps";
     /// The session has ended in the same way before.
     AlreadyEnded = 10 "already_ended" "the session was terminated before; the first time stands";
     /// The event happened at or after the session's deadline.

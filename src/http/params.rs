@@ -61,7 +61,7 @@ pub(super) const AGENT_ID: Param = Param {
 };
 pub(super) const PROJECT_ID: Param = Param {
     name: "project_id",
-    about: "Only sessions of this project. Cannot be combined with agent_id.",
+    about: "Only sessions of this project; a UUID in any case. Cannot be combined with agent_id.",
     shape: Shape::Text,
 };
 pub(super) const SESSION_ID: Param = Param {

@@ -126,7 +126,9 @@ pub(super) async fn hand_off(
 /// Terminate a session
 ///
 /// Ends the session; its tokens are good for nothing from then on. A session that was terminated
-/// before is answered as it is, with the first time; one that ended otherwise is a 409.
+/// before is answered as it is, with the first time; one that ended otherwise is a 409. With the
+/// outcome `deleted`, a session that has ended in any way is deleted: it gets `deleted_at` and stays
+/// as it ended.
 #[utoipa::path(
     delete,
     path = "/v1/agent-sessions/{id}",

@@ -41,7 +41,7 @@ async fn a_body_that_comes_after_its_head_leaves_the_connection_open() {
         let mut stream = TcpStream::connect(app.host()).await.unwrap();
         for _ in 0..3 {
             stream.write_all(head(&path, 2).as_bytes()).await.unwrap();
-            // By then the server has read the head.
+            // Gives the server the time to read the head.
             app.client("acme").get("/healthz").await.ok();
             stream.write_all(b"{}").await.unwrap();
             let answer = read_heads(&mut stream, 1).await;
@@ -62,6 +62,20 @@ async fn a_body_that_never_comes_ends_the_connection_with_an_answer_that_says_so
         stream.read_to_string(&mut answer).await.unwrap();
         assert!(answer.starts_with("HTTP/1.1 404"), "{answer}");
         assert!(answer.contains("connection: close"), "{answer}");
+    }
+    app.stop().await;
+}
+
+/// Polling a body is what asks for it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_waits_to_be_asked_for_a_body_that_nobody_reads_is_answered_at_once() {
+    let app = App::start().await;
+    for path in paths() {
+        let mut stream = TcpStream::connect(app.host()).await.unwrap();
+        let expecting = head(&path, 2).replace("\r\n\r\n", "\r\nExpect: 100-continue\r\n\r\n");
+        stream.write_all(expecting.as_bytes()).await.unwrap();
+        let answer = read_heads(&mut stream, 1).await;
+        assert!(answer.starts_with("HTTP/1.1 404"), "{answer}");
     }
     app.stop().await;
 }

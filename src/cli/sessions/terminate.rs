@@ -13,6 +13,8 @@ Examples:
     --outcome completed --reason 'the ticket is closed'
 
 A session that was terminated before is shown as it is, with the first time.
+With the outcome deleted, one that has ended in any way is deleted, and stays as
+it ended.
 
 Exit code 1 if the ledger refuses: the session is unknown or ended otherwise.";
 

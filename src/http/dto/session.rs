@@ -43,7 +43,7 @@ pub struct Session {
     pub handed_off_to: Option<String>,
     /// The session in which that agent goes on.
     pub handed_off_session_id: Option<String>,
-    /// The project that it belongs to.
+    /// The project that it belongs to; a UUID in lower case, however it was emitted.
     pub project_id: Option<String>,
     /// The person behind it.
     pub user_id: Option<String>,
@@ -63,8 +63,8 @@ pub struct Session {
     /// Time of the termination.
     #[schema(format = DateTime)]
     pub terminated_at: Option<String>,
-    /// When somebody deleted it, in a call of an API that shows no deleted sessions. `status` says how
-    /// it ended.
+    /// When it was deleted. APIs that know deletion show it no more; here it stays, and `status` says
+    /// how it ended.
     #[schema(format = DateTime)]
     pub deleted_at: Option<String>,
     /// Time of the latest sign of life.

@@ -160,7 +160,7 @@ pub(super) fn phase() -> Value {
 pub(super) fn outcome() -> Value {
     json!({
         "enum": Outcome::ALL.map(Outcome::as_str),
-        "description": "How the session went.",
+        "description": "How the session went. A session that has ended takes `deleted` once more.",
     })
 }
 

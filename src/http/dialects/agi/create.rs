@@ -89,7 +89,10 @@ impl Wanted {
 }
 
 fn check_webhook(url: &str) -> Result<(), Problem> {
-    let is_web = ["http://", "https://"].iter().any(|it| url.starts_with(it));
+    let scheme = url.split_once("://").map_or("", |(scheme, _)| scheme);
+    let is_web = ["http", "https"]
+        .iter()
+        .any(|it| scheme.eq_ignore_ascii_case(it));
     if is_web && url.chars().count() <= WEBHOOK_CHARS_MAX {
         return Ok(());
     }

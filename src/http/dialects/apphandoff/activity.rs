@@ -110,7 +110,7 @@ fn write_history(
 ) -> Result<(), Problem> {
     let filter = SessionFilter {
         owner,
-        statuses: StatusSet::of(&ENDED).unwrap_or(StatusSet::ALL),
+        statuses: StatusSet::of(&ENDED).expect("three statuses are some"),
         ..SessionFilter::default()
     };
     let (start, rows_max) = (Start::Offset(0), usize::from(PAGE_ROWS_DEFAULT));

@@ -28,13 +28,14 @@ impl Project {
 
     /// Whose sessions it has; that there never were any is a problem.
     pub(super) fn owner(self, app: &App, tenant: &TenantId) -> Result<Owner, Problem> {
+        let owner = self.0;
+        if owner == Owner::Tenant {
+            return Ok(owner);
+        }
         let filter = SessionFilter {
-            owner: self.0,
+            owner,
             ..SessionFilter::default()
         };
-        if filter.owner == Owner::Tenant {
-            return Ok(filter.owner);
-        }
         let counted =
             app.read(|snapshot| Ok(query::sessions::count(snapshot, tenant, &filter)?))?;
         if counted.total == 0 {

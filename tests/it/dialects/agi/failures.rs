@@ -7,6 +7,7 @@ use std::sync::atomic::Ordering;
 
 use reqwest::Method;
 use serde_json::{Value, json};
+use session_ledger::domain::Position;
 
 use super::{check_failure, create, list, send};
 use crate::support::app::{App, NOW};
@@ -70,8 +71,9 @@ async fn a_session_without_a_verdict_yet_is_initializing() {
 /// A session whose every event the log refuses, opened where it does not.
 async fn open_unendable(app: &App) {
     let opened = created(UNAVAILABLE, "a1", "2026-01-31T11:00:00Z");
-    app.publish("ledger.evt.v1.acme.session.created", opened.to_string())
-        .await;
+    let subject = "ledger.v1.acme.session.created";
+    let position = app.publish(subject, opened.to_string()).await;
+    app.projection.reach(Position::new(position)).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

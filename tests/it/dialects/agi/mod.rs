@@ -126,6 +126,27 @@ async fn a_session_of_the_ledger_shows_with_its_phase() {
     app.stop().await;
 }
 
+/// What a call says is later than what it can see, whatever time that has.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_runtime_whose_clock_is_ahead_does_not_keep_a_session_from_being_paused() {
+    let app = App::start().await;
+    let client = app.client("acme");
+    client.apply(&created("s1", "a1", NOW)).await;
+    let mut runs = event("r", "session.refreshed", "s1", &json!({"phase": "running"}));
+    runs["time"] = json!("2026-01-31T12:00:50Z");
+    client.apply(&runs).await;
+    for (call, phase) in [
+        ("pause", "paused"),
+        ("resume", "running"),
+        ("cancel", "ready"),
+    ] {
+        let path = format!("/s1/{call}");
+        send(&client, Method::POST, &path, "").await.ok();
+        assert_eq!(seen(&client, "s1").await[0], phase);
+    }
+    app.stop().await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_session_of_the_ledger_shows_how_it_ended() {
     let mut app = App::start().await;
@@ -235,7 +256,10 @@ async fn bodies_and_ids_are_read_as_leniently_as_the_vendors_servers_do() {
     let client = app.client("acme");
     for (content_type, body) in [
         ("application/json", ""),
-        ("text/plain", r#"{"agent_name": null, "model": "x"}"#),
+        (
+            "text/plain",
+            r#"{"agent_name": null, "model": "x", "webhook_url": "HTTPS://a.example"}"#,
+        ),
         ("application/json; charset=utf-8", " {} "),
     ] {
         let headers = [("content-type", content_type)];
