@@ -16,6 +16,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::client::Client;
 use super::clock::ManualClock;
+use super::faulty_log::DoubtfulLog;
 
 /// What the clock of a new ledger says.
 pub(crate) const NOW: &str = "2026-01-31T12:00:00.000000Z";
@@ -48,6 +49,18 @@ impl App {
         Self::serve(wrap, |keys| keys, Patience::default(), access)
             .await
             .folding()
+    }
+
+    /// Starts a ledger whose log is in doubt of what it took, as often as a test wants.
+    pub(crate) async fn start_on_doubtful_log() -> (Self, Arc<DoubtfulLog>) {
+        let mut doubtful = None;
+        let app = Self::start_on(|log| {
+            let log = Arc::new(DoubtfulLog::new(log));
+            doubtful = Some(Arc::clone(&log));
+            log
+        });
+        let app = app.await;
+        (app, doubtful.expect("its log was wrapped"))
     }
 
     /// Starts a ledger that asks for credentials: keys, and what the function adds.

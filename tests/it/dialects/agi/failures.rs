@@ -12,18 +12,11 @@ use session_ledger::domain::Position;
 use super::{check_failure, create, list, send};
 use crate::support::app::{App, NOW};
 use crate::support::client::created;
-use crate::support::faulty_log::{DoubtfulLog, FaultyLog, UNAVAILABLE};
+use crate::support::faulty_log::{FaultyLog, UNAVAILABLE};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_create_that_the_log_did_not_confirm_makes_one_session_or_none_that_is_tried_again() {
-    let mut doubtful = None;
-    let app = App::start_on(|log| {
-        let log = Arc::new(DoubtfulLog::new(log));
-        doubtful = Some(Arc::clone(&log));
-        log
-    })
-    .await;
-    let log = doubtful.unwrap();
+    let (app, log) = App::start_on_doubtful_log().await;
     let client = app.client("acme");
     // Kept, and not confirmed at once.
     log.doubts.store(2, Ordering::SeqCst);
@@ -112,14 +105,7 @@ async fn a_deletion_of_all_that_fails_half_way_asks_nobody_to_try_it_again_as_if
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_change_that_the_log_did_not_confirm_at_once_is_made_once() {
-    let mut doubtful = None;
-    let app = App::start_on(|log| {
-        let log = Arc::new(DoubtfulLog::new(log));
-        doubtful = Some(Arc::clone(&log));
-        log
-    })
-    .await;
-    let log = doubtful.unwrap();
+    let (app, log) = App::start_on_doubtful_log().await;
     let client = app.client("acme");
     let id = create(&client, "{}").await;
     for (method, call) in [
