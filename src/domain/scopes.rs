@@ -13,7 +13,7 @@ pub enum ScopesError {
     #[error("must have at most {SCOPES_MAX} scopes")]
     Count,
     /// A scope that is empty, too long, or holds a control character.
-    #[error("scopes must have 1 to {SCOPE_CHARS_MAX} characters and no control characters")]
+    #[error("must each have 1 to {SCOPE_CHARS_MAX} characters, and no control characters")]
     Scope,
 }
 

@@ -23,7 +23,7 @@ const ERRORS_MAX: usize = 16;
 
 /// What a route takes in its query.
 pub(super) trait QueryParams: Sized {
-    /// Every parameter; any other is refused.
+    /// Every parameter; any other is refused, or ignored.
     const PARAMS: &'static [Param];
 
     /// Reads them. What is wrong with a single value is noted in `values` and answered first, so
@@ -39,7 +39,7 @@ impl<S: Sync, T: QueryParams> FromRequestParts<S> for Query<T> {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Problem> {
-        let values = Values::parse(parts.uri.query().unwrap_or_default())?;
+        let values = Values::parse(parts.uri.query().unwrap_or_default(), |_name| true)?;
         values.refuse_unknown(T::PARAMS)?;
         values.read().map(Self)
     }
@@ -53,7 +53,8 @@ impl<S: Sync, T: QueryParams> FromRequestParts<S> for LenientQuery<T> {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Problem> {
-        let values = Values::parse(parts.uri.query().unwrap_or_default())?;
+        let is_known = |name: &str| T::PARAMS.iter().any(|param| param.name == name);
+        let values = Values::parse(parts.uri.query().unwrap_or_default(), is_known)?;
         values.read().map(Self)
     }
 }
@@ -84,15 +85,20 @@ pub(super) struct Values {
 }
 
 impl Values {
-    fn parse(query: &str) -> Result<Self, Problem> {
+    /// Decodes all; what cannot be decoded is passed over if its name does not matter.
+    fn parse(query: &str, matters: impl Fn(&str) -> bool) -> Result<Self, Problem> {
         let mut values = Self::default();
         for pair in query.split('&').filter(|pair| !pair.is_empty()) {
             let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
-            let (Some(decoded), Some(value)) = (decode(name), decode(value)) else {
-                let message = "must be UTF-8, percent-encoded";
-                return Err(Problem::new(Code::InvalidParameter).with_error(&echo(name), message));
-            };
-            values.pairs.push((decoded, value));
+            match (decode(name), decode(value)) {
+                (Some(decoded), Some(value)) => values.pairs.push((decoded, value)),
+                (decoded, _) if matters(decoded.as_deref().unwrap_or(name)) => {
+                    let message = "must be UTF-8, percent-encoded";
+                    let problem = Problem::new(Code::InvalidParameter);
+                    return Err(problem.with_error(&echo(name), message));
+                }
+                _ => {}
+            }
         }
         Ok(values)
     }

@@ -1,7 +1,7 @@
 //! A log that fails where a test says so.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
@@ -144,4 +144,39 @@ impl EventLog for DoubtfulLog {
     }
 
     reads_of_its_log!();
+}
+
+/// Takes no records of a kind, as long as it is told so.
+pub(crate) struct PickyLog {
+    log: Arc<dyn EventLog>,
+    refuses: Mutex<Option<(&'static str, LogError)>>,
+}
+
+impl EventLog for PickyLog {
+    fn append(&self, records: Vec<NewRecord>) -> BoxFuture<'_, Appended> {
+        let refuses = self.refuses.lock().unwrap().clone();
+        let of_kind = |kind| records.iter().all(|record| record.subject.ends_with(kind));
+        match refuses.filter(|(kind, _error)| of_kind(*kind)) {
+            Some((_kind, error)) => std::future::ready(vec![Err(error); records.len()]).boxed(),
+            None => self.log.append(records),
+        }
+    }
+
+    reads_of_its_log!();
+}
+
+impl PickyLog {
+    pub(crate) fn new(log: Arc<dyn EventLog>) -> Self {
+        let refuses = Mutex::new(None);
+        Self { log, refuses }
+    }
+
+    /// Records whose subject ends like this.
+    pub(crate) fn refuse(&self, kind: &'static str, error: LogError) {
+        *self.refuses.lock().unwrap() = Some((kind, error));
+    }
+
+    pub(crate) fn take_all(&self) {
+        *self.refuses.lock().unwrap() = None;
+    }
 }

@@ -107,7 +107,9 @@ pub(super) fn word(failure: &voice::Failure<'_>) -> (StatusCode, Value) {
         other => other.as_str(),
     };
     let detail = match code {
-        Code::RouteNotFound => format!("{}; its paths end with a slash", failure.text()),
+        Code::RouteNotFound if !failure.path.ends_with('/') => {
+            format!("{}; its paths end with a slash", failure.text())
+        }
         _ => failure.text(),
     };
     let mut body = explained(word, &detail);

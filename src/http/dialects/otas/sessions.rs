@@ -9,6 +9,7 @@ use super::failure::{Failure, Refusal, success};
 use super::words::iso;
 use super::{agent, meta, session_token};
 use crate::domain::filter::Owner;
+use crate::domain::limits::METADATA_BYTES_MAX;
 use crate::domain::{Reason, SessionFilter, Timestamp};
 use crate::http::app::App;
 use crate::http::caller::{Caller, Read};
@@ -102,7 +103,12 @@ pub(super) async fn create(
 /// All but `meta` is the ledger's own, and the agent may have been suspended meanwhile.
 fn refused(problem: Problem) -> Failure {
     match problem.code() {
-        Code::Event(Reason::Invalid | Reason::TooLarge | Reason::MetadataTooLarge) => {
+        // The event is, because of what is the caller's in it.
+        Code::Event(Reason::TooLarge) => {
+            let said = format!("meta must have at most {METADATA_BYTES_MAX} bytes");
+            Failure::Because(Refusal::InvalidMeta, said)
+        }
+        Code::Event(Reason::Invalid | Reason::MetadataTooLarge) => {
             let error = problem.errors().first();
             let said = error.map_or(problem.detail(), |error| &error.message);
             Failure::Because(Refusal::InvalidMeta, format!("meta {said}"))

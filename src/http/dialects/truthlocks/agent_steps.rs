@@ -4,8 +4,8 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
 use serde::Serialize;
-use serde_json::json;
 use serde_json::value::RawValue;
+use serde_json::{Value, json};
 
 use super::agent::TRUST_SCORE_DEFAULT;
 use super::{agents, request, scope};
@@ -23,6 +23,13 @@ use crate::ledger::command::{AgentChange, AgentDone};
 const TYPE_DEFAULT: &str = "worker";
 const TRUST_LEVEL_DEFAULT: &str = "authenticated";
 const NAME: [&str; 3] = ["display_name", "displayName", "name"];
+const TYPE: [&str; 3] = ["agent_type", "agentType", "type"];
+const PUBLIC_KEY: [&str; 2] = ["public_key", "publicKey"];
+const KEY_ID: [&str; 2] = ["key_id", "keyId"];
+const PARENT: [&str; 2] = ["parent_agent_id", "parentAgentId"];
+const EXPIRES_AT: [&str; 2] = ["expires_at", "expiresAt"];
+/// Fields that cannot be changed later.
+const FIXED: [&[&str]; 5] = [&TYPE, &PUBLIC_KEY, &KEY_ID, &PARENT, &EXPIRES_AT];
 
 /// Data of `agent.registered` and `agent.updated`.
 #[derive(Default, Serialize)]
@@ -54,8 +61,12 @@ struct ProfileData<'a> {
 impl<'a> ProfileData<'a> {
     /// What may change later.
     fn read(fields: &'a Fields, body: &'a [u8]) -> Result<Self, Problem> {
+        let display_name = request::text(fields, &NAME)?;
+        if display_name.is_some_and(str::is_empty) {
+            return Err(wrong("display_name", "must not be empty"));
+        }
         Ok(Self {
-            display_name: request::text(fields, &NAME)?,
+            display_name,
             description: fields.text("description")?,
             scopes: scope::read(fields)?,
             metadata: request::raw(body, "metadata"),
@@ -78,20 +89,20 @@ pub(super) async fn register(
 ) -> Result<Response, Problem> {
     let fields = Fields::parse(&command.body)?;
     let told = ProfileData::read(&fields, &command.body)?;
-    if told.display_name.is_none_or(str::is_empty) {
+    if told.display_name.is_none() {
         return Err(wrong("display_name", "is required"));
     }
     let text = |names: &[&str]| request::text(&fields, names);
     let data = request::data(&ProfileData {
-        agent_type: text(&["agent_type", "agentType", "type"])?.or(Some(TYPE_DEFAULT)),
+        agent_type: text(&TYPE)?.or(Some(TYPE_DEFAULT)),
         // Without a list of its own the ledger would set no bound.
         scopes: Some(told.scopes.unwrap_or_default()),
         trust_level: Some(TRUST_LEVEL_DEFAULT),
         trust_score: Some(TRUST_SCORE_DEFAULT),
-        public_key: text(&["public_key", "publicKey"])?,
-        key_id: text(&["key_id", "keyId"])?,
-        parent_agent_id: text(&["parent_agent_id", "parentAgentId"])?,
-        expires_at: text(&["expires_at", "expiresAt"])?,
+        public_key: text(&PUBLIC_KEY)?,
+        key_id: text(&KEY_ID)?,
+        parent_agent_id: text(&PARENT)?,
+        expires_at: text(&EXPIRES_AT)?,
         ..told
     });
     let done = app.commands().register(command.by(), &data).await?;
@@ -105,6 +116,7 @@ pub(super) async fn update(
     Change(command): Change,
 ) -> Result<Response, Problem> {
     let fields = Fields::parse(&command.body)?;
+    refuse_fixed(&fields)?;
     let changes = ProfileData::read(&fields, &command.body)?;
     let to = status(&fields)?;
     let mut steps = Vec::with_capacity(2);
@@ -117,22 +129,47 @@ pub(super) async fn update(
             "must name at least one of: display_name, description, metadata, scopes, status";
         return Err(wrong("", message));
     }
+    let mut undecided = None;
     for (number, (change, data)) in steps.into_iter().enumerate() {
-        let given = give(&app, &command, change, &id, &data).await;
-        let done = match number {
-            0 => given?,
-            _ => given.map_err(change::after_writing)?,
+        // The log keeps the order, so no step waits for the verdict of the one before.
+        let taken = step(&app, &command, change, &id, &data).await;
+        let taken = match number {
+            0 => taken?,
+            _ => taken.map_err(|problem| half_done(&problem))?,
         };
-        match change::stepped_agent(&app, &command, &done) {
-            Ok(Some(_stepped)) => {}
-            Ok(None) => return Ok(pending(&done)),
-            // It is as it should be.
-            Err(problem) if problem.code() == Code::Event(Reason::NotSuspended) => {}
-            Err(problem) => return Err(problem),
-        }
+        undecided = taken.or(undecided);
+    }
+    if let Some(done) = undecided {
+        return Ok(pending(&done));
     }
     let known = agents::find(&app, command.tenant(), &id).map_err(change::after_writing)?;
     agents::answer(command.tenant(), &known).map_err(change::after_writing)
+}
+
+/// Takes a step of an update. What has no verdict yet is returned.
+async fn step(
+    app: &App,
+    command: &Command,
+    change: AgentChange,
+    id: &AgentId,
+    data: &[u8],
+) -> Result<Option<AgentDone>, Problem> {
+    let done = give(app, command, change, id, data).await?;
+    match change::stepped_agent(app, command, &done) {
+        Ok(stepped) => Ok(stepped.is_none().then_some(done)),
+        // It is as it should be.
+        Err(problem) if problem.code() == Code::Event(Reason::NotSuspended) => Ok(None),
+        Err(problem) => Err(problem),
+    }
+}
+
+/// What a failure of the second step is: the first is on the log.
+fn half_done(problem: &Problem) -> Problem {
+    let detail = format!(
+        "the change of the fields is on the log; that of the status is not made, or not confirmed: {}",
+        problem.detail()
+    );
+    change::after_writing(problem.clone()).with_detail(detail)
 }
 
 pub(super) async fn suspend(
@@ -162,6 +199,15 @@ async fn end(
     let data = request::reason(fields.text("reason")?);
     let done = give(app, command, change, id, &data).await?;
     answer(app, command, &done, StatusCode::OK)
+}
+
+/// Whoever names a field that cannot be changed must learn that it is not.
+fn refuse_fixed(fields: &Fields) -> Result<(), Problem> {
+    let mut names = FIXED.into_iter().flatten();
+    match names.find(|name| fields.value(name).is_some()) {
+        Some(name) => Err(wrong(name, "cannot be changed, only given at registration")),
+        None => Ok(()),
+    }
 }
 
 /// The status that a body asks for, as the step that leads there.
@@ -209,13 +255,16 @@ fn answer(
 }
 
 /// The answer while the step is on the log and has no verdict yet.
-pub(super) fn pending(done: &AgentDone) -> Response {
-    let shape = json!({
+fn pending(done: &AgentDone) -> Response {
+    body::json_with_status(StatusCode::ACCEPTED, &pending_shape(done))
+}
+
+pub(super) fn pending_shape(done: &AgentDone) -> Value {
+    json!({
         "id": done.agent,
         "agent_id": done.agent,
         "agentId": done.agent,
         "status": "pending",
         "position": done.outcome.position,
-    });
-    body::json_with_status(StatusCode::ACCEPTED, &shape)
+    })
 }

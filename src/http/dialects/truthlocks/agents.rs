@@ -4,7 +4,7 @@ use axum::extract::State;
 use axum::response::Response;
 
 use super::agent;
-use super::page::PageQuery;
+use super::page::{LIMIT, PageQuery};
 use super::sessions::ANSWER_BYTES;
 use crate::domain::limits::PAGE_ROWS_DEFAULT;
 use crate::domain::{AgentFilter, AgentId, AgentStatus, Reason, StatusSet, TenantId};
@@ -14,7 +14,7 @@ use crate::http::caller::{Caller, Read};
 use crate::http::error::Code;
 use crate::http::extract::{LenientQuery, Path, QueryParams, Values};
 use crate::http::json::Json;
-use crate::http::params::{AGENT_STATUS, AGENT_TYPE, Param, TRUST_LEVEL};
+use crate::http::params::{AGENT_STATUS, AGENT_TYPE, OFFSET, Param, TRUST_LEVEL};
 use crate::http::problem::Problem;
 use crate::projection::KnownAgent;
 use crate::query;
@@ -25,6 +25,9 @@ const TYPE: Param = Param {
     ..AGENT_TYPE
 };
 
+/// Where the documents, the SDKs and an editor look for the rows of a page.
+const NAMES: [&str; 3] = ["agents", "items", "data"];
+
 /// The query of a listing.
 #[derive(Debug)]
 pub(super) struct ListQuery {
@@ -33,7 +36,7 @@ pub(super) struct ListQuery {
 }
 
 impl QueryParams for ListQuery {
-    const PARAMS: &'static [Param] = &[AGENT_TYPE, TYPE, AGENT_STATUS, TRUST_LEVEL];
+    const PARAMS: &'static [Param] = &[AGENT_TYPE, TYPE, AGENT_STATUS, TRUST_LEVEL, LIMIT, OFFSET];
 
     fn read(values: &mut Values) -> Result<Self, Problem> {
         let agent_type = values.text(&AGENT_TYPE).or_else(|| values.text(&TYPE));
@@ -61,7 +64,7 @@ pub(super) async fn list(
         let page = query::agents::list(snapshot, tenant, filter, start, rows_max);
         Ok(page?)
     })?;
-    wanted.answer("agents", &page, |out, known: &KnownAgent| {
+    wanted.answer(&NAMES, &page, |out, known: &KnownAgent| {
         Ok(agent::write(out, tenant, known)?)
     })
 }

@@ -3,20 +3,26 @@
 use axum::http::StatusCode;
 use serde_json::{Value, json};
 
+use super::PREFIXES;
 use crate::domain::Reason;
 use crate::http::dialects::voice;
 use crate::http::error::Code;
 use crate::http::problem::Problem;
 
+/// Of an agent past its deadline. The ledger's own advice is to move that, which no call here does.
+const AGENT_EXPIRED: &str = "the agent's expires_at has passed, and no call of this API moves it: \
+                             register another agent, or move it with the ledger's own API";
+
 /// Words a problem.
 pub(super) fn word(failure: &voice::Failure<'_>) -> (StatusCode, Value) {
     let problem = failure.problem;
     let status = status(problem);
-    let message = if is_of_id(problem) {
+    let message = match problem.code() {
         // An id that cannot be is the id of nothing.
-        Reason::NotFound.advice().to_owned()
-    } else {
-        failure.text()
+        _ if is_of_id(problem) => missing(failure.path).to_owned(),
+        Code::Event(Reason::NotFound) => missing(failure.path).to_owned(),
+        Code::Event(Reason::AgentExpired) => AGENT_EXPIRED.to_owned(),
+        _ => failure.text(),
     };
     let body = json!({
         "code": code(status),
@@ -45,6 +51,19 @@ fn status(problem: &Problem) -> StatusCode {
         // Editors would send it again, and it may be there already.
         Code::Unconfirmed | Code::VerdictUnreadable => StatusCode::CONFLICT,
         other => other.status(),
+    }
+}
+
+/// What is not there, by the path that it was asked for at.
+fn missing(path: &str) -> &'static str {
+    let of_agents = PREFIXES.iter().any(|prefix| {
+        let rest = path.strip_prefix(prefix).unwrap_or_default();
+        rest.starts_with("/agents/") || rest.starts_with("/trust/")
+    });
+    if of_agents {
+        "there is no such agent"
+    } else {
+        "there is no such session"
     }
 }
 

@@ -9,9 +9,9 @@ use std::time::Duration;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse as _, Response};
-use serde_json::Value;
+use serde_json::{Value, json};
 
-use super::agent_steps::{give, pending};
+use super::agent_steps::{give, pending_shape};
 use super::object::Object;
 use super::sessions::ANSWER_BYTES;
 use super::{agent, agents, request};
@@ -46,7 +46,13 @@ pub(super) async fn kill(
     let _waiting = app.waiting()?;
     let done = give(&app, &command, AgentChange::Revoke, &id, &data).await?;
     if change::stepped_agent(&app, &command, &done)?.is_none() {
-        return Ok(pending(&done));
+        let terminated = terminated(&app, command.tenant(), &id).await;
+        let terminated = terminated.map_err(change::after_writing)?;
+        let mut shape = pending_shape(&done);
+        for name in ["terminated_sessions", "terminatedSessions"] {
+            shape[name] = json!(terminated);
+        }
+        return Ok(body::json_with_status(StatusCode::ACCEPTED, &shape));
     }
     let answer = answer(&app, command.tenant(), &id, reason, operator).await;
     answer.map_err(change::after_writing)

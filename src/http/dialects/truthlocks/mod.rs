@@ -30,9 +30,8 @@ use crate::http::app::App;
 use crate::http::caller::Signature;
 use crate::http::health;
 
-/// What stands before the paths of calls: that of the documents and SDKs, and those of editors and
-/// connectors.
-const PREFIXES: [&str; 3] = ["/v1", "/v1/machine-identity", "/maip/v1"];
+/// What stands before the paths of calls: that of the documents and SDKs, and that of editors.
+const PREFIXES: [&str; 2] = ["/v1", "/v1/machine-identity"];
 
 pub(super) fn definition() -> Definition {
     let known = PREFIXES.into_iter().fold(Router::new(), |known, prefix| {

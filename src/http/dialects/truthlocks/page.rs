@@ -13,7 +13,7 @@ use crate::query::{Page, Start};
 /// Bytes of a usual row.
 const ROW_BYTES: usize = 2048;
 
-const LIMIT: Param = Param {
+pub(super) const LIMIT: Param = Param {
     name: "limit",
     about: "Most rows of the page.",
     shape: Shape::Integer(IntegerRange {
@@ -63,10 +63,10 @@ impl Wanted {
         Start::Offset(self.offset)
     }
 
-    /// The answer: the rows under the name that the documents have, and again as `items` for the SDKs.
+    /// The answer: the rows under each of these names.
     pub(super) fn answer<R>(
         self,
-        name: &str,
+        names: &[&str],
         page: &Page<R>,
         mut write_row: impl FnMut(&mut Json, &R) -> Result<(), Problem>,
     ) -> Result<Response, Problem> {
@@ -78,25 +78,24 @@ impl Wanted {
             write_row(&mut rows, row)?;
         }
         let rows = String::from_utf8(rows.into_bytes()).expect("JSON is written in UTF-8");
-        let mut out = Json::with_capacity(2 * rows.len() + ROW_BYTES);
-        for (before, name) in [("{", name), (",", "items")] {
-            out.raw(before);
+        let mut out = Json::with_capacity(names.len() * rows.len() + ROW_BYTES);
+        out.raw("{");
+        for name in names {
             out.text(name);
             out.raw(":[");
             out.raw(&rows);
-            out.raw("]");
+            out.raw("],");
         }
-        for (name, number) in [
-            ("total", page.total),
-            ("limit", self.limit.into()),
-            ("offset", self.offset),
+        for (name, number, after) in [
+            ("total", page.total, ","),
+            ("limit", self.limit.into(), ","),
+            ("offset", self.offset, "}"),
         ] {
-            out.raw(",");
             out.text(name);
             out.raw(":");
             out.value(&number);
+            out.raw(after);
         }
-        out.raw("}");
         Ok(body::json(out.into_bytes()))
     }
 }

@@ -84,13 +84,16 @@ pub(super) async fn create(
 ) -> Result<Response, Problem> {
     let fields = Fields::parse(&command.body)?;
     let ttl_seconds = request::ttl_seconds(&fields)?;
+    // A copy of the request must make the same event, also once the program has another version.
+    let may_be_sent_again = command.by().retry.is_some();
+    let user_agent = user_agent(&headers).filter(|_| !may_be_sent_again);
     let data = request::data(&OpenData {
         agent_id: Some(request::agent_id(&fields, &AGENT)?),
         to_agent_id: None,
         ttl_seconds: Some(ttl_seconds.unwrap_or(TTL_SECONDS_DEFAULT)),
         scopes: scope::read(&fields)?,
         metadata: request::raw(&command.body, "metadata"),
-        user_agent: user_agent(&headers),
+        user_agent: user_agent.as_deref(),
         reason: None,
     });
     let done = app.commands().create(command.by(), &data).await?;
@@ -148,11 +151,11 @@ pub(super) async fn terminate(
     answer(&app, &command, &id, &done, StatusCode::OK)
 }
 
-/// The caller's program, as it calls itself.
-fn user_agent(headers: &HeaderMap) -> Option<&str> {
-    let text = headers.get(USER_AGENT)?.to_str().ok()?;
-    // All of it is ASCII.
-    Some(text.get(..TEXT_CHARS_MAX).unwrap_or(text))
+/// The caller's program, as it calls itself. A header may hold tabs, which an event may not.
+fn user_agent(headers: &HeaderMap) -> Option<String> {
+    let text = headers.get(USER_AGENT)?.to_str().ok()?.chars();
+    let text = text.filter(|letter| !letter.is_control());
+    Some(text.take(TEXT_CHARS_MAX).collect())
 }
 
 /// A session of this API ends a day after it was created at the latest.

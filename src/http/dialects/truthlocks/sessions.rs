@@ -3,7 +3,7 @@
 use axum::extract::State;
 use axum::response::Response;
 
-use super::page::PageQuery;
+use super::page::{LIMIT, PageQuery};
 use super::session;
 use crate::domain::filter::Owner;
 use crate::domain::limits::PAGE_ROWS_DEFAULT;
@@ -14,12 +14,14 @@ use crate::http::body;
 use crate::http::caller::{Caller, Read};
 use crate::http::extract::{LenientQuery, Path, QueryParams, Values};
 use crate::http::json::Json;
-use crate::http::params::{AGENT_ID, Param, STATUS};
+use crate::http::params::{AGENT_ID, OFFSET, Param, STATUS};
 use crate::http::problem::Problem;
 use crate::http::sessions::find;
 use crate::projection::RowBytes;
 use crate::query;
 
+/// Where the documents and the SDKs look for the rows of a page.
+const NAMES: [&str; 2] = ["sessions", "items"];
 /// Bytes of a usual answer about one session.
 pub(super) const ANSWER_BYTES: usize = 4096;
 /// Rows of a page of `/v1/sessions` when the caller names no number.
@@ -33,7 +35,7 @@ pub(super) struct ListQuery {
 }
 
 impl QueryParams for ListQuery {
-    const PARAMS: &'static [Param] = &[AGENT_ID, STATUS];
+    const PARAMS: &'static [Param] = &[AGENT_ID, STATUS, LIMIT, OFFSET];
 
     fn read(values: &mut Values) -> Result<Self, Problem> {
         let agent = values.parsed(&AGENT_ID, AgentId::parse);
@@ -80,7 +82,7 @@ fn list(
         Ok(page?)
     })?;
     let now = app.now();
-    wanted.answer("sessions", &page, |out, stored: &RowBytes| {
+    wanted.answer(&NAMES, &page, |out, stored: &RowBytes| {
         session::write(out, &stored.row()?, now);
         Ok(())
     })

@@ -1,48 +1,16 @@
 //! Logs that fail or are in doubt, and a fold that is behind: what is told, and what heals it.
 
-use std::sync::Mutex;
 use std::sync::atomic::Ordering;
 
-use futures_util::FutureExt as _;
-use futures_util::future::BoxFuture;
 use session_ledger::auth::{Grant, Role};
 use session_ledger::domain::AgentId;
-use session_ledger::log::{Appended, LogError, NewRecord};
+use session_ledger::log::LogError;
 
 use super::*;
 use crate::support::app::grant;
-use crate::support::faulty_log::{DoubtfulLog, reads_of_its_log};
+use crate::support::faulty_log::{DoubtfulLog, PickyLog};
 
 const AGENT: &str = r#"{"agent_name":"a","agent_provider":"p"}"#;
-
-/// A log of keys that takes no records of a kind, as long as it is told so.
-struct PickyLog {
-    log: Arc<dyn EventLog>,
-    refuses: Mutex<Option<(&'static str, LogError)>>,
-}
-
-impl EventLog for PickyLog {
-    fn append(&self, records: Vec<NewRecord>) -> BoxFuture<'_, Appended> {
-        let refuses = self.refuses.lock().unwrap().clone();
-        let of_kind = |kind| records.iter().all(|record| record.subject.ends_with(kind));
-        match refuses.filter(|(kind, _error)| of_kind(*kind)) {
-            Some((_kind, error)) => std::future::ready(vec![Err(error); records.len()]).boxed(),
-            None => self.log.append(records),
-        }
-    }
-
-    reads_of_its_log!();
-}
-
-impl PickyLog {
-    fn refuse(&self, kind: &'static str, error: LogError) {
-        *self.refuses.lock().unwrap() = Some((kind, error));
-    }
-
-    fn take_all(&self) {
-        *self.refuses.lock().unwrap() = None;
-    }
-}
 
 /// Nothing was written.
 fn unavailable() -> LogError {
@@ -59,8 +27,7 @@ async fn start() -> (Otas, Arc<PickyLog>) {
     let otas = Otas::start_on(
         |log| log,
         |log| {
-            let refuses = Mutex::new(None);
-            let log = Arc::new(PickyLog { log, refuses });
+            let log = Arc::new(PickyLog::new(log));
             picky = Some(Arc::clone(&log));
             log
         },
@@ -158,6 +125,10 @@ async fn a_change_of_keys_may_be_sent_again_if_it_wrote_nothing_and_else_is_in_d
     let said = "not confirmed that the key is revoked";
     check_told(&revoke().await, "unconfirmed", said);
     assert!(otas.is_good(&made.key).await);
+    // Written, and this server follows the log no more.
+    log.take_all();
+    otas.app.stop_fold().await;
+    check_told(&revoke().await, "unconfirmed", said);
     otas.app.stop().await;
 }
 

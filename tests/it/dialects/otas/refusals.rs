@@ -161,10 +161,17 @@ async fn a_body_that_is_not_what_a_call_takes_is_the_callers_mistake() {
         let answer = otas.page(&otas.admin, PROJECT, CREATE, Some(body));
         check_failure(&answer.await, 400, "agent_creation_failed");
     }
+    // What is no object has a level less, and some bytes.
+    let level_32 = format!("{{\"meta\":{}{}}}", "[".repeat(32), "]".repeat(32));
+    let unpaired = r#"{"meta":"\ud800"}"#.to_owned();
+    let endless = r#"{"meta":{"a":1e999}}"#.to_owned();
     for (body, said) in [
+        (level_32, "meta must be nested at most"),
+        (unpaired, "meta "),
+        (endless, "meta "),
         (deep, "meta must be nested at most"),
         (large, "meta must have at most 16384 bytes"),
-        (huge, "meta must have at most 65536 bytes"),
+        (huge, "meta must have at most 16384 bytes"),
     ] {
         let answer = otas.agent(&made.key, SESSION_CREATE, &body).await;
         check_failure(&answer, 400, "invalid_meta");
@@ -201,8 +208,14 @@ async fn a_body_that_is_not_what_a_call_takes_is_the_callers_mistake() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_id_that_cannot_be_is_the_id_of_nothing() {
+async fn an_id_that_cannot_be_or_is_another_projects_is_the_id_of_nothing() {
     let otas = Otas::start().await;
+    let foreign = otas.make(OTHER_PROJECT, "b").await;
+    let body = json!({"agent_id": foreign.id}).to_string();
+    let foreign_key = otas.page(&otas.admin, PROJECT, KEY_CREATE, Some(&body));
+    let word = "agent_not_found_or_invalid_id";
+    check_failure(&foreign_key.await, 404, word);
+    assert!(otas.is_good(&foreign.key).await);
     for (body, status, word) in [
         ("", 400, "agent_id_required"),
         (r#"{"agent_id":null}"#, 400, "agent_id_required"),
@@ -279,6 +292,7 @@ async fn a_path_without_its_slash_is_not_there() {
     ] {
         let answer = otas.page(&otas.admin, PROJECT, path, Some("{}")).await;
         check_failure(&answer, 404, "not_found");
+        assert!(!answer.text.contains("end with a slash"), "{}", answer.text);
     }
     otas.app.stop().await;
 }

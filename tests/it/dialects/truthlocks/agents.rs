@@ -43,7 +43,10 @@ async fn an_agent_has_every_field_in_both_spellings() {
     }));
     assert_eq!(row, expected);
     assert_eq!(get(&client, &format!("/v1/agents/{id}")).await, expected);
-    let page = json!({"agents": [row], "items": [row], "total": 1, "limit": 50, "offset": 0});
+    let rows = json!([row]);
+    let page = json!({
+        "agents": rows, "items": rows, "data": rows, "total": 1, "limit": 50, "offset": 0,
+    });
     assert_eq!(get(&client, "/v1/agents").await, page);
     app.stop().await;
 }
@@ -78,6 +81,11 @@ async fn an_agent_of_which_nobody_said_anything_has_a_word_for_what_clients_read
             (&trust["score"], &trust["level"]),
             (&json!(0.5), &json!("unknown"))
         );
+    }
+    // Not all of these words can be asked for.
+    for (query, total) in [("agent_type=unknown", 1), ("trust_level=unknown", 0)] {
+        let page = get(&client, &format!("/v1/agents?{query}")).await;
+        assert_eq!(page["total"], total, "{query}");
     }
     app.stop().await;
 }
@@ -190,8 +198,17 @@ async fn a_patch_suspends_and_reinstates_and_is_refused_what_it_cannot_do() {
     for (body, said) in [
         ("{}", "must name at least one of"),
         ("", "must name at least one of"),
-        (r#"{"agent_type": "bot"}"#, "must name at least one of"),
         (r#"{"description": null}"#, "must name at least one of"),
+        (r#"{"agent_type": "bot"}"#, "agent_type cannot be changed"),
+        (
+            r#"{"name": "x", "expiresAt": "2027-01-31T12:00:00Z"}"#,
+            "expiresAt cannot be changed",
+        ),
+        (r#"{"display_name": ""}"#, "display_name must not be empty"),
+        (
+            r#"{"name": "", "status": "suspended"}"#,
+            "display_name must not be empty",
+        ),
         (
             r#"{"status": "revoked"}"#,
             "status must be one of: active, suspended",
@@ -209,12 +226,46 @@ async fn a_patch_suspends_and_reinstates_and_is_refused_what_it_cannot_do() {
         r#"{"name": "x"}"#,
     )
     .await;
-    check_failure(&none, 404, "NOT_FOUND", "there is no such session or agent");
+    check_failure(&none, 404, "NOT_FOUND", "there is no such agent");
     post(&client, &format!("{path}/revoke"), &json!({}))
         .await
         .ok();
     let answer = send(&client, Method::PATCH, &path, r#"{"status": "active"}"#).await;
     check_failure(&answer, 409, "CONFLICT", "revoked for good");
+    app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_agent_of_another_tenant_looks_like_none() {
+    let app = App::start().await;
+    let (acme, globex) = (app.client("acme"), app.client("globex"));
+    let path = format!("/v1/agents/{}", agent(&acme, &["a:b"]).await);
+    let before = get(&acme, &path).await;
+    for (method, call, body) in [
+        (Method::GET, "", ""),
+        (Method::PATCH, "", r#"{"name": "x", "status": "suspended"}"#),
+        (Method::POST, "/suspend", "{}"),
+        (Method::POST, "/revoke", "{}"),
+        (Method::POST, "/kill", "{}"),
+        (Method::GET, "/trust-score", ""),
+        (Method::POST, "/trust-score/compute", "{}"),
+    ] {
+        let answer = send(&globex, method, &format!("{path}{call}"), body).await;
+        check_failure(&answer, 404, "NOT_FOUND", "there is no such agent");
+    }
+    assert_eq!(get(&acme, &path).await, before);
+    app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_agent_past_its_own_deadline_opens_no_session_and_is_told_what_helps() {
+    let app = App::start().await;
+    let client = app.client("acme");
+    let body = json!({"name": "ci", "expires_at": "2026-01-31T12:01:00Z"});
+    let id = made(&post(&client, "/v1/agents", &body).await)["id"].clone();
+    app.set_time("2026-01-31T12:01:00Z");
+    let answer = post(&client, "/v1/sessions", &json!({"agent_id": id})).await;
+    check_failure(&answer, 409, "CONFLICT", "register another agent");
     app.stop().await;
 }
 

@@ -40,7 +40,9 @@ def refused(error, said, call, *args, **more):
 
 
 # Register, get, list.
-assert client.list_agents() == {"agents": [], "items": [], "total": 0, "limit": 50, "offset": 0}
+assert client.list_agents() == {
+    "agents": [], "items": [], "data": [], "total": 0, "limit": 50, "offset": 0
+}
 scope = Scope(actions=["read", "write"], resources=["documents/*"])
 made = client.register_agent(
     CreateAgentRequest(

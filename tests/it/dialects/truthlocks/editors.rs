@@ -8,7 +8,8 @@ use super::{MOUNT, check_failure, get, made};
 use crate::support::app::{App, grant};
 use crate::support::client::{Answer, Client};
 
-/// An editor: its base path, its headers beside the key, and a body that registers an agent.
+/// An editor: its base path, its headers beside the key, a body that registers an agent, and what it
+/// reads.
 struct Editor {
     base: &'static str,
     headers: &'static [(&'static str, &'static str)],
@@ -16,22 +17,50 @@ struct Editor {
     /// What an agent of it is called and does.
     agent_type: &'static str,
     scopes: Value,
+    /// Where it looks for the rows of a list.
+    rows: &'static str,
+    /// Texts of a row, also of the answer that registers.
+    texts: &'static [&'static str],
+    /// What stands around an agent's id where it asks for trust.
+    trust: [&'static str; 2],
+    /// Texts of the answer to that, and its number.
+    trust_texts: &'static [&'static str],
+    score: &'static str,
+    /// What it sends to suspend or revoke an agent.
+    ends_with: &'static str,
 }
 
 const JSON: (&str, &str) = ("content-type", "application/json");
 const ACCEPT: (&str, &str) = ("accept", "application/json");
 const TENANT: (&str, &str) = ("x-tenant-id", "acme");
 
+/// VS Code.
+fn vs_code() -> Editor {
+    Editor {
+        base: "/v1",
+        headers: &[JSON, ACCEPT],
+        registers: json!({"display_name": "ci", "agent_type": "model", "scopes": []}),
+        agent_type: "model",
+        scopes: json!([]),
+        rows: "agents",
+        texts: &[
+            "agent_id",
+            "display_name",
+            "trust_level",
+            "status",
+            "created_at",
+        ],
+        trust: ["/agents/", "/trust-score"],
+        trust_texts: &["trust_level", "computed_at"],
+        score: "trust_score",
+        ends_with: "",
+    }
+}
+
 fn editors() -> Vec<Editor> {
     vec![
-        // VS Code, and how it did before.
-        Editor {
-            base: "/v1",
-            headers: &[JSON, ACCEPT],
-            registers: json!({"display_name": "ci", "agent_type": "model", "scopes": []}),
-            agent_type: "model",
-            scopes: json!([]),
-        },
+        vs_code(),
+        // The version before.
         Editor {
             base: "/v1/machine-identity",
             headers: &[JSON, ACCEPT, TENANT],
@@ -40,6 +69,9 @@ fn editors() -> Vec<Editor> {
             }),
             agent_type: "tool",
             scopes: json!(["read", "deploy"]),
+            rows: "data",
+            trust: ["/trust/", "/score"],
+            ..vs_code()
         },
         // JetBrains.
         Editor {
@@ -55,6 +87,12 @@ fn editors() -> Vec<Editor> {
             }),
             agent_type: "tool",
             scopes: json!(["code:review"]),
+            rows: "agents",
+            texts: &["id", "agent_id", "name", "status"],
+            trust: ["/agents/", "/trust-score"],
+            trust_texts: &[],
+            score: "score",
+            ends_with: r#"{"reason": "left"}"#,
         },
         // Neovim.
         Editor {
@@ -67,6 +105,12 @@ fn editors() -> Vec<Editor> {
             }),
             agent_type: "editor",
             scopes: json!(["file_edit", "git_commit", "code_review"]),
+            rows: "agents",
+            texts: &["agent_id", "name", "agent_type", "status", "trust_level"],
+            trust: ["/agents/", "/trust"],
+            trust_texts: &["trust_level"],
+            score: "trust_score",
+            ends_with: "",
         },
     ]
 }
@@ -78,6 +122,13 @@ async fn send(client: &Client, editor: &Editor, method: Method, path: &str, body
         .await
 }
 
+#[track_caller]
+fn check_texts(object: &Value, names: &[&str]) {
+    for name in names {
+        assert!(object[name].is_string(), "{name}: {object}");
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn editors_register_list_suspend_and_revoke_agents() {
     let app = App::start_with_credentials(|keys_alone| keys_alone).await;
@@ -86,59 +137,30 @@ async fn editors_register_list_suspend_and_revoke_agents() {
     for editor in editors() {
         let body = editor.registers.to_string();
         let row = made(&send(&client, &editor, Method::POST, "/agents", &body).await);
-        let id = row["agent_id"].as_str().unwrap();
-        assert_eq!((&row["id"], &row["name"]), (&json!(id), &json!("ci")));
-        assert_eq!(row["display_name"], "ci");
-        assert_eq!(
-            (&row["agent_type"], &row["scopes"]),
-            (&json!(editor.agent_type), &editor.scopes)
-        );
-        assert!(
-            row["trust_score"].is_f64() && row["trust_level"].is_string(),
-            "{row}"
-        );
-
-        let page = send(
-            &client,
-            &editor,
-            Method::GET,
-            "/agents?limit=200&offset=0",
-            "",
-        )
-        .await
-        .ok();
-        let listed = &page["agents"][0];
-        assert_eq!(*listed, row);
-        assert_eq!(listed["capabilities"], editor.scopes);
+        let path = "/agents?limit=200&offset=0";
+        let page = send(&client, &editor, Method::GET, path, "").await.ok();
+        assert_eq!(page[editor.rows][0], row);
         assert!(page["total"].is_u64());
-
-        for call in ["trust-score", "trust"] {
-            let path = format!("/agents/{id}/{call}");
-            let trust = send(&client, &editor, Method::GET, &path, "").await.ok();
-            assert!(
-                trust["trust_score"].is_f64() && trust["score"].is_f64(),
-                "{trust}"
-            );
-        }
-        // With a content type and no body, as one of them does, and with a reason, as another.
-        let path = format!("/agents/{id}/suspend");
-        let suspended = send(&client, &editor, Method::POST, &path, "").await.ok();
+        check_texts(&row, editor.texts);
         assert_eq!(
-            (&suspended["status"], &suspended["id"]),
-            (&json!("suspended"), &json!(id))
+            (&row["name"], &row["display_name"]),
+            (&json!("ci"), &json!("ci"))
         );
-        let path = format!("/agents/{id}/revoke");
-        let revoked = send(
-            &client,
-            &editor,
-            Method::POST,
-            &path,
-            r#"{"reason": "left"}"#,
-        )
-        .await
-        .ok();
-        assert_eq!(revoked["status"], "revoked");
-        assert!(revoked["revoked_at"].is_string());
+        assert_eq!(row["agent_type"], editor.agent_type);
+        assert_eq!(row["capabilities"], editor.scopes);
+        assert!(row["trust_score"].is_f64(), "{row}");
+
+        let id = row["agent_id"].as_str().unwrap();
+        let path = editor.trust.join(id);
+        let trust = send(&client, &editor, Method::GET, &path, "").await.ok();
+        check_texts(&trust, editor.trust_texts);
+        assert!(trust[editor.score].is_f64(), "{trust}");
+
+        for (call, status) in [("suspend", "suspended"), ("revoke", "revoked")] {
+            let path = format!("/agents/{id}/{call}");
+            let ended = send(&client, &editor, Method::POST, &path, editor.ends_with);
+            assert_eq!(ended.await.ok()["status"], status);
+        }
     }
     assert_eq!(get(&client, "/v1/agents?status=revoked").await["total"], 4);
     app.stop().await;

@@ -7,10 +7,14 @@ use reqwest::Method;
 use serde_json::json;
 use session_ledger::auth::{Grant, Role};
 use session_ledger::domain::AgentId;
+use session_ledger::log::LogError;
 
 use super::{agent, check_failure, get, made, path_of, post, send, session};
 use crate::support::app::{App, grant};
-use crate::support::faulty_log::{DoubtfulLog, FaultyLog};
+use crate::support::faulty_log::{DoubtfulLog, FaultyLog, PickyLog};
+
+/// An update of fields and status.
+const BOTH_HALVES: &str = r#"{"description": "d", "status": "suspended"}"#;
 
 /// Where, what is sent, and what is said of it.
 const REFUSED: &[(&str, &str, &str)] = &[
@@ -48,12 +52,12 @@ const REFUSED: &[(&str, &str, &str)] = &[
     (
         "/v1/agent-sessions",
         r#"{"agent_id": "a", "ttl_minutes": 1441}"#,
-        "from 1 to 1440",
+        "ttl_minutes must be a whole number from 1 to 1440",
     ),
     (
         "/v1/sessions",
         r#"{"agentId": "a", "ttlSeconds": 86401}"#,
-        "from 1 to 86400",
+        "ttlSeconds must be a whole number from 1 to 86400",
     ),
     (
         "/v1/sessions",
@@ -68,7 +72,7 @@ const REFUSED: &[(&str, &str, &str)] = &[
     (
         "/v1/sessions",
         r#"{"agentId": "a", "scopes": [""]}"#,
-        "scopes must have 1 to 128",
+        "scopes must each have 1 to 128 characters",
     ),
     (
         "/v1/sessions",
@@ -86,7 +90,11 @@ const REFUSED: &[(&str, &str, &str)] = &[
         r#"{"agent_type": "bot"}"#,
         "display_name is required",
     ),
-    ("/v1/agents", r#"{"name": ""}"#, "display_name is required"),
+    (
+        "/v1/agents",
+        r#"{"name": ""}"#,
+        "display_name must not be empty",
+    ),
     (
         "/v1/agents",
         r#"{"name": "a", "type": 5}"#,
@@ -121,6 +129,7 @@ async fn what_is_no_such_request_is_refused_with_the_field_and_writes_nothing() 
     for (path, body, said) in REFUSED.iter().copied().chain(long) {
         let answer = send(&client, Method::POST, path, body).await;
         let failure = check_failure(&answer, 400, "INVALID_INPUT", said);
+        assert!(failure["message"].as_str().unwrap().starts_with(said));
         assert_eq!(
             failure["details"]["errors"].as_array().unwrap().len(),
             1,
@@ -145,12 +154,19 @@ async fn what_is_not_there_or_cannot_be_is_not_found() {
             (Method::POST, "/v1/sessions", "/terminate"),
             (Method::GET, "/v1/agents", ""),
             (Method::GET, "/v1/agents", "/trust-score"),
+            (Method::GET, "/v1/machine-identity/trust", "/score"),
             (Method::POST, "/v1/agents", "/suspend"),
             (Method::POST, "/v1/agents", "/kill"),
         ] {
+            let what = if path.ends_with("sessions") {
+                "session"
+            } else {
+                "agent"
+            };
             let path = format!("{path}/{id}{call}");
             let answer = send(&client, method, &path, "{}").await;
-            check_failure(&answer, 404, "NOT_FOUND", "there is no such");
+            let failure = check_failure(&answer, 404, "NOT_FOUND", "");
+            assert_eq!(failure["message"], format!("there is no such {what}"));
         }
     }
     let answer = post(&client, "/v1/agent-sessions", &json!({"agent_id": "none"})).await;
@@ -260,6 +276,61 @@ async fn what_wrote_nothing_may_be_sent_again() {
     check_failure(&answer, 503, "UNAVAILABLE", "nothing was written");
     assert_eq!(answer.header("retry-after"), "1");
     assert_eq!(get(&client, "/v1/agents").await["total"], 0);
+    app.stop().await;
+}
+
+/// A suspension was lost: the second half of the update waited for the verdict of the first.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_update_without_a_verdict_is_on_the_log_with_both_its_halves() {
+    let app = App::start_without_fold().await;
+    let client = app.client("acme");
+    let id = app.fold_during(agent(&client, &["a:b"])).await;
+    let path = format!("/v1/agents/{id}");
+    let answer = send(&client, Method::PATCH, &path, BOTH_HALVES).await;
+    assert_eq!(answer.status, 202, "{}", answer.text);
+    let head = app.log().head().await.unwrap();
+    let pending = answer.json();
+    assert_eq!(
+        (&pending["status"], &pending["position"]),
+        (&json!("pending"), &json!(head))
+    );
+    app.fold_during(app.projection.reach(head)).await;
+    let row = get(&client, &path).await;
+    assert_eq!(
+        (&row["description"], &row["status"]),
+        (&json!("d"), &json!("suspended"))
+    );
+    app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_update_that_is_half_done_says_which_half_holds() {
+    let mut picky = None;
+    let app = App::start_on(|log| {
+        let log = Arc::new(PickyLog::new(log));
+        picky = Some(Arc::clone(&log));
+        log
+    })
+    .await;
+    let log = picky.unwrap();
+    let client = app.client("acme");
+    let why = || "the test says so".to_owned();
+    for error in [LogError::Unavailable(why()), LogError::Unconfirmed(why())] {
+        let path = format!("/v1/agents/{}", agent(&client, &["a:b"]).await);
+        log.refuse("agent.suspended", error);
+        let answer = send(&client, Method::PATCH, &path, BOTH_HALVES).await;
+        let said = "the change of the fields is on the log; that of the status is not made";
+        check_failure(&answer, 409, "CONFLICT", said);
+        assert_eq!(answer.header("retry-after"), "");
+        let row = get(&client, &path).await;
+        assert_eq!(
+            (&row["description"], &row["status"]),
+            (&json!("d"), &json!("active"))
+        );
+        log.take_all();
+        let answer = send(&client, Method::PATCH, &path, BOTH_HALVES).await;
+        assert_eq!(answer.ok()["status"], "suspended");
+    }
     app.stop().await;
 }
 

@@ -147,6 +147,28 @@ async fn a_kill_says_when_sessions_are_still_open() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_kill_without_a_verdict_says_how_many_sessions_have_ended_too() {
+    let app = App::start_without_fold().await;
+    let client = app.client("acme");
+    let id = app.fold_during(agent(&client, &["a:b"])).await;
+    let answer = post(&client, &format!("/v1/agents/{id}/kill"), &json!({})).await;
+    assert_eq!(answer.status, 202, "{}", answer.text);
+    let pending = answer.json();
+    assert_eq!(
+        (&pending["status"], &pending["agent_id"]),
+        (&json!("pending"), &json!(id))
+    );
+    assert_eq!(
+        (
+            &pending["terminated_sessions"],
+            &pending["terminatedSessions"]
+        ),
+        (&json!(0), &json!(0))
+    );
+    app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_kill_that_cannot_be_done_as_asked_is_not_done_at_all() {
     let app = App::start().await;
     let client = app.client("acme");
@@ -172,6 +194,6 @@ async fn a_kill_that_cannot_be_done_as_asked_is_not_done_at_all() {
         "active"
     );
     let none = post(&client, "/v1/agents/none/kill", &json!({})).await;
-    check_failure(&none, 404, "NOT_FOUND", "there is no such");
+    check_failure(&none, 404, "NOT_FOUND", "there is no such agent");
     app.stop().await;
 }

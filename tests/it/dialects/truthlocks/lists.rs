@@ -83,6 +83,13 @@ async fn a_page_has_the_newest_first_with_the_total_of_its_filter() {
             "s58",
             [30, 50, 0],
         ),
+        // Neither is known, so neither has to be text.
+        (
+            "/v1/agent-sessions?id=%FF&%FF=%FF&agent_id=a0",
+            30,
+            "s58",
+            [30, 50, 0],
+        ),
     ] {
         let (ids, found) = read(&get(&client, path).await);
         assert_eq!((ids.len(), found), (rows, numbers), "{path}");
@@ -115,6 +122,7 @@ async fn a_query_that_cannot_be_is_refused_with_the_parameter() {
         ("agent_id=", "agent_id must have 1 to 256 characters"),
         ("agent_id=a%2Fb", "agent_id must not hold `/`"),
         ("agent_id=%FF", "agent_id must be UTF-8"),
+        ("offset=%FF", "offset must be UTF-8"),
     ] {
         for path in ["/v1/agent-sessions", "/v1/sessions"] {
             let answer = client

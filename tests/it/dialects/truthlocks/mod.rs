@@ -161,7 +161,7 @@ async fn every_prefix_leads_to_the_same_calls() {
     let id = agent(&client, &["a:b"]).await;
     let session = session(&client, &id).await;
     let sid = session["id"].as_str().unwrap();
-    for prefix in ["/v1", "/v1/machine-identity", "/maip/v1"] {
+    for prefix in ["/v1", "/v1/machine-identity"] {
         assert_eq!(get(&client, &format!("{prefix}/agents")).await["total"], 1);
         assert_eq!(
             get(&client, &format!("{prefix}/agents/{id}")).await["id"],

@@ -2,6 +2,7 @@
 
 use reqwest::Method;
 use serde_json::{Value, json};
+use session_ledger::domain::limits::TEXT_CHARS_MAX;
 
 use super::{agent, check_failure, get, in_both_spellings, made, path_of, post, send, session};
 use crate::support::app::{App, NOW};
@@ -107,17 +108,39 @@ async fn a_create_that_is_sent_again_with_its_key_makes_one_session() {
     let app = App::start().await;
     let client = app.client("acme");
     let body = json!({"agent_id": agent(&client, &["a:b"]).await}).to_string();
-    let key = [("idempotency-key", "k-1"), ("user-agent", "sdk/1")];
     let path = "/compat/truthlocks/v1/agent-sessions";
     let mut answers = Vec::new();
-    for status in [201, 200] {
+    // The program may have been updated meanwhile.
+    for (status, program) in [(201, "sdk/1"), (200, "sdk/2")] {
+        let key = [("idempotency-key", "k-1"), ("user-agent", program)];
         let answer = client.send(Method::POST, path, &key, body.clone().into());
         let answer = answer.await;
         assert_eq!(answer.status, status, "{}", answer.text);
         answers.push(answer.json());
     }
     assert_eq!(answers[0], answers[1]);
+    assert_eq!(answers[0]["user_agent"], Value::Null);
     assert_eq!(get(&client, "/v1/sessions").await["total"], 1);
+    app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whatever_a_program_calls_itself_it_can_create_sessions() {
+    let app = App::start().await;
+    let client = app.client("acme");
+    let body = json!({"agent_id": agent(&client, &["a:b"]).await}).to_string();
+    let path = "/compat/truthlocks/v1/sessions";
+    let long = "x".repeat(TEXT_CHARS_MAX + 1);
+    for (program, kept) in [
+        ("sdk/1\t(linux)", json!("sdk/1(linux)")),
+        ("", json!("")),
+        (&*long, json!(long[1..])),
+        ("\u{e9}", Value::Null),
+    ] {
+        let headers = [("user-agent", program)];
+        let answer = client.send(Method::POST, path, &headers, body.clone().into());
+        assert_eq!(made(&answer.await)["user_agent"], kept, "{program}");
+    }
     app.stop().await;
 }
 
@@ -228,7 +251,8 @@ async fn an_id_with_colons_is_found_raw_and_encoded() {
 async fn a_session_of_another_tenant_looks_like_none() {
     let app = App::start().await;
     let (acme, globex) = (app.client("acme"), app.client("globex"));
-    let path = path_of(&session(&acme, &agent(&acme, &["a:b"]).await).await);
+    let ours = agent(&acme, &["a:b"]).await;
+    let path = path_of(&session(&acme, &ours).await);
     for (method, call, body) in [
         (Method::GET, "", ""),
         (Method::DELETE, "", ""),
@@ -252,5 +276,10 @@ async fn a_session_of_another_tenant_looks_like_none() {
         );
     }
     assert_eq!(get(&globex, "/v1/sessions").await["total"], 0);
+    // Nor can a session be handed to another tenant's agent.
+    let theirs = session(&globex, &agent(&globex, &["a:b"]).await).await;
+    let handoff = format!("{}/handoff", path_of(&theirs));
+    let answer = post(&globex, &handoff, &json!({"target_agent_id": ours})).await;
+    check_failure(&answer, 404, "NOT_FOUND", "the agent is not known");
     app.stop().await;
 }

@@ -119,7 +119,10 @@ async fn a_hand_off_ends_the_session_and_opens_its_child() {
         agent(&client, &["a:*"]).await,
         agent(&client, &["a:*"]).await,
     );
-    let parent = session(&client, &from).await;
+    let body = json!({"agent_id": from}).to_string().into();
+    let program = [("user-agent", "sdk/1")];
+    let path = "/compat/truthlocks/v1/agent-sessions";
+    let parent = made(&client.send(Method::POST, path, &program, body).await);
     app.set_time("2026-01-31T12:10:00Z");
     let path = format!("{}/handoff", path_of(&parent));
     let body = json!({
@@ -133,6 +136,7 @@ async fn a_hand_off_ends_the_session_and_opens_its_child() {
         (&json!(to), &json!(["a:read"]))
     );
     assert_eq!(row["parent_session_id"], parent["session_id"]);
+    assert_eq!(row["user_agent"], Value::Null);
     assert_eq!(row["metadata"], json!({"shift": "2"}));
     assert_eq!(row["expires_at"], parent["expires_at"]);
     assert!(is_good(&client, &child["token"]).await);
