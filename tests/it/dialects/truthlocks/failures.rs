@@ -11,7 +11,7 @@ use session_ledger::log::LogError;
 
 use super::{agent, check_failure, get, made, path_of, post, send, session};
 use crate::support::app::{App, grant};
-use crate::support::faulty_log::{DoubtfulLog, FaultyLog, PickyLog};
+use crate::support::faulty_log::{FaultyLog, PickyLog};
 
 /// An update of fields and status.
 const BOTH_HALVES: &str = r#"{"description": "d", "status": "suspended"}"#;
@@ -252,14 +252,7 @@ async fn a_key_may_do_what_its_roles_and_its_agent_allow() {
 /// Editors send a request again after any 5xx, with nothing by which a copy could be told.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nobody_is_told_to_send_again_what_may_be_written() {
-    let mut doubtful = None;
-    let app = App::start_on(|log| {
-        let log = Arc::new(DoubtfulLog::new(log));
-        doubtful = Some(Arc::clone(&log));
-        log
-    })
-    .await;
-    let log = doubtful.unwrap();
+    let (app, log) = App::start_on_doubtful_log().await;
     let client = app.client("acme");
     log.doubts.store(1, Ordering::SeqCst);
     let answer = post(&client, "/v1/agents", &json!({"name": "ci"})).await;
