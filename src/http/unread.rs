@@ -12,7 +12,7 @@ use std::time::Duration;
 use axum::body::{Body, BodyDataStream, HttpBody as _};
 use axum::extract::Request;
 use axum::http::header::{CONNECTION, EXPECT};
-use axum::http::{HeaderValue, Version};
+use axum::http::{HeaderMap, HeaderValue, Version};
 use axum::middleware::Next;
 use axum::response::Response;
 use bytes::Bytes;
@@ -22,20 +22,31 @@ use crate::domain::limits::{REQUEST_BYTES_MAX, UNREAD_BODY_WAIT_MS};
 
 /// Around all routes: reads what they leave.
 pub(super) async fn read(request: Request, next: Next) -> Response {
-    // Who expects to be asked for the body has not sent it. Later versions of HTTP end a body alone.
-    let is_expected = request.headers().contains_key(EXPECT);
-    let has_streams = Version::HTTP_11 < request.version();
-    if request.body().is_end_stream() || is_expected || has_streams {
+    // Later versions of HTTP end a body alone.
+    if request.body().is_end_stream() || Version::HTTP_11 < request.version() {
         return next.run(request).await;
     }
+    let waits_to_be_asked = waits_to_be_asked(request.headers());
     let (parts, body) = request.into_parts();
     let body = Shared::new(body);
     let mut response = next.run(Request::from_parts(parts, body.lend())).await;
-    if !body.read_to_end().await {
+    // To read on is to ask.
+    let ended = if waits_to_be_asked {
+        body.progress() == Progress::Ended
+    } else {
+        body.read_to_end().await
+    };
+    if !ended {
         let close = HeaderValue::from_static("close");
         response.headers_mut().insert(CONNECTION, close);
     }
     response
+}
+
+/// Whether the client sends no body before it is asked for it (RFC 9110, section 10.1.1).
+fn waits_to_be_asked(headers: &HeaderMap) -> bool {
+    let expected = headers.get(EXPECT).map(HeaderValue::as_bytes);
+    expected.is_some_and(|word| word.eq_ignore_ascii_case(b"100-continue"))
 }
 
 /// A body that a handler may read, and whoever comes after it.

@@ -101,7 +101,8 @@ impl Commands {
         Ok(outcome.ok_or(AppendError::Stopped)?)
     }
 
-    /// Appends events until the log says that it has them or that it has not.
+    /// Appends events until the log says that it has them or that it has not. All of them again, if it
+    /// is in doubt of some: the fold knows the copies, and they are few.
     async fn append_surely(
         &self,
         tenant: &TenantId,
@@ -139,6 +140,7 @@ impl Commands {
         }
         match failure {
             None => Ok(outcomes),
+            Some(error @ LogError::Unconfirmed(_)) => Err(error.into()),
             Some(error) if outcomes.is_empty() => Err(error.into()),
             Some(error) => Err(LogError::Unconfirmed(error.to_string()).into()),
         }

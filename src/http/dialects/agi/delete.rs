@@ -102,7 +102,7 @@ fn told(deleted: u64, problem: Problem) -> Problem {
     }
     let why = problem.code().as_str();
     let detail = format!(
-        "{deleted} sessions were deleted before this failed ({why}); delete the rest again"
+        "at least {deleted} sessions were deleted before this failed ({why}); delete all again"
     );
     Problem::new(Code::Unconfirmed).with_detail(detail)
 }

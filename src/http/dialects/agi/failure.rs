@@ -54,7 +54,7 @@ impl IntoResponse for Failure {
                 StatusCode::NOT_IMPLEMENTED,
                 "not_implemented",
                 "this server keeps the ledger of sessions and runs no agents: messages, events, \
-                 models, navigation and screenshots are served by the runtime of the agent",
+                 models, navigation, screenshots and steps are served by the runtime of the agent",
             ),
         };
         body::json_with_status(status, &shape(code, text))

@@ -28,8 +28,10 @@ const PUBLIC_KEY: [&str; 2] = ["public_key", "publicKey"];
 const KEY_ID: [&str; 2] = ["key_id", "keyId"];
 const PARENT: [&str; 2] = ["parent_agent_id", "parentAgentId"];
 const EXPIRES_AT: [&str; 2] = ["expires_at", "expiresAt"];
-/// Fields that cannot be changed later.
-const FIXED: [&[&str]; 5] = [&TYPE, &PUBLIC_KEY, &KEY_ID, &PARENT, &EXPIRES_AT];
+/// Of these the ledger alone speaks.
+const TRUST: [&str; 4] = ["trust_level", "trustLevel", "trust_score", "trustScore"];
+/// Fields that no call changes.
+const FIXED: [&[&str]; 6] = [&TYPE, &PUBLIC_KEY, &KEY_ID, &PARENT, &EXPIRES_AT, &TRUST];
 
 /// Data of `agent.registered` and `agent.updated`.
 #[derive(Default, Serialize)]
@@ -131,7 +133,7 @@ pub(super) async fn update(
     }
     let mut undecided = None;
     for (number, (change, data)) in steps.into_iter().enumerate() {
-        // The log keeps the order, so no step waits for the verdict of the one before.
+        // Also where the one before has no verdict in time: the log keeps the order.
         let taken = step(&app, &command, change, &id, &data).await;
         let taken = match number {
             0 => taken?,
@@ -169,7 +171,12 @@ fn half_done(problem: &Problem) -> Problem {
         "the change of the fields is on the log; that of the status is not made, or not confirmed: {}",
         problem.detail()
     );
-    change::after_writing(problem.clone()).with_detail(detail)
+    let problem = if problem.code().status().is_server_error() {
+        Problem::new(Code::Unconfirmed)
+    } else {
+        problem.clone()
+    };
+    problem.with_detail(detail)
 }
 
 pub(super) async fn suspend(
@@ -205,7 +212,7 @@ async fn end(
 fn refuse_fixed(fields: &Fields) -> Result<(), Problem> {
     let mut names = FIXED.into_iter().flatten();
     match names.find(|name| fields.value(name).is_some()) {
-        Some(name) => Err(wrong(name, "cannot be changed, only given at registration")),
+        Some(name) => Err(wrong(name, "cannot be changed by this API")),
         None => Ok(()),
     }
 }

@@ -8,6 +8,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 use session_ledger::auth::{Grant, Role, Roles};
 use session_ledger::domain::{AgentId, Position};
+use session_ledger::projection::Waited;
 
 use super::{SESSIONS, check_failure, create, list, send};
 use crate::support::app::{App, NOW, grant};
@@ -103,7 +104,8 @@ async fn ended_in_every_way(app: &mut App, client: &Client) -> [&'static str; 6]
     let projection = Arc::clone(&app.projection);
     let by_itself = async |position: u64| {
         let (ended, at_most) = (Position::new(position + 1), Duration::from_mins(1));
-        projection.wait_for(ended, at_most).await;
+        let waited = projection.wait_for(ended, at_most).await;
+        assert_eq!(waited, Waited::Reached);
     };
     let mut brief = created("expired", "a3", NOW);
     brief["data"]["ttl_seconds"] = json!(1);

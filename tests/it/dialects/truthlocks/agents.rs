@@ -201,6 +201,10 @@ async fn a_patch_suspends_and_reinstates_and_is_refused_what_it_cannot_do() {
         (r#"{"description": null}"#, "must name at least one of"),
         (r#"{"agent_type": "bot"}"#, "agent_type cannot be changed"),
         (
+            r#"{"name": "b", "trustScore": 1}"#,
+            "trustScore cannot be changed",
+        ),
+        (
             r#"{"name": "x", "expiresAt": "2027-01-31T12:00:00Z"}"#,
             "expiresAt cannot be changed",
         ),
