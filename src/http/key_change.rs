@@ -62,7 +62,7 @@ pub(super) async fn rotate(
     };
     let issued = issue(app, caller, grant).await;
     let (key, entry) = issued.map_err(|why| match why.code() {
-        Code::Unconfirmed | Code::NotCaughtUp | Code::NotReady => in_doubt(&why, MAYBE_ROTATED),
+        Code::Unconfirmed | Code::NotCaughtUp => in_doubt(&why, MAYBE_ROTATED),
         _ => why,
     })?;
     for older in app.keys().replaced_by(&entry) {
@@ -137,8 +137,9 @@ fn revoke_problem(error: KeysError) -> Problem {
 fn changed_problem(error: KeysError) -> Problem {
     match error {
         KeysError::Log(error) => error.into(),
-        KeysError::Stopped => Problem::new(Code::NotReady)
-            .with_detail("this server no longer follows the log of keys; its own log says why"),
+        KeysError::Stopped => Problem::new(Code::NotCaughtUp).with_detail(
+            "the change is on the log, but this server no longer follows it; its own log says why",
+        ),
         KeysError::Grant(_)
         | KeysError::TooMany
         | KeysError::Behind

@@ -62,8 +62,6 @@ pub(super) async fn revoke(
     let revoked = key_change::revoke(&app, &caller, id).await;
     revoked.map_err(|problem| match problem.code() {
         Code::Unconfirmed | Code::NotCaughtUp => problem.with_detail(MAYBE_REVOKED),
-        // It is on the log, and this server does not hear of it.
-        Code::NotReady => Problem::new(Code::Unconfirmed).with_detail(MAYBE_REVOKED),
         _ => problem,
     })?;
     let payload = json!({"id": id.to_string()});

@@ -3,12 +3,12 @@
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
-use serde::Serialize;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
 use super::agent::TRUST_SCORE_DEFAULT;
-use super::{agents, request, scope};
+use super::request::{self, Data};
+use super::{agents, scope};
 use crate::domain::{AgentId, AgentStatus, Reason};
 use crate::http::app::App;
 use crate::http::body;
@@ -33,35 +33,15 @@ const TRUST: [&str; 4] = ["trust_level", "trustLevel", "trust_score", "trustScor
 /// Fields that no call changes.
 const FIXED: [&[&str]; 6] = [&TYPE, &PUBLIC_KEY, &KEY_ID, &PARENT, &EXPIRES_AT, &TRUST];
 
-/// Data of `agent.registered` and `agent.updated`.
-#[derive(Default, Serialize)]
-struct ProfileData<'a> {
-    #[serde(skip_serializing_if = "Option::is_none")]
-    agent_type: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
+/// What a body says of an agent that may change later.
+struct Told<'a> {
     display_name: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     description: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     scopes: Option<Vec<String>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     metadata: Option<&'a RawValue>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    trust_level: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    trust_score: Option<f64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    public_key: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    key_id: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    parent_agent_id: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    expires_at: Option<&'a str>,
 }
 
-impl<'a> ProfileData<'a> {
-    /// What may change later.
+impl<'a> Told<'a> {
     fn read(fields: &'a Fields, body: &'a [u8]) -> Result<Self, Problem> {
         let display_name = request::text(fields, &NAME)?;
         if display_name.is_some_and(str::is_empty) {
@@ -72,15 +52,14 @@ impl<'a> ProfileData<'a> {
             description: fields.text("description")?,
             scopes: scope::read(fields)?,
             metadata: request::raw(body, "metadata"),
-            ..Self::default()
         })
     }
 
-    fn is_empty(&self) -> bool {
-        self.display_name.is_none()
-            && self.description.is_none()
-            && self.scopes.is_none()
-            && self.metadata.is_none()
+    fn add_to(self, data: Data) -> Data {
+        data.with("display_name", self.display_name)
+            .with("description", self.description)
+            .with("scopes", self.scopes)
+            .with("metadata", self.metadata)
     }
 }
 
@@ -90,23 +69,24 @@ pub(super) async fn register(
     Change(command): Change,
 ) -> Result<Response, Problem> {
     let fields = Fields::parse(&command.body)?;
-    let told = ProfileData::read(&fields, &command.body)?;
+    let mut told = Told::read(&fields, &command.body)?;
     if told.display_name.is_none() {
         return Err(wrong("display_name", "is required"));
     }
+    // Without a list of its own the ledger would set no bound.
+    told.scopes.get_or_insert_default();
     let text = |names: &[&str]| request::text(&fields, names);
-    let data = request::data(&ProfileData {
-        agent_type: text(&TYPE)?.or(Some(TYPE_DEFAULT)),
-        // Without a list of its own the ledger would set no bound.
-        scopes: Some(told.scopes.unwrap_or_default()),
-        trust_level: Some(TRUST_LEVEL_DEFAULT),
-        trust_score: Some(TRUST_SCORE_DEFAULT),
-        public_key: text(&PUBLIC_KEY)?,
-        key_id: text(&KEY_ID)?,
-        parent_agent_id: text(&PARENT)?,
-        expires_at: text(&EXPIRES_AT)?,
-        ..told
-    });
+    let agent_type = text(&TYPE)?.unwrap_or(TYPE_DEFAULT);
+    let data = Data::default().with("agent_type", Some(agent_type));
+    let data = told
+        .add_to(data)
+        .with("trust_level", Some(TRUST_LEVEL_DEFAULT))
+        .with("trust_score", Some(TRUST_SCORE_DEFAULT))
+        .with("public_key", text(&PUBLIC_KEY)?)
+        .with("key_id", text(&KEY_ID)?)
+        .with("parent_agent_id", text(&PARENT)?)
+        .with("expires_at", text(&EXPIRES_AT)?)
+        .into_bytes();
     let done = app.commands().register(command.by(), &data).await?;
     answer(&app, &command, &done, StatusCode::CREATED)
 }
@@ -119,11 +99,11 @@ pub(super) async fn update(
 ) -> Result<Response, Problem> {
     let fields = Fields::parse(&command.body)?;
     refuse_fixed(&fields)?;
-    let changes = ProfileData::read(&fields, &command.body)?;
+    let changes = Told::read(&fields, &command.body)?.add_to(Data::default());
     let to = status(&fields)?;
     let mut steps = Vec::with_capacity(2);
     if !changes.is_empty() {
-        steps.push((AgentChange::Update, request::data(&changes)));
+        steps.push((AgentChange::Update, changes.into_bytes()));
     }
     steps.extend(to.map(|change| (change, request::reason(None))));
     if steps.is_empty() {
@@ -137,7 +117,7 @@ pub(super) async fn update(
         let taken = step(&app, &command, change, &id, &data).await;
         let taken = match number {
             0 => taken?,
-            _ => taken.map_err(|problem| half_done(&problem))?,
+            _ => taken.map_err(half_done)?,
         };
         undecided = taken.or(undecided);
     }
@@ -166,15 +146,16 @@ async fn step(
 }
 
 /// What a failure of the second step is: the first is on the log.
-fn half_done(problem: &Problem) -> Problem {
+fn half_done(problem: Problem) -> Problem {
     let detail = format!(
         "the change of the fields is on the log; that of the status is not made, or not confirmed: {}",
         problem.detail()
     );
-    let problem = if problem.code().status().is_server_error() {
+    let is_of_server = problem.code().status().is_server_error();
+    let problem = if is_of_server {
         Problem::new(Code::Unconfirmed)
     } else {
-        problem.clone()
+        problem
     };
     problem.with_detail(detail)
 }

@@ -93,10 +93,7 @@ pub(super) async fn trust(
 /// An agent of the tenant.
 pub(super) fn find(app: &App, tenant: &TenantId, id: &AgentId) -> Result<KnownAgent, Problem> {
     let found = app.read(|snapshot| Ok(query::agents::get(snapshot, tenant, id)?))?;
-    found.ok_or_else(|| {
-        let detail = "there is no such agent";
-        Problem::new(Code::Event(Reason::NotFound)).with_detail(detail)
-    })
+    found.ok_or_else(|| Problem::new(Code::Event(Reason::NotFound)))
 }
 
 /// The answer of a call about one agent.

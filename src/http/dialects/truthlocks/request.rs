@@ -4,11 +4,12 @@
 use std::collections::HashMap;
 
 use serde::Serialize;
+use serde_json::Value;
 use serde_json::value::RawValue;
-use serde_json::{Value, json};
 
 use crate::domain::AgentId;
 use crate::http::dialects::fields::{Fields, wrong};
+use crate::http::json::Json;
 use crate::http::problem::Problem;
 
 /// Longest time to live of a session of this API: a day.
@@ -56,14 +57,35 @@ pub(super) fn raw<'a>(body: &'a [u8], name: &str) -> Option<&'a RawValue> {
     members.remove(name).filter(|value| value.get() != "null")
 }
 
-/// Data of an event, as JSON.
-pub(super) fn data(shape: &impl Serialize) -> Vec<u8> {
-    serde_json::to_vec(shape).expect("texts, numbers and what was read as JSON are JSON")
+/// Data of an event in the making.
+#[derive(Default)]
+pub(super) struct Data(Json);
+
+impl Data {
+    /// Adds a member, if there is a value for it.
+    pub(super) fn with(mut self, name: &str, value: Option<impl Serialize>) -> Self {
+        if let Some(value) = value {
+            self.0.raw(if self.is_empty() { "{" } else { "," });
+            self.0.text(name);
+            self.0.raw(":");
+            self.0.value(&value);
+        }
+        self
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    pub(super) fn into_bytes(mut self) -> Vec<u8> {
+        self.0.raw(if self.is_empty() { "{}" } else { "}" });
+        self.0.into_bytes()
+    }
 }
 
 /// Data of an event that carries at most a reason.
 pub(super) fn reason(reason: Option<&str>) -> Vec<u8> {
-    data(&reason.map_or_else(|| json!({}), |reason| json!({"reason": reason})))
+    Data::default().with("reason", reason).into_bytes()
 }
 
 /// The spelling in which a field is given.
@@ -114,6 +136,16 @@ mod tests {
             let expected = expected.map(|id| AgentId::parse(id).unwrap());
             assert_eq!(found, expected.map_err(str::to_owned), "{body}");
         }
+    }
+
+    #[test]
+    fn data_has_the_members_that_were_given_in_their_order() {
+        assert_eq!(reason(None), b"{}");
+        let data = Data::default()
+            .with("b", Some("x\"y"))
+            .with("none", None::<u64>)
+            .with("a", raw(br#"{"a": [1.50]}"#, "a"));
+        assert_eq!(data.into_bytes(), br#"{"b":"x\"y","a":[1.50]}"#);
     }
 
     #[test]

@@ -4,15 +4,13 @@ use axum::extract::State;
 use axum::http::header::USER_AGENT;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
-use serde::Serialize;
-use serde_json::value::RawValue;
 
 use super::object::Object;
-use super::request::{self, TTL_SECONDS_MAX};
+use super::request::{self, Data, TTL_SECONDS_MAX};
 use super::sessions::ANSWER_BYTES;
 use super::{scope, session};
 use crate::domain::limits::{LOG_APPEND_WAIT_MS, TEXT_CHARS_MAX};
-use crate::domain::{AgentId, SessionId, Timestamp};
+use crate::domain::{SessionId, Timestamp};
 use crate::http::app::App;
 use crate::http::body;
 use crate::http::command::Command;
@@ -36,44 +34,15 @@ const TARGET: [&str; 4] = [
     "toAgentId",
 ];
 
-/// Data of `session.created` and `session.handed_off`.
-#[derive(Serialize)]
-struct OpenData<'a> {
-    #[serde(skip_serializing_if = "Option::is_none")]
-    agent_id: Option<AgentId>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    to_agent_id: Option<AgentId>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    ttl_seconds: Option<u64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    scopes: Option<Vec<String>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    metadata: Option<&'a RawValue>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    user_agent: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    reason: Option<&'a str>,
-}
-
-/// Data of `session.refreshed`, and the token.
-#[derive(Serialize)]
-struct RefreshData<'a> {
-    refresh_token: &'a str,
-    #[serde(flatten)]
-    renewal: Renewal,
-}
-
 /// What becomes of the deadline. It holds no time of the call, so that a retry asks for the same; only
 /// a retry for which the session's day has become the bound since then does not.
-#[derive(Debug, PartialEq, Eq, Serialize)]
-#[serde(untagged)]
 enum Renewal {
     /// The session's time to live begins anew, or there is no deadline.
-    Extended {},
+    Extended,
     /// It is as late as this API allows.
-    At { expires_at: Timestamp },
+    At(Timestamp),
     /// It is later than that already.
-    Kept { extend: bool },
+    Kept,
 }
 
 /// Opens a session.
@@ -87,15 +56,14 @@ pub(super) async fn create(
     // A copy of the request must make the same event, also once the program has another version.
     let may_be_sent_again = command.by().retry.is_some();
     let user_agent = user_agent(&headers).filter(|_| !may_be_sent_again);
-    let data = request::data(&OpenData {
-        agent_id: Some(request::agent_id(&fields, &AGENT)?),
-        to_agent_id: None,
-        ttl_seconds: Some(ttl_seconds.unwrap_or(TTL_SECONDS_DEFAULT)),
-        scopes: scope::read(&fields)?,
-        metadata: request::raw(&command.body, "metadata"),
-        user_agent: user_agent.as_deref(),
-        reason: None,
-    });
+    let ttl_seconds = ttl_seconds.unwrap_or(TTL_SECONDS_DEFAULT);
+    let data = Data::default()
+        .with("agent_id", Some(request::agent_id(&fields, &AGENT)?))
+        .with("ttl_seconds", Some(ttl_seconds))
+        .with("scopes", scope::read(&fields)?)
+        .with("metadata", request::raw(&command.body, "metadata"))
+        .with("user_agent", user_agent)
+        .into_bytes();
     let done = app.commands().create(command.by(), &data).await?;
     answer(&app, &command, &done.session, &done, StatusCode::CREATED)
 }
@@ -110,11 +78,16 @@ pub(super) async fn refresh(
     let token = request::text(&fields, &["refresh_token", "refreshToken"])?;
     let refresh_token = token.ok_or_else(|| wrong("refresh_token", "is required"))?;
     let stored = find(&app, command.tenant(), &id)?;
-    let renewal = renewal(&stored.row()?, app.now());
-    let data = request::data(&RefreshData {
-        refresh_token,
-        renewal,
-    });
+    let (expires_at, extend) = match renewal(&stored.row()?, app.now()) {
+        Renewal::Extended => (None, None),
+        Renewal::At(latest) => (Some(latest), None),
+        Renewal::Kept => (None, Some(false)),
+    };
+    let data = Data::default()
+        .with("refresh_token", Some(refresh_token))
+        .with("expires_at", expires_at)
+        .with("extend", extend)
+        .into_bytes();
     let done = app.commands().refresh(command.by(), &id, &data).await?;
     answer(&app, &command, &id, &done, StatusCode::OK)
 }
@@ -126,15 +99,13 @@ pub(super) async fn hand_off(
     Change(command): Change,
 ) -> Result<Response, Problem> {
     let fields = Fields::parse(&command.body)?;
-    let data = request::data(&OpenData {
-        agent_id: None,
-        to_agent_id: Some(request::agent_id(&fields, &TARGET)?),
-        ttl_seconds: request::ttl_seconds(&fields)?,
-        scopes: scope::read(&fields)?,
-        metadata: request::raw(&command.body, "metadata"),
-        user_agent: None,
-        reason: fields.text("reason")?,
-    });
+    let data = Data::default()
+        .with("to_agent_id", Some(request::agent_id(&fields, &TARGET)?))
+        .with("ttl_seconds", request::ttl_seconds(&fields)?)
+        .with("scopes", scope::read(&fields)?)
+        .with("metadata", request::raw(&command.body, "metadata"))
+        .with("reason", fields.text("reason")?)
+        .into_bytes();
     let done = app.commands().hand_off(command.by(), &id, &data).await?;
     answer(&app, &command, &id, &done, StatusCode::CREATED)
 }
@@ -163,17 +134,17 @@ fn renewal(row: &SessionRow<'_>, now: Timestamp) -> Renewal {
     let day_us = i64::try_from(TTL_SECONDS_MAX).unwrap_or(i64::MAX) * SECOND_US;
     let latest = row.created_at.plus_micros(day_us);
     let (Some(expires_at), Some(ttl_us)) = (row.expires_at, row.ttl_us) else {
-        return Renewal::Extended {};
+        return Renewal::Extended;
     };
     if latest < expires_at {
-        return Renewal::Kept { extend: false };
+        return Renewal::Kept;
     }
     // The log takes it up to so much later, and counts from then.
     let append_wait_us = i64::try_from(LOG_APPEND_WAIT_MS).unwrap_or(i64::MAX) * 1000;
     if latest < now.plus_micros(ttl_us).plus_micros(append_wait_us) {
-        return Renewal::At { expires_at: latest };
+        return Renewal::At(latest);
     }
-    Renewal::Extended {}
+    Renewal::Extended
 }
 
 /// The session flat, as the SDKs read it; with tokens it is there once more, as documented.

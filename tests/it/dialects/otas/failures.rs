@@ -128,7 +128,16 @@ async fn a_change_of_keys_may_be_sent_again_if_it_wrote_nothing_and_else_is_in_d
     // Written, and this server follows the log no more.
     log.take_all();
     otas.app.stop_fold().await;
-    check_told(&revoke().await, "unconfirmed", said);
+    check_told(&revoke().await, "not_caught_up", said);
+    let (client, bearer) = (otas.app.client(PROJECT), format!("Bearer {}", otas.admin));
+    let (path, shown) = (
+        format!("/v1/keys/{}", made.key_id),
+        [("authorization", &*bearer)],
+    );
+    let answer = client.send(Method::DELETE, &path, &shown, Vec::new()).await;
+    let native = answer.problem(503, "not_caught_up");
+    let detail = native["detail"].as_str().unwrap();
+    assert!(detail.contains("is on the log"), "{detail}");
     otas.app.stop().await;
 }
 
