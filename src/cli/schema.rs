@@ -22,7 +22,8 @@ Examples:
 #[derive(Debug, Args)]
 #[command(after_help = AFTER_HELP)]
 pub(super) struct Schema {
-    /// Document to print: an event type, `verdict`, `asyncapi` or `openapi`; without it the names
+    /// Document to print: an event type, `verdict`, `verdict_gap`, `asyncapi` or `openapi`;
+    /// without it the names
     #[arg(value_name = "NAME")]
     name: Option<String>,
 

@@ -96,6 +96,10 @@ pub const FOLD_LINGER_MS: u64 = 200;
 pub const NOTICES_BEHIND_MAX: u64 = 1_000;
 /// Most verdicts of one batch that are told.
 pub const NOTICES_MAX: usize = 1_000;
+/// Tenants that have missed verdicts, from which on they are told so although the fold is behind.
+pub const NOTICE_GAPS_MAX: usize = 10_000;
+/// Longest wait for verdicts to be handed to the connection, in milliseconds.
+pub const NOTICES_WAIT_MS: u64 = 50;
 /// Most pieces of the log that are decoded and wait for the fold.
 pub const FOLD_QUEUE_PIECES_MAX: usize = 2;
 /// Replay debt: most records that a crash may take from the read model (the log has them).

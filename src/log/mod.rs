@@ -153,10 +153,11 @@ pub trait EventLog: Send + Sync + 'static {
         true
     }
 
-    /// Tells whoever listens, as well as it can. A log that nobody can listen to does nothing.
-    fn notify(&self, notices: Vec<Notice>) -> BoxFuture<'_, ()> {
+    /// Tells whoever listens, as well as it can, and says whether all was sent. A log that nobody can
+    /// listen to does nothing.
+    fn notify(&self, notices: Vec<Notice>) -> BoxFuture<'_, bool> {
         drop(notices);
-        Box::pin(std::future::ready(()))
+        Box::pin(std::future::ready(true))
     }
 }
 

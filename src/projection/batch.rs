@@ -15,11 +15,10 @@ use crate::domain::limits::{
     LOG_READ_RECORDS_MAX,
 };
 use crate::domain::{Position, Verdict};
-use crate::log::Notice;
 use crate::projection::error::FoldError;
 use crate::projection::feed::Pieces;
 use crate::projection::meta::Progress;
-use crate::projection::notices;
+use crate::projection::notices::News;
 use crate::projection::prepare::Prepared;
 use crate::projection::store::{Commit, Store};
 
@@ -34,7 +33,7 @@ pub(super) struct Batches {
 pub(super) struct Batch {
     pub(super) progress: Progress,
     pub(super) verdicts: Vec<Verdict>,
-    pub(super) notices: Vec<Notice>,
+    pub(super) news: News,
     pub(super) commit: Commit,
 }
 
@@ -99,14 +98,14 @@ impl Batches {
             pieces,
             debt,
         } = self;
-        let (mut verdicts, mut notices) = (Vec::new(), Vec::new());
+        let (mut verdicts, mut news) = (Vec::new(), News::default());
         let mut commit = Commit::Visible;
         let progress = store.write(|folding| {
             let (mut piece, mut body_bytes) = (Some(first), 0);
             let mut linger = Duration::from_millis(FOLD_LINGER_MS);
             while let Some(records) = piece {
                 let judged = folding.fold(&records)?;
-                notices::add(&mut notices, &records, &judged, outlook.head());
+                news.add(&records, &judged, folding.take_settled(), outlook.head());
                 verdicts.extend(judged);
                 body_bytes += records.iter().map(|p| p.record.body.len()).sum::<usize>();
                 let size = Size {
@@ -127,7 +126,7 @@ impl Batches {
         Ok(Batch {
             progress,
             verdicts,
-            notices,
+            news,
             commit,
         })
     }

@@ -1,57 +1,201 @@
-//! Tells emitters on NATS what was rejected or parked: `ledger.verdict.v1.<tenant>`.
+//! Tells emitters on NATS what was rejected, what waits, and what became of what waited:
+//! `ledger.verdict.v1.<tenant>`.
 //!
-//! Best effort, for those who care while it is fresh: a fold that catches up tells nothing, several
-//! nodes tell the same, and the lasting answer is the verdict by position.
+//! Best effort, for those who care while it is fresh: several nodes tell the same, a fold that catches
+//! up tells nothing, and a batch has a bound. What is left out is named by a mark with its positions, so
+//! that listeners can read the lasting answer, the verdict by position.
 
-use crate::domain::limits::{NOTICES_BEHIND_MAX, NOTICES_MAX};
-use crate::domain::{Payload, Position, Verdict};
-use crate::log::Notice;
+use std::collections::BTreeMap;
+use std::mem;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::domain::limits::{NOTICE_GAPS_MAX, NOTICES_BEHIND_MAX, NOTICES_MAX, NOTICES_WAIT_MS};
+use crate::domain::{Position, TenantId, Verdict};
+use crate::log::{EventLog, Notice, Record};
 use crate::projection::prepare::Prepared;
-use crate::wire::{Decoded, VerdictMessage, verdict_subject};
+use crate::wire::{GapMessage, Subject, VerdictMessage, verdict_subject};
 
-/// Adds what there is to tell of some records, given how far the log is known to go.
-pub(crate) fn add(
-    notices: &mut Vec<Notice>,
-    records: &[Prepared],
-    verdicts: &[Verdict],
-    head: Position,
-) {
-    let last = records
-        .last()
-        .map_or(0, |prepared| prepared.record.position.get());
-    if last + NOTICES_BEHIND_MAX < head.get() {
-        return;
-    }
-    let left = NOTICES_MAX.saturating_sub(notices.len());
-    let judged = records.iter().zip(verdicts);
-    let found = judged.filter_map(|(prepared, verdict)| notice(prepared, *verdict));
-    notices.extend(found.take(left));
+/// What became of events that waited, up to a bound, and what is beyond it.
+#[derive(Debug, Default)]
+pub(crate) struct Settlements {
+    events: Vec<Settled>,
+    missed: Missed,
 }
 
-fn notice(prepared: &Prepared, verdict: Verdict) -> Option<Notice> {
-    match verdict {
-        Verdict::Applied | Verdict::Duplicate(_) => return None,
-        Verdict::Rejected(_) | Verdict::Parked => {}
-    }
-    let record = &prepared.record;
-    let mut message = VerdictMessage::new(record.position, record.recorded_at, verdict);
-    let tenant = match &prepared.decoded {
-        Ok(Decoded { tenant, event }) => {
-            message.r#type = Some(event.event_type().as_str());
-            message.id = Some(event.id.as_str());
-            message.source = Some(event.source.as_str());
-            message.subject = match &event.payload {
-                Payload::Session(id, _) => Some(id.as_str()),
-                Payload::Agent(id, _) => Some(id.as_str()),
-                Payload::Rules { .. } => None,
-            };
-            tenant.as_ref()
+/// An event that waited, its verdict, and the record that brought it about.
+#[derive(Debug)]
+struct Settled {
+    record: Record,
+    verdict: Verdict,
+    by: Position,
+}
+
+/// What there is to tell after a batch.
+#[derive(Debug, Default)]
+pub(crate) struct News {
+    verdicts: Vec<Told>,
+    missed: Missed,
+}
+
+/// A verdict to be told.
+#[derive(Debug)]
+struct Told {
+    tenant: TenantId,
+    position: Position,
+    payload: Vec<u8>,
+}
+
+/// Verdicts that are not told, by tenant.
+#[derive(Debug, Default)]
+struct Missed(BTreeMap<TenantId, GapMessage>);
+
+/// Tells what the batches bring, and remembers what it has not told.
+pub(super) struct Teller {
+    log: Arc<dyn EventLog>,
+    missed: Missed,
+}
+
+/// Whether a record is close enough to the end of the log for its verdict to be told.
+pub(super) fn is_fresh(position: Position, head: Position) -> bool {
+    head.get() <= position.get().saturating_add(NOTICES_BEHIND_MAX)
+}
+
+impl Settlements {
+    /// Notes what became of an event that waited, and which record brought that about.
+    pub(crate) fn note(&mut self, record: &Record, verdict: Verdict, by: Position) {
+        if self.events.len() < NOTICES_MAX {
+            let record = record.clone();
+            self.events.push(Settled {
+                record,
+                verdict,
+                by,
+            });
+        } else if let Some(tenant) = tenant(record) {
+            self.missed.note(tenant, record.position);
         }
-        Err(undecodable) => undecodable.tenant.as_ref(),
-    };
-    let subject = verdict_subject(tenant?);
-    Some(Notice {
-        subject,
-        payload: message.to_json(),
-    })
+    }
 }
+
+impl News {
+    /// Adds what there is to tell of some records and of what they settled, given how far the log is
+    /// known to go.
+    pub(crate) fn add(
+        &mut self,
+        records: &[Prepared],
+        verdicts: &[Verdict],
+        settled: Settlements,
+        head: Position,
+    ) {
+        let last = records.last().map(|prepared| prepared.record.position);
+        let fresh = last.is_some_and(|last| is_fresh(last, head));
+        for (prepared, verdict) in records.iter().zip(verdicts) {
+            match verdict {
+                Verdict::Applied | Verdict::Duplicate(_) => {}
+                Verdict::Rejected(_) | Verdict::Parked => {
+                    self.tell(&prepared.record, *verdict, None, fresh);
+                }
+            }
+        }
+        for event in &settled.events {
+            self.tell(&event.record, event.verdict, Some(event.by), fresh);
+        }
+        self.missed.merge(settled.missed);
+    }
+
+    fn tell(&mut self, record: &Record, verdict: Verdict, by: Option<Position>, fresh: bool) {
+        let Some(tenant) = tenant(record) else {
+            // Nobody in particular sent it.
+            return;
+        };
+        let position = record.position;
+        if !fresh || NOTICES_MAX <= self.verdicts.len() {
+            return self.missed.note(tenant, position);
+        }
+        let mut message = VerdictMessage::new(position, record.recorded_at, verdict);
+        message.settled_at = by;
+        self.verdicts.push(Told {
+            tenant,
+            position,
+            payload: message.identified_by(&record.body).to_json(),
+        });
+    }
+}
+
+impl Missed {
+    fn note(&mut self, tenant: TenantId, position: Position) {
+        self.merge_one(tenant, GapMessage::at(position));
+    }
+
+    fn merge(&mut self, other: Self) {
+        for (tenant, gap) in other.0 {
+            self.merge_one(tenant, gap);
+        }
+    }
+
+    fn merge_one(&mut self, tenant: TenantId, gap: GapMessage) {
+        let known = self.0.entry(tenant);
+        known.and_modify(|known| known.merge(gap)).or_insert(gap);
+    }
+
+    fn marks(&self) -> impl Iterator<Item = Notice> {
+        self.0.iter().map(|(tenant, gap)| Notice {
+            subject: verdict_subject(tenant),
+            payload: gap.to_json(),
+        })
+    }
+}
+
+impl Teller {
+    pub(super) fn new(log: Arc<dyn EventLog>) -> Self {
+        let missed = Missed::default();
+        Self { log, missed }
+    }
+
+    /// Whether listeners have yet to hear that they missed something.
+    pub(super) fn owes_marks(&self) -> bool {
+        !self.missed.0.is_empty()
+    }
+
+    /// Tells what a batch brought; and, if the fold has caught up, what listeners missed until now.
+    pub(super) async fn tell(&mut self, news: News, caught_up: bool) {
+        self.missed.merge(news.missed);
+        let marks = if caught_up || NOTICE_GAPS_MAX <= self.missed.0.len() {
+            mem::take(&mut self.missed)
+        } else {
+            Missed::default()
+        };
+        let mut untold = Missed::default();
+        let mut notices = Vec::with_capacity(news.verdicts.len());
+        for Told {
+            tenant,
+            position,
+            payload,
+        } in news.verdicts
+        {
+            let subject = verdict_subject(&tenant);
+            notices.push(Notice { subject, payload });
+            untold.note(tenant, position);
+        }
+        // Last, so that whoever reads what a mark names has heard of what is outside of it.
+        notices.extend(marks.marks());
+        if notices.is_empty() {
+            return;
+        }
+        // Whoever cannot be told in time is told later: nothing may hold up the fold.
+        let wait = Duration::from_millis(NOTICES_WAIT_MS);
+        let handed_over = tokio::time::timeout(wait, self.log.notify(notices)).await;
+        if handed_over != Ok(true) {
+            self.missed.merge(untold);
+            self.missed.merge(marks);
+        }
+    }
+}
+
+fn tenant(record: &Record) -> Option<TenantId> {
+    Subject::parse(&record.subject)?.tenant().cloned()
+}
+
+#[cfg(test)]
+#[path = "notices_tests.rs"]
+mod tests;

@@ -22,11 +22,10 @@ use crate::projection::chain;
 use crate::projection::error::{FoldError, StoreError};
 use crate::projection::feed::Feed;
 use crate::projection::meta::Progress;
+use crate::projection::notices::{self, News, Teller};
 use crate::projection::snapshot::Snapshot;
 use crate::projection::store::{Commit, Store};
 
-/// Longest wait for notices to be handed to the connection.
-const NOTICES_WAIT: Duration = Duration::from_millis(50);
 /// First and longest pause before a log that failed is tried again, in milliseconds.
 const RETRY_MS: (u64, u64) = (50, 2_000);
 
@@ -248,14 +247,18 @@ async fn fold(
     mut batches: Batches,
 ) -> Result<(), FoldError> {
     let idle = Duration::from_millis(FOLD_IDLE_MS);
+    let mut teller = Teller::new(Arc::clone(log));
     loop {
-        let first = if batches.is_durable() {
+        let first = if batches.is_durable() && !teller.owes_marks() {
             batches.first().await
         } else {
             match tokio::time::timeout(idle, batches.first()).await {
                 Ok(first) => first,
                 Err(_quiet) => {
-                    batches.flush().await?;
+                    if !batches.is_durable() {
+                        batches.flush().await?;
+                    }
+                    teller.tell(News::default(), true).await;
                     continue;
                 }
             }
@@ -274,8 +277,8 @@ async fn fold(
         metrics.verdicts(&batch.verdicts);
         metrics.progress(batch.progress.position, log.known_head());
         projection.publish(batch.progress, log.known_head());
-        // Whoever cannot be told in time is not told: nothing may hold up the fold.
-        drop(tokio::time::timeout(NOTICES_WAIT, log.notify(batch.notices)).await);
+        let caught_up = notices::is_fresh(batch.progress.position, log.known_head());
+        teller.tell(batch.news, caught_up).await;
     }
 }
 

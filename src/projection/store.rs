@@ -10,6 +10,7 @@ use crate::domain::{Position, Verdict};
 use crate::projection::error::{FoldError, StoreError};
 use crate::projection::fold;
 use crate::projection::meta::{self, Progress};
+use crate::projection::notices::Settlements;
 use crate::projection::prepare::Prepared;
 use crate::projection::snapshot::Snapshot;
 use crate::projection::tables::Tables;
@@ -151,6 +152,11 @@ impl<'txn> Folding<'txn> {
         records
             .map(|prepared| fold::record(&mut self.working, prepared))
             .collect()
+    }
+
+    /// What became of events that waited, since it was asked last.
+    pub(crate) fn take_settled(&mut self) -> Settlements {
+        std::mem::take(&mut self.working.settled)
     }
 
     /// The last position that was folded.

@@ -25,4 +25,4 @@ pub use decode::{Decoded, Undecodable, decode, event_type};
 pub use encode::{Envelope, encode};
 pub use field::FieldError;
 pub use subject::{ADMIN_STREAM_SUBJECTS, EXPIRIES, Subject, is_expiry, stream_subjects};
-pub use verdict::{VerdictMessage, verdict_subject};
+pub use verdict::{GapMessage, VerdictMessage, verdict_subject};

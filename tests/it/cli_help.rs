@@ -258,7 +258,7 @@ fn schemas_are_printed_and_written_as_they_are_in_the_repository() {
     ok(&["schema", "--write", dir.path().to_str().unwrap()]);
     for name in names.lines() {
         let path = match name {
-            "asyncapi" | "openapi" | "verdict" => format!("{name}.json"),
+            "asyncapi" | "openapi" | "verdict" | "verdict_gap" => format!("{name}.json"),
             event => format!("events/{event}.json"),
         };
         let written = fs::read_to_string(dir.path().join(&path)).unwrap();

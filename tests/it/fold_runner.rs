@@ -205,7 +205,7 @@ impl EventLog for Deaf {
         self.0.known_head()
     }
 
-    fn notify(&self, _notices: Vec<Notice>) -> BoxFuture<'_, ()> {
+    fn notify(&self, _notices: Vec<Notice>) -> BoxFuture<'_, bool> {
         Box::pin(std::future::pending())
     }
 }

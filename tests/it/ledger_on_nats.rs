@@ -1,83 +1,21 @@
 //! A whole ledger on a real NATS server: any client publishes, servers die, nothing is lost and
 //! nothing is applied twice.
 
-use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Duration;
 
-use async_nats::jetstream::{self, Context};
+use async_nats::jetstream;
 use futures_util::{StreamExt as _, TryStreamExt as _};
 use serde_json::{Value, json};
-use session_ledger::app::{Access, Config, LogSource, Running, start};
-use session_ledger::log::jetstream::JetStreamConfig;
 use session_ledger::projection::Store;
 use tokio::task::JoinSet;
 
 use crate::support::client::{Client, created, event};
-use crate::support::nats::NatsServer;
+use crate::support::nats_ledger::{CREATED, World, ledger, publish};
 use crate::support::python;
 
 const TIME: &str = "2026-01-31T12:00:00Z";
-const CREATED: &str = "ledger.v1.acme.session.created";
 const SOON: Duration = Duration::from_secs(20);
-
-/// A ledger whose log is on a server of its own.
-struct World {
-    nats: NatsServer,
-    ledger: Running,
-    dir: tempfile::TempDir,
-}
-
-impl World {
-    async fn start() -> Self {
-        let nats = NatsServer::start().await;
-        let dir = tempfile::tempdir().unwrap();
-        let ledger = ledger(&nats, dir.path()).await;
-        Self { nats, ledger, dir }
-    }
-
-    fn client(&self) -> Client {
-        Client::new(&self.ledger.url(), "acme")
-    }
-
-    /// A client of NATS that is not the ledger.
-    async fn runtime(&self) -> Context {
-        jetstream::new(async_nats::connect(self.nats.url()).await.unwrap())
-    }
-
-    /// How many sessions a listing says there are, once this position is folded.
-    async fn total(&self, position: u64) -> u64 {
-        let path = format!("/v1/agent-sessions?limit=1&min_position={position}");
-        self.client().get(&path).await.ok()["total"]
-            .as_u64()
-            .unwrap()
-    }
-}
-
-async fn ledger(nats: &NatsServer, dir: &Path) -> Running {
-    let config = Config {
-        data_dir: dir.to_owned(),
-        listen: SocketAddr::from(([127, 0, 0, 1], 0)),
-        dialects: Vec::new(),
-        log: LogSource::JetStream(JetStreamConfig::new(vec![nats.url().to_owned()])),
-        token_secret_file: None,
-        access: Access::Local,
-    };
-    Box::pin(start(config)).await.unwrap()
-}
-
-/// Publishes until it is acknowledged, as a runtime does that may retry for ever.
-async fn publish(nats: &Context, subject: &'static str, body: &Value) -> u64 {
-    let body = bytes::Bytes::from(body.to_string());
-    loop {
-        if let Ok(ack) = nats.publish(subject, body.clone()).await
-            && let Ok(ack) = ack.await
-        {
-            return ack.sequence;
-        }
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
-}
 
 #[tokio::test]
 async fn what_any_client_publishes_is_listed_at_the_position_of_its_ack() {

@@ -34,6 +34,7 @@ mod log_conformance;
 mod log_embedded;
 mod log_jetstream;
 mod nats_permissions;
+mod nats_verdicts;
 mod openapi;
 mod revocation;
 mod schemas;

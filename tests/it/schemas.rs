@@ -324,16 +324,29 @@ fn the_asyncapi_document_has_every_subject_and_uses_every_channel() {
     }
 }
 
+fn message_validator(path: &str) -> Validator {
+    let documents = documents();
+    let found = documents.iter().find(|document| document.path == path);
+    let schema = serde_json::from_str(&found.unwrap().text).unwrap();
+    jsonschema::validator_for(&schema).unwrap()
+}
+
+#[test]
+fn the_mark_for_a_gap_follows_its_schema_and_no_verdict_does() {
+    use session_ledger::domain::{Position, Timestamp, Verdict};
+    let gap = session_ledger::wire::GapMessage::at(Position::new(2)).to_json();
+    let gap: Value = serde_json::from_slice(&gap).unwrap();
+    let verdict = VerdictMessage::new(Position::new(2), Timestamp::MAX, Verdict::Parked);
+    let verdict: Value = serde_json::from_slice(&verdict.to_json()).unwrap();
+    assert!(message_validator("verdict_gap.json").is_valid(&gap));
+    assert!(!message_validator("verdict_gap.json").is_valid(&verdict));
+    assert!(!message_validator("verdict.json").is_valid(&gap));
+}
+
 #[test]
 fn a_verdict_message_follows_its_schema() {
     use session_ledger::domain::{Position, Reason, Timestamp, Verdict};
-    let documents = documents();
-    let text = &documents
-        .iter()
-        .find(|document| document.path == "verdict.json")
-        .unwrap()
-        .text;
-    let validator = jsonschema::validator_for(&serde_json::from_str(text).unwrap()).unwrap();
+    let validator = message_validator("verdict.json");
     let first = Position::new(1);
     for verdict in [
         Verdict::Applied,
@@ -343,7 +356,7 @@ fn a_verdict_message_follows_its_schema() {
     ] {
         let mut message = VerdictMessage::new(Position::new(2), Timestamp::MAX, verdict);
         message.r#type = Some(EventType::AgentRevoked.as_str());
-        message.subject = Some("a1");
+        message.subject = Some("a1".into());
         let json: Value = serde_json::from_slice(&message.to_json()).unwrap();
         assert!(validator.is_valid(&json), "{json}");
     }

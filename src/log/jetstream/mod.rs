@@ -180,14 +180,17 @@ impl EventLog for JetStreamLog {
         self.shared.known_head()
     }
 
-    fn notify(&self, notices: Vec<Notice>) -> BoxFuture<'_, ()> {
+    fn notify(&self, notices: Vec<Notice>) -> BoxFuture<'_, bool> {
         async move {
             let client = &self.shared.writes.client;
+            let mut all_sent = true;
             for Notice { subject, payload } in notices {
                 if let Err(error) = client.publish(subject, payload.into()).await {
                     tracing::debug!(error = %error, "a notice was not sent");
+                    all_sent = false;
                 }
             }
+            all_sent
         }
         .boxed()
     }

@@ -86,8 +86,7 @@ fn end_waiting(
             break;
         };
         let decision = Decision::rejected(Reason::ParkingExpired);
-        let of = (parked.tenant, parked.record.position);
-        verdicts::settle(working, of, decision, by)?;
+        verdicts::settle(working, (parked.tenant, &parked.record), decision, by)?;
     }
     Ok(())
 }
@@ -98,7 +97,6 @@ fn release(
     parked: Parked,
     (by, now): (Position, Timestamp),
 ) -> Result<(), StoreError> {
-    let of = (parked.tenant, parked.record.position);
     let prepared = Prepared::new(parked.record);
     let decision = match &prepared.decoded {
         // It may still be here: only a few are ended with each record.
@@ -108,7 +106,7 @@ fn release(
         Ok(Decoded { event, .. }) => decide(working, parked.tenant, event, &prepared)?,
         Err(undecodable) => Decision::rejected(undecodable.reason),
     };
-    verdicts::settle(working, of, decision, by)
+    verdicts::settle(working, (parked.tenant, &prepared.record), decision, by)
 }
 
 fn decide(

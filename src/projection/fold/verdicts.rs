@@ -3,6 +3,7 @@
 use redb::ReadableTable;
 
 use crate::domain::{EventType, Position, Verdict};
+use crate::log::Record;
 use crate::projection::error::StoreError;
 use crate::projection::fold::decision::Decision;
 use crate::projection::keys::{self, TenantNumber};
@@ -46,10 +47,12 @@ pub(crate) fn note(
 /// Replaces the provisional verdict of an event that waited.
 pub(crate) fn settle(
     working: &mut Working<'_>,
-    (tenant, position): (TenantNumber, Position),
+    (tenant, record): (TenantNumber, &Record),
     decision: Decision,
     by: Position,
 ) -> Result<(), StoreError> {
+    let position = record.position;
+    working.settled.note(record, decision.verdict, by);
     let mut row = working.verdict(tenant, position)?;
     row.verdict = decision.verdict;
     row.settled_at = Some(by);

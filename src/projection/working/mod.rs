@@ -19,6 +19,7 @@ use crate::projection::fold::parking;
 use crate::projection::history::Entry;
 use crate::projection::keys::{self, Entity, Ordinal, TenantNumber};
 use crate::projection::meta::Progress;
+use crate::projection::notices::Settlements;
 use crate::projection::tables::Tables;
 use crate::projection::tally::{self, Delta, ListingTables};
 use crate::projection::verdict_row::VerdictRow;
@@ -38,6 +39,8 @@ pub(crate) struct Working<'txn> {
     pub(crate) oldest_parked: Option<(Position, Timestamp)>,
     /// Bytes of the rows that were read.
     pub(crate) loaded_bytes: usize,
+    /// What became of events that waited, for those who listen.
+    pub(crate) settled: Settlements,
     tenants: HashMap<TenantId, TenantNumber>,
     session_ids: HashMap<Vec<u8>, Option<Ordinal>>,
     sessions: HashMap<Ordinal, SessionSlot>,
@@ -54,6 +57,7 @@ impl<'txn> Working<'txn> {
             oldest_parked: parking::oldest(&tables)?,
             tables,
             loaded_bytes: 0,
+            settled: Settlements::default(),
             tenants: HashMap::new(),
             session_ids: HashMap::new(),
             sessions: HashMap::new(),

@@ -6,12 +6,13 @@ use serde_json::{Map, Value, json};
 use crate::domain::event::Writer;
 use crate::domain::limits::{LOG_MESSAGE_BYTES_MAX, RULES_VERSION, TENANT_CHARS_MAX};
 use crate::domain::{EventType, Position, Reason, Verdict};
-use crate::wire::schema::{DIALECT, VERDICT_PATH, event, event_path, field};
+use crate::wire::schema::{DIALECT, GAP_PATH, VERDICT_PATH, event, event_path, field};
 use crate::wire::subject::{Subject, event_types, prefix};
 use crate::wire::verdict::PREFIX as VERDICT_PREFIX;
 
 const EVENT_MEDIA_TYPE: &str = "application/cloudevents+json";
 const VERDICT: &str = "verdict";
+const GAP: &str = "verdict_gap";
 const SCHEMA_FORMAT: &str = "application/schema+json;version=2020-12";
 
 pub(super) fn asyncapi() -> Value {
@@ -25,22 +26,20 @@ pub(super) fn asyncapi() -> Value {
             let name = event_type.as_str();
             let key = format!("{role}.{name}");
             let address = format!("{}.{{tenant}}.{name}", prefix(writer));
-            channels.insert(key.clone(), channel(&address, name, true));
-            operations.insert(format!("{action}.{key}"), operation(action, &key, name));
+            channels.insert(key.clone(), channel(&address, &[name], true));
+            operations.insert(format!("{action}.{key}"), operation(action, &key, &[name]));
         }
     }
     let rules = EventType::Rules.as_str();
     channels.insert(
         rules.to_owned(),
-        channel(&Subject::RULES.to_string(), rules, false),
+        channel(&Subject::RULES.to_string(), &[rules], false),
     );
-    operations.insert(format!("send.{rules}"), operation("send", rules, rules));
+    operations.insert(format!("send.{rules}"), operation("send", rules, &[rules]));
     let verdicts = format!("{VERDICT_PREFIX}.{{tenant}}");
-    channels.insert(VERDICT.to_owned(), channel(&verdicts, VERDICT, true));
-    operations.insert(
-        format!("send.{VERDICT}"),
-        operation("send", VERDICT, VERDICT),
-    );
+    let told = [VERDICT, GAP];
+    channels.insert(VERDICT.to_owned(), channel(&verdicts, &told, true));
+    operations.insert(format!("send.{VERDICT}"), operation("send", VERDICT, &told));
     json!({
         "asyncapi": "3.0.0",
         "id": "urn:session-ledger:asyncapi",
@@ -92,8 +91,8 @@ pub(super) fn verdict() -> Value {
         "$schema": DIALECT,
         "$id": "urn:session-ledger:schema:verdict:v1",
         "title": VERDICT,
-        "description": "What became of a record. Fields of the event are absent if it could not be \
-            read.",
+        "description": "What became of a record that was rejected or waits, and, when its wait ends, \
+            what became of it then. Fields of the event are absent if they could not be read.",
         "type": "object",
         "required": ["position", "recorded_at", "verdict"],
         "properties": {
@@ -105,6 +104,9 @@ pub(super) fn verdict() -> Value {
             },
             "reason": {"enum": codes, "description": "Why it was rejected."},
             "duplicate_of": position("The position of the event that this one is a copy of."),
+            "settled_at": position(
+                "Of an event that waited: the position of the record that ended its wait.",
+            ),
             "type": {"enum": types},
             "subject": {"type": "string", "description": "The session or agent."},
             "id": {"type": "string", "description": "The event's id."},
@@ -112,6 +114,27 @@ pub(super) fn verdict() -> Value {
         },
         "if": {"properties": {"verdict": {"const": "rejected"}}},
         "then": {"required": ["reason"]},
+        "additionalProperties": true,
+    })
+}
+
+/// The schema of the mark for verdicts that are not told.
+pub(super) fn gap() -> Value {
+    let number =
+        |description: &str| json!({"type": "integer", "minimum": 1, "description": description});
+    json!({
+        "$schema": DIALECT,
+        "$id": "urn:session-ledger:schema:verdict_gap:v1",
+        "title": GAP,
+        "description": "Verdicts were not told: too many came at once, or the fold was catching up. \
+            Read what became of the tenant's events between the two positions.",
+        "type": "object",
+        "required": ["missed", "from", "to"],
+        "properties": {
+            "missed": number("How many verdicts were not told, at most."),
+            "from": number("The first position of their records."),
+            "to": number("The last position of their records."),
+        },
         "additionalProperties": true,
     })
 }
@@ -129,10 +152,12 @@ fn server() -> Value {
     })
 }
 
-fn channel(address: &str, message: &str, has_tenant: bool) -> Value {
+fn channel(address: &str, names: &[&str], has_tenant: bool) -> Value {
     let mut messages = Map::new();
-    let reference = format!("#/components/messages/{message}");
-    messages.insert(message.to_owned(), json!({"$ref": reference}));
+    for name in names {
+        let reference = format!("#/components/messages/{name}");
+        messages.insert((*name).to_owned(), json!({"$ref": reference}));
+    }
     let mut channel = json!({"address": address, "messages": messages});
     if has_tenant && let Some(channel) = channel.as_object_mut() {
         let tenant = json!({"tenant": {"$ref": "#/components/parameters/tenant"}});
@@ -141,11 +166,13 @@ fn channel(address: &str, message: &str, has_tenant: bool) -> Value {
     channel
 }
 
-fn operation(action: &str, channel: &str, message: &str) -> Value {
+fn operation(action: &str, channel: &str, names: &[&str]) -> Value {
+    let reference = |name| json!({"$ref": format!("#/channels/{channel}/messages/{name}")});
+    let messages: Vec<Value> = names.iter().map(reference).collect();
     json!({
         "action": action,
         "channel": {"$ref": format!("#/channels/{channel}")},
-        "messages": [{"$ref": format!("#/channels/{channel}/messages/{message}")}],
+        "messages": messages,
     })
 }
 
@@ -156,16 +183,19 @@ fn messages() -> Map<String, Value> {
         let message = message(event_type.as_str(), event::summary(*event_type), &schema);
         messages.insert(event_type.as_str().to_owned(), message);
     }
-    let verdict = message(VERDICT, "What became of a record.", VERDICT_PATH);
-    messages.insert(VERDICT.to_owned(), verdict);
+    for (name, summary, schema) in [
+        (VERDICT, "What became of a record.", VERDICT_PATH),
+        (GAP, "Verdicts that were not told.", GAP_PATH),
+    ] {
+        messages.insert(name.to_owned(), message(name, summary, schema));
+    }
     messages
 }
 
 fn message(name: &str, summary: &str, schema: &str) -> Value {
-    let content_type = if name == VERDICT {
-        "application/json"
-    } else {
-        EVENT_MEDIA_TYPE
+    let content_type = match name {
+        VERDICT | GAP => "application/json",
+        _event => EVENT_MEDIA_TYPE,
     };
     json!({
         "contentType": content_type,

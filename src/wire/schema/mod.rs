@@ -31,6 +31,7 @@ pub fn documents() -> Vec<Document> {
         .map(|event_type| document(event_path(*event_type), &event::schema(*event_type)))
         .collect();
     documents.push(document(VERDICT_PATH.to_owned(), &asyncapi::verdict()));
+    documents.push(document(GAP_PATH.to_owned(), &asyncapi::gap()));
     documents.push(document("asyncapi.json".to_owned(), &asyncapi::asyncapi()));
     documents
 }
@@ -50,6 +51,7 @@ pub(super) fn data_fields(event_type: EventType) -> &'static [&'static str] {
 }
 
 const VERDICT_PATH: &str = "verdict.json";
+const GAP_PATH: &str = "verdict_gap.json";
 const DIALECT: &str = "https://json-schema.org/draft/2020-12/schema";
 
 fn event_path(event_type: EventType) -> String {

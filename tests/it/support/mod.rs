@@ -7,6 +7,7 @@ pub(crate) mod clock;
 pub(crate) mod events;
 pub(crate) mod faulty_log;
 pub(crate) mod nats;
+pub(crate) mod nats_ledger;
 pub(crate) mod node;
 pub(crate) mod python;
 pub(crate) mod shipped_nats;
