@@ -27,7 +27,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::domain::limits::{
     CONNECTION_IDLE_MS, CONNECTIONS_MAX, HEAD_WAIT_MS, HTTP2_KEEP_ALIVE_MS, HTTP2_STREAMS_MAX,
-    REQUEST_BODY_WAIT_MS, SHUTDOWN_ARRIVAL_MS, SHUTDOWN_WAIT_MS,
+    REQUEST_BODY_WAIT_MS, REQUEST_HEAD_BYTES_MAX, SHUTDOWN_ARRIVAL_MS, SHUTDOWN_WAIT_MS,
 };
 use crate::http::BodyPatience;
 
@@ -132,6 +132,7 @@ fn builder(patience: &Patience, streams: Streams) -> Builder<Streams> {
         .http2()
         .timer(TokioTimer::new())
         .max_concurrent_streams(HTTP2_STREAMS_MAX)
+        .max_header_list_size(REQUEST_HEAD_BYTES_MAX)
         .keep_alive_interval(Duration::from_millis(interval))
         .keep_alive_timeout(Duration::from_millis(timeout));
     builder

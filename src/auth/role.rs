@@ -46,6 +46,12 @@ impl Roles {
         of.iter().any(|role| self.has(*role))
     }
 
+    /// These and those.
+    #[must_use]
+    pub fn with(self, others: Self) -> Self {
+        Self(self.0 | others.0)
+    }
+
     /// Whether these have a role.
     pub fn has(self, role: Role) -> bool {
         self.0 & 1 << (role as u8) != 0

@@ -26,6 +26,7 @@ mod sessions;
 mod show;
 mod table;
 mod target;
+mod tokens;
 mod verify;
 
 use std::env;

@@ -196,12 +196,33 @@ pub const KEYS_PER_TENANT_MAX: usize = 1_000;
 pub const KEYS_REVOKED_MAX: usize = 1_000;
 /// Longest name of a key, in characters.
 pub const KEY_NAME_CHARS_MAX: usize = 256;
-/// Longest credential that is looked at, in bytes: a token with many claims fits.
-pub const CREDENTIAL_BYTES_MAX: usize = 8 * 1024;
+/// Longest credential that is looked at, in bytes. A token of Entra ID with the 200 groups that it names
+/// at most has about 12 kB.
+pub const CREDENTIAL_BYTES_MAX: usize = 32 * 1024;
+/// Longest head of a request of HTTP/2, in bytes: a credential and twice as much beside it. HTTP/1 takes
+/// more.
+pub const REQUEST_HEAD_BYTES_MAX: u32 = 96 * 1024;
 /// How far the clocks of token issuers may differ from ours, in microseconds.
 pub const TOKEN_LEEWAY_US: i64 = 30 * 1_000_000;
 /// Most tenants that one token may speak for.
 pub const TOKEN_TENANTS_MAX: usize = 256;
+/// Longest name of a claim in the settings, in characters.
+pub const CLAIM_NAME_CHARS_MAX: usize = 256;
+/// Most dots of such a name: each may lead into an object within the claims, or be part of a name.
+pub const CLAIM_NAME_DOTS_MAX: usize = 8;
+/// Most claims that are looked at for a token's tenants, or for its roles.
+pub const CLAIM_NAMES_MAX: usize = 8;
+/// Most pairs of an identity provider's word and the role that it gives.
+pub const ROLE_WORDS_MAX: usize = 256;
+/// Most keys that one token's signature is checked with. With ES256 they take a millisecond.
+pub const TOKEN_KEYS_TRIED_MAX: usize = 16;
+/// Most words of a token, or keys of a key set, that a line of the server's log names.
+pub const LOGGED_WORDS_MAX: usize = 16;
+/// Most characters of each.
+pub const LOGGED_WORD_CHARS_MAX: usize = 128;
+/// How much time there is at least between two lines of the server's log about refused requests of one
+/// kind, in milliseconds.
+pub const REFUSALS_TOLD_MS: u64 = 10_000;
 /// Shortest secret for tokens signed with HS256, in bytes: as long as the hash, see RFC 7518, 3.2.
 pub const HS256_SECRET_BYTES_MIN: usize = 32;
 /// Longest key set for tokens, in bytes.

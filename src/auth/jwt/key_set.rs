@@ -1,148 +1,258 @@
 //! Key sets (RFC 7517): the public keys that tokens are signed with.
 //!
 //! A key says which algorithm it is for, by its type: RSA is RS256, P-256 is ES256 and Ed25519 is
-//! EdDSA. What else is in a set is skipped, symmetric keys above all: who can read a key set must
-//! not be able to sign.
+//! EdDSA. Other keys in a set are skipped and told with the reason. Symmetric keys are skipped too:
+//! who can read a key set must not be able to sign.
 
-use jsonwebtoken::jwk::{
-    AlgorithmParameters, EllipticCurve, Jwk, KeyAlgorithm, KeyOperations, PublicKeyUse,
-};
-use jsonwebtoken::{Algorithm, DecodingKey, Validation};
+use std::fmt;
+
+use jsonwebtoken::{Algorithm, DecodingKey, DecodingKeyKind};
 use serde::Deserialize;
+use serde_json::Value;
 
-use crate::domain::limits::JWKS_KEYS_MAX;
+use super::TokenError;
+use super::token::{self, Unverified};
+use super::told::Told;
+use crate::domain::limits::{JWKS_KEYS_MAX, LOGGED_WORDS_MAX, TOKEN_KEYS_TRIED_MAX};
 
-/// Smallest RSA modulus that ring takes, in bytes: 2048 bits.
-const RSA_BYTES_MIN: usize = 256;
+/// Smallest and largest RSA modulus that ring takes, in bytes: 2048 and 8192 bits.
+const RSA_BYTES: std::ops::RangeInclusive<usize> = 256..=1024;
 const P256_BYTES: usize = 65;
 const ED25519_BYTES: usize = 32;
 
 /// Why a text is no key set to work with.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum KeySetError {
     /// It is something else.
     #[error("it is not a key set (a JSON object with `keys`)")]
     NotAKeySet,
+    /// It is empty.
+    #[error("it has no keys")]
+    Empty,
     /// None of its keys can be used.
     #[error(
-        "it has no key of use here: RSA of 2048 bits or more (RS256), P-256 (ES256) or Ed25519 \
-         (EdDSA), for signatures"
+        "none of its keys can be used: {0}. Keys must be for signatures, and RSA of 2048 to 8192 bits \
+         (RS256), P-256 (ES256) or Ed25519 (EdDSA or Ed25519)"
     )]
-    NoKey,
+    NoKey(Skipped),
     /// More than anybody needs.
     #[error("it has more than {JWKS_KEYS_MAX} keys")]
     TooManyKeys,
 }
 
-/// A key and the one way in which it checks signatures.
+/// The keys of a set that cannot be used, each with the reason.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Skipped(Vec<(Option<String>, Unfit)>);
+
+/// Why a key cannot be used.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+enum Unfit {
+    #[error("no key that can be read")]
+    Unreadable,
+    #[error("a shared secret, which has no place in a key set")]
+    Secret,
+    #[error("of type {0}")]
+    Type(String),
+    #[error("of curve {0}")]
+    Curve(String),
+    #[error("for {0}")]
+    Algorithm(String),
+    #[error("for use {0}")]
+    Use(String),
+    #[error("not for `verify`")]
+    Operations,
+    #[error("RSA of {0} bits")]
+    Bits(usize),
+}
+
+impl fmt::Display for Skipped {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (number, (id, why)) in self.0.iter().take(LOGGED_WORDS_MAX).enumerate() {
+            let comma = if number == 0 { "" } else { ", " };
+            match id {
+                Some(id) => write!(f, "{comma}{} ({why})", Told(id))?,
+                None => write!(f, "{comma}one without `kid` ({why})")?,
+            }
+        }
+        match self.0.len().saturating_sub(LOGGED_WORDS_MAX) {
+            0 => Ok(()),
+            more => write!(f, " and {more} more"),
+        }
+    }
+}
+
+/// A key and the one algorithm that it checks signatures with.
 #[derive(Debug)]
 pub(super) struct VerifyingKey {
     id: Option<Box<str>>,
-    algorithm: Algorithm,
+    pub(super) algorithm: Algorithm,
     pub(super) key: DecodingKey,
-    /// Allows that algorithm alone. Claims are checked elsewhere, against our own clock.
-    pub(super) signature_only: Validation,
 }
 
 impl VerifyingKey {
-    fn new(id: Option<Box<str>>, algorithm: Algorithm, key: DecodingKey) -> Self {
-        let mut signature_only = Validation::new(algorithm);
-        signature_only.required_spec_claims.clear();
-        signature_only.validate_exp = false;
-        signature_only.validate_nbf = false;
-        signature_only.validate_aud = false;
+    /// A shared secret, for HS256.
+    pub(super) fn secret(secret: &[u8]) -> Self {
         Self {
-            id,
-            algorithm,
-            key,
-            signature_only,
+            id: None,
+            algorithm: Algorithm::HS256,
+            key: DecodingKey::from_secret(secret),
         }
     }
 
-    /// A shared secret, for HS256.
-    pub(super) fn secret(secret: &[u8]) -> Self {
-        Self::new(None, Algorithm::HS256, DecodingKey::from_secret(secret))
+    /// Whether a token may be signed with it, by what its header says. A key without a name fits any
+    /// name, and a token without one any key.
+    fn fits(&self, token: &Unverified<'_>) -> bool {
+        let named = match (&self.id, &token.key_id) {
+            (Some(id), Some(wanted)) => **id == **wanted,
+            (None, _) | (_, None) => true,
+        };
+        named && self.algorithm == token.algorithm
     }
 }
 
 /// The keys of a set.
 #[derive(Debug, Default)]
-pub(super) struct KeySet(Vec<VerifyingKey>);
+pub(super) struct KeySet {
+    keys: Vec<VerifyingKey>,
+    skipped: Skipped,
+}
 
 impl KeySet {
-    /// Reads a set; keys that are of no use here are skipped.
+    /// Reads a set.
     pub(super) fn parse(json: &[u8]) -> Result<Self, KeySetError> {
         #[derive(Deserialize)]
         struct Set {
-            keys: Vec<serde_json::Value>,
+            keys: Vec<Value>,
         }
         let set: Set = serde_json::from_slice(json).map_err(|_withheld| KeySetError::NotAKeySet)?;
         if JWKS_KEYS_MAX < set.keys.len() {
             return Err(KeySetError::TooManyKeys);
         }
-        let keys: Vec<_> = set.keys.into_iter().filter_map(usable).collect();
-        if keys.is_empty() {
-            return Err(KeySetError::NoKey);
+        let mut found = Self::default();
+        for key in &set.keys {
+            let id = key.get("kid").and_then(Value::as_str);
+            match usable(key) {
+                Ok((algorithm, key)) => found.keys.push(VerifyingKey {
+                    id: id.map(Into::into),
+                    algorithm,
+                    key,
+                }),
+                Err(why) => found.skipped.0.push((id.map(str::to_owned), why)),
+            }
         }
-        Ok(Self(keys))
+        match (found.keys.is_empty(), found.skipped.0.is_empty()) {
+            (true, true) => Err(KeySetError::Empty),
+            (true, false) => Err(KeySetError::NoKey(found.skipped)),
+            (false, _) => Ok(found),
+        }
     }
 
-    /// The key that a token names. One without a name is found if it is the only one for its
-    /// algorithm.
-    pub(super) fn find(&self, id: Option<&str>, algorithm: Algorithm) -> Option<&VerifyingKey> {
-        let mut fitting = self
-            .0
-            .iter()
-            .filter(|key| key.algorithm == algorithm && (id.is_none() || key.id.as_deref() == id));
-        let first = fitting.next()?;
-        (id.is_some() || fitting.next().is_none()).then_some(first)
-    }
-
-    pub(super) fn len(&self) -> usize {
-        self.0.len()
+    /// Checks that one of the keys that fit made a token's signature.
+    pub(super) fn check(&self, token: &Unverified<'_>) -> Result<(), TokenError> {
+        let fitting = || self.keys.iter().filter(|key| key.fits(token));
+        if fitting()
+            .take(TOKEN_KEYS_TRIED_MAX)
+            .any(|key| token.is_signed_by(key))
+        {
+            return Ok(());
+        }
+        if TOKEN_KEYS_TRIED_MAX < fitting().count() {
+            return Err(TokenError::TooManyKeys);
+        }
+        match &token.key_id {
+            Some(id) if fitting().any(|key| key.id.is_some()) => {
+                Err(TokenError::Signature(format!("the key {}", Told(id))))
+            }
+            // Its key may have come into the set since that was loaded.
+            Some(id) => Err(TokenError::UnknownKey(Told(id).to_string())),
+            None => Err(TokenError::NoKeyFits),
+        }
     }
 }
 
-fn usable(json: serde_json::Value) -> Option<VerifyingKey> {
-    let jwk: Jwk = serde_json::from_value(json).ok()?;
-    let algorithm = match &jwk.algorithm {
-        AlgorithmParameters::RSA(_) => Algorithm::RS256,
-        AlgorithmParameters::EllipticCurve(key) if key.curve == EllipticCurve::P256 => {
-            Algorithm::ES256
+impl fmt::Display for KeySet {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (self.keys.len(), self.skipped.0.len()) {
+            (1, 0) => f.write_str("1 key"),
+            (keys, 0) => write!(f, "{keys} keys"),
+            (keys, skipped) => write!(
+                f,
+                "{keys} of {} keys that can be used; skipped: {}",
+                keys + skipped,
+                self.skipped
+            ),
         }
-        AlgorithmParameters::OctetKeyPair(key) if key.curve == EllipticCurve::Ed25519 => {
-            Algorithm::EdDSA
-        }
-        _ => return None,
+    }
+}
+
+/// Reads a key, if it is one that tokens can be checked with.
+fn usable(json: &Value) -> Result<(Algorithm, DecodingKey), Unfit> {
+    let text = |name| match json.get(name) {
+        None | Some(Value::Null) => Ok(None),
+        Some(Value::String(text)) => Ok(Some(text.as_str())),
+        Some(_) => Err(Unfit::Unreadable),
     };
-    let common = &jwk.common;
-    let for_signatures = common
-        .public_key_use
-        .as_ref()
-        .is_none_or(|used| *used == PublicKeyUse::Signature)
-        && common
-            .key_operations
-            .as_ref()
-            .is_none_or(|all| all.contains(&KeyOperations::Verify))
-        && common
-            .key_algorithm
-            .is_none_or(|named| named == KeyAlgorithm::from(algorithm));
-    let key = DecodingKey::from_jwk(&jwk).ok()?;
-    let id = jwk.common.key_id.map(String::into_boxed_str);
-    (for_signatures && has_length(&key)).then(|| VerifyingKey::new(id, algorithm, key))
+    let required = |name| text(name)?.ok_or(Unfit::Unreadable);
+    let on_curve = |curve| match required("crv")? {
+        found if found == curve => Ok(()),
+        other => Err(Unfit::Curve(Told(other).to_string())),
+    };
+    let (algorithm, key) = match required("kty")? {
+        "RSA" => {
+            let key = DecodingKey::from_rsa_components(required("n")?, required("e")?);
+            (Algorithm::RS256, key)
+        }
+        "EC" => {
+            on_curve("P-256")?;
+            let key = DecodingKey::from_ec_components(required("x")?, required("y")?);
+            (Algorithm::ES256, key)
+        }
+        "OKP" => {
+            on_curve("Ed25519")?;
+            let key = DecodingKey::from_ed_components(required("x")?);
+            (Algorithm::EdDSA, key)
+        }
+        "oct" => return Err(Unfit::Secret),
+        other => return Err(Unfit::Type(Told(other).to_string())),
+    };
+    if let Some(used) = text("use")?.filter(|used| *used != "sig") {
+        return Err(Unfit::Use(Told(used).to_string()));
+    }
+    if !may_verify(json.get("key_ops")) {
+        return Err(Unfit::Operations);
+    }
+    if let Some(named) = text("alg")?.filter(|name| token::algorithm(name) != Some(algorithm)) {
+        return Err(Unfit::Algorithm(Told(named).to_string()));
+    }
+    let key = key.map_err(|_withheld| Unfit::Unreadable)?;
+    check_length(&key)?;
+    Ok((algorithm, key))
+}
+
+fn may_verify(operations: Option<&Value>) -> bool {
+    match operations {
+        None | Some(Value::Null) => true,
+        Some(operations) => operations
+            .as_array()
+            .is_some_and(|all| all.iter().any(|one| one == "verify")),
+    }
 }
 
 /// Whether ring will take the key: better to know now than when a token comes.
-fn has_length(key: &DecodingKey) -> bool {
-    use jsonwebtoken::{AlgorithmFamily, DecodingKeyKind};
-    match (key.family(), key.kind()) {
+fn check_length(key: &DecodingKey) -> Result<(), Unfit> {
+    use jsonwebtoken::AlgorithmFamily;
+    let fits = match (key.family(), key.kind()) {
         (AlgorithmFamily::Rsa, DecodingKeyKind::RsaModulusExponent { n, .. }) => {
-            RSA_BYTES_MIN <= n.len() && n.first() != Some(&0)
+            if !RSA_BYTES.contains(&n.len()) {
+                return Err(Unfit::Bits(8 * n.len()));
+            }
+            n.first() != Some(&0)
         }
         (AlgorithmFamily::Ec, DecodingKeyKind::SecretOrDer(point)) => point.len() == P256_BYTES,
         (AlgorithmFamily::Ed, DecodingKeyKind::SecretOrDer(key)) => key.len() == ED25519_BYTES,
         _ => false,
-    }
+    };
+    fits.then_some(()).ok_or(Unfit::Unreadable)
 }
 
 #[cfg(test)]
@@ -175,6 +285,8 @@ mod tests {
             &json!({"use": "sig", "key_ops": ["verify"], "alg": "EdDSA"}),
             true,
         );
+        check(&json!({"alg": "Ed25519"}), true);
+        check(&json!({"use": null, "key_ops": null, "alg": null}), true);
         check(&json!({"use": "enc"}), false);
         check(&json!({"key_ops": ["sign"]}), false);
         check(&json!({"alg": "RS256"}), false);
@@ -183,39 +295,49 @@ mod tests {
         check(&json!({"kty": "unknown"}), false);
         check(&json!({"x": "A"}), false);
         check(&json!({"x": 7}), false);
+        check(&json!({"alg": 7}), false);
+        check(&json!({"key_ops": "verify"}), false);
     }
 
     #[test]
-    fn keys_that_are_too_short_or_secret_are_skipped() {
-        let n = |bytes: usize| hex_url(&vec![0x80; bytes]);
-        let rsa = |bytes: usize| json!({"kty": "RSA", "n": n(bytes), "e": "AQAB"});
-        assert!(parse(&[rsa(256)]).is_ok());
-        assert_eq!(parse(&[rsa(255)]).unwrap_err(), KeySetError::NoKey);
-        let secret = json!({"kty": "oct", "k": n(64), "alg": "HS256"});
+    fn keys_that_cannot_be_used_are_told_with_the_reason() {
+        let n = |bytes: usize| base64_url(&vec![0x80; bytes]);
+        let rsa =
+            |id: &str, bytes: usize| json!({"kty": "RSA", "kid": id, "n": n(bytes), "e": "AQAB"});
+        let with = |mut key: Value, name: &str, value: &str| {
+            key[name] = json!(value);
+            key
+        };
+        assert_eq!(parse(&[rsa("r", 256)]).unwrap().to_string(), "1 key");
+        assert_eq!(parse(&[rsa("r", 1024)]).unwrap().to_string(), "1 key");
+        let keys = [
+            ed25519("good"),
+            with(rsa("a", 256), "alg", "RS512"),
+            rsa("short", 255),
+            rsa("long", 1025),
+            with(rsa("enc", 256), "use", "enc"),
+            json!({"kty": "oct", "k": n(64), "alg": "HS256"}),
+            json!({"kty": "EC", "crv": "P-384", "kid": "p", "x": n(48), "y": n(48)}),
+            json!({"kty": "AKP", "kid": "m\n"}),
+            json!("key"),
+        ];
         assert_eq!(
-            parse(std::slice::from_ref(&secret)).unwrap_err(),
-            KeySetError::NoKey
+            parse(&keys).unwrap().to_string(),
+            "1 of 9 keys that can be used; skipped: \"a\" (for \"RS512\"), \"short\" (RSA of 2040 \
+             bits), \"long\" (RSA of 8200 bits), \"enc\" (for use \"enc\"), one without `kid` (a \
+             shared secret, which has no place in a key set), \"p\" (of curve \"P-384\"), \"m\\n\" \
+             (of type \"AKP\"), one without `kid` (no key that can be read)"
         );
-        assert_eq!(parse(&[secret, ed25519("k1")]).unwrap().len(), 1);
+        let none = parse(&keys[1..2]).unwrap_err().to_string();
+        assert!(none.contains(r#""a" (for "RS512")"#), "{none}");
+        let many: Vec<Value> = (0..LOGGED_WORDS_MAX + 2).map(|_| json!(null)).collect();
+        let none = parse(&many).unwrap_err().to_string();
+        assert!(none.contains(" and 2 more. "), "{none}");
     }
 
-    fn hex_url(bytes: &[u8]) -> String {
+    fn base64_url(bytes: &[u8]) -> String {
         use base64::Engine as _;
         base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(bytes)
-    }
-
-    #[test]
-    fn a_key_is_found_by_name_and_algorithm_or_if_it_is_the_only_one() {
-        let two = parse(&[ed25519("k1"), ed25519("k2")]).unwrap();
-        let eddsa = Algorithm::EdDSA;
-        let found = two.find(Some("k2"), eddsa).unwrap();
-        assert_eq!(found.id.as_deref(), Some("k2"));
-        assert!(two.find(Some("k3"), eddsa).is_none());
-        assert!(two.find(Some("k2"), Algorithm::RS256).is_none());
-        assert!(two.find(None, eddsa).is_none());
-        let one = parse(&[ed25519("k1")]).unwrap();
-        assert!(one.find(None, eddsa).is_some());
-        assert!(one.find(None, Algorithm::HS256).is_none());
     }
 
     #[test]
@@ -230,7 +352,7 @@ mod tests {
             let error = KeySet::parse(wrong.as_bytes()).unwrap_err();
             assert_eq!(error, KeySetError::NotAKeySet, "{wrong}");
         }
-        assert_eq!(parse(&[]).unwrap_err(), KeySetError::NoKey);
+        assert_eq!(parse(&[]).unwrap_err(), KeySetError::Empty);
         let many = vec![ed25519("k1"); JWKS_KEYS_MAX + 1];
         assert_eq!(parse(&many).unwrap_err(), KeySetError::TooManyKeys);
     }

@@ -1,36 +1,43 @@
-//! Tokens (JWT, RFC 7519) that somebody else issues: RS256, ES256 and EdDSA by a key set, HS256
-//! by a shared secret. And, for a dialect whose sessions have such tokens, [`sign`].
+//! Tokens (JWT, RFC 7519) that somebody else issues: RS256, ES256 and EdDSA (Ed25519) by a key set,
+//! HS256 by a shared secret. And, for a dialect whose sessions have such tokens, [`sign`].
 //!
 //! The key decides the algorithm, never the token. A key set is followed while the server runs: a
-//! file is looked at every second, a URL every few minutes and when a token names a key that is not
-//! known. If it cannot be loaded, the keys stay that were loaded last.
+//! file is looked at every second, a URL every few minutes and when a token's key is not known. If it
+//! cannot be loaded, the keys stay that were loaded last.
 
+mod claim_set;
 mod claims;
 mod key_set;
 mod provider;
+mod roles;
 mod source;
+mod token;
+mod told;
 
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
-use jsonwebtoken::{Algorithm, EncodingKey, Header, decode, decode_header, encode};
+use jsonwebtoken::{Algorithm, EncodingKey, Header, encode};
 use serde::Serialize;
 use tokio::sync::{Mutex, Notify, watch};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-pub use claims::{ClaimError, ClaimNames, ClaimRules};
-pub use key_set::KeySetError;
+pub use claim_set::{ClaimName, ClaimNameError};
+pub use claims::{ClaimError, ClaimRules, TenantRule};
+pub use key_set::{KeySetError, Skipped};
+pub use roles::{RoleRules, RoleWords, RoleWordsError};
 pub use source::{KeySetSource, LoadError, SourceError};
 
 use crate::auth::Identity;
 use crate::domain::Timestamp;
 use crate::domain::limits::{
     HS256_SECRET_BYTES_MIN, JWKS_FETCH_MS, JWKS_FILE_MS, JWKS_REFETCH_MS, JWKS_WAIT_MS,
+    TOKEN_KEYS_TRIED_MAX,
 };
-use claims::Claims;
 use key_set::{KeySet, VerifyingKey};
 use source::Loader;
+use token::Unverified;
 
 /// Which tokens are accepted.
 #[derive(Debug, Clone)]
@@ -96,21 +103,47 @@ pub fn sign(secret: &Secret, claims: &impl Serialize) -> String {
 }
 
 /// Why a token stands for nobody. For the log: callers are not told.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum TokenError {
-    /// Not a token, one with an algorithm that is not accepted, or with extensions that must be
-    /// understood.
-    #[error("it is no token that could be checked here")]
-    Malformed,
+    /// Not a token, or one that cannot be read.
+    #[error("{0}")]
+    Malformed(&'static str),
+    /// Signed in another way than any that is accepted.
+    #[error("it is signed with {0}; RS256, ES256, EdDSA (or Ed25519) and HS256 are accepted")]
+    Algorithm(String),
+    /// HS256, for which no secret was given.
+    #[error("it is signed with HS256, and there is no --jwt-hs256-secret-file")]
+    NoSecret,
+    /// A key set, which was not given.
+    #[error("it is signed with a public key, and there is no --jwt-jwks")]
+    NoKeySet,
     /// Nobody knows its key.
-    #[error("it names a key that is not known")]
-    UnknownKey,
+    #[error("it names the key {0}, and the key set has none of this name for its algorithm")]
+    UnknownKey(String),
+    /// It names no key.
+    #[error("it names no key, and none of the key set for its algorithm made its signature")]
+    NoKeyFits,
+    /// More than anybody needs.
+    #[error(
+        "more than {TOKEN_KEYS_TRIED_MAX} keys fit it, and none of the first ones made its signature"
+    )]
+    TooManyKeys,
     /// Another key made it, or it was changed.
-    #[error("its signature is wrong")]
-    Signature,
+    #[error("its signature is not one of {0}")]
+    Signature(String),
+    /// Its signature is good, and two readers of it may see two different tokens.
+    #[error("it gives the claim {0} twice")]
+    ClaimTwice(String),
     /// What it says does not count.
     #[error(transparent)]
     Claims(#[from] ClaimError),
+}
+
+impl TokenError {
+    /// Whether a key that was published lately may change that.
+    fn may_pass(&self) -> bool {
+        matches!(self, Self::UnknownKey(_) | Self::NoKeyFits)
+    }
 }
 
 /// Checks tokens.
@@ -151,35 +184,27 @@ impl Tokens {
 
     /// Whom a token stands for at `now`.
     pub async fn identify(&self, token: &str, now: Timestamp) -> Result<Identity, TokenError> {
-        let header = decode_header(token).map_err(|_withheld| TokenError::Malformed)?;
-        if header.crit.is_some() {
-            return Err(TokenError::Malformed);
-        }
-        let claims = self.verify(token, &header).await?;
-        Ok(self.rules.identify(&claims, now)?)
+        let token = Unverified::parse(token)?;
+        self.verify(&token).await?;
+        Ok(self.rules.identify(&token.claims()?, now)?)
     }
 
-    async fn verify(&self, token: &str, header: &Header) -> Result<Claims, TokenError> {
-        if header.alg == Algorithm::HS256 {
-            return signed(token, self.secret.as_ref());
+    async fn verify(&self, token: &Unverified<'_>) -> Result<(), TokenError> {
+        if token.algorithm == Algorithm::HS256 {
+            let secret = self.secret.as_ref().ok_or(TokenError::NoSecret)?;
+            let signed = token.is_signed_by(secret);
+            let wrong = || TokenError::Signature("the secret".to_owned());
+            return signed.then_some(()).ok_or_else(wrong);
         }
-        let set = self.set.as_ref().ok_or(TokenError::UnknownKey)?;
-        let (kid, algorithm) = (header.kid.as_deref(), header.alg);
-        match signed(token, set.keys().find(kid, algorithm)) {
-            Err(TokenError::UnknownKey) => {
+        let set = self.set.as_ref().ok_or(TokenError::NoKeySet)?;
+        match set.keys().check(token) {
+            Err(why) if why.may_pass() => {
                 set.ask_for_load().await;
-                signed(token, set.keys().find(kid, algorithm))
+                set.keys().check(token)
             }
             checked => checked,
         }
     }
-}
-
-fn signed(token: &str, key: Option<&VerifyingKey>) -> Result<Claims, TokenError> {
-    let key = key.ok_or(TokenError::UnknownKey)?;
-    decode(token, &key.key, &key.signature_only)
-        .map(|token| token.claims)
-        .map_err(|_withheld| TokenError::Signature)
 }
 
 /// A key set that is loaded again and again, at the start and then by one task alone: tokens ask
@@ -280,7 +305,7 @@ impl Followed {
                 return Ok(());
             }
             let keys = KeySet::parse(&bytes)?;
-            tracing::info!("the key set for tokens has {} keys", keys.len());
+            tracing::info!("the key set for tokens has {keys}");
             *self.keys.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(keys);
             last.bytes = bytes;
             Ok(())

@@ -93,6 +93,11 @@ impl Signer {
 
     /// A token with these claims and some members of its header changed.
     pub(crate) fn token_with(&self, header: &Value, claims: &Value) -> String {
+        self.token_of(header, &claims.to_string())
+    }
+
+    /// The same with claims as a text, which need not be good JSON.
+    pub(crate) fn token_of(&self, header: &Value, claims: &str) -> String {
         let alg = match &self.key {
             Key::Rs256(_) => "RS256",
             Key::Es256(_) => "ES256",
@@ -109,7 +114,7 @@ impl Signer {
         let message = format!(
             "{}.{}",
             text(whole.to_string().as_bytes()),
-            text(claims.to_string().as_bytes())
+            text(claims.as_bytes())
         );
         let signature = self.sign(message.as_bytes());
         format!("{message}.{}", text(&signature))
