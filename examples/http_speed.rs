@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use serde_json::json;
-use session_ledger::auth::{Access, Credentials, Grant, Keys, Roles};
+use session_ledger::auth::{Access, Author, Credentials, Grant, Keys, Roles};
 use session_ledger::domain::{Clock, SystemClock, TenantId, Timestamp};
 use session_ledger::http::{Services, router};
 use session_ledger::ledger::{Commands, Ledger, Submission, TokenSecret};
@@ -91,7 +91,7 @@ async fn ask_for_keys(keys: &Arc<Keys>, now: Timestamp) -> anyhow::Result<Access
         agent: None,
         expires_at: None,
     };
-    let (key, _entry) = keys.issue(grant, now).await?;
+    let (key, _entry) = keys.issue(grant, Author::Operator, now).await?;
     println!("X-API-Key: {}", key.reveal());
     Ok(Access::Credentials(Credentials {
         keys: Arc::clone(keys),

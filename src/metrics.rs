@@ -29,6 +29,7 @@ pub struct Metrics {
     verdicts: Family<VerdictLabels, Counter>,
     commits: Family<CommitLabels, Histogram, fn() -> Histogram>,
     requests: Family<RequestLabels, Histogram, fn() -> Histogram>,
+    refused: Family<RefusedLabels, Counter>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -49,6 +50,12 @@ struct RequestLabels {
     status: u16,
 }
 
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct RefusedLabels {
+    code: &'static str,
+    reason: &'static str,
+}
+
 impl Default for Metrics {
     fn default() -> Self {
         let latency: fn() -> Histogram = || Histogram::new(LATENCY_BUCKETS);
@@ -60,6 +67,7 @@ impl Default for Metrics {
             verdicts: Family::default(),
             commits: Family::new_with_constructor(latency),
             requests: Family::new_with_constructor(latency),
+            refused: Family::default(),
         };
         metrics.register();
         metrics
@@ -104,6 +112,11 @@ impl Metrics {
             "Time to answer a request, by route template",
             Unit::Seconds,
             self.requests.clone(),
+        );
+        registry.register(
+            "refused",
+            "Requests that were refused for who asks, by code and, for bad credentials, by reason",
+            self.refused.clone(),
         );
     }
 
@@ -152,6 +165,12 @@ impl Metrics {
         self.requests
             .get_or_create(&labels)
             .observe(took.as_secs_f64());
+    }
+
+    /// Counts a request that was refused for who asks. Neither word comes from the request.
+    pub fn refused(&self, code: &'static str, reason: &'static str) {
+        let labels = RefusedLabels { code, reason };
+        self.refused.get_or_create(&labels).inc();
     }
 
     /// All metrics in the text format of Prometheus (`OpenMetrics` 1.0).

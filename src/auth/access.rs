@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use crate::auth::jwt::Tokens;
-use crate::auth::{ApiKey, Identity, Keys, RateLimits};
+use crate::auth::jwt::{ClaimError, TokenError, Tokens};
+use crate::auth::{ApiKey, Identity, KeyError, KeyId, Keys, RateLimits};
 use crate::domain::limits::CREDENTIAL_BYTES_MAX;
 use crate::domain::{Timestamp, TokenHash};
 
@@ -45,24 +45,74 @@ impl<'a> Presented<'a> {
     }
 }
 
+/// Why a credential stands for nobody. For the log and what is counted: callers are not told.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Refused {
+    /// Nothing that is as long is looked at.
+    #[error("the credential has {0} bytes, and the limit is {CREDENTIAL_BYTES_MAX}")]
+    TooLong(usize),
+    /// Neither.
+    #[error("the credential is no key (`slk_..`) and no token")]
+    NotAKey,
+    /// It may be one, and this server takes none.
+    #[error(
+        "the credential is no key (`slk_..`), and this server takes no tokens: it has no --jwt-.."
+    )]
+    NoTokens,
+    /// A key that opens nothing.
+    #[error("the key {0} {1}")]
+    Key(KeyId, KeyError),
+    /// A token that does not count.
+    #[error("a token was refused: {0}")]
+    Token(#[from] TokenError),
+}
+
+impl Refused {
+    /// A word for the kind of reason.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::TooLong(_) => "too_long",
+            Self::NotAKey | Self::NoTokens => "not_a_key",
+            Self::Key(_, KeyError::Unknown) => "key_unknown",
+            Self::Key(_, KeyError::Secret) => "key_secret",
+            Self::Key(_, KeyError::Revoked) => "key_revoked",
+            Self::Key(_, KeyError::Expired) => "key_expired",
+            Self::Token(TokenError::Claims(ClaimError::Expired)) => "token_expired",
+            Self::Token(TokenError::Claims(_) | TokenError::ClaimTwice(_)) => "token_claims",
+            Self::Token(_) => "token_signature",
+        }
+    }
+}
+
 impl Credentials {
-    /// Whom a credential stands for at `now`. The answer says nothing of why it is nobody.
-    pub async fn identify(&self, presented: Presented<'_>, now: Timestamp) -> Option<Identity> {
+    /// Whom a credential stands for at `now`.
+    pub async fn identify(
+        &self,
+        presented: Presented<'_>,
+        now: Timestamp,
+    ) -> Result<Identity, Refused> {
         let text = presented.text();
         if CREDENTIAL_BYTES_MAX < text.len() {
-            return None;
+            return Err(Refused::TooLong(text.len()));
         }
         match (presented, &self.tokens) {
             (Presented::Bearer(token), Some(tokens)) if !ApiKey::looks_like(token) => {
-                let identified = tokens.identify(token, now).await;
-                identified
-                    .inspect_err(|why| tracing::debug!("a token was refused: {why}"))
-                    .ok()
+                Ok(tokens.identify(token, now).await?)
             }
             (Presented::Bearer(_) | Presented::Key(_), _) => {
-                let key = ApiKey::parse(text)?;
-                self.keys.authenticate(&key, now)
+                let key = ApiKey::parse(text).ok_or_else(|| self.no_key(presented))?;
+                let found = self.keys.authenticate(&key, now);
+                found.map_err(|why| Refused::Key(key.id(), why))
             }
+        }
+    }
+
+    fn no_key(&self, presented: Presented<'_>) -> Refused {
+        match presented {
+            Presented::Bearer(token) if self.tokens.is_none() && !ApiKey::looks_like(token) => {
+                Refused::NoTokens
+            }
+            Presented::Bearer(_) | Presented::Key(_) => Refused::NotAKey,
         }
     }
 }

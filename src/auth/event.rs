@@ -4,18 +4,23 @@
 //! subject  ledger.admin.v1.<tenant>.key.issued
 //! body     {"specversion":"1.0","id":"issued-<key id>","source":"urn:session-ledger:keys",
 //!           "type":"key.issued","subject":"<key id>","time":"..","tenantid":"<tenant>",
+//!           "actor":"<who did it>",
 //!           "data":{"name":"..","roles":["read"],"agent_id":"..","expires_at":".."}}
 //! private  {"key_sha256":"<64 hexadecimal digits>"}
 //! ```
 //!
-//! A member of `key.issued` that this build does not know makes the record unreadable: it may
-//! narrow what the key can do. A revocation is read from its subjects alone, so that nothing that a
+//! A member of the data of `key.issued` that this build does not know makes the record unreadable: it
+//! may narrow what the key can do. A revocation counts by its subjects alone, so that nothing that a
 //! later build adds can keep a key alive.
+//!
+//! `actor` stands beside the data, not in it: builds from before it was written ignore it there, so
+//! they read new records, and we read theirs, which have none. It changes nothing about what a key can
+//! do, so an actor that cannot be read is none.
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
-use crate::auth::{KeyId, Role, Roles};
+use crate::auth::{Author, KeyId, Role, Roles};
 use crate::domain::limits::KEY_NAME_CHARS_MAX;
 use crate::domain::{AgentId, TenantId, Timestamp, TokenHash};
 use crate::log::{NewRecord, Record};
@@ -84,16 +89,19 @@ fn is_name(name: &str) -> bool {
 }
 
 /// What happened to a key.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum KeyEvent {
     Issued {
         id: KeyId,
         hash: TokenHash,
         grant: Grant,
+        /// Not known of keys that an older build issued.
+        by: Option<Author>,
     },
     Revoked {
         id: KeyId,
         tenant: TenantId,
+        by: Option<Author>,
     },
 }
 
@@ -105,9 +113,9 @@ pub(super) struct Unreadable(&'static str);
 impl KeyEvent {
     /// The record that says so.
     pub(super) fn to_record(&self, time: Timestamp) -> NewRecord {
-        let (id, tenant, kind) = match self {
-            Self::Issued { id, grant, .. } => (id, &grant.tenant, ISSUED),
-            Self::Revoked { id, tenant } => (id, tenant, REVOKED),
+        let (id, tenant, kind, by) = match self {
+            Self::Issued { id, grant, by, .. } => (id, &grant.tenant, ISSUED, by),
+            Self::Revoked { id, tenant, by } => (id, tenant, REVOKED, by),
         };
         let word = kind.trim_start_matches("key.");
         let (data, private) = match self {
@@ -122,6 +130,7 @@ impl KeyEvent {
             subject: id.to_string(),
             time,
             tenantid: tenant.as_str(),
+            actor: by.as_ref().map(ToString::to_string),
             data: data.unwrap_or_default(),
         };
         let body = serde_json::to_vec(&body).expect("texts are JSON");
@@ -142,8 +151,9 @@ impl KeyEvent {
         let body: Envelope = serde_json::from_slice(&record.body)
             .map_err(|_withheld| Unreadable("its body is not one of keys"))?;
         let id = KeyId::parse(&body.subject).ok_or(Unreadable("it names no key"))?;
+        let by = body.actor.as_str().and_then(Author::parse);
         match kind {
-            REVOKED => Ok(Self::Revoked { id, tenant }),
+            REVOKED => Ok(Self::Revoked { id, tenant, by }),
             ISSUED if body.r#type != ISSUED || body.tenantid != tenant.as_str() => Err(Unreadable(
                 "its type or tenant is not that of its NATS subject",
             )),
@@ -154,6 +164,7 @@ impl KeyEvent {
                     id,
                     hash: hash_of(&record.private)?,
                     grant: grant(tenant, data)?,
+                    by,
                 })
             }
             _ => Err(Unreadable("its subject is not one of keys")),
@@ -170,6 +181,8 @@ struct Written<'a> {
     subject: String,
     time: Timestamp,
     tenantid: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    actor: Option<String>,
     data: Data,
 }
 
@@ -181,6 +194,9 @@ struct Envelope {
     r#type: String,
     #[serde(default)]
     tenantid: String,
+    /// Of any type, so that nothing in it can keep a key alive.
+    #[serde(default)]
+    actor: serde_json::Value,
     #[serde(default)]
     data: serde_json::Value,
 }

@@ -28,6 +28,7 @@ fn issued() -> (KeyId, KeyEvent) {
         id: key.id(),
         hash: key.hash(),
         grant: grant_of("acme"),
+        by: Some(Author::Operator),
     };
     (key.id(), event)
 }
@@ -69,14 +70,20 @@ prop_compose! {
     }
 }
 
+fn any_author() -> impl Strategy<Value = Option<Author>> {
+    let token = "[a-z:/]{0,9}[|][^\\p{Cc}]{1,9}".prop_map(|text| Author::Token(text.into()));
+    prop::option::of(prop_oneof![Just(Author::Operator), token])
+}
+
 proptest! {
     #[test]
-    fn what_is_written_is_read_again(grant in any_grant()) {
+    fn what_is_written_is_read_again(grant in any_grant(), by in any_author()) {
         let key = ApiKey::generate().unwrap();
-        let issued = KeyEvent::Issued { id: key.id(), hash: key.hash(), grant };
+        let issued = KeyEvent::Issued { id: key.id(), hash: key.hash(), grant, by: by.clone() };
         let record = stored(issued.to_record(time()));
         prop_assert_eq!(KeyEvent::read(&record), Ok(issued));
-        let revoked = KeyEvent::Revoked { id: key.id(), tenant: TenantId::parse("a").unwrap() };
+        let tenant = TenantId::parse("a").unwrap();
+        let revoked = KeyEvent::Revoked { id: key.id(), tenant, by };
         prop_assert_eq!(KeyEvent::read(&stored(revoked.to_record(time()))), Ok(revoked));
     }
 
@@ -103,19 +110,90 @@ fn the_stored_form_stays_as_it_is() {
             expires_at: Some(time()),
             ..grant_of("acme")
         },
+        by: Some(Author::Token("https://id.example|ops".into())),
     };
     let record = event.to_record(time());
     assert_eq!(&*record.subject, "ledger.admin.v1.acme.key.issued");
     assert_eq!(
         String::from_utf8(record.body.to_vec()).unwrap(),
         format!(
-            r#"{{"specversion":"1.0","id":"issued-0123456789abcdef","source":"urn:session-ledger:keys","type":"key.issued","subject":"0123456789abcdef","time":"{TIME}","tenantid":"acme","data":{{"name":"ci","roles":["read","write"],"agent_id":"a1","expires_at":"{TIME}"}}}}"#
+            r#"{{"specversion":"1.0","id":"issued-0123456789abcdef","source":"urn:session-ledger:keys","type":"key.issued","subject":"0123456789abcdef","time":"{TIME}","tenantid":"acme","actor":"https://id.example|ops","data":{{"name":"ci","roles":["read","write"],"agent_id":"a1","expires_at":"{TIME}"}}}}"#
         )
     );
     assert_eq!(
         String::from_utf8(record.private.to_vec()).unwrap(),
         format!(r#"{{"key_sha256":"{}"}}"#, "ab".repeat(32))
     );
+}
+
+/// Records as builds wrote them before they kept who did it.
+#[test]
+fn records_without_an_actor_are_read() {
+    let hash = TokenHash::new([0xab; 32]);
+    let private = format!(r#"{{"key_sha256":"{}"}}"#, "ab".repeat(32));
+    let record = |kind: &str, data: &str, private: String| {
+        Record {
+        position: Position::new(1),
+        recorded_at: time(),
+        subject: format!("ledger.admin.v1.acme.key.{kind}").into(),
+        private: private.into(),
+        body: format!(
+            r#"{{"specversion":"1.0","id":"{kind}-0123456789abcdef","source":"urn:session-ledger:keys","type":"key.{kind}","subject":"0123456789abcdef","time":"{TIME}","tenantid":"acme","data":{data}}}"#
+        )
+        .into(),
+    }
+    };
+    let id = KeyId::parse("0123456789abcdef").unwrap();
+    let issued = record("issued", r#"{"roles":["read"]}"#, private);
+    let expected = KeyEvent::Issued {
+        id,
+        hash,
+        grant: grant_of("acme"),
+        by: None,
+    };
+    assert_eq!(KeyEvent::read(&issued), Ok(expected));
+    let revoked = record("revoked", "{}", String::new());
+    let tenant = TenantId::parse("acme").unwrap();
+    let expected = KeyEvent::Revoked {
+        id,
+        tenant,
+        by: None,
+    };
+    assert_eq!(KeyEvent::read(&revoked), Ok(expected));
+}
+
+/// What builds read that do not know `actor`: of a body these members, and of its data these alone.
+#[test]
+fn older_builds_read_what_this_one_writes() {
+    #[derive(Deserialize)]
+    struct Older {
+        subject: String,
+        r#type: String,
+        tenantid: String,
+        data: Data,
+    }
+    let (id, event) = issued();
+    let record = event.to_record(time());
+    let read: Older = serde_json::from_slice(&record.body).unwrap();
+    assert_eq!(read.subject, id.to_string());
+    assert_eq!((&*read.r#type, &*read.tenantid), (ISSUED, "acme"));
+    assert_eq!(read.data.roles, ["read"]);
+    assert!(String::from_utf8_lossy(&record.body).contains(r#""actor":"operator""#));
+}
+
+#[test]
+fn an_actor_that_cannot_be_read_keeps_no_record_from_counting() {
+    for actor in [
+        "7",
+        "null",
+        r#"{"a":1}"#,
+        r#""a later build's""#,
+        r#""a|\u0000""#,
+    ] {
+        let body = format!(r#""actor":{actor}"#);
+        let read = KeyEvent::read(&changed(r#""actor":"operator""#, &body)).unwrap();
+        assert!(matches!(read, KeyEvent::Issued { by: None, .. }), "{actor}");
+    }
 }
 
 #[test]
@@ -125,6 +203,7 @@ fn neither_key_nor_hash_is_in_the_body() {
         id: key.id(),
         hash: key.hash(),
         grant: grant_of("acme"),
+        by: Some(Author::Operator),
     };
     let record = event.to_record(time());
     let body = String::from_utf8(record.body.to_vec()).unwrap();
@@ -174,7 +253,11 @@ fn a_revocation_is_understood_whatever_else_it_says() {
     let tenant = TenantId::parse("acme").unwrap();
     assert_eq!(
         KeyEvent::read(&record),
-        Ok(KeyEvent::Revoked { id, tenant })
+        Ok(KeyEvent::Revoked {
+            id,
+            tenant,
+            by: None
+        })
     );
 }
 

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 
 use crate::auth::event::{Grant, KeyEvent, Unreadable};
-use crate::auth::{ApiKey, Identity, KeyId, Tenants};
+use crate::auth::{ApiKey, Author, Identity, KeyId, Role, Tenants};
 use crate::domain::limits::KEYS_REVOKED_MAX;
 use crate::domain::{Position, TenantId, Timestamp, TokenHash};
 use crate::log::Record;
@@ -21,18 +21,46 @@ pub struct KeyEntry {
     pub grant: Grant,
     /// When the log took its issue.
     pub issued_at: Timestamp,
-    /// When the log took its revocation.
-    pub revoked_at: Option<Timestamp>,
+    /// Who issued it; not known of keys that older builds issued.
+    pub issued_by: Option<Author>,
+    /// If it was revoked: when and by whom.
+    pub revoked: Option<Revocation>,
     /// Where its issue stands on the log.
     position: Position,
     hash: TokenHash,
     identity: Identity,
 }
 
+/// The end of a key.
+#[derive(Debug, Clone)]
+pub struct Revocation {
+    /// When the log took it.
+    pub at: Timestamp,
+    /// By whom; not known where an older build did it.
+    pub by: Option<Author>,
+}
+
+/// Why a key opens nothing. For the log: callers are not told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum KeyError {
+    /// There is none with this id.
+    #[error("is not known")]
+    Unknown,
+    /// There is one, with another secret.
+    #[error("has another secret")]
+    Secret,
+    /// It was taken back.
+    #[error("is revoked")]
+    Revoked,
+    /// It has ended by itself.
+    #[error("has expired")]
+    Expired,
+}
+
 impl KeyEntry {
     /// Whether it was not revoked; it may have expired.
     pub fn is_live(&self) -> bool {
-        self.revoked_at.is_none()
+        self.revoked.is_none()
     }
 
     /// Whether it was issued before another one.
@@ -40,10 +68,20 @@ impl KeyEntry {
         self.position < other.position
     }
 
-    /// Whom the key stands for at `now`; `None` if it is revoked or has expired.
-    fn identity(&self, now: Timestamp) -> Option<&Identity> {
+    /// Whom the key stands for at `now`.
+    fn identity(&self, now: Timestamp) -> Result<&Identity, KeyError> {
+        if !self.is_live() {
+            return Err(KeyError::Revoked);
+        }
         let expired = self.grant.expires_at.is_some_and(|at| at <= now);
-        (self.is_live() && !expired).then_some(&self.identity)
+        (!expired)
+            .then_some(&self.identity)
+            .ok_or(KeyError::Expired)
+    }
+
+    /// Whether it can change keys at `now`.
+    fn is_admin(&self, now: Timestamp) -> bool {
+        self.grant.roles.has(Role::Admin) && self.identity(now).is_ok()
     }
 }
 
@@ -63,24 +101,41 @@ struct TenantKeys {
     issued: BTreeMap<Position, KeyId>,
     /// Those that are revoked, in the order in which they were.
     revoked: VecDeque<Position>,
+    /// Every issue and revocation that had an effect.
+    changes: Vec<Position>,
 }
 
 impl Keyring {
     /// Takes a record in.
     pub(super) fn apply(&mut self, record: &Record) -> Result<(), Unreadable> {
         match KeyEvent::read(record)? {
-            KeyEvent::Issued { id, hash, grant } => self.issue(id, hash, grant, record),
-            KeyEvent::Revoked { id, tenant } => self.revoke(id, &tenant, record.recorded_at),
+            KeyEvent::Issued {
+                id,
+                hash,
+                grant,
+                by,
+            } => self.issue(id, hash, (grant, by), record),
+            KeyEvent::Revoked { id, tenant, by } => {
+                let at = record.recorded_at;
+                self.revoke(id, &tenant, Revocation { at, by }, record.position);
+            }
         }
         Ok(())
     }
 
-    fn issue(&mut self, id: KeyId, hash: TokenHash, grant: Grant, record: &Record) {
+    fn issue(
+        &mut self,
+        id: KeyId,
+        hash: TokenHash,
+        (grant, issued_by): (Grant, Option<Author>),
+        record: &Record,
+    ) {
         if self.keys.contains_key(&id) || self.forgotten.contains(&id) {
             return;
         }
         let tenant = self.tenants.entry(grant.tenant.clone()).or_default();
         tenant.issued.insert(record.position, id);
+        tenant.changes.push(record.position);
         let identity = Identity {
             tenants: Tenants::One(grant.tenant.clone()),
             roles: grant.roles,
@@ -91,7 +146,8 @@ impl Keyring {
             id,
             grant,
             issued_at: record.recorded_at,
-            revoked_at: None,
+            issued_by,
+            revoked: None,
             position: record.position,
             hash,
             identity,
@@ -99,15 +155,16 @@ impl Keyring {
         self.keys.insert(id, Arc::new(entry));
     }
 
-    fn revoke(&mut self, id: KeyId, tenant: &TenantId, revoked_at: Timestamp) {
+    fn revoke(&mut self, id: KeyId, tenant: &TenantId, revocation: Revocation, position: Position) {
         let Some(entry) = self.keys.get_mut(&id) else {
             return;
         };
         if entry.grant.tenant != *tenant || !entry.is_live() {
             return;
         }
-        Arc::make_mut(entry).revoked_at = Some(revoked_at);
+        Arc::make_mut(entry).revoked = Some(revocation);
         let keys = self.tenants.entry(tenant.clone()).or_default();
+        keys.changes.push(position);
         keys.revoked.push_back(entry.position);
         if KEYS_REVOKED_MAX < keys.revoked.len()
             && let Some(oldest) = keys.revoked.pop_front()
@@ -118,11 +175,27 @@ impl Keyring {
         }
     }
 
-    /// Whom a key stands for at `now`. The answer says nothing of why it is none.
-    pub fn authenticate(&self, key: &ApiKey, now: Timestamp) -> Option<Identity> {
-        let entry = self.keys.get(&key.id())?;
-        let identity = key.has_hash(&entry.hash).then(|| entry.identity(now));
-        identity.flatten().cloned()
+    /// Whom a key stands for at `now`.
+    pub fn authenticate(&self, key: &ApiKey, now: Timestamp) -> Result<Identity, KeyError> {
+        let Some(entry) = self.keys.get(&key.id()) else {
+            let forgotten = self.forgotten.contains(&key.id());
+            return Err(if forgotten {
+                KeyError::Revoked
+            } else {
+                KeyError::Unknown
+            });
+        };
+        if !key.has_hash(&entry.hash) {
+            return Err(KeyError::Secret);
+        }
+        entry.identity(now).cloned()
+    }
+
+    /// Whether a key is the only one of its tenant that can change keys at `now`.
+    pub(super) fn is_last_admin(&self, key: &KeyEntry, now: Timestamp) -> bool {
+        let others = self.list(&key.grant.tenant).into_iter();
+        let mut others = others.filter(|entry| entry.id != key.id);
+        key.is_admin(now) && !others.any(|entry| entry.is_admin(now))
     }
 
     /// A tenant's key.
@@ -136,6 +209,12 @@ impl Keyring {
         let keys = self.tenants.get(tenant);
         let ids = keys.into_iter().flat_map(|keys| keys.issued.values().rev());
         ids.filter_map(|id| self.keys.get(id).cloned()).collect()
+    }
+
+    /// Where every change of a tenant's keys stands on the log.
+    pub(super) fn changes(&self, tenant: &TenantId) -> &[Position] {
+        let keys = self.tenants.get(tenant);
+        keys.map_or(&[], |keys| &keys.changes)
     }
 
     /// How many keys of a tenant are not revoked.
@@ -199,16 +278,22 @@ mod tests {
                     agent: None,
                     expires_at,
                 },
+                by: Some(Author::Operator),
             });
         }
 
         fn revoke(&mut self, key: &ApiKey, tenant: &str) {
             let (id, tenant) = (key.id(), id(tenant));
-            self.add(&KeyEvent::Revoked { id, tenant });
+            let by = Some(Author::Key(id));
+            self.add(&KeyEvent::Revoked { id, tenant, by });
         }
 
         fn opens(&self, key: &ApiKey) -> bool {
-            self.ring.authenticate(key, at(1_000)).is_some()
+            self.refused(key, at(1_000)).is_none()
+        }
+
+        fn refused(&self, key: &ApiKey, now: Timestamp) -> Option<KeyError> {
+            self.ring.authenticate(key, now).err()
         }
     }
 
@@ -238,15 +323,18 @@ mod tests {
         let forged = key.reveal()[..21].to_owned() + &other[21..];
         let forged = ApiKey::parse(&forged).unwrap();
         assert_eq!(forged.id(), key.id());
-        assert!(world.opens(&key) && !world.opens(&forged));
+        assert!(world.opens(&key));
+        assert_eq!(world.refused(&forged, at(0)), Some(KeyError::Secret));
+        let unknown = ApiKey::generate().unwrap();
+        assert_eq!(world.refused(&unknown, at(0)), Some(KeyError::Unknown));
     }
 
     #[test]
     fn a_key_is_valid_before_it_expires_and_not_from_then_on() {
         let mut world = World::default();
         let key = world.issue("acme", Some(at(10)));
-        assert!(world.ring.authenticate(&key, at(9)).is_some());
-        assert!(world.ring.authenticate(&key, at(10)).is_none());
+        assert_eq!(world.refused(&key, at(9)), None);
+        assert_eq!(world.refused(&key, at(10)), Some(KeyError::Expired));
     }
 
     #[test]
@@ -256,11 +344,17 @@ mod tests {
         world.revoke(&key, "acme");
         world.revoke(&key, "acme");
         world.issue_as(&key, "acme", None);
-        assert!(!world.opens(&key));
+        assert_eq!(world.refused(&key, at(0)), Some(KeyError::Revoked));
         let entry = world.ring.get(&id("acme"), key.id()).unwrap();
-        assert_eq!((entry.issued_at, entry.revoked_at), (at(1), Some(at(2))));
+        let revoked = entry.revoked.as_ref().unwrap();
+        assert_eq!((entry.issued_at, revoked.at), (at(1), at(2)));
+        assert_eq!(entry.issued_by, Some(Author::Operator));
+        assert_eq!(revoked.by, Some(Author::Key(key.id())));
         assert_eq!(world.ring.live_count(&id("acme")), 0);
         assert!(world.ring.is_empty());
+        // What changed nothing is no change.
+        let changes = [1, 2].map(Position::new);
+        assert_eq!(world.ring.changes(&id("acme")), changes);
     }
 
     #[test]
@@ -293,7 +387,12 @@ mod tests {
         assert_eq!(listed.last().unwrap().id, live.id());
         assert!(world.ring.get(&id("acme"), revoked[0].id()).is_none());
         world.issue_as(&revoked[0], "acme", None);
-        assert!(revoked.iter().all(|key| !world.opens(key)));
+        let refused = |key| world.refused(key, at(0));
+        assert!(
+            revoked
+                .iter()
+                .all(|key| refused(key) == Some(KeyError::Revoked))
+        );
         assert_eq!(world.ring.live_count(&id("acme")), 1);
     }
 

@@ -3,12 +3,12 @@
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
-use tokio::sync::watch;
+use tokio::sync::{Mutex, watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::auth::event::{Grant, GrantError, KeyEvent};
-use crate::auth::keyring::{KeyEntry, Keyring};
-use crate::auth::{ApiKey, Identity, KeyId};
+use crate::auth::keyring::{KeyEntry, KeyError, Keyring};
+use crate::auth::{ApiKey, Author, Identity, KeyId, Role};
 use crate::domain::limits::{KEYS_PER_TENANT_MAX, LOG_READ_RECORDS_MAX, VERDICT_WAIT_MS};
 use crate::domain::{Position, TenantId, Timestamp};
 use crate::log::{EventLog, LogError};
@@ -25,6 +25,12 @@ pub enum KeysError {
          revoke those that nobody uses, expired ones too"
     )]
     TooMany,
+    /// Nobody with a key could change keys any more.
+    #[error(
+        "it is the tenant's last key with the role admin: issue another such key first, or revoke it \
+         with --data-dir or --nats-url"
+    )]
+    LastAdmin,
     /// The log did not take it, or may have.
     #[error(transparent)]
     Log(#[from] LogError),
@@ -55,6 +61,8 @@ pub struct Keys {
     /// Read by every request for some 100 ns, written when a key is issued or revoked.
     ring: RwLock<Keyring>,
     progress: watch::Sender<Progress>,
+    /// Held while a key with the role admin is revoked: of two that revoke each other one stays.
+    revoking_admin: Mutex<()>,
 }
 
 impl Keys {
@@ -67,6 +75,7 @@ impl Keys {
                 position: Position::ZERO,
                 stopped: false,
             }),
+            revoking_admin: Mutex::default(),
         }
     }
 
@@ -124,13 +133,31 @@ impl Keys {
     }
 
     /// Whom a key stands for at `now`.
-    pub fn authenticate(&self, key: &ApiKey, now: Timestamp) -> Option<Identity> {
+    pub fn authenticate(&self, key: &ApiKey, now: Timestamp) -> Result<Identity, KeyError> {
         self.read(|ring| ring.authenticate(key, now))
     }
 
     /// A tenant's keys, those issued last first.
     pub fn list(&self, tenant: &TenantId) -> Vec<Arc<KeyEntry>> {
         self.read(|ring| ring.list(tenant))
+    }
+
+    /// Where some changes of a tenant's keys stand on the log, and how many there are.
+    pub(super) fn changes(
+        &self,
+        tenant: &TenantId,
+        after: usize,
+        limit: usize,
+    ) -> (Vec<Position>, usize) {
+        self.read(|ring| {
+            let all = ring.changes(tenant);
+            let some = all.iter().skip(after).take(limit);
+            (some.copied().collect(), all.len())
+        })
+    }
+
+    pub(super) fn log(&self) -> &dyn EventLog {
+        &*self.log
     }
 
     /// Whether there is any key that is not revoked.
@@ -167,6 +194,7 @@ impl Keys {
     pub async fn issue(
         &self,
         grant: Grant,
+        by: Author,
         now: Timestamp,
     ) -> Result<(ApiKey, Arc<KeyEntry>), KeysError> {
         grant.check(now)?;
@@ -177,27 +205,40 @@ impl Keys {
             id: key.id(),
             hash: key.hash(),
             grant,
+            by: Some(by),
         };
         self.append(&event, now).await?;
-        let opens = self.authenticate(&key, now).is_some();
+        let opens = self.authenticate(&key, now).is_ok();
         let entry = self.get(&tenant, key.id());
         let entry = entry.filter(|_| opens).ok_or(KeysError::Collision)?;
         Ok((key, entry))
     }
 
     /// Revokes a tenant's key, if it has it; again is as well. Once this returns it no longer opens
-    /// this node.
+    /// this node. The last key with the role admin is not revoked by a key: it takes who needs none.
     pub async fn revoke(
         &self,
         tenant: &TenantId,
         id: KeyId,
+        by: Author,
         now: Timestamp,
     ) -> Result<Option<Arc<KeyEntry>>, KeysError> {
         let known = || self.get(tenant, id);
+        let admin = |entry: &Arc<KeyEntry>| entry.grant.roles.has(Role::Admin);
+        let _one_by_one = if known().as_ref().is_some_and(admin) {
+            Some(self.revoking_admin.lock().await)
+        } else {
+            None
+        };
         match known() {
             Some(entry) if entry.is_live() => {
-                let tenant = tenant.clone();
-                self.append(&KeyEvent::Revoked { id, tenant }, now).await?;
+                let by_a_key = matches!(by, Author::Key(_));
+                if by_a_key && self.read(|ring| ring.is_last_admin(&entry, now)) {
+                    return Err(KeysError::LastAdmin);
+                }
+                let (tenant, by) = (tenant.clone(), Some(by));
+                let event = KeyEvent::Revoked { id, tenant, by };
+                self.append(&event, now).await?;
                 Ok(known())
             }
             settled => Ok(settled),

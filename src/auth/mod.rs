@@ -7,7 +7,9 @@
 
 mod access;
 mod api_key;
+mod author;
 mod event;
+mod history;
 pub mod jwt;
 mod keyring;
 mod keys;
@@ -15,10 +17,12 @@ mod principal;
 mod rate_limit;
 mod role;
 
-pub use access::{Access, Credentials, Presented};
+pub use access::{Access, Credentials, Presented, Refused};
 pub use api_key::{ApiKey, KeyId, Spelling};
+pub use author::Author;
 pub use event::{Grant, GrantError};
-pub use keyring::{KeyEntry, Keyring};
+pub use history::{KeyChange, KeyHistory};
+pub use keyring::{KeyEntry, KeyError, Keyring, Revocation};
 pub use keys::{Keys, KeysError};
 pub use principal::{Identity, Principal, TenantError, Tenants};
 pub use rate_limit::{RateLimit, RateLimits, Standing};

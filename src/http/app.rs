@@ -9,6 +9,7 @@ use super::Services;
 use super::dto;
 use super::error::Code;
 use super::problem::Problem;
+use super::refusals::Refusals;
 use crate::auth::{Access, Keys};
 use crate::domain::limits::{FOLD_LAG_MS_MAX, MIN_POSITION_WAIT_MS, READS_MAX, WAITERS_MAX};
 use crate::domain::{Position, Timestamp};
@@ -26,6 +27,7 @@ struct Shared {
     services: Services,
     scans: Arc<Semaphore>,
     waiters: Semaphore,
+    refusals: Refusals,
 }
 
 impl App {
@@ -34,6 +36,7 @@ impl App {
             services,
             scans: Arc::new(Semaphore::new(READS_MAX)),
             waiters: Semaphore::new(WAITERS_MAX),
+            refusals: Refusals::default(),
         }))
     }
 
@@ -63,6 +66,10 @@ impl App {
 
     pub(super) fn keys(&self) -> &Keys {
         &self.0.services.keys
+    }
+
+    pub(super) fn refusals(&self) -> &Refusals {
+        &self.0.refusals
     }
 
     pub(super) fn now(&self) -> Timestamp {

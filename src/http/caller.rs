@@ -4,6 +4,7 @@
 //! takes a [`Caller`], which says the roles that it needs.
 
 use std::marker::PhantomData;
+use std::sync::Arc;
 
 use axum::extract::{FromRequestParts, Request, State};
 use axum::http::header::RETRY_AFTER;
@@ -21,7 +22,10 @@ use super::app::App;
 use super::credential;
 use super::error::Code;
 use super::problem::Problem;
-use crate::auth::{Access, ApiKey, Credentials, Presented, Principal, Role, Standing, TenantError};
+use super::refusals::{self, Refusal};
+use crate::auth::{
+    Access, ApiKey, Credentials, Presented, Principal, Refused, Role, Standing, TenantError,
+};
 use crate::domain::limits::TENANT_CHARS_MAX;
 use crate::domain::{TenantId, TokenHash};
 
@@ -68,6 +72,8 @@ needs! {
     ReadOrAudit: Read | Audit;
     /// What became of an event: for who sent it, and for who checks.
     WriteOrAudit: Write | Audit;
+    /// What became of keys: for who changes them, and for who checks.
+    AuditOrAdmin: Audit | Admin;
     /// Keys.
     Admin: Admin;
     /// Anybody with a credential.
@@ -201,25 +207,62 @@ pub(super) async fn authenticate(
     let Gate { app, signature } = &gate;
     let presented = (signature.present)(request.headers());
     let named = signature.named_tenant(request.headers());
-    let (found, standing) = match app.access() {
-        Access::Everybody => (anonymous(named, presented), None),
+    let Found {
+        principal,
+        why,
+        by,
+        standing,
+    } = match app.access() {
+        Access::Everybody => anonymous(named, presented).into(),
         Access::Credentials(credentials) => match presented {
-            Ok(presented) => principal(app, credentials, presented, named).await,
-            Err(problem) => (Err(problem), None),
+            Ok(presented) => identified(app, credentials, presented, named).await,
+            Err(problem) => Err(problem).into(),
         },
-        Access::Private(hash) => (private(hash, named, presented), None),
+        Access::Private(hash) => private(hash, named, presented).into(),
     };
-    let mut response = match found {
+    let tenant = principal.as_ref().ok().map(|it| it.tenant.clone());
+    let mut response = match principal {
         Ok(principal) => {
             request.extensions_mut().insert(principal);
             next.run(request).await
         }
         Err(problem) => problem.into_response(),
     };
+    if let Some(problem) = refusals::problem_of(&response) {
+        let refusal = Refusal {
+            problem,
+            why: why.as_ref(),
+            by: by.as_deref(),
+            tenant: tenant.as_ref(),
+        };
+        app.refusals().note(&refusal, app.metrics());
+    }
     if let Some(standing) = standing {
         tell(&standing, response.headers_mut());
     }
     response
+}
+
+/// What came of looking for a request's principal.
+struct Found {
+    principal: Result<Principal, Problem>,
+    /// Why its credential stands for nobody.
+    why: Option<Refused>,
+    /// Whose credential it is, if it is good.
+    by: Option<Arc<str>>,
+    /// Where its credential stands.
+    standing: Option<Standing>,
+}
+
+impl From<Result<Principal, Problem>> for Found {
+    fn from(principal: Result<Principal, Problem>) -> Self {
+        Self {
+            principal,
+            why: None,
+            by: None,
+            standing: None,
+        }
+    }
 }
 
 /// The tenant that a request names, if it names one.
@@ -258,28 +301,41 @@ fn private(
     }
 }
 
-async fn principal(
+async fn identified(
     app: &App,
     credentials: &Credentials,
     presented: Presented<'_>,
     named: Named,
-) -> (Result<Principal, Problem>, Option<Standing>) {
-    let Some(identity) = credentials.identify(presented, app.now()).await else {
-        return (Err(Problem::new(Code::InvalidCredential)), None);
+) -> Found {
+    let identity = match credentials.identify(presented, app.now()).await {
+        Ok(identity) => identity,
+        Err(why) => {
+            let principal = Err(Problem::new(Code::InvalidCredential));
+            return Found {
+                why: Some(why),
+                ..principal.into()
+            };
+        }
     };
     let limits = credentials.rate_limits.as_ref();
     let standing = limits.map(|limits| limits.count(&identity.id));
-    if standing.is_some_and(|standing| standing.retry_after_s.is_some()) {
-        return (Err(Problem::new(Code::RateLimited)), standing);
-    }
-    let found = named.and_then(|named| {
-        let principal = identity.for_tenant(named);
-        principal.map_err(|error| match error {
-            TenantError::Required => Problem::new(Code::TenantRequired),
-            TenantError::Forbidden => Problem::new(Code::TenantForbidden),
+    let by = Arc::clone(&identity.id);
+    let principal = if standing.is_some_and(|standing| standing.retry_after_s.is_some()) {
+        Err(Problem::new(Code::RateLimited))
+    } else {
+        named.and_then(|named| {
+            let principal = identity.for_tenant(named);
+            principal.map_err(|error| match error {
+                TenantError::Required => Problem::new(Code::TenantRequired),
+                TenantError::Forbidden => Problem::new(Code::TenantForbidden),
+            })
         })
-    });
-    (found, standing)
+    };
+    Found {
+        by: Some(by),
+        standing,
+        ..principal.into()
+    }
 }
 
 fn named_tenant(headers: &HeaderMap, header: &TenantHeader) -> Named {

@@ -9,6 +9,22 @@ use crate::auth::Presented;
 
 const API_KEY: HeaderName = HeaderName::from_static("x-api-key");
 
+/// What a header shows.
+enum Shown<'a> {
+    Credential(Presented<'a>),
+    /// It is empty, as proxies and SDKs leave headers that they have no value for.
+    Nothing,
+    /// Something for somebody else: a proxy's own `Basic` credential, above all.
+    OtherScheme,
+    /// No text.
+    Unreadable,
+}
+
+/// What to send, where the scheme is none of ours.
+const OTHER_SCHEME: &str = "the scheme of the header Authorization is not taken here; send \
+                            `Authorization: Bearer` with an API key or a token, or the API key as \
+                            `X-API-Key`";
+
 /// The credential that a request shows.
 ///
 /// Two that differ are refused, whether or not either is good: on whose behalf such a request comes
@@ -17,30 +33,53 @@ pub(super) fn presented(headers: &HeaderMap) -> Result<Presented<'_>, Problem> {
     let keys = headers.get_all(API_KEY).iter().map(key);
     let authorizations = headers.get_all(AUTHORIZATION).iter().map(authorization);
     let mut found: Option<Presented<'_>> = None;
-    for presented in keys.chain(authorizations) {
-        let presented = presented.ok_or_else(|| Problem::new(Code::InvalidCredential))?;
-        if found.is_some_and(|first| first.text() != presented.text()) {
-            return Err(Problem::new(Code::SeveralCredentials));
+    let mut missing = Problem::new(Code::CredentialRequired);
+    for shown in keys.chain(authorizations) {
+        match shown {
+            Shown::Nothing => {}
+            Shown::OtherScheme => missing = missing.with_detail(OTHER_SCHEME),
+            Shown::Unreadable => return Err(Problem::new(Code::InvalidCredential)),
+            Shown::Credential(shown) => match found {
+                Some(first) if first.text() != shown.text() => {
+                    return Err(Problem::new(Code::SeveralCredentials));
+                }
+                Some(_) | None => found = Some(shown),
+            },
         }
-        found = Some(presented);
     }
-    found.ok_or_else(|| Problem::new(Code::CredentialRequired))
+    found.ok_or(missing)
 }
 
-fn key(value: &HeaderValue) -> Option<Presented<'_>> {
-    value.to_str().ok().map(Presented::Key)
+fn key(value: &HeaderValue) -> Shown<'_> {
+    match value.to_str() {
+        Ok("") => Shown::Nothing,
+        Ok(key) => Shown::Credential(Presented::Key(key)),
+        Err(_not_ascii) => Shown::Unreadable,
+    }
 }
 
 /// `Bearer` with a key or a token, or `ApiKey` with a key.
-fn authorization(value: &HeaderValue) -> Option<Presented<'_>> {
-    let (scheme, text) = value.to_str().ok()?.split_once(' ')?;
-    let text = text.trim_start_matches(' ');
-    if scheme.eq_ignore_ascii_case("bearer") {
-        Some(Presented::Bearer(text))
-    } else if scheme.eq_ignore_ascii_case("apikey") {
-        Some(Presented::Key(text))
+fn authorization(value: &HeaderValue) -> Shown<'_> {
+    let bytes = value.as_bytes().trim_ascii();
+    if bytes.is_empty() {
+        return Shown::Nothing;
+    }
+    let space = bytes.iter().position(u8::is_ascii_whitespace);
+    let (scheme, rest) = bytes.split_at(space.unwrap_or(bytes.len()));
+    let present: fn(_) -> _ = if scheme.eq_ignore_ascii_case(b"bearer") {
+        Presented::Bearer
+    } else if scheme.eq_ignore_ascii_case(b"apikey") {
+        Presented::Key
     } else {
-        None
+        return Shown::OtherScheme;
+    };
+    match rest.trim_ascii_start() {
+        [] => Shown::Nothing,
+        text if text.is_ascii() => match str::from_utf8(text) {
+            Ok(text) => Shown::Credential(present(text)),
+            Err(_never) => Shown::Unreadable,
+        },
+        _ => Shown::Unreadable,
     }
 }
 
@@ -71,11 +110,49 @@ mod tests {
     }
 
     #[test]
-    fn another_scheme_is_no_credential() {
-        for value in ["Basic k", "k", "", "Bearer", "BearerX k"] {
-            check(&[("authorization", value)], Err(Code::InvalidCredential));
+    fn another_scheme_and_an_empty_header_are_no_credential() {
+        let key = ("x-api-key", "k");
+        for value in [
+            "Basic k",
+            "Token k",
+            "k",
+            "BearerX k",
+            "Negotiate",
+            "Basic \u{e9}",
+        ] {
+            let other = ("authorization", value);
+            check(&[other], Err(Code::CredentialRequired));
+            check(&[other, key], Ok(Presented::Key("k")));
+            check(
+                &[other, ("authorization", "Bearer k")],
+                Ok(Presented::Bearer("k")),
+            );
+            let mut map = HeaderMap::new();
+            map.append(AUTHORIZATION, HeaderValue::from_str(value).unwrap());
+            let problem = presented(&map).err().unwrap();
+            assert!(
+                problem.detail().contains("send `Authorization: Bearer`"),
+                "{value}"
+            );
         }
-        check(&[("x-api-key", "\u{e9}")], Err(Code::InvalidCredential));
+        for value in ["", "Bearer", "Bearer ", "apikey  "] {
+            let empty = ("authorization", value);
+            check(&[empty], Err(Code::CredentialRequired));
+            check(&[empty, key], Ok(Presented::Key("k")));
+        }
+        let empty_key = ("x-api-key", "");
+        check(&[empty_key], Err(Code::CredentialRequired));
+        check(
+            &[empty_key, ("authorization", "Bearer k")],
+            Ok(Presented::Bearer("k")),
+        );
+    }
+
+    #[test]
+    fn a_credential_that_is_no_text_is_invalid() {
+        for name in [("x-api-key", "\u{e9}"), ("authorization", "Bearer \u{e9}")] {
+            check(&[name], Err(Code::InvalidCredential));
+        }
     }
 
     #[test]

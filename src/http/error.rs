@@ -87,6 +87,8 @@ codes! {
     CredentialsOff "credentials_off" FORBIDDEN "this server asks nobody for credentials, so it changes no keys: whoever reaches it could make one that outlives it; use `session-ledger keys` with --data-dir or --nats-url, or a server that asks for credentials";
     /// The tenant has as many keys as it may have.
     TooManyKeys "too_many_keys" CONFLICT "the tenant has 1000 keys that are not revoked, and may not have more; revoke those that nobody uses, expired ones too";
+    /// Nobody with a key could change keys any more.
+    LastAdminKey "last_admin_key" CONFLICT "it is the tenant's last key with the role admin, and nobody with a key could issue another; issue one first, or revoke it by `session-ledger keys` with --data-dir or --nats-url";
     /// The credential asks too often.
     RateLimited "rate_limited" TOO_MANY_REQUESTS "the credential makes more requests than it may; the header Retry-After says in how many seconds the next one is answered";
     /// A query parameter that the route does not have.

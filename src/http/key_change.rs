@@ -8,7 +8,7 @@ use super::caller::{Admin, Caller};
 use super::error::Code;
 use super::new_key;
 use super::problem::Problem;
-use crate::auth::{ApiKey, Grant, GrantError, KeyEntry, KeyId, KeysError};
+use crate::auth::{ApiKey, Author, Grant, GrantError, KeyEntry, KeyId, KeysError};
 use crate::log::LogError;
 
 const MAYBE_ROTATED: &str = "it is not confirmed that a new key was made; ask again: that gives one \
@@ -30,6 +30,11 @@ pub(super) fn refuse_unfit(caller: &Caller<Admin>) -> Result<(), Problem> {
         .map_err(|problem| problem.with_detail(detail))
 }
 
+/// Who asks for a change.
+fn author(caller: &Caller<Admin>) -> Result<Author, Problem> {
+    Author::of(caller.principal()).ok_or_else(|| Problem::new(Code::CredentialsOff))
+}
+
 /// Refuses if the tenant may not have another key.
 pub(super) fn check_room(app: &App, caller: &Caller<Admin>) -> Result<(), Problem> {
     let room = app.keys().check_room(caller.tenant());
@@ -42,7 +47,8 @@ pub(super) async fn issue(
     caller: &Caller<Admin>,
     grant: Grant,
 ) -> Result<Issued, Problem> {
-    let issued = app.keys().issue(grant, app.now()).await;
+    let by = author(caller)?;
+    let issued = app.keys().issue(grant, by, app.now()).await;
     let (key, entry) = issued.map_err(issue_problem)?;
     note("issued", caller, &entry);
     Ok((key, entry))
@@ -79,7 +85,8 @@ pub(super) async fn revoke(
     caller: &Caller<Admin>,
     id: KeyId,
 ) -> Result<Option<Arc<KeyEntry>>, Problem> {
-    let revoked = app.keys().revoke(caller.tenant(), id, app.now()).await;
+    let (by, now) = (author(caller)?, app.now());
+    let revoked = app.keys().revoke(caller.tenant(), id, by, now).await;
     let entry = revoked.map_err(revoke_problem)?;
     if let Some(entry) = &entry {
         note("revoked", caller, entry);
@@ -130,6 +137,7 @@ fn revoke_problem(error: KeysError) -> Problem {
         KeysError::Behind => Problem::new(Code::NotCaughtUp).with_detail(format!(
             "the revocation is on the log, but this server has not heard of it in time; {retry}"
         )),
+        KeysError::LastAdmin => Problem::new(Code::LastAdminKey),
         other => changed_problem(other),
     }
 }
@@ -142,6 +150,7 @@ fn changed_problem(error: KeysError) -> Problem {
         ),
         KeysError::Grant(_)
         | KeysError::TooMany
+        | KeysError::LastAdmin
         | KeysError::Behind
         | KeysError::Random(_)
         | KeysError::Collision => {

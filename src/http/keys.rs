@@ -110,7 +110,8 @@ pub(super) async fn list(
 /// Revoke a key
 ///
 /// From this answer on the server refuses the key; other servers of the same ledger do within a
-/// second. Again changes nothing and is answered alike.
+/// second. Again changes nothing and is answered alike. A key cannot revoke the last one with the role
+/// `admin`: nobody with a key could issue another.
 #[utoipa::path(
     delete,
     path = "/v1/keys/{id}",
@@ -138,7 +139,7 @@ pub(super) async fn revoke(
 
 impl From<&KeyEntry> for dto::Key {
     fn from(entry: &KeyEntry) -> Self {
-        let grant = &entry.grant;
+        let (grant, revoked) = (&entry.grant, entry.revoked.as_ref());
         Self {
             key_id: entry.id.to_string(),
             name: grant.name.as_deref().map(ToOwned::to_owned),
@@ -149,8 +150,12 @@ impl From<&KeyEntry> for dto::Key {
                 .collect(),
             agent_id: grant.agent.as_ref().map(ToString::to_string),
             issued_at: entry.issued_at.to_string(),
+            issued_by: entry.issued_by.as_ref().map(ToString::to_string),
             expires_at: grant.expires_at.map(|time| time.to_string()),
-            revoked_at: entry.revoked_at.map(|time| time.to_string()),
+            revoked_at: revoked.map(|it| it.at.to_string()),
+            revoked_by: revoked
+                .and_then(|it| it.by.as_ref())
+                .map(ToString::to_string),
         }
     }
 }

@@ -28,6 +28,7 @@ mod hosts;
 mod introspect;
 mod json;
 mod key_change;
+mod key_history;
 mod keys;
 mod middleware;
 mod new_key;
@@ -36,6 +37,7 @@ mod paging;
 mod params;
 mod problem;
 mod problem_sets;
+mod refusals;
 mod rejections;
 mod row_json;
 mod session_commands;
@@ -148,6 +150,7 @@ fn routes() -> OpenApiRouter<App> {
         .routes(routes!(status::get))
         .routes(routes!(keys::list, keys::issue))
         .routes(routes!(keys::revoke))
+        .routes(routes!(key_history::list))
 }
 
 /// The routes that answer anybody: they say nothing of any tenant.

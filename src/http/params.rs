@@ -148,6 +148,23 @@ pub(super) const KEYS_OFFSET: Param = Param {
         ..COUNTER
     }),
 };
+pub(super) const CHANGES_LIMIT: Param = Param {
+    name: "limit",
+    about: "Most changes of the page.",
+    shape: Shape::Integer(IntegerRange {
+        min: 1,
+        max: PAGE_ROWS_MAX as u64,
+        default: Some(PAGE_ROWS_DEFAULT as u64),
+    }),
+};
+pub(super) const CHANGES_AFTER: Param = Param {
+    name: "after",
+    about: "How many changes to skip: next_after of the page before.",
+    shape: Shape::Integer(IntegerRange {
+        default: Some(0),
+        ..COUNTER
+    }),
+};
 pub(super) const CURSOR: Param = Param {
     name: "cursor",
     about: "next_cursor of the page before. Cannot be combined with offset.",

@@ -123,11 +123,16 @@ problem_sets! {
     ];
     /// Of a page of keys.
     ListKeysProblems: [Code::UnknownParameter, Code::InvalidParameter];
+    /// Of changes of keys.
+    KeyHistoryProblems: [
+        Code::UnknownParameter, Code::InvalidParameter, Code::AgentBound, Code::Unavailable,
+        Code::InternalError, Code::LogFailed,
+    ];
     /// Of revoking a key.
     RevokeKeyProblems: [
         Code::UnknownParameter, Code::InvalidParameter, Code::AgentBound, Code::CredentialsOff,
-        Code::Event(Reason::NotFound), Code::NotCaughtUp, Code::NotReady, Code::Unavailable,
-        Code::Unconfirmed, Code::InternalError, Code::LogFailed,
+        Code::Event(Reason::NotFound), Code::LastAdminKey, Code::NotCaughtUp, Code::NotReady,
+        Code::Unavailable, Code::Unconfirmed, Code::InternalError, Code::LogFailed,
     ];
 }
 

@@ -92,6 +92,11 @@ fn keys_and_their_revocations_survive_a_restart() {
     ]);
     let listed = json(&of_server(&["keys", "list", "--json"]));
     assert_eq!(listed.as_array().unwrap().len(), 3);
+    let by = |key: usize, what: &str| listed[key][what].as_str();
+    assert_eq!(by(0, "issued_by"), Some(&*kept_id));
+    assert_eq!(by(1, "issued_by"), Some("operator"));
+    assert_eq!(by(1, "revoked_by"), Some(&*kept_id));
+    assert_eq!(by(2, "revoked_by"), None);
     server.terminate();
 
     let again = json(&ok(&[
@@ -107,6 +112,10 @@ fn keys_and_their_revocations_survive_a_restart() {
         "{table}"
     );
     assert!(rows[3].starts_with(&kept_id), "{table}");
+    assert!(
+        rows[1].contains(&kept_id) && rows[3].contains("operator"),
+        "{table}"
+    );
     let server = Server::start_guarded(dir.path(), &[]);
     let list = ["list", "--url", server.url()];
     assert!(with_key(&kept, &list).status.success());

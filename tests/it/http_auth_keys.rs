@@ -1,9 +1,14 @@
 //! `/v1/keys`: issued, listed, revoked, and kept.
 
+use std::sync::Arc;
+
 use reqwest::Method;
 use serde_json::{Value, json};
-use session_ledger::auth::{Role, Roles};
+use session_ledger::auth::{ApiKey, KeyEntry, Role, Roles};
 use session_ledger::domain::limits::KEYS_PER_TENANT_MAX;
+use session_ledger::domain::{Position, TenantId, Timestamp};
+use session_ledger::log::{EmbeddedLog, EventLog, NewRecord};
+use sha2::Digest as _;
 
 use crate::support::app::{App, NOW, grant};
 use crate::support::client::{Answer, Client};
@@ -12,10 +17,15 @@ const KEYS: &str = "/v1/keys";
 
 async fn start() -> (App, Client) {
     let app = App::start_with_credentials(|keys_alone| keys_alone).await;
-    let admin = app
-        .client_with_key("acme", [Role::Admin].into_iter().collect())
-        .await;
+    let (_, admin) = admin(&app).await;
     (app, admin)
+}
+
+/// A new key that may do nothing but change keys: its id, and who has it.
+async fn admin(app: &App) -> (String, Client) {
+    let key = app.key(grant("acme", [Role::Admin].into_iter().collect()));
+    let key = key.await;
+    (key[4..20].to_owned(), app.client("acme").with_key(&key))
 }
 
 async fn issue(client: &Client, body: &Value) -> Answer {
@@ -32,7 +42,8 @@ async fn revoke(client: &Client, id: &str) -> Answer {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_key_is_issued_used_listed_and_revoked() {
-    let (app, admin) = start().await;
+    let app = App::start_with_credentials(|keys_alone| keys_alone).await;
+    let (admin_id, admin) = admin(&app).await;
     let wanted =
         json!({"name": "ci", "roles": ["write", "read"], "expires_at": "2027-01-31T12:00:00Z"});
     let answer = issue(&admin, &wanted).await;
@@ -47,7 +58,8 @@ async fn a_key_is_issued_used_listed_and_revoked() {
     );
     let expected = json!({
         "key_id": id, "name": "ci", "roles": ["read", "write"], "agent_id": null,
-        "issued_at": NOW, "expires_at": "2027-01-31T12:00:00.000000Z", "revoked_at": null,
+        "issued_at": NOW, "issued_by": admin_id, "expires_at": "2027-01-31T12:00:00.000000Z",
+        "revoked_at": null, "revoked_by": null,
     });
     assert_eq!(issued, expected);
 
@@ -61,6 +73,7 @@ async fn a_key_is_issued_used_listed_and_revoked() {
     app.set_time("2026-01-31T12:30:00Z");
     let revoked = revoke(&admin, &id).await.ok();
     assert_eq!(revoked["revoked_at"], "2026-01-31T12:30:00.000000Z");
+    assert_eq!(revoked["revoked_by"], json!(admin_id));
     user.get("/v1/agent-sessions")
         .await
         .problem(401, "invalid_credential");
@@ -71,6 +84,124 @@ async fn a_key_is_issued_used_listed_and_revoked() {
         "again changes nothing"
     );
     assert_eq!(admin.get(KEYS).await.ok()["keys"][0], revoked);
+    app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_history_has_every_change_and_who_made_it() {
+    let app = App::start_with_credentials(|keys_alone| keys_alone).await;
+    let (admin_id, admin) = admin(&app).await;
+    let theirs = app.client_with_key("globex", Roles::ALL).await;
+    let wanted = json!({"name": "ci", "roles": ["read"], "expires_at": "2027-01-31T12:00:00Z"});
+    let issued = issue(&admin, &wanted).await.json();
+    let id = issued["key_id"].as_str().unwrap();
+    app.set_time("2026-01-31T12:30:00Z");
+    revoke(&admin, id).await.ok();
+    revoke(&admin, id).await.ok();
+
+    let auditor = app.client_with_key("acme", [Role::Audit].into_iter().collect());
+    let auditor = auditor.await;
+    let first = auditor.get("/v1/keys/history?limit=2").await.ok();
+    let expected = json!({
+        "change": "issued", "key_id": id, "recorded_at": NOW, "by": admin_id, "name": "ci",
+        "roles": ["read"], "agent_id": null, "expires_at": "2027-01-31T12:00:00.000000Z",
+    });
+    assert_eq!(first["changes"][0]["by"], "operator");
+    assert_eq!(first["changes"][1], expected);
+    assert_eq!(first["next_after"], 2);
+    let rest = auditor.get("/v1/keys/history?limit=2&after=2").await.ok();
+    let expected = json!({
+        "change": "revoked", "key_id": id, "recorded_at": "2026-01-31T12:30:00.000000Z",
+        "by": admin_id, "name": null, "roles": null, "agent_id": null, "expires_at": null,
+    });
+    assert_eq!(rest["changes"][0], expected);
+    assert_eq!(rest["changes"][1]["change"], "issued");
+    assert_eq!(rest["next_after"], json!(null));
+    let beyond = auditor.get("/v1/keys/history?after=1000").await.ok();
+    assert_eq!(beyond["changes"], json!([]));
+    let foreign = theirs.get("/v1/keys/history").await.ok();
+    assert_eq!(foreign["changes"].as_array().unwrap().len(), 1);
+    app.stop().await;
+}
+
+/// Records as builds wrote them before they kept who did it: they count, and nobody is named.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn keys_of_older_builds_are_good_and_name_nobody() {
+    let mut log = None;
+    let keep = |keys: Arc<dyn EventLog>| {
+        log = Some(Arc::clone(&keys));
+        keys
+    };
+    let app = App::start_with_credentials_on(|log| log, keep, |keys_alone| keys_alone).await;
+    let log = log.unwrap();
+    let key = ApiKey::generate().unwrap();
+    let hash = hex::encode(sha2::Sha256::digest(key.reveal()));
+    let write = async |kind: &str, data: Value, private: String| {
+        let body = json!({
+            "specversion": "1.0", "id": format!("{kind}-{}", key.id()), "tenantid": "acme",
+            "source": "urn:session-ledger:keys", "type": format!("key.{kind}"), "time": NOW,
+            "subject": key.id().to_string(), "data": data,
+        });
+        let record = NewRecord {
+            subject: format!("ledger.admin.v1.acme.key.{kind}").into(),
+            private: private.into(),
+            body: body.to_string().into(),
+        };
+        assert!(log.append(vec![record]).await[0].is_ok());
+        app.keys.catch_up().await.unwrap();
+    };
+    let private = json!({"key_sha256": hash}).to_string();
+    write("issued", json!({"roles": ["read"]}), private).await;
+    let user = app.client("acme").with_key(&key.reveal());
+    user.get("/v1/agent-sessions").await.ok();
+    write("revoked", json!({}), String::new()).await;
+    let refused = user.get("/v1/agent-sessions").await;
+    refused.problem(401, "invalid_credential");
+    let (_, admin) = admin(&app).await;
+    let listed = admin.get(KEYS).await.ok();
+    assert_eq!(listed["keys"][1]["key_id"], json!(key.id().to_string()));
+    assert_eq!(listed["keys"][1]["issued_by"], json!(null));
+    assert_eq!(listed["keys"][1]["revoked_by"], json!(null));
+    assert_eq!(listed["keys"][0]["issued_by"], "operator");
+    app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_last_admin_does_not_lock_everybody_out() {
+    let app = App::start_with_credentials(|keys_alone| keys_alone).await;
+    let (first_id, first) = admin(&app).await;
+    // Neither others of another kind nor one that has expired could change keys.
+    let reader = issue(&first, &json!({"roles": ["read", "write", "audit"]})).await;
+    let until = "2026-01-31T12:00:01Z";
+    let brief = json!({"roles": ["admin"], "expires_at": until});
+    assert_eq!(issue(&first, &brief).await.status, 201);
+    app.set_time(until);
+    let told = revoke(&first, &first_id)
+        .await
+        .problem(409, "last_admin_key");
+    assert!(told.to_string().contains("--data-dir"), "{told}");
+    revoke(&first, reader.json()["key_id"].as_str().unwrap())
+        .await
+        .ok();
+
+    let (second_id, second) = admin(&app).await;
+    let (one, other) = tokio::join!(revoke(&first, &second_id), revoke(&second, &first_id));
+    let statuses = [one.status, other.status];
+    assert!(statuses.contains(&200), "{statuses:?}");
+    // Whoever came second was the last, or was no longer let in.
+    let others = [401, 409];
+    assert!(
+        statuses.iter().any(|it| others.contains(it)),
+        "{statuses:?}"
+    );
+    let tenant = TenantId::parse("acme").unwrap();
+    let now = Timestamp::parse(until).unwrap();
+    let live = app.keys.list(&tenant);
+    let may = |entry: &Arc<KeyEntry>| {
+        let expired = entry.grant.expires_at.is_some_and(|at| at <= now);
+        entry.is_live() && !expired && entry.grant.roles.has(Role::Admin)
+    };
+    assert_eq!(live.iter().filter(|entry| may(entry)).count(), 1);
     app.stop().await;
 }
 
@@ -161,11 +292,6 @@ async fn a_tenant_has_so_many_keys_and_no_more_until_it_revokes_one() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn neither_a_key_nor_its_hash_is_in_any_answer_or_body_of_the_log() {
-    use session_ledger::domain::Position;
-    use session_ledger::log::{EmbeddedLog, EventLog as _};
-    use sha2::Digest as _;
-    use std::sync::Arc;
-
     let (app, admin) = start().await;
     let key = issue(&admin, &json!({"roles": ["read"]})).await.json()["key"].clone();
     let key = key.as_str().unwrap();

@@ -70,7 +70,7 @@ fn every_route_is_described_in_full() {
             );
         }
     }
-    assert_eq!(ids.len(), 28);
+    assert_eq!(ids.len(), 29);
 }
 
 #[test]

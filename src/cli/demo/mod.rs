@@ -20,7 +20,7 @@ use crate::app::keys::{KeySource, OpenKeys};
 use crate::app::signals::{self, Signals};
 use crate::app::telemetry::{self, LogFormat};
 use crate::app::{Access, Config, Running};
-use crate::auth::{Grant, Roles};
+use crate::auth::{Author, Grant, Roles};
 use crate::cli::client::{Api, Identity, read};
 use crate::cli::duration::duration;
 use crate::cli::{Outcome, address, list, output, table};
@@ -167,7 +167,10 @@ async fn issue_key(dir: PathBuf) -> anyhow::Result<String> {
         expires_at: None,
     };
     let open = OpenKeys::open(KeySource::Directory { dir, make: true }).await?;
-    let issued = open.keys.issue(grant, open.clock.now()).await;
+    let issued = open
+        .keys
+        .issue(grant, Author::Operator, open.clock.now())
+        .await;
     open.close().await;
     let (key, _entry) = issued?;
     Ok(key.reveal())

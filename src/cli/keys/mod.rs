@@ -173,7 +173,15 @@ impl Revoke {
 
 fn described(keys: &[Key]) -> String {
     let mut rows = table::table(&[
-        "KEY", "NAME", "ROLES", "AGENT", "ISSUED", "EXPIRES", "REVOKED",
+        "KEY",
+        "NAME",
+        "ROLES",
+        "AGENT",
+        "ISSUED",
+        "ISSUED_BY",
+        "EXPIRES",
+        "REVOKED",
+        "REVOKED_BY",
     ]);
     let time = |time: &Option<String>| {
         let shown = time.as_deref().map(table::time);
@@ -186,8 +194,10 @@ fn described(keys: &[Key]) -> String {
             key.roles.join(","),
             table::or_dash(key.agent_id.as_deref()).to_owned(),
             table::time(&key.issued_at),
+            table::or_dash(key.issued_by.as_deref()).to_owned(),
             time(&key.expires_at),
             time(&key.revoked_at),
+            table::or_dash(key.revoked_by.as_deref()).to_owned(),
         ]);
     }
     table::text(&rows)

@@ -10,7 +10,7 @@ use reqwest::Method;
 use crate::app::keys::{KeySource, OpenKeys};
 use crate::app::open::OpenError;
 use crate::app::telemetry::{self, LogFormat};
-use crate::auth::{Grant, KeyId, Role};
+use crate::auth::{Author, Grant, KeyId, Role};
 use crate::cli::Usage;
 use crate::cli::client::{Api, Identity, read};
 use crate::cli::nats::NatsArgs;
@@ -185,7 +185,10 @@ impl Place {
             }
             Self::Log(log, tenant) => {
                 let grant = grant(tenant.clone(), new)?;
-                let (key, entry) = log.keys.issue(grant, log.clock.now()).await?;
+                let (key, entry) = log
+                    .keys
+                    .issue(grant, Author::Operator, log.clock.now())
+                    .await?;
                 Ok(IssuedKey {
                     key: key.reveal(),
                     entry: Key::from(&*entry),
@@ -224,7 +227,10 @@ impl Place {
                 read(&api.change(Method::DELETE, &path, None, &nothing).await?)
             }
             Self::Log(log, tenant) => {
-                let revoked = log.keys.revoke(tenant, id, log.clock.now()).await?;
+                let revoked = log
+                    .keys
+                    .revoke(tenant, id, Author::Operator, log.clock.now())
+                    .await?;
                 let entry = revoked.with_context(|| format!("there is no key {id} of {tenant}"))?;
                 Ok(Key::from(&*entry))
             }

@@ -38,12 +38,18 @@ pub struct Key {
     /// When it was issued.
     #[schema(format = DateTime)]
     pub issued_at: String,
+    /// Who issued it: the id of a key, `issuer|subject` of a token, or `operator` for `session-ledger
+    /// keys` without a server. Null if it was issued before that was kept.
+    #[schema(example = "fedcba9876543210")]
+    pub issued_by: Option<String>,
     /// When it ends by itself; null is never.
     #[schema(format = DateTime)]
     pub expires_at: Option<String>,
     /// When it was revoked; null if it was not.
     #[schema(format = DateTime)]
     pub revoked_at: Option<String>,
+    /// Who revoked it, in the same words; null if it was not, or before that was kept.
+    pub revoked_by: Option<String>,
 }
 
 /// A key that was issued.
@@ -74,4 +80,42 @@ pub struct KeyList {
     pub limit: u64,
     /// The offset that was used.
     pub offset: u64,
+}
+
+/// A change of a key.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct KeyChange {
+    /// What happened: `issued` or `revoked`.
+    #[schema(example = "issued")]
+    pub change: String,
+    /// The key.
+    #[schema(example = "0123456789abcdef")]
+    pub key_id: String,
+    /// When the log took it.
+    #[schema(format = DateTime)]
+    pub recorded_at: String,
+    /// Who did it: the id of a key, `issuer|subject` of a token, or `operator` for `session-ledger keys`
+    /// without a server. Null if it happened before that was kept.
+    #[schema(example = "fedcba9876543210")]
+    pub by: Option<String>,
+    /// Of an issue: the key's name.
+    pub name: Option<String>,
+    /// Of an issue: what the key may do.
+    pub roles: Option<Vec<String>>,
+    /// Of an issue: the only agent on whose behalf the key may write.
+    pub agent_id: Option<String>,
+    /// Of an issue: when the key ends by itself.
+    #[schema(format = DateTime)]
+    pub expires_at: Option<String>,
+}
+
+/// A page of changes of keys, the oldest first.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct KeyHistory {
+    /// The page.
+    pub changes: Vec<KeyChange>,
+    /// The limit that was used.
+    pub limit: u64,
+    /// Give it as `after` to go on; null on the last page.
+    pub next_after: Option<u64>,
 }

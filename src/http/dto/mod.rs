@@ -13,5 +13,5 @@ pub use common::{AsOf, CommandPending, FieldError, Health, Problem, Status, Tota
 pub use event::{
     AppendAnswer, Appended, BatchItem, BatchResult, Event, EventList, Rejections, SessionEvents,
 };
-pub use key::{IssuedKey, Key, KeyList, NewKey};
+pub use key::{IssuedKey, Key, KeyChange, KeyHistory, KeyList, NewKey};
 pub use session::{Introspection, Session, SessionCount, SessionEnded, SessionList, SessionTokens};

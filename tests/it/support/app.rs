@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use session_ledger::app::http_server::{self, Patience};
-use session_ledger::auth::{Access, Credentials, Grant, Keys, Roles};
+use session_ledger::auth::{Access, Author, Credentials, Grant, Keys, Roles};
 use session_ledger::domain::{Clock, TenantId, Timestamp};
 use session_ledger::http::{self, Services};
 use session_ledger::ledger::{Commands, Ledger, Reactor, TokenSecret};
@@ -224,7 +224,11 @@ impl App {
 
     /// Issues a key.
     pub(crate) async fn key(&self, grant: Grant) -> String {
-        let (key, _entry) = self.keys.issue(grant, self.clock.now()).await.unwrap();
+        let (key, _entry) = self
+            .keys
+            .issue(grant, Author::Operator, self.clock.now())
+            .await
+            .unwrap();
         key.reveal()
     }
 

@@ -36,14 +36,14 @@ pub(super) fn agent_id(headers: &HeaderMap) -> Option<&str> {
 
 /// The one value of a header. An empty one is none, and of two nobody knows which counts.
 fn only<'h>(headers: &'h HeaderMap, name: &HeaderName) -> Result<Option<&'h str>, Problem> {
-    let mut values = headers.get_all(name).iter();
+    let mut values = headers.get_all(name).iter().filter(|it| !it.is_empty());
     let (first, second) = (values.next(), values.next());
     let Some(first) = first else {
         return Ok(None);
     };
     let text = first.to_str().ok().filter(|_| second.is_none());
     let text = text.ok_or_else(|| Problem::new(Code::InvalidCredential))?;
-    Ok(Some(text).filter(|text| !text.is_empty()))
+    Ok(Some(text))
 }
 
 #[cfg(test)]
@@ -81,6 +81,12 @@ mod tests {
         }
         let invalid = Err(Code::InvalidCredential);
         check(of_user, &[token, token, project], invalid);
+        let empty = ("x-otas-user-token", "");
+        check(
+            of_user,
+            &[empty, token, project],
+            Ok(Presented::Bearer("t")),
+        );
         check(
             of_user,
             &[("x-otas-user-token", "\u{e9}"), project],
