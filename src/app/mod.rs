@@ -10,6 +10,7 @@ pub mod keys;
 pub mod listeners;
 pub mod open;
 pub mod rebuild;
+pub mod rules;
 pub mod secret;
 pub mod serve;
 pub mod signals;

@@ -223,7 +223,7 @@ async fn same_log(
         let records = log.get(vec![at]).await?;
         let next = records
             .first()
-            .map(|record| chain::next(&live.chain_before, record));
+            .map(|record| chain::next(&live.chain_before, live.rules.at(at), record));
         if next == Some(live.chain) {
             return Ok(true);
         }

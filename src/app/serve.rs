@@ -12,15 +12,17 @@ use crate::app::listeners::{Addresses, Listeners};
 use crate::app::open::{self, OpenLog, Opened};
 use crate::app::secret;
 use crate::app::tasks::Tasks;
-use crate::domain::Position;
 use crate::domain::limits::SHUTDOWN_WAIT_MS;
+use crate::domain::{Position, Rules};
 use crate::http::{self, Services};
-use crate::ledger::{Commands, Ledger, Reactor};
+use crate::ledger::{Commands, Ledger, Reactor, rules};
 use crate::metrics::Metrics;
 use crate::projection::{Projection, Waited, runner};
 
 /// How long the HTTP server may take to end, beyond its own wait for requests.
 const HTTP_WAIT: Duration = Duration::from_millis(SHUTDOWN_WAIT_MS + 5_000);
+/// How long a new ledger may take to fold its first record before it serves.
+const BEGIN_WAIT: Duration = Duration::from_secs(5);
 /// How long the fold may take to make what it folded durable, beyond the wait for requests.
 const FLUSH_WAIT: Duration = Duration::from_secs(30);
 
@@ -47,11 +49,17 @@ pub async fn start(config: Config) -> anyhow::Result<Running> {
         projection,
         clock,
     } = open::open(&config).await?;
+    let began = rules::begin(&*log.port()).await?;
+    warn_of_old_rules(&projection);
     let metrics = Arc::new(Metrics::default());
     let mut workers = Tasks::default();
     let keys = keys::follow(&admin, &mut workers).await?;
     let access = keys::access(&config, &keys, &mut workers).await?;
     spawn_fold(&mut workers, &projection, &log, &metrics);
+    if let Some(position) = began {
+        // It takes a moment, and whoever comes first must not be refused because of it.
+        projection.wait_for(position, BEGIN_WAIT).await;
+    }
     let expiry = Reactor {
         log: log.port(),
         projection: Arc::clone(&projection),
@@ -96,6 +104,19 @@ pub async fn start(config: Config) -> anyhow::Result<Running> {
         requests,
         workers,
     })
+}
+
+/// A ledger that was begun by an older build keeps its rules until somebody adopts newer ones.
+fn warn_of_old_rules(projection: &Projection) {
+    let progress = projection.progress();
+    let (held, newest) = (progress.rules.current(), Rules::LATEST);
+    if progress.position != Position::ZERO && held < newest {
+        let (held, newest) = (held.number(), newest.number());
+        tracing::warn!(
+            "the ledger goes by rules version {held}, and this build knows {newest}: once every server \
+             of the ledger runs a build that knows it, run `session-ledger rules adopt`"
+        );
+    }
 }
 
 fn spawn_fold(

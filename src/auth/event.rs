@@ -148,7 +148,7 @@ impl KeyEvent {
             .and_then(|rest| rest.split_once('.'))
             .ok_or(Unreadable("its subject is not one of keys"))?;
         let tenant = TenantId::parse(tenant).map_err(|_error| Unreadable("it has no tenant"))?;
-        let body: Envelope = serde_json::from_slice(&record.body)
+        let body: Envelope = serde_json::from_slice(&record.payload)
             .map_err(|_withheld| Unreadable("its body is not one of keys"))?;
         let id = KeyId::parse(&body.subject).ok_or(Unreadable("it names no key"))?;
         let by = body.actor.as_str().and_then(Author::parse);

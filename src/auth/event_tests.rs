@@ -5,6 +5,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::auth::ApiKey;
 use crate::domain::Position;
+use crate::wire::Headers;
 
 const TIME: &str = "2026-01-31T12:00:00.000000Z";
 
@@ -39,7 +40,8 @@ fn stored(new: NewRecord) -> Record {
         recorded_at: time(),
         subject: new.subject,
         private: new.private,
-        body: new.body,
+        headers: Headers::default(),
+        payload: new.body,
     }
 }
 
@@ -47,9 +49,9 @@ fn stored(new: NewRecord) -> Record {
 fn changed(from: &str, to: &str) -> Record {
     let (_, event) = issued();
     let mut record = stored(event.to_record(time()));
-    let body = String::from_utf8(record.body.to_vec()).unwrap();
+    let body = String::from_utf8(record.payload.to_vec()).unwrap();
     assert!(body.contains(from), "{body}");
-    record.body = body.replace(from, to).into();
+    record.payload = body.replace(from, to).into();
     record
 }
 
@@ -137,7 +139,8 @@ fn records_without_an_actor_are_read() {
         recorded_at: time(),
         subject: format!("ledger.admin.v1.acme.key.{kind}").into(),
         private: private.into(),
-        body: format!(
+        headers: Headers::default(),
+        payload: format!(
             r#"{{"specversion":"1.0","id":"{kind}-0123456789abcdef","source":"urn:session-ledger:keys","type":"key.{kind}","subject":"0123456789abcdef","time":"{TIME}","tenantid":"acme","data":{data}}}"#
         )
         .into(),
@@ -249,7 +252,7 @@ fn a_revocation_is_understood_whatever_else_it_says() {
     let id = KeyId::parse("0123456789abcdef").unwrap();
     let mut record = changed("read", "read");
     record.subject = "ledger.admin.v1.acme.key.revoked".into();
-    record.body = r#"{"subject":"0123456789abcdef","data":{"new":[1]},"more":null}"#.into();
+    record.payload = r#"{"subject":"0123456789abcdef","data":{"new":[1]},"more":null}"#.into();
     let tenant = TenantId::parse("acme").unwrap();
     assert_eq!(
         KeyEvent::read(&record),

@@ -235,6 +235,7 @@ impl Keyring {
 mod tests {
     use super::*;
     use crate::auth::Role;
+    use crate::wire::Headers;
 
     const NOW_US: i64 = 1_769_860_800_000_000;
 
@@ -255,7 +256,8 @@ mod tests {
                 recorded_at,
                 subject: new.subject,
                 private: new.private,
-                body: new.body,
+                headers: Headers::default(),
+                payload: new.body,
             };
             self.ring.apply(&record).unwrap();
             self.records.push(record);
@@ -401,7 +403,7 @@ mod tests {
         let mut world = World::default();
         let key = world.issue("acme", None);
         let mut odd = world.records[0].clone();
-        odd.body = "{".into();
+        odd.payload = "{".into();
         assert!(world.ring.apply(&odd).is_err());
         odd.subject = "ledger.v1.acme.session.created".into();
         assert!(world.ring.apply(&odd).is_err());

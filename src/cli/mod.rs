@@ -20,6 +20,7 @@ mod output;
 mod pages;
 mod progress;
 mod rebuild;
+mod rules;
 mod schema;
 mod serve;
 mod sessions;
@@ -78,6 +79,7 @@ enum Command {
     Keys(Box<keys::Keys>),
     Rebuild(rebuild::Rebuild),
     Verify(verify::Verify),
+    Rules(rules::Rules),
     Doctor(doctor::Doctor),
     Schema(schema::Schema),
     Completions(completions::Completions),
@@ -153,6 +155,7 @@ async fn dispatch(command: Command) -> Outcome {
         Command::Keys(keys) => keys.run().await,
         Command::Rebuild(rebuild) => rebuild.run().await,
         Command::Verify(verify) => verify.run().await,
+        Command::Rules(rules) => rules.run().await,
         Command::Doctor(doctor) => doctor.run().await,
         Command::Schema(schema) => schema.run(),
         Command::Completions(completions) => completions.run(),

@@ -12,6 +12,7 @@
 //! `agent.registered` fills it in.
 
 use crate::domain::metadata::Metadata;
+use crate::domain::rules::Rules;
 use crate::domain::scopes::Scopes;
 use crate::domain::time::{Moment, Timestamp};
 use crate::domain::verdict::Reason;
@@ -109,17 +110,19 @@ impl Agent {
             agent_type: Some("unknown".into()),
             ..AgentProfile::default()
         };
-        Self {
-            registered: false,
-            ..Self::register(at, profile)
-        }
+        Self::new(at, profile, false)
     }
 
     /// A registered agent.
-    pub fn register(at: &Moment, profile: AgentProfile) -> Self {
+    pub fn register(at: &Moment, profile: AgentProfile) -> Result<Self, Reason> {
+        profile.check_deadline(at)?;
+        Ok(Self::new(at, profile, true))
+    }
+
+    fn new(at: &Moment, profile: AgentProfile, registered: bool) -> Self {
         Self {
             status: AgentStatus::Active,
-            registered: true,
+            registered,
             created_at: at.time,
             recorded_at: at.recorded_at,
             updated_at: at.time,
@@ -134,6 +137,7 @@ impl Agent {
         if self.registered || self.status != AgentStatus::Active {
             return Err(Reason::AlreadyExists);
         }
+        profile.check_deadline(at)?;
         self.registered = true;
         self.profile = profile.clone();
         self.touch(at);
@@ -143,6 +147,7 @@ impl Agent {
     /// Changes the fields that the update names.
     pub fn update(&mut self, at: &Moment, changes: &AgentProfile) -> Result<(), Reason> {
         self.check_not_revoked()?;
+        changes.check_deadline(at)?;
         self.profile.take(changes);
         self.touch(at);
         Ok(())
@@ -155,7 +160,7 @@ impl Agent {
             return Err(Reason::AlreadySuspended);
         }
         self.status = AgentStatus::Suspended;
-        self.suspended_at = Some(at.time);
+        self.suspended_at = Some(self.not_before_creation(at));
         self.touch(at);
         Ok(())
     }
@@ -178,7 +183,7 @@ impl Agent {
             return Err(Reason::AlreadyRevoked);
         }
         self.status = AgentStatus::Revoked;
-        self.revoked_at = Some(at.time);
+        self.revoked_at = Some(self.not_before_creation(at));
         self.touch(at);
         Ok(())
     }
@@ -210,12 +215,29 @@ impl Agent {
         Ok(())
     }
 
+    /// When a change happened that cannot have happened before the agent became known.
+    fn not_before_creation(&self, at: &Moment) -> Timestamp {
+        if at.rules < Rules::V2 {
+            return at.time;
+        }
+        at.time.max(self.created_at)
+    }
+
     fn touch(&mut self, at: &Moment) {
         self.updated_at = self.updated_at.max(at.time);
     }
 }
 
 impl AgentProfile {
+    /// Refuses a deadline that has passed when the event happens, as sessions do.
+    fn check_deadline(&self, at: &Moment) -> Result<(), Reason> {
+        let passed = self.expires_at.is_some_and(|end| end <= at.time);
+        if passed && Rules::V2 <= at.rules {
+            return Err(Reason::DeadlineNotAfterTime);
+        }
+        Ok(())
+    }
+
     fn take(&mut self, changes: &Self) {
         fn replace<T: Clone>(field: &mut Option<T>, change: Option<&T>) {
             if let Some(change) = change {

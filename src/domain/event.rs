@@ -272,6 +272,16 @@ pub enum Writer {
     Ledger,
 }
 
+impl Writer {
+    /// The word for it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Runtime => "runtime",
+            Self::Ledger => "ledger",
+        }
+    }
+}
+
 impl EventType {
     /// Whether this writer may write events of this type.
     pub fn allows(self, writer: Writer) -> bool {

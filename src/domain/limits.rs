@@ -1,10 +1,8 @@
 //! Every bound of the ledger, in one place.
 //!
-//! The first part decides verdicts: a change of any of these numbers is a new [`RULES_VERSION`],
-//! because two nodes that disagree on one would fold the same log into different read models.
-
-/// Version of the rules (limits, transition tables, payload schemas) that this build folds by.
-pub const RULES_VERSION: u32 = 1;
+//! The first part decides verdicts: a change of any of these numbers is a new version of the
+//! [`Rules`](crate::domain::Rules), because two nodes that disagree on one would fold the same log into
+//! different read models.
 
 // --- Limits that decide verdicts -----------------------------------------------------------------
 
@@ -38,6 +36,9 @@ pub const SCOPE_CHARS_MAX: usize = 128;
 pub const TTL_SECONDS_MAX: u64 = 3_155_760_000;
 /// How far an event's time may lie after the log's own before it is replaced, in microseconds.
 pub const TIME_AHEAD_US_MAX: i64 = 5 * 60 * 1_000_000;
+/// The earliest time that an event may claim, in microseconds since 1970: 2000-01-01T00:00:00Z. Nothing
+/// that this ledger records happened before, so an earlier time is a clock that was never set.
+pub const TIME_EARLIEST_US: i64 = 946_684_800_000_000;
 /// Most events that wait for one session to open.
 pub const PARKED_PER_SESSION_MAX: usize = 64;
 /// How long an event waits for its session to open, in microseconds of the log's own time.
@@ -202,6 +203,9 @@ pub const CREDENTIAL_BYTES_MAX: usize = 32 * 1024;
 /// Longest head of a request of HTTP/2, in bytes: a credential and twice as much beside it. HTTP/1 takes
 /// more.
 pub const REQUEST_HEAD_BYTES_MAX: u32 = 96 * 1024;
+/// Longest id of a credential, in bytes: `iss|sub` of a token. It stands beside every event that the
+/// credential gives to a ledger.
+pub const CREDENTIAL_ID_BYTES_MAX: usize = 512;
 /// How far the clocks of token issuers may differ from ours, in microseconds.
 pub const TOKEN_LEEWAY_US: i64 = 30 * 1_000_000;
 /// Most tenants that one token may speak for.

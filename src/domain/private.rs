@@ -60,9 +60,32 @@ pub struct Private {
     pub refresh_token: Option<TokenHash>,
     /// Tokens of the session that this event opens or refreshes.
     pub tokens: Option<TokenHashes>,
+    /// A runtime emitted the event through a ledger, which wrote it for the runtime.
+    pub emitted: bool,
+    /// The credential that gave the event or command to a ledger.
+    pub written_by: Option<Box<str>>,
 }
 
 impl Private {
+    /// What a ledger notes beside an event that a runtime emits through it.
+    pub fn of_emitted(written_by: Option<&str>) -> Self {
+        Self {
+            emitted: true,
+            written_by: written_by.map(Into::into),
+            ..Self::default()
+        }
+    }
+
+    /// Its demands and tokens, without the note of who gave them to the ledger.
+    #[must_use]
+    pub fn without_writer(&self) -> Self {
+        Self {
+            emitted: false,
+            written_by: None,
+            ..self.clone()
+        }
+    }
+
     /// What a command about a session demands that is there already; of this agent, if any.
     pub fn of_existing(agent: Option<&AgentId>) -> Self {
         Self {

@@ -61,6 +61,42 @@ impl Scopes {
         serde_json::from_str(&self.0).unwrap_or_default()
     }
 
+    /// What both `self` and `bound` allow, as far as single scopes of one lie within the other.
+    ///
+    /// Two patterns that only overlap, such as `a*` and `*b`, contribute nothing: no single scope says
+    /// what they share.
+    #[must_use]
+    pub fn narrowed_to(&self, bound: &Self) -> Self {
+        if bound.covers(self) {
+            return self.clone();
+        }
+        let (own, others) = (self.list(), bound.list());
+        let all = || own.iter().chain(&others);
+        let mut narrowed: Vec<&str> = Vec::new();
+        // Denials first: if there are too many scopes in all, it is allowed ones that are left out.
+        for scope in all().filter(|scope| scope.starts_with('!')) {
+            if !narrowed.contains(&&**scope) {
+                narrowed.push(scope);
+            }
+        }
+        let denials = narrowed.len();
+        for scope in all().filter(|scope| !scope.starts_with('!')) {
+            let with_denials: Vec<&str> = narrowed[..denials]
+                .iter()
+                .copied()
+                .chain([&**scope])
+                .collect();
+            let alone = Self::parse(&with_denials);
+            if alone.is_ok_and(|alone| self.covers(&alone) && bound.covers(&alone))
+                && !narrowed.contains(&&**scope)
+            {
+                narrowed.push(scope);
+            }
+        }
+        narrowed.truncate(SCOPES_MAX);
+        Self::parse(&narrowed).unwrap_or_default()
+    }
+
     /// Whether `narrower` allows nothing that `self` does not.
     ///
     /// Every scope that it allows must match one allowed here. A scope denied here must be denied

@@ -14,6 +14,7 @@ use crate::domain::event::{Created, Deadline, HandedOff, Refreshed, Renewal, Ter
 use crate::domain::ids::{AgentId, ProjectId, SessionId};
 use crate::domain::metadata::Metadata;
 use crate::domain::private::{Private, TokenHashes};
+use crate::domain::rules::Rules;
 use crate::domain::scopes::Scopes;
 use crate::domain::time::{Moment, Timestamp};
 use crate::domain::verdict::Reason;
@@ -29,7 +30,8 @@ pub struct Session {
     pub created_at: Timestamp,
     /// When its opening came onto the log.
     pub recorded_at: Timestamp,
-    /// Time of the latest event that changed it, but for a deletion after its end.
+    /// Time of the latest event that changed it. (By the first rules a deletion after its end did not
+    /// count.)
     pub updated_at: Timestamp,
     /// Time of the latest sign of life.
     pub last_activity_at: Timestamp,
@@ -41,7 +43,7 @@ pub struct Session {
     pub expires_at: Option<Timestamp>,
     /// Its time to live when it opened, in microseconds.
     pub ttl_us: Option<i64>,
-    /// Whether the time of its opening lay too far ahead and was replaced.
+    /// Whether a time that an event claimed for it could not be right and was corrected.
     pub time_adjusted: bool,
     /// What it may do.
     pub scopes: Scopes,
@@ -198,7 +200,7 @@ impl Session {
         scopes: Scopes,
         private: &Private,
     ) -> Result<Self, Reason> {
-        let expires_at = deadline(at, created.deadline)?;
+        let expires_at = deadline(at.time, created.deadline)?;
         Ok(Self {
             agent_id: created.agent_id.clone(),
             status: SessionStatus::Active,
@@ -238,15 +240,18 @@ impl Session {
         // Who presents the latest token, or speaks of a session that is seen to be there, is the
         // latest, whatever the clocks say.
         let ordered = private.refresh_token.is_some() || private.existing;
-        if !ordered && self.refreshed_at.is_some_and(|latest| at.time < latest) {
+        let time = self.not_before_opening(at);
+        if !ordered && self.refreshed_at.is_some_and(|latest| time < latest) {
             return Err(Reason::Superseded);
         }
-        let expires_at = match refreshed.renewal {
-            Some(Renewal::To(wanted)) => deadline(at, Some(wanted))?,
-            Some(Renewal::ByTtl) => self.ttl_us.map(|ttl| at.time.plus_micros(ttl)),
+        let renewed = match refreshed.renewal {
+            Some(Renewal::To(wanted)) => deadline(time, Some(wanted))?,
+            Some(Renewal::ByTtl) => self.ttl_us.map(|ttl| time.plus_micros(ttl)),
             None => None,
         };
-        let expires_at = expires_at.or(self.expires_at);
+        let kept = renewed.filter(|renewed| !self.ends_too_soon(at, *renewed));
+        let corrected = time != at.time || kept != renewed || at.is_corrected();
+        let expires_at = kept.or(self.expires_at);
         if let Some(patch) = &refreshed.metadata {
             let merged = self.metadata.merge(patch);
             self.metadata = merged.map_err(|_too_large| Reason::MetadataTooLarge)?;
@@ -254,14 +259,15 @@ impl Session {
         self.expires_at = expires_at;
         self.phase = refreshed.phase.or(self.phase);
         self.tokens = private.tokens.or(self.tokens);
-        self.refreshed_at = self.refreshed_at.max(Some(at.time));
-        self.last_activity_at = self.last_activity_at.max(at.time);
-        self.updated_at = self.updated_at.max(at.time);
+        self.refreshed_at = self.refreshed_at.max(Some(time));
+        self.last_activity_at = self.last_activity_at.max(time);
+        self.updated_at = self.updated_at.max(time);
+        self.time_adjusted |= corrected;
         Ok(())
     }
 
-    /// Ends this session and opens its child. The caller has checked the agent and the child's id,
-    /// and gives this session's own id.
+    /// Ends this session and opens its child. The caller has checked the agent and the child's id, and
+    /// gives this session's own id.
     pub fn hand_off(
         &mut self,
         at: &Moment,
@@ -274,19 +280,20 @@ impl Session {
         if !self.scopes.covers(scopes) {
             return Err(Reason::ScopeExceeded);
         }
-        let expires_at = deadline(at, handed_off.deadline)?;
+        let time = self.not_before_opening(at);
+        let expires_at = deadline(time, handed_off.deadline)?;
         let mut child = Self {
             agent_id: handed_off.to.clone(),
             status: SessionStatus::Active,
-            created_at: at.time,
+            created_at: time,
             recorded_at: at.recorded_at,
-            updated_at: at.time,
-            last_activity_at: at.time,
+            updated_at: time,
+            last_activity_at: time,
             refreshed_at: None,
             deleted_at: None,
             expires_at,
-            ttl_us: expires_at.map(|deadline| deadline.micros_since(at.time)),
-            time_adjusted: at.adjusted,
+            ttl_us: expires_at.map(|deadline| deadline.micros_since(time)),
+            time_adjusted: at.adjusted || time != at.time,
             scopes: scopes.clone(),
             metadata: handed_off.metadata.clone(),
             parent: Some(id.clone()),
@@ -304,7 +311,7 @@ impl Session {
             to: handed_off.to.clone(),
             child: handed_off.child.clone(),
         };
-        self.updated_at = self.updated_at.max(at.time);
+        self.updated_at = self.updated_at.max(time);
         Ok(child)
     }
 
@@ -326,19 +333,21 @@ impl Session {
             SessionStatus::Expired | SessionStatus::HandedOff { .. } => Some(Reason::NotActive),
         };
         let deletes = is_deletion && self.deleted_at.is_none();
+        let time = self.not_before_opening(at);
         match refused {
             None => {
-                let at = at.time;
-                self.status = SessionStatus::Terminated { at, outcome };
-                self.updated_at = self.updated_at.max(at);
+                self.status = SessionStatus::Terminated { at: time, outcome };
+                self.updated_at = self.updated_at.max(time);
             }
-            // It is put out of sight, and nothing else about it changes.
-            Some(_) if deletes => {}
+            // It is put out of sight, and how it ended stays as it was.
+            Some(_) if deletes && at.rules < Rules::V2 => {}
+            Some(_) if deletes => self.updated_at = self.updated_at.max(time),
             Some(reason) => return Err(reason),
         }
         if deletes {
-            self.deleted_at = Some(at.time);
+            self.deleted_at = Some(time);
         }
+        self.time_adjusted |= time != at.time || at.is_corrected();
         Ok(())
     }
 
@@ -372,6 +381,22 @@ impl Session {
         Ok(())
     }
 
+    /// When a step happened that cannot have happened before the session opened. The clocks of two
+    /// machines differ, so a step that claims an earlier time is taken, at the time of the opening.
+    fn not_before_opening(&self, at: &Moment) -> Timestamp {
+        if at.rules < Rules::V2 {
+            return at.time;
+        }
+        at.time.max(self.created_at)
+    }
+
+    /// Whether a refresh came so late that its deadline would end the session at once. It was sent to
+    /// keep the session alive, so it must not cut short the time that the session still has.
+    fn ends_too_soon(&self, at: &Moment, renewed: Timestamp) -> bool {
+        let shortens = self.expires_at.is_none_or(|current| renewed < current);
+        Rules::V2 <= at.rules && shortens && renewed <= at.recorded_at
+    }
+
     fn is_before_deadline(&self, time: Timestamp) -> bool {
         self.expires_at.is_some_and(|due| time < due)
     }
@@ -388,11 +413,11 @@ impl Session {
     }
 }
 
-fn deadline(at: &Moment, wanted: Option<Deadline>) -> Result<Option<Timestamp>, Reason> {
-    let Some(deadline) = wanted.map(|wanted| wanted.from(at.time)) else {
+fn deadline(time: Timestamp, wanted: Option<Deadline>) -> Result<Option<Timestamp>, Reason> {
+    let Some(deadline) = wanted.map(|wanted| wanted.from(time)) else {
         return Ok(None);
     };
-    if deadline <= at.time {
+    if deadline <= time {
         return Err(Reason::DeadlineNotAfterTime);
     }
     Ok(Some(deadline))

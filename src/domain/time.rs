@@ -6,7 +6,8 @@ use chrono::DateTime;
 use serde::{Serialize, Serializer};
 
 use crate::domain::ids::Position;
-use crate::domain::limits::TIME_AHEAD_US_MAX;
+use crate::domain::limits::{TIME_AHEAD_US_MAX, TIME_EARLIEST_US};
+use crate::domain::rules::Rules;
 
 /// 0001-01-01T00:00:00Z, in microseconds.
 const MIN_US: i64 = -62_135_596_800_000_000;
@@ -102,25 +103,43 @@ impl Serialize for Timestamp {
 pub struct Moment {
     /// Where the record stands on the log.
     pub position: Position,
-    /// The event's time, or the log's own where the event has none or lies too far ahead.
+    /// The event's time, or the log's own where the event has none or one that cannot be right.
     pub time: Timestamp,
     /// The log's own time stamp.
     pub recorded_at: Timestamp,
-    /// Whether the event's time lay too far ahead and was replaced.
+    /// Whether the event's time lay too far ahead, or before the year 2000, and was replaced.
     pub adjusted: bool,
+    /// The rules by which the record is folded.
+    pub rules: Rules,
 }
 
 impl Moment {
+    /// Whether the event's time was replaced and the rules ask to say so of every step.
+    pub fn is_corrected(&self) -> bool {
+        self.adjusted && Rules::V2 <= self.rules
+    }
+
     /// Settles an event's time against the log's.
-    pub fn new(position: Position, claimed: Option<Timestamp>, recorded_at: Timestamp) -> Self {
+    pub fn new(
+        rules: Rules,
+        position: Position,
+        claimed: Option<Timestamp>,
+        recorded_at: Timestamp,
+    ) -> Self {
         let latest = recorded_at.plus_micros(TIME_AHEAD_US_MAX);
-        let adjusted = claimed.is_some_and(|time| latest < time);
+        let earliest = if rules < Rules::V2 {
+            Timestamp::MIN
+        } else {
+            Timestamp(TIME_EARLIEST_US)
+        };
+        let adjusted = claimed.is_some_and(|time| latest < time || time < earliest);
         let time = claimed.filter(|_| !adjusted).unwrap_or(recorded_at);
         Self {
             position,
             time,
             recorded_at,
             adjusted,
+            rules,
         }
     }
 }
@@ -228,7 +247,10 @@ mod tests {
     #[test]
     fn a_time_far_ahead_is_replaced_by_the_logs_own() {
         let recorded = Timestamp(1_000_000_000);
-        let at = |us| Moment::new(Position::new(1), Some(Timestamp(us)), recorded);
+        let at = |us| {
+            let claimed = Some(Timestamp(us));
+            Moment::new(Rules::V1, Position::new(1), claimed, recorded)
+        };
         let limit = recorded.micros() + TIME_AHEAD_US_MAX;
         assert_eq!(
             (at(limit).time.micros(), at(limit).adjusted),
@@ -238,7 +260,23 @@ mod tests {
             (at(limit + 1).time, at(limit + 1).adjusted),
             (recorded, true)
         );
-        assert_eq!(Moment::new(Position::new(1), None, recorded).time, recorded);
+        let none = Moment::new(Rules::LATEST, Position::new(1), None, recorded);
+        assert_eq!((none.time, none.adjusted), (recorded, false));
+    }
+
+    #[test]
+    fn a_time_before_the_year_2000_is_replaced_from_the_second_rules_on() {
+        let recorded = Timestamp::parse("2026-01-31T12:00:00Z").unwrap();
+        let at = |rules, text| {
+            let claimed = Timestamp::parse(text);
+            let moment = Moment::new(rules, Position::new(1), claimed, recorded);
+            (moment.time.to_string(), moment.adjusted)
+        };
+        let kept = |text: &str| (text.to_owned(), false);
+        let (ancient, first) = ("1999-12-31T23:59:59.999999Z", "2000-01-01T00:00:00.000000Z");
+        assert_eq!(at(Rules::V1, ancient), kept(ancient));
+        assert_eq!(at(Rules::V2, ancient), (recorded.to_string(), true));
+        assert_eq!(at(Rules::V2, first), kept(first));
     }
 
     #[test]

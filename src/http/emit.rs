@@ -16,20 +16,20 @@ use super::dto;
 use super::emit_batch;
 use super::error::{Code, verdict_status};
 use super::extract::{Query, QueryParams, Values};
-use super::params::{Param, WAIT};
+use super::params::{Param, STRICT, WAIT};
 use super::problem::Problem;
 use super::problem_sets::AppendProblems;
-use crate::domain::{Position, Reason, TenantId, Verdict};
-use crate::ledger::{Outcome, Submission};
+use crate::domain::{Position, Reason, Rules, TenantId, Verdict};
+use crate::ledger::{Author, Outcome, Refused, Submission};
 use crate::log::LogError;
-use crate::wire::binary;
+use crate::wire::binary::{self, Attribute};
+use crate::wire::headers::ATTRIBUTE_PREFIX;
 
 const STRUCTURED: &str = "application/cloudevents+json";
 const BATCHED: &str = "application/cloudevents-batch+json";
 const JSON: &str = "application/json";
 /// Whoever sends this header means binary mode.
 const SPEC_VERSION: HeaderName = HeaderName::from_static("ce-specversion");
-const ATTRIBUTE_PREFIX: &str = "ce-";
 
 /// What the answers to appended events say about each other's first copies.
 pub(super) type FirstVerdicts = HashMap<Position, Verdict>;
@@ -37,15 +37,19 @@ pub(super) type FirstVerdicts = HashMap<Position, Verdict>;
 /// The query of an append.
 #[derive(Debug)]
 pub(super) struct AppendQuery {
-    wait: bool,
+    pub(super) wait: bool,
+    /// Whether members of `data` that the ledger does not know are refused.
+    pub(super) strict: bool,
 }
 
 impl QueryParams for AppendQuery {
-    const PARAMS: &'static [Param] = &[WAIT];
+    const PARAMS: &'static [Param] = &[WAIT, STRICT];
 
     fn read(values: &mut Values) -> Result<Self, Problem> {
-        let wait = values.boolean(&WAIT);
-        Ok(Self { wait })
+        Ok(Self {
+            wait: values.boolean(&WAIT),
+            strict: values.boolean(&STRICT),
+        })
     }
 }
 
@@ -111,11 +115,32 @@ pub(super) async fn append(
 ) -> Result<Response, Problem> {
     caller.refuse_bound()?;
     match sent(&headers, body)? {
-        Sent::One(event) => append_one(&app, caller.tenant().clone(), event, query.wait).await,
-        Sent::Batch(events) => {
-            emit_batch::append(&app, caller.tenant().clone(), events, query.wait).await
-        }
+        Sent::One(event) => append_one(&app, &caller, event, &query).await,
+        Sent::Batch(events) => emit_batch::append(&app, caller, events, query).await,
     }
+}
+
+/// Who gives the events of a request to the ledger.
+pub(super) fn author(caller: &Caller<Write>) -> Author<'_> {
+    let principal = caller.principal();
+    Author {
+        tenant: &principal.tenant,
+        credential: principal.id.as_deref(),
+    }
+}
+
+/// Checks an event as a request asks.
+pub(super) fn check(
+    rules: Rules,
+    author: Author<'_>,
+    event: Bytes,
+    strict: bool,
+) -> Result<Submission, Refused> {
+    let submission = Submission::check(rules, author, event)?;
+    if strict {
+        return submission.strictly();
+    }
+    Ok(submission)
 }
 
 /// Tells by the headers, as the HTTP binding of `CloudEvents` says, what the body is.
@@ -153,35 +178,37 @@ fn from_binary(
         let Some(attribute) = name.as_str().strip_prefix(ATTRIBUTE_PREFIX) else {
             continue;
         };
-        let text = std::str::from_utf8(value.as_bytes()).ok();
-        let text = text
-            .and_then(binary::percent_decode_header)
-            .ok_or_else(|| {
-                Problem::new(Code::Event(Reason::Invalid))
-                    .with_detail("a header does not hold an attribute; nothing was written")
-                    .with_error(name.as_str(), "must be UTF-8, percent-encoded")
-            })?;
-        attributes.push((attribute, text));
+        let text = binary::header_value(value.as_bytes()).ok_or_else(|| {
+            Problem::new(Code::Event(Reason::Invalid))
+                .with_detail("a header does not hold an attribute; nothing was written")
+                .with_error(name.as_str(), "must be UTF-8, percent-encoded")
+        })?;
+        attributes.push(Attribute {
+            name: attribute.into(),
+            value: Ok(text.into()),
+        });
     }
-    let pairs = attributes.iter().map(|(name, text)| (*name, text.as_str()));
-    Ok(binary::to_structured(pairs, content_type, data).into())
+    // The event stands on the log in structured mode, so the newest rules may read it.
+    Ok(binary::to_structured(Rules::LATEST, attributes, content_type, data).into())
 }
 
 async fn append_one(
     app: &App,
-    tenant: TenantId,
+    caller: &Caller<Write>,
     event: Bytes,
-    wait: bool,
+    query: &AppendQuery,
 ) -> Result<Response, Problem> {
-    let submission = Submission::check(&tenant, event)?;
-    let outcome = if wait {
+    let tenant = caller.tenant();
+    let submission = check(app.ledger().rules(), author(caller), event, query.strict)?;
+    let ignored = submission.ignored().to_vec();
+    let outcome = if query.wait {
         let outcomes = app
             .ledger()
-            .append_and_wait(&tenant, vec![submission])
+            .append_and_wait(tenant, vec![submission])
             .await?;
         only(outcomes)?
     } else {
-        let position = only(app.ledger().append(vec![submission]).await)?;
+        let position = only(app.ledger().append(vec![submission]).await?)?;
         Outcome {
             position,
             verdict: None,
@@ -192,8 +219,8 @@ async fn append_one(
         let problem = Problem::new(Code::Event(reason));
         return Err(problem.with_position(outcome.position, Verdict::Rejected(reason)));
     }
-    let firsts = first_verdicts(app, &tenant, std::slice::from_ref(&outcome)).await?;
-    let answer = appended(&outcome, &firsts);
+    let firsts = first_verdicts(app, tenant, std::slice::from_ref(&outcome)).await?;
+    let answer = appended(&outcome, &firsts, ignored);
     let mut response = body::json_with_status(verdict_status(verdict), &answer);
     let headers = response.headers_mut();
     headers.insert(LOCATION, location(outcome.position));
@@ -240,7 +267,11 @@ pub(super) async fn first_verdicts<'o>(
 }
 
 /// What became of an event, as clients see it.
-pub(super) fn appended(outcome: &Outcome, firsts: &FirstVerdicts) -> dto::Appended {
+pub(super) fn appended(
+    outcome: &Outcome,
+    firsts: &FirstVerdicts,
+    ignored: Vec<String>,
+) -> dto::Appended {
     let row = outcome.verdict;
     let verdict = row.map(|row| row.verdict);
     let first = match verdict {
@@ -260,5 +291,6 @@ pub(super) fn appended(outcome: &Outcome, firsts: &FirstVerdicts) -> dto::Append
         first_position: first.map(Position::get),
         first_verdict: first_verdict.map(|verdict| verdict.as_str().to_owned()),
         settled_at: row.and_then(|row| row.settled_at).map(Position::get),
+        ignored,
     }
 }

@@ -11,12 +11,13 @@ use serde_json::value::RawValue;
 
 use super::app::App;
 use super::body;
+use super::caller::{Caller, Write};
 use super::dto;
-use super::emit::{FirstVerdicts, appended, first_verdicts};
+use super::emit::{self, AppendQuery, FirstVerdicts, appended, first_verdicts};
 use super::error::{Code, log_code, refused_parts, verdict_status};
 use super::problem::{FieldProblem, Problem};
 use crate::domain::limits::BATCH_EVENTS_MAX;
-use crate::domain::{Reason, TenantId};
+use crate::domain::{Reason, Rules};
 use crate::ledger::{Outcome, Submission};
 use crate::log::LogError;
 use crate::query::AsOf;
@@ -31,17 +32,23 @@ type Outcomes = Vec<Result<Outcome, LogError>>;
 /// Appends a batch and answers with a result for each event.
 pub(super) async fn append(
     app: &App,
-    tenant: TenantId,
+    caller: Caller<Write>,
     body: Bytes,
-    wait: bool,
+    query: AppendQuery,
 ) -> Result<Response, Problem> {
-    let submissions = check(tenant.clone(), body).await?;
+    let tenant = caller.tenant().clone();
+    let strict = query.strict;
+    let submissions = check(app.ledger().rules(), caller, body, strict).await?;
+    let ignored: Vec<Vec<String>> = submissions
+        .iter()
+        .map(|submission| submission.ignored().to_vec())
+        .collect();
     let outcomes: Outcomes = if submissions.is_empty() {
         Vec::new()
-    } else if wait {
+    } else if query.wait {
         app.ledger().append_and_wait(&tenant, submissions).await?
     } else {
-        let positions = app.ledger().append(submissions).await.into_iter();
+        let positions = app.ledger().append(submissions).await?.into_iter();
         let pending = |position| Outcome {
             position,
             verdict: None,
@@ -57,10 +64,14 @@ pub(super) async fn append(
         time: (progress.position.get() != 0).then_some(progress.recorded_at),
     };
     let answer = dto::BatchResult {
-        results: outcomes.iter().map(|one| item(one, &firsts)).collect(),
+        results: outcomes
+            .iter()
+            .zip(ignored)
+            .map(|(one, ignored)| item(one, &firsts, ignored))
+            .collect(),
         as_of: app.as_of(as_of),
     };
-    let status = if wait {
+    let status = if query.wait {
         StatusCode::OK
     } else {
         verdict_status(None)
@@ -68,16 +79,29 @@ pub(super) async fn append(
     Ok(body::json_with_status(status, &answer))
 }
 
-async fn check(tenant: TenantId, body: Bytes) -> Result<Vec<Submission>, Problem> {
-    if body.len() <= CHECK_INLINE_BYTES_MAX {
-        return check_now(&tenant, &body);
+async fn check(
+    rules: Rules,
+    caller: Caller<Write>,
+    body: Bytes,
+    strict: bool,
+) -> Result<Vec<Submission>, Problem> {
+    let length = body.len();
+    let check = move || check_now(rules, &caller, &body, strict);
+    if length <= CHECK_INLINE_BYTES_MAX {
+        return check();
     }
-    tokio::task::spawn_blocking(move || check_now(&tenant, &body))
+    tokio::task::spawn_blocking(check)
         .await
         .unwrap_or_else(|_panicked| Err(Problem::new(Code::InternalError)))
 }
 
-fn check_now(tenant: &TenantId, body: &Bytes) -> Result<Vec<Submission>, Problem> {
+fn check_now(
+    rules: Rules,
+    caller: &Caller<Write>,
+    body: &Bytes,
+    strict: bool,
+) -> Result<Vec<Submission>, Problem> {
+    let author = emit::author(caller);
     let Elements(elements) = serde_json::from_slice(body).map_err(|_not_an_array| {
         Problem::new(Code::Event(Reason::NotJson))
             .with_detail("the body is not a JSON array of events; nothing was written")
@@ -88,7 +112,8 @@ fn check_now(tenant: &TenantId, body: &Bytes) -> Result<Vec<Submission>, Problem
     let mut fit = Vec::with_capacity(elements.len());
     let (mut unfit, mut errors) = (0, Vec::new());
     for (index, element) in elements.iter().enumerate() {
-        match Submission::check(tenant, body.slice_ref(element.get().as_bytes())) {
+        let event = body.slice_ref(element.get().as_bytes());
+        match emit::check(rules, author, event, strict) {
             Ok(submission) => fit.push(submission),
             Err(refused) => {
                 unfit += 1;
@@ -140,11 +165,15 @@ fn refuse_if_none_was_written(outcomes: &Outcomes) -> Result<(), Problem> {
     unsure.map_or(Ok(()), |error| Err(Problem::from((*error).clone())))
 }
 
-fn item(outcome: &Result<Outcome, LogError>, firsts: &FirstVerdicts) -> dto::BatchItem {
+fn item(
+    outcome: &Result<Outcome, LogError>,
+    firsts: &FirstVerdicts,
+    ignored: Vec<String>,
+) -> dto::BatchItem {
     match outcome {
         Ok(outcome) => dto::BatchItem {
             status: verdict_status(outcome.verdict.map(|row| row.verdict)).as_u16(),
-            appended: Some(appended(outcome, firsts)),
+            appended: Some(appended(outcome, firsts, ignored)),
             error: None,
         },
         Err(error) => {

@@ -290,6 +290,10 @@ impl From<AppendError> for Problem {
                      a verdict in time; try again, or send with wait=false"
                 ))
             }
+            AppendError::Starting => Self::new(Code::FoldBehind).with_detail(
+                "nothing was written, because the server has just started and is still reading its \
+                 log; try again",
+            ),
             AppendError::Busy => Self::new(Code::TooManyWaiters),
             AppendError::Stopped => Self::new(Code::FoldStopped),
             AppendError::Verdict(error) => {

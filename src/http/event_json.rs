@@ -12,18 +12,19 @@ use crate::domain::limits::{LOG_GET_IN_FLIGHT_MAX, LOG_READ_BYTES_MAX};
 use crate::domain::{EventType, Position, Verdict};
 use crate::projection::VerdictRow;
 use crate::query::{self, LedgerEvent};
-use crate::wire::{self, Subject};
+use crate::wire::{self, Origin, Via};
 
 /// The bodies of a page, as far as an answer of bounded size reaches: at least one, if there is one.
 pub(super) async fn with_bodies(
     app: &App,
     events: Vec<(Position, VerdictRow)>,
 ) -> Result<Vec<LedgerEvent>, Problem> {
+    let rules = app.projection().progress().rules;
     let (mut found, mut bytes) = (Vec::with_capacity(events.len()), 0);
     for chunk in events.chunks(4 * LOG_GET_IN_FLIGHT_MAX) {
-        let read = query::events::with_bodies(app.log(), chunk.to_vec()).await?;
+        let read = query::events::with_bodies(app.log(), &rules, chunk.to_vec()).await?;
         for event in read {
-            bytes += event.record.body.len();
+            bytes += event.body.len();
             if LOG_READ_BYTES_MAX < bytes && !found.is_empty() {
                 return Ok(found);
             }
@@ -35,7 +36,13 @@ pub(super) async fn with_bodies(
 
 /// Writes an event.
 pub(super) fn write(out: &mut Json, event: &LedgerEvent) {
-    let LedgerEvent { record, verdict } = event;
+    let LedgerEvent {
+        record,
+        body,
+        rules,
+        verdict,
+    } = event;
+    let origin = Origin::of(*rules, &record.subject, &record.private, body);
     out.raw("{\"position\":");
     out.value(&record.position);
     out.raw(",\"recorded_at\":");
@@ -48,7 +55,11 @@ pub(super) fn write(out: &mut Json, event: &LedgerEvent) {
         out.value(&settled_at);
     }
     out.raw(",\"writer\":");
-    out.text_or_null(writer(&record.subject));
+    out.text_or_null(origin.writer.map(Writer::as_str));
+    out.raw(",\"written_by\":");
+    out.text_or_null(origin.written_by.as_deref());
+    out.raw(",\"via\":");
+    out.text_or_null(origin.via.map(Via::as_str));
     out.raw(",\"type\":");
     out.text_or_null(verdict.event_type.map(EventType::as_str));
     out.raw(",\"event\":");
@@ -56,18 +67,9 @@ pub(super) fn write(out: &mut Json, event: &LedgerEvent) {
         out.raw_on_one_line(json);
     } else {
         out.raw("null,\"raw_base64\":");
-        out.text(&STANDARD.encode(&record.body));
+        out.text(&STANDARD.encode(body));
     }
     out.raw("}");
-}
-
-/// Who wrote a record, by its subject; `None` if that is not one of the ledger's.
-fn writer(subject: &str) -> Option<&'static str> {
-    let subject = Subject::parse(subject)?;
-    Some(match subject.writer() {
-        Writer::Runtime => "runtime",
-        Writer::Ledger => "ledger",
-    })
 }
 
 /// Writes events as the elements of an array.
@@ -105,7 +107,7 @@ fn write_verdict(out: &mut Json, event: &LedgerEvent) {
 /// decoded again; an event that the fold rejected has nothing wrong in itself.
 fn errors(event: &LedgerEvent) -> Vec<dto::FieldError> {
     let record = &event.record;
-    match wire::decode(&record.subject, &record.private, &record.body) {
+    match wire::decode(event.rules, &record.subject, &record.private, &event.body) {
         Ok(_) => Vec::new(),
         Err(undecodable) => {
             let errors = undecodable.errors.into_iter();
@@ -122,7 +124,7 @@ fn errors(event: &LedgerEvent) -> Vec<dto::FieldError> {
 /// The body as JSON that every client can read. What was decoded is; of what was rejected, half a
 /// surrogate pair, a number beyond a double or a thousand brackets would spoil the whole page.
 fn readable(event: &LedgerEvent) -> Option<&str> {
-    let json = std::str::from_utf8(&event.record.body).ok()?;
+    let json = std::str::from_utf8(&event.body).ok()?;
     match event.verdict.verdict {
         Verdict::Applied | Verdict::Duplicate(_) | Verdict::Parked => Some(json),
         Verdict::Rejected(_) => serde_json::from_str::<serde_json::Value>(json)

@@ -214,6 +214,13 @@ pub(super) const WAIT: Param = Param {
     shape: Shape::Boolean { default: true },
 };
 
+pub(super) const STRICT: Param = Param {
+    name: "strict",
+    about: "Whether to refuse events whose data has members that their type does not know. Without it \
+            they are kept, have no effect, and the answer names them as `ignored`.",
+    shape: Shape::Boolean { default: false },
+};
+
 impl Param {
     /// Its description for the API's document.
     pub(super) fn describe(&self) -> Parameter {

@@ -40,7 +40,11 @@ pub(super) async fn get(
             Some(number) => snapshot.rejection_totals(number)?,
             None => Vec::new(),
         };
-        Ok((counts, rejections, snapshot.progress().rules_version))
+        Ok((
+            counts,
+            rejections,
+            snapshot.progress().rules.current().number(),
+        ))
     });
     let (counts, rejections, rules_version) = found?;
     let by_status = counts.by_status.iter();

@@ -8,7 +8,7 @@ use tokio::sync::Semaphore;
 
 use crate::domain::event::Writer;
 use crate::domain::limits::{FOLD_LAG_MS_MAX, VERDICT_WAIT_MS, WAITERS_MAX};
-use crate::domain::{Clock, EventType, Position, Private, Reason, TenantId};
+use crate::domain::{Clock, EventType, Position, Private, Reason, Rules, TenantId};
 use crate::log::{EventLog, LogError, NewRecord};
 use crate::projection::{Projection, StoreError, VerdictRow, Waited};
 use crate::wire::{self, FieldError, Subject, Undecodable};
@@ -20,12 +20,26 @@ pub struct Ledger {
     projection: Arc<Projection>,
     clock: Arc<dyn Clock>,
     waiters: Arc<Semaphore>,
+    /// The end of the log when the ledger started. Before the fold is there, nobody knows which rules
+    /// hold for the next record.
+    began_at: Position,
 }
 
 /// An event that is fit for the log.
 #[derive(Debug, Clone)]
 pub struct Submission {
     record: NewRecord,
+    event_type: EventType,
+    ignored: Vec<String>,
+}
+
+/// Who gives an event to a ledger.
+#[derive(Debug, Clone, Copy)]
+pub struct Author<'a> {
+    /// Whose event it is.
+    pub tenant: &'a TenantId,
+    /// Names the credential; `None` where nobody is asked for one.
+    pub credential: Option<&'a str>,
 }
 
 /// Why an event is not fit for the log. Nothing was written.
@@ -54,6 +68,9 @@ pub enum AppendError {
     /// The fold is too far behind for a verdict in time. Nothing was written.
     #[error("the fold is {} ms behind the log", .0.as_millis())]
     Behind(Duration),
+    /// The fold has not reached the end that the log had when the ledger started. Nothing was written.
+    #[error("the ledger has just started, and is still reading its log")]
+    Starting,
     /// Too many requests wait for a verdict. Nothing was written.
     #[error("too many requests wait for a verdict")]
     Busy,
@@ -66,39 +83,69 @@ pub enum AppendError {
 }
 
 impl Submission {
-    /// Checks an event that a runtime of this tenant sends.
-    pub fn check(tenant: &TenantId, body: Bytes) -> Result<Self, Refused> {
+    /// Checks an event that a runtime sends, for a log on which these rules hold.
+    ///
+    /// What the newest rules refuse is refused under any rules.
+    pub fn check(rules: Rules, author: Author<'_>, body: Bytes) -> Result<Self, Refused> {
         let event_type = wire::event_type(&body)?;
-        let subject = Subject::new(Writer::Runtime, tenant.clone(), event_type)
-            .ok_or(Refused::Reserved(event_type))?
-            .to_string();
-        wire::decode(&subject, &[], &body)?;
-        Ok(Self {
-            record: NewRecord {
-                subject: subject.into(),
-                private: Bytes::new(),
-                body,
-            },
-        })
-    }
-}
-
-impl Submission {
-    /// Checks an event that the ledger itself writes.
-    pub(super) fn of_ledger(
-        subject: &Subject,
-        private: &Private,
-        body: Bytes,
-    ) -> Result<Self, Refused> {
-        let subject = subject.to_string();
-        let private = wire::private::encode(private);
-        wire::decode(&subject, &private, &body)?;
+        let subject = |writer| Subject::new(writer, author.tenant.clone(), event_type);
+        let by_runtime = subject(Writer::Runtime).ok_or(Refused::Reserved(event_type))?;
+        let by_ledger = subject(Writer::Ledger).ok_or(Refused::Reserved(event_type))?;
+        let private = wire::private::encode(&Private::of_emitted(author.credential));
+        let as_written = by_ledger.to_string();
+        let decoded = wire::decode(Rules::LATEST, &as_written, &private, &body)?;
+        let (subject, private) = if rules < Rules::V2 {
+            let subject = by_runtime.to_string();
+            wire::decode(rules, &subject, &[], &body)?;
+            (subject, Vec::new())
+        } else {
+            (as_written, private)
+        };
         Ok(Self {
             record: NewRecord {
                 subject: subject.into(),
                 private: private.into(),
                 body,
             },
+            event_type,
+            ignored: decoded.ignored,
+        })
+    }
+
+    /// Members of `data` that the event's type does not know, as paths.
+    pub fn ignored(&self) -> &[String] {
+        &self.ignored
+    }
+
+    /// Refuses an event with members of `data` that its type does not know.
+    pub fn strictly(self) -> Result<Self, Refused> {
+        if self.ignored.is_empty() {
+            return Ok(self);
+        }
+        Err(wire::command::unknown_members(self.event_type, self.ignored).into())
+    }
+}
+
+impl Submission {
+    /// Checks an event that the ledger itself writes.
+    pub(super) fn of_ledger(
+        rules: Rules,
+        subject: &Subject,
+        private: &Private,
+        body: Bytes,
+    ) -> Result<Self, Refused> {
+        let event_type = subject.event_type();
+        let subject = subject.to_string();
+        let private = wire::private::encode(private);
+        let decoded = wire::decode(rules, &subject, &private, &body)?;
+        Ok(Self {
+            record: NewRecord {
+                subject: subject.into(),
+                private: private.into(),
+                body,
+            },
+            event_type,
+            ignored: decoded.ignored,
         })
     }
 }
@@ -117,6 +164,7 @@ impl Ledger {
     /// A write side over a log and the read model that is folded from it.
     pub fn new(log: Arc<dyn EventLog>, projection: Arc<Projection>, clock: Arc<dyn Clock>) -> Self {
         Self {
+            began_at: log.known_head(),
             log,
             projection,
             clock,
@@ -129,8 +177,21 @@ impl Ledger {
         &*self.log
     }
 
+    /// The rules that hold for the next record, as far as the fold has come.
+    pub fn rules(&self) -> Rules {
+        self.projection.progress().rules.current()
+    }
+
     /// Appends events and answers once the log keeps them.
-    pub async fn append(&self, events: Vec<Submission>) -> Vec<Result<Position, LogError>> {
+    pub async fn append(
+        &self,
+        events: Vec<Submission>,
+    ) -> Result<Vec<Result<Position, LogError>>, AppendError> {
+        self.check_rules_are_known()?;
+        Ok(self.append_now(events).await)
+    }
+
+    async fn append_now(&self, events: Vec<Submission>) -> Vec<Result<Position, LogError>> {
         self.log
             .append(events.into_iter().map(|event| event.record).collect())
             .await
@@ -148,7 +209,7 @@ impl Ledger {
             .try_acquire()
             .map_err(|_full| AppendError::Busy)?;
         self.check_fold()?;
-        let appended = self.append(events).await;
+        let appended = self.append_now(events).await;
         let Some(last) = appended
             .iter()
             .filter_map(|one| one.as_ref().ok())
@@ -172,12 +233,23 @@ impl Ledger {
 
     /// Whether the fold keeps up well enough to promise verdicts.
     fn check_fold(&self) -> Result<(), AppendError> {
-        if self.projection.has_stopped() {
-            return Err(AppendError::Stopped);
-        }
+        self.check_rules_are_known()?;
         let lag = self.projection.lag(self.clock.now(), self.log.known_head());
         if Duration::from_millis(FOLD_LAG_MS_MAX) < lag {
             return Err(AppendError::Behind(lag));
+        }
+        Ok(())
+    }
+}
+
+impl Ledger {
+    /// Whether the rules are known that hold for the next record.
+    fn check_rules_are_known(&self) -> Result<(), AppendError> {
+        if self.projection.has_stopped() {
+            return Err(AppendError::Stopped);
+        }
+        if self.projection.position() < self.began_at {
+            return Err(AppendError::Starting);
         }
         Ok(())
     }

@@ -12,9 +12,7 @@ use crate::ledger::reactor::{Due, Reactor};
 use crate::log::{Guard, NewRecord};
 use crate::projection::{Ordinal, Snapshot, StoreError};
 use crate::wire::data::SessionExpiredData;
-use crate::wire::{EXPIRIES, Envelope, Subject};
-
-const SOURCE: &str = "urn:session-ledger:expiry";
+use crate::wire::{EXPIRIES, Envelope, Subject, source};
 
 impl Reactor {
     /// Expires sessions until told to stop, or until the fold has stopped.
@@ -54,7 +52,7 @@ fn expired(tenant: TenantId, session: &str, deadline: Timestamp) -> NewRecord {
     let id = EventId::parse(&format!("expired-{}", deadline.micros()));
     let body = Envelope {
         id: &id.expect("a word and a number are an id"),
-        source: &Source::parse(SOURCE).expect("a constant that is a source"),
+        source: &Source::parse(source::EXPIRY).expect("a constant that is a source"),
         event_type: EventType::SessionExpired,
         subject: session,
         time: Some(deadline),

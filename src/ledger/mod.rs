@@ -9,9 +9,10 @@ pub mod command;
 mod expiry;
 mod reactor;
 mod revocation;
+pub mod rules;
 mod tokens;
 
-pub use append::{AppendError, Ledger, Outcome, Refused, Submission};
+pub use append::{AppendError, Author, Ledger, Outcome, Refused, Submission};
 pub use command::{By, Commands, IdempotencyKey};
 pub use reactor::Reactor;
 pub use tokens::{Token, TokenClaim, TokenSecret, Tokens};

@@ -20,9 +20,8 @@ use crate::projection::{
     Listing, ListingPlace, PageStart, SessionOwner, SessionRow, Snapshot, StoreError,
 };
 use crate::wire::data::SessionTerminatedData;
-use crate::wire::{Envelope, Subject, private};
+use crate::wire::{Envelope, Subject, private, source};
 
-const SOURCE: &str = "urn:session-ledger:revocation";
 const REASON: &str = "the agent was revoked";
 
 impl Reactor {
@@ -61,7 +60,7 @@ fn terminated(tenant: TenantId, session: &SessionRow<'_>, revoked_at: Timestamp)
     let id = EventId::parse(&format!("revoked-{}", revoked_at.micros()));
     let body = Envelope {
         id: &id.expect("a word and a number are an id"),
-        source: &Source::parse(SOURCE).expect("a constant that is a source"),
+        source: &Source::parse(source::REVOCATION).expect("a constant that is a source"),
         event_type: EventType::SessionTerminated,
         subject: session.session_id,
         // A revocation may be dated back, but no session ends before it opens.

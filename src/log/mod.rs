@@ -18,7 +18,8 @@ pub mod embedded;
 pub mod jetstream;
 
 use crate::domain::limits::{BODY_BYTES_MAX, PRIVATE_BYTES_MAX, SUBJECT_BYTES_MAX};
-use crate::domain::{Position, Timestamp};
+use crate::domain::{Position, Rules, Timestamp};
+use crate::wire::{Headers, binary};
 
 pub use embedded::EmbeddedLog;
 pub use jetstream::JetStreamLog;
@@ -34,9 +35,18 @@ pub struct Record {
     pub subject: Box<str>,
     /// The part that is never shown; empty for what runtimes emit.
     pub private: Bytes,
-    /// The event as structured-mode JSON, to the byte as it came; a binary-mode message as the
-    /// structured event that it stands for.
-    pub body: Bytes,
+    /// The headers that concern the event; empty unless it came in binary mode.
+    pub headers: Headers,
+    /// What was stored, to the byte: the event as structured-mode JSON, or in binary mode its data.
+    pub payload: Bytes,
+}
+
+impl Record {
+    /// The event as structured-mode JSON. How a message in binary mode is read depends on the rules
+    /// that hold at its position.
+    pub fn body(&self, rules: Rules) -> Bytes {
+        binary::structured(rules, &self.headers, &self.payload)
+    }
 }
 
 /// What is to be appended.

@@ -107,7 +107,7 @@ impl Batches {
                 let judged = folding.fold(&records)?;
                 news.add(&records, &judged, folding.take_settled(), outlook.head());
                 verdicts.extend(judged);
-                body_bytes += records.iter().map(|p| p.record.body.len()).sum::<usize>();
+                body_bytes += records.iter().map(|p| p.body.len()).sum::<usize>();
                 let size = Size {
                     records: verdicts.len(),
                     bytes: body_bytes + folding.loaded_bytes(),

@@ -3,8 +3,9 @@
 use tokio::sync::mpsc;
 
 use super::*;
-use crate::domain::Timestamp;
+use crate::domain::{Rules, Timestamp};
 use crate::log::Record;
+use crate::wire::Headers;
 
 /// A log of which this much is known.
 #[derive(Clone, Copy)]
@@ -29,13 +30,17 @@ fn piece(position: u64) -> Vec<Prepared> {
     let body = format!(
         r#"{{"specversion":"1.0","id":"{position}","source":"/t","type":"session.created","subject":"s{position}","data":{{"agent_id":"a"}}}}"#
     );
-    vec![Prepared::new(Record {
-        position: Position::new(position),
-        recorded_at: Timestamp::from_micros_clamped(0),
-        subject: "ledger.v1.acme.session.created".into(),
-        private: bytes::Bytes::new(),
-        body: body.into(),
-    })]
+    vec![Prepared::new(
+        Rules::LATEST,
+        Record {
+            position: Position::new(position),
+            recorded_at: Timestamp::from_micros_clamped(0),
+            subject: "ledger.v1.acme.session.created".into(),
+            private: bytes::Bytes::new(),
+            headers: Headers::default(),
+            payload: body.into(),
+        },
+    )]
 }
 
 struct Fixture {

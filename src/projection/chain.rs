@@ -12,6 +12,7 @@
 
 use sha2::{Digest, Sha256};
 
+use crate::domain::Rules;
 use crate::log::Record;
 
 /// Head of the chain.
@@ -28,20 +29,21 @@ pub(crate) struct RecordHashes {
 }
 
 impl RecordHashes {
-    pub(crate) fn of(record: &Record) -> Self {
+    pub(crate) fn of(private: &[u8], body: &[u8]) -> Self {
         Self {
-            private: Sha256::digest(&record.private).into(),
-            body: Sha256::digest(&record.body).into(),
+            private: Sha256::digest(private).into(),
+            body: Sha256::digest(body).into(),
         }
     }
 }
 
-/// Head of the chain after a record.
-pub fn next(head: &ChainHead, record: &Record) -> ChainHead {
-    link(head, record, &RecordHashes::of(record))
+/// Head of the chain after a record, which is read by the rules that hold at its position.
+pub fn next(head: &ChainHead, rules: Rules, record: &Record) -> ChainHead {
+    let body = record.body(rules);
+    link(head, record, &RecordHashes::of(&record.private, &body))
 }
 
-/// The same, with hashes computed before.
+/// Head of the chain after a record whose hashes are known.
 pub(crate) fn link(head: &ChainHead, record: &Record, hashes: &RecordHashes) -> ChainHead {
     let mut hasher = Sha256::new();
     hasher.update(head);

@@ -25,6 +25,19 @@ pub enum StoreError {
         /// This build's.
         expected: u32,
     },
+    /// A newer build folded this file by rules that this build does not know. Upgrade this node.
+    #[error(
+        "the read model was folded up to position {at} by rules version {asked}, this build knows up to \
+         {known}: upgrade this node"
+    )]
+    Rules {
+        /// How far it was folded.
+        at: Position,
+        /// The rules by which it was folded.
+        asked: u32,
+        /// The newest that this build knows.
+        known: u32,
+    },
     /// More than four billion agents, projects, tenants or groups.
     #[error("the read model has no number left for another {0}")]
     Exhausted(&'static str),
@@ -47,7 +60,7 @@ impl StoreError {
                 | redb::Error::TypeDefinitionChanged { .. } => true,
                 _ => false,
             },
-            Self::InUse | Self::Exhausted(_) => false,
+            Self::InUse | Self::Rules { .. } | Self::Exhausted(_) => false,
         }
     }
 }

@@ -3,11 +3,11 @@
 use tokio::sync::mpsc;
 use tokio::task::spawn_blocking;
 
-use crate::domain::Position;
 use crate::domain::limits::{FOLD_QUEUE_PIECES_MAX, LOG_READ_RECORDS_MAX};
+use crate::domain::{Position, Rules};
 use crate::log::{Record, Tail};
 use crate::projection::error::FoldError;
-use crate::projection::prepare::Prepared;
+use crate::projection::prepare::{Prepared, rules_after};
 
 /// Up to this many records are prepared where they are, without asking another thread.
 const PREPARE_INLINE_RECORDS_MAX: usize = 8;
@@ -19,32 +19,37 @@ pub(super) type Pieces = mpsc::Receiver<Vec<Prepared>>;
 pub(super) struct Feed {
     pieces: mpsc::Sender<Vec<Prepared>>,
     until: Position,
+    /// The rules for the next record.
+    rules: Rules,
 }
 
 impl Feed {
-    /// A feed that ends with a position.
-    pub(super) fn until(until: Position) -> (Self, Pieces) {
+    /// A feed that ends with a position, and reads the first record by these rules.
+    pub(super) fn until(until: Position, rules: Rules) -> (Self, Pieces) {
         let (sender, pieces) = mpsc::channel(FOLD_QUEUE_PIECES_MAX);
         let feed = Self {
             pieces: sender,
             until,
+            rules,
         };
         (feed, pieces)
     }
 
     /// A feed that never ends.
-    pub(super) fn endless() -> (Self, Pieces) {
-        Self::until(Position::new(u64::MAX))
+    pub(super) fn endless(rules: Rules) -> (Self, Pieces) {
+        Self::until(Position::new(u64::MAX), rules)
     }
 
     /// Reads until the end, or until nobody takes the pieces any more.
-    pub(super) async fn run(self, tail: &mut dyn Tail) -> Result<(), FoldError> {
+    pub(super) async fn run(mut self, tail: &mut dyn Tail) -> Result<(), FoldError> {
         let mut last = Position::ZERO;
         while last < self.until {
             let mut records = tail.next(LOG_READ_RECORDS_MAX).await?;
             last = records.last().map_or(last, |record| record.position);
             records.retain(|record| record.position <= self.until);
-            if self.pieces.send(prepare(records).await?).await.is_err() {
+            let (piece, rules) = prepare(records, self.rules).await?;
+            self.rules = rules;
+            if self.pieces.send(piece).await.is_err() {
                 // The fold has failed, and says why.
                 break;
             }
@@ -53,10 +58,21 @@ impl Feed {
     }
 }
 
-async fn prepare(records: Vec<Record>) -> Result<Vec<Prepared>, FoldError> {
+/// Prepares records, and gives the rules that hold after them.
+async fn prepare(
+    records: Vec<Record>,
+    mut rules: Rules,
+) -> Result<(Vec<Prepared>, Rules), FoldError> {
     // The hand-over costs more than decoding a few.
     let inline = records.len() <= PREPARE_INLINE_RECORDS_MAX;
-    let prepare = move || records.into_iter().map(Prepared::new).collect::<Vec<_>>();
+    let prepare = move || {
+        let records = records.into_iter().map(|record| {
+            let at = rules;
+            rules = rules_after(at, &record);
+            Prepared::new(at, record)
+        });
+        (records.collect(), rules)
+    };
     if inline {
         return Ok(prepare());
     }

@@ -5,11 +5,12 @@
 //! fold    ->  position | recorded_at (8 each) | chain head | chain head before (32 each)
 //!             | rules version (4) | last expiry (8) | next session (8)
 //!             | next agent | project | tenant | group of agents (4 each)
+//!             | where each version of the rules after the first was switched on (8 each)
 //! ```
 
 use redb::ReadableTable;
 
-use crate::domain::{Position, Timestamp};
+use crate::domain::{Position, Rules, RulesHistory, Timestamp};
 use crate::projection::bytes::{Reader, Writer};
 use crate::projection::chain::{self, ChainHead};
 use crate::projection::error::StoreError;
@@ -29,8 +30,8 @@ pub struct Progress {
     pub chain: ChainHead,
     /// Chain over all records before it, so that the record alone can be checked against `chain`.
     pub chain_before: ChainHead,
-    /// The rules that hold now.
-    pub rules_version: u32,
+    /// The rules that hold now, and those that held before.
+    pub rules: RulesHistory,
     /// The last record that said that a session expired, whatever the verdict on it.
     pub last_expiry: Position,
     pub(crate) next_session: u64,
@@ -47,7 +48,7 @@ impl Default for Progress {
             recorded_at: Timestamp::from_micros_clamped(0),
             chain: chain::EMPTY,
             chain_before: chain::EMPTY,
-            rules_version: 1,
+            rules: RulesHistory::default(),
             last_expiry: Position::ZERO,
             next_session: 0,
             // 0 stands for none.
@@ -66,24 +67,35 @@ impl Progress {
         out.i64(self.recorded_at.micros());
         out.raw(&self.chain);
         out.raw(&self.chain_before);
-        out.u32(self.rules_version);
+        out.u32(self.rules.current().number());
         out.u64(self.last_expiry.get());
         out.u64(self.next_session);
         out.u32(self.next_agent);
         out.u32(self.next_project);
         out.u32(self.next_tenant);
         out.u32(self.next_group);
+        for switched in self.rules.switches() {
+            out.u64(switched.get());
+        }
         out.finish()
     }
 
     fn decode(bytes: &[u8]) -> Result<Self, StoreError> {
         let mut from = Reader::new(bytes, "progress");
-        let progress = Self {
-            position: Position::new(from.u64()?),
-            recorded_at: Timestamp::from_micros_clamped(from.i64()?),
-            chain: from.array()?,
-            chain_before: from.array()?,
-            rules_version: from.u32()?,
+        let (position, recorded_at) = (from.u64()?, from.i64()?);
+        let (chain, chain_before) = (from.array()?, from.array()?);
+        let version = from.u32()?;
+        let current = Rules::from_number(version).ok_or(StoreError::Rules {
+            at: Position::new(position),
+            asked: version,
+            known: Rules::LATEST.number(),
+        })?;
+        let mut progress = Self {
+            position: Position::new(position),
+            recorded_at: Timestamp::from_micros_clamped(recorded_at),
+            chain,
+            chain_before,
+            rules: RulesHistory::default(),
             last_expiry: Position::new(from.u64()?),
             next_session: from.u64()?,
             next_agent: from.u32()?,
@@ -91,6 +103,13 @@ impl Progress {
             next_tenant: from.u32()?,
             next_group: from.u32()?,
         };
+        for rules in Rules::ALL
+            .into_iter()
+            .skip(1)
+            .filter(|rules| *rules <= current)
+        {
+            progress.rules.switch(rules, Position::new(from.u64()?));
+        }
         from.end()?;
         Ok(progress)
     }

@@ -31,6 +31,16 @@ struct Settled {
     by: Position,
 }
 
+/// A record and what became of it.
+#[derive(Clone, Copy)]
+struct Judged<'a> {
+    record: &'a Record,
+    body: &'a [u8],
+    verdict: Verdict,
+    by: Option<Position>,
+    ignored: &'a [String],
+}
+
 /// What there is to tell after a batch.
 #[derive(Debug, Default)]
 pub(crate) struct News {
@@ -90,20 +100,38 @@ impl News {
         let last = records.last().map(|prepared| prepared.record.position);
         let fresh = last.is_some_and(|last| is_fresh(last, head));
         for (prepared, verdict) in records.iter().zip(verdicts) {
+            let ignored = prepared.ignored();
             match verdict {
-                Verdict::Applied | Verdict::Duplicate(_) => {}
-                Verdict::Rejected(_) | Verdict::Parked => {
-                    self.tell(&prepared.record, *verdict, None, fresh);
+                Verdict::Duplicate(_) => {}
+                Verdict::Applied if ignored.is_empty() => {}
+                Verdict::Applied | Verdict::Rejected(_) | Verdict::Parked => {
+                    let judged = Judged {
+                        record: &prepared.record,
+                        body: &prepared.body,
+                        verdict: *verdict,
+                        by: None,
+                        ignored,
+                    };
+                    self.tell(judged, fresh);
                 }
             }
         }
         for event in &settled.events {
-            self.tell(&event.record, event.verdict, Some(event.by), fresh);
+            let judged = Judged {
+                record: &event.record,
+                // What waits is kept as it was read, so its payload is its body.
+                body: &event.record.payload,
+                verdict: event.verdict,
+                by: Some(event.by),
+                ignored: &[],
+            };
+            self.tell(judged, fresh);
         }
         self.missed.merge(settled.missed);
     }
 
-    fn tell(&mut self, record: &Record, verdict: Verdict, by: Option<Position>, fresh: bool) {
+    fn tell(&mut self, judged: Judged<'_>, fresh: bool) {
+        let record = judged.record;
         let Some(tenant) = tenant(record) else {
             // Nobody in particular sent it.
             return;
@@ -112,12 +140,13 @@ impl News {
         if !fresh || NOTICES_MAX <= self.verdicts.len() {
             return self.missed.note(tenant, position);
         }
-        let mut message = VerdictMessage::new(position, record.recorded_at, verdict);
-        message.settled_at = by;
+        let mut message = VerdictMessage::new(position, record.recorded_at, judged.verdict);
+        message.settled_at = judged.by;
+        message.ignored = judged.ignored;
         self.verdicts.push(Told {
             tenant,
             position,
-            payload: message.identified_by(&record.body).to_json(),
+            payload: message.identified_by(judged.body).to_json(),
         });
     }
 }

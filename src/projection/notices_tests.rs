@@ -8,8 +8,9 @@ use futures_util::future::BoxFuture;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::domain::{Reason, Timestamp};
+use crate::domain::{Reason, Rules, Timestamp};
 use crate::log::{Appended, LogError, NewRecord, Tail};
+use crate::wire::Headers;
 
 const REJECTED: Verdict = Verdict::Rejected(Reason::NotJson);
 
@@ -19,13 +20,14 @@ fn record(tenant: &str, position: u64) -> Record {
         recorded_at: Timestamp::from_micros_clamped(0),
         subject: format!("ledger.v1.{tenant}.session.created").into(),
         private: bytes::Bytes::new(),
-        body: format!(r#"{{"id":"e-{position}"}}"#).into(),
+        headers: Headers::default(),
+        payload: format!(r#"{{"id":"e-{position}"}}"#).into(),
     }
 }
 
 /// Rejected records of a tenant, and how far the log goes.
 fn rejected(news: &mut News, tenant: &str, positions: std::ops::RangeInclusive<u64>, head: u64) {
-    let prepared = positions.map(|position| Prepared::new(record(tenant, position)));
+    let prepared = positions.map(|position| Prepared::new(Rules::LATEST, record(tenant, position)));
     let records: Vec<Prepared> = prepared.collect();
     let verdicts = vec![REJECTED; records.len()];
     news.add(
@@ -146,7 +148,7 @@ async fn too_many_that_waited_are_marked_as_well() {
     for position in 1..=max + 1 {
         settled.note(&record("acme", position), Verdict::Applied, by);
     }
-    let opening = [Prepared::new(record("acme", by.get()))];
+    let opening = [Prepared::new(Rules::LATEST, record("acme", by.get()))];
     news.add(&opening, &[Verdict::Applied], settled, by);
     teller.tell(news, true).await;
     let mut heard = ears.heard();

@@ -1,28 +1,45 @@
-//! What can be worked out about a record without the read model: its hashes and its event.
+//! What can be worked out about a record without the read model: its body, its hashes and its event.
 
+use bytes::Bytes;
+
+use crate::domain::{Payload, Rules};
 use crate::log::Record;
 use crate::projection::chain::RecordHashes;
 use crate::projection::verdict_row::BodyHash;
-use crate::wire::{self, Decoded, Undecodable};
+use crate::wire::{self, Decoded, Subject, Undecodable};
 
 /// A record that is ready to be folded.
 #[derive(Debug)]
 pub struct Prepared {
     pub(crate) record: Record,
+    /// The rules by which it was read.
+    pub(crate) rules: Rules,
+    /// The event as structured JSON.
+    pub(crate) body: Bytes,
     pub(crate) hashes: RecordHashes,
     pub(crate) decoded: Result<Decoded, Undecodable>,
 }
 
 impl Prepared {
-    /// Decodes and hashes a record.
-    pub fn new(record: Record) -> Self {
-        let hashes = RecordHashes::of(&record);
-        let decoded = wire::decode(&record.subject, &record.private, &record.body);
+    /// Decodes and hashes a record by the rules that hold at its position.
+    pub fn new(rules: Rules, record: Record) -> Self {
+        let body = record.body(rules);
+        let hashes = RecordHashes::of(&record.private, &body);
+        let decoded = wire::decode(rules, &record.subject, &record.private, &body);
         Self {
             record,
+            rules,
+            body,
             hashes,
             decoded,
         }
+    }
+
+    /// Members of the event's data that its type does not know.
+    pub(crate) fn ignored(&self) -> &[String] {
+        self.decoded
+            .as_ref()
+            .map_or(&[], |decoded| &decoded.ignored)
     }
 
     /// The half of the body's hash by which copies are told from reused ids.
@@ -30,4 +47,20 @@ impl Prepared {
         let [half @ .., _, _, _, _, _, _, _, _, _, _, _, _, _, _, _, _] = self.hashes.body;
         half
     }
+}
+
+/// The rules that hold after a record, given those that hold at it. A version that this build does not
+/// know changes nothing here: the fold stops at it.
+pub(crate) fn rules_after(rules: Rules, record: &Record) -> Rules {
+    if !Subject::is_rules(&record.subject) {
+        return rules;
+    }
+    let decoded = wire::decode(rules, &record.subject, &record.private, &record.body(rules));
+    let asked = decoded
+        .ok()
+        .and_then(|decoded| match decoded.event.payload {
+            Payload::Rules { version } => Rules::from_number(version),
+            Payload::Session(..) | Payload::Agent(..) => None,
+        });
+    asked.map_or(rules, |asked| asked.max(rules))
 }

@@ -22,12 +22,13 @@ pub async fn fold_up_to(
     until: Position,
     mut folded: impl FnMut(Position),
 ) -> Result<(), FoldError> {
-    let from = store.snapshot()?.progress().position;
+    let progress = *store.snapshot()?.progress();
+    let from = progress.position;
     if until <= from {
         return Ok(());
     }
     let mut tail = log.tail(from).await?;
-    let (feed, pieces) = Feed::until(until);
+    let (feed, pieces) = Feed::until(until, progress.rules.current());
     let mut batches = Batches::new(Arc::clone(store), pieces);
     let folding = async {
         while let Some(first) = batches.first().await {

@@ -187,7 +187,7 @@ async fn follow(
     metrics: &Arc<Metrics>,
     stop: &CancellationToken,
 ) -> Result<(), FoldError> {
-    let (feed, pieces) = Feed::endless();
+    let (feed, pieces) = Feed::endless(projection.progress().rules.current());
     let ended = stop.child_token();
     let reading = async {
         tokio::select! {
@@ -218,9 +218,10 @@ async fn check_same_log(progress: &Progress, log: &Arc<dyn EventLog>) -> Result<
         return Err(LogError::Truncated { head, after: at }.into());
     }
     let records = retry(|| log.get(vec![at])).await?;
-    let same = records
-        .first()
-        .is_some_and(|record| chain::next(&progress.chain_before, record) == progress.chain);
+    let same = records.first().is_some_and(|record| {
+        let rules = progress.rules.at(at);
+        chain::next(&progress.chain_before, rules, record) == progress.chain
+    });
     if same {
         Ok(())
     } else {

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use redb::{Database, Durability, ReadableDatabase, WriteTransaction};
 
-use crate::domain::limits::{RULES_VERSION, STORE_CACHE_BYTES};
+use crate::domain::limits::STORE_CACHE_BYTES;
 use crate::domain::{Position, Verdict};
 use crate::projection::error::{FoldError, StoreError};
 use crate::projection::fold;
@@ -132,16 +132,6 @@ pub struct Folding<'txn> {
 impl<'txn> Folding<'txn> {
     fn begin(txn: &'txn WriteTransaction) -> Result<Self, FoldError> {
         let working = Working::new(Tables::open(txn)?)?;
-        let Progress {
-            position,
-            rules_version,
-            ..
-        } = working.progress;
-        if RULES_VERSION < rules_version {
-            // A newer build folded this file.
-            let (at, asked, known) = (position, rules_version, RULES_VERSION);
-            return Err(FoldError::Rules { at, asked, known });
-        }
         Ok(Self { working })
     }
 

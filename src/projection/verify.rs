@@ -6,13 +6,14 @@ use redb::{ReadOnlyTable, ReadableTable, ReadableTableMetadata};
 
 use crate::domain::limits::LOG_READ_RECORDS_MAX;
 use crate::domain::session::Status;
-use crate::domain::{AgentStatus, Position};
+use crate::domain::{AgentStatus, Position, Rules};
 use crate::log::{EventLog, LogError, Record};
 use crate::projection::agent_row::StoredAgent;
 use crate::projection::chain::{self, ChainHead};
 use crate::projection::error::StoreError;
 use crate::projection::keys::{self, ListingKey, Order, SessionOwner, Shelf};
 use crate::projection::meta::Progress;
+use crate::projection::prepare::rules_after;
 use crate::projection::session_row::StoredSession;
 use crate::projection::snapshot::Snapshot;
 use crate::projection::tables::ReadTables;
@@ -91,6 +92,8 @@ pub struct LogChecked {
     pub position: Position,
     /// Head of the chain over everything that was read.
     pub chain: ChainHead,
+    /// The rules that hold after what was read.
+    rules: Rules,
     /// What is wrong.
     pub differences: Vec<Difference>,
 }
@@ -106,6 +109,7 @@ pub async fn log(
     let mut checked = LogChecked {
         position: Position::ZERO,
         chain: chain::EMPTY,
+        rules: Rules::V1,
         differences: Vec::new(),
     };
     if head < model.position {
@@ -150,7 +154,8 @@ impl LogChecked {
             self.differences.push(Difference::Gap { after, found });
         }
         self.position = found;
-        self.chain = chain::next(&self.chain, record);
+        self.chain = chain::next(&self.chain, self.rules, record);
+        self.rules = rules_after(self.rules, record);
         if found == model.position && self.chain != model.chain {
             self.differences.push(Difference::Chain {
                 at: found,

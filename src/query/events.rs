@@ -1,7 +1,9 @@
 //! History: the tenant's events with their verdicts, and the ones that were rejected or wait.
 
+use bytes::Bytes;
+
 use crate::domain::limits::EVENTS_SCAN_MAX;
-use crate::domain::{AgentId, EventType, Position, SessionId, TenantId};
+use crate::domain::{AgentId, EventType, Position, Rules, RulesHistory, SessionId, TenantId};
 use crate::log::{EventLog, Record};
 use crate::projection::{RejectionCode, Snapshot, StoreError, VerdictRow};
 use crate::query::{AsOf, QueryError};
@@ -36,6 +38,10 @@ pub struct EventPage {
 pub struct LedgerEvent {
     /// The record, to the byte.
     pub record: Record,
+    /// The event as structured JSON.
+    pub body: Bytes,
+    /// The rules by which it was folded.
+    pub rules: Rules,
     /// What became of it.
     pub verdict: VerdictRow,
 }
@@ -207,15 +213,23 @@ fn with_verdicts(
     Ok(events)
 }
 
-/// Adds the bodies, from the log.
+/// Adds the bodies, from the log. The rules are those of any state that has folded the events.
 pub async fn with_bodies(
     log: &dyn EventLog,
+    rules: &RulesHistory,
     events: Vec<(Position, VerdictRow)>,
 ) -> Result<Vec<LedgerEvent>, QueryError> {
     let positions = events.iter().map(|(position, _)| *position).collect();
     let records = log.get(positions).await?;
     let joined = records.into_iter().zip(events);
-    Ok(joined
-        .map(|(record, (_, verdict))| LedgerEvent { record, verdict })
-        .collect())
+    let event = |(record, (position, verdict)): (Record, (Position, VerdictRow))| {
+        let rules = rules.at(position);
+        LedgerEvent {
+            body: record.body(rules),
+            record,
+            rules,
+            verdict,
+        }
+    };
+    Ok(joined.map(event).collect())
 }

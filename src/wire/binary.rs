@@ -4,31 +4,97 @@
 //! [`decode`](crate::wire::decode()) refuses with a reason, so that it gets its verdict like any
 //! other.
 
+use std::borrow::Cow;
+
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use percent_encoding::percent_decode_str;
+use bytes::Bytes;
+use percent_encoding::percent_decode;
 use serde_json::value::RawValue;
 
-/// The structured text of a binary-mode event.
+use crate::domain::Rules;
+use crate::wire::headers::Headers;
+
+/// What the media types of structured modes begin with, by which a receiver tells the mode
+/// (`CloudEvents` 1.0.2, NATS and HTTP bindings, section 3).
+const STRUCTURED_MODES: &str = "application/cloudevents";
+
+/// A context attribute of an event in binary mode.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Attribute<'a> {
+    /// Its name, without the prefix that headers have.
+    pub name: Cow<'a, str>,
+    /// Its value; or what the header holds, if that is none.
+    pub value: Result<Cow<'a, str>, Cow<'a, str>>,
+}
+
+/// The structured text of a stored message. A message without headers is its own.
+pub fn structured(rules: Rules, headers: &Headers, payload: &Bytes) -> Bytes {
+    if headers.is_empty() {
+        return payload.clone();
+    }
+    if rules < Rules::V2 {
+        return structured_by_first_rules(headers, payload);
+    }
+    let content_type = headers.content_type();
+    if content_type.is_some_and(is_structured_mode) {
+        return payload.clone();
+    }
+    let attributes = headers.attributes().map(|(name, value)| Attribute {
+        name: name.to_ascii_lowercase().into(),
+        value: header_value(value.as_bytes())
+            .map(Cow::Owned)
+            .ok_or(Cow::Borrowed(value)),
+    });
+    to_structured(rules, attributes.collect(), content_type, payload).into()
+}
+
+/// The first rules took values as they came, told names apart by case, and took the mode from the
+/// attributes alone.
+fn structured_by_first_rules(headers: &Headers, payload: &Bytes) -> Bytes {
+    if !headers.attributes().any(|(name, _)| name == "specversion") {
+        return payload.clone();
+    }
+    let headers = headers.first_of_each();
+    let attributes = headers.attributes().map(|(name, value)| Attribute {
+        name: name.into(),
+        value: Ok(value.into()),
+    });
+    let content_type = headers.content_type();
+    to_structured(Rules::V1, attributes.collect(), content_type, payload).into()
+}
+
+fn is_structured_mode(content_type: &str) -> bool {
+    let head = content_type.trim_start().get(..STRUCTURED_MODES.len());
+    head.is_some_and(|head| head.eq_ignore_ascii_case(STRUCTURED_MODES))
+}
+
+/// The structured text of an event in binary mode.
 ///
-/// Attributes are named without their `ce-` prefix and sorted, because a set of headers has no
-/// order. JSON data is taken to the byte; other data becomes `data_base64`; no bytes are no data.
-pub fn to_structured<'a>(
-    attributes: impl Iterator<Item = (&'a str, &'a str)>,
+/// Attributes are sorted, because a set of headers has no order. JSON data is taken to the byte; data
+/// without a content type is JSON if it reads as JSON (not by the first rules); other data becomes
+/// `data_base64`; no bytes are no data.
+pub fn to_structured(
+    rules: Rules,
+    mut attributes: Vec<Attribute<'_>>,
     content_type: Option<&str>,
     data: &[u8],
 ) -> Vec<u8> {
-    let mut attributes: Vec<_> = attributes.collect();
     attributes.sort_unstable();
     let mut json = String::with_capacity(512 + data.len());
     json.push('{');
-    for (name, value) in attributes {
-        push_member(&mut json, name, &text(value));
+    for Attribute { name, value } in attributes {
+        let raw = match value {
+            Ok(value) => text(&value),
+            // No attribute is an object, so the decoder refuses it by name.
+            Err(encoded) => format!("{{\"not_utf8\":{}}}", text(&encoded)),
+        };
+        push_member(&mut json, &name, &raw);
     }
     if let Some(content_type) = content_type {
         push_member(&mut json, "datacontenttype", &text(content_type));
     }
-    match json_data(content_type, data) {
+    match json_data(rules, content_type, data) {
         Some(raw) => push_member(&mut json, "data", raw),
         None if data.is_empty() => {}
         // Base64 has no character that JSON escapes.
@@ -42,16 +108,18 @@ pub fn to_structured<'a>(
     json.into_bytes()
 }
 
-/// Decodes the value of an HTTP header into an attribute's text, as the HTTP binding says in
+/// Decodes the value of a header into an attribute's text, as the bindings for HTTP and NATS say in
 /// 3.1.3.2: double quotes are taken off, then percent-encoding once. `None` if the result is not
 /// UTF-8.
-pub fn percent_decode_header(value: &str) -> Option<String> {
+pub fn header_value(value: &[u8]) -> Option<String> {
+    let value = std::str::from_utf8(value).ok()?;
     let quoted = value
         .strip_prefix('"')
         .and_then(|rest| rest.strip_suffix('"'));
     let unquoted = quoted.map(unescape);
     let value = unquoted.as_deref().unwrap_or(value);
-    percent_decode_str(value).decode_utf8().ok().map(Into::into)
+    let decoded = percent_decode(value.as_bytes()).decode_utf8().ok()?;
+    Some(decoded.into_owned())
 }
 
 /// Whether a content type is one of JSON: its subtype is `json` or ends with `+json`.
@@ -75,8 +143,12 @@ pub fn is_json(content_type: &str) -> bool {
         && !parameters.contains(char::is_control)
 }
 
-fn json_data<'a>(content_type: Option<&str>, data: &'a [u8]) -> Option<&'a str> {
-    content_type.filter(|content_type| is_json(content_type))?;
+fn json_data<'a>(rules: Rules, content_type: Option<&str>, data: &'a [u8]) -> Option<&'a str> {
+    match content_type {
+        Some(content_type) if is_json(content_type) => {}
+        None if Rules::V2 <= rules => {}
+        Some(_) | None => return None,
+    }
     serde_json::from_slice::<&RawValue>(data)
         .ok()
         .map(RawValue::get)
@@ -117,8 +189,84 @@ mod tests {
 
     #[track_caller]
     fn check(attributes: &[(&str, &str)], content_type: Option<&str>, data: &[u8], expected: &str) {
-        let json = to_structured(attributes.iter().copied(), content_type, data);
+        let attributes = attributes.iter().map(|(name, value)| Attribute {
+            name: (*name).into(),
+            value: Ok((*value).into()),
+        });
+        let json = to_structured(Rules::V1, attributes.collect(), content_type, data);
         assert_eq!(String::from_utf8(json).unwrap(), expected);
+    }
+
+    #[track_caller]
+    fn check_message(rules: Rules, headers: &[(&str, &str)], payload: &str, expected: &str) {
+        let headers = Headers::new(headers.iter().copied());
+        let payload = Bytes::copy_from_slice(payload.as_bytes());
+        assert_eq!(structured(rules, &headers, &payload), expected, "{rules:?}");
+    }
+
+    #[test]
+    fn a_message_is_read_as_the_binding_for_nats_says_from_the_second_rules_on() {
+        let headers = [
+            ("Ce-SpecVersion", "1.0"),
+            ("ce-id", "\"a b\""),
+            ("ce-subject", "caf%C3%A9%20one"),
+            ("ce-datacontenttype", "application/json"),
+            ("other", "x"),
+        ];
+        let read = r#"{"datacontenttype":"application/json","id":"a b","specversion":"1.0","subject":"caf\u00e9 one","data":{"n":1}}"#;
+        check_message(
+            Rules::V2,
+            &headers,
+            r#"{"n":1}"#,
+            &read.replace("\\u00e9", "\u{e9}"),
+        );
+        // The first rules do not see the mode, which is in another case.
+        check_message(Rules::V1, &headers, r#"{"n":1}"#, r#"{"n":1}"#);
+    }
+
+    #[test]
+    fn the_first_rules_took_values_as_they_came() {
+        let headers = [
+            ("ce-specversion", "1.0"),
+            ("ce-id", "a%20b"),
+            ("ce-id", "c"),
+        ];
+        check_message(
+            Rules::V1,
+            &headers,
+            "",
+            r#"{"id":"a%20b","specversion":"1.0"}"#,
+        );
+        let both = r#"{"id":"a b","id":"c","specversion":"1.0"}"#;
+        check_message(Rules::V2, &headers, "", both);
+    }
+
+    #[test]
+    fn the_content_type_tells_the_mode_before_the_attributes_do() {
+        let event = r#"{"id":"inside"}"#;
+        let mode = "Application/CloudEvents+json; charset=UTF-8";
+        let headers = [("Content-Type", mode), ("ce-specversion", "1.0")];
+        check_message(Rules::V2, &headers, event, event);
+        let read = format!(r#"{{"specversion":"1.0","datacontenttype":"{mode}","data":{event}}}"#);
+        check_message(Rules::V1, &headers, event, &read);
+    }
+
+    #[test]
+    fn a_value_that_is_not_utf_8_is_no_text() {
+        let headers = [("ce-specversion", "1.0"), ("ce-id", "%C0%A0")];
+        let read = r#"{"id":{"not_utf8":"%C0%A0"},"specversion":"1.0"}"#;
+        check_message(Rules::V2, &headers, "", read);
+    }
+
+    #[test]
+    fn json_without_a_content_type_is_json_from_the_second_rules_on() {
+        let headers = [("ce-specversion", "1.0")];
+        let read = r#"{"specversion":"1.0","data":{"a":1}}"#;
+        check_message(Rules::V2, &headers, r#"{"a":1}"#, read);
+        let bytes = r#"{"specversion":"1.0","data_base64":"eyJhIjoxfQ=="}"#;
+        check_message(Rules::V1, &headers, r#"{"a":1}"#, bytes);
+        let other = r#"{"specversion":"1.0","data_base64":"aGk="}"#;
+        check_message(Rules::V2, &headers, "hi", other);
     }
 
     #[test]
@@ -174,7 +322,8 @@ mod tests {
             ("%C0%A0", None),
             ("%FF", None),
         ] {
-            assert_eq!(percent_decode_header(value).as_deref(), expected, "{value}");
+            let decoded = header_value(value.as_bytes());
+            assert_eq!(decoded.as_deref(), expected, "{value}");
         }
     }
 
@@ -209,10 +358,19 @@ mod tests {
             content_type in prop::option::of("(application/json|.{0,12})"),
             data in prop::collection::vec(any::<u8>(), 0..32),
         ) {
-            let pairs = attributes.iter().map(|(name, value)| (name.as_str(), value.as_str()));
-            let json = to_structured(pairs, content_type.as_deref(), &data);
-            let read: serde_json::Value = serde_json::from_slice(&json).unwrap();
-            prop_assert!(read.is_object());
+            let named = attributes.iter().map(|(name, value)| (format!("ce-{name}"), value));
+            let named: Vec<_> = named.collect();
+            let pairs = named.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+            let mode = content_type.iter().map(|value| ("content-type", value.as_str()));
+            let headers = Headers::new(pairs.chain(mode).chain([("ce-specversion", "1.0")]));
+            let payload = Bytes::from(data);
+            for rules in Rules::ALL {
+                let json = structured(rules, &headers, &payload);
+                if json != payload {
+                    let read: serde_json::Value = serde_json::from_slice(&json).unwrap();
+                    prop_assert!(read.is_object());
+                }
+            }
         }
     }
 }

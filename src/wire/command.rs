@@ -152,6 +152,19 @@ impl<'a> CommandBody<'a> {
     }
 }
 
+/// What is wrong with an event whose data has members that its type does not know, given as paths.
+pub fn unknown_members(event_type: EventType, paths: Vec<String>) -> Undecodable {
+    let known = schema::data_fields(event_type).join(", ");
+    let errors = paths.into_iter().map(|field| FieldError {
+        field,
+        message: format!(
+            "is no member of the data of {}; it takes {known}",
+            event_type.as_str()
+        ),
+    });
+    undecodable(Reason::Invalid, errors.collect())
+}
+
 /// A request that is refused because of one field.
 pub fn refused(reason: Reason, field: &str, message: impl Into<String>) -> Undecodable {
     let (field, message) = (field.to_owned(), message.into());

@@ -8,12 +8,14 @@
 use crate::domain::event::Writer;
 use crate::domain::ids::{EventId, Source};
 use crate::domain::limits::BODY_BYTES_MAX;
-use crate::domain::{Event, EventType, Reason, TenantId, Timestamp};
+use crate::domain::{Event, EventType, Private, Reason, Rules, TenantId, Timestamp};
 use crate::wire::binary::is_json;
 use crate::wire::field::{FieldError, Fields};
 use crate::wire::json::{self, Member};
-use crate::wire::{payload, private, subject::Subject};
+use crate::wire::{base64_data, payload, private, source, subject::Subject};
 
+/// The attribute in which the ledger names the credential that gave a command.
+const ACTOR: &str = "actor";
 /// The only version of `CloudEvents` that there is.
 pub(super) const SPEC_VERSION: &str = "1.0";
 
@@ -24,6 +26,9 @@ pub struct Decoded {
     pub tenant: Option<TenantId>,
     /// The event.
     pub event: Event,
+    /// Members of `data` that its type does not know, as paths such as `data.ttl`; at most 16. They are
+    /// kept on the log and have no effect.
+    pub ignored: Vec<String>,
 }
 
 /// Why a record is no event.
@@ -38,17 +43,54 @@ pub struct Undecodable {
     pub errors: Vec<FieldError>,
 }
 
-/// Decodes a record. The private part may be empty.
-pub fn decode(subject: &str, private: &[u8], body: &[u8]) -> Result<Decoded, Undecodable> {
+/// Decodes a record by the rules that hold at its position. The private part may be empty.
+pub fn decode(
+    rules: Rules,
+    subject: &str,
+    private: &[u8],
+    body: &[u8],
+) -> Result<Decoded, Undecodable> {
     let subject = Subject::parse(subject);
     let tenant = subject.as_ref().and_then(Subject::tenant).cloned();
-    match decode_on(subject.as_ref(), private, body) {
-        Ok(event) => Ok(Decoded { tenant, event }),
+    let private = Part::read(rules, subject.as_ref(), private);
+    match decode_on(rules, subject.as_ref(), &private, body) {
+        Ok((event, ignored)) => Ok(Decoded {
+            tenant,
+            event,
+            ignored,
+        }),
         Err(Failed { reason, errors }) => Err(Undecodable {
             tenant,
             reason,
             errors,
         }),
+    }
+}
+
+/// The private part of a record.
+enum Part {
+    /// What the ledger wrote, or nothing.
+    Read(Private),
+    /// Something that nobody may have written there.
+    Wrong,
+}
+
+impl Part {
+    /// Whoever may publish as a runtime can send a header as well, so nothing is read from it there.
+    fn read(rules: Rules, subject: Option<&Subject>, bytes: &[u8]) -> Self {
+        let by_ledger = subject.is_some_and(|subject| subject.writer() == Writer::Ledger);
+        if !bytes.is_empty() && !by_ledger {
+            return Self::Wrong;
+        }
+        private::decode(rules, bytes).map_or(Self::Wrong, Self::Read)
+    }
+
+    /// Whether a runtime emitted the event through a ledger.
+    fn is_emitted(&self) -> bool {
+        match self {
+            Self::Read(private) => private.emitted,
+            Self::Wrong => false,
+        }
     }
 }
 
@@ -88,7 +130,12 @@ impl Failed {
     }
 }
 
-fn decode_on(subject: Option<&Subject>, private_part: &[u8], body: &[u8]) -> Result<Event, Failed> {
+fn decode_on(
+    rules: Rules,
+    subject: Option<&Subject>,
+    private_part: &Part,
+    body: &[u8],
+) -> Result<(Event, Vec<String>), Failed> {
     let members = split(body)?;
     let Some(subject) = subject else {
         let message = "the event was not published on a subject of the ledger";
@@ -107,40 +154,54 @@ fn decode_on(subject: Option<&Subject>, private_part: &[u8], body: &[u8]) -> Res
     let event_type = read_type(&mut fields, &envelope)?;
     check_subject(subject, event_type)?;
     check_tenant(subject, &envelope)?;
+    let writer = writer(subject, private_part);
     let head = envelope.head(&mut fields);
+    if Rules::V2 <= rules && writer == Writer::Runtime {
+        envelope.refuse_what_names_a_writer(&mut fields, head.as_ref());
+    }
+    let decoded_data = envelope.base64_data(rules, &mut fields);
     let payload = payload::read(
         &mut fields,
         subject.event_type(),
         envelope.subject,
-        envelope.data,
+        decoded_data.as_deref().or(envelope.data),
     );
-    // Whoever may publish as a runtime can send a header as well, so nothing is read from it there.
-    let by_ledger = private_part.is_empty() || subject.writer() == Writer::Ledger;
-    let private = private::decode(private_part).filter(|_| by_ledger);
-    if private.is_none() {
-        fields.enter("");
-        fields.error(
-            "private",
-            "must be absent: the private part of a record is the ledger's",
-        );
-    }
+    let private = match private_part {
+        Part::Read(private) if subject.event_type().allows(writer) => Some(private),
+        Part::Read(_) | Part::Wrong => {
+            fields.enter("");
+            let message = "must be absent: the private part of a record is the ledger's";
+            fields.error("private", message);
+            None
+        }
+    };
     match (head, payload, private) {
         (Some(head), Some(payload), Some(private)) if fields.is_clean() => {
             let Head { id, source, time } = head;
-            Ok(Event {
-                writer: subject.writer(),
+            let event = Event {
+                writer,
                 id,
                 source,
                 time,
                 payload,
-                private,
-            })
+                private: private.clone(),
+            };
+            Ok((event, fields.into_ignored()))
         }
         _ => Err(Failed {
             reason: Reason::Invalid,
             errors: fields.into_errors(),
         }),
     }
+}
+
+/// Who wrote an event: a runtime also if it gave the event to a ledger, so that an event is the same
+/// one whichever way it comes.
+fn writer(subject: &Subject, private: &Part) -> Writer {
+    if private.is_emitted() {
+        return Writer::Runtime;
+    }
+    subject.writer()
 }
 
 fn split(body: &[u8]) -> Result<Vec<Member<'_>>, Failed> {
@@ -207,6 +268,7 @@ struct Envelope<'a> {
     schema: Option<&'a str>,
     data: Option<&'a str>,
     data_base64: Option<&'a str>,
+    actor: Option<&'a str>,
 }
 
 struct Head {
@@ -233,7 +295,10 @@ impl<'a> Envelope<'a> {
                 "data_base64" => &mut envelope.data_base64,
                 extension => {
                     check_extension(fields, extension, raw);
-                    continue;
+                    if extension != ACTOR {
+                        continue;
+                    }
+                    &mut envelope.actor
                 }
             };
             *attribute = Some(*raw).filter(|raw| *raw != "null");
@@ -275,10 +340,6 @@ impl<'a> Envelope<'a> {
         {
             fields.error("dataschema", "must be a URI or absent");
         }
-        if self.data_base64.is_some() {
-            let message = "must be absent: send data as JSON, with a JSON content type";
-            fields.error("data_base64", message);
-        }
         let id = fields.required("id", id);
         let source = fields.required("source", source);
         Some(Head {
@@ -286,6 +347,43 @@ impl<'a> Envelope<'a> {
             source: source?,
             time,
         })
+    }
+}
+
+impl Envelope<'_> {
+    /// The data that `data_base64` holds. Encoded data is JSON as well (`CloudEvents` 1.0.2, JSON event
+    /// format, 3.1.2: an event has one of both members); the first rules did not take it.
+    fn base64_data(&self, rules: Rules, fields: &mut Fields) -> Option<String> {
+        let raw = self.data_base64?;
+        if rules < Rules::V2 {
+            let message = "must be absent: send data as JSON, with a JSON content type";
+            fields.error("data_base64", message);
+            return None;
+        }
+        if self.data.is_some() {
+            fields.error("data_base64", "must not be given together with data");
+            return None;
+        }
+        let text = fields.string("data_base64", raw)?;
+        let decoded = base64_data::decode(&text);
+        decoded
+            .map_err(|wrong| fields.error("data_base64", wrong))
+            .ok()
+    }
+
+    /// Refuses what would make readers believe that somebody else wrote a runtime's event.
+    fn refuse_what_names_a_writer(&self, fields: &mut Fields, head: Option<&Head>) {
+        if self.actor.is_some() {
+            let message = "must be absent: the ledger itself notes which credential wrote an event";
+            fields.error(ACTOR, message);
+        }
+        if head.is_some_and(|head| source::is_reserved(head.source.as_str())) {
+            let message = format!(
+                "must not begin with {}: such sources are the ledger's own",
+                source::PREFIX
+            );
+            fields.error("source", message);
+        }
     }
 }
 

@@ -6,11 +6,13 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::domain::event::{Created, Deadline, Writer};
-use crate::domain::{Payload, SessionEvent, limits};
+use crate::domain::{Payload, Rules, SessionEvent, limits};
 
 const CREATED: &str = "ledger.v1.acme.session.created";
 /// The same, as a command writes it.
 const COMMANDED: &str = "ledger.sys.v1.acme.session.created";
+
+const RULES: Rules = Rules::LATEST;
 
 fn created_body() -> Value {
     json!({
@@ -44,7 +46,7 @@ fn decode_typed(body: &[u8]) -> Result<Event, Undecodable> {
         .find_map(|writer| Subject::new(writer, tenant(), event_type))
         .unwrap_or(Subject::RULES)
         .to_string();
-    decode(&subject, b"", body).map(|decoded| decoded.event)
+    decode(RULES, &subject, b"", body).map(|decoded| decoded.event)
 }
 
 /// `wrong` names the fields that are told, in order; none if the event is fine.
@@ -100,7 +102,7 @@ fn a_created_session_has_all_its_fields() {
         ("traceparent", json!("00-1")),
         ("sampledrate", json!(5)),
     ]);
-    let decoded = decode(COMMANDED, b"{\"existing\":true}", &body).unwrap();
+    let decoded = decode(RULES, COMMANDED, b"{\"existing\":true}", &body).unwrap();
     assert_eq!(decoded.tenant.unwrap().as_str(), "acme");
     let event = decoded.event;
     assert_eq!(
@@ -152,7 +154,7 @@ fn a_created_session_has_all_its_fields() {
 
 #[test]
 fn what_is_not_json_text_is_told_apart() {
-    let reason = |body: &[u8]| decode(CREATED, b"", body).unwrap_err().reason;
+    let reason = |body: &[u8]| decode(RULES, CREATED, b"", body).unwrap_err().reason;
     for body in [
         "",
         "[]",
@@ -176,7 +178,7 @@ fn what_is_not_json_text_is_told_apart() {
 fn type_subject_and_tenant_must_agree() {
     #[track_caller]
     fn check(subject: &str, changes: &[(&str, Value)], expected: (Reason, Option<&str>)) {
-        let failed = decode(subject, b"", &with(changes)).unwrap_err();
+        let failed = decode(RULES, subject, b"", &with(changes)).unwrap_err();
         let tenant = failed.tenant.as_ref().map(TenantId::as_str);
         assert_eq!((failed.reason, tenant), expected, "{subject} {changes:?}");
         assert_eq!(failed.errors.len(), 1);
@@ -227,7 +229,7 @@ fn type_subject_and_tenant_must_agree() {
         (Reason::TenantMismatch, None),
     );
     assert!(
-        decode("ledger.sys.v1.rules", b"", &with(&rules[..3]))
+        decode(RULES, "ledger.sys.v1.rules", b"", &with(&rules[..3]))
             .unwrap()
             .tenant
             .is_none()
@@ -272,7 +274,10 @@ fn every_wrong_field_is_named() {
     let many: Vec<(String, Value)> = (0..40).map(|n| (format!("X{n}"), json!(1))).collect();
     let many: Vec<(&str, Value)> = many.iter().map(|(n, v)| (n.as_str(), v.clone())).collect();
     assert_eq!(
-        decode(CREATED, b"", &with(&many)).unwrap_err().errors.len(),
+        decode(RULES, CREATED, b"", &with(&many))
+            .unwrap_err()
+            .errors
+            .len(),
         16
     );
 }
@@ -534,7 +539,7 @@ fn trust_is_kept_in_thousandths() {
 #[test]
 fn a_private_part_that_nobody_wrote_is_told_without_detail() {
     let private = b"{\"refresh_token\":\"5ec4e7\"}";
-    let failed = decode(COMMANDED, private, &with(&[])).unwrap_err();
+    let failed = decode(RULES, COMMANDED, private, &with(&[])).unwrap_err();
     assert_eq!(
         (failed.reason, failed.errors[0].field.as_str()),
         (Reason::Invalid, "private")
@@ -545,9 +550,9 @@ fn a_private_part_that_nobody_wrote_is_told_without_detail() {
 #[test]
 fn a_runtime_has_no_private_part() {
     let private = b"{\"existing\":true}";
-    assert!(decode(COMMANDED, private, &with(&[])).is_ok());
-    assert!(decode(CREATED, b"", &with(&[])).is_ok());
-    let failed = decode(CREATED, private, &with(&[])).unwrap_err();
+    assert!(decode(RULES, COMMANDED, private, &with(&[])).is_ok());
+    assert!(decode(RULES, CREATED, b"", &with(&[])).is_ok());
+    let failed = decode(RULES, CREATED, private, &with(&[])).unwrap_err();
     assert_eq!(
         (failed.reason, failed.errors[0].field.as_str()),
         (Reason::Invalid, "private")

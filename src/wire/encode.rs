@@ -13,7 +13,7 @@ use crate::wire::data::{
     SessionHandedOffData, SessionRefreshedData, SessionTerminatedData,
 };
 use crate::wire::decode::SPEC_VERSION;
-use crate::wire::payload::RULES_SUBJECT;
+use crate::wire::subject::Subject;
 
 /// An event to be written.
 #[derive(Debug, Clone)]
@@ -114,7 +114,7 @@ pub fn encode(tenant: Option<&TenantId>, event: &Event) -> Vec<u8> {
             let head = Head {
                 tenant,
                 event,
-                subject: RULES_SUBJECT,
+                subject: Subject::RULES_ID,
             };
             head.with(RulesData { version: *version })
         }

@@ -87,6 +87,7 @@ impl TextRule {
 pub(super) struct Fields {
     prefix: &'static str,
     errors: Vec<FieldError>,
+    ignored: Vec<String>,
 }
 
 impl Fields {
@@ -97,6 +98,11 @@ impl Fields {
 
     pub(super) fn into_errors(self) -> Vec<FieldError> {
         self.errors
+    }
+
+    /// The members that were noted as unknown.
+    pub(super) fn into_ignored(self) -> Vec<String> {
+        self.ignored
     }
 
     pub(super) fn is_clean(&self) -> bool {
@@ -273,6 +279,14 @@ impl Fields {
     pub(super) fn kept(&mut self, name: &str, raw: &str) {
         if let Err(flaw) = json::check_value(raw) {
             self.error(name, flaw.to_string());
+        }
+    }
+
+    /// Notes a member that the event's type does not know.
+    pub(super) fn ignored(&mut self, name: &str) {
+        if self.ignored.len() < ERRORS_MAX {
+            let path = self.path(name);
+            self.ignored.push(path);
         }
     }
 

@@ -7,16 +7,20 @@
 #![warn(clippy::indexing_slicing)]
 #![warn(clippy::wildcard_enum_match_arm)]
 
+mod base64_data;
 pub mod binary;
 pub mod command;
 pub mod data;
 pub mod decode;
 pub mod encode;
 mod field;
+pub mod headers;
 mod json;
+mod origin;
 mod payload;
 pub mod private;
 pub mod schema;
+pub mod source;
 pub mod subject;
 pub mod verdict;
 
@@ -24,5 +28,7 @@ pub use command::CommandBody;
 pub use decode::{Decoded, Undecodable, decode, event_type};
 pub use encode::{Envelope, encode};
 pub use field::FieldError;
+pub use headers::Headers;
+pub use origin::{Origin, Via};
 pub use subject::{ADMIN_STREAM_SUBJECTS, EXPIRIES, Subject, is_expiry, stream_subjects};
 pub use verdict::{GapMessage, VerdictMessage, verdict_subject};

@@ -12,9 +12,7 @@ use crate::domain::{
 };
 use crate::wire::field::{Fields, TextRule};
 use crate::wire::json::{self, Member};
-
-/// What the `subject` of a change of the rules is.
-pub(super) const RULES_SUBJECT: &str = "rules";
+use crate::wire::subject::Subject;
 
 /// Fields of `data` that would carry a secret.
 pub(super) const SECRET_FIELDS: &[&str] = &[
@@ -62,7 +60,8 @@ pub(super) fn read(
             Some(Payload::Agent(id?, event?))
         }
         EventType::Rules => {
-            let id = subject.and_then(|raw| fields.word("subject", raw, &[RULES_SUBJECT], |w| w));
+            let id =
+                subject.and_then(|raw| fields.word("subject", raw, &[Subject::RULES_ID], |w| w));
             let id = fields.required("subject", id);
             let data = split(fields, data);
             let version = rules(fields, &data);
@@ -344,6 +343,7 @@ fn kept(fields: &mut Fields, name: &str, raw: &str) {
         );
     } else {
         fields.kept(name, raw);
+        fields.ignored(name);
     }
 }
 

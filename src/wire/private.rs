@@ -7,15 +7,18 @@
 //! {"agent":"agent-7"}                       precondition: the session is this agent's
 //! {"refresh_token":"<64 hex digits>"}       precondition: SHA-256 of the presented refresh token
 //! {"tokens":{"access":"..","refresh":".."}} SHA-256 of the tokens given out
+//! {"emitted":true}                          a runtime emitted the event through a ledger
+//! {"written_by":"0123456789abcdef"}         the credential that gave the event to a ledger
 //! ```
 //!
-//! Members may come together, in this order. A member that this build does not know is an error:
+//! The last two exist from the second version of the rules on. Members may come together, in this
+//! order. A member that this build does not know is an error:
 //! to overlook a precondition would be to apply what must not be.
 
 use serde::{Deserialize, Serialize};
 
 use crate::domain::limits::PRIVATE_BYTES_MAX;
-use crate::domain::{AgentId, Private, TokenHash, TokenHashes};
+use crate::domain::{AgentId, Private, Rules, TokenHash, TokenHashes};
 
 const HASH_BYTES: usize = 32;
 
@@ -33,13 +36,15 @@ pub fn encode(private: &Private) -> Vec<u8> {
             access: Hex(tokens.access),
             refresh: Hex(tokens.refresh),
         }),
+        emitted: private.emitted,
+        written_by: private.written_by.clone(),
     };
     serde_json::to_vec(&stored).expect("booleans and texts are JSON")
 }
 
-/// Decodes a private part; `None` if it is not what [`encode`] writes. There is no further detail,
-/// because an error must not repeat a hash.
-pub fn decode(bytes: &[u8]) -> Option<Private> {
+/// Decodes a private part; `None` if it is not what [`encode`] writes under these rules. There is no
+/// further detail, because an error must not repeat a hash.
+pub fn decode(rules: Rules, bytes: &[u8]) -> Option<Private> {
     if bytes.is_empty() {
         return Some(Private::default());
     }
@@ -57,7 +62,12 @@ pub fn decode(bytes: &[u8]) -> Option<Private> {
             access: tokens.access.0,
             refresh: tokens.refresh.0,
         }),
+        emitted: stored.emitted,
+        written_by: stored.written_by,
     };
+    if rules < Rules::V2 && (private.emitted || private.written_by.is_some()) {
+        return None;
+    }
     // Also takes care of what serde is lenient about, such as an array in place of an object.
     (encode(&private) == bytes).then_some(private)
 }
@@ -76,6 +86,10 @@ struct Stored {
     refresh_token: Option<Hex>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     tokens: Option<StoredTokens>,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    emitted: bool,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    written_by: Option<Box<str>>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -123,10 +137,13 @@ mod tests {
             agent in prop::option::of("[a-z\"]{1,256}"),
             refresh_token in prop::option::of(hash()),
             tokens in prop::option::of((hash(), hash())),
+            emitted: bool,
+            written_by in prop::option::of("[a-z|\"]{1,512}"),
         ) -> Private {
             let tokens = tokens.map(|(access, refresh)| TokenHashes { access, refresh });
             let agent = agent.map(|id| AgentId::parse(&id).unwrap());
-            Private { existing, agent_registered, agent, refresh_token, tokens }
+            let written_by = written_by.map(Into::into);
+            Private { existing, agent_registered, agent, refresh_token, tokens, emitted, written_by }
         }
     }
 
@@ -135,19 +152,21 @@ mod tests {
         fn what_is_encoded_decodes_again(private in private()) {
             let bytes = encode(&private);
             prop_assert!(bytes.len() <= PRIVATE_BYTES_MAX);
-            prop_assert_eq!(decode(&bytes), Some(private));
+            prop_assert_eq!(decode(Rules::V2, &bytes), Some(private.clone()));
+            let is_old = private == private.without_writer();
+            prop_assert_eq!(decode(Rules::V1, &bytes), is_old.then_some(private));
         }
 
         #[test]
         fn any_bytes_have_an_answer(bytes in prop::collection::vec(any::<u8>(), 0..64)) {
-            let _ = decode(&bytes);
+            let _ = decode(Rules::LATEST, &bytes);
         }
     }
 
     #[test]
     fn nothing_to_say_is_no_bytes() {
         assert_eq!(encode(&Private::default()), b"");
-        assert_eq!(decode(b""), Some(Private::default()));
+        assert_eq!(decode(Rules::V1, b""), Some(Private::default()));
     }
 
     #[test]
@@ -162,9 +181,11 @@ mod tests {
                 access: hash(2),
                 refresh: hash(0xab),
             }),
+            emitted: true,
+            written_by: Some("0123".into()),
         };
         let expected = format!(
-            r#"{{"existing":true,"agent_registered":true,"agent":"a-7","refresh_token":"{}","tokens":{{"access":"{}","refresh":"{}"}}}}"#,
+            r#"{{"existing":true,"agent_registered":true,"agent":"a-7","refresh_token":"{}","tokens":{{"access":"{}","refresh":"{}"}},"emitted":true,"written_by":"0123"}}"#,
             "01".repeat(32),
             "02".repeat(32),
             "ab".repeat(32),
@@ -191,7 +212,7 @@ mod tests {
             &half,
             &long,
         ] {
-            assert_eq!(decode(wrong.as_bytes()), None, "{wrong}");
+            assert_eq!(decode(Rules::LATEST, wrong.as_bytes()), None, "{wrong}");
         }
     }
 }

@@ -45,6 +45,8 @@ enum Kind {
 impl Subject {
     /// The subject of changes of the rules.
     pub const RULES: Self = Self(Kind::Rules);
+    /// The `subject` attribute of changes of the rules.
+    pub const RULES_ID: &str = "rules";
 
     /// The subject for a tenant's events of a type; `None` if this writer may not write them.
     pub fn new(writer: Writer, tenant: TenantId, event_type: EventType) -> Option<Self> {
@@ -71,6 +73,11 @@ impl Subject {
             TenantId::parse(tenant).ok()?,
             EventType::parse(event_type)?,
         )
+    }
+
+    /// Whether a text is the subject of changes of the rules.
+    pub fn is_rules(text: &str) -> bool {
+        text == RULES
     }
 
     /// Who writes on it.

@@ -46,6 +46,10 @@ pub struct VerdictMessage<'a> {
     /// The event's `source`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub source: Option<Cow<'a, str>>,
+    /// Members of the event's data that its type does not know, as paths such as `data.ttl`. They have
+    /// no effect.
+    #[serde(skip_serializing_if = "<[String]>::is_empty")]
+    pub ignored: &'a [String],
 }
 
 impl<'a> VerdictMessage<'a> {
@@ -67,6 +71,7 @@ impl<'a> VerdictMessage<'a> {
             subject: None,
             id: None,
             source: None,
+            ignored: &[],
         }
     }
 

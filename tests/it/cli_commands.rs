@@ -77,7 +77,7 @@ fn what_was_done_is_shown_field_by_field() {
     assert_eq!(field(&created, "expires_at"), "2999-01-31T00:00:00.000000Z");
     assert_eq!(field(&created, "user_id"), "u-1");
     assert_eq!(field(&created, "phase"), "running", "options win");
-    assert_eq!(field(&created, "position"), "3");
+    assert_eq!(field(&created, "position"), "4");
     assert!(field(&created, "token").starts_with("slat_"));
     assert!(field(&created, "refresh_token").starts_with("slrt_"));
 

@@ -7,7 +7,7 @@ use std::process::{Command, Stdio};
 use crate::support::cli::{command, fails, ok};
 
 /// A command within a group stands after its group.
-const COMMANDS: [&str; 29] = [
+const COMMANDS: [&str; 31] = [
     "serve",
     "demo",
     "emit",
@@ -35,6 +35,8 @@ const COMMANDS: [&str; 29] = [
     "rebuild",
     "verify",
     "doctor",
+    "rules",
+    "rules adopt",
     "schema",
     "completions",
 ];
@@ -62,7 +64,7 @@ fn every_command_has_help_with_examples() {
 
 #[test]
 fn every_command_is_listed_here() {
-    for group in ["", "sessions", "agents"] {
+    for group in ["", "sessions", "agents", "rules"] {
         let overview = help(group);
         let (_, listed) = overview.split_once("\nCommands:\n").unwrap();
         let lines = listed.lines().take_while(|line| !line.is_empty());

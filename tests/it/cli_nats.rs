@@ -28,10 +28,10 @@ async fn a_ledger_on_nats_is_served_checked_rebuilt_and_verified() {
     assert_eq!(page["total"], 1);
     let (code, logged) = server.terminate();
     assert_eq!(code, Some(0), "{logged}");
-    assert!(logged.contains("stopped at position 1"), "{logged}");
+    assert!(logged.contains("stopped at position 2"), "{logged}");
 
     let said = stdout(&run(&["doctor", "--nats-url", nats.url()]));
-    assert!(said.contains("ends at position 1"), "{said}");
+    assert!(said.contains("ends at position 2"), "{said}");
     let offline =
         |command: &'static str| ok(&[&[command, "--data-dir", path], &on_nats[..]].concat());
     assert!(offline("verify").contains("ok:"));

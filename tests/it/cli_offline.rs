@@ -60,7 +60,7 @@ fn a_rebuild_gives_the_same_bytes_again_and_again() {
     let dir = ledger(&["a-1", "a-2", "a-1"]);
     let first = rebuild(&[path(&dir)]);
     assert_eq!(first["comparison"]["result"], "equal", "{first}");
-    assert_eq!(first["position"], 3);
+    assert_eq!(first["position"], 4);
     let second = rebuild(&[path(&dir)]);
     assert_eq!(first["digest"], second["digest"]);
     fs::remove_file(dir.path().join("model.redb")).unwrap();
@@ -102,20 +102,20 @@ fn a_log_that_was_cut_is_an_alarm_until_it_is_accepted() {
     let differs = run(&["verify", "--json", "--data-dir", path(&long)]);
     assert_eq!(differs.status.code(), Some(1));
     let verified: Value = serde_json::from_str(&stdout(&differs)).unwrap();
-    assert_eq!(verified["model_position"], 3, "the read model is as it was");
+    assert_eq!(verified["model_position"], 4, "the read model is as it was");
     let difference = verified["differences"][0].as_str().unwrap();
     assert!(
-        difference.contains("the log ends at position 1"),
+        difference.contains("the log ends at position 2"),
         "{difference}"
     );
 
     let rebuilt = rebuild(&[path(&long), "--accept-truncation"]);
     assert_eq!(rebuilt["comparison"]["result"], "other_log", "{rebuilt}");
-    // The only record of the other log is not ours either: it was recorded at another time.
+    // No record of the other log is ours: they were recorded at other times.
     assert_eq!(rebuilt["lost"]["first"], 1);
-    assert_eq!(rebuilt["lost"]["last"], 3);
-    assert!(long.path().join("model.replaced-3.redb").exists());
-    let reasons = fs::read_to_string(long.path().join("model.replaced-3.json")).unwrap();
+    assert_eq!(rebuilt["lost"]["last"], 4);
+    assert!(long.path().join("model.replaced-4.redb").exists());
+    let reasons = fs::read_to_string(long.path().join("model.replaced-4.json")).unwrap();
     let reasons: Value = serde_json::from_str(&reasons).unwrap();
     assert_eq!(reasons["rebuilt"]["lost"], rebuilt["lost"]);
     assert_eq!(total(&long), 1);
@@ -131,8 +131,8 @@ fn only_the_records_after_the_cut_are_lost() {
     server.terminate();
     fs::write(dir.path().join("log.redb"), log).unwrap();
     let rebuilt = rebuild(&[path(&dir), "--accept-truncation"]);
-    assert_eq!(rebuilt["lost"]["first"], 2, "{rebuilt}");
-    assert_eq!(rebuilt["lost"]["last"], 2);
+    assert_eq!(rebuilt["lost"]["first"], 3, "{rebuilt}");
+    assert_eq!(rebuilt["lost"]["last"], 3);
 }
 
 #[test]
@@ -153,6 +153,6 @@ fn a_read_model_that_was_changed_is_found_by_verify_or_rebuild() {
     tamper(&dir.path().join("model.redb"), "agent-two", "agent-2wo");
     let rebuilt = rebuild(&[path(&dir)]);
     assert_eq!(rebuilt["comparison"]["result"], "different", "{rebuilt}");
-    assert!(dir.path().join("model.replaced-2.redb").exists());
+    assert!(dir.path().join("model.replaced-3.redb").exists());
     assert_eq!(rebuild(&[path(&dir)])["comparison"]["result"], "equal");
 }

@@ -63,8 +63,8 @@ fn what_is_emitted_is_listed_shown_and_replayed() {
         .map(|line| json(line)["verdict"].clone())
         .collect();
     assert_eq!(verdicts, ["applied", "duplicate", "applied"]);
-    let after = server.ok(&["events", "--after", "2", "--type", "session.refreshed"]);
-    assert_eq!(json(&after)["position"], 3);
+    let after = server.ok(&["events", "--after", "3", "--type", "session.refreshed"]);
+    assert_eq!(json(&after)["position"], 4);
 }
 
 #[test]
@@ -172,7 +172,7 @@ fn a_follower_sees_events_as_they_come() {
     let args = server.args(&["events", "--follow", "--limit", "2"]);
     let mut follower = command(&args).stdout(Stdio::piped()).spawn().unwrap();
     let mut lines = BufReader::new(follower.stdout.take().unwrap()).lines();
-    for position in 1..=2 {
+    for position in 2..=3 {
         let id = format!("s-{position}");
         server.ok(&["emit", "session.created", &id, "--agent", "a-1"]);
         let line = lines.next().unwrap().unwrap();
@@ -261,7 +261,7 @@ fn doctor_tells_a_ready_server_from_none() {
     let output = run(&["doctor", "--url", &url, "--json"]);
     assert_eq!(output.status.code(), Some(1));
     assert_eq!(json(&stdout(&output))[0]["result"], "fail");
-    assert!(ok(&["doctor", "--data-dir", path]).contains("position 0"));
+    assert!(ok(&["doctor", "--data-dir", path]).contains("position 1"));
 }
 
 #[test]

@@ -28,10 +28,11 @@ async fn counts(client: &Client) -> Value {
     client.get("/v1/agent-sessions/count").await.ok()["by_status"].clone()
 }
 
-/// Waits until the log has this many records and all are folded.
-async fn folded(app: &App, records: u64) {
-    app.projection.wait_for(Position::new(records), SOON).await;
-    assert_eq!(app.projection.position(), Position::new(records));
+/// Waits until the log has this many events and all are folded, after the rules that it begins with.
+async fn folded(app: &App, events: u64) {
+    let last = Position::new(events + 1);
+    app.projection.wait_for(last, SOON).await;
+    assert_eq!(app.projection.position(), last);
 }
 
 #[tokio::test]
@@ -261,7 +262,7 @@ async fn an_expiry_that_is_early_forged_or_of_an_old_deadline_changes_nothing() 
     let mut posted = serde_json::from_str::<Value>(&expired(old)).unwrap();
     posted["id"] = json!("posted");
     client.emit(&posted).await.problem(403, "reserved_type");
-    folded(&app, of_old).await;
+    folded(&app, of_old - 1).await;
     let rejections = client.get("/v1/rejections").await.ok();
     let rejected = rejections["events"].as_array().unwrap().iter();
     let rejected: Vec<_> = rejected
@@ -304,7 +305,7 @@ async fn after_the_log_was_away_what_is_due_is_written_at_once() {
     }
     away.away.store(false, Ordering::SeqCst);
     let wait = std::time::Duration::from_secs(2);
-    app.projection.wait_for(Position::new(2), wait).await;
+    app.projection.wait_for(Position::new(3), wait).await;
     assert_eq!(counts(&client).await["expired"], 1);
     stop.cancel();
     tasks.join_all().await;

@@ -155,7 +155,7 @@ async fn pages_by_offset_and_by_cursor_are_the_whole_list() {
     );
     assert_eq!(
         page["as_of"],
-        json!({"position": 8, "time": NOW, "caught_up": true})
+        json!({"position": 9, "time": NOW, "caught_up": true})
     );
     let cursor = page["next_cursor"].as_str().unwrap();
     let last = client.get(&format!("{LIST}?cursor={cursor}")).await.ok();

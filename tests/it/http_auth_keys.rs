@@ -303,7 +303,7 @@ async fn neither_a_key_nor_its_hash_is_in_any_answer_or_body_of_the_log() {
     let clock = Arc::new(session_ledger::domain::SystemClock);
     let log = EmbeddedLog::open(&file, clock).unwrap();
     let record = log.get(vec![Position::new(2)]).await.unwrap().remove(0);
-    let body = String::from_utf8(record.body.to_vec()).unwrap();
+    let body = String::from_utf8(record.payload.to_vec()).unwrap();
     assert!(body.contains(&key[4..20]));
     for text in [listed, metrics, body] {
         assert!(

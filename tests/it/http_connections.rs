@@ -181,7 +181,7 @@ fn sigterm_ends_a_server_that_waits_for_its_clients() {
     server.signal("TERM");
     let (code, logged) = server.terminate();
     assert_eq!(code, Some(0), "{logged}");
-    assert!(logged.contains("stopped at position 0"), "{logged}");
+    assert!(logged.contains("stopped at position 1"), "{logged}");
     assert!(!logged.contains("WARN"), "{logged}");
     // It waits one second for what may still arrive, and ten for requests under way.
     assert!(began.elapsed() < Duration::from_secs(8), "{logged}");

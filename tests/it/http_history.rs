@@ -57,13 +57,13 @@ async fn replay_has_every_event_with_its_verdict() {
         .map(|event| json!([event["position"], event["type"], event["verdict"]]))
         .collect();
     let expected = json!([
-        [1, "session.created", "applied"],
         [2, "session.created", "applied"],
-        [3, "session.refreshed", "applied"],
-        [4, "session.terminated", "applied"],
-        [5, "session.refreshed", "rejected"],
-        [6, "session.refreshed", "parked"],
-        [7, "session.created", "duplicate"],
+        [3, "session.created", "applied"],
+        [4, "session.refreshed", "applied"],
+        [5, "session.terminated", "applied"],
+        [6, "session.refreshed", "rejected"],
+        [7, "session.refreshed", "parked"],
+        [8, "session.created", "duplicate"],
     ]);
     assert_eq!(Value::from(short), expected);
     assert_eq!(
@@ -72,20 +72,20 @@ async fn replay_has_every_event_with_its_verdict() {
     );
     assert_eq!(
         page["as_of"],
-        json!({"position": 7, "time": NOW, "caught_up": true})
+        json!({"position": 8, "time": NOW, "caught_up": true})
     );
     assert_eq!(page["events"][0]["event"], created("s1", "a1", NOW));
-    assert_eq!(page["events"][6]["first_position"], 2);
+    assert_eq!(page["events"][6]["first_position"], 3);
 
     for (query, expected) in [
-        ("after=5", vec![6, 7]),
+        ("after=6", vec![7, 8]),
         ("after=99", vec![]),
-        ("limit=2", vec![1, 2]),
-        ("type=session.terminated", vec![4]),
-        ("session_id=s1", vec![1, 3, 4, 5]),
-        ("agent_id=a2", vec![2, 7]),
+        ("limit=2", vec![2, 3]),
+        ("type=session.terminated", vec![5]),
+        ("session_id=s1", vec![2, 4, 5, 6]),
+        ("agent_id=a2", vec![3, 8]),
         ("agent_id=nobody", vec![]),
-        ("session_id=s1&type=session.created", vec![1]),
+        ("session_id=s1&type=session.created", vec![2]),
     ] {
         let page = client.get(&format!("/v1/events?{query}")).await.ok();
         assert_eq!(positions(&page), expected, "{query}");
@@ -128,13 +128,13 @@ async fn replay_as_ndjson_is_one_event_a_line() {
     let get = async |path: &str| client.send(Method::GET, path, &headers, Vec::new()).await;
     let answer = get("/v1/events?limit=3").await;
     assert_eq!(answer.header("content-type"), "application/x-ndjson");
-    assert_eq!(answer.header("x-next-after"), "3");
-    let rest = get("/v1/events?after=3").await;
-    assert_eq!(answer.header("x-as-of-position"), "8");
-    assert_eq!(rest.header("x-next-after"), "8", "from there on, later");
-    assert_eq!(rest.header("x-as-of-position"), "8");
-    let beyond = get("/v1/events?after=9").await;
-    assert_eq!(beyond.header("x-next-after"), "9", "never back");
+    assert_eq!(answer.header("x-next-after"), "4");
+    let rest = get("/v1/events?after=4").await;
+    assert_eq!(answer.header("x-as-of-position"), "9");
+    assert_eq!(rest.header("x-next-after"), "9", "from there on, later");
+    assert_eq!(rest.header("x-as-of-position"), "9");
+    let beyond = get("/v1/events?after=12").await;
+    assert_eq!(beyond.header("x-next-after"), "12", "never back");
     let lines: Vec<Value> = [answer.text, rest.text]
         .iter()
         .flat_map(|text| text.lines())
@@ -144,7 +144,7 @@ async fn replay_as_ndjson_is_one_event_a_line() {
     assert_eq!((lines.len(), &Value::from(lines)), (8, &page["events"]));
     let stranger = app.client("nobody");
     let none = stranger.send(Method::GET, "/v1/events", &headers, Vec::new());
-    assert_eq!(none.await.header("x-next-after"), "8");
+    assert_eq!(none.await.header("x-next-after"), "9");
     app.stop().await;
 }
 
@@ -176,17 +176,17 @@ async fn a_sessions_history_is_paged_by_number() {
     let whole = client.get(path).await.ok();
     assert_eq!(
         (positions(&whole), &whole["total"]),
-        (vec![1, 3, 4], &json!(3))
+        (vec![2, 4, 5], &json!(3))
     );
     let first = client.get(&format!("{path}?limit=2")).await.ok();
     assert_eq!(
         (positions(&first), &first["next_after"]),
-        (vec![1, 3], &json!(2))
+        (vec![2, 4], &json!(2))
     );
     let last = client.get(&format!("{path}?limit=2&after=2")).await.ok();
     assert_eq!(
         (positions(&last), &last["next_after"]),
-        (vec![4], &Value::Null)
+        (vec![5], &Value::Null)
     );
     app.stop().await;
 }
@@ -197,7 +197,7 @@ async fn rejections_are_newest_first_with_their_totals() {
     let client = app.client("acme");
     fill(&client).await;
     let page = client.get("/v1/rejections").await.ok();
-    assert_eq!((positions(&page), &page["total"]), (vec![6, 5], &json!(2)));
+    assert_eq!((positions(&page), &page["total"]), (vec![7, 6], &json!(2)));
     assert_eq!(page["by_reason"], json!({"not_active": 1, "parked": 1}));
     assert_eq!(
         page["events"][1]["detail"],
@@ -206,15 +206,15 @@ async fn rejections_are_newest_first_with_their_totals() {
     let first = client.get("/v1/rejections?limit=1").await.ok();
     assert_eq!(
         (positions(&first), &first["next_before"]),
-        (vec![6], &json!(6))
+        (vec![7], &json!(7))
     );
-    let last = client.get("/v1/rejections?limit=1&before=6").await.ok();
+    let last = client.get("/v1/rejections?limit=1&before=7").await.ok();
     assert_eq!(
         (positions(&last), &last["next_before"]),
-        (vec![5], &Value::Null)
+        (vec![6], &Value::Null)
     );
     let parked = client.get("/v1/rejections?reason=parked").await.ok();
-    assert_eq!((positions(&parked), &parked["total"]), (vec![6], &json!(1)));
+    assert_eq!((positions(&parked), &parked["total"]), (vec![7], &json!(1)));
     let none = client.get("/v1/rejections?reason=id_reused").await.ok();
     assert_eq!((positions(&none), &none["total"]), (vec![], &json!(0)));
     app.stop().await;
@@ -230,8 +230,8 @@ async fn the_status_is_the_tenants_own() {
         "tenant": "acme",
         "sessions": {"total": 2, "by": by_status},
         "rejections": {"total": 2, "by": {"not_active": 1, "parked": 1}},
-        "rules_version": 1,
-        "as_of": {"position": 7, "time": NOW, "caught_up": true},
+        "rules_version": 2,
+        "as_of": {"position": 8, "time": NOW, "caught_up": true},
     });
     assert_eq!(status, expected);
     app.stop().await;

@@ -30,10 +30,10 @@ async fn health_and_metrics_need_no_tenant() {
             .starts_with("application/openmetrics-text")
     );
     for line in [
-        "session_ledger_position 1",
-        "session_ledger_log_head 1",
+        "session_ledger_position 2",
+        "session_ledger_log_head 2",
         "session_ledger_lag_records 0",
-        r#"session_ledger_verdicts_total{verdict="applied",reason=""} 1"#,
+        r#"session_ledger_verdicts_total{verdict="applied",reason=""} 2"#,
         r#"session_ledger_http_request_seconds_count{route="/v1/agent-sessions/{id}",method="GET",status="200"} 1"#,
         r#"session_ledger_http_request_seconds_count{route="unmatched",method="GET",status="404"} 1"#,
         "# EOF",

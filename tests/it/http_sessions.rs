@@ -69,7 +69,7 @@ async fn pages_by_offset_and_by_cursor_are_the_whole_list() {
     assert_eq!(whole["next_cursor"], Value::Null);
     assert_eq!(
         whole["as_of"],
-        json!({"position": 7, "time": NOW, "caught_up": true})
+        json!({"position": 8, "time": NOW, "caught_up": true})
     );
 
     let second = client.get("/v1/agent-sessions?limit=3&offset=3").await.ok();

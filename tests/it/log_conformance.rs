@@ -109,7 +109,7 @@ pub(crate) fn content(record: &Record) -> NewRecord {
     NewRecord {
         subject: record.subject.clone(),
         private: record.private.clone(),
-        body: record.body.clone(),
+        body: record.payload.clone(),
     }
 }
 

@@ -8,6 +8,7 @@ use async_nats::jetstream::{self, Context, stream};
 use bytes::Bytes;
 use futures_util::StreamExt as _;
 use session_ledger::domain::Position;
+use session_ledger::domain::Rules;
 use session_ledger::log::jetstream::{Credentials, JetStreamConfig};
 use session_ledger::log::{EventLog, JetStreamLog, LogError, NewRecord};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -445,7 +446,7 @@ async fn a_binary_mode_message_is_read_as_a_structured_event() {
         .unwrap();
     let mut tail = fixture.log.tail(Position::ZERO).await.unwrap();
     let record = read(&mut *tail, 1).await.remove(0);
-    let event: serde_json::Value = serde_json::from_slice(&record.body).unwrap();
+    let event: serde_json::Value = serde_json::from_slice(&record.body(Rules::LATEST)).unwrap();
     assert_eq!(event["id"], "a1");
     assert_eq!(event["data"]["agent_id"], "a");
     assert_eq!(

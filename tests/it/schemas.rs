@@ -11,7 +11,7 @@ use jsonschema::Validator;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 use session_ledger::domain::event::Writer;
-use session_ledger::domain::{EventType, TenantId, limits};
+use session_ledger::domain::{EventType, Rules, TenantId, limits};
 use session_ledger::wire::schema::{documents, event_schema};
 use session_ledger::wire::verdict::VerdictMessage;
 use session_ledger::wire::{Subject, decode, encode, stream_subjects};
@@ -153,6 +153,7 @@ fn check(event_type: EventType, validator: &Validator, body: &Value) {
         return;
     }
     let decoded = decode(
+        Rules::LATEST,
         &subject(event_type).to_string(),
         b"",
         body.to_string().as_bytes(),
@@ -357,6 +358,8 @@ fn a_verdict_message_follows_its_schema() {
         let mut message = VerdictMessage::new(Position::new(2), Timestamp::MAX, verdict);
         message.r#type = Some(EventType::AgentRevoked.as_str());
         message.subject = Some("a1".into());
+        let ignored = ["data.ttl".to_owned()];
+        message.ignored = &ignored;
         let json: Value = serde_json::from_slice(&message.to_json()).unwrap();
         assert!(validator.is_valid(&json), "{json}");
     }

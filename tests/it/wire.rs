@@ -4,7 +4,7 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use serde_json::Value;
 use session_ledger::domain::event::Writer;
-use session_ledger::domain::{AgentEvent, Event, Metadata, Payload, SessionEvent};
+use session_ledger::domain::{AgentEvent, Event, Metadata, Payload, Rules, SessionEvent};
 use session_ledger::wire::{decode, encode, private};
 
 use crate::support::events::{Ids, event, rules_event, subject_of, tenant_id};
@@ -77,7 +77,7 @@ proptest! {
         event.private.existing = existing && event.writer == Writer::Ledger;
         let subject = subject_of(&event, &tenant);
         let body = encode(subject.tenant().filter(|_| name_tenant), &event);
-        let decoded = decode(&subject.to_string(), &private::encode(&event.private), &body);
+        let decoded = decode(Rules::LATEST, &subject.to_string(), &private::encode(&event.private), &body);
         let decoded = decoded.map_err(|failed| TestCaseError::fail(format!("{failed:?}")))?;
         prop_assert_eq!(decoded.tenant.as_ref(), subject.tenant());
         prop_assert_eq!(&decoded.event, &event);
@@ -90,7 +90,7 @@ proptest! {
         private in vec(any::<u8>(), 0..20),
         body in vec(any::<u8>(), 0..200),
     ) {
-        let _ = decode(&subject, &private, &body);
+        let _ = decode(Rules::LATEST, &subject, &private, &body);
     }
 
     /// What decoding takes, any reader can take: as a tree, and as metadata to merge into.
@@ -105,7 +105,7 @@ proptest! {
         for edit in &edits {
             apply(&mut body, edit);
         }
-        match decode(&subject.to_string(), b"", &body) {
+        match decode(Rules::LATEST, &subject.to_string(), b"", &body) {
             Ok(decoded) => {
                 prop_assert!(serde_json::from_slice::<Value>(&body).is_ok());
                 if let Some(metadata) = metadata_of(&decoded.event) {

@@ -5,6 +5,7 @@ use std::hint::black_box;
 use std::time::Instant;
 
 use fastrand::Rng;
+use session_ledger::domain::Rules;
 use session_ledger::domain::{AgentFilter, AgentStatus, StatusSet, TenantId};
 use session_ledger::log::Record;
 use session_ledger::projection::{Commit, Prepared, Store};
@@ -24,7 +25,11 @@ pub(crate) fn run(report: &mut Report, total: u64) {
     let dir = tempfile::tempdir().unwrap();
     let store = Store::open(&dir.path().join("model.redb")).unwrap();
     for batch in records(total).chunks(BATCH) {
-        let batch: Vec<Prepared> = batch.iter().cloned().map(Prepared::new).collect();
+        let batch: Vec<Prepared> = batch
+            .iter()
+            .cloned()
+            .map(|record| Prepared::new(Rules::V1, record))
+            .collect();
         store.fold(&batch, Commit::Visible).unwrap();
     }
     store.flush().unwrap();

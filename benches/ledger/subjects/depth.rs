@@ -5,6 +5,7 @@ use std::hint::black_box;
 use std::time::Instant;
 
 use fastrand::Rng;
+use session_ledger::domain::Rules;
 use session_ledger::domain::{SessionFilter, TenantId};
 use session_ledger::log::Record;
 use session_ledger::projection::{Commit, Prepared, Store};
@@ -100,8 +101,8 @@ fn fill(store: &Store, times: Times, sessions: u64) {
     let mut folded = 0;
     while folded < sessions {
         let upto = sessions.min(folded + BATCH);
-        let batch =
-            (folded + 1..=upto).map(|number| Prepared::new(created(number, times, &mut random)));
+        let batch = (folded + 1..=upto)
+            .map(|number| Prepared::new(Rules::V1, created(number, times, &mut random)));
         store
             .fold(&batch.collect::<Vec<_>>(), Commit::Visible)
             .unwrap();

@@ -3,6 +3,7 @@
 
 use std::time::{Duration, Instant};
 
+use session_ledger::domain::Rules;
 use session_ledger::domain::Verdict;
 use session_ledger::projection::{Commit, Prepared, Store};
 
@@ -37,7 +38,10 @@ fn one(section: &mut Section, sessions: u64, ages: Ages, records: usize) {
             break;
         }
         let started = Instant::now();
-        let batch: Vec<_> = records.into_iter().map(Prepared::new).collect();
+        let batch: Vec<_> = records
+            .into_iter()
+            .map(|record| Prepared::new(Rules::V1, record))
+            .collect();
         preparing += started.elapsed();
         let durable = usize::is_multiple_of(number, DURABLE_EVERY);
         let commit = if durable {

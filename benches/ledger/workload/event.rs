@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use bytes::Bytes;
 use session_ledger::domain::{Position, Timestamp};
 use session_ledger::log::Record;
+use session_ledger::wire::Headers;
 use uuid::{Builder, Uuid};
 
 const SEED: u64 = super::SEED;
@@ -185,7 +186,8 @@ impl Event {
             recorded_at,
             subject: self.subject().into(),
             private: Bytes::new(),
-            body: self.body().into(),
+            headers: Headers::default(),
+            payload: self.body().into(),
         }
     }
 }

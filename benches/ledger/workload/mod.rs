@@ -20,6 +20,7 @@ mod zipf;
 use fastrand::Rng;
 use session_ledger::domain::{Position, Timestamp};
 use session_ledger::log::Record;
+use session_ledger::wire::Headers;
 
 pub(crate) use event::{Event, Session, Step, agent_id, time_us, timestamp};
 pub(crate) use open::Ages;
@@ -177,6 +178,7 @@ pub(crate) fn record(
         recorded_at: timestamp(time_us(position)),
         subject: format!("ledger.v1.t{tenant}.{kind}").into(),
         private: bytes::Bytes::new(),
-        body: body.into(),
+        headers: Headers::default(),
+        payload: body.into(),
     }
 }

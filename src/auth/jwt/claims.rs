@@ -6,7 +6,9 @@ use super::claim_set::{ClaimName, ClaimSet};
 use super::roles::{RoleRules, names};
 use super::told::Told;
 use crate::auth::{Identity, Role, Tenants};
-use crate::domain::limits::{TENANT_CHARS_MAX, TEXT_CHARS_MAX, TOKEN_LEEWAY_US, TOKEN_TENANTS_MAX};
+use crate::domain::limits::{
+    CREDENTIAL_ID_BYTES_MAX, TENANT_CHARS_MAX, TOKEN_LEEWAY_US, TOKEN_TENANTS_MAX,
+};
 use crate::domain::{AgentId, TenantId, Timestamp};
 
 /// What a token's claims are held to.
@@ -233,10 +235,10 @@ fn time(claim: Option<&Value>) -> Option<Timestamp> {
 fn id(claims: &ClaimSet) -> Result<String, ClaimError> {
     let issuer = claims.text("iss").unwrap_or_default();
     let subject = claims.text("sub").ok_or(ClaimError::Subject)?;
-    let fits =
-        |part: &str| part.chars().count() <= TEXT_CHARS_MAX && !part.contains(char::is_control);
+    let fits = issuer.len() + subject.len() < CREDENTIAL_ID_BYTES_MAX;
+    let printable = |part: &str| !part.contains(char::is_control);
     let distinct = !subject.is_empty() && !issuer.contains('|');
-    (distinct && fits(issuer) && fits(subject))
+    (distinct && fits && printable(issuer) && printable(subject))
         .then(|| format!("{issuer}|{subject}"))
         .ok_or(ClaimError::Subject)
 }
@@ -403,7 +405,7 @@ mod tests {
         check(json!({"sub": ""}), &Err(ClaimError::Subject));
         check(json!({"sub": "a\nb"}), &Err(ClaimError::Subject));
         check(
-            json!({"sub": "s".repeat(TEXT_CHARS_MAX + 1)}),
+            json!({"sub": "s".repeat(CREDENTIAL_ID_BYTES_MAX)}),
             &Err(ClaimError::Subject),
         );
         let odd = claims(json!({"aud": null, "iss": "a|b"}));

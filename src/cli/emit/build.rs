@@ -9,9 +9,7 @@ use crate::cli::Usage;
 use crate::cli::change::object;
 use crate::domain::EventType;
 use crate::domain::event::Writer;
-
-/// Source of events that come from nowhere else.
-const SOURCE: &str = "urn:session-ledger:cli";
+use crate::wire::source;
 
 /// The parts of an event.
 #[derive(Debug, Args)]
@@ -31,7 +29,7 @@ pub(super) struct EventArgs {
     id: Option<String>,
 
     /// Who emits it
-    #[arg(long, value_name = "URI", default_value = SOURCE)]
+    #[arg(long, value_name = "URI", default_value = source::COMMAND_LINE)]
     source: String,
 
     /// When it happened (RFC 3339); without it, when the ledger gets it

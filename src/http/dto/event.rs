@@ -32,6 +32,10 @@ pub struct Appended {
     /// For an event that waited for its session: where its waiting ended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub settled_at: Option<u64>,
+    /// Members of the event's data that its type does not know, as paths such as `data.ttl`. They are
+    /// kept on the log and have no effect: check them for typos.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub ignored: Vec<String>,
 }
 
 /// What became of one event of a batch. Members without a value are absent.
@@ -94,9 +98,18 @@ pub struct Event {
     /// For an event that waited for its session: where its waiting ended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub settled_at: Option<u64>,
-    /// `runtime`, or `ledger` for what the ledger wrote on somebody's command or by itself. A runtime
-    /// may claim any `source` and `actor`; this it cannot choose. Null if its NATS subject tells none.
+    /// Whose statement the event is: `runtime`, or `ledger` for a command and for what the ledger
+    /// states by itself. Null if its NATS subject is none of the ledger's.
     pub writer: Option<String>,
+    /// The credential that gave the event or the command to a ledger: the id of a key, or `iss|sub` of
+    /// a token. The ledger notes it where no client can write, so nobody can forge it. Null if there
+    /// was none (`via` is not `api`, or the server asks for no credentials).
+    #[serde(default)]
+    pub written_by: Option<String>,
+    /// How the event came: `api` through a ledger, `nats` published directly to NATS, `ledger` stated
+    /// by the ledger itself. Null for events under the first version of the rules, which did not say.
+    #[serde(default)]
+    pub via: Option<String>,
     /// Its type; null if nobody can tell.
     pub r#type: Option<String>,
     /// The event as it came, to the byte; null if that is not JSON.

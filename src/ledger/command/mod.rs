@@ -15,18 +15,17 @@ use std::sync::Arc;
 use crate::domain::event::Writer;
 use crate::domain::limits::TOKEN_CHARS_MAX;
 use crate::domain::{
-    AgentId, EventId, EventType, Position, Private, Reason, SessionId, Source, TenantId, Verdict,
+    AgentId, EventId, EventType, Position, Private, Reason, Rules, SessionId, Source, TenantId,
+    Verdict,
 };
 use crate::ledger::append::{AppendError, Ledger, Outcome, Refused, Submission};
 use crate::ledger::tokens::{self, TokenSecret, Tokens};
 use crate::log::LogError;
 use crate::wire::command::{CommandBody, refused};
-use crate::wire::{Envelope, Subject, Undecodable, private};
+use crate::wire::{Envelope, Subject, Undecodable, private, source};
 use identity::Identity;
 
 pub use identity::{IdempotencyKey, NotAKey};
-
-const SOURCE: &str = "urn:session-ledger:api";
 
 /// The commands of a ledger.
 #[derive(Clone)]
@@ -279,7 +278,7 @@ impl Commands {
         body: CommandBody<'_>,
         private: &Private,
     ) -> Result<Outcome, CommandError> {
-        let event = submission(step, body, private)?;
+        let event = submission(self.ledger.rules(), step, body, private)?;
         let outcomes = self.ledger.append_and_wait(step.by.tenant, vec![event]);
         let outcome = outcomes.await?.into_iter().next();
         let outcome = outcome.ok_or(AppendError::Stopped)??;
@@ -298,7 +297,10 @@ impl Commands {
         }
         let records = self.ledger.log().get(vec![first]).await?;
         let record = records.first().map(|record| &record.private[..]);
-        let given = record.and_then(private::decode).unwrap_or_default();
+        // The newest rules read the private parts of all before. Who wrote them does not matter: a
+        // command's id is its credential's own, and the first rules noted no writer.
+        let given = record.and_then(|bytes| private::decode(Rules::LATEST, bytes));
+        let given = given.unwrap_or_default().without_writer();
         let tokens = given.tokens;
         let same_tokens = Private {
             tokens: private.tokens,
@@ -316,6 +318,7 @@ impl Commands {
 
 /// The event of a step.
 fn submission(
+    rules: Rules,
     step: Step<'_>,
     body: CommandBody<'_>,
     private: &Private,
@@ -323,7 +326,7 @@ fn submission(
     let By { tenant, actor, .. } = step.by;
     let event = Envelope {
         id: step.event,
-        source: &Source::parse(SOURCE).expect("a constant that is a source"),
+        source: &Source::parse(source::API).expect("a constant that is a source"),
         event_type: step.event_type,
         subject: step.about,
         time: None,
@@ -333,7 +336,11 @@ fn submission(
     };
     let subject = Subject::new(Writer::Ledger, tenant.clone(), step.event_type);
     let subject = subject.expect("the ledger may write events of any type");
-    let submission = Submission::of_ledger(&subject, private, event.to_json().into());
+    let private = Private {
+        written_by: actor.filter(|_| Rules::V2 <= rules).map(Into::into),
+        ..private.clone()
+    };
+    let submission = Submission::of_ledger(rules, &subject, &private, event.to_json().into());
     Ok(submission.map_err(of_request)?)
 }
 

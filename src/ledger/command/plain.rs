@@ -75,12 +75,13 @@ impl Commands {
     ) -> Result<Vec<SessionDone>, CommandError> {
         let event_type = EventType::SessionTerminated;
         let private = Private::of_existing(by.agent);
+        let rules = self.ledger.rules();
         let mut events = Vec::with_capacity(sessions.len());
         for session in sessions {
             let body = CommandBody::parse(body, event_type, &[])?;
             let ids = Identity::of("end", session.as_str(), &by);
             let step = Step::new(by, event_type, session.as_str(), &ids);
-            events.push(submission(step, body, &private)?);
+            events.push(submission(rules, step, body, &private)?);
         }
         let outcomes = self.append_surely(by.tenant, events).await?;
         let pairs = sessions.iter().cloned().zip(outcomes);
@@ -95,7 +96,7 @@ impl Commands {
         body: CommandBody<'_>,
         private: &Private,
     ) -> Result<Outcome, CommandError> {
-        let event = submission(step, body, private)?;
+        let event = submission(self.ledger.rules(), step, body, private)?;
         let outcomes = self.append_surely(step.by.tenant, vec![event]).await?;
         let outcome = outcomes.into_iter().next();
         Ok(outcome.ok_or(AppendError::Stopped)?)

@@ -12,6 +12,7 @@ use bytes::Bytes;
 
 use crate::domain::{Position, Timestamp};
 use crate::log::{LogError, NewRecord, Record};
+use crate::wire::Headers;
 
 /// Version of the layout. A change of it needs a decoder for every older one.
 const VERSION: u8 = 1;
@@ -73,7 +74,8 @@ fn parse(position: Position, bytes: &[u8]) -> Option<Record> {
         recorded_at: Timestamp::from_micros(i64::from_be_bytes(*micros))?,
         subject: std::str::from_utf8(subject).ok()?.into(),
         private: Bytes::copy_from_slice(private),
-        body: Bytes::copy_from_slice(body),
+        headers: Headers::default(),
+        payload: Bytes::copy_from_slice(body),
     })
 }
 
@@ -109,7 +111,7 @@ mod tests {
             prop_assert_eq!(record.recorded_at, recorded_at);
             prop_assert_eq!(record.subject, new.subject);
             prop_assert_eq!(record.private, new.private);
-            prop_assert_eq!(record.body, new.body);
+            prop_assert_eq!(record.payload, new.body);
         }
 
         #[test]

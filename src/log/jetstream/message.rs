@@ -12,7 +12,7 @@ use bytes::Bytes;
 
 use crate::domain::{Position, Timestamp};
 use crate::log::Record;
-use crate::wire::binary::to_structured;
+use crate::wire::Headers;
 
 /// Holds the private part, in base64.
 pub(super) const PRIVATE_HEADER: &str = "Ledger-Private";
@@ -20,10 +20,6 @@ pub(super) const PRIVATE_HEADER: &str = "Ledger-Private";
 pub(super) const CONTENT_TYPE_HEADER: &str = "content-type";
 /// The media type of what we publish.
 pub(super) const CONTENT_TYPE: &str = "application/cloudevents+json";
-/// Starts the header of each attribute of a binary-mode event.
-const ATTRIBUTE_PREFIX: &str = "ce-";
-/// The attribute that makes a message a binary-mode event.
-const MODE_ATTRIBUTE: &str = "specversion";
 
 /// What the reply subject of a delivery says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -65,25 +61,14 @@ pub(super) fn record(
     headers: Option<&HeaderMap>,
     payload: Bytes,
 ) -> Record {
-    let mut private = Bytes::new();
-    let mut body = payload;
-    if let Some(headers) = headers {
-        if let Some(value) = headers.get(PRIVATE_HEADER) {
-            private = decode_private(value.as_str());
-        }
-        if headers
-            .iter()
-            .any(|(name, _)| attribute(name.as_ref()) == Some(MODE_ATTRIBUTE))
-        {
-            body = structured(headers, &body);
-        }
-    }
+    let private = headers.and_then(|headers| headers.get(PRIVATE_HEADER));
     Record {
         position,
         recorded_at,
         subject: subject.into(),
-        private,
-        body,
+        private: private.map_or_else(Bytes::new, |value| decode_private(value.as_str())),
+        headers: headers.map(of_event).unwrap_or_default(),
+        payload,
     }
 }
 
@@ -121,29 +106,12 @@ fn decode_private(value: &str) -> Bytes {
     )
 }
 
-/// The attribute that a header holds, by a name in any case.
-fn attribute(name: &str) -> Option<&str> {
-    let (prefix, attribute) = name.split_at_checked(ATTRIBUTE_PREFIX.len())?;
-    prefix
-        .eq_ignore_ascii_case(ATTRIBUTE_PREFIX)
-        .then_some(attribute)
-}
-
-fn structured(headers: &HeaderMap, data: &[u8]) -> Bytes {
-    // The library keeps headers in random order, and a record must read the same every time.
-    let mut sorted: Vec<(&str, &str)> = headers
-        .iter()
-        .filter_map(|(name, values)| Some((name.as_ref(), values.first()?.as_str())))
-        .collect();
-    sorted.sort_unstable();
-    let content_type = sorted
-        .iter()
-        .find(|(name, _)| name.eq_ignore_ascii_case(CONTENT_TYPE_HEADER))
-        .map(|(_, value)| *value);
-    let attributes = sorted
-        .iter()
-        .filter_map(|(name, value)| Some((attribute(name)?, *value)));
-    to_structured(attributes, content_type, data).into()
+/// The headers that concern the event. The library keeps headers in random order; these are sorted.
+fn of_event(headers: &HeaderMap) -> Headers {
+    Headers::new(headers.iter().flat_map(|(name, values)| {
+        let name: &str = name.as_ref();
+        values.iter().map(move |value| (name, value.as_str()))
+    }))
 }
 
 #[cfg(test)]
@@ -151,6 +119,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::domain::Rules;
 
     fn delivery(position: u64, pending: u64) -> Delivery {
         Delivery {
@@ -212,11 +181,13 @@ mod tests {
             Some(&headers),
             payload,
         );
-        let event: serde_json::Value = serde_json::from_slice(&record.body).unwrap();
-        assert_eq!(event["specversion"], "1.0");
-        assert_eq!(event["id"], "a1");
-        assert_eq!(event["data"]["agent_id"], "a");
-        assert!(event.get("other").is_none());
+        for rules in Rules::ALL {
+            let event: serde_json::Value = serde_json::from_slice(&record.body(rules)).unwrap();
+            assert_eq!(event["specversion"], "1.0");
+            assert_eq!(event["id"], "a1");
+            assert_eq!(event["data"]["agent_id"], "a");
+            assert!(event.get("other").is_none());
+        }
     }
 
     #[test]

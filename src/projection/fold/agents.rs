@@ -17,7 +17,10 @@ pub(crate) fn on_agent(
         let AgentEvent::Registered(profile) = happened else {
             return Ok(Decision::rejected(Reason::NotFound));
         };
-        let agent = Agent::register(&step.at, (**profile).clone());
+        let agent = match Agent::register(&step.at, (**profile).clone()) {
+            Ok(agent) => agent,
+            Err(reason) => return Ok(Decision::rejected(reason)),
+        };
         let number = working.add_agent(step.tenant, id, agent)?;
         working.remember(Entity::Agent(number), &step.at, step.key)?;
         return Ok(Decision::new(Verdict::Applied).about(Entity::Agent(number), number));

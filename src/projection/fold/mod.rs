@@ -9,8 +9,8 @@ pub(crate) mod parking;
 mod sessions;
 mod verdicts;
 
-use crate::domain::limits::{PARKED_ENDED_PER_RECORD_MAX, RULES_VERSION};
-use crate::domain::{Event, Moment, Payload, Position, Reason, Timestamp, Verdict};
+use crate::domain::limits::PARKED_ENDED_PER_RECORD_MAX;
+use crate::domain::{Event, Moment, Payload, Position, Reason, Rules, Timestamp, Verdict};
 use crate::projection::chain;
 use crate::projection::error::{FoldError, StoreError};
 use crate::projection::keys::TenantNumber;
@@ -26,6 +26,11 @@ const NO_TENANT: TenantNumber = 0;
 
 /// Folds one record.
 pub(crate) fn record(working: &mut Working<'_>, prepared: &Prepared) -> Result<Verdict, FoldError> {
+    let rules = working.progress.rules.current();
+    if prepared.rules != rules {
+        // Who prepared it did not know of a switch that the log holds before it.
+        return record(working, &Prepared::new(rules, prepared.record.clone()));
+    }
     let record = &prepared.record;
     let expected = working.progress.position.next();
     if record.position != expected {
@@ -41,6 +46,7 @@ pub(crate) fn record(working: &mut Working<'_>, prepared: &Prepared) -> Result<V
         Ok(Decoded {
             tenant: Some(tenant),
             event,
+            ..
         }) => {
             let tenant = working.tenant(tenant)?;
             (tenant, decide(working, tenant, event, prepared)?)
@@ -48,7 +54,8 @@ pub(crate) fn record(working: &mut Working<'_>, prepared: &Prepared) -> Result<V
         Ok(Decoded {
             tenant: None,
             event,
-        }) => (NO_TENANT, rules(working, event)),
+            ..
+        }) => (NO_TENANT, switch_rules(working, event, record.position)),
         Err(undecodable) => {
             let tenant = match &undecodable.tenant {
                 Some(tenant) => working.tenant(tenant)?,
@@ -97,7 +104,10 @@ fn release(
     parked: Parked,
     (by, now): (Position, Timestamp),
 ) -> Result<(), StoreError> {
-    let prepared = Prepared::new(parked.record);
+    let of = (parked.tenant, parked.record.position);
+    // By the rules of its own position, though others may hold by now.
+    let rules = working.progress.rules.at(of.1);
+    let prepared = Prepared::new(rules, parked.record);
     let decision = match &prepared.decoded {
         // It may still be here: only a few are ended with each record.
         _ if parking::is_overdue(prepared.record.recorded_at, now) => {
@@ -118,7 +128,12 @@ fn decide(
     let record = &prepared.record;
     let step = Step {
         tenant,
-        at: Moment::new(record.position, event.time, record.recorded_at),
+        at: Moment::new(
+            prepared.rules,
+            record.position,
+            event.time,
+            record.recorded_at,
+        ),
         key: event.key(),
         private: &event.private,
         prepared,
@@ -141,27 +156,33 @@ fn check_rules(prepared: &Prepared) -> Result<(), FoldError> {
         Ok(Decoded {
             tenant: None,
             event,
+            ..
         }) => match event.payload {
-            Payload::Rules { version } if RULES_VERSION < version => Err(FoldError::Rules {
-                at: prepared.record.position,
-                asked: version,
-                known: RULES_VERSION,
-            }),
+            Payload::Rules { version } if Rules::from_number(version).is_none() => {
+                Err(FoldError::Rules {
+                    at: prepared.record.position,
+                    asked: version,
+                    known: Rules::LATEST.number(),
+                })
+            }
             Payload::Rules { .. } | Payload::Session(..) | Payload::Agent(..) => Ok(()),
         },
         Ok(_) | Err(_) => Ok(()),
     }
 }
 
-/// Switches to other rules.
-fn rules(working: &mut Working<'_>, event: &Event) -> Decision {
+/// Switches to other rules, from the next record on.
+fn switch_rules(working: &mut Working<'_>, event: &Event, at: Position) -> Decision {
     let Payload::Rules { version } = event.payload else {
         return Decision::rejected(Reason::TenantMismatch);
     };
-    if version < working.progress.rules_version {
+    let rules = &mut working.progress.rules;
+    match Rules::from_number(version) {
+        Some(asked) if rules.current() <= asked => {
+            rules.switch(asked, at);
+            Decision::new(Verdict::Applied)
+        }
         // A late copy must not bring old rules back.
-        return Decision::rejected(Reason::Superseded);
+        Some(_) | None => Decision::rejected(Reason::Superseded),
     }
-    working.progress.rules_version = version;
-    Decision::new(Verdict::Applied)
 }

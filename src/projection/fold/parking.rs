@@ -21,6 +21,7 @@ use crate::projection::fold::decision::{Step, copy_or_reuse};
 use crate::projection::keys::{self, TenantNumber};
 use crate::projection::tables::Tables;
 use crate::projection::working::Working;
+use crate::wire::Headers;
 
 /// An event that waits.
 pub(crate) struct Parked {
@@ -42,7 +43,12 @@ pub(crate) fn park(
     let parked = Parked {
         tenant: step.tenant,
         session: id.clone(),
-        record: record.clone(),
+        // As it was read by the rules of its position: its headers are not needed again.
+        record: Record {
+            headers: Headers::default(),
+            payload: step.prepared.body.clone(),
+            ..record.clone()
+        },
     };
     working
         .tables
@@ -160,7 +166,7 @@ impl Parked {
         let private = u32::try_from(self.record.private.len());
         out.u32(private.expect("a private part is short"));
         out.raw(&self.record.private);
-        out.raw(&self.record.body);
+        out.raw(&self.record.payload);
         out.finish()
     }
 
@@ -175,7 +181,8 @@ impl Parked {
             recorded_at: Timestamp::from_micros_clamped(recorded_at),
             subject: subject.into(),
             private,
-            body: Bytes::copy_from_slice(from.rest()),
+            headers: Headers::default(),
+            payload: Bytes::copy_from_slice(from.rest()),
         };
         let session = SessionId::parse(session).map_err(|_not_an_id| from.damaged())?;
         Ok(Self {

@@ -2,7 +2,7 @@
 
 use crate::domain::event::{Created, HandedOff};
 use crate::domain::{
-    Agent, AgentId, EventKey, Reason, Scopes, Session, SessionEvent, SessionId, Verdict,
+    Agent, AgentId, EventKey, Reason, Rules, Scopes, Session, SessionEvent, SessionId, Verdict,
 };
 use crate::projection::error::StoreError;
 use crate::projection::fold::decision::{Decision, Step, copy_or_reuse};
@@ -65,6 +65,12 @@ fn on_created(
             return refuse(Reason::UnknownParent);
         };
         let parent = &working.session(parent)?.session;
+        // A credential that is bound to an agent may not attach to what another agent does.
+        if Rules::V2 <= step.at.rules
+            && let Err(reason) = step.private.check_agent(&parent.agent_id)
+        {
+            return refuse(reason);
+        }
         if let Err(reason) = session.cap_deadline(parent.expires_at) {
             return refuse(reason);
         }
@@ -149,16 +155,22 @@ fn on_handed_off(
         return refuse(Reason::AlreadyExists);
     }
     let known = working.find_agent(step.tenant, &handed_off.to)?;
-    let parent_scopes = &working.session(ordinal)?.session.scopes;
-    let scopes = handed_off.scopes.as_ref().unwrap_or(parent_scopes).clone();
+    let scopes = match &handed_off.scopes {
+        Some(scopes) => scopes.clone(),
+        None => inherited_scopes(working, step, ordinal, known)?,
+    };
     if let Err(reason) = check_agent(working, known, step, &scopes)? {
         return refuse(reason);
     }
+    let settled = HandedOff {
+        scopes: Some(scopes),
+        ..handed_off.clone()
+    };
     let stored = working.session_mut(ordinal)?;
     let id = stored.id.clone();
     let child = match stored
         .session
-        .hand_off(&step.at, &id, handed_off, step.private)
+        .hand_off(&step.at, &id, &settled, step.private)
     {
         Ok(child) => child,
         Err(reason) => return refuse(reason),
@@ -207,6 +219,23 @@ fn check_agent(
             Err(Reason::ScopeExceeded)
         }
     }))
+}
+
+/// What the child of a hand-off may do that asks for nothing in particular: what its parent may, as
+/// far as its own agent may do that.
+fn inherited_scopes(
+    working: &Working<'_>,
+    step: &Step<'_>,
+    parent: Ordinal,
+    agent: Option<u32>,
+) -> Result<Scopes, StoreError> {
+    let parents = &working.session(parent)?.session.scopes;
+    let agent = agent.filter(|_| Rules::V2 <= step.at.rules);
+    let bound = match agent {
+        Some(number) => working.agent(number)?.agent.profile.scopes.as_ref(),
+        None => None,
+    };
+    Ok(bound.map_or_else(|| parents.clone(), |bound| parents.narrowed_to(bound)))
 }
 
 /// What a session may do that asks for nothing in particular.

@@ -24,6 +24,7 @@ impl Working<'_> {
             let Ok(Decoded {
                 tenant: Some(tenant),
                 event,
+                ..
             }) = &prepared.decoded
             else {
                 continue;

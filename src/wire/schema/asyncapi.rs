@@ -4,8 +4,8 @@
 use serde_json::{Map, Value, json};
 
 use crate::domain::event::Writer;
-use crate::domain::limits::{LOG_MESSAGE_BYTES_MAX, RULES_VERSION, TENANT_CHARS_MAX};
-use crate::domain::{EventType, Position, Reason, Verdict};
+use crate::domain::limits::{LOG_MESSAGE_BYTES_MAX, TENANT_CHARS_MAX};
+use crate::domain::{EventType, Position, Reason, Rules, Verdict};
 use crate::wire::schema::{DIALECT, GAP_PATH, VERDICT_PATH, event, event_path, field};
 use crate::wire::subject::{Subject, event_types, prefix};
 use crate::wire::verdict::PREFIX as VERDICT_PREFIX;
@@ -45,7 +45,7 @@ pub(super) fn asyncapi() -> Value {
         "id": "urn:session-ledger:asyncapi",
         "info": {
             "title": "Session Ledger",
-            "version": RULES_VERSION.to_string(),
+            "version": Rules::LATEST.number().to_string(),
             "description": format!(
                 "Lifecycle events of agent sessions, as CloudEvents 1.0 on NATS JetStream. Publish \
                  with a request, so that the log acknowledges the event, and retry with the same id \
@@ -111,6 +111,14 @@ pub(super) fn verdict() -> Value {
             "subject": {"type": "string", "description": "The session or agent."},
             "id": {"type": "string", "description": "The event's id."},
             "source": {"type": "string", "description": "The event's source."},
+            "ignored": {
+                "type": "array",
+                "items": {"type": "string"},
+                "minItems": 1,
+                "description": "Members of the event's data that its type does not know, as paths such \
+                    as data.ttl. They have no effect: check them for typos. An event with such members is \
+                    told also when it is applied.",
+            },
         },
         "if": {"properties": {"verdict": {"const": "rejected"}}},
         "then": {"required": ["reason"]},

@@ -6,12 +6,13 @@ use crate::domain::EventType;
 use crate::domain::limits::{BODY_BYTES_MAX, METADATA_DEPTH_MAX, TENANT_CHARS_MAX};
 use crate::wire::decode::SPEC_VERSION;
 use crate::wire::field::TextRule;
-use crate::wire::payload::{RULES_SUBJECT, SECRET_FIELDS};
+use crate::wire::payload::SECRET_FIELDS;
 use crate::wire::schema::DIALECT;
 use crate::wire::schema::field::{
     metadata, named_id, opaque_id, optional, outcome, phase, scopes, share, source, text, time,
     ttl_seconds,
 };
+use crate::wire::subject::Subject;
 
 /// Media types whose subtype is `json` or ends with `+json`.
 const JSON_MEDIA_TYPE: &str = concat!(
@@ -116,7 +117,7 @@ fn subject(event_type: EventType) -> Value {
         | EventType::AgentSuspended
         | EventType::AgentReinstated
         | EventType::AgentRevoked => named_id("The agent."),
-        EventType::Rules => json!({"const": RULES_SUBJECT}),
+        EventType::Rules => json!({"const": Subject::RULES_ID}),
     }
 }
 

@@ -1,7 +1,8 @@
 //! The bounds of the fold: long histories, full parking, long chains, rules from the future.
 
 use serde_json::json;
-use session_ledger::domain::limits::{HISTORY_INLINE_MAX, PARKED_PER_SESSION_MAX, RULES_VERSION};
+use session_ledger::domain::Rules;
+use session_ledger::domain::limits::{HISTORY_INLINE_MAX, PARKED_PER_SESSION_MAX};
 use session_ledger::domain::{Position, Reason, Verdict};
 use session_ledger::log::Record;
 use session_ledger::projection::{Commit, FoldError, Prepared};
@@ -131,7 +132,7 @@ fn rules(world: &mut World, body: &str) -> Record {
     let record = world.record("rules", "rules", &json!({}));
     Record {
         subject: "ledger.sys.v1.rules".into(),
-        body: body.to_owned().into(),
+        payload: body.to_owned().into(),
         ..record
     }
 }
@@ -147,18 +148,18 @@ fn rules_body(version: u32) -> String {
 #[test]
 fn a_node_stops_right_before_rules_that_it_does_not_know() {
     let mut world = World::new();
-    let known = rules(&mut world, &rules_body(RULES_VERSION));
+    let known = rules(&mut world, &rules_body(Rules::LATEST.number()));
     assert_eq!(world.fold(known), Verdict::Applied);
     let last = world.record("session.created", "s", &json!({"agent_id": "a"}));
-    let unknown = rules(&mut world, &rules_body(RULES_VERSION + 1));
+    let unknown = rules(&mut world, &rules_body(Rules::LATEST.number() + 1));
     let after = world.record("session.terminated", "s", &json!({}));
     let batch: Vec<Prepared> = [last, unknown, after]
         .into_iter()
-        .map(Prepared::new)
+        .map(|record| Prepared::new(Rules::LATEST, record))
         .collect();
     let failed = world.store.fold(&batch, Commit::Visible).unwrap_err();
     assert!(
-        matches!(failed, FoldError::Rules { asked, .. } if asked == RULES_VERSION + 1),
+        matches!(failed, FoldError::Rules { asked, .. } if asked == Rules::LATEST.number() + 1),
         "{failed}"
     );
     assert!(failed.to_string().contains("upgrade this node"), "{failed}");
@@ -191,7 +192,7 @@ fn a_gap_is_an_error_and_changes_nothing() {
     let second = world.record("session.created", "s", &json!({"agent_id": "a"}));
     let failed = world
         .store
-        .fold(&[Prepared::new(second)], Commit::Visible)
+        .fold(&[Prepared::new(Rules::LATEST, second)], Commit::Visible)
         .unwrap_err();
     assert!(matches!(failed, FoldError::OutOfOrder { .. }), "{failed}");
     assert_eq!(

@@ -1,6 +1,7 @@
 //! What a crash takes back, and that the log gives it again.
 
 use serde_json::json;
+use session_ledger::domain::Rules;
 use session_ledger::log::Record;
 use session_ledger::projection::{Commit, Prepared, Store, verify};
 
@@ -50,6 +51,10 @@ fn a_crash_takes_back_whole_batches_and_replay_gives_the_same_bytes() {
 }
 
 fn fold(store: &Store, records: &[Record], commit: Commit) {
-    let batch: Vec<Prepared> = records.iter().cloned().map(Prepared::new).collect();
+    let batch: Vec<Prepared> = records
+        .iter()
+        .cloned()
+        .map(|record| Prepared::new(Rules::LATEST, record))
+        .collect();
     store.fold(&batch, commit).unwrap();
 }

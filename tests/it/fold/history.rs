@@ -4,11 +4,16 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 use session_ledger::domain::{Position, Timestamp};
 use session_ledger::log::Record;
+use session_ledger::wire::Headers;
 
 /// Times are multiples of this, so that deadlines, refreshes and expiries coincide.
 pub(super) const TICK_US: i64 = 600 * 1_000_000;
 /// When the world begins.
 pub(super) const START_US: i64 = 1_700_000_000 * 1_000_000;
+
+/// A tick that lies before the year 2000.
+const BEFORE_2000: i64 = -1_300_000;
+const SWITCH: &str = "ledger.rules";
 
 pub(super) const TENANTS: [&str; 2] = ["acme", "globex"];
 /// The last two are the same UUID, in the spelling that counts and in another.
@@ -82,12 +87,38 @@ impl Command {
 pub(super) struct Logged {
     pub(super) position: u64,
     pub(super) recorded_at: i64,
+    /// The version of the rules that hold here.
+    pub(super) rules: u32,
     pub(super) sent: Sent,
 }
 
 impl Sent {
     pub(super) fn by_ledger(&self) -> bool {
         self.kind == "session.expired" || self.command.is_some()
+    }
+
+    /// The record that switches to the second version of the rules.
+    fn switch() -> Self {
+        let body = json!({
+            "specversion": "1.0", "id": "rules-2", "source": "urn:session-ledger:rules",
+            "type": SWITCH, "subject": "rules", "data": {"version": 2},
+        });
+        Self {
+            tenant: "",
+            kind: SWITCH,
+            subject: String::new(),
+            source: String::new(),
+            id: String::new(),
+            time: None,
+            data: Value::Null,
+            command: None,
+            broken: None,
+            body: body.to_string(),
+        }
+    }
+
+    pub(super) fn is_switch(&self) -> bool {
+        self.kind == SWITCH
     }
 }
 
@@ -96,12 +127,18 @@ impl Logged {
         let sent = &self.sent;
         let system = if sent.by_ledger() { "sys." } else { "" };
         let private = sent.command.as_ref().map(Command::private);
+        let subject = if sent.is_switch() {
+            "ledger.sys.v1.rules".to_owned()
+        } else {
+            format!("ledger.{system}v1.{}.{}", sent.tenant, sent.kind)
+        };
         Record {
             position: Position::new(self.position),
             recorded_at: Timestamp::from_micros(self.recorded_at).unwrap(),
-            subject: format!("ledger.{system}v1.{}.{}", sent.tenant, sent.kind).into(),
+            subject: subject.into(),
             private: private.unwrap_or_default().into(),
-            body: sent.body.clone().into(),
+            headers: Headers::default(),
+            payload: sent.body.clone().into(),
         }
     }
 }
@@ -109,17 +146,33 @@ impl Logged {
 /// A history of up to this many records, some of them copies of earlier ones.
 pub(super) fn history(records_max: usize) -> impl Strategy<Value = Vec<Logged>> {
     // A pause of 0 to 2 ticks, seldom more than a day.
-    let pause = prop_oneof![12 => 0..2_i64, 1 => Just(150_i64)];
+    let pause = prop_oneof![24 => 0..2_i64, 1 => Just(150_i64)];
     let step = (
         sent(),
         proptest::option::weighted(0.15, any::<prop::sample::Index>()),
         pause,
     );
-    prop::collection::vec(step, 1..records_max).prop_map(|steps| {
-        let mut history: Vec<Logged> = Vec::with_capacity(steps.len());
-        let mut now = START_US;
-        for (sent, copy_of, pause) in steps {
+    // Most histories switch to newer rules, some of them as the first thing.
+    let switch = prop_oneof![
+        1 => Just(None),
+        1 => Just(Some(0)),
+        3 => (0..records_max).prop_map(Some),
+    ];
+    let steps = prop::collection::vec(step, 1..records_max);
+    (steps, switch).prop_map(|(steps, switch)| {
+        let mut history: Vec<Logged> = Vec::with_capacity(steps.len() + 1);
+        let (mut now, mut rules) = (START_US, 1);
+        for (number, (sent, copy_of, pause)) in steps.into_iter().enumerate() {
             now += pause * TICK_US;
+            if switch == Some(number) {
+                history.push(Logged {
+                    position: number as u64 + 1,
+                    recorded_at: now,
+                    rules,
+                    sent: Sent::switch(),
+                });
+                rules = 2;
+            }
             let sent = match copy_of {
                 Some(index) if !history.is_empty() => {
                     history[index.index(history.len())].sent.clone()
@@ -130,6 +183,7 @@ pub(super) fn history(records_max: usize) -> impl Strategy<Value = Vec<Logged>> 
             history.push(Logged {
                 position,
                 recorded_at: now,
+                rules,
                 sent,
             });
         }
@@ -139,7 +193,8 @@ pub(super) fn history(records_max: usize) -> impl Strategy<Value = Vec<Logged>> 
 
 fn sent() -> impl Strategy<Value = Sent> {
     let who = (0..TENANTS.len(), 0..12_u8, 0..2_u8, 0..60_u16);
-    let time = proptest::option::weighted(0.9, -3..40_i64);
+    let tick = prop_oneof![40 => -3..40_i64, 1 => Just(BEFORE_2000)];
+    let time = proptest::option::weighted(0.9, tick);
     let command = proptest::option::weighted(0.25, command());
     (who, time, happening(), command).prop_map(
         |((tenant, subject, source, id), time, (kind, data), command)| {

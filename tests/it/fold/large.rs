@@ -2,6 +2,7 @@
 
 use proptest::prelude::*;
 use serde_json::{Value, json};
+use session_ledger::domain::Rules;
 use session_ledger::domain::Timestamp;
 use session_ledger::log::Record;
 use session_ledger::projection::{Commit, Prepared, Store, verify};
@@ -63,9 +64,9 @@ fn agent_step() -> impl Strategy<Value = Step> {
 /// A burst: hundreds of sessions or agents within forty milliseconds.
 fn at(mut record: Record, millis: i64) -> Record {
     let time = Timestamp::from_micros(START_US + millis * 1000).unwrap();
-    let mut body: Value = serde_json::from_slice(&record.body).unwrap();
+    let mut body: Value = serde_json::from_slice(&record.payload).unwrap();
     body["time"] = json!(time);
-    record.body = body.to_string().into();
+    record.payload = body.to_string().into();
     record
 }
 
@@ -121,7 +122,7 @@ fn fold(records: &[Record], cuts: &[prop::sample::Index]) -> (Store, tempfile::T
         let batch: Vec<Prepared> = records[done..end]
             .iter()
             .cloned()
-            .map(Prepared::new)
+            .map(|record| Prepared::new(Rules::LATEST, record))
             .collect();
         store.fold(&batch, Commit::Visible).unwrap();
         done = end;

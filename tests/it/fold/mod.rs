@@ -10,4 +10,5 @@ mod listing;
 mod model;
 mod model_agents;
 mod properties;
+mod rules;
 mod world;

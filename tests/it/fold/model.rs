@@ -9,6 +9,7 @@ use crate::fold::history::{Command, Logged, Sent};
 use crate::fold::model_agents::ModelAgent;
 
 const MINUTE_US: i64 = 60 * 1_000_000;
+const YEAR_2000_US: i64 = 946_684_800 * 1_000_000;
 const DAY_US: i64 = 24 * 60 * MINUTE_US;
 
 /// What became of an event: `applied`, `parked`, `duplicate 7` or a reason.
@@ -57,12 +58,25 @@ pub(super) struct ModelSession {
 pub(super) struct At {
     pub(super) time: i64,
     adjusted: bool,
+    recorded: i64,
+    pub(super) rules: u32,
+}
+
+impl At {
+    /// From the second rules on, nothing happens to something before it is there.
+    pub(super) fn since(&self, created: i64) -> i64 {
+        match self.rules {
+            1 => self.time,
+            _ => self.time.max(created),
+        }
+    }
 }
 
 impl Model {
     pub(super) fn fold(&mut self, recorded: &Logged) {
         self.drop_overdue(recorded);
         let verdict = match recorded.sent.broken {
+            _ if recorded.sent.is_switch() => "applied".to_owned(),
             Some(reason) => reason.to_owned(),
             None => self.apply(recorded),
         };
@@ -122,12 +136,18 @@ impl Model {
     fn apply(&mut self, recorded: &Logged) -> Verdict {
         let sent = &recorded.sent;
         let ahead = |time: &i64| recorded.recorded_at + 5 * MINUTE_US < *time;
-        let adjusted = sent.time.as_ref().is_some_and(ahead);
+        let ancient = |time: &i64| recorded.rules == 2 && *time < YEAR_2000_US;
+        let adjusted = sent.time.is_some_and(|time| ahead(&time) || ancient(&time));
         let time = sent
             .time
             .filter(|_| !adjusted)
             .unwrap_or(recorded.recorded_at);
-        let at = At { time, adjusted };
+        let at = At {
+            time,
+            adjusted,
+            recorded: recorded.recorded_at,
+            rules: recorded.rules,
+        };
         if sent.kind.starts_with("agent") {
             return self.on_agent(recorded, &at);
         }
@@ -186,7 +206,10 @@ impl Model {
             let Some(parent) = self.find(sent.tenant, parent) else {
                 return "unknown_parent".to_owned();
             };
-            let limit = self.sessions[parent].expires;
+            let (limit, of) = (self.sessions[parent].expires, &self.sessions[parent].agent);
+            if let Some(reason) = other_agent(sent, of).filter(|_| at.rules == 2) {
+                return reason;
+            }
             if limit.is_some_and(|limit| limit <= at.time) {
                 return "session_expired".to_owned();
             }
@@ -246,22 +269,31 @@ impl Model {
             return "already_exists".to_owned();
         }
         let agent = text(data, "to_agent_id").unwrap();
-        let scopes = list(data, "scopes").unwrap_or_else(|| parent.scopes.clone());
+        let scopes = list(data, "scopes").unwrap_or_else(|| {
+            let mut inherited = parent.scopes.clone();
+            let to = self.agent(sent.tenant, &agent);
+            let bound = to.and_then(|to| to.scopes.clone());
+            if let Some(bound) = bound.filter(|_| at.rules == 2) {
+                inherited.retain(|scope| bound.contains(scope));
+            }
+            inherited
+        });
         if let Some(reason) = self.refuses(sent, &agent, &scopes, at.time) {
             return reason;
         }
         if !scopes.iter().all(|scope| parent.scopes.contains(scope)) {
             return "scope_exceeded".to_owned();
         }
-        let wanted = deadline(data, at.time);
-        if wanted.is_some_and(|deadline| deadline <= at.time) {
+        let time = at.since(parent.created);
+        let wanted = deadline(data, time);
+        if wanted.is_some_and(|deadline| deadline <= time) {
             return "deadline_not_after_time".to_owned();
         }
         self.know_agent(recorded, &agent, at);
         let expires = [wanted, parent.expires].into_iter().flatten().min();
         let session = &mut self.sessions[index];
         session.status = "handed_off";
-        session.updated = session.updated.max(at.time);
+        session.updated = session.updated.max(time);
         session.to = Some(agent.clone());
         session.child = Some(child.clone());
         session.events.push(recorded.position);
@@ -269,15 +301,15 @@ impl Model {
         self.sessions.push(ModelSession {
             id: child,
             agent,
-            created: at.time,
+            created: time,
             recorded: recorded.recorded_at,
-            updated: at.time,
-            activity: at.time,
+            updated: time,
+            activity: time,
             refreshed: None,
             expires,
-            ttl: expires.map(|deadline| deadline - at.time),
+            ttl: expires.map(|deadline| deadline - time),
             refresh_token: sent.asked().given,
-            adjusted: at.adjusted,
+            adjusted: at.adjusted || time != at.time,
             scopes,
             metadata: object(data),
             parent: Some(parent.id.clone()),
@@ -304,7 +336,8 @@ impl Model {
         let (sent, session) = (&recorded.sent, &mut self.sessions[index]);
         let data = &sent.data;
         let due = session.expires;
-        let mut updated = session.updated.max(at.time);
+        let time = at.since(session.created);
+        let mut updated = session.updated.max(time);
         match sent.kind {
             "session.refreshed" => {
                 if let Some(reason) = session.refresh(sent, at) {
@@ -322,17 +355,19 @@ impl Model {
                 let early = session.status == "expired" && in_time && !is_deletion;
                 if session.status == "active" || early {
                     session.status = "terminated";
-                    session.terminated = Some(at.time);
+                    session.terminated = Some(time);
                     session.outcome = outcome;
-                } else if deletes {
+                } else if deletes && at.rules == 1 {
                     updated = session.updated;
+                } else if deletes {
                 } else {
                     let again = session.status == "terminated";
                     return if again { "already_ended" } else { "not_active" }.to_owned();
                 }
                 if deletes {
-                    session.deleted = Some(at.time);
+                    session.deleted = Some(time);
                 }
+                session.adjusted |= at.rules == 2 && (at.adjusted || time != at.time);
             }
             "session.expired" => {
                 let passed = instant(data, "expires_at");
@@ -373,24 +408,38 @@ impl ModelSession {
         if asked.presented.is_some() && asked.presented != self.refresh_token {
             return Some("token_stale".to_owned());
         }
-        let late = self.refreshed.is_some_and(|latest| at.time < latest);
+        let time = at.since(self.created);
+        let late = self.refreshed.is_some_and(|latest| time < latest);
         if late && asked.presented.is_none() && !asked.existing {
             return Some("superseded".to_owned());
         }
-        let wanted = deadline(data, at.time);
-        if wanted.is_some_and(|deadline| deadline <= at.time) {
+        let wanted = deadline(data, time);
+        if wanted.is_some_and(|deadline| deadline <= time) {
             return Some("deadline_not_after_time".to_owned());
         }
-        let extended = self.ttl.map(|ttl| at.time + ttl);
-        let extended = extended.filter(|_| data["extend"] == true);
-        self.expires = wanted.or(extended).or(due);
+        let extended = self.ttl.map(|ttl| time + ttl);
+        let mut renewed = wanted.or(extended.filter(|_| data["extend"] == true));
+        if at.rules == 2 {
+            let ends_at_once = renewed.is_some_and(|renewed| renewed <= at.recorded);
+            let shortens = match (renewed, due) {
+                (Some(renewed), Some(due)) => renewed < due,
+                (_, None) => true,
+                (None, _) => false,
+            };
+            if ends_at_once && shortens {
+                renewed = None;
+                self.adjusted = true;
+            }
+            self.adjusted |= at.adjusted || time != at.time;
+        }
+        self.expires = renewed.or(due);
         self.refresh_token = asked.given.or(self.refresh_token);
         self.phase = text(data, "phase").or(self.phase.clone());
         if let Some(patch) = data.get("metadata").filter(|patch| !patch.is_null()) {
             merge(&mut self.metadata, patch);
         }
-        self.refreshed = self.refreshed.max(Some(at.time));
-        self.activity = self.activity.max(at.time);
+        self.refreshed = self.refreshed.max(Some(time));
+        self.activity = self.activity.max(time);
         None
     }
 }

@@ -63,12 +63,23 @@ impl ModelAgent {
     }
 }
 
+impl At {
+    /// Why an agent may not have the deadline that an event gives it, from the second rules on.
+    fn passed(&self, data: &Value) -> Option<Verdict> {
+        let passed = instant(data, "expires_at").is_some_and(|end| end <= self.time);
+        (passed && self.rules == 2).then(|| "deadline_not_after_time".to_owned())
+    }
+}
+
 impl Model {
     pub(super) fn on_agent(&mut self, recorded: &Logged, at: &At) -> Verdict {
         let sent = &recorded.sent;
         let Some(index) = self.find_agent(sent.tenant, &sent.subject) else {
             if sent.kind != "agent.registered" {
                 return "not_found".to_owned();
+            }
+            if let Some(reason) = at.passed(&sent.data) {
+                return reason;
             }
             let mut agent = ModelAgent::new(recorded, &sent.subject, at);
             agent.register(&sent.data);
@@ -92,6 +103,10 @@ impl Model {
         if let Some(reason) = reason {
             return reason.to_owned();
         }
+        if let Some(reason) = at.passed(&sent.data) {
+            return reason;
+        }
+        let time = at.since(agent.created);
         match sent.kind {
             "agent.registered" => agent.register(&sent.data),
             "agent.updated" => {
@@ -101,9 +116,9 @@ impl Model {
                 agent.scopes = list(data, "scopes").or(agent.scopes.take());
                 agent.expires = instant(data, "expires_at").or(agent.expires);
             }
-            "agent.suspended" => (agent.status, agent.suspended) = ("suspended", Some(at.time)),
+            "agent.suspended" => (agent.status, agent.suspended) = ("suspended", Some(time)),
             "agent.reinstated" => (agent.status, agent.suspended) = ("active", None),
-            _ => (agent.status, agent.revoked) = ("revoked", Some(at.time)),
+            _ => (agent.status, agent.revoked) = ("revoked", Some(time)),
         }
         agent.updated = agent.updated.max(at.time);
         agent.seen.push(recorded.clone());

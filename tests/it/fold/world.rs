@@ -1,10 +1,11 @@
 //! A ledger of one tenant that tests write to record by record.
 
 use serde_json::json;
-use session_ledger::domain::{Position, SessionId, TenantId, Timestamp, Verdict};
+use session_ledger::domain::{Position, Rules, SessionId, TenantId, Timestamp, Verdict};
 use session_ledger::log::Record;
 use session_ledger::projection::{Commit, Prepared, Store};
 use session_ledger::query::events;
+use session_ledger::wire::Headers;
 
 pub(super) const START_US: i64 = 1_700_000_000_000_000;
 pub(super) const SECOND_US: i64 = 1_000_000;
@@ -27,6 +28,16 @@ impl World {
             position: 0,
             now: START_US,
         }
+    }
+
+    /// A ledger that goes by the newest rules.
+    pub(super) fn with_newest_rules() -> Self {
+        let mut world = Self::new();
+        let version = json!({"version": Rules::LATEST.number()});
+        let switch = world.record("ledger.rules", "rules", &version);
+        let subject = "ledger.sys.v1.rules".into();
+        assert_eq!(world.fold(Record { subject, ..switch }), Verdict::Applied);
+        world
     }
 
     /// The next record, not folded yet.
@@ -53,7 +64,8 @@ impl World {
             recorded_at: Timestamp::from_micros(self.now).unwrap(),
             subject: format!("ledger.v1.acme.{kind}").into(),
             private: bytes::Bytes::new(),
-            body: body.to_string().into(),
+            headers: Headers::default(),
+            payload: body.to_string().into(),
         }
     }
 
@@ -62,7 +74,10 @@ impl World {
     }
 
     pub(super) fn fold_all(&self, records: Vec<Record>) -> Vec<Verdict> {
-        let batch: Vec<Prepared> = records.into_iter().map(Prepared::new).collect();
+        let batch: Vec<Prepared> = records
+            .into_iter()
+            .map(|record| Prepared::new(Rules::LATEST, record))
+            .collect();
         self.store.fold(&batch, Commit::Visible).unwrap().verdicts
     }
 

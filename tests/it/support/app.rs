@@ -6,10 +6,10 @@ use session_ledger::app::http_server::{self, Patience};
 use session_ledger::auth::{Access, Author, Credentials, Grant, Keys, Roles};
 use session_ledger::domain::{Clock, TenantId, Timestamp};
 use session_ledger::http::{self, Services};
-use session_ledger::ledger::{Commands, Ledger, Reactor, TokenSecret};
+use session_ledger::ledger::{Commands, Ledger, Reactor, TokenSecret, rules};
 use session_ledger::log::{EmbeddedLog, EventLog, NewRecord};
 use session_ledger::metrics::Metrics;
-use session_ledger::projection::{Projection, runner};
+use session_ledger::projection::{Projection, Waited, runner};
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -46,9 +46,8 @@ impl App {
         wrap: impl FnOnce(Arc<dyn EventLog>) -> Arc<dyn EventLog>,
     ) -> Self {
         let access = |_keys| Access::Everybody;
-        Self::serve(wrap, |keys| keys, Patience::default(), access)
-            .await
-            .folding()
+        let app = Self::serve(wrap, |keys| keys, Patience::default(), access).await;
+        app.folding().await
     }
 
     /// Starts a ledger whose log is in doubt of what it took, as often as a test wants.
@@ -76,9 +75,8 @@ impl App {
         wrap_keys: impl FnOnce(Arc<dyn EventLog>) -> Arc<dyn EventLog>,
         add: impl FnOnce(Credentials) -> Credentials,
     ) -> Self {
-        Self::serve(wrap, wrap_keys, Patience::default(), asking(add))
-            .await
-            .folding()
+        let app = Self::serve(wrap, wrap_keys, Patience::default(), asking(add)).await;
+        app.folding().await
     }
 
     /// Starts a ledger that asks for credentials, takes events and never folds one.
@@ -88,13 +86,18 @@ impl App {
         Self::serve(|log| log, |keys| keys, Patience::default(), asking(add)).await
     }
 
-    fn folding(mut self) -> Self {
+    /// Begins with the newest rules, as a server does, and folds.
+    async fn folding(mut self) -> Self {
+        let began = rules::begin(&*self.log).await.unwrap();
         let app = &mut self;
         let (projection, log) = (Arc::clone(&app.projection), app.log());
         let (metrics, stop) = (Arc::clone(&app.metrics), app.stop_fold.clone());
         app.tasks.spawn(async move {
             runner::run(projection, log, metrics, stop).await.unwrap();
         });
+        let soon = std::time::Duration::from_mins(1);
+        let began = self.projection.wait_for(began.unwrap(), soon).await;
+        assert_eq!(began, Waited::Reached);
         self
     }
 
@@ -203,6 +206,11 @@ impl App {
 
     pub(crate) fn log(&self) -> Arc<dyn EventLog> {
         Arc::<EmbeddedLog>::clone(&self.log)
+    }
+
+    /// Whether nothing is folded but the rules that a new ledger begins with.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.projection.position().get() == 1
     }
 
     /// Sets the clock of log and API.

@@ -112,7 +112,7 @@ impl Node {
     }
 
     fn said(&self, record: &Record) -> Said {
-        let event: Value = serde_json::from_slice(&record.body).unwrap();
+        let event: Value = serde_json::from_slice(&record.payload).unwrap();
         let text = |value: &Value| value.as_str().unwrap().to_owned();
         let tenant = record.subject.split('.').nth(3).unwrap().to_owned();
         Said {

@@ -61,7 +61,7 @@ fn deleted() -> Step {
 /// What an ended session says to a deletion, and to another one. How it ended stays.
 fn deleted_once(deleted_again: &'static str) -> [Step; 2] {
     [
-        deleted().changes(json!({"deleted_at": "$now"})),
+        deleted().changes(json!({"deleted_at": "$now", "updated_at": "$now"})),
         deleted().refused(deleted_again),
     ]
 }

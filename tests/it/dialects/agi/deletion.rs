@@ -159,11 +159,11 @@ async fn a_session_that_has_ended_in_any_way_can_be_deleted_once_and_stays_as_it
         let deleted_at = &after["deleted_at"];
         assert!(deleted_at.is_string(), "{id}: {after}");
         before["deleted_at"] = deleted_at.clone();
+        before["updated_at"] = deleted_at.clone();
         if id == "open" {
             before["status"] = json!("terminated");
             before["outcome"] = json!("deleted");
             before["terminated_at"] = deleted_at.clone();
-            before["updated_at"] = deleted_at.clone();
         }
         assert_eq!(after, before);
     }

@@ -246,7 +246,7 @@ async fn what_is_no_such_request_is_refused_and_writes_nothing() {
             check_failure(&answer, 404, "Session not found");
         }
     }
-    assert_eq!(app.projection.position().get(), 0);
+    assert!(app.is_empty());
     app.stop().await;
 }
 
