@@ -12,7 +12,7 @@ use serde_json::json;
 use session_ledger::auth::{Access, Author, Credentials, Grant, Keys, Roles};
 use session_ledger::domain::{Clock, SystemClock, TenantId, Timestamp};
 use session_ledger::http::{Services, router};
-use session_ledger::ledger::{Author, Commands, Ledger, Submission, TokenSecret};
+use session_ledger::ledger::{Commands, Emitter, Ledger, Submission, TokenSecret};
 use session_ledger::log::{EmbeddedLog, EventLog};
 use session_ledger::metrics::Metrics;
 use session_ledger::projection::{Projection, runner};
@@ -102,19 +102,20 @@ async fn ask_for_keys(keys: &Arc<Keys>, now: Timestamp) -> anyhow::Result<Access
 
 async fn fill(ledger: &Ledger, sessions: usize) -> anyhow::Result<()> {
     let tenant = TenantId::parse("acme")?;
-    let author = Author {
+    let emitter = Emitter {
         tenant: &tenant,
         credential: None,
     };
     let mut numbers = 0..sessions;
     while !numbers.is_empty() {
         let batch = numbers.by_ref().take(BATCH_EVENTS);
-        let events = batch.map(|number| Submission::check(ledger.rules(), author, created(number)));
+        let events =
+            batch.map(|number| Submission::check(ledger.rules(), emitter, created(number)));
         for result in ledger.append(events.collect::<Result<_, _>>()?).await? {
             result?;
         }
     }
-    let last = Submission::check(ledger.rules(), author, created(sessions))?;
+    let last = Submission::check(ledger.rules(), emitter, created(sessions))?;
     while ledger
         .append_and_wait(&tenant, vec![last.clone()])
         .await

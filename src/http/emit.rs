@@ -20,7 +20,7 @@ use super::params::{Param, STRICT, WAIT};
 use super::problem::Problem;
 use super::problem_sets::AppendProblems;
 use crate::domain::{Position, Reason, Rules, TenantId, Verdict};
-use crate::ledger::{Author, Outcome, Refused, Submission};
+use crate::ledger::{Emitter, Outcome, Refused, Submission};
 use crate::log::LogError;
 use crate::wire::binary::{self, Attribute};
 use crate::wire::headers::ATTRIBUTE_PREFIX;
@@ -121,9 +121,9 @@ pub(super) async fn append(
 }
 
 /// Who gives the events of a request to the ledger.
-pub(super) fn author(caller: &Caller<Write>) -> Author<'_> {
+pub(super) fn emitter(caller: &Caller<Write>) -> Emitter<'_> {
     let principal = caller.principal();
-    Author {
+    Emitter {
         tenant: &principal.tenant,
         credential: principal.id.as_deref(),
     }
@@ -132,11 +132,11 @@ pub(super) fn author(caller: &Caller<Write>) -> Author<'_> {
 /// Checks an event as a request asks.
 pub(super) fn check(
     rules: Rules,
-    author: Author<'_>,
+    emitter: Emitter<'_>,
     event: Bytes,
     strict: bool,
 ) -> Result<Submission, Refused> {
-    let submission = Submission::check(rules, author, event)?;
+    let submission = Submission::check(rules, emitter, event)?;
     if strict {
         return submission.strictly();
     }
@@ -199,7 +199,7 @@ async fn append_one(
     query: &AppendQuery,
 ) -> Result<Response, Problem> {
     let tenant = caller.tenant();
-    let submission = check(app.ledger().rules(), author(caller), event, query.strict)?;
+    let submission = check(app.ledger().rules(), emitter(caller), event, query.strict)?;
     let ignored = submission.ignored().to_vec();
     let outcome = if query.wait {
         let outcomes = app

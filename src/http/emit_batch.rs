@@ -101,7 +101,7 @@ fn check_now(
     body: &Bytes,
     strict: bool,
 ) -> Result<Vec<Submission>, Problem> {
-    let author = emit::author(caller);
+    let emitter = emit::emitter(caller);
     let Elements(elements) = serde_json::from_slice(body).map_err(|_not_an_array| {
         Problem::new(Code::Event(Reason::NotJson))
             .with_detail("the body is not a JSON array of events; nothing was written")
@@ -113,7 +113,7 @@ fn check_now(
     let (mut unfit, mut errors) = (0, Vec::new());
     for (index, element) in elements.iter().enumerate() {
         let event = body.slice_ref(element.get().as_bytes());
-        match emit::check(rules, author, event, strict) {
+        match emit::check(rules, emitter, event, strict) {
             Ok(submission) => fit.push(submission),
             Err(refused) => {
                 unfit += 1;

@@ -35,7 +35,7 @@ pub struct Submission {
 
 /// Who gives an event to a ledger.
 #[derive(Debug, Clone, Copy)]
-pub struct Author<'a> {
+pub struct Emitter<'a> {
     /// Whose event it is.
     pub tenant: &'a TenantId,
     /// Names the credential; `None` where nobody is asked for one.
@@ -86,12 +86,12 @@ impl Submission {
     /// Checks an event that a runtime sends, for a log on which these rules hold.
     ///
     /// What the newest rules refuse is refused under any rules.
-    pub fn check(rules: Rules, author: Author<'_>, body: Bytes) -> Result<Self, Refused> {
+    pub fn check(rules: Rules, emitter: Emitter<'_>, body: Bytes) -> Result<Self, Refused> {
         let event_type = wire::event_type(&body)?;
-        let subject = |writer| Subject::new(writer, author.tenant.clone(), event_type);
+        let subject = |writer| Subject::new(writer, emitter.tenant.clone(), event_type);
         let by_runtime = subject(Writer::Runtime).ok_or(Refused::Reserved(event_type))?;
         let by_ledger = subject(Writer::Ledger).ok_or(Refused::Reserved(event_type))?;
-        let private = wire::private::encode(&Private::of_emitted(author.credential));
+        let private = wire::private::encode(&Private::of_emitted(emitter.credential));
         let as_written = by_ledger.to_string();
         let decoded = wire::decode(Rules::LATEST, &as_written, &private, &body)?;
         let (subject, private) = if rules < Rules::V2 {

@@ -214,7 +214,7 @@ mod tests {
 
     use super::*;
     use crate::domain::{Rules, TenantId};
-    use crate::ledger::{Author, Submission};
+    use crate::ledger::{Emitter, Submission};
 
     #[test]
     fn a_seed_decides_every_event_and_the_ledger_takes_them_all() {
@@ -227,11 +227,11 @@ mod tests {
         assert!(500 <= events.len());
         let tenant = TenantId::parse("demo").unwrap();
         for event in events {
-            let author = Author {
+            let emitter = Emitter {
                 tenant: &tenant,
                 credential: None,
             };
-            let submission = Submission::check(Rules::LATEST, author, Bytes::from(event));
+            let submission = Submission::check(Rules::LATEST, emitter, Bytes::from(event));
             assert!(submission.is_ok_and(|submission| submission.ignored().is_empty()));
         }
     }
