@@ -26,6 +26,8 @@ pub struct Metrics {
     position: Gauge,
     head: Gauge,
     lag: Gauge,
+    log_available: Gauge,
+    log_refuses_writes: Gauge,
     verdicts: Family<VerdictLabels, Counter>,
     commits: Family<CommitLabels, Histogram, fn() -> Histogram>,
     requests: Family<RequestLabels, Histogram, fn() -> Histogram>,
@@ -64,6 +66,8 @@ impl Default for Metrics {
             position: Gauge::default(),
             head: Gauge::default(),
             lag: Gauge::default(),
+            log_available: Gauge::default(),
+            log_refuses_writes: Gauge::default(),
             verdicts: Family::default(),
             commits: Family::new_with_constructor(latency),
             requests: Family::new_with_constructor(latency),
@@ -97,6 +101,16 @@ impl Metrics {
             self.lag.clone(),
         );
         registry.register(
+            "log_available",
+            "1 while the log can be reached, else 0",
+            self.log_available.clone(),
+        );
+        registry.register(
+            "log_refuses_writes",
+            "1 while the log can be reached and takes no writes, else 0",
+            self.log_refuses_writes.clone(),
+        );
+        registry.register(
             "verdicts",
             "Folded events by verdict and reason",
             self.verdicts.clone(),
@@ -127,6 +141,12 @@ impl Metrics {
         self.position.set(gauge(position.get()));
         self.head.set(gauge(head.get()));
         self.lag.set(gauge(head.get() - position.get()));
+    }
+
+    /// Notes whether the log can be reached, and whether it refuses writes.
+    pub fn log(&self, available: bool, refuses_writes: bool) {
+        self.log_available.set(available.into());
+        self.log_refuses_writes.set(refuses_writes.into());
     }
 
     /// Counts verdicts.

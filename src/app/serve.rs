@@ -56,6 +56,7 @@ pub async fn start(config: Config) -> anyhow::Result<Running> {
     let keys = keys::follow(&admin, &mut workers).await?;
     let access = keys::access(&config, &keys, &mut workers).await?;
     spawn_fold(&mut workers, &projection, &log, &metrics);
+    spawn_watch(&mut workers, &log);
     if let Some(position) = began {
         // It takes a moment, and whoever comes first must not be refused because of it.
         projection.wait_for(position, BEGIN_WAIT).await;
@@ -117,6 +118,14 @@ fn warn_of_old_rules(projection: &Projection) {
              of the ledger runs a build that knows it, run `session-ledger rules adopt`"
         );
     }
+}
+
+/// Whoever does not write cannot learn that the log takes writes again.
+fn spawn_watch(workers: &mut Tasks, log: &OpenLog) {
+    let log = log.port();
+    workers.spawn("log", |stop| async move {
+        let _stopped = stop.run_until_cancelled(log.watch()).await;
+    });
 }
 
 fn spawn_fold(

@@ -166,13 +166,22 @@ async fn nats_server(config: &JetStreamConfig, checks: &mut Checks) {
         let detail = "it asks nobody for credentials: whoever reaches it can write events";
         note(checks, "nats credentials", Finding::Fail, detail);
     }
+    match found.too_small {
+        None => note(checks, "nats max_payload", Finding::Ok, "every event fits"),
+        Some(detail) => note(checks, "nats max_payload", Finding::Fail, detail),
+    }
     for InspectedStream { name, found } in found.streams {
         match found {
             Some(Ok(head)) => {
-                let detail = format!("{name} is as it must be, and ends at position {head}");
+                let detail = format!(
+                    "{name} is as it must be, takes writes, and ends at position {head}"
+                );
                 note(checks, "nats stream", Finding::Ok, detail);
             }
-            Some(Err(error)) => note(checks, "nats stream", Finding::Fail, error.to_string()),
+            Some(Err(error)) => {
+                let detail = format!("{name}: {error}");
+                note(checks, "nats stream", Finding::Fail, detail);
+            }
             None => {
                 let detail = format!("there is no stream {name} yet; `serve` makes it");
                 note(checks, "nats stream", Finding::Warn, detail);

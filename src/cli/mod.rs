@@ -16,6 +16,7 @@ mod events;
 mod keys;
 mod list;
 mod nats;
+mod nats_url;
 mod output;
 mod pages;
 mod progress;

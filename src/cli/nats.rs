@@ -1,13 +1,14 @@
 //! How to reach NATS: options that several commands share.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use clap::Args;
 
 use crate::app::LogSource;
 use crate::cli::Usage;
+use crate::cli::nats_url::NatsUrls;
 use crate::log::jetstream::{Credentials, JetStreamConfig};
 
 /// Where the log is, if it is not in the data directory. Where it is not the last of a command's
@@ -16,9 +17,11 @@ use crate::log::jetstream::{Credentials, JetStreamConfig};
 #[command(next_help_heading = "NATS")]
 pub(super) struct NatsArgs {
     /// NATS server that carries the log, as `nats://HOST:PORT`; several servers of one cluster with
-    /// commas. Without it the log is built in, in the data directory
+    /// commas. Without it the log is built in, in the data directory. `nats://USER:PASSWORD@HOST` and
+    /// `nats://TOKEN@HOST` log in, with %-escapes for special characters; only in the variable, because
+    /// other users of this machine can see arguments
     #[arg(long, env = "SESSION_LEDGER_NATS_URL", value_name = "URL")]
-    #[arg(value_delimiter = ',')]
+    #[arg(value_delimiter = ',', hide_env_values = true)]
     pub(super) nats_url: Vec<String>,
 
     /// User to log in as; its password comes from --nats-password-file or the variable
@@ -34,6 +37,16 @@ pub(super) struct NatsArgs {
     #[arg(long, env = "SESSION_LEDGER_NATS_PASSWORD", hide = true)]
     #[arg(hide_env_values = true)]
     nats_password: Option<String>,
+
+    /// File whose first line is a token to log in with instead of user and password; or set the variable
+    /// `SESSION_LEDGER_NATS_TOKEN`
+    #[arg(long, env = "SESSION_LEDGER_NATS_TOKEN_FILE", value_name = "FILE")]
+    nats_token_file: Option<PathBuf>,
+
+    // Hidden for the same reason as the password.
+    #[arg(long, env = "SESSION_LEDGER_NATS_TOKEN", hide = true)]
+    #[arg(hide_env_values = true)]
+    nats_token: Option<String>,
 
     /// Credentials file (a JWT and its seed) to log in with instead of user and password
     #[arg(long, env = "SESSION_LEDGER_NATS_CREDS", value_name = "FILE")]
@@ -69,42 +82,64 @@ impl NatsArgs {
         if self.nats_url.is_empty() {
             return Ok(None);
         }
-        let credentials = self.credentials()?;
+        let NatsUrls { urls, login } = NatsUrls::read(&self.nats_url)?;
+        let credentials = match (self.credentials()?, login) {
+            (Credentials::None, Some(login)) => login,
+            (given, None) => given,
+            (_, Some(_)) => {
+                return Err(usage(
+                    "--nats-url says who to log in as, and so does another option or variable \
+                     (SESSION_LEDGER_NATS_USER, _PASSWORD, _TOKEN, _CREDS): give it once",
+                ));
+            }
+        };
         Ok(Some(JetStreamConfig {
             credentials,
             stream: self.stream.clone(),
             replicas: self.nats_replicas.into(),
             inbox_prefix: self.nats_inbox_prefix.clone(),
-            ..JetStreamConfig::new(self.nats_url.clone())
+            ..JetStreamConfig::new(urls)
         }))
     }
 
     fn credentials(&self) -> anyhow::Result<Credentials> {
-        let password = match (&self.nats_password, &self.nats_password_file) {
-            (Some(password), _) => Some(password.clone()),
-            (None, Some(file)) => Some(first_line(file)?),
-            (None, None) => None,
-        };
-        match (&self.nats_creds, &self.nats_user, password) {
-            (Some(file), None, None) => Ok(Credentials::File(file.clone())),
-            (None, None, None) => Ok(Credentials::None),
-            (None, Some(user), Some(password)) => Ok(Credentials::UserPassword {
+        let password = secret(
+            self.nats_password.as_deref(),
+            self.nats_password_file.as_deref(),
+        )?;
+        let token = secret(self.nats_token.as_deref(), self.nats_token_file.as_deref())?;
+        match (&self.nats_creds, &self.nats_user, password, token) {
+            (None, None, None, None) => Ok(Credentials::None),
+            (Some(file), None, None, None) => Ok(Credentials::File(file.clone())),
+            (None, None, None, Some(token)) => Ok(Credentials::Token(token)),
+            (None, Some(user), Some(password), None) => Ok(Credentials::UserPassword {
                 user: user.clone(),
                 password,
             }),
-            (Some(_), _, _) => Err(usage("give --nats-creds, or a user and password, not both")),
-            (None, Some(_), None) => Err(usage(
+            (None, Some(_), None, None) => Err(usage(
                 "--nats-user needs a password: give --nats-password-file, or set \
                  SESSION_LEDGER_NATS_PASSWORD",
             )),
-            (None, None, Some(_)) => Err(usage("a NATS password needs --nats-user")),
+            (None, None, Some(_), None) => Err(usage("a NATS password needs --nats-user")),
+            _ => Err(usage(
+                "give --nats-creds, or a user and password, or a token, and only one of them",
+            )),
         }
     }
 }
 
-fn first_line(file: &PathBuf) -> anyhow::Result<String> {
+/// A secret from its variable, or from the first line of a file.
+fn secret(given: Option<&str>, file: Option<&Path>) -> anyhow::Result<Option<String>> {
+    match (given, file) {
+        (Some(secret), _) => Ok(Some(secret.to_owned())),
+        (None, Some(file)) => first_line(file).map(Some),
+        (None, None) => Ok(None),
+    }
+}
+
+fn first_line(file: &Path) -> anyhow::Result<String> {
     let text = fs::read_to_string(file)
-        .with_context(|| format!("cannot read the password file {}", file.display()))?;
+        .with_context(|| format!("cannot read the secret file {}", file.display()))?;
     Ok(text.lines().next().unwrap_or_default().to_owned())
 }
 

@@ -81,6 +81,14 @@ pub const LOG_GUARDED_SINGLES_MAX: usize = 40;
 pub const LOG_GET_IN_FLIGHT_MAX: usize = 32;
 /// How long an append waits for the log's acknowledgement, in milliseconds.
 pub const LOG_APPEND_WAIT_MS: u64 = 5_000;
+/// How often a server of the log that says nothing is asked whether it is there, in milliseconds. After
+/// the third time without an answer the connection counts as lost.
+pub const LOG_PING_MS: u64 = 1_000;
+/// How often a log that refuses writes is asked whether it takes them again, and how long it has to
+/// answer, in milliseconds.
+pub const LOG_PROBE_MS: u64 = 1_000;
+/// See [`LOG_PROBE_MS`].
+pub const LOG_PROBE_WAIT_MS: u64 = 2_000;
 
 // --- Limits of the projection --------------------------------------------------------------------
 

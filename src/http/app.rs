@@ -174,12 +174,28 @@ impl App {
         Ok(())
     }
 
+    /// Whether what others write reaches the read model: else nobody knows what it lacks.
+    fn hears_of_events(&self) -> bool {
+        self.log().is_available() && !self.projection().has_stopped()
+    }
+
+    /// Refuses where the log takes no writes.
+    pub(super) fn check_writes(&self) -> Result<(), Problem> {
+        match self.log().refuses_writes() {
+            None => Ok(()),
+            Some(why) => {
+                let detail = format!("the log refuses writes: {why}");
+                Err(Problem::new(Code::NotReady).with_detail(detail))
+            }
+        }
+    }
+
     /// Which state an answer shows.
     pub(super) fn as_of(&self, as_of: AsOf) -> dto::AsOf {
         dto::AsOf {
             position: as_of.position.get(),
             time: as_of.time.map(|time| time.to_string()),
-            caught_up: self.log().known_head() <= as_of.position,
+            caught_up: self.hears_of_events() && self.log().known_head() <= as_of.position,
         }
     }
 }

@@ -216,9 +216,9 @@ impl Code {
 pub(super) fn log_code(error: &LogError) -> Code {
     match error {
         // No request appends under a guard; if one did, it could try again.
-        LogError::Unavailable(_) | LogError::Overtaken => Code::Unavailable,
+        LogError::Unavailable(_) | LogError::Refusing(_) | LogError::Overtaken => Code::Unavailable,
         LogError::Unconfirmed(_) => Code::Unconfirmed,
-        LogError::TooLarge => Code::Event(Reason::TooLarge),
+        LogError::TooLarge { .. } => Code::Event(Reason::TooLarge),
         LogError::Held(_)
         | LogError::Gap { .. }
         | LogError::Truncated { .. }
@@ -251,12 +251,30 @@ impl Problem {
 impl From<LogError> for Problem {
     fn from(error: LogError) -> Self {
         let code = log_code(&error);
-        if code == Code::LogFailed {
-            tracing::error!("the log failed: {error}");
-        } else {
-            tracing::warn!("the log did not do as asked: {error}");
+        match error {
+            // The log itself says when that begins and when it ends.
+            LogError::Refusing(why) => {
+                tracing::debug!("the log refuses writes: {why}");
+                Self::new(code).with_detail(format!(
+                    "nothing was written, because the log refuses writes at present: {why}; try again"
+                ))
+            }
+            LogError::TooLarge { bytes_max } => {
+                tracing::warn!("the log did not do as asked: {error}");
+                Self::new(code).with_detail(format!(
+                    "nothing was written, because the event is longer than the log takes: {bytes_max} \
+                     bytes with its headers"
+                ))
+            }
+            _ if code == Code::LogFailed => {
+                tracing::error!("the log failed: {error}");
+                Self::new(code)
+            }
+            _ => {
+                tracing::warn!("the log did not do as asked: {error}");
+                Self::new(code)
+            }
         }
-        Self::new(code)
     }
 }
 

@@ -28,7 +28,7 @@ pub(super) async fn alive() -> Response {
 
 /// Is the server ready?
 ///
-/// Whether the log can be reached, the fold runs and keeps up with it, and the keys follow theirs.
+/// Whether the log can be reached and takes writes, the fold runs and keeps up with it, and the keys follow theirs.
 /// Send requests elsewhere while they do not.
 #[utoipa::path(
     get,
@@ -39,6 +39,7 @@ pub(super) async fn alive() -> Response {
 )]
 pub(super) async fn ready(State(app): State<App>) -> Result<Response, Problem> {
     app.check_fresh()?;
+    app.check_writes()?;
     if !app.keys().are_followed() {
         let detail = "the log of keys is not followed, so revocations may be missing";
         return Err(Problem::new(Code::NotReady).with_detail(detail));
@@ -65,6 +66,8 @@ pub(super) async fn metrics(State(app): State<App>) -> Response {
     // The fold notes where it stands after a batch; a fold that hangs must show as well.
     let (position, head) = (app.projection().position(), app.log().known_head());
     app.metrics().progress(position, head);
+    let (available, refuses) = (app.log().is_available(), app.log().refuses_writes());
+    app.metrics().log(available, refuses.is_some());
     body::typed(OPEN_METRICS, app.metrics().text())
 }
 

@@ -99,9 +99,15 @@ pub enum LogError {
     /// It may have been written. Retry with the same event id: a copy is dropped.
     #[error("the append was not confirmed: {0}")]
     Unconfirmed(String),
+    /// The log takes nothing at present, because it has no room or is out of order. Nothing was written.
+    #[error("the log refuses writes: {0}")]
+    Refusing(String),
     /// The record is larger than the log takes. Nothing was written.
-    #[error("the record is larger than the log takes")]
-    TooLarge,
+    #[error("the record is larger than the log takes: {bytes_max} bytes with its headers")]
+    TooLarge {
+        /// The most bytes that the log takes.
+        bytes_max: usize,
+    },
     /// Another process has appended what the guard of this append does not know of. Nothing was
     /// written.
     #[error("another ledger was faster")]
@@ -161,6 +167,17 @@ pub trait EventLog: Send + Sync + 'static {
     /// Whether the log can be reached, as far as this process knows without asking.
     fn is_available(&self) -> bool {
         true
+    }
+
+    /// Why the log takes no writes at present; `None` as far as this process knows without asking.
+    fn refuses_writes(&self) -> Option<String> {
+        None
+    }
+
+    /// Watches over the log for as long as it is polled: a log that refuses writes is asked whether it
+    /// takes them again.
+    fn watch(&self) -> BoxFuture<'_, ()> {
+        Box::pin(std::future::pending())
     }
 
     /// Tells whoever listens, as well as it can, and says whether all was sent. A log that nobody can

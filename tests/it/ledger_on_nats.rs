@@ -11,7 +11,7 @@ use session_ledger::projection::Store;
 use tokio::task::JoinSet;
 
 use crate::support::client::{Client, created, event};
-use crate::support::nats_ledger::{CREATED, World, ledger, publish};
+use crate::support::nats_ledger::{CREATED, World, ledger, publish, until_ready_is};
 use crate::support::python;
 
 const TIME: &str = "2026-01-31T12:00:00Z";
@@ -199,17 +199,6 @@ async fn a_server_that_is_killed_under_load_costs_nothing_that_was_acknowledged(
     until_folded(&client, last).await;
     assert_eq!(world.total(last).await, 4 * 50 + 4 * 150);
     world.ledger.stop().await.unwrap();
-}
-
-/// Asks until the server says that it is ready, or that it is not.
-async fn until_ready_is(client: &Client, status: u16) -> String {
-    loop {
-        let answer = client.get("/readyz").await;
-        if answer.status == status {
-            return answer.text;
-        }
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
 }
 
 #[tokio::test]

@@ -96,7 +96,10 @@ async fn of_many_records_the_bad_ones_fail_alone() {
                 matches!(result, Err(LogError::Unavailable(_))),
                 "{result:?}"
             ),
-            8 => assert!(matches!(result, Err(LogError::TooLarge)), "{result:?}"),
+            8 => assert!(
+                matches!(result, Err(LogError::TooLarge { .. })),
+                "{result:?}"
+            ),
             _ => assert!(result.is_ok(), "{index}: {result:?}"),
         }
     }

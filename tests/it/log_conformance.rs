@@ -237,7 +237,10 @@ pub(crate) async fn records_at_the_size_limit_are_kept_and_larger_ones_refused_o
         .collect();
     assert_eq!(seen, [Some(1), None, Some(2), None, Some(3)]);
     for refused in [&results[1], &results[3]] {
-        assert!(matches!(refused, Err(LogError::TooLarge)), "{refused:?}");
+        assert!(
+            matches!(refused, Err(LogError::TooLarge { .. })),
+            "{refused:?}"
+        );
     }
     let mut tail = log.tail(Position::ZERO).await.unwrap();
     let records = read(&mut *tail, 3).await;

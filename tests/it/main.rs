@@ -34,6 +34,8 @@ mod log_batches;
 mod log_conformance;
 mod log_embedded;
 mod log_jetstream;
+mod nats_faults;
+mod nats_login;
 mod nats_permissions;
 mod nats_verdicts;
 mod openapi;

@@ -9,7 +9,7 @@ mod tail;
 mod writer;
 
 use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::thread::JoinHandle;
 
 use futures_util::FutureExt as _;
@@ -27,6 +27,7 @@ pub struct EmbeddedLog {
     store: Arc<Store>,
     commands: mpsc::Sender<Command>,
     head: watch::Receiver<Position>,
+    broken: Arc<OnceLock<String>>,
     /// Nothing once closed.
     thread: Mutex<Option<JoinHandle<()>>>,
 }
@@ -40,11 +41,13 @@ impl EmbeddedLog {
             thread,
             commands,
             head,
+            broken,
         } = writer::start(Arc::clone(&store), end, clock)?;
         Ok(Self {
             store,
             commands,
             head,
+            broken,
             thread: Mutex::new(Some(thread)),
         })
     }
@@ -117,6 +120,10 @@ impl EventLog for EmbeddedLog {
 
     fn known_head(&self) -> Position {
         *self.head.borrow()
+    }
+
+    fn refuses_writes(&self) -> Option<String> {
+        self.broken.get().cloned()
     }
 }
 

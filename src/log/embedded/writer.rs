@@ -3,14 +3,14 @@
 //! An fsync costs about as much for a thousand records as for one, so concurrent callers share it.
 //! A caller is answered, and the head published, after the commit alone.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::thread::{self, JoinHandle};
 
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::codec;
 use super::store::{End, Store, closed};
-use crate::domain::limits::{LOG_APPEND_QUEUE_MAX, LOG_GROUP_RECORDS_MAX};
+use crate::domain::limits::{BODY_BYTES_MAX, LOG_APPEND_QUEUE_MAX, LOG_GROUP_RECORDS_MAX};
 use crate::domain::{Clock, Position, Timestamp};
 use crate::log::{Appended, LogError, NewRecord};
 
@@ -33,7 +33,7 @@ struct Writer {
     head: watch::Sender<Position>,
     recorded_at: Timestamp,
     /// Set by a failed commit: what the file holds is unknown until it is opened again.
-    broken: Option<LogError>,
+    broken: Arc<OnceLock<String>>,
 }
 
 /// One append of a group.
@@ -49,6 +49,8 @@ pub(super) struct Started {
     pub(super) thread: JoinHandle<()>,
     pub(super) commands: mpsc::Sender<Command>,
     pub(super) head: watch::Receiver<Position>,
+    /// Why it takes nothing any more.
+    pub(super) broken: Arc<OnceLock<String>>,
 }
 
 /// Starts the thread.
@@ -59,13 +61,14 @@ pub(super) fn start(
 ) -> Result<Started, LogError> {
     let (commands, receiver) = mpsc::channel(LOG_APPEND_QUEUE_MAX);
     let (head, head_receiver) = watch::channel(end.head);
+    let broken = Arc::<OnceLock<String>>::default();
     let writer = Writer {
         store,
         clock,
         commands: receiver,
         head,
         recorded_at: end.recorded_at,
-        broken: None,
+        broken: Arc::clone(&broken),
     };
     let thread = thread::Builder::new()
         .name("log-writer".to_owned())
@@ -75,6 +78,7 @@ pub(super) fn start(
         thread,
         commands,
         head: head_receiver,
+        broken,
     })
 }
 
@@ -122,8 +126,8 @@ impl Writer {
     }
 
     fn write(&mut self, head: Position, group: &[Waiting]) -> Result<(), LogError> {
-        if let Some(broken) = &self.broken {
-            return Err(broken.clone());
+        if let Some(why) = self.broken.get() {
+            return Err(LogError::Refusing(why.clone()));
         }
         // A clock that was set back must not put a record before an earlier one.
         let recorded_at = self.recorded_at.max(self.clock.now());
@@ -138,9 +142,9 @@ impl Writer {
             Err(error) => {
                 if matches!(error, LogError::Unconfirmed(_)) {
                     tracing::error!(error = %error, "the log failed to commit and takes no more");
-                    self.broken = Some(LogError::Unavailable(
-                        "an earlier commit failed; open the log again".to_owned(),
-                    ));
+                    let why = "an earlier commit failed; start the server again".to_owned();
+                    // It is set once: nothing is written after it.
+                    drop(self.broken.set(why));
                 }
                 Err(error)
             }
@@ -173,7 +177,9 @@ impl Waiting {
     /// Answers the caller and moves the position past what was written.
     fn answer(self, result: &Result<(), LogError>, position: &mut Position) {
         let one = |len: &Option<usize>| match (len, result) {
-            (None, _) => Err(LogError::TooLarge),
+            (None, _) => Err(LogError::TooLarge {
+                bytes_max: BODY_BYTES_MAX,
+            }),
             (Some(_), Err(error)) => Err(error.clone()),
             (Some(_), Ok(())) => {
                 *position = position.next();

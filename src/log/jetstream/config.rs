@@ -38,6 +38,12 @@ impl JetStreamConfig {
         }
     }
 
+    /// A subject of the stream that no runtime publishes on.
+    pub(super) fn probe_subject(&self) -> String {
+        let last = self.subjects.last().map_or("", String::as_str);
+        last.replace('*', "probe")
+    }
+
     /// The stream beside this one that holds the keys: `LEDGER_ADMIN` beside `LEDGER`.
     #[must_use]
     pub fn admin(&self) -> Self {
@@ -51,7 +57,7 @@ impl JetStreamConfig {
 }
 
 /// Who we are to the server.
-#[derive(Clone)]
+#[derive(Clone, PartialEq, Eq)]
 pub enum Credentials {
     /// Nobody in particular.
     None,

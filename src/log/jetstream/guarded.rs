@@ -8,7 +8,7 @@ use super::batch::{self, BatchError, Header};
 use super::link::Link;
 use super::sent::{self, Failure, Unsent};
 use crate::domain::Position;
-use crate::domain::limits::{LOG_BATCH_RECORDS_MAX, LOG_GUARDED_SINGLES_MAX};
+use crate::domain::limits::{BODY_BYTES_MAX, LOG_BATCH_RECORDS_MAX, LOG_GUARDED_SINGLES_MAX};
 use crate::log::{Appended, Guard, LogError, NewRecord};
 
 /// The subject, which may have wildcards, whose last message is compared.
@@ -70,7 +70,9 @@ impl Append<'_> {
 
     async fn publish_one(&self, record: &NewRecord) -> Result<Position, LogError> {
         if !record.fits() {
-            return Err(LogError::TooLarge);
+            return Err(LogError::TooLarge {
+                bytes_max: BODY_BYTES_MAX,
+            });
         }
         match sent::send(self.link, record, self.expected()).await {
             Ok(sent) => sent

@@ -2,6 +2,7 @@
 
 use super::config::JetStreamConfig;
 use super::link::Link;
+use super::taking;
 use super::topology::{self, StreamState};
 use crate::domain::Position;
 use crate::log::LogError;
@@ -13,6 +14,8 @@ pub struct Inspection {
     pub version: String,
     /// Whether the server asks who we are.
     pub guarded: bool,
+    /// What is wrong with the size of the messages that the server takes.
+    pub too_small: Option<String>,
     /// The streams of the events and of the keys.
     pub streams: Vec<InspectedStream>,
 }
@@ -22,7 +25,8 @@ pub struct Inspection {
 pub struct InspectedStream {
     /// Its name.
     pub name: String,
-    /// The last position of the stream, or the promises that it breaks; `None` if there is none yet.
+    /// The last position of the stream, or the promises that it breaks, or why it takes nothing; `None`
+    /// if there is none yet.
     pub found: Option<Result<Position, LogError>>,
 }
 
@@ -31,19 +35,26 @@ pub async fn inspect(config: &JetStreamConfig) -> Result<Inspection, LogError> {
     let link = Link::connect(config, "session-ledger doctor").await?;
     let mut streams = Vec::new();
     for config in [config, &config.admin()] {
-        let found = topology::get(&link, &config.stream).await?;
-        let check = |(stream, state): (_, StreamState)| {
-            topology::check(&stream, config).map(|()| state.head)
+        let found = match topology::get(&link, &config.stream).await? {
+            None => None,
+            Some((stream, StreamState { head, .. })) => Some(
+                match topology::check(&stream, config) {
+                    Ok(()) => taking::probe(&link, &config.probe_subject()).await,
+                    Err(error) => Err(error),
+                }
+                .map(|()| head),
+            ),
         };
         streams.push(InspectedStream {
             name: config.stream.clone(),
-            found: found.map(check),
+            found,
         });
     }
     let info = link.client.server_info();
     Ok(Inspection {
         version: info.version.clone(),
         guarded: info.auth_required,
+        too_small: link.too_small(),
         streams,
     })
 }

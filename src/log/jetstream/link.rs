@@ -13,7 +13,10 @@ use tokio::sync::{Semaphore, watch};
 
 use super::config::{Credentials, JetStreamConfig};
 use super::pace::Pace;
-use crate::domain::limits::{LOG_APPEND_WAIT_MS, LOG_BATCHES_OPEN_MAX};
+use super::taking::Taking;
+use crate::domain::limits::{
+    LOG_APPEND_WAIT_MS, LOG_BATCHES_OPEN_MAX, LOG_MESSAGE_BYTES_MAX, LOG_PING_MS,
+};
 use crate::log::LogError;
 
 /// The oldest server that keeps the promises: its predecessors lose or reorder batches.
@@ -46,6 +49,7 @@ pub(super) struct Link {
     /// Atomic batches that may still be opened; `None` if the server is too old for any.
     pub(super) batches: Option<Arc<Semaphore>>,
     pub(super) pace: Arc<Pace>,
+    pub(super) taking: Arc<Taking>,
     state: watch::Receiver<LinkState>,
 }
 
@@ -58,6 +62,8 @@ impl Link {
             .name(name)
             .custom_inbox_prefix(&config.inbox_prefix)
             .request_timeout(Some(REQUEST_WAIT))
+            // A server that hangs keeps its connections: only its silence tells.
+            .ping_interval(Duration::from_millis(LOG_PING_MS))
             .reconnect_delay_callback(reconnect_pause)
             .event_callback(move |event| {
                 note(&sender, &event);
@@ -83,7 +89,24 @@ impl Link {
             context,
             batches,
             pace: Arc::default(),
+            taking: Arc::default(),
             state,
+        })
+    }
+
+    /// The largest message that the log takes, with its headers, in bytes.
+    pub(super) fn message_bytes_max(&self) -> usize {
+        self.client.max_payload().min(LOG_MESSAGE_BYTES_MAX)
+    }
+
+    /// What is to be said of a server that takes smaller messages than the ledger needs.
+    pub(super) fn too_small(&self) -> Option<String> {
+        let max_payload = self.client.max_payload();
+        (max_payload < LOG_MESSAGE_BYTES_MAX).then(|| {
+            format!(
+                "NATS takes messages of at most {max_payload} bytes, so larger events are refused: set \
+                 max_payload in its configuration to {LOG_MESSAGE_BYTES_MAX} or more"
+            )
         })
     }
 

@@ -17,6 +17,7 @@ mod pace;
 mod publish;
 mod pull;
 mod sent;
+mod taking;
 mod topology;
 
 use std::sync::Arc;
@@ -41,6 +42,8 @@ pub struct JetStreamLog {
 /// What the log and its tails have in common.
 struct Shared {
     stream: String,
+    /// A subject of the stream, to ask with whether it takes writes.
+    probe_subject: String,
     created_ns: i128,
     writes: Link,
     /// A connection of its own: a message that breaks it must not take acknowledgements with it,
@@ -60,6 +63,9 @@ impl JetStreamLog {
         // Boxed: what the client library needs to connect is several kilobytes.
         let writes = Box::pin(Link::connect(config, "session-ledger")).await?;
         let reads = Box::pin(Link::connect(config, "session-ledger reads")).await?;
+        if let Some(too_small) = writes.too_small() {
+            tracing::warn!("{too_small}");
+        }
         Self::open(writes, reads, config, expect_existing).await
     }
 
@@ -80,6 +86,7 @@ impl JetStreamLog {
         let state = Box::pin(topology::ensure(&writes, config, expect_existing)).await?;
         let shared = Shared {
             stream: config.stream.clone(),
+            probe_subject: config.probe_subject(),
             created_ns: state.created_ns,
             writes,
             reads,
@@ -178,6 +185,14 @@ impl EventLog for JetStreamLog {
 
     fn known_head(&self) -> Position {
         self.shared.known_head()
+    }
+
+    fn refuses_writes(&self) -> Option<String> {
+        self.shared.writes.taking.refusal()
+    }
+
+    fn watch(&self) -> BoxFuture<'_, ()> {
+        taking::watch(&self.shared.writes, &self.shared.probe_subject).boxed()
     }
 
     fn notify(&self, notices: Vec<Notice>) -> BoxFuture<'_, bool> {

@@ -9,7 +9,7 @@ use super::batch::{self, BatchError};
 use super::link::Link;
 use super::sent::{self, Failure, Grace, Sent, Unsent, WAIT};
 use crate::domain::Position;
-use crate::domain::limits::{LOG_BATCH_RECORDS_MAX, LOG_PUBLISH_IN_FLIGHT_MAX};
+use crate::domain::limits::{BODY_BYTES_MAX, LOG_BATCH_RECORDS_MAX, LOG_PUBLISH_IN_FLIGHT_MAX};
 use crate::log::{Appended, LogError, NewRecord};
 
 /// The first pause after the server said that it has too much to do.
@@ -33,7 +33,9 @@ pub(super) async fn append(link: &Link, stream: &str, records: &[NewRecord]) -> 
         if record.fits() {
             Err(Failure::Busy)
         } else {
-            Err(Failure::Final(LogError::TooLarge))
+            Err(Failure::Final(LogError::TooLarge {
+                bytes_max: BODY_BYTES_MAX,
+            }))
         }
     });
     let mut append = Append {

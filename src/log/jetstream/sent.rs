@@ -15,6 +15,7 @@ use tokio::time::{Instant, sleep_until, timeout_at};
 
 use super::link::Link;
 use super::message::{CONTENT_TYPE, CONTENT_TYPE_HEADER, PRIVATE_HEADER};
+use super::taking;
 use crate::domain::Position;
 use crate::domain::limits::LOG_APPEND_WAIT_MS;
 use crate::log::{LogError, NewRecord};
@@ -69,7 +70,7 @@ pub(super) async fn send(
         .context
         .send_publish(record.subject.to_string(), message);
     let ack = timeout_at(deadline, sent).await.map_err(away)?;
-    let ack = ack.map_err(|error| Unsent::Record(not_sent(&error)))?;
+    let ack = ack.map_err(|error| Unsent::Record(not_sent(link, &error)))?;
     Ok(Sent {
         ack,
         generation,
@@ -105,7 +106,7 @@ impl Sent {
         };
         tokio::select! {
             biased;
-            acked = ack.into_future() => by(stream, acked),
+            acked = ack.into_future() => by(link, stream, acked),
             () = give_up => Err(Failure::Final(unconfirmed("no acknowledgement came in time"))),
         }
     }
@@ -137,8 +138,13 @@ pub(super) fn headers(
     headers
 }
 
-fn by(stream: &str, acked: Result<PublishAck, PublishError>) -> Result<Position, Failure> {
-    let ack = acked.map_err(|error| refused(&error))?;
+fn by(
+    link: &Link,
+    stream: &str,
+    acked: Result<PublishAck, PublishError>,
+) -> Result<Position, Failure> {
+    let ack = acked.map_err(|error| refused(link, &error))?;
+    link.taking.note_taken();
     if ack.stream != stream || ack.duplicate {
         return Err(Failure::Final(unconfirmed(
             "it was acknowledged, but not by our stream",
@@ -147,24 +153,26 @@ fn by(stream: &str, acked: Result<PublishAck, PublishError>) -> Result<Position,
     Ok(Position::new(ack.sequence))
 }
 
-fn not_sent(error: &PublishError) -> LogError {
+fn not_sent(link: &Link, error: &PublishError) -> LogError {
     match error.kind() {
-        PublishErrorKind::MaxPayloadExceeded => LogError::TooLarge,
+        PublishErrorKind::MaxPayloadExceeded => too_large(link),
         _ => unavailable(&error.to_string()),
     }
 }
 
 /// A message that was sent and not acknowledged.
-fn refused(error: &PublishError) -> Failure {
+fn refused(link: &Link, error: &PublishError) -> Failure {
     let final_error = match error.kind() {
         PublishErrorKind::StreamNotFound => {
-            unavailable("no stream takes this subject, or JetStream is not there (no responders)")
+            let why = "no stream takes this subject, or JetStream is not there (no responders)";
+            link.taking.note_refused(why);
+            unavailable(why)
         }
         _ => match error
             .source()
             .and_then(|source| source.downcast_ref::<jetstream::Error>())
         {
-            Some(error) => return answered(error),
+            Some(error) => return answered(link, error),
             None => unconfirmed(&error.to_string()),
         },
     };
@@ -172,9 +180,13 @@ fn refused(error: &PublishError) -> Failure {
 }
 
 /// An error that the stream itself answered with: it did not store the message.
-fn answered(error: &jetstream::Error) -> Failure {
+fn answered(link: &Link, error: &jetstream::Error) -> Failure {
+    let refuses = taking::is_refusal(error);
+    if refuses {
+        link.taking.note_refused(&error.to_string());
+    }
     Failure::Final(match error.error_code() {
-        ErrorCode::STREAM_MESSAGE_EXCEEDS_MAXIMUM => LogError::TooLarge,
+        ErrorCode::STREAM_MESSAGE_EXCEEDS_MAXIMUM => too_large(link),
         // The second one on a cluster, while another's message is on its way to the replicas.
         ErrorCode::STREAM_WRONG_LAST_SEQUENCE | ErrorCode::STREAM_WRONG_LAST_SEQUENCE_CONSTANT => {
             LogError::Overtaken
@@ -182,8 +194,15 @@ fn answered(error: &jetstream::Error) -> Failure {
         // Writing failed, and the server does not say how far it came.
         ErrorCode::STREAM_STORE_FAILED => unconfirmed(&error.to_string()),
         _ if error.code() == 429 => return Failure::Busy,
+        _ if refuses => LogError::Refusing(error.to_string()),
         _ => unavailable(&error.to_string()),
     })
+}
+
+fn too_large(link: &Link) -> LogError {
+    LogError::TooLarge {
+        bytes_max: link.message_bytes_max(),
+    }
 }
 
 fn unavailable(why: &str) -> LogError {

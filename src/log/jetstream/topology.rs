@@ -1,8 +1,11 @@
 //! The stream: how it is created, and the check that an existing one keeps every promise.
 
+use std::error::Error as _;
 use std::time::Duration;
 
-use async_nats::jetstream::context::{CreateStreamErrorKind, GetStreamErrorKind};
+use async_nats::jetstream::context::{
+    CreateStreamErrorKind, GetStreamError, GetStreamErrorKind, RequestError, RequestErrorKind,
+};
 use async_nats::jetstream::stream::{
     Config, DiscardPolicy, PersistenceMode, RetentionPolicy, StorageType,
 };
@@ -104,11 +107,43 @@ pub(super) async fn get(
             GetStreamErrorKind::EmptyName | GetStreamErrorKind::InvalidStreamName => Err(
                 LogError::Misconfigured(format!("{stream:?} is not a name for a stream")),
             ),
+            GetStreamErrorKind::JetStream(error)
+                if error.error_code() == ErrorCode::JETSTREAM_NOT_ENABLED_FOR_ACCOUNT =>
+            {
+                Err(LogError::Misconfigured(
+                    "JetStream is not enabled for this account: write `jetstream: enabled` into it in \
+                     the server's configuration"
+                        .to_owned(),
+                ))
+            }
+            GetStreamErrorKind::JetStream(error)
+                if error.error_code() == ErrorCode::JETSTREAM_NOT_ENABLED =>
+            {
+                Err(not_enabled())
+            }
+            // Another server of a cluster may have it, and then that one answers.
+            GetStreamErrorKind::Request
+                if has_no_responders(&error) && !link.client.server_info().jetstream =>
+            {
+                Err(not_enabled())
+            }
             GetStreamErrorKind::JetStream(_) | GetStreamErrorKind::Request => Err(
                 LogError::Unavailable(format!("NATS does not tell about stream {stream}: {error}")),
             ),
         },
     }
+}
+
+fn not_enabled() -> LogError {
+    let what_to_do = "JetStream is not enabled: start nats-server with --jetstream";
+    LogError::Misconfigured(what_to_do.to_owned())
+}
+
+fn has_no_responders(error: &GetStreamError) -> bool {
+    let source = error.source();
+    source
+        .and_then(|source| source.downcast_ref::<RequestError>())
+        .is_some_and(|error| error.kind() == RequestErrorKind::NoResponders)
 }
 
 async fn create(link: &Link, config: &JetStreamConfig) -> Result<(), LogError> {

@@ -61,6 +61,28 @@ impl NatsServer {
         &self.url
     }
 
+    /// Makes the process hang: it keeps its connections and answers nothing.
+    pub(crate) fn pause(&self) {
+        self.signal("STOP");
+    }
+
+    /// Lets a process that hangs go on.
+    pub(crate) fn go_on(&self) {
+        self.signal("CONT");
+    }
+
+    fn signal(&self, name: &str) {
+        let id = self.process.id().to_string();
+        let sent = Command::new("kill").args(["-s", name, &id]).status();
+        assert!(sent.unwrap().success());
+    }
+
+    /// Starts it again with another configuration.
+    pub(crate) async fn restart_as(&mut self, config: &str) {
+        config.clone_into(&mut self.setup.config);
+        self.restart().await;
+    }
+
     /// Ends the process at once, as a crash does.
     pub(crate) fn kill(&mut self) {
         // SIGKILL, to this process alone.

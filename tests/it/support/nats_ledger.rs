@@ -73,3 +73,14 @@ pub(crate) async fn publish(nats: &Context, subject: &'static str, body: &Value)
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
 }
+
+/// Asks until the server says that it is ready, or that it is not.
+pub(crate) async fn until_ready_is(client: &Client, status: u16) -> String {
+    loop {
+        let answer = client.get("/readyz").await;
+        if answer.status == status {
+            return answer.text;
+        }
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}

@@ -1,0 +1,197 @@
+//! A NATS server that hangs, is full, is too small or lacks JetStream: what the ledger says, and that
+//! it goes on by itself.
+
+use std::time::{Duration, Instant};
+
+use serde_json::json;
+
+use crate::support::cli::{Server, fails, ok, run, stdout};
+use crate::support::client::{Client, created};
+use crate::support::nats::{NatsServer, Setup};
+use crate::support::nats_ledger::{World, until_ready_is};
+
+const TIME: &str = "2026-01-31T12:00:00Z";
+/// How soon a server that hangs must be known to.
+const KNOWN_WITHIN: Duration = Duration::from_secs(5);
+
+#[tokio::test]
+async fn a_server_that_hangs_is_noticed_told_and_taken_back() {
+    let world = World::start().await;
+    let client = world.client();
+    client.apply(&created("s1", "a1", TIME)).await;
+    let caught_up =
+        async || client.get("/v1/agent-sessions").await.ok()["as_of"]["caught_up"].clone();
+    assert_eq!(caught_up().await, true);
+
+    world.nats.pause();
+    let since = Instant::now();
+    let said = until_ready_is(&client, 503).await;
+    let took = since.elapsed();
+    assert!(took < KNOWN_WITHIN, "{took:?}");
+    assert!(said.contains("the log cannot be reached"), "{said}");
+    assert_eq!(caught_up().await, false);
+    let url = world.ledger.url();
+    let doctor = tokio::task::spawn_blocking(move || run(&["doctor", "--url", &url]))
+        .await
+        .unwrap();
+    let told = stdout(&doctor);
+    assert!(told.contains("server ready  FAIL"), "{told}");
+    assert!(told.contains("the log cannot be reached"), "{told}");
+    let refused = client.emit(&created("s2", "a1", TIME)).await;
+    refused.problem(503, "unavailable");
+    let metrics = client.get("/metrics").await.text;
+    assert!(
+        metrics.contains("session_ledger_log_available 0"),
+        "{metrics}"
+    );
+
+    world.nats.go_on();
+    until_ready_is(&client, 200).await;
+    client.apply(&created("s2", "a1", TIME)).await;
+    assert_eq!(caught_up().await, true);
+    world.ledger.stop().await.unwrap();
+}
+
+fn with_room(bytes: &str) -> String {
+    format!(
+        "listen: \"127.0.0.1:{{PORT}}\"\n\
+         jetstream {{ store_dir: \"{{DIR}}\", max_file_store: {bytes} }}\n"
+    )
+}
+
+#[tokio::test]
+async fn a_log_that_is_full_is_not_ready_and_goes_on_once_it_has_room() {
+    let (config, env) = (with_room("200KB"), Vec::new());
+    let mut nats = NatsServer::start_as(Setup { config, env }).await;
+    let dir = tempfile::tempdir().unwrap();
+    let server = Server::start_with(dir.path(), &["--nats-url", nats.url()]);
+    let client = Client::new(server.url(), "acme");
+    let sent = async |number: usize| {
+        let mut event = created(&format!("s{number}"), "a1", TIME);
+        event["data"]["metadata"] = json!({"text": "x".repeat(10_000)});
+        client.emit(&event).await
+    };
+    let mut number = 0;
+    let refused = loop {
+        number += 1;
+        assert!(number < 100, "there is room for ever");
+        let answer = sent(number).await;
+        if answer.status != 201 {
+            break answer;
+        }
+    };
+    let problem = refused.problem(503, "unavailable");
+    let detail = problem["detail"].as_str().unwrap();
+    assert!(detail.contains("the log refuses writes"), "{detail}");
+    assert!(detail.contains("insufficient resources"), "{detail}");
+    sent(number).await.problem(503, "unavailable");
+    let said = until_ready_is(&client, 503).await;
+    assert!(
+        said.contains("the log refuses writes: insufficient resources"),
+        "{said}"
+    );
+    let metrics = client.get("/metrics").await.text;
+    assert!(
+        metrics.contains("session_ledger_log_refuses_writes 1"),
+        "{metrics}"
+    );
+    assert!(
+        metrics.contains("session_ledger_log_available 1"),
+        "{metrics}"
+    );
+    let told = stdout(&run(&["doctor", "--nats-url", nats.url()]));
+    assert!(told.contains("LEDGER: the log refuses writes"), "{told}");
+
+    nats.restart_as(&with_room("20MB")).await;
+    // Nobody sends events to a ledger that is not ready.
+    until_ready_is(&client, 200).await;
+    let metrics = client.get("/metrics").await.text;
+    assert!(
+        metrics.contains("session_ledger_log_refuses_writes 0"),
+        "{metrics}"
+    );
+    assert_eq!(sent(number).await.status, 201);
+    let (_, logged) = server.terminate();
+    let lines = |text: &str| logged.lines().filter(|line| line.contains(text)).count();
+    assert_eq!(lines("the log refuses writes"), 1, "{logged}");
+    assert_eq!(lines("the log takes writes again"), 1, "{logged}");
+    let listed = ok(&[
+        "verify",
+        "--data-dir",
+        dir.path().to_str().unwrap(),
+        "--nats-url",
+        nats.url(),
+    ]);
+    assert!(listed.contains("ok:"), "the probe left something: {listed}");
+}
+
+#[tokio::test]
+async fn a_server_without_jetstream_is_told_what_it_lacks() {
+    let config = "listen: \"127.0.0.1:{PORT}\"\n".to_owned();
+    let nats = NatsServer::start_as(Setup {
+        config,
+        env: Vec::new(),
+    })
+    .await;
+    let dir = tempfile::tempdir().unwrap();
+    let needs = "JetStream is not enabled: start nats-server with --jetstream";
+    let (path, on) = (dir.path().to_str().unwrap(), ["--nats-url", nats.url()]);
+    let serve = [
+        &["serve", "--data-dir", path, "--listen", "127.0.0.1:0"],
+        &on[..],
+    ]
+    .concat();
+    let said = fails(&serve, 1);
+    assert!(said.contains(needs), "{said}");
+    let issue = [
+        &["keys", "issue", "--tenant", "acme", "--role", "admin"],
+        &on[..],
+    ]
+    .concat();
+    let said = fails(&issue, 1);
+    assert!(said.contains(needs), "{said}");
+    let told = stdout(&run(&[&["doctor"], &on[..]].concat()));
+    assert!(told.contains(needs), "{told}");
+}
+
+#[tokio::test]
+async fn a_server_that_takes_small_messages_only_is_told_of_with_its_limit() {
+    let nats = NatsServer::start_with("max_payload: 20000").await;
+    let dir = tempfile::tempdir().unwrap();
+    let server = Server::start_with(dir.path(), &["--nats-url", nats.url()]);
+    let started = server.started();
+    assert!(started.contains("at most 20000 bytes"), "{started}");
+    assert!(started.contains("max_payload"), "{started}");
+    let client = Client::new(server.url(), "acme");
+    let with = |id: &str, bytes: usize| {
+        let mut event = created(id, "a1", TIME);
+        event["note"] = json!("x".repeat(bytes));
+        event
+    };
+    client.apply(&with("s1", 10_000)).await;
+    let problem = client
+        .emit(&with("s2", 30_000))
+        .await
+        .problem(413, "too_large");
+    let detail = problem["detail"].as_str().unwrap();
+    assert!(detail.contains("20000 bytes"), "{detail}");
+    // One that fits still goes through beside it.
+    let batch = json!([with("s3", 1), with("s4", 30_000)]);
+    let answer = client
+        .post(
+            "/v1/events",
+            "application/cloudevents-batch+json",
+            batch.to_string(),
+        )
+        .await;
+    let results = answer.ok()["results"].clone();
+    assert_eq!(
+        (&results[0]["verdict"], &results[1]["error"]),
+        (&json!("applied"), &json!("too_large"))
+    );
+    let told = run(&["doctor", "--nats-url", nats.url()]);
+    assert_eq!(told.status.code(), Some(1));
+    let told = stdout(&told);
+    assert!(told.contains("nats max_payload  FAIL"), "{told}");
+    assert!(told.contains("69632"), "{told}");
+}
