@@ -16,6 +16,7 @@ pub mod serve;
 pub mod signals;
 pub mod tasks;
 pub mod telemetry;
+pub mod terminal;
 pub mod verify;
 
 pub use config::{Access, Config, CredentialConfig, DialectAddress, LogSource};

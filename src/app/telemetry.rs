@@ -5,6 +5,8 @@ use std::io::{self, IsTerminal as _};
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::{LevelFilter, ParseError};
 
+use crate::app::terminal::LogLines;
+
 /// What is logged if nobody says. The client of NATS tells of every connection by itself.
 pub const DEFAULT_DIRECTIVES: &str = "info,async_nats=warn";
 
@@ -36,10 +38,11 @@ pub enum DirectivesError {
 pub fn init(format: LogFormat, directives: &str) -> Result<(), DirectivesError> {
     require_levels(directives)?;
     let filter = EnvFilter::builder().parse(directives)?;
+    let colours = io::stderr().is_terminal();
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter)
-        .with_ansi(io::stderr().is_terminal())
-        .with_writer(io::stderr);
+        .with_ansi(colours)
+        .with_writer(move || LogLines { colours });
     let started = match format {
         LogFormat::Text => builder.with_target(false).try_init(),
         LogFormat::Json => builder.json().flatten_event(true).try_init(),

@@ -39,6 +39,7 @@ use anyhow::Context as _;
 use clap::{Arg, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
 use crate::app::config::ConfigError;
+use crate::app::terminal;
 
 /// How a command that did what it could ended: with good or with bad news.
 type Outcome = anyhow::Result<ExitCode>;
@@ -96,8 +97,14 @@ pub fn run() -> ExitCode {
     let cli = match parse() {
         Ok(cli) => cli,
         Err(error) => {
-            // Help for a closed pipe is nobody's problem.
-            drop(error.print());
+            let text = error.render().to_string();
+            if terminal::lines(&text) == text {
+                // Help for a closed pipe is nobody's problem.
+                drop(error.print());
+            } else {
+                // It repeats an argument that a terminal would obey.
+                output::note(format_args!("{}", text.trim_end()));
+            }
             return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
         }
     };
@@ -157,7 +164,8 @@ async fn dispatch(command: Command) -> Outcome {
         Command::Rebuild(rebuild) => rebuild.run().await,
         Command::Verify(verify) => verify.run().await,
         Command::Rules(rules) => rules.run().await,
-        Command::Doctor(doctor) => doctor.run().await,
+        // Boxed: it may ask a server and NATS.
+        Command::Doctor(doctor) => Box::pin(doctor.run()).await,
         Command::Schema(schema) => schema.run(),
         Command::Completions(completions) => completions.run(),
     }

@@ -67,7 +67,7 @@ impl Rebuild {
         bar.end();
         let rebuilt = rebuilt?;
         if self.json {
-            output::line(serde_json::to_string(&rebuilt)?)?;
+            output::json(&serde_json::to_string(&rebuilt)?)?;
         } else {
             output::data(&describe(&rebuilt))?;
         }

@@ -64,7 +64,7 @@ impl Schema {
             let known = known.join(", ");
             return Err(Usage(format!("there is no document {name:?}; there are {known}")).into());
         };
-        output::data(&document.text)?;
+        output::raw(&document.text)?;
         Ok(ExitCode::SUCCESS)
     }
 }

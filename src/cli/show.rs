@@ -70,9 +70,7 @@ async fn print(api: &Api, id: &str, json: bool) -> Outcome {
     if json {
         let events: Vec<&str> = events.iter().map(|event| event.get()).collect();
         let (session, events) = (session.trim_end(), events.join(","));
-        output::line(format_args!(
-            "{{\"session\":{session},\"events\":[{events}]}}"
-        ))?;
+        output::json(&format!("{{\"session\":{session},\"events\":[{events}]}}"))?;
         return Ok(ExitCode::SUCCESS);
     }
     output::data(&table::fields(&read(&session)?, &FIRST))?;

@@ -3,20 +3,34 @@
 use comfy_table::{ContentArrangement, Table};
 use serde_json::{Map, Value};
 
+use crate::app::terminal;
+
+/// A table. No cell holds what a terminal would obey, or the end of a line.
+pub(super) struct Rows(Table);
+
+impl Rows {
+    /// Adds a row.
+    pub(super) fn add_row<T: AsRef<str>>(&mut self, cells: impl IntoIterator<Item = T>) {
+        let shown = |cell: T| terminal::one_line(cell.as_ref()).into_owned();
+        let cells: Vec<String> = cells.into_iter().map(shown).collect();
+        self.0.add_row(cells);
+    }
+}
+
 /// Plain columns under a header, which also `grep` and `awk` understand.
-pub(super) fn table(header: &[&str]) -> Table {
+pub(super) fn table(header: &[&str]) -> Rows {
     let mut table = Table::new();
     table
         .load_style(comfy_table::presets::NOTHING)
         .set_content_arrangement(ContentArrangement::Disabled)
         .set_header(header);
-    table
+    Rows(table)
 }
 
 /// A table's text. Lines end where their content does.
-pub(super) fn text(table: &Table) -> String {
+pub(super) fn text(rows: &Rows) -> String {
     let mut text = String::new();
-    for line in table.lines() {
+    for line in rows.0.lines() {
         text.push_str(line.trim());
         text.push('\n');
     }
@@ -51,6 +65,7 @@ pub(super) fn fields(object: &Map<String, Value>, first: &[&str]) -> String {
             Value::String(value) => value.clone(),
             other => other.to_string(),
         };
+        let (name, value) = (terminal::one_line(name), terminal::one_line(&value));
         lines.push(format!("{name:width$}  {value}\n"));
     }
     lines.concat()

@@ -54,7 +54,7 @@ impl Verify {
         bar.end();
         let verified = verified?;
         if self.json {
-            output::line(serde_json::to_string(&verified)?)?;
+            output::json(&serde_json::to_string(&verified)?)?;
         } else {
             output::data(&describe(&verified))?;
         }

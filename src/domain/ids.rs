@@ -192,7 +192,7 @@ fn check_printable(text: &str, chars_max: usize) -> Result<(), IdError> {
 
 /// Control characters, and those that show nothing or turn the direction of what follows: with them
 /// two ids could look the same to a person. `wire::schema` has the same list as a pattern.
-fn is_unseen(c: char) -> bool {
+pub fn is_unseen(c: char) -> bool {
     c.is_control()
         || matches!(
             c,

@@ -50,7 +50,7 @@ impl Show {
             .with_api(async |api| {
                 let agent = api.get(&["v1", "agents", &id], &Vec::new()).await?;
                 if json {
-                    output::line(agent.trim_end())?;
+                    output::json(&agent)?;
                 } else {
                     output::data(&table::fields(&read(&agent)?, &FIRST))?;
                 }

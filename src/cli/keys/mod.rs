@@ -132,7 +132,7 @@ impl Issue {
         let place = self.keys.open(true).await?;
         let issued = place.done(async |place| place.issue(new).await).await?;
         if self.json {
-            output::line(serde_json::to_string(&issued)?)?;
+            output::json(&serde_json::to_string(&issued)?)?;
         } else {
             let IssuedKey { key, entry } = issued;
             output::line(format_args!("key_id  {}\nkey     {key}", entry.key_id))?;
@@ -147,7 +147,7 @@ impl List {
         let place = self.keys.open(false).await?;
         let keys = place.done(async |place| place.list().await).await?;
         if self.json {
-            output::line(serde_json::to_string(&keys)?)?;
+            output::json(&serde_json::to_string(&keys)?)?;
         } else {
             output::data(&described(&keys))?;
         }
@@ -161,7 +161,7 @@ impl Revoke {
         let id = self.id;
         let key = place.done(async |place| place.revoke(id).await).await?;
         if self.json {
-            output::line(serde_json::to_string(&key)?)?;
+            output::json(&serde_json::to_string(&key)?)?;
         } else {
             let revoked_at = key.revoked_at.as_deref().map(table::time);
             let revoked_at = table::or_dash(revoked_at.as_deref());
