@@ -3,10 +3,12 @@
 use clap::Args;
 use clap::builder::PossibleValuesParser;
 
+use crate::cli::moment::moment;
 use crate::cli::pages::{Listed, PageArgs, Pages};
 use crate::cli::target::Target;
 use crate::cli::{Outcome, table};
 use crate::domain::session::Status;
+use crate::domain::{Clock as _, SystemClock};
 use crate::http::dto::{AsOf, Session, SessionList};
 
 const AFTER_HELP: &str = "\
@@ -14,6 +16,7 @@ Examples:
   session-ledger list
   session-ledger list --agent triage-1 --status active --limit 10
   session-ledger list --created-after 2026-01-31T00:00:00Z --all
+  session-ledger list --created-after '2 days' --created-before 1h
   session-ledger list --json | jq '.sessions[].session_id'
 
 Times are shown in UTC, to the second; --json has them to the microsecond.";
@@ -35,11 +38,12 @@ pub(super) struct List {
     #[arg(value_parser = PossibleValuesParser::new(Status::ALL.map(Status::as_str)))]
     status: Vec<String>,
 
-    /// Only sessions created at this time (RFC 3339) or later
+    /// Only sessions created at this time or later: RFC 3339, or how long ago (`1h`, `2 days`), or
+    /// `today` or `yesterday`, which begin at midnight UTC
     #[arg(long, value_name = "TIME")]
     created_after: Option<String>,
 
-    /// Only sessions created before this time
+    /// Only sessions created before this time, written likewise
     #[arg(long, value_name = "TIME")]
     created_before: Option<String>,
 
@@ -56,11 +60,14 @@ pub(super) struct List {
 
 impl List {
     pub(super) async fn run(self) -> Outcome {
+        let now = SystemClock.now();
+        let created_after = moment("--created-after", self.created_after, now)?;
+        let created_before = moment("--created-before", self.created_before, now)?;
         let mut filters = vec![
             ("agent_id", self.agent),
             ("project_id", self.project),
-            ("created_after", self.created_after),
-            ("created_before", self.created_before),
+            ("created_after", created_after),
+            ("created_before", created_before),
         ];
         filters.extend(self.status.into_iter().map(|word| ("status", Some(word))));
         let pages = Pages::new(&["v1", "agent-sessions"], filters, self.page);

@@ -15,6 +15,7 @@ mod emit;
 mod events;
 mod keys;
 mod list;
+mod moment;
 mod nats;
 mod nats_url;
 mod output;

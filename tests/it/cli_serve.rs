@@ -87,8 +87,8 @@ fn bad_news_ends_with_1() {
 fn what_is_said_is_true_and_said_once() {
     let dir = tempfile::tempdir().unwrap();
     let server = Server::start(dir.path());
-    for (option, value) in [("--cursor", "none"), ("--created-after", "soon")] {
-        let error = fails(&server.args(&["list", option, value]), 1);
+    for (option, value, code) in [("--cursor", "none", 1), ("--created-after", "soon", 2)] {
+        let error = fails(&server.args(&["list", option, value]), code);
         assert_eq!(error.lines().count(), 1, "{error}");
     }
     let parked = server.ok(&["emit", "session.refreshed", "s-1", "--phase", "running"]);

@@ -8,6 +8,7 @@ mod cli_keys;
 mod cli_nats;
 mod cli_offline;
 mod cli_serve;
+mod cli_terminal;
 mod cli_tokens;
 mod dialects;
 mod expiry;
