@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use clap::Args;
 use reqwest::Method;
 use serde_json::{Map, Number, Value};
+use uuid::Uuid;
 
 use crate::cli::client::{Api, ApiError, read};
 use crate::cli::target::Target;
@@ -15,7 +16,8 @@ use crate::ledger::IdempotencyKey;
 /// How to send a request and print its answer. The last of a command's arguments.
 #[derive(Debug, Args)]
 pub(super) struct Change {
-    /// Any text that is new for each command and the same for its retries, which then change nothing
+    /// Any text that is new for each command and the same for its retries, which then change nothing;
+    /// made up if not given, and told if the command is not confirmed
     #[arg(long, value_name = "KEY", value_parser = idempotency_key, help_heading = "The request")]
     idempotency_key: Option<String>,
 
@@ -59,30 +61,37 @@ impl Change {
         } = self;
         let mut body = data.unwrap_or_default();
         body.extend(fields.0);
+        // Before the first try, so that every other one is the same command.
+        let key = key.unwrap_or_else(|| Uuid::now_v7().to_string());
         target
             .with_api(async |api: &Api| {
-                let answer = api.change(method, path, key.as_deref(), &body).await;
-                print(answer, json)
+                let answer = api.change(method, path, Some(&key), &body).await;
+                print(answer, &key, json)
             })
             .await
     }
 }
 
-fn print(answer: Result<String, ApiError>, json: bool) -> Outcome {
+fn print(answer: Result<String, ApiError>, key: &str, json: bool) -> Outcome {
     let answer = match answer {
         Ok(answer) => answer,
         Err(error) => {
             if let ApiError::Problem(problem) = &error
                 && json
             {
-                output::line(serde_json::to_string(problem)?)?;
+                output::json(&serde_json::to_string(problem)?)?;
             }
-            return Err(error.into());
+            return Err(error.with_advice(|| {
+                format!(
+                    "it is not confirmed, so it may or may not be done. Give the command again with \
+                     --idempotency-key {key}: it is done once"
+                )
+            }));
         }
     };
     let mut fields: Map<String, Value> = read(&answer)?;
     if json {
-        output::line(answer.trim_end())?;
+        output::json(&answer)?;
     } else {
         for (name, first) in [("session", show::FIRST), ("agent", agents::FIRST)] {
             if let Some(Value::Object(row)) = fields.remove(name) {
@@ -120,4 +129,22 @@ pub(super) fn object(text: &str) -> Result<Map<String, Value>, String> {
 /// Reads an option whose value is a number, kept as it was written.
 pub(super) fn number(text: &str) -> Result<Number, String> {
     text.parse().map_err(|_error| "not a number".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::client::tests::{SILENT, Server};
+
+    #[tokio::test]
+    async fn a_command_that_is_not_confirmed_is_told_with_its_key() {
+        let server = Server::start(&[SILENT; 20]).await;
+        let body = Map::new();
+        let answer = server
+            .api()
+            .change(Method::POST, &["v1"], Some("k-1"), &body)
+            .await;
+        let said = print(answer, "k-1", false).unwrap_err().to_string();
+        assert!(said.contains("--idempotency-key k-1"), "{said}");
+    }
 }

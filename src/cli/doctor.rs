@@ -100,7 +100,7 @@ impl Doctor {
             server(self.url.as_ref().unwrap_or(&self.default_url), &mut checks).await?;
         }
         if self.json {
-            output::line(serde_json::to_string(&checks)?)?;
+            output::json(&serde_json::to_string(&checks)?)?;
         } else {
             output::data(&describe(&checks))?;
         }
@@ -142,7 +142,7 @@ async fn server(url: &str, checks: &mut Checks) -> anyhow::Result<()> {
         ("server alive", "healthz", "it answers"),
         ("server ready", "readyz", "the fold runs and keeps up"),
     ] {
-        match api.get(&[path], &Vec::new()).await {
+        match api.get_once(&[path], &Vec::new()).await {
             Ok(_answer) => note(checks, check, Finding::Ok, format!("{url}: {good}")),
             Err(error) => {
                 note(checks, check, Finding::Fail, error.to_string());
@@ -173,9 +173,8 @@ async fn nats_server(config: &JetStreamConfig, checks: &mut Checks) {
     for InspectedStream { name, found } in found.streams {
         match found {
             Some(Ok(head)) => {
-                let detail = format!(
-                    "{name} is as it must be, takes writes, and ends at position {head}"
-                );
+                let detail =
+                    format!("{name} is as it must be, takes writes, and ends at position {head}");
                 note(checks, "nats stream", Finding::Ok, detail);
             }
             Some(Err(error)) => {

@@ -98,10 +98,10 @@ impl Events {
 
 impl Replay {
     async fn print(mut self, api: &Api) -> Outcome {
-        let mut page = self.page(api).await?;
+        let mut page = self.next_page(api).await?;
         loop {
             for event in &page.events {
-                output::line(on_one_line(event.get()))?;
+                output::json(&on_one_line(event.get()))?;
                 self.left -= 1;
             }
             match page.next_after {
@@ -119,36 +119,42 @@ impl Replay {
 
     /// The next page. A server that is restarted does not end a follower.
     async fn next_page(&self, api: &Api) -> anyhow::Result<Page> {
+        if !self.follow {
+            let page = self.page(api, Api::get).await;
+            let page = page.map_err(|error| {
+                let after = self.after;
+                error.with_advice(|| format!("to go on where it stopped: --after {after}"))
+            });
+            return read(&page?);
+        }
         let mut told = false;
         loop {
-            let error = match self.page(api).await {
-                Ok(page) => return Ok(page),
-                Err(error) => error,
-            };
-            let passing = match error.downcast_ref::<ApiError>() {
-                Some(ApiError::Unreachable { .. }) => true,
-                Some(ApiError::Problem(problem)) => problem.status == 503,
-                Some(ApiError::Moved { .. } | ApiError::Foreign { .. }) | None => false,
-            };
-            if !self.follow || !passing {
-                return Err(error);
-            }
-            if !told {
-                output::note(format_args!("{error}; trying again"));
-                told = true;
+            match self.page(api, Api::get_once).await {
+                Ok(page) => return read(&page),
+                Err(error) if error.is_passing() => {
+                    if !told {
+                        output::note(format_args!("{error}; trying again"));
+                        told = true;
+                    }
+                }
+                Err(error) => return Err(error.into()),
             }
             tokio::time::sleep(RETRY_PAUSE).await;
         }
     }
 
-    async fn page(&self, api: &Api) -> anyhow::Result<Page> {
+    async fn page(
+        &self,
+        api: &Api,
+        get: impl AsyncFn(&Api, &[&str], &Query<'_>) -> Result<String, ApiError>,
+    ) -> Result<String, ApiError> {
         let after = self.after.to_string();
         let limit = self.left.min(u64::from(EVENTS_PAGE_MAX)).to_string();
         let mut query: Query<'_> = vec![("after", &after), ("limit", &limit)];
         for (name, value) in &self.filter {
             query.extend(value.as_deref().map(|value| (*name, value)));
         }
-        read(&api.get(&["v1", "events"], &query).await?)
+        get(api, &["v1", "events"], &query).await
     }
 }
 
@@ -160,4 +166,31 @@ fn on_one_line(json: &str) -> String {
 
 fn types() -> PossibleValuesParser {
     PossibleValuesParser::new(EventType::ALL.iter().map(|known| known.as_str()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::client::tests::{SILENT, Server};
+
+    const PAGE: &str = "HTTP/1.1 200 OK\r\nContent-Length: 82\r\n\r\n\
+        {\"events\":[],\"next_after\":41,\"as_of\":{\"position\":50,\"time\":null,\"caught_up\":true}}";
+
+    #[tokio::test]
+    async fn a_replay_that_breaks_off_says_where_to_go_on() {
+        let mut answers = vec![PAGE];
+        answers.extend([SILENT; 20]);
+        let server = Server::start(&answers).await;
+        let replay = Replay {
+            filter: Vec::new(),
+            after: 0,
+            left: u64::MAX,
+            follow: false,
+        };
+        let said = replay.print(&server.api()).await.unwrap_err().to_string();
+        assert!(
+            said.ends_with("to go on where it stopped: --after 41"),
+            "{said}"
+        );
+    }
 }

@@ -20,6 +20,7 @@ mod nats;
 mod nats_url;
 mod output;
 mod pages;
+mod patience;
 mod progress;
 mod rebuild;
 mod rules;

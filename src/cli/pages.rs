@@ -95,10 +95,23 @@ impl Pages {
         let mut rows = Vec::new();
         let mut last: L;
         loop {
-            let answer = api.get(self.path, &self.query()).await?;
+            let answer = match api.get(self.path, &self.query()).await {
+                Ok(answer) => answer,
+                Err(error) => {
+                    if !rows.is_empty() {
+                        // What was read is not lost.
+                        output::data(&table(&rows))?;
+                    }
+                    return Err(match &self.start {
+                        Some((name, value)) => error
+                            .with_advice(|| format!("to go on where it stopped: --{name} {value}")),
+                        None => error.into(),
+                    });
+                }
+            };
             last = read(&answer)?;
             if json {
-                output::line(&answer)?;
+                output::json(&answer)?;
             } else {
                 rows.append(&mut last.rows());
             }

@@ -253,3 +253,17 @@ pub const JWKS_REFETCH_MS: u64 = 5_000;
 pub const JWKS_WAIT_MS: u64 = 5_000;
 /// How many requests are counted between two sweeps of the rate limits that are at rest again.
 pub const RATE_SWEEP_REQUESTS: u64 = 65_536;
+
+// --- Limits of the command line ------------------------------------------------------------------
+
+/// How long a command waits for a connection, in milliseconds.
+pub const CLI_CONNECT_WAIT_MS: u64 = 3_000;
+/// How long a server may be silent while a command waits for its answer, in milliseconds. A server
+/// itself waits up to 7 s for the log and the fold.
+pub const CLI_SILENCE_MS: u64 = 10_000;
+/// How long an answer may take from its start to its end, in milliseconds.
+pub const CLI_ANSWER_MS: u64 = 60_000;
+/// First and longest pause before a call is made again, in milliseconds.
+pub const CLI_RETRY_MS: (u64, u64) = (100, 2_000);
+/// How long after the first try a call is made again, in milliseconds.
+pub const CLI_RETRIES_MS: u64 = 15_000;

@@ -3,15 +3,19 @@
 mod build;
 mod read;
 
-use std::io;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::{Duration, Instant};
+use std::{fmt, io};
 
 use clap::Args;
+use serde::Deserialize;
 
+use crate::app::terminal;
 use crate::cli::client::{self, Api, ApiError, EVENT_BATCH, ONE_EVENT};
 use crate::cli::target::Target;
 use crate::cli::{Outcome, Usage, output, table};
+use crate::domain::limits::CLI_RETRY_MS;
 use crate::http::dto::{Appended, BatchResult, Problem};
 use build::EventArgs;
 use read::Batches;
@@ -34,6 +38,9 @@ An event is told from its copies by source and id. To send one again after a
 failure, give the same --source and --id: a copy changes nothing.
 
 Exit code 1 if an event was rejected or refused.";
+
+/// How long to wait before events of a batch that were not taken are sent again.
+const BATCH_PAUSE: Duration = Duration::from_millis(CLI_RETRY_MS.1);
 
 const HEADER: [&str; 5] = ["POSITION", "VERDICT", "REASON", "FIRST", "DETAIL"];
 
@@ -113,6 +120,7 @@ impl Report {
     }
 
     async fn send_one(&mut self, api: &Api, event: String) -> anyhow::Result<()> {
+        let named = Named::read(&event);
         match api.post_events(ONE_EVENT, event, self.wait).await {
             Ok(answer) => {
                 self.raw(&answer)?;
@@ -123,31 +131,61 @@ impl Report {
                 self.raw(&serde_json::to_string(&*problem)?)?;
                 Ok(self.rejected(&problem)?)
             }
-            Err(error) => Err(error.into()),
+            Err(error) => Err(error.with_advice(|| {
+                format!(
+                    "it is not confirmed, so it may or may not be on the ledger. Send it again with \
+                     {named}: a copy changes nothing"
+                )
+            })),
         }
     }
 
+    /// Sends a batch, and those of its events again that the log did not take.
     async fn send_batch(
         &mut self,
         api: &Api,
         batch: &[String],
         before: usize,
     ) -> anyhow::Result<()> {
-        let body = format!("[{}]", batch.join(","));
-        let answer = api.post_events(EVENT_BATCH, body, self.wait).await;
-        let answer = answer.map_err(|error| {
-            let (first, last) = (before + 1, before + batch.len());
-            anyhow::Error::from(error).context(format!("events {first} to {last} were not taken"))
-        })?;
-        self.raw(&answer)?;
-        let result: BatchResult = client::read(&answer)?;
-        for item in result.results {
-            match item.appended {
-                Some(appended) => self.taken(&appended)?,
-                None => self.row(["-", "unknown", &item.error.unwrap_or_default(), "-", ""])?,
+        let started = Instant::now();
+        let mut left: Vec<&str> = batch.iter().map(String::as_str).collect();
+        loop {
+            let body = format!("[{}]", left.join(","));
+            let answer = api.post_events(EVENT_BATCH, body, self.wait).await;
+            let answer = answer.map_err(|error| {
+                let (first, last) = (before + 1, before + batch.len());
+                let of = Named::read(left.first().copied().unwrap_or_default());
+                let error = error.with_advice(|| {
+                    format!(
+                        "some of them may be on the ledger. Send all from event {first} on again, the \
+                         one with {of}: copies change nothing"
+                    )
+                });
+                error.context(format!("events {first} to {last} were not taken"))
+            })?;
+            self.raw(&answer)?;
+            let result: BatchResult = client::read(&answer)?;
+            let last_try = api.patience().retries <= started.elapsed();
+            let mut again = Vec::new();
+            for (item, event) in result.results.into_iter().zip(left) {
+                match item.appended {
+                    Some(appended) => self.taken(&appended)?,
+                    None if item.status == 503 && !last_try => again.push(event),
+                    None => self.unknown(&item.error.unwrap_or_default(), event)?,
+                }
             }
+            if again.is_empty() {
+                return Ok(());
+            }
+            left = again;
+            tokio::time::sleep(BATCH_PAUSE).await;
         }
-        Ok(())
+    }
+
+    /// An event that may or may not be on the ledger.
+    fn unknown(&mut self, error: &str, event: &str) -> io::Result<()> {
+        let advice = format!("send it again with {}", Named::read(event));
+        self.row(["-", "unknown", error, "-", &advice])
     }
 
     fn taken(&mut self, appended: &Appended) -> io::Result<()> {
@@ -183,12 +221,15 @@ impl Report {
             output::line(columns(HEADER))?;
         }
         self.printed += 1;
-        output::line(columns(row))
+        let shown = row.map(terminal::one_line);
+        output::line(columns([
+            &shown[0], &shown[1], &shown[2], &shown[3], &shown[4],
+        ]))
     }
 
     fn raw(&self, answer: &str) -> io::Result<()> {
         if self.json {
-            output::line(answer.trim_end())?;
+            output::json(answer)?;
         }
         Ok(())
     }
@@ -206,4 +247,56 @@ impl Report {
 fn columns([position, verdict, reason, first, detail]: [&str; 5]) -> String {
     let line = format!("{position:<8}  {verdict:<9}  {reason:<16}  {first:<8}  {detail}");
     line.trim_end().to_owned()
+}
+
+/// By what an event is told from its copies.
+#[derive(Default, Deserialize)]
+struct Named {
+    source: Option<String>,
+    id: Option<String>,
+}
+
+impl Named {
+    fn read(event: &str) -> Self {
+        serde_json::from_str(event).unwrap_or_default()
+    }
+}
+
+impl fmt::Display for Named {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let [source, id] = [&self.source, &self.id].map(|text| text.as_deref().unwrap_or("?"));
+        write!(
+            f,
+            "--source {} --id {}",
+            terminal::one_line(source),
+            terminal::one_line(id)
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::client::tests::{SILENT, Server};
+
+    #[tokio::test]
+    async fn an_event_that_is_not_confirmed_is_told_with_its_id() {
+        let server = Server::start(&[SILENT; 20]).await;
+        let mut report = Report {
+            json: false,
+            wait: true,
+            printed: 0,
+            all_taken: true,
+        };
+        let event = r#"{"id":"e-1","source":"urn:x"}"#.to_owned();
+        let failed = report.send_one(&server.api(), event.clone()).await;
+        let said = failed.unwrap_err().to_string();
+        assert!(said.contains("--source urn:x --id e-1"), "{said}");
+        let server = Server::start(&[SILENT; 20]).await;
+        let batch = [event, r#"{"id":"e-2"}"#.to_owned()];
+        let failed = report.send_batch(&server.api(), &batch, 7).await;
+        let said = format!("{:#}", failed.unwrap_err());
+        assert!(said.contains("events 8 to 9"), "{said}");
+        assert!(said.contains("--source urn:x --id e-1"), "{said}");
+    }
 }

@@ -181,7 +181,14 @@ impl Place {
         match self {
             Self::Server(api) => {
                 let path = ["v1", "keys"];
-                read(&api.change(Method::POST, &path, None, &new).await?)
+                let issued = api.change(Method::POST, &path, None, &new).await;
+                read(&issued.map_err(|error| {
+                    error.with_advice(|| {
+                        "the key may be issued all the same, and its text is lost then: see `keys list`, \
+                         and revoke it"
+                            .to_owned()
+                    })
+                })?)
             }
             Self::Log(log, tenant) => {
                 let grant = grant(tenant.clone(), new)?;

@@ -3,7 +3,6 @@
 use std::process::ExitCode;
 
 use clap::Args;
-use reqwest::Method;
 use serde_json::{Map, Value, json};
 
 use super::token::Token;
@@ -55,7 +54,7 @@ impl Introspect {
         self.target
             .with_api(async |api: &Api| {
                 let path = ["v1", "agent-sessions", "introspect"];
-                let answer = api.change(Method::POST, &path, None, &body).await?;
+                let answer = api.ask(&path, &body).await?;
                 print(&answer, json)
             })
             .await
@@ -66,7 +65,7 @@ fn print(answer: &str, json: bool) -> Outcome {
     let told: Map<String, Value> = read(answer)?;
     let active = told.get("active").is_some_and(|active| active == true);
     if json {
-        output::line(answer.trim_end())?;
+        output::json(answer)?;
     } else if active {
         output::data(&table::fields(&told, &["active"]))?;
     } else {
