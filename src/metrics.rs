@@ -32,6 +32,9 @@ pub struct Metrics {
     commits: Family<CommitLabels, Histogram, fn() -> Histogram>,
     requests: Family<RequestLabels, Histogram, fn() -> Histogram>,
     refused: Family<RefusedLabels, Counter>,
+    connections: Gauge,
+    closed: Family<ClosedLabels, Counter>,
+    unsent: Gauge,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -58,6 +61,11 @@ struct RefusedLabels {
     reason: &'static str,
 }
 
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ClosedLabels {
+    reason: &'static str,
+}
+
 impl Default for Metrics {
     fn default() -> Self {
         let latency: fn() -> Histogram = || Histogram::new(LATENCY_BUCKETS);
@@ -72,6 +80,9 @@ impl Default for Metrics {
             commits: Family::new_with_constructor(latency),
             requests: Family::new_with_constructor(latency),
             refused: Family::default(),
+            connections: Gauge::default(),
+            closed: Family::default(),
+            unsent: Gauge::default(),
         };
         metrics.register();
         metrics
@@ -132,6 +143,47 @@ impl Metrics {
             "Requests that were refused for who asks, by code and, for bad credentials, by reason",
             self.refused.clone(),
         );
+        registry.register(
+            "connections",
+            "Connections that are open",
+            self.connections.clone(),
+        );
+        registry.register(
+            "connections_closed",
+            "Connections that the server closed for want of room or patience, by reason",
+            self.closed.clone(),
+        );
+        registry.register_with_unit(
+            "unsent",
+            "Answers that are made and not sent",
+            Unit::Bytes,
+            self.unsent.clone(),
+        );
+    }
+
+    /// A connection was opened.
+    pub fn connection_opened(&self) {
+        self.connections.inc();
+    }
+
+    /// A connection has ended.
+    pub fn connection_ended(&self) {
+        self.connections.dec();
+    }
+
+    /// The server closes a connection before its client does.
+    pub fn connection_closed(&self, reason: &'static str) {
+        self.closed.get_or_create(&ClosedLabels { reason }).inc();
+    }
+
+    /// An answer of so many bytes is made, or a part of one.
+    pub fn unsent_more(&self, bytes: usize) {
+        self.unsent.inc_by(i64::try_from(bytes).unwrap_or(i64::MAX));
+    }
+
+    /// So many of these bytes are sent or given up.
+    pub fn unsent_less(&self, bytes: usize) {
+        self.unsent.dec_by(i64::try_from(bytes).unwrap_or(i64::MAX));
     }
 
     /// Notes where the fold and the log stand.

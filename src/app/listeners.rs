@@ -1,13 +1,14 @@
 //! The addresses that a ledger listens on: its own, and those that a dialect alone is served on.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use anyhow::Context as _;
 use axum::Router;
 use tokio::net::TcpListener;
 
 use crate::app::config::Config;
-use crate::app::http_server::{self, Patience};
+use crate::app::http_server::{self, Patience, Room};
 use crate::app::tasks::Tasks;
 use crate::http::Dialect;
 
@@ -47,15 +48,16 @@ impl Listeners {
         Ok(Addresses { own, of_dialects })
     }
 
-    /// Serves on all of them until told to stop.
-    pub fn serve(self, whole: &Router, requests: &mut Tasks) {
+    /// Serves on all of them until told to stop. They share the room for connections.
+    pub fn serve(self, whole: &Router, room: &Arc<Room>, requests: &mut Tasks) {
         let routers = self
             .of_dialects
             .into_iter()
             .map(|(dialect, listener)| (listener, dialect.router(whole.clone())));
         for (listener, router) in routers.chain([(self.own, whole.clone())]) {
+            let room = Arc::clone(room);
             requests.spawn("http", |stop| {
-                http_server::run(listener, router, Patience::default(), stop)
+                http_server::run(listener, router, Patience::default(), room, stop)
             });
         }
     }

@@ -4,6 +4,7 @@
 //! stop. Every task is spawned through [`tasks::Tasks`] and joined before the log is closed.
 
 pub mod config;
+mod descriptors;
 pub mod files;
 pub mod http_server;
 pub mod keys;

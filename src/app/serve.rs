@@ -6,7 +6,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::app::config::{Access, Config};
+use crate::app::descriptors;
 use crate::app::files::DataDir;
+use crate::app::http_server::{Bounds, Room};
 use crate::app::keys;
 use crate::app::listeners::{Addresses, Listeners};
 use crate::app::open::{self, OpenLog, Opened};
@@ -87,14 +89,19 @@ pub async fn start(config: Config) -> anyhow::Result<Running> {
         access: Arc::new(access),
         keys: Arc::clone(&keys),
         clock,
-        metrics,
+        metrics: Arc::clone(&metrics),
     };
     let router = match config.access {
         Access::Local | Access::Private(_) => http::local_router(services),
         Access::Credentials(_) | Access::Network => http::router(services),
     };
     let mut requests = Tasks::default();
-    listeners.serve(&router, &mut requests);
+    let bounds = Bounds {
+        connections: descriptors::connections_max(),
+        ..Bounds::default()
+    };
+    let room = Arc::new(Room::new(bounds, metrics));
+    listeners.serve(&router, &room, &mut requests);
     addresses.announce();
     Ok(Running {
         addresses,

@@ -174,8 +174,40 @@ pub const WAITERS_MAX: usize = 4096;
 pub const FOLD_LAG_MS_MAX: u64 = 1_000;
 /// Most requests that read the read model at one time.
 pub const READS_MAX: usize = 256;
-/// Most open connections of one address; more wait in its listener's backlog.
+/// Most open connections of all addresses together. For one more, those that were idle longest are
+/// closed.
 pub const CONNECTIONS_MAX: usize = 8192;
+/// Most connections beyond those, while none of them is idle. They are told whether the server is
+/// alive and ready, and 503 to everything else.
+pub const CONNECTIONS_HEALTH_MAX: usize = 64;
+/// Most idle connections that are closed at one time to make room: to look for them costs more than
+/// to close one.
+pub const CONNECTIONS_CLOSED_AT_ONCE: usize = 16;
+/// How long a new connection waits for the end of those that are closed for it, in milliseconds.
+pub const CONNECTION_ROOM_WAIT_MS: u64 = 100;
+/// How long the client of a connection must have read nothing before the connection is closed to
+/// make room, in milliseconds.
+pub const CONNECTION_STALLED_MS: u64 = 1_000;
+/// File descriptors that connections leave to files, to the log's server and to what is starting.
+pub const DESCRIPTORS_KEPT: usize = 256;
+/// Most bytes of answers of one connection that are made and not sent. An answer that is alone may
+/// be longer.
+pub const UNSENT_PER_CONNECTION_BYTES_MAX: usize = 32 * 1024 * 1024;
+/// The same of all connections together.
+pub const UNSENT_BYTES_MAX: usize = 256 * 1024 * 1024;
+/// Longest piece in which an answer is given to its connection, in bytes. A client that reads less
+/// than this in [`WRITE_WAIT_MS`] reads nothing.
+pub const UNSENT_PIECE_BYTES: usize = 64 * 1024;
+/// How much the system keeps of a connection that its client has no room for, in bytes.
+pub const SOCKET_UNSENT_BYTES: u32 = 128 * 1024;
+/// How long a client may read nothing of its answers, in milliseconds.
+pub const WRITE_WAIT_MS: u64 = 30_000;
+/// How long a client may take to read one answer, in milliseconds.
+pub const ANSWER_WAIT_MS: u64 = 300_000;
+/// Most long pages of history that are made at one time.
+pub const HISTORY_PAGES_MAX: usize = 8;
+/// How often at most the log says that the server is full, in milliseconds.
+pub const FULL_WARNING_MS: u64 = 10_000;
 /// How long a new connection may take until its first request's head is complete, in milliseconds.
 pub const HEAD_WAIT_MS: u64 = 10_000;
 /// How long a connection may take from one answer to the next request's head, in milliseconds.

@@ -11,7 +11,9 @@ use super::error::Code;
 use super::problem::Problem;
 use super::refusals::Refusals;
 use crate::auth::{Access, Keys};
-use crate::domain::limits::{FOLD_LAG_MS_MAX, MIN_POSITION_WAIT_MS, READS_MAX, WAITERS_MAX};
+use crate::domain::limits::{
+    FOLD_LAG_MS_MAX, HISTORY_PAGES_MAX, MIN_POSITION_WAIT_MS, READS_MAX, WAITERS_MAX,
+};
 use crate::domain::{Position, Timestamp};
 use crate::ledger::{Commands, Ledger};
 use crate::log::EventLog;
@@ -28,6 +30,7 @@ struct Shared {
     scans: Arc<Semaphore>,
     waiters: Semaphore,
     refusals: Refusals,
+    histories: Semaphore,
 }
 
 impl App {
@@ -37,6 +40,7 @@ impl App {
             scans: Arc::new(Semaphore::new(READS_MAX)),
             waiters: Semaphore::new(WAITERS_MAX),
             refusals: Refusals::default(),
+            histories: Semaphore::new(HISTORY_PAGES_MAX),
         }))
     }
 
@@ -130,6 +134,12 @@ impl App {
         waiters
             .try_acquire()
             .map_err(|_full| Problem::new(Code::TooManyWaiters))
+    }
+
+    /// A turn to make a page of history, which may be megabytes long.
+    pub(super) async fn history_turn(&self) -> Option<SemaphorePermit<'_>> {
+        // Never closed, so that there always is one.
+        self.0.histories.acquire().await.ok()
     }
 
     async fn reach(&self, position: Position) -> Result<(), Problem> {

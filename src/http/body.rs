@@ -11,6 +11,7 @@ use bytes::{Bytes, BytesMut};
 use futures_util::StreamExt;
 use tokio_util::sync::CancellationToken;
 
+use super::connection::Connection;
 use super::error::Code;
 use super::problem::Problem;
 use crate::domain::limits::{REQUEST_BODY_WAIT_MS, REQUEST_BYTES_MAX};
@@ -22,7 +23,7 @@ const RESERVE_BYTES_MAX: usize = 64 * 1024;
 /// connection closes never sees the answer.
 const DISCARD_BYTES_MAX: usize = 2 * REQUEST_BYTES_MAX;
 
-/// How long a body may take. The server puts it into a request's extensions, as an [`Arc`].
+/// How long a body may take. A [`Connection`] says it to its requests.
 #[derive(Debug, Clone)]
 pub struct BodyPatience {
     /// From the first byte that is waited for to the last.
@@ -47,8 +48,10 @@ pub(super) struct Body(pub(super) Bytes);
 impl<S: Sync> FromRequest<S> for Body {
     type Rejection = Problem;
 
-    async fn from_request(mut request: Request, _state: &S) -> Result<Self, Problem> {
-        let patience: Arc<BodyPatience> = request.extensions_mut().remove().unwrap_or_default();
+    async fn from_request(request: Request, _state: &S) -> Result<Self, Problem> {
+        let connection = request.extensions().get::<Arc<Connection>>();
+        let patience = connection.map(|connection| Arc::clone(connection.bodies()));
+        let patience = patience.unwrap_or_default();
         tokio::select! {
             // A body that came with its head is read without a timer.
             biased;

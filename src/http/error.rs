@@ -135,6 +135,10 @@ codes! {
     FoldStopped "fold_stopped" SERVICE_UNAVAILABLE "the fold has stopped; the server's log says why";
     /// The read model has not reached the position asked for.
     NotCaughtUp "not_caught_up" SERVICE_UNAVAILABLE "the read model has not reached that position in time; try again";
+    /// The server has no room for the connection.
+    ServerFull "server_full" SERVICE_UNAVAILABLE "nothing was done: the server has as many connections as it may, and all of them are in use; try again";
+    /// The client, or clients together, do not read.
+    AnswersUnread "answers_unread" SERVICE_UNAVAILABLE "nothing was done: the answers that this connection has not read are as many as the server keeps; read them, then try again";
     /// Too many requests wait.
     TooManyWaiters "too_many_waiters" SERVICE_UNAVAILABLE "too many requests wait for the fold; try again";
     /// The log is down. Nothing was written.

@@ -20,6 +20,10 @@ pub(super) async fn with_bodies(
     events: Vec<(Position, VerdictRow)>,
 ) -> Result<Vec<LedgerEvent>, Problem> {
     let rules = app.projection().progress().rules;
+    let _turn = match events.len() {
+        0 | 1 => None,
+        _ => app.history_turn().await,
+    };
     let (mut found, mut bytes) = (Vec::with_capacity(events.len()), 0);
     for chunk in events.chunks(4 * LOG_GET_IN_FLIGHT_MAX) {
         let read = query::events::with_bodies(app.log(), &rules, chunk.to_vec()).await?;

@@ -14,6 +14,7 @@ mod body;
 mod caller;
 mod command;
 mod command_answer;
+mod connection;
 mod credential;
 mod dialects;
 pub mod dto;
@@ -45,6 +46,7 @@ mod session_events;
 mod sessions;
 mod status;
 mod unread;
+mod unsent;
 
 use std::sync::Arc;
 
@@ -62,6 +64,7 @@ use app::App;
 use caller::{Gate, Signature};
 
 pub use body::BodyPatience;
+pub use connection::{Connection, Lane, UnderWay, Unsent, UnsentBounds};
 pub use dialects::Dialect;
 
 /// What the API stands on.
@@ -88,13 +91,17 @@ pub struct Services {
 
 /// The API as a service, with every dialect at its mount.
 pub fn router(services: Services) -> axum::Router {
-    layered(services, |router| router)
+    layered(services, |router| {
+        router.layer(axum::middleware::from_fn(unsent::bound))
+    })
 }
 
 /// The same, which answers only to this machine's own names.
 pub fn local_router(services: Services) -> axum::Router {
     layered(services, |router| {
-        router.layer(axum::middleware::from_fn(hosts::loopback_only))
+        router
+            .layer(axum::middleware::from_fn(unsent::bound))
+            .layer(axum::middleware::from_fn(hosts::loopback_only))
     })
 }
 

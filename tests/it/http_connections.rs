@@ -25,6 +25,8 @@ fn patience() -> Patience {
         head: LONG,
         idle: LONG,
         body: LONG,
+        write: LONG,
+        answer: LONG,
         arrival: LONG,
         finish: LONG,
     }

@@ -27,6 +27,7 @@ mod http_commands;
 mod http_connections;
 mod http_history;
 mod http_operations;
+mod http_overload;
 mod http_races;
 mod http_sessions;
 mod http_unread;

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use session_ledger::app::http_server::{self, Patience};
+use session_ledger::app::http_server::{self, Bounds, Patience, Room};
 use session_ledger::auth::{Access, Author, Credentials, Grant, Keys, Roles};
 use session_ledger::domain::{Clock, TenantId, Timestamp};
 use session_ledger::http::{self, Services};
@@ -46,7 +46,7 @@ impl App {
         wrap: impl FnOnce(Arc<dyn EventLog>) -> Arc<dyn EventLog>,
     ) -> Self {
         let access = |_keys| Access::Everybody;
-        let app = Self::serve(wrap, |keys| keys, Patience::default(), access).await;
+        let app = Self::serve(wrap, |keys| keys, Default::default(), access).await;
         app.folding().await
     }
 
@@ -75,7 +75,7 @@ impl App {
         wrap_keys: impl FnOnce(Arc<dyn EventLog>) -> Arc<dyn EventLog>,
         add: impl FnOnce(Credentials) -> Credentials,
     ) -> Self {
-        let app = Self::serve(wrap, wrap_keys, Patience::default(), asking(add)).await;
+        let app = Self::serve(wrap, wrap_keys, Default::default(), asking(add)).await;
         app.folding().await
     }
 
@@ -83,7 +83,7 @@ impl App {
     pub(crate) async fn start_with_credentials_and_no_fold(
         add: impl FnOnce(Credentials) -> Credentials,
     ) -> Self {
-        Self::serve(|log| log, |keys| keys, Patience::default(), asking(add)).await
+        Self::serve(|log| log, |keys| keys, Default::default(), asking(add)).await
     }
 
     /// Begins with the newest rules, as a server does, and folds.
@@ -150,13 +150,20 @@ impl App {
     /// Starts a ledger that never folds and waits this long for its clients.
     pub(crate) async fn start_with_patience(patience: Patience) -> Self {
         let access = |_keys| Access::Everybody;
-        Self::serve(|log| log, |keys| keys, patience, access).await
+        Self::serve(|log| log, |keys| keys, (patience, Bounds::default()), access).await
+    }
+
+    /// Starts a ledger that has this much room for its clients, and waits this long for them.
+    pub(crate) async fn start_with_bounds(patience: Patience, bounds: Bounds) -> Self {
+        let access = |_keys| Access::Everybody;
+        let app = Self::serve(|log| log, |keys| keys, (patience, bounds), access).await;
+        app.folding().await
     }
 
     async fn serve(
         wrap: impl FnOnce(Arc<dyn EventLog>) -> Arc<dyn EventLog>,
         wrap_keys: impl FnOnce(Arc<dyn EventLog>) -> Arc<dyn EventLog>,
-        patience: Patience,
+        (patience, bounds): (Patience, Bounds),
         access: impl FnOnce(Arc<Keys>) -> Access,
     ) -> Self {
         let dir = tempfile::tempdir().unwrap();
@@ -186,7 +193,8 @@ impl App {
         let stop_server = CancellationToken::new();
         let mut tasks = JoinSet::new();
         let stopped = stop_server.clone();
-        tasks.spawn(http_server::run(listener, router, patience, stopped));
+        let room = Arc::new(Room::new(bounds, Arc::clone(&metrics)));
+        tasks.spawn(http_server::run(listener, router, patience, room, stopped));
         let stop_fold = CancellationToken::new();
         let (followed, stopped) = (Arc::clone(&keys), stop_fold.clone());
         tasks.spawn(async move { followed.run(stopped).await.unwrap() });

@@ -1,0 +1,256 @@
+//! The HTTP server: accepts connections, bounds how long each may keep it waiting, and ends them.
+//!
+//! A request is under way from its complete head until its answer has been handed to the
+//! connection. To stop, the server finishes those, and closes every other connection.
+
+mod answer;
+mod patience;
+mod room;
+mod socket;
+mod streams;
+
+use std::convert::Infallible;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::http::{Request, Response, Version};
+use hyper::body::Incoming;
+use hyper::service::{Service as _, service_fn};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::server::conn::auto::Builder;
+use hyper_util::service::TowerToHyperService;
+use socket2::SockRef;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::{JoinError, JoinSet};
+use tokio::time::{Instant, sleep, timeout_at};
+use tokio_util::sync::CancellationToken;
+
+use crate::domain::limits::{
+    HTTP2_KEEP_ALIVE_MS, HTTP2_STREAMS_MAX, REQUEST_HEAD_BYTES_MAX, SOCKET_UNSENT_BYTES,
+};
+use crate::http::{BodyPatience, Connection, Lane};
+use answer::Answer;
+use room::Place;
+use socket::Socket;
+use streams::Streams;
+
+pub use patience::Patience;
+pub use room::{Bounds, Room};
+
+/// How long accepting rests after an error, as when there are no more file descriptors.
+const ACCEPT_REST: Duration = Duration::from_millis(100);
+
+/// What all connections of an address share.
+struct Server {
+    usual: Builder<Streams>,
+    health_only: Builder<Streams>,
+    service: TowerToHyperService<Router>,
+    patience: Patience,
+    bodies: Arc<BodyPatience>,
+    room: Arc<Room>,
+    stop: CancellationToken,
+}
+
+/// Serves until told to stop, and then until the requests under way are finished or have had their
+/// time. What is unfinished then is dropped with a warning: nothing of it was acknowledged.
+pub async fn run(
+    listener: TcpListener,
+    router: Router,
+    patience: Patience,
+    room: Arc<Room>,
+    stop: CancellationToken,
+) {
+    bound_socket(&listener);
+    let streams = Streams::new(patience.answer);
+    let mut health_only = builder(&patience, streams.clone());
+    health_only.http1().keep_alive(false);
+    let server = Arc::new(Server {
+        usual: builder(&patience, streams.clone()),
+        health_only,
+        service: TowerToHyperService::new(router),
+        patience,
+        bodies: Arc::new(BodyPatience {
+            at_most: patience.body,
+            ended: CancellationToken::new(),
+        }),
+        room,
+        stop: stop.clone(),
+    });
+    let mut connections = JoinSet::new();
+    let mut watch = pin!(server.room.watch(&patience));
+    loop {
+        let has_room = connections.len() < server.room.accepted_max();
+        tokio::select! {
+            () = stop.cancelled() => break,
+            Some(ended) = connections.join_next() => note_panic(ended),
+            stream = accept(&listener), if has_room => {
+                connections.spawn(Arc::clone(&server).receive(stream));
+            }
+            never = &mut watch => match never {},
+        }
+    }
+    // From here on new connections are refused instead of left waiting.
+    drop(listener);
+    let now = Instant::now();
+    if !drain(&mut connections, now + patience.arrival).await {
+        server.bodies.ended.cancel();
+        if !drain(&mut connections, now + patience.finish).await {
+            let unfinished = connections.len();
+            tracing::warn!(
+                unfinished,
+                "{unfinished} connections had not finished in time and were dropped"
+            );
+        }
+    }
+    connections.shutdown().await;
+    streams.end().await;
+}
+
+/// Bounds what the system keeps of answers that nobody reads. By itself it would keep megabytes for
+/// each connection, and would say so late that a slow client looked like one that reads nothing.
+fn bound_socket(listener: &TcpListener) {
+    if let Err(error) = SockRef::from(listener).set_tcp_notsent_lowat(SOCKET_UNSENT_BYTES) {
+        tracing::debug!(error = %error, "TCP_NOTSENT_LOWAT was refused");
+    }
+}
+
+fn builder(patience: &Patience, streams: Streams) -> Builder<Streams> {
+    let (interval, timeout) = HTTP2_KEEP_ALIVE_MS;
+    let mut builder = Builder::new(streams);
+    builder
+        .http1()
+        .timer(TokioTimer::new())
+        .header_read_timeout(patience.idle);
+    builder
+        .http2()
+        .timer(TokioTimer::new())
+        .max_concurrent_streams(HTTP2_STREAMS_MAX)
+        .max_header_list_size(REQUEST_HEAD_BYTES_MAX)
+        .keep_alive_interval(Duration::from_millis(interval))
+        .keep_alive_timeout(Duration::from_millis(timeout));
+    builder
+}
+
+/// The next connection. Cancelling it loses nothing.
+async fn accept(listener: &TcpListener) -> TcpStream {
+    loop {
+        match listener.accept().await {
+            Ok((stream, _peer)) => {
+                // Answers are written in one piece: to wait for more would only delay them.
+                if let Err(error) = stream.set_nodelay(true) {
+                    tracing::debug!(error = %error, "TCP_NODELAY was refused");
+                }
+                return stream;
+            }
+            Err(error) => {
+                tracing::warn!(error = %error, "a connection could not be accepted: {error}");
+                sleep(ACCEPT_REST).await;
+            }
+        }
+    }
+}
+
+/// Waits until all connections have ended; whether they have by the deadline.
+async fn drain(connections: &mut JoinSet<()>, deadline: Instant) -> bool {
+    while let Ok(ended) = timeout_at(deadline, connections.join_next()).await {
+        match ended {
+            Some(ended) => note_panic(ended),
+            None => return true,
+        }
+    }
+    false
+}
+
+fn note_panic(ended: Result<(), JoinError>) {
+    if let Err(error) = ended {
+        tracing::error!(error = %error, "a connection's task ended: {error}");
+    }
+}
+
+impl Server {
+    /// Serves a connection if there is room for it.
+    async fn receive(self: Arc<Self>, stream: TcpStream) {
+        match self.room.enter(&self.bodies).await {
+            Some(place) => self.serve(stream, &place).await,
+            None => note_close("finds no room"),
+        }
+    }
+
+    /// Serves one connection to its end.
+    async fn serve(&self, stream: TcpStream, place: &Place) {
+        let activity = &place.connection;
+        let service = service_fn(|mut request: Request<Incoming>| {
+            let under_way = activity.begin(request.version() == Version::HTTP_2);
+            request.extensions_mut().insert(Arc::clone(activity));
+            let answer = self.service.call(request);
+            async move {
+                let answer: Response<axum::body::Body> = answer.await?;
+                Ok::<_, Infallible>(answer.map(|body| Answer { body, under_way }))
+            }
+        });
+        let builder = match activity.lane() {
+            Lane::Usual => &self.usual,
+            Lane::HealthOnly => &self.health_only,
+        };
+        let socket = Socket::new(stream, Arc::clone(activity));
+        let connection = builder.serve_connection(TokioIo::new(socket), service);
+        let mut connection = pin!(connection);
+        let why = tokio::select! {
+            ended = connection.as_mut() => return note_end(ended),
+            () = stays_unused(activity, self.patience.head) => return note_close("sent no request"),
+            () = activity.closing() => Some("has to make way, or keeps answers unread"),
+            () = self.stop.cancelled() => None,
+        };
+        connection.as_mut().graceful_shutdown();
+        let Some(why) = why else {
+            tokio::select! {
+                ended = connection => note_end(ended),
+                () = is_idle_for(activity, self.patience.arrival) => {
+                    note_close("has none under way");
+                }
+            }
+            return;
+        };
+        // One turn, in which a client that is there is told.
+        tokio::select! {
+            biased;
+            ended = connection => note_end(ended),
+            () = tokio::task::yield_now() => note_close(why),
+        }
+    }
+}
+
+/// Ends if there is no request in this time, or once so much time is over for a connection that has
+/// no place of its own.
+async fn stays_unused(connection: &Connection, at_most: Duration) {
+    sleep(at_most).await;
+    if connection.begun() != 0 && connection.lane() == Lane::Usual {
+        std::future::pending::<()>().await;
+    }
+}
+
+/// Ends once no request has been under way for this long, which also is the time that an answer
+/// has to leave.
+async fn is_idle_for(connection: &Connection, time: Duration) {
+    loop {
+        let before = connection.ended();
+        sleep(time).await;
+        let ended = connection.ended();
+        if ended == before && ended == connection.begun() {
+            return;
+        }
+    }
+}
+
+fn note_end<E: std::fmt::Debug>(ended: Result<(), E>) {
+    if let Err(error) = ended {
+        // The client's doing as a rule: it left, or does not speak HTTP.
+        tracing::debug!("a connection ended early: {error:?}");
+    }
+}
+
+fn note_close(why: &str) {
+    tracing::debug!("closed a connection that {why}");
+}

@@ -1,0 +1,262 @@
+//! The room that a server has for connections, and who has to leave when there is none.
+//!
+//! A new connection gets the place of the one that has been idle longest. Where none is idle, it
+//! gets one of a few places beyond the room, where the server says that it is full, and still
+//! answers whether it is alive and ready.
+
+use std::cmp::Reverse;
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::{interval, timeout};
+
+use super::Patience;
+use crate::domain::limits::{
+    CONNECTION_ROOM_WAIT_MS, CONNECTION_STALLED_MS, CONNECTIONS_CLOSED_AT_ONCE,
+    CONNECTIONS_HEALTH_MAX, CONNECTIONS_MAX, FULL_WARNING_MS,
+};
+use crate::http::{BodyPatience, Connection, Lane, Unsent, UnsentBounds};
+use crate::metrics::Metrics;
+
+/// For how many connections of the room one more is closed at a time.
+const CONNECTIONS_PER_CLOSED: usize = 512;
+
+/// How much a server takes at one time.
+#[derive(Debug, Clone, Copy)]
+pub struct Bounds {
+    /// Connections.
+    pub connections: usize,
+    /// Connections beyond those, for questions about health.
+    pub health: usize,
+    /// Answers that are not sent.
+    pub unsent: UnsentBounds,
+}
+
+impl Default for Bounds {
+    fn default() -> Self {
+        Self {
+            connections: CONNECTIONS_MAX,
+            health: CONNECTIONS_HEALTH_MAX,
+            unsent: UnsentBounds::default(),
+        }
+    }
+}
+
+/// The connections of all addresses of a server.
+#[derive(Debug)]
+pub struct Room {
+    bounds: Bounds,
+    usual: Arc<Semaphore>,
+    health: Arc<Semaphore>,
+    open: Mutex<Open>,
+    unsent: Arc<Unsent>,
+    metrics: Arc<Metrics>,
+    started: Instant,
+    /// When the log may say again that the server is full, in milliseconds.
+    silent_until_ms: AtomicU64,
+}
+
+#[derive(Debug, Default)]
+struct Open {
+    next: u64,
+    connections: HashMap<u64, Arc<Connection>>,
+}
+
+/// A place in the room, until it is dropped.
+#[derive(Debug)]
+pub(super) struct Place {
+    pub(super) connection: Arc<Connection>,
+    room: Arc<Room>,
+    number: u64,
+    #[expect(dead_code, reason = "what counts is when it is dropped")]
+    permit: OwnedSemaphorePermit,
+}
+
+impl Room {
+    /// A room where nobody is.
+    pub fn new(bounds: Bounds, metrics: Arc<Metrics>) -> Self {
+        Self {
+            bounds,
+            usual: Arc::new(Semaphore::new(bounds.connections)),
+            health: Arc::new(Semaphore::new(bounds.health)),
+            open: Mutex::default(),
+            unsent: Arc::new(Unsent::new(bounds.unsent, Arc::clone(&metrics))),
+            metrics,
+            started: Instant::now(),
+            silent_until_ms: AtomicU64::new(0),
+        }
+    }
+
+    /// How many connections there may be at one time, with those that wait for a place.
+    pub(super) fn accepted_max(&self) -> usize {
+        self.bounds.connections + 2 * self.bounds.health.max(1)
+    }
+
+    /// A place for a new connection, if there is one or somebody can leave.
+    pub(super) async fn enter(self: &Arc<Self>, bodies: &Arc<BodyPatience>) -> Option<Place> {
+        for (lane, places) in [
+            (Lane::Usual, &self.usual),
+            (Lane::HealthOnly, &self.health),
+        ] {
+            if let Some(permit) = self.permit(lane, places).await {
+                return Some(self.place(lane, permit, bodies));
+            }
+        }
+        self.metrics.connection_closed("full");
+        None
+    }
+
+    async fn permit(&self, lane: Lane, places: &Arc<Semaphore>) -> Option<OwnedSemaphorePermit> {
+        if let Ok(permit) = Arc::clone(places).try_acquire_owned() {
+            return Some(permit);
+        }
+        let leaving = self.make_way(lane);
+        self.warn(lane, leaving);
+        if leaving == 0 {
+            return None;
+        }
+        let at_most = Duration::from_millis(CONNECTION_ROOM_WAIT_MS);
+        let freed = timeout(at_most, Arc::clone(places).acquire_owned()).await;
+        freed.ok().and_then(Result::ok)
+    }
+
+    fn place(
+        self: &Arc<Self>,
+        lane: Lane,
+        permit: OwnedSemaphorePermit,
+        bodies: &Arc<BodyPatience>,
+    ) -> Place {
+        let unsent = Arc::clone(&self.unsent);
+        let connection = Arc::new(Connection::new(lane, Arc::clone(bodies), unsent));
+        self.metrics.connection_opened();
+        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        let number = open.next;
+        open.next += 1;
+        open.connections.insert(number, Arc::clone(&connection));
+        Place {
+            connection,
+            room: Arc::clone(self),
+            number,
+            permit,
+        }
+    }
+
+    /// Those that the function gives a time for, with the longest first, and that are not leaving.
+    fn longest(
+        &self,
+        count: usize,
+        time: impl Fn(&Connection) -> Option<Duration>,
+    ) -> Vec<Arc<Connection>> {
+        let open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        let staying = open.connections.values().filter(|it| !it.is_closing());
+        let timed = staying.filter_map(|it| Some((Reverse(time(it)?), it)));
+        let mut timed: Vec<_> = timed.collect();
+        if count < timed.len() {
+            timed.select_nth_unstable_by_key(count, |(time, _)| *time);
+            timed.truncate(count);
+        }
+        timed.into_iter().map(|(_, it)| Arc::clone(it)).collect()
+    }
+
+    /// Asks the longest idle connections to leave, or the one whose client has read nothing for
+    /// longest; how many.
+    fn make_way(&self, lane: Lane) -> usize {
+        let share = self.bounds.connections / CONNECTIONS_PER_CLOSED;
+        let idle = self.longest(share.clamp(1, CONNECTIONS_CLOSED_AT_ONCE), |it| {
+            it.idle_for().filter(|_| it.lane() == lane)
+        });
+        if idle.is_empty() {
+            return self.end_stalled(|it| it.lane() == lane);
+        }
+        for connection in &idle {
+            self.end(connection, "idle");
+        }
+        idle.len()
+    }
+
+    /// Asks the connection to leave whose client has read nothing for longest; how many.
+    fn end_stalled(&self, which: impl Fn(&Connection) -> bool) -> usize {
+        let at_least = Duration::from_millis(CONNECTION_STALLED_MS);
+        let stalled = self.longest(1, |it| {
+            let stalled = it.stalled_for().filter(|time| at_least <= *time);
+            stalled.filter(|_| which(it))
+        });
+        for connection in &stalled {
+            self.end(connection, "stalled");
+        }
+        stalled.len()
+    }
+
+    fn end(&self, connection: &Connection, reason: &'static str) {
+        self.metrics.connection_closed(reason);
+        connection.close();
+    }
+
+    fn warn(&self, lane: Lane, leaving: usize) {
+        let now_ms = u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX);
+        let until = now_ms.saturating_add(FULL_WARNING_MS);
+        let allowed = |silent: u64| (silent <= now_ms).then_some(until);
+        let (set, read) = (Ordering::Relaxed, Ordering::Relaxed);
+        if self.silent_until_ms.fetch_update(set, read, allowed).is_err() {
+            return;
+        }
+        let connections = self.bounds.connections;
+        match (lane, leaving) {
+            (Lane::Usual, 0) => tracing::warn!(
+                connections,
+                "the server is full: all of its {connections} connections are in use; new ones \
+                 are told so"
+            ),
+            (Lane::Usual, _) => tracing::warn!(
+                connections,
+                "the server is full: it has {connections} connections; those that are idle longest \
+                 are closed for new ones"
+            ),
+            (Lane::HealthOnly, _) => tracing::warn!(
+                connections,
+                "the server is full: all of its {connections} connections are in use, and more \
+                 come than it can tell so"
+            ),
+        }
+    }
+
+    /// Ends connections whose clients take too long to read, for ever.
+    pub(super) async fn watch(&self, patience: &Patience) -> std::convert::Infallible {
+        let mut looks = interval(patience.look());
+        loop {
+            tokio::select! {
+                _now = looks.tick() => self.look(patience),
+                () = self.unsent.is_short() => {
+                    self.end_stalled(|_| true);
+                }
+            }
+        }
+    }
+
+    fn look(&self, patience: &Patience) {
+        let beyond = |time: Option<Duration>, bound: Duration| time.is_some_and(|it| bound <= it);
+        let open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        for connection in open.connections.values().filter(|it| !it.is_closing()) {
+            if beyond(connection.stalled_for(), patience.write) {
+                self.end(connection, "stalled");
+            } else if beyond(connection.sending_for(), patience.answer) {
+                self.end(connection, "slow");
+            }
+        }
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let mut open = self
+            .room
+            .open
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        open.connections.remove(&self.number);
+        self.room.metrics.connection_ended();
+    }
+}

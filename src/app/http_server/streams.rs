@@ -1,0 +1,42 @@
+//! The tasks of connections of HTTP/2, one for each request: none outlives the server or its time.
+
+use std::time::Duration;
+
+use hyper::rt::Executor;
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+/// Runs the requests of connections of HTTP/2.
+#[derive(Debug, Clone)]
+pub(super) struct Streams {
+    tasks: TaskTracker,
+    end: CancellationToken,
+    /// How long one may take until its answer is sent.
+    at_most: Duration,
+}
+
+impl Streams {
+    pub(super) fn new(at_most: Duration) -> Self {
+        Self {
+            tasks: TaskTracker::new(),
+            end: CancellationToken::new(),
+            at_most,
+        }
+    }
+
+    /// Drops those that still run.
+    pub(super) async fn end(self) {
+        self.end.cancel();
+        self.tasks.close();
+        self.tasks.wait().await;
+    }
+}
+
+impl<F: Future<Output: Send + 'static> + Send + 'static> Executor<F> for Streams {
+    fn execute(&self, stream: F) {
+        let timed = timeout(self.at_most, stream);
+        self.tasks
+            .spawn(self.end.clone().run_until_cancelled_owned(timed));
+    }
+}
