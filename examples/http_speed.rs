@@ -69,6 +69,7 @@ async fn main() -> anyhow::Result<()> {
         keys,
         clock,
         metrics,
+        origins: Vec::new(),
     };
     let listener = TcpListener::bind("127.0.0.1:8788").await?;
     report(sessions, &listener.local_addr()?.to_string());

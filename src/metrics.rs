@@ -1,5 +1,7 @@
 //! What the ledger measures about itself, for Prometheus. Names and units are here and nowhere else.
 
+mod plain;
+
 use std::collections::HashMap;
 use std::sync::Mutex;
 use std::time::Duration;
@@ -245,8 +247,13 @@ impl Metrics {
         self.refused.get_or_create(&labels).inc();
     }
 
-    /// All metrics in the text format of Prometheus (`OpenMetrics` 1.0).
+    /// All metrics in the text format of Prometheus 0.0.4, which every scraper reads.
     pub fn text(&self) -> String {
+        plain::from_open_metrics(&self.open_metrics())
+    }
+
+    /// All metrics as `OpenMetrics` 1.0.
+    pub fn open_metrics(&self) -> String {
         let registry = self
             .registry
             .lock()

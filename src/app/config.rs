@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use crate::auth::jwt::TokenConfig;
 use crate::auth::{ApiKey, RateLimit};
-use crate::http::Dialect;
+use crate::http::{Dialect, Origin};
 use crate::log::jetstream::JetStreamConfig;
 
 /// Everything that a ledger is started with.
@@ -23,6 +23,8 @@ pub struct Config {
     pub token_secret_file: Option<PathBuf>,
     /// Who may call it.
     pub access: Access,
+    /// Whose pages may call it from a browser.
+    pub origins: Vec<Origin>,
 }
 
 /// An address that one dialect alone is served on, from its root.
@@ -75,6 +77,12 @@ pub enum ConfigError {
          listen on 127.0.0.1, or add --trust-network if something else keeps strangers out"
     )]
     Exposed(SocketAddr),
+    /// Every page could read and write everything.
+    #[error(
+        "--cors-origin '*' lets every page in a browser on this machine read and write everything \
+         while --no-auth asks nobody for credentials: name the origins of your own pages"
+    )]
+    AnyOrigin,
 }
 
 impl Config {
@@ -87,6 +95,7 @@ impl Config {
             log: LogSource::Embedded,
             token_secret_file: None,
             access: Access::Local,
+            origins: Vec::new(),
         }
     }
 
@@ -98,7 +107,14 @@ impl Config {
             Access::Local => all.find(|addr| !addr.ip().is_loopback()),
             Access::Network | Access::Credentials(_) | Access::Private(_) => None,
         };
-        exposed.map_or(Ok(()), |addr| Err(ConfigError::Exposed(addr)))
+        if let Some(addr) = exposed {
+            return Err(ConfigError::Exposed(addr));
+        }
+        let asks_nobody = matches!(self.access, Access::Local | Access::Network);
+        if asks_nobody && self.origins.contains(&Origin::Any) {
+            return Err(ConfigError::AnyOrigin);
+        }
+        Ok(())
     }
 }
 
@@ -128,6 +144,11 @@ mod tests {
         let dialect = Dialect::Agi;
         config.dialects.push(DialectAddress { dialect, listen });
         assert_eq!(config.check(), Err(ConfigError::Exposed(listen)));
+        let mut config = Config::local(PathBuf::new(), "127.0.0.1:1".parse().unwrap());
+        config.origins.push(Origin::Any);
+        assert_eq!(config.check(), Err(ConfigError::AnyOrigin));
+        config.access = Access::Credentials(Box::default());
+        assert_eq!(config.check(), Ok(()));
         check(outside, Access::Network, Ok(()));
         check(outside, Access::Credentials(Box::default()), Ok(()));
     }

@@ -90,6 +90,7 @@ pub async fn start(config: Config) -> anyhow::Result<Running> {
         keys: Arc::clone(&keys),
         clock,
         metrics: Arc::clone(&metrics),
+        origins: config.origins,
     };
     let router = match config.access {
         Access::Local | Access::Private(_) => http::local_router(services),

@@ -11,7 +11,7 @@ use crate::app::{Config, DialectAddress, signals};
 use crate::cli::access::AccessArgs;
 use crate::cli::nats::NatsArgs;
 use crate::cli::{Outcome, Usage, address};
-use crate::http::Dialect;
+use crate::http::{Dialect, Origin};
 
 const AFTER_HELP: &str = "\
 Examples:
@@ -56,6 +56,17 @@ pub(super) struct Serve {
     )]
     #[arg(value_delimiter = ',', value_parser = dialect)]
     dialects: Vec<DialectAddress>,
+
+    /// Origin whose pages may call the API from a browser (CORS), as in `https://app.example`;
+    /// repeat it for more, `*` is any. Without it, none may. Pages show a credential like everybody
+    /// else. In the variable, separated by commas
+    #[arg(
+        long = "cors-origin",
+        env = "SESSION_LEDGER_CORS_ORIGINS",
+        value_name = "ORIGIN"
+    )]
+    #[arg(value_delimiter = ',', value_parser = Origin::parse)]
+    origins: Vec<Origin>,
 
     #[command(flatten)]
     nats: NatsArgs,
@@ -105,6 +116,7 @@ impl Serve {
             log: self.nats.source()?,
             token_secret_file: self.token_secret_file,
             access: self.access.access()?,
+            origins: self.origins,
         };
         // Before the start, so that a signal during a long one is not lost.
         let mut signals = signals::listen()?;

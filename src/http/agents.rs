@@ -5,6 +5,7 @@ use axum::response::Response;
 
 use super::agent_json;
 use super::app::App;
+use super::asked::Asked;
 use super::body;
 use super::caller::{Caller, Read};
 use super::dto;
@@ -63,15 +64,26 @@ impl QueryParams for ListQuery {
     operation_id = "list_agents",
     tag = "agents",
     params(Caller<Read>, Query<ListQuery>),
-    responses((status = 200, description = "A page", body = dto::AgentList), AgentListProblems)
+    responses(
+        (status = 200, description = "A page", body = dto::AgentList, headers(
+            ("ETag" = String, description = "Names the page; give it back as `If-None-Match`"),
+            ("Link" = String, description = "The pages `first`, `prev` (by offset) and `next`"),
+        )),
+        (status = 304, description = "The page is the one that `If-None-Match` names"),
+        AgentListProblems,
+    )
 )]
 pub(super) async fn list(
     State(app): State<App>,
     caller: Caller<Read>,
     Query(query): Query<ListQuery>,
+    asked: Asked,
 ) -> Result<Response, Problem> {
     let ListQuery { filter, page } = &query;
     app.wait_for(page.min_position).await?;
+    if let Some(not_modified) = asked.not_modified(&app, caller.tenant()) {
+        return Ok(not_modified);
+    }
     let start = page.start(caller.tenant(), filter)?;
     let (tenant, rows_max) = (caller.tenant(), page.rows_max());
     let found = app.read(|snapshot| {
@@ -79,7 +91,7 @@ pub(super) async fn list(
         Ok(found?)
     })?;
     let write_row = |out: &mut Json, agent: &_| Ok(agent_json::write(out, agent)?);
-    Ok(body::json(page.render(&app, "agents", &found, write_row)?))
+    page.answer((&app, tenant, &asked), "agents", &found, write_row)
 }
 
 /// Read an agent

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{Semaphore, SemaphorePermit};
+use uuid::Uuid;
 
 use super::Services;
 use super::dto;
@@ -31,6 +32,7 @@ struct Shared {
     waiters: Semaphore,
     refusals: Refusals,
     histories: Semaphore,
+    run: u64,
 }
 
 impl App {
@@ -41,6 +43,7 @@ impl App {
             waiters: Semaphore::new(WAITERS_MAX),
             refusals: Refusals::default(),
             histories: Semaphore::new(HISTORY_PAGES_MAX),
+            run: Uuid::new_v4().as_u64_pair().0,
         }))
     }
 
@@ -74,6 +77,11 @@ impl App {
 
     pub(super) fn refusals(&self) -> &Refusals {
         &self.0.refusals
+    }
+
+    /// A number that no other run of a server has.
+    pub(super) fn run(&self) -> u64 {
+        self.0.run
     }
 
     pub(super) fn now(&self) -> Timestamp {
@@ -200,12 +208,17 @@ impl App {
         }
     }
 
+    /// Whether a state shows all that is on the log, as far as anybody knows.
+    pub(super) fn is_last(&self, position: Position) -> bool {
+        self.hears_of_events() && self.log().known_head() <= position
+    }
+
     /// Which state an answer shows.
     pub(super) fn as_of(&self, as_of: AsOf) -> dto::AsOf {
         dto::AsOf {
             position: as_of.position.get(),
             time: as_of.time.map(|time| time.to_string()),
-            caught_up: self.hears_of_events() && self.log().known_head() <= as_of.position,
+            caught_up: self.is_last(as_of.position),
         }
     }
 }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::body::HttpBody as _;
 use axum::extract::{FromRequest, Request};
 use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE};
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
@@ -11,7 +12,9 @@ use bytes::{Bytes, BytesMut};
 use futures_util::StreamExt;
 use tokio_util::sync::CancellationToken;
 
+use super::coding::Coding;
 use super::connection::Connection;
+use super::decode;
 use super::error::Code;
 use super::problem::Problem;
 use crate::domain::limits::{REQUEST_BODY_WAIT_MS, REQUEST_BYTES_MAX};
@@ -105,6 +108,10 @@ pub(super) fn utf8_media_type(content_type: &str) -> Option<String> {
 }
 
 async fn read(request: Request) -> Result<Bytes, Problem> {
+    let coding = Coding::of_body(request.headers())?;
+    if let Some(coding) = coding.filter(|_| !request.body().is_end_stream()) {
+        return decode::decoded(request.into_body(), coding).await;
+    }
     let claimed: Option<usize> = request
         .headers()
         .get(CONTENT_LENGTH)

@@ -117,6 +117,8 @@ codes! {
     MethodNotAllowed "method_not_allowed" METHOD_NOT_ALLOWED "the route does not take this method; the header Allow lists those it takes";
     /// The body did not arrive.
     RequestTimeout "request_timeout" REQUEST_TIMEOUT "nothing was written, because the request's body did not arrive within 30 s; send it again";
+    /// Not one name, as HTTP/1.1 demands.
+    HostRequired "host_required" BAD_REQUEST "a request of HTTP/1.1 needs the header Host once, with the host name of the server";
     /// A name that is not this machine's own.
     UnknownHost "unknown_host" MISDIRECTED_REQUEST "without credentials the server answers only to localhost and loopback addresses; use one of these, or start it with --trust-network";
     /// The body is too long.
@@ -125,6 +127,8 @@ codes! {
     BatchTooLarge "batch_too_large" PAYLOAD_TOO_LARGE "the batch has more than 1000 events; send it in parts";
     /// A content type that is not taken.
     UnsupportedMediaType "unsupported_media_type" UNSUPPORTED_MEDIA_TYPE "send application/cloudevents+json, application/cloudevents-batch+json or application/json in UTF-8, or an event in binary mode with ce- headers";
+    /// A coding of content that is not taken.
+    UnsupportedEncoding "unsupported_content_encoding" UNSUPPORTED_MEDIA_TYPE "the body is coded in a way that is not taken here, or several times; send it as it is, or as one of those that the header Accept-Encoding lists";
     /// A retry whose first answer came from a node that makes other tokens.
     TokensOfAnotherNode "tokens_of_another_node" CONFLICT "this command was applied before, through a server with another token secret, which alone can tell its tokens again; retry there, and give all servers of a ledger the same --token-secret-file";
     /// The server cannot serve yet, or no more.

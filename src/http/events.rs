@@ -6,6 +6,7 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue};
 use axum::response::Response;
 
 use super::app::App;
+use super::asked::Asked;
 use super::body;
 use super::caller::{Audit, Caller, WriteOrAudit};
 use super::dto;
@@ -13,6 +14,7 @@ use super::error::Code;
 use super::event_json;
 use super::extract::{Path, Query, QueryParams, Values};
 use super::json::Json;
+use super::negotiate::weighed;
 use super::params::{
     AFTER_POSITION, AGENT_ID, EVENTS_LIMIT, MIN_POSITION, Param, SESSION_ID, TYPE,
 };
@@ -103,6 +105,7 @@ pub(super) async fn list(
     State(app): State<App>,
     caller: Caller<Audit>,
     Query(query): Query<EventsQuery>,
+    asked: Asked,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     app.wait_for(query.min_position).await?;
@@ -124,8 +127,10 @@ pub(super) async fn list(
     let next = next_after(&events, found, page.next);
     if wants_ndjson(&headers) {
         let as_of = page.as_of.position;
-        let next = next.unwrap_or(as_of.max(after).get());
-        return Ok(ndjson(&events, next, as_of));
+        let after = next.unwrap_or(as_of.max(after).get());
+        let mut response = ndjson(&events, after, as_of);
+        asked.link_on(&mut response, &AFTER_POSITION, next);
+        return Ok(response);
     }
     let mut out = Json::with_capacity(EVENT_BYTES * (events.len() + 1));
     out.raw("{\"events\":[");
@@ -137,7 +142,9 @@ pub(super) async fn list(
     out.raw(",\"as_of\":");
     out.value(&app.as_of(page.as_of));
     out.raw("}");
-    Ok(body::json(out.into_bytes()))
+    let mut response = body::json(out.into_bytes());
+    asked.link_on(&mut response, &AFTER_POSITION, next);
+    Ok(response)
 }
 
 /// Where to go on if the answer holds fewer events than were found.
@@ -148,26 +155,10 @@ fn next_after(events: &[LedgerEvent], found: usize, next: Option<u64>) -> Option
     }
 }
 
+/// Whether a client names the type. A weight of zero says that it wants anything else.
 fn wants_ndjson(headers: &HeaderMap) -> bool {
-    let accepted = headers.get_all(ACCEPT).iter();
-    let mut types = accepted
-        .filter_map(|value| value.to_str().ok())
-        .flat_map(|v| v.split(','));
-    types.any(|media_type| {
-        let (media_type, parameters) = media_type.split_once(';').unwrap_or((media_type, ""));
-        media_type.trim().eq_ignore_ascii_case(NDJSON) && !parameters.split(';').any(is_refusal)
-    })
-}
-
-/// Whether a media type's parameter is a weight of zero: whoever sends it wants anything else.
-fn is_refusal(parameter: &str) -> bool {
-    match parameter.split_once('=') {
-        Some((name, weight)) if name.trim().eq_ignore_ascii_case("q") => weight
-            .trim()
-            .parse::<f32>()
-            .is_ok_and(|weight| weight <= 0.0),
-        Some(_) | None => false,
-    }
+    weighed(headers, &ACCEPT)
+        .any(|(media_type, weight)| media_type.split(';').next() == Some(NDJSON) && 0.0 < weight)
 }
 
 fn ndjson(events: &[LedgerEvent], next: u64, as_of: Position) -> Response {

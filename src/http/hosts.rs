@@ -1,4 +1,5 @@
-//! Which names the API answers to while it asks nobody for credentials.
+//! Which host names requests have: one on HTTP/1.1, and this machine's own while nobody is asked for
+//! credentials.
 //!
 //! A page in a browser on this machine could reach the API under a name of its own that resolves to
 //! 127.0.0.1 (DNS rebinding), and read the answers. Its requests carry that name.
@@ -8,11 +9,28 @@ use std::net::IpAddr;
 use axum::extract::Request;
 use axum::http::header::HOST;
 use axum::http::uri::Authority;
+use axum::http::{HeaderValue, Version};
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 
 use super::error::Code;
 use super::problem::Problem;
+
+/// Refuses a request of HTTP/1.1 that does not say once to which host it is (RFC 9112, section 3.2).
+pub(super) async fn one_host(request: Request, next: Next) -> Response {
+    if request.version() == Version::HTTP_11 && !names_one_host(&request) {
+        return Problem::new(Code::HostRequired).into_response();
+    }
+    next.run(request).await
+}
+
+fn names_one_host(request: &Request) -> bool {
+    let mut named = request.headers().get_all(HOST).iter();
+    let first = named.next().map(HeaderValue::as_bytes);
+    // Empty is what a client sends that knows no name.
+    let is_name = |name: &[u8]| name.is_empty() || Authority::try_from(name).is_ok();
+    first.is_some_and(is_name) && named.next().is_none()
+}
 
 /// Refuses a request to a name that is not this machine's own.
 pub(super) async fn loopback_only(request: Request, next: Next) -> Response {

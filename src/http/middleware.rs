@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use axum::extract::{MatchedPath, Request, State};
-use axum::http::header::CACHE_CONTROL;
+use axum::http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, X_CONTENT_TYPE_OPTIONS};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method};
 use axum::middleware::Next;
 use axum::response::Response;
@@ -15,6 +15,9 @@ use super::dialects::Voice;
 use super::problem::Problem;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+/// Whether pages of other sites may load an answer as an image or a script. It does not concern
+/// `fetch`, which CORS is for.
+const RESOURCE_POLICY: HeaderName = HeaderName::from_static("cross-origin-resource-policy");
 /// Longest request id that is taken from a caller.
 const REQUEST_ID_BYTES_MAX: usize = 128;
 /// Stands for the route of a request that matches none, so that paths make no new series.
@@ -39,7 +42,9 @@ pub(super) async fn observe(State(app): State<App>, request: Request, next: Next
         }
     }
     let headers = response.headers_mut();
-    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    let no_store = HeaderValue::from_static("no-store");
+    headers.entry(CACHE_CONTROL).or_insert(no_store);
+    secure(headers);
     if let Ok(value) = HeaderValue::try_from(request_id) {
         headers.insert(REQUEST_ID, value);
     }
@@ -47,6 +52,16 @@ pub(super) async fn observe(State(app): State<App>, request: Request, next: Next
     app.metrics().request(route, method, status, took);
     span.in_scope(|| note(method, route, status, took));
     response
+}
+
+/// Tells browsers to take an answer for what it says it is, and to let no other site show it.
+fn secure(headers: &mut HeaderMap) {
+    let nothing = HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'");
+    headers.entry(CONTENT_SECURITY_POLICY).or_insert(nothing);
+    let nosniff = HeaderValue::from_static("nosniff");
+    headers.insert(X_CONTENT_TYPE_OPTIONS, nosniff);
+    let same_origin = HeaderValue::from_static("same-origin");
+    headers.insert(RESOURCE_POLICY, same_origin);
 }
 
 fn note(method: &str, route: &str, status: u16, took: Duration) {

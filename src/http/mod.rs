@@ -10,12 +10,17 @@ mod agent_commands;
 mod agent_json;
 mod agents;
 mod app;
+mod asked;
 mod body;
 mod caller;
+mod coding;
 mod command;
 mod command_answer;
+mod compress;
 mod connection;
+mod cors;
 mod credential;
+mod decode;
 mod dialects;
 pub mod dto;
 mod emit;
@@ -25,6 +30,7 @@ mod event_json;
 mod events;
 mod extract;
 mod health;
+mod home;
 mod hosts;
 mod introspect;
 mod json;
@@ -32,6 +38,7 @@ mod key_change;
 mod key_history;
 mod keys;
 mod middleware;
+mod negotiate;
 mod new_key;
 pub mod openapi;
 mod paging;
@@ -65,6 +72,7 @@ use caller::{Gate, Signature};
 
 pub use body::BodyPatience;
 pub use connection::{Connection, Lane, UnderWay, Unsent, UnsentBounds};
+pub use cors::{Origin, OriginError};
 pub use dialects::Dialect;
 
 /// What the API stands on.
@@ -87,28 +95,36 @@ pub struct Services {
     pub clock: Arc<dyn Clock>,
     /// What is measured.
     pub metrics: Arc<Metrics>,
+    /// Whose pages may ask the API from a browser.
+    pub origins: Vec<Origin>,
 }
 
 /// The API as a service, with every dialect at its mount.
 pub fn router(services: Services) -> axum::Router {
-    layered(services, |router| {
-        router.layer(axum::middleware::from_fn(unsent::bound))
-    })
+    layered(services, bounded)
 }
 
 /// The same, which answers only to this machine's own names.
 pub fn local_router(services: Services) -> axum::Router {
     layered(services, |router| {
-        router
-            .layer(axum::middleware::from_fn(unsent::bound))
-            .layer(axum::middleware::from_fn(hosts::loopback_only))
+        bounded(router).layer(axum::middleware::from_fn(hosts::loopback_only))
     })
+}
+
+/// What stands around the routes of the API and of every dialect.
+fn bounded(router: axum::Router<App>) -> axum::Router<App> {
+    router
+        // Inside of what counts answers: what waits for its client is the short form.
+        .layer(axum::middleware::from_fn(compress::compress))
+        .layer(axum::middleware::from_fn(unsent::bound))
+        .layer(axum::middleware::from_fn(hosts::one_host))
 }
 
 fn layered(
     services: Services,
     inner: impl Fn(axum::Router<App>) -> axum::Router<App>,
 ) -> axum::Router {
+    let cors = cors::layer(&services.origins);
     let app = App::new(services);
     let (guarded, _document) = routes().split_for_parts();
     let (open, _document) = open_routes().split_for_parts();
@@ -125,7 +141,11 @@ fn layered(
         .fallback(problem::route_not_found)
         .method_not_allowed_fallback(problem::method_not_allowed)
         .layer(CatchPanicLayer::custom(problem::panicked));
-    dialects::mount(inner(router), &app, inner)
+    let own = match cors {
+        Some(cors) => inner(router).layer(cors),
+        None => inner(router),
+    };
+    dialects::mount(own, &app, inner)
         .layer(axum::middleware::from_fn(unread::read))
         // Last, so that it sees every answer, those to panics and unknown routes included.
         .layer(axum::middleware::from_fn_with_state(
@@ -163,6 +183,7 @@ fn routes() -> OpenApiRouter<App> {
 /// The routes that answer anybody: they say nothing of any tenant.
 fn open_routes() -> OpenApiRouter<App> {
     OpenApiRouter::new()
+        .routes(routes!(home::page))
         .routes(routes!(health::alive))
         .routes(routes!(health::ready))
         .routes(routes!(health::metrics))

@@ -1,6 +1,11 @@
 //! Paging, the same for every listing: which page a request asks for, and the answer around its rows.
 
+use axum::response::Response;
+
 use super::app::App;
+use super::asked::Asked;
+use super::body;
+use super::dto;
 use super::extract::Values;
 use super::json::Json;
 use super::params::{CURSOR, MIN_POSITION, OFFSET, ROWS_LIMIT};
@@ -55,12 +60,41 @@ impl PageQuery {
         })
     }
 
-    /// The page as JSON: its rows under this name, and what every page has.
-    pub(super) fn render<R>(
+    /// The page as an answer, which names itself and other pages.
+    pub(super) fn answer<R>(
         &self,
-        app: &App,
+        (app, tenant, asked): (&App, &TenantId, &Asked),
         name: &str,
         page: &Page<R>,
+        write_row: impl FnMut(&mut Json, &R) -> Result<(), Problem>,
+    ) -> Result<Response, Problem> {
+        let as_of = app.as_of(page.as_of);
+        let next = page.next.map(Cursor::to_text);
+        let rows = self.render(name, page, (&as_of, next.as_deref()), write_row)?;
+        let mut response = body::json(rows);
+        asked.name(&mut response, app, (tenant, &as_of));
+        let limit = u64::from(self.limit);
+        let before = match self.start {
+            StartQuery::Offset(offset) if limit <= offset => Some((offset - limit).to_string()),
+            StartQuery::Offset(_) | StartQuery::Cursor(_) => None,
+        };
+        let mut pages = vec![("first", None)];
+        pages.extend(
+            before
+                .as_deref()
+                .map(|at| ("prev", Some((OFFSET.name, at)))),
+        );
+        pages.extend(next.as_deref().map(|at| ("next", Some((CURSOR.name, at)))));
+        asked.link(&mut response, &[OFFSET.name, CURSOR.name], &pages);
+        Ok(response)
+    }
+
+    /// The page as JSON: its rows under this name, and what every page has.
+    fn render<R>(
+        &self,
+        name: &str,
+        page: &Page<R>,
+        (as_of, next): (&dto::AsOf, Option<&str>),
         mut write_row: impl FnMut(&mut Json, &R) -> Result<(), Problem>,
     ) -> Result<Vec<u8>, Problem> {
         let mut out = Json::with_capacity(ROW_BYTES * (page.rows.len() + 1));
@@ -83,9 +117,9 @@ impl PageQuery {
             StartQuery::Cursor(_) => None,
         });
         out.raw(",\"next_cursor\":");
-        out.text_or_null(page.next.map(Cursor::to_text).as_deref());
+        out.text_or_null(next);
         out.raw(",\"as_of\":");
-        out.value(&app.as_of(page.as_of));
+        out.value(as_of);
         out.raw("}");
         Ok(out.into_bytes())
     }

@@ -8,11 +8,12 @@ use std::any::Any;
 use std::borrow::Cow;
 
 use axum::body::Body;
-use axum::http::header::{CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
+use axum::http::header::{ACCEPT_ENCODING, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use axum::http::{HeaderValue, Method, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 
+use super::coding;
 use super::error::Code;
 use crate::domain::{Position, Verdict};
 
@@ -166,6 +167,10 @@ impl IntoResponse for Problem {
                 let challenge = HeaderValue::from_static(scheme);
                 response.headers_mut().append(WWW_AUTHENTICATE, challenge);
             }
+        }
+        if self.code == Code::UnsupportedEncoding {
+            let headers = response.headers_mut();
+            headers.insert(ACCEPT_ENCODING, coding::TAKEN);
         }
         response.extensions_mut().insert(self);
         response

@@ -6,6 +6,7 @@ use axum::extract::State;
 use axum::response::Response;
 
 use super::app::App;
+use super::asked::Asked;
 use super::body;
 use super::caller::{Audit, Caller};
 use super::dto;
@@ -59,6 +60,7 @@ pub(super) async fn list(
     State(app): State<App>,
     caller: Caller<Audit>,
     Query(query): Query<RejectionsQuery>,
+    asked: Asked,
 ) -> Result<Response, Problem> {
     app.wait_for(query.min_position).await?;
     let limit = query.limit;
@@ -91,7 +93,9 @@ pub(super) async fn list(
     out.raw(",\"as_of\":");
     out.value(&as_of);
     out.raw("}");
-    Ok(body::json(out.into_bytes()))
+    let mut response = body::json(out.into_bytes());
+    asked.link_on(&mut response, &BEFORE_POSITION, next);
+    Ok(response)
 }
 
 /// Totals under their words.

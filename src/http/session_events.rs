@@ -4,6 +4,7 @@ use axum::extract::State;
 use axum::response::Response;
 
 use super::app::App;
+use super::asked::Asked;
 use super::body;
 use super::caller::{Caller, ReadOrAudit};
 use super::dto;
@@ -54,6 +55,7 @@ pub(super) async fn list(
     caller: Caller<ReadOrAudit>,
     Path(id): Path<SessionId>,
     Query(query): Query<HistoryQuery>,
+    asked: Asked,
 ) -> Result<Response, Problem> {
     app.wait_for(query.min_position).await?;
     let (after, limit) = (query.after, query.limit);
@@ -82,5 +84,7 @@ pub(super) async fn list(
     out.raw(",\"as_of\":");
     out.value(&app.as_of(page.as_of));
     out.raw("}");
-    Ok(body::json(out.into_bytes()))
+    let mut response = body::json(out.into_bytes());
+    asked.link_on(&mut response, &AFTER_NUMBER, next);
+    Ok(response)
 }

@@ -4,6 +4,7 @@ use axum::extract::State;
 use axum::response::Response;
 
 use super::app::App;
+use super::asked::Asked;
 use super::body;
 use super::caller::{Caller, Read};
 use super::dto;
@@ -128,15 +129,26 @@ fn read_filter(values: &mut Values) -> Result<SessionFilter, Problem> {
     operation_id = "list_sessions",
     tag = "sessions",
     params(Caller<Read>, Query<ListQuery>),
-    responses((status = 200, description = "A page", body = dto::SessionList), ListProblems)
+    responses(
+        (status = 200, description = "A page", body = dto::SessionList, headers(
+            ("ETag" = String, description = "Names the page; give it back as `If-None-Match`"),
+            ("Link" = String, description = "The pages `first`, `prev` (by offset) and `next`"),
+        )),
+        (status = 304, description = "The page is the one that `If-None-Match` names"),
+        ListProblems,
+    )
 )]
 pub(super) async fn list(
     State(app): State<App>,
     caller: Caller<Read>,
     Query(query): Query<ListQuery>,
+    asked: Asked,
 ) -> Result<Response, Problem> {
     let ListQuery { filter, page } = &query;
     app.wait_for(page.min_position).await?;
+    if let Some(not_modified) = asked.not_modified(&app, caller.tenant()) {
+        return Ok(not_modified);
+    }
     let start = page.start(caller.tenant(), filter)?;
     let (tenant, rows_max) = (caller.tenant(), page.rows_max());
     let found = app.read(|snapshot| {
@@ -148,9 +160,7 @@ pub(super) async fn list(
         row_json::write(out, &row, row.status);
         Ok(())
     };
-    Ok(body::json(
-        page.render(&app, "sessions", &found, write_row)?,
-    ))
+    page.answer((&app, tenant, &asked), "sessions", &found, write_row)
 }
 
 /// Count sessions
@@ -163,14 +173,24 @@ pub(super) async fn list(
     operation_id = "count_sessions",
     tag = "sessions",
     params(Caller<Read>, Query<CountQuery>),
-    responses((status = 200, description = "The totals", body = dto::SessionCount), CountProblems)
+    responses(
+        (status = 200, description = "The totals", body = dto::SessionCount, headers(
+            ("ETag" = String, description = "Names the answer; give it back as `If-None-Match`"),
+        )),
+        (status = 304, description = "The answer is the one that `If-None-Match` names"),
+        CountProblems,
+    )
 )]
 pub(super) async fn count(
     State(app): State<App>,
     caller: Caller<Read>,
     Query(query): Query<CountQuery>,
+    asked: Asked,
 ) -> Result<Response, Problem> {
     app.wait_for(query.min_position).await?;
+    if let Some(not_modified) = asked.not_modified(&app, caller.tenant()) {
+        return Ok(not_modified);
+    }
     let (tenant, filter) = (caller.tenant(), &query.filter);
     let counted = app.read(|snapshot| Ok(query::sessions::count(snapshot, tenant, filter)?))?;
     let by_status = counted.by_status.iter();
@@ -181,7 +201,9 @@ pub(super) async fn count(
             .collect(),
         as_of: app.as_of(counted.as_of),
     };
-    Ok(body::json_of(&answer))
+    let mut response = body::json_of(&answer);
+    asked.name(&mut response, &app, (tenant, &answer.as_of));
+    Ok(response)
 }
 
 /// Read a session

@@ -71,7 +71,7 @@ async fn without_a_credential_nobody_is_served_and_everybody_told_how() {
         ];
         assert_eq!(challenges, expected);
     }
-    for path in ["/healthz", "/readyz", "/metrics", "/openapi.json"] {
+    for path in ["/", "/healthz", "/readyz", "/metrics", "/openapi.json"] {
         let answer = app
             .client("acme")
             .send_bare(Method::GET, path, HeaderMap::new(), Vec::new())

@@ -27,7 +27,7 @@ async fn health_and_metrics_need_no_tenant() {
     assert!(
         answer
             .header("content-type")
-            .starts_with("application/openmetrics-text")
+            .starts_with("text/plain; version=0.0.4")
     );
     for line in [
         "session_ledger_position 2",
@@ -36,7 +36,7 @@ async fn health_and_metrics_need_no_tenant() {
         r#"session_ledger_verdicts_total{verdict="applied",reason=""} 2"#,
         r#"session_ledger_http_request_seconds_count{route="/v1/agent-sessions/{id}",method="GET",status="200"} 1"#,
         r#"session_ledger_http_request_seconds_count{route="unmatched",method="GET",status="404"} 1"#,
-        "# EOF",
+        "# TYPE session_ledger_verdicts_total counter",
     ] {
         assert!(
             answer.text.lines().any(|found| found == line),
@@ -44,6 +44,26 @@ async fn health_and_metrics_need_no_tenant() {
             answer.text
         );
     }
+    assert!(!answer.text.contains("# EOF"), "{}", answer.text);
+    let asked = [(
+        "accept",
+        "application/openmetrics-text;version=1.0.0, text/plain;q=0.5",
+    )];
+    let answer = client
+        .send(Method::GET, "/metrics", &asked, Vec::new())
+        .await;
+    let kind = answer.header("content-type");
+    assert!(
+        kind.starts_with("application/openmetrics-text; version=1.0.0"),
+        "{kind}"
+    );
+    assert!(answer.text.ends_with("# EOF\n"), "{}", answer.text);
+    assert!(
+        answer
+            .text
+            .contains("# TYPE session_ledger_verdicts counter\n")
+    );
+    assert_eq!(answer.header("vary"), "accept");
     app.stop().await;
 }
 
@@ -80,7 +100,6 @@ async fn unknown_routes_and_methods_are_problems() {
     let app = App::start().await;
     let client = app.client("acme");
     for path in [
-        "/",
         "/v1",
         "/v1/sessions",
         "/v1/agent-sessions/",

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 
 use session_ledger::app::open::{OpenLog, open};
-use session_ledger::app::{Access, Config, LogSource};
+use session_ledger::app::{Config, LogSource};
 use session_ledger::domain::Position;
 use session_ledger::log::jetstream::JetStreamConfig;
 use session_ledger::log::{LogError, NewRecord};
@@ -13,12 +13,8 @@ use crate::support::nats::NatsServer;
 
 fn config(dir: &std::path::Path, log: LogSource) -> Config {
     Config {
-        data_dir: dir.to_owned(),
-        listen: SocketAddr::from(([127, 0, 0, 1], 0)),
-        dialects: Vec::new(),
         log,
-        token_secret_file: None,
-        access: Access::Local,
+        ..Config::local(dir.to_owned(), SocketAddr::from(([127, 0, 0, 1], 0)))
     }
 }
 

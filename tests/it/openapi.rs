@@ -63,14 +63,17 @@ fn every_route_is_described_in_full() {
             } else {
                 "application/problem+json"
             };
-            let content = response["content"].as_object().unwrap();
+            let Some(content) = response["content"].as_object() else {
+                assert_eq!(status, "304", "{method} {path}");
+                continue;
+            };
             assert!(
                 content.keys().all(|media_type| media_type.contains(wanted)),
                 "{path} {status}"
             );
         }
     }
-    assert_eq!(ids.len(), 29);
+    assert_eq!(ids.len(), 30);
 }
 
 #[test]
@@ -79,6 +82,9 @@ fn headers_that_lead_on_are_described() {
     for (path, method, status, name) in [
         ("/v1/events", "get", "200", "X-Next-After"),
         ("/v1/events", "get", "200", "X-As-Of-Position"),
+        ("/v1/agent-sessions", "get", "200", "ETag"),
+        ("/v1/agent-sessions", "get", "200", "Link"),
+        ("/v1/agents", "get", "200", "Link"),
         ("/v1/events", "post", "200", "Location"),
         ("/v1/events", "post", "201", "Location"),
         ("/v1/events", "post", "202", "Location"),

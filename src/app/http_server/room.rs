@@ -97,10 +97,7 @@ impl Room {
 
     /// A place for a new connection, if there is one or somebody can leave.
     pub(super) async fn enter(self: &Arc<Self>, bodies: &Arc<BodyPatience>) -> Option<Place> {
-        for (lane, places) in [
-            (Lane::Usual, &self.usual),
-            (Lane::HealthOnly, &self.health),
-        ] {
+        for (lane, places) in [(Lane::Usual, &self.usual), (Lane::HealthOnly, &self.health)] {
             if let Some(permit) = self.permit(lane, places).await {
                 return Some(self.place(lane, permit, bodies));
             }
@@ -200,7 +197,11 @@ impl Room {
         let until = now_ms.saturating_add(FULL_WARNING_MS);
         let allowed = |silent: u64| (silent <= now_ms).then_some(until);
         let (set, read) = (Ordering::Relaxed, Ordering::Relaxed);
-        if self.silent_until_ms.fetch_update(set, read, allowed).is_err() {
+        if self
+            .silent_until_ms
+            .fetch_update(set, read, allowed)
+            .is_err()
+        {
             return;
         }
         let connections = self.bounds.connections;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use session_ledger::app::http_server::{self, Bounds, Patience, Room};
 use session_ledger::auth::{Access, Author, Credentials, Grant, Keys, Roles};
 use session_ledger::domain::{Clock, TenantId, Timestamp};
-use session_ledger::http::{self, Services};
+use session_ledger::http::{self, Origin, Services};
 use session_ledger::ledger::{Commands, Ledger, Reactor, TokenSecret, rules};
 use session_ledger::log::{EmbeddedLog, EventLog, NewRecord};
 use session_ledger::metrics::Metrics;
@@ -20,6 +20,9 @@ use super::faulty_log::DoubtfulLog;
 
 /// What the clock of a new ledger says.
 pub(crate) const NOW: &str = "2026-01-31T12:00:00.000000Z";
+
+/// Whose pages may ask it from a browser.
+pub(crate) const ORIGIN: &str = "https://console.example";
 
 /// A running ledger.
 pub(crate) struct App {
@@ -150,7 +153,13 @@ impl App {
     /// Starts a ledger that never folds and waits this long for its clients.
     pub(crate) async fn start_with_patience(patience: Patience) -> Self {
         let access = |_keys| Access::Everybody;
-        Self::serve(|log| log, |keys| keys, (patience, Bounds::default()), access).await
+        Self::serve(
+            |log| log,
+            |keys| keys,
+            (patience, Bounds::default()),
+            access,
+        )
+        .await
     }
 
     /// Starts a ledger that has this much room for its clients, and waits this long for them.
@@ -187,6 +196,7 @@ impl App {
             keys: Arc::clone(&keys),
             clock: as_clock(),
             metrics: Arc::clone(&metrics),
+            origins: vec![Origin::parse(ORIGIN).unwrap()],
         });
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());

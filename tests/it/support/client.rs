@@ -46,6 +46,19 @@ impl Client {
         self.send(Method::GET, path, &[], Vec::new()).await
     }
 
+    /// Gets the bytes of an answer as they came.
+    pub(crate) async fn fetch(&self, path: &str, headers: &[(&str, &str)]) -> (HeaderMap, Vec<u8>) {
+        let request = self.http.get(format!("{}{path}", self.url));
+        let request = request.header("x-tenant-id", &self.tenant);
+        let with_header = |request: reqwest::RequestBuilder, (name, value): &(&str, &str)| {
+            request.header(*name, *value)
+        };
+        let request = headers.iter().fold(request, with_header);
+        let response = request.send().await.unwrap();
+        let headers = response.headers().clone();
+        (headers, response.bytes().await.unwrap().to_vec())
+    }
+
     /// Posts to `/v1/events` and whatever follows it in `path`.
     pub(crate) async fn post(
         &self,

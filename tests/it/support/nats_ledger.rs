@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use async_nats::jetstream::{self, Context};
 use serde_json::Value;
-use session_ledger::app::{Access, Config, LogSource, Running, start};
+use session_ledger::app::{Config, LogSource, Running, start};
 use session_ledger::log::jetstream::JetStreamConfig;
 
 use super::client::Client;
@@ -51,12 +51,8 @@ impl World {
 /// Starts a ledger on a server.
 pub(crate) async fn ledger(nats: &NatsServer, dir: &Path) -> Running {
     let config = Config {
-        data_dir: dir.to_owned(),
-        listen: SocketAddr::from(([127, 0, 0, 1], 0)),
-        dialects: Vec::new(),
         log: LogSource::JetStream(JetStreamConfig::new(vec![nats.url().to_owned()])),
-        token_secret_file: None,
-        access: Access::Local,
+        ..Config::local(dir.to_owned(), SocketAddr::from(([127, 0, 0, 1], 0)))
     };
     Box::pin(start(config)).await.unwrap()
 }

@@ -1,0 +1,198 @@
+//! What a request for a page asked for, as links to other pages repeat it and validators name it.
+//!
+//! A page of a listing is decided by the tenant, the query, the position of the state that it shows,
+//! and whether the log is known to go on after that: its validator is made of these, and of the run
+//! of the server, which may be another program or have another log next time. It is weak, because a
+//! page may be sent in several codings. Single reads look at the clock, so they have none.
+
+use std::convert::Infallible;
+use std::fmt::Write as _;
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+
+use axum::extract::FromRequestParts;
+use axum::http::header::{CACHE_CONTROL, ETAG, IF_NONE_MATCH, LINK, VARY};
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri};
+use axum::response::{IntoResponse as _, Response};
+use percent_encoding::percent_decode_str;
+
+use super::app::App;
+use super::dto;
+use super::params::Param;
+use crate::domain::TenantId;
+
+/// For the client's own cache, which has to ask each time.
+const REVALIDATED: HeaderValue = HeaderValue::from_static("private, no-cache");
+/// What else decides an answer of the API.
+const CREDENTIALS: HeaderValue =
+    HeaderValue::from_static("authorization, x-api-key, x-tenant-id, accept-encoding");
+
+/// What a request asked for.
+#[derive(Debug)]
+pub(super) struct Asked {
+    uri: Uri,
+    known: Vec<HeaderValue>,
+}
+
+impl<S: Sync> FromRequestParts<S> for Asked {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Infallible> {
+        let known = parts.headers.get_all(IF_NONE_MATCH).iter();
+        Ok(Self {
+            uri: parts.uri.clone(),
+            known: known.cloned().collect(),
+        })
+    }
+}
+
+/// Names what a page says, for as long as this server runs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Validator(HeaderValue);
+
+impl Asked {
+    /// Names the answer to this request, for a tenant and the state at a position.
+    fn validator(&self, app: &App, tenant: &TenantId, state: (u64, bool)) -> Validator {
+        let mut hasher = DefaultHasher::new();
+        (tenant.as_str(), self.uri.path(), self.uri.query(), state).hash(&mut hasher);
+        let (run, position) = (app.run(), state.0);
+        let text = format!("W/\"{run:016x}-{position}-{:016x}\"", hasher.finish());
+        Validator(HeaderValue::try_from(text).expect("digits are visible ASCII"))
+    }
+
+    /// The answer to a client that has what it asks for.
+    pub(super) fn not_modified(&self, app: &App, tenant: &TenantId) -> Option<Response> {
+        if self.known.is_empty() {
+            return None;
+        }
+        let position = app.projection().position();
+        let state = (position.get(), app.is_last(position));
+        let validator = self.validator(app, tenant, state);
+        if !self.knows(&validator) {
+            return None;
+        }
+        let mut response = StatusCode::NOT_MODIFIED.into_response();
+        validator.put(response.headers_mut());
+        Some(response)
+    }
+
+    /// Names an answer that shows a state, so that the client may ask whether it is still good.
+    pub(super) fn name(&self, response: &mut Response, app: &App, of: (&TenantId, &dto::AsOf)) {
+        let (tenant, as_of) = of;
+        let state = (as_of.position, as_of.caught_up);
+        let validator = self.validator(app, tenant, state);
+        validator.put(response.headers_mut());
+    }
+
+    /// Whether the client has what a validator names.
+    fn knows(&self, validator: &Validator) -> bool {
+        let listed = self.known.iter().filter_map(|value| value.to_str().ok());
+        let mut tags = listed.flat_map(|value| value.split(',')).map(str::trim);
+        let wanted = validator.0.to_str().map_or("", opaque);
+        // `*` is for who makes things, and would be true for every answer.
+        tags.any(|tag| opaque(tag) == wanted)
+    }
+
+    /// The reference to a page of the same listing, with other parameters that say where it starts.
+    fn reference(&self, starts: &[&str], at: Option<(&str, &str)>) -> String {
+        let mut reference = "<?".to_owned();
+        let query = self.uri.query().unwrap_or_default();
+        let kept = query.split('&').filter(|pair| {
+            let name = pair.split_once('=').map_or(*pair, |(name, _)| name);
+            let name = percent_decode_str(name).decode_utf8_lossy();
+            !pair.is_empty() && !starts.contains(&name.as_ref())
+        });
+        for pair in kept {
+            let and = if reference.len() == 2 { "" } else { "&" };
+            let _to_string = write!(reference, "{and}{pair}");
+        }
+        if let Some((name, value)) = at {
+            let and = if reference.len() == 2 { "" } else { "&" };
+            let _to_string = write!(reference, "{and}{name}={value}");
+        }
+        reference.push('>');
+        reference
+    }
+
+    /// Names other pages of the listing (RFC 8288): parameters that say where a page starts, and
+    /// with which of them each page does. References are relative, so that a proxy may serve the API
+    /// wherever it likes.
+    pub(super) fn link(
+        &self,
+        response: &mut Response,
+        starts: &[&str],
+        pages: &[(&str, Option<(&str, &str)>)],
+    ) {
+        let links = pages.iter().map(|(relation, at)| {
+            let reference = self.reference(starts, *at);
+            format!("{reference}; rel=\"{relation}\"")
+        });
+        let links = links.collect::<Vec<_>>().join(", ");
+        // A query may have bytes that a header may not: then there are no links.
+        if let Ok(links) = HeaderValue::try_from(links) {
+            response.headers_mut().insert(LINK, links);
+        }
+    }
+}
+
+impl Asked {
+    /// Names the pages of a listing that goes on after, or before, a number.
+    pub(super) fn link_on(&self, response: &mut Response, param: &Param, next: Option<u64>) {
+        let next = next.map(|next| next.to_string());
+        let mut pages = vec![("first", None)];
+        pages.extend(next.as_deref().map(|at| ("next", Some((param.name, at)))));
+        self.link(response, &[param.name], &pages);
+    }
+}
+
+/// A tag as weak comparison sees it.
+fn opaque(tag: &str) -> &str {
+    tag.strip_prefix("W/").unwrap_or(tag)
+}
+
+impl Validator {
+    /// Names an answer, and says who may keep it.
+    fn put(self, headers: &mut HeaderMap) {
+        headers.insert(ETAG, self.0);
+        headers.insert(CACHE_CONTROL, REVALIDATED);
+        headers.append(VARY, CREDENTIALS);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn asked(uri: &str, known: &[&'static str]) -> Asked {
+        let known = known.iter().copied().map(HeaderValue::from_static);
+        Asked {
+            uri: uri.parse().unwrap(),
+            known: known.collect(),
+        }
+    }
+
+    #[test]
+    fn links_keep_the_query_and_change_where_the_page_starts() {
+        let starts = ["offset", "cursor"];
+        let asked = asked("/v1/x?limit=2&offset=4&a=b%2F&%63ursor=1&&", &[]);
+        let next = asked.reference(&starts, Some(("cursor", "c-1")));
+        assert_eq!(next, "<?limit=2&a=b%2F&cursor=c-1>");
+        assert_eq!(asked.reference(&starts, None), "<?limit=2&a=b%2F>");
+    }
+
+    #[test]
+    fn tags_are_compared_weakly_and_in_lists() {
+        let validator = Validator(HeaderValue::from_static("W/\"1\""));
+        for (known, expected) in [
+            (&["W/\"1\""][..], true),
+            (&["\"1\""], true),
+            (&["\"0\", W/\"1\""], true),
+            (&["\"0\"", "\"1\""], true),
+            (&["*"], false),
+            (&["\"2\"", ""], false),
+            (&[], false),
+        ] {
+            assert_eq!(asked("/", known).knows(&validator), expected, "{known:?}");
+        }
+    }
+}
