@@ -8,10 +8,8 @@ use std::io;
 use async_compression::Level;
 use async_compression::tokio::write::{BrotliEncoder, GzipEncoder, ZstdEncoder};
 use axum::body::{Body, HttpBody as _};
-use axum::extract::Request;
 use axum::http::HeaderValue;
 use axum::http::header::{ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, VARY};
-use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 use futures_util::StreamExt as _;
 use tokio::io::{AsyncWrite, AsyncWriteExt as _};
@@ -32,12 +30,11 @@ const TEXTS: [&str; 4] = [
     "text/",
 ];
 
-/// Around all routes: compresses answers for those who ask.
-pub(super) async fn compress(request: Request, next: Next) -> Response {
-    let coding = Coding::preferred(request.headers());
-    let response = next.run(request).await;
+/// The answer in the coding that its client would rather have, if it is worth it.
+pub(super) async fn compressed(response: Response, coding: Option<Coding>) -> Response {
     match coding {
-        Some(coding) if is_worth_it(&response) => shorten(response, coding).await,
+        // In a box, or every request would make room for a compressor.
+        Some(coding) if is_worth_it(&response) => Box::pin(shorten(response, coding)).await,
         _ => response,
     }
 }

@@ -16,12 +16,10 @@ use axum::response::{IntoResponse as _, Response};
 use super::error::Code;
 use super::problem::Problem;
 
-/// Refuses a request of HTTP/1.1 that does not say once to which host it is (RFC 9112, section 3.2).
-pub(super) async fn one_host(request: Request, next: Next) -> Response {
-    if request.version() == Version::HTTP_11 && !names_one_host(&request) {
-        return Problem::new(Code::HostRequired).into_response();
-    }
-    next.run(request).await
+/// Whether a request says to which host it is as its version demands: on HTTP/1.1 once (RFC 9112,
+/// section 3.2).
+pub(super) fn names_host(request: &Request) -> bool {
+    request.version() != Version::HTTP_11 || names_one_host(request)
 }
 
 fn names_one_host(request: &Request) -> bool {

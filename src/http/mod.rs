@@ -10,6 +10,7 @@ mod agent_commands;
 mod agent_json;
 mod agents;
 mod app;
+mod around;
 mod asked;
 mod body;
 mod caller;
@@ -113,11 +114,7 @@ pub fn local_router(services: Services) -> axum::Router {
 
 /// What stands around the routes of the API and of every dialect.
 fn bounded(router: axum::Router<App>) -> axum::Router<App> {
-    router
-        // Inside of what counts answers: what waits for its client is the short form.
-        .layer(axum::middleware::from_fn(compress::compress))
-        .layer(axum::middleware::from_fn(unsent::bound))
-        .layer(axum::middleware::from_fn(hosts::one_host))
+    router.layer(axum::middleware::from_fn(around::around))
 }
 
 fn layered(

@@ -1,4 +1,4 @@
-//! Around all routes: refuses what there is no room for, and counts answers until they are sent.
+//! Refuses requests that there is no room for, and counts answers until they are sent.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -9,7 +9,6 @@ use axum::body::{Body, HttpBody};
 use axum::extract::Request;
 use axum::http::header::CONNECTION;
 use axum::http::{HeaderValue, Version};
-use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 use bytes::Bytes;
 use http_body::{Frame, SizeHint};
@@ -25,42 +24,60 @@ const HEALTH: [&str; 2] = ["/healthz", "/readyz"];
 /// How long an answer that is made while it is sent waits before it asks again for room.
 const ROOM_PAUSE: Duration = Duration::from_millis(50);
 
-/// Refuses a request without room for its answer, before anything is done for it.
-pub(super) async fn bound(request: Request, next: Next) -> Response {
-    let Some(connection) = request.extensions().get::<Arc<Connection>>().cloned() else {
-        return next.run(request).await;
-    };
-    let is_health = HEALTH.contains(&request.uri().path());
-    // What has changed something must be told; such answers are short.
-    let may_be_dropped = request.method().is_safe() && !is_health;
-    let is_http1 = request.version() < Version::HTTP_2;
-    if !is_health && let Err(no_room) = connection.admit() {
-        let mut refused = Problem::from(no_room).into_response();
-        if is_http1 && connection.lane() == Lane::HealthOnly {
-            let close = HeaderValue::from_static("close");
-            refused.headers_mut().insert(CONNECTION, close);
+/// A request that there is room for.
+pub(super) struct Admitted {
+    connection: Arc<Connection>,
+    /// What has changed something must be told; such answers are short.
+    may_be_dropped: bool,
+}
+
+impl Admitted {
+    /// Lets a request in, or refuses it before anything is done for it. One that comes from no
+    /// connection of the server is not counted.
+    pub(super) fn check(request: &Request) -> Result<Option<Self>, Response> {
+        let Some(connection) = request.extensions().get::<Arc<Connection>>() else {
+            return Ok(None);
+        };
+        let is_health = HEALTH.contains(&request.uri().path());
+        if !is_health && let Err(no_room) = connection.admit() {
+            let mut refused = Problem::from(no_room).into_response();
+            let is_http1 = request.version() < Version::HTTP_2;
+            if is_http1 && connection.lane() == Lane::HealthOnly {
+                let close = HeaderValue::from_static("close");
+                refused.headers_mut().insert(CONNECTION, close);
+            }
+            return Err(refused);
         }
-        return refused;
+        Ok(Some(Self {
+            connection: Arc::clone(connection),
+            may_be_dropped: request.method().is_safe() && !is_health,
+        }))
     }
-    let response = next.run(request).await;
-    let len = usize::try_from(response.body().size_hint().lower()).unwrap_or(usize::MAX);
-    if may_be_dropped && let Err(no_room) = connection.check(len) {
-        return Problem::from(no_room).into_response();
-    }
-    if response.body().is_end_stream() {
-        return response;
-    }
-    let held = Some(connection.hold(len));
-    response.map(|body| {
-        Body::new(Counted {
-            body,
-            connection,
-            held,
-            piece_of: None,
-            rest: Bytes::new(),
-            pause: None,
+
+    /// Counts the answer until it is sent, if there is room for it.
+    pub(super) fn count(self, response: Response) -> Response {
+        let connection = self.connection;
+        let len = usize::try_from(response.body().size_hint().lower()).unwrap_or(usize::MAX);
+        if self.may_be_dropped
+            && let Err(no_room) = connection.check(len)
+        {
+            return Problem::from(no_room).into_response();
+        }
+        if response.body().is_end_stream() {
+            return response;
+        }
+        let held = Some(connection.hold(len));
+        response.map(|body| {
+            Body::new(Counted {
+                body,
+                connection,
+                held,
+                piece_of: None,
+                rest: Bytes::new(),
+                pause: None,
+            })
         })
-    })
+    }
 }
 
 impl From<NoRoom> for Problem {

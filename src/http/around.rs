@@ -1,0 +1,32 @@
+//! What stands around the routes of the API and of every dialect, as one layer: a router makes
+//! copies of all that is inside of a layer for each request.
+
+use axum::extract::Request;
+use axum::middleware::Next;
+use axum::response::{IntoResponse as _, Response};
+
+use super::coding::Coding;
+use super::compress::compressed;
+use super::error::Code;
+use super::hosts::names_host;
+use super::problem::Problem;
+use super::unsent::Admitted;
+
+/// Refuses what names no host or has no room, compresses the answer for who asks, and counts it.
+pub(super) async fn around(request: Request, next: Next) -> Response {
+    if !names_host(&request) {
+        return Problem::new(Code::HostRequired).into_response();
+    }
+    let admitted = match Admitted::check(&request) {
+        Ok(admitted) => admitted,
+        Err(refused) => return refused,
+    };
+    let coding = Coding::preferred(request.headers());
+    let response = next.run(request).await;
+    // Before it is counted: what waits for its client is the short form.
+    let response = compressed(response, coding).await;
+    match admitted {
+        Some(admitted) => admitted.count(response),
+        None => response,
+    }
+}
