@@ -1,5 +1,6 @@
 //! Ids: opaque texts that are checked once, where they enter. All are case-sensitive but for those of
-//! projects, if they are UUIDs.
+//! projects, if they are UUIDs. Callers may spell ids that the ledger made in another way:
+//! `query::ids` knows how those are found.
 
 use std::fmt;
 
@@ -121,6 +122,27 @@ impl fmt::Display for Position {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(f)
     }
+}
+
+macro_rules! made_by_the_ledger {
+    ($($name:ident)*) => {
+        $(
+            impl $name {
+                /// The spelling in which the ledger makes ids, if this one is a UUID in another.
+                pub fn as_made(&self) -> Option<Self> {
+                    as_made(&self.0).map(Self)
+                }
+            }
+        )*
+    };
+}
+
+made_by_the_ledger! { SessionId AgentId }
+
+/// A UUID in lower case with hyphens, if a text is one in another spelling (RFC 9562, section 4).
+fn as_made(text: &str) -> Option<Box<str>> {
+    let made = Uuid::try_parse(text).ok()?.to_string();
+    (made != text).then(|| made.into())
 }
 
 fn tenant(text: &str) -> Result<Box<str>, IdError> {
@@ -245,6 +267,25 @@ mod tests {
         let urn = format!("urn:uuid:{}", lower.to_ascii_uppercase());
         for other in ["Shop", &plain, &urn, "2489E9AD"] {
             assert_eq!(read(other), other);
+        }
+    }
+
+    #[test]
+    fn a_uuid_leads_to_the_spelling_in_which_the_ledger_makes_ids() {
+        let made = "0198c7a0-5e0f-7d3a-9c43-1f6a2b3c4d5e";
+        let of = |text: &str| SessionId::parse(text).unwrap().as_made();
+        for other in [
+            made.to_ascii_uppercase(),
+            "0198C7a0-5e0f-7d3a-9c43-1f6a2b3c4d5e".to_owned(),
+            made.replace('-', ""),
+            format!("{{{made}}}"),
+            format!("urn:uuid:{made}"),
+        ] {
+            assert_eq!(of(&other), Some(SessionId::parse(made).unwrap()), "{other}");
+        }
+        // It has that spelling already, or is no UUID.
+        for other in [made, "s-1", "0198C7A0", &made[1..]] {
+            assert_eq!(of(other), None, "{other}");
         }
     }
 

@@ -47,7 +47,7 @@ pub(super) async fn register(
     command: Command,
 ) -> Result<Response, Problem> {
     let done = app.commands().register(command.by(), &command.body).await?;
-    answer::agent(&app, command.tenant(), &done, StatusCode::CREATED)
+    answer::agent(&app, command.sight(), &done, StatusCode::CREATED)
 }
 
 /// Update an agent
@@ -176,5 +176,5 @@ async fn change(
 ) -> Result<Response, Problem> {
     let (by, body) = (command.by(), &command.body);
     let done = app.commands().change_agent(by, change, id, body).await?;
-    answer::agent(app, command.tenant(), &done, StatusCode::OK)
+    answer::agent(app, command.sight(), &done, StatusCode::OK)
 }

@@ -19,9 +19,9 @@ use super::params::{
 use super::problem::Problem;
 use super::problem_sets::{AgentListProblems, GetProblems};
 use super::sessions::GetQuery;
-use crate::domain::{AgentFilter, AgentId, AgentStatus, Reason, StatusSet, TenantId};
+use crate::domain::{AgentFilter, AgentId, AgentStatus, Reason, StatusSet};
 use crate::projection::Snapshot;
-use crate::query;
+use crate::query::{self, Sight};
 
 /// The query of a listing.
 #[derive(Debug)]
@@ -81,17 +81,17 @@ pub(super) async fn list(
 ) -> Result<Response, Problem> {
     let ListQuery { filter, page } = &query;
     app.wait_for(page.min_position).await?;
-    if let Some(not_modified) = asked.not_modified(&app, caller.tenant()) {
+    if let Some(not_modified) = asked.not_modified(&app, caller.sight()) {
         return Ok(not_modified);
     }
     let start = page.start(caller.tenant(), filter)?;
-    let (tenant, rows_max) = (caller.tenant(), page.rows_max());
+    let (sight, rows_max) = (caller.sight(), page.rows_max());
     let found = app.read(|snapshot| {
-        let found = query::agents::list(snapshot, tenant, filter, start, rows_max);
+        let found = query::agents::list(snapshot, sight, filter, start, rows_max);
         Ok(found?)
     })?;
     let write_row = |out: &mut Json, agent: &_| Ok(agent_json::write(out, agent)?);
-    page.answer((&app, tenant, &asked), "agents", &found, write_row)
+    page.answer((&app, sight, &asked), "agents", &found, write_row)
 }
 
 /// Read an agent
@@ -112,23 +112,23 @@ pub(super) async fn get(
     Query(query): Query<GetQuery>,
 ) -> Result<Response, Problem> {
     app.wait_for(query.min_position).await?;
-    let agent = app.read(|snapshot| render(snapshot, caller.tenant(), &id))?;
+    let agent = app.read(|snapshot| render(snapshot, caller.sight(), &id))?;
     Ok(body::json(agent))
 }
 
 /// An agent as JSON, as every answer that has one shows it.
 pub(super) fn render(
     snapshot: &Snapshot,
-    tenant: &TenantId,
+    sight: Sight<'_>,
     id: &AgentId,
 ) -> Result<Vec<u8>, Problem> {
-    let agent = query::agents::get(snapshot, tenant, id)?.ok_or_else(not_found)?;
+    let agent = query::agents::get(snapshot, sight, id)?.ok_or_else(not_found)?;
     let mut out = Json::with_capacity(ROW_BYTES);
     agent_json::write(&mut out, &agent)?;
     Ok(out.into_bytes())
 }
 
-/// No such agent, or another tenant's: nobody can tell which.
+/// No such agent, or one that the caller is not shown: nobody can tell which.
 fn not_found() -> Problem {
     Problem::new(Code::Event(Reason::NotFound)).with_detail("there is no such agent")
 }

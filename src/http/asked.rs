@@ -1,6 +1,6 @@
 //! What a request for a page asked for, as links to other pages repeat it and validators name it.
 //!
-//! A page of a listing is decided by the tenant, the query, the position of the state that it shows,
+//! A page of a listing is decided by the tenant, the agent of a bound credential, the query, the position of the state that it shows,
 //! and whether the log is known to go on after that: its validator is made of these, and of the run
 //! of the server, which may be another program or have another log next time. It is weak, because a
 //! page may be sent in several codings. Single reads look at the clock, so they have none.
@@ -19,7 +19,8 @@ use percent_encoding::percent_decode_str;
 use super::app::App;
 use super::dto;
 use super::params::Param;
-use crate::domain::TenantId;
+use crate::domain::AgentId;
+use crate::query::Sight;
 
 /// For the client's own cache, which has to ask each time.
 const REVALIDATED: HeaderValue = HeaderValue::from_static("private, no-cache");
@@ -51,23 +52,25 @@ impl<S: Sync> FromRequestParts<S> for Asked {
 struct Validator(HeaderValue);
 
 impl Asked {
-    /// Names the answer to this request, for a tenant and the state at a position.
-    fn validator(&self, app: &App, tenant: &TenantId, state: (u64, bool)) -> Validator {
+    /// Names the answer to this request, for what a caller is shown and the state at a position.
+    fn validator(&self, app: &App, sight: Sight<'_>, state: (u64, bool)) -> Validator {
         let mut hasher = DefaultHasher::new();
-        (tenant.as_str(), self.uri.path(), self.uri.query(), state).hash(&mut hasher);
+        let agent = sight.agent.map(AgentId::as_str);
+        (sight.tenant.as_str(), agent).hash(&mut hasher);
+        (self.uri.path(), self.uri.query(), state).hash(&mut hasher);
         let (run, position) = (app.run(), state.0);
         let text = format!("W/\"{run:016x}-{position}-{:016x}\"", hasher.finish());
         Validator(HeaderValue::try_from(text).expect("digits are visible ASCII"))
     }
 
     /// The answer to a client that has what it asks for.
-    pub(super) fn not_modified(&self, app: &App, tenant: &TenantId) -> Option<Response> {
+    pub(super) fn not_modified(&self, app: &App, sight: Sight<'_>) -> Option<Response> {
         if self.known.is_empty() {
             return None;
         }
         let position = app.projection().position();
         let state = (position.get(), app.is_last(position));
-        let validator = self.validator(app, tenant, state);
+        let validator = self.validator(app, sight, state);
         if !self.knows(&validator) {
             return None;
         }
@@ -77,10 +80,10 @@ impl Asked {
     }
 
     /// Names an answer that shows a state, so that the client may ask whether it is still good.
-    pub(super) fn name(&self, response: &mut Response, app: &App, of: (&TenantId, &dto::AsOf)) {
-        let (tenant, as_of) = of;
+    pub(super) fn name(&self, response: &mut Response, app: &App, of: (Sight<'_>, &dto::AsOf)) {
+        let (sight, as_of) = of;
         let state = (as_of.position, as_of.caught_up);
-        let validator = self.validator(app, tenant, state);
+        let validator = self.validator(app, sight, state);
         validator.put(response.headers_mut());
     }
 

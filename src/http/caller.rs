@@ -27,7 +27,8 @@ use crate::auth::{
     Access, ApiKey, Credentials, Presented, Principal, Refused, Role, Standing, TenantError,
 };
 use crate::domain::limits::TENANT_CHARS_MAX;
-use crate::domain::{TenantId, TokenHash};
+use crate::domain::{AgentId, TenantId, TokenHash};
+use crate::query::{self, Sight};
 
 /// Names the tenant in the API.
 const TENANT_HEADER: HeaderName = HeaderName::from_static("x-tenant-id");
@@ -42,7 +43,7 @@ const POLICY_HEADER: HeaderName = HeaderName::from_static("x-ratelimit-policy");
 pub(super) const ROLES_EXTENSION: &str = "x-roles";
 
 /// The roles of which a caller needs one.
-pub(super) trait Needs: Send + 'static {
+pub(in crate::http) trait Needs: Send + 'static {
     /// Any one of these will do.
     const ONE_OF: &'static [Role];
 }
@@ -93,6 +94,11 @@ impl<N> Caller<N> {
         &self.principal.tenant
     }
 
+    /// What the caller is shown.
+    pub(super) fn sight(&self) -> Sight<'_> {
+        sight(&self.principal)
+    }
+
     /// Who it is.
     pub(super) fn principal(&self) -> &Principal {
         &self.principal
@@ -112,6 +118,14 @@ impl<N> Caller<N> {
             Some(_) => Err(Problem::new(Code::AgentBound)),
             None => Ok(()),
         }
+    }
+}
+
+/// What a principal is shown.
+pub(super) fn sight(principal: &Principal) -> Sight<'_> {
+    Sight {
+        tenant: &principal.tenant,
+        agent: principal.agent.as_ref(),
     }
 }
 
@@ -220,6 +234,7 @@ pub(super) async fn authenticate(
         },
         Access::Private(hash) => private(hash, named, presented).into(),
     };
+    let principal = principal.and_then(|principal| with_known_agent(app, principal));
     let tenant = principal.as_ref().ok().map(|it| it.tenant.clone());
     let mut response = match principal {
         Ok(principal) => {
@@ -263,6 +278,17 @@ impl From<Result<Principal, Problem>> for Found {
             standing: None,
         }
     }
+}
+
+/// Spells the agent of a principal as the tenant knows it.
+fn with_known_agent(app: &App, mut principal: Principal) -> Result<Principal, Problem> {
+    let respelled = principal.agent.as_ref().and_then(AgentId::as_made);
+    if let (Some(_), Some(given)) = (respelled, &principal.agent) {
+        let tenant = &principal.tenant;
+        let known = app.read(|snapshot| Ok(query::known_agent(snapshot, tenant, given)?))?;
+        principal.agent = Some(known);
+    }
+    Ok(principal)
 }
 
 /// The tenant that a request names, if it names one.

@@ -18,6 +18,7 @@ use super::problem::Problem;
 use crate::domain::TenantId;
 use crate::domain::limits::IDEMPOTENCY_KEY_CHARS_MAX;
 use crate::ledger::{By, IdempotencyKey};
+use crate::query::Sight;
 
 const RETRY_HEADER: HeaderName = HeaderName::from_static("idempotency-key");
 
@@ -33,6 +34,11 @@ impl Command {
     /// Whose sessions and agents it is about.
     pub(super) fn tenant(&self) -> &TenantId {
         self.caller.tenant()
+    }
+
+    /// What the caller is shown.
+    pub(super) fn sight(&self) -> Sight<'_> {
+        self.caller.sight()
     }
 
     /// Who gives it.

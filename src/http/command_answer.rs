@@ -12,11 +12,11 @@ use super::error::Code;
 use super::json::Json;
 use super::problem::Problem;
 use super::row_json;
-use crate::domain::{Position, Reason, SessionId, TenantId, Verdict};
+use crate::domain::{Position, Reason, SessionId, Verdict};
 use crate::ledger::command::{AgentDone, SessionDone};
 use crate::ledger::{Outcome, Token, Tokens};
 use crate::projection::{KnownAgent, RowBytes};
-use crate::query;
+use crate::query::{self, Sight};
 
 /// Bytes of a usual answer.
 const ANSWER_BYTES: usize = 2048;
@@ -95,16 +95,22 @@ pub(super) struct Stepped {
 /// there is no verdict; a rejection is a problem.
 pub(super) fn stepped(
     app: &App,
-    tenant: &TenantId,
+    sight: Sight<'_>,
     about: &SessionId,
     done: &SessionDone,
 ) -> Result<Option<Stepped>, Problem> {
     let now = app.now();
-    let find =
-        |id: &SessionId| app.read(|snapshot| Ok(query::sessions::get(snapshot, tenant, id)?));
+    let find = |id: &SessionId| app.read(|snapshot| Ok(query::sessions::get(snapshot, sight, id)?));
     let SessionDone {
         session, outcome, ..
     } = done;
+    let outcome = &Outcome {
+        verdict: match outcome.verdict {
+            Some(row) => Some(app.read(|snapshot| Ok(query::events::told(snapshot, sight, row)?))?),
+            None => None,
+        },
+        ..*outcome
+    };
     let status = |reason| {
         let id = match reason {
             // It is the one to be opened that exists.
@@ -121,19 +127,22 @@ pub(super) fn stepped(
         Settled::Before => true,
         Settled::Pending => return Ok(None),
     };
-    let session = find(session)?.ok_or_else(|| Problem::new(Code::InternalError))?;
+    // Who handed it off is shown the child, though that is another agent's.
+    let whole = Sight::of_tenant(sight.tenant);
+    let found = app.read(|snapshot| Ok(query::sessions::get(snapshot, whole, session)?))?;
+    let session = found.ok_or_else(|| Problem::new(Code::InternalError))?;
     Ok(Some(Stepped { session, before }))
 }
 
 /// The answer to a command about a session; `about` is the one that took the step.
 pub(super) fn session(
     app: &App,
-    tenant: &TenantId,
+    sight: Sight<'_>,
     about: &SessionId,
     done: SessionDone,
     if_now: StatusCode,
 ) -> Result<Response, Problem> {
-    let found = stepped(app, tenant, about, &done)?;
+    let found = stepped(app, sight, about, &done)?;
     let SessionDone {
         session,
         outcome,
@@ -174,11 +183,11 @@ pub(super) struct SteppedAgent {
 /// problem.
 pub(super) fn stepped_agent(
     app: &App,
-    tenant: &TenantId,
+    sight: Sight<'_>,
     done: &AgentDone,
 ) -> Result<Option<SteppedAgent>, Problem> {
     let AgentDone { agent, outcome } = done;
-    let find = || app.read(|snapshot| Ok(query::agents::get(snapshot, tenant, agent)?));
+    let find = || app.read(|snapshot| Ok(query::agents::get(snapshot, sight, agent)?));
     let status = |_reason| match find()? {
         Some(known) => Ok(Some(known.row()?.status.as_str())),
         None => Ok(None),
@@ -195,7 +204,7 @@ pub(super) fn stepped_agent(
 /// The answer to a command about an agent.
 pub(super) fn agent(
     app: &App,
-    tenant: &TenantId,
+    sight: Sight<'_>,
     done: &AgentDone,
     if_now: StatusCode,
 ) -> Result<Response, Problem> {
@@ -203,7 +212,7 @@ pub(super) fn agent(
     let Some(SteppedAgent {
         agent: known,
         before,
-    }) = stepped_agent(app, tenant, done)?
+    }) = stepped_agent(app, sight, done)?
     else {
         return Ok(pending(agent.as_str(), outcome, None));
     };

@@ -20,7 +20,7 @@ use crate::domain::limits::BATCH_EVENTS_MAX;
 use crate::domain::{Reason, Rules};
 use crate::ledger::{Outcome, Submission};
 use crate::log::LogError;
-use crate::query::AsOf;
+use crate::query::{AsOf, Sight};
 
 /// Bodies up to this size are checked where they are: handing them over costs more.
 const CHECK_INLINE_BYTES_MAX: usize = 32 * 1024;
@@ -58,11 +58,9 @@ pub(super) async fn append(
     refuse_if_none_was_written(&outcomes)?;
     let written = outcomes.iter().filter_map(|one| one.as_ref().ok());
     let firsts = first_verdicts(app, &tenant, written).await?;
-    let progress = app.projection().progress();
-    let as_of = AsOf {
-        position: progress.position,
-        time: (progress.position.get() != 0).then_some(progress.recorded_at),
-    };
+    // Who is bound to an agent emits no events.
+    let sight = Sight::of_tenant(&tenant);
+    let as_of = app.read(|snapshot| Ok(AsOf::of(snapshot, sight)?))?;
     let answer = dto::BatchResult {
         results: outcomes
             .iter()

@@ -82,7 +82,7 @@ codes! {
     /// The credential may not do this.
     RoleRequired "role_required" FORBIDDEN "the credential lacks the role that this route needs";
     /// The credential may act for one agent alone.
-    AgentBound "agent_bound" FORBIDDEN "the credential is bound to an agent: it may open, refresh, hand off and end sessions of that agent, and do nothing else";
+    AgentBound "agent_bound" FORBIDDEN "the credential is bound to an agent: it sees and runs the sessions of that agent, and does nothing else";
     /// Nobody in particular asks for a change of keys.
     CredentialsOff "credentials_off" FORBIDDEN "this server asks nobody for credentials, so it changes no keys: whoever reaches it could make one that outlives it; use `session-ledger keys` with --data-dir or --nats-url, or a server that asks for credentials";
     /// The tenant has as many keys as it may have.
@@ -302,6 +302,7 @@ impl From<QueryError> for Problem {
         match error {
             QueryError::Store(error) => error.into(),
             QueryError::Log(error) => Self::of_read(error),
+            QueryError::OneAgent => Self::new(Code::AgentBound).with_detail(error.to_string()),
         }
     }
 }
@@ -335,6 +336,7 @@ impl From<CommandError> for Problem {
         match error {
             CommandError::Refused(refused) => Self::from(refused).for_command(),
             CommandError::AgentBound => Self::new(Code::AgentBound),
+            CommandError::Read(error) => error.into(),
             CommandError::Reused(position) => {
                 let detail = format!(
                     "this Idempotency-Key came before with another refresh token, or with a \

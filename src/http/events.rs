@@ -10,6 +10,7 @@ use super::asked::Asked;
 use super::body;
 use super::caller::{Audit, Caller, WriteOrAudit};
 use super::dto;
+use super::emit;
 use super::error::Code;
 use super::event_json;
 use super::extract::{Path, Query, QueryParams, Values};
@@ -21,9 +22,12 @@ use super::params::{
 use super::problem::Problem;
 use super::problem_sets::{EventsProblems, GetProblems};
 use super::sessions::GetQuery;
+use crate::auth::{Principal, Role};
 use crate::domain::limits::EVENTS_PAGE_MAX;
 use crate::domain::{AgentId, EventType, Position, Reason, SessionId};
-use crate::query::{self, EventFilter, LedgerEvent};
+use crate::ledger::Outcome;
+use crate::query::{self, EventFilter, LedgerEvent, Sight};
+use crate::wire::{self, Origin};
 
 /// Bytes of a usual event: a buffer of this size per event seldom has to grow.
 const EVENT_BYTES: usize = 768;
@@ -111,11 +115,11 @@ pub(super) async fn list(
     app.wait_for(query.min_position).await?;
     let (limit, after) = (query.limit, query.after);
     let page = app.scan(move |snapshot| {
-        let (tenant, filter) = (caller.tenant(), &query.filter);
+        let (sight, filter) = (caller.sight(), &query.filter);
         let limit = usize::from(query.limit);
         Ok(query::events::list(
             snapshot,
-            tenant,
+            sight,
             filter,
             query.after,
             limit,
@@ -176,15 +180,16 @@ fn ndjson(events: &[LedgerEvent], next: u64, as_of: Position) -> Response {
 
 /// Read an event
 ///
-/// The event at a position, with its verdict. Another tenant's event is not found, like one that
-/// never was.
+/// The event at a position, with its verdict: in full to the role `audit`. The role `write` alone is
+/// shown what it wrote itself, and of that what the append was answered with. Every other event is not
+/// found, like one that never was.
 #[utoipa::path(
     get,
     path = "/v1/events/{position}",
     operation_id = "get_event",
     tag = "events",
     params(Caller<WriteOrAudit>, Path<Position>, Query<GetQuery>),
-    responses((status = 200, description = "The event", body = dto::Event), GetProblems)
+    responses((status = 200, description = "The event", body = dto::EventSeen), GetProblems)
 )]
 pub(super) async fn get(
     State(app): State<App>,
@@ -197,14 +202,49 @@ pub(super) async fn get(
     if position <= app.log().known_head() {
         app.wait_for(Some(position)).await?;
     }
-    let found =
-        app.read(|snapshot| Ok(query::events::get(snapshot, caller.tenant(), position)?))?;
-    let verdict = found.ok_or_else(not_found)?;
+    let (sight, principal) = (caller.sight(), caller.principal());
+    let whole = Sight::of_tenant(sight.tenant);
+    let find = |sight| app.read(|snapshot| Ok(query::events::get(snapshot, sight, position)?));
+    let verdict = find(whole)?.ok_or_else(not_found)?;
+    let is_audited = principal.roles.has(Role::Audit) && find(sight)?.is_some();
     let events = event_json::with_bodies(&app, vec![(position, verdict)]).await?;
     let event = events.first().ok_or_else(not_found)?;
-    let mut out = Json::with_capacity(EVENT_BYTES);
-    event_json::write(&mut out, event);
-    Ok(body::json(out.into_bytes()))
+    if is_audited {
+        let mut out = Json::with_capacity(EVENT_BYTES);
+        event_json::write(&mut out, event);
+        return Ok(body::json(out.into_bytes()));
+    }
+    if !wrote(principal, event) {
+        return Err(not_found());
+    }
+    let verdict = app.read(|snapshot| Ok(query::events::told(snapshot, sight, verdict)?))?;
+    let outcome = Outcome {
+        position,
+        verdict: Some(verdict),
+    };
+    let firsts = emit::first_verdicts(&app, sight.tenant, [&outcome]).await?;
+    let LedgerEvent {
+        record,
+        body: sent,
+        rules,
+        ..
+    } = event;
+    let decoded = wire::decode(*rules, &record.subject, &record.private, sent);
+    let ignored = decoded.map_or_else(|_undecodable| Vec::new(), |decoded| decoded.ignored);
+    Ok(body::json_of(&emit::appended(&outcome, &firsts, ignored)))
+}
+
+/// Whether an event was written with the credential of a request. Its writer cannot forge what the
+/// record says of that; one that says nothing is nobody's.
+fn wrote(principal: &Principal, event: &LedgerEvent) -> bool {
+    let LedgerEvent {
+        record,
+        body,
+        rules,
+        ..
+    } = event;
+    let origin = Origin::of(*rules, &record.subject, &record.private, body);
+    origin.written_by.is_some() && origin.written_by.as_deref() == principal.id.as_deref()
 }
 
 fn not_found() -> Problem {

@@ -59,7 +59,7 @@ pub(super) async fn introspect(
     // Better no answer than that a session is good which ended long ago.
     app.check_fresh()?;
     let answer = match TokenClaim::of_access(&token) {
-        Some(claim) if claim.tenant == *caller.tenant() => find(&app, &claim)?,
+        Some(claim) if claim.tenant == *caller.tenant() => find(&app, &caller, &claim)?,
         Some(_) | None => Introspection::default(),
     };
     Ok(body::json_of(&answer))
@@ -92,19 +92,16 @@ fn asked_token(headers: &HeaderMap, body: &[u8]) -> Result<String, Problem> {
     })
 }
 
-fn find(app: &App, claim: &TokenClaim) -> Result<Introspection, Problem> {
+fn find(app: &App, caller: &Caller<Read>, claim: &TokenClaim) -> Result<Introspection, Problem> {
     let now = app.now();
-    let TokenClaim {
-        tenant,
-        session,
-        hash,
-    } = claim;
+    let TokenClaim { session, hash, .. } = claim;
+    let sight = caller.sight();
     let stored = app.read(|snapshot| {
-        let found = query::sessions::by_access_token(snapshot, tenant, session, hash, now);
+        let found = query::sessions::by_access_token(snapshot, sight, session, hash, now);
         Ok(found?)
     });
     match stored? {
-        Some(stored) => Ok(describe(tenant, &stored.row()?)),
+        Some(stored) => Ok(describe(sight.tenant, &stored.row()?)),
         None => Ok(Introspection::default()),
     }
 }

@@ -96,15 +96,19 @@ pub(super) async fn list(
     State(app): State<App>,
     caller: Caller<Admin>,
     Query(query): Query<ListQuery>,
-) -> Response {
+) -> Result<Response, Problem> {
+    let detail = "a credential that is bound to an agent is shown no keys";
+    caller
+        .refuse_bound()
+        .map_err(|problem| problem.with_detail(detail))?;
     let keys = app.keys().list(caller.tenant());
     let page = keys.iter().skip(query.offset).take(query.limit);
-    body::json_of(&dto::KeyList {
+    Ok(body::json_of(&dto::KeyList {
         keys: page.map(|entry| dto::Key::from(&**entry)).collect(),
         total: keys.len() as u64,
         limit: query.limit as u64,
         offset: query.offset as u64,
-    })
+    }))
 }
 
 /// Revoke a key

@@ -74,7 +74,7 @@ use caller::{Gate, Signature};
 pub use body::BodyPatience;
 pub use connection::{Connection, Lane, UnderWay, Unsent, UnsentBounds};
 pub use cors::{Origin, OriginError};
-pub use dialects::Dialect;
+pub use dialects::{Call, Dialect};
 
 /// What the API stands on.
 #[derive(Clone)]

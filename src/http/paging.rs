@@ -12,6 +12,7 @@ use super::params::{CURSOR, MIN_POSITION, OFFSET, ROWS_LIMIT};
 use super::problem::Problem;
 use crate::domain::limits::PAGE_ROWS_DEFAULT;
 use crate::domain::{Position, TenantId};
+use crate::query::Sight;
 use crate::query::{Cursor, Page, Paged, Start};
 
 /// Bytes of a usual row: a buffer of this size per row seldom has to grow.
@@ -63,7 +64,7 @@ impl PageQuery {
     /// The page as an answer, which names itself and other pages.
     pub(super) fn answer<R>(
         &self,
-        (app, tenant, asked): (&App, &TenantId, &Asked),
+        (app, sight, asked): (&App, Sight<'_>, &Asked),
         name: &str,
         page: &Page<R>,
         write_row: impl FnMut(&mut Json, &R) -> Result<(), Problem>,
@@ -72,7 +73,7 @@ impl PageQuery {
         let next = page.next.map(Cursor::to_text);
         let rows = self.render(name, page, (&as_of, next.as_deref()), write_row)?;
         let mut response = body::json(rows);
-        asked.name(&mut response, app, (tenant, &as_of));
+        asked.name(&mut response, app, (sight, &as_of));
         let limit = u64::from(self.limit);
         let before = match self.start {
             StartQuery::Offset(offset) if limit <= offset => Some((offset - limit).to_string()),

@@ -116,7 +116,7 @@ problem_sets! {
     /// Of issuing a key.
     IssueKeyProblems: [
         Code::UnknownParameter, Code::UnreadableBody, Code::Event(Reason::NotJson),
-        Code::Event(Reason::Invalid), Code::AgentBound, Code::CredentialsOff, Code::TooManyKeys,
+        Code::Event(Reason::Invalid), Code::CredentialsOff, Code::TooManyKeys,
         Code::RequestTimeout,
         Code::RequestTooLarge, Code::UnsupportedMediaType, Code::NotCaughtUp, Code::NotReady,
         Code::Unavailable, Code::Unconfirmed, Code::InternalError, Code::LogFailed,
@@ -125,12 +125,12 @@ problem_sets! {
     ListKeysProblems: [Code::UnknownParameter, Code::InvalidParameter];
     /// Of changes of keys.
     KeyHistoryProblems: [
-        Code::UnknownParameter, Code::InvalidParameter, Code::AgentBound, Code::Unavailable,
+        Code::UnknownParameter, Code::InvalidParameter, Code::Unavailable,
         Code::InternalError, Code::LogFailed,
     ];
     /// Of revoking a key.
     RevokeKeyProblems: [
-        Code::UnknownParameter, Code::InvalidParameter, Code::AgentBound, Code::CredentialsOff,
+        Code::UnknownParameter, Code::InvalidParameter, Code::CredentialsOff,
         Code::Event(Reason::NotFound), Code::LastAdminKey, Code::NotCaughtUp, Code::NotReady,
         Code::Unavailable, Code::Unconfirmed, Code::InternalError, Code::LogFailed,
     ];
@@ -145,6 +145,7 @@ const CALLER: &[Code] = &[
     Code::InvalidCredential,
     Code::TenantForbidden,
     Code::RoleRequired,
+    Code::AgentBound,
     Code::RateLimited,
 ];
 

@@ -67,9 +67,9 @@ pub(super) async fn list(
     let found = app.scan(move |snapshot| {
         let before = query.before.unwrap_or(Position::new(u64::MAX));
         let events_max = usize::from(query.limit);
-        let (tenant, code) = (caller.tenant(), query.code);
+        let (sight, code) = (caller.sight(), query.code);
         Ok(query::events::rejections(
-            snapshot, tenant, code, before, events_max,
+            snapshot, sight, code, before, events_max,
         )?)
     });
     let query::Rejections { page, by_code } = found.await?;

@@ -42,7 +42,7 @@ pub(super) async fn create(State(app): State<App>, command: Command) -> Result<R
     let done = app.commands().create(command.by(), &command.body).await?;
     answer::session(
         &app,
-        command.tenant(),
+        command.sight(),
         &done.session.clone(),
         done,
         StatusCode::CREATED,
@@ -82,7 +82,7 @@ pub(super) async fn refresh(
         .commands()
         .refresh(command.by(), &id, &command.body)
         .await?;
-    answer::session(&app, command.tenant(), &id, done, StatusCode::OK)
+    answer::session(&app, command.sight(), &id, done, StatusCode::OK)
 }
 
 /// Hand a session off
@@ -120,7 +120,7 @@ pub(super) async fn hand_off(
         .commands()
         .hand_off(command.by(), &id, &command.body)
         .await?;
-    answer::session(&app, command.tenant(), &id, done, StatusCode::CREATED)
+    answer::session(&app, command.sight(), &id, done, StatusCode::CREATED)
 }
 
 /// Terminate a session
@@ -156,5 +156,5 @@ pub(super) async fn terminate(
         .commands()
         .terminate(command.by(), &id, &command.body)
         .await?;
-    answer::session(&app, command.tenant(), &id, done, StatusCode::OK)
+    answer::session(&app, command.sight(), &id, done, StatusCode::OK)
 }

@@ -61,7 +61,7 @@ pub(super) async fn list(
     let (after, limit) = (query.after, query.limit);
     let page = app.scan(move |snapshot| {
         let events_max = usize::from(limit);
-        let page = query::events::of_session(snapshot, caller.tenant(), &id, after, events_max)?;
+        let page = query::events::of_session(snapshot, caller.sight(), &id, after, events_max)?;
         page.ok_or_else(not_found)
     });
     let page = page.await?;

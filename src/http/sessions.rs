@@ -22,10 +22,10 @@ use super::row_json;
 use crate::domain::filter::Owner;
 use crate::domain::session::Status;
 use crate::domain::{
-    AgentId, Position, ProjectId, Reason, SessionFilter, SessionId, StatusSet, TenantId, TimeRange,
+    AgentId, Position, ProjectId, Reason, SessionFilter, SessionId, StatusSet, TimeRange,
 };
 use crate::projection::RowBytes;
-use crate::query;
+use crate::query::{self, Sight};
 
 /// The query of a listing.
 #[derive(Debug)]
@@ -146,13 +146,13 @@ pub(super) async fn list(
 ) -> Result<Response, Problem> {
     let ListQuery { filter, page } = &query;
     app.wait_for(page.min_position).await?;
-    if let Some(not_modified) = asked.not_modified(&app, caller.tenant()) {
+    if let Some(not_modified) = asked.not_modified(&app, caller.sight()) {
         return Ok(not_modified);
     }
     let start = page.start(caller.tenant(), filter)?;
-    let (tenant, rows_max) = (caller.tenant(), page.rows_max());
+    let (sight, rows_max) = (caller.sight(), page.rows_max());
     let found = app.read(|snapshot| {
-        let found = query::sessions::list(snapshot, tenant, filter, start, rows_max);
+        let found = query::sessions::list(snapshot, sight, filter, start, rows_max);
         Ok(found?)
     })?;
     let write_row = |out: &mut Json, stored: &RowBytes| {
@@ -160,7 +160,7 @@ pub(super) async fn list(
         row_json::write(out, &row, row.status);
         Ok(())
     };
-    page.answer((&app, tenant, &asked), "sessions", &found, write_row)
+    page.answer((&app, sight, &asked), "sessions", &found, write_row)
 }
 
 /// Count sessions
@@ -188,11 +188,11 @@ pub(super) async fn count(
     asked: Asked,
 ) -> Result<Response, Problem> {
     app.wait_for(query.min_position).await?;
-    if let Some(not_modified) = asked.not_modified(&app, caller.tenant()) {
+    if let Some(not_modified) = asked.not_modified(&app, caller.sight()) {
         return Ok(not_modified);
     }
-    let (tenant, filter) = (caller.tenant(), &query.filter);
-    let counted = app.read(|snapshot| Ok(query::sessions::count(snapshot, tenant, filter)?))?;
+    let (sight, filter) = (caller.sight(), &query.filter);
+    let counted = app.read(|snapshot| Ok(query::sessions::count(snapshot, sight, filter)?))?;
     let by_status = counted.by_status.iter();
     let answer = dto::SessionCount {
         total: counted.total,
@@ -202,7 +202,7 @@ pub(super) async fn count(
         as_of: app.as_of(counted.as_of),
     };
     let mut response = body::json_of(&answer);
-    asked.name(&mut response, &app, (tenant, &answer.as_of));
+    asked.name(&mut response, &app, (sight, &answer.as_of));
     Ok(response)
 }
 
@@ -226,20 +226,20 @@ pub(super) async fn get(
 ) -> Result<Response, Problem> {
     app.wait_for(query.min_position).await?;
     let now = app.now();
-    let stored = find(&app, caller.tenant(), &id)?;
+    let stored = find(&app, caller.sight(), &id)?;
     let row = stored.row()?;
     let mut out = Json::with_capacity(ROW_BYTES);
     row_json::write(&mut out, &row, row.status_at(now));
     Ok(body::json(out.into_bytes()))
 }
 
-/// A session of the tenant.
-pub(super) fn find(app: &App, tenant: &TenantId, id: &SessionId) -> Result<RowBytes, Problem> {
-    let found = app.read(|snapshot| Ok(query::sessions::get(snapshot, tenant, id)?))?;
+/// A session that the caller is shown.
+pub(super) fn find(app: &App, sight: Sight<'_>, id: &SessionId) -> Result<RowBytes, Problem> {
+    let found = app.read(|snapshot| Ok(query::sessions::get(snapshot, sight, id)?))?;
     found.ok_or_else(not_found)
 }
 
-/// No such session, or another tenant's: nobody can tell which.
+/// No such session, or one that the caller is not shown: nobody can tell which.
 pub(super) fn not_found() -> Problem {
     Problem::new(Code::Event(Reason::NotFound)).with_detail("there is no such session")
 }

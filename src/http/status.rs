@@ -17,8 +17,8 @@ use crate::query;
 
 /// Read the tenant's status
 ///
-/// The tenant's sessions by status and its rejected events by reason. Figures of the whole server are
-/// in `/metrics`.
+/// The tenant's sessions by status and its rejected events by reason; to a credential that is bound to
+/// an agent, the sessions of that agent alone. Figures of the whole server are in `/metrics`.
 #[utoipa::path(
     get,
     path = "/v1/status",
@@ -33,12 +33,14 @@ pub(super) async fn get(
     Query(query): Query<GetQuery>,
 ) -> Result<Response, Problem> {
     app.wait_for(query.min_position).await?;
-    let tenant = caller.tenant();
+    let (sight, tenant) = (caller.sight(), caller.tenant());
     let found = app.read(|snapshot| {
-        let counts = query::sessions::count(snapshot, tenant, &SessionFilter::default())?;
-        let rejections = match snapshot.tenant(tenant)? {
-            Some(number) => snapshot.rejection_totals(number)?,
-            None => Vec::new(),
+        let counts = query::sessions::count(snapshot, sight, &SessionFilter::default())?;
+        let rejections = match (sight.agent, snapshot.tenant(tenant)?) {
+            // Many of them concern no agent that is known.
+            (Some(_), _) => None,
+            (None, Some(number)) => Some(snapshot.rejection_totals(number)?),
+            (None, None) => Some(Vec::new()),
         };
         Ok((
             counts,
@@ -49,17 +51,17 @@ pub(super) async fn get(
     let (counts, rejections, rules_version) = found?;
     let by_status = counts.by_status.iter();
     let by_status = by_status.map(|(status, total)| (status.as_str().to_owned(), *total));
-    let by_reason = by_word(&rejections);
     let answer = dto::Status {
         tenant: caller.tenant().to_string(),
         sessions: dto::Totals {
             total: counts.total,
             by: by_status.collect(),
         },
-        rejections: dto::Totals {
-            total: by_reason.values().sum(),
-            by: by_reason,
-        },
+        rejections: rejections.map(|by_code| {
+            let by = by_word(&by_code);
+            let total = by.values().sum();
+            dto::Totals { total, by }
+        }),
         rules_version,
         as_of: app.as_of(counts.as_of),
     };

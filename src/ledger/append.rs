@@ -10,7 +10,7 @@ use crate::domain::event::Writer;
 use crate::domain::limits::{FOLD_LAG_MS_MAX, VERDICT_WAIT_MS, WAITERS_MAX};
 use crate::domain::{Clock, EventType, Position, Private, Reason, Rules, TenantId};
 use crate::log::{EventLog, LogError, NewRecord};
-use crate::projection::{Projection, StoreError, VerdictRow, Waited};
+use crate::projection::{Projection, Snapshot, StoreError, VerdictRow, Waited};
 use crate::wire::{self, FieldError, Subject, Undecodable};
 
 /// The write side of a ledger.
@@ -180,6 +180,11 @@ impl Ledger {
     /// The rules that hold for the next record, as far as the fold has come.
     pub fn rules(&self) -> Rules {
         self.projection.progress().rules.current()
+    }
+
+    /// The read model as it is now.
+    pub(super) fn snapshot(&self) -> Result<Arc<Snapshot>, StoreError> {
+        self.projection.snapshot()
     }
 
     /// Appends events and answers once the log keeps them.

@@ -1,49 +1,68 @@
 //! Listings of agents: pages with totals, and one agent by its id.
 
-use crate::domain::{AgentFilter, AgentId, TenantId, TimeRange};
+use crate::domain::{AgentFilter, AgentId, TimeRange};
 use crate::projection::{KnownAgent, Listing, Snapshot, StoreError};
 use crate::query::page::{Page, Start};
-use crate::query::{AsOf, Cursor};
+use crate::query::sight::{Agents, Sight};
+use crate::query::{AsOf, Cursor, ids};
 
-/// A page of a tenant's agents.
+/// A page of the agents that a caller is shown.
 pub fn list(
     snapshot: &Snapshot,
-    tenant: &TenantId,
+    sight: Sight<'_>,
     filter: &AgentFilter,
     start: Start,
     rows_max: usize,
 ) -> Result<Page<KnownAgent>, StoreError> {
-    let Some(number) = snapshot.tenant(tenant)? else {
-        return Ok(Page::empty(snapshot));
+    let shown = sight.find(snapshot)?;
+    let as_of = AsOf::of_shown(snapshot, shown)?;
+    let Some(shown) = shown else {
+        return Ok(Page::empty(as_of));
     };
-    let Some(owner) = snapshot.agent_owner(number, filter)? else {
-        return Ok(Page::empty(snapshot));
+    let Some(owner) = snapshot.agent_owner(shown.tenant, filter)? else {
+        return Ok(Page::empty(as_of));
     };
     let listing = Listing {
         owner,
         statuses: filter.statuses,
         created: TimeRange::default(),
     };
-    let totals = snapshot.totals(&listing)?;
-    let rows = snapshot.agent_page(&listing, start.place(), rows_max + 1)?;
-    Ok(Page::new(
-        rows,
-        rows_max,
-        totals.iter().map(|(_, total)| total).sum(),
-        |place| Cursor::new(tenant, filter, place),
-        AsOf::of(snapshot),
-    ))
+    let only = match shown.agents {
+        Agents::All => {
+            let totals = snapshot.totals(&listing)?;
+            let rows = snapshot.agent_page(&listing, start.place(), rows_max + 1)?;
+            return Ok(Page::new(
+                rows,
+                rows_max,
+                totals.iter().map(|(_, total)| total).sum(),
+                |place| Cursor::new(sight.tenant, filter, place),
+                as_of,
+            ));
+        }
+        Agents::One(number) => snapshot.agent_in(&listing, number)?,
+        Agents::None => None,
+    };
+    let total = u64::from(only.is_some());
+    // There is no second page, so only an offset can lead past the one row.
+    let rows = only.filter(|_| start == Start::Offset(0) && 0 < rows_max);
+    Ok(Page {
+        rows: rows.into_iter().collect(),
+        total,
+        next: None,
+        as_of,
+    })
 }
 
-/// One agent; `None` if the tenant has none with this id.
+/// One agent; `None` if the caller is shown none with this id.
 pub fn get(
     snapshot: &Snapshot,
-    tenant: &TenantId,
+    sight: Sight<'_>,
     id: &AgentId,
 ) -> Result<Option<KnownAgent>, StoreError> {
-    let Some(tenant) = snapshot.tenant(tenant)? else {
+    let Some(shown) = sight.find(snapshot)? else {
         return Ok(None);
     };
-    let number = snapshot.agent_number(tenant, id)?;
+    let number = ids::agent(snapshot, shown.tenant, id)?;
+    let number = number.filter(|number| shown.agents.has(*number));
     number.map(|number| snapshot.agent(number)).transpose()
 }

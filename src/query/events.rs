@@ -3,10 +3,13 @@
 use bytes::Bytes;
 
 use crate::domain::limits::EVENTS_SCAN_MAX;
-use crate::domain::{AgentId, EventType, Position, Rules, RulesHistory, SessionId, TenantId};
+use crate::domain::{
+    AgentId, EventType, Position, Reason, Rules, RulesHistory, SessionId, Verdict,
+};
 use crate::log::{EventLog, Record};
 use crate::projection::{RejectionCode, Snapshot, StoreError, VerdictRow};
-use crate::query::{AsOf, QueryError};
+use crate::query::sight::{Agents, Sight};
+use crate::query::{AsOf, QueryError, ids};
 
 /// Which events a page of history has.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -56,38 +59,43 @@ pub struct Rejections {
 }
 
 impl EventPage {
-    fn empty(snapshot: &Snapshot) -> Self {
+    fn empty(as_of: AsOf) -> Self {
         Self {
             events: Vec::new(),
             next: None,
             total: Some(0),
-            as_of: AsOf::of(snapshot),
+            as_of,
         }
     }
 }
 
-/// A tenant's events after a position, oldest first.
+/// The events that a caller is shown, after a position, oldest first.
 pub fn list(
     snapshot: &Snapshot,
-    tenant: &TenantId,
+    sight: Sight<'_>,
     filter: &EventFilter,
     after: Position,
     events_max: usize,
 ) -> Result<EventPage, StoreError> {
-    let Some(tenant) = snapshot.tenant(tenant)? else {
-        return Ok(EventPage::empty(snapshot));
+    let shown = sight.find(snapshot)?;
+    let as_of = AsOf::of_shown(snapshot, shown)?;
+    let Some(shown) = shown else {
+        return Ok(EventPage::empty(as_of));
     };
-    let agent = match &filter.agent {
-        Some(id) => match snapshot.agent_number(tenant, id)? {
-            Some(number) => Some(number),
-            None => return Ok(EventPage::empty(snapshot)),
+    let agents = match &filter.agent {
+        Some(id) => match ids::agent(snapshot, shown.tenant, id)? {
+            Some(number) if shown.agents.has(number) => Agents::One(number),
+            Some(_) | None => Agents::None,
         },
-        None => None,
+        None => shown.agents,
     };
+    if agents == Agents::None {
+        return Ok(EventPage::empty(as_of));
+    }
     let session = match &filter.session {
-        Some(id) => match snapshot.ordinal(tenant, id)? {
+        Some(id) => match ids::session(snapshot, shown.tenant, id)? {
             Some(ordinal) => Some(ordinal),
-            None => return Ok(EventPage::empty(snapshot)),
+            None => return Ok(EventPage::empty(as_of)),
         },
         None => None,
     };
@@ -95,11 +103,11 @@ pub fn list(
         filter
             .event_type
             .is_none_or(|wanted| row.event_type == Some(wanted))
-            && agent.is_none_or(|wanted| row.concerns_agent(wanted))
+            && agents.concern(row)
             && session.is_none_or(|wanted| row.is_about_session(wanted))
     };
     let (mut events, mut next, mut looked_at) = (Vec::new(), None, 0);
-    snapshot.verdicts(tenant, after, |position, row| {
+    snapshot.verdicts(shown.tenant, after, |position, row| {
         if events.len() == events_max || looked_at == EVENTS_SCAN_MAX {
             // This one is left for the next page, which starts after the one before it.
             next = Some(position.get() - 1);
@@ -115,42 +123,66 @@ pub fn list(
         events,
         next,
         total: None,
-        as_of: AsOf::of(snapshot),
+        as_of,
     })
 }
 
-/// The tenant's event at a position; `None` if the tenant has none there.
+/// The event at a position; `None` if the caller is shown none there.
 pub fn get(
     snapshot: &Snapshot,
-    tenant: &TenantId,
+    sight: Sight<'_>,
     position: Position,
 ) -> Result<Option<VerdictRow>, StoreError> {
-    match snapshot.tenant(tenant)? {
-        Some(tenant) => snapshot.verdict(tenant, position),
-        None => Ok(None),
-    }
+    let Some(shown) = sight.find(snapshot)? else {
+        return Ok(None);
+    };
+    let row = snapshot.verdict(shown.tenant, position)?;
+    Ok(row.filter(|row| shown.agents.concern(row)))
 }
 
-/// A session's events from number `from` on, in the order in which they took effect; `None` if there
-/// is no such session.
+/// A verdict as a caller is told of it. Why a step of another agent's session was rejected says what
+/// became of that session, which to a credential that is bound to an agent is not there.
+pub fn told(
+    snapshot: &Snapshot,
+    sight: Sight<'_>,
+    row: VerdictRow,
+) -> Result<VerdictRow, StoreError> {
+    let is_opening = row.event_type == Some(EventType::SessionCreated);
+    let is_withheld = match (row.verdict, sight.find(snapshot)?) {
+        (Verdict::Rejected(_), Some(shown)) => !is_opening && !shown.agents.concern(&row),
+        _ => false,
+    };
+    let verdict = if is_withheld {
+        Verdict::Rejected(Reason::NotFound)
+    } else {
+        row.verdict
+    };
+    Ok(VerdictRow { verdict, ..row })
+}
+
+/// A session's events from number `from` on, in the order in which they took effect; `None` if the
+/// caller is shown no such session.
 pub fn of_session(
     snapshot: &Snapshot,
-    tenant: &TenantId,
+    sight: Sight<'_>,
     id: &SessionId,
     from: u64,
     events_max: usize,
 ) -> Result<Option<EventPage>, StoreError> {
-    let Some(tenant) = snapshot.tenant(tenant)? else {
+    let Some(shown) = sight.find(snapshot)? else {
         return Ok(None);
     };
-    let Some(ordinal) = snapshot.ordinal(tenant, id)? else {
+    let Some(ordinal) = ids::session(snapshot, shown.tenant, id)? else {
         return Ok(None);
     };
+    if !shown.has(snapshot, &snapshot.session(ordinal)?.row()?)? {
+        return Ok(None);
+    }
     let (positions, total) = snapshot.history(ordinal, from, events_max)?;
     let end = from.saturating_add(positions.len() as u64);
     let next = (end < total).then_some(end);
-    let as_of = AsOf::of(snapshot);
-    let events = with_verdicts(snapshot, tenant, positions)?;
+    let as_of = AsOf::of_shown(snapshot, Some(shown))?;
+    let events = with_verdicts(snapshot, shown.tenant, positions)?;
     Ok(Some(EventPage {
         events,
         next,
@@ -162,14 +194,18 @@ pub fn of_session(
 /// A tenant's rejected and parked events before a position, newest first.
 pub fn rejections(
     snapshot: &Snapshot,
-    tenant: &TenantId,
+    sight: Sight<'_>,
     code: Option<RejectionCode>,
     before: Position,
     events_max: usize,
-) -> Result<Rejections, StoreError> {
-    let Some(tenant) = snapshot.tenant(tenant)? else {
+) -> Result<Rejections, QueryError> {
+    if sight.agent.is_some() {
+        return Err(QueryError::OneAgent);
+    }
+    let as_of = AsOf::of(snapshot, sight)?;
+    let Some(tenant) = snapshot.tenant(sight.tenant)? else {
         return Ok(Rejections {
-            page: EventPage::empty(snapshot),
+            page: EventPage::empty(as_of),
             by_code: Vec::new(),
         });
     };
@@ -193,7 +229,7 @@ pub fn rejections(
         events,
         next,
         total,
-        as_of: AsOf::of(snapshot),
+        as_of,
     };
     Ok(Rejections { page, by_code })
 }

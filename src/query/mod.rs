@@ -7,17 +7,22 @@
 pub mod agents;
 mod cursor;
 pub mod events;
+mod ids;
 mod page;
 pub mod sessions;
+mod sight;
 
 pub use cursor::{Cursor, CursorError, Paged};
 pub use events::{EventFilter, EventPage, LedgerEvent, Rejections};
+pub use ids::{known_agent, known_session};
 pub use page::{Page, Start};
 pub use sessions::SessionCounts;
+pub use sight::Sight;
 
 use crate::domain::{Position, Timestamp};
 use crate::log::LogError;
 use crate::projection::{Snapshot, StoreError};
+use sight::{Agents, Shown};
 
 /// Why a question has no answer.
 #[derive(Debug, thiserror::Error)]
@@ -28,6 +33,9 @@ pub enum QueryError {
     /// The log failed while bodies were read from it.
     #[error(transparent)]
     Log(#[from] LogError),
+    /// It cannot be answered for one agent alone, and the caller is shown no more.
+    #[error("the credential is bound to an agent, and this cannot be told of one agent alone")]
+    OneAgent,
 }
 
 /// Which state of the ledger an answer shows.
@@ -35,18 +43,24 @@ pub enum QueryError {
 pub struct AsOf {
     /// The last record in it; 0 is none.
     pub position: Position,
-    /// When the log took that record; `None` for an empty ledger.
+    /// When the log took the last one of the tenant; `None` if it has none, or is not shown as a
+    /// whole. The last one of all would tell when another tenant wrote.
     pub time: Option<Timestamp>,
 }
 
 impl AsOf {
-    /// The state that a snapshot shows.
-    pub fn of(snapshot: &Snapshot) -> Self {
-        let progress = snapshot.progress();
-        let time = (progress.position != Position::ZERO).then_some(progress.recorded_at);
-        Self {
-            position: progress.position,
-            time,
-        }
+    /// The state that a snapshot shows to a caller.
+    pub fn of(snapshot: &Snapshot, sight: Sight<'_>) -> Result<Self, StoreError> {
+        Self::of_shown(snapshot, sight.find(snapshot)?)
+    }
+
+    fn of_shown(snapshot: &Snapshot, shown: Option<Shown>) -> Result<Self, StoreError> {
+        let whole = shown.filter(|shown| shown.agents == Agents::All);
+        let last = whole.map(|shown| snapshot.last_verdict(shown.tenant));
+        let last = last.transpose()?.flatten();
+        Ok(Self {
+            position: snapshot.progress().position,
+            time: last.map(|row| row.recorded_at),
+        })
     }
 }

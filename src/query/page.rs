@@ -1,6 +1,6 @@
 //! Pages of listings, whatever they list.
 
-use crate::projection::{ListingPlace, PageStart, Snapshot};
+use crate::projection::{ListingPlace, PageStart};
 use crate::query::{AsOf, Cursor};
 
 /// Where a page starts.
@@ -35,12 +35,12 @@ impl Start {
 }
 
 impl<R> Page<R> {
-    pub(super) fn empty(snapshot: &Snapshot) -> Self {
+    pub(super) fn empty(as_of: AsOf) -> Self {
         Self {
             rows: Vec::new(),
             total: 0,
             next: None,
-            as_of: AsOf::of(snapshot),
+            as_of,
         }
     }
 

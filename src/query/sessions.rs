@@ -1,10 +1,12 @@
 //! Listings of sessions: pages, totals, and one session by its id.
 
+use crate::domain::filter::Owner;
 use crate::domain::session::Status;
-use crate::domain::{AgentId, SessionFilter, SessionId, TenantId, Timestamp, TokenHash};
+use crate::domain::{AgentId, SessionFilter, SessionId, Timestamp, TokenHash};
 use crate::projection::{Listing, RowBytes, SessionOwner, Snapshot, StoreError};
 use crate::query::page::{Page, Start};
-use crate::query::{AsOf, Cursor};
+use crate::query::sight::{Agents, Shown, Sight};
+use crate::query::{AsOf, Cursor, QueryError, ids};
 
 /// Totals of a listing.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -17,16 +19,18 @@ pub struct SessionCounts {
     pub as_of: AsOf,
 }
 
-/// A page of a tenant's sessions.
+/// A page of the sessions that a caller is shown.
 pub fn list(
     snapshot: &Snapshot,
-    tenant: &TenantId,
+    sight: Sight<'_>,
     filter: &SessionFilter,
     start: Start,
     rows_max: usize,
-) -> Result<Page<RowBytes>, StoreError> {
-    let Some(listing) = listing(snapshot, tenant, filter)? else {
-        return Ok(Page::empty(snapshot));
+) -> Result<Page<RowBytes>, QueryError> {
+    let shown = sight.find(snapshot)?;
+    let as_of = AsOf::of_shown(snapshot, shown)?;
+    let Some(listing) = listing(snapshot, shown, filter)? else {
+        return Ok(Page::empty(as_of));
     };
     let totals = snapshot.totals(&listing)?;
     let rows = snapshot.page(&listing, start.place(), rows_max + 1)?;
@@ -34,18 +38,19 @@ pub fn list(
         rows,
         rows_max,
         totals.iter().map(|(_, total)| total).sum(),
-        |place| Cursor::new(tenant, filter, place),
-        AsOf::of(snapshot),
+        |place| Cursor::new(sight.tenant, filter, place),
+        as_of,
     ))
 }
 
-/// Totals of a tenant's sessions.
+/// Totals of the sessions that a caller is shown.
 pub fn count(
     snapshot: &Snapshot,
-    tenant: &TenantId,
+    sight: Sight<'_>,
     filter: &SessionFilter,
-) -> Result<SessionCounts, StoreError> {
-    let by_status = match listing(snapshot, tenant, filter)? {
+) -> Result<SessionCounts, QueryError> {
+    let shown = sight.find(snapshot)?;
+    let by_status = match listing(snapshot, shown, filter)? {
         Some(listing) => snapshot.totals(&listing)?,
         None => filter.statuses.iter().map(|status| (status, 0)).collect(),
     };
@@ -53,36 +58,40 @@ pub fn count(
     Ok(SessionCounts {
         total,
         by_status,
-        as_of: AsOf::of(snapshot),
+        as_of: AsOf::of_shown(snapshot, shown)?,
     })
 }
 
-/// One session; `None` if the tenant has none with this id.
+/// One session; `None` if the caller is shown none with this id.
 pub fn get(
     snapshot: &Snapshot,
-    tenant: &TenantId,
+    sight: Sight<'_>,
     id: &SessionId,
 ) -> Result<Option<RowBytes>, StoreError> {
-    let Some(tenant) = snapshot.tenant(tenant)? else {
+    let Some(shown) = sight.find(snapshot)? else {
         return Ok(None);
     };
-    let ordinal = snapshot.ordinal(tenant, id)?;
-    ordinal.map(|ordinal| snapshot.session(ordinal)).transpose()
+    let Some(ordinal) = ids::session(snapshot, shown.tenant, id)? else {
+        return Ok(None);
+    };
+    let stored = snapshot.session(ordinal)?;
+    let is_shown = shown.has(snapshot, &stored.row()?)?;
+    Ok(is_shown.then_some(stored))
 }
 
 /// The session that an access token stands for, if the token is good for anything at this time: it
 /// is the session's latest, the session is open and not past its deadline, and its agent may act.
 pub fn by_access_token(
     snapshot: &Snapshot,
-    tenant: &TenantId,
+    sight: Sight<'_>,
     id: &SessionId,
     hash: &TokenHash,
     now: Timestamp,
 ) -> Result<Option<RowBytes>, StoreError> {
-    let Some(tenant) = snapshot.tenant(tenant)? else {
+    let Some(shown) = sight.find(snapshot)? else {
         return Ok(None);
     };
-    let Some(ordinal) = snapshot.ordinal(tenant, id)? else {
+    let Some(ordinal) = snapshot.ordinal(shown.tenant, id)? else {
         return Ok(None);
     };
     let Some(stored) = snapshot.session_with_token(ordinal, hash)? else {
@@ -90,25 +99,37 @@ pub fn by_access_token(
     };
     let row = stored.row()?;
     let agent = match AgentId::parse(row.agent_id) {
-        Ok(id) => snapshot.agent_number(tenant, &id)?,
+        Ok(id) => snapshot.agent_number(shown.tenant, &id)?,
         Err(_not_an_id) => None,
     };
     let agent = agent.ok_or(StoreError::Damaged("agent ids"))?;
     let open = row.status_at(now) == Status::Active;
-    let usable = open && snapshot.agent_may_act(agent, now)?;
+    let usable = open && shown.agents.has(agent) && snapshot.agent_may_act(agent, now)?;
     Ok(usable.then_some(stored))
 }
 
-/// The listing that a filter names; `None` if nobody in it was ever heard of.
+/// The listing that a filter names; `None` if nobody in it was ever heard of, or is shown.
 fn listing(
     snapshot: &Snapshot,
-    tenant: &TenantId,
+    shown: Option<Shown>,
     filter: &SessionFilter,
-) -> Result<Option<Listing<SessionOwner>>, StoreError> {
-    let Some(tenant) = snapshot.tenant(tenant)? else {
+) -> Result<Option<Listing<SessionOwner>>, QueryError> {
+    let Some(Shown { tenant, agents }) = shown else {
         return Ok(None);
     };
-    let owner = snapshot.owner(tenant, &filter.owner)?;
+    let owner = match (&filter.owner, agents) {
+        (Owner::Tenant, Agents::All) => Some(SessionOwner::Tenant(tenant)),
+        (Owner::Tenant, Agents::One(number)) => Some(SessionOwner::Agent(number)),
+        (Owner::Tenant, Agents::None) => None,
+        (Owner::Agent(id), agents) => {
+            let number = ids::agent(snapshot, tenant, id)?;
+            number
+                .filter(|number| agents.has(*number))
+                .map(SessionOwner::Agent)
+        }
+        (Owner::Project(id), Agents::All) => snapshot.project(tenant, id)?,
+        (Owner::Project(_), Agents::One(_) | Agents::None) => return Err(QueryError::OneAgent),
+    };
     let (statuses, created) = (filter.statuses, filter.created);
     Ok(owner.map(|owner| Listing {
         owner,

@@ -100,6 +100,23 @@ impl<'a> CommandBody<'a> {
         self.members.is_empty()
     }
 
+    /// A field that is a text.
+    pub fn text(&self, name: &str) -> Option<Cow<'_, str>> {
+        let given = self.members.iter().find(|one| one.name == name)?;
+        json::string(&given.raw)
+    }
+
+    /// Gives a text another value, at the same place. One that has this value stays as it came.
+    pub fn set_text(&mut self, name: &str, text: &str) {
+        let other = |one: &&mut Given<'_>| {
+            one.name == name && json::string(&one.raw).is_some_and(|given| given != text)
+        };
+        if let Some(given) = self.members.iter_mut().find(other) {
+            let raw = serde_json::to_string(text).expect("a text is JSON");
+            given.raw = Cow::Owned(raw);
+        }
+    }
+
     /// Takes a text out of the body.
     pub fn take_text(&mut self, name: &str) -> Result<Option<String>, Undecodable> {
         let Some(index) = self.members.iter().position(|one| one.name == name) else {

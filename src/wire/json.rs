@@ -69,7 +69,7 @@ pub(super) fn number(json: &str) -> Option<f64> {
 }
 
 /// A JSON number without a fraction, also if it is written as `60.0` or `6e1`.
-pub(super) fn integer(json: &str) -> Option<u64> {
+pub fn integer(json: &str) -> Option<u64> {
     if let Ok(integer) = json.parse() {
         return Some(integer);
     }

@@ -29,6 +29,7 @@ pub use decode::{Decoded, Undecodable, decode, event_type};
 pub use encode::{Envelope, encode};
 pub use field::FieldError;
 pub use headers::Headers;
+pub use json::integer;
 pub use origin::{Origin, Via};
 pub use subject::{ADMIN_STREAM_SUBJECTS, EXPIRIES, Subject, is_expiry, stream_subjects};
 pub use verdict::{GapMessage, VerdictMessage, verdict_subject};

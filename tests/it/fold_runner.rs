@@ -13,7 +13,7 @@ use session_ledger::log::{Appended, EventLog, LogError, NewRecord, Notice, Recor
 use session_ledger::metrics::Metrics;
 use session_ledger::projection::runner::run;
 use session_ledger::projection::{FoldError, Projection, Waited};
-use session_ledger::query::sessions;
+use session_ledger::query::{Sight, sessions};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -78,7 +78,7 @@ impl Running {
         let acme = TenantId::parse("acme").unwrap();
         sessions::count(
             &snapshot,
-            &acme,
+            Sight::of_tenant(&acme),
             &session_ledger::domain::SessionFilter::default(),
         )
         .unwrap()

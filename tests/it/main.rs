@@ -1,6 +1,7 @@
 //! Tests that need more than one module, or files, sockets and servers: the real ones.
 #![allow(clippy::unwrap_used, reason = "a failed test should panic")]
 
+mod access;
 mod cli_commands;
 mod cli_demo;
 mod cli_help;
@@ -18,15 +19,16 @@ mod fold;
 mod fold_runner;
 mod http_agents;
 mod http_append;
+mod http_as_of;
 mod http_auth;
 mod http_auth_keys;
-mod http_auth_routes;
 mod http_auth_tokens;
 mod http_bad_input;
 mod http_codings;
 mod http_commands;
 mod http_connections;
 mod http_history;
+mod http_ids;
 mod http_operations;
 mod http_overload;
 mod http_races;

@@ -9,7 +9,7 @@ use session_ledger::domain::Rules;
 use session_ledger::domain::{AgentFilter, AgentStatus, StatusSet, TenantId};
 use session_ledger::log::Record;
 use session_ledger::projection::{Commit, Prepared, Store};
-use session_ledger::query::{Start, agents};
+use session_ledger::query::{Sight, Start, agents};
 
 use crate::report::{Report, Row, Section};
 use crate::stats::{Figure, percentile, sorted, us};
@@ -104,7 +104,14 @@ fn records(agents: u64) -> Vec<Record> {
 fn page(store: &Store, filter: &AgentFilter, offset: u64) -> u64 {
     let snapshot = store.snapshot().unwrap();
     let tenant = TenantId::parse("t0").unwrap();
-    let page = agents::list(&snapshot, &tenant, filter, Start::Offset(offset), ROWS).unwrap();
+    let page = agents::list(
+        &snapshot,
+        Sight::of_tenant(&tenant),
+        filter,
+        Start::Offset(offset),
+        ROWS,
+    )
+    .unwrap();
     black_box(&page).total
 }
 

@@ -33,7 +33,7 @@ pub(super) fn stepped(
     about: &SessionId,
     done: &SessionDone,
 ) -> Result<Option<Stepped>, Problem> {
-    command_answer::stepped(app, command.tenant(), about, done).map_err(after_writing)
+    command_answer::stepped(app, command.sight(), about, done).map_err(after_writing)
 }
 
 /// The same of a command about an agent.
@@ -42,7 +42,7 @@ pub(super) fn stepped_agent(
     command: &Command,
     done: &AgentDone,
 ) -> Result<Option<SteppedAgent>, Problem> {
-    command_answer::stepped_agent(app, command.tenant(), done).map_err(after_writing)
+    command_answer::stepped_agent(app, command.sight(), done).map_err(after_writing)
 }
 
 /// What a failure is once something was written: never one after which clients send all of it again.

@@ -7,6 +7,7 @@ use serde_json::{Map, Value};
 use crate::domain::Reason;
 use crate::http::error::Code;
 use crate::http::problem::Problem;
+use crate::wire;
 
 /// The members of a body.
 #[derive(Debug, Default)]
@@ -45,9 +46,16 @@ impl Fields {
     pub(super) fn number(&self, name: &str) -> Result<Option<u64>, Problem> {
         let message = "must be a whole number, 0 or more";
         let value = self.value(name);
-        let number = value.map(|value| value.as_u64().ok_or_else(|| wrong(name, message)));
+        let number = value.map(|value| whole(value).ok_or_else(|| wrong(name, message)));
         number.transpose()
     }
+}
+
+/// A whole number that is not negative, also if it is written as `60.0` or `6e1`, as events may have it:
+/// some languages have no other numbers.
+pub(super) fn whole(value: &Value) -> Option<u64> {
+    let number = value.as_number()?.to_string();
+    wire::integer(&number)
 }
 
 /// A field with a value that it cannot have.
@@ -80,5 +88,22 @@ mod tests {
             assert_eq!(problem.errors().len(), 1);
         }
         assert_eq!(fields.number("none").unwrap(), None);
+    }
+
+    #[test]
+    fn a_whole_number_may_be_written_with_a_fraction_of_zero() {
+        for (value, expected) in [
+            ("100", Some(100)),
+            ("100.0", Some(100)),
+            ("1e2", Some(100)),
+            ("0.0", Some(0)),
+            ("100.5", None),
+            ("-1.0", None),
+            ("1e300", None),
+            ("\"100\"", None),
+        ] {
+            let fields = Fields::parse(format!("{{\"max\":{value}}}").as_bytes()).unwrap();
+            assert_eq!(fields.number("max").ok().flatten(), expected, "{value}");
+        }
     }
 }

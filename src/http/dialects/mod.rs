@@ -8,6 +8,7 @@
 
 mod agi;
 mod apphandoff;
+mod calls;
 mod change;
 mod cors;
 mod fields;
@@ -28,8 +29,10 @@ use tower_http::catch_panic::CatchPanicLayer;
 use super::app::App;
 use super::caller::{self, Gate, Signature};
 use super::problem;
+use calls::Calls;
 use cors::Cors;
 
+pub use calls::Call;
 pub(super) use voice::Voice;
 
 /// An API of somebody else that the ledger serves.
@@ -47,11 +50,11 @@ pub enum Dialect {
 
 /// What makes a dialect.
 struct Definition {
-    /// Routes for callers that are known, and where these say who they are; paths as its clients
-    /// ask for them.
-    known: Vec<(Router<App>, Signature)>,
-    /// Routes that answer anybody: they say nothing of any tenant.
-    open: Router<App>,
+    /// Calls of callers that are known, and where these say who they are; paths as its clients ask
+    /// for them.
+    known: Vec<(Calls, Signature)>,
+    /// Calls that answer anybody: they say nothing of any tenant.
+    open: Calls,
     /// How it words a failure.
     voice: Voice,
     /// What pages of other sites may ask, if the vendor's servers let them.
@@ -88,6 +91,13 @@ impl Dialect {
             }))
     }
 
+    /// All that its clients can ask for.
+    pub fn calls(self) -> Vec<Call> {
+        let Definition { known, open, .. } = self.definition();
+        let known = known.into_iter().flat_map(|(calls, _)| calls.list);
+        known.chain(open.list).collect()
+    }
+
     fn enter(self, mut request: Request) -> Request {
         *request.uri_mut() = below(&self.mount_point(), request.uri());
         request
@@ -121,13 +131,15 @@ pub(super) fn mount(
             voice,
             cors,
         } = dialect.definition();
-        let guarded = known.into_iter().map(|(routes, signature)| {
+        let guarded = known.into_iter().map(|(calls, signature)| {
             let app = app.clone();
             let gate = Gate { app, signature };
-            routes.route_layer(from_fn_with_state(gate, caller::authenticate))
+            calls
+                .router
+                .route_layer(from_fn_with_state(gate, caller::authenticate))
         });
         let routes = guarded
-            .fold(open, Router::merge)
+            .fold(open.router, Router::merge)
             .fallback(problem::route_not_found)
             .method_not_allowed_fallback(problem::method_not_allowed)
             .layer(CatchPanicLayer::custom(problem::panicked));

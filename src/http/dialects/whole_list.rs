@@ -7,9 +7,11 @@ use std::collections::VecDeque;
 
 use axum::response::Response;
 
+use crate::auth::Principal;
 use crate::domain::limits::PAGE_ROWS_MAX;
-use crate::domain::{SessionFilter, TenantId, Timestamp};
+use crate::domain::{SessionFilter, Timestamp};
 use crate::http::app::App;
+use crate::http::caller;
 use crate::http::dialects::pieces::{self, Rows};
 use crate::http::json::Json;
 use crate::http::problem::Problem;
@@ -23,7 +25,7 @@ pub(super) type WriteRow = fn(&mut Json, &SessionRow<'_>, Timestamp);
 
 /// Sessions that are listed, and how they look. Newest first.
 pub(super) struct WholeList {
-    pub(super) tenant: TenantId,
+    pub(super) principal: Principal,
     pub(super) filter: SessionFilter,
     pub(super) shows: Shows,
     pub(super) write: WriteRow,
@@ -36,7 +38,7 @@ impl WholeList {
     pub(super) fn answer(self, app: &App) -> Result<Response, Problem> {
         let [before, after] = self.frame;
         let lists = WholeLists {
-            tenant: self.tenant,
+            principal: self.principal,
             shows: self.shows,
             write: self.write,
             parts: vec![
@@ -51,7 +53,7 @@ impl WholeList {
 
 /// Several such lists in one answer.
 pub(super) struct WholeLists {
-    pub(super) tenant: TenantId,
+    pub(super) principal: Principal,
     pub(super) shows: Shows,
     pub(super) write: WriteRow,
     pub(super) parts: Vec<Part>,
@@ -76,7 +78,7 @@ impl WholeLists {
     pub(super) fn answer(self, app: &App) -> Result<Response, Problem> {
         let mut writing = Writing {
             app: app.clone(),
-            tenant: self.tenant,
+            principal: self.principal,
             shows: self.shows,
             write: self.write,
             parts: self.parts.into(),
@@ -111,7 +113,7 @@ where
 /// Lists that are being written.
 struct Writing {
     app: App,
-    tenant: TenantId,
+    principal: Principal,
     shows: Shows,
     write: WriteRow,
     /// What is left; of the first one what is left from `start` on.
@@ -146,9 +148,9 @@ impl Writing {
 
     /// Writes a page of rows, and says where the next one starts.
     fn page(&self, filter: &SessionFilter, rows: &mut Rows) -> Result<Option<Cursor>, Problem> {
-        let (tenant, rows_max) = (&self.tenant, usize::from(PAGE_ROWS_MAX));
+        let (sight, rows_max) = (caller::sight(&self.principal), usize::from(PAGE_ROWS_MAX));
         let page = self.app.read(|snapshot| {
-            let page = query::sessions::list(snapshot, tenant, filter, self.start, rows_max);
+            let page = query::sessions::list(snapshot, sight, filter, self.start, rows_max);
             Ok(page?)
         })?;
         for stored in &page.rows {

@@ -11,7 +11,8 @@ pub struct AsOf {
     /// The last log position in it; 0 is none.
     #[schema(example = 4711)]
     pub position: u64,
-    /// When the log took that record; null for an empty ledger.
+    /// When the log took the tenant's last record up to there; null if it has none, or the credential is
+    /// bound to an agent.
     #[schema(format = DateTime)]
     pub time: Option<String>,
     /// Whether that was everything on the log that this server knew of.
@@ -88,10 +89,10 @@ pub struct Problem {
 pub struct Status {
     /// Whose counts these are.
     pub tenant: String,
-    /// Its sessions.
+    /// Its sessions; those of the agent to which the credential is bound, if it is.
     pub sessions: Totals,
-    /// Its rejected and parked events, by code.
-    pub rejections: Totals,
+    /// Its rejected and parked events, by code; null if the credential is bound to an agent.
+    pub rejections: Option<Totals>,
     /// The rules that the ledger folds by.
     pub rules_version: u32,
     /// The state that was counted.

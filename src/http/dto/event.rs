@@ -120,6 +120,16 @@ pub struct Event {
     pub raw_base64: Option<String>,
 }
 
+/// An event at a position, as far as the credential is shown it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(untagged)]
+pub enum EventSeen {
+    /// To the role `audit`.
+    Whole(Event),
+    /// To the role `write`, of what it wrote itself.
+    Verdict(Appended),
+}
+
 /// A page of the tenant's events, oldest first.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct EventList {

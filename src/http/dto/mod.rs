@@ -11,7 +11,8 @@ mod session;
 pub use agent::{Agent, AgentChanged, AgentList};
 pub use common::{AsOf, CommandPending, FieldError, Health, Problem, Status, Totals};
 pub use event::{
-    AppendAnswer, Appended, BatchItem, BatchResult, Event, EventList, Rejections, SessionEvents,
+    AppendAnswer, Appended, BatchItem, BatchResult, Event, EventList, EventSeen, Rejections,
+    SessionEvents,
 };
 pub use key::{IssuedKey, Key, KeyChange, KeyHistory, KeyList, NewKey};
 pub use session::{Introspection, Session, SessionCount, SessionEnded, SessionList, SessionTokens};

@@ -21,6 +21,8 @@ use crate::domain::{
 use crate::ledger::append::{AppendError, Ledger, Outcome, Refused, Submission};
 use crate::ledger::tokens::{self, TokenSecret, Tokens};
 use crate::log::LogError;
+use crate::projection::StoreError;
+use crate::query;
 use crate::wire::command::{CommandBody, refused};
 use crate::wire::{Envelope, Subject, Undecodable, private, source};
 use identity::Identity;
@@ -76,6 +78,9 @@ pub enum CommandError {
     /// The credential speaks for one agent, and changes none. Nothing was written.
     #[error("the credential is bound to an agent, and may change its sessions alone")]
     AgentBound,
+    /// What it is about cannot be looked up. Nothing was written.
+    #[error(transparent)]
+    Read(#[from] StoreError),
     /// The ledger takes no commands now. Nothing was written.
     #[error(transparent)]
     Append(#[from] AppendError),
@@ -108,11 +113,42 @@ impl Commands {
         self.secret.derive(purpose)
     }
 
+    /// The session that a caller means, as events name it.
+    fn known_session(&self, by: &By<'_>, id: &SessionId) -> Result<SessionId, StoreError> {
+        match id.as_made() {
+            Some(_) => query::known_session(&*self.ledger.snapshot()?, by.tenant, id),
+            None => Ok(id.clone()),
+        }
+    }
+
+    /// The agent that a caller means, as events name it.
+    fn known_agent(&self, by: &By<'_>, id: &AgentId) -> Result<AgentId, StoreError> {
+        match id.as_made() {
+            Some(_) => query::known_agent(&*self.ledger.snapshot()?, by.tenant, id),
+            None => Ok(id.clone()),
+        }
+    }
+
+    /// Names the agents and sessions in a body as events do.
+    fn spell_as_known(&self, by: &By<'_>, body: &mut CommandBody<'_>) -> Result<(), StoreError> {
+        for name in ["agent_id", "to_agent_id"] {
+            if let Some(id) = body.text(name).and_then(|text| AgentId::parse(&text).ok()) {
+                body.set_text(name, self.known_agent(by, &id)?.as_str());
+            }
+        }
+        let parent = body.text("parent_session_id");
+        if let Some(id) = parent.and_then(|text| SessionId::parse(&text).ok()) {
+            body.set_text("parent_session_id", self.known_session(by, &id)?.as_str());
+        }
+        Ok(())
+    }
+
     /// Opens a session. Body: data of `session.created`, and `session_id` if the caller wants to
     /// choose it.
     pub async fn create(&self, by: By<'_>, body: &[u8]) -> Result<SessionDone, CommandError> {
         let event_type = EventType::SessionCreated;
         let mut body = CommandBody::parse(body, event_type, &["session_id"])?;
+        self.spell_as_known(&by, &mut body)?;
         let ids = Identity::of("create", "", &by);
         let session = body.take_id("session_id", SessionId::parse)?;
         let session = session.unwrap_or_else(|| ids.session());
@@ -153,6 +189,7 @@ impl Commands {
         {
             body.add_flag("extend");
         }
+        let session = &self.known_session(&by, session)?;
         let ids = Identity::of("refresh", session.as_str(), &by);
         let private = Private {
             refresh_token: Some(tokens::hash(&presented)),
@@ -172,6 +209,8 @@ impl Commands {
     ) -> Result<SessionDone, CommandError> {
         let event_type = EventType::SessionHandedOff;
         let mut body = CommandBody::parse(body, event_type, &[])?;
+        self.spell_as_known(&by, &mut body)?;
+        let parent = &self.known_session(&by, parent)?;
         let ids = Identity::of("handoff", parent.as_str(), &by);
         let child = body.take_id("session_id", SessionId::parse)?;
         let child = child.unwrap_or_else(|| ids.session());
@@ -193,6 +232,7 @@ impl Commands {
     ) -> Result<SessionDone, CommandError> {
         let event_type = EventType::SessionTerminated;
         let body = CommandBody::parse(body, event_type, &[])?;
+        let session = &self.known_session(&by, session)?;
         let ids = Identity::of("terminate", session.as_str(), &by);
         let private = Private::of_existing(by.agent);
         let step = Step::new(by, event_type, session.as_str(), &ids);
@@ -233,6 +273,7 @@ impl Commands {
             let message = "must name at least one field to change";
             return Err(refused(Reason::Invalid, "", message).into());
         }
+        let agent = self.known_agent(&by, &agent)?;
         let ids = Identity::of(name, agent.as_str(), &by);
         let step = Step::new(by, event_type, agent.as_str(), &ids);
         let outcome = self.give_on_agent(step, body).await?;

@@ -17,6 +17,7 @@ impl Commands {
     pub async fn open(&self, by: By<'_>, body: &[u8]) -> Result<SessionDone, CommandError> {
         let event_type = EventType::SessionCreated;
         let mut body = CommandBody::parse(body, event_type, &["session_id"])?;
+        self.spell_as_known(&by, &mut body)?;
         let ids = Identity::of("open", "", &by);
         let session = body.take_id("session_id", SessionId::parse)?;
         let session = session.unwrap_or_else(|| ids.session());
@@ -59,6 +60,7 @@ impl Commands {
         body: &[u8],
     ) -> Result<SessionDone, CommandError> {
         let body = CommandBody::parse(body, event_type, &[])?;
+        let session = &self.known_session(&by, session)?;
         let ids = Identity::of(call, session.as_str(), &by);
         let private = Private::of_existing(by.agent);
         let step = Step::new(by, event_type, session.as_str(), &ids);

@@ -2,7 +2,9 @@
 
 use crate::domain::{StatusSet, TimeRange};
 use crate::projection::error::StoreError;
-use crate::projection::keys::{self, AgentOwner, ListingOwner, Order, SessionOwner, Shelf};
+use crate::projection::keys::{
+    self, AgentOwner, ListingOwner, Order, Ordinal, SessionOwner, Shelf,
+};
 use crate::projection::session_row::SessionRow;
 use crate::projection::snapshot::{KnownAgent, RowBytes, Snapshot};
 use crate::projection::tally::Counter;
@@ -104,6 +106,23 @@ impl Snapshot {
             page.push((ListingPlace(order), self.agent(number)?));
         }
         Ok(page)
+    }
+
+    /// An agent, if it is in a listing.
+    pub fn agent_in(
+        &self,
+        listing: &Listing<AgentOwner>,
+        number: u32,
+    ) -> Result<Option<KnownAgent>, StoreError> {
+        let agent = self.agent(number)?;
+        let order = keys::order(agent.row()?.created_at, Ordinal::from(number));
+        for shelf in listing.shelves() {
+            let key = keys::listing(shelf, order);
+            if self.tables.listing.get(&key)?.is_some() {
+                return Ok(Some(agent));
+            }
+        }
+        Ok(None)
     }
 
     /// Orders of a listing from where a page starts.

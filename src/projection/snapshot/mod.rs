@@ -7,8 +7,7 @@ use std::fmt;
 
 use redb::{ReadTransaction, ReadableTable};
 
-use crate::domain::filter::Owner;
-use crate::domain::{Position, Reason, SessionId, TenantId, Timestamp, TokenHash};
+use crate::domain::{Position, ProjectId, Reason, SessionId, TenantId, Timestamp, TokenHash};
 use crate::projection::chain;
 use crate::projection::error::StoreError;
 use crate::projection::fold::PARKED_CODE;
@@ -111,21 +110,15 @@ impl Snapshot {
         id.ok_or(StoreError::Damaged("tenants"))
     }
 
-    /// The owner of a listing of sessions, if any event of it was folded.
-    pub fn owner(
+    /// The sessions of a project, if any ever was in it.
+    pub fn project(
         &self,
         tenant: TenantNumber,
-        owner: &Owner,
+        id: &ProjectId,
     ) -> Result<Option<SessionOwner>, StoreError> {
-        Ok(match owner {
-            Owner::Tenant => Some(SessionOwner::Tenant(tenant)),
-            Owner::Agent(id) => self.agent_number(tenant, id)?.map(SessionOwner::Agent),
-            Owner::Project(id) => {
-                let ids = &self.tables.project_ids;
-                let found = ids.get(&*keys::named(tenant, id.as_str()))?;
-                found.map(|number| SessionOwner::Project(number.value()))
-            }
-        })
+        let ids = &self.tables.project_ids;
+        let found = ids.get(&*keys::named(tenant, id.as_str()))?;
+        Ok(found.map(|number| SessionOwner::Project(number.value())))
     }
 
     /// The session's ordinal, if it has opened.
@@ -195,6 +188,16 @@ impl Snapshot {
         let verdicts = &self.tables.verdicts;
         let found = verdicts.get(&keys::verdict(tenant, position))?;
         found.map(|row| VerdictRow::decode(row.value())).transpose()
+    }
+
+    /// What became of the tenant's last event; `None` if it has none.
+    pub fn last_verdict(&self, tenant: TenantNumber) -> Result<Option<VerdictRow>, StoreError> {
+        let verdicts = &self.tables.verdicts;
+        let low = keys::verdict(tenant, Position::ZERO);
+        let high = keys::verdict(tenant, Position::new(u64::MAX));
+        let last = verdicts.range::<&[u8; 12]>(&low..=&high)?.next_back();
+        last.map(|entry| VerdictRow::decode(entry?.1.value()))
+            .transpose()
     }
 
     /// What became of the tenant's events after a position, oldest first. `visit` says when it has

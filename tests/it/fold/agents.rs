@@ -2,7 +2,7 @@
 
 use session_ledger::domain::{AgentFilter, AgentId, AgentStatus, StatusSet, TenantId, Timestamp};
 use session_ledger::projection::{KnownAgent, Snapshot};
-use session_ledger::query::{Start, agents};
+use session_ledger::query::{Sight, Start, agents};
 
 use crate::fold::history::{AGENT_TYPES, TENANTS, TRUST_LEVELS};
 use crate::fold::model::Model;
@@ -28,7 +28,9 @@ pub(super) fn check(snapshot: &Snapshot, model: &Model, rows_max: usize) {
     for (number, expected) in (1_u32..).zip(&model.agents) {
         let tenant = TenantId::parse(&expected.tenant).unwrap();
         let id = AgentId::parse(&expected.id).unwrap();
-        let found = agents::get(snapshot, &tenant, &id).unwrap().unwrap();
+        let found = agents::get(snapshot, Sight::of_tenant(&tenant), &id)
+            .unwrap()
+            .unwrap();
         check_agent(&found, expected, model);
         if expected.status == "revoked" && 0 < found.active_sessions {
             revoked.push(number);
@@ -49,9 +51,17 @@ fn check_one(
     let mut start = Start::Offset(0);
     let mut listed = 0;
     loop {
-        let page = agents::list(snapshot, &tenant, filter, start, rows_max).unwrap();
+        let page =
+            agents::list(snapshot, Sight::of_tenant(&tenant), filter, start, rows_max).unwrap();
         let by_offset = Start::Offset(listed as u64);
-        let same = agents::list(snapshot, &tenant, filter, by_offset, rows_max).unwrap();
+        let same = agents::list(
+            snapshot,
+            Sight::of_tenant(&tenant),
+            filter,
+            by_offset,
+            rows_max,
+        )
+        .unwrap();
         let total = expected.len() as u64;
         assert_eq!((page.total, same.total), (total, total), "{filter:?}");
         assert_eq!((page.next, page.rows.len()), (same.next, same.rows.len()));

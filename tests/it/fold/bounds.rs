@@ -6,7 +6,7 @@ use session_ledger::domain::limits::{HISTORY_INLINE_MAX, PARKED_PER_SESSION_MAX}
 use session_ledger::domain::{Position, Reason, Verdict};
 use session_ledger::log::Record;
 use session_ledger::projection::{Commit, FoldError, Prepared};
-use session_ledger::query::{events, sessions};
+use session_ledger::query::{Sight, events, sessions};
 
 use crate::fold::world::{SECOND_US, World, acme, id};
 
@@ -38,7 +38,7 @@ fn a_history_of_any_length_keeps_its_order_and_still_tells_copies() {
     }
     let snapshot = world.store.snapshot().unwrap();
     for from in [0, 1, 31, 32, 63, 64, 65, total - 1, total, total + 9] {
-        let page = events::of_session(&snapshot, &acme(), &id("s"), from, 40)
+        let page = events::of_session(&snapshot, Sight::of_tenant(&acme()), &id("s"), from, 40)
             .unwrap()
             .unwrap();
         let positions: Vec<u64> = page
@@ -82,7 +82,7 @@ fn what_waited_is_applied_in_log_order_when_the_session_opens() {
     assert_eq!(world.verdict(1), (Verdict::Applied, Some(3)));
     assert_eq!(world.verdict(2), (Verdict::Applied, Some(3)));
     let snapshot = world.store.snapshot().unwrap();
-    let row = sessions::get(&snapshot, &acme(), &id("s"))
+    let row = sessions::get(&snapshot, Sight::of_tenant(&acme()), &id("s"))
         .unwrap()
         .unwrap();
     assert_eq!(row.row().unwrap().phase.unwrap().as_str(), "running");
@@ -121,9 +121,13 @@ fn a_long_chain_of_hand_offs_that_wait_opens_at_once() {
     let created = world.record("session.created", "s0", &json!({"agent_id": "a"}));
     assert_eq!(world.fold(created), Verdict::Applied);
     let snapshot = world.store.snapshot().unwrap();
-    let last = sessions::get(&snapshot, &acme(), &id(&format!("s{links}")))
-        .unwrap()
-        .unwrap();
+    let last = sessions::get(
+        &snapshot,
+        Sight::of_tenant(&acme()),
+        &id(&format!("s{links}")),
+    )
+    .unwrap()
+    .unwrap();
     assert_eq!(last.row().unwrap().status.as_str(), "active");
     assert_eq!(world.verdict(links), (Verdict::Applied, Some(links + 1)));
 }
@@ -169,7 +173,7 @@ fn a_node_stops_right_before_rules_that_it_does_not_know() {
         Position::new(2),
         "everything before it is folded"
     );
-    let row = sessions::get(&snapshot, &acme(), &id("s"))
+    let row = sessions::get(&snapshot, Sight::of_tenant(&acme()), &id("s"))
         .unwrap()
         .unwrap();
     assert_eq!(row.row().unwrap().status.as_str(), "active");

@@ -3,7 +3,7 @@
 use serde_json::json;
 use session_ledger::domain::{Private, Reason, TokenHash, TokenHashes, Verdict};
 use session_ledger::log::Record;
-use session_ledger::query::sessions;
+use session_ledger::query::{Sight, sessions};
 use session_ledger::wire;
 
 use crate::fold::world::{SECOND_US, START_US, World, acme, id};
@@ -133,7 +133,7 @@ fn metadata_that_would_grow_too_large_changes_nothing() {
         Verdict::Rejected(Reason::MetadataTooLarge)
     );
     let snapshot = world.store.snapshot().unwrap();
-    let row = sessions::get(&snapshot, &acme(), &id("s"))
+    let row = sessions::get(&snapshot, Sight::of_tenant(&acme()), &id("s"))
         .unwrap()
         .unwrap();
     assert_eq!(row.row().unwrap().phase, None);
@@ -153,7 +153,7 @@ fn rows_that_leave_the_projection_hold_no_hash_of_a_token() {
         },
     ));
     let snapshot = world.store.snapshot().unwrap();
-    let row = sessions::get(&snapshot, &acme(), &id("s"))
+    let row = sessions::get(&snapshot, Sight::of_tenant(&acme()), &id("s"))
         .unwrap()
         .unwrap();
     let debug = format!("{row:?}");

@@ -6,7 +6,7 @@ use session_ledger::domain::{
     AgentId, ProjectId, SessionFilter, StatusSet, TenantId, TimeRange, Timestamp,
 };
 use session_ledger::projection::{SessionRow, Snapshot};
-use session_ledger::query::{Start, sessions};
+use session_ledger::query::{Sight, Start, sessions};
 
 use crate::fold::history::{PROJECTS, START_US, TENANTS, TICK_US};
 use crate::fold::model::{Model, ModelSession};
@@ -38,7 +38,7 @@ fn check_one(
 ) {
     let expected = oracle(model, tenant, filter);
     let tenant = TenantId::parse(tenant).unwrap();
-    let counts = sessions::count(snapshot, &tenant, filter).unwrap();
+    let counts = sessions::count(snapshot, Sight::of_tenant(&tenant), filter).unwrap();
     assert_eq!(counts.total, expected.len() as u64, "total of {filter:?}");
     for (status, total) in counts.by_status {
         let same = expected
@@ -49,9 +49,17 @@ fn check_one(
     let mut start = Start::Offset(0);
     let mut listed = 0;
     loop {
-        let page = sessions::list(snapshot, &tenant, filter, start, rows_max).unwrap();
+        let page =
+            sessions::list(snapshot, Sight::of_tenant(&tenant), filter, start, rows_max).unwrap();
         let by_offset = Start::Offset(listed as u64);
-        let same = sessions::list(snapshot, &tenant, filter, by_offset, rows_max).unwrap();
+        let same = sessions::list(
+            snapshot,
+            Sight::of_tenant(&tenant),
+            filter,
+            by_offset,
+            rows_max,
+        )
+        .unwrap();
         assert_eq!((page.total, same.total), (counts.total, counts.total));
         assert_eq!((page.next, page.rows.len()), (same.next, same.rows.len()));
         for (row, same) in page.rows.iter().zip(&same.rows) {

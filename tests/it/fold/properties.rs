@@ -6,7 +6,7 @@ use proptest::prelude::*;
 use proptest::strategy::ValueTree;
 use session_ledger::domain::{Position, Rules, SessionId, TenantId, Verdict};
 use session_ledger::projection::{Commit, Prepared, Snapshot, Store, verify};
-use session_ledger::query::events;
+use session_ledger::query::{Sight, events};
 
 use crate::fold::history::{Logged, history};
 use crate::fold::model::Model;
@@ -63,9 +63,13 @@ fn modelled(history: &[Logged]) -> Model {
 fn check_verdicts(snapshot: &Snapshot, history: &[Logged], model: &Model) {
     for one in history.iter().filter(|one| !one.sent.is_switch()) {
         let tenant = TenantId::parse(one.sent.tenant).unwrap();
-        let found = events::get(snapshot, &tenant, Position::new(one.position))
-            .unwrap()
-            .unwrap();
+        let found = events::get(
+            snapshot,
+            Sight::of_tenant(&tenant),
+            Position::new(one.position),
+        )
+        .unwrap()
+        .unwrap();
         let verdict = match found.verdict {
             Verdict::Duplicate(first) => format!("duplicate {first}"),
             Verdict::Rejected(reason) => reason.code().to_owned(),
@@ -85,7 +89,7 @@ fn check_histories(snapshot: &Snapshot, model: &Model) {
         let mut positions = Vec::new();
         let mut from = Some(0);
         while let Some(number) = from {
-            let page = events::of_session(snapshot, &tenant, &id, number, 3)
+            let page = events::of_session(snapshot, Sight::of_tenant(&tenant), &id, number, 3)
                 .unwrap()
                 .unwrap();
             assert_eq!(page.total, Some(session.events.len() as u64));
@@ -113,7 +117,8 @@ fn check_rejections(snapshot: &Snapshot, history: &[Logged], model: &Model) {
         let mut before = Some(u64::MAX);
         while let Some(position) = before {
             let position = Position::new(position);
-            let found = events::rejections(snapshot, &tenant, None, position, 7).unwrap();
+            let found =
+                events::rejections(snapshot, Sight::of_tenant(&tenant), None, position, 7).unwrap();
             let by_code: u64 = found.by_code.iter().map(|(_, total)| total).sum();
             assert_eq!(
                 (found.page.total, by_code),

@@ -4,7 +4,7 @@ use serde_json::json;
 use session_ledger::domain::{Position, Rules, SessionId, TenantId, Timestamp, Verdict};
 use session_ledger::log::Record;
 use session_ledger::projection::{Commit, Prepared, Store};
-use session_ledger::query::events;
+use session_ledger::query::{Sight, events};
 use session_ledger::wire::Headers;
 
 pub(super) const START_US: i64 = 1_700_000_000_000_000;
@@ -84,9 +84,13 @@ impl World {
     /// What became of an event, by now, and where it was settled.
     pub(super) fn verdict(&self, position: u64) -> (Verdict, Option<u64>) {
         let snapshot = self.store.snapshot().unwrap();
-        let found = events::get(&snapshot, &acme(), Position::new(position))
-            .unwrap()
-            .unwrap();
+        let found = events::get(
+            &snapshot,
+            Sight::of_tenant(&acme()),
+            Position::new(position),
+        )
+        .unwrap()
+        .unwrap();
         (found.verdict, found.settled_at.map(Position::get))
     }
 }

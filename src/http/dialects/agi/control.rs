@@ -62,7 +62,7 @@ pub(super) async fn cancel(
 
 /// What an open session is busy with.
 fn phase(app: &App, command: &Command, id: &SessionId) -> Result<Phase, Failure> {
-    let stored = read::find(app, command.tenant(), id)?.ok_or_else(not_found)?;
+    let stored = read::find(app, command.sight(), id)?.ok_or_else(not_found)?;
     let row = stored.row().map_err(Problem::from)?;
     match row.status_at(app.now()) {
         Status::Active => Ok(session::phase(&row)),

@@ -8,7 +8,6 @@ use serde_json::json;
 
 use super::failure::Failure;
 use super::{read, session};
-use crate::domain::filter::Owner;
 use crate::domain::limits::PAGE_ROWS_MAX;
 use crate::domain::{Reason, SessionFilter, SessionId, Verdict};
 use crate::http::app::App;
@@ -33,7 +32,7 @@ pub(super) async fn one(
     let Ok(Path(id)) = id else {
         return missing();
     };
-    if read::find(&app, command.tenant(), &id)?.is_none() {
+    if read::find(&app, command.sight(), &id)?.is_none() {
         return missing();
     }
     let done = app.commands().end(command.by(), &id, DATA).await;
@@ -52,17 +51,13 @@ pub(super) async fn all(
     State(app): State<App>,
     Change(command): Change,
 ) -> Result<Response, Failure> {
-    // A credential that is bound to an agent may end no other sessions.
-    let bound = command.by().agent.cloned();
-    let filter = SessionFilter {
-        owner: bound.map_or(Owner::Tenant, Owner::Agent),
-        ..SessionFilter::default()
-    };
+    // A credential that is bound to an agent is shown no others, and may end no others.
+    let filter = SessionFilter::default();
     let (mut start, mut deleted, mut status) = (Start::Offset(0), 0_u64, StatusCode::OK);
     loop {
-        let (tenant, rows_max) = (command.tenant(), usize::from(PAGE_ROWS_MAX));
+        let (sight, rows_max) = (command.sight(), usize::from(PAGE_ROWS_MAX));
         let page = app.read(|snapshot| {
-            let page = query::sessions::list(snapshot, tenant, &filter, start, rows_max)?;
+            let page = query::sessions::list(snapshot, sight, &filter, start, rows_max)?;
             let mut ids = Vec::with_capacity(page.rows.len());
             for stored in &page.rows {
                 let row = stored.row()?;

@@ -15,36 +15,36 @@ mod failure;
 mod read;
 mod session;
 
-use axum::Router;
-use axum::routing::{get, post};
+use axum::http::Method;
 
+use super::calls::Calls;
 use super::{Definition, Voice};
-use crate::http::caller::{Anyone, Caller, Signature};
+use crate::http::caller::{Anyone, Caller, Read, Signature, Write};
 use failure::Failure;
 
 pub(super) fn definition() -> Definition {
     let sessions = "/v1/sessions";
     let one = |call: &str| format!("{sessions}/{{id}}{call}");
-    let known = Router::new()
-        .route(
-            sessions,
-            get(read::list).post(create::create).delete(delete::all),
-        )
-        .route(&one(""), get(read::get).delete(delete::one))
-        .route(&one("/status"), get(read::status))
-        .route(&one("/pause"), post(control::pause))
-        .route(&one("/resume"), post(control::resume))
-        .route(&one("/cancel"), post(control::cancel))
-        .route(&one("/message"), post(runtime))
-        .route(&one("/messages"), get(runtime))
-        .route(&one("/events"), get(runtime))
-        .route(&one("/navigate"), post(runtime))
-        .route(&one("/screenshot"), get(runtime))
-        .route("/v1/models", get(runtime))
-        .route("/step_desktop", post(runtime));
+    let known = Calls::default()
+        .on(Method::GET, sessions, Read, read::list)
+        .on(Method::POST, sessions, Write, create::create)
+        .on(Method::DELETE, sessions, Write, delete::all)
+        .on(Method::GET, one(""), Read, read::get)
+        .on(Method::DELETE, one(""), Write, delete::one)
+        .on(Method::GET, one("/status"), Read, read::status)
+        .on(Method::POST, one("/pause"), Write, control::pause)
+        .on(Method::POST, one("/resume"), Write, control::resume)
+        .on(Method::POST, one("/cancel"), Write, control::cancel)
+        .on(Method::POST, one("/message"), Anyone, runtime)
+        .on(Method::GET, one("/messages"), Anyone, runtime)
+        .on(Method::GET, one("/events"), Anyone, runtime)
+        .on(Method::POST, one("/navigate"), Anyone, runtime)
+        .on(Method::GET, one("/screenshot"), Anyone, runtime)
+        .on(Method::GET, "/v1/models", Anyone, runtime)
+        .on(Method::POST, "/step_desktop", Anyone, runtime);
     Definition {
         known: vec![(known, Signature::usual())],
-        open: Router::new(),
+        open: Calls::default(),
         voice: Voice::new(failure::word),
         cors: None,
     }

@@ -6,7 +6,7 @@ use serde_json::json;
 
 use super::failure::Failure;
 use super::session;
-use crate::domain::{SessionFilter, SessionId, TenantId};
+use crate::domain::{SessionFilter, SessionId};
 use crate::http::app::App;
 use crate::http::body;
 use crate::http::caller::{Caller, Read};
@@ -16,7 +16,7 @@ use crate::http::json::Json;
 use crate::http::problem::Problem;
 use crate::http::sessions::not_found;
 use crate::projection::RowBytes;
-use crate::query;
+use crate::query::{self, Sight};
 
 /// Bytes of a usual answer.
 const ANSWER_BYTES: usize = 256;
@@ -27,7 +27,7 @@ pub(super) async fn list(
     caller: Caller<Read>,
 ) -> Result<Response, Failure> {
     let list = WholeList {
-        tenant: caller.tenant().clone(),
+        principal: caller.principal().clone(),
         filter: SessionFilter::default(),
         shows: |row, _now| session::is_there(row),
         write: session::write_listed,
@@ -42,7 +42,7 @@ pub(super) async fn get(
     caller: Caller<Read>,
     Path(id): Path<SessionId>,
 ) -> Result<Response, Failure> {
-    let stored = find(&app, caller.tenant(), &id)?.ok_or_else(not_found)?;
+    let stored = find(&app, caller.sight(), &id)?.ok_or_else(not_found)?;
     Ok(answer(&app, &stored)?)
 }
 
@@ -52,20 +52,20 @@ pub(super) async fn status(
     caller: Caller<Read>,
     Path(id): Path<SessionId>,
 ) -> Result<Response, Failure> {
-    let stored = find(&app, caller.tenant(), &id)?.ok_or_else(not_found)?;
+    let stored = find(&app, caller.sight(), &id)?.ok_or_else(not_found)?;
     let row = stored.row().map_err(Problem::from)?;
     let status = session::work_status(&row, app.now());
     Ok(body::json_of(&json!({"status": status})))
 }
 
-/// A session that was not deleted.
+/// A session that the caller is shown, and that was not deleted.
 pub(super) fn find(
     app: &App,
-    tenant: &TenantId,
+    sight: Sight<'_>,
     id: &SessionId,
 ) -> Result<Option<RowBytes>, Problem> {
     app.read(|snapshot| {
-        let Some(stored) = query::sessions::get(snapshot, tenant, id)? else {
+        let Some(stored) = query::sessions::get(snapshot, sight, id)? else {
             return Ok(None);
         };
         let is_there = session::is_there(&stored.row()?);

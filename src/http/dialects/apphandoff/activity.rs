@@ -7,10 +7,11 @@ use serde_json::Value;
 
 use super::project::{Project, missing};
 use super::session;
+use crate::auth::Principal;
 use crate::domain::filter::Owner;
 use crate::domain::limits::PAGE_ROWS_DEFAULT;
 use crate::domain::session::Status;
-use crate::domain::{SessionFilter, StatusSet, TenantId};
+use crate::domain::{SessionFilter, StatusSet};
 use crate::http::app::App;
 use crate::http::body::Body;
 use crate::http::caller::{Caller, Read};
@@ -19,7 +20,7 @@ use crate::http::dialects::whole_list::{Part, WholeLists};
 use crate::http::extract::Path;
 use crate::http::json::Json;
 use crate::http::problem::Problem;
-use crate::query::{self, Start};
+use crate::query::{self, Sight, Start};
 
 /// Projects of a batch, as their documents have it.
 const PROJECTS_MAX: usize = 25;
@@ -33,11 +34,11 @@ pub(super) async fn of_project(
     caller: Caller<Read>,
     Path(project): Path<Project>,
 ) -> Result<Response, Problem> {
-    let tenant = caller.tenant();
-    let owner = project.owner(&app, tenant)?;
+    let principal = caller.principal();
+    let owner = project.owner(&app, caller.sight())?;
     let mut parts = vec![Part::text("{")];
-    describe(&app, tenant, owner, &mut parts)?;
-    present(tenant, parts).answer(&app)
+    describe(&app, caller.sight(), owner, &mut parts)?;
+    present(principal, parts).answer(&app)
 }
 
 pub(super) async fn of_projects(
@@ -45,22 +46,22 @@ pub(super) async fn of_projects(
     caller: Caller<Read>,
     Body(body): Body,
 ) -> Result<Response, Problem> {
-    let tenant = caller.tenant();
+    let principal = caller.principal();
     let asked = asked(&Fields::parse(&body)?)?;
     let mut parts = vec![Part::text("{\"results\":[")];
     for (number, id) in asked.iter().enumerate() {
         let project = Project::parse(id).map_err(|_cannot_be| missing())?;
-        let owner = project.owner(&app, tenant)?;
+        let owner = project.owner(&app, caller.sight())?;
         let mut head = Json::default();
         head.raw(if number == 0 { "" } else { "," });
         head.raw("{\"project_id\":");
         head.text(id);
         head.raw(",");
         parts.push(Part::Text(head.into_bytes()));
-        describe(&app, tenant, owner, &mut parts)?;
+        describe(&app, caller.sight(), owner, &mut parts)?;
     }
     parts.push(Part::text("]}"));
-    present(tenant, parts).answer(&app)
+    present(principal, parts).answer(&app)
 }
 
 /// The ids that a batch names.
@@ -82,14 +83,14 @@ fn asked(fields: &Fields) -> Result<Vec<String>, Problem> {
 /// Adds what there is to say of a project, without the opening brace.
 fn describe(
     app: &App,
-    tenant: &TenantId,
+    sight: Sight<'_>,
     owner: Owner,
     parts: &mut Vec<Part>,
 ) -> Result<(), Problem> {
     let mut history = Json::with_capacity(HISTORY_BYTES);
     // Nobody reports how far a task has come.
     history.raw("],\"checkpoints\":[],\"session_history\":[");
-    write_history(app, tenant, owner.clone(), &mut history)?;
+    write_history(app, sight, owner.clone(), &mut history)?;
     history.raw("]}");
     parts.push(Part::text("\"sessions\":["));
     parts.push(Part::Rows(SessionFilter {
@@ -102,12 +103,7 @@ fn describe(
 }
 
 /// The newest sessions that have ended.
-fn write_history(
-    app: &App,
-    tenant: &TenantId,
-    owner: Owner,
-    out: &mut Json,
-) -> Result<(), Problem> {
+fn write_history(app: &App, sight: Sight<'_>, owner: Owner, out: &mut Json) -> Result<(), Problem> {
     let filter = SessionFilter {
         owner,
         statuses: StatusSet::of(&ENDED).expect("three statuses are some"),
@@ -115,7 +111,7 @@ fn write_history(
     };
     let (start, rows_max) = (Start::Offset(0), usize::from(PAGE_ROWS_DEFAULT));
     let page = app.read(|snapshot| {
-        let page = query::sessions::list(snapshot, tenant, &filter, start, rows_max);
+        let page = query::sessions::list(snapshot, sight, &filter, start, rows_max);
         Ok(page?)
     })?;
     for (number, stored) in page.rows.iter().enumerate() {
@@ -125,9 +121,9 @@ fn write_history(
     Ok(())
 }
 
-fn present(tenant: &TenantId, parts: Vec<Part>) -> WholeLists {
+fn present(principal: &Principal, parts: Vec<Part>) -> WholeLists {
     WholeLists {
-        tenant: tenant.clone(),
+        principal: principal.clone(),
         shows: session::is_live,
         write: session::write_present,
         parts,

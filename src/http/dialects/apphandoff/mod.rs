@@ -12,29 +12,38 @@ mod project;
 mod session;
 mod sessions;
 
-use axum::Router;
 use axum::http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE};
 use axum::http::{HeaderName, Method};
-use axum::routing::{get, post};
 
+use super::calls::Calls;
 use super::{Cors, Definition, Voice};
-use crate::http::caller::Signature;
+use crate::http::caller::{Read, Signature};
 
 /// Clients have the `/api` in their base URL, or they have it not.
 const BASES: [&str; 2] = ["", "/api"];
 
 pub(super) fn definition() -> Definition {
-    let known = BASES.into_iter().fold(Router::new(), |routes, base| {
+    let known = BASES.into_iter().fold(Calls::default(), |calls, base| {
         let of_project = |call: &str| format!("{base}/projects/{{id}}/{call}");
         let batch = format!("{base}/projects/agent-activity/batch");
-        routes
-            .route(&of_project("agent-sessions"), get(sessions::list))
-            .route(&of_project("agent-activity"), get(activity::of_project))
-            .route(&batch, post(activity::of_projects))
+        calls
+            .on(
+                Method::GET,
+                of_project("agent-sessions"),
+                Read,
+                sessions::list,
+            )
+            .on(
+                Method::GET,
+                of_project("agent-activity"),
+                Read,
+                activity::of_project,
+            )
+            .on(Method::POST, batch, Read, activity::of_projects)
     });
     Definition {
         known: vec![(known, Signature::usual())],
-        open: Router::new(),
+        open: Calls::default(),
         voice: Voice::new(failure::word),
         cors: Some(Cors {
             methods: vec![Method::GET, Method::POST],

@@ -4,12 +4,12 @@ use utoipa::openapi::schema::Type;
 
 use crate::domain::filter::Owner;
 use crate::domain::ids::IdError;
-use crate::domain::{ProjectId, Reason, SessionFilter, TenantId};
+use crate::domain::{ProjectId, Reason, SessionFilter};
 use crate::http::app::App;
 use crate::http::error::Code;
 use crate::http::extract::PathParam;
 use crate::http::problem::Problem;
-use crate::query;
+use crate::query::{self, Sight};
 
 /// Stands for all sessions of the tenant: those that are in no project can be seen nowhere else.
 const EVERY_PROJECT: &str = "00000000-0000-0000-0000-000000000000";
@@ -27,7 +27,7 @@ impl Project {
     }
 
     /// Whose sessions it has; that there never were any is a problem.
-    pub(super) fn owner(self, app: &App, tenant: &TenantId) -> Result<Owner, Problem> {
+    pub(super) fn owner(self, app: &App, sight: Sight<'_>) -> Result<Owner, Problem> {
         let owner = self.0;
         if owner == Owner::Tenant {
             return Ok(owner);
@@ -36,8 +36,7 @@ impl Project {
             owner,
             ..SessionFilter::default()
         };
-        let counted =
-            app.read(|snapshot| Ok(query::sessions::count(snapshot, tenant, &filter)?))?;
+        let counted = app.read(|snapshot| Ok(query::sessions::count(snapshot, sight, &filter)?))?;
         if counted.total == 0 {
             return Err(missing());
         }

@@ -7,6 +7,7 @@ use serde_json::Value;
 use crate::domain::Timestamp;
 use crate::domain::ids::is_uuid;
 use crate::domain::session::{Phase, Status};
+use crate::http::dialects::fields::whole;
 use crate::http::dialects::millis::millis;
 use crate::http::json::Json;
 use crate::projection::SessionRow;
@@ -133,7 +134,7 @@ impl Work {
         let ticket_id = said.ticket_id.as_str().filter(|id| is_uuid(id));
         Self {
             ticket_id: ticket_id.map(str::to_ascii_lowercase),
-            ticket_number: said.ticket_number.as_u64(),
+            ticket_number: whole(&said.ticket_number),
             started_at: said.work_started_at.as_str().and_then(Timestamp::parse),
         }
     }
@@ -156,6 +157,7 @@ mod tests {
             started_at: Timestamp::parse("2026-01-31T12:00:00Z"),
         };
         assert_eq!(Work::parse(&said), work);
+        assert_eq!(Work::parse(&said.replace(":7,", ":7.0,")), work);
         for unsaid in [
             "{}",
             r#"{"ticket_id":null,"ticket_number":null,"work_started_at":null}"#,

@@ -30,9 +30,9 @@ pub(super) async fn list(
         StatusSet::ALL
     };
     let list = WholeList {
-        tenant: caller.tenant().clone(),
+        principal: caller.principal().clone(),
         filter: SessionFilter {
-            owner: project.owner(&app, caller.tenant())?,
+            owner: project.owner(&app, caller.sight())?,
             statuses,
             ..SessionFilter::default()
         },

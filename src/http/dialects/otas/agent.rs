@@ -2,16 +2,15 @@
 
 use serde::Deserialize;
 use serde_json::{Value, json};
-use uuid::Uuid;
 
 use super::failure::{Failure, Refusal};
 use super::words::iso;
-use crate::domain::{AgentId, AgentStatus, TenantId, Timestamp};
+use crate::domain::{AgentId, AgentStatus, Timestamp};
 use crate::http::app::App;
 use crate::http::error::Code;
 use crate::http::problem::Problem;
 use crate::projection::AgentRow;
-use crate::query;
+use crate::query::{self, Sight};
 
 /// Where the provider of an agent is kept, among its metadata.
 pub(super) const PROVIDER: &str = "provider";
@@ -58,31 +57,22 @@ impl Agent {
     }
 }
 
-/// A tenant's agent by its id, of which a UUID may be spelled in any way.
-pub(super) fn find(app: &App, tenant: &TenantId, id: &str) -> Result<Option<Agent>, Problem> {
+/// An agent that the caller is shown, by its id.
+pub(super) fn find(app: &App, sight: Sight<'_>, id: &str) -> Result<Option<Agent>, Problem> {
     let now = app.now();
-    let canonical = Uuid::parse_str(id).ok().map(|uuid| uuid.to_string());
-    app.read(|snapshot| {
-        for id in [Some(id), canonical.as_deref()].into_iter().flatten() {
-            let Ok(id) = AgentId::parse(id) else {
-                continue;
-            };
-            if let Some(known) = query::agents::get(snapshot, tenant, &id)? {
-                return Agent::of(&known.row()?, now);
-            }
-        }
-        Ok(None)
+    let Ok(id) = AgentId::parse(id) else {
+        return Ok(None);
+    };
+    app.read(|snapshot| match query::agents::get(snapshot, sight, &id)? {
+        Some(known) => Agent::of(&known.row()?, now),
+        None => Ok(None),
     })
 }
 
 /// The agent of a key, which must have one.
-pub(super) fn of_key(
-    app: &App,
-    tenant: &TenantId,
-    bound: Option<&AgentId>,
-) -> Result<Agent, Failure> {
-    let id = bound.ok_or(Refusal::InvalidAgentKey)?;
-    let agent = find(app, tenant, id.as_str())?;
+pub(super) fn of_key(app: &App, sight: Sight<'_>) -> Result<Agent, Failure> {
+    let id = sight.agent.ok_or(Refusal::InvalidAgentKey)?;
+    let agent = find(app, sight, id.as_str())?;
     Ok(agent.ok_or(Refusal::InvalidAgentKey)?)
 }
 

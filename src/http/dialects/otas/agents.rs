@@ -15,7 +15,7 @@ use super::keys;
 use crate::domain::limits::PAGE_ROWS_MAX;
 use crate::domain::{AgentFilter, AgentId, AgentStatus, Reason, StatusSet, Timestamp};
 use crate::http::app::App;
-use crate::http::caller::{Admin, Anyone, Caller, Read};
+use crate::http::caller::{self, Admin, Anyone, Caller, Read};
 use crate::http::command::Command;
 use crate::http::dialects::change::{self, Change};
 use crate::http::dialects::fields::{self, Fields};
@@ -64,9 +64,9 @@ pub(super) async fn list(
     State(app): State<App>,
     caller: Caller<Read>,
 ) -> Result<Response, Failure> {
-    let tenant = caller.tenant().clone();
+    let (tenant, principal) = (caller.tenant(), caller.principal().clone());
     let mut keys: HashMap<String, Vec<Value>> = HashMap::new();
-    for entry in app.keys().list(&tenant) {
+    for entry in app.keys().list(tenant) {
         if let Some(agent) = entry.grant.agent.as_ref().filter(|_| entry.is_live()) {
             let of_agent = keys.entry(agent.to_string()).or_default();
             of_agent.push(keys::listed_shape(&entry));
@@ -83,7 +83,13 @@ pub(super) async fn list(
     let answer = whole_list::answer([before, "]}}".to_owned()], move |rows, start| {
         let rows_max = usize::from(PAGE_ROWS_MAX);
         let page = app.read(|snapshot| {
-            let page = query::agents::list(snapshot, &tenant, &filter, start, rows_max);
+            let page = query::agents::list(
+                snapshot,
+                caller::sight(&principal),
+                &filter,
+                start,
+                rows_max,
+            );
             Ok(page?)
         })?;
         for known in &page.rows {
@@ -105,8 +111,7 @@ pub(super) async fn verify(
     State(app): State<App>,
     caller: Caller<Anyone>,
 ) -> Result<Response, Failure> {
-    let bound = caller.principal().agent.as_ref();
-    let agent = agent::of_key(&app, caller.tenant(), bound)?;
+    let agent = agent::of_key(&app, caller.sight())?;
     let payload = json!({
         "project_id": caller.tenant(),
         "agent": {"id": agent.id, "name": agent.name, "provider": agent.provider},
@@ -126,7 +131,7 @@ pub(super) async fn authenticate(
     headers: HeaderMap,
 ) -> Result<Response, Failure> {
     let id = credential::agent_id(&headers).ok_or(Refusal::MissingAgentId)?;
-    let agent = agent::find(&app, caller.tenant(), id)?.ok_or(Refusal::AgentNotFound)?;
+    let agent = agent::find(&app, caller.sight(), id)?.ok_or(Refusal::AgentNotFound)?;
     let payload = json!({
         "id": agent.id,
         "name": agent.name,

@@ -34,7 +34,7 @@ pub(super) async fn create(
     let fields = Fields::parse(&body)?;
     let id = given(&fields, "agent_id").ok_or(Refusal::AgentIdRequired)?;
     let agent = match id.as_str() {
-        Some(id) => agent::find(&app, caller.tenant(), id)?,
+        Some(id) => agent::find(&app, caller.sight(), id)?,
         None => None,
     };
     let agent = agent.ok_or(Refusal::AgentNotFoundOrInvalidId)?;

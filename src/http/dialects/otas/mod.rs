@@ -16,30 +16,43 @@ mod session_token;
 mod sessions;
 mod words;
 
-use axum::Router;
 use axum::http::{HeaderName, Method};
-use axum::routing::{get, post};
 
+use super::calls::Calls;
 use super::{Cors, Definition, Voice};
-use crate::http::caller::Signature;
+use crate::http::caller::{Admin, Anyone, Read, Signature, Write};
 
 const SESSION_CREATE: &str = "/api/agent/v1/session/create/";
 const VERIFY: &str = "/api/agent/v1/auth/verify/";
 
 pub(super) fn definition() -> Definition {
-    let by_users = Router::new()
-        .route("/api/agent/v1/create/", post(agents::create))
-        .route("/api/agent/v1/list/", get(agents::list))
-        .route(
-            "/api/agent/v1/user/authenticate/",
-            post(agents::authenticate),
+    let (get, post) = (Method::GET, Method::POST);
+    let agent = |call: &str| format!("/api/agent/v1/{call}/");
+    let by_users = Calls::default()
+        .on(post.clone(), agent("create"), Admin, agents::create)
+        .on(get.clone(), agent("list"), Read, agents::list)
+        .on(
+            post.clone(),
+            agent("user/authenticate"),
+            Read,
+            agents::authenticate,
         )
-        .route("/api/agent/v1/agents/key/create/", post(keys::create))
-        .route("/api/agent/v1/agents/key/revoke/", post(keys::revoke))
-        .route("/api/agent/v1/sessions/list/", get(sessions::list));
-    let by_agents = Router::new()
-        .route(SESSION_CREATE, post(sessions::create))
-        .route(VERIFY, post(agents::verify));
+        .on(
+            post.clone(),
+            agent("agents/key/create"),
+            Admin,
+            keys::create,
+        )
+        .on(
+            post.clone(),
+            agent("agents/key/revoke"),
+            Admin,
+            keys::revoke,
+        )
+        .on(get, agent("sessions/list"), Read, sessions::list);
+    let by_agents = Calls::default()
+        .on(post.clone(), SESSION_CREATE, Write, sessions::create)
+        .on(post, VERIFY, Anyone, agents::verify);
     let user = Signature {
         present: credential::of_user,
         tenant: Some(credential::PROJECT.into()),
@@ -50,7 +63,7 @@ pub(super) fn definition() -> Definition {
     };
     Definition {
         known: vec![(by_users, user), (by_agents, agent)],
-        open: Router::new(),
+        open: Calls::default(),
         voice: Voice::new(failure::word),
         cors: Some(cors()),
     }

@@ -27,13 +27,13 @@ pub(super) async fn list(
     uri: Uri,
 ) -> Result<Response, Failure> {
     let id = agent_id(&uri).ok_or(Refusal::AgentIdRequired)?;
-    let agent = agent::find(&app, caller.tenant(), &id)?.ok_or(Refusal::NoAccess)?;
+    let agent = agent::find(&app, caller.sight(), &id)?.ok_or(Refusal::NoAccess)?;
     let id = json!(agent.id);
     let before = format!(
         r#"{{"status":1,"status_description":"agent_sessions_listed","response":{{"agent_id":{id},"sessions":["#
     );
     let list = WholeList {
-        tenant: caller.tenant().clone(),
+        principal: caller.principal().clone(),
         filter: SessionFilter {
             owner: Owner::Agent(agent.id),
             ..SessionFilter::default()
@@ -71,7 +71,7 @@ pub(super) async fn create(
     Change(command): Change,
 ) -> Result<Response, Failure> {
     let by = command.by();
-    let agent = agent::of_key(&app, command.tenant(), by.agent)?;
+    let agent = agent::of_key(&app, command.sight())?;
     let metadata = meta::read(&command.body)?;
     let (agent_id, key_id) = (json!(agent.id), json!(by.actor));
     let ttl_s = session_token::TTL_S;

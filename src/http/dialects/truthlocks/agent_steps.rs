@@ -124,7 +124,7 @@ pub(super) async fn update(
     if let Some(done) = undecided {
         return Ok(pending(&done));
     }
-    let known = agents::find(&app, command.tenant(), &id).map_err(change::after_writing)?;
+    let known = agents::find(&app, command.sight(), &id).map_err(change::after_writing)?;
     agents::answer(command.tenant(), &known).map_err(change::after_writing)
 }
 

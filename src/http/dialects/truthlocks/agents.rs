@@ -17,13 +17,28 @@ use crate::http::json::Json;
 use crate::http::params::{AGENT_STATUS, AGENT_TYPE, OFFSET, Param, TRUST_LEVEL};
 use crate::http::problem::Problem;
 use crate::projection::KnownAgent;
-use crate::query;
+use crate::query::{self, Sight};
 
-/// Another name for `agent_type`, as an editor has it.
-const TYPE: Param = Param {
-    name: "type",
-    ..AGENT_TYPE
-};
+/// Other names for `agent_type`, as the SDKs and an editor have it. If a query gives several, the first
+/// counts.
+const TYPES: [Param; 3] = [
+    AGENT_TYPE,
+    Param {
+        name: "agentType",
+        ..AGENT_TYPE
+    },
+    Param {
+        name: "type",
+        ..AGENT_TYPE
+    },
+];
+const TRUST_LEVELS: [Param; 2] = [
+    TRUST_LEVEL,
+    Param {
+        name: "trustLevel",
+        ..TRUST_LEVEL
+    },
+];
 
 /// Where the documents, the SDKs and an editor look for the rows of a page.
 const NAMES: [&str; 3] = ["agents", "items", "data"];
@@ -36,14 +51,24 @@ pub(super) struct ListQuery {
 }
 
 impl QueryParams for ListQuery {
-    const PARAMS: &'static [Param] = &[AGENT_TYPE, TYPE, AGENT_STATUS, TRUST_LEVEL, LIMIT, OFFSET];
+    const PARAMS: &'static [Param] = &[
+        TYPES[0],
+        TYPES[1],
+        TYPES[2],
+        AGENT_STATUS,
+        TRUST_LEVELS[0],
+        TRUST_LEVELS[1],
+        LIMIT,
+        OFFSET,
+    ];
 
     fn read(values: &mut Values) -> Result<Self, Problem> {
-        let agent_type = values.text(&AGENT_TYPE).or_else(|| values.text(&TYPE));
+        let agent_type = TYPES.iter().find_map(|param| values.text(param));
+        let trust_level = TRUST_LEVELS.iter().find_map(|param| values.text(param));
         let statuses = values.words(&AGENT_STATUS, AgentStatus::parse);
         let filter = AgentFilter {
             agent_type: agent_type.map(Into::into),
-            trust_level: values.text(&TRUST_LEVEL).map(Into::into),
+            trust_level: trust_level.map(Into::into),
             statuses: StatusSet::of(&statuses).unwrap_or(StatusSet::ALL),
         };
         let page = PageQuery::read(values);
@@ -57,15 +82,15 @@ pub(super) async fn list(
     caller: Caller<Read>,
     LenientQuery(query): LenientQuery<ListQuery>,
 ) -> Result<Response, Problem> {
-    let (tenant, filter) = (caller.tenant(), &query.filter);
+    let (sight, filter) = (caller.sight(), &query.filter);
     let wanted = query.page.or(PAGE_ROWS_DEFAULT);
     let (start, rows_max) = (wanted.start(), wanted.rows_max());
     let page = app.read(|snapshot| {
-        let page = query::agents::list(snapshot, tenant, filter, start, rows_max);
+        let page = query::agents::list(snapshot, sight, filter, start, rows_max);
         Ok(page?)
     })?;
     wanted.answer(&NAMES, &page, |out, known: &KnownAgent| {
-        Ok(agent::write(out, tenant, known)?)
+        Ok(agent::write(out, sight.tenant, known)?)
     })
 }
 
@@ -75,7 +100,7 @@ pub(super) async fn get(
     caller: Caller<Read>,
     Path(id): Path<AgentId>,
 ) -> Result<Response, Problem> {
-    answer(caller.tenant(), &find(&app, caller.tenant(), &id)?)
+    answer(caller.tenant(), &find(&app, caller.sight(), &id)?)
 }
 
 /// How far an agent is trusted. To compute it anew gives what is on the log.
@@ -84,15 +109,15 @@ pub(super) async fn trust(
     caller: Caller<Read>,
     Path(id): Path<AgentId>,
 ) -> Result<Response, Problem> {
-    let known = find(&app, caller.tenant(), &id)?;
+    let known = find(&app, caller.sight(), &id)?;
     let mut out = Json::with_capacity(ANSWER_BYTES);
     agent::write_trust(&mut out, &known)?;
     Ok(body::json(out.into_bytes()))
 }
 
-/// An agent of the tenant.
-pub(super) fn find(app: &App, tenant: &TenantId, id: &AgentId) -> Result<KnownAgent, Problem> {
-    let found = app.read(|snapshot| Ok(query::agents::get(snapshot, tenant, id)?))?;
+/// An agent that the caller is shown.
+pub(super) fn find(app: &App, sight: Sight<'_>, id: &AgentId) -> Result<KnownAgent, Problem> {
+    let found = app.read(|snapshot| Ok(query::agents::get(snapshot, sight, id)?))?;
     found.ok_or_else(|| Problem::new(Code::Event(Reason::NotFound)))
 }
 

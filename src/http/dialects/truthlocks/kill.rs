@@ -18,7 +18,7 @@ use super::{agent, agents, request};
 use crate::domain::filter::Owner;
 use crate::domain::limits::{PAGE_ROWS_MAX, VERDICT_WAIT_MS};
 use crate::domain::session::{Outcome, Status};
-use crate::domain::{AgentId, SessionFilter, StatusSet, TenantId};
+use crate::domain::{AgentId, SessionFilter, StatusSet};
 use crate::http::app::App;
 use crate::http::body;
 use crate::http::dialects::change::{self, Change};
@@ -28,7 +28,7 @@ use crate::http::json::Json;
 use crate::http::problem::Problem;
 use crate::ledger::command::AgentChange;
 use crate::projection::{Snapshot, Waited};
-use crate::query::{self, Start};
+use crate::query::{self, Sight, Start};
 
 pub(super) async fn kill(
     State(app): State<App>,
@@ -52,30 +52,30 @@ pub(super) async fn kill(
         }
         return Ok(body::json_with_status(StatusCode::ACCEPTED, &shape));
     }
-    let answer = answer(&app, command.tenant(), &id, reason, operator).await;
+    let answer = answer(&app, command.sight(), &id, reason, operator).await;
     answer.map_err(change::after_writing)
 }
 
 /// The answer once the agent is revoked.
 async fn answer(
     app: &App,
-    tenant: &TenantId,
+    sight: Sight<'_>,
     id: &AgentId,
     reason: Option<&str>,
     operator: Option<&str>,
 ) -> Result<Response, Problem> {
-    let status = if all_ended(app, tenant, id).await? {
+    let status = if all_ended(app, sight, id).await? {
         StatusCode::OK
     } else {
         StatusCode::ACCEPTED
     };
-    let terminated = terminated(app, tenant, id).await?;
-    let known = agents::find(app, tenant, id)?;
+    let terminated = terminated(app, sight, id).await?;
+    let known = agents::find(app, sight, id)?;
     let mut out = Json::with_capacity(2 * ANSWER_BYTES);
     let mut object = Object::begin(&mut out);
-    agent::write_members(&mut object, tenant, &known)?;
+    agent::write_members(&mut object, sight.tenant, &known)?;
     let mut nested = Json::with_capacity(ANSWER_BYTES);
-    agent::write(&mut nested, tenant, &known)?;
+    agent::write(&mut nested, sight.tenant, &known)?;
     let nested = String::from_utf8(nested.into_bytes()).expect("JSON is written in UTF-8");
     object.raw("agent", &nested);
     object.value("terminated_sessions", &terminated);
@@ -106,12 +106,11 @@ fn told(reason: Option<&str>, operator: Option<&str>) -> Option<String> {
 }
 
 /// Waits until no session is open, for as long as any call waits. Whether that is so.
-async fn all_ended(app: &App, tenant: &TenantId, agent: &AgentId) -> Result<bool, Problem> {
+async fn all_ended(app: &App, sight: Sight<'_>, agent: &AgentId) -> Result<bool, Problem> {
     let filter = sessions_of(agent, Status::Active);
     let wait = async {
         loop {
-            let count =
-                |snapshot: &Snapshot| Ok(query::sessions::count(snapshot, tenant, &filter)?);
+            let count = |snapshot: &Snapshot| Ok(query::sessions::count(snapshot, sight, &filter)?);
             let open = app.read(count)?;
             if open.total == 0 {
                 return Ok(true);
@@ -130,13 +129,13 @@ async fn all_ended(app: &App, tenant: &TenantId, agent: &AgentId) -> Result<bool
 
 /// How many of an agent's sessions ended because it was revoked. There is no index of that, so it
 /// looks at all that were terminated, a page at a time.
-async fn terminated(app: &App, tenant: &TenantId, agent: &AgentId) -> Result<u64, Problem> {
+async fn terminated(app: &App, sight: Sight<'_>, agent: &AgentId) -> Result<u64, Problem> {
     let filter = sessions_of(agent, Status::Terminated);
     let (mut start, mut terminated) = (Start::Offset(0), 0);
     loop {
         let rows_max = usize::from(PAGE_ROWS_MAX);
         let page = app.read(|snapshot| {
-            let page = query::sessions::list(snapshot, tenant, &filter, start, rows_max);
+            let page = query::sessions::list(snapshot, sight, &filter, start, rows_max);
             Ok(page?)
         })?;
         for stored in &page.rows {

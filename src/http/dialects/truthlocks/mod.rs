@@ -22,26 +22,23 @@ mod session;
 mod session_steps;
 mod sessions;
 
-use axum::Router;
-use axum::routing::{get, post};
+use axum::http::Method;
 
+use super::calls::Calls;
 use super::{Definition, Voice};
-use crate::http::app::App;
-use crate::http::caller::Signature;
+use crate::http::caller::{Read, Signature, Write};
 use crate::http::health;
 
 /// What stands before the paths of calls: that of the documents and SDKs, and that of editors.
 const PREFIXES: [&str; 2] = ["/v1", "/v1/machine-identity"];
 
 pub(super) fn definition() -> Definition {
-    let known = PREFIXES.into_iter().fold(Router::new(), |known, prefix| {
-        known
-            .merge(session_routes(prefix))
-            .merge(agent_routes(prefix))
-    });
-    let open = Router::new()
-        .route("/health/live", get(health::alive))
-        .route("/health/ready", get(health::ready));
+    let known = PREFIXES
+        .into_iter()
+        .fold(Calls::default(), with_calls_below);
+    let open = Calls::default()
+        .open("/health/live", health::alive)
+        .open("/health/ready", health::ready);
     Definition {
         known: vec![(known, Signature::usual_or_empty())],
         open,
@@ -50,41 +47,54 @@ pub(super) fn definition() -> Definition {
     }
 }
 
-fn session_routes(prefix: &str) -> Router<App> {
+fn with_calls_below(calls: Calls, prefix: &str) -> Calls {
     let documented = format!("{prefix}/agent-sessions");
     let of_sdks = format!("{prefix}/sessions");
-    let create = post(session_steps::create);
-    let both = [&documented, &of_sdks].into_iter();
-    both.fold(Router::new(), |router, path| {
-        let one = |call: &str| format!("{path}/{{id}}{call}");
-        router
-            .route(
-                &one(""),
-                get(sessions::get).delete(session_steps::terminate),
-            )
-            .route(&one("/refresh"), post(session_steps::refresh))
-            .route(&one("/handoff"), post(session_steps::hand_off))
-            .route(&one("/terminate"), post(session_steps::terminate))
-    })
-    .route(
-        &documented,
-        create.clone().get(sessions::list_as_documented),
-    )
-    .route(&of_sdks, create.get(sessions::list_as_in_sdks))
+    let calls = [&documented, &of_sdks]
+        .into_iter()
+        .fold(calls, with_session_calls)
+        .on(Method::GET, documented, Read, sessions::list_as_documented)
+        .on(Method::GET, of_sdks, Read, sessions::list_as_in_sdks);
+    with_agent_calls(calls, prefix)
 }
 
-fn agent_routes(prefix: &str) -> Router<App> {
+fn with_session_calls(calls: Calls, path: &String) -> Calls {
+    let one = |call: &str| format!("{path}/{{id}}{call}");
+    let terminate = session_steps::terminate;
+    calls
+        .on(Method::POST, path, Write, session_steps::create)
+        .on(Method::GET, one(""), Read, sessions::get)
+        .on(Method::DELETE, one(""), Write, terminate)
+        .on(Method::POST, one("/refresh"), Write, session_steps::refresh)
+        .on(
+            Method::POST,
+            one("/handoff"),
+            Write,
+            session_steps::hand_off,
+        )
+        .on(Method::POST, one("/terminate"), Write, terminate)
+}
+
+fn with_agent_calls(calls: Calls, prefix: &str) -> Calls {
+    let (get, post) = (Method::GET, Method::POST);
     let agents = format!("{prefix}/agents");
     let one = |call: &str| format!("{agents}/{{id}}{call}");
-    Router::new()
-        .route(&agents, get(agents::list).post(agent_steps::register))
-        .route(&one(""), get(agents::get).patch(agent_steps::update))
-        .route(&one("/suspend"), post(agent_steps::suspend))
-        .route(&one("/revoke"), post(agent_steps::revoke))
-        .route(&one("/kill"), post(kill::kill))
-        .route(&one("/trust-score"), get(agents::trust))
-        .route(&one("/trust-score/compute"), post(agents::trust))
+    calls
+        .on(get.clone(), &agents, Read, agents::list)
+        .on(post.clone(), &agents, Write, agent_steps::register)
+        .on(get.clone(), one(""), Read, agents::get)
+        .on(Method::PATCH, one(""), Write, agent_steps::update)
+        .on(post.clone(), one("/suspend"), Write, agent_steps::suspend)
+        .on(post.clone(), one("/revoke"), Write, agent_steps::revoke)
+        .on(post.clone(), one("/kill"), Write, kill::kill)
+        .on(get.clone(), one("/trust-score"), Read, agents::trust)
+        .on(post, one("/trust-score/compute"), Read, agents::trust)
         // As one editor asks, and as another did before.
-        .route(&one("/trust"), get(agents::trust))
-        .route(&format!("{prefix}/trust/{{id}}/score"), get(agents::trust))
+        .on(get.clone(), one("/trust"), Read, agents::trust)
+        .on(
+            get,
+            format!("{prefix}/trust/{{id}}/score"),
+            Read,
+            agents::trust,
+        )
 }

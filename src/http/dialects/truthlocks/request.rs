@@ -8,7 +8,7 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 
 use crate::domain::AgentId;
-use crate::http::dialects::fields::{Fields, wrong};
+use crate::http::dialects::fields::{Fields, whole, wrong};
 use crate::http::json::Json;
 use crate::http::problem::Problem;
 
@@ -42,7 +42,7 @@ pub(super) fn ttl_seconds(fields: &Fields) -> Result<Option<u64>, Problem> {
     for (name, unit_seconds) in TTL_SPELLINGS {
         if let Some(value) = fields.value(name) {
             let max = TTL_SECONDS_MAX / unit_seconds;
-            let number = value.as_u64().filter(|number| (1..=max).contains(number));
+            let number = whole(value).filter(|number| (1..=max).contains(number));
             let number = number
                 .ok_or_else(|| wrong(name, format!("must be a whole number from 1 to {max}")))?;
             return Ok(Some(number * unit_seconds));
@@ -109,6 +109,8 @@ mod tests {
             (r#"{"ttl_minutes": 1440}"#, Ok(Some(86_400))),
             (r#"{"ttlSeconds": 86400}"#, Ok(Some(86_400))),
             (r#"{"ttl_seconds": 1, "ttl_minutes": 1}"#, Ok(Some(60))),
+            (r#"{"ttl_minutes": 5.0}"#, Ok(Some(300))),
+            (r#"{"ttlSeconds": 6e1}"#, Ok(Some(60))),
             (r#"{"ttl_minutes": null}"#, Ok(None)),
             (r#"{"ttl_minutes": 1441}"#, Err("ttl_minutes")),
             (r#"{"ttlMinutes": 1.5}"#, Err("ttlMinutes")),

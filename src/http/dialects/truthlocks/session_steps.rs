@@ -77,7 +77,7 @@ pub(super) async fn refresh(
     let fields = Fields::parse(&command.body)?;
     let token = request::text(&fields, &["refresh_token", "refreshToken"])?;
     let refresh_token = token.ok_or_else(|| wrong("refresh_token", "is required"))?;
-    let stored = find(&app, command.tenant(), &id)?;
+    let stored = find(&app, command.sight(), &id)?;
     let (expires_at, extend) = match renewal(&stored.row()?, app.now()) {
         Renewal::Extended => (None, None),
         Renewal::At(latest) => (Some(latest), None),

@@ -8,7 +8,7 @@ use super::session;
 use crate::domain::filter::Owner;
 use crate::domain::limits::PAGE_ROWS_DEFAULT;
 use crate::domain::session::Status;
-use crate::domain::{AgentId, SessionFilter, SessionId, StatusSet, TenantId};
+use crate::domain::{AgentId, SessionFilter, SessionId, StatusSet};
 use crate::http::app::App;
 use crate::http::body;
 use crate::http::caller::{Caller, Read};
@@ -18,7 +18,13 @@ use crate::http::params::{AGENT_ID, OFFSET, Param, STATUS};
 use crate::http::problem::Problem;
 use crate::http::sessions::find;
 use crate::projection::RowBytes;
-use crate::query;
+use crate::query::{self, Sight};
+
+/// Another name for `agent_id`, as the SDKs spell it.
+const AGENT_ID_OF_SDKS: Param = Param {
+    name: "agentId",
+    ..AGENT_ID
+};
 
 /// Where the documents and the SDKs look for the rows of a page.
 const NAMES: [&str; 2] = ["sessions", "items"];
@@ -35,10 +41,12 @@ pub(super) struct ListQuery {
 }
 
 impl QueryParams for ListQuery {
-    const PARAMS: &'static [Param] = &[AGENT_ID, STATUS, LIMIT, OFFSET];
+    const PARAMS: &'static [Param] = &[AGENT_ID, AGENT_ID_OF_SDKS, STATUS, LIMIT, OFFSET];
 
     fn read(values: &mut Values) -> Result<Self, Problem> {
-        let agent = values.parsed(&AGENT_ID, AgentId::parse);
+        let agent = values
+            .parsed(&AGENT_ID, AgentId::parse)
+            .or_else(|| values.parsed(&AGENT_ID_OF_SDKS, AgentId::parse));
         let statuses = values.words(&STATUS, Status::parse);
         let filter = SessionFilter {
             owner: agent.map_or(Owner::Tenant, Owner::Agent),
@@ -56,7 +64,7 @@ pub(super) async fn list_as_documented(
     caller: Caller<Read>,
     LenientQuery(query): LenientQuery<ListQuery>,
 ) -> Result<Response, Problem> {
-    list(&app, caller.tenant(), &query, PAGE_ROWS_DEFAULT)
+    list(&app, caller.sight(), &query, PAGE_ROWS_DEFAULT)
 }
 
 /// `GET /v1/sessions`, which has shorter pages.
@@ -65,12 +73,12 @@ pub(super) async fn list_as_in_sdks(
     caller: Caller<Read>,
     LenientQuery(query): LenientQuery<ListQuery>,
 ) -> Result<Response, Problem> {
-    list(&app, caller.tenant(), &query, SDK_ROWS_DEFAULT)
+    list(&app, caller.sight(), &query, SDK_ROWS_DEFAULT)
 }
 
 fn list(
     app: &App,
-    tenant: &TenantId,
+    sight: Sight<'_>,
     query: &ListQuery,
     rows_default: u16,
 ) -> Result<Response, Problem> {
@@ -78,7 +86,7 @@ fn list(
     let wanted = page.or(rows_default);
     let (start, rows_max) = (wanted.start(), wanted.rows_max());
     let page = app.read(|snapshot| {
-        let page = query::sessions::list(snapshot, tenant, filter, start, rows_max);
+        let page = query::sessions::list(snapshot, sight, filter, start, rows_max);
         Ok(page?)
     })?;
     let now = app.now();
@@ -94,7 +102,7 @@ pub(super) async fn get(
     caller: Caller<Read>,
     Path(id): Path<SessionId>,
 ) -> Result<Response, Problem> {
-    let stored = find(&app, caller.tenant(), &id)?;
+    let stored = find(&app, caller.sight(), &id)?;
     let mut out = Json::with_capacity(ANSWER_BYTES);
     session::write(&mut out, &stored.row()?, app.now());
     Ok(body::json(out.into_bytes()))

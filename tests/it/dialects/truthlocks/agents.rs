@@ -116,6 +116,7 @@ async fn agents_are_listed_by_type_status_and_trust() {
         ),
         ("?status=revoked", vec![]),
         ("?trust_level=low&limit=200", vec!["a2", "a0"]),
+        ("?agentType=bot&trustLevel=low", vec!["a0"]),
         ("?agent_type=editor", vec![]),
         ("?trust_score_min=0.9", vec!["a2", "a1", "a0"]),
     ] {

@@ -67,6 +67,14 @@ async fn a_page_has_the_newest_first_with_the_total_of_its_filter() {
             "child",
             [30, 2, 0],
         ),
+        ("/v1/sessions?agentId=a0&limit=2", 2, "s58", [30, 2, 0]),
+        // Of several spellings the first of the documents counts, as in a body.
+        (
+            "/v1/sessions?agentId=a1&agent_id=a0&limit=2",
+            2,
+            "s58",
+            [30, 2, 0],
+        ),
         ("/v1/agent-sessions?status=terminated", 2, "s1", [2, 50, 0]),
         ("/v1/agent-sessions?status=handed_off", 1, "s2", [1, 50, 0]),
         ("/v1/agent-sessions?status=expired", 0, "", [0, 50, 0]),
@@ -121,6 +129,7 @@ async fn a_query_that_cannot_be_is_refused_with_the_parameter() {
         ),
         ("agent_id=", "agent_id must have 1 to 256 characters"),
         ("agent_id=a%2Fb", "agent_id must not hold `/`"),
+        ("agentId=a%2Fb", "agentId must not hold `/`"),
         ("agent_id=%FF", "agent_id must be UTF-8"),
         ("offset=%FF", "offset must be UTF-8"),
     ] {
@@ -149,7 +158,7 @@ async fn no_row_says_active_past_its_deadline_even_before_the_log_has_the_expiry
     let mut app = App::start().await;
     let client = app.client("acme");
     let id = agent(&client, &["a:b"]).await;
-    for ttl_minutes in [1, 2] {
+    for ttl_minutes in [json!(1), json!(2.0)] {
         let body = json!({"agent_id": id, "ttl_minutes": ttl_minutes});
         made(&post(&client, "/v1/agent-sessions", &body).await);
     }

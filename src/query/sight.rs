@@ -1,0 +1,88 @@
+//! What a caller is shown: the one rule for credentials that are bound to an agent.
+//!
+//! Every question says on whose behalf it is asked, so that no route can forget to narrow its answer.
+//! A bound credential sees its agent and the sessions of it. Everything else looks as if it were not
+//! there, and what cannot be told of one agent alone is refused.
+
+use crate::domain::{AgentId, TenantId};
+use crate::projection::{SessionRow, Snapshot, StoreError, TenantNumber, VerdictRow};
+use crate::query::ids;
+
+/// Whose data a caller is shown.
+#[derive(Debug, Clone, Copy)]
+pub struct Sight<'a> {
+    /// The tenant's.
+    pub tenant: &'a TenantId,
+    /// Of it only what is this agent's, if there is one.
+    pub agent: Option<&'a AgentId>,
+}
+
+impl<'a> Sight<'a> {
+    /// Everything that a tenant has.
+    pub fn of_tenant(tenant: &'a TenantId) -> Self {
+        let agent = None;
+        Self { tenant, agent }
+    }
+
+    /// Finds the numbers of what is shown; `None` if no event of the tenant was folded.
+    pub(super) fn find(self, snapshot: &Snapshot) -> Result<Option<Shown>, StoreError> {
+        let Some(tenant) = snapshot.tenant(self.tenant)? else {
+            return Ok(None);
+        };
+        let agents = match self.agent {
+            None => Agents::All,
+            Some(id) => ids::agent(snapshot, tenant, id)?.map_or(Agents::None, Agents::One),
+        };
+        Ok(Some(Shown { tenant, agents }))
+    }
+}
+
+/// Whose data is shown, by number.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Shown {
+    pub(super) tenant: TenantNumber,
+    pub(super) agents: Agents,
+}
+
+/// Of which agents.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Agents {
+    All,
+    One(u32),
+    /// The only one is not known yet.
+    None,
+}
+
+impl Agents {
+    /// Whether an agent is one of them.
+    pub(super) fn has(self, number: u32) -> bool {
+        match self {
+            Self::All => true,
+            Self::One(only) => only == number,
+            Self::None => false,
+        }
+    }
+
+    /// Whether an event concerns one of them.
+    pub(super) fn concern(self, row: &VerdictRow) -> bool {
+        match self {
+            Self::All => true,
+            Self::One(only) => row.concerns_agent(only),
+            Self::None => false,
+        }
+    }
+}
+
+impl Shown {
+    /// Whether a session is.
+    pub(super) fn has(self, snapshot: &Snapshot, row: &SessionRow<'_>) -> Result<bool, StoreError> {
+        if self.agents == Agents::All {
+            return Ok(true);
+        }
+        let agent = match AgentId::parse(row.agent_id) {
+            Ok(id) => snapshot.agent_number(self.tenant, &id)?,
+            Err(_not_an_id) => None,
+        };
+        Ok(agent.is_some_and(|number| self.agents.has(number)))
+    }
+}

@@ -1,0 +1,51 @@
+//! What the document says of roles, and what a tenant sees that has nothing.
+
+use reqwest::Method;
+use serde_json::Value;
+use session_ledger::auth::Roles;
+
+use super::routes::{Route, of_the_api};
+use crate::support::app::{App, NOW, grant};
+use crate::support::client::created;
+
+#[test]
+fn every_route_of_the_api_says_which_roles_will_do_and_no_other_asks() {
+    for route in of_the_api() {
+        let asks = !route.one_of.is_empty();
+        assert_eq!(asks, route.path.starts_with("/v1/"), "{route}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_tenant_among_others_sees_as_much_as_one_alone() {
+    let app = App::start_with_credentials(|keys_alone| keys_alone).await;
+    let acme = app.client_with_key("acme", Roles::ALL).await;
+    acme.apply(&created("s1", "a1", NOW)).await;
+    let key_of = async |tenant: &str| app.key(grant(tenant, Roles::ALL)).await;
+    let (globex, initech) = (key_of("globex").await, key_of("initech").await);
+    // Everything of the second is of the first as well, but for the tenant's and the key's names.
+    let seen = async |route: &Route, tenant: &str, key: &str| {
+        let client = app.client(tenant).with_key(key);
+        let text = client.get(&route.path).await.ok().to_string();
+        let text = text.replace(tenant, "TENANT").replace(&key[4..20], "KEY");
+        serde_json::from_str::<Value>(&text).unwrap()
+    };
+    let of_many = |route: &Route| {
+        !route.one_of.is_empty() && route.method == Method::GET && !route.path.contains('{')
+    };
+    let mut checked = 0;
+    for route in of_the_api().into_iter().filter(of_many) {
+        let (one, other) = (
+            seen(&route, "globex", &globex).await,
+            seen(&route, "initech", &initech).await,
+        );
+        assert_eq!(one, other, "{route}");
+        assert!(!one.to_string().contains("s1"), "{one}");
+        // When somebody else wrote last is not told either.
+        let time = one.pointer("/as_of/time");
+        assert!(time.is_none_or(Value::is_null), "{route}: {one}");
+        checked += 1;
+    }
+    assert!(5 <= checked);
+    app.stop().await;
+}

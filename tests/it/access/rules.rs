@@ -1,0 +1,195 @@
+//! What each call must answer to each credential: rules that hold for all, and the exceptions.
+
+use reqwest::Method;
+use session_ledger::auth::Role;
+use session_ledger::http::Dialect;
+
+use super::routes::Route;
+use super::world::{Credential, MARKS, OTHERS, OWN, Whose};
+
+/// What an answer must be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Expected {
+    Status(u16),
+    /// This status, and the text says this word.
+    Word(u16, &'static str),
+    /// Whatever the call has to say: it found what it is about, and did not refuse the caller.
+    Served,
+    /// The same as for what is nowhere.
+    Missing,
+}
+
+/// What must be true of a cell.
+pub(super) struct Rule {
+    pub(super) expected: Expected,
+    /// What the answer may show.
+    pub(super) marks: Vec<&'static str>,
+    /// The exception that was applied, by its reason.
+    pub(super) exception: Option<&'static str>,
+}
+
+/// What follows from no rule.
+struct Exception {
+    reason: &'static str,
+    calls: fn(&Route) -> bool,
+    callers: fn(&Credential) -> bool,
+    expected: Expected,
+    marks: &'static [&'static str],
+}
+
+const EXCEPTIONS: &[Exception] = &[
+    Exception {
+        reason: "to AGI an agent is whatever somebody opens a session for, and the answer repeats it",
+        calls: |route| route.dialect == Some(Dialect::Agi) && opens_a_session(route),
+        callers: |caller| caller.whose == Whose::OtherTenant,
+        expected: Expected::Served,
+        marks: &[OWN],
+    },
+    Exception {
+        reason: "an event of somebody else is not there for who may only write",
+        calls: |route| route.path == "/v1/events/{position}",
+        callers: |caller| caller.roles == [Role::Write],
+        expected: Expected::Missing,
+        marks: &[],
+    },
+    Exception {
+        reason: "who is bound to an agent emits no events: they could be about any",
+        calls: |route| route.dialect.is_none() && is(route, Method::POST, "/v1/events"),
+        callers: is_bound,
+        expected: Expected::Word(403, "agent_bound"),
+        marks: &[],
+    },
+    Exception {
+        reason: "what an agent is and may do is for others to say",
+        calls: changes_an_agent,
+        callers: is_bound,
+        expected: Expected::Word(403, "agent_bound"),
+        marks: &[],
+    },
+    Exception {
+        reason: "rejected events, and projects, are not kept apart by agent",
+        calls: |route| route.path == "/v1/rejections" || route.is_about("projects"),
+        callers: is_bound,
+        expected: Expected::Word(403, "agent_bound"),
+        marks: &[],
+    },
+    Exception {
+        reason: "a session for another agent is refused by name: it was named by who asks",
+        calls: |route| opens_a_session(route),
+        callers: |caller| caller.whose == Whose::OtherAgent,
+        expected: Expected::Status(403),
+        marks: &[],
+    },
+    Exception {
+        reason: "OTAS makes an agent and a key at once, so it takes both roles",
+        calls: |route| route.path == "/api/agent/v1/create/",
+        callers: |caller| caller.whose == Whose::Tenant && caller.roles == [Role::Admin],
+        expected: Expected::Word(403, "forbidden"),
+        marks: &[],
+    },
+    Exception {
+        reason: "OTAS' agents show a key that is bound to one; another one is none",
+        calls: |route| is_of_otas_agents(route),
+        callers: |caller| !is_bound(caller) && caller.whose != Whose::Nobodys,
+        expected: Expected::Word(401, "invalid_agent_key"),
+        marks: &[],
+    },
+];
+
+/// The reason of each exception.
+pub(super) fn exceptions() -> impl Iterator<Item = &'static str> {
+    EXCEPTIONS.iter().map(|one| one.reason)
+}
+
+/// What a call must answer to a credential.
+pub(super) fn find(route: &Route, caller: &Credential) -> Rule {
+    let may =
+        route.one_of.is_empty() || caller.roles.iter().any(|role| route.one_of.contains(role));
+    let rule = |expected, marks: &[&'static str]| Rule {
+        expected,
+        marks: marks.to_vec(),
+        exception: None,
+    };
+    if route.one_of.is_empty() {
+        return rule(Expected::Status(200), &[]);
+    }
+    if caller.whose == Whose::Nobodys {
+        return rule(Expected::Status(unknown(route)), &[]);
+    }
+    if !may {
+        let word = match route.dialect {
+            None => "role_required",
+            Some(Dialect::Otas) => "forbidden",
+            Some(_) => "role",
+        };
+        return rule(Expected::Word(403, word), &[]);
+    }
+    let fits = |one: &&Exception| (one.calls)(route) && (one.callers)(caller);
+    if let Some(exception) = EXCEPTIONS.iter().find(fits) {
+        return Rule {
+            exception: Some(exception.reason),
+            ..rule(exception.expected, exception.marks)
+        };
+    }
+    match caller.whose {
+        Whose::OtherTenant | Whose::OtherAgent if names_something(route) => {
+            rule(Expected::Missing, &[])
+        }
+        Whose::OtherTenant | Whose::Nobodys => rule(Expected::Served, &[]),
+        Whose::OtherAgent => rule(Expected::Served, &[OTHERS]),
+        Whose::OwnAgent => rule(Expected::Served, &[OWN]),
+        // Who changes something is shown that, and nothing else.
+        Whose::Tenant if caller.roles == [Role::Write] => rule(Expected::Served, &[OWN]),
+        Whose::Tenant => rule(Expected::Served, &MARKS),
+    }
+}
+
+/// What somebody is answered who shows no credential.
+fn unknown(route: &Route) -> u16 {
+    match route.dialect {
+        Some(Dialect::Otas) if !is_of_otas_agents(route) => 400,
+        Some(_) | None => 401,
+    }
+}
+
+fn is_bound(caller: &Credential) -> bool {
+    matches!(caller.whose, Whose::OwnAgent | Whose::OtherAgent)
+}
+
+fn is(route: &Route, method: Method, path: &str) -> bool {
+    route.method == method && route.path == path
+}
+
+/// Whether a call changes what is known of an agent.
+fn changes_an_agent(route: &Route) -> bool {
+    let asks = route.method == Method::GET || route.path.ends_with("/compute");
+    route.is_about("agents") && !asks
+}
+
+fn opens_a_session(route: &Route) -> bool {
+    let path = route.path.as_str();
+    let sessions = ["/agent-sessions", "/sessions"];
+    route.method == Method::POST && sessions.iter().any(|end| path.ends_with(end))
+}
+
+pub(super) fn is_of_otas_agents(route: &Route) -> bool {
+    let path = route.path.as_str();
+    [
+        "/api/agent/v1/session/create/",
+        "/api/agent/v1/auth/verify/",
+    ]
+    .contains(&path)
+}
+
+/// Whether a request names what it is about, in its path or where OTAS and `AppHandoff` do.
+fn names_something(route: &Route) -> bool {
+    let elsewhere = [
+        "/user/authenticate/",
+        "/sessions/list/",
+        "/key/create/",
+        "/key/revoke/",
+        "/agent-activity/batch",
+    ];
+    let creates = opens_a_session(route);
+    route.path.contains('{') || creates || elsewhere.iter().any(|end| route.path.ends_with(end))
+}
