@@ -6,7 +6,7 @@ use std::time::Duration;
 use axum::body::HttpBody as _;
 use axum::extract::{FromRequest, Request};
 use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE};
-use axum::http::{HeaderMap, HeaderValue, StatusCode};
+use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use bytes::{Bytes, BytesMut};
 use futures_util::StreamExt;
@@ -16,10 +16,11 @@ use super::coding::Coding;
 use super::connection::Connection;
 use super::decode;
 use super::error::Code;
+use super::json_body::without_mark;
+use super::media_type::{self, JSON};
 use super::problem::Problem;
 use crate::domain::limits::{REQUEST_BODY_WAIT_MS, REQUEST_BYTES_MAX};
 
-const JSON: &str = "application/json";
 /// Most bytes that are set aside on the word of a caller.
 const RESERVE_BYTES_MAX: usize = 64 * 1024;
 /// Most bytes that are read of a body that is too long. A client that is still sending when the
@@ -44,7 +45,7 @@ impl Default for BodyPatience {
     }
 }
 
-/// A request's body, all of it.
+/// A request's body, all of it but a byte order mark.
 #[derive(Debug)]
 pub(super) struct Body(pub(super) Bytes);
 
@@ -77,34 +78,14 @@ impl<S: Sync> FromRequest<S> for JsonBody {
     type Rejection = Problem;
 
     async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
-        let named = request.headers().contains_key(CONTENT_TYPE);
-        let is_json = media_type(request.headers()).as_deref() == Some(JSON);
+        let media_type = media_type::of(request.headers());
         let Body(body) = Body::from_request(request, state).await?;
-        if named && !is_json && !body.is_empty() {
-            let detail = "send application/json in UTF-8";
-            return Err(Problem::new(Code::UnsupportedMediaType).with_detail(detail));
+        if body.is_empty() || media_type?.is_none_or(|media_type| media_type == JSON) {
+            return Ok(Self(body));
         }
-        Ok(Self(body))
+        let detail = "send application/json in UTF-8";
+        Err(Problem::new(Code::UnsupportedMediaType).with_detail(detail))
     }
-}
-
-/// The media type of a request in UTF-8, in lower case and without parameters.
-pub(super) fn media_type(headers: &HeaderMap) -> Option<String> {
-    let content_type = headers.get(CONTENT_TYPE)?.to_str().ok()?;
-    utf8_media_type(content_type)
-}
-
-/// The media type in lower case, without parameters; `None` if they say another encoding.
-pub(super) fn utf8_media_type(content_type: &str) -> Option<String> {
-    let mut parts = content_type.split(';').map(str::trim);
-    let media_type = parts.next()?.to_ascii_lowercase();
-    let utf8 = parts.all(|parameter| match parameter.split_once('=') {
-        Some((name, value)) if name.eq_ignore_ascii_case("charset") => {
-            value.trim_matches('"').eq_ignore_ascii_case("utf-8")
-        }
-        _ => true,
-    });
-    utf8.then_some(media_type)
 }
 
 async fn read(request: Request) -> Result<Bytes, Problem> {
@@ -133,7 +114,7 @@ async fn read(request: Request) -> Result<Bytes, Problem> {
     if REQUEST_BYTES_MAX < bytes {
         return Err(Problem::new(Code::RequestTooLarge));
     }
-    Ok(whole.freeze())
+    Ok(without_mark(whole.freeze()))
 }
 
 /// An answer in JSON.

@@ -16,6 +16,8 @@ use super::dto;
 use super::emit_batch;
 use super::error::{Code, verdict_status};
 use super::extract::{Query, QueryParams, Values};
+use super::json_body;
+use super::media_type::{self, JSON};
 use super::params::{Param, STRICT, WAIT};
 use super::problem::Problem;
 use super::problem_sets::AppendProblems;
@@ -27,7 +29,6 @@ use crate::wire::headers::ATTRIBUTE_PREFIX;
 
 const STRUCTURED: &str = "application/cloudevents+json";
 const BATCHED: &str = "application/cloudevents-batch+json";
-const JSON: &str = "application/json";
 /// Whoever sends this header means binary mode.
 const SPEC_VERSION: HeaderName = HeaderName::from_static("ce-specversion");
 
@@ -145,27 +146,20 @@ pub(super) fn check(
 
 /// Tells by the headers, as the HTTP binding of `CloudEvents` says, what the body is.
 fn sent(headers: &HeaderMap, body: Bytes) -> Result<Sent, Problem> {
-    let content_type = headers
-        .get(CONTENT_TYPE)
-        .map(HeaderValue::to_str)
-        .transpose();
-    let unsupported = || Problem::new(Code::UnsupportedMediaType);
-    let content_type = content_type.map_err(|_not_ascii| unsupported())?;
-    let media_type = content_type.and_then(body::utf8_media_type);
-    match media_type.as_deref() {
+    let is_array = json_body::is_array(&body);
+    match media_type::of(headers)?.as_deref() {
+        Some(STRUCTURED) if is_array => Err(json_body::not_one_event()),
         Some(STRUCTURED) => Ok(Sent::One(body)),
         Some(BATCHED) => Ok(Sent::Batch(body)),
         _ if headers.contains_key(&SPEC_VERSION) => {
+            let content_type = headers.get(CONTENT_TYPE);
+            let content_type = content_type.and_then(|value| value.to_str().ok());
             Ok(Sent::One(from_binary(headers, content_type, &body)?))
         }
-        Some(JSON) if is_array(&body) => Ok(Sent::Batch(body)),
+        Some(JSON) if is_array => Ok(Sent::Batch(body)),
         Some(JSON) => Ok(Sent::One(body)),
-        _ => Err(unsupported()),
+        _ => Err(Problem::new(Code::UnsupportedMediaType)),
     }
-}
-
-fn is_array(body: &[u8]) -> bool {
-    body.trim_ascii_start().first() == Some(&b'[')
 }
 
 fn from_binary(

@@ -15,9 +15,11 @@ use super::caller::{Caller, Write};
 use super::dto;
 use super::emit::{self, AppendQuery, FirstVerdicts, appended, first_verdicts};
 use super::error::{Code, log_code, refused_parts, verdict_status};
+use super::json_body;
 use super::problem::{FieldProblem, Problem};
+use crate::domain::Rules;
+use crate::domain::TenantId;
 use crate::domain::limits::BATCH_EVENTS_MAX;
-use crate::domain::{Reason, Rules};
 use crate::ledger::{Outcome, Submission};
 use crate::log::LogError;
 use crate::query::{AsOf, Sight};
@@ -100,10 +102,7 @@ fn check_now(
     strict: bool,
 ) -> Result<Vec<Submission>, Problem> {
     let emitter = emit::emitter(caller);
-    let Elements(elements) = serde_json::from_slice(body).map_err(|_not_an_array| {
-        Problem::new(Code::Event(Reason::NotJson))
-            .with_detail("the body is not a JSON array of events; nothing was written")
-    })?;
+    let Elements(elements) = json_body::array(body)?;
     if BATCH_EVENTS_MAX < elements.len() {
         return Err(Problem::new(Code::BatchTooLarge));
     }

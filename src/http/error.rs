@@ -376,9 +376,6 @@ impl Problem {
                 "the request is not what this call takes; `errors` names the fields; nothing was \
                  written"
             }
-            Code::Event(Reason::NotJson) => {
-                "the body must be a JSON object in UTF-8; nothing was written"
-            }
             _ => return self,
         };
         self.with_detail(detail)
@@ -388,8 +385,12 @@ impl Problem {
 impl From<Refused> for Problem {
     fn from(refused: Refused) -> Self {
         let (code, errors) = refused_parts(&refused);
+        let detail = match (code, errors.as_slice()) {
+            (Code::Event(Reason::NotJson), [(_, flaw)]) => format!("the body {flaw}"),
+            _ => code.advice().to_owned(),
+        };
         Self::new(code)
-            .with_detail(format!("{}; nothing was written", code.advice()))
+            .with_detail(format!("{detail}; nothing was written"))
             .with_errors(errors)
     }
 }

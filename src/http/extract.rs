@@ -189,9 +189,8 @@ impl Values {
 
     pub(super) fn time(&mut self, param: &Param) -> Option<Timestamp> {
         self.parsed(param, |text| {
-            Timestamp::parse(text).ok_or(
-                "must be a time as in RFC 3339, such as 2026-01-31T23:59:59Z (write + as %2B)",
-            )
+            time(text)
+                .ok_or("must be a time with an offset as in RFC 3339, such as 2026-01-31T23:59:59Z")
         })
     }
 
@@ -315,6 +314,27 @@ fn integer(text: &str, range: IntegerRange) -> Result<u64, String> {
         .ok_or_else(|| format!("must be a whole number from {min} to {max}"))
 }
 
+/// A time as in RFC 3339. Its offset may also be `+0000` or `+00`, as many formatters of dates write
+/// it, and its `+` a space, which is what a `+` becomes that a client did not percent-encode.
+fn time(text: &str) -> Option<Timestamp> {
+    let parsed = Timestamp::parse(text);
+    if parsed.is_some() {
+        return parsed;
+    }
+    let (clock, offset) = text.split_at_checked(text.rfind(['+', '-', ' '])?)?;
+    let (sign, offset) = offset.split_at_checked(1)?;
+    let sign = if sign == " " { "+" } else { sign };
+    let offset = match offset.as_bytes() {
+        [_, _] => format!("{offset}:00"),
+        [hours @ .., _, _] if hours.len() == 2 => {
+            let (hours, minutes) = offset.split_at_checked(2)?;
+            format!("{hours}:{minutes}")
+        }
+        _ => offset.to_owned(),
+    };
+    Timestamp::parse(&format!("{clock}{sign}{offset}"))
+}
+
 fn expected(param: &Param) -> String {
     match param.shape {
         Shape::Word(words) => format!("must be one of: {}", words().join(", ")),
@@ -339,5 +359,44 @@ pub(super) fn echo(text: &str) -> Cow<'_, str> {
     match text.char_indices().nth(ECHO_CHARS_MAX) {
         Some((end, _)) => Cow::Owned(format!("{}...", &text[..end])),
         None => Cow::Borrowed(text),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_offset_may_stand_without_its_colon() {
+        for (text, same) in [
+            ("2026-01-31T12:00:00+0000", "2026-01-31T12:00:00Z"),
+            ("2026-01-31T12:00:00.5+0130", "2026-01-31T10:30:00.5Z"),
+            ("2026-01-31T12:00:00-0800", "2026-01-31T20:00:00Z"),
+            ("2026-01-31T12:00:00+00", "2026-01-31T12:00:00Z"),
+            ("2026-01-31T12:00:00-08", "2026-01-31T20:00:00Z"),
+            ("2026-01-31T12:00:00 01:00", "2026-01-31T11:00:00Z"),
+            ("2026-01-31T12:00:00 0100", "2026-01-31T11:00:00Z"),
+        ] {
+            let expected = Timestamp::parse(same);
+            assert!(expected.is_some() && time(text) == expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_time_stays_none() {
+        for text in [
+            "",
+            "2026-01-31",
+            "2026-01-31T12:00:00",
+            "2026-01-31 12:00:00",
+            "2026-01-31T12:00:00+",
+            "2026-01-31T12:00:00+1",
+            "2026-01-31T12:00:00+00000",
+            "2026-01-31T12:00:00+2400",
+            "2026-01-31T12:00:00 Z",
+            "2026-01-31T12:00:00+\u{e9}\u{e9}",
+        ] {
+            assert_eq!(time(text), None, "{text}");
+        }
     }
 }

@@ -3,7 +3,7 @@
 use axum::extract::State;
 use axum::http::HeaderMap;
 use axum::response::Response;
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 use super::app::App;
 use super::body::{self, Body};
@@ -11,6 +11,8 @@ use super::caller::{Caller, Read};
 use super::dto::Introspection;
 use super::error::Code;
 use super::extract::Query;
+use super::json_body;
+use super::media_type::{self, JSON};
 use super::problem::Problem;
 use super::problem_sets::IntrospectProblems;
 use super::sessions::GetQuery;
@@ -20,7 +22,6 @@ use crate::projection::SessionRow;
 use crate::query;
 
 const FORM: &str = "application/x-www-form-urlencoded";
-const JSON: &str = "application/json";
 const SECOND_US: i64 = 1_000_000;
 
 /// Ask about a token
@@ -67,19 +68,16 @@ pub(super) async fn introspect(
 
 /// No answer repeats what was sent: it may be a token that was put in the wrong place.
 fn asked_token(headers: &HeaderMap, body: &[u8]) -> Result<String, Problem> {
-    let found = match body::media_type(headers).as_deref() {
+    let found = match media_type::of(headers)?.as_deref() {
         Some(FORM) => {
             let mut fields = form_urlencoded::parse(body);
             let token = fields.find(|(name, _)| name == "token");
             token.map(|(_, token)| token.into_owned())
         }
-        Some(JSON) => {
-            let members: Option<Map<String, Value>> = serde_json::from_slice(body).ok();
-            match members.and_then(|mut members| members.remove("token")) {
-                Some(Value::String(token)) => Some(token),
-                Some(_) | None => None,
-            }
-        }
+        Some(JSON) => match json_body::object(body)?.remove("token") {
+            Some(Value::String(token)) => Some(token),
+            Some(_) | None => None,
+        },
         _ => {
             let detail = "send application/x-www-form-urlencoded or application/json in UTF-8";
             return Err(Problem::new(Code::UnsupportedMediaType).with_detail(detail));

@@ -4,6 +4,7 @@ use serde_json::{Map, Value};
 
 use super::error::Code;
 use super::extract::echo;
+use super::json_body;
 use super::problem::Problem;
 use crate::auth::{Grant, Role, Roles};
 use crate::domain::{AgentId, Reason, TenantId, Timestamp};
@@ -12,14 +13,7 @@ const MEMBERS: [&str; 4] = ["name", "roles", "agent_id", "expires_at"];
 
 /// Reads what is asked for, and names every field that is wrong.
 pub(super) fn read(tenant: &TenantId, body: &[u8]) -> Result<Grant, Problem> {
-    let value: Value = serde_json::from_slice(body)
-        .map_err(|_withheld| Problem::new(Code::Event(Reason::NotJson)))?;
-    let Value::Object(members) = value else {
-        return Err(invalid(vec![(
-            String::new(),
-            "must be a JSON object".to_owned(),
-        )]));
-    };
+    let members = json_body::object(body)?;
     let mut errors = Vec::new();
     for unknown in members
         .keys()

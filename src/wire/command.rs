@@ -15,6 +15,7 @@ use crate::domain::{EventType, Reason};
 use crate::wire::decode::Undecodable;
 use crate::wire::field::FieldError;
 use crate::wire::json;
+use crate::wire::not_json::not_an_object;
 use crate::wire::schema;
 
 /// Most unknown fields that an answer names.
@@ -36,14 +37,14 @@ struct Given<'a> {
 }
 
 impl<'a> CommandBody<'a> {
-    /// Reads a body: the data of an event of this type, and some fields beside. Nothing at all is an
-    /// object without members. Values are checked when the event is.
+    /// Reads a body: the data of an event of this type, and some fields beside. Nothing at all, or
+    /// `null`, is an object without members. Values are checked when the event is.
     pub fn parse(
         body: &'a [u8],
         event_type: EventType,
         beside: &[&str],
     ) -> Result<Self, Undecodable> {
-        if body.trim_ascii().is_empty() {
+        if matches!(body.trim_ascii(), b"" | b"null") {
             let (members, nulls) = (Vec::new(), Vec::new());
             return Ok(Self { members, nulls });
         }
@@ -52,8 +53,7 @@ impl<'a> CommandBody<'a> {
             return Err(refused(Reason::TooLarge, "", message));
         }
         let members = std::str::from_utf8(body).ok().and_then(json::members);
-        let members = members
-            .ok_or_else(|| refused(Reason::NotJson, "", "must be a JSON object in UTF-8"))?;
+        let members = members.ok_or_else(|| refused(Reason::NotJson, "", not_an_object(body)))?;
         if let Some(name) = json::name_given_twice(&members) {
             return Err(refused(Reason::Invalid, name, "must be given once"));
         }
@@ -224,8 +224,8 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_an_empty_object() {
-        for body in ["", "  \n", "{}"] {
+    fn nothing_and_null_are_an_empty_object() {
+        for body in ["", "  \n", "null", " null\n", "{}"] {
             let body = CommandBody::parse(body.as_bytes(), EventType::SessionTerminated, &[]);
             assert_eq!(body.unwrap().into_data().get(), "{}");
         }

@@ -12,6 +12,7 @@ use crate::domain::{Event, EventType, Private, Reason, Rules, TenantId, Timestam
 use crate::wire::binary::is_json;
 use crate::wire::field::{FieldError, Fields};
 use crate::wire::json::{self, Member};
+use crate::wire::not_json::not_an_object;
 use crate::wire::{base64_data, payload, private, source, subject::Subject};
 
 /// The attribute in which the ledger names the credential that gave a command.
@@ -212,7 +213,7 @@ fn split(body: &[u8]) -> Result<Vec<Member<'_>>, Failed> {
     std::str::from_utf8(body)
         .ok()
         .and_then(json::members)
-        .ok_or_else(|| Failed::new(Reason::NotJson, "", "must be a JSON object in UTF-8"))
+        .ok_or_else(|| Failed::new(Reason::NotJson, "", not_an_object(body)))
 }
 
 fn read_type(fields: &mut Fields, envelope: &Envelope<'_>) -> Result<Option<EventType>, Failed> {

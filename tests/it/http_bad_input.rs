@@ -32,7 +32,7 @@ const BAD_QUERIES: &[(&str, &str, &str)] = &[
         "created_after",
     ),
     (
-        "created_before=2026-01-31T00:00:00+02:00",
+        "created_before=2026-01-31T00:00:00",
         "invalid_parameter",
         "created_before",
     ),

@@ -6,6 +6,7 @@ use serde_json::{Map, Value};
 
 use crate::domain::Reason;
 use crate::http::error::Code;
+use crate::http::json_body;
 use crate::http::problem::Problem;
 use crate::wire;
 
@@ -19,11 +20,7 @@ impl Fields {
         if body.trim_ascii().is_empty() {
             return Ok(Self::default());
         }
-        match serde_json::from_slice(body) {
-            Ok(Value::Object(members)) => Ok(Self(members)),
-            Ok(_) | Err(_) => Err(Problem::new(Code::Event(Reason::NotJson))
-                .with_error("", "must be a JSON object in UTF-8")),
-        }
+        json_body::object(body).map(Self)
     }
 
     /// A field's value.

@@ -207,9 +207,15 @@ async fn what_is_no_such_request_is_refused_and_writes_nothing() {
     for (body, said) in [
         ("[]", "the body must be a JSON object"),
         ("null", "the body must be"),
-        ("{", "the body must be"),
-        (r#"{"agent_name":NaN}"#, "the body must be"),
-        ("\u{0}", "the body must be"),
+        (
+            "{",
+            "the body is not JSON: it breaks off at line 1, column 2",
+        ),
+        (
+            r#"{"agent_name":NaN}"#,
+            "the body is not JSON: at line 1, column 15, NaN is no number",
+        ),
+        ("\u{0}", "the body is not JSON"),
         (r#"{"agent_name":5}"#, "agent_name must be a string"),
         (r#"{"agent_name":""}"#, "agent_name must have 1 to 256"),
         (r#"{"agent_name":"a/b"}"#, "agent_name must not hold"),

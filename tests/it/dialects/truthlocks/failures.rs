@@ -20,12 +20,12 @@ const BOTH_HALVES: &str = r#"{"description": "d", "status": "suspended"}"#;
 const REFUSED: &[(&str, &str, &str)] = &[
     ("/v1/agent-sessions", "[]", "the body must be a JSON object"),
     ("/v1/agent-sessions", "null", "the body must be"),
-    ("/v1/agent-sessions", "{", "the body must be"),
-    ("/v1/agent-sessions", "\u{0}", "the body must be"),
+    ("/v1/agent-sessions", "{", "the body is not JSON"),
+    ("/v1/agent-sessions", "\u{0}", "the body is not JSON"),
     (
         "/v1/agent-sessions",
         r#"{"agent_id": NaN}"#,
-        "the body must be",
+        "the body is not JSON: at line 1, column 14, NaN is no number",
     ),
     ("/v1/agent-sessions", "", "agent_id is required"),
     ("/v1/agent-sessions", "{}", "agent_id is required"),
