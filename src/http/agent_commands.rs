@@ -26,7 +26,7 @@ use crate::ledger::command::AgentChange;
     tag = "agents",
     params(Command),
     request_body(
-        content = Option<Object>,
+        content = Option<dto::RegisterAgent>,
         content_type = "application/json",
         description = "Data of `agent.registered`, and `agent_id`.",
         example = json!({
@@ -61,7 +61,7 @@ pub(super) async fn register(
     tag = "agents",
     params(Command, Path<AgentId>),
     request_body(
-        content = Object,
+        content = dto::UpdateAgent,
         content_type = "application/json",
         description = "Data of `agent.updated`: at least one field.",
         example = json!({"trust_level": "verified_org"}),
@@ -91,7 +91,7 @@ pub(super) async fn update(
     tag = "agents",
     params(Command, Path<AgentId>),
     request_body(
-        content = Option<Object>,
+        content = Option<dto::ChangeAgent>,
         content_type = "application/json",
         description = "Data of `agent.suspended`: `reason`. May be left out.",
     ),
@@ -120,7 +120,7 @@ pub(super) async fn suspend(
     tag = "agents",
     params(Command, Path<AgentId>),
     request_body(
-        content = Option<Object>,
+        content = Option<dto::ChangeAgent>,
         content_type = "application/json",
         description = "Data of `agent.reinstated`: `reason`. May be left out.",
     ),
@@ -150,7 +150,7 @@ pub(super) async fn reinstate(
     tag = "agents",
     params(Command, Path<AgentId>),
     request_body(
-        content = Option<Object>,
+        content = Option<dto::ChangeAgent>,
         content_type = "application/json",
         description = "Data of `agent.revoked`: `reason`. May be left out.",
     ),

@@ -97,7 +97,8 @@ impl IntoParams for Command {
     fn into_params(place: impl Fn() -> Option<ParameterIn>) -> Vec<Parameter> {
         let schema = ObjectBuilder::new()
             .schema_type(Type::String)
-            .min_length(Some(1))
+            // No space at either end, where HTTP takes it off.
+            .pattern(Some("^[!-~]([ -~]*[!-~])?$"))
             .max_length(Some(IDEMPOTENCY_KEY_CHARS_MAX));
         let header = ParameterBuilder::new()
             .name("Idempotency-Key")

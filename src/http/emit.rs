@@ -75,21 +75,22 @@ enum Sent {
     params(Caller<Write>, Query<AppendQuery>),
     request_body(
         description = "A CloudEvent 1.0, or an array of them. The types and their data are described \
-                       by the JSON Schemas of the events. In binary mode the attributes are `ce-` \
-                       headers and the body is the data.",
-        content(
-            (Object = "application/cloudevents+json", example = json!({
-                "specversion": "1.0",
-                "id": "0198c7a0-5e0f-7d3a-9c43-1f6a2b3c4d5e",
-                "source": "/runtimes/eu-1",
-                "type": "session.created",
-                "subject": "session-1",
-                "time": "2026-01-31T23:59:59Z",
-                "data": {"agent_id": "agent-7", "scopes": ["files:read"], "ttl_seconds": 3600}
-            })),
-            (Vec<Object> = "application/cloudevents-batch+json"),
-            (Object = "application/json"),
-        ),
+                       by the JSON Schemas of the events. The media types of CloudEvents are taken \
+                       as well: `application/cloudevents+json` for one event, \
+                       `application/cloudevents-batch+json` for an array, and binary mode, where the \
+                       attributes are `ce-` headers and the body is the data. They are not listed \
+                       beside this one, because clients that are generated from several fail.",
+        content = dto::EventOrBatch,
+        content_type = "application/json",
+        example = json!({
+            "specversion": "1.0",
+            "id": "0198c7a0-5e0f-7d3a-9c43-1f6a2b3c4d5e",
+            "source": "/runtimes/eu-1",
+            "type": "session.created",
+            "subject": "session-1",
+            "time": "2026-01-31T23:59:59Z",
+            "data": {"agent_id": "agent-7", "scopes": ["files:read"], "ttl_seconds": 3600}
+        }),
     ),
     responses(
         (status = 200, description = "One event: a duplicate. A batch: its results",

@@ -18,7 +18,6 @@ use super::error::{Code, log_code, refused_parts, verdict_status};
 use super::json_body;
 use super::problem::{FieldProblem, Problem};
 use crate::domain::Rules;
-use crate::domain::TenantId;
 use crate::domain::limits::BATCH_EVENTS_MAX;
 use crate::ledger::{Outcome, Submission};
 use crate::log::LogError;

@@ -7,7 +7,7 @@
 //! | 403 | the credential, the tenant, the agent or its scopes do not allow it |
 //! | 404 | there is no such thing, or it is another tenant's |
 //! | 408 | the request's body took too long to arrive |
-//! | 409 | the event contradicts what the ledger knows by now |
+//! | 409 | the request contradicts what the ledger knows by now |
 //! | 413, 415 | too large, or a content type that is not taken |
 //! | 421 | a host name that is not this machine's own, while there are no credentials |
 //! | 422 | well formed, but it refers to or amounts to something impossible |
@@ -102,7 +102,7 @@ codes! {
     /// A cursor of another listing.
     CursorMismatch "cursor_mismatch" BAD_REQUEST "the cursor belongs to a listing with other filters; start this one without a cursor";
     /// A position that the log has not reached.
-    PositionBeyondHead "position_beyond_head" BAD_REQUEST "min_position is beyond the end of the log; use a position that an append answered with";
+    PositionBeyondHead "position_beyond_head" CONFLICT "min_position is beyond the end of the log; use a position that an append answered with";
     /// Not a key for retries.
     InvalidIdempotencyKey "invalid_idempotency_key" BAD_REQUEST "Idempotency-Key must be given once and hold 1 to 255 visible characters of ASCII";
     /// A batch with events that are unfit.

@@ -6,18 +6,25 @@ use std::fmt::Display;
 use axum::extract::{FromRequestParts, RawPathParams};
 use axum::http::request::Parts;
 use percent_encoding::percent_decode_str;
+use serde_json::{Value, json};
 use utoipa::IntoParams;
 use utoipa::openapi::Required;
 use utoipa::openapi::path::{Parameter, ParameterBuilder, ParameterIn};
-use utoipa::openapi::schema::{ObjectBuilder, Type};
 
 use super::error::Code;
-use super::params::{IntegerRange, Param, Shape};
+use super::params::{IntegerRange, Param, Shape, an_id};
 use super::problem::Problem;
+use super::raw_schema::raw;
 use crate::domain::{AgentId, Position, SessionId, Timestamp};
 
 /// Most characters of a caller's own text that an answer repeats.
 const ECHO_CHARS_MAX: usize = 64;
+/// Where an event may stand on the log.
+const POSITION: IntegerRange = IntegerRange {
+    min: 1,
+    max: i64::MAX as u64,
+    default: None,
+};
 /// Most unknown parameters that an answer names.
 const ERRORS_MAX: usize = 16;
 
@@ -230,7 +237,11 @@ impl Values {
 pub(super) trait PathParam: Sized {
     const NAME: &'static str;
     const ABOUT: &'static str;
-    const TYPE: Type;
+
+    /// The JSON Schema of what it takes.
+    fn schema() -> Value {
+        json!({"type": "string"})
+    }
 
     fn parse(text: &str) -> Result<Self, String>;
 }
@@ -264,7 +275,7 @@ impl<T: PathParam> IntoParams for Path<T> {
             .parameter_in(ParameterIn::Path)
             .required(Required::True)
             .description(Some(T::ABOUT))
-            .schema(Some(ObjectBuilder::new().schema_type(T::TYPE)));
+            .schema(Some(raw(T::schema())));
         vec![parameter.build()]
     }
 }
@@ -272,7 +283,10 @@ impl<T: PathParam> IntoParams for Path<T> {
 impl PathParam for SessionId {
     const NAME: &'static str = "id";
     const ABOUT: &'static str = "The session's id.";
-    const TYPE: Type = Type::String;
+
+    fn schema() -> Value {
+        an_id()
+    }
 
     fn parse(text: &str) -> Result<Self, String> {
         Self::parse(text).map_err(|error| error.to_string())
@@ -282,7 +296,10 @@ impl PathParam for SessionId {
 impl PathParam for AgentId {
     const NAME: &'static str = "id";
     const ABOUT: &'static str = "The agent's id.";
-    const TYPE: Type = Type::String;
+
+    fn schema() -> Value {
+        an_id()
+    }
 
     fn parse(text: &str) -> Result<Self, String> {
         Self::parse(text).map_err(|error| error.to_string())
@@ -292,15 +309,14 @@ impl PathParam for AgentId {
 impl PathParam for Position {
     const NAME: &'static str = "position";
     const ABOUT: &'static str = "Where the event stands on the log.";
-    const TYPE: Type = Type::Integer;
+
+    fn schema() -> Value {
+        let IntegerRange { min, max, .. } = POSITION;
+        json!({"type": "integer", "format": "int64", "minimum": min, "maximum": max})
+    }
 
     fn parse(text: &str) -> Result<Self, String> {
-        let range = IntegerRange {
-            min: 1,
-            max: i64::MAX as u64,
-            default: None,
-        };
-        integer(text, range).map(Self::new)
+        integer(text, POSITION).map(Self::new)
     }
 }
 
@@ -342,7 +358,7 @@ fn expected(param: &Param) -> String {
             "must be one of: {}; repeat the parameter to give several",
             words().join(", ")
         ),
-        Shape::Text | Shape::Time | Shape::Boolean { .. } | Shape::Integer(_) => {
+        Shape::Text(_) | Shape::Time | Shape::Boolean { .. } | Shape::Integer(_) => {
             "has a value that it cannot have".to_owned()
         }
     }

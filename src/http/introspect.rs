@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::app::App;
 use super::body::{self, Body};
 use super::caller::{Caller, Read};
-use super::dto::Introspection;
+use super::dto::{IntrospectToken, Introspection};
 use super::error::Code;
 use super::extract::Query;
 use super::json_body;
@@ -39,8 +39,8 @@ const SECOND_US: i64 = 1_000_000;
     request_body(
         description = "`token`, as RFC 7662 has it or in JSON. Other fields are not looked at.",
         content(
-            (Object = "application/x-www-form-urlencoded", example = json!({"token": "slat_..."})),
-            (Object = "application/json", example = json!({"token": "slat_..."})),
+            (IntrospectToken = "application/x-www-form-urlencoded", example = json!({"token": "slat_..."})),
+            (IntrospectToken = "application/json", example = json!({"token": "slat_..."})),
         ),
     ),
     responses(
@@ -83,7 +83,7 @@ fn asked_token(headers: &HeaderMap, body: &[u8]) -> Result<String, Problem> {
             return Err(Problem::new(Code::UnsupportedMediaType).with_detail(detail));
         }
     };
-    found.ok_or_else(|| {
+    found.filter(|token| !token.is_empty()).ok_or_else(|| {
         Problem::new(Code::Event(Reason::Invalid))
             .with_detail("the body must have the field token, as a text")
             .with_error("token", "is required, as a text")

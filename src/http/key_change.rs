@@ -9,6 +9,7 @@ use super::error::Code;
 use super::new_key;
 use super::problem::Problem;
 use crate::auth::{ApiKey, Author, Grant, GrantError, KeyEntry, KeyId, KeysError};
+use crate::domain::Reason;
 use crate::log::LogError;
 
 const MAYBE_ROTATED: &str = "it is not confirmed that a new key was made; ask again: that gives one \
@@ -116,7 +117,16 @@ fn issue_problem(error: KeysError) -> Problem {
                 GrantError::Name => "name",
                 GrantError::Expired => "expires_at",
             };
-            new_key::invalid(vec![(field.to_owned(), error.to_string())])
+            let code = match error {
+                // As any deadline: well formed, but it has passed.
+                GrantError::Expired => Code::Event(Reason::DeadlineNotAfterTime),
+                GrantError::NoRole | GrantError::BoundAdmin | GrantError::Name => {
+                    Code::Event(Reason::Invalid)
+                }
+            };
+            Problem::new(code)
+                .with_detail(new_key::NOT_LIKE_THIS)
+                .with_error(field, error.to_string())
         }
         KeysError::TooMany => Problem::new(Code::TooManyKeys),
         KeysError::Log(error @ LogError::Unconfirmed(_)) => {

@@ -3,7 +3,7 @@
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
-use utoipa::openapi::schema::Type;
+use serde_json::{Value, json};
 
 use super::app::App;
 use super::body::{self, JsonBody};
@@ -41,7 +41,10 @@ impl QueryParams for ListQuery {
 impl PathParam for KeyId {
     const NAME: &'static str = "id";
     const ABOUT: &'static str = "The key's id, which is no secret.";
-    const TYPE: Type = Type::String;
+
+    fn schema() -> Value {
+        json!({"type": "string", "pattern": "^[0-9a-f]{16}$"})
+    }
 
     fn parse(text: &str) -> Result<Self, String> {
         Self::parse(text).ok_or_else(|| "must be a key's id: 16 hexadecimal digits".to_owned())
@@ -59,7 +62,7 @@ impl PathParam for KeyId {
     operation_id = "issue_key",
     tag = "keys",
     params(Caller<Admin>, Query<NoQuery>),
-    request_body = dto::NewKey,
+    request_body = dto::IssueKey,
     responses(
         (status = 201, description = "The key", body = dto::IssuedKey),
         IssueKeyProblems,

@@ -48,6 +48,7 @@ mod paging;
 mod params;
 mod problem;
 mod problem_sets;
+mod raw_schema;
 mod refusals;
 mod rejections;
 mod row_json;

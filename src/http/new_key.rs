@@ -9,6 +9,8 @@ use super::problem::Problem;
 use crate::auth::{Grant, Role, Roles};
 use crate::domain::{AgentId, Reason, TenantId, Timestamp};
 
+pub(super) const NOT_LIKE_THIS: &str =
+    "the key cannot be issued like this; `errors` names the fields";
 const MEMBERS: [&str; 4] = ["name", "roles", "agent_id", "expires_at"];
 
 /// Reads what is asked for, and names every field that is wrong.
@@ -73,8 +75,8 @@ fn roles(value: Option<&Value>) -> Option<Roles> {
 }
 
 /// Names what is wrong, field by field.
-pub(super) fn invalid(errors: Vec<(String, String)>) -> Problem {
+fn invalid(errors: Vec<(String, String)>) -> Problem {
     Problem::new(Code::Event(Reason::Invalid))
-        .with_detail("the key cannot be issued like this; `errors` names the fields")
+        .with_detail(NOT_LIKE_THIS)
         .with_errors(errors)
 }

@@ -6,6 +6,7 @@ use axum::response::Response;
 use bytes::Bytes;
 use utoipa::OpenApi as _;
 use utoipa::openapi::path::Operation;
+use utoipa::openapi::schema::Schema;
 use utoipa::openapi::security::{
     ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme,
 };
@@ -52,6 +53,7 @@ pub fn document() -> OpenApi {
     let mut routes = super::routes().into_openapi();
     for operation in operations(&mut routes) {
         state_roles(operation);
+        without_null(operation);
     }
     let mut document = Frame::openapi();
     if let Some(components) = &mut document.components {
@@ -99,6 +101,29 @@ fn state_roles(operation: &mut Operation) {
     operation.description = Some(format!("{description}\n\n{needs}"));
 }
 
+/// A body that may be left out comes described as one that may be null. Clients that are generated from
+/// that send null, or fail before they send anything.
+fn without_null(operation: &mut Operation) {
+    let Some(RefOr::T(body)) = &mut operation.request_body else {
+        return;
+    };
+    for content in body.content.values_mut() {
+        let RefOr::T(content) = content else {
+            continue;
+        };
+        let named = match &content.schema {
+            Some(RefOr::T(Schema::OneOf(either))) => {
+                let is_named = |item: &&RefOr<Schema>| matches!(item, RefOr::Ref(_));
+                either.items.iter().find(is_named).cloned()
+            }
+            Some(_) | None => None,
+        };
+        if named.is_some() {
+            content.schema = named;
+        }
+    }
+}
+
 fn api_key() -> SecurityScheme {
     let about = "A key as `POST /v1/keys` issues it. `Authorization: ApiKey KEY` is the same.";
     let value = ApiKeyValue::with_description("X-API-Key", about);
@@ -116,7 +141,9 @@ fn bearer() -> SecurityScheme {
 
 /// The document as it is kept in `schemas/openapi.json` and served.
 pub fn text() -> String {
-    let mut text = document().to_pretty_json().expect("the document is JSON");
+    // As a value its members are sorted; those of raw schemas come in any order.
+    let document = serde_json::to_value(document()).expect("the document is JSON");
+    let mut text = serde_json::to_string_pretty(&document).expect("a value is JSON");
     text.push('\n');
     text
 }

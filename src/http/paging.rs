@@ -35,12 +35,14 @@ enum StartQuery {
 impl PageQuery {
     pub(super) fn read(values: &mut Values) -> Self {
         let limit = values.integer(&ROWS_LIMIT).map(u16::try_from);
-        if values.has(&CURSOR) && values.has(&OFFSET) {
-            values.error(&CURSOR, "must not be combined with offset");
+        let offset = values.integer(&OFFSET).unwrap_or(0);
+        // Generated clients send every default.
+        if values.has(&CURSOR) && offset != 0 {
+            values.error(&CURSOR, "must not be combined with another offset than 0");
         }
         let start = match values.text(&CURSOR) {
             Some(cursor) => StartQuery::Cursor(cursor),
-            None => StartQuery::Offset(values.integer(&OFFSET).unwrap_or(0)),
+            None => StartQuery::Offset(offset),
         };
         Self {
             limit: limit.and_then(Result::ok).unwrap_or(PAGE_ROWS_DEFAULT),

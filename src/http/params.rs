@@ -2,17 +2,19 @@
 //!
 //! A route reads and documents its parameters from the same list, so the two cannot differ.
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use utoipa::openapi::path::{Parameter, ParameterBuilder, ParameterIn, ParameterStyle};
 use utoipa::openapi::schema::{
     ArrayBuilder, KnownFormat, ObjectBuilder, Schema, SchemaFormat, Type,
 };
 use utoipa::openapi::{RefOr, Required};
 
+use super::raw_schema::raw;
 use crate::domain::limits::{EVENTS_PAGE_MAX, PAGE_ROWS_DEFAULT, PAGE_ROWS_MAX};
 use crate::domain::session::Status;
 use crate::domain::{AgentStatus, EventType};
 use crate::projection::RejectionCode;
+use crate::wire::schema;
 
 /// Events of a page when the caller names no number.
 const EVENTS_PAGE_DEFAULT: u16 = 100;
@@ -28,7 +30,8 @@ pub(super) struct Param {
 /// What a parameter takes.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Shape {
-    Text,
+    /// What may be in it is described by a JSON Schema.
+    Text(fn() -> Value),
     Time,
     Boolean {
         default: bool,
@@ -57,17 +60,17 @@ const COUNTER: IntegerRange = IntegerRange {
 pub(super) const AGENT_ID: Param = Param {
     name: "agent_id",
     about: "Only what concerns this agent.",
-    shape: Shape::Text,
+    shape: Shape::Text(an_id),
 };
 pub(super) const PROJECT_ID: Param = Param {
     name: "project_id",
     about: "Only sessions of this project; a UUID in any case. Cannot be combined with agent_id.",
-    shape: Shape::Text,
+    shape: Shape::Text(a_project),
 };
 pub(super) const SESSION_ID: Param = Param {
     name: "session_id",
     about: "Only events about this session.",
-    shape: Shape::Text,
+    shape: Shape::Text(an_id),
 };
 pub(super) const STATUS: Param = Param {
     name: "status",
@@ -77,7 +80,7 @@ pub(super) const STATUS: Param = Param {
 pub(super) const AGENT_TYPE: Param = Param {
     name: "agent_type",
     about: "Only agents of this type. Those that only sessions speak of have the type unknown.",
-    shape: Shape::Text,
+    shape: Shape::Text(any_text),
 };
 pub(super) const AGENT_STATUS: Param = Param {
     name: "status",
@@ -92,7 +95,7 @@ pub(super) const AGENT_STATUS: Param = Param {
 pub(super) const TRUST_LEVEL: Param = Param {
     name: "trust_level",
     about: "Only agents of this trust level.",
-    shape: Shape::Text,
+    shape: Shape::Text(any_text),
 };
 pub(super) const CREATED_AFTER: Param = Param {
     name: "created_after",
@@ -125,7 +128,7 @@ pub(super) const EVENTS_LIMIT: Param = Param {
 pub(super) const OFFSET: Param = Param {
     name: "offset",
     about: "How many rows to skip, newest first. Costs the same at any depth, but what \
-            arrives meanwhile move the rows: use cursor to see each row once.",
+            arrives meanwhile moves the rows: use cursor to see each row once.",
     shape: Shape::Integer(IntegerRange {
         default: Some(0),
         ..COUNTER
@@ -167,8 +170,9 @@ pub(super) const CHANGES_AFTER: Param = Param {
 };
 pub(super) const CURSOR: Param = Param {
     name: "cursor",
-    about: "next_cursor of the page before. Cannot be combined with offset.",
-    shape: Shape::Text,
+    about: "next_cursor of the page before, of a listing with the same filters. Cannot be combined \
+            with another offset than 0.",
+    shape: Shape::Text(a_cursor),
 };
 pub(super) const MIN_POSITION: Param = Param {
     name: "min_position",
@@ -221,6 +225,24 @@ pub(super) const STRICT: Param = Param {
     shape: Shape::Boolean { default: false },
 };
 
+fn any_text() -> Value {
+    json!({"type": "string"})
+}
+
+/// The id of a session or an agent.
+pub(super) fn an_id() -> Value {
+    schema::named_id("")
+}
+
+fn a_project() -> Value {
+    schema::opaque_id("")
+}
+
+/// 25 bytes, of which the first is the version, in base64url without padding.
+fn a_cursor() -> Value {
+    json!({"type": "string", "pattern": "^A[Q-Za-f][A-Za-z0-9_-]{31}[AQgw]$"})
+}
+
 impl Param {
     /// Its description for the API's document.
     pub(super) fn describe(&self) -> Parameter {
@@ -235,7 +257,7 @@ impl Param {
                 .style(Some(ParameterStyle::Form))
                 .explode(Some(true))
                 .build(),
-            Shape::Text
+            Shape::Text(_)
             | Shape::Time
             | Shape::Boolean { .. }
             | Shape::Integer(_)
@@ -248,7 +270,7 @@ impl Shape {
     fn schema(self) -> RefOr<Schema> {
         let typed = |schema_type| ObjectBuilder::new().schema_type(schema_type);
         match self {
-            Self::Text => typed(Type::String).into(),
+            Self::Text(schema) => raw(schema()).into(),
             Self::Time => typed(Type::String)
                 .format(Some(SchemaFormat::KnownFormat(KnownFormat::DateTime)))
                 .into(),
@@ -258,7 +280,7 @@ impl Shape {
             Self::Integer(range) => typed(Type::Integer)
                 .format(Some(SchemaFormat::KnownFormat(KnownFormat::Int64)))
                 .minimum(Some(range.min))
-                .maximum((range.max != COUNTER.max).then_some(range.max))
+                .maximum(Some(range.max))
                 .default(range.default.map(Value::from))
                 .into(),
             Self::Word(words) => typed(Type::String).enum_values(Some(words())).into(),

@@ -52,7 +52,7 @@ problem_sets! {
     /// Of a read of one thing.
     GetProblems: [
         Code::UnknownParameter, Code::InvalidParameter,
-        Code::PositionBeyondHead, Code::Event(Reason::NotFound), Code::NotCaughtUp,
+        Code::PositionBeyondHead, Code::Event(Reason::NotFound), Code::MethodNotAllowed, Code::NotCaughtUp,
         Code::FoldStopped, Code::TooManyWaiters, Code::Unavailable, Code::InternalError,
         Code::LogFailed,
     ];
@@ -92,7 +92,7 @@ problem_sets! {
         Code::Event(Reason::AgentSuspended), Code::Event(Reason::AgentRevoked),
         Code::Event(Reason::AgentExpired), Code::Event(Reason::OtherAgent),
         Code::Event(Reason::ScopeExceeded),
-        Code::Event(Reason::NotFound),
+        Code::Event(Reason::NotFound), Code::MethodNotAllowed,
         Code::Event(Reason::IdReused), Code::Event(Reason::AlreadyExists),
         Code::Event(Reason::NotActive), Code::Event(Reason::SessionExpired),
         Code::Event(Reason::Superseded), Code::Event(Reason::TokenStale),
@@ -118,7 +118,8 @@ problem_sets! {
         Code::UnknownParameter, Code::UnreadableBody, Code::Event(Reason::NotJson),
         Code::Event(Reason::Invalid), Code::CredentialsOff, Code::TooManyKeys,
         Code::RequestTimeout,
-        Code::RequestTooLarge, Code::UnsupportedMediaType, Code::NotCaughtUp, Code::NotReady,
+        Code::RequestTooLarge, Code::UnsupportedMediaType,
+        Code::Event(Reason::DeadlineNotAfterTime), Code::NotCaughtUp, Code::NotReady,
         Code::Unavailable, Code::Unconfirmed, Code::InternalError, Code::LogFailed,
     ];
     /// Of a page of keys.

@@ -25,7 +25,7 @@ use crate::domain::SessionId;
     tag = "sessions",
     params(Command),
     request_body(
-        content = Object,
+        content = dto::CreateSession,
         content_type = "application/json",
         description = "Data of `session.created`, and `session_id`.",
         example = json!({"agent_id": "agent-7", "scopes": ["files:read"], "ttl_seconds": 3600}),
@@ -62,7 +62,7 @@ pub(super) async fn create(State(app): State<App>, command: Command) -> Result<R
     tag = "sessions",
     params(Command, Path<SessionId>),
     request_body(
-        content = Object,
+        content = dto::RefreshSession,
         content_type = "application/json",
         description = "`refresh_token`, and data of `session.refreshed`.",
         example = json!({"refresh_token": "slrt_..."}),
@@ -97,7 +97,7 @@ pub(super) async fn refresh(
     tag = "sessions",
     params(Command, Path<SessionId>),
     request_body(
-        content = Object,
+        content = dto::HandOffSession,
         content_type = "application/json",
         description = "Data of `session.handed_off`; an id for the child is made unless \
                        `session_id` gives it.",
@@ -136,7 +136,7 @@ pub(super) async fn hand_off(
     tag = "sessions",
     params(Command, Path<SessionId>),
     request_body(
-        content = Option<Object>,
+        content = Option<dto::TerminateSession>,
         content_type = "application/json",
         description = "Data of `session.terminated`: `reason` and `outcome`. May be left out.",
         example = json!({"reason": "the work is done", "outcome": "completed"}),

@@ -33,5 +33,7 @@ pub use headers::Headers;
 pub use json::integer;
 pub use not_json::{flaw, not_an_object};
 pub use origin::{Origin, Via};
-pub use subject::{ADMIN_STREAM_SUBJECTS, EXPIRIES, Subject, is_expiry, stream_subjects};
+pub use subject::{
+    ADMIN_STREAM_SUBJECTS, EXPIRIES, Subject, event_types, is_expiry, stream_subjects,
+};
 pub use verdict::{GapMessage, VerdictMessage, verdict_subject};

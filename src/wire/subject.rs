@@ -143,7 +143,7 @@ pub fn is_expiry(subject: &str) -> bool {
 }
 
 /// What a writer may write for a tenant.
-pub(super) fn event_types(writer: Writer) -> impl Iterator<Item = EventType> {
+pub fn event_types(writer: Writer) -> impl Iterator<Item = EventType> {
     EventType::ALL
         .iter()
         .copied()

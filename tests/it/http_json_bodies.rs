@@ -101,24 +101,16 @@ async fn what_is_no_json_is_answered_with_line_column_and_cause() {
     let (app, client) = start().await;
     for (path, content_type, _) in requests() {
         let is_batch = content_type == BATCHED;
-        let wrap = |text: &str| match is_batch {
-            true => format!("[\n{text}]"),
-            false => format!("\n{text}"),
-        };
+        let before = if is_batch { "[\n" } else { "\n" };
         for (text, expected) in [
             ("{\"a\": NaN}", "line 2, column 7, NaN is no number"),
             ("{\"a\": 1,}", "line 2, column 9, a comma must not"),
             ("{'a': 1}", "line 2, column 2, strings must"),
-            (
-                "{\"a\":",
-                if is_batch {
-                    "line 2, column 6"
-                } else {
-                    "breaks off at line 2"
-                },
-            ),
+            ("{\"a\":", "it breaks off at line 2, column 6"),
         ] {
-            let answer = client.post(path, content_type, wrap(text)).await;
+            let answer = client
+                .post(path, content_type, format!("{before}{text}"))
+                .await;
             let problem = answer.problem(400, "not_json");
             let detail = problem["detail"].as_str().unwrap();
             assert!(detail.contains(expected), "{path} {text}: {detail}");

@@ -76,6 +76,44 @@ fn every_route_is_described_in_full() {
     assert_eq!(ids.len(), 30);
 }
 
+/// Generators of clients name a body's type after its schema, and send null where it may be null.
+#[test]
+fn bodies_have_named_schemas_and_are_left_out_rather_than_null() {
+    let document = document();
+    let (mut optional, mut names) = (0, BTreeSet::new());
+    for (method, path, operation) in operations(&document) {
+        let Some(body) = operation.get("requestBody") else {
+            continue;
+        };
+        optional += usize::from(body["required"] != true);
+        for content in body["content"].as_object().unwrap().values() {
+            let target = content["schema"]["$ref"].as_str();
+            let target = target.unwrap_or_else(|| panic!("{method} {path}: {content}"));
+            let schema = document.pointer(target.trim_start_matches('#')).unwrap();
+            assert!(schema.is_object(), "{target}");
+            names.insert(target.rsplit('/').next().unwrap().to_owned());
+        }
+    }
+    assert_eq!(optional, 5);
+    let expected = [
+        "ChangeAgent",
+        "CreateSession",
+        "EventOrBatch",
+        "HandOffSession",
+        "IntrospectToken",
+        "IssueKey",
+        "RefreshSession",
+        "RegisterAgent",
+        "TerminateSession",
+        "UpdateAgent",
+    ];
+    assert!(names.iter().eq(expected), "{names:?}");
+    let either = &document["components"]["schemas"]["EventOrBatch"]["anyOf"];
+    let names = ["CloudEvent", "CloudEventBatch"];
+    let references = names.map(|name| json!({"$ref": format!("#/components/schemas/{name}")}));
+    assert_eq!(either, &json!(references));
+}
+
 #[test]
 fn headers_that_lead_on_are_described() {
     let document = document();

@@ -3,10 +3,13 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
-use utoipa::ToSchema;
+use serde_json::{Value, json};
+use utoipa::openapi::RefOr;
+use utoipa::openapi::schema::Schema;
+use utoipa::{PartialSchema, ToSchema};
 
 use super::common::{AsOf, FieldError};
+use crate::http::raw_schema::raw;
 
 /// What became of an event that is on the log. Members without a value are absent.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -39,10 +42,9 @@ pub struct Appended {
 }
 
 /// What became of one event of a batch. Members without a value are absent.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BatchItem {
     /// The status that the event alone would have been answered with.
-    #[schema(example = 201)]
     pub status: u16,
     /// If it is on the log: where, and what became of it.
     #[serde(flatten)]
@@ -52,6 +54,35 @@ pub struct BatchItem {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
 }
+
+/// All in one object: clients that are generated from an object and another that may be absent lose the
+/// members of the latter.
+impl PartialSchema for BatchItem {
+    fn schema() -> RefOr<Schema> {
+        let mut schema = serde_json::to_value(Appended::schema()).unwrap_or_default();
+        schema["description"] = json!(
+            "What became of one event of a batch. If it is on the log: where, and its verdict. Members \
+             without a value are absent."
+        );
+        schema["required"] = json!(["status"]);
+        schema["properties"]["status"] = json!({
+            "type": "integer",
+            "minimum": 200,
+            "maximum": 599,
+            "description": "The status that the event alone would have been answered with.",
+            "example": 201,
+        });
+        schema["properties"]["error"] = json!({
+            "type": "string",
+            "enum": ["unavailable", "unconfirmed"],
+            "description": "If it may not be on the log: `unavailable` (it is not) or `unconfirmed` \
+                (nobody knows; sending it again is safe).",
+        });
+        raw(schema).into()
+    }
+}
+
+impl ToSchema for BatchItem {}
 
 /// What became of a batch, in the order of its events.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]

@@ -4,20 +4,18 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 /// What a key is issued with.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NewKey {
     /// For people, up to 256 characters.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
     /// What it may do: one or more of `read`, `write`, `audit` and `admin`. None implies another.
-    #[schema(example = json!(["read", "write"]))]
     pub roles: Vec<String>,
     /// The only agent on whose behalf it may write; without it, any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub agent_id: Option<String>,
     /// When it ends by itself; without it, never.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schema(format = DateTime)]
     pub expires_at: Option<String>,
 }
 

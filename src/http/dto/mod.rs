@@ -6,6 +6,7 @@ mod agent;
 mod common;
 mod event;
 mod key;
+mod request;
 mod session;
 
 pub use agent::{Agent, AgentChanged, AgentList};
@@ -15,4 +16,8 @@ pub use event::{
     SessionEvents,
 };
 pub use key::{IssuedKey, Key, KeyChange, KeyHistory, KeyList, NewKey};
+pub use request::{
+    ChangeAgent, CreateSession, EventOrBatch, HandOffSession, IntrospectToken, IssueKey,
+    RefreshSession, RegisterAgent, TerminateSession, UpdateAgent,
+};
 pub use session::{Introspection, Session, SessionCount, SessionEnded, SessionList, SessionTokens};

@@ -21,9 +21,9 @@ const JSON_MEDIA_TYPE: &str = concat!(
 );
 
 /// The data of a type: its fields, and which of them must be there.
-struct Data {
-    fields: Vec<(&'static str, Value)>,
-    required: &'static [&'static str],
+pub(super) struct Data {
+    pub(super) fields: Vec<(&'static str, Value)>,
+    pub(super) required: &'static [&'static str],
 }
 
 pub(super) fn schema(event_type: EventType) -> Value {
@@ -166,7 +166,7 @@ fn data_schema(data: Data) -> Value {
 }
 
 /// More than one way to say when a session ends.
-fn two_deadlines() -> Value {
+pub(super) fn two_deadlines() -> Value {
     let expires_at = ("expires_at", json!({"type": "string"}));
     let ttl_seconds = ("ttl_seconds", json!({"type": "integer"}));
     let extend = ("extend", json!({"const": true}));
@@ -190,7 +190,7 @@ pub(super) fn fields(event_type: EventType) -> Vec<&'static str> {
     fields.into_iter().map(|(name, _)| name).collect()
 }
 
-fn data(event_type: EventType) -> Data {
+pub(super) fn data(event_type: EventType) -> Data {
     match event_type {
         EventType::SessionCreated => created(),
         EventType::SessionRefreshed => refreshed(),

@@ -34,7 +34,7 @@ const TIME: &str = concat!(
 );
 
 /// Allows `null`, which counts as absent.
-pub(super) fn optional(mut schema: Value) -> Value {
+pub fn optional(mut schema: Value) -> Value {
     if let Some(kind) = schema.get_mut("type") {
         *kind = json!([kind, "null"]);
     }
@@ -63,7 +63,7 @@ pub(super) fn text(rule: TextRule, description: &str) -> Value {
 }
 
 /// A session's or agent's id.
-pub(super) fn named_id(description: &str) -> Value {
+pub fn named_id(description: &str) -> Value {
     json!({
         "type": "string",
         "minLength": 1,
@@ -77,8 +77,8 @@ pub(super) fn named_id(description: &str) -> Value {
     })
 }
 
-/// An id that no route holds.
-pub(super) fn opaque_id(description: &str) -> Value {
+/// An id that is in no path of the API.
+pub fn opaque_id(description: &str) -> Value {
     printable(ID_CHARS_MAX, description)
 }
 
@@ -101,7 +101,8 @@ fn printable(chars_max: usize, description: &str) -> Value {
     })
 }
 
-pub(super) fn time(description: &str) -> Value {
+/// A time.
+pub fn time(description: &str) -> Value {
     json!({
         "type": "string",
         "format": "date-time",

@@ -5,6 +5,7 @@
 //! surrogates, and that two fields must differ.
 
 mod asyncapi;
+mod command;
 mod event;
 mod field;
 
@@ -14,6 +15,9 @@ use std::sync::LazyLock;
 use serde_json::Value;
 
 use crate::domain::EventType;
+
+pub use command::{CommandKind, command_schema, event_component, for_clients};
+pub use field::{named_id, opaque_id, optional, time};
 
 /// A file of the directory `schemas`.
 #[derive(Debug, Clone, PartialEq, Eq)]

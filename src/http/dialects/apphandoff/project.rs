@@ -1,7 +1,5 @@
 //! A project as clients name it, and whose sessions of the ledger that means.
 
-use utoipa::openapi::schema::Type;
-
 use crate::domain::filter::Owner;
 use crate::domain::ids::IdError;
 use crate::domain::{ProjectId, Reason, SessionFilter};
@@ -47,7 +45,6 @@ impl Project {
 impl PathParam for Project {
     const NAME: &'static str = "id";
     const ABOUT: &'static str = "The project's id.";
-    const TYPE: Type = Type::String;
 
     fn parse(text: &str) -> Result<Self, String> {
         Self::parse(text).map_err(|error| error.to_string())
