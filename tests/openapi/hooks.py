@@ -1,0 +1,61 @@
+"""What the API's document cannot say, for schemathesis: requests that break such a rule are mended.
+
+See scripts/fuzz-api.
+"""
+
+import os
+
+import schemathesis
+from schemathesis import GenerationMode
+
+# The id of the key that all requests show.
+OWN_KEY = os.environ["SESSION_LEDGER_KEY"].split("_")[1]
+
+
+@schemathesis.hook
+def before_call(context, case, kwargs):
+    path = case.path_parameters or {}
+    # Schemathesis finds the id of its own key in the list of keys, and would revoke it.
+    if path.get("id") == OWN_KEY:
+        path["id"] = "0123456789abcdef"
+    # Two of the words that no session can have as its id are routes of their own; the others are refused.
+    if path.get("id") in ("count", "introspect"):
+        path["id"] = "stream"
+    # `null` is taken like no body where a body may be left out. The document does not say so, because
+    # clients that are generated from it would send null. Another wrong type is refused.
+    if case.body is None:
+        case.body = 0
+    if case.meta is None or case.meta.generation.mode == GenerationMode.POSITIVE:
+        mend_query(case.query or {})
+        mend_body(path, case.body)
+
+
+def mend_query(query):
+    # A cursor comes from an answer, and fits the listing that gave it.
+    query.pop("cursor", None)
+    # It refuses members that the schema allows.
+    query.pop("strict", None)
+    # These exclude each other, for which OpenAPI has no words.
+    if "agent_id" in query:
+        query.pop("project_id", None)
+
+
+def mend_body(path, body):
+    for part in body if isinstance(body, list) else [body]:
+        if not isinstance(part, dict):
+            continue
+        # The tenant of an event is that of the key.
+        if part.get("tenantid") is not None:
+            part["tenantid"] = "acme"
+        data = part.get("data")
+        if isinstance(data, dict):
+            mend_lineage(part.get("subject"), data)
+        mend_lineage(path.get("id", part.get("session_id")), part)
+
+
+def mend_lineage(session, fields):
+    # A session is not its own parent or child. No schema compares two fields.
+    if session is not None and fields.get("parent_session_id") == session:
+        fields["parent_session_id"] = None
+    if fields.get("to_agent_id") is not None and fields.get("session_id") == session:
+        fields["session_id"] = None if session is None else "another"
