@@ -149,6 +149,15 @@ impl ApiError {
 /// Parameters of a query.
 pub(super) type Query<'a> = Vec<(&'static str, &'a str)>;
 
+/// How events are given to the API.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Emitting {
+    /// Whether the answer waits for the verdicts.
+    pub(super) wait: bool,
+    /// Whether members of data that have no effect are refused.
+    pub(super) strict: bool,
+}
+
 impl Api {
     /// The ledger at a URL.
     pub(super) fn new(url: &str, who: Identity) -> anyhow::Result<Self> {
@@ -245,12 +254,15 @@ impl Api {
         &self,
         content_type: &'static str,
         body: String,
-        wait: bool,
+        how: Emitting,
     ) -> Result<String, ApiError> {
         let url = self.url(&["v1", "events"]);
         let mut request = self.client.post(url.clone());
-        if !wait {
+        if !how.wait {
             request = request.query(&[("wait", "false")]);
+        }
+        if how.strict {
+            request = request.query(&[("strict", "true")]);
         }
         let request = request.header(CONTENT_TYPE, content_type).body(body);
         // A copy of an event changes nothing.

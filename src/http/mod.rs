@@ -52,6 +52,7 @@ mod raw_schema;
 mod refusals;
 mod rejections;
 mod row_json;
+mod scope_detail;
 mod session_commands;
 mod session_events;
 mod sessions;

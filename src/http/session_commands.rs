@@ -11,6 +11,7 @@ use super::dto;
 use super::extract::Path;
 use super::problem::Problem;
 use super::problem_sets::CommandProblems;
+use super::scope_detail;
 use crate::domain::SessionId;
 
 /// Create a session
@@ -40,13 +41,9 @@ use crate::domain::SessionId;
 )]
 pub(super) async fn create(State(app): State<App>, command: Command) -> Result<Response, Problem> {
     let done = app.commands().create(command.by(), &command.body).await?;
-    answer::session(
-        &app,
-        command.sight(),
-        &done.session.clone(),
-        done,
-        StatusCode::CREATED,
-    )
+    let (sight, about) = (command.sight(), done.session.clone());
+    answer::session(&app, sight, &about, done, StatusCode::CREATED)
+        .map_err(|problem| scope_detail::named(&app, sight, None, &command.body, problem))
 }
 
 /// Refresh a session
@@ -120,7 +117,9 @@ pub(super) async fn hand_off(
         .commands()
         .hand_off(command.by(), &id, &command.body)
         .await?;
-    answer::session(&app, command.sight(), &id, done, StatusCode::CREATED)
+    let sight = command.sight();
+    answer::session(&app, sight, &id, done, StatusCode::CREATED)
+        .map_err(|problem| scope_detail::named(&app, sight, Some(&id), &command.body, problem))
 }
 
 /// Terminate a session

@@ -68,6 +68,23 @@ fn what_is_emitted_is_listed_shown_and_replayed() {
 }
 
 #[test]
+fn members_of_data_without_effect_are_refused_unless_asked_for() {
+    let dir = tempfile::tempdir().unwrap();
+    let server = Server::start(dir.path());
+    let typo = r#"{"agent_id": "a-1", "ttl": 60}"#;
+    let emit = ["emit", "session.created", "s-1", "--data", typo];
+    let refused = run(&server.args(&emit));
+    assert_eq!(refused.status.code(), Some(1), "{refused:?}");
+    let said = String::from_utf8(refused.stderr).unwrap();
+    assert!(
+        said.contains("data.ttl") && said.contains("ttl_seconds"),
+        "{said}"
+    );
+    let taken = server.ok(&[&emit[..], &["--lenient"]].concat());
+    assert!(taken.contains("no effect: data.ttl"), "{taken}");
+}
+
+#[test]
 fn bad_news_ends_with_1() {
     let dir = tempfile::tempdir().unwrap();
     let server = Server::start(dir.path());

@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::runtime::Runtime;
 use crate::app::tasks::Tasks;
-use crate::cli::client::{Api, ApiError, EVENT_BATCH, read};
+use crate::cli::client::{Api, ApiError, EVENT_BATCH, Emitting, read};
 use crate::domain::limits::BATCH_EVENTS_MAX;
 use crate::domain::{Clock as _, SystemClock};
 use crate::http::dto::BatchResult;
@@ -19,6 +19,11 @@ use crate::http::dto::BatchResult;
 const SEND_EVERY: Duration = Duration::from_millis(250);
 /// How long a runtime waits before it sends again what was not taken.
 const RETRY_PAUSE: Duration = Duration::from_millis(200);
+/// How the fleet sends its events.
+const SENDING: Emitting = Emitting {
+    wait: true,
+    strict: true,
+};
 
 /// What became of the fleet's events so far.
 #[derive(Debug, Default)]
@@ -141,7 +146,7 @@ async fn send(
 ) -> Result<(), ApiError> {
     let body = format!("[{}]", batch.join(","));
     loop {
-        match api.post_events(EVENT_BATCH, body.clone(), true).await {
+        match api.post_events(EVENT_BATCH, body.clone(), SENDING).await {
             Ok(answer) => {
                 if let Ok(result) = read(&answer) {
                     tally.note(&result);

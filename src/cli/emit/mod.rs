@@ -12,7 +12,7 @@ use clap::Args;
 use serde::Deserialize;
 
 use crate::app::terminal;
-use crate::cli::client::{self, Api, ApiError, EVENT_BATCH, ONE_EVENT};
+use crate::cli::client::{self, Api, ApiError, EVENT_BATCH, Emitting, ONE_EVENT};
 use crate::cli::target::Target;
 use crate::cli::{Outcome, Usage, output, table};
 use crate::domain::limits::CLI_RETRY_MS;
@@ -59,6 +59,11 @@ pub(super) struct Emit {
     #[arg(long, help_heading = "Output")]
     no_wait: bool,
 
+    /// Send events also if their data has members that the ledger does not know. They have no effect;
+    /// the answer names them
+    #[arg(long)]
+    lenient: bool,
+
     /// The API's JSON instead of a table; one answer per line
     #[arg(long, help_heading = "Output")]
     json: bool,
@@ -70,7 +75,7 @@ pub(super) struct Emit {
 /// How answers are printed, and whether all were good.
 struct Report {
     json: bool,
-    wait: bool,
+    how: Emitting,
     printed: usize,
     all_taken: bool,
 }
@@ -79,7 +84,10 @@ impl Emit {
     pub(super) async fn run(self) -> Outcome {
         let mut report = Report {
             json: self.json,
-            wait: !self.no_wait,
+            how: Emitting {
+                wait: !self.no_wait,
+                strict: !self.lenient,
+            },
             printed: 0,
             all_taken: true,
         };
@@ -121,7 +129,7 @@ impl Report {
 
     async fn send_one(&mut self, api: &Api, event: String) -> anyhow::Result<()> {
         let named = Named::read(&event);
-        match api.post_events(ONE_EVENT, event, self.wait).await {
+        match api.post_events(ONE_EVENT, event, self.how).await {
             Ok(answer) => {
                 self.raw(&answer)?;
                 Ok(self.taken(&client::read(&answer)?)?)
@@ -151,7 +159,7 @@ impl Report {
         let mut left: Vec<&str> = batch.iter().map(String::as_str).collect();
         loop {
             let body = format!("[{}]", left.join(","));
-            let answer = api.post_events(EVENT_BATCH, body, self.wait).await;
+            let answer = api.post_events(EVENT_BATCH, body, self.how).await;
             let answer = answer.map_err(|error| {
                 let (first, last) = (before + 1, before + batch.len());
                 let of = Named::read(left.first().copied().unwrap_or_default());
@@ -195,6 +203,10 @@ impl Report {
             "pending" => detail = "on the log; its verdict comes later",
             "parked" => detail = "on the log; it waits for its session to open",
             _ => {}
+        }
+        let ignored = format!("no effect: {}", appended.ignored.join(", "));
+        if detail.is_empty() && !appended.ignored.is_empty() {
+            detail = &ignored;
         }
         self.row([
             &appended.position.to_string(),
@@ -284,7 +296,10 @@ mod tests {
         let server = Server::start(&[SILENT; 20]).await;
         let mut report = Report {
             json: false,
-            wait: true,
+            how: Emitting {
+                wait: true,
+                strict: true,
+            },
             printed: 0,
             all_taken: true,
         };

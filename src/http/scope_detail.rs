@@ -1,0 +1,74 @@
+//! Says which scopes a command asked for too much, and whose bound they go beyond.
+
+use bytes::Bytes;
+use serde::Deserialize;
+
+use super::app::App;
+use super::error::Code;
+use super::problem::Problem;
+use crate::domain::{AgentId, Reason, Scopes, SessionId};
+use crate::query::{self, Sight};
+
+/// What a command asks for, as far as scopes are concerned.
+#[derive(Deserialize)]
+struct Asked {
+    #[serde(default)]
+    scopes: Vec<String>,
+    #[serde(alias = "to_agent_id")]
+    agent_id: Option<String>,
+}
+
+/// Names the scopes in a problem that says `scope_exceeded`; other problems stay as they are. The
+/// verdict was given on an earlier state, so what fits by now is left out.
+pub(super) fn named(
+    app: &App,
+    sight: Sight<'_>,
+    parent: Option<&SessionId>,
+    body: &Bytes,
+    problem: Problem,
+) -> Problem {
+    if problem.code() != Code::Event(Reason::ScopeExceeded) {
+        return problem;
+    }
+    let Ok(asked) = serde_json::from_slice::<Asked>(body) else {
+        return problem;
+    };
+    let bounds = bounds(app, sight, parent, asked.agent_id.as_deref());
+    for (whose, bound) in bounds.unwrap_or_default() {
+        let beyond = |scope: &&String| {
+            let one = Scopes::parse(&[scope]);
+            one.is_ok_and(|one| !bound.covers(&one))
+        };
+        if let Some(scope) = asked.scopes.iter().find(beyond) {
+            let message = format!("{scope:?} goes beyond what {whose} may: {}", bound.json());
+            return problem.with_error("scopes", message);
+        }
+    }
+    problem
+}
+
+/// Whose scopes bound those of a new session, and what these are, as far as the caller is shown them.
+fn bounds(
+    app: &App,
+    sight: Sight<'_>,
+    parent: Option<&SessionId>,
+    agent: Option<&str>,
+) -> Result<Vec<(String, Scopes)>, Problem> {
+    app.read(|snapshot| {
+        let mut bounds = Vec::new();
+        let agent = agent.and_then(|id| AgentId::parse(id).ok());
+        if let Some(id) = agent
+            && let Some(known) = query::agents::get(snapshot, sight, &id)?
+            && let Some(scopes) = known.row()?.scopes
+        {
+            bounds.push((format!("agent {id}"), Scopes::from_checked(scopes)));
+        }
+        if let Some(id) = parent
+            && let Some(stored) = query::sessions::get(snapshot, sight, id)?
+        {
+            let scopes = stored.row()?.scopes;
+            bounds.push((format!("session {id}"), Scopes::from_checked(scopes)));
+        }
+        Ok(bounds)
+    })
+}
