@@ -15,7 +15,7 @@ use crate::app::open::{self, OpenLog, Opened};
 use crate::app::secret;
 use crate::app::tasks::Tasks;
 use crate::domain::limits::SHUTDOWN_WAIT_MS;
-use crate::domain::{Position, Rules};
+use crate::domain::{Clock, Position, Rules};
 use crate::http::{self, Services};
 use crate::ledger::{Commands, Ledger, Reactor, rules};
 use crate::metrics::Metrics;
@@ -63,14 +63,7 @@ pub async fn start(config: Config) -> anyhow::Result<Running> {
         // It takes a moment, and whoever comes first must not be refused because of it.
         projection.wait_for(position, BEGIN_WAIT).await;
     }
-    let expiry = Reactor {
-        log: log.port(),
-        projection: Arc::clone(&projection),
-        clock: Arc::clone(&clock),
-    };
-    let revocation = expiry.clone();
-    workers.spawn("expiry", |stop| expiry.expire(stop));
-    workers.spawn("revocation", |stop| revocation.end_revoked(stop));
+    spawn_reactors(&mut workers, &projection, &log, &clock);
     let secret = match &config.token_secret_file {
         Some(file) => secret::read(file)?,
         None => secret::read_or_make(&DataDir::new(&config.data_dir).token_secret())?,
@@ -113,6 +106,22 @@ pub async fn start(config: Config) -> anyhow::Result<Running> {
         requests,
         workers,
     })
+}
+
+fn spawn_reactors(
+    workers: &mut Tasks,
+    projection: &Arc<Projection>,
+    log: &OpenLog,
+    clock: &Arc<dyn Clock>,
+) {
+    let expiry = Reactor {
+        log: log.port(),
+        projection: Arc::clone(projection),
+        clock: Arc::clone(clock),
+    };
+    let revocation = expiry.clone();
+    workers.spawn("expiry", |stop| expiry.expire(stop));
+    workers.spawn("revocation", |stop| revocation.end_revoked(stop));
 }
 
 /// A ledger that was begun by an older build keeps its rules until somebody adopts newer ones.

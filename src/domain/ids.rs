@@ -1,5 +1,6 @@
-//! Ids: opaque texts that are checked once, where they enter. All are case-sensitive but for those of
-//! projects, if they are UUIDs. Callers may spell ids that the ledger made in another way:
+//! Ids: opaque texts that are checked once, where they enter.
+//!
+//! All are case-sensitive but for those of projects, if they are UUIDs. Callers may spell ids that the ledger made in another way:
 //! `query::ids` knows how those are found.
 
 use std::fmt;

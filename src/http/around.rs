@@ -19,7 +19,7 @@ pub(super) async fn around(request: Request, next: Next) -> Response {
     }
     let admitted = match Admitted::check(&request) {
         Ok(admitted) => admitted,
-        Err(refused) => return refused,
+        Err(refused) => return *refused,
     };
     let coding = Coding::preferred(request.headers());
     let response = next.run(request).await;

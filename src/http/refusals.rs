@@ -11,8 +11,8 @@ use axum::response::Response;
 use super::error::Code;
 use super::problem::Problem;
 use crate::auth::Refused;
-use crate::domain::TenantId;
 use crate::domain::limits::REFUSALS_TOLD_MS;
+use crate::domain::{Reason, TenantId};
 use crate::metrics::Metrics;
 
 /// The kinds of refusals that were told: a code and the reason, both from short lists.
@@ -41,7 +41,18 @@ pub(super) struct Refusal<'a> {
 /// The problem of a response, if it refuses who asks.
 pub(super) fn problem_of(response: &Response) -> Option<&Problem> {
     let refused = [StatusCode::UNAUTHORIZED, StatusCode::FORBIDDEN].contains(&response.status());
-    refused.then(|| response.extensions().get()).flatten()
+    let problem = refused.then(|| response.extensions().get::<Problem>());
+    problem
+        .flatten()
+        .filter(|problem| is_about_the_caller(problem.code()))
+}
+
+/// Whether a refusal says something of the caller. Most verdicts say it of a session or an agent.
+fn is_about_the_caller(code: Code) -> bool {
+    match code {
+        Code::Event(reason) => matches!(reason, Reason::OtherAgent | Reason::TenantMismatch),
+        _ => true,
+    }
 }
 
 impl Refusals {

@@ -34,7 +34,7 @@ pub(super) struct Admitted {
 impl Admitted {
     /// Lets a request in, or refuses it before anything is done for it. One that comes from no
     /// connection of the server is not counted.
-    pub(super) fn check(request: &Request) -> Result<Option<Self>, Response> {
+    pub(super) fn check(request: &Request) -> Result<Option<Self>, Box<Response>> {
         let Some(connection) = request.extensions().get::<Arc<Connection>>() else {
             return Ok(None);
         };
@@ -46,7 +46,7 @@ impl Admitted {
                 let close = HeaderValue::from_static("close");
                 refused.headers_mut().insert(CONNECTION, close);
             }
-            return Err(refused);
+            return Err(Box::new(refused));
         }
         Ok(Some(Self {
             connection: Arc::clone(connection),

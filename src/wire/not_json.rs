@@ -42,7 +42,9 @@ pub fn flaw(text: &[u8]) -> Option<String> {
         .take(error.line().saturating_sub(1))
         .map(<[u8]>::len)
         .sum();
-    let at = before + error.column().saturating_sub(1);
+    // But for a control character inside a string: there it counts those before.
+    let is_next = error.to_string().starts_with("control character");
+    let at = before + error.column().saturating_sub(usize::from(!is_next));
     let place = Place::after(text, at);
     Some(format!("is not JSON: {place}, {}", cause(text, at)))
 }

@@ -97,6 +97,15 @@ async fn every_read_finds_what_the_ledger_made_in_capitals() {
             "{path}: {found}"
         );
     }
+    app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_list_of_otas_finds_an_agent_that_the_ledger_made_in_capitals() {
+    let app = App::start().await;
+    let client = app.client("acme");
+    let (agent, session, _token) = made(&client).await;
+    let upper_agent = agent.to_uppercase();
     let headers = [
         ("x-otas-project-id", "acme"),
         ("x-otas-user-token", "anybody"),

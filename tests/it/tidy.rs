@@ -20,7 +20,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("query", &["domain", "metrics", "log", "projection"]),
     (
         "ledger",
-        &["domain", "metrics", "wire", "log", "projection"],
+        &["domain", "metrics", "wire", "log", "projection", "query"],
     ),
     ("auth", &["domain", "metrics", "wire", "log"]),
     (

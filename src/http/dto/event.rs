@@ -1,5 +1,6 @@
 //! Shapes of events: what became of them, and their replay.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
@@ -9,6 +10,7 @@ use utoipa::openapi::schema::Schema;
 use utoipa::{PartialSchema, ToSchema};
 
 use super::common::{AsOf, FieldError};
+use super::request::any_of;
 use crate::http::raw_schema::raw;
 
 /// What became of an event that is on the log. Members without a value are absent.
@@ -152,13 +154,26 @@ pub struct Event {
 }
 
 /// An event at a position, as far as the credential is shown it.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(untagged)]
 pub enum EventSeen {
     /// To the role `audit`.
     Whole(Event),
     /// To the role `write`, of what it wrote itself.
     Verdict(Appended),
+}
+
+// By hand: an event has all members of a verdict, so it is valid as both.
+impl PartialSchema for EventSeen {
+    fn schema() -> RefOr<Schema> {
+        any_of(&["Event", "Appended"])
+    }
+}
+
+impl ToSchema for EventSeen {
+    fn name() -> Cow<'static, str> {
+        "EventSeen".into()
+    }
 }
 
 /// A page of the tenant's events, oldest first.

@@ -43,7 +43,7 @@ async fn start() -> (App, Client) {
 async fn lists_totals_and_history_are_those_of_the_agent() {
     let (app, bound) = start().await;
     for (path, total, rows) in [
-        ("/v1/agent-sessions", 2, "sessions"),
+        ("/v1/agent-sessions", 2_u64, "sessions"),
         ("/v1/agent-sessions?status=terminated", 1, "sessions"),
         ("/v1/agent-sessions?agent_id=own", 2, "sessions"),
         ("/v1/agent-sessions?agent_id=other", 0, "sessions"),

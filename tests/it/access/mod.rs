@@ -39,7 +39,7 @@ async fn every_call_answers_every_kind_of_credential_as_its_roles_say() {
         .filter(|reason| !applied.contains(reason))
         .collect();
     assert!(unused.is_empty(), "no call needs {unused:?}");
-    let dialects: BTreeSet<_> = routes.iter().map(|route| route.api()).collect();
+    let dialects: BTreeSet<_> = routes.iter().map(Route::api).collect();
     assert_eq!(dialects.len(), 1 + Dialect::ALL.len());
     world.app.stop().await;
 }

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use session_ledger::domain::{AgentId, Position, Private, Reason, Rules, Timestamp, Verdict};
 use session_ledger::log::Record;
 use session_ledger::projection::{Commit, Prepared};
-use session_ledger::query::{agents, sessions};
+use session_ledger::query::{Sight, agents, sessions};
 use session_ledger::wire::{Headers, private};
 
 use crate::fold::world::{World, acme, id};
@@ -89,7 +89,7 @@ fn messages_after_the_switch_are_read_as_the_bindings_say() {
     ] {
         assert_eq!(binary(&mut world, &headers, agent), Verdict::Applied);
         let snapshot = world.store.snapshot().unwrap();
-        let found = sessions::get(&snapshot, &acme(), &id(session)).unwrap();
+        let found = sessions::get(&snapshot, Sight::of_tenant(&acme()), &id(session)).unwrap();
         assert!(found.is_some(), "{session}");
     }
     let not_text = [("ce-id", "%C0%A0"), ("ce-subject", "b4")];
@@ -224,7 +224,7 @@ fn a_late_refresh_or_end_does_not_turn_time_back() {
     );
     let row = |world: &World| {
         let snapshot = world.store.snapshot().unwrap();
-        let found = sessions::get(&snapshot, &acme(), &id("s"))
+        let found = sessions::get(&snapshot, Sight::of_tenant(&acme()), &id("s"))
             .unwrap()
             .unwrap();
         let row = found.row().unwrap();
@@ -269,7 +269,9 @@ fn an_agent_has_no_deadline_that_has_passed() {
     assert_eq!(world.fold(updated), rejected);
     let snapshot = world.store.snapshot().unwrap();
     let agent = AgentId::parse("a").unwrap();
-    let found = agents::get(&snapshot, &acme(), &agent).unwrap().unwrap();
+    let found = agents::get(&snapshot, Sight::of_tenant(&acme()), &agent)
+        .unwrap()
+        .unwrap();
     assert_eq!(found.row().unwrap().expires_at, None);
 }
 
@@ -286,7 +288,7 @@ fn a_hand_off_without_scopes_gives_what_both_sides_may() {
     let handed_off = world.record("session.handed_off", "s", &to);
     assert_eq!(world.fold(handed_off), Verdict::Applied);
     let snapshot = world.store.snapshot().unwrap();
-    let child = sessions::get(&snapshot, &acme(), &id("child"))
+    let child = sessions::get(&snapshot, Sight::of_tenant(&acme()), &id("child"))
         .unwrap()
         .unwrap();
     assert_eq!(child.row().unwrap().scopes, r#"["files:read","mail:read"]"#);
@@ -331,7 +333,7 @@ fn what_waits_over_a_switch_keeps_its_rules() {
     let folded = world.store.fold(&batch, Commit::Visible).unwrap();
     assert_eq!(folded.verdicts, [Verdict::Applied]);
     let snapshot = world.store.snapshot().unwrap();
-    let found = sessions::get(&snapshot, &acme(), &id("s"))
+    let found = sessions::get(&snapshot, Sight::of_tenant(&acme()), &id("s"))
         .unwrap()
         .unwrap();
     let terminated_at = found.row().unwrap().terminated_at;
