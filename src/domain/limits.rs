@@ -195,6 +195,8 @@ pub const DESCRIPTORS_KEPT: usize = 256;
 pub const UNSENT_PER_CONNECTION_BYTES_MAX: usize = 32 * 1024 * 1024;
 /// The same of all connections together.
 pub const UNSENT_BYTES_MAX: usize = 256 * 1024 * 1024;
+/// From so many unsent bytes on, a connection may be ended for the room that it takes, in bytes.
+pub const UNSENT_LARGE_BYTES: usize = 1024 * 1024;
 /// Longest piece in which an answer is given to its connection, in bytes. A client that reads less
 /// than this in [`WRITE_WAIT_MS`] reads nothing.
 pub const UNSENT_PIECE_BYTES: usize = 64 * 1024;

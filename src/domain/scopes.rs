@@ -71,28 +71,32 @@ impl Scopes {
             return self.clone();
         }
         let (own, others) = (self.list(), bound.list());
-        let all = || own.iter().chain(&others);
-        let mut narrowed: Vec<&str> = Vec::new();
-        // Denials first: if there are too many scopes in all, it is allowed ones that are left out.
-        for scope in all().filter(|scope| scope.starts_with('!')) {
-            if !narrowed.contains(&&**scope) {
-                narrowed.push(scope);
-            }
-        }
-        let denials = narrowed.len();
-        for scope in all().filter(|scope| !scope.starts_with('!')) {
-            let with_denials: Vec<&str> = narrowed[..denials]
+        let (own, others) = (Parts::of(&own), Parts::of(&others));
+        let mut denied = own.denied.clone();
+        denied.extend(
+            others
+                .denied
                 .iter()
-                .copied()
-                .chain([&**scope])
-                .collect();
-            let alone = Self::parse(&with_denials);
-            if alone.is_ok_and(|alone| self.covers(&alone) && bound.covers(&alone))
-                && !narrowed.contains(&&**scope)
-            {
-                narrowed.push(scope);
+                .filter(|scope| !own.denied.contains(scope)),
+        );
+        let within_both = |scope: &&str| {
+            let alone = Parts {
+                denied: denied.clone(),
+                allowed: vec![scope],
+            };
+            own.cover(&alone) && others.cover(&alone)
+        };
+        let all = own.allowed.iter().chain(&others.allowed).copied();
+        let mut allowed: Vec<&str> = Vec::new();
+        for scope in all.filter(within_both) {
+            if !allowed.contains(&scope) {
+                allowed.push(scope);
             }
         }
+        // Denials first: if there are too many scopes in all, it is allowed ones that are left out.
+        let denied = denied.iter().map(|scope| format!("!{scope}"));
+        let mut narrowed: Vec<String> = denied.collect();
+        narrowed.extend(allowed.into_iter().map(str::to_owned));
         narrowed.truncate(SCOPES_MAX);
         Self::parse(&narrowed).unwrap_or_default()
     }
@@ -106,25 +110,37 @@ impl Scopes {
             return true;
         }
         let (outer, inner) = (self.list(), narrower.list());
-        let (outer_denied, outer_allowed): (Vec<_>, Vec<_>) = split(&outer);
-        let (inner_denied, inner_allowed): (Vec<_>, Vec<_>) = split(&inner);
-        inner_allowed.iter().all(|scope| {
-            outer_allowed.iter().any(|pattern| matches(pattern, scope))
-                && outer_denied
-                    .iter()
-                    .all(|denied| inner_denied.contains(denied) || !overlap(denied, scope))
-        })
+        Parts::of(&outer).cover(&Parts::of(&inner))
     }
 }
 
-/// Denied scopes without their `!`, and allowed ones.
-fn split(scopes: &[String]) -> (Vec<&str>, Vec<&str>) {
-    let denied = scopes.iter().filter_map(|scope| scope.strip_prefix('!'));
-    let allowed = scopes
-        .iter()
-        .map(String::as_str)
-        .filter(|scope| !scope.starts_with('!'));
-    (denied.collect(), allowed.collect())
+/// A list of scopes, taken apart.
+struct Parts<'a> {
+    /// Those that deny, without their `!`.
+    denied: Vec<&'a str>,
+    allowed: Vec<&'a str>,
+}
+
+impl<'a> Parts<'a> {
+    fn of(scopes: &'a [String]) -> Self {
+        let denied = scopes.iter().filter_map(|scope| scope.strip_prefix('!'));
+        let allowed = scopes.iter().map(String::as_str);
+        Self {
+            denied: denied.collect(),
+            allowed: allowed.filter(|scope| !scope.starts_with('!')).collect(),
+        }
+    }
+
+    /// Whether `inner` allows nothing that these do not.
+    fn cover(&self, inner: &Parts<'_>) -> bool {
+        inner.allowed.iter().all(|scope| {
+            self.allowed.iter().any(|pattern| matches(pattern, scope))
+                && self
+                    .denied
+                    .iter()
+                    .all(|denied| inner.denied.contains(denied) || !overlap(denied, scope))
+        })
+    }
 }
 
 /// Whether some text matches both patterns. Where both have a `*`, their middles can be written one

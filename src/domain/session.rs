@@ -312,6 +312,7 @@ impl Session {
             child: handed_off.child.clone(),
         };
         self.updated_at = self.updated_at.max(time);
+        self.time_adjusted |= time != at.time || at.is_corrected();
         Ok(child)
     }
 

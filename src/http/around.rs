@@ -12,7 +12,7 @@ use super::hosts::names_host;
 use super::problem::Problem;
 use super::unsent::Admitted;
 
-/// Refuses what names no host or has no room, compresses the answer for who asks, and counts it.
+/// Refuses what names no host or has no room, compresses the answer for clients that ask, and counts it.
 pub(super) async fn around(request: Request, next: Next) -> Response {
     if !names_host(&request) {
         return Problem::new(Code::HostRequired).into_response();

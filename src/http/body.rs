@@ -91,7 +91,8 @@ impl<S: Sync> FromRequest<S> for JsonBody {
 async fn read(request: Request) -> Result<Bytes, Problem> {
     let coding = Coding::of_body(request.headers())?;
     if let Some(coding) = coding.filter(|_| !request.body().is_end_stream()) {
-        return decode::decoded(request.into_body(), coding).await;
+        let decoded = decode::decoded(request.into_body(), coding).await;
+        return decoded.map(without_mark);
     }
     let claimed: Option<usize> = request
         .headers()

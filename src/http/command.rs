@@ -15,6 +15,7 @@ use super::caller::{Caller, Write};
 use super::error::Code;
 use super::extract::{NoQuery, Query};
 use super::problem::Problem;
+use crate::auth::Role;
 use crate::domain::TenantId;
 use crate::domain::limits::IDEMPOTENCY_KEY_CHARS_MAX;
 use crate::ledger::{By, IdempotencyKey};
@@ -34,6 +35,11 @@ impl Command {
     /// Whose sessions and agents it is about.
     pub(super) fn tenant(&self) -> &TenantId {
         self.caller.tenant()
+    }
+
+    /// Whether the caller may read what it did not change itself.
+    pub(super) fn may_read(&self) -> bool {
+        self.caller.principal().roles.has(Role::Read)
     }
 
     /// What the caller is shown.

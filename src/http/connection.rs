@@ -201,6 +201,11 @@ impl Connection {
         sending.then(|| self.since(&self.answered_us))
     }
 
+    /// How many bytes wait for its client.
+    pub fn unsent_bytes(&self) -> usize {
+        self.unsent.load(Ordering::Relaxed)
+    }
+
     /// Asks for its end.
     pub fn close(&self) {
         self.close.cancel();
@@ -247,8 +252,10 @@ impl Connection {
         if self.unsent.fetch_add(bytes, Ordering::Relaxed) == 0 {
             self.progress();
         }
-        self.answered_us
-            .store(self.now_us().max(1), Ordering::Relaxed);
+        // The first part of an answer counts: its time is that of the whole.
+        let now_us = self.now_us().max(1);
+        let (set, read) = (Ordering::Relaxed, Ordering::Relaxed);
+        let _later_part = self.answered_us.compare_exchange(0, now_us, set, read);
         self.all.bytes.fetch_add(bytes, Ordering::Relaxed);
         self.all.metrics.unsent_more(bytes);
         Held {

@@ -1,4 +1,4 @@
-//! Requests that are refused for who asks (401, 403): counted, and told in the server's log, of each
+//! Requests that are refused because of the caller (401, 403): counted, and told in the server's log, of each
 //! kind one in a while. An attack or a broken client must show there and must not fill it.
 
 use std::collections::HashMap;

@@ -1,9 +1,9 @@
 //! Says which scopes a command asked for too much, and whose bound they go beyond.
 
-use bytes::Bytes;
 use serde::Deserialize;
 
 use super::app::App;
+use super::command::Command;
 use super::error::Code;
 use super::problem::Problem;
 use crate::domain::{AgentId, Reason, Scopes, SessionId};
@@ -22,18 +22,21 @@ struct Asked {
 /// verdict was given on an earlier state, so what fits by now is left out.
 pub(super) fn named(
     app: &App,
-    sight: Sight<'_>,
+    command: &Command,
     parent: Option<&SessionId>,
-    body: &Bytes,
     problem: Problem,
 ) -> Problem {
+    // What an agent or a session may do is for those who may read it.
+    if !command.may_read() {
+        return problem;
+    }
     if problem.code() != Code::Event(Reason::ScopeExceeded) {
         return problem;
     }
-    let Ok(asked) = serde_json::from_slice::<Asked>(body) else {
+    let Ok(asked) = serde_json::from_slice::<Asked>(&command.body) else {
         return problem;
     };
-    let bounds = bounds(app, sight, parent, asked.agent_id.as_deref());
+    let bounds = bounds(app, command.sight(), parent, asked.agent_id.as_deref());
     for (whose, bound) in bounds.unwrap_or_default() {
         let beyond = |scope: &&String| {
             let one = Scopes::parse(&[scope]);

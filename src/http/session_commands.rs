@@ -43,7 +43,7 @@ pub(super) async fn create(State(app): State<App>, command: Command) -> Result<R
     let done = app.commands().create(command.by(), &command.body).await?;
     let (sight, about) = (command.sight(), done.session.clone());
     answer::session(&app, sight, &about, done, StatusCode::CREATED)
-        .map_err(|problem| scope_detail::named(&app, sight, None, &command.body, problem))
+        .map_err(|problem| scope_detail::named(&app, &command, None, problem))
 }
 
 /// Refresh a session
@@ -119,7 +119,7 @@ pub(super) async fn hand_off(
         .await?;
     let sight = command.sight();
     answer::session(&app, sight, &id, done, StatusCode::CREATED)
-        .map_err(|problem| scope_detail::named(&app, sight, Some(&id), &command.body, problem))
+        .map_err(|problem| scope_detail::named(&app, &command, Some(&id), problem))
 }
 
 /// Terminate a session

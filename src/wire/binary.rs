@@ -28,6 +28,17 @@ pub struct Attribute<'a> {
     pub value: Result<Cow<'a, str>, Cow<'a, str>>,
 }
 
+impl Attribute<'_> {
+    /// No header holds the data: it is the body.
+    fn refuse_data(&mut self) {
+        if ["data", "data_base64"].contains(&&*self.name)
+            && let Ok(value) = &mut self.value
+        {
+            self.value = Err(std::mem::take(value));
+        }
+    }
+}
+
 /// The structured text of a stored message. A message without headers is its own.
 pub fn structured(rules: Rules, headers: &Headers, payload: &Bytes) -> Bytes {
     if headers.is_empty() {
@@ -80,6 +91,13 @@ pub fn to_structured(
     content_type: Option<&str>,
     data: &[u8],
 ) -> Vec<u8> {
+    if Rules::V2 <= rules {
+        // Of the media type, the message's own header is what counts.
+        attributes.retain(|one| one.name != "datacontenttype" || content_type.is_none());
+        for attribute in &mut attributes {
+            attribute.refuse_data();
+        }
+    }
     attributes.sort_unstable();
     let mut json = String::with_capacity(512 + data.len());
     json.push('{');
@@ -87,7 +105,7 @@ pub fn to_structured(
         let raw = match value {
             Ok(value) => text(&value),
             // No attribute is an object, so the decoder refuses it by name.
-            Err(encoded) => format!("{{\"not_utf8\":{}}}", text(&encoded)),
+            Err(found) => format!("{{\"no_attribute\":{}}}", text(&found)),
         };
         push_member(&mut json, &name, &raw);
     }
@@ -254,8 +272,24 @@ mod tests {
     #[test]
     fn a_value_that_is_not_utf_8_is_no_text() {
         let headers = [("ce-specversion", "1.0"), ("ce-id", "%C0%A0")];
-        let read = r#"{"id":{"not_utf8":"%C0%A0"},"specversion":"1.0"}"#;
+        let read = r#"{"id":{"no_attribute":"%C0%A0"},"specversion":"1.0"}"#;
         check_message(Rules::V2, &headers, "", read);
+    }
+
+    #[test]
+    fn no_header_holds_data_and_one_media_type_counts() {
+        let data = [("ce-specversion", "1.0"), ("ce-data_base64", "e30=")];
+        let read = r#"{"data_base64":{"no_attribute":"e30="},"specversion":"1.0"}"#;
+        check_message(Rules::V2, &data, "", read);
+        let taken = r#"{"data_base64":"e30=","specversion":"1.0"}"#;
+        check_message(Rules::V1, &data, "", taken);
+        let twice = [
+            ("ce-specversion", "1.0"),
+            ("ce-datacontenttype", "text/plain"),
+            ("content-type", "application/json"),
+        ];
+        let read = r#"{"specversion":"1.0","datacontenttype":"application/json","data":{}}"#;
+        check_message(Rules::V2, &twice, "{}", read);
     }
 
     #[test]

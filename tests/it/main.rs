@@ -9,6 +9,7 @@ mod cli_keys;
 mod cli_nats;
 mod cli_offline;
 mod cli_patience;
+mod cli_rules;
 mod cli_serve;
 mod cli_terminal;
 mod cli_tokens;

@@ -16,7 +16,7 @@ use tokio::time::{interval, timeout};
 use super::Patience;
 use crate::domain::limits::{
     CONNECTION_ROOM_WAIT_MS, CONNECTION_STALLED_MS, CONNECTIONS_CLOSED_AT_ONCE,
-    CONNECTIONS_HEALTH_MAX, CONNECTIONS_MAX, FULL_WARNING_MS,
+    CONNECTIONS_HEALTH_MAX, CONNECTIONS_MAX, FULL_WARNING_MS, UNSENT_LARGE_BYTES,
 };
 use crate::http::{BodyPatience, Connection, Lane, Unsent, UnsentBounds};
 use crate::metrics::Metrics;
@@ -187,6 +187,21 @@ impl Room {
         stalled.len()
     }
 
+    /// Ends one of the connections that leave no room for answers to others: the one that has read
+    /// nothing for longest, or else the one that most waits for. A client may keep much waiting and
+    /// read a little all the same.
+    fn make_room(&self) {
+        if self.end_stalled(|_| true) != 0 {
+            return;
+        }
+        let open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        let staying = open.connections.values().filter(|it| !it.is_closing());
+        let large = staying.filter(|it| UNSENT_LARGE_BYTES <= it.unsent_bytes());
+        if let Some(connection) = large.max_by_key(|it| it.unsent_bytes()) {
+            self.end(connection, "large");
+        }
+    }
+
     fn end(&self, connection: &Connection, reason: &'static str) {
         self.metrics.connection_closed(reason);
         connection.close();
@@ -230,9 +245,7 @@ impl Room {
         loop {
             tokio::select! {
                 _now = looks.tick() => self.look(patience),
-                () = self.unsent.is_short() => {
-                    self.end_stalled(|_| true);
-                }
+                () = self.unsent.is_short() => self.make_room(),
             }
         }
     }

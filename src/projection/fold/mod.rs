@@ -158,7 +158,7 @@ fn check_rules(prepared: &Prepared) -> Result<(), FoldError> {
             event,
             ..
         }) => match event.payload {
-            Payload::Rules { version } if Rules::from_number(version).is_none() => {
+            Payload::Rules { version } if Rules::LATEST.number() < version => {
                 Err(FoldError::Rules {
                     at: prepared.record.position,
                     asked: version,

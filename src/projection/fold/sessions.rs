@@ -65,11 +65,10 @@ fn on_created(
             return refuse(Reason::UnknownParent);
         };
         let parent = &working.session(parent)?.session;
-        // A credential that is bound to an agent may not attach to what another agent does.
-        if Rules::V2 <= step.at.rules
-            && let Err(reason) = step.private.check_agent(&parent.agent_id)
-        {
-            return refuse(reason);
+        // A credential that is bound to an agent may not attach to what another agent does, nor learn
+        // that it is there.
+        if Rules::V2 <= step.at.rules && step.private.check_agent(&parent.agent_id).is_err() {
+            return refuse(Reason::UnknownParent);
         }
         if let Err(reason) = session.cap_deadline(parent.expires_at) {
             return refuse(reason);

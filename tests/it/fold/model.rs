@@ -207,8 +207,8 @@ impl Model {
                 return "unknown_parent".to_owned();
             };
             let (limit, of) = (self.sessions[parent].expires, &self.sessions[parent].agent);
-            if let Some(reason) = other_agent(sent, of).filter(|_| at.rules == 2) {
-                return reason;
+            if at.rules == 2 && other_agent(sent, of).is_some() {
+                return "unknown_parent".to_owned();
             }
             if limit.is_some_and(|limit| limit <= at.time) {
                 return "session_expired".to_owned();
@@ -294,6 +294,7 @@ impl Model {
         let session = &mut self.sessions[index];
         session.status = "handed_off";
         session.updated = session.updated.max(time);
+        session.adjusted |= at.rules == 2 && (at.adjusted || time != at.time);
         session.to = Some(agent.clone());
         session.child = Some(child.clone());
         session.events.push(recorded.position);

@@ -311,7 +311,8 @@ fn a_credential_of_one_agent_cannot_attach_to_the_session_of_another() {
         private: private::encode(&bound).into(),
         ..record
     });
-    assert_eq!(verdict, Verdict::Rejected(Reason::OtherAgent));
+    // As if it were not there.
+    assert_eq!(verdict, Verdict::Rejected(Reason::UnknownParent));
 }
 
 /// An event that waits is judged by the rules of its own position, though newer ones hold when its
