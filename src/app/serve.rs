@@ -60,7 +60,7 @@ pub async fn start(config: Config) -> anyhow::Result<Running> {
     spawn_fold(&mut workers, &projection, &log, &metrics);
     spawn_watch(&mut workers, &log);
     if let Some(position) = began {
-        // It takes a moment, and whoever comes first must not be refused because of it.
+        // This takes a moment. Without the wait, the first requests would be refused.
         projection.wait_for(position, BEGIN_WAIT).await;
     }
     spawn_reactors(&mut workers, &projection, &log, &clock);
@@ -137,7 +137,7 @@ fn warn_of_old_rules(projection: &Projection) {
     }
 }
 
-/// Whoever does not write cannot learn that the log takes writes again.
+/// A server that writes nothing would not learn that the log takes writes again.
 fn spawn_watch(workers: &mut Tasks, log: &OpenLog) {
     let log = log.port();
     workers.spawn("log", |stop| async move {

@@ -164,7 +164,7 @@ impl Api {
         Self::with_patience(url, who, Patience::default())
     }
 
-    /// The ledger at a URL, for whoever waits longer or shorter.
+    /// A client of the ledger at a URL, with its own bounds on waiting.
     pub(super) fn with_patience(
         url: &str,
         who: Identity,

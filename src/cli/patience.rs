@@ -31,7 +31,7 @@ pub(super) enum Again {
     Always,
     /// Only if the server did not take it.
     IfNotTaken,
-    /// Never: whoever asks does so himself.
+    /// Never: the caller retries by itself.
     Never,
 }
 

@@ -92,7 +92,7 @@ impl Asked {
         let listed = self.known.iter().filter_map(|value| value.to_str().ok());
         let mut tags = listed.flat_map(|value| value.split(',')).map(str::trim);
         let wanted = validator.0.to_str().map_or("", opaque);
-        // `*` is for who makes things, and would be true for every answer.
+        // `*` is meant for writes, and would be true for every answer.
         tags.any(|tag| opaque(tag) == wanted)
     }
 

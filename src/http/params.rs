@@ -107,15 +107,7 @@ pub(super) const CREATED_BEFORE: Param = Param {
     about: "Only sessions created before this time.",
     shape: Shape::Time,
 };
-pub(super) const ROWS_LIMIT: Param = Param {
-    name: "limit",
-    about: "Most rows of the page.",
-    shape: Shape::Integer(IntegerRange {
-        min: 1,
-        max: PAGE_ROWS_MAX as u64,
-        default: Some(PAGE_ROWS_DEFAULT as u64),
-    }),
-};
+pub(super) const ROWS_LIMIT: Param = limit_of_rows("Most rows of the page.");
 pub(super) const EVENTS_LIMIT: Param = Param {
     name: "limit",
     about: "Most events of the page.",
@@ -134,15 +126,7 @@ pub(super) const OFFSET: Param = Param {
         ..COUNTER
     }),
 };
-pub(super) const KEYS_LIMIT: Param = Param {
-    name: "limit",
-    about: "Most keys of the page.",
-    shape: Shape::Integer(IntegerRange {
-        min: 1,
-        max: PAGE_ROWS_MAX as u64,
-        default: Some(PAGE_ROWS_DEFAULT as u64),
-    }),
-};
+pub(super) const KEYS_LIMIT: Param = limit_of_rows("Most keys of the page.");
 pub(super) const KEYS_OFFSET: Param = Param {
     name: "offset",
     about: "How many keys to skip, those issued last first.",
@@ -151,15 +135,7 @@ pub(super) const KEYS_OFFSET: Param = Param {
         ..COUNTER
     }),
 };
-pub(super) const CHANGES_LIMIT: Param = Param {
-    name: "limit",
-    about: "Most changes of the page.",
-    shape: Shape::Integer(IntegerRange {
-        min: 1,
-        max: PAGE_ROWS_MAX as u64,
-        default: Some(PAGE_ROWS_DEFAULT as u64),
-    }),
-};
+pub(super) const CHANGES_LIMIT: Param = limit_of_rows("Most changes of the page.");
 pub(super) const CHANGES_AFTER: Param = Param {
     name: "after",
     about: "How many changes to skip: next_after of the page before.",
@@ -241,6 +217,19 @@ fn a_project() -> Value {
 /// 25 bytes, of which the first is the version, in base64url without padding.
 fn a_cursor() -> Value {
     json!({"type": "string", "pattern": "^A[Q-Za-f][A-Za-z0-9_-]{31}[AQgw]$"})
+}
+
+/// How many rows a page has at most.
+const fn limit_of_rows(about: &'static str) -> Param {
+    Param {
+        name: "limit",
+        about,
+        shape: Shape::Integer(IntegerRange {
+            min: 1,
+            max: PAGE_ROWS_MAX as u64,
+            default: Some(PAGE_ROWS_DEFAULT as u64),
+        }),
+    }
 }
 
 impl Param {

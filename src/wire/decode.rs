@@ -77,7 +77,7 @@ enum Part {
 }
 
 impl Part {
-    /// Whoever may publish as a runtime can send a header as well, so nothing is read from it there.
+    /// Runtimes can send this header too, so it is not read on their subjects.
     fn read(rules: Rules, subject: Option<&Subject>, bytes: &[u8]) -> Self {
         let by_ledger = subject.is_some_and(|subject| subject.writer() == Writer::Ledger);
         if !bytes.is_empty() && !by_ledger {

@@ -14,7 +14,7 @@ use crate::domain::{AgentId, TenantId, Timestamp};
 /// What a token's claims are held to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ClaimRules {
-    /// Who must have issued it; `None` is whoever has one of the keys.
+    /// The issuer that tokens must name; with `None`, every holder of one of the keys is trusted.
     pub issuer: Option<String>,
     /// Whom it must be meant for, one of these. With none, a token that is meant for somebody in
     /// particular is refused (RFC 7519, 4.1.3): that is not us.

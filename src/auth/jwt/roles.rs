@@ -11,7 +11,7 @@ use crate::domain::limits::{LOGGED_WORDS_MAX, ROLE_WORDS_MAX};
 /// Where a token's roles stand, and how its words read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RoleRules {
-    /// The claims, all of which count.
+    /// The claims that hold roles. All of them count.
     pub claims: Vec<ClaimName>,
     /// What their words mean.
     pub words: RoleWords,
