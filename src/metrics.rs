@@ -53,7 +53,7 @@ struct CommitLabels {
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct RequestLabels {
     route: String,
-    method: String,
+    method: &'static str,
     status: u16,
 }
 
@@ -230,10 +230,10 @@ impl Metrics {
     }
 
     /// Notes how long a request took. The route is its template, so that ids make no new series.
-    pub fn request(&self, route: &str, method: &str, status: u16, took: Duration) {
+    pub fn request(&self, route: &str, method: &'static str, status: u16, took: Duration) {
         let labels = RequestLabels {
             route: route.to_owned(),
-            method: method.to_owned(),
+            method,
             status,
         };
         self.requests

@@ -6,7 +6,6 @@
 //! page may be sent in several codings. Single reads look at the clock, so they have none.
 
 use std::convert::Infallible;
-use std::fmt::Write as _;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 
 use axum::extract::FromRequestParts;
@@ -96,43 +95,55 @@ impl Asked {
         tags.any(|tag| opaque(tag) == wanted)
     }
 
-    /// The reference to a page of the same listing, with other parameters that say where it starts.
-    fn reference(&self, starts: &[&str], at: Option<(&str, &str)>) -> String {
-        let mut reference = "<?".to_owned();
+    /// The parameters of the query other than those that say where a page starts.
+    fn kept(&self, starts: &[&str]) -> String {
         let query = self.uri.query().unwrap_or_default();
-        let kept = query.split('&').filter(|pair| {
-            let name = pair.split_once('=').map_or(*pair, |(name, _)| name);
-            let name = percent_decode_str(name).decode_utf8_lossy();
-            !pair.is_empty() && !starts.contains(&name.as_ref())
-        });
-        for pair in kept {
-            let and = if reference.len() == 2 { "" } else { "&" };
-            let _to_string = write!(reference, "{and}{pair}");
+        let mut kept = String::with_capacity(query.len());
+        for pair in query.split('&').filter(|pair| !pair.is_empty()) {
+            let name = pair.split_once('=').map_or(pair, |(name, _)| name);
+            if !starts.contains(&percent_decode_str(name).decode_utf8_lossy().as_ref()) {
+                if !kept.is_empty() {
+                    kept.push('&');
+                }
+                kept.push_str(pair);
+            }
         }
-        if let Some((name, value)) = at {
-            let and = if reference.len() == 2 { "" } else { "&" };
-            let _to_string = write!(reference, "{and}{name}={value}");
-        }
-        reference.push('>');
-        reference
+        kept
     }
 
-    /// Names other pages of the listing (RFC 8288): parameters that say where a page starts, and
-    /// with which of them each page does. References are relative, so that a proxy may serve the API
-    /// wherever it likes.
+    /// The value of a `Link` header (RFC 8288).
+    fn links(&self, starts: &[&str], pages: &[(&str, Option<(&str, &str)>)]) -> String {
+        let kept = self.kept(starts);
+        let mut links = String::new();
+        for (index, (relation, at)) in pages.iter().enumerate() {
+            links.push_str(if index == 0 { "<?" } else { ", <?" });
+            links.push_str(&kept);
+            if let Some((name, value)) = at {
+                if !kept.is_empty() {
+                    links.push('&');
+                }
+                for part in [name, "=", value] {
+                    links.push_str(part);
+                }
+            }
+            for part in [">; rel=\"", relation, "\""] {
+                links.push_str(part);
+            }
+        }
+        links
+    }
+
+    /// Names other pages of the listing: parameters that say where a page starts, and with which of
+    /// them each page does. References are relative, so that a proxy may serve the API wherever it
+    /// likes.
     pub(super) fn link(
         &self,
         response: &mut Response,
         starts: &[&str],
         pages: &[(&str, Option<(&str, &str)>)],
     ) {
-        let links = pages.iter().map(|(relation, at)| {
-            let reference = self.reference(starts, *at);
-            format!("{reference}; rel=\"{relation}\"")
-        });
-        let links = links.collect::<Vec<_>>().join(", ");
         // A query may have bytes that a header may not: then there are no links.
-        if let Ok(links) = HeaderValue::try_from(links) {
+        if let Ok(links) = HeaderValue::try_from(self.links(starts, pages)) {
             response.headers_mut().insert(LINK, links);
         }
     }
@@ -178,9 +189,20 @@ mod tests {
     fn links_keep_the_query_and_change_where_the_page_starts() {
         let starts = ["offset", "cursor"];
         let asked = asked("/v1/x?limit=2&offset=4&a=b%2F&%63ursor=1&&", &[]);
-        let next = asked.reference(&starts, Some(("cursor", "c-1")));
-        assert_eq!(next, "<?limit=2&a=b%2F&cursor=c-1>");
-        assert_eq!(asked.reference(&starts, None), "<?limit=2&a=b%2F>");
+        let pages = [("first", None), ("next", Some(("cursor", "c-1")))];
+        assert_eq!(
+            asked.links(&starts, &pages),
+            "<?limit=2&a=b%2F>; rel=\"first\", <?limit=2&a=b%2F&cursor=c-1>; rel=\"next\""
+        );
+    }
+
+    #[test]
+    fn links_of_a_bare_listing_have_only_where_the_page_starts() {
+        let pages = [("first", None), ("next", Some(("cursor", "c-1")))];
+        assert_eq!(
+            asked("/v1/x?offset=4", &[]).links(&["offset"], &pages),
+            "<?>; rel=\"first\", <?cursor=c-1>; rel=\"next\""
+        );
     }
 
     #[test]

@@ -13,6 +13,7 @@ use uuid::Uuid;
 use super::app::App;
 use super::dialects::Voice;
 use super::problem::Problem;
+use super::unread;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// Whether pages of other sites may load an answer as an image or a script. It does not concern
@@ -33,7 +34,7 @@ pub(super) async fn observe(State(app): State<App>, request: Request, next: Next
     // At the highest level: a filter that keeps only errors must keep the ids of their requests.
     let span = tracing::error_span!("request", request.id = %request_id, method, route);
 
-    let mut response = next.run(request).instrument(span.clone()).await;
+    let mut response = unread::answer(request, next).instrument(span.clone()).await;
 
     if let Some(problem) = response.extensions_mut().remove::<Problem>() {
         match response.extensions_mut().remove::<Voice>() {

@@ -147,7 +147,6 @@ fn layered(
         None => inner(router),
     };
     dialects::mount(own, &app, inner)
-        .layer(axum::middleware::from_fn(unread::read))
         // Last, so that it sees every answer, those to panics and unknown routes included.
         .layer(axum::middleware::from_fn_with_state(
             app.clone(),

@@ -20,8 +20,8 @@ use futures_util::{Stream as _, StreamExt as _, stream};
 
 use crate::domain::limits::{REQUEST_BYTES_MAX, UNREAD_BODY_WAIT_MS};
 
-/// Around all routes: reads what they leave.
-pub(super) async fn read(request: Request, next: Next) -> Response {
+/// The answer to a request, after what its handler left of the body was read.
+pub(super) async fn answer(request: Request, next: Next) -> Response {
     // Later versions of HTTP end a body alone.
     if request.body().is_end_stream() || Version::HTTP_11 < request.version() {
         return next.run(request).await;

@@ -52,8 +52,13 @@ fn bounds() -> Bounds {
 /// A ledger with rows that are large.
 async fn start(patience: Patience, bounds: Bounds) -> App {
     let app = App::start_with_bounds(patience, bounds).await;
+    append_rows(&app, "s").await;
+    app
+}
+
+async fn append_rows(app: &App, prefix: &str) {
     let events = (0..ROWS).map(|number| {
-        let mut event = created(&format!("s{number}"), "a1", NOW);
+        let mut event = created(&format!("{prefix}{number}"), "a1", NOW);
         event["data"]["metadata"] = serde_json::json!({"text": "x".repeat(METADATA_BYTES)});
         event
     });
@@ -62,7 +67,6 @@ async fn start(patience: Patience, bounds: Bounds) -> App {
     let batch = "application/cloudevents-batch+json";
     let answer = client.post("/v1/events", batch, events.to_string()).await;
     assert!(answer.status < 300, "{}", answer.text);
-    app
 }
 
 /// A figure of the server.
@@ -81,6 +85,7 @@ async fn until(app: &App, name: &str, holds: impl Fn(i64) -> bool) {
 
 const UNSENT: &str = "session_ledger_unsent_bytes ";
 const STALLED: &str = "session_ledger_connections_closed_total{reason=\"stalled\"} ";
+const LARGE: &str = "session_ledger_connections_closed_total{reason=\"large\"} ";
 const SLOW: &str = "session_ledger_connections_closed_total{reason=\"slow\"} ";
 
 /// A connection of HTTP/2 on which the server may send no body.
@@ -245,6 +250,36 @@ async fn a_connection_whose_client_reads_nothing_is_ended() {
     assert!(answer.starts_with("HTTP/1.1 200"), "{answer:.80}");
     assert!(answer.len() < LIST_BYTES, "{}", answer.len());
     until(&app, UNSENT, |held| held == 0).await;
+    app.stop().await;
+}
+
+/// It reads too slowly to be done soon, and too often to count as stalled.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_slow_client_that_leaves_no_room_for_others_is_ended() {
+    let unsent = UnsentBounds {
+        per_connection: LIST_BYTES,
+        in_all: 5 * LIST_BYTES / 2,
+    };
+    let app = start(patience(), Bounds { unsent, ..bounds() }).await;
+    append_rows(&app, "t").await;
+    let mut slow = send(&app, &get(LISTS)).await;
+    until(&app, UNSENT, |held| 0 < held).await;
+    let reading = tokio::spawn(async move {
+        let (mut read, mut piece) = (0, [0; 1024]);
+        while let Ok(bytes @ 1..) = slow.read(&mut piece).await {
+            read += bytes;
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        read
+    });
+    let client = app.client("acme");
+    let short = format!("/v1/agent-sessions?limit={ROWS}");
+    client.get(&short).await.problem(503, "answers_unread");
+    until(&app, LARGE, |closed| closed == 1).await;
+    assert!(reading.await.unwrap() < 2 * LIST_BYTES);
+    until(&app, UNSENT, |held| held == 0).await;
+    assert_eq!(client.get(&short).await.status, 200);
+    assert_eq!(figure(&app, STALLED).await, 0);
     app.stop().await;
 }
 
