@@ -1,9 +1,10 @@
-# The ledger in a small image. Plain instructions only, so that every builder can run it.
+# The ledger in a small image. Uses only plain instructions, so that every builder can run it.
 
 FROM rust:1.95-slim-bookworm AS build
 WORKDIR /src
 
-# Dependencies first: this layer is built again only when the manifest or the lock file changes.
+# Build the dependencies first. Docker builds this layer again only when the manifest or the lock
+# file changes.
 COPY Cargo.toml Cargo.lock ./
 RUN mkdir src \
     && echo 'fn main() {}' > src/main.rs \
@@ -12,18 +13,18 @@ RUN mkdir src \
 
 COPY schemas schemas
 COPY src src
-# Cargo compares time stamps, and the sources may be older than the placeholders were.
+# Cargo compares time stamps, and the sources may be older than the placeholders of the layer above.
 RUN touch src/main.rs src/lib.rs \
     && cargo build --release --locked --bin session-ledger \
     && mkdir /data
 
-# The same Debian release as above, because the binary is linked against its C library.
+# The Debian release of the build stage, because the binary is linked against its C library.
 FROM debian:bookworm-slim
 COPY --from=build /src/target/release/session-ledger /usr/local/bin/session-ledger
-# A new named volume takes over the owner of the directory that it is mounted on.
+# Docker gives a new named volume the owner of the directory on which it is mounted.
 COPY --from=build --chown=65532:65532 /data /var/lib/session-ledger
 
-# A number, so that an orchestrator can tell that it is not root.
+# As a number, so that an orchestrator can check that the user is not root.
 USER 65532:65532
 WORKDIR /var/lib/session-ledger
 EXPOSE 8787

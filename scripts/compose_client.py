@@ -1,8 +1,8 @@
-"""What the users of docker-compose.yml do, for scripts/test-compose.
+"""A client of the servers in docker-compose.yml, for scripts/test-compose.
 
 Usage: compose_client.py publish|listed|refused|isolated NATS_URL HTTP_URL
 
-The keys of two tenants are in the environment, as ACME_KEY and GLOBEX_KEY.
+The variables ACME_KEY and GLOBEX_KEY hold the keys of two tenants.
 """
 
 import asyncio
@@ -46,17 +46,17 @@ async def connect(url, errors):
 
 
 async def publish(url):
-    """A copy of the event is acknowledged, too: it has no second effect."""
+    """Publishes an event and a copy of it. NATS acknowledges both, and the copy has no effect."""
     connection = await connect(url, [])
     for _ in range(2):
         body = json.dumps(EVENT).encode()
         ack = await connection.jetstream().publish("ledger.v1.acme.session.created", body)
-        print(f"kept at {ack.stream}:{ack.seq}")
+        print(f"acknowledged: {ack.stream}:{ack.seq}")
     await connection.close()
 
 
 async def isolated(url):
-    """Publishes that must not reach the stream, directly or by way of the ack's address."""
+    """Checks that a runtime cannot write outside its events, directly or through the reply subject."""
     errors = []
     connection = await connect(url, errors)
 
@@ -73,7 +73,8 @@ async def isolated(url):
             continue
         raise AssertionError(f"{kind} was stored at {ack.seq}")
 
-    # The next two publishes get adjacent positions unless the first one's ack was stored as well.
+    # Three messages in a row. If the stream stored the acknowledgement of the second one, the third
+    # would not be two positions after the first.
     jetstream = connection.jetstream()
     subject = "ledger.v1.acme.session.created"
     body = json.dumps(EVENT).encode()
@@ -95,7 +96,7 @@ def key_of(tenant):
 
 
 def refused(url):
-    """Who shows no key, or one of another tenant, is not served."""
+    """Checks that the API rejects requests without a key, with a bad key, and with another tenant's key."""
     for headers, expected in [
         ({"X-Tenant-ID": "acme"}, 401),
         ({"X-API-Key": "slk_none"}, 401),
