@@ -10,8 +10,9 @@ use std::sync::Arc;
 use bytes::Bytes;
 use serde_json::json;
 use session_ledger::auth::{Access, Author, Credentials, Grant, Keys, Roles};
+use session_ledger::dialects::router;
 use session_ledger::domain::{Clock, SystemClock, TenantId, Timestamp};
-use session_ledger::http::{Services, router};
+use session_ledger::http::{Hosts, Services};
 use session_ledger::ledger::{Commands, Emitter, Ledger, Submission, TokenSecret};
 use session_ledger::log::{EmbeddedLog, EventLog};
 use session_ledger::metrics::Metrics;
@@ -73,7 +74,7 @@ async fn main() -> anyhow::Result<()> {
     };
     let listener = TcpListener::bind("127.0.0.1:8788").await?;
     report(sessions, &listener.local_addr()?.to_string());
-    axum::serve(listener, router(services))
+    axum::serve(listener, router(services, Hosts::Any))
         .with_graceful_shutdown(async { drop(tokio::signal::ctrl_c().await) })
         .await?;
     stop.cancel();

@@ -3,6 +3,7 @@
 pub mod app;
 pub mod auth;
 pub mod cli;
+pub mod dialects;
 pub mod domain;
 pub mod http;
 pub mod ledger;

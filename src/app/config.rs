@@ -5,7 +5,8 @@ use std::path::PathBuf;
 
 use crate::auth::jwt::TokenConfig;
 use crate::auth::{ApiKey, RateLimit};
-use crate::http::{Dialect, Origin};
+use crate::dialects::Dialect;
+use crate::http::Origin;
 use crate::log::jetstream::JetStreamConfig;
 
 /// Everything that a ledger is started with.

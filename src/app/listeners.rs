@@ -10,7 +10,7 @@ use tokio::net::TcpListener;
 use crate::app::config::Config;
 use crate::app::http_server::{self, Patience, Room};
 use crate::app::tasks::Tasks;
-use crate::http::Dialect;
+use crate::dialects::Dialect;
 
 /// Addresses that are bound, and that nobody serves yet.
 pub struct Listeners {

@@ -14,9 +14,10 @@ use crate::app::listeners::{Addresses, Listeners};
 use crate::app::open::{self, OpenLog, Opened};
 use crate::app::secret;
 use crate::app::tasks::Tasks;
+use crate::dialects;
 use crate::domain::limits::SHUTDOWN_WAIT_MS;
 use crate::domain::{Clock, Position, Rules};
-use crate::http::{self, Services};
+use crate::http::{Hosts, Services};
 use crate::ledger::{Commands, Ledger, Reactor, rules};
 use crate::metrics::Metrics;
 use crate::projection::{Projection, Waited, runner};
@@ -85,10 +86,11 @@ pub async fn start(config: Config) -> anyhow::Result<Running> {
         metrics: Arc::clone(&metrics),
         origins: config.origins,
     };
-    let router = match config.access {
-        Access::Local | Access::Private(_) => http::local_router(services),
-        Access::Credentials(_) | Access::Network => http::router(services),
+    let hosts = match config.access {
+        Access::Local | Access::Private(_) => Hosts::Loopback,
+        Access::Credentials(_) | Access::Network => Hosts::Any,
     };
+    let router = dialects::router(services, hosts);
     let mut requests = Tasks::default();
     let bounds = Bounds {
         connections: descriptors::connections_max(),

@@ -11,7 +11,8 @@ use crate::app::{Config, DialectAddress, signals};
 use crate::cli::access::AccessArgs;
 use crate::cli::nats::NatsArgs;
 use crate::cli::{Outcome, Usage, address};
-use crate::http::{Dialect, Origin};
+use crate::dialects::Dialect;
+use crate::http::Origin;
 
 const AFTER_HELP: &str = "\
 Examples:

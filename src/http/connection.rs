@@ -11,9 +11,28 @@ use std::time::{Duration, Instant};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
-use super::body::BodyPatience;
-use crate::domain::limits::{UNSENT_BYTES_MAX, UNSENT_PER_CONNECTION_BYTES_MAX};
+use crate::domain::limits::{
+    REQUEST_BODY_WAIT_MS, UNSENT_BYTES_MAX, UNSENT_PER_CONNECTION_BYTES_MAX,
+};
 use crate::metrics::Metrics;
+
+/// How long a body may take. A [`Connection`] says it to its requests.
+#[derive(Debug, Clone)]
+pub struct BodyPatience {
+    /// From the first byte that is waited for to the last.
+    pub at_most: Duration,
+    /// Ends the wait early: the server is stopping.
+    pub ended: CancellationToken,
+}
+
+impl Default for BodyPatience {
+    fn default() -> Self {
+        Self {
+            at_most: Duration::from_millis(REQUEST_BODY_WAIT_MS),
+            ended: CancellationToken::new(),
+        }
+    }
+}
 
 /// How many bytes of answers may be made and not sent.
 #[derive(Debug, Clone, Copy)]
@@ -71,7 +90,7 @@ pub enum Lane {
 
 /// Why a request is refused before anything is done for it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum NoRoom {
+pub(crate) enum NoRoom {
     /// The connection has a place for questions about health only.
     Full,
     /// Its client does not read.
@@ -139,7 +158,7 @@ impl Connection {
     }
 
     /// How long its requests' bodies may take.
-    pub(super) fn bodies(&self) -> &Arc<BodyPatience> {
+    pub(crate) fn bodies(&self) -> &Arc<BodyPatience> {
         &self.bodies
     }
 
@@ -222,7 +241,7 @@ impl Connection {
     }
 
     /// Whether there is room for the answer to one more request.
-    pub(super) fn admit(&self) -> Result<(), NoRoom> {
+    pub(crate) fn admit(&self) -> Result<(), NoRoom> {
         if self.lane == Lane::HealthOnly {
             return Err(NoRoom::Full);
         }
@@ -230,7 +249,7 @@ impl Connection {
     }
 
     /// Whether an answer of this length may be kept until it is sent.
-    pub(super) fn check(&self, len: usize) -> Result<(), NoRoom> {
+    pub(crate) fn check(&self, len: usize) -> Result<(), NoRoom> {
         let UnsentBounds {
             per_connection,
             in_all,
@@ -248,7 +267,7 @@ impl Connection {
     }
 
     /// Counts an answer, or a part of one, until what is returned is dropped.
-    pub(super) fn hold(self: &Arc<Self>, bytes: usize) -> Held {
+    pub(crate) fn hold(self: &Arc<Self>, bytes: usize) -> Held {
         if self.unsent.fetch_add(bytes, Ordering::Relaxed) == 0 {
             self.progress();
         }
@@ -282,18 +301,18 @@ impl Drop for UnderWay {
 
 /// Bytes that are counted.
 #[derive(Debug)]
-pub(super) struct Held {
+pub(crate) struct Held {
     connection: Arc<Connection>,
     bytes: usize,
 }
 
 impl Held {
-    pub(super) fn bytes(&self) -> usize {
+    pub(crate) fn bytes(&self) -> usize {
         self.bytes
     }
 
     /// A part of them was sent.
-    pub(super) fn progress(&self) {
+    pub(crate) fn progress(&self) {
         self.connection.progress();
     }
 }

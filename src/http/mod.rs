@@ -1,191 +1,116 @@
-//! The HTTP API: listings, history, `POST /v1/events`, and what operators ask.
+//! The HTTP API: listings, history, commands, `POST /v1/events`, and what operators ask.
 //!
-//! - Only `error` decides statuses; every failure is a problem document (RFC 9457).
-//! - Only `caller` knows how a request's principal is found, and every route below `/v1` is behind it.
-//! - No snapshot of the read model lives across an await, and none outlives its request.
-//! - Unknown query parameters are refused: a typo must not widen a result.
-//! - `dialects` serves the APIs of others. Nothing of the above reaches their clients but by them.
+//! | module | what it is |
+//! |---|---|
+//! | `raw_schema` | JSON Schemas that are made elsewhere, for the document |
+//! | `dto` | the shapes of bodies, for the document and for clients |
+//! | `problem` | failures (RFC 9457): their codes, statuses and texts |
+//! | `origin` | whose pages may call the API from a browser |
+//! | `connection` | what a connection holds: unsent answers, times |
+//! | `state` | what handlers share: the services, bounded waits and reads |
+//! | `request` | extractors: caller, path, query, body |
+//! | `response` | rows, pages, outcomes of commands |
+//! | `layers` | what stands around the routes |
+//! | `api` | the routes |
+//!
+//! A module uses the modules above it in this table (`tests/it/tidy.rs`). Every route below `/v1`
+//! stands behind `layers::authenticate`. No snapshot of the read model lives across an await.
+//! Unknown query parameters are rejected: a typo must not widen a result.
 
-mod agent_commands;
-mod agent_json;
-mod agents;
-mod app;
-mod around;
-mod asked;
-mod body;
-mod caller;
-mod coding;
-mod command;
-mod command_answer;
-mod compress;
-mod connection;
-mod cors;
-mod credential;
-mod decode;
-mod dialects;
+pub(crate) mod api;
+pub(crate) mod connection;
 pub mod dto;
-mod emit;
-mod emit_batch;
-mod error;
-mod event_json;
-mod events;
-mod extract;
-mod health;
-mod home;
-mod hosts;
-mod introspect;
-mod json;
-mod json_body;
-mod key_change;
-mod key_history;
-mod keys;
-mod media_type;
-mod middleware;
-mod negotiate;
-mod new_key;
-pub mod openapi;
-mod paging;
-mod params;
-mod problem;
-mod problem_sets;
+pub(crate) mod layers;
+mod origin;
+pub(crate) mod problem;
 mod raw_schema;
 mod refusals;
-mod rejections;
-mod row_json;
-mod scope_detail;
-mod session_commands;
-mod session_events;
-mod sessions;
-mod status;
-mod unread;
-mod unsent;
+pub(crate) mod request;
+pub(crate) mod response;
+pub(crate) mod state;
 
-use std::sync::Arc;
-
+use axum::Router;
+use axum::middleware::{from_fn, from_fn_with_state};
 use tower_http::catch_panic::CatchPanicLayer;
-use utoipa_axum::router::OpenApiRouter;
-use utoipa_axum::routes;
+use tower_http::cors::CorsLayer;
 
-use crate::auth::{Access, Keys};
-use crate::domain::Clock;
-use crate::ledger::{Commands, Ledger};
-use crate::log::EventLog;
-use crate::metrics::Metrics;
-use crate::projection::Projection;
-use app::App;
-use caller::{Gate, Signature};
+use layers::authenticate::{Gate, Signature, authenticate};
+use layers::{around, cors, error_style, hosts, observe};
+use problem::style::ErrorStyle;
+use state::App;
 
-pub use body::BodyPatience;
-pub use connection::{Connection, Lane, UnderWay, Unsent, UnsentBounds};
-pub use cors::{Origin, OriginError};
-pub use dialects::{Call, Dialect};
+pub use api::openapi;
+pub use connection::{BodyPatience, Connection, Lane, UnderWay, Unsent, UnsentBounds};
+pub use origin::{Origin, OriginError};
+pub use state::Services;
 
-/// What the API stands on.
-#[derive(Clone)]
-#[expect(missing_debug_implementations, reason = "the ports have no Debug")]
-pub struct Services {
-    /// The write side.
-    pub ledger: Ledger,
-    /// Commands about sessions and agents.
-    pub commands: Commands,
-    /// The read model.
-    pub projection: Arc<Projection>,
-    /// The log, for bodies of events.
-    pub log: Arc<dyn EventLog>,
-    /// Whom it serves.
-    pub access: Arc<Access>,
-    /// The keys, also where nobody is asked for one.
-    pub keys: Arc<Keys>,
-    /// Tells the time.
-    pub clock: Arc<dyn Clock>,
-    /// What is measured.
-    pub metrics: Arc<Metrics>,
-    /// Whose pages may ask the API from a browser.
-    pub origins: Vec<Origin>,
+/// The host names that a server answers to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Hosts {
+    /// Any.
+    Any,
+    /// This machine's own: `localhost` and loopback addresses.
+    Loopback,
 }
 
-/// The API as a service, with every dialect at its mount.
-pub fn router(services: Services) -> axum::Router {
-    layered(services, bounded)
+/// Another API, served below a path of its own.
+pub(crate) struct Mount {
+    /// The path, such as `/compat/agi`.
+    pub(crate) path: String,
+    /// Its routes, behind the layer that finds their callers.
+    pub(crate) routes: Router<App>,
+    /// How it words failures.
+    pub(crate) style: ErrorStyle,
+    /// Which pages of other sites may ask it.
+    pub(crate) cors: Option<CorsLayer>,
 }
 
-/// The same, which answers only to this machine's own names.
-pub fn local_router(services: Services) -> axum::Router {
-    layered(services, |router| {
-        bounded(router).layer(axum::middleware::from_fn(hosts::loopback_only))
-    })
-}
-
-/// What stands around the routes of the API and of every dialect.
-fn bounded(router: axum::Router<App>) -> axum::Router<App> {
-    router.layer(axum::middleware::from_fn(around::around))
-}
-
-fn layered(
+/// The API as a service, with others mounted below it.
+pub(crate) fn router(
     services: Services,
-    inner: impl Fn(axum::Router<App>) -> axum::Router<App>,
-) -> axum::Router {
+    hosts: Hosts,
+    mounts: impl FnOnce(&App) -> Vec<Mount>,
+) -> Router {
     let cors = cors::layer(&services.origins);
     let app = App::new(services);
-    let (guarded, _document) = routes().split_for_parts();
-    let (open, _document) = open_routes().split_for_parts();
-    let gate = Gate {
-        app: app.clone(),
-        signature: Signature::usual(),
-    };
-    let router = guarded
-        .route_layer(axum::middleware::from_fn_with_state(
-            gate,
-            caller::authenticate,
-        ))
-        .merge(open)
-        .fallback(problem::route_not_found)
-        .method_not_allowed_fallback(problem::method_not_allowed)
-        .layer(CatchPanicLayer::custom(problem::panicked));
-    let own = match cors {
-        Some(cors) => inner(router).layer(cors),
-        None => inner(router),
-    };
-    dialects::mount(own, &app, inner)
+    let (guarded, _document) = api::routes().split_for_parts();
+    let (open, _document) = api::open_routes().split_for_parts();
+    let routes = guard(guarded, &app, Signature::usual()).merge(open);
+    let own = with_cors(around_routes(routes, hosts), cors);
+    let whole = mounts(&app).into_iter().fold(own, |whole, mount| {
+        let routes = around_routes(mount.routes, hosts)
+            .layer(from_fn_with_state(mount.style, error_style::attach));
+        // With the slash, so that the mount's root is part of it.
+        whole.nest(&format!("{}/", mount.path), with_cors(routes, mount.cors))
+    });
+    whole
         // Last, so that it sees every answer, those to panics and unknown routes included.
-        .layer(axum::middleware::from_fn_with_state(
-            app.clone(),
-            middleware::observe,
-        ))
+        .layer(from_fn_with_state(app.clone(), observe::observe))
         .with_state(app)
 }
 
-/// Every route of the API, each with its description: a route cannot be added without one. All of
-/// them are for callers that are known.
-fn routes() -> OpenApiRouter<App> {
-    OpenApiRouter::new()
-        .routes(routes!(events::list, emit::append))
-        .routes(routes!(events::get))
-        .routes(routes!(sessions::list, session_commands::create))
-        .routes(routes!(sessions::count))
-        .routes(routes!(sessions::get, session_commands::terminate))
-        .routes(routes!(session_commands::refresh))
-        .routes(routes!(session_commands::hand_off))
-        .routes(routes!(introspect::introspect))
-        .routes(routes!(session_events::list))
-        .routes(routes!(agents::list, agent_commands::register))
-        .routes(routes!(agents::get, agent_commands::update))
-        .routes(routes!(agent_commands::suspend))
-        .routes(routes!(agent_commands::reinstate))
-        .routes(routes!(agent_commands::revoke))
-        .routes(routes!(rejections::list))
-        .routes(routes!(status::get))
-        .routes(routes!(keys::list, keys::issue))
-        .routes(routes!(keys::revoke))
-        .routes(routes!(key_history::list))
+/// Routes whose callers are found by a signature.
+pub(crate) fn guard(routes: Router<App>, app: &App, signature: Signature) -> Router<App> {
+    let app = app.clone();
+    routes.route_layer(from_fn_with_state(Gate { app, signature }, authenticate))
 }
 
-/// The routes that answer anybody: they say nothing of any tenant.
-fn open_routes() -> OpenApiRouter<App> {
-    OpenApiRouter::new()
-        .routes(routes!(home::page))
-        .routes(routes!(health::alive))
-        .routes(routes!(health::ready))
-        .routes(routes!(health::metrics))
-        .routes(routes!(openapi::serve))
+/// Puts around an API's routes what every API has.
+fn around_routes(routes: Router<App>, hosts: Hosts) -> Router<App> {
+    let routes = routes
+        .fallback(problem::route_not_found)
+        .method_not_allowed_fallback(problem::method_not_allowed)
+        .layer(CatchPanicLayer::custom(problem::panicked))
+        .layer(from_fn(around::around));
+    match hosts {
+        Hosts::Any => routes,
+        Hosts::Loopback => routes.layer(from_fn(hosts::loopback_only)),
+    }
+}
+
+fn with_cors(routes: Router<App>, cors: Option<CorsLayer>) -> Router<App> {
+    match cors {
+        Some(cors) => routes.layer(cors),
+        None => routes,
+    }
 }

@@ -6,7 +6,7 @@ use utoipa::openapi::extensions::Extensions;
 use utoipa::openapi::schema::{ObjectBuilder, Schema, SchemaType};
 
 /// A schema of the document that has just these keywords.
-pub(super) fn raw(schema: Value) -> Schema {
+pub(crate) fn raw(schema: Value) -> Schema {
     let keywords = match schema {
         Value::Object(keywords) => keywords,
         _ => serde_json::Map::new(),

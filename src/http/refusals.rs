@@ -5,19 +5,18 @@ use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use axum::http::StatusCode;
 use axum::response::Response;
 
-use super::error::Code;
-use super::problem::Problem;
 use crate::auth::Refused;
 use crate::domain::limits::REFUSALS_TOLD_MS;
 use crate::domain::{Reason, TenantId};
+use crate::http::problem::Problem;
+use crate::http::problem::code::Code;
 use crate::metrics::Metrics;
 
 /// The kinds of refusals that were told: a code and the reason, both from short lists.
 #[derive(Debug, Default)]
-pub(super) struct Refusals(Mutex<HashMap<(&'static str, &'static str), Told>>);
+pub(crate) struct Refusals(Mutex<HashMap<(&'static str, &'static str), Told>>);
 
 #[derive(Debug)]
 struct Told {
@@ -28,23 +27,21 @@ struct Told {
 
 /// A request that was refused.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Refusal<'a> {
-    pub(super) problem: &'a Problem,
+pub(crate) struct Refusal<'a> {
+    pub(crate) problem: &'a Problem,
     /// Why its credential stands for nobody.
-    pub(super) why: Option<&'a Refused>,
+    pub(crate) why: Option<&'a Refused>,
     /// Names the credential, if it is good.
-    pub(super) by: Option<&'a str>,
+    pub(crate) by: Option<&'a str>,
     /// The tenant, if the credential is for it.
-    pub(super) tenant: Option<&'a TenantId>,
+    pub(crate) tenant: Option<&'a TenantId>,
 }
 
 /// The problem of a response, if it refuses who asks.
-pub(super) fn problem_of(response: &Response) -> Option<&Problem> {
-    let refused = [StatusCode::UNAUTHORIZED, StatusCode::FORBIDDEN].contains(&response.status());
-    let problem = refused.then(|| response.extensions().get::<Problem>());
-    problem
-        .flatten()
-        .filter(|problem| is_about_the_caller(problem.code()))
+pub(crate) fn problem_of(response: &Response) -> Option<&Problem> {
+    let problem = response.extensions().get::<Problem>()?;
+    let code = problem.code();
+    (code.rejects_caller() && is_about_the_caller(code)).then_some(problem)
 }
 
 /// Whether a refusal says something of the caller. Most verdicts say it of a session or an agent.
@@ -57,7 +54,7 @@ fn is_about_the_caller(code: Code) -> bool {
 
 impl Refusals {
     /// Counts a refusal, and tells it.
-    pub(super) fn note(&self, refusal: &Refusal<'_>, metrics: &Metrics) {
+    pub(crate) fn note(&self, refusal: &Refusal<'_>, metrics: &Metrics) {
         let code = refusal.problem.code();
         let reason = refusal.why.map_or("", Refused::kind);
         metrics.refused(code.as_str(), reason);

@@ -264,7 +264,8 @@ async fn a_slow_client_that_leaves_no_room_for_others_is_ended() {
     append_rows(&app, "t").await;
     let mut slow = send(&app, &get(LISTS)).await;
     until(&app, UNSENT, |held| 0 < held).await;
-    let reading = tokio::spawn(async move {
+    let mut reading = JoinSet::new();
+    reading.spawn(async move {
         let (mut read, mut piece) = (0, [0; 1024]);
         while let Ok(bytes @ 1..) = slow.read(&mut piece).await {
             read += bytes;
@@ -276,7 +277,7 @@ async fn a_slow_client_that_leaves_no_room_for_others_is_ended() {
     let short = format!("/v1/agent-sessions?limit={ROWS}");
     client.get(&short).await.problem(503, "answers_unread");
     until(&app, LARGE, |closed| closed == 1).await;
-    assert!(reading.await.unwrap() < 2 * LIST_BYTES);
+    assert!(reading.join_next().await.unwrap().unwrap() < 2 * LIST_BYTES);
     until(&app, UNSENT, |held| held == 0).await;
     assert_eq!(client.get(&short).await.status, 200);
     assert_eq!(figure(&app, STALLED).await, 0);

@@ -1,6 +1,6 @@
 //! Requests whose body nobody reads leave their connection as it was, or say that it ends.
 
-use session_ledger::http::Dialect;
+use session_ledger::dialects::Dialect;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 

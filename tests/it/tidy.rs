@@ -37,6 +37,20 @@ const LAYERS: &[(&str, &[&str])] = &[
         ],
     ),
     (
+        "dialects",
+        &[
+            "domain",
+            "metrics",
+            "wire",
+            "log",
+            "projection",
+            "query",
+            "ledger",
+            "auth",
+            "http",
+        ],
+    ),
+    (
         "app",
         &[
             "domain",
@@ -48,6 +62,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "ledger",
             "auth",
             "http",
+            "dialects",
         ],
     ),
     (
@@ -62,21 +77,36 @@ const LAYERS: &[(&str, &[&str])] = &[
             "ledger",
             "auth",
             "http",
+            "dialects",
             "app",
         ],
     ),
 ];
 
+/// The modules of `http`. A row uses only rows above it; the root, which puts them together, uses all.
+const HTTP: &[&str] = &[
+    "raw_schema",
+    "dto",
+    "problem",
+    "origin",
+    "connection",
+    "refusals",
+    "state",
+    "request",
+    "response",
+    "layers",
+    "api",
+];
+
+/// What all dialects use. Beside it, a dialect uses its own modules.
+const DIALECT_SDK: &str = "sdk";
+
 /// Paths of outside crates and the only places that may name them. A home is a file without its
 /// extension, or a directory.
 const HOMES: &[(&str, &[&str])] = &[
     ("async_nats::", &["src/log/jetstream"]),
-    // The queries read through the tables of the projection, inside its transactions.
-    (
-        "redb::",
-        &["src/projection", "src/query", "src/log/embedded"],
-    ),
-    ("axum::", &["src/http", "src/app"]),
+    ("redb::", &["src/projection", "src/log/embedded"]),
+    ("axum::", &["src/http", "src/dialects", "src/app"]),
     ("hyper::", &["src/app/http_server"]),
     ("hyper_util::", &["src/app/http_server"]),
     ("clap::", &["src/cli", "src/main"]),
@@ -85,8 +115,21 @@ const HOMES: &[(&str, &[&str])] = &[
     ("ring::", &["src/auth/jwt/provider", "src/cli/mod"]),
     ("governor::", &["src/auth/rate_limit"]),
     ("reqwest::", &["src/cli", "src/auth/jwt/source"]),
-    // One layer decides how a verdict or an error looks to a client.
-    ("StatusCode::", &["src/http"]),
+    // Statuses are decided where problems and successes are made; each dialect has its own failures.
+    (
+        "StatusCode",
+        &[
+            "src/http/problem",
+            "src/http/response/body",
+            "src/http/response/success",
+            "src/dialects/agi/failure",
+            "src/dialects/apphandoff/failure",
+            "src/dialects/otas/failure",
+            "src/dialects/truthlocks/failure",
+            "src/cli",
+        ],
+    ),
+    ("anyhow::", &["src/app", "src/cli"]),
     ("prometheus_client::", &["src/metrics"]),
 ];
 
@@ -115,6 +158,16 @@ fn modules_use_only_lower_layers() {
         }
     }
     report(&["src"], layer_problems);
+}
+
+#[test]
+fn modules_of_http_use_only_those_above_them_in_the_table() {
+    report(&["src/http"], http_problems);
+}
+
+#[test]
+fn no_dialect_uses_another() {
+    report(&["src/dialects"], dialect_problems);
 }
 
 #[test]
@@ -170,6 +223,32 @@ fn a_use_of_a_higher_layer_is_found() {
     assert_eq!(found("src/query/page.rs", "// as crate::http does"), 0);
     assert_eq!(found("src/query/page.rs", "pub(crate) fn f() {}"), 0);
     assert_eq!(found("src/main.rs", "use crate::cli;"), 0);
+}
+
+#[test]
+fn a_use_upwards_inside_http_is_found() {
+    let found = |file: &str, text: &str| http_problems(Path::new(file), text).len();
+    let (page, list) = ("src/http/response/page.rs", "src/http/api/list.rs");
+    assert_eq!(found(page, "use crate::http::request::caller::Caller;"), 0);
+    assert_eq!(found(page, "use crate::http::response::json;"), 0);
+    assert_eq!(found(page, "use crate::http::api::list;"), 1);
+    assert_eq!(found(page, "use crate::http::Mount;"), 1);
+    assert_eq!(found(page, "use crate::http::{request, api};"), 1);
+    assert_eq!(found(list, "use crate::http::response::page;"), 0);
+    assert_eq!(found("src/http/state.rs", "crate::http::api::x()"), 1);
+    assert_eq!(found("src/http/mod.rs", "use crate::http::api;"), 0);
+}
+
+#[test]
+fn a_dialect_in_another_is_found() {
+    let found = |file: &str, text: &str| dialect_problems(Path::new(file), text).len();
+    let (create, sdk) = ("src/dialects/agi/create.rs", "src/dialects/sdk/change.rs");
+    assert_eq!(found(create, "use crate::dialects::sdk::fields;"), 0);
+    assert_eq!(found(create, "use crate::dialects::agi::session;"), 0);
+    assert_eq!(found(create, "use crate::dialects::otas::agent;"), 1);
+    assert_eq!(found(create, "use crate::dialects::{otas, sdk};"), 1);
+    assert_eq!(found(sdk, "use crate::dialects::agi::session;"), 1);
+    assert_eq!(found("src/dialects/mod.rs", "use crate::dialects::agi;"), 0);
 }
 
 #[test]
@@ -269,6 +348,40 @@ fn layer_problems(file: &Path, text: &str) -> Vec<Problem> {
         .filter(|(_, name)| *name != module && !lower.contains(&name.as_str()))
         .map(|(number, name)| (number, format!("`{module}` must not use `{name}`")))
         .collect()
+}
+
+/// Uses of modules of `http` that the file's own one may not use.
+fn http_problems(file: &Path, text: &str) -> Vec<Problem> {
+    let module = part_of(file);
+    let Some(row) = HTTP.iter().position(|name| *name == module) else {
+        let root = (module != "mod").then(|| (1, format!("`{module}` has no row in HTTP")));
+        return root.into_iter().collect();
+    };
+    let used = first_segments(&without_comments(text), "crate::http::");
+    used.into_iter()
+        .filter(|(_, name)| !HTTP[..=row].contains(&name.as_str()))
+        .map(|(number, name)| (number, format!("`{module}` must not use `http::{name}`")))
+        .collect()
+}
+
+/// Uses of other dialects.
+fn dialect_problems(file: &Path, text: &str) -> Vec<Problem> {
+    let dialect = part_of(file);
+    if dialect == "mod" {
+        return Vec::new();
+    }
+    let used = first_segments(&without_comments(text), "crate::dialects::");
+    used.into_iter()
+        .filter(|(_, name)| *name != dialect && name != DIALECT_SDK)
+        .map(|(number, name)| (number, format!("`{dialect}` must not use `{name}`")))
+        .collect()
+}
+
+/// The module of a layer that a file is or belongs to.
+fn part_of(file: &Path) -> String {
+    let place = file.with_extension("");
+    let part = place.iter().nth(2).unwrap_or_default();
+    part.to_string_lossy().into_owned()
 }
 
 /// Outside crates named away from home.

@@ -109,7 +109,7 @@ impl ToSchema for EventOrBatch {
 }
 
 /// A schema that is met by what meets any of these components.
-pub(super) fn any_of(names: &[&str]) -> RefOr<Schema> {
+pub(crate) fn any_of(names: &[&str]) -> RefOr<Schema> {
     let references = names.iter().map(|name| json!({"$ref": reference(name)}));
     raw(json!({"anyOf": references.collect::<Vec<_>>()})).into()
 }

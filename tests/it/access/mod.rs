@@ -13,7 +13,7 @@ mod writer;
 
 use std::collections::BTreeSet;
 
-use session_ledger::http::Dialect;
+use session_ledger::dialects::Dialect;
 
 use routes::Route;
 use rules::{Expected, Rule};

@@ -5,7 +5,8 @@ use std::fmt;
 use reqwest::Method;
 use serde_json::Value;
 use session_ledger::auth::Role;
-use session_ledger::http::{Dialect, openapi};
+use session_ledger::dialects::Dialect;
+use session_ledger::http::openapi;
 
 /// A call.
 #[derive(Debug, Clone)]

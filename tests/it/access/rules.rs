@@ -2,7 +2,7 @@
 
 use reqwest::Method;
 use session_ledger::auth::Role;
-use session_ledger::http::Dialect;
+use session_ledger::dialects::Dialect;
 
 use super::routes::Route;
 use super::world::{Credential, MARKS, OTHERS, OWN, Whose};

@@ -6,8 +6,8 @@ use reqwest::Method;
 use reqwest::header::HeaderMap;
 use serde_json::{Value, json};
 use session_ledger::auth::{Grant, Role, Roles};
+use session_ledger::dialects::Dialect;
 use session_ledger::domain::AgentId;
-use session_ledger::http::Dialect;
 
 use super::routes::Route;
 use super::rules::is_of_otas_agents;

@@ -5,7 +5,7 @@ use std::num::NonZeroU32;
 use reqwest::Method;
 use reqwest::header::HeaderMap;
 use session_ledger::auth::{RateLimit, RateLimits, Role, Roles};
-use session_ledger::http::Dialect;
+use session_ledger::dialects::Dialect;
 
 use crate::support::app::{App, grant};
 use crate::support::cli::{Server, command, fails};

@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use session_ledger::app::http_server::{self, Bounds, Patience, Room};
 use session_ledger::auth::{Access, Author, Credentials, Grant, Keys, Roles};
+use session_ledger::dialects;
 use session_ledger::domain::{Clock, TenantId, Timestamp};
-use session_ledger::http::{self, Origin, Services};
+use session_ledger::http::{Hosts, Origin, Services};
 use session_ledger::ledger::{Commands, Ledger, Reactor, TokenSecret, rules};
 use session_ledger::log::{EmbeddedLog, EventLog, NewRecord};
 use session_ledger::metrics::Metrics;
@@ -187,7 +188,7 @@ impl App {
         let as_log = wrap(Arc::<EmbeddedLog>::clone(&log));
         let ledger = Ledger::new(Arc::clone(&as_log), Arc::clone(&projection), as_clock());
         let secret = TokenSecret::new([7; TokenSecret::BYTES]);
-        let router = http::router(Services {
+        let services = Services {
             commands: Commands::new(ledger.clone(), secret),
             ledger,
             projection: Arc::clone(&projection),
@@ -197,7 +198,8 @@ impl App {
             clock: as_clock(),
             metrics: Arc::clone(&metrics),
             origins: vec![Origin::parse(ORIGIN).unwrap()],
-        });
+        };
+        let router = dialects::router(services, Hosts::Any);
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         let stop_server = CancellationToken::new();

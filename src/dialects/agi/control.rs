@@ -1,0 +1,95 @@
+//! Pause, resume and cancel: signs of life with another phase.
+//!
+//! Whether a session can be paused is looked up before, so of two that pause it at one time both
+//! may be told that they did.
+
+use axum::extract::State;
+use axum::response::Response;
+use serde_json::json;
+
+use super::failure::Failure;
+use super::{read, session};
+use crate::dialects::sdk::change::{self, Change};
+use crate::domain::SessionId;
+use crate::domain::session::{Phase, Status};
+use crate::http::api::sessions::not_found;
+use crate::http::problem::Problem;
+use crate::http::request::command::Command;
+use crate::http::request::extract::Path;
+use crate::http::response::body;
+use crate::http::response::success::Success;
+use crate::http::state::App;
+
+pub(super) async fn pause(
+    State(app): State<App>,
+    Path(id): Path<SessionId>,
+    Change(command): Change,
+) -> Result<Response, Failure> {
+    match phase(&app, &command, &id)? {
+        Phase::Paused => Err(Failure::AlreadyPaused),
+        Phase::Initializing | Phase::Ready | Phase::Running => {
+            step(&app, &command, &id, Phase::Paused, "paused").await
+        }
+    }
+}
+
+pub(super) async fn resume(
+    State(app): State<App>,
+    Path(id): Path<SessionId>,
+    Change(command): Change,
+) -> Result<Response, Failure> {
+    match phase(&app, &command, &id)? {
+        Phase::Paused => step(&app, &command, &id, Phase::Running, "resumed").await,
+        Phase::Initializing | Phase::Ready | Phase::Running => Err(Failure::NotPaused),
+    }
+}
+
+/// Ends what the session works on. The session itself stays.
+pub(super) async fn cancel(
+    State(app): State<App>,
+    Path(id): Path<SessionId>,
+    Change(command): Change,
+) -> Result<Response, Failure> {
+    match phase(&app, &command, &id)? {
+        Phase::Running | Phase::Paused => {
+            step(&app, &command, &id, Phase::Ready, "cancelled").await
+        }
+        Phase::Initializing | Phase::Ready => {
+            Ok(success(Success::Ok, "The session has no task to cancel"))
+        }
+    }
+}
+
+/// What an open session is busy with.
+fn phase(app: &App, command: &Command, id: &SessionId) -> Result<Phase, Failure> {
+    let stored = read::find(app, command.sight(), id)?.ok_or_else(not_found)?;
+    let row = stored.row().map_err(Problem::from)?;
+    match row.status_at(app.now()) {
+        Status::Active => Ok(session::phase(&row)),
+        Status::Terminated | Status::Expired | Status::HandedOff => Err(Failure::Ended),
+    }
+}
+
+async fn step(
+    app: &App,
+    command: &Command,
+    id: &SessionId,
+    phase: Phase,
+    what: &str,
+) -> Result<Response, Failure> {
+    let data = json!({"phase": phase.as_str()}).to_string();
+    let done = app.commands().note(command.by(), id, data.as_bytes());
+    let done = done.await.map_err(Problem::from)?;
+    let settled = change::stepped(app, command, id, &done)?.is_some();
+    let (status, message) = if settled {
+        (Success::Ok, format!("Session {what} successfully"))
+    } else {
+        let message = format!("The session is about to be {what}");
+        (Success::Accepted, message)
+    };
+    Ok(success(status, &message))
+}
+
+fn success(status: Success, message: &str) -> Response {
+    body::json_with_status(status, &json!({"success": true, "message": message}))
+}

@@ -1,0 +1,116 @@
+//! `POST /v1/sessions`: opens a session for an agent, which here is the name of a model.
+//!
+//! Of what the body says, the ledger keeps what tells one kind of session from another. It keeps no
+//! `goal`, `webhook_url` or `cdp_url`: prompts and addresses with secrets in them cannot be taken
+//! off its log again.
+
+use axum::extract::State;
+use axum::response::Response;
+use serde_json::{Map, Value, json};
+
+use super::failure::Failure;
+use super::read;
+use super::session::KIND;
+use crate::dialects::sdk::change::{self, Change};
+use crate::dialects::sdk::fields::{Fields, wrong};
+use crate::dialects::sdk::millis::millis;
+use crate::domain::AgentId;
+use crate::domain::session::Phase;
+use crate::http::problem::Problem;
+use crate::http::response::body;
+use crate::http::response::success::Success;
+use crate::http::state::App;
+use crate::ledger::command::SessionDone;
+
+const AGENT_DEFAULT: &str = "agi-0";
+/// As AGI's documents have it.
+const WEBHOOK_CHARS_MAX: usize = 2000;
+/// Fields that are kept as metadata.
+const KEPT: [&str; 4] = [
+    KIND,
+    "environment_type",
+    "restore_from_session_id",
+    "restore_from_environment_id",
+];
+
+pub(super) async fn create(
+    State(app): State<App>,
+    Change(command): Change,
+) -> Result<Response, Failure> {
+    let wanted = Wanted::read(&Fields::parse(&command.body)?)?;
+    let event = wanted.event();
+    let done = app.commands().open(command.by(), &event);
+    let done = done.await.map_err(Problem::from)?;
+    match change::stepped(&app, &command, &done.session, &done)? {
+        Some(stepped) => {
+            let answer = read::answer(&app, &stepped.session);
+            Ok(answer.map_err(change::after_writing)?)
+        }
+        None => Ok(begun(&app, &done, &wanted)),
+    }
+}
+
+/// What is asked for.
+struct Wanted {
+    agent: AgentId,
+    metadata: Map<String, Value>,
+}
+
+impl Wanted {
+    fn read(fields: &Fields) -> Result<Self, Problem> {
+        let name = fields.text("agent_name")?.unwrap_or(AGENT_DEFAULT);
+        let agent = AgentId::parse(name);
+        let agent = agent.map_err(|error| wrong("agent_name", error.to_string()))?;
+        if let Some(url) = fields.text("webhook_url")? {
+            check_webhook(url)?;
+        }
+        for unkept in ["goal", "cdp_url"] {
+            fields.text(unkept)?;
+        }
+        fields.number("max_steps")?;
+        let mut metadata = Map::new();
+        for name in KEPT {
+            if let Some(text) = fields.text(name)? {
+                metadata.insert(name.to_owned(), json!(text));
+            }
+        }
+        Ok(Self { agent, metadata })
+    }
+
+    /// Data of the event.
+    fn event(&self) -> Vec<u8> {
+        let data = json!({
+            "agent_id": self.agent,
+            "phase": Phase::Ready.as_str(),
+            "metadata": self.metadata,
+        });
+        data.to_string().into_bytes()
+    }
+}
+
+fn check_webhook(url: &str) -> Result<(), Problem> {
+    let scheme = url.split_once("://").map_or("", |(scheme, _)| scheme);
+    let is_web = ["http", "https"]
+        .iter()
+        .any(|it| scheme.eq_ignore_ascii_case(it));
+    if is_web && url.chars().count() <= WEBHOOK_CHARS_MAX {
+        return Ok(());
+    }
+    let message = format!("must be an http or https URL of at most {WEBHOOK_CHARS_MAX} characters");
+    Err(wrong("webhook_url", message))
+}
+
+/// The answer while the session is on the log and not in the list yet.
+fn begun(app: &App, done: &SessionDone, wanted: &Wanted) -> Response {
+    let mut shape = json!({
+        "session_id": done.session,
+        "agent_name": wanted.agent,
+        "status": Phase::Initializing.as_str(),
+        "created_at": millis(app.now()),
+        "vnc_url": null,
+    });
+    if let Some(kind) = wanted.metadata.get(KIND) {
+        shape[KIND] = kind.clone();
+    }
+    body::json_with_status(Success::Accepted, &shape)
+}

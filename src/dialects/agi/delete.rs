@@ -1,0 +1,138 @@
+//! Deletion: the session is terminated with the outcome `deleted`, and is gone for this API. What has
+//! ended before keeps how it did.
+
+use axum::extract::State;
+use axum::response::Response;
+use serde_json::json;
+
+use super::failure::Failure;
+use super::{read, session};
+use crate::dialects::sdk::change::{self, Change};
+use crate::domain::limits::PAGE_ROWS_MAX;
+use crate::domain::{Reason, SessionFilter, SessionId, Verdict};
+use crate::http::problem::Problem;
+use crate::http::problem::code::Code;
+use crate::http::request::command::Command;
+use crate::http::request::extract::Path;
+use crate::http::response::body;
+use crate::http::response::success::Success;
+use crate::http::state::App;
+use crate::ledger::command::SessionDone;
+use crate::query::{self, Start};
+
+const DATA: &[u8] = br#"{"outcome":"deleted"}"#;
+
+/// Deletes a session. One that is not there, or cannot be, is no error.
+pub(super) async fn one(
+    State(app): State<App>,
+    id: Result<Path<SessionId>, Problem>,
+    Change(command): Change,
+) -> Result<Response, Failure> {
+    let missing = || Ok(answer(Success::Ok, false, "Session not found"));
+    let Ok(Path(id)) = id else {
+        return missing();
+    };
+    if read::find(&app, command.sight(), &id)?.is_none() {
+        return missing();
+    }
+    let done = app.commands().end(command.by(), &id, DATA).await;
+    match deletion(&app, &command, &done.map_err(Problem::from)?)? {
+        Deletion::Done => Ok(answer(Success::Ok, true, "Session deleted successfully")),
+        Deletion::Pending => {
+            let message = "The session is about to be deleted";
+            Ok(answer(Success::Accepted, true, message))
+        }
+        Deletion::Before => missing(),
+    }
+}
+
+/// Deletes every session that is there when the call comes, a page at a time.
+pub(super) async fn all(
+    State(app): State<App>,
+    Change(command): Change,
+) -> Result<Response, Failure> {
+    // A credential that is bound to an agent is shown no others, and may end no others.
+    let filter = SessionFilter::default();
+    let (mut start, mut deleted, mut status) = (Start::Offset(0), 0_u64, Success::Ok);
+    loop {
+        let (sight, rows_max) = (command.sight(), usize::from(PAGE_ROWS_MAX));
+        let page = app.read(|snapshot| {
+            let page = query::sessions::list(snapshot, sight, &filter, start, rows_max)?;
+            let mut ids = Vec::with_capacity(page.rows.len());
+            for stored in &page.rows {
+                let row = stored.row()?;
+                let id = SessionId::parse(row.session_id).ok();
+                ids.extend(id.filter(|_| session::is_there(&row)));
+            }
+            Ok((ids, page.next))
+        });
+        let failed = move |problem| told(deleted, problem);
+        let (ids, next) = page.map_err(failed)?;
+        // A page may be full of sessions that are gone; others must get their turn.
+        tokio::task::yield_now().await;
+        for done in end_each(&app, &command, &ids).await.map_err(failed)? {
+            let failed = |problem| told(deleted, problem);
+            match deletion(&app, &command, &done).map_err(failed)? {
+                Deletion::Done => deleted += 1,
+                Deletion::Pending => {
+                    deleted += 1;
+                    status = Success::Accepted;
+                }
+                Deletion::Before => {}
+            }
+        }
+        match next {
+            Some(cursor) => start = Start::Cursor(cursor),
+            None => break,
+        }
+    }
+    let message = format!("Deleted {deleted} sessions");
+    Ok(answer(status, 0 < deleted, &message))
+}
+
+/// A failure after so many were deleted.
+fn told(deleted: u64, problem: Problem) -> Problem {
+    if deleted == 0 {
+        return problem;
+    }
+    let why = problem.code().as_str();
+    let detail = format!(
+        "at least {deleted} sessions were deleted before this failed ({why}); delete all again"
+    );
+    Problem::new(Code::Unconfirmed).with_detail(detail)
+}
+
+async fn end_each(
+    app: &App,
+    command: &Command,
+    sessions: &[SessionId],
+) -> Result<Vec<SessionDone>, Problem> {
+    if sessions.is_empty() {
+        return Ok(Vec::new());
+    }
+    let done = app.commands().end_each(command.by(), sessions, DATA);
+    Ok(done.await?)
+}
+
+/// What became of a deletion.
+enum Deletion {
+    Done,
+    /// It is on the log, and not folded yet.
+    Pending,
+    /// Somebody else deleted it meanwhile.
+    Before,
+}
+
+fn deletion(app: &App, command: &Command, done: &SessionDone) -> Result<Deletion, Problem> {
+    let verdict = done.outcome.verdict.map(|row| row.verdict);
+    if let Some(Verdict::Rejected(Reason::AlreadyEnded | Reason::NotActive)) = verdict {
+        return Ok(Deletion::Before);
+    }
+    let stepped = change::stepped(app, command, &done.session, done)?;
+    Ok(stepped.map_or(Deletion::Pending, |_| Deletion::Done))
+}
+
+fn answer(status: Success, deleted: bool, message: &str) -> Response {
+    let shape = json!({"success": true, "deleted": deleted, "message": message});
+    body::json_with_status(status, &shape)
+}

@@ -1,0 +1,160 @@
+//! Dialects: the APIs of other products, so that their published clients work unchanged.
+//!
+//! A [`Dialect`] translates only: it reads through `query` and changes through `ledger::Commands`.
+//! Shapes, statuses and texts are those of the vendor's documents, so these routes are not in the
+//! ledger's own document. [`sdk`] has what every dialect is made of. No dialect uses another.
+
+mod agi;
+mod apphandoff;
+mod otas;
+pub(crate) mod sdk;
+mod truthlocks;
+
+use axum::Router;
+use axum::extract::Request;
+use axum::http::Uri;
+use axum::http::uri::PathAndQuery;
+use axum::middleware::map_request;
+
+use crate::http::state::App;
+use crate::http::{self, Hosts, Mount, Services};
+use sdk::definition::Definition;
+
+pub use sdk::calls::Call;
+
+/// An API of somebody else that the ledger serves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Dialect {
+    /// Sessions of AGI.
+    Agi,
+    /// Agent sessions of projects, of `AppHandoff`.
+    AppHandoff,
+    /// Agents of OTAS, their keys and sessions.
+    Otas,
+    /// Sessions and agents of Truthlocks.
+    Truthlocks,
+}
+
+impl Dialect {
+    /// Every dialect.
+    pub const ALL: [Self; 4] = [Self::Agi, Self::AppHandoff, Self::Otas, Self::Truthlocks];
+
+    /// Its name.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Agi => "agi",
+            Self::AppHandoff => "apphandoff",
+            Self::Otas => "otas",
+            Self::Truthlocks => "truthlocks",
+        }
+    }
+
+    /// The dialect with this name.
+    pub fn parse(name: &str) -> Option<Self> {
+        Self::ALL
+            .into_iter()
+            .find(|dialect| dialect.as_str() == name)
+    }
+
+    /// This dialect alone, served from `/`: the whole API, entered at the dialect's mount.
+    pub fn router(self, whole: Router) -> Router {
+        Router::new()
+            .fallback_service(whole)
+            .layer(map_request(move |request| {
+                std::future::ready(self.enter(request))
+            }))
+    }
+
+    /// All that its clients can ask for.
+    pub fn calls(self) -> Vec<Call> {
+        let Definition { known, open, .. } = self.definition();
+        let known = known.into_iter().flat_map(|(calls, _)| calls.list);
+        known.chain(open.list).collect()
+    }
+
+    fn enter(self, mut request: Request) -> Request {
+        *request.uri_mut() = below(&self.mount_point(), request.uri());
+        request
+    }
+
+    fn mount_point(self) -> String {
+        format!("/compat/{}", self.as_str())
+    }
+
+    fn mount(self, app: &App) -> Mount {
+        let Definition {
+            known,
+            open,
+            style,
+            cors,
+        } = self.definition();
+        let known = known.into_iter();
+        let guarded = known.map(|(calls, signature)| http::guard(calls.router, app, signature));
+        Mount {
+            path: self.mount_point(),
+            routes: guarded.fold(open.router, Router::merge),
+            style,
+            cors: cors.map(|cors| cors.layer(app.access())),
+        }
+    }
+
+    fn definition(self) -> Definition {
+        match self {
+            Self::Agi => agi::definition(),
+            Self::AppHandoff => apphandoff::definition(),
+            Self::Otas => otas::definition(),
+            Self::Truthlocks => truthlocks::definition(),
+        }
+    }
+}
+
+/// The ledger's own API with every dialect mounted below it, as a service.
+pub fn router(services: Services, hosts: Hosts) -> Router {
+    http::router(services, hosts, |app| {
+        let mount = |dialect: Dialect| dialect.mount(app);
+        Dialect::ALL.into_iter().map(mount).collect()
+    })
+}
+
+/// The same place below another path. What is no path, as in `OPTIONS *` or `CONNECT host:80`,
+/// becomes the root.
+fn below(mount_point: &str, uri: &Uri) -> Uri {
+    let asked = uri.path_and_query().map_or("/", PathAndQuery::as_str);
+    let rooted = if asked.starts_with('/') { asked } else { "/" };
+    let mut parts = uri.clone().into_parts();
+    // A path that is too long for a URI by now leads nowhere.
+    let path = PathAndQuery::try_from(format!("{mount_point}{rooted}"));
+    let root = || PathAndQuery::try_from(format!("{mount_point}/"));
+    parts.path_and_query = path.or_else(|_too_long| root()).ok();
+    // Without a scheme it stands for itself, and with a path for nothing.
+    parts.authority = parts.authority.filter(|_| parts.scheme.is_some());
+    Uri::from_parts(parts).unwrap_or_else(|_no_uri| Uri::from_static("/compat/"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_request_to_a_dialects_own_address_stays_below_its_mount() {
+        for (asked, expected) in [
+            ("/", "/m/"),
+            ("/v1/sessions?a=b%2F", "/m/v1/sessions?a=b%2F"),
+            ("//v1/../events", "/m//v1/../events"),
+            ("*", "/m/"),
+            ("host:80", "/m/"),
+            ("http://host/v1", "http://host/m/v1"),
+        ] {
+            let moved = below("/m", &asked.parse().unwrap());
+            assert_eq!(moved.to_string(), expected, "{asked}");
+        }
+    }
+
+    #[test]
+    fn a_name_leads_back_to_its_dialect() {
+        for dialect in Dialect::ALL {
+            assert_eq!(Dialect::parse(dialect.as_str()), Some(dialect));
+        }
+        assert_eq!(Dialect::parse("AGI"), None);
+    }
+}

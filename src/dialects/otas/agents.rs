@@ -1,0 +1,247 @@
+//! Agents: created with a first key, listed with their keys, and asked after by whoever must know
+//! whether somebody may speak for one.
+
+use std::collections::HashMap;
+
+use axum::extract::State;
+use axum::http::HeaderMap;
+use axum::response::Response;
+use serde_json::{Value, json};
+
+use super::agent::{self, Agent, PROVIDER};
+use super::credential;
+use super::failure::{Failure, Refusal, success};
+use super::keys;
+use crate::dialects::sdk::change::{self, Change};
+use crate::dialects::sdk::fields::{self, Fields};
+use crate::dialects::sdk::whole_list;
+use crate::domain::limits::PAGE_ROWS_MAX;
+use crate::domain::{AgentFilter, AgentId, AgentStatus, Reason, StatusSet, Timestamp};
+use crate::http::api::keys::change as key_change;
+use crate::http::problem::Problem;
+use crate::http::problem::code::Code;
+use crate::http::problem::style::text_of;
+use crate::http::request::caller::{Admin, Anyone, Caller, Read, sight};
+use crate::http::request::command::Command;
+use crate::http::response::success::Success;
+use crate::http::state::App;
+use crate::ledger::command::AgentDone;
+use crate::query;
+
+/// Creates an agent and its first key.
+pub(super) async fn create(
+    State(app): State<App>,
+    caller: Caller<Admin>,
+    Change(command): Change,
+) -> Result<Response, Failure> {
+    key_change::refuse_unfit(&caller)?;
+    let wanted = Wanted::read(&command.body).map_err(creation_failed)?;
+    // An agent without a key is of no use to who asked.
+    key_change::check_room(&app, &caller)?;
+    let created_by = user(&caller);
+    let event = wanted.event(created_by);
+    let done = app.commands().register(command.by(), &event).await;
+    let done = done.map_err(Problem::from).map_err(creation_failed)?;
+    let (status, agent) = match registered(&app, &command, &done)? {
+        Some(agent) => (Success::Created, agent),
+        // It is on the log, and nobody has decided yet.
+        None => (
+            Success::Accepted,
+            wanted.agent(done.agent, created_by, app.now()),
+        ),
+    };
+    // Who sends it again with the same Idempotency-Key has not seen the key that was given before.
+    let given = keys::give(&app, &caller, &agent.id).await;
+    let (key, entry) = given.map_err(|problem| keyless(&agent.id, &problem))?;
+    let mut shape = agent.shape();
+    shape["project_id"] = json!(caller.tenant());
+    let mut agent_key = keys::issued_shape(&key, &entry);
+    agent_key["agent_id"] = json!(agent.id);
+    let payload = json!({"agent": shape, "agent_key": agent_key});
+    Ok(success(status, "agent_created", "response", &payload))
+}
+
+/// All agents that may act, with their keys that are not revoked.
+pub(super) async fn list(
+    State(app): State<App>,
+    caller: Caller<Read>,
+) -> Result<Response, Failure> {
+    let (tenant, principal) = (caller.tenant(), caller.principal().clone());
+    let mut keys: HashMap<String, Vec<Value>> = HashMap::new();
+    for entry in app.keys().list(tenant) {
+        if let Some(agent) = entry.grant.agent.as_ref().filter(|_| entry.is_live()) {
+            let of_agent = keys.entry(agent.to_string()).or_default();
+            of_agent.push(keys::listed_shape(&entry));
+        }
+    }
+    let before = format!(
+        r#"{{"status":1,"status_description":"agents_listed","response":{{"project_id":"{tenant}","agents":["#
+    );
+    let filter = AgentFilter {
+        statuses: StatusSet::only(AgentStatus::Active),
+        ..AgentFilter::default()
+    };
+    let now = app.now();
+    let answer = whole_list::answer([before, "]}}".to_owned()], move |rows, start| {
+        let rows_max = usize::from(PAGE_ROWS_MAX);
+        let page = app.read(|snapshot| {
+            let page = query::agents::list(snapshot, sight(&principal), &filter, start, rows_max);
+            Ok(page?)
+        })?;
+        for known in &page.rows {
+            if let Some(agent) = Agent::of(&known.row()?, now)? {
+                let mut shape = agent.shape();
+                shape["is_active"] = json!(true);
+                let keys = keys.remove(agent.id.as_str());
+                shape["agent_keys"] = Value::Array(keys.unwrap_or_default());
+                rows.add(|out| out.value(&shape));
+            }
+        }
+        Ok(page.next)
+    });
+    Ok(answer?)
+}
+
+/// Whose key this is.
+pub(super) async fn verify(
+    State(app): State<App>,
+    caller: Caller<Anyone>,
+) -> Result<Response, Failure> {
+    let agent = agent::of_key(&app, caller.sight())?;
+    let payload = json!({
+        "project_id": caller.tenant(),
+        "agent": {"id": agent.id, "name": agent.name, "provider": agent.provider},
+    });
+    Ok(success(Success::Ok, "authenticated", "response", &payload))
+}
+
+/// Whether a user may see an agent.
+pub(super) async fn authenticate(
+    State(app): State<App>,
+    caller: Caller<Read>,
+    headers: HeaderMap,
+) -> Result<Response, Failure> {
+    let id = credential::agent_id(&headers).ok_or(Refusal::MissingAgentId)?;
+    let agent = agent::find(&app, caller.sight(), id)?.ok_or(Refusal::AgentNotFound)?;
+    let payload = json!({
+        "id": agent.id,
+        "name": agent.name,
+        "project_id": caller.tenant(),
+    });
+    Ok(success(Success::Ok, "authenticated", "agent", &payload))
+}
+
+/// What is asked for.
+struct Wanted {
+    name: String,
+    description: String,
+    provider: String,
+}
+
+impl Wanted {
+    fn read(body: &[u8]) -> Result<Self, Problem> {
+        let fields = Fields::parse(body)?;
+        let text = |name| {
+            let text = fields.text(name)?.unwrap_or_default();
+            Ok::<_, Problem>(text.trim().to_owned())
+        };
+        let required = |name| {
+            let text: String = text(name)?;
+            let missing = || fields::wrong(name, "is required");
+            (!text.is_empty()).then_some(text).ok_or_else(missing)
+        };
+        Ok(Self {
+            name: required("agent_name")?,
+            provider: required("agent_provider")?,
+            description: text("agent_description")?,
+        })
+    }
+
+    /// Data of the event.
+    fn event(&self, created_by: &str) -> Vec<u8> {
+        let mut data = json!({
+            "display_name": self.name,
+            "metadata": {PROVIDER: self.provider},
+            "created_by_user_id": created_by,
+        });
+        if !self.description.is_empty() {
+            data["description"] = json!(self.description);
+        }
+        data.to_string().into_bytes()
+    }
+
+    fn agent(self, id: AgentId, created_by: &str, created_at: Timestamp) -> Agent {
+        Agent {
+            id,
+            name: self.name,
+            description: self.description,
+            provider: self.provider,
+            created_by: created_by.to_owned(),
+            created_at,
+        }
+    }
+}
+
+/// The user's own id, without the issuer of the token.
+fn user(caller: &Caller<Admin>) -> &str {
+    let id = caller.principal().id.as_deref().unwrap_or_default();
+    id.split_once('|').map_or(id, |(_issuer, subject)| subject)
+}
+
+/// The agent that is registered now, or was by an earlier try. `None` while there is no verdict.
+fn registered(app: &App, command: &Command, done: &AgentDone) -> Result<Option<Agent>, Failure> {
+    let failed = |problem: Problem| match problem.code() {
+        Code::VerdictUnreadable => keyless(&done.agent, &problem),
+        _ => creation_failed(problem),
+    };
+    let Some(stepped) = change::stepped_agent(app, command, done).map_err(failed)? else {
+        return Ok(None);
+    };
+    let row = stepped.agent.row().map_err(change::after_writing);
+    let agent = Agent::of(&row.map_err(failed)?, app.now()).map_err(change::after_writing);
+    let may_not_act = || {
+        let detail = format!(
+            "the agent {} was created before, and may not act",
+            done.agent
+        );
+        Failure::Because(Refusal::AgentCreationFailed, detail)
+    };
+    agent.map_err(failed)?.map(Some).ok_or_else(may_not_act)
+}
+
+/// What a failure is once the agent is there: to send all of it again would make another one.
+fn keyless(id: &AgentId, problem: &Problem) -> Failure {
+    let why = problem.code().as_str();
+    let detail = format!(
+        "the agent {id} exists, and giving it a key failed ({why}): agents/key/create/ gives it \
+         one"
+    );
+    Failure::Because(Refusal::AgentWithoutKey, detail)
+}
+
+/// What the ledger takes for no agent is one that cannot be created.
+fn creation_failed(problem: Problem) -> Failure {
+    match problem.code() {
+        Code::Event(
+            Reason::NotJson | Reason::Invalid | Reason::TooLarge | Reason::MetadataTooLarge,
+        ) => {
+            let detail = text_of(&in_words_of_the_body(&problem));
+            Failure::Because(Refusal::AgentCreationFailed, detail)
+        }
+        _ => problem.into(),
+    }
+}
+
+/// The caller knows of a body's fields, not of those of the event that they become.
+fn in_words_of_the_body(problem: &Problem) -> Problem {
+    let errors = problem.errors().iter().map(|error| {
+        let field = match &*error.field {
+            "display_name" => "agent_name",
+            "description" => "agent_description",
+            "metadata" => "agent_provider",
+            other => other,
+        };
+        (field.to_owned(), error.message.clone())
+    });
+    Problem::new(problem.code()).with_errors(errors.collect())
+}

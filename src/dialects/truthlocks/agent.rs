@@ -1,0 +1,109 @@
+//! An agent in the words of Truthlocks, and how far it is trusted.
+//!
+//! Editors read names, types and scores without asking whether there are any. So what nobody said of
+//! an agent has a word here as well.
+
+use super::object::Object;
+use super::scope;
+use crate::domain::TenantId;
+use crate::http::response::json::Json;
+use crate::projection::{AgentRow, KnownAgent, StoreError};
+
+/// How far an agent is trusted of which nobody said, as are those that this API registers.
+pub(super) const TRUST_SCORE_DEFAULT: f64 = 0.5;
+const UNKNOWN: &str = "unknown";
+/// Scopes of an agent that nothing bounds.
+const UNBOUNDED: &str = "[\"*\"]";
+
+/// Writes an agent.
+pub(super) fn write(
+    out: &mut Json,
+    tenant: &TenantId,
+    agent: &KnownAgent,
+) -> Result<(), StoreError> {
+    let mut object = Object::begin(out);
+    write_members(&mut object, tenant, agent)?;
+    object.end();
+    Ok(())
+}
+
+/// The same as members of an object that has more.
+pub(super) fn write_members(
+    object: &mut Object<'_>,
+    tenant: &TenantId,
+    agent: &KnownAgent,
+) -> Result<(), StoreError> {
+    let row = agent.row()?;
+    let name = row.display_name.unwrap_or(row.agent_id);
+    let scopes = row.scopes.unwrap_or(UNBOUNDED);
+    object.value("id", row.agent_id);
+    object.value("agent_id", row.agent_id);
+    object.value("tenant_id", tenant);
+    object.value("agent_type", row.agent_type.unwrap_or(UNKNOWN));
+    object.value("display_name", name);
+    object.value("name", name);
+    object.value("description", &row.description);
+    object.value("status", row.status.as_str());
+    object.value("trust_level", trust_level(&row));
+    object.value("trust_score", &trust_score(&row));
+    scope::write(object, scopes);
+    object.raw("capabilities", scopes);
+    object.raw("metadata", row.metadata.unwrap_or("{}"));
+    write_keys(object, &row);
+    object.value("session_count", &agent.sessions);
+    object.value("parent_agent_id", &row.parent_agent_id);
+    // How deep is known of those alone that come from no other.
+    let depth = row.parent_agent_id.is_none().then_some(0);
+    object.value("delegation_depth", &depth);
+    object.value("created_by_user_id", &row.created_by_user_id);
+    object.raw("compromised_at", "null");
+    object.value("expires_at", &row.expires_at);
+    object.value("suspended_at", &row.suspended_at);
+    object.value("revoked_at", &row.revoked_at);
+    object.value("created_at", &row.created_at);
+    object.value("updated_at", &row.updated_at);
+    Ok(())
+}
+
+/// The key that was registered, if any: the ledger makes none, and knows no algorithm.
+fn write_keys(object: &mut Object<'_>, row: &AgentRow<'_>) {
+    object.value("public_key", &row.public_key);
+    object.value("key_id", &row.key_id);
+    object.member("keys", |out| {
+        out.raw("[");
+        if let Some(key) = row.public_key {
+            let mut object = Object::begin(out);
+            object.value("kid", &row.key_id);
+            object.raw("algorithm", "null");
+            object.value("public_key", key);
+            object.value("status", row.status.as_str());
+            object.end();
+        }
+        out.raw("]");
+    });
+}
+
+/// Writes how far an agent is trusted, as far as somebody said it: the ledger computes nothing.
+pub(super) fn write_trust(out: &mut Json, agent: &KnownAgent) -> Result<(), StoreError> {
+    let row = agent.row()?;
+    let mut object = Object::begin(out);
+    object.value("agent_id", row.agent_id);
+    object.value("score", &trust_score(&row));
+    object.value("trust_score", &trust_score(&row));
+    object.value("level", trust_level(&row));
+    object.value("trust_level", trust_level(&row));
+    object.raw("factors", "[]");
+    object.value("computed_at", &row.updated_at);
+    object.value("updated_at", &row.updated_at);
+    object.end();
+    Ok(())
+}
+
+fn trust_level<'a>(row: &AgentRow<'a>) -> &'a str {
+    row.trust_level.unwrap_or(UNKNOWN)
+}
+
+fn trust_score(row: &AgentRow<'_>) -> f64 {
+    let said = row.trust_score_milli.map(|milli| f64::from(milli) / 1000.0);
+    said.unwrap_or(TRUST_SCORE_DEFAULT)
+}

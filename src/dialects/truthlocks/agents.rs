@@ -1,0 +1,129 @@
+//! The listing of agents, one agent, and how far it is trusted.
+
+use axum::extract::State;
+use axum::response::Response;
+
+use super::agent;
+use super::page::{LIMIT, PageQuery};
+use super::sessions::ANSWER_BYTES;
+use crate::domain::limits::PAGE_ROWS_DEFAULT;
+use crate::domain::{AgentFilter, AgentId, AgentStatus, Reason, StatusSet, TenantId};
+use crate::http::problem::Problem;
+use crate::http::problem::code::Code;
+use crate::http::request::caller::{Caller, Read};
+use crate::http::request::extract::{LenientQuery, Path, QueryParams, Values};
+use crate::http::request::params::{AGENT_STATUS, AGENT_TYPE, OFFSET, Param, TRUST_LEVEL};
+use crate::http::response::body;
+use crate::http::response::json::Json;
+use crate::http::state::App;
+use crate::projection::KnownAgent;
+use crate::query::{self, Sight};
+
+/// Other names for `agent_type`, as the SDKs and an editor have it. If a query gives several, the first
+/// counts.
+const TYPES: [Param; 3] = [
+    AGENT_TYPE,
+    Param {
+        name: "agentType",
+        ..AGENT_TYPE
+    },
+    Param {
+        name: "type",
+        ..AGENT_TYPE
+    },
+];
+const TRUST_LEVELS: [Param; 2] = [
+    TRUST_LEVEL,
+    Param {
+        name: "trustLevel",
+        ..TRUST_LEVEL
+    },
+];
+
+/// Where the documents, the SDKs and an editor look for the rows of a page.
+const NAMES: [&str; 3] = ["agents", "items", "data"];
+
+/// The query of a listing.
+#[derive(Debug)]
+pub(super) struct ListQuery {
+    filter: AgentFilter,
+    page: PageQuery,
+}
+
+impl QueryParams for ListQuery {
+    const PARAMS: &'static [Param] = &[
+        TYPES[0],
+        TYPES[1],
+        TYPES[2],
+        AGENT_STATUS,
+        TRUST_LEVELS[0],
+        TRUST_LEVELS[1],
+        LIMIT,
+        OFFSET,
+    ];
+
+    fn read(values: &mut Values) -> Result<Self, Problem> {
+        let agent_type = TYPES.iter().find_map(|param| values.text(param));
+        let trust_level = TRUST_LEVELS.iter().find_map(|param| values.text(param));
+        let statuses = values.words(&AGENT_STATUS, AgentStatus::parse);
+        let filter = AgentFilter {
+            agent_type: agent_type.map(Into::into),
+            trust_level: trust_level.map(Into::into),
+            statuses: StatusSet::of(&statuses).unwrap_or(StatusSet::ALL),
+        };
+        let page = PageQuery::read(values);
+        Ok(Self { filter, page })
+    }
+}
+
+/// The tenant's agents, newest first.
+pub(super) async fn list(
+    State(app): State<App>,
+    caller: Caller<Read>,
+    LenientQuery(query): LenientQuery<ListQuery>,
+) -> Result<Response, Problem> {
+    let (sight, filter) = (caller.sight(), &query.filter);
+    let wanted = query.page.or(PAGE_ROWS_DEFAULT);
+    let (start, rows_max) = (wanted.start(), wanted.rows_max());
+    let page = app.read(|snapshot| {
+        let page = query::agents::list(snapshot, sight, filter, start, rows_max);
+        Ok(page?)
+    })?;
+    wanted.answer(&NAMES, &page, |out, known: &KnownAgent| {
+        Ok(agent::write(out, sight.tenant, known)?)
+    })
+}
+
+/// One agent.
+pub(super) async fn get(
+    State(app): State<App>,
+    caller: Caller<Read>,
+    Path(id): Path<AgentId>,
+) -> Result<Response, Problem> {
+    answer(caller.tenant(), &find(&app, caller.sight(), &id)?)
+}
+
+/// How far an agent is trusted. To compute it anew gives what is on the log.
+pub(super) async fn trust(
+    State(app): State<App>,
+    caller: Caller<Read>,
+    Path(id): Path<AgentId>,
+) -> Result<Response, Problem> {
+    let known = find(&app, caller.sight(), &id)?;
+    let mut out = Json::with_capacity(ANSWER_BYTES);
+    agent::write_trust(&mut out, &known)?;
+    Ok(body::json(out.into_bytes()))
+}
+
+/// An agent that the caller is shown.
+pub(super) fn find(app: &App, sight: Sight<'_>, id: &AgentId) -> Result<KnownAgent, Problem> {
+    let found = app.read(|snapshot| Ok(query::agents::get(snapshot, sight, id)?))?;
+    found.ok_or_else(|| Problem::new(Code::Event(Reason::NotFound)))
+}
+
+/// The answer of a call about one agent.
+pub(super) fn answer(tenant: &TenantId, known: &KnownAgent) -> Result<Response, Problem> {
+    let mut out = Json::with_capacity(ANSWER_BYTES);
+    agent::write(&mut out, tenant, known)?;
+    Ok(body::json(out.into_bytes()))
+}

@@ -1,0 +1,161 @@
+//! `POST /v1/agents/{id}/kill`: revokes an agent, and answers once its sessions have ended.
+//!
+//! The ledger itself ends the sessions of whoever is revoked, and nobody opens another. So this
+//! waits for it to be done, and then counts what ended that way. Nothing changes that number later:
+//! a call that is sent again is told the same.
+
+use std::time::Duration;
+
+use axum::extract::State;
+use axum::response::Response;
+use serde_json::{Value, json};
+
+use super::agent_steps::{give, pending_shape};
+use super::object::Object;
+use super::sessions::ANSWER_BYTES;
+use super::{agent, agents, request};
+use crate::dialects::sdk::change::{self, Change};
+use crate::dialects::sdk::fields::{Fields, wrong};
+use crate::domain::filter::Owner;
+use crate::domain::limits::{PAGE_ROWS_MAX, VERDICT_WAIT_MS};
+use crate::domain::session::{Outcome, Status};
+use crate::domain::{AgentId, SessionFilter, StatusSet};
+use crate::http::problem::Problem;
+use crate::http::request::extract::Path;
+use crate::http::response::body;
+use crate::http::response::json::Json;
+use crate::http::response::success::Success;
+use crate::http::state::App;
+use crate::ledger::command::AgentChange;
+use crate::projection::{Snapshot, Waited};
+use crate::query::{self, Sight, Start};
+
+pub(super) async fn kill(
+    State(app): State<App>,
+    Path(id): Path<AgentId>,
+    Change(command): Change,
+) -> Result<Response, Problem> {
+    let fields = Fields::parse(&command.body)?;
+    check_cascade(&fields)?;
+    let (reason, operator) = (
+        fields.text("reason")?,
+        request::text(&fields, &["operator_id", "operatorId"])?,
+    );
+    let data = request::reason(told(reason, operator).as_deref());
+    // Before anything is written: then a refusal may still ask to send it again.
+    let _waiting = app.waiting()?;
+    let done = give(&app, &command, AgentChange::Revoke, &id, &data).await?;
+    if change::stepped_agent(&app, &command, &done)?.is_none() {
+        let mut shape = pending_shape(&done);
+        for name in ["terminated_sessions", "terminatedSessions"] {
+            shape[name] = json!(0);
+        }
+        return Ok(body::json_with_status(Success::Accepted, &shape));
+    }
+    let answer = answer(&app, command.sight(), &id, reason, operator).await;
+    answer.map_err(change::after_writing)
+}
+
+/// The answer once the agent is revoked.
+async fn answer(
+    app: &App,
+    sight: Sight<'_>,
+    id: &AgentId,
+    reason: Option<&str>,
+    operator: Option<&str>,
+) -> Result<Response, Problem> {
+    let status = if all_ended(app, sight, id).await? {
+        Success::Ok
+    } else {
+        Success::Accepted
+    };
+    let terminated = terminated(app, sight, id).await?;
+    let known = agents::find(app, sight, id)?;
+    let mut out = Json::with_capacity(2 * ANSWER_BYTES);
+    let mut object = Object::begin(&mut out);
+    agent::write_members(&mut object, sight.tenant, &known)?;
+    let mut nested = Json::with_capacity(ANSWER_BYTES);
+    agent::write(&mut nested, sight.tenant, &known)?;
+    let nested = String::from_utf8(nested.into_bytes()).expect("JSON is written in UTF-8");
+    object.raw("agent", &nested);
+    object.value("terminated_sessions", &terminated);
+    object.value("reason", &reason);
+    object.value("operator_id", &operator);
+    object.end();
+    let mut response = body::json(out.into_bytes());
+    *response.status_mut() = status.into();
+    Ok(response)
+}
+
+/// Whoever relies on others being stopped as well must learn that they are not.
+fn check_cascade(fields: &Fields) -> Result<(), Problem> {
+    match fields.value("cascade") {
+        None | Some(Value::Bool(false)) => Ok(()),
+        Some(_) => Err(wrong(
+            "cascade",
+            "must be false: the ledger stops one agent at a time; nothing was written",
+        )),
+    }
+}
+
+/// The reason as it is kept. There is no other place for who did it.
+fn told(reason: Option<&str>, operator: Option<&str>) -> Option<String> {
+    match (reason, operator) {
+        (Some(reason), Some(operator)) => Some(format!("{reason} (operator: {operator})")),
+        (None, Some(operator)) => Some(format!("operator: {operator}")),
+        (reason, None) => reason.map(str::to_owned),
+    }
+}
+
+/// Waits until no session is open, for as long as any call waits. Whether that is so.
+async fn all_ended(app: &App, sight: Sight<'_>, agent: &AgentId) -> Result<bool, Problem> {
+    let filter = sessions_of(agent, Status::Active);
+    let wait = async {
+        loop {
+            let count = |snapshot: &Snapshot| Ok(query::sessions::count(snapshot, sight, &filter)?);
+            let open = app.read(count)?;
+            if open.total == 0 {
+                return Ok(true);
+            }
+            let next = open.as_of.position.next();
+            match app.projection().wait_for(next, Duration::MAX).await {
+                Waited::Reached => {}
+                Waited::TimedOut | Waited::Stopped => return Ok(false),
+            }
+        }
+    };
+    let at_most = Duration::from_millis(VERDICT_WAIT_MS);
+    let ended = tokio::time::timeout(at_most, wait).await;
+    ended.unwrap_or(Ok(false))
+}
+
+/// How many of an agent's sessions ended because it was revoked. There is no index of that, so it
+/// looks at all that were terminated, a page at a time.
+async fn terminated(app: &App, sight: Sight<'_>, agent: &AgentId) -> Result<u64, Problem> {
+    let filter = sessions_of(agent, Status::Terminated);
+    let (mut start, mut terminated) = (Start::Offset(0), 0);
+    loop {
+        let rows_max = usize::from(PAGE_ROWS_MAX);
+        let page = app.read(|snapshot| {
+            let page = query::sessions::list(snapshot, sight, &filter, start, rows_max);
+            Ok(page?)
+        })?;
+        for stored in &page.rows {
+            terminated += u64::from(stored.row()?.outcome == Some(Outcome::Revoked));
+        }
+        let Some(next) = page.next else {
+            return Ok(terminated);
+        };
+        start = Start::Cursor(next);
+        // There may be very many; others must get their turn.
+        tokio::task::yield_now().await;
+    }
+}
+
+fn sessions_of(agent: &AgentId, status: Status) -> SessionFilter {
+    SessionFilter {
+        owner: Owner::Agent(agent.clone()),
+        statuses: StatusSet::only(status),
+        ..SessionFilter::default()
+    }
+}

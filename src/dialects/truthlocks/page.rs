@@ -1,0 +1,101 @@
+//! Pages: which one a request asks for, and the answer around its rows.
+
+use axum::response::Response;
+
+use crate::domain::limits::PAGE_ROWS_MAX;
+use crate::http::problem::Problem;
+use crate::http::request::extract::Values;
+use crate::http::request::params::{IntegerRange, OFFSET, Param, Shape};
+use crate::http::response::body;
+use crate::http::response::json::Json;
+use crate::query::{Page, Start};
+
+/// Bytes of a usual row.
+const ROW_BYTES: usize = 2048;
+
+pub(super) const LIMIT: Param = Param {
+    name: "limit",
+    about: "Most rows of the page.",
+    shape: Shape::Integer(IntegerRange {
+        min: 1,
+        max: PAGE_ROWS_MAX as u64,
+        default: None,
+    }),
+};
+
+/// Which page of a listing.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct PageQuery {
+    limit: Option<u16>,
+    offset: u64,
+}
+
+/// The same, once it is known how many rows a page has by default.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Wanted {
+    limit: u16,
+    offset: u64,
+}
+
+impl PageQuery {
+    pub(super) fn read(values: &mut Values) -> Self {
+        let limit = values.integer(&LIMIT);
+        Self {
+            limit: limit.and_then(|limit| u16::try_from(limit).ok()),
+            offset: values.integer(&OFFSET).unwrap_or(0),
+        }
+    }
+
+    pub(super) fn or(self, limit_default: u16) -> Wanted {
+        Wanted {
+            limit: self.limit.unwrap_or(limit_default),
+            offset: self.offset,
+        }
+    }
+}
+
+impl Wanted {
+    pub(super) fn rows_max(self) -> usize {
+        usize::from(self.limit)
+    }
+
+    pub(super) fn start(self) -> Start {
+        Start::Offset(self.offset)
+    }
+
+    /// The answer: the rows under each of these names.
+    pub(super) fn answer<R>(
+        self,
+        names: &[&str],
+        page: &Page<R>,
+        mut write_row: impl FnMut(&mut Json, &R) -> Result<(), Problem>,
+    ) -> Result<Response, Problem> {
+        let mut rows = Json::with_capacity(ROW_BYTES * page.rows.len());
+        for (index, row) in page.rows.iter().enumerate() {
+            if 0 < index {
+                rows.raw(",");
+            }
+            write_row(&mut rows, row)?;
+        }
+        let rows = String::from_utf8(rows.into_bytes()).expect("JSON is written in UTF-8");
+        let mut out = Json::with_capacity(names.len() * rows.len() + ROW_BYTES);
+        out.raw("{");
+        for name in names {
+            out.text(name);
+            out.raw(":[");
+            out.raw(&rows);
+            out.raw("],");
+        }
+        for (name, number, after) in [
+            ("total", page.total, ","),
+            ("limit", self.limit.into(), ","),
+            ("offset", self.offset, "}"),
+        ] {
+            out.text(name);
+            out.raw(":");
+            out.value(&number);
+            out.raw(after);
+        }
+        Ok(body::json(out.into_bytes()))
+    }
+}

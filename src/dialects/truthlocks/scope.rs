@@ -1,0 +1,177 @@
+//! What a session or agent may do, in the spellings of this API: `scopes` and `capabilities` are
+//! lists of `resource:action`, `scope` is an object of actions and resources that stands for every
+//! pair of them.
+
+use serde_json::Value;
+
+use super::object::Object;
+use crate::dialects::sdk::fields::{Fields, wrong};
+use crate::domain::limits::SCOPES_MAX;
+use crate::http::problem::Problem;
+use crate::http::response::json::Json;
+
+const LISTS: [&str; 2] = ["scopes", "capabilities"];
+
+/// Reads what a body asks for, if it says anything of it.
+pub(super) fn read(fields: &Fields) -> Result<Option<Vec<String>>, Problem> {
+    for name in LISTS {
+        if let Some(value) = fields.value(name) {
+            return Ok(Some(texts(name, value)?));
+        }
+    }
+    fields.value("scope").map(pairs).transpose()
+}
+
+/// Every pair of an action and a resource.
+fn pairs(scope: &Value) -> Result<Vec<String>, Problem> {
+    let Some(members) = scope.as_object() else {
+        return Err(wrong("scope", "must be an object of actions and resources"));
+    };
+    let list = |name: &str| {
+        let field = format!("scope.{name}");
+        match members.get(name) {
+            Some(value) => texts(&field, value),
+            None => Err(wrong(&field, "is required")),
+        }
+    };
+    let (actions, resources) = (list("actions")?, list("resources")?);
+    check_constraints(members.get("constraints"))?;
+    // Before they are written out: few of each can make very many pairs.
+    if SCOPES_MAX < actions.len().saturating_mul(resources.len()) {
+        let message = format!("must make at most {SCOPES_MAX} pairs of an action and a resource");
+        return Err(wrong("scope", message));
+    }
+    let of_action = |action: &String| {
+        let pair = |resource: &String| format!("{resource}:{action}");
+        resources.iter().map(pair).collect::<Vec<_>>()
+    };
+    Ok(actions.iter().flat_map(of_action).collect())
+}
+
+/// There is no place for constraints, and without them a scope would allow more.
+fn check_constraints(constraints: Option<&Value>) -> Result<(), Problem> {
+    match constraints {
+        None | Some(Value::Null) => Ok(()),
+        Some(Value::Object(members)) if members.is_empty() => Ok(()),
+        Some(_) => Err(wrong(
+            "scope.constraints",
+            "must be empty: the ledger keeps none, and without them the scope would allow more",
+        )),
+    }
+}
+
+fn texts(name: &str, value: &Value) -> Result<Vec<String>, Problem> {
+    let text = |value: &Value| value.as_str().map(str::to_owned);
+    let list = value
+        .as_array()
+        .and_then(|list| list.iter().map(text).collect());
+    list.ok_or_else(|| wrong(name, "must be a list of strings"))
+}
+
+/// Writes scopes, given as JSON text, in the spellings that sessions and agents share.
+pub(super) fn write(object: &mut Object<'_>, scopes: &str) {
+    // Only a damaged file holds anything else, and no scopes are the safe reading of that.
+    let list: Vec<String> = serde_json::from_str(scopes).unwrap_or_default();
+    object.raw("scopes", scopes);
+    object.member("scope", |out| write_pairs(out, &list));
+}
+
+/// What is denied cannot be said with actions and resources.
+fn write_pairs(out: &mut Json, scopes: &[String]) {
+    let (mut actions, mut resources) = (Vec::new(), Vec::new());
+    for scope in scopes.iter().filter(|scope| !scope.starts_with('!')) {
+        let (resource, action) = match scope.rsplit_once(':') {
+            Some((resource, action)) => (Some(resource), action),
+            None if scope == "*" => (Some("*"), "*"),
+            None => (None, &**scope),
+        };
+        if !actions.contains(&action) {
+            actions.push(action);
+        }
+        resources.extend(resource.filter(|resource| !resources.contains(resource)));
+    }
+    out.raw("{\"actions\":");
+    out.value(&actions);
+    out.raw(",\"resources\":");
+    out.value(&resources);
+    out.raw(",\"constraints\":{}}");
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn given(body: &Value) -> Result<Option<Vec<String>>, Problem> {
+        read(&Fields::parse(body.to_string().as_bytes()).unwrap())
+    }
+
+    fn written(scopes: &Value) -> Value {
+        let mut out = Json::default();
+        let mut object = Object::begin(&mut out);
+        write(&mut object, &scopes.to_string());
+        object.end();
+        let object: Value = serde_json::from_slice(&out.into_bytes()).unwrap();
+        assert_eq!(object["scopes"], *scopes);
+        object["scope"].clone()
+    }
+
+    #[test]
+    fn an_object_is_every_pair_of_its_actions_and_resources_and_comes_back() {
+        let scope = json!({
+            "actions": ["read", "write"],
+            "resources": ["docs/*", "arn:aws:s3"],
+            "constraints": {},
+        });
+        let scopes = given(&json!({"scope": scope})).unwrap().unwrap();
+        assert_eq!(
+            scopes,
+            [
+                "docs/*:read",
+                "arn:aws:s3:read",
+                "docs/*:write",
+                "arn:aws:s3:write"
+            ]
+        );
+        assert_eq!(written(&json!(scopes)), scope);
+    }
+
+    #[test]
+    fn a_list_is_taken_as_it_is_whatever_it_is_called() {
+        for name in LISTS {
+            let body = json!({name: ["a:b", "c"], "scope": {"actions": 1}});
+            assert_eq!(given(&body).unwrap().unwrap(), ["a:b", "c"]);
+        }
+        assert_eq!(given(&json!({"scopes": null})).unwrap(), None);
+    }
+
+    #[test]
+    fn what_has_no_resource_is_an_action_and_what_is_denied_is_left_out() {
+        let expected = json!({"actions": ["deploy", "*"], "resources": ["*"], "constraints": {}});
+        assert_eq!(written(&json!(["deploy", "!a:b", "*"])), expected);
+    }
+
+    #[test]
+    fn what_is_no_scope_is_refused() {
+        let many: Vec<String> = (0..33).map(|number| number.to_string()).collect();
+        for (body, field) in [
+            (json!({"scopes": "a:b"}), "scopes"),
+            (json!({"capabilities": [1]}), "capabilities"),
+            (json!({"scope": []}), "scope"),
+            (json!({"scope": {"resources": []}}), "scope.actions"),
+            (json!({"scope": {"actions": []}}), "scope.resources"),
+            (
+                json!({"scope": {"actions": many, "resources": ["a", "b"]}}),
+                "scope",
+            ),
+            (
+                json!({"scope": {"actions": [], "resources": [], "constraints": {"a": "b"}}}),
+                "scope.constraints",
+            ),
+        ] {
+            let problem = given(&body).unwrap_err();
+            assert_eq!(problem.errors()[0].field, field, "{body}");
+        }
+    }
+}

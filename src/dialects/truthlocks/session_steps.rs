@@ -1,0 +1,185 @@
+//! Create, refresh, hand off and terminate sessions.
+
+use axum::extract::State;
+use axum::http::HeaderMap;
+use axum::http::header::USER_AGENT;
+use axum::response::Response;
+
+use super::object::Object;
+use super::request::{self, Data, TTL_SECONDS_MAX};
+use super::sessions::ANSWER_BYTES;
+use super::{scope, session};
+use crate::dialects::sdk::change::{self, Change};
+use crate::dialects::sdk::fields::{Fields, wrong};
+use crate::domain::limits::{LOG_APPEND_WAIT_MS, TEXT_CHARS_MAX};
+use crate::domain::{SessionId, Timestamp};
+use crate::http::api::sessions::find;
+use crate::http::problem::Problem;
+use crate::http::request::command::Command;
+use crate::http::request::extract::Path;
+use crate::http::response::body;
+use crate::http::response::json::Json;
+use crate::http::response::success::Success;
+use crate::http::state::App;
+use crate::ledger::Tokens;
+use crate::ledger::command::SessionDone;
+use crate::projection::SessionRow;
+
+const TTL_SECONDS_DEFAULT: u64 = 60 * 60;
+const SECOND_US: i64 = 1_000_000;
+const AGENT: [&str; 2] = ["agent_id", "agentId"];
+const TARGET: [&str; 4] = [
+    "target_agent_id",
+    "targetAgentId",
+    "to_agent_id",
+    "toAgentId",
+];
+
+/// What becomes of the deadline. It holds no time of the call, so that a retry asks for the same; only
+/// a retry for which the session's day has become the bound since then does not.
+enum Renewal {
+    /// The session's time to live begins anew, or there is no deadline.
+    Extended,
+    /// It is as late as this API allows.
+    At(Timestamp),
+    /// It is later than that already.
+    Kept,
+}
+
+/// Opens a session.
+pub(super) async fn create(
+    State(app): State<App>,
+    headers: HeaderMap,
+    Change(command): Change,
+) -> Result<Response, Problem> {
+    let fields = Fields::parse(&command.body)?;
+    let ttl_seconds = request::ttl_seconds(&fields)?;
+    // A copy of the request must make the same event, also once the program has another version.
+    let may_be_sent_again = command.by().retry.is_some();
+    let user_agent = user_agent(&headers).filter(|_| !may_be_sent_again);
+    let ttl_seconds = ttl_seconds.unwrap_or(TTL_SECONDS_DEFAULT);
+    let data = Data::default()
+        .with("agent_id", Some(request::agent_id(&fields, &AGENT)?))
+        .with("ttl_seconds", Some(ttl_seconds))
+        .with("scopes", scope::read(&fields)?)
+        .with("metadata", request::raw(&command.body, "metadata"))
+        .with("user_agent", user_agent)
+        .into_bytes();
+    let done = app.commands().create(command.by(), &data).await?;
+    answer(&app, &command, &done.session, &done, Success::Created)
+}
+
+/// Prolongs a session by its time to live, and replaces its tokens.
+pub(super) async fn refresh(
+    State(app): State<App>,
+    Path(id): Path<SessionId>,
+    Change(command): Change,
+) -> Result<Response, Problem> {
+    let fields = Fields::parse(&command.body)?;
+    let token = request::text(&fields, &["refresh_token", "refreshToken"])?;
+    let refresh_token = token.ok_or_else(|| wrong("refresh_token", "is required"))?;
+    let stored = find(&app, command.sight(), &id)?;
+    let (expires_at, extend) = match renewal(&stored.row()?, app.now()) {
+        Renewal::Extended => (None, None),
+        Renewal::At(latest) => (Some(latest), None),
+        Renewal::Kept => (None, Some(false)),
+    };
+    let data = Data::default()
+        .with("refresh_token", Some(refresh_token))
+        .with("expires_at", expires_at)
+        .with("extend", extend)
+        .into_bytes();
+    let done = app.commands().refresh(command.by(), &id, &data).await?;
+    answer(&app, &command, &id, &done, Success::Ok)
+}
+
+/// Ends a session and opens its child for another agent.
+pub(super) async fn hand_off(
+    State(app): State<App>,
+    Path(id): Path<SessionId>,
+    Change(command): Change,
+) -> Result<Response, Problem> {
+    let fields = Fields::parse(&command.body)?;
+    let data = Data::default()
+        .with("to_agent_id", Some(request::agent_id(&fields, &TARGET)?))
+        .with("ttl_seconds", request::ttl_seconds(&fields)?)
+        .with("scopes", scope::read(&fields)?)
+        .with("metadata", request::raw(&command.body, "metadata"))
+        .with("reason", fields.text("reason")?)
+        .into_bytes();
+    let done = app.commands().hand_off(command.by(), &id, &data).await?;
+    answer(&app, &command, &id, &done, Success::Created)
+}
+
+/// Ends a session.
+pub(super) async fn terminate(
+    State(app): State<App>,
+    Path(id): Path<SessionId>,
+    Change(command): Change,
+) -> Result<Response, Problem> {
+    let fields = Fields::parse(&command.body)?;
+    let data = request::reason(fields.text("reason")?);
+    let done = app.commands().terminate(command.by(), &id, &data).await?;
+    answer(&app, &command, &id, &done, Success::Ok)
+}
+
+/// The caller's program, as it calls itself. A header may hold tabs, which an event may not.
+fn user_agent(headers: &HeaderMap) -> Option<String> {
+    let text = headers.get(USER_AGENT)?.to_str().ok()?.chars();
+    let text = text.filter(|letter| !letter.is_control());
+    Some(text.take(TEXT_CHARS_MAX).collect())
+}
+
+/// A session of this API ends a day after it was created at the latest.
+fn renewal(row: &SessionRow<'_>, now: Timestamp) -> Renewal {
+    let day_us = i64::try_from(TTL_SECONDS_MAX).unwrap_or(i64::MAX) * SECOND_US;
+    let latest = row.created_at.plus_micros(day_us);
+    let (Some(expires_at), Some(ttl_us)) = (row.expires_at, row.ttl_us) else {
+        return Renewal::Extended;
+    };
+    if latest < expires_at {
+        return Renewal::Kept;
+    }
+    // The log takes it up to so much later, and counts from then.
+    let append_wait_us = i64::try_from(LOG_APPEND_WAIT_MS).unwrap_or(i64::MAX) * 1000;
+    if latest < now.plus_micros(ttl_us).plus_micros(append_wait_us) {
+        return Renewal::At(latest);
+    }
+    Renewal::Extended
+}
+
+/// The session flat, as the SDKs read it; with tokens it is there once more, as documented.
+fn answer(
+    app: &App,
+    command: &Command,
+    about: &SessionId,
+    done: &SessionDone,
+    if_now: Success,
+) -> Result<Response, Problem> {
+    let tokens = done.tokens.as_ref();
+    let mut out = Json::with_capacity(ANSWER_BYTES);
+    let mut object = Object::begin(&mut out);
+    let status = if let Some(stepped) = change::stepped(app, command, about, done)? {
+        let row = stepped.session.row().map_err(change::after_writing)?;
+        let now = app.now();
+        session::write_members(&mut object, &row, now);
+        if tokens.is_some() {
+            object.member("session", |out| session::write(out, &row, now));
+        }
+        if stepped.before { Success::Ok } else { if_now }
+    } else {
+        object.value("id", &done.session);
+        object.value("session_id", &done.session);
+        object.value("status", "pending");
+        object.value("position", &done.outcome.position);
+        Success::Accepted
+    };
+    if let Some(Tokens { access, refresh }) = tokens {
+        object.value("token", access.reveal());
+        object.value("refresh_token", refresh.reveal());
+    }
+    object.end();
+    let mut response = body::json(out.into_bytes());
+    *response.status_mut() = status.into();
+    Ok(response)
+}

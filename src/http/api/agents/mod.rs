@@ -1,0 +1,137 @@
+//! `GET /v1/agents` and `/{id}`: who is known, and how many sessions each has.
+
+pub(super) mod commands;
+
+use axum::extract::State;
+use axum::response::Response;
+
+use crate::domain::{AgentFilter, AgentId, AgentStatus, Reason, StatusSet};
+use crate::http::dto;
+use crate::http::problem::Problem;
+use crate::http::problem::code::Code;
+use crate::http::problem::sets::{AgentListProblems, GetProblems};
+use crate::http::request::caller::{Caller, Read};
+use crate::http::request::extract::{Path, Query, QueryParams, Values};
+use crate::http::request::page_query::GetQuery;
+use crate::http::request::page_query::PageQuery;
+use crate::http::request::params::{
+    AGENT_STATUS, AGENT_TYPE, CURSOR, MIN_POSITION, OFFSET, Param, ROWS_LIMIT, TRUST_LEVEL,
+};
+use crate::http::response::agent_row;
+use crate::http::response::asked::Asked;
+use crate::http::response::body;
+use crate::http::response::json::Json;
+use crate::http::response::paging::ROW_BYTES;
+use crate::http::state::App;
+use crate::projection::Snapshot;
+use crate::query::{self, Sight};
+
+/// The query of a listing.
+#[derive(Debug)]
+pub(crate) struct ListQuery {
+    filter: AgentFilter,
+    page: PageQuery,
+}
+
+impl QueryParams for ListQuery {
+    const PARAMS: &'static [Param] = &[
+        AGENT_TYPE,
+        AGENT_STATUS,
+        TRUST_LEVEL,
+        ROWS_LIMIT,
+        OFFSET,
+        CURSOR,
+        MIN_POSITION,
+    ];
+
+    fn read(values: &mut Values) -> Result<Self, Problem> {
+        let statuses = values.words(&AGENT_STATUS, AgentStatus::parse);
+        let filter = AgentFilter {
+            agent_type: values.text(&AGENT_TYPE).map(Into::into),
+            trust_level: values.text(&TRUST_LEVEL).map(Into::into),
+            statuses: StatusSet::of(&statuses).unwrap_or(StatusSet::ALL),
+        };
+        let page = PageQuery::read(values);
+        Ok(Self { filter, page })
+    }
+}
+
+/// List agents
+///
+/// The tenant's agents, newest first by time of creation, with an exact total: those that were
+/// registered, and those that only sessions speak of. Rows, total and `as_of` come from one state of
+/// the ledger. A page costs the same at any depth.
+#[utoipa::path(
+    get,
+    path = "/v1/agents",
+    operation_id = "list_agents",
+    tag = "agents",
+    params(Caller<Read>, Query<ListQuery>),
+    responses(
+        (status = 200, description = "A page", body = dto::AgentList, headers(
+            ("ETag" = String, description = "Names the page; give it back as `If-None-Match`"),
+            ("Link" = String, description = "The pages `first`, `prev` (by offset) and `next`"),
+        )),
+        (status = 304, description = "The page is the one that `If-None-Match` names"),
+        AgentListProblems,
+    )
+)]
+pub(crate) async fn list(
+    State(app): State<App>,
+    caller: Caller<Read>,
+    Query(query): Query<ListQuery>,
+    asked: Asked,
+) -> Result<Response, Problem> {
+    let ListQuery { filter, page } = &query;
+    app.wait_for(page.min_position).await?;
+    if let Some(not_modified) = asked.not_modified(&app, caller.sight()) {
+        return Ok(not_modified);
+    }
+    let start = page.start(caller.tenant(), filter)?;
+    let (sight, rows_max) = (caller.sight(), page.rows_max());
+    let found = app.read(|snapshot| {
+        let found = query::agents::list(snapshot, sight, filter, start, rows_max);
+        Ok(found?)
+    })?;
+    let write_row = |out: &mut Json, agent: &_| Ok(agent_row::write(out, agent)?);
+    page.answer((&app, sight, &asked), "agents", &found, write_row)
+}
+
+/// Read an agent
+///
+/// One agent as it is now. Another tenant's agent is not found, like one that never was.
+#[utoipa::path(
+    get,
+    path = "/v1/agents/{id}",
+    operation_id = "get_agent",
+    tag = "agents",
+    params(Caller<Read>, Path<AgentId>, Query<GetQuery>),
+    responses((status = 200, description = "The agent", body = dto::Agent), GetProblems)
+)]
+pub(crate) async fn get(
+    State(app): State<App>,
+    caller: Caller<Read>,
+    Path(id): Path<AgentId>,
+    Query(query): Query<GetQuery>,
+) -> Result<Response, Problem> {
+    app.wait_for(query.min_position).await?;
+    let agent = app.read(|snapshot| render(snapshot, caller.sight(), &id))?;
+    Ok(body::json(agent))
+}
+
+/// An agent as JSON, as every answer that has one shows it.
+pub(crate) fn render(
+    snapshot: &Snapshot,
+    sight: Sight<'_>,
+    id: &AgentId,
+) -> Result<Vec<u8>, Problem> {
+    let agent = query::agents::get(snapshot, sight, id)?.ok_or_else(not_found)?;
+    let mut out = Json::with_capacity(ROW_BYTES);
+    agent_row::write(&mut out, &agent)?;
+    Ok(out.into_bytes())
+}
+
+/// No such agent, or one that the caller is not shown: nobody can tell which.
+fn not_found() -> Problem {
+    Problem::new(Code::Event(Reason::NotFound)).with_detail("there is no such agent")
+}

@@ -1,0 +1,119 @@
+//! What one event and a batch share: the query, the check, and what became of an event.
+
+use std::collections::HashMap;
+
+use bytes::Bytes;
+
+use crate::domain::{Position, Rules, TenantId, Verdict};
+use crate::http::dto;
+use crate::http::problem::Problem;
+use crate::http::request::caller::{Caller, Write};
+use crate::http::request::extract::{QueryParams, Values};
+use crate::http::request::params::{Param, STRICT, WAIT};
+use crate::http::state::App;
+use crate::ledger::{Emitter, Outcome, Refused, Submission};
+
+/// What the answers to appended events say about each other's first copies.
+pub(crate) type FirstVerdicts = HashMap<Position, Verdict>;
+
+/// The query of an append.
+#[derive(Debug)]
+pub(crate) struct AppendQuery {
+    pub(crate) wait: bool,
+    /// Whether members of `data` that the ledger does not know are refused.
+    pub(crate) strict: bool,
+}
+
+impl QueryParams for AppendQuery {
+    const PARAMS: &'static [Param] = &[WAIT, STRICT];
+
+    fn read(values: &mut Values) -> Result<Self, Problem> {
+        Ok(Self {
+            wait: values.boolean(&WAIT),
+            strict: values.boolean(&STRICT),
+        })
+    }
+}
+
+/// Who gives the events of a request to the ledger.
+pub(crate) fn emitter(caller: &Caller<Write>) -> Emitter<'_> {
+    let principal = caller.principal();
+    Emitter {
+        tenant: &principal.tenant,
+        credential: principal.id.as_deref(),
+    }
+}
+
+/// Checks an event as a request asks.
+pub(crate) fn check(
+    rules: Rules,
+    emitter: Emitter<'_>,
+    event: Bytes,
+    strict: bool,
+) -> Result<Submission, Refused> {
+    let submission = Submission::check(rules, emitter, event)?;
+    if strict {
+        return submission.strictly();
+    }
+    Ok(submission)
+}
+
+/// A duplicate is answered with the first copy's verdict as well: looks those up.
+pub(crate) async fn first_verdicts<'o>(
+    app: &App,
+    tenant: &TenantId,
+    outcomes: impl IntoIterator<Item = &'o Outcome>,
+) -> Result<FirstVerdicts, Problem> {
+    let verdicts = outcomes.into_iter().filter_map(|outcome| outcome.verdict);
+    let firsts: Vec<Position> = verdicts
+        .filter_map(|row| match row.verdict {
+            Verdict::Duplicate(first) => Some(first),
+            Verdict::Applied | Verdict::Parked | Verdict::Rejected(_) => None,
+        })
+        .collect();
+    if firsts.is_empty() {
+        return Ok(FirstVerdicts::new());
+    }
+    let tenant = tenant.clone();
+    let found = app.scan(move |snapshot| {
+        let mut found = FirstVerdicts::with_capacity(firsts.len());
+        if let Some(tenant) = snapshot.tenant(&tenant)? {
+            for first in firsts {
+                if let Some(row) = snapshot.verdict(tenant, first)? {
+                    found.insert(first, row.verdict);
+                }
+            }
+        }
+        Ok(found)
+    });
+    found.await
+}
+
+/// What became of an event, as clients see it.
+pub(crate) fn appended(
+    outcome: &Outcome,
+    firsts: &FirstVerdicts,
+    ignored: Vec<String>,
+) -> dto::Appended {
+    let row = outcome.verdict;
+    let verdict = row.map(|row| row.verdict);
+    let first = match verdict {
+        Some(Verdict::Duplicate(first)) => Some(first),
+        Some(Verdict::Applied | Verdict::Parked | Verdict::Rejected(_)) | None => None,
+    };
+    let reason = match verdict {
+        Some(Verdict::Rejected(reason)) => Some(reason),
+        Some(Verdict::Applied | Verdict::Parked | Verdict::Duplicate(_)) | None => None,
+    };
+    let first_verdict = first.and_then(|first| firsts.get(&first));
+    dto::Appended {
+        position: outcome.position.get(),
+        verdict: verdict.map_or("pending", Verdict::as_str).to_owned(),
+        reason: reason.map(|reason| reason.code().to_owned()),
+        detail: reason.map(|reason| reason.advice().to_owned()),
+        first_position: first.map(Position::get),
+        first_verdict: first_verdict.map(|verdict| verdict.as_str().to_owned()),
+        settled_at: row.and_then(|row| row.settled_at).map(Position::get),
+        ignored,
+    }
+}

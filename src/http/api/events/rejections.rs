@@ -1,0 +1,97 @@
+//! `GET /v1/rejections`: what was rejected or waits, and why.
+
+use axum::extract::State;
+use axum::response::Response;
+
+use crate::domain::Position;
+use crate::http::dto;
+use crate::http::problem::Problem;
+use crate::http::problem::sets::EventsProblems;
+use crate::http::request::caller::{Audit, Caller};
+use crate::http::request::extract::{Query, QueryParams, Values};
+use crate::http::request::params::{BEFORE_POSITION, EVENTS_LIMIT, MIN_POSITION, Param, REASON};
+use crate::http::response::asked::Asked;
+use crate::http::response::body;
+use crate::http::response::event_row;
+use crate::http::response::json::Json;
+use crate::http::response::totals::by_word;
+use crate::http::state::App;
+use crate::projection::RejectionCode;
+use crate::query;
+
+/// The query of a page of rejections.
+#[derive(Debug)]
+pub(crate) struct RejectionsQuery {
+    code: Option<RejectionCode>,
+    limit: u16,
+    before: Option<Position>,
+    min_position: Option<Position>,
+}
+
+impl QueryParams for RejectionsQuery {
+    const PARAMS: &'static [Param] = &[REASON, EVENTS_LIMIT, BEFORE_POSITION, MIN_POSITION];
+
+    fn read(values: &mut Values) -> Result<Self, Problem> {
+        let parse = |word: &str| RejectionCode::all().find(|code| code.as_str() == word);
+        Ok(Self {
+            code: values.word(&REASON, parse),
+            limit: values.events_limit(),
+            before: values.position(&BEFORE_POSITION),
+            min_position: values.position(&MIN_POSITION),
+        })
+    }
+}
+
+/// List rejected events
+///
+/// The tenant's events that were rejected, newest first, with the reason and what is wrong field by
+/// field; and those that are parked until their session opens.
+#[utoipa::path(
+    get,
+    path = "/v1/rejections",
+    operation_id = "list_rejections",
+    tag = "events",
+    params(Caller<Audit>, Query<RejectionsQuery>),
+    responses((status = 200, description = "A page", body = dto::Rejections), EventsProblems)
+)]
+pub(crate) async fn list(
+    State(app): State<App>,
+    caller: Caller<Audit>,
+    Query(query): Query<RejectionsQuery>,
+    asked: Asked,
+) -> Result<Response, Problem> {
+    app.wait_for(query.min_position).await?;
+    let limit = query.limit;
+    let found = app.scan(move |snapshot| {
+        let before = query.before.unwrap_or(Position::new(u64::MAX));
+        let events_max = usize::from(query.limit);
+        let (sight, code) = (caller.sight(), query.code);
+        Ok(query::events::rejections(
+            snapshot, sight, code, before, events_max,
+        )?)
+    });
+    let query::Rejections { page, by_code } = found.await?;
+    let (count, as_of) = (page.events.len(), app.as_of(page.as_of));
+    let events = event_row::with_bodies(&app, page.events).await?;
+    let next = match events.last() {
+        Some(last) if events.len() < count => Some(last.record.position.get()),
+        _ => page.next,
+    };
+    let mut out = Json::default();
+    out.raw("{\"events\":[");
+    event_row::write_all(&mut out, &events);
+    out.raw("],\"total\":");
+    out.value(&page.total.unwrap_or_default());
+    out.raw(",\"by_reason\":");
+    out.value(&by_word(&by_code));
+    out.raw(",\"limit\":");
+    out.value(&limit);
+    out.raw(",\"next_before\":");
+    out.number_or_null(next);
+    out.raw(",\"as_of\":");
+    out.value(&as_of);
+    out.raw("}");
+    let mut response = body::json(out.into_bytes());
+    asked.link_on(&mut response, &BEFORE_POSITION, next);
+    Ok(response)
+}

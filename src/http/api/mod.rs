@@ -1,0 +1,48 @@
+//! The routes of the ledger's own API, one directory for each family.
+
+pub(crate) mod agents;
+mod events;
+pub(crate) mod keys;
+pub mod openapi;
+pub(crate) mod ops;
+pub(crate) mod sessions;
+
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use crate::http::state::App;
+
+/// Every route of the API, each with its description: a route cannot be added without one. All of
+/// them are for callers that are known.
+pub(super) fn routes() -> OpenApiRouter<App> {
+    OpenApiRouter::new()
+        .routes(routes!(events::list, events::emit::append))
+        .routes(routes!(events::get))
+        .routes(routes!(sessions::list, sessions::commands::create))
+        .routes(routes!(sessions::count))
+        .routes(routes!(sessions::get, sessions::commands::terminate))
+        .routes(routes!(sessions::commands::refresh))
+        .routes(routes!(sessions::commands::hand_off))
+        .routes(routes!(sessions::introspect::introspect))
+        .routes(routes!(sessions::events::list))
+        .routes(routes!(agents::list, agents::commands::register))
+        .routes(routes!(agents::get, agents::commands::update))
+        .routes(routes!(agents::commands::suspend))
+        .routes(routes!(agents::commands::reinstate))
+        .routes(routes!(agents::commands::revoke))
+        .routes(routes!(events::rejections::list))
+        .routes(routes!(ops::status::get))
+        .routes(routes!(keys::list, keys::issue))
+        .routes(routes!(keys::revoke))
+        .routes(routes!(keys::history::list))
+}
+
+/// The routes that answer anybody: they say nothing of any tenant.
+pub(super) fn open_routes() -> OpenApiRouter<App> {
+    OpenApiRouter::new()
+        .routes(routes!(ops::home::page))
+        .routes(routes!(ops::health::alive))
+        .routes(routes!(ops::health::ready))
+        .routes(routes!(ops::health::metrics))
+        .routes(routes!(openapi::serve))
+}

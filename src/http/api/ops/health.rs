@@ -1,0 +1,137 @@
+//! `/healthz`, `/readyz` and `/metrics`: what those who run the server ask.
+
+use axum::extract::State;
+use axum::http::header::{ACCEPT, VARY};
+use axum::http::{HeaderMap, HeaderValue};
+use axum::response::Response;
+
+use crate::http::dto;
+use crate::http::problem::Problem;
+use crate::http::problem::code::Code;
+use crate::http::problem::sets::ReadyProblems;
+use crate::http::request::negotiate::weighed;
+use crate::http::response::body;
+use crate::http::state::App;
+
+const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+const PLAIN: &str = "text/plain; version=0.0.4; charset=utf-8";
+
+/// Is the server alive?
+///
+/// Answers as long as the process does. Restart the server if it does not.
+#[utoipa::path(
+    get,
+    path = "/healthz",
+    operation_id = "healthz",
+    tag = "operations",
+    responses((status = 200, description = "It is", body = dto::Health))
+)]
+pub(crate) async fn alive() -> Response {
+    ok()
+}
+
+/// Is the server ready?
+///
+/// Whether the log can be reached and takes writes, the fold runs and keeps up with it, and the keys follow theirs.
+/// Send requests elsewhere while they do not.
+#[utoipa::path(
+    get,
+    path = "/readyz",
+    operation_id = "readyz",
+    tag = "operations",
+    responses((status = 200, description = "It is", body = dto::Health), ReadyProblems)
+)]
+pub(crate) async fn ready(State(app): State<App>) -> Result<Response, Problem> {
+    app.check_fresh()?;
+    app.check_writes()?;
+    if !app.keys().are_followed() {
+        let detail = "the log of keys is not followed, so revocations may be missing";
+        return Err(Problem::new(Code::NotReady).with_detail(detail));
+    }
+    Ok(ok())
+}
+
+/// Read the metrics
+///
+/// Figures of the whole server in the text format of Prometheus 0.0.4, or as `OpenMetrics` for who
+/// would rather have that (`Accept: application/openmetrics-text`).
+#[utoipa::path(
+    get,
+    path = "/metrics",
+    operation_id = "metrics",
+    tag = "operations",
+    responses((
+        status = 200,
+        description = "The metrics",
+        content(
+            (String = "text/plain"),
+            (String = "application/openmetrics-text"),
+        ),
+    ))
+)]
+pub(crate) async fn metrics(State(app): State<App>, headers: HeaderMap) -> Response {
+    // The fold notes where it stands after a batch; a fold that hangs must show as well.
+    let (position, head) = (app.projection().position(), app.log().known_head());
+    app.metrics().progress(position, head);
+    let (available, refuses) = (app.log().is_available(), app.log().refuses_writes());
+    app.metrics().log(available, refuses.is_some());
+    let mut response = if wants_open_metrics(&headers) {
+        body::typed(OPEN_METRICS, app.metrics().open_metrics())
+    } else {
+        body::typed(PLAIN, app.metrics().text())
+    };
+    let vary = HeaderValue::from(ACCEPT);
+    response.headers_mut().append(VARY, vary);
+    response
+}
+
+/// Whether a scraper would rather have `OpenMetrics`. It says so by name: `*/*` is any client.
+fn wants_open_metrics(headers: &HeaderMap) -> bool {
+    let weight_of = |wanted: fn(&str) -> bool| {
+        let listed = weighed(headers, &ACCEPT).filter(|(media_type, _)| wanted(media_type));
+        listed.map(|(_, weight)| weight).fold(0.0, f32::max)
+    };
+    let open = weight_of(|media_type| {
+        let mut parts = media_type.split(';');
+        parts.next() == Some("application/openmetrics-text")
+            && parts.all(|part| !part.starts_with("version=") || part == "version=1.0.0")
+    });
+    let plain = weight_of(|media_type| media_type.starts_with("text/plain"));
+    0.0 < open && plain <= open
+}
+
+fn ok() -> Response {
+    body::json_of(&dto::Health {
+        status: "ok".to_owned(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn open_metrics_is_for_who_would_rather_have_it() {
+        for (accepted, expected) in [
+            (
+                "application/openmetrics-text;version=1.0.0;q=0.5,application/openmetrics-text;\
+              version=0.0.1;q=0.4,text/plain;version=0.0.4;q=0.3,*/*;q=0.2",
+                true,
+            ),
+            ("application/openmetrics-text", true),
+            ("application/openmetrics-text; version=0.0.1", false),
+            (
+                "text/plain;version=0.0.4, application/openmetrics-text;q=0.5",
+                false,
+            ),
+            ("text/plain;version=0.0.4", false),
+            ("application/openmetrics-text;q=0", false),
+            ("*/*", false),
+        ] {
+            let accepted = HeaderValue::from_static(accepted);
+            let headers = HeaderMap::from_iter([(ACCEPT, accepted.clone())]);
+            assert_eq!(wants_open_metrics(&headers), expected, "{accepted:?}");
+        }
+        assert!(!wants_open_metrics(&HeaderMap::new()));
+    }
+}

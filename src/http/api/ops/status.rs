@@ -1,0 +1,69 @@
+//! `GET /v1/status`: a tenant's own counts.
+
+use axum::extract::State;
+use axum::response::Response;
+
+use crate::domain::SessionFilter;
+use crate::http::dto;
+use crate::http::problem::Problem;
+use crate::http::problem::sets::EventsProblems;
+use crate::http::request::caller::{Anyone, Caller};
+use crate::http::request::extract::Query;
+use crate::http::request::page_query::GetQuery;
+use crate::http::response::body;
+use crate::http::response::totals::by_word;
+use crate::http::state::App;
+use crate::query;
+
+/// Read the tenant's status
+///
+/// The tenant's sessions by status and its rejected events by reason; to a credential that is bound to
+/// an agent, the sessions of that agent alone. Figures of the whole server are in `/metrics`.
+#[utoipa::path(
+    get,
+    path = "/v1/status",
+    operation_id = "get_status",
+    tag = "operations",
+    params(Caller<Anyone>, Query<GetQuery>),
+    responses((status = 200, description = "The counts", body = dto::Status), EventsProblems)
+)]
+pub(crate) async fn get(
+    State(app): State<App>,
+    caller: Caller<Anyone>,
+    Query(query): Query<GetQuery>,
+) -> Result<Response, Problem> {
+    app.wait_for(query.min_position).await?;
+    let (sight, tenant) = (caller.sight(), caller.tenant());
+    let found = app.read(|snapshot| {
+        let counts = query::sessions::count(snapshot, sight, &SessionFilter::default())?;
+        let rejections = match (sight.agent, snapshot.tenant(tenant)?) {
+            // Many of them concern no agent that is known.
+            (Some(_), _) => None,
+            (None, Some(number)) => Some(snapshot.rejection_totals(number)?),
+            (None, None) => Some(Vec::new()),
+        };
+        Ok((
+            counts,
+            rejections,
+            snapshot.progress().rules.current().number(),
+        ))
+    });
+    let (counts, rejections, rules_version) = found?;
+    let by_status = counts.by_status.iter();
+    let by_status = by_status.map(|(status, total)| (status.as_str().to_owned(), *total));
+    let answer = dto::Status {
+        tenant: caller.tenant().to_string(),
+        sessions: dto::Totals {
+            total: counts.total,
+            by: by_status.collect(),
+        },
+        rejections: rejections.map(|by_code| {
+            let by = by_word(&by_code);
+            let total = by.values().sum();
+            dto::Totals { total, by }
+        }),
+        rules_version,
+        as_of: app.as_of(counts.as_of),
+    };
+    Ok(body::json_of(&answer))
+}

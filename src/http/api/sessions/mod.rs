@@ -1,0 +1,236 @@
+//! `GET /v1/agent-sessions`, `/count` and `/{id}`: the listing that the ledger is for.
+
+pub(super) mod commands;
+pub(super) mod events;
+pub(super) mod introspect;
+mod scope_detail;
+
+use axum::extract::State;
+use axum::response::Response;
+
+use crate::domain::filter::Owner;
+use crate::domain::session::Status;
+use crate::domain::{
+    AgentId, Position, ProjectId, Reason, SessionFilter, SessionId, StatusSet, TimeRange,
+};
+use crate::http::dto;
+use crate::http::problem::Problem;
+use crate::http::problem::code::Code;
+use crate::http::problem::sets::{CountProblems, GetProblems, ListProblems};
+use crate::http::request::caller::{Caller, Read};
+use crate::http::request::extract::{Path, Query, QueryParams, Values};
+use crate::http::request::page_query::{GetQuery, PageQuery};
+use crate::http::request::params::{
+    AGENT_ID, CREATED_AFTER, CREATED_BEFORE, CURSOR, MIN_POSITION, OFFSET, PROJECT_ID, Param,
+    ROWS_LIMIT, STATUS,
+};
+use crate::http::response::asked::Asked;
+use crate::http::response::body;
+use crate::http::response::json::Json;
+use crate::http::response::paging::ROW_BYTES;
+use crate::http::response::session_row;
+use crate::http::state::App;
+use crate::projection::RowBytes;
+use crate::query::{self, Sight};
+
+/// The query of a listing.
+#[derive(Debug)]
+pub(crate) struct ListQuery {
+    filter: SessionFilter,
+    page: PageQuery,
+}
+
+impl QueryParams for ListQuery {
+    const PARAMS: &'static [Param] = &[
+        AGENT_ID,
+        STATUS,
+        PROJECT_ID,
+        CREATED_AFTER,
+        CREATED_BEFORE,
+        ROWS_LIMIT,
+        OFFSET,
+        CURSOR,
+        MIN_POSITION,
+    ];
+
+    fn read(values: &mut Values) -> Result<Self, Problem> {
+        let filter = read_filter(values);
+        let page = PageQuery::read(values);
+        let filter = filter?;
+        Ok(Self { filter, page })
+    }
+}
+
+/// The query of a count.
+#[derive(Debug)]
+pub(crate) struct CountQuery {
+    filter: SessionFilter,
+    min_position: Option<Position>,
+}
+
+impl QueryParams for CountQuery {
+    const PARAMS: &'static [Param] = &[
+        AGENT_ID,
+        STATUS,
+        PROJECT_ID,
+        CREATED_AFTER,
+        CREATED_BEFORE,
+        MIN_POSITION,
+    ];
+
+    fn read(values: &mut Values) -> Result<Self, Problem> {
+        let filter = read_filter(values);
+        let min_position = values.position(&MIN_POSITION);
+        Ok(Self {
+            filter: filter?,
+            min_position,
+        })
+    }
+}
+
+fn read_filter(values: &mut Values) -> Result<SessionFilter, Problem> {
+    let agent = values.parsed(&AGENT_ID, AgentId::parse);
+    let project = values.parsed(&PROJECT_ID, ProjectId::parse);
+    let statuses = values.words(&STATUS, Status::parse);
+    let after = values.time(&CREATED_AFTER);
+    let before = values.time(&CREATED_BEFORE);
+    let owner = match (agent, project) {
+        (Some(_), Some(_)) => {
+            return Err(Problem::new(Code::UnsupportedFilter)
+                .with_error(PROJECT_ID.name, "must not be combined with agent_id"));
+        }
+        (Some(agent), None) => Owner::Agent(agent),
+        (None, Some(project)) => Owner::Project(project),
+        (None, None) => Owner::Tenant,
+    };
+    Ok(SessionFilter {
+        owner,
+        statuses: StatusSet::of(&statuses).unwrap_or(StatusSet::ALL),
+        created: TimeRange { after, before },
+    })
+}
+
+/// List sessions
+///
+/// The tenant's sessions, newest first by time of creation, with an exact total. Rows, total and
+/// `as_of` come from one state of the ledger. A page costs the same at any depth.
+#[utoipa::path(
+    get,
+    path = "/v1/agent-sessions",
+    operation_id = "list_sessions",
+    tag = "sessions",
+    params(Caller<Read>, Query<ListQuery>),
+    responses(
+        (status = 200, description = "A page", body = dto::SessionList, headers(
+            ("ETag" = String, description = "Names the page; give it back as `If-None-Match`"),
+            ("Link" = String, description = "The pages `first`, `prev` (by offset) and `next`"),
+        )),
+        (status = 304, description = "The page is the one that `If-None-Match` names"),
+        ListProblems,
+    )
+)]
+pub(crate) async fn list(
+    State(app): State<App>,
+    caller: Caller<Read>,
+    Query(query): Query<ListQuery>,
+    asked: Asked,
+) -> Result<Response, Problem> {
+    let ListQuery { filter, page } = &query;
+    app.wait_for(page.min_position).await?;
+    if let Some(not_modified) = asked.not_modified(&app, caller.sight()) {
+        return Ok(not_modified);
+    }
+    let start = page.start(caller.tenant(), filter)?;
+    let (sight, rows_max) = (caller.sight(), page.rows_max());
+    let found = app.read(|snapshot| {
+        let found = query::sessions::list(snapshot, sight, filter, start, rows_max);
+        Ok(found?)
+    })?;
+    let write_row = |out: &mut Json, stored: &RowBytes| {
+        let row = stored.row()?;
+        session_row::write(out, &row, row.status);
+        Ok(())
+    };
+    page.answer((&app, sight, &asked), "sessions", &found, write_row)
+}
+
+/// Count sessions
+///
+/// How many of the tenant's sessions match a filter, in all and by status. Costs the same at any
+/// size.
+#[utoipa::path(
+    get,
+    path = "/v1/agent-sessions/count",
+    operation_id = "count_sessions",
+    tag = "sessions",
+    params(Caller<Read>, Query<CountQuery>),
+    responses(
+        (status = 200, description = "The totals", body = dto::SessionCount, headers(
+            ("ETag" = String, description = "Names the answer; give it back as `If-None-Match`"),
+        )),
+        (status = 304, description = "The answer is the one that `If-None-Match` names"),
+        CountProblems,
+    )
+)]
+pub(crate) async fn count(
+    State(app): State<App>,
+    caller: Caller<Read>,
+    Query(query): Query<CountQuery>,
+    asked: Asked,
+) -> Result<Response, Problem> {
+    app.wait_for(query.min_position).await?;
+    if let Some(not_modified) = asked.not_modified(&app, caller.sight()) {
+        return Ok(not_modified);
+    }
+    let (sight, filter) = (caller.sight(), &query.filter);
+    let counted = app.read(|snapshot| Ok(query::sessions::count(snapshot, sight, filter)?))?;
+    let by_status = counted.by_status.iter();
+    let answer = dto::SessionCount {
+        total: counted.total,
+        by_status: by_status
+            .map(|(status, total)| (status.as_str().to_owned(), *total))
+            .collect(),
+        as_of: app.as_of(counted.as_of),
+    };
+    let mut response = body::json_of(&answer);
+    asked.name(&mut response, &app, (sight, &answer.as_of));
+    Ok(response)
+}
+
+/// Read a session
+///
+/// One session as it is now: past its deadline it shows as expired at once, even before that is on
+/// the log. Another tenant's session is not found, like one that never was.
+#[utoipa::path(
+    get,
+    path = "/v1/agent-sessions/{id}",
+    operation_id = "get_session",
+    tag = "sessions",
+    params(Caller<Read>, Path<SessionId>, Query<GetQuery>),
+    responses((status = 200, description = "The session", body = dto::Session), GetProblems)
+)]
+pub(crate) async fn get(
+    State(app): State<App>,
+    caller: Caller<Read>,
+    Path(id): Path<SessionId>,
+    Query(query): Query<GetQuery>,
+) -> Result<Response, Problem> {
+    app.wait_for(query.min_position).await?;
+    let now = app.now();
+    let stored = find(&app, caller.sight(), &id)?;
+    let row = stored.row()?;
+    let mut out = Json::with_capacity(ROW_BYTES);
+    session_row::write(&mut out, &row, row.status_at(now));
+    Ok(body::json(out.into_bytes()))
+}
+
+/// A session that the caller is shown.
+pub(crate) fn find(app: &App, sight: Sight<'_>, id: &SessionId) -> Result<RowBytes, Problem> {
+    let found = app.read(|snapshot| Ok(query::sessions::get(snapshot, sight, id)?))?;
+    found.ok_or_else(not_found)
+}
+
+/// No such session, or one that the caller is not shown: nobody can tell which.
+pub(crate) fn not_found() -> Problem {
+    Problem::new(Code::Event(Reason::NotFound)).with_detail("there is no such session")
+}

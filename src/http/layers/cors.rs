@@ -1,0 +1,65 @@
+//! Which pages of other sites may ask the ledger's own API (CORS): those that the operator names.
+//!
+//! Dialects follow their vendors' servers, see `dialects::cors`.
+
+use std::time::Duration;
+
+use axum::http::header::{
+    ACCEPT, AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE, ETAG, IF_NONE_MATCH, LINK, RETRY_AFTER,
+};
+use axum::http::{HeaderName, Method};
+use tower_http::cors::{AllowOrigin, CorsLayer};
+
+use crate::http::origin::Origin;
+
+/// How long a browser may remember what is allowed.
+const REMEMBERED_S: u64 = 86_400;
+/// What pages may send besides headers that need no leave.
+const SENT: [HeaderName; 9] = [
+    ACCEPT,
+    AUTHORIZATION,
+    CONTENT_ENCODING,
+    CONTENT_TYPE,
+    IF_NONE_MATCH,
+    HeaderName::from_static("idempotency-key"),
+    HeaderName::from_static("x-api-key"),
+    HeaderName::from_static("x-request-id"),
+    HeaderName::from_static("x-tenant-id"),
+];
+/// What pages may read of an answer besides its body.
+const READ: [HeaderName; 10] = [
+    ETAG,
+    LINK,
+    RETRY_AFTER,
+    HeaderName::from_static("x-as-of-position"),
+    HeaderName::from_static("x-next-after"),
+    HeaderName::from_static("x-ratelimit-limit"),
+    HeaderName::from_static("x-ratelimit-policy"),
+    HeaderName::from_static("x-ratelimit-remaining"),
+    HeaderName::from_static("x-ratelimit-reset"),
+    HeaderName::from_static("x-request-id"),
+];
+
+/// The layer around the API's own routes, if any origin may ask.
+pub(crate) fn layer(origins: &[Origin]) -> Option<CorsLayer> {
+    if origins.is_empty() {
+        return None;
+    }
+    let sites = origins.iter().filter_map(|origin| match origin {
+        Origin::Any => None,
+        Origin::Site(site) => Some(site.clone()),
+    });
+    let allowed = if origins.contains(&Origin::Any) {
+        AllowOrigin::any()
+    } else {
+        AllowOrigin::list(sites)
+    };
+    // No cookies: a page shows the credential that it was given.
+    let layer = CorsLayer::new()
+        .allow_origin(allowed)
+        .allow_methods([Method::GET, Method::POST, Method::PATCH, Method::DELETE])
+        .allow_headers(SENT)
+        .expose_headers(READ)
+        .max_age(Duration::from_secs(REMEMBERED_S));
+    Some(layer)
+}

@@ -1,0 +1,104 @@
+//! Which host names requests have: one on HTTP/1.1, and this machine's own while nobody is asked for
+//! credentials.
+//!
+//! A page in a browser on this machine could reach the API under a name of its own that resolves to
+//! 127.0.0.1 (DNS rebinding), and read the answers. Its requests carry that name.
+
+use std::net::IpAddr;
+
+use axum::extract::Request;
+use axum::http::header::HOST;
+use axum::http::uri::Authority;
+use axum::http::{HeaderValue, Version};
+use axum::middleware::Next;
+use axum::response::{IntoResponse as _, Response};
+
+use crate::http::problem::Problem;
+use crate::http::problem::code::Code;
+
+/// Whether a request says to which host it is as its version demands: on HTTP/1.1 once (RFC 9112,
+/// section 3.2).
+pub(crate) fn names_host(request: &Request) -> bool {
+    request.version() != Version::HTTP_11 || names_one_host(request)
+}
+
+fn names_one_host(request: &Request) -> bool {
+    let mut named = request.headers().get_all(HOST).iter();
+    let first = named.next().map(HeaderValue::as_bytes);
+    // Empty is what a client sends that knows no name.
+    let is_name = |name: &[u8]| name.is_empty() || Authority::try_from(name).is_ok();
+    first.is_some_and(is_name) && named.next().is_none()
+}
+
+/// Refuses a request to a name that is not this machine's own.
+pub(crate) async fn loopback_only(request: Request, next: Next) -> Response {
+    if asks_loopback(&request) {
+        next.run(request).await
+    } else {
+        Problem::new(Code::UnknownHost).into_response()
+    }
+}
+
+/// A request without a name is not a browser's.
+fn asks_loopback(request: &Request) -> bool {
+    let mut named = request.headers().get_all(HOST).iter();
+    // HTTP/2 has the name here.
+    request.uri().authority().is_none_or(is_loopback)
+        && named.all(|name| Authority::try_from(name.as_bytes()).is_ok_and(|it| is_loopback(&it)))
+}
+
+/// Whether this is a name of this machine alone.
+pub(crate) fn is_loopback(authority: &Authority) -> bool {
+    let host = authority.host();
+    if host.eq_ignore_ascii_case("localhost") {
+        return true;
+    }
+    let bare = host.trim_start_matches('[').trim_end_matches(']');
+    bare.parse()
+        .is_ok_and(|address: IpAddr| address.is_loopback())
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::body::Body;
+
+    use super::*;
+
+    fn asked(uri: &str, host: Option<&str>) -> bool {
+        let mut request = Request::builder().uri(uri);
+        if let Some(host) = host {
+            request = request.header(HOST, host);
+        }
+        asks_loopback(&request.body(Body::empty()).unwrap())
+    }
+
+    #[test]
+    fn names_of_this_machine_are_told_from_others() {
+        for own in [
+            "localhost",
+            "LocalHost:8080",
+            "127.0.0.1",
+            "127.8.9.1:1",
+            "[::1]",
+            "[::1]:8080",
+        ] {
+            assert!(asked("/", Some(own)), "{own}");
+            assert!(asked(&format!("http://{own}/"), None), "{own}");
+        }
+        for other in [
+            "evil.example",
+            "localhost.evil.example:80",
+            "127.0.0.1.evil.example",
+            "localhost@evil.example",
+            "10.0.0.1",
+            "[::2]:1",
+            "0.0.0.0",
+        ] {
+            assert!(!asked("/", Some(other)), "{other}");
+            assert!(!asked(&format!("http://{other}/"), None), "{other}");
+            assert!(!asked("http://localhost/", Some(other)), "{other}");
+        }
+        assert!(!asked("/", Some("")));
+        assert!(asked("/", None));
+    }
+}

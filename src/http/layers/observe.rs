@@ -1,0 +1,102 @@
+//! Around every request: its id, its span, its latency, and the problem that it ended with.
+
+use std::time::{Duration, Instant};
+
+use axum::extract::{MatchedPath, Request, State};
+use axum::http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, X_CONTENT_TYPE_OPTIONS};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method};
+use axum::middleware::Next;
+use axum::response::Response;
+use tracing::Instrument;
+use uuid::Uuid;
+
+use crate::http::layers::drain_body;
+use crate::http::problem::Problem;
+use crate::http::problem::style::ErrorStyle;
+use crate::http::state::App;
+
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+/// Whether pages of other sites may load an answer as an image or a script. It does not concern
+/// `fetch`, which CORS is for.
+const RESOURCE_POLICY: HeaderName = HeaderName::from_static("cross-origin-resource-policy");
+/// Longest request id that is taken from a caller.
+const REQUEST_ID_BYTES_MAX: usize = 128;
+/// Stands for the route of a request that matches none, so that paths make no new series.
+const NO_ROUTE: &str = "unmatched";
+
+/// The outermost layer: sees every request first and every answer last.
+pub(crate) async fn observe(State(app): State<App>, request: Request, next: Next) -> Response {
+    let started = Instant::now();
+    let method = method_label(request.method());
+    let route = request.extensions().get::<MatchedPath>().cloned();
+    let route = route.as_ref().map_or(NO_ROUTE, MatchedPath::as_str);
+    let request_id = request_id(request.headers());
+    // At the highest level: a filter that keeps only errors must keep the ids of their requests.
+    let span = tracing::error_span!("request", request.id = %request_id, method, route);
+
+    let mut response = drain_body::answer(request, next)
+        .instrument(span.clone())
+        .await;
+
+    if let Some(problem) = response.extensions_mut().remove::<Problem>() {
+        match response.extensions_mut().remove::<ErrorStyle>() {
+            Some(style) => style.write(&problem, &mut response, &request_id),
+            None => problem.write(&mut response, &request_id),
+        }
+    }
+    let headers = response.headers_mut();
+    let no_store = HeaderValue::from_static("no-store");
+    headers.entry(CACHE_CONTROL).or_insert(no_store);
+    secure(headers);
+    if let Ok(value) = HeaderValue::try_from(request_id) {
+        headers.insert(REQUEST_ID, value);
+    }
+    let (status, took) = (response.status().as_u16(), started.elapsed());
+    app.metrics().request(route, method, status, took);
+    span.in_scope(|| note(method, route, status, took));
+    response
+}
+
+/// Tells browsers to take an answer for what it says it is, and to let no other site show it.
+fn secure(headers: &mut HeaderMap) {
+    let nothing = HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'");
+    headers.entry(CONTENT_SECURITY_POLICY).or_insert(nothing);
+    let nosniff = HeaderValue::from_static("nosniff");
+    headers.insert(X_CONTENT_TYPE_OPTIONS, nosniff);
+    let same_origin = HeaderValue::from_static("same-origin");
+    headers.insert(RESOURCE_POLICY, same_origin);
+}
+
+fn note(method: &str, route: &str, status: u16, took: Duration) {
+    let latency_us = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
+    tracing::debug!(
+        status,
+        latency.us = latency_us,
+        "answered {method} {route} with {status}"
+    );
+}
+
+/// The caller's own id if it is harmless in a header and a log line, else a new one.
+fn request_id(headers: &HeaderMap) -> String {
+    let harmless = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.:".contains(&byte);
+    headers
+        .get(&REQUEST_ID)
+        .and_then(|value| value.to_str().ok())
+        .filter(|id| (1..=REQUEST_ID_BYTES_MAX).contains(&id.len()))
+        .filter(|id| id.bytes().all(harmless))
+        .map_or_else(|| Uuid::now_v7().to_string(), ToOwned::to_owned)
+}
+
+/// Methods can be made up, and each would be a series of its own.
+fn method_label(method: &Method) -> &'static str {
+    match *method {
+        Method::GET => "GET",
+        Method::HEAD => "HEAD",
+        Method::POST => "POST",
+        Method::PUT => "PUT",
+        Method::PATCH => "PATCH",
+        Method::DELETE => "DELETE",
+        Method::OPTIONS => "OPTIONS",
+        _ => "other",
+    }
+}

@@ -1,0 +1,425 @@
+//! Extractors of query and path: what they refuse, they refuse as a problem that names the field.
+
+use std::borrow::Cow;
+use std::fmt::Display;
+
+use axum::extract::{FromRequestParts, RawPathParams};
+use axum::http::request::Parts;
+use percent_encoding::percent_decode_str;
+use serde_json::{Value, json};
+use utoipa::IntoParams;
+use utoipa::openapi::Required;
+use utoipa::openapi::path::{Parameter, ParameterBuilder, ParameterIn};
+
+use crate::domain::limits::EVENTS_PAGE_MAX;
+use crate::domain::{AgentId, Position, SessionId, Timestamp};
+use crate::http::problem::Problem;
+use crate::http::problem::code::Code;
+use crate::http::raw_schema::raw;
+use crate::http::request::params::{EVENTS_LIMIT, IntegerRange, Param, Shape, an_id};
+
+/// Most characters of a caller's own text that an answer repeats.
+const ECHO_CHARS_MAX: usize = 64;
+/// Where an event may stand on the log.
+const POSITION: IntegerRange = IntegerRange {
+    min: 1,
+    max: i64::MAX as u64,
+    default: None,
+};
+/// Most unknown parameters that an answer names.
+const ERRORS_MAX: usize = 16;
+
+/// What a route takes in its query.
+pub(crate) trait QueryParams: Sized {
+    /// Every parameter; any other is refused, or ignored.
+    const PARAMS: &'static [Param];
+
+    /// Reads them. What is wrong with a single value is noted in `values` and answered first, so
+    /// only what is wrong with several together is returned.
+    fn read(values: &mut Values) -> Result<Self, Problem>;
+}
+
+/// The query of a request.
+#[derive(Debug)]
+pub(crate) struct Query<T>(pub(crate) T);
+
+impl<S: Sync, T: QueryParams> FromRequestParts<S> for Query<T> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Problem> {
+        let values = Values::parse(parts.uri.query().unwrap_or_default(), |_name| true)?;
+        values.refuse_unknown(T::PARAMS)?;
+        values.read().map(Self)
+    }
+}
+
+/// The query of a request whose other parameters are ignored.
+#[derive(Debug)]
+pub(crate) struct LenientQuery<T>(pub(crate) T);
+
+impl<S: Sync, T: QueryParams> FromRequestParts<S> for LenientQuery<T> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Problem> {
+        let is_known = |name: &str| T::PARAMS.iter().any(|param| param.name == name);
+        let values = Values::parse(parts.uri.query().unwrap_or_default(), is_known)?;
+        values.read().map(Self)
+    }
+}
+
+impl<T: QueryParams> IntoParams for Query<T> {
+    fn into_params(_place: impl Fn() -> Option<ParameterIn>) -> Vec<Parameter> {
+        T::PARAMS.iter().map(Param::describe).collect()
+    }
+}
+
+/// For routes that take no parameters.
+#[derive(Debug)]
+pub(crate) struct NoQuery;
+
+impl QueryParams for NoQuery {
+    const PARAMS: &'static [Param] = &[];
+
+    fn read(_values: &mut Values) -> Result<Self, Problem> {
+        Ok(Self)
+    }
+}
+
+/// The query's values, and what is wrong with them.
+#[derive(Debug, Default)]
+pub(crate) struct Values {
+    pairs: Vec<(String, String)>,
+    errors: Vec<(String, String)>,
+}
+
+impl Values {
+    /// The limit of a page of events.
+    pub(crate) fn events_limit(&mut self) -> u16 {
+        let limit = self.integer(&EVENTS_LIMIT).map(u16::try_from);
+        limit.and_then(Result::ok).unwrap_or(EVENTS_PAGE_MAX)
+    }
+
+    /// Decodes all; what cannot be decoded is passed over if its name does not matter.
+    fn parse(query: &str, matters: impl Fn(&str) -> bool) -> Result<Self, Problem> {
+        let mut values = Self::default();
+        for pair in query.split('&').filter(|pair| !pair.is_empty()) {
+            let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+            match (decode(name), decode(value)) {
+                (Some(decoded), Some(value)) => values.pairs.push((decoded, value)),
+                (decoded, _) if matters(decoded.as_deref().unwrap_or(name)) => {
+                    let message = "must be UTF-8, percent-encoded";
+                    let problem = Problem::new(Code::InvalidParameter);
+                    return Err(problem.with_error(&echo(name), message));
+                }
+                _ => {}
+            }
+        }
+        Ok(values)
+    }
+
+    fn refuse_unknown(&self, known: &[Param]) -> Result<(), Problem> {
+        let is_known = |name: &str| known.iter().any(|param| param.name == name);
+        let unknown = || self.pairs.iter().filter(|(name, _)| !is_known(name));
+        let Some((first, _)) = unknown().next() else {
+            return Ok(());
+        };
+        let names: Vec<&str> = known.iter().map(|param| param.name).collect();
+        let known = match names.as_slice() {
+            [] => "this route takes none".to_owned(),
+            names => format!("this route takes {}", names.join(", ")),
+        };
+        let errors = unknown().map(|(name, _)| (echo(name).into_owned(), known.clone()));
+        Err(Problem::new(Code::UnknownParameter)
+            .with_detail(format!("there is no parameter `{}`; {known}", echo(first)))
+            .with_errors(errors.take(ERRORS_MAX).collect()))
+    }
+
+    fn read<T: QueryParams>(mut self) -> Result<T, Problem> {
+        let read = T::read(&mut self);
+        self.finish()?;
+        read
+    }
+
+    fn finish(self) -> Result<(), Problem> {
+        let Some((field, message)) = self.errors.first() else {
+            return Ok(());
+        };
+        let detail = format!("`{field}` {message}");
+        Err(Problem::new(Code::InvalidParameter)
+            .with_detail(detail)
+            .with_errors(self.errors))
+    }
+
+    /// Notes what is wrong with a parameter.
+    pub(crate) fn error(&mut self, param: &Param, message: impl Into<String>) {
+        self.errors.push((param.name.to_owned(), message.into()));
+    }
+
+    pub(crate) fn has(&self, param: &Param) -> bool {
+        self.pairs.iter().any(|(name, _)| name == param.name)
+    }
+
+    /// A parameter that may be given once, as text.
+    pub(crate) fn text(&mut self, param: &Param) -> Option<String> {
+        let mut given = self.pairs.iter().filter(|(name, _)| name == param.name);
+        let first = given.next().map(|(_, value)| value.clone());
+        if given.next().is_some() {
+            self.error(param, "must be given once");
+            return None;
+        }
+        first
+    }
+
+    /// A parameter that is checked by a function.
+    pub(crate) fn parsed<T, E: Display>(
+        &mut self,
+        param: &Param,
+        parse: impl FnOnce(&str) -> Result<T, E>,
+    ) -> Option<T> {
+        let text = self.text(param)?;
+        match parse(&text) {
+            Ok(value) => Some(value),
+            Err(error) => {
+                self.error(param, error.to_string());
+                None
+            }
+        }
+    }
+
+    /// A number within the parameter's range; its default if absent.
+    pub(crate) fn integer(&mut self, param: &Param) -> Option<u64> {
+        let Shape::Integer(range) = param.shape else {
+            return None;
+        };
+        if !self.has(param) {
+            return range.default;
+        }
+        self.parsed(param, |text| integer(text, range))
+    }
+
+    pub(crate) fn position(&mut self, param: &Param) -> Option<Position> {
+        self.integer(param).map(Position::new)
+    }
+
+    pub(crate) fn time(&mut self, param: &Param) -> Option<Timestamp> {
+        self.parsed(param, |text| {
+            time(text)
+                .ok_or("must be a time with an offset as in RFC 3339, such as 2026-01-31T23:59:59Z")
+        })
+    }
+
+    pub(crate) fn boolean(&mut self, param: &Param) -> bool {
+        let Shape::Boolean { default } = param.shape else {
+            return false;
+        };
+        let read = |text: &str| match text {
+            "true" => Ok(true),
+            "false" => Ok(false),
+            _ => Err("must be true or false"),
+        };
+        self.parsed(param, read).unwrap_or(default)
+    }
+
+    /// One of the parameter's words.
+    pub(crate) fn word<T>(
+        &mut self,
+        param: &Param,
+        parse: impl Fn(&str) -> Option<T>,
+    ) -> Option<T> {
+        self.parsed(param, |text| parse(text).ok_or_else(|| expected(param)))
+    }
+
+    /// Each of the parameter's words that was given.
+    pub(crate) fn words<T>(&mut self, param: &Param, parse: impl Fn(&str) -> Option<T>) -> Vec<T> {
+        let given = self.pairs.iter().filter(|(name, _)| name == param.name);
+        let words: Option<Vec<T>> = given.map(|(_, value)| parse(value)).collect();
+        words.unwrap_or_else(|| {
+            self.error(param, expected(param));
+            Vec::new()
+        })
+    }
+}
+
+/// What a route takes in its path.
+pub(crate) trait PathParam: Sized {
+    const NAME: &'static str;
+    const ABOUT: &'static str;
+
+    /// The JSON Schema of what it takes.
+    fn schema() -> Value {
+        json!({"type": "string"})
+    }
+
+    fn parse(text: &str) -> Result<Self, String>;
+}
+
+/// The one parameter in the path of a request.
+#[derive(Debug)]
+pub(crate) struct Path<T>(pub(crate) T);
+
+impl<S: Send + Sync, T: PathParam> FromRequestParts<S> for Path<T> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let refused = |message: String| {
+            Problem::new(Code::InvalidParameter)
+                .with_detail(format!("`{}` in the path {message}", T::NAME))
+                .with_error(T::NAME, message)
+        };
+        let params = RawPathParams::from_request_parts(parts, state)
+            .await
+            .map_err(|_not_utf8| refused("must be UTF-8, percent-encoded".to_owned()))?;
+        let given = params.iter().find(|(name, _)| *name == T::NAME);
+        let text = given.map(|(_, value)| value).unwrap_or_default();
+        T::parse(text).map(Self).map_err(refused)
+    }
+}
+
+impl<T: PathParam> IntoParams for Path<T> {
+    fn into_params(_place: impl Fn() -> Option<ParameterIn>) -> Vec<Parameter> {
+        let parameter = ParameterBuilder::new()
+            .name(T::NAME)
+            .parameter_in(ParameterIn::Path)
+            .required(Required::True)
+            .description(Some(T::ABOUT))
+            .schema(Some(raw(T::schema())));
+        vec![parameter.build()]
+    }
+}
+
+impl PathParam for SessionId {
+    const NAME: &'static str = "id";
+    const ABOUT: &'static str = "The session's id.";
+
+    fn schema() -> Value {
+        an_id()
+    }
+
+    fn parse(text: &str) -> Result<Self, String> {
+        Self::parse(text).map_err(|error| error.to_string())
+    }
+}
+
+impl PathParam for AgentId {
+    const NAME: &'static str = "id";
+    const ABOUT: &'static str = "The agent's id.";
+
+    fn schema() -> Value {
+        an_id()
+    }
+
+    fn parse(text: &str) -> Result<Self, String> {
+        Self::parse(text).map_err(|error| error.to_string())
+    }
+}
+
+impl PathParam for Position {
+    const NAME: &'static str = "position";
+    const ABOUT: &'static str = "Where the event stands on the log.";
+
+    fn schema() -> Value {
+        let IntegerRange { min, max, .. } = POSITION;
+        json!({"type": "integer", "format": "int64", "minimum": min, "maximum": max})
+    }
+
+    fn parse(text: &str) -> Result<Self, String> {
+        integer(text, POSITION).map(Self::new)
+    }
+}
+
+fn integer(text: &str, range: IntegerRange) -> Result<u64, String> {
+    let IntegerRange { min, max, .. } = range;
+    // Rust's own parser also takes a sign.
+    let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    let number = text.parse().ok().filter(|_| digits);
+    number
+        .filter(|number| (min..=max).contains(number))
+        .ok_or_else(|| format!("must be a whole number from {min} to {max}"))
+}
+
+/// A time as in RFC 3339. Its offset may also be `+0000` or `+00`, as many formatters of dates write
+/// it, and its `+` a space, which is what a `+` becomes that a client did not percent-encode.
+fn time(text: &str) -> Option<Timestamp> {
+    let parsed = Timestamp::parse(text);
+    if parsed.is_some() {
+        return parsed;
+    }
+    let (clock, offset) = text.split_at_checked(text.rfind(['+', '-', ' '])?)?;
+    let (sign, offset) = offset.split_at_checked(1)?;
+    let sign = if sign == " " { "+" } else { sign };
+    let offset = match offset.as_bytes() {
+        [_, _] => format!("{offset}:00"),
+        [hours @ .., _, _] if hours.len() == 2 => {
+            let (hours, minutes) = offset.split_at_checked(2)?;
+            format!("{hours}:{minutes}")
+        }
+        _ => offset.to_owned(),
+    };
+    Timestamp::parse(&format!("{clock}{sign}{offset}"))
+}
+
+fn expected(param: &Param) -> String {
+    match param.shape {
+        Shape::Word(words) => format!("must be one of: {}", words().join(", ")),
+        Shape::Words(words) => format!(
+            "must be one of: {}; repeat the parameter to give several",
+            words().join(", ")
+        ),
+        Shape::Text(_) | Shape::Time | Shape::Boolean { .. } | Shape::Integer(_) => {
+            "has a value that it cannot have".to_owned()
+        }
+    }
+}
+
+/// As browsers and most clients encode a query: `+` is a space.
+fn decode(text: &str) -> Option<String> {
+    let spaced = text.replace('+', " ");
+    let decoded = percent_decode_str(&spaced).decode_utf8().ok()?;
+    Some(decoded.into_owned())
+}
+
+pub(crate) fn echo(text: &str) -> Cow<'_, str> {
+    match text.char_indices().nth(ECHO_CHARS_MAX) {
+        Some((end, _)) => Cow::Owned(format!("{}...", &text[..end])),
+        None => Cow::Borrowed(text),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_offset_may_stand_without_its_colon() {
+        for (text, same) in [
+            ("2026-01-31T12:00:00+0000", "2026-01-31T12:00:00Z"),
+            ("2026-01-31T12:00:00.5+0130", "2026-01-31T10:30:00.5Z"),
+            ("2026-01-31T12:00:00-0800", "2026-01-31T20:00:00Z"),
+            ("2026-01-31T12:00:00+00", "2026-01-31T12:00:00Z"),
+            ("2026-01-31T12:00:00-08", "2026-01-31T20:00:00Z"),
+            ("2026-01-31T12:00:00 01:00", "2026-01-31T11:00:00Z"),
+            ("2026-01-31T12:00:00 0100", "2026-01-31T11:00:00Z"),
+        ] {
+            let expected = Timestamp::parse(same);
+            assert!(expected.is_some() && time(text) == expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_time_stays_none() {
+        for text in [
+            "",
+            "2026-01-31",
+            "2026-01-31T12:00:00",
+            "2026-01-31 12:00:00",
+            "2026-01-31T12:00:00+",
+            "2026-01-31T12:00:00+1",
+            "2026-01-31T12:00:00+00000",
+            "2026-01-31T12:00:00+2400",
+            "2026-01-31T12:00:00 Z",
+            "2026-01-31T12:00:00+\u{e9}\u{e9}",
+        ] {
+            assert_eq!(time(text), None, "{text}");
+        }
+    }
+}

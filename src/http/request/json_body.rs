@@ -1,0 +1,60 @@
+//! JSON that requests bring: read past a byte order mark, and refused with line and column.
+
+use bytes::Bytes;
+use serde::Deserialize;
+use serde_json::{Map, Value};
+
+use crate::domain::Reason;
+use crate::http::problem::Problem;
+use crate::http::problem::code::Code;
+use crate::wire;
+
+const BYTE_ORDER_MARK: &[u8] = b"\xEF\xBB\xBF";
+
+/// The body without the mark that some programs put before UTF-8. RFC 8259, 8.1 lets a reader skip it.
+pub(crate) fn without_mark(body: Bytes) -> Bytes {
+    if body.starts_with(BYTE_ORDER_MARK) {
+        return body.slice(BYTE_ORDER_MARK.len()..);
+    }
+    body
+}
+
+/// Whether a body is an array, if it is JSON.
+pub(crate) fn is_array(body: &[u8]) -> bool {
+    body.trim_ascii_start().first() == Some(&b'[')
+}
+
+/// The members of a body that must be an object.
+pub(crate) fn object(body: &[u8]) -> Result<Map<String, Value>, Problem> {
+    serde_json::from_slice(body).map_err(|_said_below| not_an_object(body))
+}
+
+/// Reads a body that must be an array.
+pub(crate) fn array<'b, T: Deserialize<'b>>(body: &'b [u8]) -> Result<T, Problem> {
+    serde_json::from_slice(body).map_err(|_said_below| match wire::flaw(body) {
+        Some(flaw) => refused(flaw),
+        None => refused(
+            "must be a JSON array of events; send application/cloudevents+json for one event"
+                .to_owned(),
+        ),
+    })
+}
+
+/// Of a body that is no object: what it is instead, or where it is no JSON.
+pub(crate) fn not_an_object(body: &[u8]) -> Problem {
+    refused(wire::not_an_object(body))
+}
+
+/// Of an array where one event is expected.
+pub(crate) fn not_one_event() -> Problem {
+    refused(
+        "must be one event, but is an array; send application/cloudevents-batch+json for a batch"
+            .to_owned(),
+    )
+}
+
+fn refused(flaw: String) -> Problem {
+    Problem::new(Code::Event(Reason::NotJson))
+        .with_detail(format!("the body {flaw}"))
+        .with_error("", flaw)
+}

@@ -1,0 +1,15 @@
+//! Reads requests: who calls, the path, the query, the body. Each extractor answers what it rejects
+//! with a problem that names the field.
+
+pub(crate) mod body;
+pub(crate) mod caller;
+pub(crate) mod coding;
+pub(crate) mod command;
+pub(crate) mod credential;
+mod decode;
+pub(crate) mod extract;
+pub(crate) mod json_body;
+pub(crate) mod media_type;
+pub(crate) mod negotiate;
+pub(crate) mod page_query;
+pub(crate) mod params;

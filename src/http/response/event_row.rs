@@ -1,0 +1,138 @@
+//! Events of history with their verdicts: the stored body as it came, never the private part.
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+
+use crate::domain::event::Writer;
+use crate::domain::limits::{LOG_GET_IN_FLIGHT_MAX, LOG_READ_BYTES_MAX};
+use crate::domain::{EventType, Position, Verdict};
+use crate::http::dto;
+use crate::http::problem::Problem;
+use crate::http::response::json::Json;
+use crate::http::state::App;
+use crate::projection::VerdictRow;
+use crate::query::{self, LedgerEvent};
+use crate::wire::{self, Origin, Via};
+
+/// The bodies of a page, as far as an answer of bounded size reaches: at least one, if there is one.
+pub(crate) async fn with_bodies(
+    app: &App,
+    events: Vec<(Position, VerdictRow)>,
+) -> Result<Vec<LedgerEvent>, Problem> {
+    let rules = app.projection().progress().rules;
+    let _turn = match events.len() {
+        0 | 1 => None,
+        _ => app.history_turn().await,
+    };
+    let (mut found, mut bytes) = (Vec::with_capacity(events.len()), 0);
+    for chunk in events.chunks(4 * LOG_GET_IN_FLIGHT_MAX) {
+        let read = query::events::with_bodies(app.log(), &rules, chunk.to_vec()).await?;
+        for event in read {
+            bytes += event.body.len();
+            if LOG_READ_BYTES_MAX < bytes && !found.is_empty() {
+                return Ok(found);
+            }
+            found.push(event);
+        }
+    }
+    Ok(found)
+}
+
+/// Writes an event.
+pub(crate) fn write(out: &mut Json, event: &LedgerEvent) {
+    let LedgerEvent {
+        record,
+        body,
+        rules,
+        verdict,
+    } = event;
+    let origin = Origin::of(*rules, &record.subject, &record.private, body);
+    out.raw("{\"position\":");
+    out.value(&record.position);
+    out.raw(",\"recorded_at\":");
+    out.time(record.recorded_at);
+    out.raw(",\"verdict\":");
+    out.text(verdict.verdict.as_str());
+    write_verdict(out, event);
+    if let Some(settled_at) = verdict.settled_at {
+        out.raw(",\"settled_at\":");
+        out.value(&settled_at);
+    }
+    out.raw(",\"writer\":");
+    out.text_or_null(origin.writer.map(Writer::as_str));
+    out.raw(",\"written_by\":");
+    out.text_or_null(origin.written_by.as_deref());
+    out.raw(",\"via\":");
+    out.text_or_null(origin.via.map(Via::as_str));
+    out.raw(",\"type\":");
+    out.text_or_null(verdict.event_type.map(EventType::as_str));
+    out.raw(",\"event\":");
+    if let Some(json) = readable(event) {
+        out.raw_on_one_line(json);
+    } else {
+        out.raw("null,\"raw_base64\":");
+        out.text(&STANDARD.encode(body));
+    }
+    out.raw("}");
+}
+
+/// Writes events as the elements of an array.
+pub(crate) fn write_all(out: &mut Json, events: &[LedgerEvent]) {
+    for (index, event) in events.iter().enumerate() {
+        if 0 < index {
+            out.raw(",");
+        }
+        write(out, event);
+    }
+}
+
+fn write_verdict(out: &mut Json, event: &LedgerEvent) {
+    match event.verdict.verdict {
+        Verdict::Applied | Verdict::Parked => {}
+        Verdict::Duplicate(first) => {
+            out.raw(",\"first_position\":");
+            out.value(&first);
+        }
+        Verdict::Rejected(reason) => {
+            out.raw(",\"reason\":");
+            out.text(reason.code());
+            out.raw(",\"detail\":");
+            out.text(reason.advice());
+            let errors = errors(event);
+            if !errors.is_empty() {
+                out.raw(",\"errors\":");
+                out.value(&errors);
+            }
+        }
+    }
+}
+
+/// What is wrong with a rejected event field by field. Only the reason is stored, so the record is
+/// decoded again; an event that the fold rejected has nothing wrong in itself.
+fn errors(event: &LedgerEvent) -> Vec<dto::FieldError> {
+    let record = &event.record;
+    match wire::decode(event.rules, &record.subject, &record.private, &event.body) {
+        Ok(_) => Vec::new(),
+        Err(undecodable) => {
+            let errors = undecodable.errors.into_iter();
+            let error = |error: wire::FieldError| dto::FieldError {
+                field: error.field,
+                message: error.message,
+                code: None,
+            };
+            errors.map(error).collect()
+        }
+    }
+}
+
+/// The body as JSON that every client can read. What was decoded is; of what was rejected, half a
+/// surrogate pair, a number beyond a double or a thousand brackets would spoil the whole page.
+fn readable(event: &LedgerEvent) -> Option<&str> {
+    let json = std::str::from_utf8(&event.body).ok()?;
+    match event.verdict.verdict {
+        Verdict::Applied | Verdict::Duplicate(_) | Verdict::Parked => Some(json),
+        Verdict::Rejected(_) => serde_json::from_str::<serde_json::Value>(json)
+            .is_ok()
+            .then_some(json),
+    }
+}

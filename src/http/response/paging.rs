@@ -1,0 +1,78 @@
+//! A page of any listing as an answer: its rows, and what stands around them.
+
+use axum::response::Response;
+
+use crate::http::dto;
+use crate::http::problem::Problem;
+use crate::http::request::page_query::PageQuery;
+use crate::http::request::params::{CURSOR, OFFSET};
+use crate::http::response::asked::Asked;
+use crate::http::response::body;
+use crate::http::response::json::Json;
+use crate::http::state::App;
+use crate::query::Sight;
+use crate::query::{Cursor, Page};
+
+/// Bytes of a usual row: a buffer of this size per row seldom has to grow.
+pub(crate) const ROW_BYTES: usize = 1024;
+
+impl PageQuery {
+    /// The page as an answer, which names itself and other pages.
+    pub(crate) fn answer<R>(
+        &self,
+        (app, sight, asked): (&App, Sight<'_>, &Asked),
+        name: &str,
+        page: &Page<R>,
+        write_row: impl FnMut(&mut Json, &R) -> Result<(), Problem>,
+    ) -> Result<Response, Problem> {
+        let as_of = app.as_of(page.as_of);
+        let next = page.next.map(Cursor::to_text);
+        let rows = self.render(name, page, (&as_of, next.as_deref()), write_row)?;
+        let mut response = body::json(rows);
+        asked.name(&mut response, app, (sight, &as_of));
+        let limit = u64::from(self.limit());
+        let before = self.offset().and_then(|offset| offset.checked_sub(limit));
+        let before = before.map(|before| before.to_string());
+        let mut pages = vec![("first", None)];
+        pages.extend(
+            before
+                .as_deref()
+                .map(|at| ("prev", Some((OFFSET.name, at)))),
+        );
+        pages.extend(next.as_deref().map(|at| ("next", Some((CURSOR.name, at)))));
+        asked.link(&mut response, &[OFFSET.name, CURSOR.name], &pages);
+        Ok(response)
+    }
+
+    /// The page as JSON: its rows under this name, and what every page has.
+    fn render<R>(
+        &self,
+        name: &str,
+        page: &Page<R>,
+        (as_of, next): (&dto::AsOf, Option<&str>),
+        mut write_row: impl FnMut(&mut Json, &R) -> Result<(), Problem>,
+    ) -> Result<Vec<u8>, Problem> {
+        let mut out = Json::with_capacity(ROW_BYTES * (page.rows.len() + 1));
+        out.raw("{");
+        out.text(name);
+        out.raw(":[");
+        for (index, row) in page.rows.iter().enumerate() {
+            if 0 < index {
+                out.raw(",");
+            }
+            write_row(&mut out, row)?;
+        }
+        out.raw("],\"total\":");
+        out.value(&page.total);
+        out.raw(",\"limit\":");
+        out.value(&self.limit());
+        out.raw(",\"offset\":");
+        out.number_or_null(self.offset());
+        out.raw(",\"next_cursor\":");
+        out.text_or_null(next);
+        out.raw(",\"as_of\":");
+        out.value(as_of);
+        out.raw("}");
+        Ok(out.into_bytes())
+    }
+}

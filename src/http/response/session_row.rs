@@ -1,0 +1,83 @@
+//! A session as a row of the API, straight from the stored bytes: the hot path of listings.
+//!
+//! Scopes and metadata were checked to be JSON before they were stored, so they are copied as they
+//! are. The tests compare every row with what serde makes of [`Session`](crate::http::dto::Session).
+
+use crate::domain::session::{Outcome, Phase, Status};
+use crate::http::response::json::Json;
+use crate::projection::SessionRow;
+
+/// Writes a row that shows this status.
+pub(crate) fn write(out: &mut Json, row: &SessionRow<'_>, status: Status) {
+    out.raw("{\"session_id\":");
+    out.text(row.session_id);
+    out.raw(",\"agent_id\":");
+    out.text(row.agent_id);
+    out.raw(",\"agent_name\":");
+    out.text_or_null(row.agent_name);
+    out.raw(",\"agent_key_id\":");
+    out.text_or_null(row.agent_key_id);
+    out.raw(",\"status\":");
+    out.text(status.as_str());
+    out.raw(",\"phase\":");
+    out.text_or_null(row.phase.map(Phase::as_str));
+    out.raw(",\"outcome\":");
+    out.text_or_null(row.outcome.map(Outcome::as_str));
+    out.raw(",\"scopes\":");
+    out.raw(row.scopes);
+    out.raw(",\"metadata\":");
+    out.raw(row.metadata);
+    out.raw(",\"expires_at\":");
+    out.time_or_null(row.expires_at);
+    out.raw(",\"parent_session_id\":");
+    out.text_or_null(row.parent_session_id);
+    out.raw(",\"handed_off_to\":");
+    out.text_or_null(row.handed_off_to);
+    out.raw(",\"handed_off_session_id\":");
+    out.text_or_null(row.handed_off_session_id);
+    out.raw(",\"project_id\":");
+    out.text_or_null(row.project_id);
+    write_origin(out, row);
+    write_times(out, row);
+    out.raw(if row.time_adjusted {
+        ",\"time_adjusted\":true}"
+    } else {
+        ",\"time_adjusted\":false}"
+    });
+}
+
+fn write_origin(out: &mut Json, row: &SessionRow<'_>) {
+    out.raw(",\"user_id\":");
+    out.text_or_null(row.user_id);
+    out.raw(",\"machine_id\":");
+    out.text_or_null(row.machine_id);
+    out.raw(",\"caller_role\":");
+    out.text_or_null(row.caller_role);
+    out.raw(",\"caller_origin\":");
+    out.text_or_null(row.caller_origin);
+    out.raw(",\"ip_address\":");
+    out.text_or_null(row.ip_address);
+    out.raw(",\"user_agent\":");
+    out.text_or_null(row.user_agent);
+}
+
+fn write_times(out: &mut Json, row: &SessionRow<'_>) {
+    out.raw(",\"refreshed_at\":");
+    out.time_or_null(row.refreshed_at);
+    out.raw(",\"terminated_at\":");
+    out.time_or_null(row.terminated_at);
+    out.raw(",\"deleted_at\":");
+    out.time_or_null(row.deleted_at);
+    out.raw(",\"last_activity_at\":");
+    out.time(row.last_activity_at);
+    out.raw(",\"created_at\":");
+    out.time(row.created_at);
+    out.raw(",\"recorded_at\":");
+    out.time(row.recorded_at);
+    out.raw(",\"updated_at\":");
+    out.time(row.updated_at);
+}
+
+#[cfg(test)]
+#[path = "session_row_tests.rs"]
+mod tests;

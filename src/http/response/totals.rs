@@ -1,0 +1,13 @@
+//! Totals by the words of what is counted.
+
+use std::collections::BTreeMap;
+
+use crate::projection::RejectionCode;
+
+/// Totals under their words.
+pub(crate) fn by_word(by_code: &[(RejectionCode, u64)]) -> BTreeMap<String, u64> {
+    let totals = by_code.iter().filter(|(_, total)| *total != 0);
+    totals
+        .map(|(code, total)| (code.as_str().to_owned(), *total))
+        .collect()
+}
