@@ -129,7 +129,7 @@ pub(crate) async fn authenticate(
             by: by.as_deref(),
             tenant: tenant.as_ref(),
         };
-        app.refusals().note(&refusal, app.metrics());
+        app.refusals().record(&refusal, app.metrics());
     }
     if let Some(standing) = standing {
         tell(&standing, response.headers_mut());
