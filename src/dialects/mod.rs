@@ -89,7 +89,7 @@ impl Dialect {
             cors,
         } = self.definition();
         let known = known.into_iter();
-        let guarded = known.map(|(calls, signature)| http::guard(calls.router, app, signature));
+        let guarded = known.map(|(calls, scheme)| http::guard(calls.router, app, scheme));
         Mount {
             path: self.mount_point(),
             routes: guarded.fold(open.router, Router::merge),

@@ -1,8 +1,8 @@
-//! A connection as its requests see it: how much of its answers is made and not sent, and since when.
+//! The state of a connection: how many bytes of its answers are unsent, and since when.
 //!
-//! An answer costs memory from when it is made until the socket has taken it, and how long that
-//! takes is the client's choice. So the bytes are counted, for each connection and for all
-//! together, and a request beyond the bound is refused before anything is done for it.
+//! An answer uses memory until the socket has taken it, and a slow client can delay that. So the
+//! server counts the unsent bytes of each connection and of all connections together. Beyond a
+//! bound, it rejects a request before its handler runs.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
@@ -16,12 +16,12 @@ use crate::domain::limits::{
 };
 use crate::metrics::Metrics;
 
-/// How long a body may take. A [`Connection`] says it to its requests.
+/// How long the server waits for the body of a request.
 #[derive(Debug, Clone)]
 pub struct BodyPatience {
-    /// From the first byte that is waited for to the last.
+    /// The timeout for the whole body.
     pub at_most: Duration,
-    /// Ends the wait early: the server is stopping.
+    /// Canceled when the server stops; this ends the wait early.
     pub ended: CancellationToken,
 }
 
@@ -34,12 +34,12 @@ impl Default for BodyPatience {
     }
 }
 
-/// How many bytes of answers may be made and not sent.
+/// The bounds on unsent bytes of answers.
 #[derive(Debug, Clone, Copy)]
 pub struct UnsentBounds {
-    /// Of one connection. An answer that is alone on its connection may be longer.
+    /// For one connection. A connection without unsent bytes may exceed it with one answer.
     pub per_connection: usize,
-    /// Of all connections.
+    /// For all connections together.
     pub in_all: usize,
 }
 
@@ -52,18 +52,18 @@ impl Default for UnsentBounds {
     }
 }
 
-/// What is made and not sent, of all connections.
+/// Counts the unsent bytes of all connections.
 #[derive(Debug)]
 pub struct Unsent {
     bounds: UnsentBounds,
     bytes: AtomicUsize,
-    /// Told when a request is refused because of what all connections hold.
+    /// Notified when an answer does not fit into the bound for all connections.
     short: Notify,
     metrics: Arc<Metrics>,
 }
 
 impl Unsent {
-    /// Nothing yet.
+    /// A counter at zero.
     pub fn new(bounds: UnsentBounds, metrics: Arc<Metrics>) -> Self {
         Self {
             bounds,
@@ -73,58 +73,58 @@ impl Unsent {
         }
     }
 
-    /// Waits until a request is refused because of what all connections hold.
+    /// Waits until an answer does not fit into the bound for all connections.
     pub async fn is_short(&self) {
         self.short.notified().await;
     }
 }
 
-/// What a connection may ask.
+/// Which requests a connection may make.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Lane {
-    /// Everything.
+    /// All requests.
     Usual,
-    /// Whether the server is alive and ready: it has no room for more.
+    /// Only `/healthz` and `/readyz`: the server is at its maximum number of connections.
     HealthOnly,
 }
 
-/// Why a request is refused before anything is done for it.
+/// Why a request is rejected before its handler runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum NoRoom {
-    /// The connection has a place for questions about health only.
+    /// The connection is for health checks only ([`Lane::HealthOnly`]).
     Full,
-    /// Its client does not read.
+    /// The connection has too many unsent bytes.
     OfConnection,
-    /// The clients together do not read.
+    /// All connections together have too many unsent bytes.
     InAll,
 }
 
-/// One connection.
+/// One connection of a client.
 #[derive(Debug)]
 pub struct Connection {
     lane: Lane,
     bodies: Arc<BodyPatience>,
     all: Arc<Unsent>,
-    /// What the times below are counted from.
+    /// The zero of the times below.
     opened: Instant,
     begun: AtomicU64,
     ended: AtomicU64,
     unsent: AtomicUsize,
     /// When a request last began or ended, in microseconds.
     used_us: AtomicU64,
-    /// When something of an answer was last sent, or the first unsent one was made.
+    /// When the socket last took bytes of an answer, or when unsent bytes began to wait.
     progress_us: AtomicU64,
-    /// When the latest answer was made.
+    /// When the answer of the current request began; zero before that.
     answered_us: AtomicU64,
-    /// The socket does not take what it is given.
+    /// Whether the last write to the socket is pending.
     blocked: AtomicBool,
-    /// The client speaks HTTP/2.
+    /// Whether the client speaks HTTP/2.
     multiplexed: AtomicBool,
     close: CancellationToken,
 }
 
 impl Connection {
-    /// A connection that was just accepted.
+    /// A new connection.
     pub fn new(lane: Lane, bodies: Arc<BodyPatience>, all: Arc<Unsent>) -> Self {
         Self {
             lane,
@@ -152,17 +152,17 @@ impl Connection {
         Duration::from_micros(now_us.saturating_sub(moment_us.load(Ordering::Relaxed)))
     }
 
-    /// What it may ask.
+    /// The requests that the connection may make.
     pub fn lane(&self) -> Lane {
         self.lane
     }
 
-    /// How long its requests' bodies may take.
+    /// How long the server waits for request bodies.
     pub(crate) fn bodies(&self) -> &Arc<BodyPatience> {
         &self.bodies
     }
 
-    /// A request begins; it is under way until what is returned is dropped.
+    /// Starts a request, which ends when the returned guard is dropped.
     pub fn begin(self: &Arc<Self>, multiplexed: bool) -> UnderWay {
         self.begun.fetch_add(1, Ordering::Relaxed);
         self.used_us.store(self.now_us(), Ordering::Relaxed);
@@ -180,11 +180,11 @@ impl Connection {
         self.ended.load(Ordering::Relaxed)
     }
 
-    /// Whether the socket takes what it is given.
+    /// Records the result of a write: whether the socket took bytes, or the write is pending.
     pub fn socket(&self, takes: bool) {
         if takes {
             self.blocked.store(false, Ordering::Relaxed);
-            // On HTTP/2 it may be anything, such as the answer to a ping.
+            // On HTTP/2 the bytes need not belong to an answer: they may answer a ping.
             if !self.multiplexed.load(Ordering::Relaxed) {
                 self.progress();
             }
@@ -201,46 +201,47 @@ impl Connection {
         self.unsent.load(Ordering::Relaxed) != 0
     }
 
-    /// How long nobody has asked for anything, if nothing is under way.
+    /// The time since the last request, if no request is in progress and no bytes are unsent.
     pub fn idle_for(&self) -> Option<Duration> {
         let idle = self.begun() == self.ended() && !self.has_unsent();
         (idle && !self.blocked.load(Ordering::Relaxed)).then(|| self.since(&self.used_us))
     }
 
-    /// How long its client has read nothing of what there is for it.
+    /// How long the client has read nothing although bytes wait for it.
     pub fn stalled_for(&self) -> Option<Duration> {
         let waits = self.has_unsent() || self.blocked.load(Ordering::Relaxed);
         waits.then(|| self.since(&self.progress_us))
     }
 
-    /// How long the one answer that it sends has taken. Answers of HTTP/2 are timed one by one.
+    /// How long the current answer has been sending. `None` on HTTP/2, where a connection sends
+    /// several answers at a time: there the HTTP server times each stream.
     pub fn sending_for(&self) -> Option<Duration> {
         let one = !self.multiplexed.load(Ordering::Relaxed) && self.begun() != self.ended();
         let sending = one && self.answered_us.load(Ordering::Relaxed) != 0;
         sending.then(|| self.since(&self.answered_us))
     }
 
-    /// How many bytes wait for its client.
+    /// The number of unsent bytes.
     pub fn unsent_bytes(&self) -> usize {
         self.unsent.load(Ordering::Relaxed)
     }
 
-    /// Asks for its end.
+    /// Requests that the connection closes.
     pub fn close(&self) {
         self.close.cancel();
     }
 
-    /// Whether its end was asked for.
+    /// Whether [`Self::close`] was called.
     pub fn is_closing(&self) -> bool {
         self.close.is_cancelled()
     }
 
-    /// Waits until its end is asked for.
+    /// Waits until [`Self::close`] is called.
     pub async fn closing(&self) {
         self.close.cancelled().await;
     }
 
-    /// Whether there is room for the answer to one more request.
+    /// Checks whether the connection may make another request.
     pub(crate) fn admit(&self) -> Result<(), NoRoom> {
         if self.lane == Lane::HealthOnly {
             return Err(NoRoom::Full);
@@ -248,7 +249,7 @@ impl Connection {
         self.check(0)
     }
 
-    /// Whether an answer of this length may be kept until it is sent.
+    /// Checks whether an answer of this length fits into the bounds.
     pub(crate) fn check(&self, len: usize) -> Result<(), NoRoom> {
         let UnsentBounds {
             per_connection,
@@ -266,12 +267,12 @@ impl Connection {
         Ok(())
     }
 
-    /// Counts an answer, or a part of one, until what is returned is dropped.
+    /// Counts bytes of an answer as unsent until the returned guard is dropped.
     pub(crate) fn hold(self: &Arc<Self>, bytes: usize) -> Held {
         if self.unsent.fetch_add(bytes, Ordering::Relaxed) == 0 {
             self.progress();
         }
-        // The first part of an answer counts: its time is that of the whole.
+        // Only the first part of an answer sets the time, so that it measures the whole answer.
         let now_us = self.now_us().max(1);
         let (set, read) = (Ordering::Relaxed, Ordering::Relaxed);
         let _later_part = self.answered_us.compare_exchange(0, now_us, set, read);
@@ -284,7 +285,7 @@ impl Connection {
     }
 }
 
-/// A request that has begun. It ends when this is dropped.
+/// RAII guard of a request in progress. Dropping it ends the request.
 #[derive(Debug)]
 pub struct UnderWay(Arc<Connection>);
 
@@ -299,7 +300,7 @@ impl Drop for UnderWay {
     }
 }
 
-/// Bytes that are counted.
+/// RAII guard of unsent bytes. Dropping it subtracts them from the counts.
 #[derive(Debug)]
 pub(crate) struct Held {
     connection: Arc<Connection>,
@@ -311,7 +312,7 @@ impl Held {
         self.bytes
     }
 
-    /// A part of them was sent.
+    /// Records that some of the bytes were sent.
     pub(crate) fn progress(&self) {
         self.connection.progress();
     }
@@ -341,7 +342,7 @@ mod tests {
     }
 
     #[test]
-    fn a_connection_and_all_together_hold_no_more_than_their_bounds() {
+    fn a_connection_and_all_connections_stay_within_their_bounds() {
         let open = connections(Lane::Usual, 3);
         let long = open[0].hold(1_000);
         assert_eq!(open[0].admit(), Err(NoRoom::OfConnection));
@@ -358,7 +359,7 @@ mod tests {
     }
 
     #[test]
-    fn a_connection_is_idle_until_a_request_begins_and_once_its_answer_is_sent() {
+    fn a_connection_is_idle_before_a_request_and_after_its_answer_is_sent() {
         let open = connections(Lane::Usual, 1);
         let connection = &open[0];
         assert!(connection.idle_for().is_some());
@@ -380,7 +381,7 @@ mod tests {
     }
 
     #[test]
-    fn a_connection_beyond_the_room_may_ask_about_health_only() {
+    fn a_connection_beyond_the_maximum_may_check_only_health() {
         let open = connections(Lane::HealthOnly, 1);
         assert_eq!(open[0].admit(), Err(NoRoom::Full));
     }

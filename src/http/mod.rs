@@ -1,21 +1,22 @@
-//! The HTTP API: listings, history, commands, `POST /v1/events`, and what operators ask.
+//! The HTTP API: listings, history, commands, `POST /v1/events`, health and metrics.
 //!
 //! | module | what it is |
 //! |---|---|
-//! | `raw_schema` | JSON Schemas that are made elsewhere, for the document |
-//! | `dto` | the shapes of bodies, for the document and for clients |
+//! | `raw_schema` | raw JSON Schemas in the OpenAPI document |
+//! | `dto` | the shapes of bodies, for the OpenAPI document and for clients |
 //! | `problem` | failures (RFC 9457): their codes, statuses and texts |
-//! | `origin` | whose pages may call the API from a browser |
-//! | `connection` | what a connection holds: unsent answers, times |
-//! | `state` | what handlers share: the services, bounded waits and reads |
+//! | `origin` | the origins that may call the API from a browser (CORS) |
+//! | `connection` | the state of a connection: unsent bytes, times |
+//! | `refusals` | counts and logs requests that were rejected because of their caller |
+//! | `state` | the state that handlers share: the services, bounded waits and reads |
 //! | `request` | extractors: caller, path, query, body |
 //! | `response` | rows, pages, outcomes of commands |
-//! | `layers` | what stands around the routes |
+//! | `layers` | middleware around the routes |
 //! | `api` | the routes |
 //!
 //! A module uses the modules above it in this table (`tests/it/tidy.rs`). Every route below `/v1`
-//! stands behind `layers::authenticate`. No snapshot of the read model lives across an await.
-//! Unknown query parameters are rejected: a typo must not widen a result.
+//! stands behind `layers::authenticate`. No handler holds a snapshot of the read model across an
+//! await. The API rejects unknown query parameters: a typo must not widen a result.
 
 pub(crate) mod api;
 pub(crate) mod connection;
@@ -34,7 +35,7 @@ use axum::middleware::{from_fn, from_fn_with_state};
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::cors::CorsLayer;
 
-use layers::authenticate::{Gate, Signature, authenticate};
+use layers::authenticate::{CredentialScheme, Gate, authenticate};
 use layers::{around, cors, error_style, hosts, observe};
 use problem::style::ErrorStyle;
 use state::App;
@@ -44,28 +45,28 @@ pub use connection::{BodyPatience, Connection, Lane, UnderWay, Unsent, UnsentBou
 pub use origin::{Origin, OriginError};
 pub use state::Services;
 
-/// The host names that a server answers to.
+/// The host names in requests that a server answers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Hosts {
-    /// Any.
+    /// Any host name.
     Any,
-    /// This machine's own: `localhost` and loopback addresses.
+    /// Only `localhost` and loopback addresses.
     Loopback,
 }
 
-/// Another API, served below a path of its own.
+/// A dialect, served below a path of its own.
 pub(crate) struct Mount {
     /// The path, such as `/compat/agi`.
     pub(crate) path: String,
-    /// Its routes, behind the layer that finds their callers.
+    /// Its routes, which already stand behind [`guard`] where they need a caller.
     pub(crate) routes: Router<App>,
-    /// How it words failures.
+    /// The status and body of its failures.
     pub(crate) style: ErrorStyle,
-    /// Which pages of other sites may ask it.
+    /// Which pages of other sites may call it; `None` for no page.
     pub(crate) cors: Option<CorsLayer>,
 }
 
-/// The API as a service, with others mounted below it.
+/// The ledger's own API as a service, with the dialects mounted below it.
 pub(crate) fn router(
     services: Services,
     hosts: Hosts,
@@ -75,27 +76,27 @@ pub(crate) fn router(
     let app = App::new(services);
     let (guarded, _document) = api::routes().split_for_parts();
     let (open, _document) = api::open_routes().split_for_parts();
-    let routes = guard(guarded, &app, Signature::usual()).merge(open);
+    let routes = guard(guarded, &app, CredentialScheme::usual()).merge(open);
     let own = with_cors(around_routes(routes, hosts), cors);
     let whole = mounts(&app).into_iter().fold(own, |whole, mount| {
         let routes = around_routes(mount.routes, hosts)
             .layer(from_fn_with_state(mount.style, error_style::attach));
-        // With the slash, so that the mount's root is part of it.
+        // With the slash, so that the root of the mount belongs to the dialect.
         whole.nest(&format!("{}/", mount.path), with_cors(routes, mount.cors))
     });
     whole
-        // Last, so that it sees every answer, those to panics and unknown routes included.
+        // Outermost, so that it sees every answer, including those to panics and unknown routes.
         .layer(from_fn_with_state(app.clone(), observe::observe))
         .with_state(app)
 }
 
-/// Routes whose callers are found by a signature.
-pub(crate) fn guard(routes: Router<App>, app: &App, signature: Signature) -> Router<App> {
+/// Puts routes behind authentication by a credential scheme.
+pub(crate) fn guard(routes: Router<App>, app: &App, scheme: CredentialScheme) -> Router<App> {
     let app = app.clone();
-    routes.route_layer(from_fn_with_state(Gate { app, signature }, authenticate))
+    routes.route_layer(from_fn_with_state(Gate { app, scheme }, authenticate))
 }
 
-/// Puts around an API's routes what every API has.
+/// Adds the fallbacks and layers that the ledger's own API and every dialect have.
 fn around_routes(routes: Router<App>, hosts: Hosts) -> Router<App> {
     let routes = routes
         .fallback(problem::route_not_found)

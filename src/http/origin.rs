@@ -1,26 +1,27 @@
-//! Whose pages may call the API from a browser (CORS).
+//! The origins whose pages may call the API from a browser (CORS).
 
 use axum::http::HeaderValue;
 use axum::http::uri::Uri;
 
-/// An origin whose pages may ask: `https://app.example`, or any.
+/// An origin whose pages may call the API.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Origin {
-    /// Every page there is.
+    /// Every origin.
     Any,
-    /// Those of one site, as browsers name it.
+    /// One origin as browsers send it, such as `https://app.example`.
     Site(HeaderValue),
 }
 
-/// Why a text is no origin.
+/// The text is not an origin.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "write scheme and host as browsers send them, as in https://app.example or http://localhost:5173; `*` is any"
+    "write the scheme and the host as browsers send them, such as https://app.example or \
+     http://localhost:5173, or write `*` for any origin"
 )]
 pub struct OriginError;
 
 impl Origin {
-    /// Reads an origin.
+    /// Parses an origin, or `*` for any.
     pub fn parse(text: &str) -> Result<Self, OriginError> {
         if text == "*" {
             return Ok(Self::Any);
@@ -29,7 +30,7 @@ impl Origin {
         let is_web = matches!(uri.scheme_str(), Some("http" | "https"));
         let authority = uri.authority().ok_or(OriginError)?;
         let scheme = uri.scheme_str().unwrap_or_default();
-        // A browser sends neither path nor capitals, nor a port that is the scheme's own.
+        // Browsers send no path, no capital letters and no default port.
         let named = format!("{scheme}://{authority}");
         let usual = match scheme {
             "http" => ":80",
@@ -50,7 +51,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_origin_is_what_browsers_send() {
+    fn only_the_form_that_browsers_send_is_an_origin() {
         assert_eq!(Origin::parse("*"), Ok(Origin::Any));
         for good in [
             "https://app.example",

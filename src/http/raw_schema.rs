@@ -1,11 +1,11 @@
-//! JSON Schemas that stand in the API's document as they are: the library's types do not know all of
-//! their keywords.
+//! JSON Schemas that the OpenAPI document contains unchanged, because the types of `utoipa` do not
+//! cover all of their keywords.
 
 use serde_json::Value;
 use utoipa::openapi::extensions::Extensions;
 use utoipa::openapi::schema::{ObjectBuilder, Schema, SchemaType};
 
-/// A schema of the document that has just these keywords.
+/// An OpenAPI schema with exactly the keywords of this JSON object.
 pub(crate) fn raw(schema: Value) -> Schema {
     let keywords = match schema {
         Value::Object(keywords) => keywords,

@@ -1,5 +1,7 @@
-//! Requests that are refused because of the caller (401, 403): counted, and told in the server's log, of each
-//! kind one in a while. An attack or a broken client must show there and must not fill it.
+//! Counts and logs requests that the server rejects because of their caller (401, 403).
+//!
+//! The log has at most one warning of each kind per interval: an attack or a broken client must
+//! show in the log and must not fill it.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
@@ -14,37 +16,37 @@ use crate::http::problem::Problem;
 use crate::http::problem::code::Code;
 use crate::metrics::Metrics;
 
-/// The kinds of refusals that were told: a code and the reason, both from short lists.
+/// The last warning of each kind. A kind is a problem code and a reason, both from short lists.
 #[derive(Debug, Default)]
-pub(crate) struct Refusals(Mutex<HashMap<(&'static str, &'static str), Told>>);
+pub(crate) struct Refusals(Mutex<HashMap<(&'static str, &'static str), LastWarning>>);
 
 #[derive(Debug)]
-struct Told {
+struct LastWarning {
     at: Instant,
-    /// How many came since.
-    untold: u64,
+    /// The number of rejected requests since then, which had no warning.
+    suppressed: u64,
 }
 
-/// A request that was refused.
+/// A request that the server rejected.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Refusal<'a> {
     pub(crate) problem: &'a Problem,
-    /// Why its credential stands for nobody.
+    /// Why the credential is invalid.
     pub(crate) why: Option<&'a Refused>,
-    /// Names the credential, if it is good.
+    /// The identity of a valid credential.
     pub(crate) by: Option<&'a str>,
-    /// The tenant, if the credential is for it.
+    /// The tenant, if the credential may act for it.
     pub(crate) tenant: Option<&'a TenantId>,
 }
 
-/// The problem of a response, if it refuses who asks.
+/// The problem of a response, if the response rejects the caller.
 pub(crate) fn problem_of(response: &Response) -> Option<&Problem> {
     let problem = response.extensions().get::<Problem>()?;
     let code = problem.code();
     (code.rejects_caller() && is_about_the_caller(code)).then_some(problem)
 }
 
-/// Whether a refusal says something of the caller. Most verdicts say it of a session or an agent.
+/// Whether a 401 or 403 is about the caller. Most verdicts are about a session or an agent.
 fn is_about_the_caller(code: Code) -> bool {
     match code {
         Code::Event(reason) => matches!(reason, Reason::OtherAgent | Reason::TenantMismatch),
@@ -53,41 +55,45 @@ fn is_about_the_caller(code: Code) -> bool {
 }
 
 impl Refusals {
-    /// Counts a refusal, and tells it.
-    pub(crate) fn note(&self, refusal: &Refusal<'_>, metrics: &Metrics) {
+    /// Counts a rejected request and logs it.
+    pub(crate) fn record(&self, refusal: &Refusal<'_>, metrics: &Metrics) {
         let code = refusal.problem.code();
         let reason = refusal.why.map_or("", Refused::kind);
         metrics.refused(code.as_str(), reason);
-        // Who shows no credential has not failed with one: scanners and probes do that all day.
+        // No warning for a request without a credential: scanners send those all day.
         let due = match code {
             Code::CredentialRequired => None,
             _ => self.due((code.as_str(), reason), Instant::now()),
         };
-        refusal.tell(due);
+        refusal.log(due);
     }
 
-    /// How many of a kind came untold since the last one that was told; `None` if that was just now.
+    /// Returns how many requests of this kind were suppressed since the last warning, if a warning
+    /// is due now. Returns `None` if the last warning is too recent.
     fn due(&self, kind: (&'static str, &'static str), now: Instant) -> Option<u64> {
         let mut kinds = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let told = kinds.get_mut(&kind);
-        let first = told.is_none();
-        let told = match told {
-            Some(told) => told,
-            None => kinds.entry(kind).or_insert(Told { at: now, untold: 0 }),
+        let last = kinds.get_mut(&kind);
+        let first = last.is_none();
+        let last = match last {
+            Some(last) => last,
+            None => kinds.entry(kind).or_insert(LastWarning {
+                at: now,
+                suppressed: 0,
+            }),
         };
         let every = Duration::from_millis(REFUSALS_TOLD_MS);
-        if !first && now.saturating_duration_since(told.at) < every {
-            told.untold += 1;
+        if !first && now.saturating_duration_since(last.at) < every {
+            last.suppressed += 1;
             return None;
         }
-        told.at = now;
-        Some(std::mem::take(&mut told.untold))
+        last.at = now;
+        Some(std::mem::take(&mut last.suppressed))
     }
 }
 
 impl Refusal<'_> {
-    /// At level `warn` if it is due, else at `debug`.
-    fn tell(&self, due: Option<u64>) {
+    /// Logs the request: at level `warn` if a warning is due, otherwise at `debug`.
+    fn log(&self, due: Option<u64>) {
         let code = self.problem.code();
         let (status, word) = (code.status().as_u16(), code.as_str());
         let why = match self.why {
@@ -95,21 +101,21 @@ impl Refusal<'_> {
             None => self.problem.detail().to_owned(),
         };
         let (tenant, principal) = (self.tenant.map(TenantId::as_str), self.by);
-        let Some(untold) = due else {
+        let Some(suppressed) = due else {
             return tracing::debug!(
                 tenant.id = tenant,
                 principal.id = principal,
-                "refused with {status} {word}: {why}"
+                "rejected a request with {status} {word}: {why}"
             );
         };
-        let more = match untold {
+        let more = match suppressed {
             0 => String::new(),
-            more => format!("; {more} more of this kind since the last such line"),
+            more => format!("; {more} more since the last warning of this kind"),
         };
         tracing::warn!(
             tenant.id = tenant,
             principal.id = principal,
-            "refused with {status} {word}: {why}{more}"
+            "rejected a request with {status} {word}: {why}{more}"
         );
     }
 }
@@ -119,7 +125,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn of_each_kind_one_is_told_in_a_while_with_the_number_of_the_others() {
+    fn each_kind_has_one_warning_per_interval_that_counts_the_suppressed_requests() {
         let refusals = Refusals::default();
         let start = Instant::now();
         let at = |ms: u64| start + Duration::from_millis(ms);

@@ -1,4 +1,4 @@
-//! What handlers share: the services, and the bounded ways to wait and to read.
+//! The state that handlers share: the services, and bounded ways to wait and to read.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,7 +22,7 @@ use crate::metrics::Metrics;
 use crate::projection::{Projection, Snapshot, Waited};
 use crate::query::AsOf;
 
-/// What the API stands on.
+/// The services that the API uses.
 #[derive(Clone)]
 #[expect(missing_debug_implementations, reason = "the ports have no Debug")]
 pub struct Services {
@@ -32,17 +32,17 @@ pub struct Services {
     pub commands: Commands,
     /// The read model.
     pub projection: Arc<Projection>,
-    /// The log, for bodies of events.
+    /// The log, for the bodies of events.
     pub log: Arc<dyn EventLog>,
-    /// Whom it serves.
+    /// Who may call the API.
     pub access: Arc<Access>,
-    /// The keys, also where nobody is asked for one.
+    /// The API keys. Present even if the server requires no credentials.
     pub keys: Arc<Keys>,
-    /// Tells the time.
+    /// The clock of the server.
     pub clock: Arc<dyn Clock>,
-    /// What is measured.
+    /// The metrics of the server.
     pub metrics: Arc<Metrics>,
-    /// Whose pages may ask the API from a browser.
+    /// The origins whose pages may call the API from a browser.
     pub origins: Vec<Origin>,
 }
 
@@ -103,7 +103,7 @@ impl App {
         &self.0.refusals
     }
 
-    /// A number that no other run of a server has.
+    /// A random number that identifies this run of the server.
     pub(crate) fn run(&self) -> u64 {
         self.0.run
     }
@@ -112,13 +112,13 @@ impl App {
         self.0.services.clock.now()
     }
 
-    /// Asks something whose cost is bounded by a page of rows.
+    /// Reads at most about a page of rows, on the calling thread.
     ///
-    /// It runs where it is called. A page of 50 rows takes 25 us with the file in the cache, and
-    /// handing it to the blocking pool cost more than a quarter of the single reads (34 k/s instead
-    /// of 48 k/s) and a seventh of the pages (13.4 k/s instead of 15.7 k/s), with the same latency at
-    /// the 99th percentile while 20 k events a second were appended (`examples/http_speed.rs`, wrk
-    /// with 32 connections on two busy cores).
+    /// A page of 50 rows takes 25 us with the file in the cache. On the blocking pool, the
+    /// throughput of single reads was a quarter lower (34 k/s instead of 48 k/s), and that of pages
+    /// a seventh (13.4 k/s instead of 15.7 k/s). The 99th percentile of the latency was equal while
+    /// 20 k events a second were appended. Measured with `examples/http_speed.rs` and wrk, 32
+    /// connections on two busy cores.
     pub(crate) fn read<R>(
         &self,
         ask: impl FnOnce(&Snapshot) -> Result<R, Problem>,
@@ -126,14 +126,14 @@ impl App {
         ask(&*self.projection().snapshot()?)
     }
 
-    /// Asks something that may look at thousands of entries, on the blocking pool.
+    /// Reads that may look at thousands of entries, on the blocking pool.
     pub(crate) async fn scan<R: Send + 'static>(
         &self,
         ask: impl FnOnce(&Snapshot) -> Result<R, Problem> + Send + 'static,
     ) -> Result<R, Problem> {
         let permit = Arc::clone(&self.0.scans).acquire_owned().await;
         let projection = Arc::clone(self.projection());
-        // What is logged there belongs to the request as well.
+        // Log lines of the read carry the request's span.
         let span = tracing::Span::current();
         let answer = tokio::task::spawn_blocking(move || {
             let _permit = permit;
@@ -144,7 +144,8 @@ impl App {
             .unwrap_or_else(|_panicked| Err(Problem::new(Code::InternalError)))
     }
 
-    /// Waits until the read model has reached the position that a request asks for.
+    /// Waits until the read model has reached `position`. Returns a problem if that takes too long
+    /// or if the log ends before it.
     pub(crate) async fn wait_for(&self, position: Option<Position>) -> Result<(), Problem> {
         let Some(position) = position else {
             return Ok(());
@@ -152,7 +153,7 @@ impl App {
         if position <= self.projection().position() {
             return Ok(());
         }
-        // First, so that requests that ask the log are bounded as well.
+        // Before `reach`, so that the number of requests that query the log is bounded too.
         let _waiting = self.waiting()?;
         let at_most = Duration::from_millis(MIN_POSITION_WAIT_MS);
         tokio::time::timeout(at_most, self.reach(position))
@@ -160,7 +161,7 @@ impl App {
             .unwrap_or_else(|_elapsed| Err(Problem::not_reached(self.log().is_available())))
     }
 
-    /// A place among the requests that wait for the fold, while one is free.
+    /// Takes a permit to wait for the fold; a problem if too many requests wait already.
     pub(crate) fn waiting(&self) -> Result<SemaphorePermit<'_>, Problem> {
         let waiters = &self.0.waiters;
         waiters
@@ -168,20 +169,21 @@ impl App {
             .map_err(|_full| Problem::new(Code::TooManyWaiters))
     }
 
-    /// A turn to make a page of history, which may be megabytes long.
+    /// Waits for a permit to build a page of history. Few run at a time, because a page may have
+    /// megabytes.
     pub(crate) async fn history_turn(&self) -> Option<SemaphorePermit<'_>> {
-        // Never closed, so that there always is one.
+        // The semaphore is never closed, so this is always `Some`.
         self.0.histories.acquire().await.ok()
     }
 
     async fn reach(&self, position: Position) -> Result<(), Problem> {
-        // Another node may have appended what this one has not heard of yet.
+        // Another node may have appended records that this node has not seen yet.
         if self.log().known_head() < position {
             let head = self.log().head().await.map_err(Problem::of_read)?;
             if head < position {
                 let detail = format!(
-                    "min_position is {position}, but the log ends at {head}; use a position that an \
-                     append answered with"
+                    "min_position is {position}, but the log ends at {head}; use the position from \
+                     the answer to an append"
                 );
                 return Err(Problem::new(Code::PositionBeyondHead)
                     .with_detail(detail)
@@ -195,8 +197,8 @@ impl App {
         }
     }
 
-    /// Refuses where the read model may miss what is on the log for long: the log cannot be reached,
-    /// or the fold has stopped or lags behind.
+    /// Returns a problem if the read model may be stale: the log cannot be reached, or the fold has
+    /// stopped or lags behind.
     pub(crate) fn check_fresh(&self) -> Result<(), Problem> {
         let not_ready = |detail: String| Err(Problem::new(Code::NotReady).with_detail(detail));
         if self.projection().has_stopped() {
@@ -216,12 +218,12 @@ impl App {
         Ok(())
     }
 
-    /// Whether what others write reaches the read model: else nobody knows what it lacks.
-    fn hears_of_events(&self) -> bool {
+    /// Whether new records on the log reach the read model. If not, its lag is unknown.
+    fn follows_log(&self) -> bool {
         self.log().is_available() && !self.projection().has_stopped()
     }
 
-    /// Refuses where the log takes no writes.
+    /// Returns a problem if the log accepts no writes.
     pub(crate) fn check_writes(&self) -> Result<(), Problem> {
         match self.log().refuses_writes() {
             None => Ok(()),
@@ -232,12 +234,12 @@ impl App {
         }
     }
 
-    /// Whether a state shows all that is on the log, as far as anybody knows.
+    /// Whether a state includes every record of the log that this node knows of.
     pub(crate) fn is_last(&self, position: Position) -> bool {
-        self.hears_of_events() && self.log().known_head() <= position
+        self.follows_log() && self.log().known_head() <= position
     }
 
-    /// Which state an answer shows.
+    /// The state that an answer shows, as the API's `as_of`.
     pub(crate) fn as_of(&self, as_of: AsOf) -> dto::AsOf {
         dto::AsOf {
             position: as_of.position.get(),

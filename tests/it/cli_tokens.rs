@@ -271,19 +271,21 @@ async fn refused_callers_are_counted_and_told_one_of_a_kind() {
     let (_, logged) = server.terminate();
     for (told, times) in [
         (
-            &*format!("refused with 401 invalid_credential: the key {revoked_id} is revoked"),
+            &*format!(
+                "rejected a request with 401 invalid_credential: the key {revoked_id} is revoked"
+            ),
             1,
         ),
         (
-            "refused with 401 invalid_credential: the credential is no key",
+            "rejected a request with 401 invalid_credential: the credential is no key",
             1,
         ),
         (
-            "refused with 403 role_required: the credential needs one of these roles",
+            "rejected a request with 403 role_required: the credential needs one of these roles",
             1,
         ),
-        ("refused with 403 tenant_forbidden", 1),
-        ("refused with 401 credential_required", 0),
+        ("rejected a request with 403 tenant_forbidden", 1),
+        ("rejected a request with 401 credential_required", 0),
         // Who it was, where the credential is good.
         (&*format!("principal.id=\"{writer_id}\""), 2),
     ] {

@@ -168,7 +168,7 @@ async fn one_unfit_event_keeps_its_batch_off_the_log() {
     let alone = batch(&client, "", &events[1..2]).await;
     let alone = alone.problem(400, "invalid_batch");
     let detail = alone["detail"].as_str().unwrap();
-    assert!(detail.contains("1 event of 1 is unfit"), "{detail}");
+    assert!(detail.contains("1 event of 1 is invalid"), "{detail}");
     let errors = problem["errors"].as_array().unwrap();
     let short: Vec<Value> = errors
         .iter()

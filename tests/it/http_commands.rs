@@ -102,7 +102,7 @@ async fn without_scopes_a_session_may_do_what_its_agent_may() {
     let problem = problem.problem(403, "scope_exceeded");
     assert_eq!(
         problem["errors"][0]["message"],
-        r#""mail:send" goes beyond what agent a1 may: ["files:*","net:read"]"#
+        r#""mail:send" exceeds the scopes of agent a1: ["files:*","net:read"]"#
     );
     let unknown = json!({"agent_id": "nobody"});
     acme.post(SESSIONS, &unknown)

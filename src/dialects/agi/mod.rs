@@ -19,7 +19,7 @@ use axum::http::Method;
 
 use crate::dialects::sdk::calls::Calls;
 use crate::dialects::sdk::definition::Definition;
-use crate::http::layers::authenticate::Signature;
+use crate::http::layers::authenticate::CredentialScheme;
 use crate::http::problem::style::ErrorStyle;
 use crate::http::request::caller::{Anyone, Caller, Read, Write};
 use failure::Failure;
@@ -45,7 +45,7 @@ pub(super) fn definition() -> Definition {
         .on(Method::GET, "/v1/models", Anyone, runtime)
         .on(Method::POST, "/step_desktop", Anyone, runtime);
     Definition {
-        known: vec![(known, Signature::usual())],
+        known: vec![(known, CredentialScheme::usual())],
         open: Calls::default(),
         style: ErrorStyle::new(failure::word),
         cors: None,

@@ -18,7 +18,7 @@ use axum::http::{HeaderName, Method};
 use crate::dialects::sdk::calls::Calls;
 use crate::dialects::sdk::cors::Cors;
 use crate::dialects::sdk::definition::Definition;
-use crate::http::layers::authenticate::Signature;
+use crate::http::layers::authenticate::CredentialScheme;
 use crate::http::problem::style::ErrorStyle;
 use crate::http::request::caller::Read;
 
@@ -45,7 +45,7 @@ pub(super) fn definition() -> Definition {
             .on(Method::POST, batch, Read, activity::of_projects)
     });
     Definition {
-        known: vec![(known, Signature::usual())],
+        known: vec![(known, CredentialScheme::usual())],
         open: Calls::default(),
         style: ErrorStyle::new(failure::word),
         cors: Some(Cors {

@@ -21,7 +21,7 @@ use axum::http::{HeaderName, Method};
 use crate::dialects::sdk::calls::Calls;
 use crate::dialects::sdk::cors::Cors;
 use crate::dialects::sdk::definition::Definition;
-use crate::http::layers::authenticate::Signature;
+use crate::http::layers::authenticate::CredentialScheme;
 use crate::http::problem::style::ErrorStyle;
 use crate::http::request::caller::{Admin, Anyone, Read, Write};
 
@@ -56,11 +56,11 @@ pub(super) fn definition() -> Definition {
     let by_agents = Calls::default()
         .on(post.clone(), SESSION_CREATE, Write, sessions::create)
         .on(post, VERIFY, Anyone, agents::verify);
-    let user = Signature {
+    let user = CredentialScheme {
         present: credential::of_user,
         tenant: Some(credential::PROJECT.into()),
     };
-    let agent = Signature {
+    let agent = CredentialScheme {
         present: credential::of_agent,
         tenant: None,
     };

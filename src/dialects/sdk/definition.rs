@@ -1,19 +1,19 @@
-//! A dialect as a value: its calls, how its clients identify themselves, and how it words failures.
+//! A dialect as a value: its calls, its credential scheme, its error style and its CORS rules.
 
 use crate::dialects::sdk::calls::Calls;
 use crate::dialects::sdk::cors::Cors;
-use crate::http::layers::authenticate::Signature;
+use crate::http::layers::authenticate::CredentialScheme;
 use crate::http::problem::style::ErrorStyle;
 
-/// What makes a dialect.
+/// Everything that makes a dialect.
 pub(crate) struct Definition {
-    /// Calls of callers that are known, and where these say who they are; paths as its clients ask
-    /// for them.
-    pub(crate) known: Vec<(Calls, Signature)>,
-    /// Calls that answer anybody: they say nothing of any tenant.
+    /// Calls that need a credential, grouped by the scheme in which clients send it. Paths are
+    /// those that the clients use, without the dialect's mount.
+    pub(crate) known: Vec<(Calls, CredentialScheme)>,
+    /// Calls that need no credential. Their answers hold no data of a tenant.
     pub(crate) open: Calls,
-    /// How it words a failure.
+    /// The status and body of its failures.
     pub(crate) style: ErrorStyle,
-    /// What pages of other sites may ask, if the vendor's servers let them.
+    /// What pages of other sites may send; `None` if they may not call the dialect.
     pub(crate) cors: Option<Cors>,
 }

@@ -27,7 +27,7 @@ use axum::http::Method;
 use crate::dialects::sdk::calls::Calls;
 use crate::dialects::sdk::definition::Definition;
 use crate::http::api::ops::health;
-use crate::http::layers::authenticate::Signature;
+use crate::http::layers::authenticate::CredentialScheme;
 use crate::http::problem::style::ErrorStyle;
 use crate::http::request::caller::{Read, Write};
 
@@ -42,7 +42,7 @@ pub(super) fn definition() -> Definition {
         .open("/health/live", health::alive)
         .open("/health/ready", health::ready);
     Definition {
-        known: vec![(known, Signature::usual_or_empty())],
+        known: vec![(known, CredentialScheme::usual_or_empty())],
         open,
         style: ErrorStyle::new(failure::word),
         cors: None,

@@ -1,5 +1,6 @@
-//! What stands around the routes of the API and of every dialect, as one layer: a router makes
-//! copies of all that is inside of a layer for each request.
+//! The checks, compression and accounting around the routes of the API and of every dialect.
+//!
+//! They form one middleware layer, because axum clones everything inside a layer for each request.
 
 use axum::extract::Request;
 use axum::middleware::Next;
@@ -12,7 +13,9 @@ use crate::http::problem::Problem;
 use crate::http::problem::code::Code;
 use crate::http::request::coding::Coding;
 
-/// Refuses what names no host or has no room, compresses the answer for clients that ask, and counts it.
+/// Rejects requests without a valid `Host` header and requests that exceed the bounds on unsent
+/// answers. Compresses the answer if the client accepts that, and counts its bytes until they are
+/// sent.
 pub(crate) async fn around(request: Request, next: Next) -> Response {
     if !names_host(&request) {
         return Problem::new(Code::HostRequired).into_response();
@@ -23,7 +26,7 @@ pub(crate) async fn around(request: Request, next: Next) -> Response {
     };
     let coding = Coding::preferred(request.headers());
     let response = next.run(request).await;
-    // Before it is counted: what waits for its client is the short form.
+    // Compress first: the bytes that wait for the client are the compressed ones.
     let response = compressed(response, coding).await;
     match admitted {
         Some(admitted) => admitted.count(response),

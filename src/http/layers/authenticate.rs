@@ -24,21 +24,21 @@ use crate::query;
 
 /// Names the tenant in the API.
 const TENANT_HEADER: HeaderName = HeaderName::from_static("x-tenant-id");
-/// What a key begins with that names a tenant, where nobody is asked for credentials.
+/// The prefix of a key that names a tenant, on a server that requires no credentials.
 const TENANT_AS_CREDENTIAL: &str = "tenant:";
 const LIMIT_HEADER: HeaderName = HeaderName::from_static("x-ratelimit-limit");
 const REMAINING_HEADER: HeaderName = HeaderName::from_static("x-ratelimit-remaining");
 const RESET_HEADER: HeaderName = HeaderName::from_static("x-ratelimit-reset");
 const POLICY_HEADER: HeaderName = HeaderName::from_static("x-ratelimit-policy");
 
-/// Where a request shows its credential, if it shows one.
+/// Finds the credential in the headers of a request.
 pub(crate) type Present = fn(&HeaderMap) -> Result<Presented<'_>, Problem>;
 
-/// Where requests say on whose behalf they come.
+/// How the requests of an API carry their credential and their tenant.
 #[derive(Clone)]
-pub(crate) struct Signature {
+pub(crate) struct CredentialScheme {
     pub(crate) present: Present,
-    /// Names the tenant; `None` where the credential alone does.
+    /// The header that names the tenant; `None` if only the credential names it.
     pub(crate) tenant: Option<TenantHeader>,
 }
 
@@ -46,7 +46,7 @@ pub(crate) struct Signature {
 #[derive(Debug, Clone)]
 pub(crate) struct TenantHeader {
     name: HeaderName,
-    /// Whether clients send it without a value where they know no tenant.
+    /// Whether the header may be empty. An empty header counts as absent.
     may_be_empty: bool,
 }
 
@@ -57,8 +57,8 @@ impl From<HeaderName> for TenantHeader {
     }
 }
 
-impl Signature {
-    /// As the API has it.
+impl CredentialScheme {
+    /// The scheme of the ledger's own API: `X-API-Key` or `Authorization`, and `X-Tenant-ID`.
     pub(crate) fn usual() -> Self {
         Self {
             present: credential::presented,
@@ -66,7 +66,8 @@ impl Signature {
         }
     }
 
-    /// The same, where a header without a value names no tenant.
+    /// The scheme of the ledger's own API, for clients that send an empty `X-Tenant-ID` if they
+    /// know no tenant.
     pub(crate) fn usual_or_empty() -> Self {
         let tenant = Some(TenantHeader {
             name: TENANT_HEADER,
@@ -84,22 +85,22 @@ impl Signature {
     }
 }
 
-/// What callers of some routes are found with.
+/// The state of [`authenticate`].
 #[derive(Clone)]
 pub(crate) struct Gate {
     pub(crate) app: App,
-    pub(crate) signature: Signature,
+    pub(crate) scheme: CredentialScheme,
 }
 
-/// Finds on whose behalf a request comes, or answers it.
+/// Authenticates a request and passes it on with its principal, or answers it with a problem.
 pub(crate) async fn authenticate(
     State(gate): State<Gate>,
     mut request: Request,
     next: Next,
 ) -> Response {
-    let Gate { app, signature } = &gate;
-    let presented = (signature.present)(request.headers());
-    let named = signature.named_tenant(request.headers());
+    let Gate { app, scheme } = &gate;
+    let presented = (scheme.present)(request.headers());
+    let named = scheme.named_tenant(request.headers());
     let Found {
         principal,
         why,
@@ -129,22 +130,22 @@ pub(crate) async fn authenticate(
             by: by.as_deref(),
             tenant: tenant.as_ref(),
         };
-        app.refusals().note(&refusal, app.metrics());
+        app.refusals().record(&refusal, app.metrics());
     }
     if let Some(standing) = standing {
-        tell(&standing, response.headers_mut());
+        add_rate_limit_headers(&standing, response.headers_mut());
     }
     response
 }
 
-/// What came of looking for a request's principal.
+/// The result of authenticating a request.
 struct Found {
     principal: Result<Principal, Problem>,
-    /// Why its credential stands for nobody.
+    /// Why the credential is invalid.
     why: Option<Refused>,
-    /// Whose credential it is, if it is good.
+    /// The identity of a valid credential, even if it may not make this request.
     by: Option<Arc<str>>,
-    /// Where its credential stands.
+    /// The state of the credential's rate limit.
     standing: Option<Standing>,
 }
 
@@ -159,7 +160,7 @@ impl From<Result<Principal, Problem>> for Found {
     }
 }
 
-/// Spells the agent of a principal as the tenant knows it.
+/// Replaces the id of a principal's agent by the spelling under which the tenant's agent is stored.
 fn with_known_agent(app: &App, mut principal: Principal) -> Result<Principal, Problem> {
     let respelled = principal.agent.as_ref().and_then(AgentId::as_made);
     if let (Some(_), Some(given)) = (respelled, &principal.agent) {
@@ -170,7 +171,7 @@ fn with_known_agent(app: &App, mut principal: Principal) -> Result<Principal, Pr
     Ok(principal)
 }
 
-/// The tenant that a request names, if it names one.
+/// The tenant in the header of a request; `None` if the header is absent.
 type Named = Result<Option<TenantId>, Problem>;
 
 fn anonymous(
@@ -186,7 +187,8 @@ fn anonymous(
     Ok(Principal::anonymous(tenant))
 }
 
-/// Clients of a dialect cannot name a tenant in a header, but all of them can be given a key.
+/// The tenant `T` of the key `tenant:T`. Some clients of dialects cannot send a tenant header, but
+/// every client can be configured with a key.
 fn tenant_as_credential(presented: Presented<'_>) -> Option<TenantId> {
     let name = presented.text().strip_prefix(TENANT_AS_CREDENTIAL)?;
     TenantId::parse(name).ok()
@@ -260,7 +262,7 @@ fn named_tenant(headers: &HeaderMap, header: &TenantHeader) -> Named {
         .map_err(|error| invalid().with_error("X-Tenant-ID", error.to_string()))
 }
 
-fn tell(standing: &Standing, headers: &mut HeaderMap) {
+fn add_rate_limit_headers(standing: &Standing, headers: &mut HeaderMap) {
     let (per_second, burst) = (standing.limit.per_second, standing.limit.burst);
     let policy = HeaderValue::try_from(format!("{per_second};w=1;burst={burst}"));
     headers.insert(LIMIT_HEADER, HeaderValue::from(burst.get()));

@@ -1,7 +1,7 @@
-//! Answers in a coding that their clients ask for.
+//! Compresses answers for clients that accept it.
 //!
-//! An answer is made shorter as a whole before it is sent, so that what waits for a slow client is
-//! the short form, and no state of a compressor. What is written while it is sent stays as it is.
+//! A complete answer is compressed before the server sends it. So only the compressed bytes wait
+//! for a slow client, without the state of a compressor. Streamed answers are not compressed.
 
 use std::io;
 
@@ -18,11 +18,11 @@ use crate::http::problem::Problem;
 use crate::http::problem::code::Code;
 use crate::http::request::coding::Coding;
 
-/// Shortest answer for which it is worth the time: a shorter one fits into one packet anyway.
+/// The shortest answer that is compressed. A shorter answer fits into one packet anyway.
 const ANSWER_BYTES_MIN: u64 = 1_024;
-/// How much is compressed before other requests get their turn.
+/// The number of bytes that are compressed before the task yields to other requests.
 const TURN_BYTES: usize = 64 * 1024;
-/// Media types that become shorter, as they begin.
+/// Prefixes of the media types that are worth compressing.
 const TEXTS: [&str; 4] = [
     "application/json",
     "application/x-ndjson",
@@ -30,10 +30,10 @@ const TEXTS: [&str; 4] = [
     "text/",
 ];
 
-/// The answer in the coding that its client would rather have, if it is worth it.
+/// Returns the answer in the client's preferred coding; unchanged if it is too short or not text.
 pub(crate) async fn compressed(response: Response, coding: Option<Coding>) -> Response {
     match coding {
-        // In a box, or every request would make room for a compressor.
+        // Boxed: otherwise the future of every request would be as large as a compressor.
         Some(coding) if is_worth_it(&response) => Box::pin(shorten(response, coding)).await,
         _ => response,
     }
@@ -74,7 +74,7 @@ async fn shorten(response: Response, coding: Coding) -> Response {
     let short = match short {
         Ok(short) => short,
         Err(error) => {
-            tracing::error!(error = %error, "an answer could not be compressed: {error}");
+            tracing::error!(error = %error, "failed to compress an answer: {error}");
             return Problem::new(Code::InternalError).into_response();
         }
     };

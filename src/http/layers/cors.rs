@@ -1,6 +1,6 @@
-//! Which pages of other sites may ask the ledger's own API (CORS): those that the operator names.
+//! CORS for the ledger's own API: pages may call it only from origins that the operator lists.
 //!
-//! Dialects follow their vendors' servers, see `dialects::cors`.
+//! Dialects follow their vendors' servers; see `dialects::sdk::cors`.
 
 use std::time::Duration;
 
@@ -12,9 +12,9 @@ use tower_http::cors::{AllowOrigin, CorsLayer};
 
 use crate::http::origin::Origin;
 
-/// How long a browser may remember what is allowed.
+/// How long a browser may cache the answer to a preflight request.
 const REMEMBERED_S: u64 = 86_400;
-/// What pages may send besides headers that need no leave.
+/// The request headers that a page may set, in addition to those that CORS always allows.
 const SENT: [HeaderName; 9] = [
     ACCEPT,
     AUTHORIZATION,
@@ -26,7 +26,7 @@ const SENT: [HeaderName; 9] = [
     HeaderName::from_static("x-request-id"),
     HeaderName::from_static("x-tenant-id"),
 ];
-/// What pages may read of an answer besides its body.
+/// The response headers that a page may read.
 const READ: [HeaderName; 10] = [
     ETAG,
     LINK,
@@ -40,7 +40,7 @@ const READ: [HeaderName; 10] = [
     HeaderName::from_static("x-request-id"),
 ];
 
-/// The layer around the API's own routes, if any origin may ask.
+/// The CORS layer of the API's own routes; `None` if the operator lists no origin.
 pub(crate) fn layer(origins: &[Origin]) -> Option<CorsLayer> {
     if origins.is_empty() {
         return None;
@@ -54,7 +54,7 @@ pub(crate) fn layer(origins: &[Origin]) -> Option<CorsLayer> {
     } else {
         AllowOrigin::list(sites)
     };
-    // No cookies: a page shows the credential that it was given.
+    // Without `allow_credentials`: pages send their credential in a header, not in a cookie.
     let layer = CorsLayer::new()
         .allow_origin(allowed)
         .allow_methods([Method::GET, Method::POST, Method::PATCH, Method::DELETE])

@@ -1,9 +1,8 @@
-//! Bodies that nobody reads, such as those of requests that are refused for their path.
+//! Reads request bodies that no handler has read, such as the body of a request to an unknown path.
 //!
-//! A server that has answered before a body arrived must close the connection. Clients that send
-//! head and body one after the other, and keep connections, run into the closed one with their next
-//! request. So what is left of a body is read before the answer goes out, and where that takes too
-//! long the answer says that the connection ends.
+//! An HTTP/1.1 server that answers before the body has arrived must close the connection. A client
+//! that reuses the connection then fails with its next request. So the server reads the rest of the
+//! body before it answers. If that takes too long, the answer has the header `Connection: close`.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
@@ -20,9 +19,9 @@ use futures_util::{Stream as _, StreamExt as _, stream};
 
 use crate::domain::limits::{REQUEST_BYTES_MAX, UNREAD_BODY_WAIT_MS};
 
-/// The answer to a request, after what its handler left of the body was read.
+/// Runs the handler, then reads a body that the handler has not touched, and returns the answer.
 pub(crate) async fn answer(request: Request, next: Next) -> Response {
-    // Later versions of HTTP end a body alone.
+    // HTTP/2 can end one request without closing the connection.
     if request.body().is_end_stream() || Version::HTTP_11 < request.version() {
         return next.run(request).await;
     }
@@ -30,7 +29,7 @@ pub(crate) async fn answer(request: Request, next: Next) -> Response {
     let (parts, body) = request.into_parts();
     let body = Shared::new(body);
     let mut response = next.run(Request::from_parts(parts, body.lend())).await;
-    // To read on is to ask.
+    // Reading the body would send `100 Continue`, which asks the client for it.
     let ended = if waits_to_be_asked {
         body.progress() == Progress::Ended
     } else {
@@ -43,13 +42,13 @@ pub(crate) async fn answer(request: Request, next: Next) -> Response {
     response
 }
 
-/// Whether the client sends no body before it is asked for it (RFC 9110, section 10.1.1).
+/// Whether the client sends the body only after `100 Continue` (RFC 9110, section 10.1.1).
 fn waits_to_be_asked(headers: &HeaderMap) -> bool {
     let expected = headers.get(EXPECT).map(HeaderValue::as_bytes);
     expected.is_some_and(|word| word.eq_ignore_ascii_case(b"100-continue"))
 }
 
-/// A body that a handler may read, and whoever comes after it.
+/// A request body that the handler and this layer share.
 #[derive(Clone)]
 struct Shared(Arc<Mutex<Reading>>);
 
@@ -78,8 +77,9 @@ impl Shared {
         Body::from_stream(stream::poll_fn(move |cx| shared.poll(cx)))
     }
 
-    /// Whether the body is at its end by now. A handler that has begun to read it and stopped had
-    /// its reasons.
+    /// Reads an untouched body to its end, within bounds of size and time. Returns whether the body
+    /// has ended. If the handler has started to read the body, this does not continue: the handler
+    /// has decided to stop there.
     async fn read_to_end(&self) -> bool {
         match self.progress() {
             Progress::Ended => return true,

@@ -1,4 +1,4 @@
-//! Around a dialect's routes: sends the dialect's error style along with every problem.
+//! Attaches the error style of a dialect to every problem that its routes return.
 
 use axum::extract::{Request, State};
 use axum::middleware::Next;
@@ -7,7 +7,8 @@ use axum::response::Response;
 use crate::http::problem::Problem;
 use crate::http::problem::style::ErrorStyle;
 
-/// Attaches the style to answers that carry a problem.
+/// Attaches the style to the response if the response carries a problem. The outermost layer
+/// (`observe`) writes the problem in this style.
 pub(crate) async fn attach(
     State(style): State<ErrorStyle>,
     request: Request,

@@ -1,8 +1,9 @@
-//! Which host names requests have: one on HTTP/1.1, and this machine's own while nobody is asked for
-//! credentials.
+//! Checks of the host name in a request.
 //!
-//! A page in a browser on this machine could reach the API under a name of its own that resolves to
-//! 127.0.0.1 (DNS rebinding), and read the answers. Its requests carry that name.
+//! An HTTP/1.1 request must have exactly one `Host` header. A server for callers on this machine
+//! only ([`Hosts::Loopback`](crate::http::Hosts)) accepts only loopback names. This prevents DNS
+//! rebinding: a page in a local browser makes its own host name resolve to 127.0.0.1 to read the
+//! answers, but its requests carry that name.
 
 use std::net::IpAddr;
 
@@ -16,8 +17,8 @@ use axum::response::{IntoResponse as _, Response};
 use crate::http::problem::Problem;
 use crate::http::problem::code::Code;
 
-/// Whether a request says to which host it is as its version demands: on HTTP/1.1 once (RFC 9112,
-/// section 3.2).
+/// Whether a request has the `Host` header that its version requires: on HTTP/1.1 exactly one
+/// (RFC 9112, section 3.2).
 pub(crate) fn names_host(request: &Request) -> bool {
     request.version() != Version::HTTP_11 || names_one_host(request)
 }
@@ -25,29 +26,30 @@ pub(crate) fn names_host(request: &Request) -> bool {
 fn names_one_host(request: &Request) -> bool {
     let mut named = request.headers().get_all(HOST).iter();
     let first = named.next().map(HeaderValue::as_bytes);
-    // Empty is what a client sends that knows no name.
+    // A client that knows no host name sends an empty header.
     let is_name = |name: &[u8]| name.is_empty() || Authority::try_from(name).is_ok();
     first.is_some_and(is_name) && named.next().is_none()
 }
 
-/// Refuses a request to a name that is not this machine's own.
+/// Rejects requests whose host name is not a loopback name.
 pub(crate) async fn loopback_only(request: Request, next: Next) -> Response {
-    if asks_loopback(&request) {
+    if names_only_loopback(&request) {
         next.run(request).await
     } else {
         Problem::new(Code::UnknownHost).into_response()
     }
 }
 
-/// A request without a name is not a browser's.
-fn asks_loopback(request: &Request) -> bool {
+/// Whether every host name in the request is a loopback name. A request without a host name passes,
+/// because browsers always send one.
+fn names_only_loopback(request: &Request) -> bool {
     let mut named = request.headers().get_all(HOST).iter();
-    // HTTP/2 has the name here.
+    // HTTP/2 sends the host name as the authority of the URI.
     request.uri().authority().is_none_or(is_loopback)
         && named.all(|name| Authority::try_from(name.as_bytes()).is_ok_and(|it| is_loopback(&it)))
 }
 
-/// Whether this is a name of this machine alone.
+/// Whether the host is `localhost` or a loopback address.
 pub(crate) fn is_loopback(authority: &Authority) -> bool {
     let host = authority.host();
     if host.eq_ignore_ascii_case("localhost") {
@@ -64,16 +66,16 @@ mod tests {
 
     use super::*;
 
-    fn asked(uri: &str, host: Option<&str>) -> bool {
+    fn is_loopback_only(uri: &str, host: Option<&str>) -> bool {
         let mut request = Request::builder().uri(uri);
         if let Some(host) = host {
             request = request.header(HOST, host);
         }
-        asks_loopback(&request.body(Body::empty()).unwrap())
+        names_only_loopback(&request.body(Body::empty()).unwrap())
     }
 
     #[test]
-    fn names_of_this_machine_are_told_from_others() {
+    fn loopback_names_differ_from_other_names() {
         for own in [
             "localhost",
             "LocalHost:8080",
@@ -82,8 +84,8 @@ mod tests {
             "[::1]",
             "[::1]:8080",
         ] {
-            assert!(asked("/", Some(own)), "{own}");
-            assert!(asked(&format!("http://{own}/"), None), "{own}");
+            assert!(is_loopback_only("/", Some(own)), "{own}");
+            assert!(is_loopback_only(&format!("http://{own}/"), None), "{own}");
         }
         for other in [
             "evil.example",
@@ -94,11 +96,17 @@ mod tests {
             "[::2]:1",
             "0.0.0.0",
         ] {
-            assert!(!asked("/", Some(other)), "{other}");
-            assert!(!asked(&format!("http://{other}/"), None), "{other}");
-            assert!(!asked("http://localhost/", Some(other)), "{other}");
+            assert!(!is_loopback_only("/", Some(other)), "{other}");
+            assert!(
+                !is_loopback_only(&format!("http://{other}/"), None),
+                "{other}"
+            );
+            assert!(
+                !is_loopback_only("http://localhost/", Some(other)),
+                "{other}"
+            );
         }
-        assert!(!asked("/", Some("")));
-        assert!(asked("/", None));
+        assert!(!is_loopback_only("/", Some("")));
+        assert!(is_loopback_only("/", None));
     }
 }

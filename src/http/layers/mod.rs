@@ -1,4 +1,4 @@
-//! What stands around the routes: authentication, bounds, compression, logs and metrics.
+//! Middleware around the routes: authentication, bounds, compression, logs and metrics.
 
 pub(crate) mod around;
 pub(crate) mod authenticate;

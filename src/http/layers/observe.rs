@@ -1,4 +1,4 @@
-//! Around every request: its id, its span, its latency, and the problem that it ended with.
+//! The outermost layer: gives each request its id and span, measures it, and writes its problem.
 
 use std::time::{Duration, Instant};
 
@@ -16,22 +16,22 @@ use crate::http::problem::style::ErrorStyle;
 use crate::http::state::App;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
-/// Whether pages of other sites may load an answer as an image or a script. It does not concern
-/// `fetch`, which CORS is for.
+/// Says whether pages of other sites may load an answer as an image or a script. For requests by
+/// `fetch`, CORS decides instead.
 const RESOURCE_POLICY: HeaderName = HeaderName::from_static("cross-origin-resource-policy");
-/// Longest request id that is taken from a caller.
+/// The longest request id that the server accepts from a caller.
 const REQUEST_ID_BYTES_MAX: usize = 128;
-/// Stands for the route of a request that matches none, so that paths make no new series.
+/// The route label of a request that matches no route. Unknown paths must not create time series.
 const NO_ROUTE: &str = "unmatched";
 
-/// The outermost layer: sees every request first and every answer last.
+/// Sees every request first and every answer last.
 pub(crate) async fn observe(State(app): State<App>, request: Request, next: Next) -> Response {
     let started = Instant::now();
     let method = method_label(request.method());
     let route = request.extensions().get::<MatchedPath>().cloned();
     let route = route.as_ref().map_or(NO_ROUTE, MatchedPath::as_str);
     let request_id = request_id(request.headers());
-    // At the highest level: a filter that keeps only errors must keep the ids of their requests.
+    // At level `error`, so that a log filter for errors keeps the request id of each error.
     let span = tracing::error_span!("request", request.id = %request_id, method, route);
 
     let mut response = drain_body::answer(request, next)
@@ -53,11 +53,12 @@ pub(crate) async fn observe(State(app): State<App>, request: Request, next: Next
     }
     let (status, took) = (response.status().as_u16(), started.elapsed());
     app.metrics().request(route, method, status, took);
-    span.in_scope(|| note(method, route, status, took));
+    span.in_scope(|| log_answer(method, route, status, took));
     response
 }
 
-/// Tells browsers to take an answer for what it says it is, and to let no other site show it.
+/// Adds headers that keep browsers from guessing the content type, and other sites from embedding
+/// the answer.
 fn secure(headers: &mut HeaderMap) {
     let nothing = HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'");
     headers.entry(CONTENT_SECURITY_POLICY).or_insert(nothing);
@@ -67,7 +68,7 @@ fn secure(headers: &mut HeaderMap) {
     headers.insert(RESOURCE_POLICY, same_origin);
 }
 
-fn note(method: &str, route: &str, status: u16, took: Duration) {
+fn log_answer(method: &str, route: &str, status: u16, took: Duration) {
     let latency_us = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
     tracing::debug!(
         status,
@@ -76,7 +77,7 @@ fn note(method: &str, route: &str, status: u16, took: Duration) {
     );
 }
 
-/// The caller's own id if it is harmless in a header and a log line, else a new one.
+/// The caller's request id if it is safe in a header and in a log line, otherwise a new one.
 fn request_id(headers: &HeaderMap) -> String {
     let harmless = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.:".contains(&byte);
     headers
@@ -87,7 +88,7 @@ fn request_id(headers: &HeaderMap) -> String {
         .map_or_else(|| Uuid::now_v7().to_string(), ToOwned::to_owned)
 }
 
-/// Methods can be made up, and each would be a series of its own.
+/// The metrics label of a method. Callers can invent methods, and each would be a new time series.
 fn method_label(method: &Method) -> &'static str {
     match *method {
         Method::GET => "GET",

@@ -1,4 +1,5 @@
-//! Refuses requests that there is no room for, and counts answers until they are sent.
+//! Bounds the memory of unsent answers: rejects requests beyond the bound, and counts the bytes of
+//! each answer until the server has sent them.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -19,21 +20,22 @@ use crate::http::connection::{Connection, Held, Lane, NoRoom};
 use crate::http::problem::Problem;
 use crate::http::problem::code::Code;
 
-/// What is answered whatever the server holds: it says nothing else, in a few bytes.
+/// Routes that are always answered: their answers have a few bytes.
 const HEALTH: [&str; 2] = ["/healthz", "/readyz"];
-/// How long an answer that is made while it is sent waits before it asks again for room.
+/// How long a streamed answer waits before it checks the bounds again.
 const ROOM_PAUSE: Duration = Duration::from_millis(50);
 
-/// A request that there is room for.
+/// A request that is within the bounds.
 pub(crate) struct Admitted {
     connection: Arc<Connection>,
-    /// What has changed something must be told; such answers are short.
+    /// Whether the server may replace the answer by a problem if the answer is too long. Not for
+    /// writes: their caller must learn the result, and their answers are short.
     may_be_dropped: bool,
 }
 
 impl Admitted {
-    /// Lets a request in, or refuses it before anything is done for it. One that comes from no
-    /// connection of the server is not counted.
+    /// Admits a request, or rejects it before its handler runs. Returns `None` for a request
+    /// without a [`Connection`], which is not counted.
     pub(crate) fn check(request: &Request) -> Result<Option<Self>, Box<Response>> {
         let Some(connection) = request.extensions().get::<Arc<Connection>>() else {
             return Ok(None);
@@ -54,7 +56,8 @@ impl Admitted {
         }))
     }
 
-    /// Counts the answer until it is sent, if there is room for it.
+    /// Counts the bytes of the answer until they are sent. Returns a problem instead if the answer
+    /// exceeds the bounds and may be replaced.
     pub(crate) fn count(self, response: Response) -> Response {
         let connection = self.connection;
         let len = usize::try_from(response.body().size_hint().lower()).unwrap_or(usize::MAX);
@@ -86,26 +89,26 @@ impl From<NoRoom> for Problem {
             NoRoom::Full => Self::new(Code::ServerFull),
             NoRoom::OfConnection => Self::new(Code::AnswersUnread),
             NoRoom::InAll => Self::new(Code::AnswersUnread).with_detail(
-                "nothing was done: other clients do not read their answers, and the server keeps \
-                 no more of them; try again",
+                "the request was not processed: other clients do not read their answers, and the \
+                 server has no memory for more unsent answers; try again",
             ),
         }
     }
 }
 
-/// The body of an answer, in pieces that are counted until the connection has sent them.
+/// The body of an answer. Cuts it into pieces that count as unsent until the connection drops them.
 struct Counted {
     body: Body,
     connection: Arc<Connection>,
-    /// For what the body gives first.
+    /// The bytes that were counted in advance, for the first chunk of the body.
     held: Option<Held>,
-    /// What pieces are cut from.
+    /// The count for the chunk in `rest`; each piece of the chunk shares it.
     piece_of: Option<Arc<Held>>,
     rest: Bytes,
     pause: Option<Pin<Box<Sleep>>>,
 }
 
-/// A piece of an answer. It is dropped once it is sent.
+/// A piece of an answer. The connection drops it after sending it.
 struct Piece {
     bytes: Bytes,
     of: Arc<Held>,
@@ -124,8 +127,8 @@ impl Drop for Piece {
 }
 
 impl Counted {
-    /// The next piece of what the body has given, in which memory is shared: what is counted for it
-    /// is so until its last piece is sent.
+    /// Cuts the next piece off the current chunk. The pieces share the chunk's memory, so the whole
+    /// chunk counts until its last piece is sent.
     fn cut(&mut self) -> Option<Bytes> {
         let of = Arc::clone(self.piece_of.as_ref()?);
         let bytes = self.rest.split_to(self.rest.len().min(UNSENT_PIECE_BYTES));
@@ -135,7 +138,7 @@ impl Counted {
         Some(Bytes::from_owner(Piece { bytes, of }))
     }
 
-    /// Waits until there is room for more of an answer that is made while it is sent.
+    /// Waits until a streamed answer may produce its next chunk.
     fn poll_room(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         loop {
             if let Some(pause) = &mut self.pause {
@@ -149,7 +152,7 @@ impl Counted {
         }
     }
 
-    /// Counts what the body gives.
+    /// Counts a chunk of the body and makes it the current chunk.
     fn take(&mut self, data: Bytes) {
         let held = self.held.take().filter(|held| data.len() <= held.bytes());
         let held = held.unwrap_or_else(|| self.connection.hold(data.len()));
