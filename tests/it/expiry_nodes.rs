@@ -1,4 +1,4 @@
-//! Several ledgers on one stream: each deadline is written once, whoever writes it.
+//! Several nodes on one stream: together they write each expiry once.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -15,7 +15,7 @@ use crate::support::node::{Node, Said, record, session};
 
 const SECOND_US: i64 = 1_000_000;
 
-/// Ledgers on one stream.
+/// Nodes on one stream.
 struct Nodes {
     all: Vec<Node>,
     nats: NatsServer,
@@ -39,7 +39,7 @@ impl Nodes {
         }
     }
 
-    /// Waits until nothing is left that will expire; what each ledger says was said.
+    /// Waits until every session has expired. Returns the expiries, on which all nodes agree.
     async fn all_expired(self) -> Vec<Said> {
         for node in &self.all {
             node.until_left(0).await;
@@ -59,8 +59,8 @@ fn in_us(micros: i64) -> Timestamp {
     SystemClock.now().plus_micros(micros)
 }
 
-/// Sessions of three tenants that open now and expire a second later: half of them at one moment,
-/// the others within half a second.
+/// Opens sessions of three tenants that expire a second later: half of them at the same moment, the
+/// others within half a second.
 async fn open_sessions(node: &Node, count: i64) {
     let soon = in_us(SECOND_US);
     let sessions = (0..count).map(|number| {
@@ -80,14 +80,14 @@ fn assert_each_once(said: &[Said], count: usize) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn several_ledgers_write_each_expiry_once() {
+async fn several_nodes_write_each_expiry_once() {
     let nodes = Nodes::start(3).await;
     open_sessions(&nodes.all[0], 600).await;
     assert_each_once(&nodes.all_expired().await, 600);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn several_ledgers_write_each_expiry_once_when_no_batch_can_be_opened() {
+async fn several_nodes_write_each_expiry_once_when_no_batch_can_be_opened() {
     let nodes = Nodes::start(3).await;
     open_sessions(&nodes.all[0], 200).await;
     open_all_batches(nodes.nats.url()).await;
@@ -95,10 +95,10 @@ async fn several_ledgers_write_each_expiry_once_when_no_batch_can_be_opened() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn when_one_ledger_stops_another_goes_on() {
+async fn when_one_node_stops_another_goes_on() {
     let nodes = Nodes::start(2).await;
     open_sessions(&nodes.all[0], 600).await;
-    // Whichever was faster, it is one of these.
+    // By now the half with one common deadline has expired, and the others are expiring.
     nodes.all[0].until_left(290).await;
     nodes.all[0].stop_expiry();
     nodes.all[1].until_left(150).await;
@@ -110,7 +110,7 @@ async fn a_refresh_that_races_a_deadline_wins_or_loses_but_not_both() {
     const SESSIONS: i64 = 120;
     let nodes = Nodes::start(2).await;
     let (start, name) = (in_us(SECOND_US), |number| format!("s{number}"));
-    // A deadline every five milliseconds, and a refresh around each.
+    // There is a deadline every five milliseconds, and a refresh at about the same time.
     let deadline = |number| start.plus_micros(number * SECOND_US / 200);
     let sessions = (0..SESSIONS).map(|number| session("acme", &name(number), deadline(number)));
     nodes.all[0].append(sessions.collect()).await;
