@@ -11,7 +11,7 @@ use tempfile::TempDir;
 use crate::log_batches::open_all_batches;
 use crate::log_jetstream::connect;
 use crate::support::nats::NatsServer;
-use crate::support::node::{Node, Said, record, session};
+use crate::support::node::{Expiry, Node, record, session};
 
 const SECOND_US: i64 = 1_000_000;
 
@@ -40,18 +40,18 @@ impl Nodes {
     }
 
     /// Waits until every session has expired. Returns the expiries, on which all nodes agree.
-    async fn all_expired(self) -> Vec<Said> {
+    async fn all_expired(self) -> Vec<Expiry> {
         for node in &self.all {
             node.until_left(0).await;
         }
-        let said = self.all[0].expiries().await;
+        let expiries = self.all[0].expiries().await;
         for node in &self.all[1..] {
-            assert_eq!(node.expiries().await, said);
+            assert_eq!(node.expiries().await, expiries);
         }
         for node in self.all {
             node.stop().await;
         }
-        said
+        expiries
     }
 }
 
@@ -73,10 +73,10 @@ async fn open_sessions(node: &Node, count: i64) {
 }
 
 #[track_caller]
-fn assert_each_once(said: &[Said], count: usize) {
-    assert!(said.iter().all(|said| said.verdict == Verdict::Applied));
-    let sessions: HashMap<_, _> = said.iter().map(|said| (&said.session, said)).collect();
-    assert_eq!((sessions.len(), said.len()), (count, count));
+fn assert_each_once(expiries: &[Expiry], count: usize) {
+    assert!(expiries.iter().all(|one| one.verdict == Verdict::Applied));
+    let sessions: HashMap<_, _> = expiries.iter().map(|one| (&one.session, one)).collect();
+    assert_eq!((sessions.len(), expiries.len()), (count, count));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -137,15 +137,15 @@ async fn a_refresh_that_races_a_deadline_wins_or_loses_but_not_both() {
     let verdict = |position| nodes.all[0].verdict("acme", position);
     let refreshed = refreshes.into_iter();
     let refreshed: HashMap<_, _> = refreshed.map(|(id, at)| (id, verdict(at))).collect();
-    let said = nodes.all_expired().await;
+    let expiries = nodes.all_expired().await;
     let mut applied = HashMap::new();
     let mut written: HashMap<_, usize> = HashMap::new();
-    for said in said {
+    for one in expiries {
         *written
-            .entry((said.session.clone(), said.deadline.clone()))
+            .entry((one.session.clone(), one.deadline.clone()))
             .or_default() += 1;
-        if said.verdict == Verdict::Applied {
-            assert_eq!(applied.insert(said.session, said.deadline), None);
+        if one.verdict == Verdict::Applied {
+            assert_eq!(applied.insert(one.session, one.deadline), None);
         }
     }
     assert!(written.values().all(|times| *times == 1), "{written:?}");

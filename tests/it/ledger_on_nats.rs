@@ -99,8 +99,8 @@ async fn an_undecodable_record_is_listed_with_its_reason_and_announced_to_listen
     world.ledger.stop().await.unwrap();
 }
 
-/// A script that publishes with a stock Python client in both modes of CloudEvents, and checks the acknowledged
-/// positions.
+/// Publishes in both modes of CloudEvents with a stock Python client, and prints the acknowledged
+/// position of the second event.
 const PYTHON: &str = r#"
 import asyncio, json, sys
 import nats

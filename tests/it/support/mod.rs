@@ -1,4 +1,4 @@
-//! What several tests stand on.
+//! Support that several tests share.
 
 pub(crate) mod app;
 pub(crate) mod cli;
