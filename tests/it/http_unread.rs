@@ -5,6 +5,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
 use crate::support::app::App;
+use crate::support::connection::send;
 
 /// Returns an unknown path of the API, and one of every dialect.
 fn paths() -> impl Iterator<Item = String> {
@@ -56,8 +57,7 @@ async fn a_body_that_comes_after_its_head_leaves_the_connection_open() {
 async fn a_missing_body_ends_the_connection_and_the_answer_says_so() {
     let app = App::start().await;
     for path in paths() {
-        let mut stream = TcpStream::connect(app.host()).await.unwrap();
-        stream.write_all(head(&path, 2).as_bytes()).await.unwrap();
+        let mut stream = send(&app, &head(&path, 2)).await;
         let mut answer = String::new();
         stream.read_to_string(&mut answer).await.unwrap();
         assert!(answer.starts_with("HTTP/1.1 404"), "{answer}");
@@ -71,9 +71,8 @@ async fn a_missing_body_ends_the_connection_and_the_answer_says_so() {
 async fn a_client_that_waits_for_100_continue_is_answered_at_once() {
     let app = App::start().await;
     for path in paths() {
-        let mut stream = TcpStream::connect(app.host()).await.unwrap();
         let expecting = head(&path, 2).replace("\r\n\r\n", "\r\nExpect: 100-continue\r\n\r\n");
-        stream.write_all(expecting.as_bytes()).await.unwrap();
+        let mut stream = send(&app, &expecting).await;
         let mut answer = String::new();
         stream.read_to_string(&mut answer).await.unwrap();
         assert!(answer.starts_with("HTTP/1.1 404"), "{answer}");
