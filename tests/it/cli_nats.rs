@@ -36,7 +36,7 @@ async fn a_ledger_on_nats_is_served_checked_rebuilt_and_verified() {
         |command: &'static str| ok(&[&[command, "--data-dir", path], &on_nats[..]].concat());
     assert!(offline("verify").contains("ok:"));
     assert!(offline("rebuild").contains("equal"));
-    // The log is not in the directory, so commands on the directory alone must fail.
+    // The log is not in the directory, so commands that name only the directory must fail.
     let missing = fails(&["verify", "--data-dir", path], 1);
     assert!(missing.contains("--nats-url"), "{missing}");
     let missing = fails(&["list", "--tenant", "acme", "--data-dir", path], 1);

@@ -225,7 +225,7 @@ async fn a_ledger_with_nothing_due_checks_once_a_minute_and_writes_nothing() {
     node.append(vec![node::session("acme", "s", tomorrow)])
         .await;
     node.start_expiry(Arc::<CountingClock>::clone(&counting));
-    // The fold has finished what it does once the log is quiet, too.
+    // By now the fold has also finished the work that it does when the log becomes quiet.
     tokio::time::pause();
     tokio::time::sleep(std::time::Duration::from_mins(1)).await;
     let looked = counting.1.load(Ordering::SeqCst);
