@@ -35,7 +35,7 @@ macro_rules! suite {
             a_position_beyond_the_head_is_truncated,
             the_head_is_the_last_position,
             a_reopened_log_has_the_same_records_and_goes_on,
-            a_cancelled_read_loses_nothing,
+            a_canceled_read_loses_nothing,
             several_tails_read_the_same_records,
             a_guarded_append_that_is_not_overtaken_is_kept,
         );
@@ -321,7 +321,7 @@ pub(crate) async fn a_reopened_log_has_the_same_records_and_goes_on<F: Fixture>(
     assert_gapless(&after, 0);
 }
 
-pub(crate) async fn a_cancelled_read_loses_nothing<F: Fixture>() {
+pub(crate) async fn a_canceled_read_loses_nothing<F: Fixture>() {
     const COUNT: usize = 400;
     let fixture = F::start().await;
     let log = fixture.log();
