@@ -1,7 +1,7 @@
-//! Measures what it costs to find out whose credential it is, by kind, in process.
+//! Measures the cost of checking a credential, by kind, in process.
 //!
-//! `cargo run --release --example auth_speed` prints microseconds a check on one thread, and checks
-//! a second on all.
+//! `cargo run --release --example auth_speed` prints microseconds per check on one thread, and checks
+//! per second on all.
 #![expect(clippy::print_stdout, reason = "the figures are the output")]
 
 use std::sync::Arc;
@@ -22,11 +22,11 @@ use tokio_util::sync::CancellationToken;
 #[expect(
     dead_code,
     clippy::unwrap_used,
-    reason = "the tests use more of it, and may panic"
+    reason = "the tests use more of this module, and may panic"
 )]
 mod tokens;
 
-/// Keys on the ring, of ten tenants.
+/// The number of keys, of ten tenants.
 const KEYS: usize = 2_000;
 const TENANTS: usize = 10;
 const SECRET: &[u8] = b"a secret of at least thirty-two bytes";
@@ -82,7 +82,7 @@ async fn main() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Issues many keys; one of them.
+/// Issues many keys. Returns one of them.
 async fn fill(keys: &Keys, clock: &dyn Clock) -> anyhow::Result<String> {
     let mut last = String::new();
     for number in 0..KEYS {
@@ -137,7 +137,7 @@ async fn measure(
     Ok(())
 }
 
-/// What counting a request costs on top.
+/// Measures the additional cost of counting a request.
 fn limits() {
     const ROUNDS: u32 = 1_000_000;
     let many = std::num::NonZeroU32::MAX;

@@ -1,4 +1,4 @@
-//! Measures expiry: how long after its deadline a session is listed as expired.
+//! Measures expiry: the time from a session's deadline until it is listed as expired.
 //!
 //! `cargo run --release --example expiry_speed` measures a ledger on the built-in log, with 100,000
 //! sessions whose deadlines fall within one minute, first evenly and then all on whole seconds.
@@ -23,7 +23,7 @@ use tokio_util::sync::CancellationToken;
 
 const SECOND_US: i64 = 1_000_000;
 const MINUTE_US: i64 = 60 * SECOND_US;
-/// To the first deadline: time to append and fold every session.
+/// The time until the first deadline: enough to append and fold every session.
 const AHEAD_US: i64 = 30 * SECOND_US;
 const BATCH_EVENTS: usize = 1000;
 
@@ -109,7 +109,7 @@ fn run(
     Ok(Ledger { log, projection })
 }
 
-/// Opens a session for each deadline; the last position.
+/// Opens a session for each deadline. Returns the last position.
 async fn fill(ledger: &Ledger, deadlines: &[Timestamp]) -> anyhow::Result<Position> {
     let mut last = Position::ZERO;
     for batch in deadlines.chunks(BATCH_EVENTS) {
@@ -145,7 +145,8 @@ fn session(expires_at: Timestamp, number: u64) -> NewRecord {
     }
 }
 
-/// How long after its deadline, of which there are many in order, each session was shown as expired.
+/// Returns for each session the time from its deadline until it is listed as expired. The deadlines must
+/// be in order.
 async fn watch(ledger: &Ledger, deadlines: &[Timestamp]) -> anyhow::Result<Vec<i64>> {
     let mut folded = ledger.projection.watch();
     let mut latencies_us = Vec::with_capacity(deadlines.len());

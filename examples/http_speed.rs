@@ -1,9 +1,9 @@
 //! Serves a ledger with many sessions, for a load generator to measure.
 //!
-//! `cargo run --release --example http_speed 100000` fills a ledger in a temporary directory, says
-//! where it listens, and serves until it is interrupted. The sessions belong to tenant `acme` and to
-//! 100 agents; a row has about 700 bytes. With a second argument `key` it asks for credentials, and
-//! says which key to show.
+//! `cargo run --release --example http_speed 100000` fills a ledger in a temporary directory, prints its
+//! address, and serves until it is interrupted. The sessions belong to the tenant `acme` and to 100
+//! agents. A row has about 700 bytes. With a second argument `key` it requires credentials, and prints a
+//! key.
 
 use std::sync::Arc;
 
@@ -123,7 +123,7 @@ async fn fill(ledger: &Ledger, sessions: usize) -> anyhow::Result<()> {
         .await
         .is_err()
     {
-        // The fold is still catching up.
+        // Waits for the fold to catch up.
         tokio::task::yield_now().await;
     }
     Ok(())

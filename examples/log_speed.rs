@@ -1,4 +1,4 @@
-//! Measures a log: how fast it takes and hands over records of 350 bytes.
+//! Measures a log: how fast it appends and reads records of 350 bytes.
 //!
 //! `cargo run --release --example log_speed` measures the embedded log in a temporary directory,
 //! `... --example log_speed nats://127.0.0.1:4222` a new stream on that server.

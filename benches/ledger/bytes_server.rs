@@ -1,5 +1,5 @@
-//! What the framework can do at best: a server of the ledger's kind that answers with bytes from
-//! memory. It is this program once more.
+//! The upper bound of the framework: a server like the ledger's that answers with bytes from memory. It
+//! is a second process of this program.
 
 use std::io::{BufRead as _, BufReader};
 use std::net::SocketAddr;
@@ -22,7 +22,7 @@ pub(crate) struct BytesServer {
 }
 
 impl BytesServer {
-    /// Starts one that answers `/N` with line N of a file.
+    /// Starts a server that answers `/N` with line N of a file.
     pub(crate) fn start(file: &Path) -> Self {
         let mut command = Command::new(std::env::current_exe().unwrap());
         command
@@ -42,7 +42,7 @@ impl BytesServer {
     }
 }
 
-/// Serves until killed, on as many threads as the ledger does.
+/// Serves until killed, with as many threads as the ledger.
 pub(crate) fn serve(file: &Path) {
     let text = std::fs::read(file).unwrap();
     let answers: Vec<Bytes> = text

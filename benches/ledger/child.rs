@@ -1,14 +1,14 @@
-//! A program that was started here and ends with what started it.
+//! A child process that ends with the value that started it.
 
 use std::fs;
 use std::path::Path;
 use std::process::{Child, Command};
 use std::time::{Duration, Instant};
 
-/// How long a program may take to get ready or to end.
+/// How long a process may take to become ready or to end.
 pub(crate) const WAIT_MAX: Duration = Duration::from_mins(2);
 
-/// Killed when dropped.
+/// A running process. Killed when dropped.
 pub(crate) struct Running(pub(crate) Child);
 
 impl Running {
@@ -17,13 +17,13 @@ impl Running {
         Self(spawned.unwrap_or_else(|error| panic!("cannot start {command:?}: {error}")))
     }
 
-    /// Ends it as a crash does.
+    /// Kills the process, as a crash.
     pub(crate) fn kill(&mut self) {
         self.0.kill().unwrap();
         self.0.wait().unwrap();
     }
 
-    /// Asks it to end, and waits until it has.
+    /// Sends a signal, and waits until the process has ended.
     pub(crate) fn stop(&mut self, signal: &str) {
         let id = self.0.id().to_string();
         let sent = Command::new("kill").args(["-s", signal, &id]).status();
@@ -31,7 +31,7 @@ impl Running {
         assert!(self.0.wait().unwrap().success());
     }
 
-    /// Its resident memory in bytes: now, and the most that it ever was.
+    /// Returns the resident memory in bytes, now and at its peak.
     pub(crate) fn memory(&self) -> [u64; 2] {
         let status =
             fs::read_to_string(format!("/proc/{}/status", self.0.id())).unwrap_or_default();
@@ -50,7 +50,7 @@ impl Drop for Running {
     }
 }
 
-/// Looks again and again until there is something.
+/// Polls until `look` returns a value.
 pub(crate) async fn wait_for<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
     let give_up_at = Instant::now() + WAIT_MAX;
     loop {
@@ -65,9 +65,9 @@ pub(crate) async fn wait_for<T>(what: &str, mut look: impl FnMut() -> Option<T>)
     }
 }
 
-/// The bytes of all files below a directory, or of one file.
+/// Returns the bytes of all files in a directory, or of one file.
 pub(crate) fn disk_bytes(path: &Path) -> u64 {
-    // A file may go away while the directory is read.
+    // A file may be removed while the directory is read.
     let Ok(about) = fs::symlink_metadata(path) else {
         return 0;
     };

@@ -1,4 +1,4 @@
-//! A NATS server with a fill of events on its log, and a ledger for it.
+//! A NATS server whose log is filled with events, and a ledger on it.
 
 use std::time::{Duration, Instant};
 
@@ -10,24 +10,24 @@ use crate::workload::{Ages, Workload};
 /// The tenant with the most sessions.
 pub(crate) const LARGEST: &str = "t0";
 
-/// Everything that the subjects measure on.
+/// The servers and events that the subjects measure.
 pub(crate) struct Filled {
     pub(crate) nats: NatsServer,
     pub(crate) publisher: Publisher,
     pub(crate) ledger: Ledger,
-    /// For the largest tenant.
+    /// A key of the largest tenant.
     pub(crate) key: String,
     pub(crate) workload: Workload,
     pub(crate) ages: Ages,
     pub(crate) sessions: u64,
-    /// Events of the fill: positions 1 to this are on the log.
+    /// The number of events of the fill, which have the positions from 1.
     pub(crate) events: u64,
     /// How long publishing took.
     pub(crate) publishing: Duration,
 }
 
 impl Filled {
-    /// Publishes the events of so many sessions on a new server.
+    /// Publishes the events of this many sessions on a new server.
     pub(crate) async fn publish(sessions: u64, ages: Ages) -> Self {
         let nats = NatsServer::start(Preset::Fast).await;
         let publisher = Publisher::connect(nats.url()).await;
@@ -54,7 +54,7 @@ impl Filled {
         }
     }
 
-    /// A server that has folded all that is on the log, and how long that took it.
+    /// Starts a ledger and waits until it has folded the log. Returns it and the time that this took.
     pub(crate) async fn serve(&self) -> (Node, Duration) {
         let started = Instant::now();
         let node = self.ledger.start();
@@ -63,7 +63,7 @@ impl Filled {
         (node, started.elapsed())
     }
 
-    /// Checks that a server that folded the whole log applied all of it.
+    /// Checks that the ledger applied every event.
     pub(crate) async fn check_verdicts(&self, node: &Node) {
         let verdicts = node::verdicts(&node.metrics_text().await);
         let applied = verdicts

@@ -1,4 +1,4 @@
-//! What the figures were measured on.
+//! The machine that the figures were measured on.
 
 use std::fs;
 use std::path::Path;
@@ -9,14 +9,14 @@ use serde::Serialize;
 use crate::nats;
 use crate::postgres::Cluster;
 
-/// The machine and what runs on it.
+/// The machine and the programs on it.
 #[derive(Debug, Serialize)]
 pub(crate) struct Machine {
     cpu: String,
     cores: usize,
     memory_gib: u64,
     kernel: String,
-    /// Of one minute, when the run began: others' work shows in the figures.
+    /// The load average of one minute at the start. Other programs distort the figures.
     load: String,
     nats_server: Option<String>,
     postgres: Option<String>,
@@ -76,7 +76,7 @@ pub(crate) fn cores() -> usize {
     std::thread::available_parallelism().map_or(1, Into::into)
 }
 
-/// The first line that a command prints; none if it is not there or fails.
+/// Returns the first line that a command prints, or `None` if it is missing or fails.
 pub(crate) fn first_line(command: &mut Command) -> Option<String> {
     let output = command.output().ok()?;
     let text = String::from_utf8(output.stdout).ok()?;

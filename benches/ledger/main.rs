@@ -1,11 +1,11 @@
-//! Measures the ledger as its users run it, beside what they would run otherwise:
+//! Measures the ledger as its users run it, and compares it with the alternatives:
 //! `cargo bench --bench ledger -- <fold|page|depth|visible|append|restart|agents|all> [--sessions N]...`
 //!
 //! Prints tables. `benches/README.md` says how to read them.
 #![expect(clippy::print_stdout, reason = "a benchmark prints its figures")]
 #![expect(clippy::unwrap_used, reason = "a benchmark that fails should panic")]
 
-/// The program's own, also for what is measured in process and for the comparators.
+/// The allocator of the `session-ledger` program, also for subjects in process and for comparators.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 

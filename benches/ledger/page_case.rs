@@ -1,4 +1,4 @@
-//! The questions for pages, in the words of the ledger's API and of SQL.
+//! The queries for pages, for the ledger's API and in SQL.
 
 use fastrand::Rng;
 use serde_json::Value;
@@ -8,12 +8,12 @@ use crate::http::{self, Connection};
 use crate::postgres::PageQueries;
 use crate::workload::{SEED, agent_id, time_us, timestamp};
 
-/// How many ranges of time are asked for by turns.
+/// The number of time ranges, which are requested in turn.
 const RANGES: usize = 256;
 const LISTING: &str = "/v1/agent-sessions";
 const COUNT: &str = "/v1/agent-sessions/count";
 
-/// One question, in all the variants of it that are asked.
+/// One query, in all its variants.
 pub(crate) struct PageCase {
     pub(crate) name: String,
     /// The total of the first variant.
@@ -24,22 +24,22 @@ pub(crate) struct PageCase {
 }
 
 impl PageCase {
-    /// Whether it asks for a total alone.
+    /// Whether the query asks only for a total.
     pub(crate) fn is_count(&self) -> bool {
         self.targets.iter().all(|target| target.starts_with(COUNT))
     }
 }
 
-/// A filter in both languages.
+/// A filter, for the API and in SQL.
 struct Filter {
     name: &'static str,
     query: String,
     agent: Option<String>,
-    /// As the ledger's fold numbers them in SQL, see `postgres::schema`.
+    /// The numbers of the statuses in SQL, see `postgres::schema`.
     statuses: &'static [u8],
 }
 
-/// All cases for a fill.
+/// Returns all cases for a fill.
 pub(crate) async fn cases(connection: &mut Connection, filled: &Filled) -> Vec<PageCase> {
     let agent = agent_id(0, 0);
     let by_agent = format!("agent_id={agent}");
@@ -166,7 +166,7 @@ fn range(name: &str, path: &str, more: &str, ranges: &[(i64, i64)], page: bool) 
     }
 }
 
-/// Ranges between any two times of the fill.
+/// Returns ranges between random times of the fill.
 fn ranges(events: u64) -> Vec<(i64, i64)> {
     let mut random = Rng::with_seed(SEED);
     let mut range = || {

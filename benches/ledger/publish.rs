@@ -1,4 +1,4 @@
-//! Publishes events on NATS, as runtimes do, and reads them back as fast as that goes.
+//! Publishes events on NATS, as runtimes do, and reads them back as fast as possible.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
@@ -10,11 +10,11 @@ use futures_util::StreamExt as _;
 
 use crate::workload::Event;
 
-/// One message in so many asks for an acknowledgement; it comes when all before it are stored.
+/// One message in this many asks for an acknowledgement, which arrives when all before it are stored.
 const ACK_EVERY: u64 = 1_000;
-/// Most acknowledgements to wait for at one time: the server refuses more than 10,000 pending messages.
+/// The most pending acknowledgements. The server rejects more than 10,000 pending messages.
 const ACKS_MAX: usize = 6;
-/// Messages that the raw consumer asks for at a time.
+/// The number of messages that the raw consumer requests at a time.
 const PULL: usize = 5_000;
 const STREAM: &str = "LEDGER";
 
@@ -31,20 +31,20 @@ impl Publisher {
         Self { client, context }
     }
 
-    /// Publishes one event; what this returns resolves to its acknowledgement.
+    /// Publishes one event. Returns a future of its acknowledgement.
     pub(crate) async fn publish(&self, event: &Event) -> PublishAckFuture {
         let published = self.context.publish(event.subject(), event.body().into());
         published.await.unwrap()
     }
 
-    /// Publishes one event and does not listen for its acknowledgement.
+    /// Publishes one event without asking for an acknowledgement.
     pub(crate) async fn publish_unheard(&self, event: &Event) {
         let published = self.client.publish(event.subject(), event.body().into());
         published.await.unwrap();
     }
 
-    /// Publishes many events, most of them without an acknowledgement of their own; how long that
-    /// took until all are stored. The log must hold these events alone.
+    /// Publishes many events, most of them without their own acknowledgement. Returns the time until all are
+    /// stored. The log must have no other events.
     pub(crate) async fn publish_all(&self, mut next: impl FnMut() -> Option<Event>) -> Duration {
         let started = Instant::now();
         let mut acks = VecDeque::new();
@@ -73,14 +73,14 @@ impl Publisher {
         }
     }
 
-    /// The last position of the log.
+    /// Returns the last position of the log.
     pub(crate) async fn head(&self) -> u64 {
         let stream = self.context.get_stream(STREAM).await.unwrap();
         stream.cached_info().state.last_sequence
     }
 
-    /// Reads the whole log with a pull consumer that acknowledges nothing; for each so many
-    /// messages, how many came a second.
+    /// Reads the whole log with a pull consumer that acknowledges nothing. Returns the time, and the
+    /// messages per second for each slice.
     pub(crate) async fn consume(&self, messages: u64, slice: u64) -> (Duration, Vec<f64>) {
         let stream = self.context.get_stream(STREAM).await.unwrap();
         let config = pull::Config {

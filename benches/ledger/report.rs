@@ -1,4 +1,4 @@
-//! Tables for people and JSON for programs.
+//! Reports: tables for people, and JSON for programs.
 
 use std::fs;
 use std::path::Path;
@@ -20,10 +20,10 @@ const HEADS: [&str; 9] = [
     "must",
     "holds",
 ];
-/// The columns with words, which stand at the left.
+/// The columns with text, which are aligned to the left.
 const WORDS: [usize; 4] = [0, 1, 4, 7];
 
-/// Everything that one run measured.
+/// All figures of one run.
 #[derive(Debug, Serialize)]
 pub(crate) struct Report {
     machine: Machine,
@@ -39,7 +39,7 @@ pub(crate) struct Section {
     notes: Vec<String>,
 }
 
-/// One figure, and what it is compared with.
+/// One figure, and the figures that it is compared with.
 #[derive(Debug, Serialize)]
 pub(crate) struct Row {
     what: String,
@@ -49,13 +49,13 @@ pub(crate) struct Row {
     against: Vec<Against>,
 }
 
-/// A figure that another program, or the same at another place, has for the same.
+/// A figure of another program, or of the ledger in another case, to compare with.
 #[derive(Debug, Serialize)]
 struct Against {
     name: String,
-    /// None if the other program is not there.
+    /// `None` if the other program is missing.
     value: Option<f64>,
-    /// What the ratio of our figure to this one must be.
+    /// The target for the ratio of our figure to this one.
     must: Option<Must>,
 }
 
@@ -94,13 +94,13 @@ impl Row {
         }
     }
 
-    /// Gives the figure itself a target.
+    /// Sets the target of the figure itself.
     pub(crate) fn must(mut self, must: Must) -> Self {
         self.must = Some(must);
         self
     }
 
-    /// Compares it with another one, which may be missing.
+    /// Adds a figure to compare with, which may be missing.
     pub(crate) fn against(mut self, name: impl Into<String>, value: Option<f64>) -> Self {
         self.against.push(Against {
             name: name.into(),
@@ -110,7 +110,7 @@ impl Row {
         self
     }
 
-    /// Gives the ratio to the last one that it was compared with a target.
+    /// Sets the target of the ratio to the last figure that was added.
     pub(crate) fn ratio_must(mut self, must: Must) -> Self {
         if let Some(last) = self.against.last_mut() {
             last.must = Some(must);
@@ -118,7 +118,7 @@ impl Row {
         self
     }
 
-    /// The middle of the figure.
+    /// Returns the median of the figure.
     pub(crate) fn median(&self) -> f64 {
         self.figure.median
     }
@@ -138,7 +138,7 @@ impl Section {
         self.rows.push(row);
     }
 
-    /// A sentence below the table.
+    /// Adds a sentence below the table.
     pub(crate) fn note(&mut self, note: impl Into<String>) {
         self.notes.push(note.into());
     }
@@ -166,7 +166,7 @@ impl Section {
 }
 
 impl Row {
-    /// The figure with the first comparison, and a line for each one more.
+    /// Returns a line with the figure and its first comparison, and a line for each other comparison.
     fn lines(&self) -> Vec<[String; 9]> {
         let Figure {
             median,
@@ -228,7 +228,7 @@ fn line(own: [String; 4], compared: [String; 3], verdict: [String; 2]) -> [Strin
     [what, unit, median, spread, name, value, ratio, must, holds]
 }
 
-/// A number with some three digits that count.
+/// Formats a number with about three significant digits.
 fn number(value: f64) -> String {
     match value.abs() {
         large if 100.0 <= large => grouped(value),
@@ -237,7 +237,7 @@ fn number(value: f64) -> String {
     }
 }
 
-/// Without a fraction, digits in groups of three.
+/// Formats a number without a fraction, with digits in groups of three.
 fn grouped(value: f64) -> String {
     let digits = format!("{value:.0}");
     let mut out = String::new();
@@ -251,7 +251,7 @@ fn grouped(value: f64) -> String {
 }
 
 impl Report {
-    /// Starts a report: says where it is measured.
+    /// Starts a report, and prints the machine.
     pub(crate) fn new(machine: Machine) -> Self {
         machine.print();
         Self {
@@ -260,7 +260,7 @@ impl Report {
         }
     }
 
-    /// Prints a table at once, so that a long run shows what it has.
+    /// Adds a table, and prints it at once, so that a long run shows its first results.
     pub(crate) fn add(&mut self, section: Section) {
         section.print();
         self.tables.push(section);

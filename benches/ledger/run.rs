@@ -1,4 +1,4 @@
-//! What the arguments ask for, one subject after the other.
+//! Runs the subjects that the arguments name, one after the other.
 
 use std::time::Instant;
 
@@ -12,11 +12,11 @@ use crate::{Options, Subject};
 
 const SESSIONS_DEFAULT: u64 = 100_000;
 const SESSIONS_ALL: u64 = 1_000_000;
-/// Beyond this PostgreSQL takes too long.
+/// With more sessions, PostgreSQL takes too long.
 const POSTGRES_SESSIONS_MAX: u64 = 1_000_000;
 
 pub(crate) fn run(options: &Options, subject: Subject) {
-    // One thread: the rest of the machine is for what is measured.
+    // One thread: the rest of the machine is for the servers under test.
     let mut runtime = tokio::runtime::Builder::new_current_thread();
     let runtime = runtime.enable_all().build().unwrap();
     let started = Instant::now();
@@ -44,12 +44,12 @@ fn sizes(options: &Options, subject: Subject) -> Vec<u64> {
     }
 }
 
-/// What one size came to, to compare others with.
+/// The results for one size, to compare others with.
 pub(crate) struct Size {
     pub(crate) sessions: u64,
-    /// Events a second.
+    /// Events per second.
     pub(crate) fold: Option<f64>,
-    /// Requests a second, by case.
+    /// Requests per second, by case.
     pub(crate) pages: Rates,
 }
 
@@ -83,7 +83,7 @@ async fn depth(report: &mut Report, options: &Options, sessions: u64) {
     subjects::depth::run(report, sessions, with_postgres).await;
 }
 
-/// The subjects that need a log with events, each on the same one.
+/// Runs the subjects that need a log with events, all on one log.
 async fn on_filled(
     report: &mut Report,
     options: &Options,
@@ -132,7 +132,7 @@ async fn on_filled(
     measured
 }
 
-/// PostgreSQL with the same events, or with as many as it should get.
+/// Returns PostgreSQL with equal events, or with as many as the options allow.
 async fn postgres(options: &Options, filled: &Filled) -> Option<Applied> {
     let events = match options.postgres_events {
         Some(events) => events.min(filled.events),

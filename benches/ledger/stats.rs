@@ -6,23 +6,23 @@ use serde::Serialize;
 
 pub(crate) const MIB: u64 = 1024 * 1024;
 
-/// A value and how far it spreads over the rounds or slices of one run.
+/// A value and its spread over the rounds or slices of one run.
 #[derive(Debug, Clone, Copy, Serialize)]
 pub(crate) struct Figure {
     pub(crate) median: f64,
     pub(crate) min: f64,
     pub(crate) max: f64,
-    /// Rounds or slices; 1 for a value without a spread.
+    /// The number of rounds or slices. 1 for a value without a spread.
     pub(crate) rounds: usize,
 }
 
 impl Figure {
-    /// One value.
+    /// Returns the figure of one value.
     pub(crate) fn one(value: f64) -> Self {
         Self::of(vec![value])
     }
 
-    /// The median of some values, and the least and the greatest of them.
+    /// Returns the median, minimum and maximum of some values.
     pub(crate) fn of(values: Vec<f64>) -> Self {
         let sorted = sorted(values);
         Self {
@@ -34,13 +34,13 @@ impl Figure {
     }
 }
 
-/// The values in order.
+/// Sorts values.
 pub(crate) fn sorted(mut values: Vec<f64>) -> Vec<f64> {
     values.sort_by(f64::total_cmp);
     values
 }
 
-/// What that many of a hundred sorted values do not exceed; not a number if there are none.
+/// Returns a percentile of sorted values, or NaN if there are none.
 pub(crate) fn percentile(sorted: &[f64], percent: usize) -> f64 {
     let last = sorted.len().saturating_sub(1);
     sorted
@@ -49,7 +49,7 @@ pub(crate) fn percentile(sorted: &[f64], percent: usize) -> f64 {
         .unwrap_or(f64::NAN)
 }
 
-/// How many a second.
+/// Returns a rate per second.
 pub(crate) fn per_second(count: u64, took: Duration) -> f64 {
     float(count) / took.as_secs_f64()
 }
@@ -67,8 +67,8 @@ pub(crate) fn float(count: u64) -> f64 {
     count as f64
 }
 
-/// Cuts a climb from 0 into slices of so many and says how many a second there were in each. The
-/// samples are times and what was reached by then; between two it is taken for even.
+/// Divides a growing count into slices and returns the rate per second in each. The samples are times and
+/// counts. Between two samples the rate is assumed to be constant.
 pub(crate) fn slice_rates(samples: &[(Duration, u64)], slice: u64) -> Vec<f64> {
     let (mut rates, mut since) = (Vec::new(), 0.0);
     let mut next = slice;

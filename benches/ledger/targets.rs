@@ -1,17 +1,17 @@
-//! What the figures must come to. One that does not is marked, and nothing else happens.
+//! The targets of the figures. The report marks a figure that misses its target.
 //!
-//! Ratios are the ledger's figure to the other. Rates were set for two cores and a million sessions.
+//! A ratio is the ledger's figure divided by the other. Rates are for two cores and a million sessions.
 
 use crate::report::Must;
 
-/// Events a second.
+/// Events per second.
 pub(crate) const FOLD_RATE: Must = Must::AtLeast(40_000.0);
 pub(crate) const FOLD_TO_POSTGRES: Must = Must::AtLeast(5.0);
-/// Of the rate with fewer sessions.
+/// Ratio to the rate with fewer sessions.
 pub(crate) const FOLD_BY_SIZE: Must = Must::AtLeast(0.6);
-/// Requests a second.
+/// Requests per second.
 pub(crate) const PAGE_RATE: Must = Must::AtLeast(20_000.0);
-/// Where PostgreSQL counts as it reads.
+/// Where PostgreSQL counts rows for each page.
 pub(crate) const PAGE_TO_POSTGRES: Must = Must::AtLeast(100.0);
 /// A page may take 1.3 times as long as with fewer sessions.
 pub(crate) const PAGE_BY_SIZE: Must = Must::AtLeast(1.0 / 1.3);
@@ -22,9 +22,9 @@ pub(crate) const DEEP_TO_FIRST: Must = Must::AtMost(1.5);
 pub(crate) const VISIBLE_P95_MS: Must = Must::AtMost(10.0);
 /// In milliseconds.
 pub(crate) const VISIBLE_P99_MS: Must = Must::AtMost(50.0);
-/// Events a second, where the log does not sync each message by itself.
+/// Events per second, if the log does not sync each message separately.
 pub(crate) const APPEND_RATE: Must = Must::AtLeast(30_000.0);
-/// Events a second, where it does.
+/// Events per second, if the log syncs each message separately.
 pub(crate) const APPEND_SYNCED_RATE: Must = Must::AtLeast(10_000.0);
 /// Resident memory, in MiB: 400 MB.
 pub(crate) const MEMORY_MIB: Must = Must::AtMost(381.0);

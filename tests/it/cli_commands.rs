@@ -1,5 +1,5 @@
-//! Commands about sessions and agents, each a process: what they take, print and end with. What they
-//! do to sessions and agents is in `transitions`.
+//! The session and agent commands as processes: arguments, output and exit codes. `transitions` tests
+//! what they do to sessions and agents.
 
 use std::process::Output;
 use std::sync::Arc;
@@ -13,7 +13,7 @@ use crate::support::cli::{Server, command, fails, ok, run, stderr, stdout, with_
 const REFRESH_TOKEN: &str = "SESSION_LEDGER_REFRESH_TOKEN";
 const TOKEN: &str = "SESSION_LEDGER_TOKEN";
 
-/// A server that knows the agents `a-1` and `a-2`.
+/// A server with the agents `a-1` and `a-2`.
 struct World {
     server: Server,
     _dir: tempfile::TempDir,
@@ -29,7 +29,7 @@ impl World {
         Self { server, _dir: dir }
     }
 
-    /// What a command answers that must succeed.
+    /// Runs a command, which must succeed, and returns its answer.
     #[track_caller]
     fn json(&self, args: &[&str]) -> Value {
         json(&self.server.ok(&[args, &["--json"]].concat()))
@@ -49,7 +49,7 @@ fn text<'a>(answer: &'a Value, name: &str) -> &'a str {
     answer[name].as_str().unwrap()
 }
 
-/// The value of a field on a line of its own.
+/// Returns the value of a field that is printed on its own line.
 #[track_caller]
 fn field<'a>(shown: &'a str, name: &str) -> &'a str {
     let mut fields = shown.lines().filter_map(|line| line.split_once("  "));
@@ -58,7 +58,7 @@ fn field<'a>(shown: &'a str, name: &str) -> &'a str {
 }
 
 #[test]
-fn what_was_done_is_shown_field_by_field() {
+fn commands_print_their_result_field_by_field() {
     let world = World::start();
     let created = world.server.ok(&[
         "sessions",
@@ -103,7 +103,7 @@ fn what_was_done_is_shown_field_by_field() {
 }
 
 #[test]
-fn a_refresh_token_comes_from_a_variable_or_from_stdin() {
+fn a_refresh_token_is_read_from_a_variable_or_from_stdin() {
     let world = World::start();
     let created = world.json(&["sessions", "create", "s-1", "--agent", "a-1"]);
     let first = text(&created, "refresh_token");
@@ -128,12 +128,12 @@ fn a_refresh_token_comes_from_a_variable_or_from_stdin() {
     let none = fails(&world.server.args(&refresh), 2);
     assert!(none.contains("--refresh-token"), "{none}");
     let empty = world.with_variable(REFRESH_TOKEN, "", &refresh);
-    assert_eq!(empty.status.code(), Some(2), "an empty variable is none");
+    assert_eq!(empty.status.code(), Some(2), "an empty variable is unset");
     assert_eq!(with_input(&from_stdin, "\n").0, Some(2));
 }
 
 #[test]
-fn a_token_that_is_not_active_ends_with_1() {
+fn introspecting_an_inactive_token_exits_with_1() {
     let world = World::start();
     let created = world.json(&["sessions", "create", "s-1", "--agent", "a-1"]);
     let token = text(&created, "token");
@@ -164,7 +164,7 @@ fn a_token_that_is_not_active_ends_with_1() {
 }
 
 #[test]
-fn what_had_ended_before_is_no_failure_and_a_refusal_is() {
+fn terminating_twice_succeeds_and_a_rejected_command_fails() {
     let world = World::start();
     world.json(&["sessions", "create", "s-1", "--agent", "a-1"]);
     let terminate = ["sessions", "terminate", "s-1", "--outcome", "error"];
@@ -193,7 +193,7 @@ fn what_had_ended_before_is_no_failure_and_a_refusal_is() {
 }
 
 #[test]
-fn a_retry_with_its_key_gets_the_same_session_and_tokens() {
+fn a_retry_with_its_idempotency_key_gets_the_same_session_and_tokens() {
     let world = World::start();
     let create = |key| {
         let args = ["sessions", "create", "--agent", "a-1"];
@@ -219,7 +219,7 @@ fn a_retry_with_its_key_gets_the_same_session_and_tokens() {
 }
 
 #[test]
-fn a_directory_without_a_server_takes_commands_and_keeps_its_secret() {
+fn commands_without_a_server_use_the_token_secret_of_the_directory() {
     let world = World::start();
     let World { server, _dir: dir } = world;
     server.terminate();
@@ -232,9 +232,9 @@ fn a_directory_without_a_server_takes_commands_and_keeps_its_secret() {
     assert_eq!(with_input(&args, text(&created, "token")).0, Some(0));
 }
 
-/// The command is on the log, and its tokens count if it is applied.
+/// The command is on the log. Its tokens become valid when it is applied.
 #[tokio::test]
-async fn a_command_without_a_verdict_yet_says_where_to_ask() {
+async fn a_command_without_a_verdict_yet_prints_its_position() {
     let app = App::start_without_fold().await;
     let url = format!("http://{}", app.host());
     let give = move |json: bool| {
@@ -263,7 +263,7 @@ async fn a_command_without_a_verdict_yet_says_where_to_ask() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_address_that_leads_elsewhere_is_told_and_not_followed() {
+async fn a_redirect_is_reported_and_not_followed() {
     let followed = Arc::new(AtomicUsize::new(0));
     let counted = Arc::clone(&followed);
     let moved = || async { axum::response::Redirect::temporary("/elsewhere") };

@@ -1,4 +1,4 @@
-//! The demo, and what it leaves behind.
+//! The demo: its output, and the ledger that it leaves behind.
 
 use serde_json::Value;
 

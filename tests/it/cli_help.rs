@@ -1,4 +1,4 @@
-//! What the command says about itself: help, completions, schemas, wrong usage.
+//! Help, completions, schemas and usage errors of the command line.
 
 use std::fs;
 use std::io::Read as _;
@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 
 use crate::support::cli::{command, fails, ok};
 
-/// A command within a group stands after its group.
+/// Every command and group. The name of a command in a group begins with the group.
 const COMMANDS: [&str; 31] = [
     "serve",
     "demo",
@@ -41,7 +41,7 @@ const COMMANDS: [&str; 31] = [
     "completions",
 ];
 
-/// The help of a command or group; of all if it is the empty text.
+/// Returns the help of a command or group, or the top-level help if the name is empty.
 fn help(name: &str) -> String {
     let words = name.split_whitespace().chain(["--help"]);
     ok(&words.collect::<Vec<_>>())
@@ -76,7 +76,7 @@ fn every_command_is_listed_here() {
     }
 }
 
-/// Where an option stands, a terminal of 80 columns may wrap no example within a flag.
+/// Examples have at most 80 columns, so that a terminal does not wrap them inside a flag.
 #[test]
 fn options_stand_under_their_heading_and_examples_are_short() {
     for (name, heading, options) in [
@@ -152,7 +152,7 @@ fn options_stand_under_their_heading_and_examples_are_short() {
 }
 
 #[test]
-fn wrong_usage_ends_with_2_and_says_what_is_right() {
+fn wrong_usage_exits_with_2_and_says_what_is_right() {
     for (args, said) in [
         (&["list"][..], "--tenant"),
         (&["list", "--tenant", "a b"], "must not hold"),
@@ -182,7 +182,7 @@ fn wrong_usage_ends_with_2_and_says_what_is_right() {
     }
 }
 
-/// Neither help nor an error shows a secret that the environment holds.
+/// Neither help nor an error shows a secret from the environment.
 #[test]
 fn help_shows_no_secret() {
     let (name, secret) = ("SESSION_LEDGER_REFRESH_TOKEN", "slrt_secret");
@@ -199,7 +199,7 @@ fn help_shows_no_secret() {
 }
 
 #[test]
-fn a_server_for_everybody_must_be_asked_for() {
+fn a_server_without_credentials_must_be_requested_explicitly() {
     let dir = tempfile::tempdir().unwrap();
     let data = dir.path().join("ledger");
     let data_dir = ["--data-dir", data.to_str().unwrap()];
@@ -213,11 +213,11 @@ fn a_server_for_everybody_must_be_asked_for() {
     assert!(wrong.contains("SESSION_LEDGER_NATS_PASSWORD"), "{wrong}");
     let both = fails(&serve(&["--no-auth", "--rate-limit", "5"]), 2);
     assert!(both.contains("asks nobody for credentials"), "{both}");
-    assert!(!data.exists(), "a refused server leaves nothing behind");
+    assert!(!data.exists(), "a rejected start creates nothing");
 }
 
 #[test]
-fn a_log_level_that_is_none_is_refused() {
+fn an_unknown_log_level_is_rejected() {
     let dir = tempfile::tempdir().unwrap();
     let data = dir.path().join("ledger");
     let serve = ["serve", "--no-auth", "--data-dir", data.to_str().unwrap()];
@@ -228,12 +228,12 @@ fn a_log_level_that_is_none_is_refused() {
             assert!(error.contains("error, warn, info, debug"), "{error}");
         }
     }
-    assert!(!data.exists(), "a refused server leaves nothing behind");
+    assert!(!data.exists(), "a rejected start creates nothing");
     assert!(ok(&["serve", "--help"]).contains("[default: info,async_nats=warn]"));
 }
 
 #[test]
-fn completions_are_scripts_that_the_shell_understands() {
+fn completions_are_valid_scripts_of_the_shell() {
     for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
         let script = ok(&["completions", shell]);
         for word in ["rebuild", "introspect", "trust-level"] {
@@ -248,7 +248,7 @@ fn completions_are_scripts_that_the_shell_understands() {
 }
 
 #[test]
-fn schemas_are_printed_and_written_as_they_are_in_the_repository() {
+fn the_schema_command_prints_and_writes_the_committed_schemas() {
     let names = ok(&["schema"]);
     assert!(
         names.lines().any(|name| name == "session.created"),
@@ -270,13 +270,13 @@ fn schemas_are_printed_and_written_as_they_are_in_the_repository() {
 }
 
 #[test]
-fn a_reader_that_goes_away_is_no_failure() {
+fn a_closed_pipe_is_not_an_error() {
     let mut child = command(&["schema", "openapi"])
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()
         .unwrap();
-    // Closed unread: the document is larger than a pipe holds.
+    // Close the pipe unread. The document is larger than a pipe's buffer.
     drop(child.stdout.take());
     let mut said = String::new();
     let mut stderr = child.stderr.take().unwrap();

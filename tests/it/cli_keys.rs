@@ -1,4 +1,4 @@
-//! Keys on the command line, and servers that ask for them.
+//! API keys on the command line, and servers that require them.
 
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -15,7 +15,7 @@ fn json(text: &str) -> Value {
     serde_json::from_str(text).unwrap()
 }
 
-/// Issues a key where the arguments say; its id and the key.
+/// Issues a key in the ledger that `place` names. Returns its id and the key.
 fn issue(place: &[&str], roles: &[&str]) -> (String, String) {
     let roles = roles.iter().flat_map(|role| ["--role", *role]);
     let args: Vec<&str> = ["keys", "issue", "--json"]
@@ -32,7 +32,7 @@ fn in_directory(dir: &Path) -> Vec<&str> {
 }
 
 #[test]
-fn the_first_key_is_made_before_there_is_anything_and_opens_the_server() {
+fn the_first_key_can_be_issued_before_the_server_first_starts() {
     let dir = tempfile::tempdir().unwrap();
     let data = dir.path().join("ledger");
     let (_, key) = issue(&in_directory(&data), &["read", "write"]);
@@ -123,7 +123,7 @@ fn keys_and_their_revocations_survive_a_restart() {
 }
 
 #[test]
-fn a_server_without_a_key_says_how_to_make_one() {
+fn a_server_without_keys_says_how_to_issue_one() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().to_str().unwrap();
     let server = Server::start_guarded(dir.path(), &[]);
@@ -147,7 +147,7 @@ fn a_server_without_a_key_says_how_to_make_one() {
 }
 
 #[test]
-fn a_directory_without_keys_is_not_made_by_asking_for_them() {
+fn listing_keys_does_not_create_a_directory() {
     let dir = tempfile::tempdir().unwrap();
     let data = dir.path().join("none");
     let missing = fails(&[&["keys", "list"], &in_directory(&data)[..]].concat(), 1);
@@ -168,7 +168,7 @@ fn a_directory_without_keys_is_not_made_by_asking_for_them() {
 }
 
 #[test]
-fn wrong_usage_of_keys_is_told_before_anything_is_made() {
+fn wrong_usage_of_keys_fails_before_anything_is_created() {
     let dir = tempfile::tempdir().unwrap();
     let data = dir.path().join("ledger");
     let issue = |more: &[&str]| {
@@ -202,7 +202,7 @@ fn wrong_usage_of_keys_is_told_before_anything_is_made() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn tokens_and_limits_are_switched_on_by_arguments() {
+async fn arguments_enable_tokens_and_rate_limits() {
     let dir = tempfile::tempdir().unwrap();
     let data = dir.path().join("ledger");
     let secret = dir.path().join("secret");
@@ -218,7 +218,7 @@ async fn tokens_and_limits_are_switched_on_by_arguments() {
     assert!(serve(&["--jwt-issuer", "x"]).contains("--jwt-jwks"));
     assert!(serve(&["--rate-burst", "5"]).contains("--rate-limit"));
     assert!(serve(&["--rate-limit", "0"]).contains("--rate-limit"));
-    assert!(!data.exists(), "a refused server leaves nothing behind");
+    assert!(!data.exists(), "a rejected start creates nothing");
 
     std::fs::write(&secret, "a secret of at least thirty-two bytes\n").unwrap();
     let (_, key) = issue(&in_directory(&data), &["read"]);
@@ -235,7 +235,7 @@ async fn tokens_and_limits_are_switched_on_by_arguments() {
     let token = Signer::hs256(b"a secret of at least thirty-two bytes").token(&claims);
     let listed = with_key(&token, &list);
     assert!(listed.status.success(), "{}", stderr(&listed));
-    // Each second gives a request back, so that of many at once some are too many.
+    // The limit refills by one request per second, so some of many requests exceed it.
     let mut limited = false;
     for _ in 0..100 {
         limited |= status(&server, &key).await == 429;
@@ -243,7 +243,7 @@ async fn tokens_and_limits_are_switched_on_by_arguments() {
     assert!(limited);
 }
 
-/// What a server answers to who has this key.
+/// Returns the status that a server answers to a request with this key.
 async fn status(server: &Server, key: &str) -> u16 {
     let client = Client::new(server.url(), "acme").with_key(key);
     client.get("/v1/agent-sessions").await.status
@@ -264,7 +264,7 @@ async fn a_key_and_its_revocation_reach_every_node_within_a_second() {
     );
     let place = [&on_nats[..], &["--tenant", "acme"]].concat();
     let (_, admin) = issue(&place, &["admin"]);
-    // As `serve` has it: where the logs are on NATS, the directory holds none.
+    // As in `serve`, `--data-dir` holds no log if the logs are on NATS.
     let dir = dirs[0].path().to_str().unwrap();
     let (id, key) = issue(&[&place[..], &["--data-dir", dir]].concat(), &["read"]);
     let within_a_second = async |node: &Server, expected: u16| {
@@ -289,26 +289,26 @@ async fn a_key_and_its_revocation_reach_every_node_within_a_second() {
     assert_eq!(
         status(&nodes[0], &key).await,
         401,
-        "at once where it was revoked"
+        "immediately on the node that revoked it"
     );
     let took = within_a_second(&nodes[1], 401).await;
-    println!("the other node refused it after {took:?}");
+    println!("the other node rejected it after {took:?}");
     let listed = ok(&[&["keys", "list", "--json"], &place[..]].concat());
     assert_eq!(json(&listed)[0]["revoked_at"], revoked.json()["revoked_at"]);
 
-    // A node that starts later knows it before it answers.
+    // A node that starts later knows the revocation before it answers.
     let dir = tempfile::tempdir().unwrap();
     let late = Server::start_guarded(dir.path(), &on_nats);
     assert_eq!(status(&late, &key).await, 401);
     assert_eq!(
         status(&late, &admin).await,
         403,
-        "it has the role admin alone"
+        "it has only the role admin"
     );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_node_that_cannot_follow_its_keys_is_not_ready() {
+async fn a_node_that_cannot_follow_the_log_of_keys_is_not_ready() {
     let nats = NatsServer::start().await;
     let dir = tempfile::tempdir().unwrap();
     let server = Server::start_guarded(dir.path(), &["--nats-url", nats.url()]);
@@ -316,7 +316,7 @@ async fn a_node_that_cannot_follow_its_keys_is_not_ready() {
     let client = Client::new(server.url(), "acme").with_key(&key);
     while status(&server, &key).await != 200 {}
     client.get("/readyz").await.ok();
-    // Somebody deletes the stream under it, which revokes nothing and is an alarm.
+    // Deleting the stream revokes no key, but the node raises an alarm.
     let jetstream = async_nats::jetstream::new(async_nats::connect(nats.url()).await.unwrap());
     jetstream.delete_stream("LEDGER_ADMIN").await.unwrap();
     let started = Instant::now();
@@ -329,7 +329,7 @@ async fn a_node_that_cannot_follow_its_keys_is_not_ready() {
         assert!(started.elapsed() < Duration::from_mins(1));
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
-    assert_eq!(status(&server, &key).await, 200, "what was known stays");
+    assert_eq!(status(&server, &key).await, 200, "known keys stay valid");
     let (_, logged) = server.terminate();
     assert!(
         logged.contains("log of keys can no longer be followed"),
@@ -338,7 +338,7 @@ async fn a_node_that_cannot_follow_its_keys_is_not_ready() {
 }
 
 #[test]
-fn what_is_typed_counts_more_than_variables() {
+fn arguments_override_variables() {
     let dir = tempfile::tempdir().unwrap();
     let with = |variable: (&str, &str), more: &[&str]| {
         let args = [
@@ -350,14 +350,14 @@ fn what_is_typed_counts_more_than_variables() {
     };
     let data = dir.path().join("ledger");
     let data = ["--data-dir", data.to_str().unwrap()];
-    // Port 1 of this machine has no server.
+    // No server listens on port 1.
     let url = ("SESSION_LEDGER_URL", "http://127.0.0.1:1");
     let key = ("SESSION_LEDGER_KEY", "slk_of_a_server");
     let nats = ("SESSION_LEDGER_NATS_URL", "nats://127.0.0.1:1");
     for variable in [url, key] {
         let issued = with(variable, &data);
         assert!(issued.status.success(), "{}", stderr(&issued));
-        // Both are unreachable, and tell which one was tried.
+        // Neither address answers. The error shows which one was tried.
         let on_nats = with(variable, &["--nats-url", nats.1]);
         assert_eq!(on_nats.status.code(), Some(1));
         assert!(!stderr(&on_nats).contains("http"), "{}", stderr(&on_nats));
@@ -378,7 +378,7 @@ fn what_is_typed_counts_more_than_variables() {
 
 #[cfg(unix)]
 #[test]
-fn a_directory_that_the_ledger_makes_is_for_its_user_alone() {
+fn a_directory_that_the_ledger_creates_is_private_to_its_user() {
     use std::os::unix::fs::PermissionsExt as _;
 
     let dir = tempfile::tempdir().unwrap();
@@ -387,14 +387,14 @@ fn a_directory_that_the_ledger_makes_is_for_its_user_alone() {
     issue(&in_directory(&issued), &["read"]);
     Server::start_guarded(&served, &[]).terminate();
     assert_eq!((mode(&issued), mode(&served)), (0o700, 0o700));
-    // What somebody else made is theirs to keep as it is.
+    // The ledger does not change the permissions of a directory that it did not create.
     std::fs::set_permissions(&issued, std::fs::Permissions::from_mode(0o750)).unwrap();
     Server::start_guarded(&issued, &[]).terminate();
     assert_eq!(mode(&issued), 0o750);
 }
 
 #[test]
-fn a_key_in_the_environment_is_not_shown_in_help() {
+fn help_does_not_show_a_key_from_the_environment() {
     let help = command(&["list", "--help"])
         .env("SESSION_LEDGER_KEY", "slk_secret")
         .output()

@@ -16,7 +16,7 @@ async fn a_ledger_on_nats_is_served_checked_rebuilt_and_verified() {
     let on_nats = ["--nats-url", nats.url()];
 
     let checked = run(&["doctor", "--nats-url", nats.url()]);
-    assert_eq!(checked.status.code(), Some(1), "it asks for no credentials");
+    assert_eq!(checked.status.code(), Some(1), "it requires no credentials");
     let said = stdout(&checked);
     assert!(said.contains("nats server       ok"), "{said}");
     assert!(said.contains("asks nobody for credentials"), "{said}");
@@ -36,7 +36,7 @@ async fn a_ledger_on_nats_is_served_checked_rebuilt_and_verified() {
         |command: &'static str| ok(&[&[command, "--data-dir", path], &on_nats[..]].concat());
     assert!(offline("verify").contains("ok:"));
     assert!(offline("rebuild").contains("equal"));
-    // Its log is not in the directory, and nothing may pretend that it is.
+    // The log is not in the directory, so commands that name only the directory must fail.
     let missing = fails(&["verify", "--data-dir", path], 1);
     assert!(missing.contains("--nats-url"), "{missing}");
     let missing = fails(&["list", "--tenant", "acme", "--data-dir", path], 1);
@@ -44,10 +44,10 @@ async fn a_ledger_on_nats_is_served_checked_rebuilt_and_verified() {
 }
 
 #[tokio::test]
-async fn a_warning_names_its_request_whatever_the_level() {
+async fn a_warning_names_its_request_at_any_log_level() {
     let mut nats = NatsServer::start().await;
     let dir = tempfile::tempdir().unwrap();
-    // The line that says where it serves is at level info.
+    // The line with the server's address has the level info.
     let levels = "warn,session_ledger::app=info";
     let args = ["--nats-url", nats.url(), "--log-level", levels];
     let server = Server::start_with(dir.path(), &args);

@@ -1,4 +1,4 @@
-//! Rebuild and verify, on sound directories and on others.
+//! `rebuild` and `verify` on sound and damaged directories.
 
 use std::fs;
 use std::path::Path;
@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use crate::support::cli::{Server, fails, ok, run, stdout};
 
-/// A directory whose server has taken some events and stopped.
+/// Returns the directory of a stopped server, with one session for each of these agents.
 fn ledger(agents: &[&str]) -> tempfile::TempDir {
     let dir = tempfile::tempdir().unwrap();
     let server = Server::start(dir.path());
@@ -27,7 +27,7 @@ fn rebuild(args: &[&str]) -> Value {
     serde_json::from_str(&ok(&[&["rebuild", "--json", "--data-dir"], args].concat())).unwrap()
 }
 
-/// Changes bytes in a file, everywhere, to others of the same length.
+/// Replaces every occurrence of some bytes in a file with others of the same length.
 fn tamper(file: &Path, from: &str, to: &str) {
     assert_eq!(from.len(), to.len());
     let mut bytes = fs::read(file).unwrap();
@@ -71,7 +71,7 @@ fn a_rebuild_gives_the_same_bytes_again_and_again() {
 }
 
 #[test]
-fn a_file_that_is_no_read_model_is_replaced_and_kept() {
+fn a_rebuild_replaces_and_keeps_an_unreadable_file() {
     let dir = ledger(&["a-1"]);
     let garbage = "not a database ".repeat(1000);
     fs::write(dir.path().join("model.redb"), &garbage).unwrap();
@@ -83,7 +83,7 @@ fn a_file_that_is_no_read_model_is_replaced_and_kept() {
 }
 
 #[test]
-fn a_torn_rebuild_leaves_the_live_file_and_is_cleaned_up() {
+fn an_interrupted_rebuild_leaves_the_live_file_and_is_cleaned_up() {
     let dir = ledger(&["a-1"]);
     fs::write(dir.path().join("model.rebuild.redb"), "torn").unwrap();
     assert_eq!(total(&dir), 1);
@@ -94,7 +94,7 @@ fn a_torn_rebuild_leaves_the_live_file_and_is_cleaned_up() {
 }
 
 #[test]
-fn a_log_that_was_cut_is_an_alarm_until_it_is_accepted() {
+fn a_truncated_log_is_an_alarm_until_it_is_accepted() {
     let (long, short) = (ledger(&["a-1", "a-2", "a-3"]), ledger(&["a-1"]));
     fs::copy(short.path().join("log.redb"), long.path().join("log.redb")).unwrap();
     let error = fails(&["rebuild", "--data-dir", path(&long)], 1);
@@ -102,7 +102,7 @@ fn a_log_that_was_cut_is_an_alarm_until_it_is_accepted() {
     let differs = run(&["verify", "--json", "--data-dir", path(&long)]);
     assert_eq!(differs.status.code(), Some(1));
     let verified: Value = serde_json::from_str(&stdout(&differs)).unwrap();
-    assert_eq!(verified["model_position"], 4, "the read model is as it was");
+    assert_eq!(verified["model_position"], 4, "the read model is unchanged");
     let difference = verified["differences"][0].as_str().unwrap();
     assert!(
         difference.contains("the log ends at position 2"),
@@ -111,7 +111,7 @@ fn a_log_that_was_cut_is_an_alarm_until_it_is_accepted() {
 
     let rebuilt = rebuild(&[path(&long), "--accept-truncation"]);
     assert_eq!(rebuilt["comparison"]["result"], "other_log", "{rebuilt}");
-    // No record of the other log is ours: they were recorded at other times.
+    // The logs share no record: their records have different times.
     assert_eq!(rebuilt["lost"]["first"], 1);
     assert_eq!(rebuilt["lost"]["last"], 4);
     assert!(long.path().join("model.replaced-4.redb").exists());
@@ -123,7 +123,7 @@ fn a_log_that_was_cut_is_an_alarm_until_it_is_accepted() {
 }
 
 #[test]
-fn only_the_records_after_the_cut_are_lost() {
+fn only_the_records_after_the_truncation_are_lost() {
     let dir = ledger(&["a-1"]);
     let log = fs::read(dir.path().join("log.redb")).unwrap();
     let server = Server::start(dir.path());
@@ -148,7 +148,7 @@ fn verify_passes_a_sound_directory_and_finds_a_changed_record() {
 }
 
 #[test]
-fn a_read_model_that_was_changed_is_found_by_verify_or_rebuild() {
+fn verify_or_rebuild_finds_a_changed_read_model() {
     let dir = ledger(&["agent-one", "agent-two"]);
     tamper(&dir.path().join("model.redb"), "agent-two", "agent-2wo");
     let rebuilt = rebuild(&[path(&dir)]);

@@ -1,11 +1,11 @@
-//! What commands do when the server has too much to do.
+//! Commands against a server that limits their rate.
 
 use serde_json::Value;
 use session_ledger::http::dto::IssuedKey;
 
 use crate::support::cli::{Server, command, ok, stderr, stdout};
 
-/// A server that answers few requests a second, and a key of it.
+/// Starts a server that allows few requests per second, and issues a key for it.
 fn slow(dir: &std::path::Path) -> (Server, String) {
     let path = dir.to_str().unwrap();
     let roles = ["--role", "read", "--role", "write", "--role", "audit"];
@@ -24,7 +24,7 @@ fn slow(dir: &std::path::Path) -> (Server, String) {
 }
 
 #[test]
-fn a_rate_limit_ends_neither_a_long_read_nor_a_row_of_commands() {
+fn a_rate_limit_stops_neither_a_long_read_nor_a_series_of_commands() {
     let dir = tempfile::tempdir().unwrap();
     let (server, key) = slow(dir.path());
     let run = |args: &[&str]| {

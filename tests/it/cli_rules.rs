@@ -1,4 +1,4 @@
-//! A ledger of an older build: it keeps its rules under a newer build until somebody adopts newer ones.
+//! The ledger of an older build: it keeps its rules under a newer build until an operator adopts newer ones.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -10,7 +10,7 @@ use session_ledger::log::{EmbeddedLog, EventLog as _, NewRecord};
 use crate::support::cli::{Server, ok, run};
 use crate::support::client::created;
 
-/// A log as an older build leaves it: with an event, and without a word about rules.
+/// Creates the log of an older build: it has an event, and no record about rules.
 async fn old_ledger(dir: &Path) {
     let log = EmbeddedLog::open(&dir.join("log.redb"), Arc::new(SystemClock)).unwrap();
     let body = created("s-old", "a-1", "2026-01-31T12:00:00Z").to_string();
@@ -23,7 +23,7 @@ async fn old_ledger(dir: &Path) {
     log.close().await;
 }
 
-/// What replay says of each event: its session, and how it came.
+/// Returns the subject and the `via` of each event in the replay.
 fn replayed(server: &Server) -> Vec<(Value, Value)> {
     let lines = server.ok(&["events"]);
     let events = lines.lines().map(|line| {
@@ -43,7 +43,7 @@ async fn an_older_ledger_keeps_its_rules_until_newer_ones_are_adopted() {
     server.ok(&["emit", "session.created", "s-1", "--agent", "a-1"]);
     let unknown = [(json!("s-old"), json!(null)), (json!("s-1"), json!(null))];
     assert_eq!(replayed(&server), unknown);
-    // While a server holds the directory, nobody else writes to its log.
+    // While a server holds the directory, no other process can write to its log.
     let held = run(&["rules", "adopt", "--data-dir", path]);
     assert_eq!(held.status.code(), Some(1), "{held:?}");
     let (code, logged) = server.terminate();

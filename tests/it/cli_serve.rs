@@ -1,4 +1,4 @@
-//! A server and its clients, each a process of its own.
+//! A server and its client commands, each in its own process.
 
 use std::io::{BufRead as _, BufReader};
 use std::process::Stdio;
@@ -11,7 +11,7 @@ fn json(text: &str) -> Value {
     serde_json::from_str(text).unwrap()
 }
 
-/// Opens sessions `s-0` to before `s-COUNT`, in one request.
+/// Opens `count` sessions, `s-0` and so on, in one request.
 fn open_sessions(server: &Server, count: usize) {
     let event = |number: usize| {
         format!(
@@ -26,7 +26,7 @@ fn open_sessions(server: &Server, count: usize) {
 }
 
 #[test]
-fn what_is_emitted_is_listed_shown_and_replayed() {
+fn emitted_events_are_listed_shown_and_replayed() {
     let dir = tempfile::tempdir().unwrap();
     let server = Server::start(dir.path());
     let created = [
@@ -68,7 +68,7 @@ fn what_is_emitted_is_listed_shown_and_replayed() {
 }
 
 #[test]
-fn members_of_data_without_effect_are_refused_unless_asked_for() {
+fn data_without_effect_is_rejected_unless_lenient() {
     let dir = tempfile::tempdir().unwrap();
     let server = Server::start(dir.path());
     let typo = r#"{"agent_id": "a-1", "ttl": 60}"#;
@@ -85,7 +85,7 @@ fn members_of_data_without_effect_are_refused_unless_asked_for() {
 }
 
 #[test]
-fn bad_news_ends_with_1() {
+fn failed_commands_exit_with_1() {
     let dir = tempfile::tempdir().unwrap();
     let server = Server::start(dir.path());
     server.ok(&["emit", "session.created", "s-1", "--agent", "a-1"]);
@@ -101,7 +101,7 @@ fn bad_news_ends_with_1() {
 }
 
 #[test]
-fn what_is_said_is_true_and_said_once() {
+fn messages_are_accurate_and_printed_once() {
     let dir = tempfile::tempdir().unwrap();
     let server = Server::start(dir.path());
     for (option, value, code) in [("--cursor", "none", 1), ("--created-after", "soon", 2)] {
@@ -110,7 +110,7 @@ fn what_is_said_is_true_and_said_once() {
     }
     let parked = server.ok(&["emit", "session.refreshed", "s-1", "--phase", "running"]);
     assert!(parked.contains("waits for its session to open"), "{parked}");
-    // A directory can be opened, and not be read.
+    // A directory can be opened, but not read as a file.
     let unread = dir.path().to_str().unwrap();
     let error = fails(&server.args(&["emit", "--file", unread]), 1);
     assert!(error.contains("cannot read"), "{error}");
@@ -122,7 +122,7 @@ fn what_is_said_is_true_and_said_once() {
 }
 
 #[test]
-fn pages_follow_each_other_to_the_end() {
+fn all_pages_are_listed_to_the_end() {
     let dir = tempfile::tempdir().unwrap();
     let server = Server::start(dir.path());
     open_sessions(&server, 7);
@@ -183,7 +183,7 @@ fn agents_are_listed_and_shown_with_their_sessions() {
 }
 
 #[test]
-fn a_follower_sees_events_as_they_come() {
+fn a_follower_sees_events_as_they_arrive() {
     let dir = tempfile::tempdir().unwrap();
     let server = Server::start(dir.path());
     let args = server.args(&["events", "--follow", "--limit", "2"]);
@@ -199,11 +199,11 @@ fn a_follower_sees_events_as_they_come() {
 }
 
 #[test]
-fn sigterm_loses_nothing_that_was_acknowledged() {
+fn sigterm_loses_no_acknowledged_event() {
     let dir = tempfile::tempdir().unwrap();
     let server = Server::start(dir.path());
     open_sessions(&server, 500);
-    // Not waited for: folded by the server that is told to stop, or by the next one.
+    // This command does not wait: the event is folded by this server before it stops, or by the next.
     let late = ["emit", "session.terminated", "s-0", "--no-wait"];
     assert!(server.ok(&late).contains("pending"));
     let (code, logged) = server.terminate();
@@ -218,7 +218,7 @@ fn sigterm_loses_nothing_that_was_acknowledged() {
 }
 
 #[test]
-fn a_directory_has_one_server() {
+fn a_directory_has_at_most_one_server() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().to_str().unwrap();
     let server = Server::start(dir.path());
@@ -251,7 +251,7 @@ fn a_directory_has_one_server() {
 }
 
 #[test]
-fn a_directory_without_a_server_answers_the_same_calls() {
+fn commands_can_read_a_directory_without_a_server() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().to_str().unwrap();
     let missing = fails(&["list", "--tenant", "acme", "--data-dir", path], 1);
@@ -267,7 +267,7 @@ fn a_directory_without_a_server_answers_the_same_calls() {
 }
 
 #[test]
-fn doctor_tells_a_ready_server_from_none() {
+fn doctor_reports_whether_a_server_is_ready() {
     let dir = tempfile::tempdir().unwrap();
     let server = Server::start(dir.path());
     assert!(ok(&["doctor", "--url", server.url()]).contains("server ready  ok"));
@@ -282,7 +282,7 @@ fn doctor_tells_a_ready_server_from_none() {
 }
 
 #[test]
-fn doctor_asks_the_server_of_the_environment() {
+fn doctor_checks_the_server_that_the_environment_names() {
     let dir = tempfile::tempdir().unwrap();
     let server = Server::start(dir.path());
     let doctor = |args: &[&str], url: &str| {
@@ -301,7 +301,7 @@ fn doctor_asks_the_server_of_the_environment() {
 }
 
 #[test]
-fn an_empty_variable_counts_as_none() {
+fn an_empty_variable_counts_as_unset() {
     let dir = tempfile::tempdir().unwrap();
     let server = Server::start(dir.path());
     server.ok(&["emit", "session.created", "s-1", "--agent", "a-1"]);
@@ -321,7 +321,7 @@ fn an_empty_variable_counts_as_none() {
         .output()
         .unwrap();
     assert!(!stdout(&checked).contains("nats"), "{checked:?}");
-    // Also for the commands of a group.
+    // This also holds for the commands of a group.
     for list in [&["list"][..], &["agents", "list"]] {
         let listed = command(&[list, &["--data-dir", path]].concat())
             .env("SESSION_LEDGER_TENANT", "")
@@ -332,9 +332,9 @@ fn an_empty_variable_counts_as_none() {
     }
 }
 
-/// A container need not have any: the health check once failed for want of them.
+/// A container may have no CA certificates. The health check once failed without them.
 #[test]
-fn a_server_that_speaks_plain_http_is_asked_without_certificates() {
+fn plain_http_needs_no_certificates() {
     let dir = tempfile::tempdir().unwrap();
     let server = Server::start(dir.path());
     let none = dir.path().join("none");

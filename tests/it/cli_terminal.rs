@@ -1,11 +1,11 @@
-//! What reaches a terminal of what others sent.
+//! Commands on a terminal: control characters that callers sent, completions, and spans of time.
 
 use serde_json::{Value, json};
 
 use crate::support::cli::{Server, command, fails, ok, with_input};
 use crate::support::python;
 
-/// Runs a command on a terminal, and prints what that got.
+/// A Python script that runs a command on a terminal, and prints what the terminal received.
 const TERMINAL: &str = r#"
 import os, pty, sys
 pid, terminal = pty.fork()
@@ -24,7 +24,7 @@ os.waitpid(pid, 0)
 sys.stdout.buffer.write(text)
 "#;
 
-/// A control, one of C1, an override, an isolate, a zero width and an end of line.
+/// A C0 and a C1 control, a bidi override and isolate, a zero-width space and a line feed.
 const ODD: &str = "x\u{1b}[2J\u{9b}31m\u{202e}\u{2066}\u{200b}\n9 fake";
 const SHOWN: &str = r"x\u001b[2J\u009b31m\u202e\u2066\u200b\n9 fake";
 
@@ -35,7 +35,7 @@ fn harmless(text: &str) -> bool {
 }
 
 #[tokio::test]
-async fn nothing_that_a_terminal_obeys_reaches_it() {
+async fn no_control_character_reaches_a_terminal() {
     let dir = tempfile::tempdir().unwrap();
     let server = Server::start(dir.path());
     let event = json!({
@@ -55,14 +55,14 @@ async fn nothing_that_a_terminal_obeys_reaches_it() {
         &["agents", "list"],
         &["agents", "show", "a-1"],
         &["agents", "show", "a-1", "--json"],
-        // Refused: what is wrong repeats the argument.
+        // The error message repeats the rejected argument.
         &["show", ODD],
         &["list", "--cursor", ODD],
         &["list", "--status", ODD],
         &["list", "--created-after", ODD],
     ] {
         let all = server.args(args);
-        // Tables and text are harmless wherever they go.
+        // Tables and text are escaped even in a pipe.
         if !args.contains(&"--json") && args != ["events"] {
             let output = command(&all).output().unwrap();
             let piped = [output.stdout, output.stderr].concat();
@@ -82,7 +82,7 @@ async fn nothing_that_a_terminal_obeys_reaches_it() {
             "{shown}"
         );
     }
-    // A program gets the bytes as they came.
+    // Programs get the original bytes.
     let piped = server.ok(&["show", "s-1", "--json"]);
     let piped: Value = serde_json::from_str(&piped).unwrap();
     assert_eq!(piped["session"]["metadata"]["note"], ODD);
@@ -93,8 +93,7 @@ fn bash_completes_subcommands_and_their_options() {
     let dir = tempfile::tempdir().unwrap();
     let script = dir.path().join("completions.bash");
     std::fs::write(&script, ok(&["completions", "bash"])).unwrap();
-    // As bash itself does it: the function that is registered, with the command, the word and the one
-    // before it.
+    // Calls the registered function as bash does: with the command, the word and the previous word.
     let ask = r#"
         source "$1"; shift
         function=$(complete -p session-ledger | sed 's/.*-F \([^ ]*\).*/\1/')
@@ -126,7 +125,7 @@ fn bash_completes_subcommands_and_their_options() {
 }
 
 #[test]
-fn sessions_are_listed_by_how_long_ago_they_were_created() {
+fn sessions_are_filtered_by_how_long_ago_they_were_created() {
     let dir = tempfile::tempdir().unwrap();
     let server = Server::start(dir.path());
     let ago = [

@@ -1,4 +1,4 @@
-//! Tokens on a running server: which keys, claims and words it takes, and what its log says of others.
+//! Tokens on a running server: the keys and claims that it accepts, and what it logs about others.
 
 use std::path::Path;
 
@@ -12,7 +12,7 @@ use crate::support::tokens::Signer;
 
 const LIST: &str = "/v1/agent-sessions";
 
-/// Starts a server that takes tokens signed with keys of a set, and logs why it refuses others.
+/// Starts a server that accepts tokens signed with the keys of a set, and logs why it rejects others.
 fn serve(dir: &Path, keys: &[Value], more: &[&str]) -> Server {
     let key_set = key_set(dir, keys);
     let args = ["--jwt-jwks", &key_set, "--log-level", "debug"];
@@ -25,7 +25,7 @@ fn key_set(dir: &Path, keys: &[Value]) -> String {
     file.to_str().unwrap().to_owned()
 }
 
-/// Good claims with some changed; null takes one away.
+/// Returns valid claims with some changes. Null removes a claim.
 fn claims(changes: &Value) -> Value {
     let mut claims = json!({
         "iss": "https://id.example", "sub": "ci", "tenant_id": "acme", "roles": ["read"],
@@ -44,7 +44,7 @@ async fn status(server: &Server, token: &str) -> u16 {
     client.get(LIST).await.status
 }
 
-/// A key as its set has it, with a member changed.
+/// Returns a key as in a key set (JWK), with one member changed.
 fn jwk(signer: &Signer, name: &str, value: &str) -> Value {
     let mut jwk = signer.jwk();
     jwk[name] = json!(value);
@@ -58,7 +58,7 @@ fn nameless(signer: &Signer) -> Value {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn all_keys_that_fit_are_tried_and_the_others_are_named() {
+async fn every_usable_key_is_tried_and_the_others_are_logged() {
     let dir = tempfile::tempdir().unwrap();
     let (one, two, three) = (Signer::eddsa("1"), Signer::eddsa("2"), Signer::es256("3"));
     let rsa = jwk(&Signer::rs256("4"), "alg", "RS512");
@@ -107,7 +107,7 @@ async fn all_keys_that_fit_are_tried_and_the_others_are_named() {
 }
 
 #[test]
-fn a_key_set_without_a_key_of_use_is_refused_at_the_start_with_the_reason() {
+fn a_key_set_without_a_usable_key_is_rejected_at_start_with_the_reason() {
     let dir = tempfile::tempdir().unwrap();
     let key_set = key_set(dir.path(), &[jwk(&Signer::rs256("a"), "alg", "RS512")]);
     let data = dir.path().join("ledger");
@@ -122,7 +122,7 @@ fn a_key_set_without_a_key_of_use_is_refused_at_the_start_with_the_reason() {
     assert!(told.contains("\"a\" (for \"RS512\")"), "{told}");
 }
 
-/// Claims as of a user in so many groups of Entra ID.
+/// Returns the claims of an Entra ID user in this many groups.
 fn in_groups(count: usize) -> Value {
     let id = |n| format!("{n:08x}-71bc-4a1e-9f13-0123456789ab");
     let groups: Vec<String> = (0..count).map(id).collect();
@@ -130,7 +130,7 @@ fn in_groups(count: usize) -> Value {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_token_with_many_groups_is_taken_and_one_that_is_too_long_is_told() {
+async fn a_token_with_many_groups_is_accepted_and_one_that_is_too_long_is_logged() {
     let dir = tempfile::tempdir().unwrap();
     let signer = Signer::rs256("k");
     let server = serve(dir.path(), &[signer.jwk()], &[]);
@@ -172,7 +172,7 @@ async fn status_by_http2(server: &Server, token: &str) -> u16 {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_claim_that_is_given_twice_is_refused_and_named() {
+async fn a_duplicate_claim_is_rejected_and_named() {
     let dir = tempfile::tempdir().unwrap();
     let signer = Signer::eddsa("k");
     let server = serve(dir.path(), &[signer.jwk()], &[]);
@@ -195,7 +195,7 @@ async fn a_claim_that_is_given_twice_is_refused_and_named() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_setting_that_matches_nothing_is_told() {
+async fn a_setting_that_matches_no_claim_is_logged() {
     let dir = tempfile::tempdir().unwrap();
     let signer = Signer::eddsa("k");
     let settings = [
@@ -230,7 +230,7 @@ async fn a_setting_that_matches_nothing_is_told() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn refused_callers_are_counted_and_told_one_of_a_kind() {
+async fn rejected_callers_are_counted_and_logged_once_per_kind() {
     let dir = tempfile::tempdir().unwrap();
     let data = dir.path().join("ledger");
     let place = ["--data-dir", data.to_str().unwrap(), "--tenant", "acme"];
@@ -286,7 +286,7 @@ async fn refused_callers_are_counted_and_told_one_of_a_kind() {
         ),
         ("rejected a request with 403 tenant_forbidden", 1),
         ("rejected a request with 401 credential_required", 0),
-        // Who it was, where the credential is good.
+        // The log names the caller if the credential is valid.
         (&*format!("principal.id=\"{writer_id}\""), 2),
     ] {
         assert_eq!(logged.matches(told).count(), times, "{told}: {logged}");
@@ -298,7 +298,7 @@ async fn refused_callers_are_counted_and_told_one_of_a_kind() {
 }
 
 #[test]
-fn settings_that_can_mean_nothing_are_refused() {
+fn settings_without_effect_are_rejected() {
     let dir = tempfile::tempdir().unwrap();
     let key_set = key_set(dir.path(), &[Signer::eddsa("k").jwk()]);
     let data = dir.path().join("ledger");
@@ -339,5 +339,5 @@ fn settings_that_can_mean_nothing_are_refused() {
     }
     let both = with_keys(&["--jwt-tenant", "acme", "--jwt-claim-tenant", "org"]);
     assert!(both.contains("--jwt-claim-tenant"), "{both}");
-    assert!(!data.exists(), "a refused server leaves nothing behind");
+    assert!(!data.exists(), "a rejected start creates nothing");
 }

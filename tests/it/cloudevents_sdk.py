@@ -1,4 +1,4 @@
-"""Sends the same event in every mode of the CloudEvents SDK, and prints which sessions must be open."""
+"""Sends events in every mode of the CloudEvents SDK, and prints the sessions that must be open."""
 
 import asyncio
 import http.client
@@ -19,7 +19,7 @@ def events(way):
     """Events whose data is a dict or bytes, with and without a content type."""
     for data_name, data in [("dict", DATA), ("bytes", json.dumps(DATA).encode())]:
         for type_name, content_type in [("typed", "application/json"), ("untyped", None)]:
-            # What is not ASCII is percent-encoded in binary mode.
+            # Binary mode percent-encodes text that is not ASCII.
             session = f"caf\u00e9 {way} {data_name} {type_name}"
             attributes = {"id": session, "source": "/sdk", "type": "session.created", "subject": session}
             if content_type:
@@ -28,7 +28,7 @@ def events(way):
 
 
 def messages(way):
-    """Each event in each mode, as headers and a body."""
+    """Yields each event in each mode, as headers and a body."""
     for session, event in events(f"{way} structured"):
         yield session, binding.to_structured(event, JSONFormat())
     for session, event in events(f"{way} binary"):
@@ -40,7 +40,7 @@ def over_http():
         headers = {**message.headers, "X-Tenant-ID": "acme"}
         connection = http.client.HTTPConnection(URL.removeprefix("http://"))
         connection.putrequest("POST", "/v1/events")
-        # Not urllib: it adds a content type to messages that have none.
+        # urllib would add a content type to messages that have none.
         for name, value in headers.items():
             connection.putheader(name, value)
         connection.putheader("Content-Length", str(len(message.body)))

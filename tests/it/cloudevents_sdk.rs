@@ -1,4 +1,4 @@
-//! The stock SDK of CloudEvents for Python in all its modes, over HTTP and over NATS: the same session.
+//! The CloudEvents SDK for Python, in all its modes, over HTTP and NATS: each mode opens an equal session.
 
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::Value;
@@ -6,7 +6,7 @@ use serde_json::Value;
 use crate::support::nats_ledger::World;
 use crate::support::python;
 
-/// What is a session's own, and not the same in all.
+/// Members that differ between the sessions.
 const OWN: [&str; 5] = [
     "session_id",
     "created_at",
@@ -25,7 +25,7 @@ async fn every_mode_of_the_sdk_opens_the_session_that_it_names() {
     let sessions = sent["sessions"].as_array().unwrap();
     assert_eq!(sessions.len(), 16, "{sent}");
     let total = world.total(sent["last"].as_u64().unwrap()).await;
-    assert_eq!(total, 16, "no session has a name that was not sent");
+    assert_eq!(total, 16, "every session has a name that was sent");
     let client = world.client();
     let mut rows: Vec<Value> = Vec::new();
     for session in sessions {

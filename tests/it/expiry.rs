@@ -1,4 +1,4 @@
-//! The expiry reactor: deadlines become facts, once, and only while they hold.
+//! The expiry reactor: it writes each deadline that has passed once, and only if it still holds.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -28,7 +28,7 @@ async fn counts(client: &Client) -> Value {
     client.get("/v1/agent-sessions/count").await.ok()["by_status"].clone()
 }
 
-/// Waits until the log has this many events and all are folded, after the rules that it begins with.
+/// Waits until this many events are folded, after the record of the rules. The log must have no more.
 async fn folded(app: &App, events: u64) {
     let last = Position::new(events + 1);
     app.projection.wait_for(last, SOON).await;
@@ -36,7 +36,7 @@ async fn folded(app: &App, events: u64) {
 }
 
 #[tokio::test]
-async fn a_deadline_that_passes_becomes_a_fact_and_a_later_one_does_not() {
+async fn a_passed_deadline_is_written_and_a_later_one_is_not() {
     let mut app = App::start().await;
     let client = app.client("acme");
     client.apply(&with_ttl("short", 60)).await;
@@ -67,7 +67,7 @@ async fn a_refresh_that_came_first_wins() {
     client.apply(&refresh).await;
     app.set_time("2026-01-31T12:01:30Z");
     app.start_expiry();
-    // The reactor looks again with every batch; this one passes without anything due.
+    // The reactor checks again after every batch. After this one, nothing is due.
     client.apply(&with_ttl("other", 3600)).await;
     assert_eq!(counts(&client).await["expired"], 0);
     app.set_time("2026-01-31T12:01:59Z");
@@ -78,7 +78,7 @@ async fn a_refresh_that_came_first_wins() {
 }
 
 #[tokio::test]
-async fn after_a_long_absence_everything_due_expires_in_the_order_of_deadlines() {
+async fn after_a_long_downtime_due_sessions_expire_in_the_order_of_deadlines() {
     let mut app = App::start().await;
     let client = app.client("acme");
     for number in 0..20 {
@@ -103,7 +103,7 @@ async fn after_a_long_absence_everything_due_expires_in_the_order_of_deadlines()
 }
 
 #[tokio::test]
-async fn a_clock_ahead_of_the_logs_asks_once_and_then_waits_for_the_log() {
+async fn a_reactor_whose_clock_is_ahead_writes_one_early_expiry_and_then_waits() {
     let mut app = App::start().await;
     let client = app.client("acme");
     for number in 0..20 {
@@ -111,7 +111,7 @@ async fn a_clock_ahead_of_the_logs_asks_once_and_then_waits_for_the_log() {
     }
     app.start_expiry_by(clock_at(Timestamp::parse("2026-01-31T12:01:00Z").unwrap()));
     app.projection.wait_for(Position::new(21), SOON).await;
-    // It looks again whenever something is folded.
+    // The reactor checks again whenever a record is folded.
     for number in 0..5 {
         client.apply(&with_ttl(&format!("t{number}"), 3600)).await;
     }
@@ -124,7 +124,7 @@ async fn a_clock_ahead_of_the_logs_asks_once_and_then_waits_for_the_log() {
     app.stop().await;
 }
 
-/// Sessions on a new log, whose clock is right; the reactor's is ahead by so much.
+/// Starts a node with sessions. The log's clock is right, and the reactor's is ahead by `ahead_us`.
 async fn start_ahead(dir: &Path, sessions: i64, ahead_us: i64) -> (Node, Arc<AheadClock>) {
     let log = EmbeddedLog::open(&dir.join("log.redb"), Arc::new(SystemClock)).unwrap();
     let mut node = Node::start(Arc::new(log), &dir.join("model.redb"));
@@ -140,7 +140,7 @@ async fn start_ahead(dir: &Path, sessions: i64, ahead_us: i64) -> (Node, Arc<Ahe
 }
 
 #[tokio::test]
-async fn a_clock_two_minutes_ahead_of_the_logs_writes_hardly_more_than_one_that_is_right() {
+async fn a_reactor_whose_clock_is_two_minutes_ahead_writes_few_early_expiries() {
     let dir = tempfile::tempdir().unwrap();
     let (node, _clock) = start_ahead(dir.path(), 60, 120_000_000).await;
     node.until_left(0).await;
@@ -152,10 +152,10 @@ async fn a_clock_two_minutes_ahead_of_the_logs_writes_hardly_more_than_one_that_
 }
 
 #[tokio::test]
-async fn a_clock_that_is_set_right_while_the_log_is_quiet_is_noticed() {
+async fn a_corrected_clock_is_noticed_while_the_log_is_quiet() {
     let dir = tempfile::tempdir().unwrap();
     let (node, clock) = start_ahead(dir.path(), 1, 3_600_000_000).await;
-    // The session, and an expiry that is too early.
+    // The log has the session's opening and an early expiry.
     node.folded(Position::new(2)).await;
     clock.set_micros(0);
     node.until_left(0).await;
@@ -173,7 +173,7 @@ fn clock_at(now: Timestamp) -> Arc<ManualClock> {
     Arc::new(clock)
 }
 
-/// A ledger on the built-in log.
+/// Starts a ledger on the built-in log.
 fn start(dir: &Path, clock: &Arc<ManualClock>) -> Node {
     let as_clock = Arc::<ManualClock>::clone(clock);
     let log = EmbeddedLog::open(&dir.join("log.redb"), as_clock).unwrap();
@@ -181,7 +181,7 @@ fn start(dir: &Path, clock: &Arc<ManualClock>) -> Node {
 }
 
 #[tokio::test]
-async fn after_a_day_out_of_service_all_that_expired_is_written_once_in_the_order_of_deadlines() {
+async fn after_a_day_of_downtime_each_expiry_is_written_once_in_the_order_of_deadlines() {
     const SESSIONS: i64 = 5_000;
     const DAY_US: i64 = 24 * 3600 * 1_000_000;
     let (dir, clock) = (tempfile::tempdir().unwrap(), clock_at(now()));
@@ -206,7 +206,7 @@ async fn after_a_day_out_of_service_all_that_expired_is_written_once_in_the_orde
     after.stop().await;
 }
 
-/// Counts how often it is asked.
+/// A clock that counts how often it is read.
 struct CountingClock(Arc<ManualClock>, AtomicUsize);
 
 impl Clock for CountingClock {
@@ -217,7 +217,7 @@ impl Clock for CountingClock {
 }
 
 #[tokio::test]
-async fn a_ledger_with_nothing_due_looks_once_a_minute_and_writes_nothing() {
+async fn a_ledger_with_nothing_due_checks_once_a_minute_and_writes_nothing() {
     let (dir, clock) = (tempfile::tempdir().unwrap(), clock_at(now()));
     let counting = Arc::new(CountingClock(Arc::clone(&clock), AtomicUsize::new(0)));
     let mut node = start(dir.path(), &clock);
@@ -225,13 +225,13 @@ async fn a_ledger_with_nothing_due_looks_once_a_minute_and_writes_nothing() {
     node.append(vec![node::session("acme", "s", tomorrow)])
         .await;
     node.start_expiry(Arc::<CountingClock>::clone(&counting));
-    // What the fold does once it is quiet is done, too.
+    // By now the fold has also finished the work that it does when the log becomes quiet.
     tokio::time::pause();
     tokio::time::sleep(std::time::Duration::from_mins(1)).await;
     let looked = counting.1.load(Ordering::SeqCst);
     assert!(looked > 0);
     tokio::time::sleep(std::time::Duration::from_hours(1)).await;
-    // It asks what time it is to find what is due, and again to know how long to sleep.
+    // Each check reads the clock twice: to find due sessions, and to compute the pause.
     let looked = counting.1.load(Ordering::SeqCst) - looked;
     assert!((60..=124).contains(&looked), "{looked}");
     assert_eq!(node.log.head().await.unwrap(), Position::new(1));
@@ -239,7 +239,7 @@ async fn a_ledger_with_nothing_due_looks_once_a_minute_and_writes_nothing() {
 }
 
 #[tokio::test]
-async fn an_expiry_that_is_early_forged_or_of_an_old_deadline_changes_nothing() {
+async fn an_early_forged_or_outdated_expiry_changes_nothing() {
     let app = App::start().await;
     let client = app.client("acme");
     client.apply(&with_ttl("s", 60)).await;
@@ -250,7 +250,7 @@ async fn an_expiry_that_is_early_forged_or_of_an_old_deadline_changes_nothing() 
     let (old, new) = ("2026-01-31T12:01:00.000000Z", "2026-01-31T12:02:00.000000Z");
     let ledgers = "ledger.sys.v1.acme.session.expired";
     let early = app.publish(ledgers, expired(old)).await;
-    // No stream takes this one, and here it is nobody's.
+    // No stream has this subject. On this log, the record belongs to no tenant.
     app.publish("ledger.v1.acme.session.expired", expired(old))
         .await;
     app.set_time("2026-01-31T12:00:59Z");
@@ -281,9 +281,9 @@ async fn an_expiry_that_is_early_forged_or_of_an_old_deadline_changes_nothing() 
     app.stop().await;
 }
 
-/// Were the pauses to grow for as long as the log is away, the last would take seconds by now.
+/// If the pauses grew for as long as the log is unavailable, the last would take seconds by now.
 #[tokio::test]
-async fn after_the_log_was_away_what_is_due_is_written_at_once() {
+async fn due_expiries_are_written_as_soon_as_the_log_is_back() {
     let app = App::start().await;
     let client = app.client("acme");
     client.apply(&with_ttl("s", 60)).await;

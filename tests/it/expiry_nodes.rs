@@ -1,4 +1,4 @@
-//! Several ledgers on one stream: each deadline is written once, whoever writes it.
+//! Several nodes on one stream: together they write each expiry once.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -11,11 +11,11 @@ use tempfile::TempDir;
 use crate::log_batches::open_all_batches;
 use crate::log_jetstream::connect;
 use crate::support::nats::NatsServer;
-use crate::support::node::{Node, Said, record, session};
+use crate::support::node::{Expiry, Node, record, session};
 
 const SECOND_US: i64 = 1_000_000;
 
-/// Ledgers on one stream.
+/// Nodes on one stream.
 struct Nodes {
     all: Vec<Node>,
     nats: NatsServer,
@@ -39,19 +39,19 @@ impl Nodes {
         }
     }
 
-    /// Waits until nothing is left that will expire; what each ledger says was said.
-    async fn all_expired(self) -> Vec<Said> {
+    /// Waits until every session has expired. Returns the expiries, on which all nodes agree.
+    async fn all_expired(self) -> Vec<Expiry> {
         for node in &self.all {
             node.until_left(0).await;
         }
-        let said = self.all[0].expiries().await;
+        let expiries = self.all[0].expiries().await;
         for node in &self.all[1..] {
-            assert_eq!(node.expiries().await, said);
+            assert_eq!(node.expiries().await, expiries);
         }
         for node in self.all {
             node.stop().await;
         }
-        said
+        expiries
     }
 }
 
@@ -59,8 +59,8 @@ fn in_us(micros: i64) -> Timestamp {
     SystemClock.now().plus_micros(micros)
 }
 
-/// Sessions of three tenants that open now and expire a second later: half of them at one moment,
-/// the others within half a second.
+/// Opens sessions of three tenants that expire a second later: half of them at the same moment, the
+/// others within half a second.
 async fn open_sessions(node: &Node, count: i64) {
     let soon = in_us(SECOND_US);
     let sessions = (0..count).map(|number| {
@@ -73,21 +73,21 @@ async fn open_sessions(node: &Node, count: i64) {
 }
 
 #[track_caller]
-fn assert_each_once(said: &[Said], count: usize) {
-    assert!(said.iter().all(|said| said.verdict == Verdict::Applied));
-    let sessions: HashMap<_, _> = said.iter().map(|said| (&said.session, said)).collect();
-    assert_eq!((sessions.len(), said.len()), (count, count));
+fn assert_each_once(expiries: &[Expiry], count: usize) {
+    assert!(expiries.iter().all(|one| one.verdict == Verdict::Applied));
+    let sessions: HashMap<_, _> = expiries.iter().map(|one| (&one.session, one)).collect();
+    assert_eq!((sessions.len(), expiries.len()), (count, count));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn several_ledgers_write_each_expiry_once() {
+async fn several_nodes_write_each_expiry_once() {
     let nodes = Nodes::start(3).await;
     open_sessions(&nodes.all[0], 600).await;
     assert_each_once(&nodes.all_expired().await, 600);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn several_ledgers_write_each_expiry_once_when_no_batch_can_be_opened() {
+async fn several_nodes_write_each_expiry_once_when_no_batch_can_be_opened() {
     let nodes = Nodes::start(3).await;
     open_sessions(&nodes.all[0], 200).await;
     open_all_batches(nodes.nats.url()).await;
@@ -95,10 +95,10 @@ async fn several_ledgers_write_each_expiry_once_when_no_batch_can_be_opened() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn when_one_ledger_stops_another_goes_on() {
+async fn when_one_node_stops_another_goes_on() {
     let nodes = Nodes::start(2).await;
     open_sessions(&nodes.all[0], 600).await;
-    // Whichever was faster, it is one of these.
+    // By now the half with one common deadline has expired, and the others are expiring.
     nodes.all[0].until_left(290).await;
     nodes.all[0].stop_expiry();
     nodes.all[1].until_left(150).await;
@@ -110,7 +110,7 @@ async fn a_refresh_that_races_a_deadline_wins_or_loses_but_not_both() {
     const SESSIONS: i64 = 120;
     let nodes = Nodes::start(2).await;
     let (start, name) = (in_us(SECOND_US), |number| format!("s{number}"));
-    // A deadline every five milliseconds, and a refresh around each.
+    // There is a deadline every five milliseconds, and a refresh at about the same time.
     let deadline = |number| start.plus_micros(number * SECOND_US / 200);
     let sessions = (0..SESSIONS).map(|number| session("acme", &name(number), deadline(number)));
     nodes.all[0].append(sessions.collect()).await;
@@ -137,15 +137,15 @@ async fn a_refresh_that_races_a_deadline_wins_or_loses_but_not_both() {
     let verdict = |position| nodes.all[0].verdict("acme", position);
     let refreshed = refreshes.into_iter();
     let refreshed: HashMap<_, _> = refreshed.map(|(id, at)| (id, verdict(at))).collect();
-    let said = nodes.all_expired().await;
+    let expiries = nodes.all_expired().await;
     let mut applied = HashMap::new();
     let mut written: HashMap<_, usize> = HashMap::new();
-    for said in said {
+    for one in expiries {
         *written
-            .entry((said.session.clone(), said.deadline.clone()))
+            .entry((one.session.clone(), one.deadline.clone()))
             .or_default() += 1;
-        if said.verdict == Verdict::Applied {
-            assert_eq!(applied.insert(said.session, said.deadline), None);
+        if one.verdict == Verdict::Applied {
+            assert_eq!(applied.insert(one.session, one.deadline), None);
         }
     }
     assert!(written.values().all(|times| *times == 1), "{written:?}");

@@ -1,4 +1,4 @@
-//! The running fold: it keeps up, survives restarts, and refuses a log that is not its own.
+//! The running fold: it keeps up, survives restarts, and rejects a log that is not its own.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -31,7 +31,7 @@ fn created(session: &str) -> NewRecord {
     }
 }
 
-/// A log and a read model, with a fold that runs until told to stop.
+/// A log, a read model, and a fold that runs until it is stopped.
 struct Running {
     log: Arc<EmbeddedLog>,
     projection: Arc<Projection>,
@@ -94,7 +94,7 @@ impl Running {
 }
 
 #[tokio::test]
-async fn an_append_shows_and_a_restart_goes_on_where_it_was() {
+async fn an_append_is_folded_and_a_restart_continues_from_the_checkpoint() {
     let dir = tempfile::tempdir().unwrap();
     let model = dir.path().join("model.redb");
     let mut running = Running::start(dir.path(), &model);
@@ -114,7 +114,7 @@ async fn an_append_shows_and_a_restart_goes_on_where_it_was() {
         last,
         "a stop keeps everything that was folded"
     );
-    // Before anything new arrives, too: an idle node must not look like an empty one.
+    // The metrics show the position before a new record arrives: an idle node must not look empty.
     while !running
         .metrics
         .text()
@@ -132,7 +132,7 @@ async fn an_append_shows_and_a_restart_goes_on_where_it_was() {
     running.ended().await.unwrap();
 }
 
-/// Folds three sessions from one log, then starts over that read model with another log.
+/// Folds three sessions from one log, then starts the fold of another log into that read model.
 async fn over_another_log(others: &[&str]) -> FoldError {
     let (ours, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let model = ours.path().join("model.redb");
@@ -157,7 +157,7 @@ async fn over_another_log(others: &[&str]) -> FoldError {
     assert_eq!(
         waited,
         Waited::Stopped,
-        "nobody waits for a fold that has stopped"
+        "no caller waits for a fold that has stopped"
     );
     assert_eq!(running.total(), 3, "what was folded can still be read");
     failed
@@ -181,7 +181,7 @@ async fn another_record_at_our_position_is_an_alarm() {
     );
 }
 
-/// A log whose listeners are never ready, as a broken connection's are not.
+/// A log that never delivers notices, as if its connection were broken.
 struct Deaf(EmbeddedLog);
 
 impl EventLog for Deaf {
@@ -210,9 +210,9 @@ impl EventLog for Deaf {
     }
 }
 
-/// Notices were once awaited without end: one rejected event could stop the fold.
+/// The fold once waited forever for notices, so that one rejected event could stop it.
 #[tokio::test]
-async fn listeners_that_are_not_there_do_not_hold_up_the_fold() {
+async fn unreachable_listeners_do_not_delay_the_fold() {
     let dir = tempfile::tempdir().unwrap();
     let log = EmbeddedLog::open(&dir.path().join("log.redb"), Arc::new(SystemClock)).unwrap();
     let log: Arc<dyn EventLog> = Arc::new(Deaf(log));
@@ -238,9 +238,9 @@ async fn listeners_that_are_not_there_do_not_hold_up_the_fold() {
     fold.join_next().await.unwrap().unwrap().unwrap();
 }
 
-/// Lag was once seen only by a fold that moves, so one that hangs looked well.
+/// The lag once grew only while the fold moved, so a fold that hung looked healthy.
 #[tokio::test(start_paused = true)]
-async fn a_fold_that_does_not_move_falls_behind_all_the_same() {
+async fn the_lag_of_a_fold_that_hangs_grows() {
     let dir = tempfile::tempdir().unwrap();
     let projection = Projection::open(&dir.path().join("model.redb")).unwrap();
     let now = SystemClock.now();
@@ -248,7 +248,7 @@ async fn a_fold_that_does_not_move_falls_behind_all_the_same() {
     assert_eq!(
         projection.lag(now, Position::new(1)),
         Duration::ZERO,
-        "it has just been seen"
+        "the head was just seen"
     );
     tokio::time::advance(Duration::from_secs(3)).await;
     assert_eq!(

@@ -1,4 +1,4 @@
-//! Listing and reading agents end to end: what events say of them comes out in pages.
+//! Agents end to end: events about them go in, and listings and single reads show them.
 
 use serde_json::{Value, json};
 use session_ledger::http::dto;
@@ -8,7 +8,7 @@ use crate::support::client::{Client, created, event};
 
 const LIST: &str = "/v1/agents";
 
-/// An event about an agent at a minute past eleven.
+/// Returns an event about an agent, at this minute past eleven.
 fn agent(id: &str, kind: &str, minute: u32, data: &Value) -> Value {
     let mut event = event(&format!("{kind}-{minute}"), kind, id, data);
     event["time"] = json!(format!("2026-01-31T11:{minute:02}:00Z"));
@@ -22,7 +22,7 @@ fn ids(page: &Value) -> Vec<&str> {
         .collect()
 }
 
-/// Six agents, a minute apart; `a0` is the oldest. `a5` is known from a session alone.
+/// Adds six agents, a minute apart; `a0` is the oldest. Only a session names `a5`.
 async fn fill(client: &Client) {
     for (number, agent_type, trust_level) in [
         (0, "worker", json!("low")),
@@ -45,7 +45,7 @@ async fn fill(client: &Client) {
 }
 
 #[tokio::test]
-async fn an_agent_has_every_field_and_null_for_what_it_has_not() {
+async fn an_agent_has_every_field_and_null_for_missing_values() {
     let app = App::start().await;
     let client = app.client("acme");
     let time = "2026-01-31T11:59:59.500000Z";
@@ -67,7 +67,7 @@ async fn an_agent_has_every_field_and_null_for_what_it_has_not() {
 }
 
 #[tokio::test]
-async fn a_registered_agent_shows_what_was_registered() {
+async fn a_registered_agent_has_the_registered_fields() {
     let app = App::start().await;
     let client = app.client("acme");
     let data = json!({
@@ -106,7 +106,7 @@ async fn a_registered_agent_shows_what_was_registered() {
     ] {
         assert_eq!(row[name], time, "{name}");
     }
-    // Written by hand, but just as serde would write it; only numbers keep their digits.
+    // The JSON is written without serde, but equals serde's. Only numbers keep their digits.
     let as_serde = serde_json::from_str::<dto::Agent>(&answer.text).unwrap();
     let by_hand = answer.text.replace("1.50", "1.5");
     assert_eq!(serde_json::to_string(&as_serde).unwrap(), by_hand);
@@ -114,7 +114,7 @@ async fn a_registered_agent_shows_what_was_registered() {
 }
 
 #[tokio::test]
-async fn filters_of_any_combination_narrow_the_list_and_its_total() {
+async fn any_combination_of_filters_narrows_the_list_and_its_total() {
     let app = App::start().await;
     let client = app.client("acme");
     fill(&client).await;
@@ -143,7 +143,7 @@ async fn filters_of_any_combination_narrow_the_list_and_its_total() {
 }
 
 #[tokio::test]
-async fn pages_by_offset_and_by_cursor_are_the_whole_list() {
+async fn pages_by_offset_and_by_cursor_cover_the_whole_list() {
     let app = App::start().await;
     let client = app.client("acme");
     fill(&client).await;
@@ -171,7 +171,7 @@ async fn pages_by_offset_and_by_cursor_are_the_whole_list() {
 }
 
 #[tokio::test]
-async fn what_is_wrong_with_a_query_is_said_by_field() {
+async fn a_bad_query_is_reported_field_by_field() {
     let app = App::start().await;
     let client = app.client("acme");
     for (query, code, field) in [
@@ -193,7 +193,7 @@ async fn what_is_wrong_with_a_query_is_said_by_field() {
     }
     let answer = client.get(&format!("{LIST}?min_position=9")).await;
     answer.problem(409, "position_beyond_head");
-    // Text of any length, and of any kind, is a type that nobody has.
+    // Text of any length and kind is accepted as a type, and matches no agent.
     client.apply(&created("s1", "a1", NOW)).await;
     for odd in ["x".repeat(60_000), "a%00b".to_owned(), "%00".to_owned()] {
         for name in ["agent_type", "trust_level"] {
@@ -205,7 +205,7 @@ async fn what_is_wrong_with_a_query_is_said_by_field() {
 }
 
 #[tokio::test]
-async fn counts_follow_an_agents_sessions_in_its_own_tenant_alone() {
+async fn an_agents_counts_follow_its_sessions_in_its_own_tenant_only() {
     let app = App::start().await;
     let client = app.client("acme");
     for number in 0..3 {

@@ -58,7 +58,7 @@ async fn each_verdict_has_its_status() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_write_is_read_by_its_position() {
+async fn a_read_at_the_position_of_a_write_shows_it() {
     let app = App::start().await;
     let client = app.client("acme");
     for number in 0..20 {
@@ -87,7 +87,7 @@ async fn a_write_is_read_by_its_position() {
                 let path = format!("/v1/agent-sessions/{id}?min_position={position}");
                 client.get(&path).await.ok();
             }
-            // What the answer points to is there, also before the fold has come so far.
+            // `location` can be read even if the event was not folded yet.
             _ => {
                 let event = client.get(answer.header("location")).await.ok();
                 assert_eq!(event["verdict"], "applied");
@@ -151,7 +151,7 @@ async fn a_batch_is_answered_event_by_event() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn one_unfit_event_keeps_its_batch_off_the_log() {
+async fn one_invalid_event_keeps_its_batch_off_the_log() {
     let app = App::start().await;
     let client = app.client("acme");
     let mut events: Vec<Value> = (0..5)
@@ -191,7 +191,7 @@ async fn one_unfit_event_keeps_its_batch_off_the_log() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn bodies_are_kept_to_the_byte() {
+async fn the_log_keeps_bodies_byte_for_byte() {
     let app = App::start().await;
     let client = app.client("acme");
     let pretty = |id: &str| {
@@ -215,7 +215,7 @@ async fn bodies_are_kept_to_the_byte() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn binary_mode_is_the_structured_event_that_it_stands_for() {
+async fn an_event_in_binary_mode_equals_its_structured_form() {
     let app = App::start().await;
     let client = app.client("acme");
     let headers = |subject| {
@@ -257,7 +257,7 @@ async fn binary_mode_is_the_structured_event_that_it_stands_for() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_ledger_whose_fold_has_stopped_takes_nothing_and_says_so() {
+async fn a_ledger_whose_fold_has_stopped_rejects_events_and_says_why() {
     let app = App::start().await;
     let client = app.client("acme");
     client.apply(&created("s1", "a1", NOW)).await;
@@ -272,7 +272,7 @@ async fn a_ledger_whose_fold_has_stopped_takes_nothing_and_says_so() {
         )
         .await;
     answer.problem(503, "fold_stopped");
-    // Another server of the ledger may go on.
+    // Another node may still write.
     let elsewhere = app.publish("ledger.v1.acme.session.created", next.to_string());
     let position = elsewhere.await;
     let page = client.get("/v1/agent-sessions").await.ok();
@@ -290,7 +290,7 @@ async fn a_ledger_whose_fold_has_stopped_takes_nothing_and_says_so() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_fold_that_takes_too_long_is_told_as_such() {
+async fn an_answer_says_that_the_fold_is_too_slow() {
     let app = App::start_without_fold().await;
     let client = app.client("acme");
     let body = created("s1", "a1", NOW).to_string();
@@ -298,7 +298,7 @@ async fn a_fold_that_takes_too_long_is_told_as_such() {
         .post("/v1/events?wait=false", "application/json", body)
         .await;
     let next = created("s2", "a1", NOW);
-    // Both wait for as long as the limits allow, at the same time.
+    // Both requests wait up to their limits, at the same time.
     let (read, write) = tokio::join!(
         client.get("/v1/agent-sessions?min_position=1"),
         client.emit(&next)
@@ -314,7 +314,7 @@ async fn a_fold_that_takes_too_long_is_told_as_such() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_failing_log_is_told_and_what_was_written_keeps_its_place() {
+async fn a_failing_log_is_reported_event_by_event() {
     let app = App::start_on(|log| Arc::new(FaultyLog(log))).await;
     let client = app.client("acme");
     let (down, unsure) = (
@@ -350,7 +350,7 @@ async fn a_failing_log_is_told_and_what_was_written_keeps_its_place() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_panic_is_a_problem_and_the_server_goes_on() {
+async fn a_panic_is_answered_with_a_problem_and_the_server_goes_on() {
     let app = App::start_on(|log| Arc::new(FaultyLog(log))).await;
     let client = app.client("acme");
     client.apply(&created("s1", "a1", NOW)).await;

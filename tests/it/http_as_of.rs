@@ -1,4 +1,4 @@
-//! What an answer says of the state that it shows tells nothing of other tenants but positions.
+//! `as_of` reveals nothing about other tenants except positions.
 
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -8,7 +8,7 @@ use crate::support::client::{Client, created};
 
 const LATER: &str = "2026-01-31T12:00:07.654321Z";
 
-/// `as_of` of every kind of answer that has one.
+/// Returns the `as_of` of every kind of answer that has one.
 async fn states(client: &Client) -> Vec<(String, Value)> {
     let mut states = Vec::new();
     for path in [
@@ -51,7 +51,7 @@ async fn the_time_is_that_of_the_tenants_own_last_record() {
     for (client, time, answers) in [
         (&acme, json!(LATER), 12),
         (&globex, json!(NOW), 12),
-        // It has no session either.
+        // This tenant has no records, so the read of a single session is missing.
         (&initech, Value::Null, 11),
     ] {
         let states = states(client).await;

@@ -1,4 +1,4 @@
-//! Credentials: which are good, for whom, and what everybody else is told.
+//! Credentials: which are accepted, for which tenant and role, and what other callers get.
 
 use std::time::{Duration, Instant};
 
@@ -21,7 +21,7 @@ async fn start() -> App {
     App::start_with_credentials(|keys_alone| keys_alone).await
 }
 
-/// Asks with these headers and no others.
+/// Sends a request with only these headers.
 async fn ask(app: &App, headers: &[(&'static str, &str)]) -> Answer {
     let mut map = HeaderMap::new();
     for (name, value) in headers {
@@ -31,7 +31,7 @@ async fn ask(app: &App, headers: &[(&'static str, &str)]) -> Answer {
     client.send_bare(Method::GET, LIST, map, Vec::new()).await
 }
 
-/// The problem without what is different in every answer.
+/// Returns the status and the problem, without the members that differ in every answer.
 fn anonymous(answer: &Answer) -> (u16, Value) {
     let mut problem = answer.json();
     problem["instance"] = json!(null);
@@ -39,7 +39,7 @@ fn anonymous(answer: &Answer) -> (u16, Value) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn each_way_to_show_a_key_is_taken() {
+async fn a_key_is_accepted_in_each_supported_header() {
     let app = start().await;
     let key = app.key(grant("acme", Roles::ALL)).await;
     let bearer = format!("Bearer {key}");
@@ -57,7 +57,7 @@ async fn each_way_to_show_a_key_is_taken() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn without_a_credential_nobody_is_served_and_everybody_told_how() {
+async fn a_request_without_a_credential_is_rejected_with_instructions() {
     let app = start().await;
     for headers in [&[][..], &[("x-tenant-id", "acme")]] {
         let answer = ask(&app, headers).await;
@@ -83,7 +83,7 @@ async fn without_a_credential_nobody_is_served_and_everybody_told_how() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn every_bad_key_gets_the_same_answer_which_repeats_none() {
+async fn every_bad_key_gets_an_equal_answer_that_does_not_repeat_it() {
     let app = start().await;
     let good = app.key(grant("acme", Roles::ALL)).await;
     let forged = format!(
@@ -144,7 +144,7 @@ async fn every_bad_key_gets_the_same_answer_which_repeats_none() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_is_meant_for_somebody_else_and_empty_headers_are_no_credential() {
+async fn other_schemes_and_empty_headers_are_not_credentials() {
     let app = start().await;
     let key = app.key(grant("acme", Roles::ALL)).await;
     let bearer = format!("Bearer {key}");
@@ -173,7 +173,7 @@ async fn what_is_meant_for_somebody_else_and_empty_headers_are_no_credential() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn two_different_credentials_are_one_too_many() {
+async fn two_different_credentials_are_rejected() {
     let app = start().await;
     let key = app.key(grant("acme", Roles::ALL)).await;
     let other = app.key(grant("acme", Roles::ALL)).await;
@@ -184,7 +184,7 @@ async fn two_different_credentials_are_one_too_many() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_key_is_for_its_tenant_alone() {
+async fn a_key_works_only_for_its_tenant() {
     let app = start().await;
     let key = app.key(grant("acme", Roles::ALL)).await;
     let as_tenant =
@@ -198,7 +198,7 @@ async fn a_key_is_for_its_tenant_alone() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn who_lacks_the_role_is_told_which_would_do() {
+async fn a_caller_without_the_role_learns_which_roles_suffice() {
     let app = start().await;
     let writer = app.client_with_key("acme", roles(&[Role::Write])).await;
     let problem = writer.get(LIST).await.problem(403, "role_required");
@@ -213,7 +213,7 @@ async fn who_lacks_the_role_is_told_which_would_do() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_key_for_one_agent_emits_no_events_of_its_own_making() {
+async fn an_agent_bound_key_cannot_emit_events() {
     let app = start().await;
     let agent = Some(AgentId::parse("a1").unwrap());
     let key = app
@@ -236,7 +236,7 @@ async fn a_key_for_one_agent_emits_no_events_of_its_own_making() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_limited_credential_is_told_where_it_stands_and_when_to_come_again() {
+async fn a_rate_limited_caller_learns_its_quota_and_when_to_retry() {
     let limit = RateLimit {
         per_second: 1.try_into().unwrap(),
         burst: 2.try_into().unwrap(),
@@ -250,7 +250,7 @@ async fn a_limited_credential_is_told_where_it_stands_and_when_to_come_again() {
         let names = ["limit", "remaining", "reset", "policy"];
         names.map(|name| answer.header(&format!("x-ratelimit-{name}")).to_owned())
     };
-    // Each second gives a request back: what took longer says nothing.
+    // The limit refills every second, so an attempt that takes longer proves nothing.
     let [first, second, third] = loop {
         let one = app.client_with_key("acme", roles(&[Role::Read])).await;
         let started = Instant::now();
@@ -263,13 +263,13 @@ async fn a_limited_credential_is_told_where_it_stands_and_when_to_come_again() {
     };
     first.ok();
     assert_eq!(standing(&first), ["2", "1", "1", "1;w=1;burst=2"]);
-    // Answers that are no success count, and say it as well.
+    // Errors count as well, and have the headers too.
     second.problem(403, "role_required");
     assert_eq!(standing(&second)[1], "0");
     third.problem(429, "rate_limited");
     assert_eq!(third.header("retry-after"), "1");
     assert_eq!(standing(&third), ["2", "0", "2", "1;w=1;burst=2"]);
-    // Another credential of the same tenant has its own, and those without one have none.
+    // Another credential of the tenant has its own limit. Callers without a credential have none.
     let other = app.client_with_key("acme", roles(&[Role::Read])).await;
     other.get(LIST).await.ok();
     for _ in 0..5 {
@@ -281,7 +281,7 @@ async fn a_limited_credential_is_told_where_it_stands_and_when_to_come_again() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn without_limits_no_answer_speaks_of_them() {
+async fn without_limits_no_answer_mentions_them() {
     let app = start().await;
     let client = app.client_with_key("acme", Roles::ALL).await;
     for _ in 0..20 {
@@ -293,7 +293,7 @@ async fn without_limits_no_answer_speaks_of_them() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_server_that_asks_for_nothing_looks_at_no_credential() {
+async fn a_server_without_access_control_ignores_credentials() {
     let app = App::start().await;
     let client: Client = app.client("acme");
     for (name, value) in [

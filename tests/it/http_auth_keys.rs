@@ -1,4 +1,4 @@
-//! `/v1/keys`: issued, listed, revoked, and kept.
+//! `/v1/keys`: keys are issued, listed and revoked, and their history is kept.
 
 use std::sync::Arc;
 
@@ -21,7 +21,7 @@ async fn start() -> (App, Client) {
     (app, admin)
 }
 
-/// A new key that may do nothing but change keys: its id, and who has it.
+/// Issues a key with only the role admin. Returns its id and a client that uses it.
 async fn admin(app: &App) -> (String, Client) {
     let key = app.key(grant("acme", [Role::Admin].into_iter().collect()));
     let key = key.await;
@@ -81,14 +81,14 @@ async fn a_key_is_issued_used_listed_and_revoked() {
     assert_eq!(
         revoke(&admin, &id).await.ok(),
         revoked,
-        "again changes nothing"
+        "a second revocation changes nothing"
     );
     assert_eq!(admin.get(KEYS).await.ok()["keys"][0], revoked);
     app.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_history_has_every_change_and_who_made_it() {
+async fn the_history_has_every_change_and_its_author() {
     let app = App::start_with_credentials(|keys_alone| keys_alone).await;
     let (admin_id, admin) = admin(&app).await;
     let theirs = app.client_with_key("globex", Roles::ALL).await;
@@ -124,9 +124,9 @@ async fn the_history_has_every_change_and_who_made_it() {
     app.stop().await;
 }
 
-/// Records as builds wrote them before they kept who did it: they count, and nobody is named.
+/// Older builds wrote records without an author. The records still count, and name no author.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn keys_of_older_builds_are_good_and_name_nobody() {
+async fn keys_of_older_builds_work_and_name_no_author() {
     let mut log = None;
     let keep = |keys: Arc<dyn EventLog>| {
         log = Some(Arc::clone(&keys));
@@ -167,10 +167,10 @@ async fn keys_of_older_builds_are_good_and_name_nobody() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_last_admin_does_not_lock_everybody_out() {
+async fn the_last_admin_key_cannot_be_revoked() {
     let app = App::start_with_credentials(|keys_alone| keys_alone).await;
     let (first_id, first) = admin(&app).await;
-    // Neither others of another kind nor one that has expired could change keys.
+    // Neither a key without the role admin nor an expired key could change keys.
     let reader = issue(&first, &json!({"roles": ["read", "write", "audit"]})).await;
     let until = "2026-01-31T12:00:01Z";
     let brief = json!({"roles": ["admin"], "expires_at": until});
@@ -188,7 +188,7 @@ async fn the_last_admin_does_not_lock_everybody_out() {
     let (one, other) = tokio::join!(revoke(&first, &second_id), revoke(&second, &first_id));
     let statuses = [one.status, other.status];
     assert!(statuses.contains(&200), "{statuses:?}");
-    // Whoever came second was the last, or was no longer let in.
+    // The second request would revoke the last admin key (409), or its own key is revoked (401).
     let others = [401, 409];
     assert!(
         statuses.iter().any(|it| others.contains(it)),
@@ -206,7 +206,7 @@ async fn the_last_admin_does_not_lock_everybody_out() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn who_shows_no_credential_changes_no_key() {
+async fn keys_cannot_be_changed_without_credentials() {
     let app = App::start().await;
     let anybody = app.client("acme");
     let refused = issue(&anybody, &json!({"roles": ["admin"]})).await;
@@ -259,7 +259,7 @@ async fn every_wrong_field_is_named() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_foreign_key_is_like_one_that_is_not_there() {
+async fn another_tenants_key_looks_like_a_missing_one() {
     let (app, admin) = start().await;
     let theirs = app.key(grant("globex", Roles::ALL)).await;
     let foreign = revoke(&admin, &theirs[4..20])
@@ -276,7 +276,7 @@ async fn a_foreign_key_is_like_one_that_is_not_there() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_tenant_has_so_many_keys_and_no_more_until_it_revokes_one() {
+async fn a_tenant_at_its_limit_of_keys_must_revoke_one_first() {
     let (app, admin) = start().await;
     let mut last = String::new();
     for _ in 1..KEYS_PER_TENANT_MAX {
@@ -291,7 +291,7 @@ async fn a_tenant_has_so_many_keys_and_no_more_until_it_revokes_one() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn neither_a_key_nor_its_hash_is_in_any_answer_or_body_of_the_log() {
+async fn no_answer_and_no_body_on_the_log_has_a_key_or_its_hash() {
     let (app, admin) = start().await;
     let key = issue(&admin, &json!({"roles": ["read"]})).await.json()["key"].clone();
     let key = key.as_str().unwrap();

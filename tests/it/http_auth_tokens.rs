@@ -1,4 +1,4 @@
-//! Tokens (JWT): which are good, and how the keys that they are signed with are followed.
+//! Tokens (JWT): which are accepted, and how the server follows the keys that sign them.
 
 use std::io::Write as _;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -25,7 +25,7 @@ fn now_s() -> i64 {
     Timestamp::parse(NOW).unwrap().micros() / 1_000_000
 }
 
-/// Good claims with some changed; null takes one away.
+/// Returns valid claims with some changes. Null removes a claim.
 fn claims(changes: &Value) -> Value {
     let mut claims = json!({
         "iss": ISSUER, "sub": "ci", "aud": "ledger", "exp": now_s() + 600,
@@ -99,7 +99,7 @@ impl Issued {
     }
 }
 
-/// A key set in a file.
+/// Writes a key set to a file.
 fn file_of(signers: &[&Signer]) -> tempfile::NamedTempFile {
     let mut file = tempfile::NamedTempFile::new().unwrap();
     file.write_all(key_set(signers).as_bytes()).unwrap();
@@ -118,7 +118,7 @@ async fn each_algorithm_is_accepted() {
     for signer in signers.iter().chain([&Signer::hs256(SECRET)]) {
         ledger.list(&signer.token(&claims(&json!({})))).await.ok();
     }
-    // A token that names no key is checked with those for its algorithm.
+    // A token that names no key is checked with every key for its algorithm.
     let nameless = signers[1].token_with(&json!({"kid": null}), &claims(&json!({})));
     ledger.list(&nameless).await.ok();
     ledger.stop().await;
@@ -131,20 +131,20 @@ async fn the_key_decides_the_algorithm_not_the_token() {
     let ledger = Issued::start(config(Some(source(&file)))).await;
     let good = claims(&json!({}));
     let mut forged = vec![
-        // Signed with what everybody can read.
+        // Signed with the public key as a shared secret.
         Signer::hs256(&rsa.public_bytes()).token_with(&json!({"kid": "r"}), &good),
         Signer::hs256(key_set(&[&rsa]).as_bytes()).token_with(&json!({"kid": "r"}), &good),
         Signer::hs256(&ec.public_bytes()).token_with(&json!({"kid": "e"}), &good),
-        // Another key under the same name, and another name for the same key.
+        // Another key with the same id, and the same key with another id.
         Signer::es256("e").token(&good),
         ec.token_with(&json!({"kid": "r"}), &good),
         rsa.token_with(&json!({"kid": "unknown"}), &good),
-        // Another algorithm in the header than the one that was used.
+        // The header names another algorithm than the one used.
         ec.token_with(&json!({"alg": "RS256"}), &good),
         ec.token_with(&json!({"alg": "EdDSA"}), &good),
         ec.token_with(&json!({"alg": "ES384"}), &good),
         ec.token_with(&json!({"alg": "HS256"}), &good),
-        // An extension that must be understood.
+        // A critical extension, which a verifier must understand.
         ec.token_with(&json!({"crit": ["b64"], "b64": false}), &good),
     ];
     for alg in ["none", "None", "NONE", ""] {
@@ -172,7 +172,7 @@ async fn the_key_decides_the_algorithm_not_the_token() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn claims_that_do_not_count_are_all_refused_alike() {
+async fn every_token_with_invalid_claims_gets_an_equal_answer() {
     let ledger = Issued::start(config(None)).await;
     let signer = Signer::hs256(SECRET);
     let mut answers = Vec::new();
@@ -202,7 +202,7 @@ async fn claims_that_do_not_count_are_all_refused_alike() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_token_ends_by_the_clock_of_the_server() {
+async fn a_token_expires_by_the_servers_clock() {
     let ledger = Issued::start(config(None)).await;
     let token = Signer::hs256(SECRET).token(&claims(&json!({"exp": now_s() + 10})));
     ledger.list(&token).await.ok();
@@ -214,7 +214,7 @@ async fn a_token_ends_by_the_clock_of_the_server() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_token_for_several_tenants_must_choose_one() {
+async fn a_caller_with_a_token_for_several_tenants_must_choose_one() {
     let ledger = Issued::start(config(None)).await;
     let several = json!({"tenant_id": null, "tenants": ["acme", "globex"], "roles": "read write"});
     let client = ledger.app.client("acme");
@@ -233,7 +233,7 @@ async fn a_token_for_several_tenants_must_choose_one() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn roles_and_agent_of_a_token_bind_as_those_of_a_key() {
+async fn roles_and_agent_of_a_token_count_like_those_of_a_key() {
     let ledger = Issued::start(config(None)).await;
     let signer = Signer::hs256(SECRET);
     let with = |changes| signer.token(&claims(&changes));
@@ -248,7 +248,7 @@ async fn roles_and_agent_of_a_token_bind_as_those_of_a_key() {
     assert_eq!(writer.emit(&event).await.status, 201);
     let bound = json!({"roles": ["write", "admin"], "agent_id": "a1"});
     let bound = client(&with(bound));
-    // A change of keys is written down as the bearer's.
+    // A change of keys names the token's bearer as its author.
     let admin = with(json!({"roles": "admin"}));
     let json = [("content-type", "application/json")];
     let body = br#"{"roles":["read"]}"#.to_vec();
@@ -266,7 +266,7 @@ async fn roles_and_agent_of_a_token_bind_as_those_of_a_key() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn keys_are_good_beside_tokens_and_never_taken_for_them() {
+async fn keys_work_beside_tokens_and_are_never_mistaken_for_them() {
     let ledger = Issued::start(config(None)).await;
     let read = [session_ledger::auth::Role::Read].into_iter().collect();
     let key = ledger.app.key(grant("acme", read)).await;
@@ -280,7 +280,7 @@ async fn keys_are_good_beside_tokens_and_never_taken_for_them() {
     ledger.stop().await;
 }
 
-/// Asks until the answer has a status. The keys are followed by another task.
+/// Repeats a request until its answer has this status. Another task follows the keys.
 async fn until(status: u16, ask: impl AsyncFn() -> Answer) -> Answer {
     let waited = tokio::time::timeout(Duration::from_secs(20), async {
         loop {
@@ -294,14 +294,14 @@ async fn until(status: u16, ask: impl AsyncFn() -> Answer) -> Answer {
     waited.await.unwrap()
 }
 
-/// Loads all the time, and whenever a token asks for it.
+/// Reloads all the time, and whenever a token names an unknown key.
 const QUICK: Pace = Pace {
     every: Duration::from_millis(10),
     at_most_every: Duration::ZERO,
     wait: WAIT,
 };
 
-/// Longer than any fetch that is answered.
+/// Longer than any successful fetch takes.
 const WAIT: Duration = Duration::from_secs(5);
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -324,9 +324,9 @@ async fn a_key_set_in_a_file_is_read_again_when_it_changes() {
     until(200, async || ledger.list(&with_new).await).await;
     ledger.list(&with_old).await.ok();
 
-    // Half a file, as somebody is writing it, takes no key away.
+    // A half-written file removes no key.
     std::fs::write(file.path(), "{\"keys\":").unwrap();
-    // A token with an unknown key has the file read at once.
+    // A token with an unknown key makes the server read the file at once.
     let unknown = Signer::eddsa("unknown").token(&claims(&json!({})));
     Issued::is_refused(&ledger.list(&unknown).await);
     ledger.list(&with_new).await.ok();
@@ -336,7 +336,7 @@ async fn a_key_set_in_a_file_is_read_again_when_it_changes() {
     ledger.stop().await;
 }
 
-/// An issuer's server: publishes a key set, and counts who asks for it.
+/// An issuer's server: it publishes a key set, and counts the requests for it.
 struct Issuer {
     url: String,
     answer: Arc<Mutex<(StatusCode, String)>>,
@@ -378,7 +378,7 @@ impl Issuer {
     }
 
     fn source(&self, path: &str) -> KeySetSource {
-        // The client wants a provider of TLS even where it speaks none; a second one is refused.
+        // reqwest needs a TLS provider even for plain HTTP. Installing a second one has no effect.
         drop(rustls::crypto::ring::default_provider().install_default());
         KeySetSource::parse(&format!("{}{path}", self.url)).unwrap()
     }
@@ -403,9 +403,9 @@ async fn a_key_set_behind_a_url_is_fetched_again_for_an_unknown_key() {
         new.token(&claims(&json!({}))),
     );
     ledger.list(&with_old).await.ok();
-    assert_eq!(issuer.asked(), 1, "a known key is not asked for");
+    assert_eq!(issuer.asked(), 1, "a known key is not fetched again");
 
-    // While the issuer is out of order, the keys that are known stay good.
+    // While the issuer fails, known keys stay valid.
     issuer.publish(StatusCode::INTERNAL_SERVER_ERROR, key_set(&[&new]));
     Issued::is_refused(&ledger.list(&with_new).await);
     ledger.list(&with_old).await.ok();
@@ -422,7 +422,7 @@ async fn a_key_set_behind_a_url_is_fetched_again_for_an_unknown_key() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn unknown_keys_do_not_make_the_server_ask_more_often_than_it_may() {
+async fn unknown_keys_do_not_make_the_server_exceed_its_fetch_rate() {
     let issuer = Issuer::start(&[&Signer::es256("known")]).await;
     let pace = Some(Pace {
         every: Duration::from_hours(1),
@@ -443,7 +443,7 @@ async fn unknown_keys_do_not_make_the_server_ask_more_often_than_it_may() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_issuer_that_is_down_at_the_start_is_asked_again() {
+async fn an_issuer_that_is_down_at_start_is_asked_again() {
     let signer = Signer::es256("k");
     let issuer = Issuer::start(&[&signer]).await;
     issuer.publish(StatusCode::SERVICE_UNAVAILABLE, String::new());
@@ -460,7 +460,7 @@ async fn an_issuer_that_is_down_at_the_start_is_asked_again() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_issuer_that_never_answers_keeps_no_request_waiting_for_long() {
+async fn an_issuer_that_never_answers_delays_no_request_for_long() {
     const TOKENS: usize = 10;
     let wait = Duration::from_secs(1);
     let pace = Pace {
@@ -498,7 +498,7 @@ async fn an_issuer_that_never_answers_keeps_no_request_waiting_for_long() {
         Issued::is_refused(&answer.unwrap());
     }
     let took = started.elapsed();
-    // One after another they would take ten times as long.
+    // One after another, the requests would take ten times as long.
     assert!(took < 4 * wait, "{took:?}");
     let asked = asked.load(Ordering::SeqCst);
     assert!((2..=3).contains(&asked), "{asked} fetches");
@@ -506,7 +506,7 @@ async fn an_issuer_that_never_answers_keeps_no_request_waiting_for_long() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_address_that_leads_elsewhere_is_not_followed() {
+async fn a_redirect_of_the_key_set_is_not_followed() {
     let signer = Signer::es256("k");
     let issuer = Issuer::start(&[&signer]).await;
     let ledger = Issued::start(config(Some(issuer.source("/moved")))).await;
@@ -516,7 +516,7 @@ async fn an_address_that_leads_elsewhere_is_not_followed() {
 }
 
 #[tokio::test]
-async fn a_file_that_is_no_key_set_is_told_at_the_start() {
+async fn a_file_that_is_not_a_key_set_is_rejected_at_start() {
     let mut file = tempfile::NamedTempFile::new().unwrap();
     write!(file, "-----BEGIN PUBLIC KEY-----").unwrap();
     let error = Tokens::open(config(Some(source(&file))))

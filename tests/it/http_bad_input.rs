@@ -1,4 +1,4 @@
-//! Bad input: each kind is answered with its own code and says what is wrong, and the ledger goes on.
+//! Bad input: each kind gets its own code and says what is wrong, and the ledger keeps working.
 
 use reqwest::Method;
 use reqwest::header::HeaderMap;
@@ -11,7 +11,7 @@ const LIST: &str = "/v1/agent-sessions";
 const STRUCTURED: &str = "application/cloudevents+json";
 const BATCHED: &str = "application/cloudevents-batch+json";
 
-/// Queries of a listing, the code of each, and the fields that are named.
+/// Bad queries of a listing, each with its code and the fields that the problem names.
 const BAD_QUERIES: &[(&str, &str, &str)] = &[
     ("agentid=a", "unknown_parameter", "agentid"),
     ("Status=active", "unknown_parameter", "Status"),
@@ -51,7 +51,7 @@ const BAD_QUERIES: &[(&str, &str, &str)] = &[
     ("cursor=", "invalid_cursor", "cursor"),
 ];
 
-/// A `session.created` with some members replaced; null takes one away.
+/// Returns a `session.created` with some members replaced. Null removes a member.
 fn changed(changes: &Value) -> Value {
     let mut event = created("s1", "a1", NOW);
     for (name, value) in changes.as_object().unwrap() {
@@ -64,7 +64,7 @@ fn changed(changes: &Value) -> Value {
     event
 }
 
-/// The fields that a problem names.
+/// Returns the fields that a problem names.
 fn fields(problem: &Value) -> Vec<&str> {
     let errors = problem["errors"].as_array().map_or(&[][..], Vec::as_slice);
     assert!(
@@ -78,7 +78,7 @@ fn fields(problem: &Value) -> Vec<&str> {
         .collect()
 }
 
-/// Bodies, and the status, code and fields that each is answered with.
+/// Invalid bodies, each with the status, code and fields of its answer.
 fn unfit_events() -> Vec<(String, u16, &'static str, &'static str)> {
     let with = |changes: Value| changed(&changes).to_string();
     let expired = event("x", "session.expired", "s1", &json!({"expires_at": NOW}));
@@ -126,14 +126,14 @@ fn unfit_events() -> Vec<(String, u16, &'static str, &'static str)> {
     ]
 }
 
-/// The ledger still takes an event, folds it and shows it.
+/// Checks that the ledger still accepts, folds and shows an event.
 async fn assert_goes_on(client: &Client) {
     client.apply(&created("still-here", "a1", NOW)).await;
     client.get(&format!("{LIST}/still-here")).await.ok();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_bad_query_is_named_field_by_field() {
+async fn a_bad_listing_query_is_reported_field_by_field() {
     let app = App::start().await;
     let client = app.client("acme");
     for (query, code, wrong) in BAD_QUERIES {
@@ -173,7 +173,7 @@ async fn a_bad_query_is_named_field_by_field() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn other_routes_check_their_parameters_as_well() {
+async fn other_routes_check_their_parameters_too() {
     let app = App::start().await;
     let client = app.client("acme");
     for (path, code, wrong) in [
@@ -227,7 +227,7 @@ async fn other_routes_check_their_parameters_as_well() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_cursor_serves_the_listing_that_gave_it_alone() {
+async fn a_cursor_works_only_for_the_listing_that_it_came_from() {
     let app = App::start().await;
     let client = app.client("acme");
     for number in 0..3 {
@@ -276,7 +276,7 @@ async fn a_request_must_name_one_tenant() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_unfit_event_is_refused_and_nothing_is_written() {
+async fn an_invalid_event_is_rejected_and_nothing_is_written() {
     let app = App::start().await;
     let client = app.client("acme");
     for (body, status, code, wrong) in unfit_events() {
@@ -291,7 +291,7 @@ async fn an_unfit_event_is_refused_and_nothing_is_written() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn content_types_and_sizes_have_bounds() {
+async fn content_types_and_sizes_are_limited() {
     let app = App::start().await;
     let client = app.client("acme");
     let body = created("s1", "a1", NOW).to_string();
@@ -323,7 +323,7 @@ async fn content_types_and_sizes_have_bounds() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_contradicts_the_ledger_is_a_problem_that_says_where_it_stands() {
+async fn a_rejected_event_is_a_problem_that_names_its_position() {
     let app = App::start().await;
     let client = app.client("acme");
     let first = created("s1", "a1", NOW);
@@ -368,7 +368,7 @@ async fn what_contradicts_the_ledger_is_a_problem_that_says_where_it_stands() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn times_that_are_missing_or_far_ahead_become_the_logs_own() {
+async fn missing_and_far_future_times_become_the_logs_time() {
     let app = App::start().await;
     let client = app.client("acme");
     client.apply(&changed(&json!({"time": null}))).await;
@@ -389,7 +389,7 @@ async fn times_that_are_missing_or_far_ahead_become_the_logs_own() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_is_published_past_the_api_shows_up_with_its_reason() {
+async fn rejected_records_that_bypass_the_api_are_listed_with_their_reason() {
     let app = App::start().await;
     let client = app.client("acme");
     client
@@ -441,7 +441,7 @@ async fn what_is_published_past_the_api_shows_up_with_its_reason() {
             (&found["position"], &found["reason"]),
             (&json!(position), &json!(reason))
         );
-        // Half a surrogate pair would spoil the page for most readers of JSON.
+        // An unpaired surrogate would break the page for most JSON parsers.
         let readable = serde_json::from_slice::<Value>(&body).ok();
         assert_eq!(found["event"], json!(readable));
         assert_eq!(found["raw_base64"].is_null(), readable.is_some());

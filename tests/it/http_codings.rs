@@ -1,4 +1,4 @@
-//! Bodies of requests that are coded (`Content-Encoding`), and answers that are.
+//! Compressed bodies of requests and answers (`Content-Encoding`).
 
 use std::io;
 
@@ -23,7 +23,7 @@ async fn written(encoder: &mut (impl AsyncWrite + Unpin), text: &[u8]) {
     encoder.shutdown().await.unwrap();
 }
 
-/// A text in a coding.
+/// Encodes a text.
 async fn coded(coding: &str, text: &[u8]) -> Vec<u8> {
     let out = Vec::new();
     match coding {
@@ -82,7 +82,7 @@ const BATCH: &str = "application/cloudevents-batch+json";
 const JSON: &str = "application/json";
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn events_commands_and_dialects_take_bodies_in_every_coding() {
+async fn events_commands_and_dialects_accept_bodies_in_every_coding() {
     let app = App::start().await;
     let client = app.client("acme");
     for coding in CODINGS {
@@ -110,7 +110,7 @@ async fn events_commands_and_dialects_take_bodies_in_every_coding() {
     app.stop().await;
 }
 
-/// A batch of one event and so many spaces that it has this length.
+/// Returns a batch of one event, padded with spaces to this length.
 fn padded(session: &str, len: usize) -> Vec<u8> {
     let mut text = json!([created(session, "a1", NOW)])
         .to_string()
@@ -120,7 +120,7 @@ fn padded(session: &str, len: usize) -> Vec<u8> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_body_is_decoded_up_to_the_limit_of_bodies() {
+async fn a_decoded_body_has_the_size_limit_of_all_bodies() {
     let app = App::start().await;
     let client = app.client("acme");
     for coding in CODINGS {
@@ -134,7 +134,7 @@ async fn a_body_is_decoded_up_to_the_limit_of_bodies() {
         answer.problem(413, "request_too_large");
         assert_eq!(app.log.known_head(), head);
     }
-    // What stands for nothing is not read for ever.
+    // The limit also holds for a body that decodes to nothing: many empty gzip members.
     let nothing = coded("gzip", b"").await;
     let body = nothing.repeat(REQUEST_BYTES_MAX / nothing.len() + 1);
     let answer = post(&client, "/v1/events", (BATCH, "gzip"), body).await;
@@ -143,7 +143,7 @@ async fn a_body_is_decoded_up_to_the_limit_of_bodies() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn other_codings_are_refused_with_those_that_are_taken() {
+async fn other_codings_are_rejected_with_a_list_of_the_supported_ones() {
     let app = App::start().await;
     let client = app.client("acme");
     for coding in ["compress", "gzip, gzip", "aws-chunked"] {
@@ -160,7 +160,7 @@ async fn other_codings_are_refused_with_those_that_are_taken() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_body_that_is_not_in_its_coding_is_refused() {
+async fn a_body_that_is_not_in_its_coding_is_rejected() {
     let app = App::start().await;
     let client = app.client("acme");
     let head = app.log.known_head();
@@ -179,7 +179,7 @@ async fn a_body_that_is_not_in_its_coding_is_refused() {
             assert!(detail.contains(&format!("is not {coding}")), "{detail}");
         }
     }
-    // A window that only those who agreed on it may demand.
+    // A zstd window larger than a decoder must support.
     let large = [CParameter::window_log(27)];
     let mut encoder = ZstdEncoder::with_quality_and_params(Vec::new(), Level::Default, &large);
     written(&mut encoder, event.as_bytes()).await;
@@ -190,7 +190,7 @@ async fn a_body_that_is_not_in_its_coding_is_refused() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_coded_body_leaves_its_connection_open() {
+async fn a_compressed_body_leaves_its_connection_open() {
     let app = App::start().await;
     let mut stream = TcpStream::connect(app.host()).await.unwrap();
     for session in ["s1", "s2"] {
@@ -216,7 +216,7 @@ async fn a_coded_body_leaves_its_connection_open() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn answers_are_compressed_for_who_asks() {
+async fn answers_are_compressed_on_request() {
     let app = App::start().await;
     let client = app.client("acme");
     for number in 0..50 {

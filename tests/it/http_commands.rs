@@ -1,4 +1,4 @@
-//! Commands over HTTP: what each answers, what it leaves behind, and what a retry gets.
+//! Commands over HTTP: answers, effects and retries.
 
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -8,7 +8,7 @@ use crate::support::client::{Answer, Client, event};
 
 const SESSIONS: &str = "/v1/agent-sessions";
 
-/// A client that gives commands.
+/// A client that sends commands.
 struct Commander(Client);
 
 impl Commander {
@@ -66,7 +66,7 @@ fn id(answer: &Value) -> String {
 }
 
 #[tokio::test]
-async fn a_session_is_created_with_what_was_asked_for() {
+async fn a_session_is_created_with_the_requested_fields() {
     let app = App::start().await;
     let acme = Commander::new(&app).await;
     let created = acme
@@ -91,7 +91,7 @@ async fn a_session_is_created_with_what_was_asked_for() {
 }
 
 #[tokio::test]
-async fn without_scopes_a_session_may_do_what_its_agent_may() {
+async fn a_session_without_scopes_gets_those_of_its_agent() {
     let app = App::start().await;
     let acme = Commander::new(&app).await;
     let created = acme.create(&json!({"agent_id": "a1"})).await;
@@ -112,7 +112,7 @@ async fn without_scopes_a_session_may_do_what_its_agent_may() {
 }
 
 #[tokio::test]
-async fn a_retried_create_makes_one_session_and_gives_the_same_tokens() {
+async fn a_retried_create_makes_one_session_and_returns_the_same_tokens() {
     let app = App::start().await;
     let acme = Commander::new(&app).await;
     let body = json!({"agent_id": "a1", "ttl_seconds": 60});
@@ -172,7 +172,7 @@ async fn a_refresh_extends_by_the_original_ttl_and_replaces_both_tokens() {
 }
 
 #[tokio::test]
-async fn a_retried_refresh_gives_the_same_tokens() {
+async fn a_retried_refresh_returns_the_same_tokens() {
     let app = App::start().await;
     let acme = Commander::new(&app).await;
     let created = acme.create(&json!({"agent_id": "a1"})).await;
@@ -227,7 +227,7 @@ async fn a_handoff_ends_the_parent_and_opens_a_narrower_child() {
 }
 
 #[tokio::test]
-async fn ending_twice_is_answered_with_the_first_time() {
+async fn ending_a_session_twice_returns_it_as_it_first_ended() {
     let app = App::start().await;
     let acme = Commander::new(&app).await;
     let created = acme.create(&json!({"agent_id": "a1"})).await;
@@ -240,7 +240,7 @@ async fn ending_twice_is_answered_with_the_first_time() {
     app.set_time("2026-01-31T12:30:00Z");
     let nothing = acme.end(&id(&created), &Value::Null).await.ok();
     let again = acme.end(&id(&created), &json!({})).await.ok();
-    assert_eq!(nothing["session"], ended["session"], "null is no body");
+    assert_eq!(nothing["session"], ended["session"], "null is like no body");
     assert_eq!(again["session"], ended["session"]);
     assert_eq!(
         (&ended["verdict"], &again["verdict"]),
@@ -254,7 +254,7 @@ async fn ending_twice_is_answered_with_the_first_time() {
 }
 
 #[tokio::test]
-async fn past_its_deadline_a_session_takes_no_step_and_its_token_is_dead() {
+async fn past_its_deadline_a_session_rejects_commands_and_its_token_is_inactive() {
     let app = App::start().await;
     let acme = Commander::new(&app).await;
     let body = json!({"agent_id": "a1", "ttl_seconds": 60});
@@ -279,7 +279,7 @@ async fn past_its_deadline_a_session_takes_no_step_and_its_token_is_dead() {
 }
 
 #[tokio::test]
-async fn a_command_for_what_does_not_exist_writes_no_session() {
+async fn a_command_for_a_missing_session_creates_none() {
     let app = App::start().await;
     let acme = Commander::new(&app).await;
     acme.end("nope", &json!({})).await.problem(404, "not_found");
@@ -296,7 +296,7 @@ async fn a_command_for_what_does_not_exist_writes_no_session() {
 }
 
 #[tokio::test]
-async fn a_suspended_agents_tokens_sleep_and_a_revoked_ones_are_dead() {
+async fn suspending_an_agent_pauses_its_tokens_and_revoking_it_ends_them() {
     let app = App::start().await;
     let acme = Commander::new(&app).await;
     let created = acme.create(&json!({"agent_id": "a1"})).await;
@@ -401,7 +401,7 @@ async fn bad_commands_name_the_field_and_write_nothing() {
 }
 
 #[tokio::test]
-async fn introspection_takes_a_form_and_tells_nothing_of_other_tenants() {
+async fn introspection_accepts_a_form_and_reveals_nothing_of_other_tenants() {
     let app = App::start().await;
     let acme = Commander::new(&app).await;
     let created = acme.create(&json!({"agent_id": "a1"})).await;
@@ -440,7 +440,7 @@ async fn introspection_takes_a_form_and_tells_nothing_of_other_tenants() {
 }
 
 #[tokio::test]
-async fn a_suspended_agent_hands_nothing_off_and_refreshes_nothing() {
+async fn a_suspended_agent_can_neither_hand_off_nor_refresh() {
     let app = App::start().await;
     let acme = Commander::new(&app).await;
     acme.post("/v1/agents", &json!({"agent_id": "a2"})).await;
@@ -459,7 +459,7 @@ async fn a_suspended_agent_hands_nothing_off_and_refreshes_nothing() {
 }
 
 #[tokio::test]
-async fn a_key_that_came_before_does_not_stand_for_a_token() {
+async fn a_known_idempotency_key_does_not_replace_the_refresh_token() {
     let app = App::start().await;
     let acme = Commander::new(&app).await;
     let created = acme.create(&json!({"agent_id": "a1"})).await;
@@ -480,7 +480,7 @@ async fn a_key_that_came_before_does_not_stand_for_a_token() {
 }
 
 #[tokio::test]
-async fn a_sign_of_life_dated_ahead_does_not_lock_the_token_out() {
+async fn a_refresh_with_a_future_time_does_not_block_the_refresh_token() {
     let app = App::start().await;
     let acme = Commander::new(&app).await;
     let created = acme
@@ -497,7 +497,7 @@ async fn a_sign_of_life_dated_ahead_does_not_lock_the_token_out() {
 }
 
 #[tokio::test]
-async fn a_handoff_to_an_id_that_is_taken_names_the_status_of_that_session() {
+async fn a_handoff_to_a_taken_id_names_the_status_of_that_session() {
     let app = App::start().await;
     let acme = Commander::new(&app).await;
     acme.create(&json!({"agent_id": "a1", "session_id": "taken"}))
@@ -512,7 +512,7 @@ async fn a_handoff_to_an_id_that_is_taken_names_the_status_of_that_session() {
 }
 
 #[tokio::test]
-async fn a_server_that_may_have_missed_the_end_of_a_session_does_not_call_its_token_active() {
+async fn a_server_whose_fold_has_stopped_does_not_call_a_token_active() {
     let app = App::start().await;
     let acme = Commander::new(&app).await;
     let created = acme.create(&json!({"agent_id": "a1"})).await;

@@ -1,4 +1,5 @@
-//! Connections whose clients keep the server waiting: they neither last for ever nor hold up its end.
+//! Connections whose clients keep the server waiting: the server closes them, and they do not delay its
+//! stop.
 
 use std::io::{Read as _, Write as _};
 use std::time::{Duration, Instant};
@@ -6,55 +7,26 @@ use std::time::{Duration, Instant};
 use session_ledger::app::http_server::Patience;
 use session_ledger::log::EventLog as _;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::TcpStream;
 
 use crate::support::app::{App, NOW};
 use crate::support::cli::Server;
 use crate::support::client::created;
+use crate::support::connection::{ENDLESS, rest, send};
 
 const HALF_A_HEAD: &str = "GET /healthz HTTP/1.1\r\nHost: localhost\r\nX-Sl";
 const HALF_A_BODY: &str = "POST /v1/events HTTP/1.1\r\nHost: localhost\r\nX-Tenant-ID: acme\r\n\
                            Content-Type: application/json\r\nContent-Length: 100\r\n\r\n{\"specver";
 const WHOLE: &str = "GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n";
 const SHORT: Duration = Duration::from_millis(20);
-/// What the test would take if the server did not bound it.
-const LONG: Duration = Duration::from_hours(1);
-
-fn patience() -> Patience {
-    Patience {
-        head: LONG,
-        idle: LONG,
-        body: LONG,
-        write: LONG,
-        answer: LONG,
-        arrival: LONG,
-        finish: LONG,
-    }
-}
-
-async fn send(app: &App, text: &str) -> TcpStream {
-    let mut stream = TcpStream::connect(app.host()).await.unwrap();
-    stream.write_all(text.as_bytes()).await.unwrap();
-    stream
-}
-
-/// Everything up to the connection's end, which the server makes.
-async fn rest(mut stream: TcpStream) -> String {
-    let mut bytes = Vec::new();
-    // A reset is an end as well.
-    drop(stream.read_to_end(&mut bytes).await);
-    String::from_utf8(bytes).unwrap()
-}
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_head_that_never_ends_is_cut_off() {
-    let patient = patience();
+async fn a_connection_whose_head_never_ends_is_closed() {
     let app = App::start_with_patience(Patience {
         head: SHORT,
-        ..patient
+        ..ENDLESS
     })
     .await;
-    // The last could still become HTTP/2.
+    // The last one may be the start of HTTP/2.
     for begun in [HALF_A_HEAD, "", "PRI * HTTP/2.0\r\n"] {
         let stream = send(&app, begun).await;
         assert_eq!(rest(stream).await, "", "{begun}");
@@ -63,11 +35,10 @@ async fn a_head_that_never_ends_is_cut_off() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_connection_that_is_not_used_again_is_closed() {
-    let patient = patience();
+async fn an_idle_connection_is_closed() {
     let app = App::start_with_patience(Patience {
         idle: SHORT,
-        ..patient
+        ..ENDLESS
     })
     .await;
     for next in ["", HALF_A_HEAD] {
@@ -81,10 +52,9 @@ async fn a_connection_that_is_not_used_again_is_closed() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_body_that_never_ends_is_answered_with_408() {
-    let patient = patience();
     let app = App::start_with_patience(Patience {
         body: SHORT,
-        ..patient
+        ..ENDLESS
     })
     .await;
     let stream = send(&app, HALF_A_BODY).await;
@@ -95,11 +65,10 @@ async fn a_body_that_never_ends_is_answered_with_408() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn stopping_answers_what_has_not_arrived_and_closes_the_rest() {
-    let patient = patience();
+async fn stopping_answers_requests_that_have_not_arrived_and_closes_other_connections() {
     let app = App::start_with_patience(Patience {
         arrival: SHORT,
-        ..patient
+        ..ENDLESS
     })
     .await;
     let head = send(&app, HALF_A_HEAD).await;
@@ -107,7 +76,7 @@ async fn stopping_answers_what_has_not_arrived_and_closes_the_rest() {
     let mut idle = send(&app, WHOLE).await;
     let mut begun = [0; 12];
     idle.read_exact(&mut begun).await.unwrap();
-    // `Expect` makes the server say that it has the head and waits for the body.
+    // `Expect` makes the server answer that it has read the head and waits for the body.
     let asked = HALF_A_BODY.replacen("\r\n", "\r\nExpect: 100-continue\r\n", 1);
     let (head_only, body) = asked.split_at(asked.find('{').unwrap());
     let mut late = send(&app, head_only).await;
@@ -124,8 +93,8 @@ async fn stopping_answers_what_has_not_arrived_and_closes_the_rest() {
     rest(idle).await;
 }
 
-/// Posts an event to a ledger that never folds, and stops it once the event is on the log and its
-/// request waits for a verdict; what was answered.
+/// Posts an event to a ledger that never folds. Stops the ledger when the event is on the log and the
+/// request waits for its verdict. Returns the answer.
 async fn stopped_while_waiting(patience: Patience) -> String {
     let app = App::start_with_patience(patience).await;
     let event = created("s1", "a1", NOW).to_string();
@@ -143,30 +112,28 @@ async fn stopped_while_waiting(patience: Patience) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_request_under_way_is_answered_before_the_end() {
-    let patient = patience();
+async fn a_running_request_is_answered_before_the_server_stops() {
     let answer = stopped_while_waiting(Patience {
         arrival: SHORT,
-        ..patient
+        ..ENDLESS
     })
     .await;
     assert!(answer.starts_with("HTTP/1.1 202"), "{answer}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_request_that_takes_too_long_does_not_hold_up_the_end() {
-    let patient = patience();
+async fn a_request_that_takes_too_long_does_not_delay_the_stop() {
     let answer = stopped_while_waiting(Patience {
         arrival: SHORT,
         finish: SHORT,
-        ..patient
+        ..ENDLESS
     })
     .await;
     assert_eq!(answer, "");
 }
 
 #[test]
-fn sigterm_ends_a_server_that_waits_for_its_clients() {
+fn sigterm_stops_a_server_that_waits_for_its_clients() {
     let dir = tempfile::tempdir().unwrap();
     let server = Server::start(dir.path());
     let host = server.url().strip_prefix("http://").unwrap().to_owned();
@@ -179,19 +146,19 @@ fn sigterm_ends_a_server_that_waits_for_its_clients() {
     let mut idle = open(WHOLE);
     idle.read_exact(&mut [0; 12]).unwrap();
     let began = Instant::now();
-    // As `timeout` does, which signals its child and then the group.
+    // Like `timeout`, which signals its child and then the group.
     server.signal("TERM");
     let (code, logged) = server.terminate();
     assert_eq!(code, Some(0), "{logged}");
     assert!(logged.contains("stopped at position 1"), "{logged}");
     assert!(!logged.contains("WARN"), "{logged}");
-    // It waits one second for what may still arrive, and ten for requests under way.
+    // The server waits one second for requests that are arriving, and ten for running requests.
     assert!(began.elapsed() < Duration::from_secs(8), "{logged}");
     drop(held);
 }
 
 #[test]
-fn without_credentials_only_names_of_this_machine_are_answered() {
+fn without_credentials_only_host_names_of_this_machine_are_accepted() {
     let ask = |server: &Server, name: &str| {
         let host = server.url().strip_prefix("http://").unwrap();
         let mut stream = std::net::TcpStream::connect(host).unwrap();

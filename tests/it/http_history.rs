@@ -6,7 +6,8 @@ use serde_json::{Value, json};
 use crate::support::app::{App, NOW};
 use crate::support::client::{Client, created, event};
 
-/// Two sessions of two agents, a refresh, an ending, a rejected event and a parked one: seven events.
+/// Emits seven events: two sessions of two agents, a refresh, an ending, one that is rejected, one that
+/// is parked, and a duplicate.
 async fn fill(client: &Client) {
     client.apply(&created("s1", "a1", NOW)).await;
     client.apply(&created("s2", "a2", NOW)).await;
@@ -94,7 +95,7 @@ async fn replay_has_every_event_with_its_verdict() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn replay_goes_on_where_a_page_ends() {
+async fn replay_continues_where_a_page_ends() {
     let app = App::start().await;
     let client = app.client("acme");
     fill(&client).await;
@@ -131,7 +132,7 @@ async fn replay_as_ndjson_is_one_event_a_line() {
     assert_eq!(answer.header("x-next-after"), "4");
     let rest = get("/v1/events?after=4").await;
     assert_eq!(answer.header("x-as-of-position"), "9");
-    assert_eq!(rest.header("x-next-after"), "9", "from there on, later");
+    assert_eq!(rest.header("x-next-after"), "9", "to continue later");
     assert_eq!(rest.header("x-as-of-position"), "9");
     let beyond = get("/v1/events?after=12").await;
     assert_eq!(beyond.header("x-next-after"), "12", "never back");
@@ -149,7 +150,7 @@ async fn replay_as_ndjson_is_one_event_a_line() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn ndjson_is_for_those_who_accept_it() {
+async fn ndjson_is_sent_only_to_clients_that_accept_it() {
     let app = App::start().await;
     let client = app.client("acme");
     for (accept, media_type) in [
@@ -221,7 +222,7 @@ async fn rejections_are_newest_first_with_their_totals() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_status_is_the_tenants_own() {
+async fn the_status_counts_only_the_tenants_own_data() {
     let app = App::start().await;
     fill(&app.client("acme")).await;
     let status = app.client("acme").get("/v1/status").await.ok();
@@ -238,11 +239,11 @@ async fn the_status_is_the_tenants_own() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn another_tenants_things_look_like_none() {
+async fn another_tenants_data_looks_missing() {
     let app = App::start().await;
     fill(&app.client("acme")).await;
     let other = app.client("other");
-    // Once as a tenant that nobody has heard of, once as one with data of its own.
+    // First as an unknown tenant, then as a tenant with its own data.
     for round in 0..2 {
         for (foreign, missing) in [
             ("/v1/agent-sessions/s1", "/v1/agent-sessions/none"),
@@ -290,7 +291,7 @@ async fn another_tenants_things_look_like_none() {
             other.apply(&created("own-session", "own-agent", NOW)).await;
         }
     }
-    // The same ids in another tenant are other things.
+    // Equal ids in another tenant name other sessions and agents.
     other.apply(&created("s1", "a1", NOW)).await;
     assert_eq!(
         other.get("/v1/agent-sessions/s1").await.ok()["status"],

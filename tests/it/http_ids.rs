@@ -1,5 +1,5 @@
-//! Ids that the ledger made are found in any spelling, by every API; ids that somebody chose are what
-//! they say, to the letter.
+//! Every API finds an id that the ledger generated in any spelling. An id that a caller chose must match
+//! exactly.
 
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -26,7 +26,7 @@ fn text(value: &Value) -> String {
     value.as_str().unwrap().to_owned()
 }
 
-/// An agent and a session of it, with ids that the ledger made.
+/// Creates an agent and a session of it with generated ids.
 async fn made(client: &Client) -> (String, String, String) {
     let agent = post(client, "/v1/agents", &json!({"scopes": ["a:b"]})).await;
     let agent = text(&agent["agent"]["agent_id"]);
@@ -36,7 +36,7 @@ async fn made(client: &Client) -> (String, String, String) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn every_read_finds_what_the_ledger_made_in_capitals() {
+async fn every_read_finds_generated_ids_in_capitals() {
     let app = App::start().await;
     let client = app.client("acme");
     let (agent, session, _token) = made(&client).await;
@@ -101,7 +101,7 @@ async fn every_read_finds_what_the_ledger_made_in_capitals() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_list_of_otas_finds_an_agent_that_the_ledger_made_in_capitals() {
+async fn an_otas_list_finds_a_generated_agent_id_in_capitals() {
     let app = App::start().await;
     let client = app.client("acme");
     let (agent, session, _token) = made(&client).await;
@@ -121,8 +121,7 @@ async fn a_list_of_otas_finds_an_agent_that_the_ledger_made_in_capitals() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn every_command_takes_what_the_ledger_made_in_capitals_and_events_have_the_ledgers_spelling()
-{
+async fn every_command_accepts_generated_ids_in_capitals_and_events_keep_the_generated_spelling() {
     let app = App::start().await;
     let client = app.client("acme");
     let (agent, session, token) = made(&client).await;
@@ -167,7 +166,7 @@ async fn every_command_takes_what_the_ledger_made_in_capitals_and_events_have_th
         post(&client, &killed, &json!({})).await["status"],
         "revoked"
     );
-    // No event names anything in the callers' spelling, and only one agent is known.
+    // No event has the caller's spelling, and only one agent is known.
     let events = client.get("/v1/events").await.text;
     assert!(
         !events.contains(&upper_agent) && !events.contains(&upper),
@@ -178,7 +177,7 @@ async fn every_command_takes_what_the_ledger_made_in_capitals_and_events_have_th
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_somebody_chose_is_what_it_says_to_the_letter() {
+async fn chosen_ids_match_exactly() {
     let app = App::start().await;
     let client = app.client("acme");
     let lower = UPPER.to_lowercase();
@@ -195,7 +194,7 @@ async fn what_somebody_chose_is_what_it_says_to_the_letter() {
             assert_eq!(client.get(&path).await.status, 404, "{path}");
         }
     }
-    // A UUID in capitals that somebody chose, beside the one that the ledger would have made of it.
+    // A caller chose a UUID in capitals. The UUID in lower case is another id.
     client.apply(&created(&lower, &lower, NOW)).await;
     for id in [UPPER, &lower] {
         let path = format!("/v1/agent-sessions/{id}");

@@ -1,4 +1,4 @@
-//! JSON bodies as clients send them: their charset, a byte order mark, `null`, and what is no JSON.
+//! JSON bodies as clients send them: charset, byte order mark, `null`, and invalid JSON.
 
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -13,14 +13,14 @@ const STRUCTURED: &str = "application/cloudevents+json";
 const BATCHED: &str = "application/cloudevents-batch+json";
 const JSON: &str = "application/json";
 
-/// A ledger with a key that may do everything.
+/// Starts a ledger. The client has a key with every role.
 async fn start() -> (App, Client) {
     let app = App::start_with_credentials(|keys_alone| keys_alone).await;
     let client = app.client_with_key("acme", Roles::ALL).await;
     (app, client)
 }
 
-/// A request of each kind that reads JSON: path, media type and a body that is taken.
+/// Returns a request of each kind that reads JSON: path, media type and a valid body.
 fn requests() -> Vec<(&'static str, &'static str, Value)> {
     vec![
         (EVENTS, STRUCTURED, created("s1", "a1", NOW)),
@@ -48,7 +48,7 @@ fn assert_taken(path: &str, answer: &Answer) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_charset_that_says_utf_8_is_taken_and_another_one_is_named() {
+async fn the_charset_utf_8_is_accepted_and_any_other_is_named() {
     for charset in ["utf8", "US-ASCII", "\"UTF-8\""] {
         let (app, client) = start().await;
         for (path, media_type, body) in requests() {
@@ -89,7 +89,7 @@ async fn a_byte_order_mark_is_skipped() {
     let data = "\u{feff}{\"agent_id\": \"a1\"}".into();
     let answer = client.send(Method::POST, EVENTS, &binary, data).await;
     assert_taken(EVENTS, &answer);
-    // The log holds the event without the mark, so that a reader gets JSON back.
+    // The log holds the event without the mark, so that readers get JSON.
     let position = answer.json()["position"].as_u64().unwrap();
     let stored = client.get(&format!("{EVENTS}/{position}")).await.ok();
     assert_eq!(stored["event"]["data"], json!({"agent_id": "a1"}));
@@ -97,7 +97,7 @@ async fn a_byte_order_mark_is_skipped() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_is_no_json_is_answered_with_line_column_and_cause() {
+async fn invalid_json_is_reported_with_line_column_and_cause() {
     let (app, client) = start().await;
     for (path, content_type, _) in requests() {
         let is_batch = content_type == BATCHED;
@@ -122,7 +122,7 @@ async fn what_is_no_json_is_answered_with_line_column_and_cause() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn one_event_and_a_batch_under_each_others_type_are_told_the_right_one() {
+async fn an_event_or_batch_with_the_media_type_of_the_other_learns_the_right_one() {
     let (app, client) = start().await;
     let event = created("s1", "a1", NOW);
     for (content_type, body, right) in [
@@ -138,7 +138,7 @@ async fn one_event_and_a_batch_under_each_others_type_are_told_the_right_one() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn null_is_taken_like_no_body_where_a_body_may_be_left_out() {
+async fn null_counts_as_no_body_where_the_body_is_optional() {
     let (app, client) = start().await;
     let null = |method, path: String| {
         let client = client.clone();
@@ -160,14 +160,14 @@ async fn null_is_taken_like_no_body_where_a_body_may_be_left_out() {
     assert_taken("create", &client.post(SESSIONS, JSON, create).await);
     let answer = null(Method::DELETE, format!("{SESSIONS}/s1")).await;
     assert_eq!(answer.ok()["session"]["status"], "terminated");
-    // Where a body must be there, what it lacks is named.
+    // If the body is required, the problem names the missing field.
     let answer = null(Method::POST, SESSIONS.to_owned()).await;
     answer.problem(400, "invalid");
     app.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn other_apis_read_json_alike() {
+async fn dialects_read_json_in_the_same_way() {
     let (app, _) = start().await;
     let key = app.key(grant("acme", Roles::ALL)).await;
     let client = app.client("acme").with_key(&key);

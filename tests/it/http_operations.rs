@@ -1,4 +1,4 @@
-//! Health, figures, request ids, and routes that do not exist.
+//! Health, metrics, request ids and unknown routes.
 
 use reqwest::Method;
 use serde_json::json;
@@ -68,7 +68,7 @@ async fn health_and_metrics_need_no_tenant() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_request_keeps_its_id_if_it_is_harmless() {
+async fn a_harmless_request_id_is_kept() {
     let app = App::start().await;
     let client = app.client("acme");
     let send = async |id: &str| {
@@ -96,7 +96,7 @@ async fn a_request_keeps_its_id_if_it_is_harmless() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn unknown_routes_and_methods_are_problems() {
+async fn unknown_routes_and_methods_are_answered_with_problems() {
     let app = App::start().await;
     let client = app.client("acme");
     for path in [

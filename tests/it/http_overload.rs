@@ -1,5 +1,5 @@
-//! Clients that do not read, or do not leave: what the server keeps for them is bounded, and others
-//! are answered.
+//! Clients that do not read their answers, or do not close their connections: the server holds a bounded
+//! amount for them, and answers other clients.
 
 use std::time::Duration;
 
@@ -16,28 +16,22 @@ use tokio::task::JoinSet;
 
 use crate::support::app::{App, NOW};
 use crate::support::client::{Answer, created};
+use crate::support::connection::{ENDLESS, rest};
 
 const LISTS: &str = "/v1/agent-sessions?limit=200";
 const ROWS: usize = 40;
-/// With it an answer with all rows is longer than what sockets take unread.
+/// Makes an answer with all rows larger than the buffers of sockets.
 const METADATA_BYTES: usize = 15_000;
 const LIST_BYTES: usize = ROWS * METADATA_BYTES;
 const SHORT: Duration = Duration::from_millis(300);
-const LONG: Duration = Duration::from_hours(1);
 
-fn patience() -> Patience {
-    Patience {
-        head: LONG,
-        idle: LONG,
-        body: LONG,
-        write: LONG,
-        answer: LONG,
-        arrival: SHORT,
-        finish: SHORT,
-    }
-}
+const PATIENCE: Patience = Patience {
+    arrival: SHORT,
+    finish: SHORT,
+    ..ENDLESS
+};
 
-/// Room for two lists of a connection, and three in all.
+/// Room for two lists per connection, and for three in all.
 fn bounds() -> Bounds {
     Bounds {
         connections: 100,
@@ -49,7 +43,7 @@ fn bounds() -> Bounds {
     }
 }
 
-/// A ledger with rows that are large.
+/// Starts a ledger with large rows.
 async fn start(patience: Patience, bounds: Bounds) -> App {
     let app = App::start_with_bounds(patience, bounds).await;
     append_rows(&app, "s").await;
@@ -69,14 +63,14 @@ async fn append_rows(app: &App, prefix: &str) {
     assert!(answer.status < 300, "{}", answer.text);
 }
 
-/// A figure of the server.
+/// Returns the value of a metric.
 async fn figure(app: &App, name: &str) -> i64 {
     let metrics = app.client("acme").get("/metrics").await.text;
     let found = metrics.lines().find_map(|line| line.strip_prefix(name));
     found.map_or(0, |value| value.trim().parse().unwrap())
 }
 
-/// Waits until a figure is what it should be.
+/// Waits until a metric meets a condition.
 async fn until(app: &App, name: &str, holds: impl Fn(i64) -> bool) {
     while !holds(figure(app, name).await) {
         tokio::task::yield_now().await;
@@ -88,7 +82,7 @@ const STALLED: &str = "session_ledger_connections_closed_total{reason=\"stalled\
 const LARGE: &str = "session_ledger_connections_closed_total{reason=\"large\"} ";
 const SLOW: &str = "session_ledger_connections_closed_total{reason=\"slow\"} ";
 
-/// A connection of HTTP/2 on which the server may send no body.
+/// Opens an HTTP/2 connection whose window does not let the server send a body.
 async fn without_window(app: &App, tasks: &mut JoinSet<()>) -> SendRequest<Bytes> {
     let stream = TcpStream::connect(app.host()).await.unwrap();
     let mut builder = h2::client::Builder::new();
@@ -101,12 +95,12 @@ async fn without_window(app: &App, tasks: &mut JoinSet<()>) -> SendRequest<Bytes
     requests
 }
 
-/// Answers of which nothing is read.
+/// Answers whose bodies are not read.
 #[derive(Default)]
 struct Unread(Vec<Response<RecvStream>>);
 
 impl Unread {
-    /// Asks for one more; its status.
+    /// Sends one more request. Returns its status.
     async fn status(
         &mut self,
         requests: &SendRequest<Bytes>,
@@ -131,13 +125,13 @@ impl Unread {
         if status == 503 {
             assert_eq!(answer.headers()["retry-after"], "1");
         }
-        // Dropped, it would be given up.
+        // Dropping the answer would cancel its stream.
         self.0.push(answer);
         status
     }
 }
 
-/// A connection on which something is sent, and whose client has little room for answers.
+/// Opens a connection with a small receive buffer, and sends a text.
 async fn send(app: &App, text: &str) -> TcpStream {
     let socket = TcpSocket::new_v4().unwrap();
     socket.set_recv_buffer_size(4096).unwrap();
@@ -150,17 +144,9 @@ fn get(path: &str) -> String {
     format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nX-Tenant-ID: acme\r\n\r\n")
 }
 
-/// Everything up to the connection's end, which the server makes.
-async fn rest(mut stream: TcpStream) -> String {
-    let mut bytes = Vec::new();
-    // A reset is an end as well.
-    drop(stream.read_to_end(&mut bytes).await);
-    String::from_utf8(bytes).unwrap()
-}
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn answers_that_a_client_of_http2_does_not_read_are_bounded() {
-    let app = start(patience(), bounds()).await;
+async fn the_unread_answers_of_an_http2_client_are_bounded() {
+    let app = start(PATIENCE, bounds()).await;
     let mut tasks = JoinSet::new();
     let requests = without_window(&app, &mut tasks).await;
     let mut unread = Unread::default();
@@ -174,7 +160,7 @@ async fn answers_that_a_client_of_http2_does_not_read_are_bounded() {
     let bound = i64::try_from(bounds().unsent.per_connection).unwrap();
     assert!((1..=bound).contains(&held), "{held}");
     assert_eq!(unread.status(&requests, "GET", "/healthz", b"").await, 200);
-    // Others are served, while there is room in all.
+    // Other clients are served while there is room in all.
     let other = app.client("acme");
     assert_eq!(other.get("/v1/agent-sessions?limit=1").await.status, 200);
     assert_eq!(other.get("/readyz").await.status, 200);
@@ -184,15 +170,15 @@ async fn answers_that_a_client_of_http2_does_not_read_are_bounded() {
     app.stop().await;
 }
 
-/// With room for a single answer, everything that comes after it is refused.
+/// With room for a single answer, every later request is rejected.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn nothing_is_done_for_a_client_that_does_not_read() {
+async fn requests_of_a_client_that_does_not_read_are_rejected() {
     let unsent = UnsentBounds {
         per_connection: LIST_BYTES / 2,
         in_all: 100 * LIST_BYTES,
     };
     let bounds = Bounds { unsent, ..bounds() };
-    let app = start(patience(), bounds).await;
+    let app = start(PATIENCE, bounds).await;
     let mut tasks = JoinSet::new();
     let requests = without_window(&app, &mut tasks).await;
     let mut unread = Unread::default();
@@ -208,8 +194,8 @@ async fn nothing_is_done_for_a_client_that_does_not_read() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn answers_that_all_clients_do_not_read_are_bounded() {
-    let app = start(patience(), bounds()).await;
+async fn the_unread_answers_of_all_clients_are_bounded() {
+    let app = start(PATIENCE, bounds()).await;
     let mut unread = Vec::new();
     for count in 1..=3 {
         unread.push(send(&app, &get(LISTS)).await);
@@ -229,12 +215,11 @@ async fn answers_that_all_clients_do_not_read_are_bounded() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_connection_whose_client_reads_nothing_is_ended() {
-    let patience = patience();
+async fn a_connection_whose_client_reads_nothing_is_closed() {
     let app = start(
         Patience {
             write: SHORT,
-            ..patience
+            ..PATIENCE
         },
         bounds(),
     )
@@ -253,14 +238,14 @@ async fn a_connection_whose_client_reads_nothing_is_ended() {
     app.stop().await;
 }
 
-/// It reads too slowly to be done soon, and too often to count as stalled.
+/// The client reads too slowly to finish soon, but too often to count as stalled.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_slow_client_that_leaves_no_room_for_others_is_ended() {
+async fn the_connection_of_a_slow_client_that_takes_all_the_room_is_closed() {
     let unsent = UnsentBounds {
         per_connection: LIST_BYTES,
         in_all: 5 * LIST_BYTES / 2,
     };
-    let app = start(patience(), Bounds { unsent, ..bounds() }).await;
+    let app = start(PATIENCE, Bounds { unsent, ..bounds() }).await;
     append_rows(&app, "t").await;
     let mut slow = send(&app, &get(LISTS)).await;
     until(&app, UNSENT, |held| 0 < held).await;
@@ -285,12 +270,11 @@ async fn a_slow_client_that_leaves_no_room_for_others_is_ended() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_answer_that_takes_too_long_to_read_ends_its_connection() {
-    let patience = patience();
+async fn an_answer_that_takes_too_long_to_read_closes_its_connection() {
     let app = start(
         Patience {
             answer: SHORT,
-            ..patience
+            ..PATIENCE
         },
         bounds(),
     )
@@ -298,7 +282,7 @@ async fn an_answer_that_takes_too_long_to_read_ends_its_connection() {
     let unread = send(&app, &get(LISTS)).await;
     until(&app, SLOW, |closed| closed == 1).await;
     assert!(rest(unread).await.len() < LIST_BYTES);
-    // On HTTP/2 its stream alone.
+    // On HTTP/2, only the stream is closed.
     let mut tasks = JoinSet::new();
     let requests = without_window(&app, &mut tasks).await;
     let mut answers = Unread::default();
@@ -310,12 +294,12 @@ async fn an_answer_that_takes_too_long_to_read_ends_its_connection() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_connection_that_is_idle_longest_makes_way_for_a_new_one() {
+async fn the_longest_idle_connection_is_closed_for_a_new_one() {
     let bounds = Bounds {
         connections: 4,
         ..bounds()
     };
-    let app = App::start_with_bounds(patience(), bounds).await;
+    let app = App::start_with_bounds(PATIENCE, bounds).await;
     let mut idle = Vec::new();
     for text in [
         get("/healthz"),
@@ -329,7 +313,7 @@ async fn the_connection_that_is_idle_longest_makes_way_for_a_new_one() {
         }
         idle.push(stream);
     }
-    // The first is not idle longest any more.
+    // The first connection is used again, so it is no longer the longest idle one.
     let mut first = idle.remove(0);
     first.write_all(get("/healthz").as_bytes()).await.unwrap();
     let mut read = String::new();
@@ -348,12 +332,12 @@ async fn the_connection_that_is_idle_longest_makes_way_for_a_new_one() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_server_whose_connections_are_all_in_use_answers_questions_about_its_health() {
+async fn a_server_whose_connections_are_all_in_use_still_answers_health_checks() {
     let bounds = Bounds {
         connections: 2,
         ..bounds()
     };
-    let app = App::start_with_bounds(patience(), bounds).await;
+    let app = App::start_with_bounds(PATIENCE, bounds).await;
     let begun = "POST /v1/events HTTP/1.1\r\nHost: localhost\r\nX-Tenant-ID: acme\r\n\
                  Content-Type: application/json\r\nContent-Length: 100\r\n\
                  Expect: 100-continue\r\n\r\n";

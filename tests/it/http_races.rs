@@ -1,4 +1,4 @@
-//! Many clients give commands about the same sessions at once: each learns the truth.
+//! Many clients send commands about the same sessions at once. Every answer must be true.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -24,20 +24,20 @@ enum Step {
     Terminate,
 }
 
-/// What a client was told of its step.
+/// A client's step, and the answer to it.
 #[derive(Debug)]
-struct Told {
+struct Outcome {
     session: usize,
     step: Step,
     answer: Answer,
 }
 
-impl Told {
+impl Outcome {
     fn position(&self) -> u64 {
         self.answer.json()["position"].as_u64().unwrap()
     }
 
-    /// Whether the answer says that this step, and not one before it, took effect.
+    /// Whether the answer says that this step took effect, and not an earlier one.
     fn won(&self) -> bool {
         let is_first = |ended: &Value| ended["session"]["terminated_at"].is_string();
         match (self.step, self.answer.status) {
@@ -67,7 +67,7 @@ async fn create(client: &Client, number: usize) -> Value {
     answer.json()
 }
 
-async fn take(client: &Client, number: usize, session: usize, token: Value) -> Told {
+async fn take(client: &Client, number: usize, session: usize, token: Value) -> Outcome {
     let path = format!("/v1/agent-sessions/s{session}");
     let step = [Step::Refresh, Step::HandOff, Step::Terminate][(number + session) % 3];
     let (method, path, body) = match step {
@@ -85,15 +85,15 @@ async fn take(client: &Client, number: usize, session: usize, token: Value) -> T
     };
     let body = body.to_string().into_bytes();
     let answer = client.send(method, &path, &JSON, body).await;
-    Told {
+    Outcome {
         session,
         step,
         answer,
     }
 }
 
-/// Has every client take one step on every session, all at the same time.
-async fn race(clients: &[Client]) -> Vec<Told> {
+/// Lets every client take one step on every session, all at the same time.
+async fn race(clients: &[Client]) -> Vec<Outcome> {
     let first = &clients[0];
     for agent in ["a1", "a2"] {
         let body = json!({"agent_id": agent}).to_string().into_bytes();
@@ -108,7 +108,7 @@ async fn race(clients: &[Client]) -> Vec<Told> {
         position = created["position"].clone();
     }
     for client in clients {
-        // Not a race to know of the sessions.
+        // Wait until every server knows the sessions, which is not part of the race.
         let path = format!("/v1/status?min_position={position}");
         client.get(&path).await.ok();
     }
@@ -116,28 +116,28 @@ async fn race(clients: &[Client]) -> Vec<Told> {
     for number in 0..CLIENTS {
         let (client, tokens) = (clients[number % clients.len()].clone(), tokens.clone());
         racers.spawn(async move {
-            let mut told = Vec::new();
+            let mut outcomes = Vec::new();
             for turn in 0..SESSIONS {
                 let session = (turn + number) % SESSIONS;
-                told.push(take(&client, number, session, tokens[session].clone()).await);
+                outcomes.push(take(&client, number, session, tokens[session].clone()).await);
             }
-            told
+            outcomes
         });
     }
-    let told: Vec<Told> = racers.join_all().await.into_iter().flatten().collect();
+    let outcomes: Vec<Outcome> = racers.join_all().await.into_iter().flatten().collect();
     for step in [Step::Refresh, Step::HandOff, Step::Terminate] {
         // Each step comes first on a third of the sessions.
         assert!(
-            told.iter().any(|one| one.step == step && one.won()),
+            outcomes.iter().any(|one| one.step == step && one.won()),
             "{step:?}"
         );
     }
-    told
+    outcomes
 }
 
-/// Every answer agrees with the history that everybody can read.
-async fn check(client: &Client, told: &[Told]) {
-    let last = told.iter().map(Told::position).max().unwrap();
+/// Checks that every answer agrees with the history.
+async fn check(client: &Client, outcomes: &[Outcome]) {
+    let last = outcomes.iter().map(Outcome::position).max().unwrap();
     for number in 0..SESSIONS {
         let path = format!("/v1/agent-sessions/s{number}?min_position={last}");
         let row = client.get(&path).await.ok();
@@ -148,12 +148,15 @@ async fn check(client: &Client, told: &[Told]) {
             let kind = event["type"].as_str().unwrap().to_owned();
             applied.insert(event["position"].as_u64().unwrap(), kind);
         }
-        let about: Vec<&Told> = told.iter().filter(|told| told.session == number).collect();
+        let about: Vec<&Outcome> = outcomes
+            .iter()
+            .filter(|one| one.session == number)
+            .collect();
         check_session(&row, &applied, &about);
     }
 }
 
-fn check_session(row: &Value, applied: &BTreeMap<u64, String>, told: &[&Told]) {
+fn check_session(row: &Value, applied: &BTreeMap<u64, String>, outcomes: &[&Outcome]) {
     let count = |kind: &str| applied.values().filter(|applied| *applied == kind).count();
     assert_eq!(count("session.created"), 1);
     assert!(count("session.refreshed") <= 1, "one token, one refresh");
@@ -165,11 +168,11 @@ fn check_session(row: &Value, applied: &BTreeMap<u64, String>, told: &[&Told]) {
         "terminated"
     };
     assert_eq!(row["status"], status);
-    for one in told {
+    for one in outcomes {
         let is_applied = applied.contains_key(&one.position());
         match one.step {
             Step::Refresh | Step::HandOff => assert_eq!(one.won(), is_applied, "{one:?}"),
-            // A later one is answered with the first time.
+            // A later termination returns the time of the first.
             Step::Terminate => assert!(one.won() || !is_applied, "{one:?}"),
         }
         match (one.step, one.answer.status) {
@@ -198,17 +201,17 @@ fn check_session(row: &Value, applied: &BTreeMap<u64, String>, told: &[&Told]) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn on_one_server_every_racing_client_learns_the_truth() {
+async fn on_one_server_every_racing_client_gets_a_true_answer() {
     let dir = tempfile::tempdir().unwrap();
     let ledger = ledger(LogSource::Embedded, dir.path()).await;
     let client = Client::new(&ledger.url(), "acme");
-    let told = race(std::slice::from_ref(&client)).await;
-    check(&client, &told).await;
+    let outcomes = race(std::slice::from_ref(&client)).await;
+    check(&client, &outcomes).await;
     ledger.stop().await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn on_two_servers_of_one_stream_every_racing_client_learns_the_truth() {
+async fn on_two_servers_of_one_stream_every_racing_client_gets_a_true_answer() {
     let nats = NatsServer::start().await;
     let log = || LogSource::JetStream(JetStreamConfig::new(vec![nats.url().to_owned()]));
     let dirs = [tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap()];
@@ -219,9 +222,9 @@ async fn on_two_servers_of_one_stream_every_racing_client_learns_the_truth() {
     let clients = ledgers
         .each_ref()
         .map(|ledger| Client::new(&ledger.url(), "acme"));
-    let told = race(&clients).await;
+    let outcomes = race(&clients).await;
     for client in &clients {
-        check(client, &told).await;
+        check(client, &outcomes).await;
     }
     for ledger in ledgers {
         ledger.stop().await.unwrap();

@@ -1,11 +1,11 @@
-//! Listing and paging end to end: what goes in by `POST /v1/events` comes out in pages.
+//! Sessions end to end: events go in with `POST /v1/events`, and listings show the sessions in pages.
 
 use serde_json::{Value, json};
 
 use crate::support::app::{App, NOW};
 use crate::support::client::{Client, created, event};
 
-/// Sessions of two agents, one second apart; `s0` is the oldest.
+/// Opens sessions of two agents, one second apart; `s0` is the oldest.
 async fn fill(client: &Client, count: usize) {
     let events: Vec<Value> = (0..count)
         .map(|number| {
@@ -31,7 +31,7 @@ fn ids(page: &Value) -> Vec<String> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_row_has_every_field_and_null_for_what_it_has_not() {
+async fn a_row_has_every_field_and_null_for_missing_values() {
     let app = App::start().await;
     let client = app.client("acme");
     client
@@ -56,7 +56,7 @@ async fn a_row_has_every_field_and_null_for_what_it_has_not() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn pages_by_offset_and_by_cursor_are_the_whole_list() {
+async fn pages_by_offset_and_by_cursor_cover_the_whole_list() {
     let app = App::start().await;
     let client = app.client("acme");
     fill(&client, 7).await;
@@ -85,7 +85,7 @@ async fn pages_by_offset_and_by_cursor_are_the_whole_list() {
             break;
         };
         path = format!("/v1/agent-sessions?limit=3&cursor={cursor}");
-        // What arrives meanwhile is newer, so it is in front of the first page.
+        // A session that arrives meanwhile is newer, so it comes before the first page.
         client
             .apply(&created(&format!("late-{}", seen.len()), "a", NOW))
             .await;
@@ -149,7 +149,7 @@ async fn filters_narrow_lists_and_counts_alike() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_session_past_its_deadline_is_expired_on_single_reads_at_once() {
+async fn a_single_read_shows_a_session_as_expired_as_soon_as_its_deadline_passes() {
     let app = App::start().await;
     let client = app.client("acme");
     let mut short = created("s1", "a", NOW);
@@ -165,7 +165,7 @@ async fn a_session_past_its_deadline_is_expired_on_single_reads_at_once() {
         client.get("/v1/agent-sessions/s1").await.ok()["status"],
         "expired"
     );
-    // Listings follow the facts, and nobody has written this one yet.
+    // Listings follow the log, which does not have the expiry yet.
     let page = client.get("/v1/agent-sessions?status=active").await.ok();
     assert_eq!(ids(&page), ["s1"]);
     app.stop().await;

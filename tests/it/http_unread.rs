@@ -1,12 +1,13 @@
-//! Requests whose body nobody reads leave their connection as it was, or say that it ends.
+//! Requests whose body no handler reads: the connection stays open, or the answer says that it closes.
 
 use session_ledger::dialects::Dialect;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
 use crate::support::app::App;
+use crate::support::connection::send;
 
-/// Paths that are none, of the API and of every dialect.
+/// Returns an unknown path of the API, and one of every dialect.
 fn paths() -> impl Iterator<Item = String> {
     let mounts = Dialect::ALL.map(|dialect| format!("/compat/{}", dialect.as_str()));
     let none = |base: String| format!("{base}/v1/none");
@@ -20,7 +21,7 @@ fn head(path: &str, length: usize) -> String {
     )
 }
 
-/// Reads until the answers so far have this many heads.
+/// Reads until this many heads of answers have arrived.
 async fn read_heads(stream: &mut TcpStream, count: usize) -> String {
     let mut answers = String::new();
     while answers.matches("x-request-id").count() < count {
@@ -32,8 +33,8 @@ async fn read_heads(stream: &mut TcpStream, count: usize) -> String {
     answers
 }
 
-/// As clients do that write head and body apart: without a wait for the body, the answer to the head
-/// closed the connection under their next request.
+/// Some clients write head and body separately. Without waiting for the body, the server once closed
+/// the connection under their next request.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_body_that_comes_after_its_head_leaves_the_connection_open() {
     let app = App::start().await;
@@ -41,7 +42,7 @@ async fn a_body_that_comes_after_its_head_leaves_the_connection_open() {
         let mut stream = TcpStream::connect(app.host()).await.unwrap();
         for _ in 0..3 {
             stream.write_all(head(&path, 2).as_bytes()).await.unwrap();
-            // Gives the server the time to read the head.
+            // Gives the server time to read the head.
             app.client("acme").get("/healthz").await.ok();
             stream.write_all(b"{}").await.unwrap();
             let answer = read_heads(&mut stream, 1).await;
@@ -53,11 +54,10 @@ async fn a_body_that_comes_after_its_head_leaves_the_connection_open() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_body_that_never_comes_ends_the_connection_with_an_answer_that_says_so() {
+async fn a_missing_body_ends_the_connection_and_the_answer_says_so() {
     let app = App::start().await;
     for path in paths() {
-        let mut stream = TcpStream::connect(app.host()).await.unwrap();
-        stream.write_all(head(&path, 2).as_bytes()).await.unwrap();
+        let mut stream = send(&app, &head(&path, 2)).await;
         let mut answer = String::new();
         stream.read_to_string(&mut answer).await.unwrap();
         assert!(answer.starts_with("HTTP/1.1 404"), "{answer}");
@@ -66,14 +66,13 @@ async fn a_body_that_never_comes_ends_the_connection_with_an_answer_that_says_so
     app.stop().await;
 }
 
-/// Polling a body is what asks for it.
+/// Reading the body would send `100 Continue`.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn who_waits_to_be_asked_for_a_body_that_nobody_reads_is_answered_at_once() {
+async fn a_client_that_waits_for_100_continue_is_answered_at_once() {
     let app = App::start().await;
     for path in paths() {
-        let mut stream = TcpStream::connect(app.host()).await.unwrap();
         let expecting = head(&path, 2).replace("\r\n\r\n", "\r\nExpect: 100-continue\r\n\r\n");
-        stream.write_all(expecting.as_bytes()).await.unwrap();
+        let mut stream = send(&app, &expecting).await;
         let mut answer = String::new();
         stream.read_to_string(&mut answer).await.unwrap();
         assert!(answer.starts_with("HTTP/1.1 404"), "{answer}");

@@ -27,7 +27,7 @@ async fn get(client: &Client, path: &str, headers: &[(&str, &str)]) -> Answer {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn pages_of_origins_that_were_named_may_ask() {
+async fn only_pages_of_configured_origins_may_call_the_api() {
     let (app, client) = with_sessions(1).await;
     let page = "/v1/agent-sessions";
     let preflight = |origin: &'static str| {
@@ -64,7 +64,7 @@ async fn pages_of_origins_that_were_named_may_ask() {
             .header("access-control-expose-headers")
             .contains("etag")
     );
-    // Failures as well, or a page could not read them.
+    // Errors have the header too, or a page could not read them.
     let answer = get(&client, "/v1/agent-sessions/none", &[("origin", ORIGIN)]).await;
     assert_eq!(answer.header("access-control-allow-origin"), ORIGIN);
     answer.problem(404, "not_found");
@@ -79,7 +79,7 @@ async fn pages_of_origins_that_were_named_may_ask() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_page_that_is_known_is_not_sent_again() {
+async fn a_page_that_the_client_already_has_is_not_sent_again() {
     let (app, client) = with_sessions(3).await;
     let paths = [
         "/v1/agent-sessions?limit=2",
@@ -97,7 +97,7 @@ async fn a_page_that_is_known_is_not_sent_again() {
         assert_eq!((again.status, again.text.as_str()), (304, ""), "{path}");
         assert_eq!(again.header("etag"), tag);
         assert_eq!(again.header("cache-control"), "private, no-cache");
-        // Of another query, or another tenant, it names nothing.
+        // The tag does not match another query or another tenant.
         let and = if path.contains('?') { '&' } else { '?' };
         let other = get(&client, &format!("{path}{and}status=active"), &known).await;
         assert_eq!(other.status, 200);
@@ -121,14 +121,14 @@ async fn a_page_that_is_known_is_not_sent_again() {
         let known = get(&client, path, &[("if-none-match", &both)]).await;
         assert_eq!(known.status, 304, "{path}");
     }
-    // A single read looks at the clock.
+    // A single read depends on the clock, so it has no tag.
     let single = client.get("/v1/agent-sessions/s1").await;
     assert_eq!(single.header("etag"), "");
     assert_eq!(single.header("cache-control"), "no-store");
     app.stop().await;
 }
 
-/// The page that an answer links to.
+/// Returns the page that an answer links to.
 fn linked(answer: &Answer, relation: &str) -> Option<String> {
     let wanted = format!("; rel=\"{relation}\"");
     let mut links = answer.header("link").split(", ");
@@ -173,7 +173,7 @@ async fn pages_link_to_each_other() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn browsers_take_answers_for_what_they_are() {
+async fn every_answer_has_security_headers_for_browsers() {
     let (app, client) = with_sessions(1).await;
     for path in [
         "/v1/agent-sessions",
@@ -198,7 +198,7 @@ async fn browsers_take_answers_for_what_they_are() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn people_find_a_page_at_the_root() {
+async fn the_root_serves_a_page_for_people() {
     let app = App::start().await;
     let none = reqwest::header::HeaderMap::new();
     let client = app.client("acme");
@@ -210,7 +210,7 @@ async fn people_find_a_page_at_the_root() {
         assert!(page.text.contains(&format!("href=\"{link}\"")), "{link}");
         client.get(link).await;
     }
-    // A browser takes the style for the one that the policy names, and nothing else.
+    // Browsers ignore a style whose hash the policy does not name.
     let style = page.text.split_once("<style>").unwrap().1;
     let style = style.split_once("</style>").unwrap().0;
     let hash = STANDARD.encode(Sha256::digest(style));
@@ -224,7 +224,7 @@ async fn people_find_a_page_at_the_root() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_request_of_http_1_1_names_its_host_once() {
+async fn an_http_1_1_request_must_name_its_host_once() {
     let app = App::start().await;
     let ask = async |head: &str| {
         let mut stream = TcpStream::connect(app.host()).await.unwrap();

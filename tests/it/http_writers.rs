@@ -1,4 +1,4 @@
-//! Who wrote an event: noted by the ledger, shown to auditors, and forged by nobody.
+//! Who wrote an event: the ledger records it, auditors see it, and no caller can forge it.
 
 use serde_json::{Value, json};
 use session_ledger::auth::{ApiKey, Role, Roles};
@@ -11,7 +11,7 @@ fn roles(roles: &[Role]) -> Roles {
     roles.iter().copied().collect()
 }
 
-/// A key that may write, and its id.
+/// Issues a key with the role write. Returns its client and its id.
 async fn writer(app: &App) -> (Client, String) {
     let grant = crate::support::app::grant("acme", roles(&[Role::Write]));
     let key = app.key(grant).await;
@@ -19,7 +19,7 @@ async fn writer(app: &App) -> (Client, String) {
     (app.client("acme").with_key(&key), id)
 }
 
-/// What replay says of each event's writer.
+/// Returns what the replay says about the writer of each event.
 async fn writers(auditor: &Client) -> Vec<[Value; 4]> {
     let page = auditor.get("/v1/events").await.ok();
     let names = ["verdict", "writer", "via", "written_by"];
@@ -30,7 +30,7 @@ async fn writers(auditor: &Client) -> Vec<[Value; 4]> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn every_event_says_which_credential_wrote_it() {
+async fn every_event_names_the_credential_that_wrote_it() {
     let mut app = App::start_with_credentials(|keys_alone| keys_alone).await;
     let (posting, poster) = writer(&app).await;
     let (commanding, commander) = writer(&app).await;
@@ -71,7 +71,7 @@ async fn every_event_says_which_credential_wrote_it() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_runtime_cannot_say_that_somebody_else_wrote_its_event() {
+async fn a_runtime_cannot_name_another_writer_of_its_event() {
     let app = App::start_with_credentials(|keys_alone| keys_alone).await;
     let (client, _) = writer(&app).await;
     for (name, value) in [
@@ -84,7 +84,7 @@ async fn a_runtime_cannot_say_that_somebody_else_wrote_its_event() {
         let problem = client.emit(&event).await.problem(400, "invalid");
         assert_eq!(problem["errors"][0]["field"], name);
     }
-    // The command line emits as runtimes do.
+    // A runtime may have the source of the command line.
     let mut event = created("s1", "a1", NOW);
     event["source"] = json!("urn:session-ledger:cli");
     client.apply(&event).await;
@@ -92,7 +92,7 @@ async fn a_runtime_cannot_say_that_somebody_else_wrote_its_event() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn members_of_data_that_have_no_effect_are_named() {
+async fn data_without_effect_is_named() {
     let app = App::start().await;
     let client = app.client("acme");
     let event = |id: &str| {

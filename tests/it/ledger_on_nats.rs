@@ -1,5 +1,5 @@
-//! A whole ledger on a real NATS server: any client publishes, servers die, nothing is lost and
-//! nothing is applied twice.
+//! A whole ledger on a real NATS server. Any client may publish and servers may crash: nothing is lost,
+//! and nothing is applied twice.
 
 use std::path::Path;
 use std::time::Duration;
@@ -18,7 +18,7 @@ const TIME: &str = "2026-01-31T12:00:00Z";
 const SOON: Duration = Duration::from_secs(20);
 
 #[tokio::test]
-async fn what_any_client_publishes_is_listed_at_the_position_of_its_ack() {
+async fn a_published_event_is_listed_at_the_position_of_its_acknowledgement() {
     let world = World::start().await;
     let runtime = world.runtime().await;
     let position = publish(&runtime, CREATED, &created("s1", "a1", TIME)).await;
@@ -31,7 +31,7 @@ async fn what_any_client_publishes_is_listed_at_the_position_of_its_ack() {
 }
 
 #[tokio::test]
-async fn what_is_posted_over_http_gets_its_verdict_by_way_of_the_stream() {
+async fn an_event_posted_over_http_gets_its_verdict_through_the_stream() {
     let world = World::start().await;
     let client = world.client();
     let position = client.apply(&created("s1", "a1", TIME)).await;
@@ -49,7 +49,7 @@ async fn what_is_posted_over_http_gets_its_verdict_by_way_of_the_stream() {
 }
 
 #[tokio::test]
-async fn what_nobody_can_decode_is_listed_with_its_reason_and_told_to_listeners() {
+async fn an_undecodable_record_is_listed_with_its_reason_and_announced_to_listeners() {
     let world = World::start().await;
     let runtime = world.runtime().await;
     let listener = async_nats::connect(world.nats.url()).await.unwrap();
@@ -93,13 +93,14 @@ async fn what_nobody_can_decode_is_listed_with_its_reason_and_told_to_listeners(
     {
         assert_eq!(listed["reason"], *reason, "{listed}");
     }
-    // And the ledger goes on.
+    // The ledger keeps working.
     let position = publish(&runtime, CREATED, &created("s1", "a1", TIME)).await;
     assert_eq!(world.total(position).await, 1);
     world.ledger.stop().await.unwrap();
 }
 
-/// A stock client of another language, both modes of CloudEvents, acknowledged positions.
+/// Publishes in both modes of CloudEvents with a stock Python client, and prints the acknowledged
+/// position of the second event.
 const PYTHON: &str = r#"
 import asyncio, json, sys
 import nats
@@ -138,7 +139,7 @@ async fn a_stock_python_client_can_publish_in_both_modes() {
     world.ledger.stop().await.unwrap();
 }
 
-/// Publishes this many sessions, every tenth twice, from some clients at a time.
+/// Publishes sessions from several clients at a time, every tenth twice. Returns the last position.
 async fn load(world: &World, clients: usize, each: usize) -> u64 {
     let mut tasks = JoinSet::new();
     for client in 0..clients {
@@ -158,7 +159,7 @@ async fn load(world: &World, clients: usize, each: usize) -> u64 {
     tasks.join_all().await.into_iter().max().unwrap()
 }
 
-/// Starts runtimes that keep trying, whether the server is there or not.
+/// Starts runtimes that retry until the server is reachable.
 async fn stubborn_load(world: &World, clients: usize, each: usize) -> JoinSet<u64> {
     let mut tasks = JoinSet::new();
     for client in 0..clients {
@@ -176,7 +177,7 @@ async fn stubborn_load(world: &World, clients: usize, each: usize) -> JoinSet<u6
     tasks
 }
 
-/// Asks until the answer is 200: while the server is away a read may be told to come back later.
+/// Waits until a position is folded. While NATS is down, the ledger may answer with a 503.
 async fn until_folded(client: &Client, position: u64) {
     let path = format!("/v1/status?min_position={position}");
     while client.get(&path).await.status != 200 {
@@ -185,7 +186,7 @@ async fn until_folded(client: &Client, position: u64) {
 }
 
 #[tokio::test]
-async fn a_server_that_is_killed_under_load_costs_nothing_that_was_acknowledged() {
+async fn killing_the_server_under_load_loses_no_acknowledged_event() {
     let mut world = World::start().await;
     let client = world.client();
     let before = load(&world, 4, 50).await;
@@ -193,7 +194,7 @@ async fn a_server_that_is_killed_under_load_costs_nothing_that_was_acknowledged(
     let runtimes = stubborn_load(&world, 4, 150).await;
     world.nats.restart().await;
     until_folded(&client, before + 100).await;
-    // In the middle of their appends, and of our reads.
+    // The runtimes are still appending, and the ledger is reading.
     world.nats.restart().await;
     let last = runtimes.join_all().await.into_iter().max().unwrap();
     until_folded(&client, last).await;
@@ -202,7 +203,7 @@ async fn a_server_that_is_killed_under_load_costs_nothing_that_was_acknowledged(
 }
 
 #[tokio::test]
-async fn without_its_log_a_server_reads_but_is_not_ready() {
+async fn a_server_without_its_log_answers_reads_but_is_not_ready() {
     let mut world = World::start().await;
     let client = world.client();
     let last = load(&world, 1, 5).await;
@@ -222,7 +223,7 @@ async fn without_its_log_a_server_reads_but_is_not_ready() {
 }
 
 #[tokio::test]
-async fn consumers_that_are_deleted_under_the_reader_cost_nothing() {
+async fn deleting_the_readers_consumers_loses_nothing() {
     let world = World::start().await;
     let stranger = world.runtime().await;
     let mut deleting = JoinSet::new();
@@ -257,7 +258,7 @@ async fn consumers_that_are_deleted_under_the_reader_cost_nothing() {
 }
 
 #[tokio::test]
-async fn a_second_node_and_a_restarted_one_fold_the_same_bytes() {
+async fn a_second_node_and_a_restarted_node_fold_the_same_bytes() {
     let world = World::start().await;
     let last = load(&world, 2, 100).await;
     world.total(last).await;
@@ -281,7 +282,7 @@ async fn a_second_node_and_a_restarted_one_fold_the_same_bytes() {
     assert_eq!(digest(world.dir.path()), digest(other_dir.path()));
 }
 
-/// Both see the same revocation; whoever writes second writes copies.
+/// Both nodes see the revocation. The second one to write writes duplicates.
 #[tokio::test]
 async fn two_nodes_end_each_session_of_a_revoked_agent_once() {
     let world = World::start().await;

@@ -1,4 +1,4 @@
-//! The second log, of the keys: the same promises, beside the first one.
+//! The second log, which holds the keys, keeps the promises of a log beside the first.
 
 use std::net::SocketAddr;
 
@@ -25,8 +25,8 @@ fn key_event(kind: &str) -> NewRecord {
     }
 }
 
-/// Appends to both logs, opens them again, and finds in each what was put there.
-async fn both_logs_keep_their_own(config: &Config) {
+/// Appends to both logs, opens them again, and checks that each has its own records.
+async fn each_log_keeps_its_own_records(config: &Config) {
     let opened = open(config).await.unwrap();
     let events = opened.log.port().append(vec![new_record(1)]).await;
     assert_eq!(positions(events), [1]);
@@ -51,15 +51,15 @@ async fn close(log: OpenLog, admin: OpenLog) {
 }
 
 #[tokio::test]
-async fn keys_have_a_file_of_their_own() {
+async fn keys_have_their_own_file() {
     let dir = tempfile::tempdir().unwrap();
-    both_logs_keep_their_own(&config(dir.path(), LogSource::Embedded)).await;
+    each_log_keeps_its_own_records(&config(dir.path(), LogSource::Embedded)).await;
     assert!(dir.path().join("log.redb").exists());
     assert!(dir.path().join("admin.redb").exists());
 }
 
 #[tokio::test]
-async fn keys_have_a_stream_of_their_own_that_takes_nothing_else() {
+async fn keys_have_their_own_stream_that_accepts_nothing_else() {
     let server = NatsServer::start().await;
     let dir = tempfile::tempdir().unwrap();
     let source = LogSource::JetStream(JetStreamConfig {
@@ -67,7 +67,7 @@ async fn keys_have_a_stream_of_their_own_that_takes_nothing_else() {
         ..JetStreamConfig::new(vec![server.url().to_owned()])
     });
     let config = config(dir.path(), source);
-    both_logs_keep_their_own(&config).await;
+    each_log_keeps_its_own_records(&config).await;
 
     let nats = async_nats::connect(server.url()).await.unwrap();
     let nats = async_nats::jetstream::new(nats);

@@ -1,5 +1,5 @@
-//! Many records at once on `JetStream`: in one piece where the server takes that, one by one where it
-//! does not, and under a guard in any case at most once.
+//! Many records at once on `JetStream`: in one batch if the server opens one, and else one by one. Under
+//! a guard, at most one writer wins either way.
 
 use std::sync::Arc;
 
@@ -23,7 +23,7 @@ fn after(position: u64) -> Guard {
     }
 }
 
-/// Which batch the message at a position came in.
+/// Returns the id of the batch of the message at a position.
 async fn batch_of(fixture: &JetStream, position: u64) -> Option<String> {
     let stream = fixture.stranger().await.get_stream("LEDGER").await.unwrap();
     let message = stream.get_raw_message(position).await.unwrap();
@@ -33,13 +33,13 @@ async fn batch_of(fixture: &JetStream, position: u64) -> Option<String> {
         .map(|id| id.as_str().to_owned())
 }
 
-/// Whether the server is recent enough for batches to be faster.
+/// Whether the server is new enough for batches to be faster.
 async fn batches_pay(fixture: &JetStream) -> bool {
     let client = async_nats::connect(fixture.server.url()).await.unwrap();
     client.is_server_compatible(2, 15, 0)
 }
 
-/// Opens as many batches as the server allows, and ends none.
+/// Opens as many batches as the server allows, and commits none.
 pub(crate) async fn open_all_batches(url: &str) {
     let stranger = async_nats::connect(url).await.unwrap();
     for number in 0.. {
@@ -64,7 +64,7 @@ fn overtaken(appended: &Appended) -> usize {
 }
 
 #[tokio::test]
-async fn many_records_are_appended_in_one_piece_and_few_are_not() {
+async fn many_records_are_appended_in_one_batch_and_few_are_not() {
     let fixture = JetStream::start().await;
     assert_eq!(
         positions(fixture.log.append(new_records(0..2)).await),
@@ -83,7 +83,7 @@ async fn many_records_are_appended_in_one_piece_and_few_are_not() {
 }
 
 #[tokio::test]
-async fn of_many_records_the_bad_ones_fail_alone() {
+async fn only_the_bad_records_of_a_large_append_fail() {
     let fixture = JetStream::start().await;
     let mut records = new_records(0..700);
     records[7].subject = "ledger.v1.acme.session.invented".into();
@@ -113,13 +113,13 @@ async fn of_many_records_the_bad_ones_fail_alone() {
 }
 
 #[tokio::test]
-async fn a_server_that_takes_no_more_batches_takes_the_records_all_the_same() {
+async fn records_are_appended_one_by_one_if_the_server_opens_no_more_batches() {
     let fixture = JetStream::start().await;
     open_all_batches(fixture.server.url()).await;
     let appended = positions(fixture.log.append(new_records(0..600)).await);
     assert_eq!(appended, (1..=600).collect::<Vec<_>>());
     assert_eq!(batch_of(&fixture, 600).await, None);
-    // Nor does it matter to a guard.
+    // Guards work without batches, too.
     let records: Vec<_> = (0..50).map(expired).collect();
     let other = connect(&fixture.server, true).await;
     let late = other.append_after(records.clone(), after(0));
@@ -132,14 +132,14 @@ async fn a_server_that_takes_no_more_batches_takes_the_records_all_the_same() {
         .count();
     assert!((1..=50).contains(&kept), "{kept}");
     assert_eq!(overtaken(&appended) + overtaken(&late), 100 - kept);
-    // Whoever is overtaken writes no more after it.
+    // A writer that is overtaken writes nothing after that.
     for one in [appended, late] {
         assert!(one.is_sorted_by_key(Result::is_err));
     }
 }
 
 #[tokio::test]
-async fn what_came_on_other_subjects_overtakes_nobody() {
+async fn records_on_other_subjects_overtake_no_guard() {
     let fixture = JetStream::start().await;
     let log = &fixture.log;
     log.append(new_records(0..3)).await;
@@ -148,7 +148,7 @@ async fn what_came_on_other_subjects_overtakes_nobody() {
         let appended = log.append_after(records, after(position)).await;
         assert!(appended.iter().all(Result::is_ok), "{appended:?}");
         log.append(new_records(0..1)).await;
-        // The guard that has just held does not hold again.
+        // A guard that held once does not hold again.
         let records = (0..count).map(expired).collect();
         let appended = log.append_after(records, after(position)).await;
         assert_eq!(overtaken(&appended), appended.len());
@@ -156,7 +156,7 @@ async fn what_came_on_other_subjects_overtakes_nobody() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn of_racing_logs_one_wins_each_round() {
+async fn one_of_the_racing_logs_wins_each_round() {
     const ROUNDS: usize = 30;
     let fixture = JetStream::start().await;
     let mut racers = tokio::task::JoinSet::new();
@@ -178,12 +178,12 @@ async fn of_racing_logs_one_wins_each_round() {
     assert_eq!(fixture.log.head().await.unwrap().get(), all as u64);
 }
 
-/// One record, which needs no batch, or enough for one.
+/// Returns a number of records: 1, which needs no batch, or enough for one.
 fn size_of_round(round: usize) -> usize {
     if round.is_multiple_of(2) { 1 } else { 60 }
 }
 
-/// Appends each round's records unless another has; how often it was first.
+/// Appends the records of each round unless another log was first. Returns how often it won.
 async fn race(log: Arc<session_ledger::log::JetStreamLog>, rounds: usize) -> usize {
     let (mut won, mut last) = (0, 0);
     for round in 0..rounds {

@@ -1,6 +1,6 @@
-//! One suite for every adapter of the log: what the port promises, each promise a function.
+//! One suite for every adapter of the log: each function checks one promise of the port.
 //!
-//! `log_conformance::suite!(Fixture)` in an adapter's module makes a test of each.
+//! `log_conformance::suite!(Fixture)` in an adapter's module makes a test of each function.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -12,7 +12,7 @@ use session_ledger::domain::Position;
 use session_ledger::domain::limits::{BODY_BYTES_MAX, PRIVATE_BYTES_MAX};
 use session_ledger::log::{Appended, EventLog, Guard, LogError, NewRecord, Record, Tail};
 
-/// A log of an adapter that can be closed and opened again on the same store.
+/// An adapter's log, which can be closed and opened again on the same store.
 pub(crate) trait Fixture: Sized {
     /// A new, empty log.
     async fn start() -> Self;
@@ -27,17 +27,17 @@ macro_rules! suite {
     ($fixture:ty) => {
         $crate::log_conformance::suite!($fixture:
             positions_start_at_1_and_a_tail_reads_in_order_from_any_of_them,
-            a_read_hands_over_no_more_than_was_asked_for,
+            a_read_returns_at_most_the_requested_number_of_records,
             a_tail_waits_for_the_next_record,
             concurrent_appends_lose_nothing_and_keep_each_callers_order,
-            records_at_the_size_limit_are_kept_and_larger_ones_refused_one_by_one,
+            records_at_the_size_limit_are_kept_and_each_larger_one_is_rejected,
             records_are_read_by_position_in_any_order,
             a_position_beyond_the_head_is_truncated,
             the_head_is_the_last_position,
-            a_reopened_log_holds_the_same_and_goes_on,
-            a_cancelled_read_loses_nothing,
-            several_tails_read_the_same,
-            an_append_that_nobody_overtakes_is_an_append,
+            a_reopened_log_has_the_same_records_and_goes_on,
+            a_canceled_read_loses_nothing,
+            several_tails_read_the_same_records,
+            a_guarded_append_that_is_not_overtaken_is_kept,
         );
     };
     ($fixture:ty: $($name:ident),* $(,)?) => {
@@ -51,7 +51,7 @@ macro_rules! suite {
 }
 pub(crate) use suite;
 
-/// A record whose body says which one it is.
+/// Returns a record with its number in the body.
 pub(crate) fn new_record(number: usize) -> NewRecord {
     let kinds = ["created", "refreshed", "handed_off", "terminated"];
     NewRecord {
@@ -64,15 +64,15 @@ pub(crate) fn new_record(number: usize) -> NewRecord {
     }
 }
 
-/// Records with the numbers of a range.
+/// Returns records with these numbers.
 pub(crate) fn new_records(numbers: std::ops::Range<usize>) -> Vec<NewRecord> {
     numbers.map(new_record).collect()
 }
 
-/// The subject that a guard looks at, of any tenant.
+/// The subject of a guard, for any tenant.
 pub(crate) const EXPIRED: &str = "ledger.sys.v1.*.session.expired";
 
-/// A record on that subject, of one of a few tenants.
+/// Returns a record on that subject, of one of a few tenants.
 pub(crate) fn expired(number: usize) -> NewRecord {
     NewRecord {
         subject: format!("ledger.sys.v1.t{}.session.expired", number % 7).into(),
@@ -80,7 +80,7 @@ pub(crate) fn expired(number: usize) -> NewRecord {
     }
 }
 
-/// Unwraps the positions of an append.
+/// Returns the positions of an append, which must have succeeded.
 pub(crate) fn positions(appended: Appended) -> Vec<u64> {
     appended
         .into_iter()
@@ -88,7 +88,7 @@ pub(crate) fn positions(appended: Appended) -> Vec<u64> {
         .collect()
 }
 
-/// Reads a tail until it has handed over so many.
+/// Reads this many records from a tail.
 pub(crate) async fn read(tail: &mut dyn Tail, count: usize) -> Vec<Record> {
     let mut records = Vec::new();
     while records.len() < count {
@@ -97,14 +97,14 @@ pub(crate) async fn read(tail: &mut dyn Tail, count: usize) -> Vec<Record> {
     records
 }
 
-/// One read, which must come within the patience of a test.
+/// Reads once, and panics if that takes too long.
 pub(crate) async fn next(tail: &mut dyn Tail, records_max: usize) -> Result<Vec<Record>, LogError> {
     tokio::time::timeout(Duration::from_secs(20), tail.next(records_max))
         .await
         .unwrap()
 }
 
-/// A record without what the log adds.
+/// Returns a record without the fields that the log adds.
 pub(crate) fn content(record: &Record) -> NewRecord {
     NewRecord {
         subject: record.subject.clone(),
@@ -113,7 +113,7 @@ pub(crate) fn content(record: &Record) -> NewRecord {
     }
 }
 
-/// Checks that records follow a position without a gap, in the order of time.
+/// Checks that records follow a position without a gap, and that their times are in order.
 #[track_caller]
 pub(crate) fn assert_gapless(records: &[Record], after: u64) {
     for (record, expected) in records.iter().zip(after + 1..) {
@@ -144,7 +144,7 @@ pub(crate) async fn positions_start_at_1_and_a_tail_reads_in_order_from_any_of_t
     }
 }
 
-pub(crate) async fn a_read_hands_over_no_more_than_was_asked_for<F: Fixture>() {
+pub(crate) async fn a_read_returns_at_most_the_requested_number_of_records<F: Fixture>() {
     let fixture = F::start().await;
     let log = fixture.log();
     log.append(new_records(0..50)).await;
@@ -211,7 +211,7 @@ pub(crate) async fn concurrent_appends_lose_nothing_and_keep_each_callers_order<
     }
 }
 
-pub(crate) async fn records_at_the_size_limit_are_kept_and_larger_ones_refused_one_by_one<
+pub(crate) async fn records_at_the_size_limit_are_kept_and_each_larger_one_is_rejected<
     F: Fixture,
 >() {
     let fixture = F::start().await;
@@ -270,7 +270,7 @@ pub(crate) async fn records_are_read_by_position_in_any_order<F: Fixture>() {
             new_record(usize::try_from(position).unwrap() - 1)
         );
     }
-    // A record reads the same whichever way it is read.
+    // Both ways of reading return equal records.
     let mut tail = log.tail(Position::new(199)).await.unwrap();
     assert_eq!(next(&mut *tail, 1).await.unwrap(), records[..1]);
     assert_eq!(log.get(Vec::new()).await.unwrap(), []);
@@ -303,7 +303,7 @@ pub(crate) async fn the_head_is_the_last_position<F: Fixture>() {
     );
 }
 
-pub(crate) async fn a_reopened_log_holds_the_same_and_goes_on<F: Fixture>() {
+pub(crate) async fn a_reopened_log_has_the_same_records_and_goes_on<F: Fixture>() {
     let fixture = F::start().await;
     let log = fixture.log();
     log.append(new_records(0..20)).await;
@@ -321,7 +321,7 @@ pub(crate) async fn a_reopened_log_holds_the_same_and_goes_on<F: Fixture>() {
     assert_gapless(&after, 0);
 }
 
-pub(crate) async fn a_cancelled_read_loses_nothing<F: Fixture>() {
+pub(crate) async fn a_canceled_read_loses_nothing<F: Fixture>() {
     const COUNT: usize = 400;
     let fixture = F::start().await;
     let log = fixture.log();
@@ -335,7 +335,7 @@ pub(crate) async fn a_cancelled_read_loses_nothing<F: Fixture>() {
         let mut records = Vec::new();
         let mut patience_us = 0;
         while records.len() < COUNT {
-            // Cuts the read off at another point each time.
+            // Cancels each read at another point.
             patience_us = (patience_us + 37) % 3000;
             let patience = Duration::from_micros(patience_us);
             if let Ok(next) = tokio::time::timeout(patience, tail.next(9)).await {
@@ -352,7 +352,7 @@ pub(crate) async fn a_cancelled_read_loses_nothing<F: Fixture>() {
     );
 }
 
-pub(crate) async fn several_tails_read_the_same<F: Fixture>() {
+pub(crate) async fn several_tails_read_the_same_records<F: Fixture>() {
     let fixture = F::start().await;
     let log = fixture.log();
     let mut tails = tokio::task::JoinSet::new();
@@ -371,12 +371,12 @@ pub(crate) async fn several_tails_read_the_same<F: Fixture>() {
     assert!(read.iter().all(|records| *records == read[0]));
 }
 
-pub(crate) async fn an_append_that_nobody_overtakes_is_an_append<F: Fixture>() {
+pub(crate) async fn a_guarded_append_that_is_not_overtaken_is_kept<F: Fixture>() {
     let fixture = F::start().await;
     let log = fixture.log();
     log.append(new_records(1..2)).await;
     let mut after = Position::ZERO;
-    // By one, one by one, and in one piece.
+    // One record, a few that are written one by one, and a batch.
     for (first, count) in [(2, 1), (3, 5), (8, 300)] {
         let numbers = first..first + count;
         let guard = Guard {

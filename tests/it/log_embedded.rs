@@ -1,4 +1,4 @@
-//! The embedded log: the suite of the port, and what is its own.
+//! The embedded log: the suite of the port, and the behavior that only this adapter has.
 
 use std::sync::Arc;
 
@@ -12,7 +12,7 @@ use crate::support::clock::ManualClock;
 
 suite!(Embedded);
 
-/// A log in a directory of its own.
+/// A log in its own directory.
 struct Embedded {
     log: Arc<EmbeddedLog>,
     dir: tempfile::TempDir,
@@ -45,7 +45,7 @@ fn open(dir: &std::path::Path) -> Arc<EmbeddedLog> {
 }
 
 #[tokio::test]
-async fn a_second_opener_is_told_who_holds_the_file() {
+async fn opening_the_file_twice_fails_with_an_error_that_says_why() {
     let fixture = Embedded::start().await;
     let error = EmbeddedLog::open(&fixture.dir.path().join("log.redb"), Arc::new(SystemClock))
         .err()
@@ -58,13 +58,13 @@ async fn a_second_opener_is_told_who_holds_the_file() {
 }
 
 #[tokio::test]
-async fn a_log_dropped_without_close_is_whole_when_opened_again() {
+async fn a_log_dropped_without_close_is_complete_when_reopened() {
     let Embedded { log, dir } = Embedded::start().await;
     assert_eq!(
         positions(log.append(new_records(0..5)).await),
         [1, 2, 3, 4, 5]
     );
-    // A tail that is still there does not keep the file open.
+    // A tail does not keep the file open.
     let mut tail = log.tail(Position::ZERO).await.unwrap();
     drop(log);
     let log = open(dir.path());
@@ -77,7 +77,7 @@ async fn a_log_dropped_without_close_is_whole_when_opened_again() {
 }
 
 #[tokio::test]
-async fn closing_answers_what_is_under_way_and_refuses_what_comes_later() {
+async fn closing_finishes_running_appends_and_rejects_later_ones() {
     let Embedded { log, dir } = Embedded::start().await;
     let mut appends = tokio::task::JoinSet::new();
     for number in 0..50 {
@@ -106,7 +106,7 @@ async fn closing_answers_what_is_under_way_and_refuses_what_comes_later() {
 }
 
 #[tokio::test]
-async fn a_clock_set_back_does_not_take_recorded_at_back() {
+async fn setting_the_clock_back_does_not_set_recorded_at_back() {
     let dir = tempfile::tempdir().unwrap();
     let clock = Arc::new(ManualClock::default());
     let open = || {
@@ -134,7 +134,7 @@ async fn a_clock_set_back_does_not_take_recorded_at_back() {
 }
 
 #[tokio::test]
-async fn a_file_that_is_not_a_log_is_refused() {
+async fn a_file_that_is_not_a_log_is_rejected() {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("log.redb");
     std::fs::write(&file, vec![0x5a; 8192]).unwrap();

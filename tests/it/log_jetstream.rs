@@ -1,4 +1,4 @@
-//! The log on `JetStream`: the suite of the port, and what is its own.
+//! The log on `JetStream`: the suite of the port, and the behavior that only this adapter has.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -22,7 +22,7 @@ suite!(JetStream);
 
 const SUBJECT: &str = "ledger.v1.acme.session.created";
 
-/// A log on a server of its own.
+/// A log on its own server.
 pub(crate) struct JetStream {
     pub(crate) log: Arc<JetStreamLog>,
     pub(crate) server: NatsServer,
@@ -52,7 +52,7 @@ impl Fixture for JetStream {
 }
 
 impl JetStream {
-    /// A client that is not the ledger.
+    /// Returns a client that is not the ledger.
     pub(crate) async fn stranger(&self) -> Context {
         jetstream::new(async_nats::connect(self.server.url()).await.unwrap())
     }
@@ -77,7 +77,7 @@ async fn connect_error(config: &JetStreamConfig, expect_existing: bool) -> LogEr
         .unwrap()
 }
 
-/// The stream as the ledger made it, to make a similar one.
+/// Returns the configuration of the ledger's stream, as a template for another stream.
 async fn stream_config(nats: &Context) -> stream::Config {
     nats.get_stream("LEDGER")
         .await
@@ -87,7 +87,7 @@ async fn stream_config(nats: &Context) -> stream::Config {
         .clone()
 }
 
-/// Publishes what no library would let through.
+/// Publishes a message that client libraries would reject.
 async fn publish_raw(server: &NatsServer, subject: &str, headers: &[u8], payload: &[u8]) {
     let mut socket = tokio::net::TcpStream::connect(server.url().trim_start_matches("nats://"))
         .await
@@ -106,7 +106,7 @@ async fn publish_raw(server: &NatsServer, subject: &str, headers: &[u8], payload
 // --- The server goes away ------------------------------------------------------------------------
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_was_acknowledged_before_a_crash_is_there_after_it() {
+async fn acknowledged_records_survive_a_crash() {
     let mut fixture = JetStream::start().await;
     let log = fixture.log();
     let restarted = AtomicBool::new(false);
@@ -137,7 +137,7 @@ async fn what_was_acknowledged_before_a_crash_is_there_after_it() {
         restarted.store(true, Ordering::SeqCst);
     };
     let (kept, ()) = tokio::join!(append, crash);
-    // The last append came after the restart.
+    // The last append was after the restart.
     assert!(kept.len() > 1000 && kept.last().unwrap().0 % 500 == 499);
     assert!(kept.is_sorted_by_key(|(_, position)| *position));
     let (numbers, positions): (Vec<_>, Vec<_>) = kept.into_iter().unzip();
@@ -158,7 +158,7 @@ async fn a_reader_goes_on_after_a_crash_without_a_gap_or_a_copy() {
         records.extend(next(&mut *tail, 100).await.unwrap());
     }
     fixture.server.kill();
-    // What had arrived is still handed over, and the rest comes after the restart.
+    // Records that had arrived are still returned. The rest arrives after the restart.
     let (rest, ()) = tokio::join!(
         read(&mut *tail, 3000 - records.len()),
         fixture.server.restart()
@@ -173,8 +173,8 @@ async fn a_reader_goes_on_after_a_crash_without_a_gap_or_a_copy() {
     assert_eq!(read(&mut *tail, 1).await[0].position.get(), 3001);
 }
 
-/// A reader once waited for records without a request at the server, as soon as its first one had
-/// ended: an idle ledger got a new consumer, and a warning in its log, twice a minute.
+/// When its first request had ended, a reader once waited without another request. So an idle ledger
+/// created a new consumer and logged a warning twice a minute.
 #[tokio::test]
 async fn an_idle_reader_asks_its_consumer_again_when_a_request_ends() {
     let fixture = JetStream::start().await;
@@ -192,12 +192,12 @@ async fn an_idle_reader_asks_its_consumer_again_when_a_request_ends() {
         );
         assert_eq!(
             first.subject, second.subject,
-            "of one and the same consumer"
+            "both requests use one consumer"
         );
     };
     tokio::select! {
         () = two_requests => {}
-        read = tail.next(1) => panic!("nothing is there to be read: {read:?}"),
+        read = tail.next(1) => panic!("the log is empty, but the read returned {read:?}"),
     }
 }
 
@@ -207,21 +207,21 @@ async fn an_append_waits_for_a_server_that_restarts() {
     fixture.server.kill();
     let log = fixture.log();
     let (appended, ()) = tokio::join!(log.append(new_records(0..3)), fixture.server.restart());
-    // The first ones may have gone into the broken connection.
+    // The first records may have been sent on the broken connection.
     let kept = appended.iter().filter(|result| result.is_ok()).count();
     assert_eq!(log.head().await.unwrap().get(), kept as u64);
     assert!(appended.iter().flatten().is_sorted());
 }
 
 #[tokio::test]
-async fn nobody_there_is_unavailable() {
+async fn an_address_without_a_server_is_unavailable() {
     let mut server = NatsServer::start().await;
     server.kill();
     let error = connect_error(&config(&server), false).await;
     assert!(matches!(error, LogError::Unavailable(_)), "{error:?}");
 }
 
-// --- Somebody tampers with the stream ------------------------------------------------------------
+// --- Another client tampers with the stream ------------------------------------------------------
 
 #[tokio::test]
 async fn a_deleted_consumer_is_replaced_from_the_next_position() {
@@ -251,7 +251,7 @@ async fn a_stream_recreated_empty_under_a_reader_is_truncated() {
     let config = stream_config(&nats).await;
     nats.delete_stream("LEDGER").await.unwrap();
     nats.create_stream(config).await.unwrap();
-    // It says so each time: an alarm that is ignored does not turn into silence.
+    // Every read reports it, so that an ignored alarm is repeated.
     for _ in 0..2 {
         let error = next(&mut *tail, 10).await.unwrap_err();
         let truncated = LogError::Truncated {
@@ -283,7 +283,7 @@ async fn a_stream_recreated_and_filled_under_a_reader_is_damaged() {
     let error = loop {
         match next(&mut *tail, 10).await {
             Ok(records) => panic!("{records:?}"),
-            // It looked while the stream had fewer records than were read.
+            // The reader checked while the new stream had fewer records than it had read.
             Err(LogError::Truncated { .. }) => {}
             Err(error) => break error,
         }
@@ -348,7 +348,7 @@ async fn a_stream_that_breaks_a_promise_is_misconfigured() {
 }
 
 #[tokio::test]
-async fn a_stream_of_an_earlier_build_is_told_to_take_batches() {
+async fn batches_are_enabled_on_a_stream_of_an_earlier_build() {
     let fixture = JetStream::start().await;
     let nats = fixture.stranger().await;
     let earlier = stream::Config {
@@ -359,7 +359,7 @@ async fn a_stream_of_an_earlier_build_is_told_to_take_batches() {
     assert!(!stream_config(&nats).await.allow_atomic_publish);
     connect(&fixture.server, true).await;
     assert!(stream_config(&nats).await.allow_atomic_publish);
-    // But nothing is changed about one that breaks a promise.
+    // A stream that breaks a promise is not changed.
     let broken = stream::Config {
         max_age: Duration::from_hours(1),
         ..earlier
@@ -370,7 +370,7 @@ async fn a_stream_of_an_earlier_build_is_told_to_take_batches() {
 }
 
 #[tokio::test]
-async fn a_stream_that_was_read_is_not_created_anew() {
+async fn a_stream_that_was_read_is_not_created_again() {
     let server = NatsServer::start().await;
     let error = connect_error(&config(&server), true).await;
     assert!(error.to_string().contains("does not exist"), "{error}");
@@ -389,10 +389,10 @@ async fn more_replicas_than_servers_is_misconfigured() {
     assert!(matches!(error, LogError::Misconfigured(_)), "{error:?}");
 }
 
-// --- What is published ---------------------------------------------------------------------------
+// --- Published messages --------------------------------------------------------------------------
 
 #[tokio::test]
-async fn a_subject_of_no_stream_is_unavailable_and_the_others_are_kept() {
+async fn a_subject_of_no_stream_is_unavailable_and_the_other_records_are_kept() {
     let fixture = JetStream::start().await;
     let mut records = new_records(0..4);
     records[1].subject = "ledger.v1.acme.session.invented".into();
@@ -410,7 +410,7 @@ async fn a_subject_of_no_stream_is_unavailable_and_the_others_are_kept() {
 }
 
 #[tokio::test]
-async fn copies_are_kept_for_the_fold_to_drop() {
+async fn duplicates_are_kept_for_the_fold_to_detect() {
     let fixture = JetStream::start().await;
     let record = new_record(1);
     let appended = fixture
@@ -455,8 +455,8 @@ async fn a_binary_mode_message_is_read_as_a_structured_event() {
     );
 }
 
-/// The client library drops the connection on headers that it cannot parse, on every delivery
-/// again: one runtime could stop the ledger for all.
+/// The client library drops the connection at every delivery of headers that it cannot parse. So one
+/// runtime could stop the ledger for all tenants.
 #[tokio::test]
 async fn a_message_with_broken_headers_does_not_stop_the_reader() {
     let fixture = JetStream::start().await;
@@ -465,7 +465,7 @@ async fn a_message_with_broken_headers_does_not_stop_the_reader() {
     for headers in [
         &b"NATS/1.0\r\nno colon\r\n\r\n"[..],
         b"NATS/1.0\r\n\xff\xfe: 1\r\n\r\n",
-        // These parse, but say what only the server may say.
+        // The library can parse these, but only a server may send them.
         b"NATS/1.0 503\r\n\r\n",
         b"NATS/1.0 409 Consumer Deleted\r\n\r\n",
         b"NATS/1.0 100 Idle Heartbeat\r\n\r\n",
@@ -489,15 +489,15 @@ async fn a_message_with_broken_headers_does_not_stop_the_reader() {
         log.get((1..=6).map(Position::new).collect()).await.unwrap(),
         records
     );
-    // And the connection is whole again.
+    // The connection works again.
     assert_eq!(positions(log.append(new_records(6..7)).await), [7]);
     assert_eq!(content(&read(&mut *tail, 1).await[0]), new_record(6));
 }
 
-// --- Who we are ----------------------------------------------------------------------------------
+// --- Credentials ---------------------------------------------------------------------------------
 
 #[tokio::test]
-async fn credentials_are_presented_and_their_lack_is_told() {
+async fn credentials_are_sent_and_an_open_server_is_recognized() {
     let users = "authorization { users: [{ user: ledger, password: secret }] }";
     let server = NatsServer::start_with(users).await;
     assert!(matches!(

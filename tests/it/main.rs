@@ -1,4 +1,4 @@
-//! Tests that need more than one module, or files, sockets and servers: the real ones.
+//! Tests that need several modules, or real files, sockets and servers.
 #![allow(clippy::unwrap_used, reason = "a failed test should panic")]
 
 mod access;

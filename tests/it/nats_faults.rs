@@ -1,5 +1,5 @@
-//! A NATS server that hangs, is full, is too small or lacks JetStream: what the ledger says, and that
-//! it goes on by itself.
+//! A NATS server that hangs, is full, has a small limit or lacks JetStream: the ledger reports it, and
+//! recovers by itself.
 
 use std::time::{Duration, Instant};
 
@@ -11,11 +11,11 @@ use crate::support::nats::{NatsServer, Setup};
 use crate::support::nats_ledger::{World, until_ready_is};
 
 const TIME: &str = "2026-01-31T12:00:00Z";
-/// How soon a server that hangs must be known to.
+/// How soon the ledger must notice a server that hangs.
 const KNOWN_WITHIN: Duration = Duration::from_secs(5);
 
 #[tokio::test]
-async fn a_server_that_hangs_is_noticed_told_and_taken_back() {
+async fn a_server_that_hangs_is_noticed_and_reported_and_used_again() {
     let world = World::start().await;
     let client = world.client();
     client.apply(&created("s1", "a1", TIME)).await;
@@ -60,7 +60,7 @@ fn with_room(bytes: &str) -> String {
 }
 
 #[tokio::test]
-async fn a_log_that_is_full_is_not_ready_and_goes_on_once_it_has_room() {
+async fn a_ledger_with_a_full_log_is_not_ready_until_the_log_has_room() {
     let (config, env) = (with_room("200KB"), Vec::new());
     let mut nats = NatsServer::start_as(Setup { config, env }).await;
     let dir = tempfile::tempdir().unwrap();
@@ -74,7 +74,7 @@ async fn a_log_that_is_full_is_not_ready_and_goes_on_once_it_has_room() {
     let mut number = 0;
     let refused = loop {
         number += 1;
-        assert!(number < 100, "there is room for ever");
+        assert!(number < 100, "the log never fills up");
         let answer = sent(number).await;
         if answer.status != 201 {
             break answer;
@@ -103,7 +103,7 @@ async fn a_log_that_is_full_is_not_ready_and_goes_on_once_it_has_room() {
     assert!(told.contains("LEDGER: the log refuses writes"), "{told}");
 
     nats.restart_as(&with_room("20MB")).await;
-    // Nobody sends events to a ledger that is not ready.
+    // The ledger finds out by itself, because no client sends events to it while it is not ready.
     until_ready_is(&client, 200).await;
     let metrics = client.get("/metrics").await.text;
     assert!(
@@ -122,11 +122,11 @@ async fn a_log_that_is_full_is_not_ready_and_goes_on_once_it_has_room() {
         "--nats-url",
         nats.url(),
     ]);
-    assert!(listed.contains("ok:"), "the probe left something: {listed}");
+    assert!(listed.contains("ok:"), "the probe wrote a record: {listed}");
 }
 
 #[tokio::test]
-async fn a_server_without_jetstream_is_told_what_it_lacks() {
+async fn the_error_for_a_server_without_jetstream_says_what_it_lacks() {
     let config = "listen: \"127.0.0.1:{PORT}\"\n".to_owned();
     let nats = NatsServer::start_as(Setup {
         config,
@@ -155,7 +155,7 @@ async fn a_server_without_jetstream_is_told_what_it_lacks() {
 }
 
 #[tokio::test]
-async fn a_server_that_takes_small_messages_only_is_told_of_with_its_limit() {
+async fn a_server_with_a_small_message_limit_is_reported_with_the_limit() {
     let nats = NatsServer::start_with("max_payload: 20000").await;
     let dir = tempfile::tempdir().unwrap();
     let server = Server::start_with(dir.path(), &["--nats-url", nats.url()]);
@@ -175,7 +175,7 @@ async fn a_server_that_takes_small_messages_only_is_told_of_with_its_limit() {
         .problem(413, "too_large");
     let detail = problem["detail"].as_str().unwrap();
     assert!(detail.contains("20000 bytes"), "{detail}");
-    // One that fits still goes through beside it.
+    // In a batch, an event that fits is still appended.
     let batch = json!([with("s3", 1), with("s4", 30_000)]);
     let answer = client
         .post(

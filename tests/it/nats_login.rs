@@ -1,4 +1,4 @@
-//! How the command line logs in to NATS, and that it tells nobody with what.
+//! How the command line logs in to NATS, and that it shows the credentials nowhere.
 
 use std::process::Output;
 
@@ -7,14 +7,14 @@ use crate::support::nats::NatsServer;
 
 const VARIABLE: &str = "SESSION_LEDGER_NATS_URL";
 
-/// A server that asks for something, and its address with a login in it.
+/// Starts a server that requires a login. Returns it and its address with the login in it.
 async fn server(authorization: &str, login: &str) -> (NatsServer, String) {
     let nats = NatsServer::start_with(&format!("authorization {{ {authorization} }}")).await;
     let url = nats.url().replace("nats://", &format!("nats://{login}@"));
     (nats, url)
 }
 
-/// Checks the server with these variables.
+/// Runs `doctor` with these variables.
 fn doctor(variables: &[(&str, &str)]) -> Output {
     let mut doctor = command(&["doctor"]);
     doctor.envs(variables.iter().copied()).output().unwrap()
@@ -32,7 +32,7 @@ fn gets_in(output: &Output) {
 }
 
 #[tokio::test]
-async fn a_user_in_the_address_is_logged_in_with_its_password() {
+async fn a_user_and_password_in_the_address_log_in() {
     let authorization = r#"user: "a@b", password: "p:%,1""#;
     let (nats, url) = server(authorization, "a%40b:p%3A%25%2C1").await;
     gets_in(&doctor(&[(VARIABLE, &url)]));
@@ -47,7 +47,7 @@ async fn a_user_in_the_address_is_logged_in_with_its_password() {
 }
 
 #[tokio::test]
-async fn a_token_is_logged_in_with_from_the_address_a_variable_and_a_file() {
+async fn a_token_from_the_address_a_variable_or_a_file_logs_in() {
     let (nats, url) = server(r#"token: "s3cr/t""#, "s3cr%2Ft").await;
     gets_in(&doctor(&[(VARIABLE, &url)]));
     let bare = (VARIABLE, nats.url());
@@ -59,7 +59,7 @@ async fn a_token_is_logged_in_with_from_the_address_a_variable_and_a_file() {
 }
 
 #[tokio::test]
-async fn what_the_address_logs_in_with_is_shown_nowhere() {
+async fn the_credentials_in_the_address_are_shown_nowhere() {
     let (nats, _url) = server(r#"user: "u", password: "right""#, "").await;
     let wrong = nats.url().replace("nats://", "nats://u:s3cret@");
     let refused = doctor(&[(VARIABLE, &wrong)]);

@@ -1,5 +1,5 @@
-//! What the shipped configuration of NATS lets runtimes do, tried with a stock client: write their
-//! own tenant's events, hear their own verdicts, and nothing else.
+//! The shipped configuration of NATS, tried with a stock client: runtimes can write the events of their
+//! tenant and receive its verdicts, and nothing else.
 
 use async_nats::jetstream::{self, context::PublishErrorKind};
 use futures_util::{FutureExt as _, StreamExt as _};
@@ -13,7 +13,7 @@ use crate::support::shipped_nats::{SOON, World, header_map};
 const OURS: &str = "ledger.v1.acme.session.created";
 const THEIRS: &str = "ledger.v1.globex.session.created";
 
-/// The subjects on which runtimes of a tenant may publish.
+/// Returns the subjects on which runtimes of a tenant may publish.
 fn subjects_of(tenant: &str) -> Vec<String> {
     let all = stream_subjects().into_iter();
     all.filter(|subject| subject.starts_with("ledger.v1."))
@@ -68,7 +68,7 @@ async fn the_ledger_can_do_all_that_it_needs() {
 }
 
 #[tokio::test]
-async fn what_is_not_its_tenants_a_runtime_cannot_write() {
+async fn a_runtime_cannot_write_outside_its_tenants_subjects() {
     let world = World::start().await;
     let acme = world.user("acme").await;
     let mut forbidden: Vec<String> = subjects_of("globex");
@@ -98,7 +98,7 @@ async fn what_is_not_its_tenants_a_runtime_cannot_write() {
             .unwrap();
         acme.complains("publish", &subject).await;
     }
-    // These fit what the user may publish, and nobody is there to take them.
+    // The user may publish on these subjects, but no stream has them.
     for kind in [
         "session.expired",
         "session.invented",
@@ -170,7 +170,7 @@ async fn the_streams_are_out_of_a_runtimes_reach() {
 }
 
 #[tokio::test]
-async fn nobody_deletes_from_the_streams_not_even_the_ledger() {
+async fn not_even_the_ledger_can_delete_from_the_streams() {
     let world = World::start().await;
     world.ledger.append(new_records(0..3)).await;
     let ledger = world.user("ledger").await;
@@ -190,7 +190,7 @@ async fn nobody_deletes_from_the_streams_not_even_the_ledger() {
             ledger.complains("publish", &subject).await;
         }
     }
-    // It may change the stream's configuration, but not take these two back.
+    // The ledger may change the stream's configuration, but cannot unset these two fields.
     let context = jetstream::new(ledger.client.clone());
     let mut stream = context.get_stream("LEDGER").await.unwrap();
     let mut config = stream.info().await.unwrap().config.clone();
@@ -201,7 +201,7 @@ async fn nobody_deletes_from_the_streams_not_even_the_ledger() {
 }
 
 #[tokio::test]
-async fn a_runtime_hears_nothing_but_answers_to_itself_and_its_verdicts() {
+async fn a_runtime_receives_only_its_own_answers_and_verdicts() {
     let world = World::start().await;
     let (acme, globex) = (world.user("acme").await, world.user("globex").await);
     for subject in [
@@ -223,7 +223,7 @@ async fn a_runtime_hears_nothing_but_answers_to_itself_and_its_verdicts() {
         let _listening = acme.client.subscribe(subject).await.unwrap();
         acme.complains("subscription", subject).await;
     }
-    // The same name in another account is another inbox.
+    // A subject with an equal name in another account is another inbox.
     let mut inboxes = acme.client.subscribe("_INBOX.>").await.unwrap();
     let mut verdicts = acme
         .client
@@ -246,17 +246,14 @@ async fn a_runtime_hears_nothing_but_answers_to_itself_and_its_verdicts() {
     let heard = tokio::time::timeout(SOON, verdicts.next()).await.unwrap();
     assert_eq!(heard.unwrap().payload, "acme");
     let heard = tokio::time::timeout(SOON, own.next()).await.unwrap();
-    assert!(
-        heard.is_some(),
-        "what there is to hear is heard where it belongs"
-    );
+    assert!(heard.is_some(), "the other tenant receives its own message");
     acme.client.flush().await.unwrap();
     assert!(verdicts.next().now_or_never().is_none());
     assert!(inboxes.next().now_or_never().is_none());
 }
 
 #[tokio::test]
-async fn an_acknowledgement_is_stored_nowhere_whatever_subject_it_is_to_go_to() {
+async fn no_acknowledgement_is_stored_whatever_its_reply_subject() {
     let world = World::start().await;
     let acme = world.user("acme").await;
     for reply in [
@@ -271,7 +268,7 @@ async fn an_acknowledgement_is_stored_nowhere_whatever_subject_it_is_to_go_to() 
         let before = world.stored().await;
         let sent = acme.client.publish_with_reply(OURS, reply, "{}".into());
         sent.await.unwrap();
-        // Had the first one's answer been stored, it would stand between the two.
+        // If the acknowledgement of the first message were stored, it would be between the two.
         let ack = acme.store(OURS, &[]).await;
         assert_eq!(ack.sequence, before[0] + 2, "{reply}");
         assert_eq!(world.stored().await, [ack.sequence, before[1]], "{reply}");
@@ -287,11 +284,11 @@ async fn a_private_part_that_a_runtime_claims_is_stored_for_the_fold_to_judge() 
 }
 
 #[tokio::test]
-async fn a_message_id_swallows_only_what_has_the_same() {
+async fn a_message_id_suppresses_only_messages_with_an_equal_id() {
     let world = World::start().await;
     let (acme, globex) = (world.user("acme").await, world.user("globex").await);
     let id: &[_] = &[("Nats-Msg-Id", "1")];
-    // The window is a tenth of a second, so the two may have to meet more than once.
+    // Ids are remembered for a tenth of a second, so this may take more than one try.
     let met = async {
         loop {
             let first = acme.store(OURS, id).await;
@@ -304,9 +301,9 @@ async fn a_message_id_swallows_only_what_has_the_same() {
     let (first, second) = tokio::time::timeout(SOON, met).await.unwrap();
     assert!(
         !first.duplicate && second.duplicate,
-        "who sends an id can tell"
+        "the acknowledgement says so"
     );
-    // Who sends none, as they are told to, loses nothing; nor does the ledger.
+    // A runtime that sends no id, as documented, loses nothing. Nor does the ledger.
     let theirs = globex.store(THEIRS, &[]).await;
     let ledgers = positions(world.ledger.append(new_records(0..2)).await);
     assert!(!theirs.duplicate);
@@ -315,7 +312,7 @@ async fn a_message_id_swallows_only_what_has_the_same() {
 }
 
 #[tokio::test]
-async fn batches_that_a_runtime_opens_and_leaves_stop_nobody() {
+async fn batches_that_a_runtime_leaves_open_stop_no_other_client() {
     let world = World::start().await;
     let (acme, globex) = (world.user("acme").await, world.user("globex").await);
     for number in 0..60 {
@@ -343,10 +340,10 @@ async fn batches_that_a_runtime_opens_and_leaves_stop_nobody() {
     );
 }
 
-/// What a runtime can learn of others, which docs/operations.md tells: the position of the last record
-/// on a subject that it names. The server compares for whoever asks, and says what it found.
+/// A runtime can name a subject of another tenant in a precondition. The server's error then has the
+/// last position on that subject. docs/operations.md says so.
 #[tokio::test]
-async fn a_runtime_can_ask_for_the_last_position_on_a_subject_and_gets_no_more() {
+async fn a_runtime_can_learn_the_last_position_on_a_subject_and_nothing_else() {
     let world = World::start().await;
     let (acme, globex) = (world.user("acme").await, world.user("globex").await);
     acme.store(OURS, &[]).await;

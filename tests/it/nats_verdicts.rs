@@ -1,4 +1,4 @@
-//! What listeners on NATS are told of verdicts, and what they are told that they missed.
+//! The verdicts that listeners on NATS get, and the notices about verdicts that they missed.
 
 use std::time::Duration;
 
@@ -17,7 +17,7 @@ const TIME: &str = "2026-01-31T12:00:00Z";
 const TERMINATED: &str = "ledger.v1.acme.session.terminated";
 const SOON: Duration = Duration::from_secs(20);
 
-/// Listens to the verdicts of the tenant `acme`.
+/// Subscribes to the verdicts of the tenant `acme`.
 async fn listen(nats: &NatsServer) -> Subscriber {
     let listener = async_nats::connect(nats.url()).await.unwrap();
     let verdicts = listener.subscribe("ledger.verdict.v1.acme").await.unwrap();
@@ -30,7 +30,7 @@ async fn next(verdicts: &mut Subscriber) -> Value {
     serde_json::from_slice(&told.unwrap().unwrap().payload).unwrap()
 }
 
-/// Publishes what is no event, so many times; the last position.
+/// Publishes this many messages that are not events. Returns the last position.
 async fn noise(runtime: &Context, count: u64) -> u64 {
     let mut last = 0;
     let mut sent = Vec::new();
@@ -44,7 +44,7 @@ async fn noise(runtime: &Context, count: u64) -> u64 {
 }
 
 #[tokio::test]
-async fn an_event_that_waits_is_told_again_when_its_wait_ends() {
+async fn a_parked_event_is_announced_again_when_it_is_settled() {
     let world = World::start().await;
     let runtime = world.runtime().await;
     let mut verdicts = listen(&world.nats).await;
@@ -93,7 +93,7 @@ async fn an_event_that_waits_is_told_again_when_its_wait_ends() {
 }
 
 #[tokio::test]
-async fn a_rejected_event_is_named_as_far_as_it_can_be_read() {
+async fn a_rejected_event_is_described_as_far_as_it_can_be_decoded() {
     let world = World::start().await;
     let runtime = world.runtime().await;
     let mut verdicts = listen(&world.nats).await;
@@ -141,7 +141,7 @@ async fn a_rejected_event_is_named_as_far_as_it_can_be_read() {
 }
 
 #[tokio::test]
-async fn listeners_hear_which_positions_a_fold_that_caught_up_did_not_tell() {
+async fn listeners_learn_which_positions_a_fold_that_catches_up_skips() {
     let World {
         nats,
         ledger: first,

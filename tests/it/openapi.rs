@@ -1,4 +1,4 @@
-//! The committed document of the API is the one that the code describes, and describes all of it.
+//! The committed document of the API is current, and describes the whole API.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -17,7 +17,7 @@ fn document() -> Value {
     serde_json::from_str(&openapi::text()).unwrap()
 }
 
-/// Method, path and description of every route.
+/// Returns the method, path and description of every route.
 fn operations(document: &Value) -> Vec<(String, String, Value)> {
     let mut operations = Vec::new();
     for (path, item) in document["paths"].as_object().unwrap() {
@@ -44,7 +44,7 @@ fn every_route_is_described_in_full() {
     let mut ids = BTreeSet::new();
     for (method, path, operation) in operations(&document) {
         let id = operation["operationId"].as_str().unwrap();
-        assert!(ids.insert(id.to_owned()), "{id} is given twice");
+        assert!(ids.insert(id.to_owned()), "{id} is used twice");
         assert!(!operation["summary"].is_null(), "{method} {path}");
         assert!(!operation["description"].is_null(), "{method} {path}");
         let parameters = operation["parameters"]
@@ -76,9 +76,9 @@ fn every_route_is_described_in_full() {
     assert_eq!(ids.len(), 30);
 }
 
-/// Generators of clients name a body's type after its schema, and send null where it may be null.
+/// Generated clients name a body's type after its schema, and send null if the schema allows it.
 #[test]
-fn bodies_have_named_schemas_and_are_left_out_rather_than_null() {
+fn bodies_have_named_schemas_and_are_never_null() {
     let document = document();
     let (mut optional, mut names) = (0, BTreeSet::new());
     for (method, path, operation) in operations(&document) {
@@ -115,7 +115,7 @@ fn bodies_have_named_schemas_and_are_left_out_rather_than_null() {
 }
 
 #[test]
-fn headers_that_lead_on_are_described() {
+fn headers_that_clients_follow_are_described() {
     let document = document();
     for (path, method, status, name) in [
         ("/v1/events", "get", "200", "X-Next-After"),
@@ -136,7 +136,7 @@ fn headers_that_lead_on_are_described() {
 }
 
 #[test]
-fn every_reference_leads_somewhere() {
+fn every_reference_resolves() {
     fn check(document: &Value, part: &Value) {
         match part {
             Value::Object(members) => {
@@ -153,10 +153,10 @@ fn every_reference_leads_somewhere() {
     check(&document(), &document());
 }
 
-/// Routes are added through their descriptions alone, so what the router has is in the document.
-/// Those of dialects are in the documents of their vendors.
+/// Routes are added only together with their descriptions, so every route is in the document. The
+/// routes of dialects are in the documents of their vendors.
 #[test]
-fn no_route_goes_past_the_document() {
+fn every_route_is_in_the_document() {
     let mut pending = vec![std::path::PathBuf::from("src/http")];
     while let Some(directory) = pending.pop() {
         for entry in fs::read_dir(directory).unwrap() {
@@ -181,7 +181,7 @@ fn no_route_goes_past_the_document() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_is_described_is_served_with_those_parameters() {
+async fn every_described_route_is_served_with_its_parameters() {
     let app = App::start().await;
     let client = app.client("acme");
     client

@@ -1,4 +1,4 @@
-//! The revocation reactor: a revoked agent's sessions end, each once, and nobody else's do.
+//! The revocation reactor: it ends each session of a revoked agent once, and no other session.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,7 +19,7 @@ use crate::support::faulty_log::reads_of_its_log;
 const SOON: Duration = Duration::from_mins(1);
 const REVOKED: &str = "2026-01-31T12:00:30.000000Z";
 
-/// Opens this many sessions of an agent; the position of the last.
+/// Opens this many sessions of an agent. Returns the position of the last.
 async fn open(client: &Client, agent: &str, count: usize) -> u64 {
     let sessions: Vec<Value> = (0..count)
         .map(|number| created(&format!("{agent}-{number}"), agent, NOW))
@@ -36,7 +36,7 @@ async fn open(client: &Client, agent: &str, count: usize) -> u64 {
     last
 }
 
-/// An event that changes an agent's status.
+/// Returns an event that changes an agent's status.
 fn status(agent: &str, kind: &str) -> Value {
     let mut event = event(&format!("{kind}-{agent}"), kind, agent, &json!({}));
     event["time"] = json!(REVOKED);
@@ -47,14 +47,14 @@ async fn session(client: &Client, id: &str) -> Value {
     client.get(&format!("/v1/agent-sessions/{id}")).await.ok()
 }
 
-/// Waits until the log has this many records and all are folded, and no more than that.
+/// Waits until this many records are folded. The log must have no more.
 async fn folded(app: &App, records: u64) {
     app.projection.wait_for(Position::new(records), SOON).await;
     assert_eq!(app.projection.position(), Position::new(records));
 }
 
 #[tokio::test]
-async fn the_sessions_of_a_revoked_agent_end_and_nobody_elses_do() {
+async fn only_the_sessions_of_a_revoked_agent_end() {
     let mut app = App::start().await;
     app.start_revocation();
     let (acme, globex) = (app.client("acme"), app.client("globex"));
@@ -62,7 +62,7 @@ async fn the_sessions_of_a_revoked_agent_end_and_nobody_elses_do() {
         open(&acme, agent, 3).await;
     }
     open(&globex, "a1", 3).await;
-    // Two sessions change hands: a child of the agent goes on with another, and the other way round.
+    // One session is handed off from the agent to another agent, and one from another agent to it.
     for (parent, to, child) in [("a1-0", "a2", "from-a1"), ("a2-0", "a1", "from-a2")] {
         let data = json!({"to_agent_id": to, "session_id": child});
         let handed_off = event(child, "session.handed_off", parent, &data);
@@ -93,12 +93,12 @@ async fn the_sessions_of_a_revoked_agent_end_and_nobody_elses_do() {
 }
 
 #[tokio::test]
-async fn the_ledger_says_what_it_did_and_when_the_revocation_was() {
+async fn the_ledgers_event_names_the_revocation_and_has_its_time() {
     let mut app = App::start().await;
     app.start_revocation();
     let client = app.client("acme");
     open(&client, "a1", 1).await;
-    // By its emitter's clock it opened after the revocation.
+    // By its emitter's clock, this session opened after the revocation.
     let late = "2026-01-31T12:01:00.000000Z";
     client.apply(&created("late", "a1", late)).await;
     let revoked = client.apply(&status("a1", "agent.revoked")).await;
@@ -116,7 +116,7 @@ async fn the_ledger_says_what_it_did_and_when_the_revocation_was() {
     app.stop().await;
 }
 
-/// Writes the first records of an append, and then neither answers nor ends, as in a crash.
+/// A log that writes the first records of an append and then never answers, as in a crash.
 struct DyingLog {
     log: Arc<dyn EventLog>,
     writes: usize,
@@ -135,7 +135,7 @@ impl EventLog for DyingLog {
 }
 
 #[tokio::test]
-async fn what_a_dying_node_left_over_another_one_ends() {
+async fn another_node_ends_the_sessions_that_a_crashed_node_left() {
     const SESSIONS: usize = 50;
     const WRITTEN: usize = 20;
     let mut app = App::start().await;
@@ -164,7 +164,7 @@ async fn what_a_dying_node_left_over_another_one_ends() {
 }
 
 #[tokio::test]
-async fn thousands_of_sessions_end_once_each_whatever_restarts_meanwhile() {
+async fn thousands_of_sessions_end_once_each_across_restarts() {
     const SESSIONS: usize = 5_000;
     let dir = tempfile::tempdir().unwrap();
     let config = Config::local(dir.path().join("ledger"), ([127, 0, 0, 1], 0).into());

@@ -1,8 +1,8 @@
-//! The committed schemas are those that the code describes, and say what decoding does.
+//! The committed schemas are current, and agree with decoding.
 //!
-//! What a JSON Schema cannot say is left out of the comparison: sizes in bytes, depth, a name given
-//! twice, unpaired surrogates, that two fields must differ, that a tenant is the subject's, leap
-//! seconds at odd times, and times whose offset leads out of the years 1 to 9999.
+//! The comparison leaves out what a JSON Schema cannot express: sizes in bytes, depth, duplicate names,
+//! unpaired surrogates, that two fields must differ, that a tenant is the subject's, leap seconds at odd
+//! times, and times whose offset leads out of the years 1 to 9999.
 
 use std::fs;
 use std::path::Path;
@@ -21,7 +21,7 @@ use crate::support::events::{Ids, event, rules_event, subject_of};
 const REFRESH: &str = "cargo run -- schema --write schemas";
 const TENANT: &str = "acme";
 
-/// Every attribute and field that any type knows, some that none does, and some that none may have.
+/// Every attribute and field of any type, some unknown ones, and some that are not allowed.
 const NAMES: &[&str] = &[
     "specversion",
     "id",
@@ -67,7 +67,7 @@ const NAMES: &[&str] = &[
     "data.refresh_token_hash",
 ];
 
-/// Values that some field takes and others do not, as JSON texts one after another.
+/// Values that are valid for some fields and invalid for others, as a sequence of JSON texts.
 const VALUES: &str = r#"
     null true 0 1 -1 0.5 1.5 60.0 1e3 1e300 3155760000 3155760001 4294967295 4294967296
     18446744073709551615 "" "x" "a/b" "count" ".." "a\nb" "a\u0000b" "\u0085" "\ud83d\ude00"
@@ -79,7 +79,7 @@ const VALUES: &str = r#"
     {"agent_id": "a1"} {"expires_at": "2026-01-31T00:00:00Z", "ttl_seconds": 5, "agent_id": "a1"}
 "#;
 
-/// These, and texts and lists at each limit and just beyond.
+/// Returns `VALUES`, and texts and lists at each limit and just beyond.
 fn values() -> Vec<Value> {
     let parsed = serde_json::Deserializer::from_str(VALUES).into_iter();
     let mut values: Vec<Value> = parsed.map(Result::unwrap).collect();
@@ -131,7 +131,7 @@ fn example(event_type: EventType) -> Value {
     })
 }
 
-/// Puts a value where a name says, or takes it away. Does nothing if there is no such place.
+/// Sets or removes the member with this name. Does nothing if its parent does not exist.
 fn change(body: &mut Value, name: &str, value: Option<&Value>) {
     let (object, name) = match name.strip_prefix("data.") {
         Some(name) => (body.get_mut("data").and_then(Value::as_object_mut), name),
@@ -146,7 +146,7 @@ fn change(body: &mut Value, name: &str, value: Option<&Value>) {
 
 #[track_caller]
 fn check(event_type: EventType, validator: &Validator, body: &Value) {
-    // Another tenant is told apart from an invalid one, which a schema does not know.
+    // Decoding rejects the name of another tenant. A schema cannot know that.
     let tenants = [None, Some(&Value::Null), Some(&json!(TENANT))].map(Option::<&Value>::cloned);
     let foreign = !tenants.contains(&body.get("tenantid").cloned());
     if foreign && body["tenantid"].is_string() && event_type != EventType::Rules {
@@ -170,7 +170,7 @@ fn check(event_type: EventType, validator: &Validator, body: &Value) {
 }
 
 #[test]
-fn the_committed_schemas_are_those_of_the_code() {
+fn the_committed_schemas_are_current() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("schemas");
     if option_env!("UPDATE_SCHEMAS").is_some() {
         for document in documents() {
@@ -190,7 +190,7 @@ fn the_committed_schemas_are_those_of_the_code() {
 }
 
 #[test]
-fn every_schema_is_a_schema() {
+fn every_schema_is_valid() {
     for document in documents()
         .iter()
         .filter(|document| document.path != "asyncapi.json")
@@ -255,7 +255,7 @@ proptest! {
     }
 }
 
-/// Every `$ref` below a value.
+/// Collects every `$ref` in a value.
 fn references<'v>(value: &'v Value, found: &mut Vec<&'v str>) {
     match value {
         Value::Object(members) => {
@@ -270,7 +270,7 @@ fn references<'v>(value: &'v Value, found: &mut Vec<&'v str>) {
 }
 
 #[test]
-fn every_reference_of_the_asyncapi_document_leads_somewhere() {
+fn every_reference_of_the_asyncapi_document_resolves() {
     let documents = documents();
     let text = &documents
         .iter()
@@ -333,7 +333,7 @@ fn message_validator(path: &str) -> Validator {
 }
 
 #[test]
-fn the_mark_for_a_gap_follows_its_schema_and_no_verdict_does() {
+fn the_notice_of_a_gap_follows_its_schema_and_no_verdict_does() {
     use session_ledger::domain::{Position, Timestamp, Verdict};
     let gap = session_ledger::wire::GapMessage::at(Position::new(2)).to_json();
     let gap: Value = serde_json::from_slice(&gap).unwrap();

@@ -1,5 +1,5 @@
-//! A full run, and then a search through everything that anybody could see of it: no token, no key,
-//! and no hash of one.
+//! A full run, and then a search through all its answers and output: they must have no token, no key,
+//! and no hash of either.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
@@ -13,7 +13,7 @@ use crate::support::client::{Answer, Client};
 const JSON: [(&str, &str); 1] = [("content-type", "application/json")];
 const SESSIONS: &str = "/v1/agent-sessions";
 
-/// What was said to anybody, and what must not be in it.
+/// All answers and output, and the secrets that must not be in them.
 #[derive(Default)]
 struct Seen {
     texts: Vec<String>,
@@ -21,7 +21,7 @@ struct Seen {
 }
 
 impl Seen {
-    /// Notes an answer, without the members that may hold a secret.
+    /// Records an answer without the members that may hold a secret, and records these secrets.
     fn note(&mut self, answer: &Answer) -> Value {
         let mut body: Value = serde_json::from_str(&answer.text).unwrap_or_default();
         for member in ["token", "refresh_token", "key"] {
@@ -39,7 +39,7 @@ impl Seen {
         serde_json::from_str(&answer.text).unwrap_or_default()
     }
 
-    /// Looks for every secret, and for its hash in every usual spelling.
+    /// Checks that no text has a secret, or its hash in any usual encoding.
     fn search(&self) {
         assert!(8 < self.secrets.len(), "too few tokens were given out");
         for secret in &self.secrets {
@@ -47,7 +47,7 @@ impl Seen {
             let hash = Sha256::digest(secret);
             let spellings = [
                 secret.clone(),
-                // The part that is not told by the id of the session, or by that of the key.
+                // The secret part, without the id of the session or key.
                 secret.rsplit(separator).next().unwrap().to_owned(),
                 hex::encode(hash),
                 hex::encode_upper(hash),
@@ -64,7 +64,7 @@ impl Seen {
     }
 }
 
-/// A client that notes all it is told.
+/// A client that records all answers.
 struct Visit {
     client: Client,
     seen: Seen,
@@ -82,7 +82,7 @@ impl Visit {
         self.seen.note(&answer)
     }
 
-    /// Every command, those that fail included, each with whatever token it takes.
+    /// Runs every command, with the token that it takes. Some of them fail.
     async fn command_everything(&mut self) {
         for agent in ["a1", "a2"] {
             let body = json!({"agent_id": agent});
@@ -127,7 +127,7 @@ impl Visit {
         self.seen.note(&revoked);
     }
 
-    /// A runtime that puts secrets where they do not belong.
+    /// Emits events with secrets in the wrong places, as a faulty runtime might.
     async fn emit_secrets(&mut self) {
         let token = self.seen.secrets[0].clone();
         for data in [
@@ -143,7 +143,7 @@ impl Visit {
         }
     }
 
-    /// Every way to read.
+    /// Makes every kind of read.
     async fn read_everything(&mut self) {
         let listed = self.get(&format!("{SESSIONS}?limit=200")).await;
         for session in listed["sessions"].as_array().unwrap() {
@@ -177,7 +177,7 @@ impl Visit {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn nothing_that_anybody_sees_holds_a_token_or_a_key_or_its_hash() {
+async fn no_output_has_a_token_or_a_key_or_its_hash() {
     let dir = tempfile::tempdir().unwrap();
     let roles = [
         "--role=admin",

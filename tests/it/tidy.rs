@@ -1,12 +1,12 @@
 //! Rules about the sources that the compiler does not check.
 //!
-//! `LAYERS` and `HOMES` are the architecture: ARCHITECTURE.md explains them, these tests make them
-//! true. Each rule is a function on text, and is itself tested on text that breaks it.
+//! `LAYERS` and `HOMES` are the architecture. ARCHITECTURE.md explains them, and these tests enforce
+//! them. Each rule is a function on text, and is itself tested on text that breaks it.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// Longest file, in lines. Past this it is more than one thing.
+/// The most lines of a file. A longer file does more than one thing.
 const FILE_LINES_MAX: usize = 600;
 
 /// Each top-level module and the modules that it may use. A row names only rows above it, so the
@@ -98,7 +98,7 @@ const HTTP: &[&str] = &[
     "api",
 ];
 
-/// What all dialects use. Beside it, a dialect uses its own modules.
+/// The module that all dialects use. A dialect uses only this module and its own.
 const DIALECT_SDK: &str = "sdk";
 
 /// Paths of outside crates and the only places that may name them. A home is a file without its
@@ -111,11 +111,11 @@ const HOMES: &[(&str, &[&str])] = &[
     ("hyper_util::", &["src/app/http_server"]),
     ("clap::", &["src/cli", "src/main"]),
     ("jsonwebtoken::", &["src/auth/jwt"]),
-    // The command line names it as a provider of TLS.
+    // The command line installs it as the TLS provider.
     ("ring::", &["src/auth/jwt/provider", "src/cli/mod"]),
     ("governor::", &["src/auth/rate_limit"]),
     ("reqwest::", &["src/cli", "src/auth/jwt/source"]),
-    // Statuses are decided where problems and successes are made; each dialect has its own failures.
+    // These files decide the status of problems, successes and the failures of each dialect.
     (
         "StatusCode",
         &[
@@ -133,7 +133,7 @@ const HOMES: &[(&str, &[&str])] = &[
     ("prometheus_client::", &["src/metrics"]),
 ];
 
-/// What marks unfinished work, in pieces so that this file does not contain it.
+/// Marks of unfinished work, in pieces so that this file does not contain them.
 const STUBS: &[&str] = &[
     concat!("to", "do!"),
     concat!("unimple", "mented!"),
@@ -141,7 +141,7 @@ const STUBS: &[&str] = &[
     concat!("#[", "ignore"),
 ];
 
-/// A path that climbs two modules; `crate::` says the same and can be found.
+/// A path that climbs two modules. A path from `crate::` is easier to search for.
 const CLIMB: &str = concat!("super::", "super");
 
 type Problem = (usize, String);
@@ -171,7 +171,7 @@ fn no_dialect_uses_another() {
 }
 
 #[test]
-fn outside_crates_stay_at_home() {
+fn outside_crates_are_used_only_in_their_homes() {
     report(&["src"], home_problems);
 }
 
@@ -187,7 +187,7 @@ fn every_module_has_a_layer() {
 }
 
 #[test]
-fn files_say_what_they_are_and_stay_short() {
+fn files_have_a_summary_and_stay_short() {
     report(&["src", "tests", "benches", "examples"], |_, text| {
         form_problems(text)
     });
@@ -226,7 +226,7 @@ fn a_use_of_a_higher_layer_is_found() {
 }
 
 #[test]
-fn a_use_upwards_inside_http_is_found() {
+fn a_use_of_a_higher_module_of_http_is_found() {
     let found = |file: &str, text: &str| http_problems(Path::new(file), text).len();
     let (page, list) = ("src/http/response/page.rs", "src/http/api/list.rs");
     assert_eq!(found(page, "use crate::http::request::caller::Caller;"), 0);
@@ -240,7 +240,7 @@ fn a_use_upwards_inside_http_is_found() {
 }
 
 #[test]
-fn a_dialect_in_another_is_found() {
+fn a_use_of_another_dialect_is_found() {
     let found = |file: &str, text: &str| dialect_problems(Path::new(file), text).len();
     let (create, sdk) = ("src/dialects/agi/create.rs", "src/dialects/sdk/change.rs");
     assert_eq!(found(create, "use crate::dialects::sdk::fields;"), 0);
@@ -252,7 +252,7 @@ fn a_dialect_in_another_is_found() {
 }
 
 #[test]
-fn an_outside_crate_abroad_is_found() {
+fn an_outside_crate_outside_its_homes_is_found() {
     let found = |file: &str, text: &str| home_problems(Path::new(file), text);
     assert_eq!(
         found("src/ledger/append.rs", "use redb::Database;").len(),
@@ -283,7 +283,7 @@ fn an_outside_crate_abroad_is_found() {
 }
 
 #[test]
-fn a_file_out_of_form_is_found() {
+fn a_malformed_file_is_found() {
     assert_eq!(form_problems("//! Summary.\n").len(), 0);
     assert_eq!(form_problems("use std::fs;\n").len(), 1);
     assert_eq!(form_problems("//! 5 \u{b5}s.\n").len(), 1);
@@ -323,7 +323,7 @@ fn report(roots: &[&str], check: impl Fn(&Path, &str) -> Vec<Problem>) {
     assert!(lines.is_empty(), "\n{}", lines.join("\n"));
 }
 
-/// Uses of modules that the file's own module may not use.
+/// Returns uses of modules that the file's own module may not use.
 fn layer_problems(file: &Path, text: &str) -> Vec<Problem> {
     let place = file.with_extension("");
     let module = place.iter().nth(1).unwrap_or_default().to_string_lossy();
@@ -350,7 +350,7 @@ fn layer_problems(file: &Path, text: &str) -> Vec<Problem> {
         .collect()
 }
 
-/// Uses of modules of `http` that the file's own one may not use.
+/// Returns uses of modules of `http` that the file's own module may not use.
 fn http_problems(file: &Path, text: &str) -> Vec<Problem> {
     let module = part_of(file);
     let Some(row) = HTTP.iter().position(|name| *name == module) else {
@@ -364,7 +364,7 @@ fn http_problems(file: &Path, text: &str) -> Vec<Problem> {
         .collect()
 }
 
-/// Uses of other dialects.
+/// Returns uses of other dialects.
 fn dialect_problems(file: &Path, text: &str) -> Vec<Problem> {
     let dialect = part_of(file);
     if dialect == "mod" {
@@ -377,14 +377,14 @@ fn dialect_problems(file: &Path, text: &str) -> Vec<Problem> {
         .collect()
 }
 
-/// The module of a layer that a file is or belongs to.
+/// Returns the name of the module in a layer to which a file belongs.
 fn part_of(file: &Path) -> String {
     let place = file.with_extension("");
     let part = place.iter().nth(2).unwrap_or_default();
     part.to_string_lossy().into_owned()
 }
 
-/// Outside crates named away from home.
+/// Returns uses of outside crates outside their homes.
 fn home_problems(file: &Path, text: &str) -> Vec<Problem> {
     let place = file.with_extension("");
     let code = without_comments(text);
@@ -430,7 +430,8 @@ fn stub_problems(text: &str) -> Vec<Problem> {
     problems
 }
 
-/// Line number and first name of every path that starts with `prefix`, groups in braces included.
+/// Returns the line number and first name of every path that starts with `prefix`, including groups in
+/// braces.
 fn first_segments(code: &str, prefix: &str) -> Vec<Problem> {
     let mut found = Vec::new();
     for at in places_of(code, prefix) {
@@ -448,7 +449,7 @@ fn first_segments(code: &str, prefix: &str) -> Vec<Problem> {
     found
 }
 
-/// The first name of each member of a `use` group, given what follows its opening brace.
+/// Returns the first name of each member of a `use` group. `group` begins after the opening brace.
 fn group_heads(group: &str) -> Vec<&str> {
     let mut heads = vec![head(group.trim_start())];
     let mut depth = 0_usize;
@@ -466,14 +467,14 @@ fn group_heads(group: &str) -> Vec<&str> {
     heads
 }
 
-/// The identifier at the start of `text`.
+/// Returns the identifier at the start of `text`.
 fn head(text: &str) -> &str {
     text.split(|letter: char| !is_name(letter))
         .next()
         .unwrap_or_default()
 }
 
-/// Where `path` stands in `code`, other than as the tail of a longer name.
+/// Returns the indexes of `path` in `code`, except in the tail of a longer name.
 fn places_of<'a>(code: &'a str, path: &'a str) -> impl Iterator<Item = usize> + 'a {
     code.match_indices(path)
         .map(|(at, _)| at)
@@ -488,7 +489,7 @@ fn is_layer(name: &str) -> bool {
     LAYERS.iter().any(|(layer, _)| *layer == name)
 }
 
-/// The crate roots stand above all layers.
+/// Whether a module is a crate root, which is above all layers.
 fn is_root(name: &str) -> bool {
     matches!(name, "lib" | "main")
 }
@@ -497,7 +498,7 @@ fn line_of(text: &str, at: usize) -> usize {
     text[..at].matches('\n').count() + 1
 }
 
-/// The text with line comments cut off and its lines kept. `://` is taken for a URL in a string.
+/// Returns the text without line comments, but with all its lines. `://` counts as a URL in a string.
 fn without_comments(text: &str) -> String {
     let cut = |line: &str| {
         let comment = line
@@ -508,7 +509,7 @@ fn without_comments(text: &str) -> String {
     text.lines().map(cut).collect::<Vec<_>>().join("\n")
 }
 
-/// Every `.rs` file below `root`, in path order; none if `root` does not exist.
+/// Returns every `.rs` file below `root`, in path order, or none if `root` does not exist.
 fn sources(root: &Path) -> Vec<PathBuf> {
     let mut files = Vec::new();
     let mut pending = vec![root.to_path_buf()];

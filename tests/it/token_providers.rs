@@ -1,7 +1,7 @@
-//! Identity providers: the settings that `docs/operations.md` shows for each take its tokens.
+//! Identity providers: with the settings that `docs/operations.md` shows, a server accepts their tokens.
 //!
-//! The settings are read from the document. The tokens have the claims that the providers' own documents
-//! show for access tokens; each test names the page.
+//! The tests read the settings from the document. The tokens have the claims that the provider documents
+//! for access tokens; each test names the page.
 
 use std::fs;
 
@@ -12,10 +12,10 @@ use crate::support::cli::Server;
 use crate::support::client::Client;
 use crate::support::tokens::{Signer, key_set};
 
-/// What the table begins with.
+/// The heading of the table of providers.
 const HEADING: &str = "| provider | settings | what to set up there |";
 
-/// The settings that the document shows for each provider: options and their values.
+/// Returns the settings that the document shows for each provider: options and their values.
 fn documented() -> Vec<(String, Vec<(String, String)>)> {
     let document = fs::read_to_string("docs/operations.md").unwrap();
     let (_, table) = document
@@ -27,7 +27,7 @@ fn documented() -> Vec<(String, Vec<(String, String)>)> {
         .take_while(|line| line.starts_with('|'));
     let row = |line: &str| {
         let cells: Vec<&str> = line.split('|').map(str::trim).collect();
-        // In backquotes stand options with their values, and nothing else in this cell.
+        // In this cell, only options with their values are in backquotes.
         let options = cells[2].split('`').skip(1).step_by(2).map(|option| {
             let (name, value) = option.split_once(' ').expect("an option and its value");
             (name.to_owned(), value.to_owned())
@@ -41,8 +41,8 @@ fn now_s() -> i64 {
     SystemClock.now().micros() / 1_000_000
 }
 
-/// Starts a server with the documented settings of a provider, whose keys come from a file instead; what
-/// it answers to a question that needs the role read, and to one that needs the role admin.
+/// Starts a server with the documented settings of a provider, but with keys from a file. Returns the
+/// status of a request that needs the role read, and of one that needs the role admin.
 async fn answers(provider: &str, claims: &Value) -> (u16, u16) {
     let documented = documented();
     let (_, settings) = documented
@@ -68,7 +68,8 @@ async fn answers(provider: &str, claims: &Value) -> (u16, u16) {
     (read, admin)
 }
 
-/// Checks that a provider's token may read and no more, and that one without the word for it may not.
+/// Checks that a provider's token may only read, and that with the claims in `without` it may not even
+/// read.
 async fn check(provider: &str, claims: Value, without: Value) {
     assert_eq!(answers(provider, &claims).await, (200, 403), "{claims}");
     let mut lacking = claims;
@@ -79,7 +80,7 @@ async fn check(provider: &str, claims: Value, without: Value) {
 }
 
 #[test]
-fn every_provider_of_the_table_is_tried_here() {
+fn every_provider_of_the_table_has_a_test() {
     let documented = documented();
     let names: Vec<&str> = documented.iter().map(|(name, _)| &**name).collect();
     assert_eq!(
@@ -113,7 +114,7 @@ async fn keycloak() {
     });
     let others = json!({"resource_access": {"account": {"roles": ["admin", "read"]}}});
     check("Keycloak", claims.clone(), others).await;
-    // With their ids, as the mapper can be set.
+    // The mapper can be set to add the ids of organizations.
     let mut with_ids = claims;
     with_ids["organization"] = json!({"acme": {"id": "42c3e46f-2477-44d7-a85b-d3b43f6b31fa"}});
     assert_eq!(answers("Keycloak", &with_ids).await.0, 200);
@@ -159,7 +160,7 @@ async fn auth0() {
 
 /// <https://docs.aws.amazon.com/cognito/latest/developerguide/amazon-cognito-user-pools-using-the-access-token.html>
 ///
-/// An access token of the client credentials grant. It has no `aud`, and says of no tenant.
+/// An access token of the client credentials grant. It has no `aud`, and names no tenant.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn cognito() {
     let claims = json!({
@@ -196,7 +197,7 @@ async fn entra_id() {
         json!({"roles": ["Other.Read"]}),
     )
     .await;
-    // On behalf of a user, permissions are scopes, in one text.
+    // A token on behalf of a user has its permissions as scopes, in one text.
     let mut delegated = claims;
     delegated["roles"] = json!([]);
     delegated["scp"] = json!("Ledger.Read User.Read");

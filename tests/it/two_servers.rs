@@ -1,4 +1,4 @@
-//! Two servers on one stream: a command that is given to one may be retried at the other.
+//! Two servers on one stream: a command sent to one may be retried at the other.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -11,7 +11,7 @@ use session_ledger::log::jetstream::JetStreamConfig;
 use crate::support::client::{Answer, Client};
 use crate::support::nats::NatsServer;
 
-/// Two servers, with the secrets that they are given or make themselves.
+/// Two servers that share a token secret, or generate their own.
 struct Servers {
     _nats: NatsServer,
     ledgers: [Running; 2],
@@ -67,7 +67,7 @@ impl Servers {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn servers_that_share_a_secret_give_a_retry_the_same_tokens() {
+async fn servers_that_share_a_secret_answer_a_retry_with_the_same_tokens() {
     let dir = tempfile::tempdir().unwrap();
     let secret = dir.path().join("secret");
     std::fs::write(&secret, "5a".repeat(32)).unwrap();

@@ -1,4 +1,4 @@
-//! Properties of the wire: what is written is read again, and every sequence of bytes has an answer.
+//! Properties of the wire: encoding and decoding are inverse, and decoding never panics.
 
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -9,7 +9,7 @@ use session_ledger::wire::{decode, encode, private};
 
 use crate::support::events::{Ids, event, rules_event, subject_of, tenant_id};
 
-/// A change to the bytes of a body.
+/// An edit of the bytes of a body.
 #[derive(Debug, Clone)]
 enum Edit {
     Put(usize, u8),
@@ -67,7 +67,7 @@ fn metadata_of(event: &Event) -> Option<&Metadata> {
 
 proptest! {
     #[test]
-    fn what_is_encoded_decodes_again(
+    fn an_encoded_event_decodes_to_itself(
         event in any_event(),
         tenant in tenant_id(),
         name_tenant: bool,
@@ -93,9 +93,9 @@ proptest! {
         let _ = decode(Rules::LATEST, &subject, &private, &body);
     }
 
-    /// What decoding takes, any reader can take: as a tree, and as metadata to merge into.
+    /// If decoding accepts a body, it parses as JSON, and its metadata can be merged.
     #[test]
-    fn a_damaged_event_is_refused_or_readable(
+    fn a_damaged_event_is_rejected_or_readable(
         event in any_event(),
         tenant in tenant_id(),
         edits in vec(edit(), 1..6),

@@ -64,7 +64,7 @@ def run_sessions(agents, sessions):
     child = handed.session.session_id
     assert handed.session.parent_session_id == parent, handed
     assert sessions.get_session(parent).status == "handed_off"
-    # Without a body, and with one.
+    # First without a body, then with one.
     ended = sessions.terminate_session(child)
     assert ended.session.status == "terminated", ended
     again = api.TerminateSession(outcome="deleted", reason="a test")

@@ -69,7 +69,7 @@ def list_by_time():
     assert listed(created_after=NOW + hour) == []
     active = [models.ListSessionsStatusItem.ACTIVE]
     assert listed(created_before=NOW + hour, status=active) == ["python-1"]
-    # It sends the default of offset beside the cursor.
+    # The client sends the default of offset together with the cursor.
     cursor = call(list_sessions, agent_id="python", limit=1).next_cursor
     assert listed(limit=1, cursor=cursor) == ["python-1"]
 
@@ -86,7 +86,7 @@ def run():
     child = handed.session.session_id
     assert handed.session.parent_session_id == parent, handed
     assert call(get_session, parent).status == "handed_off"
-    # Without a body, and with one.
+    # First without a body, then with one.
     assert call(terminate_session, child).session.status == "terminated"
     again = models.TerminateSession.from_dict({"outcome": "deleted", "reason": "a test"})
     assert call(terminate_session, child, body=again).session.deleted_at

@@ -1,4 +1,4 @@
-"""What the API's document cannot say, for schemathesis: requests that break such a rule are mended.
+"""Repairs schemathesis's requests where they break a rule that the API's document cannot express.
 
 See scripts/fuzz-api.
 """
@@ -8,21 +8,21 @@ import os
 import schemathesis
 from schemathesis import GenerationMode
 
-# The id of the key that all requests show.
+# The id of the key that all requests send.
 OWN_KEY = os.environ["SESSION_LEDGER_KEY"].split("_")[1]
 
 
 @schemathesis.hook
 def before_call(context, case, kwargs):
     path = case.path_parameters or {}
-    # Schemathesis finds the id of its own key in the list of keys, and would revoke it.
+    # Schemathesis finds the id of its own key in the list of keys, and would revoke that key.
     if path.get("id") == OWN_KEY:
         path["id"] = "0123456789abcdef"
-    # Two of the words that no session can have as its id are routes of their own; the others are refused.
+    # Some words are not allowed as ids of sessions. Two of them are other routes, and the rest are rejected.
     if path.get("id") in ("count", "introspect"):
         path["id"] = "stream"
-    # `null` is taken like no body where a body may be left out. The document does not say so, because
-    # clients that are generated from it would send null. Another wrong type is refused.
+    # `null` counts as no body where the body is optional. The document does not say so, because generated
+    # clients would then send null. Any other wrong type is rejected.
     if case.body is None:
         case.body = 0
     if case.meta is None or case.meta.generation.mode == GenerationMode.POSITIVE:
@@ -31,11 +31,11 @@ def before_call(context, case, kwargs):
 
 
 def mend_query(query):
-    # A cursor comes from an answer, and fits the listing that gave it.
+    # A cursor is valid only for the listing whose answer had it.
     query.pop("cursor", None)
-    # It refuses members that the schema allows.
+    # `strict` rejects members that the schema allows.
     query.pop("strict", None)
-    # These exclude each other, for which OpenAPI has no words.
+    # These parameters exclude each other, which OpenAPI cannot express.
     if "agent_id" in query:
         query.pop("project_id", None)
 
@@ -44,7 +44,7 @@ def mend_body(path, body):
     for part in body if isinstance(body, list) else [body]:
         if not isinstance(part, dict):
             continue
-        # The tenant of an event is that of the key.
+        # The tenant of an event must be that of the key.
         if part.get("tenantid") is not None:
             part["tenantid"] = "acme"
         data = part.get("data")
@@ -54,7 +54,7 @@ def mend_body(path, body):
 
 
 def mend_lineage(session, fields):
-    # A session is not its own parent or child. No schema compares two fields.
+    # A session cannot be its own parent or child. A schema cannot compare two fields.
     if session is not None and fields.get("parent_session_id") == session:
         fields["parent_session_id"] = None
     if fields.get("to_agent_id") is not None and fields.get("session_id") == session:

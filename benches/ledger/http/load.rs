@@ -1,4 +1,4 @@
-//! Asks a server again and again on some connections, and notes how long each answer took.
+//! Sends requests to a server on several connections, and measures the time of each answer.
 
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
@@ -8,14 +8,14 @@ use futures_util::future::join_all;
 use super::Connection;
 use crate::stats::{per_second, sorted, us};
 
-/// Times of many answers.
+/// The times of many answers.
 pub(crate) struct Load {
     pub(crate) rate: f64,
     /// In microseconds, sorted.
     pub(crate) latencies: Vec<f64>,
 }
 
-/// A server to ask for pages.
+/// A load of requests for pages.
 pub(crate) struct PagesLoad {
     pub(crate) addr: SocketAddr,
     pub(crate) connections: usize,
@@ -32,7 +32,7 @@ impl Load {
 }
 
 impl PagesLoad {
-    /// Asks for these by turns, the connections out of step.
+    /// Sends these requests in turn. Each connection starts with another one.
     pub(crate) async fn run(&self, requests: &[Vec<u8>]) -> Load {
         let started = Instant::now();
         let one = async |number: usize| {

@@ -1,4 +1,4 @@
-//! A client of HTTP/1.1 that costs next to nothing: the machine is the server's.
+//! An HTTP/1.1 client that costs little, so that the server has the machine.
 
 mod load;
 
@@ -13,13 +13,13 @@ pub(crate) use load::{Load, PagesLoad};
 const HEADERS_MAX: usize = 32;
 const READ_BYTES: usize = 64 * 1024;
 
-/// A kept connection. One request at a time.
+/// A keep-alive connection, with one request at a time.
 pub(crate) struct Connection {
     stream: TcpStream,
     read: Vec<u8>,
 }
 
-/// The bytes of a GET, with a key unless that is empty.
+/// Returns the bytes of a GET, with a key unless it is empty.
 pub(crate) fn get(target: &str, key: &str) -> Vec<u8> {
     let key = match key {
         "" => String::new(),
@@ -28,7 +28,7 @@ pub(crate) fn get(target: &str, key: &str) -> Vec<u8> {
     format!("GET {target} HTTP/1.1\r\nHost: localhost\r\n{key}\r\n").into_bytes()
 }
 
-/// The bytes of a POST of events.
+/// Returns the bytes of a POST of events.
 pub(crate) fn post_events(key: &str, body: &str) -> Vec<u8> {
     let length = body.len();
     format!(
@@ -47,7 +47,7 @@ impl Connection {
         })
     }
 
-    /// Sends a request and reads the answer: its status and its body.
+    /// Sends a request. Returns the status and the body of the answer.
     pub(crate) async fn ask(&mut self, request: &[u8]) -> io::Result<(u16, &[u8])> {
         self.stream.write_all(request).await?;
         self.read.clear();
@@ -64,7 +64,7 @@ impl Connection {
         Ok((head.status, &self.read[head.bytes..end]))
     }
 
-    /// The body of an answer that must be a 200.
+    /// Sends a request. Returns the body of the answer, whose status must be 200.
     pub(crate) async fn ok(&mut self, request: &[u8]) -> &[u8] {
         let (status, body) = self.ask(request).await.unwrap();
         assert!(
@@ -98,7 +98,7 @@ struct Head {
     body_bytes: usize,
 }
 
-/// The head of an answer, if all of it is there. The servers measured here say how long a body is.
+/// Parses the head of an answer, if it is complete. The servers measured here send `Content-Length`.
 fn head(read: &[u8]) -> Option<Head> {
     let mut headers = [httparse::EMPTY_HEADER; HEADERS_MAX];
     let mut answer = httparse::Response::new(&mut headers);

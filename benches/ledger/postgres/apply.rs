@@ -1,4 +1,4 @@
-//! Stores events and applies them to sessions, a batch in a transaction.
+//! Stores events and applies them to sessions, one batch per transaction.
 
 use std::pin::pin;
 use std::time::{Duration, Instant};
@@ -13,7 +13,7 @@ use crate::stats::{Figure, per_second};
 use crate::workload::{Ages, Event, Step, Workload, agent_id};
 
 const BATCH: usize = 5_000;
-/// Of how many parts of the events triggers keep counts for the last.
+/// The events are divided into this many parts. Triggers keep counts for the last part.
 const PARTS: u64 = 4;
 const COPY: &str = "COPY stage FROM STDIN BINARY";
 const STAGE_TYPES: [Type; 14] = [
@@ -33,7 +33,7 @@ const STAGE_TYPES: [Type; 14] = [
     Type::TEXT,
 ];
 
-/// Keeps the events; a copy of one that is there changes nothing.
+/// Stores the events. A duplicate changes nothing.
 const KEEP: &str = "
 INSERT INTO events
     SELECT position, tenant, source, id, kind, session, time, body FROM stage
@@ -60,7 +60,7 @@ INSERT INTO sessions (tenant, id, agent, status, created_at, updated_at, last_ac
     WHERE h.kind = 3
 ON CONFLICT (tenant, id) DO NOTHING";
 
-/// All that a batch has for a session at once, so that its row is written once.
+/// Applies all events of a batch for a session at once, so that its row is written once.
 const CHANGE: &str = "
 UPDATE sessions s SET
     status = coalesce(c.ending, s.status),
@@ -84,18 +84,18 @@ WHERE s.tenant = c.tenant AND s.id = c.session AND s.status = 0";
 const ANALYZE: &str = "ANALYZE events, sessions";
 const DISK: &str = "SELECT pg_total_relation_size('sessions'), pg_total_relation_size('events')";
 
-/// A cluster to which events were applied.
+/// A cluster with applied events.
 pub(crate) struct Applied {
     pub(crate) cluster: Cluster,
-    /// Events a second by batch, and in the middle over all of them; without counts.
+    /// Events per second: the overall rate, and the spread over batches; without counts.
     pub(crate) plain: Figure,
-    /// The same where triggers keep counts: the last quarter of the events.
+    /// That figure with counts by triggers, for the last quarter of the events.
     pub(crate) counted: Figure,
     pub(crate) sessions: u64,
     pub(crate) disk: Disk,
 }
 
-/// Tables and their indexes.
+/// The bytes of tables and their indexes.
 pub(crate) struct Disk {
     pub(crate) sessions_bytes: u64,
     pub(crate) events_bytes: u64,
@@ -107,7 +107,7 @@ struct Applier {
     statements: [Statement; 4],
 }
 
-/// How fast batches went.
+/// The rates of batches.
 #[derive(Default)]
 struct Pace {
     events: u64,
@@ -116,7 +116,7 @@ struct Pace {
 }
 
 impl Applied {
-    /// Applies the events of so many sessions; none if there is no PostgreSQL.
+    /// Applies the events of this many sessions. Returns `None` if there is no PostgreSQL.
     pub(crate) async fn fill(sessions: u64, events: u64, ages: Ages) -> Option<Self> {
         let cluster = Cluster::start().await?;
         let mut applier = Applier::new(cluster.connect().await).await;
@@ -178,7 +178,7 @@ impl Applier {
         }
     }
 
-    /// Applies the events up to one with this number. Making them does not count.
+    /// Applies the events up to this number. The time to generate them does not count.
     async fn apply(&mut self, workload: &mut Workload, sessions: u64, up_to: u64) -> Pace {
         let mut pace = Pace::default();
         while workload.events() < up_to {
@@ -202,8 +202,8 @@ impl Applier {
         pace
     }
 
-    /// Tells the planner what has come, again whenever there is twice as much. A plan that was made
-    /// for empty tables takes the wrong index. It does not count.
+    /// Runs ANALYZE whenever the tables have doubled, because a plan for empty tables uses the wrong index.
+    /// The time does not count.
     async fn analyze(&mut self) {
         self.batches += 1;
         if self.batches.is_power_of_two() {
@@ -235,7 +235,7 @@ async fn copy(transaction: &Transaction<'_>, rows: &[Row]) {
     assert_eq!(writer.finish().await.unwrap(), rows.len() as u64);
 }
 
-/// An event as columns, read from it beforehand.
+/// An event as columns, which are read from it before the measurement.
 struct Row {
     position: i64,
     tenant: String,

@@ -1,4 +1,4 @@
-//! A cluster of its own in a temporary directory.
+//! A PostgreSQL cluster in a temporary directory.
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, chown};
@@ -14,13 +14,13 @@ use tokio_postgres::NoTls;
 use crate::child::{Running, WAIT_MAX};
 use crate::machine::first_line;
 
-/// Where Debian keeps the programs of each version.
+/// The directory in which Debian keeps the programs of each version.
 const DEBIAN: &str = "/usr/lib/postgresql";
-/// The user to run as where we are root, which PostgreSQL refuses.
+/// The user to run as if we are root, because PostgreSQL refuses to run as root.
 const UNPRIVILEGED: &str = "postgres";
 const USER: &str = "ledger";
 const LOOK: Duration = Duration::from_millis(20);
-/// What one would set on a small server: memory, few checkpoints, every commit on disk.
+/// Typical settings of a small server: memory, few checkpoints, every commit on disk.
 const SETTINGS: &[&str] = &[
     "listen_addresses=",
     "shared_buffers=1GB",
@@ -36,7 +36,7 @@ const SETTINGS: &[&str] = &[
     "jit=off",
 ];
 
-/// A running server. Ended, and its files removed, when dropped.
+/// A running server. It is stopped, and its files removed, when dropped.
 pub(crate) struct Cluster {
     process: Running,
     dir: TempDir,
@@ -45,17 +45,17 @@ pub(crate) struct Cluster {
 /// A connection.
 pub(crate) struct Client {
     pub(crate) client: tokio_postgres::Client,
-    /// Moves the bytes for as long as it is kept.
+    /// The task that drives the connection until it is dropped.
     _connection: JoinSet<()>,
 }
 
 impl Cluster {
-    /// The version, if there is a PostgreSQL.
+    /// Returns the version, or `None` if there is no PostgreSQL.
     pub(crate) fn version() -> Option<String> {
         first_line(Command::new(programs()?.join("postgres")).arg("--version"))
     }
 
-    /// Starts an empty cluster; none if there is no PostgreSQL.
+    /// Starts an empty cluster. Returns `None` if there is no PostgreSQL.
     pub(crate) async fn start() -> Option<Self> {
         let programs = programs()?;
         let dir = tempfile::tempdir().unwrap();
@@ -128,17 +128,17 @@ impl Cluster {
 
 impl Drop for Cluster {
     fn drop(&mut self) {
-        // At once, but so that its own children end as well and its shared memory is freed.
+        // SIGQUIT ends the server at once, but lets it end its children and free its shared memory.
         let id = self.process.0.id().to_string();
         drop(Command::new("kill").args(["-s", "QUIT", &id]).status());
         drop(self.process.0.wait());
     }
 }
 
-/// Where the programs of the newest PostgreSQL are.
+/// Returns the directory with the programs of the newest PostgreSQL.
 #[expect(
     clippy::disallowed_methods,
-    reason = "which one to compare with is no setting of ours"
+    reason = "the PostgreSQL to compare with is not a setting of the ledger"
 )]
 fn programs() -> Option<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
@@ -152,7 +152,7 @@ fn programs() -> Option<PathBuf> {
         .find(|dir| dir.join("initdb").is_file() && dir.join("postgres").is_file())
 }
 
-/// User and group to run as, if a directory that we made belongs to root.
+/// Returns the user and group to run as, if our directory belongs to root.
 fn unprivileged(dir: &Path) -> Option<(u32, u32)> {
     if fs::metadata(dir).unwrap().uid() != 0 {
         return None;

@@ -1,4 +1,4 @@
-//! A page and its total of one tenant's sessions at an offset.
+//! A page of one tenant's sessions at an offset, and its total.
 
 use std::time::Instant;
 
@@ -8,7 +8,7 @@ use crate::stats::{Figure, us};
 
 const PAGES: usize = 5;
 
-/// Rows like the ledger's, half a millisecond apart.
+/// Inserts rows like the ledger's, half a millisecond apart.
 const FILL: &str = "
 INSERT INTO sessions (tenant, id, agent, status, created_at, updated_at, last_activity_at, position, metadata)
     SELECT 't0', md5(n::text), 'agent-' || n % 1000, 0, n * 500, n * 500, n * 500, n,
@@ -18,7 +18,7 @@ const PAGE: &str =
     "SELECT * FROM sessions WHERE tenant = 't0' ORDER BY created_at DESC, id LIMIT 50 OFFSET $1";
 const COUNT: &str = "SELECT count(*) FROM sessions WHERE tenant = 't0'";
 
-/// Median microseconds by offset; none if there is no PostgreSQL.
+/// Returns median microseconds by offset, or `None` if there is no PostgreSQL.
 pub(crate) async fn deep_pages(sessions: u64, offsets: &[u64]) -> Option<Vec<f64>> {
     let cluster = Cluster::start().await?;
     let connection = cluster.connect().await;

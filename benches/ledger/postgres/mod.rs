@@ -1,4 +1,4 @@
-//! The comparator: PostgreSQL with the same events, the same rows and the same questions.
+//! The comparator: PostgreSQL with equal events, rows and queries.
 
 mod apply;
 mod cluster;

@@ -1,4 +1,4 @@
-//! Pages and their totals from PostgreSQL, both asked for at once on each connection.
+//! Pages and their totals from PostgreSQL. Each connection sends both queries at once.
 
 use std::time::{Duration, Instant};
 
@@ -12,12 +12,12 @@ use crate::stats::us;
 
 const CONNECTIONS: usize = 8;
 
-/// How totals are made.
+/// How totals are computed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Counts {
     /// By counting rows.
     Plain,
-    /// From the table that triggers keep, where that has them.
+    /// From the table that triggers keep, if it has them.
     Kept,
 }
 
@@ -25,13 +25,13 @@ pub(crate) enum Counts {
 pub(crate) struct PageQueries {
     pub(crate) page: Option<String>,
     pub(crate) count: String,
-    /// The total from the kept counts; none if they do not have it.
+    /// The total from the kept counts. `None` if they do not have it.
     pub(crate) kept: Option<String>,
-    /// For the two parameters of both queries, if they have any.
+    /// Values for the two parameters of both queries, if they have parameters.
     pub(crate) ranges: Vec<(i64, i64)>,
 }
 
-/// Asks again and again for so long.
+/// Repeats the queries for this long.
 pub(crate) async fn page_load(
     cluster: &Cluster,
     queries: &PageQueries,
@@ -76,7 +76,7 @@ pub(crate) async fn page_load(
     Load::new(latencies, started.elapsed())
 }
 
-/// The totals that both ways of counting come to, of the first variant.
+/// Returns the totals of the first variant, by both ways of counting.
 pub(crate) async fn totals(cluster: &Cluster, queries: &PageQueries) -> Vec<u64> {
     let connection = cluster.connect().await;
     let client = &connection.client;

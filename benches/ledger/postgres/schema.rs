@@ -1,10 +1,10 @@
 //! Tables, indexes and triggers.
 //!
-//! Times are microseconds and documents are text, as the ledger stores them: both are cheaper than
-//! `timestamptz` and `jsonb`.
+//! Times are microseconds and documents are text, as in the ledger. Both are cheaper than `timestamptz`
+//! and `jsonb`.
 
-/// The tables. Ids compare by bytes, which is faster than by any language's rules. Rows leave room, so that a
-/// refresh stays on its page and touches no index.
+/// The tables. Ids compare by bytes, which is faster than any language's collation. Pages leave room, so
+/// that a refreshed row stays on its page and no index changes.
 pub(super) const TABLES: &str = r#"
 CREATE TABLE events (
     position bigint NOT NULL, tenant text COLLATE "C" NOT NULL, source text COLLATE "C" NOT NULL,
@@ -31,8 +31,8 @@ CREATE INDEX sessions_agent_status ON sessions (tenant, agent, status, created_a
 CREATE INDEX sessions_agent ON sessions (tenant, agent, created_at DESC, id);
 ";
 
-/// Where a batch arrives. The planner knows nothing of a table that was empty a moment ago, so it
-/// is told to look sessions up by their index.
+/// The table that receives a batch. The planner has no statistics for it, so settings make it look up
+/// sessions by their index.
 pub(super) const STAGE: &str = r#"
 CREATE TEMP TABLE stage (
     position bigint, tenant text COLLATE "C", source text COLLATE "C", id text COLLATE "C",

@@ -1,4 +1,4 @@
-//! How long a page of 50 agents with its exact total and their counts of sessions takes, for each
+//! The time of a page of 50 agents with its exact total and the agents' counts of sessions, for each
 //! combination of filters, at any depth. In process, without HTTP.
 
 use std::hint::black_box;
@@ -70,7 +70,8 @@ pub(crate) fn run(report: &mut Report, total: u64) {
     report.add(section);
 }
 
-/// Every agent is registered and opens a session; of a hundred, six are suspended and four revoked.
+/// Returns records that register each agent and open a session for it. Of a hundred agents, six are
+/// suspended and four revoked.
 fn records(agents: u64) -> Vec<Record> {
     let mut random = Rng::with_seed(SEED);
     let mut records = Vec::new();
@@ -100,7 +101,7 @@ fn records(agents: u64) -> Vec<Record> {
     records
 }
 
-/// Reads a page; the total that it says.
+/// Reads a page. Returns its total.
 fn page(store: &Store, filter: &AgentFilter, offset: u64) -> u64 {
     let snapshot = store.snapshot().unwrap();
     let tenant = TenantId::parse("t0").unwrap();
@@ -115,7 +116,7 @@ fn page(store: &Store, filter: &AgentFilter, offset: u64) -> u64 {
     black_box(&page).total
 }
 
-/// Microseconds a page: the median, and what 99 of 100 do not exceed.
+/// Returns microseconds per page: the median and the 99th percentile.
 fn times(store: &Store, filter: &AgentFilter, offset: u64) -> [f64; 2] {
     let times = (0..PAGES).map(|_| {
         let started = Instant::now();

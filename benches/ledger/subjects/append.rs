@@ -1,4 +1,4 @@
-//! Events emitted over HTTP in batches, each request until the verdicts are there.
+//! Events emitted over HTTP in batches. Each request waits for its verdicts.
 
 use std::cell::RefCell;
 use std::time::{Duration, Instant};
@@ -18,7 +18,7 @@ const BATCH: usize = 100;
 const CONNECTIONS: [usize; 2] = [8, 32];
 const ROUNDS: u32 = 3;
 const ROUND: Duration = Duration::from_millis(1_500);
-/// How long to wait after the server said that it is too busy.
+/// How long to wait after the server answers that it is too busy.
 const BUSY: Duration = Duration::from_millis(20);
 
 pub(crate) async fn run(report: &mut Report) {
@@ -85,7 +85,7 @@ async fn one(
     }
 }
 
-/// Emits on one connection; milliseconds of each request, and how many were refused.
+/// Emits on one connection. Returns the milliseconds of each request, and the number of rejected ones.
 async fn emit(
     node: &Node,
     key: &str,

@@ -1,5 +1,5 @@
-//! Pages of one tenant's sessions at any offset, however their times lie: in process, beside
-//! PostgreSQL.
+//! Pages of one tenant's sessions at any offset, for several distributions of their times: in process,
+//! compared with PostgreSQL.
 
 use std::hint::black_box;
 use std::time::Instant;
@@ -26,7 +26,7 @@ const SECOND_US: i64 = 1_000_000;
 const TEN_YEARS_US: i64 = 10 * 365 * 86_400 * SECOND_US;
 const AGENTS: u64 = 1_000;
 
-/// How the times of creation lie.
+/// The distribution of the times of creation.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Times {
     Live,
@@ -106,7 +106,7 @@ fn fill(store: &Store, times: Times, sessions: u64) {
         store
             .fold(&batch.collect::<Vec<_>>(), Commit::Visible)
             .unwrap();
-        // Pages that a commit freed are used again after a durable one.
+        // Database pages that a commit freed are reused only after a durable commit.
         store.flush().unwrap();
         folded = upto;
     }
@@ -123,7 +123,7 @@ fn created(number: u64, times: Times, random: &mut Rng) -> Record {
     record((number, time), "session.created", 0, &session, &data)
 }
 
-/// Microseconds a page, round by round.
+/// Returns microseconds per page, by round.
 fn pages(store: &Store, total: u64, offset: u64) -> Figure {
     let tenant = TenantId::parse("t0").unwrap();
     let filter = SessionFilter::default();

@@ -1,4 +1,4 @@
-//! How fast a server catches up with a log from nothing, beside the bare log and PostgreSQL.
+//! How fast a server catches up with a log from nothing, compared with the bare log and PostgreSQL.
 
 use std::time::{Duration, Instant};
 
@@ -10,10 +10,10 @@ use crate::run::Size;
 use crate::stats::{Figure, MIB, float, ms, per_second, slice_rates};
 use crate::targets;
 
-/// Events of a slice, of which the spread is told.
+/// The number of events in a slice. The report has the spread over slices.
 const SLICE: u64 = 100_000;
 
-/// What the ledger did.
+/// The results of the ledger.
 struct CaughtUp {
     took: Duration,
     stopping: Duration,
@@ -22,8 +22,8 @@ struct CaughtUp {
     nats_bytes: u64,
 }
 
-/// Measures the fold, and returns its rate; PostgreSQL has applied the same events before, if it is
-/// there. `earlier` has the rates at other sizes.
+/// Measures the fold, and returns its rate. `postgres` has the rates of PostgreSQL with equal events, and
+/// `earlier` the rates at other sizes.
 pub(crate) async fn run(
     report: &mut Report,
     filled: &Filled,
@@ -55,7 +55,7 @@ pub(crate) async fn run(
     per_second(events, caught_up.took)
 }
 
-/// What the log alone does.
+/// Adds the figures of the log itself.
 fn log_rows(section: &mut Section, filled: &Filled, (raw, raw_slices): (f64, Vec<f64>)) {
     let events = filled.events;
     let published = Figure::one(per_second(events, filled.publishing));
@@ -76,7 +76,7 @@ fn log_rows(section: &mut Section, filled: &Filled, (raw, raw_slices): (f64, Vec
     ));
 }
 
-/// What the ledger does with it, beside PostgreSQL.
+/// Adds the figures of the ledger, compared with PostgreSQL.
 fn fold_rows(
     section: &mut Section,
     filled: &Filled,
@@ -128,7 +128,7 @@ fn fold_rows(
     section.row(row.must(targets::MEMORY_MIB));
 }
 
-/// Tells the rate of a server that caught up before something else was measured.
+/// Reports the rate of a server that caught up before another subject was measured.
 pub(crate) fn by_size(report: &mut Report, measured: &Size, earlier: &[Size]) {
     let title = format!(
         "catching up with {} sessions before that",

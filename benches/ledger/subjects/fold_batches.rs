@@ -1,5 +1,5 @@
-//! How many events are folded a second, by size of batch, in process: the tool of whoever works on
-//! the fold. Every tenth commit is durable.
+//! Folded events per second by batch size, in process: a tool for work on the fold. Every tenth commit
+//! is durable.
 
 use std::time::{Duration, Instant};
 

@@ -1,4 +1,4 @@
-//! What can be measured, one file each.
+//! The subjects of measurement, one file each.
 
 pub(crate) mod agents;
 pub(crate) mod append;

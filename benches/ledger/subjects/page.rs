@@ -1,4 +1,4 @@
-//! Requests for pages over HTTP, by filter, beside PostgreSQL and bytes that lie in memory.
+//! Requests for pages over HTTP, by filter, compared with PostgreSQL and with bytes from memory.
 
 use std::time::Duration;
 
@@ -18,17 +18,17 @@ use crate::targets;
 
 const CONNECTIONS: usize = 16;
 const ROUNDS: usize = 3;
-/// How long one round asks one server.
+/// The time of one round on one server.
 const ROUND: Duration = Duration::from_millis(700);
 
-/// What the rounds of one server came to.
+/// The results of one server's rounds.
 #[derive(Default)]
 struct Rounds {
     rates: Vec<f64>,
     latencies: Vec<f64>,
 }
 
-/// What each server did with one case.
+/// The results of each server for one case.
 struct Measured {
     ledger: Rounds,
     bytes: Rounds,
@@ -36,7 +36,7 @@ struct Measured {
     counted: Rounds,
 }
 
-/// Median rates by case, to compare with those of another size.
+/// Median rates by case, to compare with another size.
 pub(crate) type Rates = Vec<(String, f64)>;
 
 /// Measures every case. `earlier` has the rates at other sizes.
@@ -71,7 +71,7 @@ pub(crate) async fn run(
     rates
 }
 
-/// PostgreSQL with all events must say the same as the ledger.
+/// Checks that PostgreSQL, if it has all events, returns the ledger's totals.
 async fn check_totals(filled: &Filled, postgres: Option<&Applied>, case: &PageCase) {
     let Some(applied) = postgres.filter(|applied| applied.sessions == filled.sessions) else {
         return;
@@ -81,7 +81,7 @@ async fn check_totals(filled: &Filled, postgres: Option<&Applied>, case: &PageCa
     }
 }
 
-/// A server with the ledger's own answers, one a case.
+/// Starts a server with the ledger's own answers, one for each case.
 async fn bytes_server(
     connection: &mut Connection,
     filled: &Filled,
@@ -102,7 +102,7 @@ async fn bytes_server(
     BytesServer::start(file.path())
 }
 
-/// Asks the servers by turns, so that what else goes on hits all of them.
+/// Measures the servers in turn, so that other programs disturb all of them.
 async fn measure(
     filled: &Filled,
     node: &Node,

@@ -13,15 +13,15 @@ use crate::stats::{Figure, float, ms};
 use crate::targets;
 
 const ROUNDS: usize = 5;
-/// How long the load goes on before each crash: longer than the fold waits before a durable commit.
+/// The time of load before each crash: longer than the fold waits before a durable commit.
 const LOAD: Duration = Duration::from_secs(6);
-/// After this without events, what was folded before is durable.
+/// After this time without events, everything that was folded is durable.
 const QUIET: Duration = Duration::from_secs(1);
 const LOOK: Duration = Duration::from_millis(1);
 
-/// What one crash came to.
+/// The results of one crash.
 struct Crash {
-    /// Events on the log that were not folded again when it first answered.
+    /// The number of events that were not folded again when the server first answered.
     replayed: u64,
     first_page: Duration,
     caught_up: Duration,

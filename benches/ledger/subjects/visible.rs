@@ -1,4 +1,4 @@
-//! How soon an event shows in a listing, while events come at a steady pace.
+//! How soon a listing shows an event, while events arrive at a steady pace.
 
 use std::cell::{Cell, RefCell};
 use std::time::{Duration, Instant};
@@ -18,10 +18,10 @@ use crate::targets;
 const TIME: Duration = Duration::from_secs(20);
 const ONE_IN: u64 = 10;
 const SAMPLES_WAITING_MAX: usize = 8_192;
-/// The histogram of batches whose commit went to the disk.
+/// The histogram of batches with a durable commit.
 const DURABLE: &str = "session_ledger_fold_batch_seconds";
 
-/// Milliseconds from just before the publish.
+/// Milliseconds since just before the publish.
 #[derive(Default)]
 struct Times {
     acked: Vec<f64>,
@@ -55,8 +55,8 @@ pub(crate) async fn run(report: &mut Report, filled: &mut Filled, node: &Node) {
     report.add(section);
 }
 
-/// Waits until the gigabytes that the fill left in memory are on the disk, which would otherwise hold up
-/// every commit.
+/// Writes the gigabytes that the fill left in memory to the disk, because they would delay every
+/// commit.
 fn settle_disk() {
     let synced = std::process::Command::new("sync").status();
     assert!(synced.is_ok_and(|status| status.success()), "sync failed");
@@ -76,7 +76,7 @@ async fn measure(filled: &mut Filled, node: &Node) -> Times {
     times
 }
 
-/// Watches the samples, all at the same time.
+/// Watches all samples at the same time.
 async fn watch(mut samples: mpsc::Receiver<Sample>, key: &str, node: &Node) -> Times {
     let free = RefCell::new(Vec::new());
     let mut watched = FuturesUnordered::new();
@@ -134,11 +134,11 @@ fn rows(section: &mut Section, what: &str, times: Vec<f64>, with_target: bool) {
     }
 }
 
-/// What the server says about batches whose commit went to the disk: nothing else is folded meanwhile.
+/// The server's figures about batches with a durable commit, during which nothing else is folded.
 struct Stalls {
     count: f64,
     seconds: f64,
-    /// Bounds in seconds, and how many took no longer.
+    /// Upper bounds in seconds, and the number of batches within each.
     buckets: Vec<(f64, f64)>,
 }
 

@@ -1,4 +1,4 @@
-//! One event of the workload: small facts, from which its subject and body are written when needed.
+//! One event of the workload: a few numbers, from which its subject and body are generated on demand.
 
 use std::fmt::Write as _;
 
@@ -9,17 +9,17 @@ use session_ledger::wire::Headers;
 use uuid::{Builder, Uuid};
 
 const SEED: u64 = super::SEED;
-/// The time of event 0. It lies back far enough that deadlines an hour later have passed.
+/// The time of event 0. It is long enough ago that deadlines an hour later have passed.
 const START_US: i64 = 1_700_000_000_000_000;
 const STEP_US: i64 = 500;
-/// Ten years: nothing with such a deadline expires while it is measured.
+/// Ten years: no session with this deadline expires during a measurement.
 const LONG_TTL_S: i64 = 315_360_000;
-/// An hour: nothing with such a deadline has it ahead.
+/// An hour: every session with this deadline has passed it.
 const SHORT_TTL_S: i64 = 3600;
-/// What the ledger's own expiries say they come from.
+/// The source of the ledger's own expiries.
 const EXPIRY_SOURCE: &str = "urn:session-ledger:expiry";
 
-/// A session: whose it is, and the number of the event that opened it.
+/// A session: its tenant and agent, and the number of the event that opened it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Session {
     pub(crate) tenant: u32,
@@ -36,7 +36,7 @@ pub(crate) enum Step {
     Expired,
 }
 
-/// An event. Its number is its position on the log.
+/// An event. Its number is its position on a log without other events.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Event {
     pub(crate) number: u64,
@@ -45,7 +45,7 @@ pub(crate) struct Event {
 }
 
 impl Session {
-    /// UUID version 7 for one half of the sessions, version 4 for the other.
+    /// Returns the id: a UUID of version 7 for one half of the sessions, of version 4 for the other.
     pub(crate) fn id(self) -> Uuid {
         let (high, low) = (mix(self.opened), mix(!self.opened));
         let mut bytes = [0; 16];
@@ -59,7 +59,7 @@ impl Session {
         Builder::from_unix_timestamp_millis(ms, &random).into_uuid()
     }
 
-    /// The session that this one is handed off to by an event.
+    /// Returns the child that an event opens when it hands this session off.
     pub(crate) fn child(self, event: u64) -> Self {
         Self {
             opened: event,
@@ -79,7 +79,7 @@ impl Event {
         }
     }
 
-    /// An expiry carries its deadline, as the ledger writes it.
+    /// Returns the event's time. An expiry has its deadline as its time, as the ledger writes it.
     pub(crate) fn time_us(&self) -> i64 {
         match self.step {
             Step::Expired => time_us(self.session.opened) + SHORT_TTL_S * 1_000_000,
@@ -87,7 +87,7 @@ impl Event {
         }
     }
 
-    /// The deadline that the event gives its session.
+    /// Returns the deadline that the event gives its session.
     pub(crate) fn deadline_us(&self) -> Option<i64> {
         let ttl_s = match self.step {
             Step::Created { expires: true, .. } => SHORT_TTL_S,
@@ -111,7 +111,7 @@ impl Event {
         }
     }
 
-    /// The subject on NATS.
+    /// Returns the subject on NATS.
     pub(crate) fn subject(&self) -> String {
         let writer = match self.step {
             Step::Expired => "ledger.sys",
@@ -120,7 +120,7 @@ impl Event {
         format!("{writer}.v1.t{}.{}", self.session.tenant, self.type_name())
     }
 
-    /// The `CloudEvent`.
+    /// Returns the `CloudEvent`.
     pub(crate) fn body(&self) -> String {
         let mut out = String::with_capacity(640);
         let time = timestamp(self.time_us());
@@ -166,7 +166,7 @@ impl Event {
         written.expect("a string takes all");
     }
 
-    /// Some 200 bytes.
+    /// Returns about 200 bytes of metadata.
     pub(crate) fn metadata(&self) -> String {
         let mut out = String::with_capacity(224);
         out.push_str(r#"{"task":""#);
@@ -177,7 +177,7 @@ impl Event {
         out
     }
 
-    /// The event as a record of a log on which it is alone.
+    /// Returns the event as a record at that position.
     pub(crate) fn record(&self) -> Record {
         let recorded_at = Timestamp::from_micros_clamped(time_us(self.number))
             .plus_micros(2 * SHORT_TTL_S * 1_000_000);
@@ -192,12 +192,12 @@ impl Event {
     }
 }
 
-/// The id of an agent of a tenant.
+/// Returns the id of an agent of a tenant.
 pub(crate) fn agent_id(tenant: u32, agent: u32) -> String {
     format!("agent-{tenant}-{agent}")
 }
 
-/// When the event with this number happened.
+/// Returns the time of the event with this number, in microseconds.
 pub(crate) fn time_us(number: u64) -> i64 {
     START_US + i64::try_from(number).expect("fewer than 2^63 events") * STEP_US
 }
@@ -206,7 +206,7 @@ pub(crate) fn timestamp(micros: i64) -> Timestamp {
     Timestamp::from_micros_clamped(micros)
 }
 
-/// Turns a number into 64 bits that look random, the same ones for ever (`splitmix64`).
+/// Returns 64 pseudo-random bits for a number (`splitmix64`).
 fn mix(number: u64) -> u64 {
     let mut bits = number
         .wrapping_add(SEED)

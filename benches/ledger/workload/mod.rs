@@ -1,17 +1,17 @@
-//! The events of a fleet, the same ones for ever: 10 tenants with 1,000 agents each, both by Zipf's law.
+//! The events of a fleet, always the same: 10 tenants with 1,000 agents each, both drawn by Zipf's law.
 //!
-//! Of 100 events 40 create a session, 25 refresh one, 25 terminate one, 5 hand one off (which opens
-//! its child) and 5 say that one expired. So 2.2 events come on a session, and one session in five
-//! stays open. One half of the session ids are UUIDs of version 7, the other of version 4. An
-//! opening carries some 200 bytes of metadata; events are half a millisecond apart.
+//! Of 100 events, 40 create a session, 25 refresh one, 25 terminate one, 5 hand one off (which opens
+//! its child) and 5 are expiries. So there are 2.2 events per session, and one session in five stays
+//! open. One half of the session ids are UUIDs of version 7, the other of version 4. An opening has
+//! about 200 bytes of metadata. Events are half a millisecond apart.
 //!
-//! Which session an event concerns: see [`Ages`]. One created session in eight gets a deadline
-//! that lies in the past by the time that it comes onto a log, and no other event but its expiry,
-//! word for word what the ledger itself would write; all others have ten years. A fill ends with
-//! the expiries that are left, so that the ledger finds none to write. Later events, which come
-//! while the ledger is looking, leave expiring out (a refresh takes its place).
+//! [`Ages`] decides which session an event concerns. One created session in eight gets a deadline that
+//! has passed when the session comes onto a log. Its only other event is its expiry, byte for byte as
+//! the ledger would write it. All other deadlines are ten years later. A fill ends with the remaining
+//! expiries, so that the ledger has none to write. Later events arrive while the ledger runs, so they
+//! have refreshes in place of expiries.
 //!
-//! Every event fits where its session stands, so each gets the verdict `applied`.
+//! Every event is valid in the state of its session, so each gets the verdict `applied`.
 
 mod event;
 mod open;
@@ -30,14 +30,14 @@ use zipf::Zipf;
 pub(crate) const SEED: u64 = 42;
 pub(crate) const TENANTS: u32 = 10;
 const AGENTS_PER_TENANT: u64 = 1_000;
-/// Until there are some, every event opens a session.
+/// Until this many sessions are open, every event opens a session.
 const OPEN_MIN: usize = 100;
-/// Sessions about to expire are kept waiting until there are some, so that they live for a while.
+/// No session expires until this many are waiting to, so that each stays open for a while.
 const EXPIRING_MIN: usize = 200;
-/// Of how many created sessions one expires.
+/// One created session in this many expires.
 const EXPIRES_OF: u32 = 8;
 
-/// Makes events for ever.
+/// An endless generator of events.
 pub(crate) struct Workload {
     random: Rng,
     tenants: Zipf,
@@ -61,17 +61,17 @@ impl Workload {
         }
     }
 
-    /// Sessions opened so far, children included.
+    /// Returns the number of sessions opened so far, including children.
     pub(crate) fn sessions(&self) -> u64 {
         self.opened
     }
 
-    /// Events made so far.
+    /// Returns the number of events so far.
     pub(crate) fn events(&self) -> u64 {
         self.number
     }
 
-    /// The next event of a fill of so many sessions; none when it is complete.
+    /// Returns the next event of a fill of this many sessions, or `None` when the fill is complete.
     pub(crate) fn fill(&mut self, sessions: u64) -> Option<Event> {
         if sessions <= self.opened {
             let session = self.expiring.pop()?;
@@ -87,7 +87,7 @@ impl Workload {
         })
     }
 
-    /// The next event after a fill.
+    /// Returns the next event after a fill.
     pub(crate) fn live(&mut self) -> Event {
         match self.random.u32(..100) {
             0..40 => self.created(false),
@@ -97,7 +97,7 @@ impl Workload {
         }
     }
 
-    /// An event that opens a session of this tenant, which nothing else will concern.
+    /// Returns an event that opens a session of this tenant. No other event concerns that session.
     pub(crate) fn opening_of(&mut self, tenant: u32) -> Event {
         let agent = self.agents.draw(&mut self.random);
         let opened = self.number + 1;
@@ -162,7 +162,7 @@ impl Workload {
     }
 }
 
-/// A record at a position of a log of its own.
+/// Returns a record at this position.
 pub(crate) fn record(
     (position, time): (u64, Timestamp),
     kind: &str,

@@ -1,4 +1,4 @@
-//! The sessions that are open, and which of them an event concerns.
+//! The open sessions, and the choice of the session that an event concerns.
 
 use std::collections::VecDeque;
 
@@ -6,14 +6,14 @@ use fastrand::Rng;
 
 use super::event::Session;
 
-/// How many of the sessions that opened last count as new.
+/// This many of the most recently opened sessions count as new.
 const NEW: usize = 50_000;
-/// Of how many events one concerns any open session; the others concern a new one.
+/// One event in this many concerns any open session. The others concern a new one.
 const ANY_OF: u32 = 10;
-/// How often to look for a new session that is still open before any open one will do.
+/// The number of tries to find a new session that is still open, before any open one is chosen.
 const LOOKS_MAX: u32 = 64;
 
-/// How old the session is that an event concerns.
+/// The age of the session that an event concerns.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub(crate) enum Ages {
     /// Nine of ten events concern one of the 50,000 sessions that opened last
@@ -22,7 +22,7 @@ pub(crate) enum Ages {
     Uniform,
 }
 
-/// Where an open session is kept.
+/// The place of an open session.
 enum Place {
     New(usize),
     Old(usize),
@@ -31,7 +31,7 @@ enum Place {
 /// The open sessions.
 pub(super) struct Open {
     ages: Ages,
-    /// The sessions that opened last, in order; none where one has ended.
+    /// The most recently opened sessions, in order. `None` replaces a session that has ended.
     new: VecDeque<Option<Session>>,
     alive: usize,
     old: Vec<Session>,
@@ -62,7 +62,7 @@ impl Open {
         }
     }
 
-    /// A session that goes on.
+    /// Returns a session, which stays open.
     pub(super) fn pick(&self, random: &mut Rng) -> Session {
         match self.place(random) {
             Place::New(index) => self.new[index].expect("the place holds an open session"),
@@ -70,7 +70,7 @@ impl Open {
         }
     }
 
-    /// A session that ends.
+    /// Removes and returns a session, which ends.
     pub(super) fn take(&mut self, random: &mut Rng) -> Session {
         match self.place(random) {
             Place::New(index) => {

@@ -1,11 +1,11 @@
-//! Numbers drawn by Zipf's law: the second comes half as often as the first, the third a third.
+//! Numbers drawn by Zipf's law: the second is half as frequent as the first, the third a third.
 
 use fastrand::Rng;
 
-/// The weight of the first number: large, so that rounding does not show.
+/// The weight of the first number: large, so that rounding does not matter.
 const FIRST: u64 = 1 << 32;
 
-/// A distribution over the numbers from 0 on.
+/// A distribution over the numbers from 0.
 pub(super) struct Zipf {
     up_to: Vec<u64>,
 }

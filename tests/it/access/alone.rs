@@ -1,4 +1,4 @@
-//! What the document says of roles, and what a tenant sees that has nothing.
+//! The roles in the API's document, and what a tenant without data sees.
 
 use reqwest::Method;
 use serde_json::Value;
@@ -9,7 +9,7 @@ use crate::support::app::{App, NOW, grant};
 use crate::support::client::created;
 
 #[test]
-fn every_route_of_the_api_says_which_roles_will_do_and_no_other_asks() {
+fn every_route_below_v1_names_its_roles_and_no_other_route_needs_one() {
     for route in of_the_api() {
         let asks = !route.one_of.is_empty();
         assert_eq!(asks, route.path.starts_with("/v1/"), "{route}");
@@ -17,13 +17,13 @@ fn every_route_of_the_api_says_which_roles_will_do_and_no_other_asks() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_tenant_among_others_sees_as_much_as_one_alone() {
+async fn a_tenant_without_data_sees_nothing_of_other_tenants() {
     let app = App::start_with_credentials(|keys_alone| keys_alone).await;
     let acme = app.client_with_key("acme", Roles::ALL).await;
     acme.apply(&created("s1", "a1", NOW)).await;
     let key_of = async |tenant: &str| app.key(grant(tenant, Roles::ALL)).await;
     let (globex, initech) = (key_of("globex").await, key_of("initech").await);
-    // Everything of the second is of the first as well, but for the tenant's and the key's names.
+    // The answers to both tenants are equal, except for the names of the tenant and the key.
     let seen = async |route: &Route, tenant: &str, key: &str| {
         let client = app.client(tenant).with_key(key);
         let text = client.get(&route.path).await.ok().to_string();
@@ -41,7 +41,7 @@ async fn a_tenant_among_others_sees_as_much_as_one_alone() {
         );
         assert_eq!(one, other, "{route}");
         assert!(!one.to_string().contains("s1"), "{one}");
-        // When somebody else wrote last is not told either.
+        // The answer does not say when another tenant last wrote.
         let time = one.pointer("/as_of/time");
         assert!(time.is_none_or(Value::is_null), "{route}: {one}");
         checked += 1;

@@ -1,4 +1,4 @@
-//! What a credential that is bound to an agent is shown: exactly what is that agent's.
+//! What a credential that is bound to an agent sees: only that agent's data.
 
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -18,7 +18,7 @@ async fn bound_to(app: &App, agent: &str) -> Client {
     app.client("acme").with_key(&key.await)
 }
 
-/// Two sessions of the agent, one of which has ended, and three of another.
+/// Opens two sessions of the agent, one of which has ended, and three of another agent.
 async fn start() -> (App, Client) {
     let app = App::start_with_credentials(|keys_alone| keys_alone).await;
     let acme = app.client_with_key("acme", Roles::ALL).await;
@@ -40,7 +40,7 @@ async fn start() -> (App, Client) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn lists_totals_and_history_are_those_of_the_agent() {
+async fn lists_totals_and_history_cover_only_the_agent() {
     let (app, bound) = start().await;
     for (path, total, rows) in [
         ("/v1/agent-sessions", 2_u64, "sessions"),
@@ -68,14 +68,14 @@ async fn lists_totals_and_history_are_those_of_the_agent() {
     assert_eq!(status["rejections"], Value::Null);
     let events = bound.get("/v1/events").await.ok();
     assert_eq!(events["events"].as_array().unwrap().len(), 3);
-    // Page by page.
+    // Pages are limited to the agent's sessions, too.
     let first = bound.get("/v1/agent-sessions?limit=1").await.ok();
     let cursor = first["next_cursor"].as_str().unwrap();
     let path = format!("/v1/agent-sessions?limit=1&cursor={cursor}");
     let second = bound.get(&path).await.ok();
     assert_eq!(second["next_cursor"], Value::Null);
     assert_ne!(first["sessions"], second["sessions"]);
-    // A credential of an agent that nobody has heard of.
+    // A credential that is bound to an unknown agent.
     let new = bound_to(&app, "new").await;
     for path in ["/v1/agent-sessions", "/v1/agents"] {
         assert_eq!(new.get(path).await.ok()["total"], 0, "{path}");
@@ -86,14 +86,14 @@ async fn lists_totals_and_history_are_those_of_the_agent() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn steps_of_other_agents_sessions_tell_nothing_of_them() {
+async fn commands_on_sessions_of_other_agents_reveal_nothing() {
     let (app, bound) = start().await;
     let step = async |session: &str| -> Answer {
         let path = format!("/v1/agent-sessions/{session}");
         bound.send(Method::DELETE, &path, &[], Vec::new()).await
     };
     let missing = step("nowhere").await.problem(404, "not_found");
-    // Neither whether they are there nor whether they have ended, here or where the event is read.
+    // Neither the answer nor the event says whether the session exists or has ended.
     for session in ["other-1", "other-2"] {
         let problem = step(session).await.problem(404, "not_found");
         for name in ["detail", "verdict", "present_status"] {
@@ -115,7 +115,7 @@ async fn steps_of_other_agents_sessions_tell_nothing_of_them() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn who_hands_a_session_off_is_shown_the_child_once_and_never_again() {
+async fn a_bound_caller_that_hands_off_a_session_sees_the_child_only_in_the_answer() {
     let (app, bound) = start().await;
     let body = json!({"to_agent_id": "other"}).to_string();
     let json = [("content-type", "application/json")];
@@ -125,7 +125,7 @@ async fn who_hands_a_session_off_is_shown_the_child_once_and_never_again() {
     let child = done.json()["session"]["session_id"].clone();
     let path = format!("/v1/agent-sessions/{}", child.as_str().unwrap());
     bound.get(&path).await.problem(404, "not_found");
-    // Of its token it learns nothing any more either.
+    // The caller can no longer introspect the child's token, either.
     let token = json!({"token": done.json()["token"]}).to_string();
     let path = "/v1/agent-sessions/introspect";
     let about = bound.send(Method::POST, path, &json, token.into()).await;

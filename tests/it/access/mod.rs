@@ -1,8 +1,8 @@
 //! Who may see and do what: every call of every API, by every kind of credential.
 //!
-//! The calls come from the document of the API and from the dialects themselves, and what is expected
-//! from the roles that each names. So a call that is added is tried, or fails. What follows from no
-//! rule stands in `rules`, each with its reason.
+//! The calls come from the document of the API and from the dialects. The expected answers follow from
+//! the roles that each call names. So a new call is tested, or the test fails. `rules` has the
+//! exceptions, each with its reason.
 
 mod alone;
 mod bound;
@@ -44,7 +44,7 @@ async fn every_call_answers_every_kind_of_credential_as_its_roles_say() {
     world.app.stop().await;
 }
 
-/// Whether a call answers a credential as it must; what is wrong if not.
+/// Checks a call's answer to a credential. Returns what is wrong with it.
 async fn check(
     world: &World,
     route: &Route,

@@ -1,4 +1,4 @@
-//! The calls of all APIs, as these list them.
+//! The calls of all APIs, from the APIs' own lists.
 
 use std::fmt;
 
@@ -8,15 +8,15 @@ use session_ledger::auth::Role;
 use session_ledger::dialects::Dialect;
 use session_ledger::http::openapi;
 
-/// A call.
+/// A call of an API.
 #[derive(Debug, Clone)]
 pub(super) struct Route {
-    /// `None` is the ledger's own API.
+    /// The dialect. `None` is the native API.
     pub(super) dialect: Option<Dialect>,
     pub(super) method: Method,
-    /// With `{id}` or `{position}` where something is named.
+    /// The path. `{id}` and `{position}` are its parameters.
     pub(super) path: String,
-    /// One of these will do; none is a call that anybody may make.
+    /// The caller needs one of these roles. If there are none, the call needs no credential.
     pub(super) one_of: Vec<Role>,
 }
 
@@ -28,18 +28,18 @@ impl fmt::Display for Route {
 }
 
 impl Route {
-    /// The name of the API that has it.
+    /// The name of the API.
     pub(super) fn api(&self) -> &'static str {
         self.dialect.map_or("native", Dialect::as_str)
     }
 
-    /// Whether it is about sessions, agents and so on: a segment of the path.
+    /// Whether the path has this segment, such as `agents`.
     pub(super) fn is_about(&self, thing: &str) -> bool {
         self.path.split('/').any(|segment| segment == thing)
     }
 }
 
-/// Every call. One that ends all sessions of whoever makes it comes last.
+/// Returns every call. A call that ends all sessions of its caller comes last.
 pub(super) fn all() -> Vec<Route> {
     let dialects = Dialect::ALL.into_iter().flat_map(of_dialect);
     let mut routes: Vec<Route> = of_the_api().into_iter().chain(dialects).collect();
@@ -47,7 +47,7 @@ pub(super) fn all() -> Vec<Route> {
     routes
 }
 
-/// Those of the document.
+/// Returns the calls in the document of the native API.
 pub(super) fn of_the_api() -> Vec<Route> {
     let document: Value = serde_json::from_str(&openapi::text()).unwrap();
     let mut routes = Vec::new();

@@ -1,4 +1,4 @@
-//! What each call must answer to each credential: rules that hold for all, and the exceptions.
+//! What each call must answer to each credential: rules for all calls, and the exceptions.
 
 use reqwest::Method;
 use session_ledger::auth::Role;
@@ -7,28 +7,28 @@ use session_ledger::dialects::Dialect;
 use super::routes::Route;
 use super::world::{Credential, MARKS, OTHERS, OWN, Whose};
 
-/// What an answer must be.
+/// The expected answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Expected {
     Status(u16),
-    /// This status, and the text says this word.
+    /// This status, and this word in the text.
     Word(u16, &'static str),
-    /// Whatever the call has to say: it found what it is about, and did not refuse the caller.
+    /// Any answer that does not reject the caller and does not report a missing resource.
     Served,
-    /// The same as for what is nowhere.
+    /// An answer equal to that for a missing resource.
     Missing,
 }
 
-/// What must be true of a cell.
+/// What must be true of a call's answer to a credential.
 pub(super) struct Rule {
     pub(super) expected: Expected,
-    /// What the answer may show.
+    /// The marks that the answer may show.
     pub(super) marks: Vec<&'static str>,
-    /// The exception that was applied, by its reason.
+    /// The reason of the exception that applies.
     pub(super) exception: Option<&'static str>,
 }
 
-/// What follows from no rule.
+/// An exception from the rules.
 struct Exception {
     reason: &'static str,
     calls: fn(&Route) -> bool,
@@ -39,63 +39,63 @@ struct Exception {
 
 const EXCEPTIONS: &[Exception] = &[
     Exception {
-        reason: "to AGI an agent is whatever somebody opens a session for, and the answer repeats it",
+        reason: "AGI opens a session for any agent that the caller names, and repeats the name",
         calls: |route| route.dialect == Some(Dialect::Agi) && opens_a_session(route),
         callers: |caller| caller.whose == Whose::OtherTenant,
         expected: Expected::Served,
         marks: &[OWN],
     },
     Exception {
-        reason: "an event of somebody else is not there for who may only write",
+        reason: "a caller with only the role write cannot see events that others wrote",
         calls: |route| route.path == "/v1/events/{position}",
         callers: |caller| caller.roles == [Role::Write],
         expected: Expected::Missing,
         marks: &[],
     },
     Exception {
-        reason: "who is bound to an agent emits no events: they could be about any",
+        reason: "an agent-bound caller cannot emit events, which could be about any agent",
         calls: |route| route.dialect.is_none() && is(route, &Method::POST, "/v1/events"),
         callers: is_bound,
         expected: Expected::Word(403, "agent_bound"),
         marks: &[],
     },
     Exception {
-        reason: "what an agent is and may do is for others to say",
+        reason: "an agent-bound caller cannot change agents",
         calls: changes_an_agent,
         callers: is_bound,
         expected: Expected::Word(403, "agent_bound"),
         marks: &[],
     },
     Exception {
-        reason: "rejected events, and projects, are not kept apart by agent",
+        reason: "rejected events and projects are not separated by agent",
         calls: |route| route.path == "/v1/rejections" || route.is_about("projects"),
         callers: is_bound,
         expected: Expected::Word(403, "agent_bound"),
         marks: &[],
     },
     Exception {
-        reason: "keys are the tenant's affair and no agent's",
+        reason: "keys belong to the tenant, not to an agent",
         calls: |route| route.path == "/v1/keys/history",
         callers: is_bound,
         expected: Expected::Word(403, "agent_bound"),
         marks: &[],
     },
     Exception {
-        reason: "a session for another agent is refused by name: it was named by who asks",
+        reason: "a session for another agent is forbidden, not missing: the caller named the agent",
         calls: |route| opens_a_session(route),
         callers: |caller| caller.whose == Whose::OtherAgent,
         expected: Expected::Status(403),
         marks: &[],
     },
     Exception {
-        reason: "OTAS makes an agent and a key at once, so it takes both roles",
+        reason: "OTAS creates an agent and a key in one call, which needs both roles",
         calls: |route| route.path == "/api/agent/v1/create/",
         callers: |caller| caller.whose == Whose::Tenant && caller.roles == [Role::Admin],
         expected: Expected::Word(403, "forbidden"),
         marks: &[],
     },
     Exception {
-        reason: "OTAS' agents show a key that is bound to one; another one is none",
+        reason: "agents of OTAS send an agent-bound key, and any other key is invalid",
         calls: |route| is_of_otas_agents(route),
         callers: |caller| !is_bound(caller) && caller.whose != Whose::Nobodys,
         expected: Expected::Word(401, "invalid_agent_key"),
@@ -103,12 +103,12 @@ const EXCEPTIONS: &[Exception] = &[
     },
 ];
 
-/// The reason of each exception.
+/// Returns the reason of each exception.
 pub(super) fn exceptions() -> impl Iterator<Item = &'static str> {
     EXCEPTIONS.iter().map(|one| one.reason)
 }
 
-/// What a call must answer to a credential.
+/// Returns what a call must answer to a credential.
 pub(super) fn find(route: &Route, caller: &Credential) -> Rule {
     let may =
         route.one_of.is_empty() || caller.roles.iter().any(|role| route.one_of.contains(role));
@@ -145,13 +145,13 @@ pub(super) fn find(route: &Route, caller: &Credential) -> Rule {
         Whose::OtherTenant | Whose::Nobodys => rule(Expected::Served, &[]),
         Whose::OtherAgent => rule(Expected::Served, &[OTHERS]),
         Whose::OwnAgent => rule(Expected::Served, &[OWN]),
-        // Who changes something is shown that, and nothing else.
+        // A caller with only the role write sees what it changed, and nothing else.
         Whose::Tenant if caller.roles == [Role::Write] => rule(Expected::Served, &[OWN]),
         Whose::Tenant => rule(Expected::Served, &MARKS),
     }
 }
 
-/// What somebody is answered who shows no credential.
+/// Returns the status for a caller without a credential.
 fn unknown(route: &Route) -> u16 {
     match route.dialect {
         Some(Dialect::Otas) if !is_of_otas_agents(route) => 400,
@@ -167,7 +167,7 @@ fn is(route: &Route, method: &Method, path: &str) -> bool {
     route.method == *method && route.path == path
 }
 
-/// Whether a call changes what is known of an agent.
+/// Whether a call changes an agent.
 fn changes_an_agent(route: &Route) -> bool {
     let asks = route.method == Method::GET || route.path.ends_with("/compute");
     route.is_about("agents") && !asks
@@ -188,7 +188,7 @@ pub(super) fn is_of_otas_agents(route: &Route) -> bool {
     .contains(&path)
 }
 
-/// Whether a request names what it is about, in its path or where OTAS and `AppHandoff` do.
+/// Whether a request names a resource, in its path or where OTAS and `AppHandoff` name it.
 fn names_something(route: &Route) -> bool {
     let elsewhere = [
         "/user/authenticate/",

@@ -1,4 +1,4 @@
-//! Two agents of one tenant, what belongs to them, and credentials of every kind.
+//! Two agents of one tenant, their data, and credentials of every kind.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -14,22 +14,22 @@ use super::rules::is_of_otas_agents;
 use crate::support::app::{App, NOW, grant};
 use crate::support::client::{Answer, Client, created, event};
 
-/// Part of every id and text of the agent that calls are about, and of its sessions.
+/// A mark in every id and text of the agent that calls are about, and of its sessions.
 pub(super) const OWN: &str = "marked-1";
-/// The same of another agent of the tenant.
+/// The mark of another agent of the tenant.
 pub(super) const OTHERS: &str = "marked-2";
 pub(super) const MARKS: [&str; 2] = [OWN, OTHERS];
 
-/// Takes over what is handed off.
+/// The agent that sessions are handed off to.
 const HEIR: &str = "heir";
-/// Gets keys.
+/// The agent that gets keys.
 const KEYED: &str = "keyed";
 const PROJECT: &str = "project-1";
 
-/// Whose credential it is, seen from what calls are about.
+/// The owner of a credential, relative to the agent that calls are about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Whose {
-    /// There is none.
+    /// There is no credential.
     Nobodys,
     Tenant,
     OwnAgent,
@@ -37,7 +37,7 @@ pub(super) enum Whose {
     OtherTenant,
 }
 
-/// A credential.
+/// A credential, or none.
 pub(super) struct Credential {
     pub(super) name: String,
     pub(super) whose: Whose,
@@ -46,30 +46,30 @@ pub(super) struct Credential {
     key: Option<String>,
 }
 
-/// What a request is about.
+/// The resources that a request names.
 pub(super) struct Things {
     session: String,
     refresh_token: String,
     agent: String,
-    /// An agent that may be changed, suspended and revoked.
+    /// An agent that the request may change, suspend or revoke.
     victim: String,
-    /// An agent that may get keys.
+    /// An agent that the request may give a key.
     keyed: String,
     project: String,
-    /// The id of a key that nobody uses.
+    /// The id of a key that no test uses.
     key: String,
     position: String,
 }
 
-/// A ledger with all of it.
+/// A ledger with these resources and credentials.
 pub(super) struct World {
     pub(super) app: App,
     pub(super) credentials: Vec<Credential>,
-    /// Has every role, and is not one of those that are tried.
+    /// Has every role. It is not one of the credentials under test.
     acme: Client,
     session: String,
     position: String,
-    /// Shows what each request says.
+    /// Sends the requests, without adding headers.
     client: Client,
     made: AtomicUsize,
 }
@@ -90,7 +90,7 @@ impl World {
             opened["data"]["metadata"] = json!({"said": format!("metadata of {mark}")});
             opened["data"]["project_id"] = json!(PROJECT);
             position = acme.apply(&opened).await;
-            // Rejected, and parked.
+            // These two events are rejected and parked.
             acme.emit(&created(
                 &format!("session-{mark}"),
                 agent,
@@ -117,7 +117,7 @@ impl World {
         }
     }
 
-    /// What a call is about: of what it may change or end, something new.
+    /// Returns the resources for a call. Those that it may change or end are new.
     pub(super) async fn things(&self, route: &Route) -> Things {
         let mut things = Things {
             session: self.session.clone(),
@@ -161,8 +161,8 @@ impl World {
         things
     }
 
-    /// The credential itself, or another one of the same kind where it must be new: what a tenant
-    /// asked for before stands in its own history.
+    /// Returns the credential. For another tenant it is a new one of that kind, because the history of a
+    /// used one would have the earlier requests.
     pub(super) async fn renewed(&self, credential: &Credential) -> Credential {
         let Credential {
             name,
@@ -221,7 +221,7 @@ impl World {
     }
 }
 
-/// Things that are nowhere.
+/// Returns the names of missing resources.
 pub(super) fn nothing() -> Things {
     let none = || "nowhere".to_owned();
     Things {
@@ -265,7 +265,7 @@ fn path(route: &Route, things: &Things) -> String {
     format!("{mount}{path}{query}")
 }
 
-/// A body that names what it has to, with whatever spelling the call has for it.
+/// Returns a body that names the resources, in the call's own spelling.
 fn body(route: &Route, things: &Things) -> Value {
     let path = route.path.as_str();
     match path {
@@ -287,7 +287,7 @@ fn body(route: &Route, things: &Things) -> Value {
     }
 }
 
-/// What must be the same of two answers: not where an event stands that was rejected.
+/// Returns the parts of an answer to compare: all but the position of a rejected event.
 pub(super) fn compared(answer: &Answer) -> (u16, Value) {
     let mut body = answer.json();
     if let Some(position) = body.get_mut("position") {
@@ -296,7 +296,7 @@ pub(super) fn compared(answer: &Answer) -> (u16, Value) {
     (answer.status, body)
 }
 
-/// One of every kind, of a tenant `acme` and another.
+/// Returns a credential of every kind, of the tenant `acme` and another.
 async fn credentials(app: &App, own: &str, others: &str) -> Vec<Credential> {
     let bound = [Role::Read, Role::Write, Role::Audit];
     let mut kinds = vec![("nobody".to_owned(), Whose::Nobodys, vec![], None)];
@@ -359,7 +359,7 @@ fn roles(roles: &[Role]) -> Roles {
     roles.iter().copied().collect()
 }
 
-/// The id in the text of a key.
+/// Returns the id in the text of a key.
 fn id_of(key: &str) -> String {
     key[4..20].to_owned()
 }

@@ -1,4 +1,4 @@
-//! What the role `write` alone is shown: what became of what it wrote itself.
+//! What a caller with only the role `write` sees: the verdicts on its own events.
 
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -12,7 +12,7 @@ fn only(role: Role) -> Roles {
     [role].into_iter().collect()
 }
 
-/// Where the event of a command stands.
+/// Sends a command to open a session. Returns the position of its event.
 async fn open(client: &Client, body: &Value) -> u64 {
     let json = [("content-type", "application/json")];
     let body = body.to_string().into_bytes();
@@ -48,7 +48,7 @@ async fn a_writer_reads_the_verdicts_of_its_own_events_and_nothing_else() {
         let problem = other.get(&path).await.problem(404, "not_found");
         let missing = other.get("/v1/events/99").await.problem(404, "not_found");
         assert_eq!(problem["detail"], missing["detail"]);
-        // Who checks is shown all of it.
+        // An auditor sees the whole event.
         let whole = auditor.get(&path).await.ok();
         assert_eq!(whole["verdict"], expected["verdict"]);
         assert!(whole["event"]["data"].is_object(), "{whole}");
@@ -57,10 +57,10 @@ async fn a_writer_reads_the_verdicts_of_its_own_events_and_nothing_else() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_came_past_the_api_is_no_credentials_own() {
+async fn events_that_bypass_the_api_belong_to_no_credential() {
     let app = App::start_with_credentials(|keys_alone| keys_alone).await;
     let writer = app.client_with_key("acme", only(Role::Write)).await;
-    // It claims to be anybody.
+    // The event claims to come from a credential.
     let mut event = created("s1", "a1", NOW);
     for key in app.keys.list(&TenantId::parse("acme").unwrap()) {
         event["actor"] = json!(key.id.to_string());

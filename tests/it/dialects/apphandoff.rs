@@ -1,4 +1,4 @@
-//! `AppHandoff`: requests as its documents have them, and who is connected by the ledger's clock.
+//! `AppHandoff`: requests from its documents, and which sessions are connected by the ledger's clock.
 
 use std::num::NonZeroU32;
 
@@ -12,7 +12,7 @@ use crate::support::app::{App, NOW};
 use crate::support::client::{Answer, Client, created, event};
 
 const MOUNT: &str = "/compat/apphandoff";
-/// A project as their documents write one, and as a database would.
+/// A project id as the vendor's documents write it. `LOWER` is the spelling of databases.
 const UPPER: &str = "2489E9AD-2EE2-8E00-8EC9-32D5F69181C0";
 const LOWER: &str = "2489e9ad-2ee2-8e00-8ec9-32d5f69181c0";
 const EVERY: &str = "00000000-0000-0000-0000-000000000000";
@@ -29,7 +29,7 @@ async fn ids(client: &Client, project: &str, query: &str) -> Vec<String> {
     rows.iter().map(id).collect()
 }
 
-/// The event of a runtime that connects to a project.
+/// Returns the event of a runtime that connects to a project.
 fn connected(session: &str, project: &str, data: &Value) -> Value {
     let mut event = created(session, "a1", NOW);
     event["data"]["project_id"] = json!(project);
@@ -39,7 +39,7 @@ fn connected(session: &str, project: &str, data: &Value) -> Value {
     event
 }
 
-/// A failure in their envelope, with nothing else in it.
+/// Checks that an answer is a failure in the vendor's envelope, with no other members.
 #[track_caller]
 fn check_failure(answer: &Answer, status: u16, code: &str) -> Value {
     let body = answer.json();
@@ -69,7 +69,7 @@ fn check_failure(answer: &Answer, status: u16, code: &str) -> Value {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_request_of_their_documents_is_answered_field_by_field() {
+async fn a_documented_request_gets_every_documented_field() {
     let app = App::start_with_credentials(|keys_alone| keys_alone).await;
     let client = app.client_with_key("acme", Roles::ALL).await;
     let data = json!({
@@ -101,7 +101,7 @@ async fn a_request_of_their_documents_is_answered_field_by_field() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_must_be_a_text_and_was_never_said_is_an_empty_one() {
+async fn a_missing_required_text_is_an_empty_text() {
     let app = App::start().await;
     let client = app.client("acme");
     client.apply(&connected("s1", "Shop", &json!({}))).await;
@@ -121,7 +121,7 @@ async fn what_must_be_a_text_and_was_never_said_is_an_empty_one() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn who_is_silent_for_five_minutes_is_not_there_until_it_speaks_again() {
+async fn a_session_silent_for_five_minutes_is_not_listed_until_its_next_refresh() {
     let app = App::start().await;
     let client = app.client("acme");
     client.apply(&connected("s1", LOWER, &json!({}))).await;
@@ -141,7 +141,7 @@ async fn who_is_silent_for_five_minutes_is_not_there_until_it_speaks_again() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn with_a_deadline_that_every_sign_of_life_moves_silence_ends_a_session() {
+async fn a_silent_session_ends_if_every_refresh_moves_its_deadline() {
     let mut app = App::start().await;
     let client = app.client("acme");
     let five_minutes = json!({"ttl_seconds": 300});
@@ -153,8 +153,8 @@ async fn with_a_deadline_that_every_sign_of_life_moves_silence_ends_a_session() 
     assert_eq!(ids(&client, LOWER, "").await, ["s1"]);
     app.set_time("2026-01-31T12:09:00Z");
     assert_eq!(ids(&client, LOWER, "").await, [""; 0]);
-    // Then it is no open session any more that the list would have to look at. Not before, or the ledger
-    // might also write of the first deadline, which has moved.
+    // The list no longer reads a session that has expired. The reactor starts only here: before, it might
+    // also write an expiry for the first deadline, which has moved.
     app.start_expiry();
     let expired = Position::new(last + 1);
     let wait = std::time::Duration::from_mins(1);
@@ -169,7 +169,7 @@ async fn with_a_deadline_that_every_sign_of_life_moves_silence_ends_a_session() 
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_project_is_the_same_in_any_case_of_its_id_if_that_is_a_uuid() {
+async fn a_project_id_that_is_a_uuid_matches_in_any_letter_case() {
     let app = App::start().await;
     let client = app.client("acme");
     client.apply(&connected("s1", LOWER, &json!({}))).await;
@@ -186,7 +186,7 @@ async fn a_project_is_the_same_in_any_case_of_its_id_if_that_is_a_uuid() {
         let path = format!("/v1/agent-sessions/count?project_id={asked}");
         assert_eq!(client.get(&path).await.ok()["total"], 3);
     }
-    // What was emitted stays as it was.
+    // The emitted event is unchanged.
     let events = client.get("/v1/agent-sessions/s4/events").await.ok();
     assert_eq!(events["events"][0]["event"]["data"]["project_id"], mixed);
     assert_eq!(ids(&client, "Shop", "").await, ["s3"]);
@@ -195,7 +195,7 @@ async fn a_project_is_the_same_in_any_case_of_its_id_if_that_is_a_uuid() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_project_of_zeros_has_every_session_of_the_tenant() {
+async fn the_zero_project_has_every_session_of_the_tenant() {
     let app = App::start().await;
     let client = app.client("acme");
     assert_eq!(ids(&client, EVERY, "").await, [""; 0]);
@@ -209,9 +209,9 @@ async fn the_project_of_zeros_has_every_session_of_the_tenant() {
     app.stop().await;
 }
 
-/// A project with thousands of sessions that nobody ended, and few that live.
+/// The project has thousands of sessions that never ended, and few that are alive.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn who_is_there_is_found_among_any_number_that_is_silent() {
+async fn connected_sessions_are_found_among_thousands_of_silent_ones() {
     let app = App::start().await;
     let client = app.client("acme");
     let mut batch = Vec::new();
@@ -231,7 +231,7 @@ async fn who_is_there_is_found_among_any_number_that_is_silent() {
         let answer = client.post("/v1/events", batched, body).await;
         assert_eq!(answer.status, 200, "{}", answer.text);
     }
-    // The oldest, one far down, and the newest.
+    // The oldest session, one in the middle, and the newest.
     for id in ["s0", "s777", "s1999"] {
         client
             .apply(&event("r", "session.refreshed", id, &json!({})))
@@ -244,7 +244,7 @@ async fn who_is_there_is_found_among_any_number_that_is_silent() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn failures_come_in_their_envelope() {
+async fn failures_have_the_dialects_envelope() {
     let app = App::start_with_credentials(|keys_alone| keys_alone).await;
     let client = app.client_with_key("acme", Roles::ALL).await;
     client.apply(&connected("s1", LOWER, &json!({}))).await;
@@ -268,7 +268,7 @@ async fn failures_come_in_their_envelope() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_project_of_another_tenant_looks_like_one_that_never_was() {
+async fn a_project_of_another_tenant_looks_missing() {
     let app = App::start_with_credentials(|keys_alone| keys_alone).await;
     let acme = app.client_with_key("acme", Roles::ALL).await;
     let globex = app.client_with_key("globex", Roles::ALL).await;
@@ -290,7 +290,7 @@ async fn a_project_of_another_tenant_looks_like_one_that_never_was() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_caller_above_the_limit_reads_in_the_body_when_to_come_back() {
+async fn the_body_tells_a_rate_limited_caller_when_to_retry() {
     let limit = RateLimit {
         per_second: NonZeroU32::MIN,
         burst: NonZeroU32::MIN,
@@ -311,7 +311,7 @@ async fn a_caller_above_the_limit_reads_in_the_body_when_to_come_back() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn pages_of_the_front_end_may_ask_and_read_every_answer() {
+async fn pages_of_the_front_end_may_call_and_read_every_answer() {
     let app = App::start_with_credentials(|keys_alone| keys_alone).await;
     let client = app.client_with_key("acme", Roles::ALL).await;
     let origin = ("origin", "https://apphandoff.example");

@@ -1,4 +1,4 @@
-//! `AppHandoff`'s agent activity: who is present, on what they work, and what is done.
+//! `AppHandoff`'s agent activity: the present agents, their work, and the history.
 
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -23,7 +23,7 @@ async fn batch(client: &Client, body: &str) -> Answer {
     client.send(Method::POST, &path, &json, body.into()).await
 }
 
-/// A runtime connects to a project.
+/// Connects a runtime to a project.
 async fn connect(client: &Client, session: &str, project: &str, time: &str) {
     let mut event = created(session, "a1", time);
     event["data"]["project_id"] = json!(project);
@@ -38,7 +38,7 @@ async fn refresh(client: &Client, id: &str, session: &str, data: &Value) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn work_on_a_ticket_shows_while_it_is_done_and_afterwards() {
+async fn work_on_a_ticket_is_shown_during_and_after_the_session() {
     let app = App::start().await;
     let client = app.client("acme");
     connect(&client, "s1", SHOP, NOW).await;
@@ -94,7 +94,7 @@ async fn work_on_a_ticket_shows_while_it_is_done_and_afterwards() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn who_is_silent_for_five_minutes_is_not_present_and_not_done() {
+async fn a_session_silent_for_five_minutes_is_neither_present_nor_in_the_history() {
     let app = App::start().await;
     let client = app.client("acme");
     connect(&client, "s1", SHOP, NOW).await;
@@ -106,7 +106,7 @@ async fn who_is_silent_for_five_minutes_is_not_present_and_not_done() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn history_is_the_newest_fifty_of_all_spellings_with_how_each_ended() {
+async fn the_history_has_the_newest_fifty_sessions_of_all_spellings_and_their_ends() {
     let mut app = App::start().await;
     let client = app.client("acme");
     for number in 0..54 {
@@ -152,7 +152,7 @@ async fn history_is_the_newest_fifty_of_all_spellings_with_how_each_ended() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_batch_has_for_each_project_what_it_alone_would_show() {
+async fn a_batch_has_the_single_answer_of_each_project() {
     let app = App::start().await;
     let client = app.client("acme");
     connect(&client, "s1", SHOP, NOW).await;

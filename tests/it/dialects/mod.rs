@@ -1,4 +1,4 @@
-//! Dialects: clients of other APIs, and requests as their documents have them.
+//! Dialects: published clients, and requests from the vendors' documents.
 
 mod agi;
 mod apphandoff;

@@ -1,4 +1,4 @@
-//! What holds for every dialect, wherever it is served.
+//! Properties of every dialect, at every address where it is served.
 
 use std::num::NonZeroU32;
 
@@ -11,7 +11,7 @@ use crate::support::app::{App, grant};
 use crate::support::cli::{Server, command, fails};
 use crate::support::client::{Answer, Client};
 
-/// A path that each dialect serves to callers whom it knows.
+/// Returns a path that the dialect serves to callers with a credential.
 fn a_path(dialect: Dialect) -> &'static str {
     match dialect {
         Dialect::Agi => "/v1/sessions",
@@ -21,7 +21,7 @@ fn a_path(dialect: Dialect) -> &'static str {
     }
 }
 
-/// Where its clients show a credential and name a tenant.
+/// Returns the headers in which its clients send a credential and the name of a tenant.
 fn shown(dialect: Dialect, credential: &str, tenant: &str) -> Vec<(&'static str, String)> {
     match dialect {
         Dialect::Agi | Dialect::AppHandoff | Dialect::Truthlocks => vec![
@@ -35,7 +35,7 @@ fn shown(dialect: Dialect, credential: &str, tenant: &str) -> Vec<(&'static str,
     }
 }
 
-/// What somebody is answered who shows nothing, and who shows two credentials.
+/// Returns the statuses for a caller without credentials and for one with two.
 fn refusals(dialect: Dialect) -> [u16; 2] {
     match dialect {
         Dialect::Agi | Dialect::AppHandoff | Dialect::Truthlocks => [401, 400],
@@ -43,7 +43,7 @@ fn refusals(dialect: Dialect) -> [u16; 2] {
     }
 }
 
-/// Whether its clients always say for which tenant they ask.
+/// Whether its clients always name the tenant.
 fn clients_name_a_tenant(dialect: Dialect) -> bool {
     match dialect {
         Dialect::Agi | Dialect::AppHandoff | Dialect::Truthlocks => false,
@@ -55,7 +55,7 @@ fn mounted(dialect: Dialect, path: &str) -> String {
     format!("/compat/{}{path}", dialect.as_str())
 }
 
-/// Sends with these headers and no others.
+/// Sends a request with only these headers.
 async fn send(
     client: &Client,
     method: Method,
@@ -73,7 +73,7 @@ async fn get(client: &Client, path: &str, headers: &[(&'static str, String)]) ->
     send(client, Method::GET, path, headers).await
 }
 
-/// An answer of a dialect's own, and none of the API's.
+/// Checks that an answer has the dialect's own format, and not that of the native API.
 #[track_caller]
 fn check_own(answer: &Answer, status: u16) {
     assert_eq!(answer.status, status, "{}", answer.text);
@@ -88,7 +88,7 @@ fn check_own(answer: &Answer, status: u16) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn no_failure_leaves_a_dialect_in_the_apis_own_words() {
+async fn no_failure_of_a_dialect_has_the_native_error_format() {
     let app = App::start_with_credentials(|keys_alone| keys_alone).await;
     let client = app.client("none");
     let key = app.key(grant("acme", Roles::ALL)).await;
@@ -119,7 +119,7 @@ async fn no_failure_leaves_a_dialect_in_the_apis_own_words() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_caller_above_the_limit_is_told_when_to_come_back_in_whole_seconds() {
+async fn a_rate_limited_caller_learns_when_to_retry_in_whole_seconds() {
     let one = NonZeroU32::MIN;
     let limit = RateLimit {
         per_second: one,
@@ -147,7 +147,7 @@ async fn a_caller_above_the_limit_is_told_when_to_come_back_in_whole_seconds() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn dialects_ignore_parameters_that_they_do_not_know() {
+async fn dialects_ignore_unknown_parameters() {
     let app = App::start().await;
     for dialect in Dialect::ALL {
         let path = mounted(dialect, a_path(dialect));
@@ -174,7 +174,7 @@ async fn without_credentials_a_key_can_name_the_tenant() {
     app.stop().await;
 }
 
-/// Where a server said that it serves a dialect alone.
+/// Returns the dialect's own address, which the server logged.
 fn address_of(server: &Server, dialect: Dialect) -> String {
     let said = format!("`{}` alone on ", dialect.as_str());
     let (_, rest) = server.started().split_once(&said).unwrap();
@@ -182,7 +182,7 @@ fn address_of(server: &Server, dialect: Dialect) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_dialect_has_an_address_of_its_own_with_the_rules_of_the_other() {
+async fn a_dialects_own_address_follows_the_rules_of_the_main_address() {
     let dir = tempfile::tempdir().unwrap();
     for dialect in Dialect::ALL {
         let listen = format!("{}=127.0.0.1:0", dialect.as_str());
@@ -193,7 +193,7 @@ async fn a_dialect_has_an_address_of_its_own_with_the_rules_of_the_other() {
         let mut headers = shown(dialect, "anybody", "acme");
         let answer = get(&alone, a_path(dialect), &headers).await;
         assert_eq!(answer.status, 200);
-        // Nothing else is there, and it answers to this machine's own names alone.
+        // The address serves nothing else, and accepts only host names of this machine.
         for elsewhere in [
             "/healthz",
             "/openapi.json",
@@ -213,7 +213,7 @@ async fn a_dialect_has_an_address_of_its_own_with_the_rules_of_the_other() {
 }
 
 #[test]
-fn the_environment_may_name_several_addresses() {
+fn the_environment_can_name_several_addresses() {
     let dir = tempfile::tempdir().unwrap();
     let output = command(&["serve", "--no-auth", "--data-dir"])
         .arg(dir.path().join("ledger"))
@@ -226,7 +226,7 @@ fn the_environment_may_name_several_addresses() {
 }
 
 #[test]
-fn an_address_of_no_dialect_is_refused_with_the_names_of_all() {
+fn an_invalid_dialect_address_is_rejected_with_the_expected_form() {
     for wrong in ["klingon=127.0.0.1:0", "127.0.0.1:0", "agi=", "agi"] {
         let said = fails(&["serve", "--data-dir", "none", "--dialect", wrong], 2);
         assert!(said.contains("HOST:PORT"), "{wrong}: {said}");

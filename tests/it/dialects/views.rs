@@ -1,7 +1,7 @@
-//! The same sessions through every API: what each event of the ledger shows as, and that a session
-//! which is made through one API is seen through all others.
+//! Sessions through every API: how each API shows each event of the ledger, and that every API shows the
+//! sessions that another API created.
 //!
-//! A view is one API: how its clients make a session, how they see one, and its row of the table.
+//! A view is one API: how its clients create and see sessions, and its row of the table.
 
 use std::time::Duration;
 
@@ -17,7 +17,7 @@ use crate::support::client::{Answer, Client, created, event};
 const PROJECT: &str = "2489e9ad-2ee2-8e00-8ec9-32d5f69181c0";
 const EVERY_PROJECT: &str = "00000000-0000-0000-0000-000000000000";
 
-/// What became of a session, in the order of the table's columns.
+/// The last event of each session, in the order of the table's columns.
 const HAPPENED: [&str; 7] = [
     "created",
     "refreshed",
@@ -37,14 +37,14 @@ enum View {
     Truthlocks,
 }
 
-/// Somebody with a key that may do everything in a tenant.
+/// A caller whose key has every role in a tenant.
 struct Caller {
     client: Client,
     tenant: &'static str,
     key: String,
 }
 
-/// A session, and whose it is.
+/// A session and its agent.
 struct Made {
     session: String,
     agent: String,
@@ -68,7 +68,7 @@ impl Caller {
         succeeded(&answer.await)
     }
 
-    /// Sends as pages of OTAS do, or its agents.
+    /// Sends a request of an OTAS page, or of an agent if there is a key.
     async fn otas(&self, path: &str, key: Option<&str>, body: Option<Value>) -> Answer {
         let shown = match key {
             Some(key) => vec![("x-otas-agent-key", key)],
@@ -97,8 +97,8 @@ impl View {
         Self::Truthlocks,
     ];
 
-    /// What a session shows after each that may happen to it: its own words, and what an event
-    /// moved. Each opened at 12:00 for an hour, the last for a minute; the rest happened at 12:01.
+    /// Returns what the API shows after each event: its own words, and the times that the event changed.
+    /// Each session opened at 12:00 for an hour, the last for a minute. The other events are at 12:01.
     fn row(self) -> [&'static str; HAPPENED.len()] {
         match self {
             Self::Native => [
@@ -149,7 +149,7 @@ impl View {
         }
     }
 
-    /// Makes a session as the API's clients do.
+    /// Creates a session as the API's clients do.
     async fn make(self, caller: &Caller) -> Made {
         let (session, agent) = match self {
             Self::Native => {
@@ -166,7 +166,7 @@ impl View {
                 let made = caller.post("/compat/agi/v1/sessions", &wanted).await;
                 (text(&made["session_id"]), text(&made["agent_name"]))
             }
-            // It has no such call: its runtimes emit.
+            // This API has no such call. Its runtimes emit events.
             Self::AppHandoff => {
                 let mut connected = created("of-apphandoff", "a2", NOW);
                 connected["data"]["project_id"] = json!(PROJECT);
@@ -181,7 +181,7 @@ impl View {
                 let key = text(&made["response"]["agent_key"]["api_key"]);
                 let opened = caller.otas("/session/create/", Some(&key), Some(json!({})));
                 succeeded(&opened.await);
-                // Its answer has the id in a token, for servers to read.
+                // The answer has the id only in a token, which servers read.
                 let rows = Self::Otas.list(caller, &agent).await;
                 (text(&rows[0]["id"]), agent)
             }
@@ -198,7 +198,7 @@ impl View {
         Made { session, agent }
     }
 
-    /// A session as the API's list has it, in few words.
+    /// Returns a short form of a session in the API's list.
     async fn show(self, caller: &Caller, made: &Made) -> String {
         let rows = self.list(caller, &made.agent).await;
         let id = match self {
@@ -246,7 +246,7 @@ impl View {
         }
     }
 
-    /// The rows of the API's list; where it needs one, for an agent.
+    /// Returns the rows of the API's list, for an agent if the list needs one.
     async fn list(self, caller: &Caller, agent: &str) -> Vec<Value> {
         let (answer, rows) = match self {
             Self::Native => (caller.client.get("/v1/agent-sessions").await, "/sessions"),
@@ -260,7 +260,7 @@ impl View {
                 let path = format!("/sessions/list/?agent_id={agent}");
                 let answer = caller.otas(&path, None, None).await;
                 if answer.status == 403 {
-                    // No agent of this project, so none of its sessions.
+                    // The project has no such agent, and so no session of it.
                     let word = &answer.json()["status_description"];
                     assert_eq!(word, "agent_not_found_or_no_access");
                     return Vec::new();
@@ -288,7 +288,7 @@ fn text(value: &Value) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn each_event_shows_in_every_api_in_its_own_words() {
+async fn every_api_shows_each_event_in_its_own_words() {
     let mut app = App::start_with_credentials(|keys_alone| keys_alone).await;
     let caller = Caller::new(&app, "acme").await;
     for id in HAPPENED.into_iter().filter(|id| *id != "child") {
@@ -323,7 +323,7 @@ async fn each_event_shows_in_every_api_in_its_own_words() {
         last = caller.client.apply(&happens).await;
     }
     app.set_time("2026-01-31T12:01:00Z");
-    // The ledger itself writes the last.
+    // The ledger itself writes the last event.
     app.start_expiry();
     let (expired, at_most) = (Position::new(last + 1), Duration::from_mins(1));
     app.projection.wait_for(expired, at_most).await;
@@ -349,7 +349,7 @@ async fn a_session_that_is_made_through_one_api_is_seen_through_every_other() {
     for maker in View::ALL {
         let made = maker.make(&caller).await;
         for view in View::ALL {
-            // Roles and deadlines are as various as the APIs.
+            // Roles and deadlines differ between the APIs, so only the first word is compared.
             let first_word = |shown: &str| shown.split([' ', ',']).next().unwrap().to_owned();
             let [expected, ..] = view.row().map(first_word);
             let shown = first_word(&view.show(&caller, &made).await);

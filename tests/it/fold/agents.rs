@@ -8,7 +8,7 @@ use crate::fold::history::{AGENT_TYPES, TENANTS, TRUST_LEVELS};
 use crate::fold::model::Model;
 use crate::fold::model_agents::ModelAgent;
 
-/// Compares every listing of every tenant with the model's, and every agent read by its id.
+/// Compares every listing of every tenant with the model's, and every single read of an agent.
 pub(super) fn check(snapshot: &Snapshot, model: &Model, rows_max: usize) {
     for tenant in TENANTS {
         for agent_type in texts(&AGENT_TYPES) {
@@ -78,7 +78,7 @@ fn check_one(
     assert_eq!(listed, expected.len(), "rows of {filter:?}");
 }
 
-/// Newest first; of the same time, the one that became known last.
+/// Returns the model's listing: newest first. Of equal times, the agent that became known last is first.
 fn oracle<'a>(model: &'a Model, tenant: &str, filter: &AgentFilter) -> Vec<&'a ModelAgent> {
     let is = |wanted: &Option<Box<str>>, found: &Option<String>| {
         wanted.is_none() || wanted.as_deref() == found.as_deref()
@@ -122,7 +122,7 @@ fn check_agent(found: &KnownAgent, expected: &ModelAgent, model: &Model) {
     );
 }
 
-/// Each of these, one that nobody has, and none.
+/// Returns each of these values, an unknown one, and none.
 fn texts(known: &[&str]) -> Vec<Option<Box<str>>> {
     let given = known.iter().chain(&["nobody's"]);
     given

@@ -1,4 +1,4 @@
-//! The bounds of the fold: long histories, full parking, long chains, rules from the future.
+//! The bounds of the fold: long histories, full parking, long chains, and unknown rules.
 
 use serde_json::json;
 use session_ledger::domain::Rules;
@@ -13,7 +13,7 @@ use crate::fold::world::{SECOND_US, World, acme, id};
 const DAY_US: i64 = 24 * 3600 * SECOND_US;
 
 #[test]
-fn a_history_of_any_length_keeps_its_order_and_still_tells_copies() {
+fn a_history_of_any_length_keeps_its_order_and_detects_duplicates() {
     let mut world = World::new();
     let created = world.record("session.created", "s", &json!({"agent_id": "a"}));
     world.fold(created);
@@ -59,7 +59,7 @@ fn a_history_of_any_length_keeps_its_order_and_still_tells_copies() {
 }
 
 #[test]
-fn only_so_many_events_wait_for_a_session() {
+fn the_number_of_events_parked_for_a_session_is_limited() {
     let mut world = World::new();
     for _ in 0..PARKED_PER_SESSION_MAX {
         let early = world.record("session.refreshed", "s", &json!({}));
@@ -72,7 +72,7 @@ fn only_so_many_events_wait_for_a_session() {
 }
 
 #[test]
-fn what_waited_is_applied_in_log_order_when_the_session_opens() {
+fn parked_events_are_applied_in_log_order_when_the_session_opens() {
     let mut world = World::new();
     let pause = world.record("session.refreshed", "s", &json!({"phase": "paused"}));
     let run = world.record("session.refreshed", "s", &json!({"phase": "running"}));
@@ -89,7 +89,7 @@ fn what_waited_is_applied_in_log_order_when_the_session_opens() {
 }
 
 #[test]
-fn a_day_on_the_logs_clock_ends_the_waiting() {
+fn a_parked_event_is_rejected_after_a_day_on_the_logs_clock() {
     let mut world = World::new();
     let early = world.record("session.refreshed", "s", &json!({}));
     world.fold(early);
@@ -107,7 +107,7 @@ fn a_day_on_the_logs_clock_ends_the_waiting() {
 
 /// A fold that recursed from hand-off to hand-off would overflow its stack here.
 #[test]
-fn a_long_chain_of_hand_offs_that_wait_opens_at_once() {
+fn a_long_chain_of_parked_hand_offs_opens_at_once() {
     let mut world = World::new();
     let links = 20_000;
     let chain: Vec<Record> = (0..links)
@@ -150,7 +150,7 @@ fn rules_body(version: u32) -> String {
 }
 
 #[test]
-fn a_node_stops_right_before_rules_that_it_does_not_know() {
+fn a_node_stops_right_before_rules_that_it_does_not_support() {
     let mut world = World::new();
     let known = rules(&mut world, &rules_body(Rules::LATEST.number()));
     assert_eq!(world.fold(known), Verdict::Applied);
@@ -171,7 +171,7 @@ fn a_node_stops_right_before_rules_that_it_does_not_know() {
     assert_eq!(
         snapshot.progress().position,
         Position::new(2),
-        "everything before it is folded"
+        "every record before it is folded"
     );
     let row = sessions::get(&snapshot, Sight::of_tenant(&acme()), &id("s"))
         .unwrap()
@@ -179,9 +179,9 @@ fn a_node_stops_right_before_rules_that_it_does_not_know() {
     assert_eq!(row.row().unwrap().status.as_str(), "active");
 }
 
-/// On a shared NATS account a client can have the server write its own acknowledgement there.
+/// On a shared NATS account, a client can make the server write an acknowledgement to this subject.
 #[test]
-fn noise_on_the_subject_of_the_rules_is_rejected_and_stops_nobody() {
+fn noise_on_the_subject_of_the_rules_is_rejected_and_stops_no_node() {
     let mut world = World::new();
     let noise = rules(&mut world, r#"{"stream":"LEDGER","seq":12}"#);
     assert!(matches!(world.fold(noise), Verdict::Rejected(_)));

@@ -1,4 +1,4 @@
-//! What a crash takes back, and that the log gives it again.
+//! What a crash loses, and that replaying the log restores it.
 
 use serde_json::json;
 use session_ledger::domain::Rules;
@@ -9,9 +9,9 @@ use crate::fold::world::World;
 
 const BATCH: usize = 300;
 
-/// A copy of the file between commits is what a crash at that moment leaves.
+/// A copy of the file between commits equals what a crash at that moment leaves.
 #[test]
-fn a_crash_takes_back_whole_batches_and_replay_gives_the_same_bytes() {
+fn a_crash_loses_whole_batches_and_replay_gives_the_same_bytes() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("model.redb");
     let store = Store::open(&path).unwrap();

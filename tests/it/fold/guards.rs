@@ -1,4 +1,4 @@
-//! What nobody may get around: preconditions, keys, limits after a merge, rules that go back.
+//! Checks that no record can bypass: preconditions, ids of expiries, limits after a merge, hidden hashes.
 
 use serde_json::json;
 use session_ledger::domain::{Private, Reason, TokenHash, TokenHashes, Verdict};
@@ -8,9 +8,9 @@ use session_ledger::wire;
 
 use crate::fold::world::{SECOND_US, START_US, World, acme, id};
 
-/// Once a runtime that sent the key of the expiry to come kept its session open for ever.
+/// A runtime that used the id of the coming expiry once kept its session open forever.
 #[test]
-fn a_runtime_cannot_use_up_the_key_of_an_expiry() {
+fn a_runtime_cannot_use_up_the_id_of_an_expiry() {
     let mut world = World::new();
     let created = world.record(
         "session.created",
@@ -34,7 +34,7 @@ fn a_runtime_cannot_use_up_the_key_of_an_expiry() {
     assert_eq!(world.fold(expired), Verdict::Applied);
 }
 
-/// A record as a command writes it.
+/// Returns a record as a command writes it.
 fn with_private(record: Record, private: &Private) -> Record {
     let subject = record.subject.replace("ledger.v1.", "ledger.sys.v1.");
     Record {
@@ -56,7 +56,7 @@ fn tokens(access: u8, refresh: u8) -> TokenHashes {
 }
 
 #[test]
-fn of_two_refreshes_with_the_same_token_one_wins() {
+fn one_of_two_refreshes_with_the_same_token_wins() {
     let mut world = World::new();
     let created = world.record("session.created", "s", &json!({"agent_id": "a"}));
     world.fold(with_private(
@@ -140,9 +140,9 @@ fn metadata_that_would_grow_too_large_changes_nothing() {
     assert_eq!(row.row().unwrap().refreshed_at, None);
 }
 
-/// Hashes of tokens stay in the projection: what a query gets has none.
+/// Hashes of tokens stay in the projection: queries do not get them.
 #[test]
-fn rows_that_leave_the_projection_hold_no_hash_of_a_token() {
+fn rows_that_leave_the_projection_have_no_hash_of_a_token() {
     let mut world = World::new();
     let created = world.record("session.created", "s", &json!({"agent_id": "a"}));
     world.fold(with_private(

@@ -1,4 +1,4 @@
-//! Random histories of a small world, so that events meet: few sessions, few ids, coarse times.
+//! Random histories with few sessions, few ids and coarse times, so that events often interact.
 
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -8,15 +8,15 @@ use session_ledger::wire::Headers;
 
 /// Times are multiples of this, so that deadlines, refreshes and expiries coincide.
 pub(super) const TICK_US: i64 = 600 * 1_000_000;
-/// When the world begins.
+/// The time at which histories begin.
 pub(super) const START_US: i64 = 1_700_000_000 * 1_000_000;
 
-/// A tick that lies before the year 2000.
+/// A tick before the year 2000.
 const BEFORE_2000: i64 = -1_300_000;
 const SWITCH: &str = "ledger.rules";
 
 pub(super) const TENANTS: [&str; 2] = ["acme", "globex"];
-/// The last two are the same UUID, in the spelling that counts and in another.
+/// The last two are one UUID, in the canonical spelling and in another.
 pub(super) const PROJECTS: [&str; 4] = [
     "p0",
     "P0",
@@ -27,7 +27,7 @@ pub(super) const PROJECTS: [&str; 4] = [
 pub(super) const AGENT_TYPES: [&str; 3] = ["worker", "unknown", ""];
 pub(super) const TRUST_LEVELS: [&str; 2] = ["low", "high"];
 
-/// An event as its emitter knows it, and the bytes that it sends.
+/// An event as its emitter knows it, and its bytes.
 #[derive(Debug, Clone)]
 pub(super) struct Sent {
     pub(super) tenant: &'static str,
@@ -37,14 +37,14 @@ pub(super) struct Sent {
     pub(super) id: String,
     pub(super) time: Option<i64>,
     pub(super) data: Value,
-    /// Set for what the ledger writes because somebody told it to.
+    /// Set if the ledger writes the event because of a command.
     pub(super) command: Option<Command>,
-    /// Set for what is no event: the reason that the ledger must give.
+    /// Set if the body is not a valid event: the reason that the ledger must give.
     pub(super) broken: Option<&'static str>,
     pub(super) body: String,
 }
 
-/// What the ledger adds to the event of a command. Tokens are numbers here.
+/// The private part that the ledger adds to the event of a command. Tokens are numbers here.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Command {
     pub(super) existing: bool,
@@ -82,12 +82,12 @@ impl Command {
     }
 }
 
-/// A sent event and the log's own time.
+/// A sent event, and what the log adds to it.
 #[derive(Debug, Clone)]
 pub(super) struct Logged {
     pub(super) position: u64,
     pub(super) recorded_at: i64,
-    /// The version of the rules that hold here.
+    /// The version of the rules at this position.
     pub(super) rules: u32,
     pub(super) sent: Sent,
 }
@@ -97,7 +97,7 @@ impl Sent {
         self.kind == "session.expired" || self.command.is_some()
     }
 
-    /// The record that switches to the second version of the rules.
+    /// Returns the record that switches to the second version of the rules.
     fn switch() -> Self {
         let body = json!({
             "specversion": "1.0", "id": "rules-2", "source": "urn:session-ledger:rules",
@@ -143,16 +143,16 @@ impl Logged {
     }
 }
 
-/// A history of up to this many records, some of them copies of earlier ones.
+/// A history of up to this many records, some of them duplicates.
 pub(super) fn history(records_max: usize) -> impl Strategy<Value = Vec<Logged>> {
-    // A pause of 0 to 2 ticks, seldom more than a day.
+    // A pause of 0 or 1 ticks, or rarely of more than a day.
     let pause = prop_oneof![24 => 0..2_i64, 1 => Just(150_i64)];
     let step = (
         sent(),
         proptest::option::weighted(0.15, any::<prop::sample::Index>()),
         pause,
     );
-    // Most histories switch to newer rules, some of them as the first thing.
+    // Most histories switch to newer rules, some of them in the first record.
     let switch = prop_oneof![
         1 => Just(None),
         1 => Just(Some(0)),
@@ -264,7 +264,7 @@ fn session(number: u8) -> String {
     format!("s{number}")
 }
 
-/// Some events are broken on purpose; their kind says how.
+/// Writes the body of an event. Some events are broken on purpose, as their kind says.
 fn write_body(sent: &mut Sent) {
     let broken = match sent.kind {
         "not json" => Some("not_json"),
@@ -279,7 +279,7 @@ fn write_body(sent: &mut Sent) {
         sent.data = json!({});
     }
     sent.broken = broken;
-    // A session that is its own parent or child would be no event at all.
+    // An event whose session is its own parent or child would be invalid.
     for (member, other) in [
         ("session_id", json!("s12")),
         ("parent_session_id", Value::Null),
@@ -311,7 +311,7 @@ fn time(tick: i64) -> Timestamp {
     Timestamp::from_micros(START_US + tick * TICK_US).unwrap()
 }
 
-/// What a refresh may do to the deadline.
+/// A change of the deadline by a refresh.
 fn renewal() -> impl Strategy<Value = Option<(&'static str, Value)>> {
     prop_oneof![4 => deadline(), 1 => Just(Some(("extend", json!(true))))]
 }

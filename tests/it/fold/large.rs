@@ -1,4 +1,4 @@
-//! Histories large enough for tallies to have nodes, in any batches.
+//! Histories large enough for tallies to have inner nodes, in batches of any size.
 
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -42,7 +42,7 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
-/// Most agents are registered once, many change their type or status.
+/// Most agents are registered once, and many change their type or status.
 fn agent_step() -> impl Strategy<Value = Step> {
     let kind = prop_oneof![
         6 => Just("agent.registered"),
@@ -61,7 +61,7 @@ fn agent_step() -> impl Strategy<Value = Step> {
     })
 }
 
-/// A burst: hundreds of sessions or agents within forty milliseconds.
+/// Sets the time of a record. Hundreds of sessions or agents begin within forty milliseconds.
 fn at(mut record: Record, millis: i64) -> Record {
     let time = Timestamp::from_micros(START_US + millis * 1000).unwrap();
     let mut body: Value = serde_json::from_slice(&record.payload).unwrap();

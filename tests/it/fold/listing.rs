@@ -76,7 +76,7 @@ fn check_one(
     assert_eq!(listed, expected.len(), "rows of {filter:?}");
 }
 
-/// Newest first; of the same time, the one that opened last.
+/// Returns the model's listing: newest first. Of equal times, the session that opened last is first.
 fn oracle<'a>(model: &'a Model, tenant: &str, filter: &SessionFilter) -> Vec<&'a ModelSession> {
     let matches = |session: &&ModelSession| {
         let owner = match &filter.owner {

@@ -1,4 +1,4 @@
-//! The fold against a naive model: random histories, every filter, any page size, any batches.
+//! The fold against a naive model: random histories, every filter, any page size, any batch size.
 
 mod agents;
 mod bounds;

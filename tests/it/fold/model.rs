@@ -1,4 +1,4 @@
-//! A ledger written for reading: lists, loops, and the transition tables once more.
+//! A naive model of the ledger: lists, loops, and the transition tables again.
 
 use std::collections::BTreeMap;
 
@@ -12,16 +12,16 @@ const MINUTE_US: i64 = 60 * 1_000_000;
 const YEAR_2000_US: i64 = 946_684_800 * 1_000_000;
 const DAY_US: i64 = 24 * 60 * MINUTE_US;
 
-/// What became of an event: `applied`, `parked`, `duplicate 7` or a reason.
+/// A verdict: `applied`, `parked`, `duplicate 7` or a reason.
 pub(super) type Verdict = String;
 
 #[derive(Debug, Default)]
 pub(super) struct Model {
     pub(super) sessions: Vec<ModelSession>,
-    /// In the order in which they became known.
+    /// The agents, in the order in which they became known.
     pub(super) agents: Vec<ModelAgent>,
     parked: Vec<Logged>,
-    /// By position: the verdict, and where it was settled if it waited.
+    /// By position: the verdict, and the position at which it was settled if the event was parked.
     pub(super) verdicts: BTreeMap<u64, (Verdict, Option<u64>)>,
 }
 
@@ -48,7 +48,7 @@ pub(super) struct ModelSession {
     pub(super) outcome: Option<String>,
     pub(super) to: Option<String>,
     pub(super) child: Option<String>,
-    /// Positions of its events, in the order in which they took effect.
+    /// The positions of its events, in the order in which they were applied.
     pub(super) events: Vec<u64>,
     ttl: Option<i64>,
     refresh_token: Option<u8>,
@@ -63,7 +63,7 @@ pub(super) struct At {
 }
 
 impl At {
-    /// From the second rules on, nothing happens to something before it is there.
+    /// From the second rules on, no event takes effect before its session or agent was created.
     pub(super) fn since(&self, created: i64) -> i64 {
         match self.rules {
             1 => self.time,
@@ -102,7 +102,7 @@ impl Model {
         }
     }
 
-    /// Sessions open in some order; each takes what waited for it, oldest first.
+    /// Applies parked events whose session has opened: session by session, and for each the oldest first.
     fn release(&mut self, by: &Logged) {
         let mut checked = 0;
         let opened_by: Vec<u64> = vec![by.position];
@@ -322,7 +322,7 @@ impl Model {
         "applied".to_owned()
     }
 
-    /// Why nobody may present a refresh token of a session.
+    /// Returns why a refresh token of a session is not accepted.
     fn may_not_present(&self, index: usize, sent: &Sent, time: i64) -> Option<Verdict> {
         let session = &self.sessions[index];
         let presents = sent.kind == "session.refreshed" && sent.asked().presented.is_some();
@@ -393,7 +393,7 @@ impl Model {
 }
 
 impl ModelSession {
-    /// A sign of life; or why it is none.
+    /// Applies a refresh, or returns why it is rejected.
     fn refresh(&mut self, sent: &Sent, at: &At) -> Option<Verdict> {
         let (data, due) = (&sent.data, self.expires);
         if self.status != "active" {

@@ -1,4 +1,4 @@
-//! Agents of the naive model: what becomes of each, and which sessions they may have.
+//! The agents of the naive model: their changes, and which sessions they may have.
 
 use serde_json::Value;
 
@@ -53,7 +53,7 @@ impl ModelAgent {
         }
     }
 
-    /// All that it is becomes what the event says.
+    /// Replaces all fields with those of the event.
     fn register(&mut self, data: &Value) {
         self.registered = true;
         self.agent_type = text(data, "agent_type");
@@ -64,7 +64,7 @@ impl ModelAgent {
 }
 
 impl At {
-    /// Why an agent may not have the deadline that an event gives it, from the second rules on.
+    /// Returns why an agent may not have the deadline of an event, from the second rules on.
     fn passed(&self, data: &Value) -> Option<Verdict> {
         let passed = instant(data, "expires_at").is_some_and(|end| end <= self.time);
         (passed && self.rules == 2).then(|| "deadline_not_after_time".to_owned())
@@ -144,12 +144,12 @@ impl Model {
         exceeds.then(|| "scope_exceeded".to_owned())
     }
 
-    /// Why an agent that is known may not act.
+    /// Returns why a known agent may not act.
     pub(super) fn sleeps(&self, tenant: &str, agent: &str, time: i64) -> Option<Verdict> {
         self.agent(tenant, agent)?.sleeps(time)
     }
 
-    /// An agent that only sessions speak of.
+    /// Adds an agent that a session names, if it is unknown.
     pub(super) fn know_agent(&mut self, recorded: &Logged, agent: &str, at: &At) {
         if self.find_agent(recorded.sent.tenant, agent).is_none() {
             self.agents.push(ModelAgent::new(recorded, agent, at));

@@ -25,19 +25,19 @@ fn fold(dir: &Path, history: &[Logged], cuts: &[prop::sample::Index]) -> Store {
     for end in ends {
         let batch: Vec<Prepared> = history[done..end]
             .iter()
-            // One in three is read by rules that do not hold, as behind a reader that missed a switch.
+            // One record in three is prepared by old rules, as by a reader that missed a switch.
             .map(|one| match one.position % 3 {
                 0 => Prepared::new(Rules::V1, one.record()),
                 _ => Prepared::new(Rules::from_number(one.rules).unwrap(), one.record()),
             })
             .collect();
-        // Every other way to commit, too.
+        // Batches alternate between both ways to commit.
         let commit = if end % 2 == 0 {
             Commit::Visible
         } else {
             Commit::Durable
         };
-        // And in pieces, which are folded one after another in the same transaction.
+        // A batch is folded in pieces, one after another in one transaction.
         let pieces = batch.chunks(end % 5 + 1);
         let write = store.write(|folding| {
             for piece in pieces {
@@ -59,7 +59,7 @@ fn modelled(history: &[Logged]) -> Model {
     model
 }
 
-/// Every verdict, as the ledger tells it.
+/// Compares every verdict with the model's.
 fn check_verdicts(snapshot: &Snapshot, history: &[Logged], model: &Model) {
     for one in history.iter().filter(|one| !one.sent.is_switch()) {
         let tenant = TenantId::parse(one.sent.tenant).unwrap();
@@ -81,7 +81,7 @@ fn check_verdicts(snapshot: &Snapshot, history: &[Logged], model: &Model) {
     }
 }
 
-/// Every session's history, and the list of what was rejected or waits.
+/// Compares every session's history, and the list of rejected and parked events.
 fn check_histories(snapshot: &Snapshot, model: &Model) {
     for session in &model.sessions {
         let tenant = TenantId::parse(&session.tenant).unwrap();
@@ -135,7 +135,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(48))]
 
     #[test]
-    fn the_read_model_is_what_a_naive_model_says(
+    fn the_read_model_equals_a_naive_model(
         history in history(120),
         cuts in prop::collection::vec(any::<prop::sample::Index>(), 0..12),
         rows_max in 1_usize..9,
@@ -184,9 +184,9 @@ fn another_history_has_another_digest() {
     assert_ne!(whole, shorter);
 }
 
-/// Guards the properties above: a generator that misses a verdict would prove nothing about it.
+/// Guards the properties: a generator that never reaches a verdict would prove nothing about it.
 #[test]
-fn random_histories_reach_every_verdict_that_they_can() {
+fn random_histories_reach_every_possible_verdict() {
     let mut runner = proptest::test_runner::TestRunner::deterministic();
     let mut reached = std::collections::BTreeMap::<String, usize>::new();
     for _ in 0..300 {

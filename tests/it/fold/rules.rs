@@ -1,5 +1,5 @@
-//! The switch to newer rules: what came before it reads as it always did, and what comes after it
-//! follows the new rules.
+//! The switch to newer rules: earlier records are read as before, and later records follow the new
+//! rules.
 
 use serde_json::{Value, json};
 use session_ledger::domain::{AgentId, Position, Private, Reason, Rules, Timestamp, Verdict};
@@ -10,9 +10,8 @@ use session_ledger::wire::{Headers, private};
 
 use crate::fold::world::{World, acme, id};
 
-/// A log as the last build before the second rules wrote and read it: random histories, and messages
-/// and events that the second rules read otherwise. The last line has the digest of that build's read
-/// model and its chain.
+/// A log of the last build before the second rules: random histories, and messages and events that the
+/// second rules read differently. The last line has the digest of that build's read model and its chain.
 const OLD_LOG: &str = include_str!("../../fixtures/rules-1.ndjson");
 
 fn old_record(line: &str, position: u64) -> Record {
@@ -49,7 +48,7 @@ fn a_log_of_an_older_build_folds_to_the_same_bytes() {
     assert_eq!(found, (text("chain"), text("digest")));
 }
 
-/// Messages in binary mode, by their headers and payloads, and what becomes of them.
+/// Folds a message in binary mode. Returns its verdict.
 fn binary(world: &mut World, headers: &[(&str, &str)], payload: &str) -> Verdict {
     world.position += 1;
     let usual = [
@@ -68,7 +67,7 @@ fn binary(world: &mut World, headers: &[(&str, &str)], payload: &str) -> Verdict
 }
 
 #[test]
-fn messages_after_the_switch_are_read_as_the_bindings_say() {
+fn messages_after_the_switch_are_read_by_the_bindings() {
     let agent = r#"{"agent_id":"a1"}"#;
     let json_data = ("ce-datacontenttype", "application/json");
     let mut world = World::with_newest_rules();
@@ -167,7 +166,7 @@ fn a_runtime_cannot_name_a_writer_after_the_switch() {
     }
 }
 
-/// An event that a ledger wrote for a runtime.
+/// Returns the record of an event that a runtime emitted through a ledger.
 fn emitted(record: Record, written_by: &str) -> Record {
     let subject = record.subject.replace("ledger.v1.", "ledger.sys.v1.");
     Record {
@@ -178,7 +177,7 @@ fn emitted(record: Record, written_by: &str) -> Record {
 }
 
 #[test]
-fn an_event_is_the_same_one_through_a_ledger_and_past_it() {
+fn an_event_emitted_through_a_ledger_and_directly_is_one_event() {
     let mut world = World::with_newest_rules();
     let first = world.record("session.created", "s", &json!({"agent_id": "a"}));
     let position = first.position;
@@ -189,7 +188,7 @@ fn an_event_is_the_same_one_through_a_ledger_and_past_it() {
         ..first
     };
     assert_eq!(world.fold(copy.clone()), Verdict::Duplicate(position));
-    // Nobody but the ledger may note a writer.
+    // Only the ledger may record a writer.
     world.position += 1;
     let forged = Record {
         position: Position::new(world.position),
@@ -197,7 +196,7 @@ fn an_event_is_the_same_one_through_a_ledger_and_past_it() {
         ..copy
     };
     assert_eq!(world.fold(forged), Verdict::Rejected(Reason::Invalid));
-    // And no runtime may state an expiry, also not through a ledger.
+    // A runtime may not write an expiry, not even through a ledger.
     let expiry = json!({"expires_at": "2023-11-14T22:20:00Z"});
     let expired = world.record("session.expired", "s", &expiry);
     let verdict = world.fold(emitted(expired, "key"));
@@ -205,7 +204,7 @@ fn an_event_is_the_same_one_through_a_ledger_and_past_it() {
 }
 
 #[test]
-fn a_late_refresh_or_end_does_not_turn_time_back() {
+fn a_late_refresh_or_termination_does_not_set_times_back() {
     let at = |record: Record, time: &str| {
         let mut event: Value = serde_json::from_slice(&record.payload).unwrap();
         event["time"] = json!(time);
@@ -235,18 +234,14 @@ fn a_late_refresh_or_end_does_not_turn_time_back() {
             row.time_adjusted,
         )
     };
-    // Its clock is of no use, so it counts from the opening on.
+    // The refresh's time is before the opening, so the deadline counts from the opening.
     let an_hour_on = Some(opened_at.plus_micros(3600 * 1_000_000));
     assert_eq!(row(&world), (an_hour_on, Some(opened_at), None, true));
 
     let explicit = json!({"expires_at": opened_at.plus_micros(1)});
     let late = world.record("session.refreshed", "s", &explicit);
     world.fold(at(late, &opened_at.to_string()));
-    assert_eq!(
-        row(&world).0,
-        an_hour_on,
-        "a deadline that has passed is not taken"
-    );
+    assert_eq!(row(&world).0, an_hour_on, "a passed deadline is ignored");
 
     let ended = world.record("session.terminated", "s", &json!({}));
     assert_eq!(
@@ -257,7 +252,7 @@ fn a_late_refresh_or_end_does_not_turn_time_back() {
 }
 
 #[test]
-fn an_agent_has_no_deadline_that_has_passed() {
+fn an_agent_cannot_get_a_passed_deadline() {
     let mut world = World::with_newest_rules();
     let rejected = Verdict::Rejected(Reason::DeadlineNotAfterTime);
     let passed = json!({"expires_at": "0001-01-01T00:00:00Z"});
@@ -276,7 +271,7 @@ fn an_agent_has_no_deadline_that_has_passed() {
 }
 
 #[test]
-fn a_hand_off_without_scopes_gives_what_both_sides_may() {
+fn a_hand_off_without_scopes_gives_the_scopes_that_both_sides_have() {
     let mut world = World::with_newest_rules();
     let may = json!({"scopes": ["mail:read", "files:*"]});
     let registered = world.record("agent.registered", "b", &may);
@@ -295,7 +290,7 @@ fn a_hand_off_without_scopes_gives_what_both_sides_may() {
 }
 
 #[test]
-fn a_credential_of_one_agent_cannot_attach_to_the_session_of_another() {
+fn an_agent_bound_credential_cannot_open_a_child_of_another_agents_session() {
     let mut world = World::with_newest_rules();
     let opened = world.record("session.created", "of-b", &json!({"agent_id": "b"}));
     world.fold(opened);
@@ -311,14 +306,13 @@ fn a_credential_of_one_agent_cannot_attach_to_the_session_of_another() {
         private: private::encode(&bound).into(),
         ..record
     });
-    // As if it were not there.
+    // The parent looks missing.
     assert_eq!(verdict, Verdict::Rejected(Reason::UnknownParent));
 }
 
-/// An event that waits is judged by the rules of its own position, though newer ones hold when its
-/// session opens.
+/// A parked event follows the rules at its own position, even if its session opens under newer rules.
 #[test]
-fn what_waits_over_a_switch_keeps_its_rules() {
+fn an_event_parked_across_a_switch_keeps_its_rules() {
     let mut world = World::new();
     let ancient = world.record("session.terminated", "s", &json!({}));
     let mut event: Value = serde_json::from_slice(&ancient.payload).unwrap();
@@ -327,7 +321,7 @@ fn what_waits_over_a_switch_keeps_its_rules() {
     assert_eq!(world.fold(Record { payload, ..ancient }), Verdict::Parked);
     let switch = world.record("ledger.rules", "rules", &json!({"version": 2}));
     let subject = "ledger.sys.v1.rules".into();
-    // Prepared by rules that hold no more when it is folded: the fold reads it again.
+    // The opening is prepared by rules that no longer apply when it is folded, so the fold reads it again.
     world.fold(Record { subject, ..switch });
     let opened = world.record("session.created", "s", &json!({"agent_id": "a"}));
     let batch = [Prepared::new(Rules::V1, opened)];

@@ -1,4 +1,4 @@
-//! A ledger of one tenant that tests write to record by record.
+//! A ledger with one tenant, which tests fold record by record.
 
 use serde_json::json;
 use session_ledger::domain::{Position, Rules, SessionId, TenantId, Timestamp, Verdict};
@@ -10,7 +10,7 @@ use session_ledger::wire::Headers;
 pub(super) const START_US: i64 = 1_700_000_000_000_000;
 pub(super) const SECOND_US: i64 = 1_000_000;
 
-/// A ledger of one tenant, folded record by record.
+/// A read model, and the position and time of its log.
 pub(super) struct World {
     pub(super) store: Store,
     _dir: tempfile::TempDir,
@@ -30,7 +30,7 @@ impl World {
         }
     }
 
-    /// A ledger that goes by the newest rules.
+    /// Returns a ledger with the newest rules.
     pub(super) fn with_newest_rules() -> Self {
         let mut world = Self::new();
         let version = json!({"version": Rules::LATEST.number()});
@@ -40,7 +40,7 @@ impl World {
         world
     }
 
-    /// The next record, not folded yet.
+    /// Returns the next record, without folding it.
     pub(super) fn record(&mut self, kind: &str, session: &str, data: &serde_json::Value) -> Record {
         self.position += 1;
         self.now += SECOND_US;
@@ -81,7 +81,7 @@ impl World {
         self.store.fold(&batch, Commit::Visible).unwrap().verdicts
     }
 
-    /// What became of an event, by now, and where it was settled.
+    /// Returns the current verdict on an event, and the position at which it was settled.
     pub(super) fn verdict(&self, position: u64) -> (Verdict, Option<u64>) {
         let snapshot = self.store.snapshot().unwrap();
         let found = events::get(

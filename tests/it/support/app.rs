@@ -19,10 +19,10 @@ use super::client::Client;
 use super::clock::ManualClock;
 use super::faulty_log::DoubtfulLog;
 
-/// What the clock of a new ledger says.
+/// The time on the clock of a new ledger.
 pub(crate) const NOW: &str = "2026-01-31T12:00:00.000000Z";
 
-/// Whose pages may ask it from a browser.
+/// The origin whose pages may call it from a browser.
 pub(crate) const ORIGIN: &str = "https://console.example";
 
 /// A running ledger.
@@ -40,12 +40,12 @@ pub(crate) struct App {
 }
 
 impl App {
-    /// Starts a ledger with nothing on its log.
+    /// Starts a ledger with an empty log.
     pub(crate) async fn start() -> Self {
         Self::start_on(|log| log).await
     }
 
-    /// Starts a ledger whose API sees another log than its fold.
+    /// Starts a ledger whose API uses a wrapped log. Its fold uses the log itself.
     pub(crate) async fn start_on(
         wrap: impl FnOnce(Arc<dyn EventLog>) -> Arc<dyn EventLog>,
     ) -> Self {
@@ -54,7 +54,7 @@ impl App {
         app.folding().await
     }
 
-    /// Starts a ledger whose log is in doubt of what it took, as often as a test wants.
+    /// Starts a ledger whose log fails to confirm appends, as often as the test says.
     pub(crate) async fn start_on_doubtful_log() -> (Self, Arc<DoubtfulLog>) {
         let mut doubtful = None;
         let app = Self::start_on(|log| {
@@ -66,31 +66,31 @@ impl App {
         (app, doubtful.expect("its log was wrapped"))
     }
 
-    /// Starts a ledger that asks for credentials: keys, and what the function adds.
+    /// Starts a ledger that requires credentials: API keys, and what `add` adds.
     pub(crate) async fn start_with_credentials(
         add: impl FnOnce(Credentials) -> Credentials,
     ) -> Self {
         Self::start_with_credentials_on(|log| log, |keys| keys, add).await
     }
 
-    /// The same, whose API sees another log than its fold, and another log of keys.
+    /// Starts a ledger that requires credentials, and whose API uses a wrapped log and a wrapped log of keys.
     pub(crate) async fn start_with_credentials_on(
         wrap: impl FnOnce(Arc<dyn EventLog>) -> Arc<dyn EventLog>,
         wrap_keys: impl FnOnce(Arc<dyn EventLog>) -> Arc<dyn EventLog>,
         add: impl FnOnce(Credentials) -> Credentials,
     ) -> Self {
-        let app = Self::serve(wrap, wrap_keys, Default::default(), asking(add)).await;
+        let app = Self::serve(wrap, wrap_keys, Default::default(), credentials(add)).await;
         app.folding().await
     }
 
-    /// Starts a ledger that asks for credentials, takes events and never folds one.
+    /// Starts a ledger that requires credentials, accepts events and never folds them.
     pub(crate) async fn start_with_credentials_and_no_fold(
         add: impl FnOnce(Credentials) -> Credentials,
     ) -> Self {
-        Self::serve(|log| log, |keys| keys, Default::default(), asking(add)).await
+        Self::serve(|log| log, |keys| keys, Default::default(), credentials(add)).await
     }
 
-    /// Begins with the newest rules, as a server does, and folds.
+    /// Writes the newest rules to the log, as a server does, and starts the fold.
     async fn folding(mut self) -> Self {
         let began = rules::begin(&*self.log).await.unwrap();
         let app = &mut self;
@@ -105,7 +105,7 @@ impl App {
         self
     }
 
-    /// Folds while something is done, and from then on no more.
+    /// Folds until a future completes, and then stops.
     pub(crate) async fn fold_during<R>(&self, done: impl Future<Output = R>) -> R {
         let (projection, metrics) = (Arc::clone(&self.projection), Arc::clone(&self.metrics));
         let fold = runner::run(projection, self.log(), metrics, CancellationToken::new());
@@ -115,13 +115,13 @@ impl App {
         }
     }
 
-    /// Starts the task that writes what the clock says has expired.
+    /// Starts the expiry reactor.
     pub(crate) fn start_expiry(&mut self) {
         let clock = Arc::clone(&self.clock);
         self.start_expiry_by(clock);
     }
 
-    /// The same, by a clock of its own.
+    /// Starts the expiry reactor with its own clock.
     pub(crate) fn start_expiry_by(&mut self, clock: Arc<ManualClock>) {
         let reactor = Reactor {
             clock,
@@ -130,14 +130,14 @@ impl App {
         self.tasks.spawn(reactor.expire(self.stop_fold.clone()));
     }
 
-    /// Starts the task that ends the sessions of revoked agents.
+    /// Starts the revocation reactor.
     pub(crate) fn start_revocation(&mut self) {
         let reactor = self.reactor();
         self.tasks
             .spawn(reactor.end_revoked(self.stop_fold.clone()));
     }
 
-    /// What reactors work with here.
+    /// Returns a reactor on this ledger's log, read model and clock.
     pub(crate) fn reactor(&self) -> Reactor {
         Reactor {
             log: self.log(),
@@ -146,12 +146,12 @@ impl App {
         }
     }
 
-    /// Starts a ledger that takes events and never folds one.
+    /// Starts a ledger that accepts events and never folds them.
     pub(crate) async fn start_without_fold() -> Self {
         Self::start_with_patience(Patience::default()).await
     }
 
-    /// Starts a ledger that never folds and waits this long for its clients.
+    /// Starts a ledger that never folds, with these timeouts.
     pub(crate) async fn start_with_patience(patience: Patience) -> Self {
         let access = |_keys| Access::Everybody;
         Self::serve(
@@ -163,7 +163,7 @@ impl App {
         .await
     }
 
-    /// Starts a ledger that has this much room for its clients, and waits this long for them.
+    /// Starts a ledger with these timeouts and bounds.
     pub(crate) async fn start_with_bounds(patience: Patience, bounds: Bounds) -> Self {
         let access = |_keys| Access::Everybody;
         let app = Self::serve(|log| log, |keys| keys, (patience, bounds), access).await;
@@ -228,29 +228,29 @@ impl App {
         Arc::<EmbeddedLog>::clone(&self.log)
     }
 
-    /// Whether nothing is folded but the rules that a new ledger begins with.
+    /// Whether only the rules are folded, with which every ledger begins.
     pub(crate) fn is_empty(&self) -> bool {
         self.projection.position().get() == 1
     }
 
-    /// Sets the clock of log and API.
+    /// Sets the clock of the log and the API.
     pub(crate) fn set_time(&self, text: &str) {
         self.clock
             .set_micros(Timestamp::parse(text).unwrap().micros());
     }
 
-    /// Where it serves, as host and port.
+    /// Returns the server's address as host and port.
     pub(crate) fn host(&self) -> &str {
         self.url.strip_prefix("http://").unwrap()
     }
 
-    /// A client with a new key of a tenant.
+    /// Returns a client with a new key of a tenant.
     pub(crate) async fn client_with_key(&self, tenant: &str, roles: Roles) -> Client {
         let key = self.key(grant(tenant, roles)).await;
         self.client(tenant).with_key(&key)
     }
 
-    /// Issues a key.
+    /// Issues a key, and returns its text.
     pub(crate) async fn key(&self, grant: Grant) -> String {
         let (key, _entry) = self
             .keys
@@ -260,12 +260,12 @@ impl App {
         key.reveal()
     }
 
-    /// A client that speaks for a tenant.
+    /// Returns a client that names this tenant.
     pub(crate) fn client(&self, tenant: &str) -> Client {
         Client::new(&self.url, tenant)
     }
 
-    /// Puts a record on the log past the API, as a client of the broker would; its position.
+    /// Appends a record directly to the log, as a NATS client would. Returns its position.
     pub(crate) async fn publish(&self, subject: &str, body: impl Into<Vec<u8>>) -> u64 {
         let record = NewRecord {
             subject: subject.into(),
@@ -276,7 +276,7 @@ impl App {
         appended[0].as_ref().unwrap().get()
     }
 
-    /// Stops the fold and waits until it has.
+    /// Stops the fold, and waits until it has ended.
     pub(crate) async fn stop_fold(&self) {
         self.stop_fold.cancel();
         let never = session_ledger::domain::Position::new(u64::MAX);
@@ -284,17 +284,17 @@ impl App {
         self.projection.wait_for(never, wait).await;
     }
 
-    /// Where a file of it is.
+    /// Returns the path of one of its files.
     pub(crate) fn file(&self, name: &str) -> std::path::PathBuf {
         self.dir.path().join(name)
     }
 
-    /// Stops everything, gracefully.
+    /// Stops everything gracefully.
     pub(crate) async fn stop(self) {
         drop(self.stop_and_keep().await);
     }
 
-    /// The same, and leaves the files.
+    /// Stops everything gracefully, and keeps the files.
     pub(crate) async fn stop_and_keep(mut self) -> tempfile::TempDir {
         self.stop_server.cancel();
         self.stop_fold.cancel();
@@ -306,8 +306,8 @@ impl App {
     }
 }
 
-/// Who may ask, where keys are asked for and what the function adds.
-fn asking(add: impl FnOnce(Credentials) -> Credentials) -> impl FnOnce(Arc<Keys>) -> Access {
+/// Returns an access control that requires credentials: API keys, and what `add` adds.
+fn credentials(add: impl FnOnce(Credentials) -> Credentials) -> impl FnOnce(Arc<Keys>) -> Access {
     |keys| {
         Access::Credentials(add(Credentials {
             keys,
@@ -317,7 +317,7 @@ fn asking(add: impl FnOnce(Credentials) -> Credentials) -> impl FnOnce(Arc<Keys>
     }
 }
 
-/// What a key of a tenant with these roles is issued with.
+/// Returns the grant for a key of a tenant with these roles.
 pub(crate) fn grant(tenant: &str, roles: Roles) -> Grant {
     Grant {
         tenant: TenantId::parse(tenant).unwrap(),

@@ -1,11 +1,11 @@
-//! The `session-ledger` command as a user runs it: processes, pipes and signals.
+//! The `session-ledger` program as a user runs it: processes, pipes and signals.
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 use std::thread::JoinHandle;
 
-/// The command, deaf to settings of whoever runs the tests.
+/// Returns the command, without the `SESSION_LEDGER_` variables of the environment.
 pub(crate) fn command(args: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_session-ledger"));
     command.args(args).stdin(Stdio::null());
@@ -17,12 +17,12 @@ pub(crate) fn command(args: &[&str]) -> Command {
     command
 }
 
-/// Runs the command to its end.
+/// Runs the command until it exits.
 pub(crate) fn run(args: &[&str]) -> Output {
     command(args).output().unwrap()
 }
 
-/// Runs the command, which must succeed; what it printed.
+/// Runs the command, which must succeed. Returns its stdout.
 #[track_caller]
 pub(crate) fn ok(args: &[&str]) -> String {
     let output = run(args);
@@ -30,7 +30,7 @@ pub(crate) fn ok(args: &[&str]) -> String {
     stdout(&output)
 }
 
-/// Runs the command, which must end with this code; what it said about it.
+/// Runs the command, which must exit with this code. Returns its stderr.
 #[track_caller]
 pub(crate) fn fails(args: &[&str], code: i32) -> String {
     let output = run(args);
@@ -46,7 +46,7 @@ pub(crate) fn with_key(key: &str, args: &[&str]) -> Output {
         .unwrap()
 }
 
-/// Runs the command with some input; its exit code and what it printed.
+/// Runs the command with some input. Returns its exit code and its stdout.
 pub(crate) fn with_input(args: &[&str], input: &str) -> (Option<i32>, String) {
     let mut child = command(args)
         .stdin(Stdio::piped())
@@ -78,17 +78,17 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    /// Starts one on a free port.
+    /// Starts a server on a free port, without credentials.
     pub(crate) fn start(dir: &Path) -> Self {
         Self::start_with(dir, &[])
     }
 
-    /// Starts one with more arguments.
+    /// Starts a server without credentials, with more arguments.
     pub(crate) fn start_with(dir: &Path, more: &[&str]) -> Self {
         Self::start_guarded(dir, &[&["--no-auth"], more].concat())
     }
 
-    /// Starts one that asks for credentials.
+    /// Starts a server that requires credentials.
     pub(crate) fn start_guarded(dir: &Path, more: &[&str]) -> Self {
         let dir = dir.to_str().unwrap();
         let mut args = vec!["serve", "--data-dir", dir, "--listen", "127.0.0.1:0"];
@@ -104,7 +104,7 @@ impl Server {
         let started = said;
         let (_, url) = line.split_once("serving on ").unwrap();
         let url = url.split_whitespace().next().unwrap().to_owned();
-        // Read to the end, so that the pipe never fills.
+        // The thread reads the log to the end, so that the pipe never fills.
         let rest = std::thread::spawn(move || {
             let mut rest = String::new();
             lines.read_to_string(&mut rest).unwrap();
@@ -118,7 +118,7 @@ impl Server {
         }
     }
 
-    /// What it logged until it served.
+    /// Returns what the server logged until it served.
     pub(crate) fn started(&self) -> &str {
         &self.started
     }
@@ -127,25 +127,25 @@ impl Server {
         &self.url
     }
 
-    /// Runs a client command for the tenant `acme` against it.
+    /// Runs a client command against this server, for the tenant `acme`. Returns its stdout.
     #[track_caller]
     pub(crate) fn ok(&self, args: &[&str]) -> String {
         ok(&self.args(args))
     }
 
-    /// The arguments of a client command for the tenant `acme`.
+    /// Adds the arguments that name this server and the tenant `acme`.
     pub(crate) fn args<'a>(&'a self, args: &[&'a str]) -> Vec<&'a str> {
         [args, &["--url", &self.url, "--tenant", "acme"]].concat()
     }
 
-    /// Sends it a signal.
+    /// Sends a signal to the server.
     pub(crate) fn signal(&self, name: &str) {
         let id = self.child.id().to_string();
         let sent = Command::new("kill").args(["-s", name, &id]).status();
         assert!(sent.unwrap().success());
     }
 
-    /// Asks it to stop and waits; its exit code and what it logged.
+    /// Sends SIGTERM and waits. Returns the exit code and the log.
     pub(crate) fn terminate(mut self) -> (Option<i32>, String) {
         self.signal("TERM");
         let status = self.child.wait().unwrap();

@@ -1,10 +1,10 @@
-//! A small HTTP client of the ledger, and what it got.
+//! A small HTTP client of the ledger, and its answers.
 
 use reqwest::Method;
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use serde_json::{Value, json};
 
-/// Speaks for one tenant.
+/// A client for one tenant.
 #[derive(Clone)]
 pub(crate) struct Client {
     http: reqwest::Client,
@@ -13,7 +13,7 @@ pub(crate) struct Client {
     key: Option<String>,
 }
 
-/// What the server answered.
+/// An answer of the server.
 #[derive(Debug)]
 pub(crate) struct Answer {
     pub(crate) status: u16,
@@ -23,7 +23,7 @@ pub(crate) struct Answer {
 
 impl Client {
     pub(crate) fn new(url: &str, tenant: &str) -> Self {
-        // The client wants a provider of TLS even where it speaks none; a second one is refused.
+        // reqwest needs a TLS provider even for plain HTTP. Installing a second one has no effect.
         drop(rustls::crypto::ring::default_provider().install_default());
         Self {
             http: reqwest::Client::builder().no_proxy().build().unwrap(),
@@ -33,7 +33,7 @@ impl Client {
         }
     }
 
-    /// The same, who shows a key or token instead of naming a tenant.
+    /// Returns a client that sends a key or token instead of the tenant's name.
     pub(crate) fn with_key(&self, key: &str) -> Self {
         let key = Some(format!("Bearer {key}"));
         Self {
@@ -46,7 +46,7 @@ impl Client {
         self.send(Method::GET, path, &[], Vec::new()).await
     }
 
-    /// Gets the bytes of an answer as they came.
+    /// Gets the headers and the undecoded bytes of an answer.
     pub(crate) async fn fetch(&self, path: &str, headers: &[(&str, &str)]) -> (HeaderMap, Vec<u8>) {
         let request = self.http.get(format!("{}{path}", self.url));
         let request = request.header("x-tenant-id", &self.tenant);
@@ -59,7 +59,7 @@ impl Client {
         (headers, response.bytes().await.unwrap().to_vec())
     }
 
-    /// Posts to `/v1/events` and whatever follows it in `path`.
+    /// Posts a body with this content type.
     pub(crate) async fn post(
         &self,
         path: &str,
@@ -77,14 +77,14 @@ impl Client {
             .await
     }
 
-    /// Posts one structured event, which must be applied; its position.
+    /// Posts one structured event, which must be applied. Returns its position.
     pub(crate) async fn apply(&self, event: &Value) -> u64 {
         let answer = self.emit(event).await;
         assert_eq!(answer.status, 201, "{}", answer.text);
         answer.json()["position"].as_u64().unwrap()
     }
 
-    /// Sends anything, with the tenant's header or that of the key unless `headers` has one.
+    /// Sends a request. Adds the header of the tenant or the key, unless `headers` has it.
     pub(crate) async fn send(
         &self,
         method: Method,
@@ -109,7 +109,7 @@ impl Client {
         self.send_bare(method, path, all, body).await
     }
 
-    /// Sends with these headers and no others.
+    /// Sends a request with only these headers.
     pub(crate) async fn send_bare(
         &self,
         method: Method,
@@ -140,14 +140,14 @@ impl Answer {
             .map_or("", |value| value.to_str().unwrap())
     }
 
-    /// The body of a 200.
+    /// Returns the body. The status must be 200.
     #[track_caller]
     pub(crate) fn ok(&self) -> Value {
         assert_eq!(self.status, 200, "{}", self.text);
         self.json()
     }
 
-    /// The document of a problem with this status and code, checked for what every problem has.
+    /// Returns the problem document. Checks its status, its code and the members that every problem has.
     #[track_caller]
     pub(crate) fn problem(&self, status: u16, code: &str) -> Value {
         let problem = self.json();
@@ -173,7 +173,7 @@ impl Answer {
     }
 }
 
-/// A `session.created` with its own event id.
+/// Returns a `session.created` with its own event id.
 pub(crate) fn created(session: &str, agent: &str, time: &str) -> Value {
     json!({
         "specversion": "1.0",
@@ -186,7 +186,7 @@ pub(crate) fn created(session: &str, agent: &str, time: &str) -> Value {
     })
 }
 
-/// An event of another type about a session.
+/// Returns an event about a session or agent.
 pub(crate) fn event(id: &str, event_type: &str, session: &str, data: &Value) -> Value {
     json!({
         "specversion": "1.0",

@@ -1,15 +1,15 @@
-//! Clocks that the test sets.
+//! Clocks that a test sets.
 
 use std::sync::atomic::{AtomicI64, Ordering};
 
 use session_ledger::domain::{Clock, SystemClock, Timestamp};
 
-/// Stands still until it is set.
+/// A clock that stands still until it is set.
 #[derive(Debug, Default)]
 pub(crate) struct ManualClock(AtomicI64);
 
 impl ManualClock {
-    /// Moves it, backwards as well.
+    /// Sets the clock, to any time.
     pub(crate) fn set_micros(&self, micros: i64) {
         self.0.store(micros, Ordering::SeqCst);
     }
@@ -21,7 +21,7 @@ impl Clock for ManualClock {
     }
 }
 
-/// Is ahead of the true time by so many microseconds.
+/// A clock that is this many microseconds ahead of the true time.
 #[derive(Debug)]
 pub(crate) struct AheadClock(AtomicI64);
 
@@ -30,7 +30,7 @@ impl AheadClock {
         Self(AtomicI64::new(ahead))
     }
 
-    /// Sets how far it is ahead.
+    /// Sets how far the clock is ahead.
     pub(crate) fn set_micros(&self, ahead: i64) {
         self.0.store(ahead, Ordering::SeqCst);
     }

@@ -1,4 +1,4 @@
-//! Strategies for domain events.
+//! Proptest strategies for domain events.
 
 use proptest::collection::{btree_map, vec};
 use proptest::option::of;
@@ -15,17 +15,18 @@ use session_ledger::domain::{
 };
 use session_ledger::wire::Subject;
 
-/// 2026-01-31T00:00:00Z, the start of times among few.
+/// 2026-01-31T00:00:00Z. The times of `Ids::Few` begin here.
 const START_US: i64 = 1_769_817_600_000_000;
 const MINUTE_US: i64 = 60_000_000;
 const SECOND_US: i64 = 1_000_000;
 
-/// Where ids and times come from.
+/// The range of ids and times.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Ids {
-    /// Any that are allowed, however odd.
+    /// All that are allowed.
     Any,
-    /// `s0`, `a0` and so on up to this number, and whole minutes of one hour, so that events meet.
+    /// `s0`, `a0` and so on up to this number, and whole minutes of one hour, so that events often concern
+    /// one session at one time.
     Few(u8),
 }
 
@@ -52,7 +53,7 @@ pub(crate) fn time(ids: Ids) -> BoxedStrategy<Timestamp> {
     }
 }
 
-/// An event of any type but a change of the rules.
+/// Any event except a change of the rules.
 pub(crate) fn event(ids: Ids) -> impl Strategy<Value = Event> {
     let payload = prop_oneof![4 => session_payload(ids), 1 => agent_payload(ids)];
     enveloped(ids, payload)
@@ -66,7 +67,7 @@ pub(crate) fn rules_event() -> impl Strategy<Value = Event> {
     )
 }
 
-/// The subject on which such an event may be published.
+/// Returns the subject of an event.
 pub(crate) fn subject_of(event: &Event, tenant: &TenantId) -> Subject {
     Subject::new(event.writer, tenant.clone(), event.event_type()).unwrap_or(Subject::RULES)
 }
@@ -247,7 +248,7 @@ fn enveloped(ids: Ids, payload: impl Strategy<Value = Payload>) -> impl Strategy
     })
 }
 
-/// Who writes such an event.
+/// Returns the writer of an event.
 fn writer(payload: &Payload, commanded: bool) -> Writer {
     match payload {
         _ if commanded => Writer::Ledger,

@@ -1,4 +1,4 @@
-//! A log that fails where a test says so.
+//! Logs that fail when a test says so.
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -8,12 +8,12 @@ use futures_util::future::BoxFuture;
 use session_ledger::domain::Position;
 use session_ledger::log::{Appended, EventLog, LogError, NewRecord, Record, Tail};
 
-/// Appends whose body holds one of these words fail accordingly.
+/// An append of a body with this word fails as unavailable.
 pub(crate) const UNAVAILABLE: &str = "fails-unavailable";
-/// See [`UNAVAILABLE`].
+/// An append of a body with this word fails as unconfirmed.
 pub(crate) const UNCONFIRMED: &str = "fails-unconfirmed";
 
-/// Passes everything else on; reading records by position panics.
+/// A log that fails such appends. Reading records by position panics.
 pub(crate) struct FaultyLog(pub(crate) Arc<dyn EventLog>);
 
 impl EventLog for FaultyLog {
@@ -52,7 +52,7 @@ impl EventLog for FaultyLog {
     }
 }
 
-/// The reads of a log that passes them on to the one in its field `log`.
+/// Implements the reads of a log by calling the log in its field `log`.
 macro_rules! reads_of_its_log {
     () => {
         fn get(
@@ -91,7 +91,7 @@ macro_rules! reads_of_its_log {
 }
 pub(crate) use reads_of_its_log;
 
-/// Takes nothing while it is away, and counts how often it was tried.
+/// A log that fails all appends while it is away, and counts the appends.
 pub(crate) struct AwayLog {
     pub(crate) log: Arc<dyn EventLog>,
     pub(crate) away: AtomicBool,
@@ -111,7 +111,7 @@ impl EventLog for AwayLog {
     reads_of_its_log!();
 }
 
-/// Keeps what it is given, and so many times says that it does not know whether it did.
+/// A log that keeps all records, but reports the next `doubts` appends as unconfirmed.
 pub(crate) struct DoubtfulLog {
     log: Arc<dyn EventLog>,
     pub(crate) doubts: AtomicUsize,
@@ -146,7 +146,7 @@ impl EventLog for DoubtfulLog {
     reads_of_its_log!();
 }
 
-/// Takes no records of a kind, as long as it is told so.
+/// A log that fails appends of one kind of record.
 pub(crate) struct PickyLog {
     log: Arc<dyn EventLog>,
     refuses: Mutex<Option<(&'static str, LogError)>>,
@@ -171,7 +171,7 @@ impl PickyLog {
         Self { log, refuses }
     }
 
-    /// Records whose subject ends like this.
+    /// Fails appends if the subjects of all records end like this.
     pub(crate) fn refuse(&self, kind: &'static str, error: LogError) {
         *self.refuses.lock().unwrap() = Some((kind, error));
     }

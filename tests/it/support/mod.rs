@@ -1,9 +1,10 @@
-//! What several tests stand on.
+//! Support that several tests share.
 
 pub(crate) mod app;
 pub(crate) mod cli;
 pub(crate) mod client;
 pub(crate) mod clock;
+pub(crate) mod connection;
 pub(crate) mod events;
 pub(crate) mod faulty_log;
 pub(crate) mod nats;

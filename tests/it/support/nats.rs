@@ -1,16 +1,16 @@
-//! A real `nats-server` with `JetStream`, one per test, on a port of its own choosing.
+//! A real `nats-server` with `JetStream`, one per test, on a free port.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-/// How long a server may take to listen.
+/// How long a server may take to start listening.
 const START_MAX: Duration = Duration::from_secs(20);
-/// How long to wait before looking again whether it does.
+/// The pause between two checks whether it listens.
 const LOOK_AGAIN: Duration = Duration::from_millis(2);
 
-/// Killed, and its store removed, when dropped.
+/// A running server. It is killed, and its store removed, when dropped.
 pub(crate) struct NatsServer {
     process: Child,
     url: String,
@@ -19,11 +19,11 @@ pub(crate) struct NatsServer {
     dir: tempfile::TempDir,
 }
 
-/// What a server is started with.
+/// The configuration and environment of a server.
 pub(crate) struct Setup {
-    /// Its configuration; `{PORT}` and `{DIR}` stand for what is known only when it starts.
+    /// The configuration. `{PORT}` and `{DIR}` are replaced when the server starts.
     pub(crate) config: String,
-    /// Variables that the configuration refers to.
+    /// Variables that the configuration uses.
     pub(crate) env: Vec<(String, String)>,
 }
 
@@ -33,7 +33,7 @@ impl NatsServer {
         Self::start_with("").await
     }
 
-    /// Starts a server with some more text in its configuration.
+    /// Starts a server with more text in its configuration.
     pub(crate) async fn start_with(extra: &str) -> Self {
         let config = format!(
             "listen: \"127.0.0.1:{{PORT}}\"\njetstream {{ store_dir: \"{{DIR}}\" }}\n{extra}\n"
@@ -42,7 +42,7 @@ impl NatsServer {
         Self::start_as(Setup { config, env }).await
     }
 
-    /// Starts a server with a configuration of one's own.
+    /// Starts a server with another configuration.
     pub(crate) async fn start_as(setup: Setup) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let process = spawn(dir.path(), -1, &setup);
@@ -56,17 +56,17 @@ impl NatsServer {
         }
     }
 
-    /// Where it listens.
+    /// Returns the server's address.
     pub(crate) fn url(&self) -> &str {
         &self.url
     }
 
-    /// Makes the process hang: it keeps its connections and answers nothing.
+    /// Makes the process hang (SIGSTOP): it keeps its connections and does not answer.
     pub(crate) fn pause(&self) {
         self.signal("STOP");
     }
 
-    /// Lets a process that hangs go on.
+    /// Lets a paused process go on (SIGCONT).
     pub(crate) fn go_on(&self) {
         self.signal("CONT");
     }
@@ -77,7 +77,7 @@ impl NatsServer {
         assert!(sent.unwrap().success());
     }
 
-    /// Starts it again with another configuration.
+    /// Restarts the server with another configuration.
     pub(crate) async fn restart_as(&mut self, config: &str) {
         config.clone_into(&mut self.setup.config);
         self.restart().await;
@@ -85,7 +85,7 @@ impl NatsServer {
 
     /// Ends the process at once, as a crash does.
     pub(crate) fn kill(&mut self) {
-        // SIGKILL, to this process alone.
+        // SIGKILL, to this process only.
         self.process.kill().unwrap();
         self.process.wait().unwrap();
         for file in ports_files(self.dir.path()) {
@@ -93,7 +93,7 @@ impl NatsServer {
         }
     }
 
-    /// Starts it again on the same port and store, after killing it if it still runs.
+    /// Restarts the server on the same port and store. Kills it first if it still runs.
     pub(crate) async fn restart(&mut self) {
         if self.process.try_wait().unwrap().is_none() {
             self.kill();
@@ -132,7 +132,7 @@ fn spawn(dir: &Path, port: i32, setup: &Setup) -> Child {
 
 #[expect(
     clippy::disallowed_methods,
-    reason = "which server to test against is no setting of ours"
+    reason = "the server to test against is not a setting of the ledger"
 )]
 fn binary() -> PathBuf {
     std::env::var_os("SESSION_LEDGER_TEST_NATS_SERVER")
@@ -144,7 +144,7 @@ async fn listening(dir: &Path) -> (String, u16) {
     let give_up_at = Instant::now() + START_MAX;
     loop {
         for file in ports_files(dir) {
-            // It may be half written.
+            // The file may be half written.
             if let Ok(ports) = serde_json::from_slice::<serde_json::Value>(&fs::read(file).unwrap())
                 && let Some(url) = ports["nats"][0].as_str()
             {

@@ -1,4 +1,4 @@
-//! A whole ledger in this process whose log is on a real NATS server.
+//! A whole ledger in this process, with its log on a real NATS server.
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -12,10 +12,10 @@ use session_ledger::log::jetstream::JetStreamConfig;
 use super::client::Client;
 use super::nats::NatsServer;
 
-/// The subject of openings of the tenant `acme`.
+/// The subject of `session.created` of the tenant `acme`.
 pub(crate) const CREATED: &str = "ledger.v1.acme.session.created";
 
-/// A ledger whose log is on a server of its own.
+/// A ledger with its log on its own NATS server.
 pub(crate) struct World {
     pub(crate) nats: NatsServer,
     pub(crate) ledger: Running,
@@ -34,12 +34,12 @@ impl World {
         Client::new(&self.ledger.url(), "acme")
     }
 
-    /// A client of NATS that is not the ledger.
+    /// Returns a NATS client that is not the ledger.
     pub(crate) async fn runtime(&self) -> Context {
         jetstream::new(async_nats::connect(self.nats.url()).await.unwrap())
     }
 
-    /// How many sessions a listing says there are, once this position is folded.
+    /// Returns the total of the sessions, once this position is folded.
     pub(crate) async fn total(&self, position: u64) -> u64 {
         let path = format!("/v1/agent-sessions?limit=1&min_position={position}");
         self.client().get(&path).await.ok()["total"]
@@ -48,7 +48,7 @@ impl World {
     }
 }
 
-/// Starts a ledger on a server.
+/// Starts a ledger on a NATS server.
 pub(crate) async fn ledger(nats: &NatsServer, dir: &Path) -> Running {
     let config = Config {
         log: LogSource::JetStream(JetStreamConfig::new(vec![nats.url().to_owned()])),
@@ -57,7 +57,7 @@ pub(crate) async fn ledger(nats: &NatsServer, dir: &Path) -> Running {
     Box::pin(start(config)).await.unwrap()
 }
 
-/// Publishes until it is acknowledged, as a runtime does that may retry for ever.
+/// Publishes an event until it is acknowledged, as a runtime that retries forever.
 pub(crate) async fn publish(nats: &Context, subject: &'static str, body: &Value) -> u64 {
     let body = bytes::Bytes::from(body.to_string());
     loop {
@@ -70,7 +70,7 @@ pub(crate) async fn publish(nats: &Context, subject: &'static str, body: &Value)
     }
 }
 
-/// Asks until the server says that it is ready, or that it is not.
+/// Waits until `/readyz` has this status. Returns its text.
 pub(crate) async fn until_ready_is(client: &Client, status: u16) -> String {
     loop {
         let answer = client.get("/readyz").await;

@@ -1,4 +1,4 @@
-//! A ledger without its API: a log, the read model that is folded from it, and the expiry reactor.
+//! A node without the API: a log, the read model that is folded from it, and the expiry reactor.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -15,10 +15,10 @@ use session_ledger::wire::is_expiry;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-/// Longer than anything takes.
+/// Longer than any wait in these tests takes.
 const SOON: Duration = Duration::from_secs(30);
 
-/// Runs until it is stopped; dropping it is a crash.
+/// A running node. Dropping it is a crash.
 pub(crate) struct Node {
     pub(crate) log: Arc<dyn EventLog>,
     pub(crate) projection: Arc<Projection>,
@@ -49,7 +49,7 @@ impl Node {
         }
     }
 
-    /// Starts the task that writes what a clock says has expired.
+    /// Starts the expiry reactor with a clock.
     pub(crate) fn start_expiry(&mut self, clock: Arc<dyn Clock>) {
         let expiry = Reactor {
             log: Arc::clone(&self.log),
@@ -59,12 +59,12 @@ impl Node {
         self.tasks.spawn(expiry.expire(self.expiry_stop.clone()));
     }
 
-    /// Stops that task alone.
+    /// Stops only the expiry reactor.
     pub(crate) fn stop_expiry(&self) {
         self.expiry_stop.cancel();
     }
 
-    /// Appends records, and waits until they are folded.
+    /// Appends records and waits until they are folded.
     pub(crate) async fn append(&self, records: Vec<NewRecord>) {
         let appended = self.log.append(records).await;
         let last = appended.into_iter().map(Result::unwrap).max().unwrap();
@@ -76,7 +76,7 @@ impl Node {
         assert_eq!(waited, Waited::Reached);
     }
 
-    /// Waits until so many sessions that will expire are left.
+    /// Waits until at most this many open sessions have a deadline.
     pub(crate) async fn until_left(&self, count: usize) {
         let mut folded = self.projection.watch();
         let wait = async {
@@ -92,7 +92,7 @@ impl Node {
         tokio::time::timeout(SOON, wait).await.unwrap();
     }
 
-    /// Everything that is on the log now.
+    /// Returns all records on the log.
     pub(crate) async fn records(&self) -> Vec<Record> {
         let head = self.log.head().await.unwrap();
         self.folded(head).await;
@@ -104,18 +104,18 @@ impl Node {
         records
     }
 
-    /// What was said to have expired, in the order of the log.
-    pub(crate) async fn expiries(&self) -> Vec<Said> {
+    /// Returns the expiries on the log, in order.
+    pub(crate) async fn expiries(&self) -> Vec<Expiry> {
         let records = self.records().await;
         let expiries = records.iter().filter(|record| is_expiry(&record.subject));
-        expiries.map(|record| self.said(record)).collect()
+        expiries.map(|record| self.expiry(record)).collect()
     }
 
-    fn said(&self, record: &Record) -> Said {
+    fn expiry(&self, record: &Record) -> Expiry {
         let event: Value = serde_json::from_slice(&record.payload).unwrap();
         let text = |value: &Value| value.as_str().unwrap().to_owned();
         let tenant = record.subject.split('.').nth(3).unwrap().to_owned();
-        Said {
+        Expiry {
             verdict: self.verdict(&tenant, record.position),
             tenant,
             session: text(&event["subject"]),
@@ -123,7 +123,7 @@ impl Node {
         }
     }
 
-    /// What became of the record at a position.
+    /// Returns the verdict on the record at a position.
     pub(crate) fn verdict(&self, tenant: &str, position: Position) -> Verdict {
         let snapshot = self.projection.snapshot().unwrap();
         let tenant = snapshot.tenant(&TenantId::parse(tenant).unwrap()).unwrap();
@@ -131,7 +131,7 @@ impl Node {
         row.unwrap().verdict
     }
 
-    /// Stops everything, gracefully.
+    /// Stops everything gracefully.
     pub(crate) async fn stop(mut self) {
         self.stop.cancel();
         while let Some(stopped) = self.tasks.join_next().await {
@@ -140,16 +140,16 @@ impl Node {
     }
 }
 
-/// A `session.expired`, and what became of it.
+/// A `session.expired`, and the verdict on it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Said {
+pub(crate) struct Expiry {
     pub(crate) tenant: String,
     pub(crate) session: String,
     pub(crate) deadline: String,
     pub(crate) verdict: Verdict,
 }
 
-/// A session that expires then.
+/// Returns the opening of a session with a deadline.
 pub(crate) fn session(tenant: &str, id: &str, expires_at: Timestamp) -> NewRecord {
     let data = json!({"agent_id": "a1", "expires_at": expires_at});
     record(
@@ -161,7 +161,7 @@ pub(crate) fn session(tenant: &str, id: &str, expires_at: Timestamp) -> NewRecor
     )
 }
 
-/// A record of a runtime without a time of its own.
+/// Returns a record as a runtime writes it, without a `time` attribute.
 pub(crate) fn record(
     tenant: &str,
     event_type: &str,

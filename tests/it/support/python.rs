@@ -1,10 +1,10 @@
-//! Published Python clients, as their users run them: scripts in a process of their own.
+//! Published Python clients, as their users run them: scripts in their own process.
 
 use std::process::{Command, Stdio};
 
 #[expect(
     clippy::disallowed_methods,
-    reason = "which Python to test with is no setting of ours"
+    reason = "the Python to test with is not a setting of the ledger"
 )]
 fn python() -> String {
     std::env::var("SESSION_LEDGER_TEST_PYTHON").unwrap_or_else(|_| {
@@ -12,16 +12,16 @@ fn python() -> String {
     })
 }
 
-/// Runs a script to its end, which must be a good one; what it printed.
+/// Runs a script, which must succeed. Returns its stdout.
 pub(crate) async fn run(script: &'static str, args: &[&str]) -> String {
     let mut command = Command::new(python());
     command.args(["-c", script]).args(args);
-    // Clients would ask a proxy for 127.0.0.1.
+    // With these variables, clients would use a proxy for 127.0.0.1.
     for variable in ["HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"] {
         command.env_remove(variable);
         command.env_remove(variable.to_lowercase());
     }
-    // What it says of its failure is said by the test.
+    // The script's errors are shown with the test's.
     command.stdout(Stdio::piped()).stderr(Stdio::inherit());
     let ended = tokio::task::spawn_blocking(move || command.output().unwrap());
     let output = ended.await.unwrap();

@@ -1,4 +1,4 @@
-//! A NATS server with the configuration that is shipped, two tenants, and a ledger.
+//! A NATS server with the shipped configuration, two tenants, and a ledger.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,23 +19,23 @@ const PASSWORDS: [(&str, &str); 3] = [
     ("acme", r#"ac#me; {x} "y""#),
     ("globex", "globex"),
 ];
-/// How long a test waits for what it says will come.
+/// How long a test waits for a message.
 pub(crate) const SOON: Duration = Duration::from_secs(10);
 
-/// A server as it is shipped, with a second tenant, and a ledger on it.
+/// A server with the shipped configuration and a second tenant, and a ledger on it.
 pub(crate) struct World {
     server: NatsServer,
     pub(crate) ledger: Arc<JetStreamLog>,
     pub(crate) admin: JetStreamLog,
 }
 
-/// A client, and what the server has complained about.
+/// A client, and the server's errors for it.
 pub(crate) struct User {
     pub(crate) client: Client,
     complaints: Mutex<mpsc::Receiver<String>>,
 }
 
-/// The shipped configuration on another port, store and interface.
+/// Returns the shipped configuration with another port, store and interface.
 fn shipped() -> String {
     let mut config = SHIPPED.to_owned();
     for (shipped, tested) in [
@@ -49,7 +49,7 @@ fn shipped() -> String {
     config
 }
 
-/// Adds a tenant as the comments in the configuration say: copies what concerns `acme`, and replaces
+/// Adds a tenant as the comments in the configuration say: copies the lines about `acme` and replaces
 /// the name.
 fn add_tenant(config: &str, tenant: &str) -> String {
     let renamed = |text: &str| {
@@ -116,7 +116,7 @@ impl World {
         }
     }
 
-    /// What both streams hold.
+    /// Returns the last positions of both streams.
     pub(crate) async fn stored(&self) -> [u64; 2] {
         [
             self.ledger.head().await.unwrap().get(),
@@ -131,7 +131,7 @@ impl World {
 }
 
 impl User {
-    /// The next complaint, which must be about publishing or subscribing to this.
+    /// Waits for the server's next error, which must be about publishing or subscribing to this subject.
     pub(crate) async fn complains(&self, of: &str, subject: &str) {
         let mut complaints = self.complaints.lock().await;
         let complaint = complaints.recv();
@@ -143,7 +143,7 @@ impl User {
         assert_eq!(complaint.to_lowercase(), expected.to_lowercase());
     }
 
-    /// Publishes to a stream, which must take it.
+    /// Publishes a message, which a stream must store.
     pub(crate) async fn store(&self, subject: &str, headers: &[(&str, &str)]) -> PublishAck {
         self.try_store(subject, headers).await.unwrap()
     }

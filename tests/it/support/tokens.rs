@@ -1,4 +1,4 @@
-//! An issuer of tokens (JWT): signs them with any of the algorithms, and publishes its keys.
+//! An issuer of tokens (JWT): signs them with any supported algorithm, and publishes its keys.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -10,10 +10,10 @@ use ring::signature::{
 };
 use serde_json::{Value, json};
 
-/// A private key that protects nothing: 2048 bits take seconds to make.
+/// A private key that protects nothing. Generating one of 2048 bits would take seconds.
 const RSA_DER: &[u8] = include_bytes!("../../fixtures/rsa-2048.der");
 
-/// Signs tokens.
+/// A signing key.
 pub(crate) struct Signer {
     kid: Option<String>,
     key: Key,
@@ -56,7 +56,7 @@ impl Signer {
         Self { kid, key }
     }
 
-    /// The public key as a key set has it; of a shared secret there is none.
+    /// Returns the public key as in a key set (JWK). A shared secret has none.
     pub(crate) fn jwk(&self) -> Value {
         match &self.key {
             Key::Rs256(key) => {
@@ -76,7 +76,7 @@ impl Signer {
         }
     }
 
-    /// The public key's bytes, which somebody may try as a shared secret.
+    /// Returns the bytes of the public key, which an attacker may try as a shared secret.
     pub(crate) fn public_bytes(&self) -> Vec<u8> {
         match &self.key {
             Key::Rs256(key) => key.public_key().as_ref().to_vec(),
@@ -86,17 +86,17 @@ impl Signer {
         }
     }
 
-    /// A token with these claims.
+    /// Returns a token with these claims.
     pub(crate) fn token(&self, claims: &Value) -> String {
         self.token_with(&json!({}), claims)
     }
 
-    /// A token with these claims and some members of its header changed.
+    /// Returns a token with these claims, and with some members of its header changed.
     pub(crate) fn token_with(&self, header: &Value, claims: &Value) -> String {
         self.token_of(header, &claims.to_string())
     }
 
-    /// The same with claims as a text, which need not be good JSON.
+    /// Returns a token with claims as text, which may be invalid JSON.
     pub(crate) fn token_of(&self, header: &Value, claims: &str) -> String {
         let alg = match &self.key {
             Key::Rs256(_) => "RS256",
@@ -139,7 +139,7 @@ impl Signer {
     }
 }
 
-/// A key set of these signers.
+/// Returns a key set with the keys of these signers.
 pub(crate) fn key_set(signers: &[&Signer]) -> String {
     let keys: Vec<Value> = signers.iter().map(|signer| signer.jwk()).collect();
     json!({"keys": keys}).to_string()

@@ -1,5 +1,5 @@
-//! Three ways to make something happen: commands over HTTP, processes of the command line, and
-//! events that a runtime publishes on NATS. Each checks how it is answered.
+//! Three ways to send an event: commands over HTTP, processes of the command line, and events that a
+//! runtime publishes on NATS. Each driver checks the answers.
 
 use std::collections::HashMap;
 
@@ -12,10 +12,10 @@ use super::story::{Expect, Step};
 use crate::support::cli::{Server, command, stderr, stdout, with_input};
 use crate::support::client::Client;
 
-/// Refusals of what has been reached before, which a command takes for done.
+/// Rejections because the state was reached before. A command reports them as success.
 const DONE_BEFORE: [&str; 3] = ["already_ended", "already_suspended", "already_revoked"];
 
-/// A way to make things happen.
+/// A way to send events.
 pub(super) enum Driver {
     Http(Commands),
     Cli(Commands),
@@ -28,7 +28,7 @@ pub(super) struct Ledger {
     pub(super) client: Client,
 }
 
-/// What commands need from one step to the next: the latest refresh token of each session.
+/// The state of a client that sends commands: the latest refresh token of each session.
 #[derive(Default)]
 pub(super) struct Commands {
     refresh_tokens: HashMap<String, String>,
@@ -39,12 +39,12 @@ impl Driver {
         Self::Nats(jetstream::new(async_nats::connect(url).await.unwrap()))
     }
 
-    /// Whether it brings whole events, and not commands.
+    /// Whether the driver sends events, and not commands.
     pub(super) fn is_runtime(&self) -> bool {
         matches!(self, Self::Nats(_))
     }
 
-    /// Makes a step happen to a session or agent; its position.
+    /// Sends a step for a session or agent. Returns its position.
     pub(super) async fn give(&mut self, ledger: &Ledger, id: &str, step: &Step) -> u64 {
         match self {
             Self::Http(commands) => commands.over_http(ledger, id, step).await,
@@ -53,7 +53,7 @@ impl Driver {
         }
     }
 
-    /// Brings an event onto the log, as a runtime does; its position.
+    /// Emits an event as a runtime does. Returns its position.
     pub(super) async fn emit(&self, ledger: &Ledger, event: &Value) -> u64 {
         match self {
             Self::Http(_) => ledger.client.apply(event).await,
@@ -79,7 +79,7 @@ impl Ledger {
     }
 }
 
-/// The event that a step is.
+/// Returns the event of a step.
 pub(super) fn event(id: &str, step: &Step) -> Value {
     json!({
         "specversion": "1.0", "id": uuid::Uuid::new_v4().to_string(), "source": "/tests",
@@ -157,10 +157,10 @@ impl Commands {
 
     fn refresh_token(&self, session: &str) -> &str {
         let token = self.refresh_tokens.get(session);
-        token.map_or("none was given out", String::as_str)
+        token.map_or("there is no token", String::as_str)
     }
 
-    /// Checks the verdict in an answer and notes the token in it; its position.
+    /// Checks the verdict in an answer and stores its refresh token. Returns its position.
     fn remember(&mut self, step: &Step, answer: &Value) -> u64 {
         let applied = step.expect == Expect::Applied;
         let verdict = if applied { "applied" } else { "rejected" };
@@ -174,7 +174,7 @@ impl Commands {
     }
 }
 
-/// Status and code with which a command is refused; `None` if it is done, now or before.
+/// Returns the status and code of a rejected command, or `None` if the command succeeds.
 fn refusal(step: &Step) -> Option<(u16, &'static str)> {
     let code = match step.expect {
         Expect::Applied => return None,
@@ -190,7 +190,7 @@ fn refusal(step: &Step) -> Option<(u16, &'static str)> {
     Some((status, code))
 }
 
-/// The options that say what an event's data says.
+/// Returns the command-line options for an event's data.
 fn options(data: &Map<String, Value>) -> Vec<String> {
     let mut options = Vec::new();
     for (name, value) in data {
@@ -219,7 +219,7 @@ fn position(answer: &Value) -> u64 {
     answer["position"].as_u64().unwrap()
 }
 
-/// The table names types and reasons as texts: they must be the ledger's.
+/// Checks that the ledger knows the event type and the reason, which the table has as texts.
 pub(super) fn check_words(step: &Step) {
     assert!(EventType::parse(step.event).is_some(), "{}", step.event);
     if let Expect::Rejected(code) = step.expect {

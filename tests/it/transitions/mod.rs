@@ -1,5 +1,5 @@
-//! The transition tables of sessions and agents, walked by commands over HTTP, by processes of the
-//! command line and by events on NATS: the same steps, the same verdicts, the same rows.
+//! The transition tables of sessions and agents. HTTP, the command line and NATS walk them with equal
+//! steps, and must get equal verdicts and rows.
 
 mod drivers;
 mod story;
@@ -15,14 +15,14 @@ use crate::support::cli::Server;
 use crate::support::client::event;
 use crate::support::nats::NatsServer;
 use drivers::{Commands, Driver, Ledger};
-use story::{Expect, Step, Story, ToldBy, at_times, with};
+use story::{Expect, SentBy, Step, Story, at_times, with};
 
-/// How long to wait before looking again whether the ledger has noted a deadline.
+/// The pause between two checks for an event of the ledger.
 const LOOK_AGAIN: Duration = Duration::from_millis(20);
-/// How long the ledger may take to note it.
+/// How long the ledger may take to write it.
 const SOON: Duration = Duration::from_secs(20);
 
-/// A state, and an event that met it.
+/// A state, and an event in that state.
 type Cell = (&'static str, &'static str);
 
 #[tokio::test]
@@ -77,7 +77,7 @@ struct Walker {
     cells: BTreeSet<Cell>,
 }
 
-/// When an event came onto the log, and what became of it.
+/// The time of an event on the log, and its verdict.
 struct Recorded {
     at: Timestamp,
     verdict: Value,
@@ -87,7 +87,7 @@ impl Walker {
     async fn tell(&mut self, story: &Story) {
         let (mut row, mut opened) = (Value::Null, None);
         for (number, step) in story.steps.iter().enumerate() {
-            if step.told_by == ToldBy::RuntimeAtOpening && !self.driver.is_runtime() {
+            if step.sent_by == SentBy::RuntimeAtOpening && !self.driver.is_runtime() {
                 continue;
             }
             drivers::check_words(step);
@@ -109,34 +109,34 @@ impl Walker {
         }
     }
 
-    /// Lets a step happen; its position. Notes which cell of the table it is.
+    /// Sends a step and records its cell of the table. Returns its position.
     async fn take(&mut self, id: &str, step: &Step, opened: Option<Timestamp>) -> u64 {
         let Self { ledger, driver, .. } = self;
-        match step.told_by {
-            ToldBy::Anyone => {
+        match step.sent_by {
+            SentBy::Anyone => {
                 let state = state(&self.row(id, step).await);
                 self.cells.insert((state, step.event));
                 self.driver.give(&self.ledger, id, step).await
             }
-            ToldBy::RuntimeAtOpening => {
+            SentBy::RuntimeAtOpening => {
                 let mut event = drivers::event(id, step);
                 event["time"] = json!(opened.unwrap());
                 driver.emit(ledger, &event).await
             }
-            ToldBy::FirstSession => {
+            SentBy::FirstSession => {
                 let session = format!("of-{id}");
                 let position = driver.emit(ledger, &drivers::event(&session, step)).await;
                 let end = event(id, "session.terminated", &session, &json!({}));
                 let ended = driver.emit(ledger, &end).await;
-                // The row counts sessions that are active, so this must have been folded too.
+                // The row counts active sessions, so the termination must be folded, too.
                 self.recorded(ended).await;
                 position
             }
-            ToldBy::Ledger => self.noted_by_ledger(id, step).await,
+            SentBy::Ledger => self.noted_by_ledger(id, step).await,
         }
     }
 
-    /// The position of an event that the ledger writes by itself, once it has.
+    /// Waits until the ledger has written an event by itself. Returns its position.
     async fn noted_by_ledger(&self, id: &str, step: &Step) -> u64 {
         let path = format!("/v1/agent-sessions/{id}/events");
         let look = async {
@@ -161,7 +161,7 @@ impl Walker {
         }
     }
 
-    /// Type, verdict and reason that a step must have.
+    /// Returns the type, verdict and reason that a step must have.
     fn expected(&self, step: &Step) -> Value {
         match step.expect {
             Expect::Applied => json!([step.event, "applied", null]),
@@ -171,9 +171,9 @@ impl Walker {
         }
     }
 
-    /// The row that a step is about; null if there is none.
+    /// Returns the row that a step is about, or null if there is none.
     async fn row(&self, id: &str, step: &Step) -> Value {
-        let is_session = step.event.starts_with("session.") && step.told_by != ToldBy::FirstSession;
+        let is_session = step.event.starts_with("session.") && step.sent_by != SentBy::FirstSession;
         let things = if is_session {
             "agent-sessions"
         } else {
@@ -202,7 +202,7 @@ impl Walker {
     }
 }
 
-/// The state that a row is in, as the tables call it.
+/// Returns the state of a row, by its name in the tables.
 fn state(row: &Value) -> &'static str {
     if row.is_null() {
         return "unknown";

@@ -1,50 +1,49 @@
-//! Stories: what happens to one session or agent, step by step, and what each step must leave
-//! behind.
+//! Stories: the events of one session or agent, step by step, and the expected result of each step.
 //!
-//! Rows are given as JSON. Times in them are `$opened`, when the story's first step came onto the
-//! log, and `$now`, when this one did; `+60` adds seconds.
+//! Rows are JSON. `$opened` is the time on the log of the story's first step, and `$now` that of the
+//! current step; `+60` adds seconds.
 
 use serde_json::{Map, Value, json};
 use session_ledger::domain::Timestamp;
 
-/// What happens to one session or agent.
+/// The events of one session or agent.
 pub(super) struct Story {
     pub(super) id: &'static str,
     pub(super) steps: Vec<Step>,
 }
 
-/// One event, the verdict on it, and what it changes.
+/// One event, its verdict, and its changes of the row.
 pub(super) struct Step {
     pub(super) event: &'static str,
     pub(super) data: Value,
     pub(super) expect: Expect,
-    /// Members of the row that are other ones afterwards, if it is applied; all others stay.
+    /// The members of the row that change if the event is applied.
     pub(super) changes: Value,
-    pub(super) told_by: ToldBy,
-    /// Whether the row is looked at afterwards.
+    pub(super) sent_by: SentBy,
+    /// Whether the row is checked after the step.
     pub(super) shown: bool,
 }
 
-/// A verdict.
+/// The expected verdict.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Expect {
     Applied,
     Rejected(&'static str),
-    /// Rejected as `not_found` if it is a command. What a runtime says is parked: events may come in
+    /// A command is rejected as `not_found`. An event of a runtime is parked, because events may arrive in
     /// any order.
     TooEarly,
 }
 
-/// Who brings the event onto the log.
+/// Who sends the event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum ToldBy {
-    /// Whoever executes the story.
+pub(super) enum SentBy {
+    /// The driver of the story.
     Anyone,
-    /// A runtime: the event says that it happened when the story began, which no command can.
+    /// A runtime. The event has the time at which the story began, which a command cannot set.
     RuntimeAtOpening,
-    /// A session of the agent, the first thing that is heard of it.
+    /// A session of the agent, which makes the agent known.
     FirstSession,
-    /// The ledger.
+    /// The ledger itself.
     Ledger,
 }
 
@@ -55,7 +54,7 @@ impl Step {
             data,
             expect: Expect::Applied,
             changes: json!({}),
-            told_by: ToldBy::Anyone,
+            sent_by: SentBy::Anyone,
             shown: true,
         }
     }
@@ -74,25 +73,25 @@ impl Step {
         Self { expect, ..self }
     }
 
-    pub(super) fn told_by(self, told_by: ToldBy) -> Self {
-        Self { told_by, ..self }
+    pub(super) fn sent_by(self, sent_by: SentBy) -> Self {
+        Self { sent_by, ..self }
     }
 
-    /// Leaves the row alone, which the clock may change at any moment.
+    /// Skips the check of the row, because it may expire at any moment.
     pub(super) fn unseen(self) -> Self {
         let shown = false;
         Self { shown, ..self }
     }
 }
 
-/// A row with other members.
+/// Returns a row with some members replaced.
 pub(super) fn with(row: &Value, members: &Value) -> Value {
     let mut row = row.as_object().cloned().unwrap_or_default();
     row.extend(members.as_object().unwrap().clone());
     Value::Object(row)
 }
 
-/// A row with times in place of their names.
+/// Returns a row with the names of times replaced by the times.
 pub(super) fn at_times(row: &Value, opened: Timestamp, now: Timestamp) -> Value {
     let time = |value: &Value| {
         let name = value.as_str()?.strip_prefix('$')?;

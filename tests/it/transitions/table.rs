@@ -1,11 +1,11 @@
-//! Every cell of the transition tables in `domain::session` and `domain::agent` that somebody
-//! outside can reach, as stories.
+//! Every cell of the transition tables in `domain::session` and `domain::agent` that a client can reach,
+//! as stories.
 
 use serde_json::{Value, json};
 
-use super::story::{Step, Story, ToldBy, with};
+use super::story::{SentBy, Step, Story, with};
 
-/// Events about sessions that anyone may send.
+/// The events about sessions that clients may send.
 pub(super) const SESSION_EVENTS: [&str; 4] = [
     "session.created",
     "session.refreshed",
@@ -25,7 +25,7 @@ pub(super) const AGENT_EVENTS: [&str; 5] = [
 pub(super) const AGENT_STATES: [&str; 5] =
     ["unknown", "implicit", "active", "suspended", "revoked"];
 
-/// Agents that are registered before the stories of sessions begin.
+/// The agents that are registered before the stories of sessions begin.
 pub(super) const AGENTS: [&str; 2] = ["a-1", "a-2"];
 
 fn created(ttl_seconds: u64) -> Step {
@@ -58,7 +58,7 @@ fn deleted() -> Step {
     Step::new("session.terminated", json!({"outcome": "deleted"}))
 }
 
-/// What an ended session says to a deletion, and to another one. How it ended stays.
+/// A deletion of an ended session, and another one. The session keeps how it ended.
 fn deleted_once(deleted_again: &'static str) -> [Step; 2] {
     [
         deleted().changes(json!({"deleted_at": "$now", "updated_at": "$now"})),
@@ -66,7 +66,7 @@ fn deleted_once(deleted_again: &'static str) -> [Step; 2] {
     ]
 }
 
-/// A row of which nothing is known but that it opened `$now`.
+/// Returns the row of a session about which only its opening is known, with some members replaced.
 fn opened(id: &str, members: &Value) -> Value {
     let row = json!({
         "session_id": id, "status": "active",
@@ -82,7 +82,7 @@ fn opened(id: &str, members: &Value) -> Value {
     with(&row, members)
 }
 
-/// The row of a session of [`created`].
+/// Returns the row of a session that [`created`] opens.
 fn row(id: &str, expires_at: &str) -> Value {
     let members = json!({
         "agent_id": "a-1", "scopes": ["files:read", "net:read"], "metadata": {"k": 1},
@@ -91,7 +91,7 @@ fn row(id: &str, expires_at: &str) -> Value {
     opened(id, &members)
 }
 
-/// The row of the child of [`handed_off`].
+/// Returns the row of the child that [`handed_off`] opens.
 pub(super) fn child(id: &str, parent: &str) -> Value {
     let members = json!({
         "agent_id": "a-2", "scopes": ["files:read"], "metadata": {"from": "a-1"},
@@ -102,7 +102,7 @@ pub(super) fn child(id: &str, parent: &str) -> Value {
     opened(id, &members)
 }
 
-/// What an ended session says to everything.
+/// The rejections of every event after a session has ended.
 fn ended(terminated_again: &'static str) -> [Step; 4] {
     [
         created(3600).refused("already_exists"),
@@ -156,15 +156,15 @@ pub(super) fn sessions() -> Vec<Story> {
     let mut expires = vec![
         created(1).unseen(),
         Step::new("session.expired", json!({}))
-            .told_by(ToldBy::Ledger)
+            .sent_by(SentBy::Ledger)
             .changes(with(&row("expires", "$opened+1"), &expired)),
     ];
     expires.extend(ended("not_active"));
     expires.extend(deleted_once("not_active"));
-    // The runtime knew before the clock did. A deletion says nothing of how it ended, whenever it was.
-    let early_deletion = deleted().told_by(ToldBy::RuntimeAtOpening);
+    // The runtime's termination is dated before the expiry, so it replaces it. A deletion never does.
+    let early_deletion = deleted().sent_by(SentBy::RuntimeAtOpening);
     expires.push(early_deletion.refused("not_active"));
-    expires.push(terminated().told_by(ToldBy::RuntimeAtOpening).changes(
+    expires.push(terminated().sent_by(SentBy::RuntimeAtOpening).changes(
         json!({"status": "terminated", "outcome": "completed", "terminated_at": "$opened"}),
     ));
     [
@@ -209,7 +209,7 @@ fn revoked() -> Step {
     }))
 }
 
-/// Every field of an agent.
+/// Returns every field of an agent's registration.
 fn profile() -> Value {
     json!({
         "agent_type": "worker", "display_name": "Seven", "description": "Reads mail.",
@@ -220,7 +220,7 @@ fn profile() -> Value {
     })
 }
 
-/// An agent of which nothing is known but that it is.
+/// Returns the row of a known agent without data, with some members replaced.
 fn agent(id: &str, members: &Value) -> Value {
     let row = json!({
         "agent_id": id, "agent_type": null, "display_name": null, "description": null,
@@ -233,11 +233,11 @@ fn agent(id: &str, members: &Value) -> Value {
     with(&row, members)
 }
 
-/// A session speaks of the agent, and ends.
+/// A session that names the agent, and ends.
 fn mentioned(id: &str) -> Step {
     let members = json!({"agent_type": "unknown", "registered": false, "session_count": 1});
     Step::new("session.created", json!({"agent_id": id}))
-        .told_by(ToldBy::FirstSession)
+        .sent_by(SentBy::FirstSession)
         .changes(agent(id, &members))
 }
 

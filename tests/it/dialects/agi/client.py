@@ -7,7 +7,7 @@ from agi import AGIClient
 from agi.exceptions import AGIError, APIError, AuthenticationError, NotFoundError
 
 url, key, foreign_key = sys.argv[1:]
-# Whoever tries again after a 501 waits three seconds for it.
+# A client that retries after a 501 would wait three seconds.
 client = AGIClient(api_key=key, base_url=url, max_retries=1)
 foreign = AGIClient(api_key=foreign_key, base_url=url, max_retries=1)
 sessions = client.sessions
@@ -19,10 +19,10 @@ def refused(error, said, call, *args, **more):
     except error as found:
         assert said in str(found), found
         return found
-    raise AssertionError(f"{call} {args} was not refused")
+    raise AssertionError(f"{call} {args} was not rejected")
 
 
-# Create: the defaults, and everything that can be said.
+# Create: with the defaults, and with every field.
 assert sessions.list() == []
 plain = sessions.create()
 assert (plain.agent_name, plain.status, plain.vnc_url) == ("agi-0", "ready", None)
@@ -59,8 +59,8 @@ assert sessions.cancel(first).message == "Session cancelled successfully"
 assert sessions.get(first).status == "ready"
 assert sessions.cancel(first).success
 
-# What a runtime alone can do. Steps of a desktop go to the agent itself, at an address that only its
-# runtime knows.
+# Calls that only a runtime can serve. Steps of a desktop go to the agent itself, at an address that
+# only its runtime knows.
 assert rich.agent_url is None
 for call in [
     lambda: sessions.send_message(first, "hello", start_url="https://a.example"),
@@ -73,7 +73,7 @@ for call in [
     refused(APIError, "(501): this server keeps the ledger", call)
 refused(httpx.HTTPStatusError, "501", lambda: list(sessions.stream_events(first)))
 
-# Another tenant sees nothing, and a stranger is nobody.
+# Another tenant sees nothing, and an unknown key is rejected.
 assert foreign.sessions.list() == []
 for call in ["get", "get_status", "pause", "resume", "cancel"]:
     refused(NotFoundError, "Session not found", getattr(foreign.sessions, call), first)
@@ -85,7 +85,7 @@ if "slk_" in key:
 refused(AGIError, "agent_name must not hold", sessions.create, agent_name="a/b")
 refused(AGIError, "(422): webhook_url must be", sessions.create, webhook_url="ftp://a.example")
 
-# Delete one, as often as you like; then the high-level client; then all.
+# Delete one session, repeatedly. Then the high-level client. Then delete all.
 deleted = sessions.delete(first, save_snapshot_mode="filesystem")
 assert (deleted.success, deleted.deleted) == (True, True)
 assert deleted.message == "Session deleted successfully"

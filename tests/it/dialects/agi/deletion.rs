@@ -1,4 +1,4 @@
-//! Deletion in AGI: what it hides, and what it leaves as it was.
+//! Deletion in AGI: what it hides, and what it does not change.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -22,7 +22,7 @@ async fn a_long_list_has_every_session_once_newest_first_and_no_deleted_one() {
     for number in 0..900 {
         let time = format!("2026-01-31T11:{:02}:{:02}Z", number / 60, number % 60);
         lines.push(created(&format!("s{number}"), "a1", &time));
-        // More in a row than a page has.
+        // There are more deleted sessions in a row than rows in a page.
         if (300..600).contains(&number) {
             let id = format!("t{number}");
             let data = json!({"outcome": "deleted"});
@@ -50,7 +50,7 @@ async fn a_long_list_has_every_session_once_newest_first_and_no_deleted_one() {
         .map(|number| format!("s{number}"))
         .collect();
     assert_eq!(ids, expected);
-    // And all that is left can be deleted at once.
+    // One call can delete all the others.
     let gone = send(&client, Method::DELETE, "", "").await.ok();
     assert_eq!(gone["message"], "Deleted 600 sessions");
     assert_eq!(list(&client).await, [Value::Null; 0]);
@@ -58,7 +58,7 @@ async fn a_long_list_has_every_session_once_newest_first_and_no_deleted_one() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_key_of_one_agent_deletes_its_own_sessions_alone() {
+async fn an_agent_bound_key_deletes_only_its_own_sessions() {
     let app = App::start_with_credentials(|keys_alone| keys_alone).await;
     let all = app.client_with_key("acme", Roles::ALL).await;
     let bound = app.key(Grant {
@@ -70,7 +70,7 @@ async fn a_key_of_one_agent_deletes_its_own_sessions_alone() {
     create(&bound, "{}").await;
     let refused = send(&bound, Method::POST, "", r#"{"agent_name":"x"}"#).await;
     check_failure(&refused, 403, "another one's session");
-    // Another agent's session looks as if it were not there.
+    // Another agent's session looks missing.
     let paused = send(&bound, Method::POST, &format!("/{other}/pause"), "").await;
     check_failure(&paused, 404, "Session not found");
     let deleted = send(&bound, Method::DELETE, &format!("/{other}"), "").await;
@@ -86,7 +86,7 @@ async fn a_key_of_one_agent_deletes_its_own_sessions_alone() {
     app.stop().await;
 }
 
-/// Sessions that each ended in another way, and one that did not.
+/// Opens sessions that each end in another way, and one that stays open.
 async fn ended_in_every_way(app: &mut App, client: &Client) -> [&'static str; 6] {
     let to = json!({"to_agent_id": "a2", "session_id": "open"});
     for (id, event_type, data) in [
@@ -101,7 +101,7 @@ async fn ended_in_every_way(app: &mut App, client: &Client) -> [&'static str; 6]
         client.apply(&created(id, "a1", NOW)).await;
         client.apply(&event("end", event_type, id, &data)).await;
     }
-    // The ledger itself ends these two.
+    // The ledger itself ends the next two sessions.
     let projection = Arc::clone(&app.projection);
     let by_itself = async |position: u64| {
         let (ended, at_most) = (Position::new(position + 1), Duration::from_mins(1));
@@ -129,7 +129,7 @@ async fn ended_in_every_way(app: &mut App, client: &Client) -> [&'static str; 6]
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_session_that_has_ended_in_any_way_can_be_deleted_once_and_stays_as_it_ended() {
+async fn an_ended_session_can_be_deleted_once_and_keeps_how_it_ended() {
     let mut app = App::start().await;
     let client = app.client("acme");
     let ids = ended_in_every_way(&mut app, &client).await;

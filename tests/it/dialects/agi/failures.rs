@@ -1,6 +1,6 @@
-//! AGI on a log that fails, and with a fold that is behind.
+//! AGI on a log that fails, and with a fold that lags.
 //!
-//! Clients try again after any 5xx, with nothing by which a copy could be told.
+//! Clients retry after any 5xx, without an idempotency key.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -15,15 +15,15 @@ use crate::support::client::created;
 use crate::support::faulty_log::{FaultyLog, UNAVAILABLE};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_create_that_the_log_did_not_confirm_makes_one_session_or_none_that_is_tried_again() {
+async fn an_unconfirmed_create_makes_one_session_and_asks_for_no_retry() {
     let (app, log) = App::start_on_doubtful_log().await;
     let client = app.client("acme");
-    // Kept, and not confirmed at once.
+    // The log keeps the event, and confirms it late.
     log.doubts.store(2, Ordering::SeqCst);
     let id = create(&client, "{}").await;
     assert_eq!(list(&client).await[0]["session_id"], json!(id));
     assert_eq!(list(&client).await.len(), 1);
-    // Never confirmed: it is there, and nobody is told to send it again.
+    // The log keeps the event, but never confirms it. The answer must not ask for a retry.
     log.doubts.store(usize::MAX, Ordering::SeqCst);
     let answer = send(&client, Method::POST, "", "{}").await;
     check_failure(&answer, 409, "may or may not be written");
@@ -32,7 +32,7 @@ async fn a_create_that_the_log_did_not_confirm_makes_one_session_or_none_that_is
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_create_that_wrote_nothing_may_be_tried_again() {
+async fn a_create_that_wrote_nothing_may_be_retried() {
     let app = App::start_on(|log| Arc::new(FaultyLog(log))).await;
     let client = app.client("acme");
     let fails = r#"{"agent_name":"fails-unavailable"}"#;
@@ -61,7 +61,7 @@ async fn a_session_without_a_verdict_yet_is_initializing() {
     app.stop().await;
 }
 
-/// A session whose every event the log refuses, opened where it does not.
+/// Opens a session directly on the log. The API's log rejects every event about it.
 async fn open_unendable(app: &App) {
     let opened = created(UNAVAILABLE, "a1", "2026-01-31T11:00:00Z");
     let subject = "ledger.v1.acme.session.created";
@@ -70,20 +70,20 @@ async fn open_unendable(app: &App) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_deletion_of_all_that_fails_half_way_asks_nobody_to_try_it_again_as_if_nothing_were() {
+async fn a_deletion_of_all_that_fails_halfway_does_not_claim_that_nothing_was_written() {
     let app = App::start_on(|log| Arc::new(FaultyLog(log))).await;
     let client = app.client("acme");
     open_unendable(&app).await;
     let alone = send(&client, Method::DELETE, "", "").await;
     check_failure(&alone, 503, "nothing was written");
-    // Of one page, a part is written.
+    // A part of a page is written.
     for id in ["s1", "s2"] {
         client.apply(&created(id, "a1", NOW)).await;
     }
     let part = send(&client, Method::DELETE, "", "").await;
     check_failure(&part, 409, "may or may not be written");
     assert_eq!(list(&client).await.len(), 1);
-    // A page is written, and of the next one nothing.
+    // One page is written, and nothing of the next.
     let page: Vec<Value> = (0..200)
         .map(|number| created(&format!("t{number}"), "a1", NOW))
         .collect();
@@ -105,7 +105,7 @@ async fn a_deletion_of_all_that_fails_half_way_asks_nobody_to_try_it_again_as_if
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_change_that_the_log_did_not_confirm_at_once_is_made_once() {
+async fn a_change_that_the_log_confirms_late_is_made_once() {
     let (app, log) = App::start_on_doubtful_log().await;
     let client = app.client("acme");
     let id = create(&client, "{}").await;
@@ -126,7 +126,7 @@ async fn a_change_that_the_log_did_not_confirm_at_once_is_made_once() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_change_without_a_verdict_yet_is_about_to_be() {
+async fn a_change_without_a_verdict_yet_is_announced() {
     let app = App::start_without_fold().await;
     let client = app.client("acme");
     app.fold_during(async {

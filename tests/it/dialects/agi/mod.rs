@@ -1,4 +1,4 @@
-//! AGI: the published Python client, and what it cannot send.
+//! AGI: the published Python client, and requests that it cannot send.
 
 mod deletion;
 mod failures;
@@ -26,13 +26,13 @@ async fn list(client: &Client) -> Vec<Value> {
     listed.as_array().unwrap().clone()
 }
 
-/// Creates a session; its id.
+/// Creates a session. Returns its id.
 async fn create(client: &Client, body: &str) -> String {
     let made = send(client, Method::POST, "", body).await.ok();
     made["session_id"].as_str().unwrap().to_owned()
 }
 
-/// A failure in the words of every client.
+/// Checks that an answer is a failure in the envelope that clients expect.
 #[track_caller]
 fn check_failure(answer: &Answer, status: u16, said: &str) {
     let body = answer.json();
@@ -52,7 +52,7 @@ async fn the_published_client_runs_sessions_with_keys_of_the_ledger() {
     let url = format!("http://{}/compat/agi", app.host());
     let printed = python::run(CLIENT, &[&url, &key, &foreign]).await;
 
-    // What it deleted is on the ledger, without what must not stay there.
+    // The deleted sessions are on the ledger, without the data that must not stay there.
     let acme = app.client("acme").with_key(&key);
     let path = format!("/v1/agent-sessions/{}", printed.trim());
     let kept = acme.get(&path).await.ok();
@@ -76,7 +76,7 @@ async fn the_published_client_runs_sessions_with_keys_of_the_ledger() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_published_client_runs_sessions_at_an_address_of_their_own() {
+async fn the_published_client_runs_sessions_at_the_dialects_own_address() {
     let dir = tempfile::tempdir().unwrap();
     let server = Server::start_with(dir.path(), &["--dialect", "agi=127.0.0.1:0"]);
     let (_, rest) = server.started().split_once("`agi` alone on ").unwrap();
@@ -85,7 +85,7 @@ async fn the_published_client_runs_sessions_at_an_address_of_their_own() {
     server.terminate();
 }
 
-/// The status of a session, and that of its work.
+/// Returns the status of a session and the status of its work.
 async fn seen(client: &Client, id: &str) -> [String; 2] {
     let one = client.get(&format!("{SESSIONS}/{id}")).await.ok();
     let work = client.get(&format!("{SESSIONS}/{id}/status")).await.ok();
@@ -96,7 +96,7 @@ async fn seen(client: &Client, id: &str) -> [String; 2] {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_session_of_the_ledger_shows_with_its_phase() {
+async fn a_session_of_the_ledger_has_its_phase_as_status() {
     let app = App::start().await;
     let client = app.client("acme");
     client.apply(&created("s1", "a1", NOW)).await;
@@ -126,9 +126,9 @@ async fn a_session_of_the_ledger_shows_with_its_phase() {
     app.stop().await;
 }
 
-/// What a call says is later than what it can see, whatever time that has.
+/// A call takes effect after every event that it can see, even an event with a future time.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_runtime_whose_clock_is_ahead_does_not_keep_a_session_from_being_paused() {
+async fn a_session_can_be_paused_after_a_refresh_with_a_future_time() {
     let app = App::start().await;
     let client = app.client("acme");
     client.apply(&created("s1", "a1", NOW)).await;
@@ -178,7 +178,7 @@ async fn a_session_of_the_ledger_shows_how_it_ended() {
             .apply(&event("t", "session.terminated", id, &data))
             .await;
         assert_eq!(seen(&client, id).await, expected);
-        // An ending is a fact, and no call changes it.
+        // No call changes a session that has ended.
         for call in ["pause", "resume", "cancel"] {
             let path = format!("/{id}/{call}");
             let answer = send(&client, Method::POST, &path, "").await;
@@ -199,7 +199,7 @@ async fn a_session_of_the_ledger_shows_how_it_ended() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_is_no_such_request_is_refused_and_writes_nothing() {
+async fn an_invalid_request_is_rejected_and_writes_nothing() {
     let app = App::start().await;
     let client = app.client("acme");
     let long = format!(r#"{{"agent_name":"{}"}}"#, "x".repeat(257));
@@ -257,7 +257,7 @@ async fn what_is_no_such_request_is_refused_and_writes_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn bodies_and_ids_are_read_as_leniently_as_the_vendors_servers_do() {
+async fn bodies_and_ids_are_read_as_leniently_as_by_the_vendors_servers() {
     let app = App::start().await;
     let client = app.client("acme");
     for (content_type, body) in [

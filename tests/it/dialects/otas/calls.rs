@@ -12,7 +12,7 @@ use crate::support::app::grant;
 use crate::support::client::event;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_page_creates_an_agent_and_is_shown_its_key_once() {
+async fn a_page_creates_an_agent_and_gets_its_key_once() {
     let otas = Otas::start().await;
     let body = json!({
         "agent_name": "  My Research Agent ",
@@ -47,7 +47,7 @@ async fn a_page_creates_an_agent_and_is_shown_its_key_once() {
     assert_eq!(made, expected);
     assert!(uuid::Uuid::parse_str(id.as_str().unwrap()).is_ok());
 
-    // Whoever splits a key at its separators finds three parts, the second of which is the prefix.
+    // A key has three parts between separators. The second is its prefix.
     let parts: Vec<&str> = key.split('_').collect();
     assert_eq!(parts[..2], ["agent", key_id.as_str().unwrap()]);
     assert_eq!(parts.len(), 3);
@@ -116,16 +116,16 @@ async fn an_agent_opens_a_session_and_finds_its_id_in_a_token() {
     });
     let found = succeeded(&listed, 200, "agent_sessions_listed", "response");
     assert_eq!(found, expected);
-    // Not a digit of what the agent said is lost.
+    // The numbers in the metadata keep all their digits.
     assert!(listed.text.contains(r#"{"run": "nightly", "cost": 1.10}"#));
     otas.app.stop().await;
 }
 
-/// The signing key is what docs/dialects.md says it is, computed without the ledger.
+/// Checks the signature with the key that docs/dialects.md describes, computed without the ledger.
 fn check_signature(token: &str) {
     use base64::Engine as _;
     use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-    // The token secret of every test's ledger.
+    // Every test's ledger has this token secret.
     let secret = hmac::Key::new(hmac::HMAC_SHA256, &[7; 32]);
     let derived = hex::encode(hmac::sign(&secret, b"otas session token"));
     let key = hmac::Key::new(hmac::HMAC_SHA256, derived.as_bytes());
@@ -138,7 +138,7 @@ fn check_signature(token: &str) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn meta_may_be_any_json_and_comes_back_as_it_is() {
+async fn meta_may_be_any_json_and_is_returned_unchanged() {
     let otas = Otas::start().await;
     let made = otas.make(PROJECT, "a").await;
     for (body, meta) in [
@@ -172,7 +172,7 @@ async fn meta_may_be_any_json_and_comes_back_as_it_is() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_vendors_other_server_asks_whose_a_key_is_and_who_may_see_an_agent() {
+async fn the_vendors_other_server_verifies_keys_and_access_to_agents() {
     let otas = Otas::start().await;
     let made = otas.make(PROJECT, "a").await;
     let verified = otas.agent(&made.key, VERIFY, "{}").await;
@@ -183,7 +183,7 @@ async fn the_vendors_other_server_asks_whose_a_key_is_and_who_may_see_an_agent()
     let found = succeeded(&verified, 200, "authenticated", "response");
     assert_eq!(found, expected);
 
-    // It sends neither a body nor a content type.
+    // The vendor's server sends neither a body nor a content type.
     let ask = async |agent: &str, project: &str| {
         let headers = [
             ("x-otas-user-token", &*otas.member),
@@ -195,7 +195,7 @@ async fn the_vendors_other_server_asks_whose_a_key_is_and_who_may_see_an_agent()
     let found = succeeded(&ask(&made.id, PROJECT).await, 200, "authenticated", "agent");
     let expected = json!({"id": made.id, "name": "a", "project_id": PROJECT});
     assert_eq!(found, expected);
-    // UUIDs are the same in every spelling.
+    // UUIDs match in any spelling.
     let shouted = ask(&made.id.to_uppercase(), PROJECT).await;
     assert_eq!(succeeded(&shouted, 200, "authenticated", "agent"), expected);
     check_failure(&ask(&made.id, OTHER_PROJECT).await, 404, "agent_not_found");
@@ -203,7 +203,7 @@ async fn the_vendors_other_server_asks_whose_a_key_is_and_who_may_see_an_agent()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_session_expires_with_its_token_and_its_row_stays() {
+async fn a_session_expires_with_its_token_and_stays_listed() {
     let mut otas = Otas::start().await;
     otas.app.start_expiry();
     let native = otas.app.client_with_key(PROJECT, Roles::ALL).await;
@@ -220,7 +220,7 @@ async fn a_session_expires_with_its_token_and_its_row_stays() {
         assert_eq!(row[name], expected, "{name}: {row}");
     }
 
-    // Of all that may happen to it, other metadata alone shows.
+    // A row shows no change of a session but its metadata.
     let other = json!({"metadata": {"run": 2}});
     let refreshed = event("r", "session.refreshed", &id, &other);
     native.apply(&refreshed).await;
@@ -228,7 +228,7 @@ async fn a_session_expires_with_its_token_and_its_row_stays() {
         "id": id, "agent_key_id": made.key_id, "created_at": NOW_ISO, "meta": {"run": 2},
     });
     assert_eq!(otas.sessions(PROJECT, &made.id).await[0], row);
-    // The ledger looks at its clock again when something happens, here at the last moment.
+    // The expiry reactor reads the clock again when an event is folded, here at the last moment.
     otas.app.set_time("2026-03-02T11:59:59.999999Z");
     otas.open(&made.key, "").await;
     let expired = otas.app.projection.position().next();
@@ -244,7 +244,7 @@ async fn a_session_expires_with_its_token_and_its_row_stays() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_retry_with_an_idempotency_key_is_answered_with_the_same_session() {
+async fn a_retry_with_an_idempotency_key_returns_the_same_session() {
     let otas = Otas::start().await;
     let made = otas.make(PROJECT, "a").await;
     let retried = [
@@ -262,9 +262,9 @@ async fn a_retry_with_an_idempotency_key_is_answered_with_the_same_session() {
     otas.app.stop().await;
 }
 
-/// Whoever sends it again has not seen the answer, and so not the first key.
+/// A caller that retries has not seen the answer, and so does not have the first key.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_retry_of_a_create_gives_the_same_agent_a_key_in_place_of_the_first() {
+async fn a_retried_create_returns_the_same_agent_with_a_new_key() {
     let otas = Otas::start().await;
     let create = async |name: &str| {
         let headers = [
@@ -297,7 +297,7 @@ async fn a_retry_of_a_create_gives_the_same_agent_a_key_in_place_of_the_first() 
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn keys_of_the_ledger_serve_as_tokens_of_users() {
+async fn keys_of_the_ledger_work_as_user_tokens() {
     let otas = Otas::start().await;
     let key = otas.app.key(grant(PROJECT, Roles::ALL)).await;
     let body = r#"{"agent_name":"a","agent_provider":"p"}"#;

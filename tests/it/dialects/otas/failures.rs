@@ -1,4 +1,4 @@
-//! Logs that fail or are in doubt, and a fold that is behind: what is told, and what heals it.
+//! Logs that fail or do not confirm, and a fold that lags: the answers, and how to recover.
 
 use std::sync::atomic::Ordering;
 
@@ -12,12 +12,12 @@ use crate::support::faulty_log::{DoubtfulLog, PickyLog};
 
 const AGENT: &str = r#"{"agent_name":"a","agent_provider":"p"}"#;
 
-/// Nothing was written.
+/// The error of a log that wrote nothing.
 fn unavailable() -> LogError {
     LogError::Unavailable("the test says so".to_owned())
 }
 
-/// Nobody knows.
+/// The error of a log that may have written.
 fn unconfirmed() -> LogError {
     LogError::Unconfirmed("the test says so".to_owned())
 }
@@ -37,7 +37,7 @@ async fn start() -> (Otas, Arc<PickyLog>) {
 }
 
 impl Otas {
-    /// The only agent of the project, and how many keys it has.
+    /// Returns the id of the project's only agent, and the number of its keys.
     async fn only_agent(&self) -> (String, usize) {
         let listed = self.page(&self.member, PROJECT, LIST, None).await.ok();
         let agents = listed["response"]["agents"].as_array().unwrap();
@@ -47,9 +47,9 @@ impl Otas {
     }
 }
 
-/// A failure that nobody is asked to send again by itself.
+/// Checks that an answer is a failure that does not ask for a retry.
 #[track_caller]
-fn check_told(answer: &Answer, word: &str, said: &str) {
+fn check_final(answer: &Answer, word: &str, said: &str) {
     check_failure(answer, 409, word);
     assert_eq!(answer.header("retry-after"), "");
     assert!(answer.text.contains(said), "{said}: {}", answer.text);
@@ -57,7 +57,7 @@ fn check_told(answer: &Answer, word: &str, said: &str) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_agent_that_got_no_key_is_named_and_can_be_given_one() {
+async fn an_agent_created_without_a_key_is_named_and_can_get_one() {
     for error in [unavailable(), unconfirmed()] {
         let (otas, log) = start().await;
         log.refuse("key.issued", error);
@@ -65,9 +65,9 @@ async fn an_agent_that_got_no_key_is_named_and_can_be_given_one() {
         let (id, keys) = otas.only_agent().await;
         assert_eq!(keys, 0);
         let said = format!("the agent {id} exists");
-        check_told(&answer, "agent_created_without_key", &said);
+        check_final(&answer, "agent_created_without_key", &said);
         let said = "agents/key/create/ gives it one";
-        check_told(&answer, "agent_created_without_key", said);
+        check_final(&answer, "agent_created_without_key", said);
         log.take_all();
         let given = otas.rotate(&id).await;
         let given = succeeded(&given, 201, "agent_key_created", "response");
@@ -77,7 +77,7 @@ async fn an_agent_that_got_no_key_is_named_and_can_be_given_one() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_rotation_that_revokes_in_vain_says_so_and_the_next_one_revokes_all() {
+async fn a_rotation_that_cannot_revoke_says_so_and_the_next_one_revokes_all() {
     let (otas, log) = start().await;
     let made = otas.make(PROJECT, "a").await;
     let bound = otas.app.key(Grant {
@@ -89,7 +89,7 @@ async fn a_rotation_that_revokes_in_vain_says_so_and_the_next_one_revokes_all() 
         log.refuse("key.revoked", error);
         let answer = otas.rotate(&made.id).await;
         let said = "a new key exists but cannot be shown";
-        check_told(&answer, "unconfirmed", said);
+        check_final(&answer, "unconfirmed", said);
         assert!(otas.is_good(&made.key).await && otas.is_good(&bound).await);
     }
     assert_eq!(otas.only_agent().await.1, 4);
@@ -103,7 +103,7 @@ async fn a_rotation_that_revokes_in_vain_says_so_and_the_next_one_revokes_all() 
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_change_of_keys_may_be_sent_again_if_it_wrote_nothing_and_else_is_in_doubt() {
+async fn a_change_of_keys_may_be_retried_only_if_it_wrote_nothing() {
     let (otas, log) = start().await;
     let made = otas.make(PROJECT, "a").await;
     let revoke = async || {
@@ -120,15 +120,15 @@ async fn a_change_of_keys_may_be_sent_again_if_it_wrote_nothing_and_else_is_in_d
     }
     log.refuse("key.issued", unconfirmed());
     let said = "the log did not confirm the new key";
-    check_told(&otas.rotate(&made.id).await, "unconfirmed", said);
+    check_final(&otas.rotate(&made.id).await, "unconfirmed", said);
     log.refuse("key.revoked", unconfirmed());
     let said = "not confirmed that the key is revoked";
-    check_told(&revoke().await, "unconfirmed", said);
+    check_final(&revoke().await, "unconfirmed", said);
     assert!(otas.is_good(&made.key).await);
-    // Written, and this server follows the log no more.
+    // The revocation is written, but this server no longer follows the log.
     log.take_all();
     otas.app.stop_fold().await;
-    check_told(&revoke().await, "not_caught_up", said);
+    check_final(&revoke().await, "not_caught_up", said);
     let (client, bearer) = (otas.app.client(PROJECT), format!("Bearer {}", otas.admin));
     let (path, shown) = (
         format!("/v1/keys/{}", made.key_id),
@@ -142,7 +142,7 @@ async fn a_change_of_keys_may_be_sent_again_if_it_wrote_nothing_and_else_is_in_d
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn nobody_is_told_to_send_again_what_may_be_written() {
+async fn a_request_that_may_be_written_asks_for_no_retry() {
     let mut doubtful = None;
     let otas = Otas::start_on(
         |log| {
@@ -155,22 +155,22 @@ async fn nobody_is_told_to_send_again_what_may_be_written() {
     let otas = otas.await;
     let log = doubtful.unwrap();
     let made = otas.make(PROJECT, "a").await;
-    // Kept, and not confirmed at once.
+    // The log keeps the event, and confirms it late.
     log.doubts.store(2, Ordering::SeqCst);
     let id = otas.open(&made.key, "").await;
     assert_eq!(otas.sessions(PROJECT, &made.id).await[0]["id"], id);
-    // Never confirmed.
+    // The log never confirms the event.
     log.doubts.store(usize::MAX, Ordering::SeqCst);
     let opened = otas.agent(&made.key, SESSION_CREATE, "").await;
-    check_told(&opened, "unconfirmed", "may or may not be written");
+    check_final(&opened, "unconfirmed", "may or may not be written");
     let agent = otas.page(&otas.admin, PROJECT, CREATE, Some(AGENT)).await;
-    check_told(&agent, "unconfirmed", "may or may not be written");
+    check_final(&agent, "unconfirmed", "may or may not be written");
     log.doubts.store(0, Ordering::SeqCst);
     otas.app.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_has_no_verdict_yet_has_its_token_or_key_all_the_same() {
+async fn a_request_without_a_verdict_yet_returns_its_token_or_key() {
     let tokens = tokens().await;
     let app = App::start_with_credentials_and_no_fold(|keys_alone| Credentials {
         tokens: Some(tokens),
@@ -192,7 +192,7 @@ async fn what_has_no_verdict_yet_has_its_token_or_key_all_the_same() {
     assert_eq!(made["agent"]["created_at"], NOW_ISO);
     assert_eq!(made["agent_key"]["agent_id"], made["agent"]["id"]);
 
-    // Once it is folded both are what was said.
+    // Once the events are folded, the token and the key work.
     let head = otas.app.log().head().await.unwrap();
     otas.app.fold_during(otas.app.projection.reach(head)).await;
     let rows = otas.sessions(PROJECT, &known.id).await;

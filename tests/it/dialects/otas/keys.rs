@@ -1,4 +1,4 @@
-//! Keys of agents: rotated, revoked, bound and stored.
+//! Keys of agents: rotation, revocation, binding and storage.
 
 use session_ledger::auth::{Grant, Role, Roles};
 use session_ledger::domain::AgentId;
@@ -7,7 +7,7 @@ use super::*;
 use crate::support::app::grant;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_new_key_takes_the_place_of_the_old_one() {
+async fn a_new_key_replaces_the_old_one() {
     let otas = Otas::start().await;
     let made = otas.make(PROJECT, "a").await;
     let other = otas.make(PROJECT, "b").await;
@@ -43,7 +43,7 @@ async fn a_new_key_takes_the_place_of_the_old_one() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn of_rotations_at_one_time_one_key_stays() {
+async fn concurrent_rotations_leave_one_key() {
     let otas = Otas::start().await;
     let made = otas.make(PROJECT, "a").await;
     let rotations = futures_util::future::join_all((0..8).map(|_| otas.rotate(&made.id)));
@@ -78,7 +78,7 @@ async fn a_key_is_revoked_once() {
     let listed = otas.page(&otas.member, PROJECT, LIST, None).await.ok();
     assert_eq!(listed["response"]["agents"][0]["agent_keys"], json!([]));
 
-    // What is no agent's key is none of this API's business.
+    // This API cannot revoke a key that is not bound to an agent.
     let issued = otas.app.key(grant(PROJECT, Roles::ALL)).await;
     let id = issued.split('_').nth(1).unwrap();
     let body = json!({"agent_key_id": id}).to_string();
@@ -88,14 +88,14 @@ async fn a_key_is_revoked_once() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_key_is_good_for_30_days() {
+async fn a_key_is_valid_for_30_days() {
     let otas = Otas::start().await;
     let made = otas.make(PROJECT, "a").await;
     otas.app.set_time("2026-03-02T11:59:59.999999Z");
     assert!(otas.is_good(&made.key).await);
     otas.app.set_time("2026-03-02T12:00:00Z");
     assert!(!otas.is_good(&made.key).await);
-    // It is listed until it is revoked, as the vendor's servers have it.
+    // An expired key is listed until it is revoked, as on the vendor's servers.
     let listed = otas.page(&otas.member, PROJECT, LIST, None).await.ok();
     let key = &listed["response"]["agents"][0]["agent_keys"][0];
     assert_eq!(key["expires_at"], IN_30_DAYS_ISO);
@@ -104,7 +104,7 @@ async fn a_key_is_good_for_30_days() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_key_of_an_agent_that_may_not_act_opens_nothing() {
+async fn a_key_of_an_agent_that_may_not_act_opens_no_session() {
     let otas = Otas::start().await;
     let made = otas.make(PROJECT, "a").await;
     let native = otas.app.client_with_key(PROJECT, Roles::ALL).await;
@@ -131,7 +131,7 @@ async fn a_key_of_an_agent_that_may_not_act_opens_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_key_of_an_agent_is_one_of_the_ledger_that_writes_for_the_agent_alone() {
+async fn an_agents_key_works_in_the_native_api_for_that_agent_only() {
     let otas = Otas::start().await;
     let made = otas.make(PROJECT, "a").await;
     let native = otas.app.client("none").with_key(&made.key);
@@ -148,7 +148,7 @@ async fn a_key_of_an_agent_is_one_of_the_ledger_that_writes_for_the_agent_alone(
     let rows = otas.sessions(PROJECT, &made.id).await;
     assert_eq!(rows[0]["id"], opened.json()["session"]["session_id"]);
 
-    // And a key that the ledger bound to the agent serves here, in its own spelling.
+    // A key that the native API bound to the agent works here, in both spellings.
     let bound = Grant {
         agent: Some(AgentId::parse(&made.id).unwrap()),
         ..grant(PROJECT, [Role::Write].into_iter().collect())
@@ -156,7 +156,7 @@ async fn a_key_of_an_agent_is_one_of_the_ledger_that_writes_for_the_agent_alone(
     let bound = otas.app.key(bound).await;
     assert!(otas.is_good(&bound).await);
     assert!(otas.is_good(&bound.replace("slk_", "agent_")).await);
-    // Both are the agent's, so both go.
+    // Both keys are the agent's, so a rotation revokes both.
     succeeded(
         &otas.rotate(&made.id).await,
         201,
@@ -168,7 +168,7 @@ async fn a_key_of_an_agent_is_one_of_the_ledger_that_writes_for_the_agent_alone(
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn of_a_key_its_hash_is_all_that_is_stored() {
+async fn only_the_hash_of_a_key_is_stored() {
     let otas = Otas::start().await;
     let made = otas.make(PROJECT, "a").await;
     otas.open(&made.key, "{}").await;
@@ -180,13 +180,13 @@ async fn of_a_key_its_hash_is_all_that_is_stored() {
         let has = |needle: &[u8]| bytes.windows(needle.len()).any(|at| at == needle);
         assert!(!has(secret.as_bytes()), "{file}");
         assert!(!has(&hex::decode(&secret).unwrap()), "{file}");
-        // So the search finds what is there.
+        // The search would find the key: it finds the key's id.
         assert!(has(made.key_id.as_bytes()), "{file}");
     }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_project_has_no_more_agents_than_keys() {
+async fn a_project_at_its_limit_of_keys_creates_no_agent() {
     let otas = Otas::start().await;
     let fill = (0..session_ledger::domain::limits::KEYS_PER_TENANT_MAX)
         .map(|_| otas.app.key(grant(PROJECT, Roles::ALL)));

@@ -1,4 +1,4 @@
-//! Lists of everything: in order, exactly once, and read while they are sent.
+//! Lists without pages: in order, each row once, and read while they are sent.
 
 use std::collections::BTreeSet;
 
@@ -21,7 +21,7 @@ async fn a_long_list_has_every_session_of_the_agent_once_newest_first() {
     let native = otas.app.client_with_key(PROJECT, Roles::ALL).await;
     let mut events = Vec::new();
     for number in 0..950 {
-        // Two agents in turn, and pairs that opened in the same microsecond.
+        // The sessions belong to two agents in turn. Some open in the same microsecond.
         let time = format!("2026-01-31T11:00:00.{:06}Z", number / 4);
         let agent = format!("a{}", number % 2);
         events.push(created(&format!("s{number}"), &agent, &time));
@@ -37,13 +37,13 @@ async fn a_long_list_has_every_session_of_the_agent_once_newest_first() {
     let expected: BTreeSet<String> = (0..475).map(|pair| format!("s{}", 2 * pair + 1)).collect();
     assert_eq!(rows.len(), 475);
     assert_eq!(ids, expected);
-    // Twice the same, ties included.
+    // A second read returns an equal order, also of ties.
     assert_eq!(otas.sessions(PROJECT, "a1").await, rows);
     otas.app.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_long_list_of_agents_has_each_once_with_its_own_keys() {
+async fn a_long_list_has_every_agent_once_with_its_own_keys() {
     let otas = Otas::start().await;
     let native = otas.app.client_with_key(PROJECT, Roles::ALL).await;
     let first = otas.make(PROJECT, "first").await;
@@ -74,7 +74,7 @@ async fn a_long_list_of_agents_has_each_once_with_its_own_keys() {
             .collect();
         assert_eq!(keys, expected);
     }
-    // Who is only spoken of has an id, and no more is known.
+    // An agent that only sessions name has an id and no other data.
     let spoken_of = agents.iter().find(|agent| agent["id"] == "a7").unwrap();
     let expected = json!({
         "id": "a7", "name": "a7", "description": "", "provider": "", "created_by": "",
@@ -84,10 +84,10 @@ async fn a_long_list_of_agents_has_each_once_with_its_own_keys() {
     otas.app.stop().await;
 }
 
-/// More than the sockets between server and client can hold. While the client has not read it, the
-/// server has not either: a session that comes below the rest meanwhile is in the answer.
+/// The list is larger than the sockets can buffer. While the client has not read it, the server has not
+/// either: a session that is inserted below meanwhile is in the answer.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_list_is_read_from_the_ledger_while_the_client_takes_it() {
+async fn a_list_is_read_from_the_ledger_while_the_client_receives_it() {
     let otas = Otas::start().await;
     let native = otas.app.client_with_key(PROJECT, Roles::ALL).await;
     let padding = "x".repeat(15 * 1024);

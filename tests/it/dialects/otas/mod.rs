@@ -1,5 +1,5 @@
-//! OTAS: no client of it is published, so requests are those of its front end, of its agents and of
-//! its other server, and answers are compared with its documents to the field.
+//! OTAS. No client is published, so the requests are those of its front end, its agents and its other
+//! server. The tests compare every field of the answers with its documents.
 
 mod calls;
 mod failures;
@@ -40,16 +40,16 @@ const VERIFY: &str = "/api/agent/v1/auth/verify/";
 
 const USERS_SECRET: &[u8] = b"a secret of at least 32 bytes, as the hash is long";
 
-/// A ledger whose users have tokens of their own issuer.
+/// A ledger whose users have tokens of an issuer.
 struct Otas {
     app: App,
-    /// An administrator of both projects.
+    /// The token of an administrator of both projects.
     admin: String,
-    /// A member of both projects.
+    /// The token of a member of both projects.
     member: String,
 }
 
-/// An agent as its creator is told of it.
+/// An agent, as in the answer to its creator.
 struct Made {
     id: String,
     key: String,
@@ -61,7 +61,7 @@ impl Otas {
         Self::start_on(|log| log, |keys| keys).await
     }
 
-    /// The same on other logs: of events, and of keys.
+    /// Starts a ledger with wrapped logs of events and of keys.
     async fn start_on(
         events: impl FnOnce(Arc<dyn EventLog>) -> Arc<dyn EventLog>,
         keys: impl FnOnce(Arc<dyn EventLog>) -> Arc<dyn EventLog>,
@@ -82,7 +82,7 @@ impl Otas {
         }
     }
 
-    /// Sends what a page of the front end would.
+    /// Sends a request of the front end.
     async fn page(&self, user: &str, project: &str, path: &str, body: Option<&str>) -> Answer {
         let method = body.map_or(Method::GET, |_| Method::POST);
         let headers = [
@@ -95,7 +95,7 @@ impl Otas {
             .await
     }
 
-    /// Sends what an agent would.
+    /// Sends a request of an agent.
     async fn agent(&self, key: &str, path: &str, body: &str) -> Answer {
         let headers = [("x-otas-agent-key", key)];
         self.send(Method::POST, path, &headers, body).await
@@ -129,7 +129,7 @@ impl Otas {
         }
     }
 
-    /// Opens a session; its id.
+    /// Opens a session. Returns its id.
     async fn open(&self, key: &str, body: &str) -> String {
         let answer = self.agent(key, SESSION_CREATE, body).await;
         let opened = succeeded(&answer, 200, "agent_session_created", "response");
@@ -143,7 +143,7 @@ impl Otas {
             .await
     }
 
-    /// Whether a key opens anything.
+    /// Whether a key can open a session.
     async fn is_good(&self, key: &str) -> bool {
         let answer = self.agent(key, VERIFY, "{}").await;
         if answer.status != 200 {
@@ -152,7 +152,7 @@ impl Otas {
         answer.status == 200
     }
 
-    /// The sessions of an agent.
+    /// Returns the sessions of an agent.
     async fn sessions(&self, project: &str, agent: &str) -> Vec<Value> {
         let path = format!("{SESSIONS}?agent_id={agent}");
         let answer = self.page(&self.member, project, &path, None).await;
@@ -161,7 +161,7 @@ impl Otas {
     }
 }
 
-/// The user's token for some roles in both projects.
+/// Returns a user's token with these roles in both projects.
 fn token(roles: &Value) -> String {
     let now_s = Timestamp::parse(NOW).unwrap().micros() / 1_000_000;
     Signer::hs256(USERS_SECRET).token(&json!({
@@ -183,7 +183,7 @@ async fn tokens() -> Arc<Tokens> {
     Arc::new(Tokens::open(config).await.unwrap())
 }
 
-/// The payload of a call that succeeded.
+/// Returns the payload of a call, which must have succeeded.
 #[track_caller]
 fn succeeded(answer: &Answer, status: u16, word: &str, payload: &str) -> Value {
     let mut body = answer.json();
@@ -196,7 +196,7 @@ fn succeeded(answer: &Answer, status: u16, word: &str, payload: &str) -> Value {
     found
 }
 
-/// A failure in the API's envelope.
+/// Checks that an answer is a failure in the API's envelope.
 #[track_caller]
 fn check_failure(answer: &Answer, status: u16, word: &str) {
     let body = answer.json();
@@ -206,7 +206,7 @@ fn check_failure(answer: &Answer, status: u16, word: &str) {
     assert_eq!(body["status_description"], word, "{body}");
 }
 
-/// What a JWT says.
+/// Returns the claims of a JWT.
 fn claims(token: &Value) -> Value {
     use base64::Engine as _;
     use base64::engine::general_purpose::URL_SAFE_NO_PAD;

@@ -1,4 +1,4 @@
-//! Pages of other sites, as browsers ask on their behalf.
+//! Cross-origin requests from pages in browsers.
 
 use super::*;
 
@@ -19,7 +19,7 @@ async fn preflight(otas: &Otas, origin: &str) -> Answer {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn any_page_may_ask_as_the_vendors_servers_let_it() {
+async fn any_page_may_call_as_on_the_vendors_servers() {
     let otas = Otas::start().await;
     let asked = preflight(&otas, "https://otas.example").await;
     assert_eq!(asked.status, 200);
@@ -45,7 +45,7 @@ async fn any_page_may_ask_as_the_vendors_servers_let_it() {
         assert!(headers.contains(&name), "{name}: {headers:?}");
     }
 
-    // A page can read every answer, also those that say no.
+    // A page can read every answer, also errors.
     let made = otas.make(PROJECT, "a").await;
     let path = format!("{SESSIONS}?agent_id={}", made.id);
     for (user, path, status) in [
@@ -68,9 +68,9 @@ async fn any_page_may_ask_as_the_vendors_servers_let_it() {
     otas.app.stop().await;
 }
 
-/// Else every page in a browser on this machine could read a ledger that asks for no credentials.
+/// Otherwise any page in a browser on this machine could read a ledger that requires no credentials.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn without_credentials_only_pages_of_this_machine_may_ask() {
+async fn without_credentials_only_pages_of_this_machine_may_call() {
     let otas = Otas::of(App::start().await);
     assert_eq!(preflight(&otas, PAGE).await.header(ALLOWED), PAGE);
     for foreign in [
@@ -84,7 +84,7 @@ async fn without_credentials_only_pages_of_this_machine_may_ask() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn pages_may_ask_no_other_api() {
+async fn pages_may_call_no_other_api() {
     let otas = Otas::start().await;
     let native = otas.app.client("none");
     let origin = [("origin", PAGE)];

@@ -1,11 +1,11 @@
-//! Every error answer, and what must not be an error of the server.
+//! Every error answer, and requests that must not cause a server error.
 
 use session_ledger::auth::Roles;
 
 use super::*;
 use crate::support::app::grant;
 
-/// The calls of users, and a body that each takes.
+/// The calls of users, and a valid body for each.
 const BY_USERS: [(&str, Option<&str>); 6] = [
     (CREATE, Some("{}")),
     (LIST, None),
@@ -17,7 +17,7 @@ const BY_USERS: [(&str, Option<&str>); 6] = [
 const BY_AGENTS: [&str; 2] = [SESSION_CREATE, VERIFY];
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_session_list_has_six_ways_to_say_no() {
+async fn the_session_list_has_six_error_answers() {
     let otas = Otas::start().await;
     let made = otas.make(PROJECT, "a").await;
     let foreign = otas.make(OTHER_PROJECT, "b").await;
@@ -65,7 +65,7 @@ async fn the_session_list_has_six_ways_to_say_no() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn every_call_asks_for_its_own_kind_of_credential() {
+async fn every_call_requires_its_own_kind_of_credential() {
     let otas = Otas::start().await;
     let made = otas.make(PROJECT, "a").await;
     let opened = otas.agent(&made.key, SESSION_CREATE, "").await.json();
@@ -76,7 +76,7 @@ async fn every_call_asks_for_its_own_kind_of_credential() {
         let by_key = [("x-otas-agent-key", &*made.key)];
         let answer = otas.send(method, path, &by_key, "").await;
         check_failure(&answer, 400, "missing_headers");
-        // The token of a session speaks for no user.
+        // The token of a session is not a user's token.
         let answer = otas.page(&session_token, PROJECT, path, body).await;
         check_failure(&answer, 401, "invalid_token");
         let answer = otas.page(&otas.admin, "globex", path, body).await;
@@ -87,7 +87,7 @@ async fn every_call_asks_for_its_own_kind_of_credential() {
         check_failure(&answer, 401, "invalid_agent_key");
         let cut = &made.key[..made.key.len() - 1];
         let two_prefixes = made.key.replace("agent_", "agent_x_");
-        // The last is good, and no agent's.
+        // The last key is valid, but bound to no agent.
         for wrong in [
             "",
             "agent_",
@@ -106,19 +106,19 @@ async fn every_call_asks_for_its_own_kind_of_credential() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_member_of_a_project_changes_nothing_in_it() {
+async fn a_member_of_a_project_cannot_change_it() {
     let otas = Otas::start().await;
     let made = otas.make(PROJECT, "a").await;
     let position = otas.app.projection.position();
     let agent = format!(r#"{{"agent_id":"{}"}}"#, made.id);
     for path in [CREATE, KEY_CREATE, KEY_REVOKE] {
-        // Also if there is more that is wrong.
+        // The role is checked before the body.
         for body in [&*agent, "", "[]"] {
             let answer = otas.page(&otas.member, PROJECT, path, Some(body)).await;
             check_failure(&answer, 403, "forbidden");
         }
     }
-    // Nor does a token that is bound to an agent, whatever its roles.
+    // Nor can an agent-bound token change anything, whatever its roles.
     let bound = Signer::hs256(USERS_SECRET).token(&json!({
         "sub": "bot", "exp": 4_000_000_000_u64, "tenants": [PROJECT, OTHER_PROJECT],
         "roles": ["read", "write", "admin"], "agent_id": made.id,
@@ -133,7 +133,7 @@ async fn a_member_of_a_project_changes_nothing_in_it() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_body_that_is_not_what_a_call_takes_is_the_callers_mistake() {
+async fn an_invalid_body_is_a_client_error() {
     let otas = Otas::start().await;
     let made = otas.make(PROJECT, "a").await;
     let position = otas.app.projection.position();
@@ -161,7 +161,7 @@ async fn a_body_that_is_not_what_a_call_takes_is_the_callers_mistake() {
         let answer = otas.page(&otas.admin, PROJECT, CREATE, Some(body));
         check_failure(&answer.await, 400, "agent_creation_failed");
     }
-    // What is no object has a level less, and some bytes.
+    // A value that is not an object is nested in a wrapper, so it has one level and some bytes less.
     let level_32 = format!("{{\"meta\":{}{}}}", "[".repeat(32), "]".repeat(32));
     let unpaired = r#"{"meta":"\ud800"}"#.to_owned();
     let endless = r#"{"meta":{"a":1e999}}"#.to_owned();
@@ -208,7 +208,7 @@ async fn a_body_that_is_not_what_a_call_takes_is_the_callers_mistake() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_id_that_cannot_be_or_is_another_projects_is_the_id_of_nothing() {
+async fn an_invalid_or_foreign_id_is_not_found() {
     let otas = Otas::start().await;
     let foreign = otas.make(OTHER_PROJECT, "b").await;
     let body = json!({"agent_id": foreign.id}).to_string();
@@ -269,7 +269,7 @@ async fn an_id_that_cannot_be_or_is_another_projects_is_the_id_of_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_path_without_its_slash_is_not_there() {
+async fn a_path_without_its_slash_is_not_found() {
     let otas = Otas::start().await;
     let made = otas.make(PROJECT, "a").await;
     let users = BY_USERS.map(|(path, body)| (path, body));
@@ -284,7 +284,7 @@ async fn a_path_without_its_slash_is_not_there() {
             assert_eq!(answer.header("location"), "");
         }
     }
-    // What the vendor's other servers serve is not there either.
+    // The calls of the vendor's other servers are not found, either.
     for path in [
         "/api/user/v1/login/",
         "/api/project/v1/create/",
@@ -298,7 +298,7 @@ async fn a_path_without_its_slash_is_not_there() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn without_credentials_sessions_are_read_and_no_key_is_made() {
+async fn without_credentials_sessions_can_be_read_and_no_key_can_be_created() {
     let app = App::start().await;
     let native = app.client(PROJECT);
     native

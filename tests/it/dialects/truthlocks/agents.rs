@@ -1,4 +1,4 @@
-//! Agents: register, list, change, and how far they are trusted.
+//! Agents: register, list, change, and trust.
 
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -51,9 +51,9 @@ async fn an_agent_has_every_field_in_both_spellings() {
     app.stop().await;
 }
 
-/// Editors take these members for texts, numbers and lists, and do not ask whether they are there.
+/// Editors read these members as texts, numbers and lists, and do not expect null.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_agent_of_which_nobody_said_anything_has_a_word_for_what_clients_read() {
+async fn an_agent_without_data_has_a_default_for_every_member_that_clients_read() {
     let app = App::start().await;
     let client = app.client("acme");
     client.apply(&created("s1", "a1", NOW)).await;
@@ -82,7 +82,7 @@ async fn an_agent_of_which_nobody_said_anything_has_a_word_for_what_clients_read
             (&json!(0.5), &json!("unknown"))
         );
     }
-    // Not all of these words can be asked for.
+    // Not all of these defaults match a filter.
     for (query, total) in [("agent_type=unknown", 1), ("trust_level=unknown", 0)] {
         let page = get(&client, &format!("/v1/agents?{query}")).await;
         assert_eq!(page["total"], total, "{query}");
@@ -143,7 +143,7 @@ async fn agents_are_listed_by_type_status_and_trust() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_patch_changes_what_it_names_and_leaves_the_rest() {
+async fn a_patch_changes_only_the_named_fields() {
     let app = App::start().await;
     let client = app.client("acme");
     let id = agent(&client, &["a:*"]).await;
@@ -163,7 +163,7 @@ async fn a_patch_changes_what_it_names_and_leaves_the_rest() {
         (&json!(["a:*"]), &json!(NOW))
     );
     assert_eq!(row["updated_at"], "2026-01-31T12:01:00.000000Z");
-    // Metadata is replaced whole; scopes may change, as one of the documents has it.
+    // Metadata is replaced as a whole. Scopes may change, as one of the documents says.
     let body = json!({"name": "Bea", "description": "d", "metadata": {}, "scopes": ["a:b"]});
     let row = patch(&client, &id, &body).await;
     assert_eq!(
@@ -178,11 +178,11 @@ async fn a_patch_changes_what_it_names_and_leaves_the_rest() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_patch_suspends_and_reinstates_and_is_refused_what_it_cannot_do() {
+async fn a_patch_suspends_and_reinstates_and_rejects_other_changes() {
     let app = App::start().await;
     let client = app.client("acme");
     let id = agent(&client, &["a:b"]).await;
-    // There, there again, and back, with another field.
+    // Suspend, suspend again, and reinstate together with another field.
     for (body, status) in [
         (json!({"status": "suspended"}), "suspended"),
         (json!({"status": "suspended"}), "suspended"),
@@ -241,7 +241,7 @@ async fn a_patch_suspends_and_reinstates_and_is_refused_what_it_cannot_do() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_agent_of_another_tenant_looks_like_none() {
+async fn an_agent_of_another_tenant_looks_missing() {
     let app = App::start().await;
     let (acme, globex) = (app.client("acme"), app.client("globex"));
     let path = format!("/v1/agents/{}", agent(&acme, &["a:b"]).await);
@@ -263,7 +263,7 @@ async fn an_agent_of_another_tenant_looks_like_none() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_agent_past_its_own_deadline_opens_no_session_and_is_told_what_helps() {
+async fn an_agent_past_its_deadline_opens_no_session_and_the_error_says_what_helps() {
     let app = App::start().await;
     let client = app.client("acme");
     let body = json!({"name": "ci", "expires_at": "2026-01-31T12:01:00Z"});
@@ -275,7 +275,7 @@ async fn an_agent_past_its_own_deadline_opens_no_session_and_is_told_what_helps(
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_suspended_agent_keeps_its_sessions_and_opens_none_until_it_is_back() {
+async fn a_suspended_agent_keeps_its_sessions_and_opens_none_until_it_is_reinstated() {
     let app = App::start().await;
     let client = app.client("acme");
     let id = agent(&client, &["a:b"]).await;
@@ -297,7 +297,7 @@ async fn a_suspended_agent_keeps_its_sessions_and_opens_none_until_it_is_back() 
     check_failure(&answer, 409, "CONFLICT", "the agent is suspended");
     patch(&client, &id, &json!({"status": "active"})).await;
     made(&post(&client, "/v1/agent-sessions", &create).await);
-    // Suspended or revoked once is as good as twice.
+    // A repeated suspension or revocation succeeds.
     for (call, status) in [("suspend", "suspended"), ("revoke", "revoked")] {
         let path = format!("{path}/{call}");
         for body in ["", "{}", r#"{"reason": null}"#] {
@@ -315,7 +315,7 @@ async fn a_suspended_agent_keeps_its_sessions_and_opens_none_until_it_is_back() 
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn trust_is_what_was_said_of_an_agent_at_every_path_that_clients_know() {
+async fn every_trust_path_returns_the_registered_trust() {
     let app = App::start().await;
     let client = app.client("acme");
     let data = json!({"trust_level": "verified_org", "trust_score": 0.875});

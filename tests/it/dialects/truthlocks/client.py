@@ -25,7 +25,7 @@ foreign = MaipClient(api_key=foreign_key, base_url=url)
 
 
 def as_type(kind, answer):
-    """The answer as the client's own type, whose fields it names in camel case."""
+    """Converts an answer to the client's own type, which has camel case fields."""
     camel = client._snake_to_camel
     return kind(**{name: answer[camel(name)] for name in kind.__dataclass_fields__})
 
@@ -36,7 +36,7 @@ def refused(error, said, call, *args, **more):
     except error as found:
         assert said in str(found), found
         return found
-    raise AssertionError(f"{call} {args} was not refused")
+    raise AssertionError(f"{call} {args} was not rejected")
 
 
 # Register, get, list.
@@ -62,7 +62,7 @@ page = as_type(ListResponse, client.list_agents(status=AgentStatus.ACTIVE, offse
 assert [one["id"] for one in page.items] == [others[0]]
 assert (page.total, page.offset, page.limit) == (3, 1, 1)
 
-# Sessions: with and without what can be said, and ended as often as you like.
+# Sessions: with and without optional fields, and ended repeatedly.
 plain = as_type(Session, client.create_session(CreateSessionRequest(agent_id=agent.id)))
 assert (plain.agent_id, plain.status, Scope(**plain.scope)) == (agent.id, "active", scope)
 narrow = Scope(actions=["read"], resources=["documents/7"])
@@ -80,7 +80,7 @@ assert client.terminate_session(short.id) == ended
 assert client.get_agent(agent.id)["session_count"] == 2
 assert as_type(Session, client._get(f"/v1/sessions/{plain.id}")) == plain
 
-# Trust: what was said of the agent.
+# Trust: the registered values.
 trust = as_type(TrustScore, client.get_trust_score(agent.id))
 assert (trust.agent_id, trust.score, trust.level) == (agent.id, 0.5, "authenticated")
 assert client.compute_trust_score(ComputeTrustScoreRequest(agent_id=agent.id)) == (
@@ -100,7 +100,7 @@ assert refused(MaipError, "revoked", client.suspend_agent, others[0]).status_cod
 listed = client.list_agents(status=AgentStatus.REVOKED)
 assert [one["id"] for one in listed["items"]] == [others[0]]
 
-# What is refused, and what is not there.
+# Invalid requests and missing routes.
 wide = Scope(actions=["*"], resources=["*"])
 error = refused(
     MaipError, "scopes", client.create_session, CreateSessionRequest(agent.id, scope=wide)

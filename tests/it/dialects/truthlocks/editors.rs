@@ -1,4 +1,4 @@
-//! Requests as the editors' own clients send them, and the members that these read of the answers.
+//! Requests of the editors' own clients, and the members that these clients read.
 
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -8,25 +8,25 @@ use super::{MOUNT, check_failure, get, made};
 use crate::support::app::{App, grant};
 use crate::support::client::{Answer, Client};
 
-/// An editor: its base path, its headers beside the key, a body that registers an agent, and what it
-/// reads.
+/// An editor: its base path, its headers besides the key, a body that registers an agent, and the
+/// members that it reads.
 struct Editor {
     base: &'static str,
     headers: &'static [(&'static str, &'static str)],
     registers: Value,
-    /// What an agent of it is called and does.
+    /// The type of the agent that it registers.
     agent_type: &'static str,
     scopes: Value,
-    /// Where it looks for the rows of a list.
+    /// The member with the rows of a list.
     rows: &'static str,
-    /// Texts of a row, also of the answer that registers.
+    /// Texts in a row and in the answer to a registration.
     texts: &'static [&'static str],
-    /// What stands around an agent's id where it asks for trust.
+    /// The path for trust, before and after the agent's id.
     trust: [&'static str; 2],
-    /// Texts of the answer to that, and its number.
+    /// Texts in the answer for trust. `score` is its number.
     trust_texts: &'static [&'static str],
     score: &'static str,
-    /// What it sends to suspend or revoke an agent.
+    /// The body that suspends or revokes an agent.
     ends_with: &'static str,
 }
 
@@ -60,7 +60,7 @@ fn vs_code() -> Editor {
 fn editors() -> Vec<Editor> {
     vec![
         vs_code(),
-        // The version before.
+        // The previous version.
         Editor {
             base: "/v1/machine-identity",
             headers: &[JSON, ACCEPT, TENANT],
@@ -167,7 +167,7 @@ async fn editors_register_list_suspend_and_revoke_agents() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_key_may_be_shown_in_each_way_that_clients_know() {
+async fn a_key_is_accepted_in_each_header_that_clients_use() {
     let app = App::start_with_credentials(|keys_alone| keys_alone).await;
     let key = app.key(grant("acme", Roles::ALL)).await;
     let path = format!("{MOUNT}/v1/agents");
@@ -192,7 +192,7 @@ async fn a_key_may_be_shown_in_each_way_that_clients_know() {
     app.stop().await;
 }
 
-/// What the dialect says to a key of acme that names these tenants.
+/// Returns the answer to a key of acme that names these tenants.
 async fn naming(client: &Client, tenants: &[&str]) -> Answer {
     let tenants: Vec<_> = tenants.iter().map(|name| ("x-tenant-id", *name)).collect();
     let path = format!("{MOUNT}/v1/agents");
@@ -200,7 +200,7 @@ async fn naming(client: &Client, tenants: &[&str]) -> Answer {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_empty_tenant_is_none_and_any_but_the_keys_is_forbidden() {
+async fn an_empty_tenant_counts_as_missing_and_another_tenant_is_forbidden() {
     let app = App::start_with_credentials(|keys_alone| keys_alone).await;
     let key = app.key(grant("acme", Roles::ALL)).await;
     let client = app.client("acme").with_key(&key);
@@ -220,14 +220,14 @@ async fn an_empty_tenant_is_none_and_any_but_the_keys_is_forbidden() {
         let answer = naming(&client, tenants).await;
         check_failure(&answer, 403, "FORBIDDEN", "X-Tenant-ID");
     }
-    // Who it is comes first.
+    // The credential is checked first.
     let nobody = app.client("acme").with_key("nobody");
     check_failure(&naming(&nobody, &["a b"]).await, 401, "UNAUTHORIZED", "");
     app.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn without_credentials_an_empty_tenant_leaves_it_to_the_key() {
+async fn without_credentials_the_key_names_the_tenant_if_the_header_is_empty() {
     let app = App::start().await;
     let client = app.client("acme").with_key("tenant:acme");
     assert_eq!(naming(&client, &[""]).await.ok()["total"], 0);

@@ -1,4 +1,4 @@
-//! What is refused, in the words of Truthlocks, and what a log in doubt leads to.
+//! Rejected requests, in the error format of Truthlocks, and logs that fail or do not confirm.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -13,10 +13,10 @@ use super::{agent, check_failure, get, made, path_of, post, send, session};
 use crate::support::app::{App, grant};
 use crate::support::faulty_log::{FaultyLog, PickyLog};
 
-/// An update of fields and status.
+/// An update of a field and the status.
 const BOTH_HALVES: &str = r#"{"description": "d", "status": "suspended"}"#;
 
-/// Where, what is sent, and what is said of it.
+/// Paths, invalid bodies, and the expected messages.
 const REFUSED: &[(&str, &str, &str)] = &[
     ("/v1/agent-sessions", "[]", "the body must be a JSON object"),
     ("/v1/agent-sessions", "null", "the body must be"),
@@ -108,7 +108,7 @@ const REFUSED: &[(&str, &str, &str)] = &[
 ];
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_is_no_such_request_is_refused_with_the_field_and_writes_nothing() {
+async fn an_invalid_request_is_rejected_with_its_field_and_writes_nothing() {
     let app = App::start().await;
     let client = app.client("acme");
     let long = format!(r#"{{"agent_id": "{}"}}"#, "x".repeat(257));
@@ -144,7 +144,7 @@ async fn what_is_no_such_request_is_refused_with_the_field_and_writes_nothing() 
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_is_not_there_or_cannot_be_is_not_found() {
+async fn missing_and_impossible_ids_are_not_found() {
     let app = App::start().await;
     let client = app.client("acme");
     for id in ["none", "count", "a%2Fb", "%ff", &"x".repeat(300)] {
@@ -188,7 +188,7 @@ async fn what_is_not_there_or_cannot_be_is_not_found() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_session_may_do_no_more_than_its_agent() {
+async fn a_session_gets_no_scope_that_its_agent_lacks() {
     let app = App::start().await;
     let client = app.client("acme");
     let id = agent(&client, &["a:*", "!a:delete"]).await;
@@ -202,7 +202,7 @@ async fn a_session_may_do_no_more_than_its_agent() {
         let answer = post(&client, "/v1/agent-sessions", &body).await;
         assert_eq!(answer.status, status, "{}", answer.text);
     }
-    // Whoever registers without scopes has none.
+    // An agent registered without scopes has none.
     let bare = made(&post(&client, "/v1/agents", &json!({"name": "bare"})).await);
     assert_eq!(bare["scopes"], json!([]));
     let body = json!({"agent_id": bare["id"], "scopes": ["a:read"]});
@@ -238,7 +238,7 @@ async fn a_key_may_do_what_its_roles_and_its_agent_allow() {
     let of_other = json!({"agent_id": other});
     let answer = post(&bound, "/v1/agent-sessions", &of_other).await;
     check_failure(&answer, 403, "FORBIDDEN", "another one's session");
-    // What the credential may not see looks as if it were not there.
+    // A session that the credential may not see looks missing.
     let path = format!("{}/terminate", path_of(&theirs));
     let answer = post(&bound, &path, &json!({})).await;
     check_failure(&answer, 404, "NOT_FOUND", "no such session");
@@ -249,9 +249,9 @@ async fn a_key_may_do_what_its_roles_and_its_agent_allow() {
     app.stop().await;
 }
 
-/// Editors send a request again after any 5xx, with nothing by which a copy could be told.
+/// Editors retry after any 5xx, without an idempotency key.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn nobody_is_told_to_send_again_what_may_be_written() {
+async fn a_request_that_may_be_written_asks_for_no_retry() {
     let (app, log) = App::start_on_doubtful_log().await;
     let client = app.client("acme");
     log.doubts.store(1, Ordering::SeqCst);
@@ -261,7 +261,7 @@ async fn nobody_is_told_to_send_again_what_may_be_written() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_wrote_nothing_may_be_sent_again() {
+async fn a_request_that_wrote_nothing_may_be_retried() {
     let app = App::start_on(|log| Arc::new(FaultyLog(log))).await;
     let client = app.client("acme");
     let body = json!({"name": "fails-unavailable"});
@@ -272,9 +272,9 @@ async fn what_wrote_nothing_may_be_sent_again() {
     app.stop().await;
 }
 
-/// A suspension was lost: the second half of the update waited for the verdict of the first.
+/// A suspension was once lost, because the second half of the update waited for the verdict of the first.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_update_without_a_verdict_is_on_the_log_with_both_its_halves() {
+async fn both_halves_of_an_update_without_a_verdict_are_on_the_log() {
     let app = App::start_without_fold().await;
     let client = app.client("acme");
     let id = app.fold_during(agent(&client, &["a:b"])).await;
@@ -297,7 +297,7 @@ async fn an_update_without_a_verdict_is_on_the_log_with_both_its_halves() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_update_that_is_half_done_says_which_half_holds() {
+async fn the_error_for_a_half_done_update_names_the_done_half() {
     let mut picky = None;
     let app = App::start_on(|log| {
         let log = Arc::new(PickyLog::new(log));
@@ -328,7 +328,7 @@ async fn an_update_that_is_half_done_says_which_half_holds() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_has_no_verdict_yet_is_pending() {
+async fn a_command_without_a_verdict_yet_is_pending() {
     let app = App::start_without_fold().await;
     let client = app.client("acme");
     let answer = post(&client, "/v1/sessions", &json!({"agent_id": "a1"})).await;

@@ -1,4 +1,4 @@
-//! The kill switch: an agent is revoked and its sessions end before the answer.
+//! The kill switch: it revokes an agent, and ends the agent's sessions before it answers.
 
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -21,7 +21,7 @@ async fn active(client: &Client, agent: &str) -> Value {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_killed_agent_is_revoked_and_has_no_open_session_when_the_answer_comes() {
+async fn a_killed_agent_is_revoked_and_its_sessions_have_ended_before_the_answer() {
     let mut app = App::start().await;
     app.start_revocation();
     let client = app.client("acme");
@@ -33,7 +33,7 @@ async fn a_killed_agent_is_revoked_and_has_no_open_session_when_the_answer_comes
     for owner in [&id, &id, &id, &other] {
         sessions.push(session(&client, owner).await);
     }
-    // One has ended by itself, and is not counted.
+    // This session has ended before, so it is not counted.
     let path = format!("{}/terminate", super::path_of(&sessions[0]));
     post(&client, &path, &json!({})).await.ok();
     let body = json!({"reason": "key leaked", "operator_id": "sec-1", "cascade": false});
@@ -62,15 +62,15 @@ async fn a_killed_agent_is_revoked_and_has_no_open_session_when_the_answer_comes
     }
     let answer = post(&client, "/v1/agent-sessions", &json!({"agent_id": id})).await;
     check_failure(&answer, 409, "CONFLICT", "the agent is revoked");
-    // Who did it is on the log for ever.
+    // The log names the operator forever.
     let events = client.get("/v1/events?type=agent.revoked").await.text;
     assert!(events.contains("key leaked (operator: sec-1)"), "{events}");
     app.stop().await;
 }
 
-/// The first answer may have been lost, and somebody must be told how many it were.
+/// The first answer may have been lost, so the retry must return the number again.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_kill_that_is_sent_again_is_told_the_same_number() {
+async fn a_repeated_kill_returns_the_same_number() {
     let mut app = App::start().await;
     app.start_revocation();
     let client = app.client("acme");
@@ -85,7 +85,7 @@ async fn a_kill_that_is_sent_again_is_told_the_same_number() {
         let answer = client.send(Method::POST, &path, &key, b"{}".into());
         answers.push(answer.await.ok());
     }
-    // Nor does it matter whether a copy can be told.
+    // This also holds without an idempotency key.
     answers.push(kill(&client, &id, &json!({})).await);
     assert_eq!(answers[0]["terminated_sessions"], 2);
     assert!(answers.iter().all(|answer| *answer == answers[0]));
@@ -93,7 +93,7 @@ async fn a_kill_that_is_sent_again_is_told_the_same_number() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_kill_counts_what_the_revocation_ended_and_nothing_else() {
+async fn a_kill_counts_only_the_sessions_that_the_revocation_ended() {
     let mut app = App::start().await;
     let client = app.client("acme");
     for id in ["s1", "s2", "s3", "s4"] {
@@ -104,7 +104,7 @@ async fn a_kill_counts_what_the_revocation_ended_and_nothing_else() {
     };
     end("s1", "session.terminated", json!({})).await;
     post(&client, "/v1/agents/a1/revoke", &json!({})).await.ok();
-    // Before the ledger comes to it.
+    // This session ends before the ledger ends it.
     end("s2", "session.terminated", json!({"outcome": "completed"})).await;
     app.start_revocation();
     assert_eq!(
@@ -135,7 +135,7 @@ async fn every_session_of_a_killed_agent_is_counted_once() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_kill_says_when_sessions_are_still_open() {
-    // Without the task that ends them.
+    // The revocation reactor does not run.
     let app = App::start().await;
     let client = app.client("acme");
     client.apply(&created("s1", "a1", NOW)).await;
@@ -147,7 +147,7 @@ async fn a_kill_says_when_sessions_are_still_open() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_kill_without_a_verdict_says_how_many_sessions_have_ended_too() {
+async fn a_kill_without_a_verdict_has_the_number_of_ended_sessions_too() {
     let app = App::start_without_fold().await;
     let client = app.client("acme");
     let id = app.fold_during(agent(&client, &["a:b"])).await;
@@ -169,7 +169,7 @@ async fn a_kill_without_a_verdict_says_how_many_sessions_have_ended_too() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_kill_that_cannot_be_done_as_asked_is_not_done_at_all() {
+async fn an_unsupported_kill_changes_nothing() {
     let app = App::start().await;
     let client = app.client("acme");
     let id = agent(&client, &["a:b"]).await;

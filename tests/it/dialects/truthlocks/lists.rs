@@ -6,7 +6,7 @@ use super::{agent, check_failure, get, made, post};
 use crate::support::app::App;
 use crate::support::client::{Client, created, event};
 
-/// Sixty sessions of two agents in turn, a second apart; the last is the newest.
+/// Opens sixty sessions of two agents in turn, a second apart; the last is the newest.
 async fn fill(client: &Client) {
     for number in 0..60 {
         let time = format!("2026-01-31T11:00:{number:02}Z");
@@ -30,7 +30,7 @@ async fn fill(client: &Client) {
     }
 }
 
-/// Ids of a page, and its total, limit and offset.
+/// Returns the ids of a page, and its total, limit and offset.
 fn read(page: &Value) -> (Vec<String>, [u64; 3]) {
     assert_eq!(page["sessions"], page["items"]);
     let rows = page["sessions"].as_array().unwrap();
@@ -68,7 +68,7 @@ async fn a_page_has_the_newest_first_with_the_total_of_its_filter() {
             [30, 2, 0],
         ),
         ("/v1/sessions?agentId=a0&limit=2", 2, "s58", [30, 2, 0]),
-        // Of several spellings the first of the documents counts, as in a body.
+        // If a parameter has several spellings, the one that the documents list first counts, as in a body.
         (
             "/v1/sessions?agentId=a1&agent_id=a0&limit=2",
             2,
@@ -91,7 +91,7 @@ async fn a_page_has_the_newest_first_with_the_total_of_its_filter() {
             "s58",
             [30, 50, 0],
         ),
-        // Neither is known, so neither has to be text.
+        // These parameters are unknown, so they need not be UTF-8.
         (
             "/v1/agent-sessions?id=%FF&%FF=%FF&agent_id=a0",
             30,
@@ -103,7 +103,7 @@ async fn a_page_has_the_newest_first_with_the_total_of_its_filter() {
         assert_eq!((ids.len(), found), (rows, numbers), "{path}");
         assert_eq!(ids.first().map_or("", String::as_str), first, "{path}");
     }
-    // Page by page, every session once.
+    // The pages have every session once.
     let mut paged = Vec::new();
     for offset in (0..61).step_by(7) {
         let page = get(&client, &format!("/v1/sessions?limit=7&offset={offset}")).await;
@@ -114,7 +114,7 @@ async fn a_page_has_the_newest_first_with_the_total_of_its_filter() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_query_that_cannot_be_is_refused_with_the_parameter() {
+async fn an_invalid_query_is_rejected_with_its_parameter() {
     let app = App::start().await;
     let client = app.client("acme");
     for (query, said) in [
@@ -143,7 +143,7 @@ async fn a_query_that_cannot_be_is_refused_with_the_parameter() {
     app.stop().await;
 }
 
-/// Rows of the active sessions, as words for their status, and how many there are said to be.
+/// Returns the statuses in a list of active sessions, and its total.
 async fn active(client: &Client) -> (Vec<Value>, Value) {
     let page = get(client, "/v1/agent-sessions?status=active").await;
     let rows = page["sessions"].as_array().unwrap();
@@ -154,7 +154,7 @@ async fn active(client: &Client) -> (Vec<Value>, Value) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn no_row_says_active_past_its_deadline_even_before_the_log_has_the_expiry() {
+async fn no_row_is_active_past_its_deadline_even_before_the_expiry_is_on_the_log() {
     let mut app = App::start().await;
     let client = app.client("acme");
     let id = agent(&client, &["a:b"]).await;
@@ -167,7 +167,7 @@ async fn no_row_says_active_past_its_deadline_even_before_the_log_has_the_expiry
     app.set_time("2026-01-31T12:01:00Z");
     let still_listed = vec![json!("active"), json!("expired")];
     assert_eq!(active(&client).await, (still_listed, json!(2)));
-    // Once the fact is there, the listing follows.
+    // Once the expiry is on the log, the listing follows.
     app.start_expiry();
     let session = app.projection.position().next();
     app.projection

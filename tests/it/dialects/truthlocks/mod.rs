@@ -1,4 +1,4 @@
-//! Truthlocks: the published Python client, and requests as documents and editors have them.
+//! Truthlocks: the published Python client, and requests from its documents and editors.
 
 mod agents;
 mod editors;
@@ -20,7 +20,7 @@ use crate::support::python;
 const CLIENT: &str = include_str!("client.py");
 const MOUNT: &str = "/compat/truthlocks";
 
-/// Sends a body, whatever it is, as JSON.
+/// Sends a body with the content type of JSON.
 async fn send(client: &Client, method: Method, path: &str, body: &str) -> Answer {
     let json = [("content-type", "application/json")];
     let path = format!("{MOUNT}{path}");
@@ -35,26 +35,26 @@ async fn post(client: &Client, path: &str, body: &Value) -> Answer {
     send(client, Method::POST, path, &body.to_string()).await
 }
 
-/// What a call made.
+/// Returns the body of a 201.
 #[track_caller]
 fn made(answer: &Answer) -> Value {
     assert_eq!(answer.status, 201, "{}", answer.text);
     answer.json()
 }
 
-/// Registers an agent with these scopes; its id.
+/// Registers an agent with these scopes. Returns its id.
 async fn agent(client: &Client, scopes: &[&str]) -> String {
     let body = json!({"agent_type": "worker", "display_name": "Ann", "scopes": scopes});
     let agent = made(&post(client, "/v1/agents", &body).await);
     agent["agent_id"].as_str().unwrap().to_owned()
 }
 
-/// Creates a session of an agent; the whole answer.
+/// Creates a session of an agent. Returns the whole answer.
 async fn session(client: &Client, agent: &str) -> Value {
     made(&post(client, "/v1/agent-sessions", &json!({"agent_id": agent})).await)
 }
 
-/// An object in both spellings: each name in snake case is there in camel case as well.
+/// Adds to an object each name in camel case.
 fn in_both_spellings(snake: &Value) -> Value {
     let mut both = snake.clone();
     let members = both.as_object_mut().unwrap();
@@ -70,13 +70,13 @@ fn in_both_spellings(snake: &Value) -> Value {
     both
 }
 
-/// The path of a session.
+/// Returns the path of a session.
 fn path_of(session: &Value) -> String {
     let id = session["session_id"].as_str().unwrap();
     format!("/v1/agent-sessions/{id}")
 }
 
-/// A failure in the words of every client.
+/// Checks that an answer is a failure in the envelope that clients expect.
 #[track_caller]
 fn check_failure(answer: &Answer, status: u16, code: &str, said: &str) -> Value {
     let body = answer.json();
@@ -103,7 +103,7 @@ async fn the_published_client_runs_agents_and_sessions_with_keys_of_the_ledger()
     let url = format!("http://{}{MOUNT}", app.host());
     let printed = python::run(CLIENT, &[&url, &key, &foreign]).await;
 
-    // The same in the words of the ledger itself, and of another dialect.
+    // The native API and another dialect show these sessions, too.
     let ids: Vec<&str> = printed.split_whitespace().collect();
     let acme = app.client("acme").with_key(&key);
     let row = acme
@@ -128,7 +128,7 @@ async fn the_published_client_runs_agents_and_sessions_with_keys_of_the_ledger()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_published_client_runs_agents_and_sessions_at_an_address_of_their_own() {
+async fn the_published_client_runs_agents_and_sessions_at_the_dialects_own_address() {
     let dir = tempfile::tempdir().unwrap();
     let server = Server::start_with(dir.path(), &["--dialect", "truthlocks=127.0.0.1:0"]);
     let (_, rest) = server
@@ -141,7 +141,7 @@ async fn the_published_client_runs_agents_and_sessions_at_an_address_of_their_ow
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn anybody_may_ask_for_its_health() {
+async fn its_health_needs_no_credential() {
     let app = App::start_with_credentials(|keys_alone| keys_alone).await;
     let nobody = app.client("acme").with_key("nobody");
     for path in ["/health/live", "/health/ready"] {

@@ -8,7 +8,7 @@ use super::{agent, check_failure, get, in_both_spellings, made, path_of, post, s
 use crate::support::app::{App, NOW};
 use crate::support::client::{created, event};
 
-/// The members of an answer that have been made for it, without their values.
+/// Returns an answer without its tokens.
 fn without_tokens(mut answer: Value) -> Value {
     let members = answer.as_object_mut().unwrap();
     for name in ["token", "refresh_token", "refreshToken", "session"] {
@@ -18,7 +18,7 @@ fn without_tokens(mut answer: Value) -> Value {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_session_has_every_field_in_both_spellings_and_no_token_but_when_it_is_made() {
+async fn a_session_has_every_field_in_both_spellings_and_tokens_only_when_created() {
     let app = App::start().await;
     let client = app.client("acme");
     let id = agent(&client, &["documents/*:read", "documents/*:write"]).await;
@@ -50,14 +50,14 @@ async fn a_session_has_every_field_in_both_spellings_and_no_token_but_when_it_is
     assert_eq!(get(&client, &path_of(&answer)).await, row);
     let page = json!({"sessions": [row], "items": [row], "total": 1, "limit": 50, "offset": 0});
     assert_eq!(get(&client, "/v1/agent-sessions").await, page);
-    // What the caller stored is kept to the digit.
+    // The numbers that the caller stored keep all their digits.
     let text = client.get("/v1/events?type=session.created").await.text;
     assert!(text.contains("1.50"), "{text}");
     app.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_session_can_be_asked_for_in_the_words_of_documents_playground_and_sdks() {
+async fn a_session_can_be_created_with_the_field_names_of_documents_playground_and_sdks() {
     let app = App::start().await;
     let client = app.client("acme");
     let id = agent(&client, &["documents/*:read", "documents/*:write"]).await;
@@ -104,13 +104,13 @@ async fn a_session_can_be_asked_for_in_the_words_of_documents_playground_and_sdk
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_create_that_is_sent_again_with_its_key_makes_one_session() {
+async fn a_create_retried_with_its_idempotency_key_makes_one_session() {
     let app = App::start().await;
     let client = app.client("acme");
     let body = json!({"agent_id": agent(&client, &["a:b"]).await}).to_string();
     let path = "/compat/truthlocks/v1/agent-sessions";
     let mut answers = Vec::new();
-    // The program may have been updated meanwhile.
+    // The program may have been updated between the two tries.
     for (status, program) in [(201, "sdk/1"), (200, "sdk/2")] {
         let key = [("idempotency-key", "k-1"), ("user-agent", program)];
         let answer = client.send(Method::POST, path, &key, body.clone().into());
@@ -125,7 +125,7 @@ async fn a_create_that_is_sent_again_with_its_key_makes_one_session() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn whatever_a_program_calls_itself_it_can_create_sessions() {
+async fn a_session_can_be_created_with_any_user_agent() {
     let app = App::start().await;
     let client = app.client("acme");
     let body = json!({"agent_id": agent(&client, &["a:b"]).await}).to_string();
@@ -145,7 +145,7 @@ async fn whatever_a_program_calls_itself_it_can_create_sessions() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_happens_to_a_session_shows_in_its_row() {
+async fn a_row_shows_every_change_of_its_session() {
     let app = App::start().await;
     let client = app.client("acme");
     let data = json!({"agent_id": "a1", "ttl_seconds": 600, "scopes": ["a:b", "!a:c"]});
@@ -157,7 +157,7 @@ async fn what_happens_to_a_session_shows_in_its_row() {
         (&row["status"], &row["refreshed_at"]),
         (&json!("active"), &Value::Null)
     );
-    // There is no word for what is denied among actions and resources.
+    // Actions and resources cannot express a denied scope.
     assert_eq!(row["scopes"], json!(["a:b", "!a:c"]));
     assert_eq!(row["scope"]["actions"], json!(["b"]));
 
@@ -248,7 +248,7 @@ async fn an_id_with_colons_is_found_raw_and_encoded() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_session_of_another_tenant_looks_like_none() {
+async fn a_session_of_another_tenant_looks_missing() {
     let app = App::start().await;
     let (acme, globex) = (app.client("acme"), app.client("globex"));
     let ours = agent(&acme, &["a:b"]).await;
@@ -276,7 +276,7 @@ async fn a_session_of_another_tenant_looks_like_none() {
         );
     }
     assert_eq!(get(&globex, "/v1/sessions").await["total"], 0);
-    // Nor can a session be handed to another tenant's agent.
+    // A session cannot be handed off to another tenant's agent.
     let theirs = session(&globex, &agent(&globex, &["a:b"]).await).await;
     let handoff = format!("{}/handoff", path_of(&theirs));
     let answer = post(&globex, &handoff, &json!({"target_agent_id": ours})).await;

@@ -1,4 +1,4 @@
-//! Refresh, hand-off and termination of sessions.
+//! Refresh, hand-off and termination.
 
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -14,7 +14,7 @@ async fn refresh(client: &Client, session: &Value, token: &Value) -> Value {
         .ok()
 }
 
-/// Whether an access token is good for anything.
+/// Whether an access token is active.
 async fn is_good(client: &Client, token: &Value) -> bool {
     let body = json!({"token": token}).to_string();
     let answer = client
@@ -24,7 +24,7 @@ async fn is_good(client: &Client, token: &Value) -> bool {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_refresh_replaces_both_tokens_and_lets_the_time_to_live_begin_anew() {
+async fn a_refresh_replaces_both_tokens_and_restarts_the_time_to_live() {
     let app = App::start().await;
     let client = app.client("acme");
     let first = session(&client, &agent(&client, &["a:b"]).await).await;
@@ -36,11 +36,11 @@ async fn a_refresh_replaces_both_tokens_and_lets_the_time_to_live_begin_anew() {
     assert_eq!(second["expires_at"], "2026-01-31T13:10:00.000000Z");
     assert!(!is_good(&client, &first["token"]).await);
     assert!(is_good(&client, &second["token"]).await);
-    // In the other spelling, at the other path.
+    // The other spelling works at the other path.
     let path = format!("/v1/sessions/{}/refresh", first["id"].as_str().unwrap());
     let body = json!({"refreshToken": second["refreshToken"]});
     assert_eq!(post(&client, &path, &body).await.ok()["status"], "active");
-    // Used, and never given.
+    // A used token, and one that was never issued.
     for token in [
         &first["refresh_token"],
         &second["refresh_token"],
@@ -92,7 +92,7 @@ async fn a_session_lives_no_longer_than_a_day_however_often_it_is_refreshed() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_refresh_takes_no_time_from_a_session_that_another_api_gave_more() {
+async fn a_refresh_does_not_shorten_a_longer_deadline_from_another_api() {
     let app = App::start().await;
     let client = app.client("acme");
     let id = agent(&client, &["a:b"]).await;
@@ -158,7 +158,7 @@ async fn a_hand_off_ends_the_session_and_opens_its_child() {
         let answer = post(&client, &format!("{}{call}", path_of(&parent)), &body).await;
         check_failure(&answer, 409, "CONFLICT", "it is handed_off");
     }
-    // Narrower only, to somebody who is known; in other spellings as well.
+    // A hand-off can only narrow scopes, and needs a known agent. Other spellings work as well.
     let path = format!("/v1/sessions/{}/handoff", child["id"].as_str().unwrap());
     let wider = json!({"toAgentId": from, "scope": {"actions": ["*"], "resources": ["a"]}});
     check_failure(
@@ -220,7 +220,7 @@ async fn a_session_can_be_terminated_in_each_way_and_again() {
     app.stop().await;
 }
 
-/// The documents' own recipe: list the active sessions of an agent, and end one by one.
+/// The documents describe this recipe: list the active sessions of an agent, and end each one.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn all_sessions_of_an_agent_are_ended_by_a_list_and_a_delete_for_each() {
     let app = App::start().await;
@@ -247,7 +247,7 @@ async fn all_sessions_of_an_agent_are_ended_by_a_list_and_a_delete_for_each() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_session_that_has_expired_is_not_terminated_as_well() {
+async fn an_expired_session_cannot_be_terminated() {
     let mut app = App::start().await;
     let client = app.client("acme");
     let data = json!({"agent_id": "a1", "ttl_seconds": 60});
