@@ -68,8 +68,8 @@ impl Dialect {
     /// All that its clients can ask for.
     pub fn calls(self) -> Vec<Call> {
         let Definition { known, open, .. } = self.definition();
-        let known = known.into_iter().flat_map(|(calls, _)| calls.list);
-        known.chain(open.list).collect()
+        let known = known.into_iter().flat_map(|(calls, _)| calls.into_list());
+        known.chain(open.into_list()).collect()
     }
 
     fn enter(self, mut request: Request) -> Request {
@@ -89,10 +89,10 @@ impl Dialect {
             cors,
         } = self.definition();
         let known = known.into_iter();
-        let guarded = known.map(|(calls, scheme)| http::guard(calls.router, app, scheme));
+        let guarded = known.map(|(calls, scheme)| http::guard(calls.into_router(), app, scheme));
         Mount {
             path: self.mount_point(),
-            routes: guarded.fold(open.router, Router::merge),
+            routes: guarded.fold(open.into_router(), Router::merge),
             style,
             cors: cors.map(|cors| cors.layer(app.access())),
         }

@@ -26,8 +26,8 @@ pub struct Call {
 /// A list of calls, and the router that serves them.
 #[derive(Default)]
 pub(crate) struct Calls {
-    pub(crate) router: Router<App>,
-    pub(crate) list: Vec<Call>,
+    router: Router<App>,
+    list: Vec<Call>,
 }
 
 impl Calls {
@@ -54,6 +54,16 @@ impl Calls {
         T: 'static,
     {
         self.add(Method::GET, path.into(), &[], handler)
+    }
+
+    /// The routes that serve them.
+    pub(crate) fn into_router(self) -> Router<App> {
+        self.router
+    }
+
+    /// The calls one by one.
+    pub(crate) fn into_list(self) -> Vec<Call> {
+        self.list
     }
 
     fn add<H, T>(
