@@ -35,6 +35,7 @@ impl Batches {
         };
         let (sender, events) = mpsc::channel(BATCH_EVENTS_MAX);
         // A thread, not a task: a pipe that stays silent must not keep the process from ending.
+        #[expect(clippy::disallowed_methods, reason = "it ends with the process")]
         thread::spawn(move || {
             if let Err(error) = read(input, &sender) {
                 let what = if error.is_io() {
