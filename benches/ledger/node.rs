@@ -79,6 +79,7 @@ impl Ledger {
             said.push_str(&line);
         };
         // The thread reads the log to the end, so that the pipe never fills.
+        #[expect(clippy::disallowed_methods, reason = "it ends with the process")]
         std::thread::spawn(move || lines.read_to_end(&mut Vec::new()));
         Node { process, addr }
     }

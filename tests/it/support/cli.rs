@@ -105,6 +105,7 @@ impl Server {
         let (_, url) = line.split_once("serving on ").unwrap();
         let url = url.split_whitespace().next().unwrap().to_owned();
         // The thread reads the log to the end, so that the pipe never fills.
+        #[expect(clippy::disallowed_methods, reason = "it ends with the process")]
         let rest = std::thread::spawn(move || {
             let mut rest = String::new();
             lines.read_to_string(&mut rest).unwrap();
