@@ -2,7 +2,8 @@
 
 use std::process::ExitCode;
 
-/// The fold and every page allocate by the thousand; `docs/performance.md` has what this is worth.
+/// The fold and every page make thousands of allocations. `docs/performance.md` has the measured
+/// gain.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 

@@ -1,4 +1,4 @@
-//! What the ledger measures about itself, for Prometheus. Names and units are here and nowhere else.
+//! The metrics of the ledger, for Prometheus. Only this module knows their names and units.
 
 mod plain;
 
@@ -15,8 +15,8 @@ use prometheus_client::registry::{Registry, Unit};
 
 use crate::domain::{Position, Verdict};
 
-/// Upper bounds of the latency buckets, in seconds: a page takes tens of microseconds, an append on a
-/// busy disk a second.
+/// Upper bounds of the latency buckets, in seconds. A page takes tens of microseconds, and an
+/// append on a busy disk can take a second.
 const LATENCY_BUCKETS: [f64; 12] = [
     0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.1, 0.25, 1.0, 5.0,
 ];
@@ -120,7 +120,7 @@ impl Metrics {
         );
         registry.register(
             "log_refuses_writes",
-            "1 while the log can be reached and takes no writes, else 0",
+            "1 while the log can be reached but rejects writes, else 0",
             self.log_refuses_writes.clone(),
         );
         registry.register(
@@ -142,7 +142,7 @@ impl Metrics {
         );
         registry.register(
             "refused",
-            "Requests that were refused for who asks, by code and, for bad credentials, by reason",
+            "Requests rejected because of the caller, by code and, for bad credentials, by reason",
             self.refused.clone(),
         );
         registry.register(
@@ -152,43 +152,43 @@ impl Metrics {
         );
         registry.register(
             "connections_closed",
-            "Connections that the server closed for want of room or patience, by reason",
+            "Connections that the server closed to make room or after a timeout, by reason",
             self.closed.clone(),
         );
         registry.register_with_unit(
             "unsent",
-            "Answers that are made and not sent",
+            "Size of answers that are not sent yet",
             Unit::Bytes,
             self.unsent.clone(),
         );
     }
 
-    /// A connection was opened.
+    /// Counts a connection as open.
     pub fn connection_opened(&self) {
         self.connections.inc();
     }
 
-    /// A connection has ended.
+    /// Counts a connection as ended.
     pub fn connection_ended(&self) {
         self.connections.dec();
     }
 
-    /// The server closes a connection before its client does.
+    /// Counts a connection that the server closes before its client does.
     pub fn connection_closed(&self, reason: &'static str) {
         self.closed.get_or_create(&ClosedLabels { reason }).inc();
     }
 
-    /// An answer of so many bytes is made, or a part of one.
+    /// Adds bytes of answers that are not sent yet.
     pub fn unsent_more(&self, bytes: usize) {
         self.unsent.inc_by(i64::try_from(bytes).unwrap_or(i64::MAX));
     }
 
-    /// So many of these bytes are sent or given up.
+    /// Subtracts bytes of answers that were sent or dropped.
     pub fn unsent_less(&self, bytes: usize) {
         self.unsent.dec_by(i64::try_from(bytes).unwrap_or(i64::MAX));
     }
 
-    /// Notes where the fold and the log stand.
+    /// Sets the position of the fold and the head of the log.
     pub fn progress(&self, position: Position, head: Position) {
         let gauge = |position: u64| i64::try_from(position).unwrap_or(i64::MAX);
         let head = head.max(position);
@@ -197,7 +197,7 @@ impl Metrics {
         self.lag.set(gauge(head.get() - position.get()));
     }
 
-    /// Notes whether the log can be reached, and whether it refuses writes.
+    /// Sets whether the log can be reached, and whether it rejects writes.
     pub fn log(&self, available: bool, refuses_writes: bool) {
         self.log_available.set(available.into());
         self.log_refuses_writes.set(refuses_writes.into());
@@ -219,7 +219,7 @@ impl Metrics {
         }
     }
 
-    /// Notes how long a batch took.
+    /// Records how long a batch took.
     pub fn fold_batch(&self, durable: bool, took: Duration) {
         let labels = CommitLabels {
             durable: if durable { "true" } else { "false" },
@@ -229,7 +229,7 @@ impl Metrics {
             .observe(took.as_secs_f64());
     }
 
-    /// Notes how long a request took. The route is its template, so that ids make no new series.
+    /// Records how long a request took. `route` is a template, so that ids make no new time series.
     pub fn request(&self, route: &str, method: &'static str, status: u16, took: Duration) {
         let labels = RequestLabels {
             route: route.to_owned(),
@@ -241,18 +241,19 @@ impl Metrics {
             .observe(took.as_secs_f64());
     }
 
-    /// Counts a request that was refused for who asks. Neither word comes from the request.
+    /// Counts a request that was rejected because of its caller. Neither label comes from the
+    /// request.
     pub fn refused(&self, code: &'static str, reason: &'static str) {
         let labels = RefusedLabels { code, reason };
         self.refused.get_or_create(&labels).inc();
     }
 
-    /// All metrics in the text format of Prometheus 0.0.4, which every scraper reads.
+    /// All metrics in the Prometheus text format 0.0.4, which every scraper reads.
     pub fn text(&self) -> String {
         plain::from_open_metrics(&self.open_metrics())
     }
 
-    /// All metrics as `OpenMetrics` 1.0.
+    /// All metrics in the `OpenMetrics` 1.0 format.
     pub fn open_metrics(&self) -> String {
         let registry = self
             .registry

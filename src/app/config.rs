@@ -1,4 +1,4 @@
-//! What a ledger is started with. The command line fills it; tests and `demo` build it.
+//! The configuration of a ledger. The command line fills it in; tests and `demo` build it directly.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -9,85 +9,86 @@ use crate::dialects::Dialect;
 use crate::http::Origin;
 use crate::log::jetstream::JetStreamConfig;
 
-/// Everything that a ledger is started with.
+/// The configuration of a ledger.
 #[derive(Debug, Clone)]
 pub struct Config {
-    /// Where its files are.
+    /// The directory with its files.
     pub data_dir: PathBuf,
-    /// Where it serves HTTP. Port 0 is any free one.
+    /// The address of the HTTP server. Port 0 is any free port.
     pub listen: SocketAddr,
-    /// Where it serves one dialect alone.
+    /// Further addresses that serve one dialect only.
     pub dialects: Vec<DialectAddress>,
     /// Where the log is.
     pub log: LogSource,
-    /// The secret that tokens are made with; `None` is one in the data directory, made at need.
+    /// The file with the secret that session tokens are made from. `None` is the file in the data
+    /// directory, which is created if it is missing.
     pub token_secret_file: Option<PathBuf>,
-    /// Who may call it.
+    /// Who may call the API.
     pub access: Access,
-    /// Whose pages may call it from a browser.
+    /// The origins whose pages may call the API from a browser (CORS).
     pub origins: Vec<Origin>,
 }
 
-/// An address that one dialect alone is served on, from its root.
+/// An address that serves one dialect only, at its root path.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct DialectAddress {
-    /// Which one.
+    /// The dialect.
     pub dialect: Dialect,
-    /// Where. Port 0 is any free one.
+    /// The address. Port 0 is any free port.
     pub listen: SocketAddr,
 }
 
 /// Where the log is.
 #[derive(Debug, Clone)]
 pub enum LogSource {
-    /// In the data directory.
+    /// The built-in log, in the data directory.
     Embedded,
-    /// On a stream of a NATS server.
+    /// A stream of a NATS server.
     JetStream(JetStreamConfig),
 }
 
 /// Who may call the API.
 #[derive(Debug, Clone)]
 pub enum Access {
-    /// Callers must show credentials.
+    /// Callers with a credential.
     Credentials(Box<CredentialConfig>),
-    /// Everybody who reaches the address, which is on this machine alone.
+    /// Every caller. The address must be on the loopback interface.
     Local,
-    /// Everybody who reaches the address: the network is trusted.
+    /// Every caller. The address may be any: the network is trusted.
     Network,
-    /// Who has a key that this process made up and nobody else knows; it is on no log. For any
-    /// tenant.
+    /// Callers with this key, for any tenant. This process generated the key, and the key is on no
+    /// log.
     Private(ApiKey),
 }
 
-/// Which credentials are good. Keys of the ledger always are.
+/// Which credentials are accepted. Keys of the ledger always are.
 #[derive(Debug, Clone, Default)]
 pub struct CredentialConfig {
-    /// Tokens of somebody else, if any.
+    /// Tokens of an identity provider; `None` accepts none.
     pub tokens: Option<TokenConfig>,
-    /// How many requests each credential may make, if that is limited.
+    /// The rate limit of each credential; `None` is no limit.
     pub rate_limit: Option<RateLimit>,
 }
 
-/// Why a ledger must not start like this.
+/// Why a configuration is rejected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum ConfigError {
-    /// The address is reachable from other machines, and nobody would be asked for credentials.
+    /// Callers on other machines could use the API without credentials.
     #[error(
-        "--no-auth asks nobody for credentials, and {0} can be reached from other machines: \
-         listen on 127.0.0.1, or add --trust-network if something else keeps strangers out"
+        "--no-auth asks for no credentials, and {0} can be reached from other machines: listen on \
+         127.0.0.1, or add --trust-network if something else controls who can connect"
     )]
     Exposed(SocketAddr),
-    /// Every page could read and write everything.
+    /// Every web page could read and write everything.
     #[error(
-        "--cors-origin '*' lets every page in a browser on this machine read and write everything \
-         while --no-auth asks nobody for credentials: name the origins of your own pages"
+        "--no-auth asks for no credentials, and --cors-origin '*' lets every page in a browser on \
+         this machine read and write everything: name the origins of your own pages instead"
     )]
     AnyOrigin,
 }
 
 impl Config {
-    /// A ledger with the embedded log that only this machine can reach.
+    /// A ledger with the built-in log and without credentials, on the loopback interface.
     pub fn local(data_dir: PathBuf, listen: SocketAddr) -> Self {
         Self {
             data_dir,
@@ -100,7 +101,7 @@ impl Config {
         }
     }
 
-    /// Refuses what would serve strangers.
+    /// Rejects a configuration that would let strangers use the API.
     pub fn check(&self) -> Result<(), ConfigError> {
         let of_dialects = self.dialects.iter().map(|dialect| dialect.listen);
         let mut all = [self.listen].into_iter().chain(of_dialects);
@@ -111,8 +112,8 @@ impl Config {
         if let Some(addr) = exposed {
             return Err(ConfigError::Exposed(addr));
         }
-        let asks_nobody = matches!(self.access, Access::Local | Access::Network);
-        if asks_nobody && self.origins.contains(&Origin::Any) {
+        let serves_everybody = matches!(self.access, Access::Local | Access::Network);
+        if serves_everybody && self.origins.contains(&Origin::Any) {
             return Err(ConfigError::AnyOrigin);
         }
         Ok(())

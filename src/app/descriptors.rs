@@ -1,11 +1,12 @@
-//! File descriptors: raised to what the system allows, so that connections leave some to the rest.
+//! File descriptors: raises the limit of the process, and bounds the number of connections so that
+//! enough descriptors remain for everything else.
 
 use rustix::process::{Resource, getrlimit, setrlimit};
 
 use crate::domain::limits::{CONNECTIONS_HEALTH_MAX, CONNECTIONS_MAX, DESCRIPTORS_KEPT};
 
-/// Raises the limit of this process as far as it may, and says how many connections that leaves
-/// room for.
+/// Raises the soft limit of this process to the hard limit. Returns how many connections the server
+/// may have.
 pub(super) fn connections_max() -> usize {
     let mut limit = getrlimit(Resource::Nofile);
     if limit.current != limit.maximum {
@@ -28,9 +29,9 @@ pub(super) fn connections_max() -> usize {
     connections
 }
 
-/// How many connections there may be while the process may have so many descriptors.
+/// How many connections a process with so many descriptors may have.
 fn connections_within(descriptors: usize) -> usize {
-    // Those that wait for a place have a descriptor as well.
+    // Connections for health checks, and as many that wait for a place, need descriptors too.
     let others = DESCRIPTORS_KEPT.min(descriptors / 2) + 2 * CONNECTIONS_HEALTH_MAX;
     descriptors.saturating_sub(others).clamp(1, CONNECTIONS_MAX)
 }

@@ -1,13 +1,13 @@
-//! The files of a data directory. The one place that knows their names.
+//! The files of a data directory. Only this module knows their names.
 //!
 //! ```text
-//! log.redb                        the embedded log
-//! admin.redb                      the embedded log of the keys
+//! log.redb                        the built-in log
+//! admin.redb                      the built-in log of the keys
 //! model.redb                      the read model
-//! token.secret                    what tokens of sessions are made with
-//! model.rebuild.redb              a read model being rebuilt; left by a rebuild that was torn
-//! model.replaced-<position>.redb  a read model that a rebuild put aside, and beside it
-//! model.replaced-<position>.json  why
+//! token.secret                    the secret that session tokens are made from
+//! model.rebuild.redb              the new read model of a rebuild that runs or was interrupted
+//! model.replaced-<position>.redb  the old read model that a rebuild replaced and kept
+//! model.replaced-<position>.json  why the rebuild kept it
 //! ```
 
 use std::fs::{DirBuilder, File};
@@ -26,12 +26,13 @@ impl DataDir {
         Self(path.to_path_buf())
     }
 
-    /// Its path.
+    /// The path of the directory.
     pub fn path(&self) -> &Path {
         &self.0
     }
 
-    /// Makes it, and what is missing above it, for this user alone; one that is there stays as it is.
+    /// Creates the directory and its missing parents, accessible to this user only. Does not change
+    /// an existing directory.
     pub fn make(&self) -> io::Result<()> {
         let mut builder = DirBuilder::new();
         builder.recursive(true);
@@ -40,12 +41,12 @@ impl DataDir {
         builder.create(&self.0)
     }
 
-    /// The embedded log.
+    /// The built-in log.
     pub fn log(&self) -> PathBuf {
         self.0.join("log.redb")
     }
 
-    /// The embedded log of the keys.
+    /// The built-in log of the keys.
     pub fn admin_log(&self) -> PathBuf {
         self.0.join("admin.redb")
     }
@@ -55,17 +56,17 @@ impl DataDir {
         self.0.join("model.redb")
     }
 
-    /// The secret that tokens are made with.
+    /// The secret that session tokens are made from.
     pub fn token_secret(&self) -> PathBuf {
         self.0.join("token.secret")
     }
 
-    /// The read model that a rebuild is making.
+    /// The new read model of a rebuild.
     pub fn rebuilding(&self) -> PathBuf {
         self.0.join("model.rebuild.redb")
     }
 
-    /// Names, not in use yet, for a read model that a rebuild puts aside and for its reasons.
+    /// Returns two unused names: for an old read model that a rebuild keeps, and for the reasons.
     pub fn replaced(&self, position: Position) -> (PathBuf, PathBuf) {
         let names = |suffix: &str| {
             let name = format!("model.replaced-{position}{suffix}");
@@ -80,7 +81,7 @@ impl DataDir {
         found
     }
 
-    /// Makes names that were given or taken away survive a power failure.
+    /// Syncs the directory, so that created, renamed and deleted files survive a power failure.
     pub fn sync(&self) -> io::Result<()> {
         File::open(&self.0)?.sync_all()
     }

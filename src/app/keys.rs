@@ -1,4 +1,4 @@
-//! The keys of a ledger: for a server, and for whoever changes them without one.
+//! Opens the keys of a ledger: for a server, and for commands that change keys without a server.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -15,18 +15,18 @@ use crate::auth::{self, Credentials, Keys, RateLimits};
 use crate::domain::{Clock, Position, SystemClock};
 use crate::log::jetstream::JetStreamConfig;
 
-/// How long following the log may take to end.
+/// How long the task that follows the log may take to end.
 const STOP_WAIT: Duration = Duration::from_secs(5);
 
-/// Reads all keys there are, and goes on to follow their log.
+/// Reads all keys, and starts a task that follows their log.
 pub(super) async fn follow(admin: &OpenLog, workers: &mut Tasks) -> anyhow::Result<Arc<Keys>> {
     let keys = Arc::new(Keys::new(admin.port()));
     let followed = Arc::clone(&keys);
     workers.spawn("keys", |stop| async move {
         if let Err(error) = followed.run(stop).await {
             tracing::error!(
-                "the log of keys can no longer be followed: {error}. Keys that are revoked from \
-                 now on stay valid here"
+                "this server can no longer follow the log of keys: {error}. Keys that are revoked \
+                 from now on stay valid here"
             );
         }
     });
@@ -34,7 +34,7 @@ pub(super) async fn follow(admin: &OpenLog, workers: &mut Tasks) -> anyhow::Resu
     Ok(keys)
 }
 
-/// What a server checks credentials with.
+/// Opens what the server needs to check credentials.
 pub(super) async fn access(
     config: &Config,
     keys: &Arc<Keys>,
@@ -59,7 +59,7 @@ pub(super) async fn access(
         workers.spawn("tokens", |stop| tokens.run(stop));
     } else if keys.is_empty() {
         tracing::warn!(
-            "there is no key yet, so nobody can call the API. To make the first: {}",
+            "there is no key yet, so nobody can call the API. To issue the first: {}",
             first_key(config)
         );
     }
@@ -70,7 +70,7 @@ pub(super) async fn access(
     }))
 }
 
-/// What to type.
+/// How to issue the first key.
 fn first_key(config: &Config) -> String {
     let rest = "--tenant TENANT --role admin";
     match &config.log {
@@ -79,39 +79,38 @@ fn first_key(config: &Config) -> String {
             config.data_dir.display()
         ),
         LogSource::JetStream(_) => format!(
-            "`session-ledger keys issue {rest}`, with the NATS options of this server; it goes on \
-             meanwhile"
+            "`session-ledger keys issue {rest}`, with the NATS options of this server, which can \
+             keep running"
         ),
     }
 }
 
-/// Where keys are, for whoever changes them without a server.
+/// Where the log of keys is, for commands that change keys without a server.
 #[derive(Debug, Clone)]
 pub enum KeySource {
-    /// In the data directory of a ledger with the built-in log. With `make` also if there is none
-    /// yet.
+    /// In the data directory of a ledger with the built-in log.
     Directory {
         /// The directory.
         dir: PathBuf,
-        /// Whether to make what is not there.
+        /// Whether to create the directory and the log if they are missing.
         make: bool,
     },
-    /// Beside a stream of a NATS server.
+    /// On a NATS server, in a stream of its own beside that of the events.
     JetStream(Box<JetStreamConfig>),
 }
 
-/// Keys that no server of ours drives. Close them.
+/// The keys of a ledger, opened without a server. Call [`OpenKeys::close`] in the end.
 pub struct OpenKeys {
     /// The keys.
     pub keys: Arc<Keys>,
-    /// The time.
+    /// The clock.
     pub clock: Arc<dyn Clock>,
     log: OpenLog,
     tasks: Tasks,
 }
 
 impl OpenKeys {
-    /// Opens their log and reads them all.
+    /// Opens the log of keys and reads all of it.
     pub async fn open(source: KeySource) -> anyhow::Result<Self> {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let log = match source {
@@ -143,7 +142,7 @@ impl OpenKeys {
         })
     }
 
-    /// Gives up the log's lock or connections.
+    /// Stops following the log, and closes it.
     pub async fn close(self) {
         self.tasks.stop(STOP_WAIT).await;
         self.log.close().await;

@@ -1,4 +1,4 @@
-//! The addresses that a ledger listens on: its own, and those that a dialect alone is served on.
+//! The addresses that a ledger listens on: its own, and those that serve one dialect only.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -12,18 +12,18 @@ use crate::app::http_server::{self, Patience, Room};
 use crate::app::tasks::Tasks;
 use crate::dialects::Dialect;
 
-/// Addresses that are bound, and that nobody serves yet.
+/// Bound addresses that are not served yet.
 pub struct Listeners {
     own: TcpListener,
     of_dialects: Vec<(Dialect, TcpListener)>,
 }
 
-/// Where a ledger serves.
+/// The addresses that a ledger serves on.
 #[derive(Debug, Clone)]
 pub struct Addresses {
-    /// Everything.
+    /// The address that serves everything.
     pub own: SocketAddr,
-    /// One dialect each.
+    /// The addresses that serve one dialect each.
     pub of_dialects: Vec<(Dialect, SocketAddr)>,
 }
 
@@ -38,7 +38,7 @@ impl Listeners {
         Ok(Self { own, of_dialects })
     }
 
-    /// Which they are.
+    /// The bound addresses, with the actual port instead of port 0.
     pub fn addresses(&self) -> anyhow::Result<Addresses> {
         let mut of_dialects = Vec::with_capacity(self.of_dialects.len());
         for (dialect, listener) in &self.of_dialects {
@@ -48,7 +48,7 @@ impl Listeners {
         Ok(Addresses { own, of_dialects })
     }
 
-    /// Serves on all of them until told to stop. They share the room for connections.
+    /// Serves on all addresses until `requests` is stopped. The addresses share `room`.
     pub fn serve(self, whole: &Router, room: &Arc<Room>, requests: &mut Tasks) {
         let routers = self
             .of_dialects
@@ -64,14 +64,14 @@ impl Listeners {
 }
 
 impl Addresses {
-    /// Says which they are.
+    /// Logs the addresses.
     pub fn announce(&self) {
         for (dialect, addr) in &self.of_dialects {
             let name = dialect.as_str();
             tracing::info!(
                 http.addr = %addr,
                 dialect = name,
-                "serving the dialect `{name}` alone on http://{addr}"
+                "serving only the dialect `{name}` on http://{addr}"
             );
         }
         let addr = self.own;

@@ -1,7 +1,8 @@
-//! The composition root: puts log, read model and API together, and takes them apart again.
+//! The composition root: opens the log and the read model, starts the API, and shuts all of it
+//! down.
 //!
-//! Nothing below this layer knows which log it runs on, where its files are or how it is told to
-//! stop. Every task is spawned through [`tasks::Tasks`] and joined before the log is closed.
+//! Only this layer chooses the log, the places of files and the signals that stop the process.
+//! Every task is spawned through [`tasks::Tasks`] and joined before the log is closed.
 
 pub mod config;
 mod descriptors;

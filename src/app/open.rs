@@ -1,4 +1,4 @@
-//! Opens what a ledger stands on: the data directory, the log and the read model.
+//! Opens the data directory, the logs and the read model of a ledger.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -13,23 +13,23 @@ use crate::projection::{Projection, StoreError};
 /// Why a ledger could not be opened.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
-    /// Another process has it open. Stop that one, or ask it.
+    /// Another process has the directory open.
     #[error(
-        "another ledger holds the directory {}: stop it first, or ask it over HTTP \
+        "another ledger holds the directory {}: stop it first, or use its HTTP API \
          (`--url http://HOST:PORT` instead of `--data-dir`)",
         .0.display()
     )]
     Held(PathBuf),
-    /// There is nothing to open, and the caller asked not to make it.
+    /// A file is missing, and the caller does not want it created.
     #[error("there is no ledger in {}: it has no {}", .dir.display(), .file)]
     Missing {
-        /// Where it was looked for.
+        /// The directory.
         dir: PathBuf,
-        /// What it lacks.
+        /// The missing file, possibly with advice.
         file: &'static str,
     },
-    /// The directory cannot be made.
-    #[error("cannot make the directory {}", .0.display())]
+    /// The directory cannot be created.
+    #[error("cannot create the directory {}", .0.display())]
     Directory(PathBuf, #[source] std::io::Error),
     /// The log cannot be opened.
     #[error(transparent)]
@@ -45,13 +45,13 @@ pub enum OpenError {
 /// A log, and how to close it.
 #[derive(Clone)]
 pub enum OpenLog {
-    /// In the data directory.
+    /// The built-in log.
     Embedded(Arc<EmbeddedLog>),
-    /// On a NATS server.
+    /// A log on a NATS server.
     JetStream(Arc<JetStreamLog>),
 }
 
-/// An open ledger that nothing drives yet.
+/// An open ledger whose tasks are not started yet.
 pub struct Opened {
     /// The log.
     pub log: OpenLog,
@@ -59,12 +59,12 @@ pub struct Opened {
     pub admin: OpenLog,
     /// The read model.
     pub projection: Arc<Projection>,
-    /// The time.
+    /// The clock.
     pub clock: Arc<dyn Clock>,
 }
 
 impl OpenLog {
-    /// The log itself.
+    /// The log, without the ability to close it.
     pub fn port(&self) -> Arc<dyn EventLog> {
         match self {
             Self::Embedded(log) => Arc::clone(log) as Arc<dyn EventLog>,
@@ -72,8 +72,8 @@ impl OpenLog {
         }
     }
 
-    /// Finishes what is under way and gives up the log's lock, or its connections, which it may
-    /// share with the other log.
+    /// Finishes the operations under way, and releases the lock of the log or closes its
+    /// connections. Two logs on NATS may share connections.
     pub async fn close(&self) {
         match self {
             Self::Embedded(log) => log.close().await,
@@ -82,12 +82,12 @@ impl OpenLog {
     }
 }
 
-/// Opens the read model and the logs, or makes them.
+/// Opens the read model and the logs. Creates what is missing.
 pub async fn open(config: &Config) -> Result<Opened, OpenError> {
     let dir = DataDir::new(&config.data_dir);
     make_dir(&dir).await?;
-    // The read model first: its lock tells in every case, whatever the log is, whether another
-    // process holds the directory.
+    // The read model first: its lock shows whether another process has the directory open. A log on
+    // NATS has no such lock.
     let model = dir.clone();
     let projection = blocking(move || {
         Projection::open(&model.model()).map_err(|error| store_error(error, &model))
@@ -104,7 +104,7 @@ pub async fn open(config: &Config) -> Result<Opened, OpenError> {
     })
 }
 
-/// Makes the data directory, if it is not there.
+/// Creates the data directory if it is missing.
 pub async fn make_dir(dir: &DataDir) -> Result<(), OpenError> {
     let dir = dir.clone();
     blocking(move || {
@@ -114,7 +114,8 @@ pub async fn make_dir(dir: &DataDir) -> Result<(), OpenError> {
     .await
 }
 
-/// Opens the log. `known` is the last position that was read from it: then it must exist.
+/// Opens the log. `known` is the last position that was read from it. Unless that is zero, a
+/// missing stream on NATS is an error.
 pub async fn open_log(
     source: &LogSource,
     dir: &DataDir,
@@ -130,7 +131,7 @@ pub async fn open_log(
     }
 }
 
-/// Opens the log of the keys beside the other.
+/// Opens the log of keys that belongs to a log.
 async fn open_admin(
     source: &LogSource,
     log: &OpenLog,
@@ -148,7 +149,7 @@ async fn open_admin(
     }
 }
 
-/// Opens a log that is built in, in a file of a directory.
+/// Opens a built-in log in a file of a directory. Creates a missing file.
 pub async fn open_embedded(
     file: PathBuf,
     dir: &DataDir,
@@ -164,17 +165,19 @@ pub async fn open_embedded(
     Ok(OpenLog::Embedded(Arc::new(blocking(open).await?)))
 }
 
-/// Connects to a log on NATS. `known` is the last position that was read from it: then it must
-/// exist.
+/// Connects to a log on NATS. `known` is the last position that was read from it. Unless that is
+/// zero, a missing stream is an error.
 pub async fn connect(config: &JetStreamConfig, known: Position) -> Result<JetStreamLog, OpenError> {
     let log = JetStreamLog::connect(config, known != Position::ZERO).await?;
     if !log.is_guarded() {
-        tracing::warn!("NATS asks nobody for credentials: whoever reaches it can write events");
+        tracing::warn!(
+            "NATS asks for no credentials: everybody who can connect to it can write events"
+        );
     }
     Ok(log)
 }
 
-/// Says which directory is held.
+/// Converts an error. If the read model is in use, names the directory.
 pub fn store_error(error: StoreError, dir: &DataDir) -> OpenError {
     match error {
         StoreError::InUse => OpenError::Held(dir.path().to_path_buf()),
@@ -182,7 +185,7 @@ pub fn store_error(error: StoreError, dir: &DataDir) -> OpenError {
     }
 }
 
-/// Runs work that blocks where it may.
+/// Runs blocking work on a thread for such work.
 pub async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, OpenError> + Send + 'static,
 ) -> Result<T, OpenError> {

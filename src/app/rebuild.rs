@@ -1,7 +1,8 @@
-//! Rebuilding the read model from the log, offline: beside the live file, compared, then swapped in.
+//! Rebuilds the read model from the log while no server runs. The new file is made beside the live
+//! file, compared with it, and then put in its place.
 //!
-//! Until the swap, which is one rename, the live file is only read. It stays locked meanwhile, so
-//! no server can start on it.
+//! The live file is only read until the final rename. It stays locked until then, so no server can
+//! start on it.
 
 use std::error::Error as _;
 use std::fs;
@@ -26,97 +27,98 @@ pub struct Request {
     pub data_dir: PathBuf,
     /// Where the log is.
     pub log: LogSource,
-    /// Go on although the log lacks records that the read model was built from, or has others.
+    /// Continue even if the log lacks records that the read model was built from, or has different
+    /// ones.
     pub accept_truncation: bool,
 }
 
-/// How far it has come.
+/// The progress of a rebuild.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Step {
-    /// Records are folded.
+    /// The rebuild is folding records.
     Folding {
-        /// The last one.
+        /// The last folded record.
         position: Position,
-        /// The last there will be.
+        /// The last record to fold.
         until: Position,
     },
-    /// Files are read from end to end and compared.
+    /// The rebuild is reading both files completely to compare them.
     Comparing,
 }
 
-/// What a rebuild came to.
+/// The result of a rebuild.
 #[derive(Debug, Clone, Serialize)]
 pub struct Rebuilt {
     /// The last position that was folded.
     pub position: Position,
-    /// Head of the hash chain there, in hexadecimal digits.
+    /// The chain at that position, in hexadecimal digits.
     pub chain: String,
-    /// Digest of the new read model.
+    /// The digest of the new read model.
     pub digest: String,
-    /// How it compares with the live one.
+    /// How the new read model compares with the live one.
     pub comparison: Comparison,
-    /// What the log no longer holds.
+    /// The records that the log no longer has.
     pub lost: Option<Lost>,
-    /// Where the old file was kept.
+    /// The path of the old file, if it was kept.
     pub kept: Option<PathBuf>,
 }
 
-/// How the new read model compares with the live one, at the live one's position.
+/// How the new read model compares with the live one at the position of the live one.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(tag = "result", rename_all = "snake_case")]
 pub enum Comparison {
-    /// There was none.
+    /// There was no live read model.
     NoLiveModel,
-    /// It could not be read, so it was not compared.
+    /// The live read model is unreadable and was not compared.
     Unreadable {
-        /// Why.
+        /// Why it is unreadable.
         why: String,
     },
-    /// It was built from records that the log does not hold.
+    /// The live read model was built from records that the log does not have.
     OtherLog {
-        /// Its position.
+        /// The position of the live read model.
         position: Position,
     },
-    /// Both are the same to the byte.
+    /// Both read models are equal to the byte.
     Equal {
-        /// At which position.
+        /// The position at which they were compared.
         position: Position,
     },
-    /// They differ: the live file was changed by something else than the fold.
+    /// The read models differ: something else than the fold has changed the live file.
     Different {
-        /// At which position.
+        /// The position at which they were compared.
         position: Position,
-        /// Digest of the live one.
+        /// The digest of the live read model.
         live_digest: String,
     },
 }
 
-/// Records that a read model was built from, and that the log no longer holds.
+/// The records that the live read model was built from and that the log no longer has.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Lost {
-    /// The first one.
+    /// The first of these records.
     pub first: Position,
-    /// The last one.
+    /// The last of these records.
     pub last: Position,
-    /// Head of the hash chain at the last one, in hexadecimal digits.
+    /// The chain at the last of these records, in hexadecimal digits.
     pub chain: String,
 }
 
-/// The live file.
-enum Live {
+/// The live read model.
+enum LiveModel {
     Missing,
     Unreadable(StoreError),
     Open(Arc<Store>, Progress),
 }
 
-/// Rebuilds the read model of a directory that no server holds.
+/// Rebuilds the read model of a directory. No server may have it open.
 pub async fn run(request: Request, mut on_step: impl FnMut(Step)) -> anyhow::Result<Rebuilt> {
     let dir = DataDir::new(&request.data_dir);
     require_log(&request.log, &dir)?;
     let live = open_live(&dir).await?;
     let known = match &live {
-        Live::Open(_, progress) if !request.accept_truncation => progress.position,
-        Live::Open(..) | Live::Missing | Live::Unreadable(_) => Position::ZERO,
+        LiveModel::Open(_, progress) if !request.accept_truncation => progress.position,
+        LiveModel::Open(..) | LiveModel::Missing | LiveModel::Unreadable(_) => Position::ZERO,
     };
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let log = open::open_log(&request.log, &dir, &clock, known).await?;
@@ -126,7 +128,7 @@ pub async fn run(request: Request, mut on_step: impl FnMut(Step)) -> anyhow::Res
     swap(&dir, rebuilt, live, &*clock)
 }
 
-/// A directory without the embedded log must not get an empty one.
+/// Fails if the directory has no built-in log. Opening the log would create an empty one.
 pub(super) fn require_log(source: &LogSource, dir: &DataDir) -> Result<(), OpenError> {
     match source {
         LogSource::Embedded if !dir.log().exists() => Err(OpenError::Missing {
@@ -137,51 +139,51 @@ pub(super) fn require_log(source: &LogSource, dir: &DataDir) -> Result<(), OpenE
     }
 }
 
-async fn open_live(dir: &DataDir) -> Result<Live, OpenError> {
+async fn open_live(dir: &DataDir) -> Result<LiveModel, OpenError> {
     let dir = dir.clone();
     blocking(move || {
         dir.make()
             .map_err(|error| OpenError::Directory(dir.path().to_path_buf(), error))?;
         if !dir.model().exists() {
-            return Ok(Live::Missing);
+            return Ok(LiveModel::Missing);
         }
         let opened = Store::open(&dir.model()).and_then(|store| {
             let progress = *store.snapshot()?.progress();
-            Ok(Live::Open(Arc::new(store), progress))
+            Ok(LiveModel::Open(Arc::new(store), progress))
         });
         match opened {
-            Err(error) if error.is_mended_by_a_rebuild() => Ok(Live::Unreadable(error)),
+            Err(error) if error.is_mended_by_a_rebuild() => Ok(LiveModel::Unreadable(error)),
             other => other.map_err(|error| open::store_error(error, &dir)),
         }
     })
     .await
 }
 
-/// Makes the new file, and compares it with the live one.
+/// Builds the new read model, and compares it with the live one.
 async fn rebuild_beside(
     request: &Request,
     dir: &DataDir,
     log: &OpenLog,
-    live: Live,
+    live: LiveModel,
     on_step: &mut impl FnMut(Step),
-) -> anyhow::Result<(Rebuilt, Live)> {
+) -> anyhow::Result<(Rebuilt, LiveModel)> {
     let log = &*log.port();
     let until = log.head().await?;
     let same_log = match &live {
-        Live::Open(_, progress) => {
+        LiveModel::Open(_, progress) => {
             same_log(log, until, progress, request.accept_truncation).await?
         }
-        Live::Missing | Live::Unreadable(_) => true,
+        LiveModel::Missing | LiveModel::Unreadable(_) => true,
     };
     let store = new_store(dir).await?;
     let mut on_batch = |position| on_step(Step::Folding { position, until });
     let comparison = match &live {
-        Live::Missing => Comparison::NoLiveModel,
-        Live::Unreadable(error) => Comparison::Unreadable { why: why(error) },
-        Live::Open(_, progress) if !same_log => Comparison::OtherLog {
+        LiveModel::Missing => Comparison::NoLiveModel,
+        LiveModel::Unreadable(error) => Comparison::Unreadable { why: why(error) },
+        LiveModel::Open(_, progress) if !same_log => Comparison::OtherLog {
             position: progress.position,
         },
-        Live::Open(live, progress) => {
+        LiveModel::Open(live, progress) => {
             rebuild::fold_up_to(&store, log, progress.position, &mut on_batch).await?;
             on_step(Step::Comparing);
             compare(&store, live, progress.position).await?
@@ -191,8 +193,8 @@ async fn rebuild_beside(
     rebuild::fold_up_to(&store, log, until, &mut on_batch).await?;
     on_step(Step::Comparing);
     let lost = match &live {
-        Live::Open(live, progress) if !same_log => Some(lost(&store, live, progress).await?),
-        Live::Open(..) | Live::Missing | Live::Unreadable(_) => None,
+        LiveModel::Open(live, progress) if !same_log => Some(lost(&store, live, progress).await?),
+        LiveModel::Open(..) | LiveModel::Missing | LiveModel::Unreadable(_) => None,
     };
     let progress = *store.snapshot()?.progress();
     let rebuilt = Rebuilt {
@@ -206,7 +208,7 @@ async fn rebuild_beside(
     Ok((rebuilt, live))
 }
 
-/// Whether the live read model was built from this log; if not, that must have been accepted.
+/// Whether the live read model was built from this log. Fails if it was not, unless `accepted`.
 async fn same_log(
     log: &dyn EventLog,
     head: Position,
@@ -231,8 +233,8 @@ async fn same_log(
     };
     anyhow::ensure!(
         accepted,
-        "{problem}. If the log was cut or replaced on purpose, add --accept-truncation: the read \
-         model is then built from what there is, and the old one is kept beside it"
+        "{problem}. If the log was cut or replaced on purpose, add --accept-truncation: the new \
+         read model is then built from the records that the log has, and the old file is kept"
     );
     Ok(false)
 }
@@ -245,7 +247,7 @@ async fn new_store(dir: &DataDir) -> Result<Arc<Store>, OpenError> {
             Err(error) if error.kind() != io::ErrorKind::NotFound => {
                 return Err(OpenError::Directory(path, error));
             }
-            // Left by a rebuild that was torn, or not there.
+            // Removed the file of an interrupted rebuild, or there was none.
             Ok(()) | Err(_) => {}
         }
         let store = Store::open(&path).map_err(|error| open::store_error(error, &dir))?;
@@ -299,28 +301,29 @@ async fn lost(store: &Arc<Store>, live: &Arc<Store>, old: &Progress) -> Result<L
     })
     .await?;
     Ok(Lost {
-        // Only what a read model does not keep of a record differs: the last is known to.
+        // Without a difference in the rows, the records differ in parts that a read model does not
+        // store. Then only the last one is known to differ.
         first: first.unwrap_or(last),
         last,
         chain: hex::encode(old.chain),
     })
 }
 
-/// Puts the new file in the live one's place.
+/// Replaces the live file with the new one.
 fn swap(
     dir: &DataDir,
     mut rebuilt: Rebuilt,
-    live: Live,
+    live: LiveModel,
     clock: &dyn Clock,
 ) -> anyhow::Result<Rebuilt> {
     let keep = match (&rebuilt.comparison, &live) {
-        // A file of another layout is as good as the log that it was built from.
+        // A file of another layout has nothing that the log lacks, so it is not kept.
         (Comparison::NoLiveModel | Comparison::Equal { .. }, _)
-        | (_, Live::Unreadable(StoreError::Layout { .. }) | Live::Missing) => None,
-        (_, Live::Unreadable(_)) => Some(Position::ZERO),
-        (_, Live::Open(_, progress)) => Some(progress.position),
+        | (_, LiveModel::Unreadable(StoreError::Layout { .. }) | LiveModel::Missing) => None,
+        (_, LiveModel::Unreadable(_)) => Some(Position::ZERO),
+        (_, LiveModel::Open(_, progress)) => Some(progress.position),
     };
-    // Closed, as it was written to by nobody since.
+    // Close the live file before the rename.
     drop(live);
     if let Some(position) = keep {
         let (kept, reasons) = dir.replaced(position);
@@ -328,7 +331,7 @@ fn swap(
         let text = serde_json::json!({ "replaced_at": clock.now(), "rebuilt": &rebuilt });
         fs::write(&reasons, format!("{text:#}\n"))
             .with_context(|| format!("cannot write {}", reasons.display()))?;
-        // As a link, so that there is a live file at every moment; not every file system has them.
+        // With a hard link there is a live file at every moment. Not every file system has links.
         fs::hard_link(dir.model(), &kept)
             .or_else(|_no_links| fs::rename(dir.model(), &kept))
             .with_context(|| format!("cannot keep the old file as {}", kept.display()))?;

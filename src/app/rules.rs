@@ -1,4 +1,4 @@
-//! Adopting newer rules: the one step of an upgrade that concerns every node of a ledger.
+//! Switches a ledger to newer rules: the one step of an upgrade that affects every node.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -14,13 +14,13 @@ use crate::log::jetstream::JetStreamConfig;
 /// Where the ledger's log is.
 #[derive(Debug, Clone)]
 pub enum Ledger {
-    /// In a directory that no server holds.
+    /// In a data directory. No server may have it open.
     Directory(PathBuf),
-    /// On NATS.
+    /// On a NATS server.
     Nats(Box<JetStreamConfig>),
 }
 
-/// Switches a ledger to the newest rules that this build knows; gives the position of the switch.
+/// Switches a ledger to the newest rules that this build knows. Returns the position of the switch.
 pub async fn adopt(ledger: Ledger) -> anyhow::Result<Position> {
     let log = match ledger {
         Ledger::Directory(dir) => {
@@ -29,7 +29,7 @@ pub async fn adopt(ledger: Ledger) -> anyhow::Result<Position> {
             let clock: Arc<dyn Clock> = Arc::new(SystemClock);
             open::open_embedded(dir.log(), &dir, &clock).await?
         }
-        // The stream must exist: to make one here would be to make it with the wrong settings.
+        // Position 1 requires that the stream exists: created here, it would have wrong settings.
         Ledger::Nats(config) => {
             let log = open::connect(&config, Position::new(1)).await?;
             OpenLog::JetStream(Arc::new(log))

@@ -1,4 +1,4 @@
-//! The file with the secret that tokens of sessions are made with: 64 hex digits on one line.
+//! The file with the secret that session tokens are made from: 64 hexadecimal digits on one line.
 
 use std::fs::{self, File};
 use std::io::{self, Write as _};
@@ -6,25 +6,25 @@ use std::path::{Path, PathBuf};
 
 use crate::ledger::TokenSecret;
 
-/// Why there is no secret.
+/// Why the secret is not available.
 #[derive(Debug, thiserror::Error)]
 pub enum SecretError {
-    /// The file cannot be read or made.
-    #[error("cannot read or make the secret file {}", .0.display())]
+    /// The file cannot be read or created.
+    #[error("cannot read or create the secret file {}", .0.display())]
     File(PathBuf, #[source] io::Error),
-    /// The file holds something else.
+    /// The file does not contain a secret.
     #[error(
         "the secret file {} must hold 64 hex digits: make one with `openssl rand -hex 32`, \
-         readable for the server alone",
+         readable by the server only",
         .0.display()
     )]
     Malformed(PathBuf),
-    /// The system has no random numbers.
-    #[error("the operating system gives no random bytes for a secret")]
+    /// The operating system provided no random bytes.
+    #[error("the operating system provides no random bytes for a secret")]
     Random(#[source] getrandom::Error),
 }
 
-/// Reads a secret that the operator made.
+/// Reads the secret from a file that the operator made.
 pub fn read(path: &Path) -> Result<TokenSecret, SecretError> {
     let text =
         fs::read_to_string(path).map_err(|error| SecretError::File(path.to_path_buf(), error))?;
@@ -34,11 +34,11 @@ pub fn read(path: &Path) -> Result<TokenSecret, SecretError> {
     Ok(TokenSecret::new(bytes))
 }
 
-/// Reads the secret of a data directory, or makes one.
+/// Reads the secret of a data directory, or creates it.
 ///
-/// To lose it is harmless: tokens that were given out are checked by their hashes. Only a retry that
-/// is under way at that moment cannot be told its tokens again. What somebody else checks, as session
-/// tokens of OTAS, needs the secret that is derived from the new one.
+/// Losing the secret does little harm: issued tokens stay valid, because the ledger checks them by
+/// their hashes. But a retry of an earlier command no longer gets the tokens again, and a service
+/// that checks the session tokens of OTAS itself needs the secret that is derived from the new one.
 pub fn read_or_make(path: &Path) -> Result<TokenSecret, SecretError> {
     let mut bytes = [0; TokenSecret::BYTES];
     getrandom::fill(&mut bytes).map_err(SecretError::Random)?;
@@ -49,10 +49,10 @@ pub fn read_or_make(path: &Path) -> Result<TokenSecret, SecretError> {
     }
 }
 
-/// All of the file or nothing, and never over another one.
+/// Writes the file completely or not at all, and never replaces an existing file.
 fn write(path: &Path, text: &str) -> io::Result<()> {
     let dir = path.parent().unwrap_or(Path::new("."));
-    // Readable for its owner alone from the start.
+    // A temporary file is readable by its owner only from the start.
     let mut file = tempfile::NamedTempFile::new_in(dir)?;
     writeln!(file, "{text}")?;
     file.as_file().sync_all()?;
@@ -67,7 +67,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_secret_is_made_once_and_for_its_owner_alone() {
+    fn a_secret_is_created_once_and_readable_by_its_owner_only() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("token.secret");
         let made = read_or_make(&path).unwrap();
@@ -79,7 +79,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_with_something_else_is_refused_without_repeating_it() {
+    fn an_error_does_not_repeat_the_content_of_a_malformed_file() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("token.secret");
         for wrong in ["", "abcd", &"zz".repeat(32), &"ab".repeat(33)] {

@@ -1,4 +1,4 @@
-//! A running ledger: log, fold and API, from start to graceful shutdown.
+//! Runs a ledger, from the start of log, fold and API to a graceful shutdown.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -22,14 +22,14 @@ use crate::ledger::{Commands, Ledger, Reactor, rules};
 use crate::metrics::Metrics;
 use crate::projection::{Projection, Waited, runner};
 
-/// How long the HTTP server may take to end, beyond its own wait for requests.
+/// How long the HTTP server may take to end. It includes its own timeout for requests under way.
 const HTTP_WAIT: Duration = Duration::from_millis(SHUTDOWN_WAIT_MS + 5_000);
-/// How long a new ledger may take to fold its first record before it serves.
+/// How long the start of a new ledger waits for the fold of its first record.
 const BEGIN_WAIT: Duration = Duration::from_secs(5);
-/// How long the fold may take to make what it folded durable, beyond the wait for requests.
+/// How long the background tasks may take to end. Meanwhile the fold syncs the read model to disk.
 const FLUSH_WAIT: Duration = Duration::from_secs(30);
 
-/// A ledger that serves. Stop it: dropping it takes the same as a crash would.
+/// A running ledger. Call [`Running::stop`] in the end: dropping it is like a crash.
 pub struct Running {
     addresses: Addresses,
     data_dir: PathBuf,
@@ -43,7 +43,7 @@ pub struct Running {
 /// Opens the ledger, starts its tasks and serves.
 pub async fn start(config: Config) -> anyhow::Result<Running> {
     config.check()?;
-    // Before the files: an address in use must not make a directory.
+    // Before the files: a start that fails because of its address must not create a directory.
     let listeners = Listeners::bind(&config).await?;
     let addresses = listeners.addresses()?;
     let Opened {
@@ -61,7 +61,7 @@ pub async fn start(config: Config) -> anyhow::Result<Running> {
     spawn_fold(&mut workers, &projection, &log, &metrics);
     spawn_watch(&mut workers, &log);
     if let Some(position) = began {
-        // This takes a moment. Without the wait, the first requests would be refused.
+        // Until the first record is folded, the server would reject requests.
         projection.wait_for(position, BEGIN_WAIT).await;
     }
     spawn_reactors(&mut workers, &projection, &log, &clock);
@@ -126,20 +126,22 @@ fn spawn_reactors(
     workers.spawn("revocation", |stop| revocation.end_revoked(stop));
 }
 
-/// A ledger that was begun by an older build keeps its rules until somebody adopts newer ones.
+/// Warns if newer rules are available. A ledger keeps the rules of the build that created it until
+/// an operator adopts newer ones.
 fn warn_of_old_rules(projection: &Projection) {
     let progress = projection.progress();
     let (held, newest) = (progress.rules.current(), Rules::LATEST);
     if progress.position != Position::ZERO && held < newest {
         let (held, newest) = (held.number(), newest.number());
         tracing::warn!(
-            "the ledger goes by rules version {held}, and this build knows {newest}: once every server \
-             of the ledger runs a build that knows it, run `session-ledger rules adopt`"
+            "the ledger uses rules version {held}, and this build knows version {newest}: when every \
+             server of the ledger runs a build that knows it, run `session-ledger rules adopt`"
         );
     }
 }
 
-/// A server that writes nothing would not learn that the log takes writes again.
+/// Watches the log. Without it, a server that writes nothing would not notice that the log accepts
+/// writes again.
 fn spawn_watch(workers: &mut Tasks, log: &OpenLog) {
     let log = log.port();
     workers.spawn("log", |stop| async move {
@@ -159,24 +161,25 @@ fn spawn_fold(
         if let Err(error) = runner::run(projection, log, metrics, stop).await {
             let error = anyhow::Error::from(error);
             tracing::error!(
-                "the fold has stopped: {error:#}. Reads show the last state; nothing new is taken"
+                "the fold has stopped: {error:#}. Reads show the last state, and the server accepts \
+                 no changes"
             );
         }
     });
 }
 
 impl Running {
-    /// Where it serves.
+    /// The address of the HTTP server.
     pub fn addr(&self) -> SocketAddr {
         self.addresses.own
     }
 
-    /// Where it serves, as the start of a URL.
+    /// The base URL of the HTTP server, without a slash at its end.
     pub fn url(&self) -> String {
         format!("http://{}", self.addresses.own)
     }
 
-    /// Where its files are.
+    /// The data directory.
     pub fn data_dir(&self) -> &std::path::Path {
         &self.data_dir
     }
@@ -186,7 +189,7 @@ impl Running {
         self.projection.position()
     }
 
-    /// Waits until everything that is on the log now is folded.
+    /// Waits until everything that is on the log now is folded. Returns the position of the head.
     pub async fn catch_up(&self) -> anyhow::Result<Position> {
         let head = self.log.port().head().await?;
         match self.projection.reach(head).await {
@@ -195,10 +198,10 @@ impl Running {
         }
     }
 
-    /// Takes no more requests, finishes those under way, makes everything folded durable, and closes
+    /// Accepts no more requests, finishes those under way, syncs the read model to disk, and closes
     /// the logs.
     pub async fn stop(self) -> anyhow::Result<()> {
-        // The fold runs on until the last request has its verdict.
+        // Requests first: they wait for verdicts of the fold.
         let mut late = self.requests.stop(HTTP_WAIT).await;
         late.extend(self.workers.stop(FLUSH_WAIT).await);
         let folded = self.projection.position();
@@ -206,7 +209,7 @@ impl Running {
         self.log.close().await;
         anyhow::ensure!(
             late.is_empty(),
-            "stopped, but not everything ended in time: {}. Acknowledged events are on the log",
+            "stopped, but some tasks did not end in time: {}. Acknowledged events are on the log",
             late.join(", ")
         );
         tracing::info!(position = folded.get(), "stopped at position {folded}");

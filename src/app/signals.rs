@@ -1,4 +1,4 @@
-//! The signals that ask the process to end.
+//! The signals that stop the process.
 
 use std::io;
 use std::time::Duration;
@@ -6,11 +6,11 @@ use std::time::Duration;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::Instant;
 
-/// How soon after a signal the next one is taken for its echo: `timeout` signals its child and then
-/// the whole group, a terminal and a supervisor may both pass on the same Ctrl-C.
+/// A signal within this time after another one is ignored as its echo. `timeout` signals its child
+/// and then the whole process group; a terminal and a supervisor may both forward one Ctrl-C.
 const ECHO: Duration = Duration::from_secs(1);
 
-/// SIGINT (Ctrl-C) and SIGTERM.
+/// Receives SIGINT (Ctrl-C) and SIGTERM.
 #[derive(Debug)]
 pub struct Signals {
     interrupt: Signal,
@@ -18,7 +18,7 @@ pub struct Signals {
     last: Option<Instant>,
 }
 
-/// Takes over both signals: from here on they no longer end the process by themselves.
+/// Installs handlers for both signals. From then on they no longer end the process by themselves.
 pub fn listen() -> io::Result<Signals> {
     Ok(Signals {
         interrupt: signal(SignalKind::interrupt())?,
@@ -28,7 +28,7 @@ pub fn listen() -> io::Result<Signals> {
 }
 
 impl Signals {
-    /// Waits for the next one that is not an echo of the last, and says which it was.
+    /// Waits for the next signal that is not an echo, and returns its name.
     pub async fn next(&mut self) -> &'static str {
         loop {
             let name = tokio::select! {

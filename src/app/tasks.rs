@@ -1,4 +1,4 @@
-//! Named tasks that are told to stop together and are joined: nothing runs on after shutdown.
+//! Named tasks that stop together and are joined, so that none outlives a shutdown.
 
 use std::collections::HashMap;
 use std::future::Future;
@@ -8,7 +8,7 @@ use tokio::task::{Id, JoinError, JoinSet};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-/// Tasks with one signal to stop. Dropping them aborts what still runs.
+/// Tasks with a common stop signal. Dropping it aborts the tasks that still run.
 #[derive(Debug, Default)]
 pub struct Tasks {
     set: JoinSet<()>,
@@ -17,7 +17,7 @@ pub struct Tasks {
 }
 
 impl Tasks {
-    /// Starts a task. It is given the signal, and is expected to end soon after it.
+    /// Starts a task. The task gets the stop signal, and must end soon after it is cancelled.
     pub fn spawn<F>(&mut self, name: &'static str, task: impl FnOnce(CancellationToken) -> F)
     where
         F: Future<Output = ()> + Send + 'static,
@@ -26,15 +26,15 @@ impl Tasks {
         self.names.insert(handle.id(), name);
     }
 
-    /// Tells every task to stop and waits for all; those that take longer are aborted. Their names
-    /// are returned.
+    /// Signals every task to stop, and waits for all of them. Aborts those that take longer than
+    /// `at_most`, and returns their names.
     pub async fn stop(mut self, at_most: Duration) -> Vec<&'static str> {
         self.stop.cancel();
         let deadline = Instant::now() + at_most;
         while let Ok(Some(ended)) =
             tokio::time::timeout_at(deadline, self.set.join_next_with_id()).await
         {
-            self.note(ended);
+            self.remove(ended);
         }
         self.set.shutdown().await;
         let mut unfinished: Vec<_> = self.names.into_values().collect();
@@ -45,7 +45,8 @@ impl Tasks {
         unfinished
     }
 
-    fn note(&mut self, ended: Result<(Id, ()), JoinError>) {
+    /// Removes the name of a task that has ended, and logs a panic.
+    fn remove(&mut self, ended: Result<(Id, ()), JoinError>) {
         let (id, panicked) = match ended {
             Ok((id, ())) => (id, false),
             Err(error) => (error.id(), true),
@@ -63,7 +64,7 @@ mod tests {
     use super::*;
 
     #[tokio::test(start_paused = true)]
-    async fn tasks_are_told_to_stop_and_joined_and_the_stubborn_are_named() {
+    async fn stop_joins_tasks_and_names_those_that_do_not_end() {
         let mut tasks = Tasks::default();
         tasks.spawn("polite", |stop| async move { stop.cancelled().await });
         tasks.spawn("stubborn", |_stop| std::future::pending());

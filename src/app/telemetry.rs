@@ -1,4 +1,4 @@
-//! What the process tells about itself while it runs: lines of text or JSON on stderr.
+//! Logging: lines of text or JSON on stderr.
 
 use std::io::{self, IsTerminal as _};
 
@@ -7,10 +7,10 @@ use tracing_subscriber::filter::{LevelFilter, ParseError};
 
 use crate::app::terminal::LogLines;
 
-/// What is logged if nobody says. The client of NATS tells of every connection by itself.
+/// The default log levels. At `info` the NATS client would log every connection.
 pub const DEFAULT_DIRECTIVES: &str = "info,async_nats=warn";
 
-/// How a line looks.
+/// The format of log lines.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LogFormat {
     /// For people.
@@ -19,40 +19,40 @@ pub enum LogFormat {
     Json,
 }
 
-/// Why directives name nothing to log.
+/// Why log directives are rejected.
 #[derive(Debug, thiserror::Error)]
 pub enum DirectivesError {
-    /// A filter would take the word for the name of a module, and log nothing.
+    /// A single word is not a level. The filter would treat it as the name of a module.
     #[error(
-        "{0:?} is no level; write error, warn, info, debug, trace or off, or a level by module, as \
-         in session_ledger=debug,warn"
+        "{0:?} is not a level; write error, warn, info, debug, trace or off, or a level per module, \
+         such as session_ledger=debug,warn"
     )]
     NoLevel(String),
-    /// Not what a filter is made of.
+    /// The syntax is invalid.
     #[error(transparent)]
     Malformed(#[from] ParseError),
 }
 
-/// Starts logging. `directives` is a level (`info`) or levels by module
-/// (`session_ledger=debug,warn`). Once per process; later calls change nothing.
+/// Starts logging. `directives` is a level (`info`) or levels per module
+/// (`session_ledger=debug,warn`). Later calls in the same process change nothing.
 pub fn init(format: LogFormat, directives: &str) -> Result<(), DirectivesError> {
     require_levels(directives)?;
     let filter = EnvFilter::builder().parse(directives)?;
-    let colours = io::stderr().is_terminal();
+    let colors = io::stderr().is_terminal();
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter)
-        .with_ansi(colours)
-        .with_writer(move || LogLines { colours });
+        .with_ansi(colors)
+        .with_writer(move || LogLines { colors });
     let started = match format {
         LogFormat::Text => builder.with_target(false).try_init(),
         LogFormat::Json => builder.json().flatten_event(true).try_init(),
     };
-    // Somebody else in this process, a test for one, was first.
+    // It fails if logging was started before in this process, for example by a test.
     drop(started);
     Ok(())
 }
 
-/// Refuses a word that stands alone and is no level.
+/// Rejects a single word that is not a level.
 fn require_levels(directives: &str) -> Result<(), DirectivesError> {
     let is_word = |text: &str| {
         let in_word = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | ':');

@@ -1,5 +1,5 @@
-//! Text that a terminal shows and does not obey: control characters, and characters that hide text or
-//! turn it around, are written as the escapes of JSON.
+//! Makes text safe for a terminal: writes control characters, and characters that hide or reorder
+//! text, as JSON escapes.
 
 use std::borrow::Cow;
 use std::fmt::Write as _;
@@ -7,18 +7,18 @@ use std::io::{self, Write};
 
 use crate::domain::ids::is_unseen;
 
-/// Text for one line or one cell of a table.
+/// Escapes text for one line or one cell of a table.
 pub fn one_line(text: &str) -> Cow<'_, str> {
     escaped(text, is_deceptive)
 }
 
-/// Text whose lines end as they do.
+/// Escapes text but keeps its line ends.
 pub fn lines(text: &str) -> Cow<'_, str> {
     escaped(text, |c| is_deceptive(c) && c != '\n')
 }
 
-/// JSON that says the same. Between its strings stand no other control characters than the ends of
-/// lines and tabs, which become spaces.
+/// Escapes JSON without changing its value. Outside of strings the only control characters of JSON
+/// are line ends and tabs, which become spaces.
 pub fn json(text: &str) -> Cow<'_, str> {
     if text.contains(['\n', '\r', '\t']) {
         let spaced = text.replace(['\n', '\r', '\t'], " ");
@@ -49,23 +49,24 @@ fn escaped(text: &str, must_go: impl Fn(char) -> bool) -> Cow<'_, str> {
     Cow::Owned(out)
 }
 
-/// Whether a terminal obeys a character, or it hides or reorders what stands beside it: what no id may
-/// hold, and tags, which show nothing either.
+/// Whether a character controls the terminal, or hides or reorders text: the characters that ids
+/// must not contain, and the invisible tag characters.
 fn is_deceptive(letter: char) -> bool {
     is_unseen(letter) || ('\u{e0000}'..='\u{e007f}').contains(&letter)
 }
 
-/// Stderr for log lines, which may repeat what others sent.
+/// Writes log lines to stderr, and escapes what they repeat of requests and events.
 #[derive(Debug)]
 pub struct LogLines {
-    /// Whether colours of our own are in them; those of others are escaped already.
-    pub colours: bool,
+    /// Whether the lines contain our own color codes. Escape characters in fields are escaped
+    /// before.
+    pub colors: bool,
 }
 
 impl Write for LogLines {
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
         let text = String::from_utf8_lossy(line);
-        let ours = |c| c == '\n' || (self.colours && c == '\u{1b}');
+        let ours = |c| c == '\n' || (self.colors && c == '\u{1b}');
         let shown = escaped(&text, |c| is_deceptive(c) && !ours(c));
         io::stderr().write_all(shown.as_bytes())?;
         Ok(line.len())
@@ -81,7 +82,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_a_terminal_obeys_or_hides_is_escaped() {
+    fn control_and_deceptive_characters_are_escaped() {
         assert_eq!(
             one_line("a\u{1b}[31m\u{9b}2J\0\u{7f}"),
             r"a\u001b[31m\u009b2J\u0000\u007f"
@@ -98,7 +99,7 @@ mod tests {
     }
 
     #[test]
-    fn json_stays_the_same_json() {
+    fn escaped_json_keeps_its_value() {
         let text = "{\"a\":\t\"\\\\\u{9b}\u{202e}\u{e0041}\",\r\n\"b\":1}";
         let shown = json(text);
         assert!(shown.is_ascii(), "{shown}");

@@ -1,4 +1,5 @@
-//! Verifying a data directory offline: the log from its start, and the read model against it.
+//! Verifies a data directory while no server runs: reads the log from its start, and checks the
+//! read model against it.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -21,36 +22,36 @@ pub struct Request {
     pub log: LogSource,
 }
 
-/// How far it has come.
+/// The progress of a verification.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Step {
-    /// The log is read.
+    /// The verification is reading the log.
     Reading {
-        /// The last record.
+        /// The last record that was read.
         position: Position,
-        /// The last there will be.
+        /// The last record to read.
         until: Position,
     },
-    /// The read model is counted.
+    /// The verification is counting the rows of the read model.
     Counting,
 }
 
-/// What was checked, and what is wrong.
+/// The result of a verification.
 #[derive(Debug, Clone, Serialize)]
 pub struct Verified {
-    /// The last record of the log that was read.
+    /// The position of the last record that was read.
     pub log_position: Position,
-    /// Head of the hash chain there, in hexadecimal digits.
+    /// The chain of the log at that position, in hexadecimal digits.
     pub log_chain: String,
-    /// The read model's position.
+    /// The position of the read model.
     pub model_position: Position,
-    /// Head of the hash chain that it was built from.
+    /// The chain of the read model, in hexadecimal digits.
     pub model_chain: String,
-    /// What is not as it must be.
+    /// What is wrong; empty if nothing is.
     pub differences: Vec<String>,
 }
 
-/// Verifies a directory that no server holds.
+/// Verifies a directory. No server may have it open.
 pub async fn run(request: Request, mut on_step: impl FnMut(Step)) -> anyhow::Result<Verified> {
     let dir = DataDir::new(&request.data_dir);
     require_log(&request.log, &dir)?;

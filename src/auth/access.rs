@@ -1,4 +1,4 @@
-//! Access: whom a server serves, and how it tells them.
+//! Access: which callers a server accepts, and how it identifies them.
 
 use std::sync::Arc;
 
@@ -7,37 +7,37 @@ use crate::auth::{ApiKey, Identity, KeyError, KeyId, Keys, RateLimits};
 use crate::domain::limits::CREDENTIAL_BYTES_MAX;
 use crate::domain::{Timestamp, TokenHash};
 
-/// Whom a server serves.
+/// Which callers a server accepts.
 pub enum Access {
-    /// Whoever reaches it, for any tenant.
+    /// Every caller, for any tenant.
     Everybody,
-    /// Who has a credential.
+    /// Callers with a key or a token.
     Credentials(Credentials),
-    /// Who has the key with this hash, which is in no keyring, for any tenant.
+    /// Callers with the one key that has this hash, for any tenant. The key is in no keyring.
     Private(TokenHash),
 }
 
-/// What credentials are checked with.
+/// Checks credentials.
 pub struct Credentials {
-    /// The keys.
+    /// The API keys.
     pub keys: Arc<Keys>,
-    /// Tokens, if any are accepted.
+    /// Checks tokens; `None` if the server accepts no tokens.
     pub tokens: Option<Arc<Tokens>>,
-    /// How many requests each may make, if that is limited.
+    /// The rate limit of each credential; `None` is no limit.
     pub rate_limits: Option<RateLimits>,
 }
 
-/// A credential as it came. Borrowed, and not printable: it belongs nowhere else.
+/// A credential from a request. Borrowed and not printable, so that it is neither kept nor logged.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Presented<'a> {
-    /// Said to be a key.
+    /// From a header that carries keys only.
     Key(&'a str),
-    /// A key or a token.
+    /// From a header that carries a key or a token.
     Bearer(&'a str),
 }
 
 impl<'a> Presented<'a> {
-    /// The credential itself.
+    /// The credential.
     pub fn text(self) -> &'a str {
         match self {
             Self::Key(text) | Self::Bearer(text) => text,
@@ -45,30 +45,31 @@ impl<'a> Presented<'a> {
     }
 }
 
-/// Why a credential stands for nobody. For the log and what is counted: callers are not told.
+/// Why a credential is rejected. For logs and metrics: callers do not see it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Refused {
-    /// Nothing that is as long is looked at.
+    /// The credential exceeds the size limit and was not examined.
     #[error("the credential has {0} bytes, and the limit is {CREDENTIAL_BYTES_MAX}")]
     TooLong(usize),
-    /// Neither.
-    #[error("the credential is no key (`slk_..`) and no token")]
+    /// The text is not a key, and cannot be checked as a token.
+    #[error("the credential is neither a key (`slk_..`) nor a token")]
     NotAKey,
-    /// It may be one, and this server takes none.
+    /// The text may be a token, and this server accepts no tokens.
     #[error(
-        "the credential is no key (`slk_..`), and this server takes no tokens: it has no --jwt-.."
+        "the credential is not a key (`slk_..`), and this server accepts no tokens: start it with \
+         --jwt-jwks or --jwt-hs256-secret-file to accept them"
     )]
     NoTokens,
-    /// A key that opens nothing.
+    /// The key is unknown, revoked or expired, or has a different secret.
     #[error("the key {0} {1}")]
     Key(KeyId, KeyError),
-    /// A token that does not count.
-    #[error("a token was refused: {0}")]
+    /// The token is invalid.
+    #[error("the token was rejected: {0}")]
     Token(#[from] TokenError),
 }
 
 impl Refused {
-    /// A word for the kind of reason.
+    /// The kind of reason, as a label for metrics.
     pub fn kind(&self) -> &'static str {
         match self {
             Self::TooLong(_) => "too_long",
@@ -85,7 +86,7 @@ impl Refused {
 }
 
 impl Credentials {
-    /// Whom a credential stands for at `now`.
+    /// Returns the identity that a credential proves at `now`.
     pub async fn identify(
         &self,
         presented: Presented<'_>,

@@ -1,10 +1,10 @@
-//! API keys as texts: `slk_<16 hexadecimal digits of its id>_<64 of its secret>`.
+//! API keys as text: `slk_<id>_<secret>`, with 16 hexadecimal digits of id and 64 of secret.
 //!
-//! Hexadecimal, so that the separator cannot occur inside a part. The secret has 256 bits from the
-//! operating system, which is why one SHA-256 protects it: there is nothing to guess.
+//! The parts are hexadecimal, so the separator cannot occur inside one. The secret is 256 random
+//! bits from the operating system. Nobody can guess it, so one SHA-256 is enough to protect it.
 //!
-//! A dialect may show keys with a prefix of its own. It is another spelling of the same key, and
-//! what is stored is the hash of the one above.
+//! A dialect may show keys with a prefix of its own. That is another spelling of the same key: the
+//! stored hash is always that of the `slk_` spelling.
 
 use std::fmt;
 
@@ -16,12 +16,13 @@ use crate::domain::TokenHash;
 const ID_BYTES: usize = 8;
 const SECRET_BYTES: usize = 32;
 
-/// How a key is written. Every text begins with a prefix, so that people and scanners recognise it.
+/// How a key is written. Every spelling has a prefix by which people and secret scanners
+/// recognize a key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Spelling {
-    /// The ledger's own.
+    /// The ledger's own: `slk_<id>_<secret>`.
     Ledger,
-    /// As agents of OTAS have them: `agent_<id>_<secret>`.
+    /// That of OTAS: `agent_<id>_<secret>`.
     Agent,
 }
 
@@ -36,7 +37,7 @@ impl Spelling {
     }
 }
 
-/// Names a key. No secret.
+/// The id of a key. It is not secret.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct KeyId([u8; ID_BYTES]);
 
@@ -59,7 +60,7 @@ impl fmt::Debug for KeyId {
     }
 }
 
-/// A key in full. Not printable but by [`ApiKey::reveal`] and [`ApiKey::reveal_as`].
+/// A key with its secret. Only [`ApiKey::reveal`] and [`ApiKey::reveal_as`] print the secret.
 #[derive(Clone)]
 pub struct ApiKey {
     id: KeyId,
@@ -67,7 +68,7 @@ pub struct ApiKey {
 }
 
 impl ApiKey {
-    /// A new key, of random bytes from the operating system.
+    /// Generates a key from random bytes of the operating system.
     pub fn generate() -> Result<Self, getrandom::Error> {
         let (mut id, mut secret) = ([0; ID_BYTES], [0; SECRET_BYTES]);
         getrandom::fill(&mut id)?;
@@ -78,7 +79,7 @@ impl ApiKey {
         })
     }
 
-    /// Reads a key in any spelling; `None` for anything else.
+    /// Reads a key in any spelling. Returns `None` if the text is not a key.
     pub fn parse(text: &str) -> Option<Self> {
         let (id, secret) = unprefixed(text)?.split_once('_')?;
         Some(Self {
@@ -87,32 +88,32 @@ impl ApiKey {
         })
     }
 
-    /// Whether a text claims to be a key, be it one or not.
+    /// Whether a text has the prefix of a key. It may still be malformed.
     pub fn looks_like(text: &str) -> bool {
         unprefixed(text).is_some()
     }
 
-    /// Its id.
+    /// The id of the key.
     pub fn id(&self) -> KeyId {
         self.id
     }
 
-    /// What is stored of it.
+    /// The SHA-256 of the `slk_` spelling, which is what the log stores.
     pub fn hash(&self) -> TokenHash {
         TokenHash::new(Sha256::digest(self.reveal()).into())
     }
 
-    /// Whether this key has a hash, in a time that does not depend on it.
+    /// Compares the hash of this key with a stored hash, in constant time.
     pub fn has_hash(&self, stored: &TokenHash) -> bool {
         self.hash().bytes().ct_eq(stored.bytes()).into()
     }
 
-    /// The text, for whoever it is given to.
+    /// The key as text, with its secret.
     pub fn reveal(&self) -> String {
         self.reveal_as(Spelling::Ledger)
     }
 
-    /// The text in another spelling.
+    /// The key as text in the given spelling, with its secret.
     pub fn reveal_as(&self, spelling: Spelling) -> String {
         let prefix = spelling.prefix();
         format!("{prefix}{}_{}", self.id, hex::encode(self.secret))
@@ -125,14 +126,14 @@ impl fmt::Debug for ApiKey {
     }
 }
 
-/// What follows the prefix of a key.
+/// The part of a key after its prefix; `None` if it has none of the prefixes.
 fn unprefixed(text: &str) -> Option<&str> {
     Spelling::ALL
         .into_iter()
         .find_map(|spelling| text.strip_prefix(spelling.prefix()))
 }
 
-/// Bytes from hexadecimal digits in lower case: every key and id is written in one way.
+/// Decodes hexadecimal digits. Rejects upper case, so that a key or id has only one text.
 fn digits<const BYTES: usize>(text: &str) -> Option<[u8; BYTES]> {
     let mut bytes = [0; BYTES];
     let lower = !text.bytes().any(|byte| byte.is_ascii_uppercase());
@@ -144,7 +145,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_key_reads_back_and_shows_its_id_alone() {
+    fn a_key_reads_back_and_shows_only_its_id() {
         let key = ApiKey::generate().unwrap();
         let text = key.reveal();
         let read = ApiKey::parse(&text).unwrap();
@@ -165,21 +166,21 @@ mod tests {
     }
 
     #[test]
-    fn no_two_keys_are_alike() {
+    fn two_generated_keys_differ() {
         let (one, other) = (ApiKey::generate().unwrap(), ApiKey::generate().unwrap());
         assert_ne!(one.id(), other.id());
         assert!(!one.has_hash(&other.hash()));
     }
 
     #[test]
-    fn what_is_stored_is_sha_256_of_the_text() {
+    fn the_stored_hash_is_the_sha_256_of_the_text() {
         let text = format!("slk_{}_{}", "0".repeat(16), "f".repeat(64));
         let hash = ApiKey::parse(&text).unwrap().hash();
         assert_eq!(hash.bytes()[..], Sha256::digest(&text)[..]);
     }
 
     #[test]
-    fn anything_else_is_no_key() {
+    fn malformed_keys_and_ids_are_rejected() {
         let key = ApiKey::generate().unwrap().reveal();
         for wrong in [
             "",

@@ -1,4 +1,4 @@
-//! Authors: who issues and revokes keys, as the log of keys keeps it.
+//! Authors: who issued or revoked a key, as recorded on the log of keys.
 
 use std::fmt;
 use std::sync::Arc;
@@ -6,31 +6,32 @@ use std::sync::Arc;
 use crate::auth::{KeyId, Principal};
 use crate::domain::limits::TEXT_CHARS_MAX;
 
-/// The word for [`Author::Operator`], which neither a key's id nor a token's bearer can be.
+/// The stored form of [`Author::Operator`]. It cannot be confused with the other authors: a key id
+/// has 16 hexadecimal digits, and the bearer of a token contains `|`.
 const OPERATOR: &str = "operator";
 
-/// Who issues or revokes a key.
+/// Who issued or revoked a key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Author {
-    /// Who has a key.
+    /// A caller with this key.
     Key(KeyId),
-    /// Who has a token: `issuer|subject`.
+    /// A caller with a token, as `issuer|subject`.
     Token(Arc<str>),
-    /// Who has the data directory, or the ledger's NATS user, and works on the log of keys itself. No
-    /// credential says who that is.
+    /// An operator who wrote to the log of keys directly, through the data directory or with the
+    /// ledger's NATS user. No credential identifies the person.
     Operator,
 }
 
 impl Author {
-    /// Who a principal is; `None` where nobody is asked for credentials.
+    /// The author that a principal is; `None` if the server asks for no credentials.
     pub fn of(principal: &Principal) -> Option<Self> {
         let id = principal.id.as_ref()?;
         Some(KeyId::parse(id).map_or_else(|| Self::Token(Arc::clone(id)), Self::Key))
     }
 
-    /// Reads an author. Other builds may write others, which are nobody that this one knows.
+    /// Reads an author. Returns `None` for a kind of author that only a later build knows.
     pub(super) fn parse(text: &str) -> Option<Self> {
-        // Issuer, `|` and subject, each as long as tokens have them.
+        // Room for an issuer, `|` and a subject.
         let fits = || text.chars().count() <= 2 * TEXT_CHARS_MAX + 1;
         match KeyId::parse(text) {
             Some(id) => Some(Self::Key(id)),
@@ -76,7 +77,7 @@ mod tests {
     }
 
     #[test]
-    fn an_author_is_who_asks() {
+    fn the_author_follows_from_the_credential() {
         let mut principal = Principal::anonymous(TenantId::parse("acme").unwrap());
         assert_eq!(Author::of(&principal), None);
         principal.id = Some("0123456789abcdef".into());

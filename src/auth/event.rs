@@ -1,21 +1,21 @@
-//! Keys on the log: CloudEvents `key.issued` and `key.revoked`, one subject each and tenant.
+//! The stored form of keys: CloudEvents `key.issued` and `key.revoked`. Each tenant has one NATS
+//! subject per type.
 //!
 //! ```text
 //! subject  ledger.admin.v1.<tenant>.key.issued
 //! body     {"specversion":"1.0","id":"issued-<key id>","source":"urn:session-ledger:keys",
 //!           "type":"key.issued","subject":"<key id>","time":"..","tenantid":"<tenant>",
-//!           "actor":"<who did it>",
+//!           "actor":"<author>",
 //!           "data":{"name":"..","roles":["read"],"agent_id":"..","expires_at":".."}}
 //! private  {"key_sha256":"<64 hexadecimal digits>"}
 //! ```
 //!
-//! A member of the data of `key.issued` that this build does not know makes the record unreadable: it
-//! may narrow what the key can do. A revocation counts by its subjects alone, so that nothing that a
-//! later build adds can keep a key alive.
+//! An unknown member in the data of `key.issued` makes the record unreadable, because it may
+//! restrict what the key can do. A revocation needs only its NATS subject and its `subject`, so
+//! that nothing a later build adds can keep a key alive.
 //!
-//! `actor` stands beside the data, not in it: builds from before it was written ignore it there, so
-//! they read new records, and we read theirs, which have none. It changes nothing about what a key can
-//! do, so an actor that cannot be read is none.
+//! `actor` is outside `data`, where builds that do not know it ignore it. Records of those builds
+//! have no `actor`. It does not change what a key can do, so an unreadable actor counts as absent.
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
@@ -29,43 +29,44 @@ const SOURCE: &str = "urn:session-ledger:keys";
 const SUBJECT_PREFIX: &str = "ledger.admin.v1.";
 const ISSUED: &str = "key.issued";
 const REVOKED: &str = "key.revoked";
+const NOT_A_KEY_SUBJECT: &str = "its NATS subject is not that of a key event";
 
-/// What a key is issued with.
+/// What an issued key may do, where and until when.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Grant {
-    /// Whose data the key opens.
+    /// The tenant that the key gives access to.
     pub tenant: TenantId,
-    /// For people.
+    /// A name for people to recognize the key by.
     pub name: Option<Box<str>>,
-    /// What it may do.
+    /// What the key may do.
     pub roles: Roles,
-    /// The only agent on whose behalf it may write; `None` is any.
+    /// The only agent that the key may write for; `None` is any.
     pub agent: Option<AgentId>,
-    /// When it ends by itself; `None` is never.
+    /// When the key expires; `None` is never.
     pub expires_at: Option<Timestamp>,
 }
 
-/// Why a key cannot be issued like this.
+/// Why a grant is rejected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum GrantError {
-    /// A key that may do nothing is a mistake.
+    /// The key would be useless.
     #[error("a key needs at least one role")]
     NoRole,
-    /// Too long, empty or with characters that would break a line.
+    /// The name is too long, empty, or has control characters.
     #[error(
         "a key's name must have 1 to {KEY_NAME_CHARS_MAX} characters and no control characters"
     )]
     Name,
-    /// Who issues keys can issue one for any agent.
+    /// An admin key could issue a key for any agent.
     #[error("a key for one agent cannot have the role admin, which would let it issue others")]
     BoundAdmin,
-    /// It would never be valid.
+    /// The key would never be valid.
     #[error("a key must expire in the future")]
     Expired,
 }
 
 impl Grant {
-    /// Refuses what makes no sense at `now`.
+    /// Checks that a key with this grant can be issued at `now`.
     pub fn check(&self, now: Timestamp) -> Result<(), GrantError> {
         if self.roles.iter().next().is_none() {
             return Err(GrantError::NoRole);
@@ -88,14 +89,14 @@ fn is_name(name: &str) -> bool {
     (1..=KEY_NAME_CHARS_MAX).contains(&chars) && !name.contains(char::is_control)
 }
 
-/// What happened to a key.
+/// A change of a key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum KeyEvent {
     Issued {
         id: KeyId,
         hash: TokenHash,
         grant: Grant,
-        /// Not known of keys that an older build issued.
+        /// `None` in records of older builds.
         by: Option<Author>,
     },
     Revoked {
@@ -105,13 +106,13 @@ pub(super) enum KeyEvent {
     },
 }
 
-/// Why a record says nothing about keys. Never holds a part of it.
+/// Why a record is not a readable key event. Never contains a part of the record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub(super) struct Unreadable(&'static str);
 
 impl KeyEvent {
-    /// The record that says so.
+    /// The record that stores this event.
     pub(super) fn to_record(&self, time: Timestamp) -> NewRecord {
         let (id, tenant, kind, by) = match self {
             Self::Issued { id, grant, by, .. } => (id, &grant.tenant, ISSUED, by),
@@ -146,16 +147,18 @@ impl KeyEvent {
         let subject = record.subject.strip_prefix(SUBJECT_PREFIX);
         let (tenant, kind) = subject
             .and_then(|rest| rest.split_once('.'))
-            .ok_or(Unreadable("its subject is not one of keys"))?;
-        let tenant = TenantId::parse(tenant).map_err(|_error| Unreadable("it has no tenant"))?;
+            .ok_or(Unreadable(NOT_A_KEY_SUBJECT))?;
+        let tenant = TenantId::parse(tenant)
+            .map_err(|_error| Unreadable("its NATS subject has no valid tenant"))?;
         let body: Envelope = serde_json::from_slice(&record.payload)
-            .map_err(|_withheld| Unreadable("its body is not one of keys"))?;
-        let id = KeyId::parse(&body.subject).ok_or(Unreadable("it names no key"))?;
+            .map_err(|_withheld| Unreadable("its body is not that of a key event"))?;
+        let id = KeyId::parse(&body.subject)
+            .ok_or(Unreadable("its `subject` is not the id of a key"))?;
         let by = body.actor.as_str().and_then(Author::parse);
         match kind {
             REVOKED => Ok(Self::Revoked { id, tenant, by }),
             ISSUED if body.r#type != ISSUED || body.tenantid != tenant.as_str() => Err(Unreadable(
-                "its type or tenant is not that of its NATS subject",
+                "its type or tenant differs from that of its NATS subject",
             )),
             ISSUED => {
                 let data = serde_json::from_value(body.data)
@@ -167,7 +170,7 @@ impl KeyEvent {
                     by,
                 })
             }
-            _ => Err(Unreadable("its subject is not one of keys")),
+            _ => Err(Unreadable(NOT_A_KEY_SUBJECT)),
         }
     }
 }
@@ -186,7 +189,8 @@ struct Written<'a> {
     data: Data,
 }
 
-/// What is read of a body. `data` comes later, because a revocation's does not count.
+/// The members that are read from a body. `data` stays unparsed, because that of a revocation is
+/// ignored.
 #[derive(Deserialize)]
 struct Envelope {
     subject: String,
@@ -194,7 +198,7 @@ struct Envelope {
     r#type: String,
     #[serde(default)]
     tenantid: String,
-    /// Of any type, so that nothing in it can keep a key alive.
+    /// Any JSON value, so that an unreadable actor cannot keep a key alive.
     #[serde(default)]
     actor: serde_json::Value,
     #[serde(default)]
@@ -234,10 +238,10 @@ fn grant(tenant: TenantId, data: Data) -> Result<Grant, Unreadable> {
         tenant,
         name: data.name.map(String::into_boxed_str),
         roles: roles.ok_or(Unreadable("this build does not know one of its roles"))?,
-        agent: agent.map_err(|_error| Unreadable("its agent's id is none"))?,
+        agent: agent.map_err(|_error| Unreadable("its `agent_id` is not valid"))?,
         expires_at: expires_at
             .transpose()
-            .map_err(|()| Unreadable("its expiry is no time"))?,
+            .map_err(|()| Unreadable("its `expires_at` is not a time"))?,
     })
 }
 
@@ -255,7 +259,7 @@ fn private(hash: &TokenHash) -> Bytes {
 }
 
 fn hash_of(private: &[u8]) -> Result<TokenHash, Unreadable> {
-    let unreadable = Unreadable("its private part holds no hash");
+    let unreadable = Unreadable("its private part has no valid hash");
     let private: Private = serde_json::from_slice(private).map_err(|_withheld| unreadable)?;
     let mut hash = [0; 32];
     hex::decode_to_slice(private.key_sha256, &mut hash).map_err(|_withheld| unreadable)?;

@@ -79,7 +79,7 @@ fn any_author() -> impl Strategy<Value = Option<Author>> {
 
 proptest! {
     #[test]
-    fn what_is_written_is_read_again(grant in any_grant(), by in any_author()) {
+    fn a_written_event_reads_back(grant in any_grant(), by in any_author()) {
         let key = ApiKey::generate().unwrap();
         let issued = KeyEvent::Issued { id: key.id(), hash: key.hash(), grant, by: by.clone() };
         let record = stored(issued.to_record(time()));
@@ -90,7 +90,7 @@ proptest! {
     }
 
     #[test]
-    fn any_bytes_have_an_answer(
+    fn arbitrary_bytes_are_unreadable(
         subject in "ledger.admin.v1.[a.]{0,4}.key.(issued|revoked|x)",
         private in prop::collection::vec(any::<u8>(), 0..64),
         body in prop::collection::vec(any::<u8>(), 0..64),
@@ -128,7 +128,7 @@ fn the_stored_form_stays_as_it_is() {
     );
 }
 
-/// Records as builds wrote them before they kept who did it.
+/// Records of builds that did not write `actor`.
 #[test]
 fn records_without_an_actor_are_read() {
     let hash = TokenHash::new([0xab; 32]);
@@ -165,7 +165,8 @@ fn records_without_an_actor_are_read() {
     assert_eq!(KeyEvent::read(&revoked), Ok(expected));
 }
 
-/// What builds read that do not know `actor`: of a body these members, and of its data these alone.
+/// Builds that do not know `actor` read these members of a body, and reject unknown members of its
+/// data.
 #[test]
 fn older_builds_read_what_this_one_writes() {
     #[derive(Deserialize)]
@@ -185,7 +186,7 @@ fn older_builds_read_what_this_one_writes() {
 }
 
 #[test]
-fn an_actor_that_cannot_be_read_keeps_no_record_from_counting() {
+fn a_record_with_an_unreadable_actor_is_read() {
     for actor in [
         "7",
         "null",
@@ -220,7 +221,7 @@ fn neither_key_nor_hash_is_in_the_body() {
 }
 
 #[test]
-fn what_this_build_does_not_understand_opens_nothing() {
+fn a_grant_that_this_build_does_not_understand_is_unreadable() {
     for (from, to) in [
         (
             r#""roles":["read"]"#,
@@ -248,7 +249,7 @@ fn what_this_build_does_not_understand_opens_nothing() {
 }
 
 #[test]
-fn a_revocation_is_understood_whatever_else_it_says() {
+fn a_revocation_with_unknown_members_is_read() {
     let id = KeyId::parse("0123456789abcdef").unwrap();
     let mut record = changed("read", "read");
     record.subject = "ledger.admin.v1.acme.key.revoked".into();
@@ -265,7 +266,7 @@ fn a_revocation_is_understood_whatever_else_it_says() {
 }
 
 #[test]
-fn a_grant_that_makes_no_sense_is_refused() {
+fn an_invalid_grant_is_rejected() {
     #[track_caller]
     fn check(grant: &Grant, expected: Result<(), GrantError>) {
         assert_eq!(grant.check(time()), expected, "{grant:?}");

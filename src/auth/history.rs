@@ -1,34 +1,35 @@
-//! The history of a tenant's keys: every change that had an effect, as the log of keys has it.
+//! The history of a tenant's keys: every change on the log of keys that had an effect.
 
 use crate::auth::event::{Grant, KeyEvent};
 use crate::auth::{Author, KeyId, Keys};
 use crate::domain::{TenantId, Timestamp};
 use crate::log::LogError;
 
-/// Something that happened to a key.
+/// A change of a key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct KeyChange {
-    /// The key.
+    /// The id of the key.
     pub id: KeyId,
-    /// When the log took it.
+    /// When the log stored the change.
     pub at: Timestamp,
-    /// Who did it; not known of what older builds wrote.
+    /// The author; `None` in records of older builds.
     pub by: Option<Author>,
-    /// What it was issued with; `None` is a revocation.
+    /// The grant of an issued key; `None` is a revocation.
     pub issued: Option<Grant>,
 }
 
-/// A page of them, the oldest first.
+/// A page of changes, oldest first.
 #[derive(Debug)]
 pub struct KeyHistory {
-    /// The page.
+    /// The changes on this page.
     pub changes: Vec<KeyChange>,
-    /// How many changes there are up to the end of the page, if there are more.
+    /// The `after` of the next page; `None` if this is the last page.
     pub next_after: Option<usize>,
 }
 
 impl Keys {
-    /// Changes of a tenant's keys, after so many. Also of keys that are listed no more.
+    /// Returns up to `limit` changes of a tenant's keys and skips the first `after`. Includes
+    /// changes of keys that are no longer listed.
     pub async fn history(
         &self,
         tenant: &TenantId,
@@ -44,7 +45,7 @@ impl Keys {
         };
         let changes = records.iter().filter_map(|record| {
             let at = record.recorded_at;
-            // The keyring has read every one of them before.
+            // The keyring has read all of these records, so none is unreadable.
             let change = match KeyEvent::read(record).ok()? {
                 KeyEvent::Issued { id, grant, by, .. } => KeyChange {
                     id,

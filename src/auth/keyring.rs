@@ -1,7 +1,7 @@
-//! Every key that the log tells of: a pure function of its records.
+//! The keyring: every key on the log of keys. It is a pure function of the records.
 //!
-//! Total: a record that says nothing about keys changes nothing. The first record of a key counts,
-//! and a revocation is for ever.
+//! An unreadable record changes nothing. If a key was issued twice, the first record counts. A
+//! revocation is final.
 
 use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::sync::Arc;
@@ -12,63 +12,63 @@ use crate::domain::limits::KEYS_REVOKED_MAX;
 use crate::domain::{Position, TenantId, Timestamp, TokenHash};
 use crate::log::Record;
 
-/// A key as it is known here: everything but the key.
+/// What the keyring knows about a key. The secret is not part of it.
 #[derive(Debug, Clone)]
 pub struct KeyEntry {
-    /// Names it.
+    /// The id of the key.
     pub id: KeyId,
-    /// What it was issued with.
+    /// What the key may do, where and until when.
     pub grant: Grant,
-    /// When the log took its issue.
+    /// When the log stored the `key.issued` event.
     pub issued_at: Timestamp,
-    /// Who issued it; not known of keys that older builds issued.
+    /// Who issued the key; `None` if an older build did.
     pub issued_by: Option<Author>,
-    /// If it was revoked: when and by whom.
+    /// The revocation; `None` if the key is not revoked.
     pub revoked: Option<Revocation>,
-    /// Where its issue stands on the log.
+    /// The position of the `key.issued` event on the log.
     position: Position,
     hash: TokenHash,
     identity: Identity,
 }
 
-/// The end of a key.
+/// The revocation of a key.
 #[derive(Debug, Clone)]
 pub struct Revocation {
-    /// When the log took it.
+    /// When the log stored it.
     pub at: Timestamp,
-    /// By whom; not known where an older build did it.
+    /// Who revoked the key; `None` if an older build did.
     pub by: Option<Author>,
 }
 
-/// Why a key opens nothing. For the log: callers are not told.
+/// Why a key is rejected. For logs: callers do not see it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum KeyError {
-    /// There is none with this id.
-    #[error("is not known")]
+    /// No key has this id.
+    #[error("is unknown")]
     Unknown,
-    /// There is one, with another secret.
+    /// The key with this id has another secret.
     #[error("has another secret")]
     Secret,
-    /// It was taken back.
+    /// The key is revoked.
     #[error("is revoked")]
     Revoked,
-    /// It has ended by itself.
+    /// The key has expired.
     #[error("has expired")]
     Expired,
 }
 
 impl KeyEntry {
-    /// Whether it was not revoked; it may have expired.
+    /// Whether the key is not revoked. It may have expired.
     pub fn is_live(&self) -> bool {
         self.revoked.is_none()
     }
 
-    /// Whether it was issued before another one.
+    /// Whether this key was issued before `other`.
     pub(super) fn is_before(&self, other: &Self) -> bool {
         self.position < other.position
     }
 
-    /// Whom the key stands for at `now`.
+    /// Returns the identity that the key proves at `now`.
     fn identity(&self, now: Timestamp) -> Result<&Identity, KeyError> {
         if !self.is_live() {
             return Err(KeyError::Revoked);
@@ -79,7 +79,7 @@ impl KeyEntry {
             .ok_or(KeyError::Expired)
     }
 
-    /// Whether it can change keys at `now`.
+    /// Whether the key can issue and revoke keys at `now`.
     fn is_admin(&self, now: Timestamp) -> bool {
         self.grant.roles.has(Role::Admin) && self.identity(now).is_ok()
     }
@@ -90,23 +90,24 @@ impl KeyEntry {
 pub struct Keyring {
     keys: HashMap<KeyId, Arc<KeyEntry>>,
     tenants: HashMap<TenantId, TenantKeys>,
-    /// Revoked so long ago that no more is known of them: a copy of their issue must not count.
+    /// Keys that are known only as revoked: [`KEYS_REVOKED_MAX`] keys of the tenant were revoked
+    /// after them. Their ids stay, so that a second `key.issued` record cannot revive them.
     forgotten: HashSet<KeyId>,
 }
 
 /// A tenant's keys.
 #[derive(Debug, Default)]
 struct TenantKeys {
-    /// In the order in which they were issued.
+    /// The keys in the order in which they were issued.
     issued: BTreeMap<Position, KeyId>,
-    /// Those that are revoked, in the order in which they were.
+    /// The revoked ones of `issued`, in the order in which they were revoked.
     revoked: VecDeque<Position>,
-    /// Every issue and revocation that had an effect.
+    /// The positions of all records that issued or revoked a key.
     changes: Vec<Position>,
 }
 
 impl Keyring {
-    /// Takes a record in.
+    /// Applies a record.
     pub(super) fn apply(&mut self, record: &Record) -> Result<(), Unreadable> {
         match KeyEvent::read(record)? {
             KeyEvent::Issued {
@@ -175,7 +176,7 @@ impl Keyring {
         }
     }
 
-    /// Whom a key stands for at `now`.
+    /// Returns the identity that a key proves at `now`.
     pub fn authenticate(&self, key: &ApiKey, now: Timestamp) -> Result<Identity, KeyError> {
         let Some(entry) = self.keys.get(&key.id()) else {
             let forgotten = self.forgotten.contains(&key.id());
@@ -191,39 +192,39 @@ impl Keyring {
         entry.identity(now).cloned()
     }
 
-    /// Whether a key is the only one of its tenant that can change keys at `now`.
+    /// Whether a key is the only one of its tenant that can issue and revoke keys at `now`.
     pub(super) fn is_last_admin(&self, key: &KeyEntry, now: Timestamp) -> bool {
         let others = self.list(&key.grant.tenant).into_iter();
         let mut others = others.filter(|entry| entry.id != key.id);
         key.is_admin(now) && !others.any(|entry| entry.is_admin(now))
     }
 
-    /// A tenant's key.
+    /// Returns a key of a tenant.
     pub fn get(&self, tenant: &TenantId, id: KeyId) -> Option<&Arc<KeyEntry>> {
         let entry = self.keys.get(&id)?;
         (entry.grant.tenant == *tenant).then_some(entry)
     }
 
-    /// A tenant's keys, those issued last first.
+    /// Returns the keys of a tenant, newest first.
     pub fn list(&self, tenant: &TenantId) -> Vec<Arc<KeyEntry>> {
         let keys = self.tenants.get(tenant);
         let ids = keys.into_iter().flat_map(|keys| keys.issued.values().rev());
         ids.filter_map(|id| self.keys.get(id).cloned()).collect()
     }
 
-    /// Where every change of a tenant's keys stands on the log.
+    /// Returns the positions of all changes of a tenant's keys on the log.
     pub(super) fn changes(&self, tenant: &TenantId) -> &[Position] {
         let keys = self.tenants.get(tenant);
         keys.map_or(&[], |keys| &keys.changes)
     }
 
-    /// How many keys of a tenant are not revoked.
+    /// Returns the number of a tenant's keys that are not revoked.
     pub fn live_count(&self, tenant: &TenantId) -> usize {
         let keys = self.tenants.get(tenant);
         keys.map_or(0, |keys| keys.issued.len() - keys.revoked.len())
     }
 
-    /// Whether there is any key that is not revoked.
+    /// Whether every key of every tenant is revoked, or there are no keys.
     pub fn is_empty(&self) -> bool {
         self.tenants
             .keys()
@@ -318,7 +319,7 @@ mod tests {
     }
 
     #[test]
-    fn another_secret_under_the_same_id_opens_nothing() {
+    fn a_key_with_another_secret_is_rejected() {
         let mut world = World::default();
         let key = world.issue("acme", None);
         let other = ApiKey::generate().unwrap().reveal();
@@ -340,7 +341,7 @@ mod tests {
     }
 
     #[test]
-    fn a_revocation_is_for_ever_and_keeps_its_first_time() {
+    fn a_revocation_is_final_and_keeps_its_first_time() {
         let mut world = World::default();
         let key = world.issue("acme", None);
         world.revoke(&key, "acme");
@@ -354,7 +355,7 @@ mod tests {
         assert_eq!(revoked.by, Some(Author::Key(key.id())));
         assert_eq!(world.ring.live_count(&id("acme")), 0);
         assert!(world.ring.is_empty());
-        // What changed nothing is no change.
+        // The second revocation and the second issue changed nothing.
         let changes = [1, 2].map(Position::new);
         assert_eq!(world.ring.changes(&id("acme")), changes);
     }

@@ -1,4 +1,5 @@
-//! The keys of this node: the keyring that follows the log, and the ways to change it.
+//! The keys of this node: a keyring that follows the log of keys, and the operations that change
+//! it.
 
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
@@ -13,42 +14,42 @@ use crate::domain::limits::{KEYS_PER_TENANT_MAX, LOG_READ_RECORDS_MAX, VERDICT_W
 use crate::domain::{Position, TenantId, Timestamp};
 use crate::log::{EventLog, LogError};
 
-/// Why keys could not be changed.
+/// Why a key could not be issued or revoked.
 #[derive(Debug, thiserror::Error)]
 pub enum KeysError {
-    /// What was asked for makes no sense.
+    /// The grant is invalid.
     #[error(transparent)]
     Grant(#[from] GrantError),
-    /// Revoke some first.
+    /// The tenant has as many keys as it may have.
     #[error(
         "the tenant has {KEYS_PER_TENANT_MAX} keys that are not revoked, and may not have more; \
          revoke those that nobody uses, expired ones too"
     )]
     TooMany,
-    /// Nobody with a key could change keys any more.
+    /// Afterwards no key of the tenant could issue or revoke keys.
     #[error(
         "it is the tenant's last key with the role admin: issue another such key first, or revoke it \
          with --data-dir or --nats-url"
     )]
     LastAdmin,
-    /// The log did not take it, or may have.
+    /// The log did not store the change, or did not confirm it.
     #[error(transparent)]
     Log(#[from] LogError),
-    /// It is on the log, and this node has not heard of it in time.
-    #[error("it is on the log, but the keys of this node have not caught up with it in time")]
+    /// The log has stored the change, and this node has not read it in time.
+    #[error("the change is on the log, but this node has not read it in time")]
     Behind,
     /// The keyring no longer follows the log.
-    #[error("the keys of this node no longer follow their log")]
+    #[error("this node no longer follows the log of keys")]
     Stopped,
-    /// The operating system has no random bytes to give.
-    #[error("the operating system gives no random bytes for a key")]
+    /// The operating system provided no random bytes.
+    #[error("the operating system provides no random bytes for a key")]
     Random(#[from] getrandom::Error),
-    /// Its id is taken: a matter of 64 random bits. Try again.
+    /// A key with the random 64-bit id already exists.
     #[error("another key has the same id; try again")]
     Collision,
 }
 
-/// How far the keyring follows its log.
+/// How far the keyring has read its log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Progress {
     position: Position,
@@ -58,15 +59,17 @@ struct Progress {
 /// The keys of this node.
 pub struct Keys {
     log: Arc<dyn EventLog>,
-    /// Read by every request for some 100 ns, written when a key is issued or revoked.
+    /// Every request holds the read lock for about 100 ns. Writes are rare: a key is issued or
+    /// revoked.
     ring: RwLock<Keyring>,
     progress: watch::Sender<Progress>,
-    /// Held while a key with the role admin is revoked: of two that revoke each other one stays.
+    /// Held while a key with the role admin is revoked. If two such keys revoke each other at once,
+    /// one remains.
     revoking_admin: Mutex<()>,
 }
 
 impl Keys {
-    /// Keys of a log. They open nothing before [`Keys::run`] has read it.
+    /// Creates an empty keyring for a log. [`Keys::run`] must read the log before any key is valid.
     pub fn new(log: Arc<dyn EventLog>) -> Self {
         Self {
             log,
@@ -79,8 +82,8 @@ impl Keys {
         }
     }
 
-    /// Follows the log until told to stop. If that cannot go on, says why, and revocations that
-    /// come later are not heard of: [`Keys::are_followed`] says so as well.
+    /// Follows the log until `stop` is cancelled, or until the log fails. After a failure this node
+    /// misses later revocations, and [`Keys::are_followed`] returns false.
     pub async fn run(self: Arc<Self>, stop: CancellationToken) -> Result<(), LogError> {
         let followed = stop.run_until_cancelled(self.tail()).await;
         self.progress
@@ -111,12 +114,12 @@ impl Keys {
         }
     }
 
-    /// Whether revocations reach this node: the log can be reached and is followed.
+    /// Whether this node learns of revocations: the log is available, and the keyring follows it.
     pub fn are_followed(&self) -> bool {
         !self.progress.borrow().stopped && self.log.is_available()
     }
 
-    /// Waits until everything that is on the log now is known here.
+    /// Waits until the keyring has read everything that is on the log now.
     pub async fn catch_up(&self) -> Result<(), KeysError> {
         let head = self.log.head().await?;
         self.reach(head).await
@@ -132,17 +135,18 @@ impl Keys {
         }
     }
 
-    /// Whom a key stands for at `now`.
+    /// Returns the identity that a key proves at `now`.
     pub fn authenticate(&self, key: &ApiKey, now: Timestamp) -> Result<Identity, KeyError> {
         self.read(|ring| ring.authenticate(key, now))
     }
 
-    /// A tenant's keys, those issued last first.
+    /// Returns the keys of a tenant, newest first.
     pub fn list(&self, tenant: &TenantId) -> Vec<Arc<KeyEntry>> {
         self.read(|ring| ring.list(tenant))
     }
 
-    /// Where some changes of a tenant's keys stand on the log, and how many there are.
+    /// Returns the positions of up to `limit` changes of a tenant's keys, without the first
+    /// `after`, and the number of all its changes.
     pub(super) fn changes(
         &self,
         tenant: &TenantId,
@@ -160,18 +164,18 @@ impl Keys {
         &*self.log
     }
 
-    /// Whether there is any key that is not revoked.
+    /// Whether every key of every tenant is revoked, or there are no keys.
     pub fn is_empty(&self) -> bool {
         self.read(Keyring::is_empty)
     }
 
-    /// A tenant's key.
+    /// Returns a key of a tenant.
     pub fn get(&self, tenant: &TenantId, id: KeyId) -> Option<Arc<KeyEntry>> {
         self.read(|ring| ring.get(tenant, id).cloned())
     }
 
-    /// The keys in whose place a key of an agent is: those of the same agent that were issued before
-    /// it and are not revoked. A key that is bound to no agent is in no other's place.
+    /// Returns the keys that a new key of an agent replaces: the earlier keys of that agent that
+    /// are not revoked. A key that is bound to no agent replaces none.
     pub fn replaced_by(&self, key: &KeyEntry) -> Vec<Arc<KeyEntry>> {
         let agent = &key.grant.agent;
         let of_agent = |entry: &KeyEntry| agent.is_some() && entry.grant.agent == *agent;
@@ -180,7 +184,7 @@ impl Keys {
             .collect()
     }
 
-    /// Refuses if a tenant may not have another key.
+    /// Checks that a tenant may have another key.
     pub fn check_room(&self, tenant: &TenantId) -> Result<(), KeysError> {
         if KEYS_PER_TENANT_MAX <= self.read(|ring| ring.live_count(tenant)) {
             return Err(KeysError::TooMany);
@@ -188,9 +192,9 @@ impl Keys {
         Ok(())
     }
 
-    /// Issues a key. Once this returns it opens this node, and every other as soon as that has
-    /// heard of it. If it fails, a key may be on the log that nobody knows: it is of no use to
-    /// anybody, and can be revoked.
+    /// Issues a key. When this returns, the key is valid on this node; other nodes accept it once
+    /// they have read the log. After an error the log may still contain the key. Nobody knows its
+    /// secret then, and it can be revoked.
     pub async fn issue(
         &self,
         grant: Grant,
@@ -214,8 +218,9 @@ impl Keys {
         Ok((key, entry))
     }
 
-    /// Revokes a tenant's key, if it has it; again is as well. Once this returns it no longer opens
-    /// this node. The last key with the role admin is not revoked by a key: it takes who needs none.
+    /// Revokes a key of a tenant; `None` if the tenant has no such key. A second revocation changes
+    /// nothing. When this returns, this node rejects the key. A key cannot revoke the tenant's last
+    /// key with the role admin; a token or an operator can.
     pub async fn revoke(
         &self,
         tenant: &TenantId,

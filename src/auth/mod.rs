@@ -1,8 +1,8 @@
-//! Who asks, and what they may do: credentials, the principals that they stand for, and roles.
+//! Authentication and authorization: credentials, the principals that they identify, and roles.
 //!
-//! Keys are events on a log of their own, and this node's keyring is a fold of it. Of a key its
-//! SHA-256 is stored, in the private part of its record; the key itself is shown once and never
-//! stored, logged or echoed.
+//! Keys are events on a log of their own, and the keyring of a node is a fold of that log. The log
+//! stores the SHA-256 of a key, in the private part of the record. The key itself is shown once and
+//! never stored, logged or echoed.
 #![warn(missing_docs)]
 
 mod access;

@@ -1,26 +1,27 @@
-//! The principal: on whose behalf a request comes, and what it may do.
+//! Principals: the caller of a request, and what it may do.
 
 use std::sync::Arc;
 
 use crate::auth::Roles;
 use crate::domain::{AgentId, TenantId};
 
-/// On whose behalf a request comes. Cheap to clone.
+/// The authenticated caller of one request. Cheap to clone.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Principal {
-    /// Whose data it may see.
+    /// The tenant whose data the caller may see.
     pub tenant: TenantId,
-    /// What it may do.
+    /// What the caller may do.
     pub roles: Roles,
-    /// Names the credential, not the secret: the id of a key, the subject of a token; `None` where
-    /// nobody is asked for credentials. Idempotency keys and rate limits are per id.
+    /// The id of the credential, without its secret: the id of a key, or `issuer|subject` of a
+    /// token. `None` if the server asks for no credentials. Idempotency keys and rate limits are
+    /// per id.
     pub id: Option<Arc<str>>,
-    /// The only agent on whose behalf it may write; `None` is any.
+    /// The only agent that the caller may write for; `None` is any.
     pub agent: Option<AgentId>,
 }
 
 impl Principal {
-    /// Anybody who reaches a server that asks for no credentials.
+    /// A caller of a server that asks for no credentials. It has every role.
     pub fn anonymous(tenant: TenantId) -> Self {
         Self {
             tenant,
@@ -31,39 +32,40 @@ impl Principal {
     }
 }
 
-/// Whom a credential stands for, before it is known for which of its tenants it is used.
+/// What a credential proves. A request then chooses one of its tenants, which makes a
+/// [`Principal`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Identity {
-    /// Whose data it may see.
+    /// The tenants whose data the credential gives access to.
     pub tenants: Tenants,
-    /// What it may do.
+    /// What the credential allows.
     pub roles: Roles,
-    /// Names the credential.
+    /// The id of the credential: see [`Principal::id`].
     pub id: Arc<str>,
-    /// The only agent on whose behalf it may write.
+    /// The only agent that the caller may write for; `None` is any.
     pub agent: Option<AgentId>,
 }
 
 /// The tenants of a credential.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Tenants {
-    /// As a key has.
+    /// One tenant. A key always has one.
     One(TenantId),
-    /// As a token may have; at least two.
+    /// At least two tenants. Only a token can have several.
     Several(Vec<TenantId>),
 }
 
 /// Why a credential cannot be used for a tenant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TenantError {
-    /// It has several, and the request names none.
+    /// The credential has several tenants, and the request names none.
     Required,
-    /// It does not have the one that the request names.
+    /// The request names a tenant that the credential does not have.
     Forbidden,
 }
 
 impl Identity {
-    /// The principal of a request that names a tenant, or none.
+    /// Returns the principal of a request that names this tenant; `None` names no tenant.
     pub fn for_tenant(self, named: Option<TenantId>) -> Result<Principal, TenantError> {
         let tenant = match (self.tenants, named) {
             (Tenants::One(tenant), None) => tenant,

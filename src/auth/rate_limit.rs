@@ -1,4 +1,4 @@
-//! How many requests a second one credential may make, on this node.
+//! Rate limits: how many requests a second each credential may make on this node.
 
 use std::num::NonZeroU32;
 use std::sync::Arc;
@@ -13,29 +13,30 @@ use tokio::time::Instant;
 
 use crate::domain::limits::RATE_SWEEP_REQUESTS;
 
-/// A rate and how far it may be exceeded for a moment.
+/// A rate limit with a burst.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RateLimit {
-    /// Requests a second in the long run.
+    /// The sustained rate, in requests a second.
     pub per_second: NonZeroU32,
-    /// Requests at once after a rest.
+    /// How many requests an idle credential may make at once.
     pub burst: NonZeroU32,
 }
 
-/// Where a credential stands after a request.
+/// The state of a credential's limit after a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Standing {
-    /// What it is held to.
+    /// The limit.
     pub limit: RateLimit,
-    /// How many more requests it may make at once.
+    /// How many more requests the credential may make at once.
     pub remaining: u32,
-    /// In how many seconds, rounded up, it may again make as many as after a rest.
+    /// Seconds until a full burst is allowed again, rounded up.
     pub reset_s: u64,
-    /// If this request was one too many: in how many seconds, rounded up, the next is not.
+    /// `None` if the request is allowed. Otherwise the seconds until the next request is allowed,
+    /// rounded up.
     pub retry_after_s: Option<u64>,
 }
 
-/// The limits of all credentials.
+/// Counts the requests of all credentials.
 pub struct RateLimits {
     limit: RateLimit,
     limiter:
@@ -43,7 +44,7 @@ pub struct RateLimits {
     counted: AtomicU64,
 }
 
-/// The time since the start, which never goes back. The runtime's, so that a test can stop it.
+/// Monotonic time since the start. It is tokio's clock, so that a test can pause it.
 #[derive(Debug, Clone)]
 struct Elapsed(Instant);
 
@@ -56,7 +57,7 @@ impl Clock for Elapsed {
 }
 
 impl RateLimits {
-    /// The same limit for each credential.
+    /// Applies one limit to each credential.
     pub fn new(limit: RateLimit) -> Self {
         let quota = Quota::per_second(limit.per_second).allow_burst(limit.burst);
         let limiter = RateLimiter::hashmap_with_clock(quota, Elapsed(Instant::now()));
@@ -67,9 +68,10 @@ impl RateLimits {
         }
     }
 
-    /// Counts a request of a credential.
+    /// Counts a request of a credential, and checks it against the limit.
     pub fn count(&self, credential: &Arc<str>) -> Standing {
-        // Those at rest are as good as new: what stays is bounded by what was busy of late.
+        // An idle credential has its full burst again and needs no entry. Removing those entries
+        // bounds the memory by the number of recently active credentials.
         let counted = self.counted.fetch_add(1, Ordering::Relaxed);
         if counted.is_multiple_of(RATE_SWEEP_REQUESTS) {
             self.limiter.retain_recent();
@@ -141,7 +143,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn those_at_rest_are_forgotten() {
+    async fn idle_credentials_are_forgotten() {
         let limits = limits(1, 1);
         for who in 0..RATE_SWEEP_REQUESTS {
             count(&limits, &who.to_string(), 1);

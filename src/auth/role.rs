@@ -1,13 +1,13 @@
-//! Roles: what a credential may do. None implies another.
+//! Roles: what a credential may do. No role implies another.
 
 /// What a credential may do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Role {
     /// List and read sessions and agents; introspect tokens.
     Read,
-    /// Everything that a runtime may do: emit events, run the lifecycle of sessions and agents.
+    /// Emit events, and change sessions and agents.
     Write,
-    /// Replay the history with its verdicts.
+    /// Read the history of events with their verdicts.
     Audit,
     /// Issue, list and revoke keys.
     Admin,
@@ -17,7 +17,7 @@ impl Role {
     /// Every role.
     pub const ALL: [Self; 4] = [Self::Read, Self::Write, Self::Audit, Self::Admin];
 
-    /// The word for it.
+    /// The role's word in the API and on the log.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Read => "read",
@@ -33,7 +33,7 @@ impl Role {
     }
 }
 
-/// Some roles; may be none.
+/// A set of roles, possibly empty.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Roles(u8);
 
@@ -41,23 +41,23 @@ impl Roles {
     /// Every role.
     pub const ALL: Self = Self(0b1111);
 
-    /// Whether these have one of those.
+    /// Whether the set has at least one of these roles.
     pub fn has_any(self, of: &[Role]) -> bool {
         of.iter().any(|role| self.has(*role))
     }
 
-    /// These and those.
+    /// Returns the union of both sets.
     #[must_use]
     pub fn with(self, others: Self) -> Self {
         Self(self.0 | others.0)
     }
 
-    /// Whether these have a role.
+    /// Whether the set has a role.
     pub fn has(self, role: Role) -> bool {
         self.0 & 1 << (role as u8) != 0
     }
 
-    /// These roles, in the order of their kinds.
+    /// The roles of the set, in the order of [`Role::ALL`].
     pub fn iter(self) -> impl Iterator<Item = Role> {
         Role::ALL.into_iter().filter(move |role| self.has(*role))
     }

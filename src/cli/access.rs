@@ -1,4 +1,4 @@
-//! Who may call a server: options of `serve`.
+//! Options of `serve` that decide who may call the server.
 
 use std::num::NonZeroU32;
 
@@ -10,32 +10,33 @@ use crate::auth::RateLimit;
 use crate::cli::Usage;
 use crate::cli::tokens::TokenArgs;
 
-/// How many times the rate a credential may use at once, if nobody says.
+/// The default burst, as a multiple of the rate limit.
 const BURST_FACTOR: u32 = 2;
 
 /// Who may call the API.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Access")]
 pub(super) struct AccessArgs {
-    /// Ask nobody for credentials; the tenant comes from the header `X-Tenant-ID`. Serves this
-    /// machine alone
+    /// Ask for no credentials; the tenant comes from the header `X-Tenant-ID`. Serves callers on
+    /// this machine only
     #[arg(long, env = "SESSION_LEDGER_NO_AUTH", value_parser = BoolishValueParser::new())]
     no_auth: bool,
 
-    /// With --no-auth, serve on an address that other machines can reach. Only where something else
-    /// keeps strangers out: whoever reaches it reads and writes everything
+    /// With --no-auth, allow an address that other machines can reach. Use it only if something
+    /// else controls who can connect: everybody who can may read and write everything
     #[arg(long, env = "SESSION_LEDGER_TRUST_NETWORK", value_parser = BoolishValueParser::new())]
     trust_network: bool,
 
     #[command(flatten)]
     tokens: TokenArgs,
 
-    /// Requests a second that each credential may make on this server; more are answered with 429
+    /// Requests a second that each credential may make on this server; the server answers more with
+    /// 429
     #[arg(long, env = "SESSION_LEDGER_RATE_LIMIT", value_name = "N")]
     rate_limit: Option<NonZeroU32>,
 
-    /// With --rate-limit, requests that a credential may make at once after a rest; twice the limit
-    /// if not given
+    /// With --rate-limit, requests that an idle credential may make at once; by default twice the
+    /// limit
     #[arg(
         long,
         env = "SESSION_LEDGER_RATE_BURST",
@@ -46,12 +47,12 @@ pub(super) struct AccessArgs {
 }
 
 impl AccessArgs {
-    /// Whom the arguments let in.
+    /// Who may call the API, according to the arguments.
     pub(super) fn access(self) -> anyhow::Result<Access> {
-        let asks = self.tokens.is_given() || self.rate_limit.is_some();
+        let needs_credentials = self.tokens.is_given() || self.rate_limit.is_some();
         match (self.no_auth, self.trust_network) {
-            (true, _) if asks => Err(Usage(
-                "--no-auth asks nobody for credentials: leave it out, or leave out --jwt-... and \
+            (true, _) if needs_credentials => Err(Usage(
+                "--no-auth asks for no credentials: leave it out, or leave out --jwt-... and \
                  --rate-limit"
                     .to_owned(),
             )

@@ -1,5 +1,5 @@
-//! Commands that change a session or an agent: options that all of them have, the body of the
-//! request, and its answer.
+//! What all commands that change a session or an agent share: options, the body of the request, and
+//! the printing of the answer.
 
 use std::process::ExitCode;
 
@@ -13,19 +13,19 @@ use crate::cli::target::Target;
 use crate::cli::{Outcome, agents, output, show, table};
 use crate::ledger::IdempotencyKey;
 
-/// How to send a request and print its answer. The last of a command's arguments.
+/// How to send a request and print its answer. It must be the last of a command's arguments.
 #[derive(Debug, Args)]
 pub(super) struct Change {
-    /// Any text that is new for each command and the same for its retries, which then change nothing;
-    /// made up if not given, and told if the command is not confirmed
+    /// Text that is new for each command and repeated with its retries, so that a command takes
+    /// effect once. Generated if omitted, and printed if the command is not confirmed
     #[arg(long, value_name = "KEY", value_parser = idempotency_key, help_heading = "The request")]
     idempotency_key: Option<String>,
 
-    /// More fields of the request, a JSON object; the options above win
+    /// More fields of the request, a JSON object; the options above take precedence
     #[arg(long, value_name = "JSON", value_parser = object, help_heading = "The request")]
     data: Option<Map<String, Value>>,
 
-    /// The API's JSON instead of fields; a problem document if it refuses
+    /// The API's JSON instead of fields; a problem document if the ledger rejects the command
     #[arg(long, help_heading = "Output")]
     json: bool,
 
@@ -33,7 +33,7 @@ pub(super) struct Change {
     target: Target,
 }
 
-/// Fields of a request. What was not given is left out.
+/// The fields of a request, without options that were not given.
 #[derive(Debug, Default)]
 pub(super) struct Fields(Map<String, Value>);
 
@@ -44,14 +44,14 @@ impl Fields {
         self
     }
 
-    /// A list that is left out if it is empty: an option that was not given.
+    /// Adds a list, unless it is empty: then the option was not given.
     pub(super) fn with_list(self, name: &str, list: Vec<String>) -> Self {
         self.with(name, Some(list).filter(|list| !list.is_empty()))
     }
 }
 
 impl Change {
-    /// Sends a request and prints what became of it.
+    /// Sends a request and prints the answer.
     pub(super) async fn send(self, method: Method, path: &[&str], fields: Fields) -> Outcome {
         let Self {
             idempotency_key: key,
@@ -61,7 +61,7 @@ impl Change {
         } = self;
         let mut body = data.unwrap_or_default();
         body.extend(fields.0);
-        // Before the first try, so that every other one is the same command.
+        // Generated before the first attempt, so that every retry has this key.
         let key = key.unwrap_or_else(|| Uuid::now_v7().to_string());
         target
             .with_api(async |api: &Api| {
@@ -83,8 +83,8 @@ fn print(answer: Result<String, ApiError>, key: &str, json: bool) -> Outcome {
             }
             return Err(error.with_advice(|| {
                 format!(
-                    "it is not confirmed, so it may or may not be done. Give the command again with \
-                     --idempotency-key {key}: it is done once"
+                    "the command is not confirmed: it may or may not have taken effect. Repeat it with \
+                     --idempotency-key {key}: then it takes effect once"
                 )
             }));
         }
@@ -107,7 +107,7 @@ fn print(answer: Result<String, ApiError>, key: &str, json: bool) -> Outcome {
     {
         let at = &fields["position"];
         output::note(format_args!(
-            "on the log at position {at}, and not folded yet; its verdict comes later: \
+            "the command is on the log at position {at} and has no verdict yet; to see it later: \
              session-ledger events --after {before} --limit 1",
             before = at.as_u64().unwrap_or_default().saturating_sub(1),
         ));
@@ -126,7 +126,7 @@ pub(super) fn object(text: &str) -> Result<Map<String, Value>, String> {
     serde_json::from_str(text).map_err(|error| format!("not a JSON object: {error}"))
 }
 
-/// Reads an option whose value is a number, kept as it was written.
+/// Reads an option whose value is a number. Keeps its spelling.
 pub(super) fn number(text: &str) -> Result<Number, String> {
     text.parse().map_err(|_error| "not a number".to_owned())
 }
@@ -137,14 +137,14 @@ mod tests {
     use crate::cli::client::tests::{SILENT, Server};
 
     #[tokio::test]
-    async fn a_command_that_is_not_confirmed_is_told_with_its_key() {
+    async fn the_error_of_an_unconfirmed_command_has_its_key() {
         let server = Server::start(&[SILENT; 20]).await;
         let body = Map::new();
         let answer = server
             .api()
             .change(Method::POST, &["v1"], Some("k-1"), &body)
             .await;
-        let said = print(answer, "k-1", false).unwrap_err().to_string();
-        assert!(said.contains("--idempotency-key k-1"), "{said}");
+        let message = print(answer, "k-1", false).unwrap_err().to_string();
+        assert!(message.contains("--idempotency-key k-1"), "{message}");
     }
 }

@@ -17,7 +17,7 @@ use crate::cli::Usage;
 use crate::cli::patience::{Again, Patience};
 use crate::http::dto::Problem;
 
-/// Longest part of an answer that nobody expected to show, in characters.
+/// How much of an unexpected answer an error shows, in characters.
 const SHOWN_CHARS_MAX: usize = 200;
 
 /// Media type of one event.
@@ -25,7 +25,7 @@ pub(super) const ONE_EVENT: &str = "application/cloudevents+json";
 /// Media type of a batch of events.
 pub(super) const EVENT_BATCH: &str = "application/cloudevents-batch+json";
 
-/// The API of one ledger, as one caller sees it.
+/// A client of the API of one ledger, with the credential of one caller.
 #[derive(Clone)]
 pub(super) struct Api {
     base: Url,
@@ -33,20 +33,20 @@ pub(super) struct Api {
     client: Client,
     patience: Patience,
     /// Whether the server has ever answered.
-    heard: Arc<AtomicBool>,
+    answered: Arc<AtomicBool>,
 }
 
-/// As whom to ask. Not printable.
+/// The identity of the caller. Not printable.
 #[derive(Clone)]
 pub(super) struct Identity {
     /// A key or a token.
     pub(super) key: Option<String>,
-    /// The tenant, if the key does not say it, or there is none.
+    /// The tenant. Required without a key, and with a key for several tenants.
     pub(super) tenant: Option<String>,
 }
 
 impl Identity {
-    /// A tenant, of a server that asks for no credentials.
+    /// A caller without a key, for a server that asks for no credentials.
     pub(super) fn tenant(tenant: &str) -> Self {
         Self {
             key: None,
@@ -54,7 +54,7 @@ impl Identity {
         }
     }
 
-    /// Whoever has a key.
+    /// A caller with a key.
     pub(super) fn key(key: String) -> Self {
         Self {
             key: Some(key),
@@ -63,45 +63,45 @@ impl Identity {
     }
 }
 
-/// Why a call has no good answer.
+/// Why a call failed.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum ApiError {
-    /// Nobody answers there.
+    /// There was no answer.
     #[error(
         "no answer from {url} ({cause}). Is a ledger running there? `session-ledger serve --help` \
-         says how to start one, --url where to look for it"
+         shows how to start one; --url names another server"
     )]
     Unreachable {
         url: Url,
         cause: String,
-        /// Whether nothing has ever listened there, so that nothing was sent.
+        /// Whether every connection was refused, so that nothing was sent.
         nobody: bool,
     },
-    /// The ledger says what is wrong.
+    /// The ledger answered with a problem.
     #[error("{}", describe(.0))]
     Problem(Box<Problem>),
-    /// Something answers that it is elsewhere. Not followed: bodies and headers hold secrets.
+    /// The answer is a redirect. The client does not follow it, because requests contain secrets.
     #[error(
-        "{url} answered {status}: it is at {location} instead. Nothing is sent there unasked; if \
-         that is your ledger, give its address as --url"
+        "{url} answered {status} and redirects to {location}. Redirects are not followed; if that is \
+         your ledger, give its address as --url"
     )]
     Moved {
         url: Url,
         status: u16,
         location: String,
     },
-    /// Something answers, but not as a ledger does.
-    #[error("{url} answered {status}, and not as a ledger does: {body}")]
+    /// The answer is not one of a ledger.
+    #[error("{url} answered {status}, and the answer is not one of a ledger: {body}")]
     Foreign { url: Url, status: u16, body: String },
 }
 
-/// A call that failed, and what that says of making it again.
+/// A failed call, with what a retry needs to know.
 #[derive(Debug)]
 pub(super) struct Failed {
     pub(super) error: ApiError,
-    /// Nobody listens there.
+    /// Whether the connection failed, so that nothing was sent.
     pub(super) refused: bool,
-    /// How long the server asks to wait.
+    /// How long to wait before a retry, if the server says so (`Retry-After`).
     pub(super) retry_after: Option<Duration>,
 }
 
@@ -116,18 +116,18 @@ impl From<ApiError> for Failed {
 }
 
 impl ApiError {
-    /// Whether the same call may go through later: the server was silent or had too much to do.
+    /// Whether a retry may succeed: the server was silent or overloaded.
     pub(super) fn is_passing(&self) -> bool {
         match self {
             Self::Unreachable { nobody, .. } => !nobody,
             Self::Problem(problem) => matches!(problem.status, 429 | 503),
-            // From what stands before the server.
+            // The answer of a proxy before the server.
             Self::Foreign { status, .. } => matches!(status, 429 | 502..=504),
             Self::Moved { .. } => false,
         }
     }
 
-    /// Whether the call was made too soon after others, and so was not looked at.
+    /// Whether a rate limit rejected the call, so that it had no effect.
     pub(super) fn is_rate_limit(&self) -> bool {
         match self {
             Self::Problem(problem) => problem.status == 429,
@@ -136,7 +136,7 @@ impl ApiError {
         }
     }
 
-    /// The error, and what to do about it if it may pass.
+    /// Converts the error, and adds the advice if a retry may succeed.
     pub(super) fn with_advice(self, advice: impl FnOnce() -> String) -> anyhow::Error {
         if self.is_passing() {
             anyhow::anyhow!("{self}\n{}", advice())
@@ -146,32 +146,32 @@ impl ApiError {
     }
 }
 
-/// Parameters of a query.
+/// The parameters of a query.
 pub(super) type Query<'a> = Vec<(&'static str, &'a str)>;
 
-/// How events are given to the API.
+/// How the API handles events.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Emitting {
     /// Whether the answer waits for the verdicts.
     pub(super) wait: bool,
-    /// Whether members of data that have no effect are refused.
+    /// Whether the ledger rejects events with unknown members in their data.
     pub(super) strict: bool,
 }
 
 impl Api {
-    /// The ledger at a URL.
+    /// Makes a client for the ledger at a URL.
     pub(super) fn new(url: &str, who: Identity) -> anyhow::Result<Self> {
         Self::with_patience(url, who, Patience::default())
     }
 
-    /// A client of the ledger at a URL, with its own bounds on waiting.
+    /// Makes a client with the given timeouts.
     pub(super) fn with_patience(
         url: &str,
         who: Identity,
         patience: Patience,
     ) -> anyhow::Result<Self> {
         let base = base(url)?;
-        // A proxy would come from the environment unasked, and between us and loopback is none.
+        // Do not take a proxy from the environment.
         let mut client = Client::builder()
             .no_proxy()
             .redirect(Policy::none())
@@ -179,7 +179,7 @@ impl Api {
             .read_timeout(patience.silence)
             .timeout(patience.answer);
         if base.scheme() == "http" {
-            // The system's certificates are not needed, and a small container has none.
+            // Plain HTTP needs no certificates, and a minimal container has none to load.
             client = client.tls_certs_only([]);
         }
         let client = client.build().context("cannot make an HTTP client")?;
@@ -188,16 +188,16 @@ impl Api {
             who,
             client,
             patience,
-            heard: Arc::default(),
+            answered: Arc::default(),
         })
     }
 
-    /// Asks for something, and gives the answer's text as it came.
+    /// Sends a GET request, with retries. Returns the unchanged text of the answer.
     pub(super) async fn get(&self, path: &[&str], query: &Query<'_>) -> Result<String, ApiError> {
         self.get_again(path, query, Again::Always).await
     }
 
-    /// Asks for something once.
+    /// Sends a GET request without retries. Returns the unchanged text of the answer.
     pub(super) async fn get_once(
         &self,
         path: &[&str],
@@ -217,7 +217,7 @@ impl Api {
         self.send(request, url, again).await
     }
 
-    /// Asks for something that stands in a body, and changes nothing.
+    /// Sends a POST request that changes nothing, with retries.
     pub(super) async fn ask(
         &self,
         path: &[&str],
@@ -228,7 +228,8 @@ impl Api {
         self.send(request, url, Again::Always).await
     }
 
-    /// Asks for a change, and gives the answer's text as it came. The key, if any, makes a retry safe.
+    /// Sends a request that changes something. Returns the unchanged text of the answer. `key` is
+    /// an idempotency key, which makes retries safe.
     pub(super) async fn change(
         &self,
         method: Method,
@@ -249,7 +250,7 @@ impl Api {
         self.send(request, url, again).await
     }
 
-    /// Sends one event or a batch, and gives the answer's text as it came.
+    /// Sends one event or a batch. Returns the unchanged text of the answer.
     pub(super) async fn post_events(
         &self,
         content_type: &'static str,
@@ -269,12 +270,12 @@ impl Api {
         self.send(request, url, Again::Always).await
     }
 
-    /// How long to go on trying.
+    /// The timeouts of this client.
     pub(super) fn patience(&self) -> Patience {
         self.patience
     }
 
-    /// The URL of a path, each segment given as it is.
+    /// The URL of a path. The segments are escaped here.
     pub(super) fn url(&self, path: &[&str]) -> Url {
         let mut url = self.base.clone();
         if let Ok(mut segments) = url.path_segments_mut() {
@@ -298,10 +299,10 @@ impl Api {
         }
         let (request, url) = (&request, &url);
         let call = || async move {
-            let request = request.try_clone().expect("no body of ours is a stream");
+            let request = request.try_clone().expect("the body is not a stream");
             self.send_once(request, url).await
         };
-        self.patience.call(again, &self.heard, call).await
+        self.patience.call(again, &self.answered, call).await
     }
 
     async fn send_once(&self, request: RequestBuilder, url: &Url) -> Result<String, Failed> {
@@ -319,7 +320,7 @@ impl Api {
                 nobody: false,
             })
         })?;
-        self.heard.store(true, Ordering::Relaxed);
+        self.answered.store(true, Ordering::Relaxed);
         if status.is_success() {
             return Ok(body);
         }
@@ -351,18 +352,18 @@ impl Api {
     }
 }
 
-/// Reads `http://HOST:PORT`, also without its scheme.
+/// Reads `http://HOST:PORT` or `HOST:PORT`.
 fn base(url: &str) -> Result<Url, Usage> {
     let has_scheme = url.contains("://");
     let scheme = if has_scheme { "" } else { "http://" };
     let usage = |why: &str| Usage(format!("--url {url:?}: {why}"));
     let base = Url::parse(&format!("{scheme}{url}")).map_err(|error| usage(&error.to_string()))?;
     if !base.username().is_empty() || base.password().is_some() {
-        // Not repeated: it holds a secret.
-        let why = "--url: write no user or password into it; show a key as SESSION_LEDGER_KEY";
+        // The error does not repeat the URL, which contains a secret.
+        let why = "--url must not contain a user or password; set the key as SESSION_LEDGER_KEY";
         return Err(Usage(why.to_owned()));
     }
-    // A word alone is more likely a mistake than a host.
+    // A single word is more likely a mistake than a host.
     let is_whole = has_scheme || base.port().is_some();
     if !matches!(base.scheme(), "http" | "https") || base.cannot_be_a_base() || !is_whole {
         return Err(usage("write http://HOST:PORT"));
@@ -370,18 +371,18 @@ fn base(url: &str) -> Result<Url, Usage> {
     Ok(base)
 }
 
-/// Reads an answer.
+/// Parses an answer.
 pub(super) fn read<T: DeserializeOwned>(answer: &str) -> anyhow::Result<T> {
     serde_json::from_str(answer).context("the answer is not what this version expects")
 }
 
-/// The part of a text that is worth showing, on one line.
+/// Shortens a text and escapes it for one line.
 fn shown(text: &str) -> String {
     let text: String = text.chars().take(SHOWN_CHARS_MAX).collect();
     terminal::one_line(&text).into_owned()
 }
 
-/// The innermost cause: what the operating system said.
+/// The innermost cause, which is usually an error of the operating system.
 fn root_cause(error: &dyn std::error::Error) -> String {
     let mut cause = error;
     while let Some(inner) = cause.source() {
@@ -393,10 +394,11 @@ fn root_cause(error: &dyn std::error::Error) -> String {
 fn describe(problem: &Problem) -> String {
     let detail = terminal::one_line(&problem.detail);
     let mut lines = vec![format!("{detail} ({})", problem.code)];
-    let said = words(&problem.detail);
+    let in_detail = words(&problem.detail);
     for error in &problem.errors {
-        if words(&error.field).is_subset(&said) && words(&error.message).is_subset(&said) {
-            // The API says it twice, for programs and for people; people read both.
+        if words(&error.field).is_subset(&in_detail) && words(&error.message).is_subset(&in_detail)
+        {
+            // The detail has everything that this error says.
             continue;
         }
         let code = error

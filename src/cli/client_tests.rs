@@ -1,4 +1,4 @@
-//! When a call is made again, with servers that are silent, busy or away.
+//! Tests of retries, with servers that are silent, busy or stopped.
 
 use std::sync::Mutex;
 
@@ -11,10 +11,11 @@ use super::*;
 const BUSY: &str =
     "HTTP/1.1 429 Too Many Requests\r\nRetry-After: 0\r\nContent-Length: 2\r\n\r\n{}";
 const DONE: &str = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}";
-/// Says nothing and keeps the connection.
+/// No answer: the server keeps the connection open.
 pub(in crate::cli) const SILENT: &str = "";
 
-/// A server that answers each connection's first request as it is told, and then takes no more.
+/// A server that gives each connection one of the given answers, in order, and then accepts no more
+/// connections.
 pub(in crate::cli) struct Server {
     url: String,
     heard: Arc<Mutex<Vec<String>>>,
@@ -26,14 +27,14 @@ impl Server {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         let heard = Arc::<Mutex<Vec<String>>>::default();
-        let (answers, told) = (answers.to_vec(), Arc::clone(&heard));
+        let (answers, heads) = (answers.to_vec(), Arc::clone(&heard));
         let mut serving = JoinSet::new();
         serving.spawn(async move {
             let mut open = Vec::new();
             for answer in answers {
                 let (mut connection, _) = listener.accept().await.unwrap();
                 let head = head(&mut connection).await;
-                told.lock().unwrap().push(head);
+                heads.lock().unwrap().push(head);
                 connection.write_all(answer.as_bytes()).await.unwrap();
                 if answer == SILENT {
                     open.push(connection);
@@ -79,7 +80,7 @@ fn key_of(head: &str) -> &str {
 }
 
 #[tokio::test]
-async fn a_read_is_asked_again_of_a_server_that_is_busy_or_silent() {
+async fn a_read_is_retried_if_the_server_is_busy_or_silent() {
     let server = Server::start(&[BUSY, SILENT, DONE]).await;
     let answer = server.api().get(&["v1"], &Vec::new()).await;
     assert_eq!(answer.unwrap(), "{}");
@@ -87,7 +88,7 @@ async fn a_read_is_asked_again_of_a_server_that_is_busy_or_silent() {
 }
 
 #[tokio::test]
-async fn a_change_is_made_again_with_the_same_key_and_without_one_only_if_it_was_not_taken() {
+async fn a_change_is_retried_with_its_key_and_without_one_only_after_a_rate_limit() {
     let server = Server::start(&[SILENT, BUSY, DONE]).await;
     let (api, path) = (server.api(), ["v1"]);
     let change = async |key| api.change(Method::POST, &path, key, &0).await;
@@ -107,7 +108,7 @@ async fn a_change_is_made_again_with_the_same_key_and_without_one_only_if_it_was
 }
 
 #[tokio::test]
-async fn trying_ends_and_what_never_answered_is_not_waited_for() {
+async fn retries_end_and_a_server_that_never_answered_is_not_retried() {
     let started = std::time::Instant::now();
     let server = Server::start(&[SILENT; 50]).await;
     let failed = server.api().get(&["v1"], &Vec::new()).await;
@@ -132,7 +133,7 @@ async fn trying_ends_and_what_never_answered_is_not_waited_for() {
 }
 
 #[test]
-fn an_address_needs_no_scheme_and_holds_no_secret() {
+fn an_address_needs_no_scheme_and_may_not_contain_a_secret() {
     let url = |text: &str| {
         base(text)
             .map(|url| url.to_string())

@@ -1,4 +1,4 @@
-//! `completions`: scripts that teach a shell the commands and options.
+//! `completions`: scripts that complete commands and options in a shell.
 
 use std::process::ExitCode;
 
@@ -19,7 +19,7 @@ Examples:
 #[derive(Debug, Args)]
 #[command(after_help = AFTER_HELP)]
 pub(super) struct Completions {
-    /// Which shell
+    /// Shell
     #[arg(value_enum, value_name = "SHELL")]
     shell: Shell,
 }
@@ -35,8 +35,8 @@ impl Completions {
     }
 }
 
-/// The generator gives a command whose name has a hyphen two names of a step in its script for bash, so
-/// that no step follows the first: makes one of them.
+/// Repairs the script for bash. For a command with a hyphen in its name, the generator uses two
+/// names for one state, so that it never reaches subcommands.
 fn steps_by_one_name(script: &str) -> String {
     script.replace("session__subcmd__ledger", "session__ledger")
 }

@@ -1,4 +1,4 @@
-//! `doctor`: says whether a server, a directory or a NATS server is as it must be.
+//! `doctor`: checks a server, a data directory or a NATS server.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -15,9 +15,9 @@ use crate::cli::{Outcome, output, table};
 use crate::log::jetstream::{self, InspectedStream, JetStreamConfig};
 use crate::projection::{Store, StoreError};
 
-/// Below this much free space an event may find no room soon, in bytes.
+/// Less free space than this, in bytes, is a failure: events may not fit soon.
 const FREE_BYTES_MIN: u64 = 256 * 1024 * 1024;
-/// Below this much, somebody should know, in bytes.
+/// Less free space than this, in bytes, is a warning.
 const FREE_BYTES_LOW: u64 = 2 * 1024 * 1024 * 1024;
 const MIB: u64 = 1024 * 1024;
 
@@ -32,21 +32,21 @@ Examples:
   A NATS server and its stream:
     session-ledger doctor --nats-url nats://127.0.0.1:4222
 
-Exit code 1 if a check fails. No event and no stream is written. In a data
-directory a temporary file is made and removed, and a read model that was not
-closed is repaired, as a server does at its start.";
+Exit code 1 if a check fails. The command writes no event and creates no stream.
+In a data directory it creates and removes a temporary file, and repairs a read
+model that was not closed, as a server does at its start.";
 
 /// Check a server, a data directory, or a NATS server and its stream.
 #[derive(Debug, Args)]
 #[command(after_help = AFTER_HELP)]
 pub(super) struct Doctor {
-    /// Server to check. If nothing to check is named, it is the one of the variable
+    /// Server to check. If the command names nothing to check, this is the server in the variable
     /// `SESSION_LEDGER_URL`, or the one on this machine
     #[arg(long, value_name = "URL")]
     url: Option<String>,
 
-    // An argument of its own, because a server from the environment is asked only if nothing was
-    // named to be checked. Hidden, because the variable is what it is for.
+    // A separate argument, because the server from the environment is checked only if the command
+    // line names nothing to check. It is hidden, because it exists for the variable.
     #[arg(long, env = URL_VARIABLE, default_value = DEFAULT_URL, hide = true)]
     default_url: String,
 
@@ -62,7 +62,7 @@ pub(super) struct Doctor {
     nats: NatsArgs,
 }
 
-/// One thing that was looked at.
+/// The result of one check.
 #[derive(Debug, Serialize)]
 struct Check {
     #[serde(rename = "check")]
@@ -84,8 +84,8 @@ type Checks = Vec<Check>;
 impl Doctor {
     pub(super) async fn run(self) -> Outcome {
         let mut checks = Checks::new();
-        // A server that was named is checked alone: where it runs in a container, the settings of
-        // its log are in the environment as well.
+        // With --url only that server is checked. In its container the environment also has the
+        // settings of NATS, which are not meant for this command.
         let nats = match self.url {
             Some(_) => None,
             None => self.nats.config()?,
@@ -126,7 +126,7 @@ fn describe(checks: &Checks) -> String {
     table::text(&rows)
 }
 
-fn note(checks: &mut Checks, what: &'static str, result: Finding, detail: impl Into<String>) {
+fn add(checks: &mut Checks, what: &'static str, result: Finding, detail: impl Into<String>) {
     let detail = detail.into();
     checks.push(Check {
         what,
@@ -136,16 +136,16 @@ fn note(checks: &mut Checks, what: &'static str, result: Finding, detail: impl I
 }
 
 async fn server(url: &str, checks: &mut Checks) -> anyhow::Result<()> {
-    // Both routes are for operators and look at no tenant.
+    // Both routes are for operators and ignore the tenant.
     let api = Api::new(url, Identity::tenant("doctor"))?;
     for (check, path, good) in [
         ("server alive", "healthz", "it answers"),
         ("server ready", "readyz", "the fold runs and keeps up"),
     ] {
         match api.get_once(&[path], &Vec::new()).await {
-            Ok(_answer) => note(checks, check, Finding::Ok, format!("{url}: {good}")),
+            Ok(_answer) => add(checks, check, Finding::Ok, format!("{url}: {good}")),
             Err(error) => {
-                note(checks, check, Finding::Fail, error.to_string());
+                add(checks, check, Finding::Fail, error.to_string());
                 break;
             }
         }
@@ -156,34 +156,34 @@ async fn server(url: &str, checks: &mut Checks) -> anyhow::Result<()> {
 async fn nats_server(config: &JetStreamConfig, checks: &mut Checks) {
     let found = match jetstream::inspect(config).await {
         Ok(found) => found,
-        Err(error) => return note(checks, "nats server", Finding::Fail, error.to_string()),
+        Err(error) => return add(checks, "nats server", Finding::Fail, error.to_string()),
     };
     let version = format!("version {}", found.version);
-    note(checks, "nats server", Finding::Ok, version);
+    add(checks, "nats server", Finding::Ok, version);
     if found.guarded {
-        note(checks, "nats credentials", Finding::Ok, "it asks for them");
+        add(checks, "nats credentials", Finding::Ok, "it asks for them");
     } else {
-        let detail = "it asks nobody for credentials: whoever reaches it can write events";
-        note(checks, "nats credentials", Finding::Fail, detail);
+        let detail = "it asks for no credentials: everybody who can connect can write events";
+        add(checks, "nats credentials", Finding::Fail, detail);
     }
     match found.too_small {
-        None => note(checks, "nats max_payload", Finding::Ok, "every event fits"),
-        Some(detail) => note(checks, "nats max_payload", Finding::Fail, detail),
+        None => add(checks, "nats max_payload", Finding::Ok, "every event fits"),
+        Some(detail) => add(checks, "nats max_payload", Finding::Fail, detail),
     }
     for InspectedStream { name, found } in found.streams {
         match found {
             Some(Ok(head)) => {
                 let detail =
-                    format!("{name} is as it must be, takes writes, and ends at position {head}");
-                note(checks, "nats stream", Finding::Ok, detail);
+                    format!("{name} is set up right, accepts writes, and ends at position {head}");
+                add(checks, "nats stream", Finding::Ok, detail);
             }
             Some(Err(error)) => {
                 let detail = format!("{name}: {error}");
-                note(checks, "nats stream", Finding::Fail, detail);
+                add(checks, "nats stream", Finding::Fail, detail);
             }
             None => {
-                let detail = format!("there is no stream {name} yet; `serve` makes it");
-                note(checks, "nats stream", Finding::Warn, detail);
+                let detail = format!("there is no stream {name} yet; `serve` creates it");
+                add(checks, "nats stream", Finding::Warn, detail);
             }
         }
     }
@@ -195,16 +195,16 @@ fn directory(path: &Path, checks: &mut Checks) {
     match fs::metadata(path) {
         Ok(found) if found.is_dir() => {}
         Ok(_file) => {
-            let detail = format!("{shown} is no directory");
-            return note(checks, "data directory", Finding::Fail, detail);
+            let detail = format!("{shown} is not a directory");
+            return add(checks, "data directory", Finding::Fail, detail);
         }
         Err(error) => {
             let detail = format!("{shown}: {error}");
-            return note(checks, "data directory", Finding::Fail, detail);
+            return add(checks, "data directory", Finding::Fail, detail);
         }
     }
     match tempfile::tempfile_in(path) {
-        Ok(_file) => note(
+        Ok(_file) => add(
             checks,
             "data directory",
             Finding::Ok,
@@ -212,21 +212,21 @@ fn directory(path: &Path, checks: &mut Checks) {
         ),
         Err(error) => {
             let detail = format!("cannot write in {shown}: {error}");
-            note(checks, "data directory", Finding::Fail, detail);
+            add(checks, "data directory", Finding::Fail, detail);
         }
     }
     space(path, checks);
     model(&dir, checks);
     if dir.rebuilding().exists() {
-        let detail = "a rebuild was torn; the next one removes what it left";
-        note(checks, "rebuild", Finding::Warn, detail);
+        let detail = "a rebuild was interrupted; the next one removes its file";
+        add(checks, "rebuild", Finding::Warn, detail);
     }
 }
 
 fn space(path: &Path, checks: &mut Checks) {
     let found = match rustix::fs::statvfs(path) {
         Ok(found) => found,
-        Err(error) => return note(checks, "free space", Finding::Warn, error.to_string()),
+        Err(error) => return add(checks, "free space", Finding::Warn, error.to_string()),
     };
     let free = found.f_bavail.saturating_mul(found.f_frsize);
     let result = match free {
@@ -234,13 +234,13 @@ fn space(path: &Path, checks: &mut Checks) {
         _ if free < FREE_BYTES_LOW => Finding::Warn,
         _ => Finding::Ok,
     };
-    note(checks, "free space", result, format!("{} MiB", free / MIB));
+    add(checks, "free space", result, format!("{} MiB", free / MIB));
 }
 
 fn model(dir: &DataDir, checks: &mut Checks) {
     if !dir.model().exists() {
-        let detail = "there is none yet; `serve` makes it";
-        return note(checks, "read model", Finding::Warn, detail);
+        let detail = "there is none yet; `serve` creates it";
+        return add(checks, "read model", Finding::Warn, detail);
     }
     let opened = Store::open(&dir.model()).and_then(|store| {
         let position = store.snapshot()?.progress().position;
@@ -248,14 +248,14 @@ fn model(dir: &DataDir, checks: &mut Checks) {
     });
     match opened {
         Ok(position) => {
-            note(checks, "lock", Finding::Ok, "no server holds the directory");
-            let detail = format!("its layout is this build's; it is at position {position}");
-            note(checks, "read model", Finding::Ok, detail);
+            add(checks, "lock", Finding::Ok, "no server holds the directory");
+            let detail = format!("this build can use its layout; it is at position {position}");
+            add(checks, "read model", Finding::Ok, detail);
         }
         Err(StoreError::InUse) => {
-            let detail = "a running server holds the directory; check that with --url";
-            note(checks, "lock", Finding::Ok, detail);
+            let detail = "a running server holds the directory; check that server with --url";
+            add(checks, "lock", Finding::Ok, detail);
         }
-        Err(error) => note(checks, "read model", Finding::Fail, error.to_string()),
+        Err(error) => add(checks, "read model", Finding::Fail, error.to_string()),
     }
 }

@@ -1,8 +1,8 @@
-//! Time spans as people write them.
+//! Parses durations that people write.
 
 use std::time::Duration;
 
-/// A time span such as `20s`, `2m`, `1h 30m`, `30d` or `2 days`; a bare number is seconds.
+/// Parses a duration such as `20s`, `2m`, `1h 30m`, `30d` or `2 days`. A bare number is seconds.
 pub(super) fn duration(text: &str) -> Result<Duration, String> {
     let seconds = text.parse().map(Duration::from_secs);
     let span = seconds
@@ -17,7 +17,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn times_are_understood_with_their_unit() {
+    fn durations_are_parsed_with_their_unit() {
         assert_eq!(duration("20s"), Ok(Duration::from_secs(20)));
         assert_eq!(duration("7"), Ok(Duration::from_secs(7)));
         assert_eq!(duration("500ms"), Ok(Duration::from_millis(500)));

@@ -1,4 +1,4 @@
-//! `events`: a tenant's history as NDJSON, oldest first.
+//! `events`: prints a tenant's history as NDJSON, oldest first.
 
 use std::process::ExitCode;
 use std::time::Duration;
@@ -16,9 +16,9 @@ use crate::domain::EventType;
 use crate::domain::limits::EVENTS_PAGE_MAX;
 use crate::http::dto::AsOf;
 
-/// How long to wait before asking again whether something happened.
+/// How long to wait before asking for new events again.
 const FOLLOW_PAUSE: Duration = Duration::from_millis(250);
-/// How long to wait before trying a server again that does not answer.
+/// How long to wait before a retry if the server does not answer.
 const RETRY_PAUSE: Duration = Duration::from_secs(1);
 
 const AFTER_HELP: &str = "\
@@ -28,9 +28,9 @@ Examples:
   session-ledger events --after 4711 --follow |
     jq -c '[.position, .verdict, .type]'
 
-Every line is one event with its position and verdict; `.event` is the
-CloudEvent as it came. Give the last position that you have seen as --after to
-go on from there.";
+Every line is one event with its position and verdict; `.event` is the unchanged
+CloudEvent. To continue later, give the last position that you have seen as
+--after.";
 
 /// Print events, oldest first: one JSON object per line.
 #[derive(Debug, Args)]
@@ -44,7 +44,7 @@ pub(super) struct Events {
     #[arg(long = "type", value_name = "TYPE", value_parser = types())]
     event_type: Option<String>,
 
-    /// Only events that concern this agent
+    /// Only events about this agent or its sessions
     #[arg(long, value_name = "ID")]
     agent: Option<String>,
 
@@ -52,11 +52,11 @@ pub(super) struct Events {
     #[arg(long, value_name = "ID")]
     session: Option<String>,
 
-    /// Stop after so many events
+    /// Stop after this number of events
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     limit: Option<u64>,
 
-    /// Go on and print events as they come, until Ctrl-C
+    /// Wait for new events and print them, until Ctrl-C
     #[arg(long)]
     follow: bool,
 
@@ -117,24 +117,24 @@ impl Replay {
         }
     }
 
-    /// The next page. A server that is restarted does not end a follower.
+    /// Returns the next page. With `follow`, waits until a server that does not answer is back.
     async fn next_page(&self, api: &Api) -> anyhow::Result<Page> {
         if !self.follow {
             let page = self.page(api, Api::get).await;
             let page = page.map_err(|error| {
                 let after = self.after;
-                error.with_advice(|| format!("to go on where it stopped: --after {after}"))
+                error.with_advice(|| format!("to continue where it stopped: --after {after}"))
             });
             return read(&page?);
         }
-        let mut told = false;
+        let mut announced = false;
         loop {
             match self.page(api, Api::get_once).await {
                 Ok(page) => return read(&page),
                 Err(error) if error.is_passing() => {
-                    if !told {
+                    if !announced {
                         output::note(format_args!("{error}; trying again"));
-                        told = true;
+                        announced = true;
                     }
                 }
                 Err(error) => return Err(error.into()),
@@ -158,8 +158,8 @@ impl Replay {
     }
 }
 
-/// An event's body may come with line ends: outside of strings they are space, and inside there are
-/// none.
+/// Replaces line ends with spaces. JSON has them only outside of strings, where they have no
+/// meaning.
 fn on_one_line(json: &str) -> String {
     json.replace(['\n', '\r'], " ")
 }
@@ -177,7 +177,7 @@ mod tests {
         {\"events\":[],\"next_after\":41,\"as_of\":{\"position\":50,\"time\":null,\"caught_up\":true}}";
 
     #[tokio::test]
-    async fn a_replay_that_breaks_off_says_where_to_go_on() {
+    async fn the_error_of_an_interrupted_replay_says_where_to_continue() {
         let mut answers = vec![PAGE];
         answers.extend([SILENT; 20]);
         let server = Server::start(&answers).await;
@@ -187,10 +187,10 @@ mod tests {
             left: u64::MAX,
             follow: false,
         };
-        let said = replay.print(&server.api()).await.unwrap_err().to_string();
+        let message = replay.print(&server.api()).await.unwrap_err().to_string();
         assert!(
-            said.ends_with("to go on where it stopped: --after 41"),
-            "{said}"
+            message.ends_with("to continue where it stopped: --after 41"),
+            "{message}"
         );
     }
 }

@@ -1,4 +1,4 @@
-//! `list`: pages of sessions, newest first.
+//! `list`: prints pages of sessions, newest first.
 
 use clap::Args;
 use clap::builder::PossibleValuesParser;
@@ -43,7 +43,7 @@ pub(super) struct List {
     #[arg(long, value_name = "TIME")]
     created_after: Option<String>,
 
-    /// Only sessions created before this time, written likewise
+    /// Only sessions created before this time, in the forms of --created-after
     #[arg(long, value_name = "TIME")]
     created_before: Option<String>,
 

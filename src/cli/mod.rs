@@ -1,7 +1,7 @@
-//! The command line: one file per command, and what they share.
+//! The command line: one file per command, and shared parts.
 //!
-//! What a command was asked for goes to stdout, everything else to stderr. Exit codes: 0 done, 1
-//! failed, 2 asked for in the wrong way.
+//! The result of a command goes to stdout, everything else to stderr. Exit codes: 0 is success, 1
+//! is a failure, and 2 is wrong usage.
 
 mod access;
 mod agents;
@@ -43,7 +43,8 @@ use clap::{Arg, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 use crate::app::config::ConfigError;
 use crate::app::terminal;
 
-/// How a command that did what it could ended: with good or with bad news.
+/// The result of a command. A negative result, such as a failed check, is an exit code and no
+/// error.
 type Outcome = anyhow::Result<ExitCode>;
 
 const AFTER_HELP: &str = "\
@@ -89,7 +90,7 @@ enum Command {
     Completions(completions::Completions),
 }
 
-/// Wrong usage that clap does not see.
+/// Wrong usage that clap does not detect.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 struct Usage(String);
@@ -101,10 +102,10 @@ pub fn run() -> ExitCode {
         Err(error) => {
             let text = error.render().to_string();
             if terminal::lines(&text) == text {
-                // Help for a closed pipe is nobody's problem.
+                // A closed pipe is not an error here.
                 drop(error.print());
             } else {
-                // It repeats an argument that a terminal would obey.
+                // The error repeats an argument with control characters, which `note` escapes.
                 output::note(format_args!("{}", text.trim_end()));
             }
             return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
@@ -115,14 +116,15 @@ pub fn run() -> ExitCode {
         .context("cannot start")
         .and_then(|runtime| {
             let outcome = runtime.block_on(dispatch(cli.command));
-            // What must end was waited for; a second signal means not to wait for the rest.
+            // Do not wait for other tasks: the command has waited for those that must end.
             runtime.shutdown_background();
             outcome
         });
     outcome.unwrap_or_else(|error| fail(&error))
 }
 
-/// Chosen here because the libraries were built without a default. A second time changes nothing.
+/// Installs the TLS provider: the libraries are built without a default. Later calls change
+/// nothing.
 fn install_tls() {
     drop(rustls::crypto::ring::default_provider().install_default());
 }
@@ -133,10 +135,10 @@ fn parse() -> Result<Cli, clap::Error> {
     Cli::from_arg_matches_mut(&mut matches)
 }
 
-/// An empty variable counts as none: a compose file or a unit has no other way to leave one out.
+/// Ignores empty variables: a compose file or a systemd unit has no other way to omit one.
 #[expect(
     clippy::disallowed_methods,
-    reason = "clap does not tell what it found, only where it looked"
+    reason = "clap does not return the value of a variable, only its name"
 )]
 fn without_empty_variables(command: clap::Command) -> clap::Command {
     let without_empty = |arg: Arg| {
@@ -166,7 +168,7 @@ async fn dispatch(command: Command) -> Outcome {
         Command::Rebuild(rebuild) => rebuild.run().await,
         Command::Verify(verify) => verify.run().await,
         Command::Rules(rules) => rules.run().await,
-        // Boxed: it may ask a server and NATS.
+        // Boxed because its future is large.
         Command::Doctor(doctor) => Box::pin(doctor.run()).await,
         Command::Schema(schema) => schema.run(),
         Command::Completions(completions) => completions.run(),
@@ -175,7 +177,7 @@ async fn dispatch(command: Command) -> Outcome {
 
 fn fail(error: &anyhow::Error) -> ExitCode {
     if output::is_closed_pipe(error) {
-        // The reader has what it wanted, as `head` does.
+        // The reader, such as `head`, has read enough.
         return ExitCode::SUCCESS;
     }
     output::note(format_args!("error: {error:#}"));
@@ -186,11 +188,11 @@ fn fail(error: &anyhow::Error) -> ExitCode {
     }
 }
 
-/// An address to listen on: `127.0.0.1:8787`, `[::1]:8787` or `localhost:8787`.
+/// Parses an address to listen on: `127.0.0.1:8787`, `[::1]:8787` or `localhost:8787`.
 fn address(text: &str) -> Result<SocketAddr, String> {
-    let wrong = || format!("{text:?} is no address; write HOST:PORT, as in 127.0.0.1:8787");
+    let wrong = || format!("{text:?} is not an address; write HOST:PORT, such as 127.0.0.1:8787");
     let found: Vec<SocketAddr> = text.to_socket_addrs().map_err(|_error| wrong())?.collect();
-    // `localhost` has an address of each family; clients try the older one in every case.
-    let older = found.iter().find(|addr| addr.is_ipv4());
-    older.or(found.first()).copied().ok_or_else(wrong)
+    // `localhost` may be an IPv4 and an IPv6 address. Every client tries IPv4.
+    let ipv4 = found.iter().find(|addr| addr.is_ipv4());
+    ipv4.or(found.first()).copied().ok_or_else(wrong)
 }

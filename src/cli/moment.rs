@@ -1,16 +1,16 @@
-//! Points in time as people write them: a time (RFC 3339), how long ago it was, or a day.
+//! Parses times that people write: a time (RFC 3339), a duration before now, or a day.
 
 use crate::cli::Usage;
 use crate::cli::duration::duration;
 use crate::domain::Timestamp;
 
-/// What to write.
+/// The accepted forms, for error messages.
 pub(super) const FORMS: &str = "2026-01-31T00:00:00Z, 1h, `2 days`, today or yesterday";
 
 const DAY_US: i64 = 24 * 3600 * 1_000_000;
 
-/// A time of an option, as the API takes it. A span means so long before `now`; `today` and `yesterday`
-/// begin at midnight UTC.
+/// Converts the time of an option for the API. A duration means that long before `now`; `today` and
+/// `yesterday` begin at midnight UTC.
 pub(super) fn moment(
     option: &str,
     text: Option<String>,
@@ -22,13 +22,13 @@ pub(super) fn moment(
     match read(text.trim(), now) {
         Some(time) => Ok(Some(time)),
         None => Err(Usage(format!(
-            "{option} {text:?} is no time; write {FORMS}"
+            "{option} {text:?} is not a time; write {FORMS}"
         ))),
     }
 }
 
 fn read(text: &str, now: Timestamp) -> Option<String> {
-    // As it was written: the API answers for what a time may be.
+    // Unchanged: the API checks it.
     if Timestamp::parse(text).is_some() {
         return Some(text.to_owned());
     }
@@ -40,7 +40,7 @@ fn read(text: &str, now: Timestamp) -> Option<String> {
         span => {
             let span = span.strip_suffix("ago").unwrap_or(span).trim_end();
             if span.bytes().all(|byte| byte.is_ascii_digit()) {
-                // A bare number could be meant as anything.
+                // A bare number is ambiguous.
                 return None;
             }
             let micros = duration(span).ok()?.as_micros();
@@ -62,7 +62,7 @@ mod tests {
     }
 
     #[test]
-    fn a_time_is_a_time_a_span_before_now_or_a_day() {
+    fn times_durations_and_days_are_parsed() {
         for (text, expected) in [
             ("2026-01-31T00:00:00Z", "2026-01-31T00:00:00Z"),
             ("1h", "2026-03-01T11:30:00.000000Z"),

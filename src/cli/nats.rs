@@ -1,4 +1,4 @@
-//! How to reach NATS: options that several commands share.
+//! Options for NATS, which several commands share.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -11,15 +11,16 @@ use crate::cli::Usage;
 use crate::cli::nats_url::NatsUrls;
 use crate::log::jetstream::{Credentials, JetStreamConfig};
 
-/// Where the log is, if it is not in the data directory. Where it is not the last of a command's
-/// arguments, those after it need headings of their own.
+/// Where the log is, if it is not in the data directory. Arguments after these need their own help
+/// heading.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "NATS")]
 pub(super) struct NatsArgs {
-    /// NATS server that carries the log, as `nats://HOST:PORT`; several servers of one cluster with
-    /// commas. Without it the log is built in, in the data directory. `nats://USER:PASSWORD@HOST` and
-    /// `nats://TOKEN@HOST` log in, with %-escapes for special characters; only in the variable, because
-    /// other users of this machine can see arguments
+    /// NATS server with the log, as `nats://HOST:PORT`; separate several servers of one cluster
+    /// with commas. Without it the ledger uses the built-in log in the data directory.
+    /// `nats://USER:PASSWORD@HOST` and `nats://TOKEN@HOST` log in, with %-escapes for special
+    /// characters. Write those only into the variable: other users of this machine can see
+    /// arguments
     #[arg(long, env = "SESSION_LEDGER_NATS_URL", value_name = "URL")]
     #[arg(value_delimiter = ',', hide_env_values = true)]
     pub(super) nats_url: Vec<String>,
@@ -33,17 +34,17 @@ pub(super) struct NatsArgs {
     #[arg(long, env = "SESSION_LEDGER_NATS_PASSWORD_FILE", value_name = "FILE")]
     nats_password_file: Option<PathBuf>,
 
-    // Hidden because the arguments of a process are no secret; the variable is what it is for.
+    // Hidden because it exists for the variable: arguments of a process are not secret.
     #[arg(long, env = "SESSION_LEDGER_NATS_PASSWORD", hide = true)]
     #[arg(hide_env_values = true)]
     nats_password: Option<String>,
 
-    /// File whose first line is a token to log in with instead of user and password; or set the variable
-    /// `SESSION_LEDGER_NATS_TOKEN`
+    /// File whose first line is a token to log in with instead of a user and password; or set the
+    /// variable `SESSION_LEDGER_NATS_TOKEN`
     #[arg(long, env = "SESSION_LEDGER_NATS_TOKEN_FILE", value_name = "FILE")]
     nats_token_file: Option<PathBuf>,
 
-    // Hidden for the same reason as the password.
+    // Hidden because it exists for the variable: arguments of a process are not secret.
     #[arg(long, env = "SESSION_LEDGER_NATS_TOKEN", hide = true)]
     #[arg(hide_env_values = true)]
     nats_token: Option<String>,
@@ -52,13 +53,13 @@ pub(super) struct NatsArgs {
     #[arg(long, env = "SESSION_LEDGER_NATS_CREDS", value_name = "FILE")]
     nats_creds: Option<PathBuf>,
 
-    /// Replicas that the stream has at least: 1, or 3 on a cluster
+    /// Least number of replicas of the stream: 1, or 3 on a cluster
     #[arg(long, env = "SESSION_LEDGER_NATS_REPLICAS", value_name = "N")]
     #[arg(default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=5))]
     nats_replicas: u8,
 
-    /// Prefix of the subjects on which NATS answers the ledger. Give it one that no other user may
-    /// subscribe to
+    /// Prefix of the subjects on which the ledger receives answers of NATS. Choose one that no
+    /// other user may subscribe to
     #[arg(long, env = "SESSION_LEDGER_NATS_INBOX_PREFIX", value_name = "PREFIX")]
     #[arg(default_value = "_INBOX")]
     nats_inbox_prefix: String,
@@ -70,14 +71,14 @@ pub(super) struct NatsArgs {
 }
 
 impl NatsArgs {
-    /// The log that the arguments name.
+    /// Returns where the log is.
     pub(super) fn source(&self) -> anyhow::Result<LogSource> {
         Ok(self
             .config()?
             .map_or(LogSource::Embedded, LogSource::JetStream))
     }
 
-    /// How to reach the stream; `None` if no server is named.
+    /// Returns the configuration of the log on NATS; `None` if there is no `--nats-url`.
     pub(super) fn config(&self) -> anyhow::Result<Option<JetStreamConfig>> {
         if self.nats_url.is_empty() {
             return Ok(None);
@@ -85,11 +86,11 @@ impl NatsArgs {
         let NatsUrls { urls, login } = NatsUrls::read(&self.nats_url)?;
         let credentials = match (self.credentials()?, login) {
             (Credentials::None, Some(login)) => login,
-            (given, None) => given,
+            (credentials, None) => credentials,
             (_, Some(_)) => {
                 return Err(usage(
-                    "--nats-url says who to log in as, and so does another option or variable \
-                     (SESSION_LEDGER_NATS_USER, _PASSWORD, _TOKEN, _CREDS): give it once",
+                    "--nats-url has a login, and another option or variable has one too \
+                     (SESSION_LEDGER_NATS_USER, _PASSWORD, _TOKEN, _CREDS): remove one of them",
                 ));
             }
         };
@@ -122,15 +123,15 @@ impl NatsArgs {
             )),
             (None, None, Some(_), None) => Err(usage("a NATS password needs --nats-user")),
             _ => Err(usage(
-                "give --nats-creds, or a user and password, or a token, and only one of them",
+                "give only one of --nats-creds, a user with a password, and a token",
             )),
         }
     }
 }
 
-/// A secret from its variable, or from the first line of a file.
-fn secret(given: Option<&str>, file: Option<&Path>) -> anyhow::Result<Option<String>> {
-    match (given, file) {
+/// Returns a secret from its variable, or else from the first line of a file.
+fn secret(value: Option<&str>, file: Option<&Path>) -> anyhow::Result<Option<String>> {
+    match (value, file) {
         (Some(secret), _) => Ok(Some(secret.to_owned())),
         (None, Some(file)) => first_line(file).map(Some),
         (None, None) => Ok(None),

@@ -1,4 +1,4 @@
-//! Addresses of NATS servers, and who to log in as where an address says it.
+//! Parses addresses of NATS servers, which may contain a user and password or a token.
 
 use percent_encoding::percent_decode_str;
 use reqwest::Url;
@@ -6,20 +6,20 @@ use reqwest::Url;
 use crate::cli::Usage;
 use crate::log::jetstream::Credentials;
 
-/// Schemes that the client speaks.
+/// The schemes that the client supports.
 const SCHEMES: [&str; 2] = ["nats", "tls"];
 
-/// Servers of one cluster, and how their addresses say to log in, if any does.
+/// The servers of one cluster, and the login in their addresses.
 pub(super) struct NatsUrls {
-    /// The addresses without what is secret in them.
+    /// The addresses without logins.
     pub(super) urls: Vec<String>,
-    /// Who to log in as.
+    /// The login, if an address has one.
     pub(super) login: Option<Credentials>,
 }
 
 impl NatsUrls {
-    /// Reads `nats://HOST:PORT`, `nats://USER:PASSWORD@HOST:PORT` and `nats://TOKEN@HOST:PORT`. No error
-    /// repeats an address: it may hold a secret.
+    /// Parses `nats://HOST:PORT`, `nats://USER:PASSWORD@HOST:PORT` and `nats://TOKEN@HOST:PORT`. No
+    /// error repeats an address, which may contain a secret.
     pub(super) fn read(texts: &[String]) -> Result<Self, Usage> {
         let mut read = Self {
             urls: Vec::with_capacity(texts.len()),
@@ -34,8 +34,8 @@ impl NatsUrls {
                 (Some(known), Some(login)) if *known == login => {}
                 (Some(_), Some(_)) => {
                     return Err(usage(
-                        "logs in as somebody else than an address before it; the servers of a \
-                         cluster take the same user or token",
+                        "its login differs from that of an address before it; all servers of a \
+                         cluster need the same user or token",
                     ));
                 }
             }
@@ -59,7 +59,7 @@ fn one(text: &str) -> Result<(String, Option<Credentials>), String> {
     let login = match (user, password) {
         (user, None) if user.is_empty() => None,
         (user, Some(_)) if user.is_empty() => {
-            return Err("there is a password and no user before it".to_owned());
+            return Err("it has a password but no user".to_owned());
         }
         (token, None) => Some(Credentials::Token(token)),
         (user, Some(password)) => Some(Credentials::UserPassword { user, password }),
@@ -97,7 +97,7 @@ mod tests {
     }
 
     #[test]
-    fn user_password_and_token_are_taken_out_of_addresses_and_decoded() {
+    fn logins_are_removed_from_addresses_and_decoded() {
         check("nats://h:1", &["nats://h:1"], None);
         check("h:4222", &["nats://h:4222"], None);
         check("tls://[::1]:1", &["tls://[::1]:1"], None);
@@ -124,11 +124,11 @@ mod tests {
             "nats://u:s3cret@h,nats://u:0ther@h",
             "nats://u:s3cret@",
         ] {
-            let Err(Usage(said)) = read(wrong) else {
-                panic!("{wrong} was taken");
+            let Err(Usage(message)) = read(wrong) else {
+                panic!("{wrong} was accepted");
             };
-            assert!(!said.contains("s3cret"), "{said}");
-            assert!(!said.contains("0ther"), "{said}");
+            assert!(!message.contains("s3cret"), "{message}");
+            assert!(!message.contains("0ther"), "{message}");
         }
     }
 }

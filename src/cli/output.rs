@@ -1,6 +1,7 @@
-//! Where output goes: data to stdout, notes to stderr, and neither panics if nobody reads.
+//! Writes output: data to stdout, notes to stderr. A closed pipe causes no panic.
 //!
-//! What others sent may be in it, so nothing reaches a terminal that it would obey.
+//! Output may repeat text of other users, so control characters are escaped before a terminal gets
+//! them.
 
 use std::fmt;
 use std::io::{self, ErrorKind, IsTerminal as _, Write as _};
@@ -17,7 +18,7 @@ pub(super) fn line(text: impl fmt::Display) -> io::Result<()> {
     data(&format!("{text}\n"))
 }
 
-/// Writes JSON to stdout, as a line: to a program as it came, to a terminal with escapes.
+/// Writes JSON to stdout as one line: unchanged to a program, escaped to a terminal.
 pub(super) fn json(text: &str) -> io::Result<()> {
     let text = text.trim_end();
     if io::stdout().is_terminal() {
@@ -26,21 +27,21 @@ pub(super) fn json(text: &str) -> io::Result<()> {
     raw(&format!("{text}\n"))
 }
 
-/// Writes what this program made itself to stdout, as it is.
+/// Writes text to stdout without escapes. For text that this program has made or escaped.
 pub(super) fn raw(text: &str) -> io::Result<()> {
     let mut out = io::stdout().lock();
     out.write_all(text.as_bytes())?;
     out.flush()
 }
 
-/// Tells the person at the terminal something that is not data.
+/// Writes a line for people to stderr.
 pub(super) fn note(text: fmt::Arguments<'_>) {
     let text = text.to_string();
-    // If stderr is closed there is nobody to tell.
+    // An error means that stderr is closed, and cannot be reported.
     drop(writeln!(io::stderr().lock(), "{}", terminal::lines(&text)));
 }
 
-/// Whether this is about a reader that went away.
+/// Whether an error means that the reader of a pipe has gone away.
 pub(super) fn is_closed_pipe(error: &anyhow::Error) -> bool {
     error.chain().any(|cause| {
         cause

@@ -1,4 +1,4 @@
-//! What listings share: which page to ask for, and printing one page or every one.
+//! What listings share: the options of a page, and printing one page or all pages.
 
 use std::process::ExitCode;
 
@@ -19,41 +19,41 @@ pub(super) struct PageArgs {
     #[arg(value_parser = clap::value_parser!(u16).range(1..=i64::from(PAGE_ROWS_MAX)))]
     limit: u16,
 
-    /// Skip so many rows
+    /// Skip this number of rows
     #[arg(long, value_name = "N", conflicts_with = "cursor")]
     offset: Option<u64>,
 
-    /// Go on where an earlier page ended
+    /// Continue where an earlier page ended
     #[arg(long, value_name = "CURSOR")]
     cursor: Option<String>,
 
-    /// Every page, not just one
+    /// Print every page and not only one
     #[arg(long)]
     all: bool,
 
-    /// Wait until the ledger shows this position: what an append answered with
+    /// Wait until the ledger has folded this position, for example that of an event just sent
     #[arg(long, value_name = "POSITION")]
     min_position: Option<u64>,
 }
 
-/// A page as the API answers with it.
+/// A page of a listing in an answer of the API.
 pub(super) trait Listed: DeserializeOwned {
-    /// One of what it lists.
+    /// A row of the listing.
     type Row;
-    /// What they are called.
+    /// The name of the rows, in the plural.
     const NAME: &'static str;
 
-    /// Takes the rows out.
+    /// Moves the rows out of the page.
     fn rows(&mut self) -> Vec<Self::Row>;
 
-    /// The total of the listing, and which state of the ledger that is.
+    /// The total of the listing, and the state of the ledger that the page shows.
     fn total(&self) -> (u64, &AsOf);
 
-    /// Where the next page starts.
+    /// The cursor of the next page.
     fn next_cursor(&self) -> Option<&str>;
 }
 
-/// A listing.
+/// The pages of a listing.
 pub(super) struct Pages {
     path: &'static [&'static str],
     query: Vec<(&'static str, String)>,
@@ -62,7 +62,7 @@ pub(super) struct Pages {
 }
 
 impl Pages {
-    /// The listing at a path, with these filters.
+    /// Makes the request for a listing at a path, with these filters.
     pub(super) fn new(
         path: &'static [&'static str],
         filters: Vec<(&'static str, Option<String>)>,
@@ -85,7 +85,7 @@ impl Pages {
         }
     }
 
-    /// Prints a page, or all of them: the API's JSON, or what `table` makes of the rows.
+    /// Prints a page, or all pages: the API's JSON, or a table that `table` makes of the rows.
     pub(super) async fn print<L: Listed>(
         mut self,
         api: &Api,
@@ -99,12 +99,13 @@ impl Pages {
                 Ok(answer) => answer,
                 Err(error) => {
                     if !rows.is_empty() {
-                        // What was read is not lost.
+                        // Print the pages before the error.
                         output::data(&table(&rows))?;
                     }
                     return Err(match &self.start {
-                        Some((name, value)) => error
-                            .with_advice(|| format!("to go on where it stopped: --{name} {value}")),
+                        Some((name, value)) => error.with_advice(|| {
+                            format!("to continue where it stopped: --{name} {value}")
+                        }),
                         None => error.into(),
                     });
                 }

@@ -1,4 +1,4 @@
-//! How long a command waits for a server, and when it asks again.
+//! The timeouts of a command that calls a server, and its retries.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -11,25 +11,25 @@ use crate::domain::limits::{
     CLI_ANSWER_MS, CLI_CONNECT_WAIT_MS, CLI_RETRIES_MS, CLI_RETRY_MS, CLI_SILENCE_MS,
 };
 
-/// Waits of a command.
+/// The timeouts of a command.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Patience {
     /// For a connection.
     pub(super) connect: Duration,
-    /// For a server that says nothing.
+    /// For the next bytes of an answer.
     pub(super) silence: Duration,
     /// For a whole answer.
     pub(super) answer: Duration,
-    /// How long after its first try a call is made again.
+    /// How long after the first attempt a retry may start.
     pub(super) retries: Duration,
 }
 
-/// When a call may be made again.
+/// When a call may be retried.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Again {
-    /// Whenever that may help: a second time changes nothing more.
+    /// Whenever a retry may succeed: the call is idempotent.
     Always,
-    /// Only if the server did not take it.
+    /// Only if the call had no effect.
     IfNotTaken,
     /// Never: the caller retries by itself.
     Never,
@@ -48,12 +48,12 @@ impl Default for Patience {
 }
 
 impl Patience {
-    /// Makes a call, and makes it again while that may help. `heard` says whether the server has ever
-    /// answered: one that was never there is not waited for.
+    /// Makes a call and retries it while that may help. If the server has never answered, a refused
+    /// connection is not retried: no server is running there.
     pub(super) async fn call<F: Future<Output = Result<String, Failed>>>(
         self,
         again: Again,
-        heard: &AtomicBool,
+        answered: &AtomicBool,
         call: impl FnMut() -> F,
     ) -> Result<String, ApiError> {
         let started = Instant::now();
@@ -66,27 +66,31 @@ impl Patience {
         let helps = |failed: &Failed| match again {
             Again::Never => false,
             Again::IfNotTaken => failed.error.is_rate_limit(),
-            Again::Always if failed.refused => heard.load(Ordering::Relaxed),
+            Again::Always if failed.refused => answered.load(Ordering::Relaxed),
             Again::Always => failed.error.is_passing(),
         };
         let in_time = |failed: &Failed, pause: Option<Duration>| {
             let pause = pause?.max(failed.retry_after.unwrap_or_default());
             (started.elapsed() + pause < self.retries).then_some(pause)
         };
-        let mut told = false;
-        let tell = |failed: &Failed, _pause: Duration| {
-            if !told {
+        let mut announced = false;
+        let announce = |failed: &Failed, _pause: Duration| {
+            if !announced {
                 output::note(format_args!("{}; trying again", failed.error));
-                told = true;
+                announced = true;
             }
         };
-        let called = call.retry(pauses).when(helps).adjust(in_time).notify(tell);
+        let called = call
+            .retry(pauses)
+            .when(helps)
+            .adjust(in_time)
+            .notify(announce);
         let called = called.await;
         called.map_err(|failed| match failed.error {
             ApiError::Unreachable { url, cause, .. } => ApiError::Unreachable {
                 url,
                 cause,
-                nobody: failed.refused && !told && !heard.load(Ordering::Relaxed),
+                nobody: failed.refused && !announced && !answered.load(Ordering::Relaxed),
             },
             other => other,
         })

@@ -1,4 +1,4 @@
-//! Progress bars on stderr, for work that may take minutes. Nothing shows if it is no terminal.
+//! Progress bars for work that may take minutes. They appear only if stderr is a terminal.
 
 use std::fmt;
 
@@ -8,7 +8,7 @@ use crate::domain::Position;
 
 const TEMPLATE: &str = "{msg} [{bar:32}] {human_pos}/{human_len} records, {rate}/s, {eta} left";
 
-/// How far work on a log has come.
+/// The progress bar of work on a log.
 pub(super) struct Progress(ProgressBar);
 
 impl Progress {
@@ -16,25 +16,25 @@ impl Progress {
         let style = ProgressStyle::with_template(TEMPLATE)
             .unwrap_or_else(|_wrong| ProgressStyle::default_bar())
             .with_key("rate", |state: &ProgressState, out: &mut dyn fmt::Write| {
-                // A bar that cannot be drawn is not worth a failure.
+                // An error in drawing the bar must not fail the work.
                 _ = write!(out, "{:.0}", state.per_sec());
             })
             .progress_chars("=> ");
         Self(ProgressBar::new(0).with_style(style).with_message(what))
     }
 
-    /// Notes the last record that is done, and the last there will be.
+    /// Shows the last record that is done, and the last record of the work.
     pub(super) fn at(&self, position: Position, until: Position) {
         self.0.set_length(until.get());
         self.0.set_position(position.get());
     }
 
-    /// Says what is done next, which cannot be measured.
+    /// Shows the name of the next phase, whose progress is not measured.
     pub(super) fn phase(&self, what: &'static str) {
         self.0.set_message(what);
     }
 
-    /// Takes the bar away.
+    /// Removes the bar.
     pub(super) fn end(self) {
         self.0.finish_and_clear();
     }

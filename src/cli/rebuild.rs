@@ -1,4 +1,4 @@
-//! `rebuild`: makes the read model anew from the log.
+//! `rebuild`: rebuilds the read model from the log.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -18,27 +18,28 @@ Examples:
   session-ledger rebuild --data-dir ./ledger \\
     --nats-url nats://127.0.0.1:4222
 
-The log is folded into a second file. At the position of the live read model the
-two are compared to the byte, then the new one takes its place, whether or not
-they are equal. If anything fails before that, the live one stays. Stop the
-server first.
+Stop the server first. The command folds the log into a second file. At the
+position of the live read model it compares both to the byte. Then the new file
+replaces the live one, whether or not they are equal. If anything fails before
+that, the live file stays.
 
 An old file that is not equal is kept as model.replaced-POSITION.redb, beside a
-.json with the reasons; POSITION is 0 if the file cannot be read. One that only
-has the layout of another build is not kept.
+.json with the reasons; POSITION is 0 if the file cannot be read. A file that
+only has the layout of another build is not kept.
 
 If the log was cut or replaced on purpose, --accept-truncation builds the read
-model from what there is, and says which positions are lost.";
+model from the records that the log has, and prints which positions are lost.";
 
-/// Rebuild the read model from the log, compare it with the live one, and swap it in.
+/// Rebuild the read model from the log, compare it with the live one, and replace that.
 #[derive(Debug, Args)]
 #[command(after_help = AFTER_HELP)]
 pub(super) struct Rebuild {
-    /// Directory of the ledger's files
+    /// Data directory of the ledger
     #[arg(long, env = "SESSION_LEDGER_DATA_DIR", value_name = "DIR")]
     data_dir: PathBuf,
 
-    /// Go on although the log lacks records that the read model was built from, or has others there
+    /// Continue even if the log lacks records that the read model was built from, or has different
+    /// ones
     #[arg(long)]
     accept_truncation: bool,
 
@@ -83,17 +84,17 @@ fn describe(rebuilt: &Rebuilt) -> String {
         Comparison::Unreadable { why } => format!("the old read model cannot be read: {why}"),
         Comparison::OtherLog { position } => format!(
             "the old read model (position {position}) was built from records that the log no \
-             longer holds"
+             longer has"
         ),
         Comparison::Equal { position } => {
-            format!("equal: at position {position} both read models are the same to the byte")
+            format!("equal: at position {position} both read models are equal to the byte")
         }
         Comparison::Different {
             position,
             live_digest,
         } => format!(
             "DIFFERENT: at position {position} the old read model's digest is {live_digest}; the \
-             rebuilt one took its place"
+             rebuilt one has replaced it"
         ),
     };
     let mut lines = vec![format!(

@@ -18,10 +18,10 @@ Examples:
   A ledger on NATS, while its servers run:
     session-ledger rules adopt --nats-url nats://127.0.0.1:4222
 
-Upgrade every server of the ledger first: one that does not know the new rules
-stops at the switch and says so. Records before the switch keep their verdicts.
-A new ledger begins with the newest rules, and needs no switch. To adopt the
-same rules again changes nothing.";
+Upgrade every server of the ledger first: a server that does not know the new
+rules stops at the switch and logs why. Records before the switch keep their
+verdicts. A new ledger begins with the newest rules and needs no switch. If the
+ledger has the newest rules already, the command changes nothing.";
 
 const EXAMPLES: &str = "\
 Examples:
@@ -45,7 +45,7 @@ enum Command {
 #[derive(Debug, Args)]
 #[command(after_help = AFTER_HELP)]
 struct Adopt {
-    /// Data directory of a ledger with the built-in log. No server may hold it
+    /// Data directory of a ledger with the built-in log. No server may have it open
     #[arg(long, value_name = "DIR")]
     data_dir: Option<PathBuf>,
 
@@ -71,7 +71,7 @@ impl Rules {
         let position = rules::adopt(ledger).await?;
         let version = Version::LATEST.number();
         output::line(format!(
-            "the rules are version {version} from position {} on",
+            "from position {} on the ledger uses rules version {version}",
             position.next()
         ))?;
         Ok(ExitCode::SUCCESS)

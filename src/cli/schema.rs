@@ -1,4 +1,4 @@
-//! `schema`: the documents that describe what the ledger takes and answers.
+//! `schema`: prints the documents that describe the events and the APIs of the ledger.
 
 use std::fs;
 use std::path::PathBuf;
@@ -23,7 +23,7 @@ Examples:
 #[command(after_help = AFTER_HELP)]
 pub(super) struct Schema {
     /// Document to print: an event type, `verdict`, `verdict_gap`, `asyncapi` or `openapi`;
-    /// without it the names
+    /// by default the names of all documents
     #[arg(value_name = "NAME")]
     name: Option<String>,
 
@@ -44,7 +44,7 @@ impl Schema {
                 let path = dir.join(&document.path);
                 if let Some(parent) = path.parent() {
                     fs::create_dir_all(parent)
-                        .with_context(|| format!("cannot make {}", parent.display()))?;
+                        .with_context(|| format!("cannot create {}", parent.display()))?;
                 }
                 fs::write(&path, document.text)
                     .with_context(|| format!("cannot write {}", path.display()))?;
@@ -69,7 +69,7 @@ impl Schema {
     }
 }
 
-/// A document's path without directory and ending.
+/// The name of a document: its path without directory and extension.
 fn name_of(document: &Document) -> &str {
     let file = document.path.rsplit('/').next().unwrap_or_default();
     file.strip_suffix(".json").unwrap_or(file)

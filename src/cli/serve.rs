@@ -1,4 +1,4 @@
-//! `serve`: runs a ledger until it is told to stop.
+//! `serve`: runs a ledger until a signal stops it.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -19,7 +19,7 @@ Examples:
   Everything on this machine, the log included, and a key to call it with:
     session-ledger keys issue --data-dir ./ledger --tenant acme --role admin
     session-ledger serve --data-dir ./ledger
-  The same for whoever is on this machine, without a key:
+  Without keys, for every caller on this machine:
     session-ledger serve --data-dir ./ledger --no-auth
   The log on a NATS server, 2.12.3 or later, with JetStream:
     session-ledger serve --data-dir ./ledger --nats-url nats://127.0.0.1:4222
@@ -32,24 +32,25 @@ Examples:
     export SESSION_LEDGER_DATA_DIR=./ledger SESSION_LEDGER_RATE_LIMIT=100
     session-ledger serve
 
-SIGTERM and Ctrl-C stop it: requests under way are finished, and nothing that
-was acknowledged is lost. A second one ends it at once.";
+SIGTERM and Ctrl-C stop the server: it finishes the requests under way, and
+loses nothing that it acknowledged. A second signal ends it at once.";
 
-/// Run a ledger: takes events, folds them, and serves the HTTP API.
+/// Run a ledger: accept events, fold them, and serve the HTTP API.
 #[derive(Debug, Args)]
 #[command(after_help = AFTER_HELP)]
 pub(super) struct Serve {
-    /// Directory for the ledger's files; made if it does not exist. One server at a time
+    /// Directory for the ledger's files; created if it does not exist. Only one server at a time
+    /// can use it
     #[arg(long, env = "SESSION_LEDGER_DATA_DIR", value_name = "DIR")]
     data_dir: PathBuf,
 
-    /// Address to serve HTTP on. Port 0 takes any free port; the log says which
+    /// Address to serve HTTP on. Port 0 takes any free port, which the server logs
     #[arg(long, env = "SESSION_LEDGER_LISTEN", value_name = "ADDR")]
     #[arg(default_value = "127.0.0.1:8787", value_parser = address)]
     listen: SocketAddr,
 
-    /// Address to serve one dialect alone on, from its root; repeat it for more. Every dialect is
-    /// also at `/compat/NAME` of the address above. In the variable, separated by commas
+    /// Address that serves only one dialect, at its root path; repeat it for more. Every dialect is
+    /// also at `/compat/NAME` of the address above. In the variable, separate several with commas
     #[arg(
         long = "dialect",
         env = "SESSION_LEDGER_DIALECTS",
@@ -58,9 +59,9 @@ pub(super) struct Serve {
     #[arg(value_delimiter = ',', value_parser = dialect)]
     dialects: Vec<DialectAddress>,
 
-    /// Origin whose pages may call the API from a browser (CORS), as in `https://app.example`;
-    /// repeat it for more, `*` is any. Without it, none may. Pages show a credential like everybody
-    /// else. In the variable, separated by commas
+    /// Origin whose pages may call the API from a browser (CORS), such as `https://app.example`;
+    /// repeat it for more, `*` is any. By default none may. Pages need a credential like every
+    /// other caller. In the variable, separate several with commas
     #[arg(
         long = "cors-origin",
         env = "SESSION_LEDGER_CORS_ORIGINS",
@@ -75,19 +76,19 @@ pub(super) struct Serve {
     #[command(flatten)]
     access: AccessArgs,
 
-    /// File with the secret that tokens of sessions are made with, as 64 hex digits (`openssl rand
-    /// -hex 32`). Servers of one ledger should share it, so that a retried command gets the same
-    /// tokens from any of them. Without it there is one in the data directory
+    /// File with the secret that session tokens are made from, as 64 hex digits (`openssl rand -hex
+    /// 32`). All servers of a ledger should have one secret, so that a retried command gets the
+    /// same tokens from any of them. By default the server creates one in the data directory
     #[arg(long, env = "SESSION_LEDGER_TOKEN_SECRET_FILE", value_name = "FILE")]
     #[arg(help_heading = "Access")]
     token_secret_file: Option<PathBuf>,
 
-    /// How log lines on stderr look
+    /// Format of log lines on stderr
     #[arg(long, env = "SESSION_LEDGER_LOG_FORMAT", value_name = "FORMAT")]
     #[arg(value_enum, default_value_t = Format::Text, help_heading = "Logging")]
     log_format: Format,
 
-    /// What to log: error, warn, info, debug, trace or off; or by module, as in
+    /// Log level: error, warn, info, debug, trace or off; or a level per module, such as
     /// `session_ledger=debug,warn`
     #[arg(long, env = "SESSION_LEDGER_LOG_LEVEL", value_name = "LEVEL")]
     #[arg(default_value = telemetry::DEFAULT_DIRECTIVES, help_heading = "Logging")]
@@ -119,7 +120,7 @@ impl Serve {
             access: self.access.access()?,
             origins: self.origins,
         };
-        // Before the start, so that a signal during a long one is not lost.
+        // Before the start, which can take long: a signal during it must stop the process.
         let mut signals = signals::listen()?;
         let running = tokio::select! {
             running = crate::app::start(config) => running?,
@@ -129,17 +130,17 @@ impl Serve {
         tracing::info!("{name}: stopping");
         tokio::select! {
             stopped = running.stop() => stopped?,
-            name = signals.next() => anyhow::bail!("{name} again: ended at once"),
+            name = signals.next() => anyhow::bail!("ended at once by a second signal ({name})"),
         }
         Ok(ExitCode::SUCCESS)
     }
 }
 
-/// A dialect and its address: `agi=127.0.0.1:8081`.
+/// Parses a dialect and its address: `agi=127.0.0.1:8081`.
 fn dialect(text: &str) -> Result<DialectAddress, String> {
     let wrong = || {
         let names = Dialect::ALL.map(Dialect::as_str).join(", ");
-        format!("write NAME=HOST:PORT, as in agi=127.0.0.1:8081; the names are: {names}")
+        format!("write NAME=HOST:PORT, such as agi=127.0.0.1:8081; the names are: {names}")
     };
     let (name, listen) = text.split_once('=').ok_or_else(wrong)?;
     Ok(DialectAddress {

@@ -1,4 +1,4 @@
-//! `show`: one session and what made it so.
+//! `show`: prints one session and its events.
 
 use std::process::ExitCode;
 
@@ -20,7 +20,7 @@ Examples:
 
 Exit code 1 if the tenant has no such session.";
 
-/// Fields that come first, in this order.
+/// The fields that are shown first, in this order.
 pub(super) const FIRST: [&str; 8] = [
     "session_id",
     "agent_id",
@@ -48,7 +48,7 @@ pub(super) struct Show {
     target: Target,
 }
 
-/// A page of history, the events as they came.
+/// A page of the history, with unparsed events.
 #[derive(Deserialize)]
 struct History {
     events: Vec<Box<RawValue>>,

@@ -5,7 +5,7 @@ use serde_json::{Map, Value};
 
 use crate::app::terminal;
 
-/// A table. No cell holds what a terminal would obey, or the end of a line.
+/// A table. Control characters and line ends in its cells are escaped.
 pub(super) struct Rows(Table);
 
 impl Rows {
@@ -17,7 +17,7 @@ impl Rows {
     }
 }
 
-/// Plain columns under a header, which also `grep` and `awk` understand.
+/// Makes a table of plain columns with a header, which `grep` and `awk` can read.
 pub(super) fn table(header: &[&str]) -> Rows {
     let mut table = Table::new();
     table
@@ -27,7 +27,7 @@ pub(super) fn table(header: &[&str]) -> Rows {
     Rows(table)
 }
 
-/// A table's text. Lines end where their content does.
+/// The text of a table, without spaces at the ends of lines.
 pub(super) fn text(rows: &Rows) -> String {
     let mut text = String::new();
     for line in rows.0.lines() {
@@ -37,7 +37,7 @@ pub(super) fn text(rows: &Rows) -> String {
     text
 }
 
-/// A time to the second, as in `2026-01-31 23:59:59`, in UTC.
+/// Shortens a time to the second: `2026-01-31 23:59:59`, in UTC.
 pub(super) fn time(rfc3339: &str) -> String {
     match rfc3339.get(..19) {
         Some(second) => second.replace('T', " "),
@@ -45,12 +45,13 @@ pub(super) fn time(rfc3339: &str) -> String {
     }
 }
 
-/// What a cell shows where there is nothing.
+/// Returns the text, or `-` for an empty cell.
 pub(super) fn or_dash(text: Option<&str>) -> &str {
     text.unwrap_or("-")
 }
 
-/// Every member that has a value, one per line, these first.
+/// Formats the members of an object, one per line, those in `first` first. Leaves out members that
+/// are null, false or empty.
 pub(super) fn fields(object: &Map<String, Value>, first: &[&str]) -> String {
     let width = object.keys().map(String::len).max().unwrap_or(0);
     let mut lines = Vec::new();

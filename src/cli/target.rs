@@ -1,4 +1,4 @@
-//! Which ledger a command asks: a running server, or a directory that no server holds.
+//! Which ledger a command uses: a running server, or a data directory without a server.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -15,42 +15,42 @@ use crate::cli::client::{Api, Identity};
 use crate::cli::{Outcome, Usage};
 use crate::domain::TenantId;
 
-/// Where a server is if nobody says.
+/// The default of `--url`.
 pub(super) const DEFAULT_URL: &str = "http://127.0.0.1:8787";
 
-/// The variable that says it instead of `--url`.
+/// The variable for `--url`.
 pub(super) const URL_VARIABLE: &str = "SESSION_LEDGER_URL";
 
-/// Which ledger to ask, and as whom. The last of a command's arguments: what came after it would
-/// stand under its heading.
+/// Which ledger to use, and as which caller. It must be the last of a command's arguments: the help
+/// would list later ones under its heading.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Which ledger")]
 pub(super) struct Target {
-    /// Server to ask
+    /// Server to call
     #[arg(long, env = URL_VARIABLE, value_name = "URL")]
     #[arg(default_value = DEFAULT_URL)]
     url: String,
 
-    /// Key or token to show the server. Better in the variable `SESSION_LEDGER_KEY`: other users of
+    /// Key or token for the server. Better set the variable `SESSION_LEDGER_KEY`: other users of
     /// this machine can see the arguments of a command
     #[arg(long, env = KEY_VARIABLE, hide_env_values = true, value_name = "KEY")]
     key: Option<String>,
 
-    /// Data directory to ask instead of a server; only while no server holds it, and only with the
-    /// built-in log
+    /// Data directory to use instead of a server, with the built-in log only. No server may have it
+    /// open
     #[arg(long, value_name = "DIR")]
     data_dir: Option<PathBuf>,
 
-    /// Tenant on whose behalf to ask: 1 to 64 of A-Z, a-z, 0-9, `_` and `-`. A key says it already
+    /// Tenant: 1 to 64 of A-Z, a-z, 0-9, `_` and `-`. Not needed with a key, which has a tenant
     #[arg(long, env = "SESSION_LEDGER_TENANT", value_name = "TENANT", value_parser = tenant)]
     tenant: Option<String>,
 }
 
-/// The variable that says it instead of `--key`.
+/// The variable for `--key`.
 pub(super) const KEY_VARIABLE: &str = "SESSION_LEDGER_KEY";
 
 impl Target {
-    /// Does something with the ledger's API.
+    /// Runs `work` with a client of the ledger's API.
     pub(super) async fn with_api(self, work: impl AsyncFnOnce(&Api) -> Outcome) -> Outcome {
         let Some(dir) = &self.data_dir else {
             if self.key.is_none() && self.tenant.is_none() {
@@ -63,7 +63,7 @@ impl Target {
             return work(&Api::new(&self.url, who)?).await;
         };
         let Some(tenant) = self.tenant else {
-            let why = "--tenant is required with --data-dir, where no key says it";
+            let why = "--tenant is required with --data-dir";
             return Err(Usage(why.to_owned()).into());
         };
         telemetry::init(LogFormat::Text, "warn")?;
@@ -74,27 +74,27 @@ impl Target {
         };
         let api = Api::new(&running.url(), who)?;
         let outcome = work(&api).await;
-        // What went wrong first matters more.
+        // An error of `work` matters more than one of the stop.
         let stopped = running.stop().await;
         let code = outcome?;
         stopped.map(|()| code)
     }
 }
 
-/// What is missing where nobody says who asks.
+/// The error if there is neither a key nor a tenant.
 pub(super) const NOBODY: &str = "a key is required, in the variable SESSION_LEDGER_KEY or as --key; \
                                  or --tenant, for a server that asks for no credentials";
 
-/// Starts a server of our own on a directory, so that there is one way to ask. It answers to a key
-/// that is made up here: other users of this machine reach it too.
+/// Starts a server on a directory, so that commands always use the HTTP API. Other users of this
+/// machine can connect to it, so it accepts only a key that is generated here.
 async fn open(dir: &Path) -> anyhow::Result<(Running, ApiKey)> {
     if !DataDir::new(dir).log().exists() {
         let dir = dir.to_path_buf();
-        let file = "log.redb (if its log is on NATS, ask the server with --url)";
+        let file = "log.redb (if its log is on NATS, use the server with --url)";
         return Err(OpenError::Missing { dir, file }.into());
     }
     let any_port = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-    let key = ApiKey::generate().context("the operating system gives no random bytes")?;
+    let key = ApiKey::generate().context("the operating system provides no random bytes")?;
     let running = crate::app::start(Config {
         access: Access::Private(key.clone()),
         ..Config::local(dir.to_path_buf(), any_port)
@@ -104,7 +104,7 @@ async fn open(dir: &Path) -> anyhow::Result<(Running, ApiKey)> {
     Ok((running, key))
 }
 
-/// Checks a tenant's id where it enters.
+/// Checks the id of a tenant.
 pub(super) fn tenant(text: &str) -> Result<String, String> {
     TenantId::parse(text)
         .map(|tenant| tenant.to_string())
@@ -117,7 +117,7 @@ mod tests {
     use crate::cli::client::ApiError;
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-    async fn the_server_of_a_command_answers_to_its_own_key_alone() {
+    async fn the_server_of_a_command_accepts_only_its_own_key() {
         crate::cli::install_tls();
         let dir = tempfile::tempdir().unwrap();
         let local = ([127, 0, 0, 1], 0).into();

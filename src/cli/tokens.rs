@@ -1,4 +1,4 @@
-//! Which tokens (JWT) a server accepts: options of `serve`.
+//! Options of `serve` that decide which tokens (JWT) the server accepts.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -14,19 +14,20 @@ use crate::cli::Usage;
 use crate::domain::TenantId;
 use crate::domain::limits::{CLAIM_NAMES_MAX, HS256_SECRET_BYTES_MIN};
 
-/// Which tokens are accepted, and what they say.
+/// Which tokens the server accepts, and how it reads them.
 #[derive(Debug, Args)]
 #[expect(clippy::struct_field_names, reason = "the names are the options'")]
 pub(super) struct TokenArgs {
-    /// Accept tokens (JWT) signed with a key of this key set (JWKS): RS256, ES256 or EdDSA (Ed25519).
-    /// A file, read again when it changes, or a URL (https, or http on this machine), fetched every
-    /// 5 min and when a token's key is not known
+    /// Accept tokens (JWT) signed with a key of this key set (JWKS): RS256, ES256 or EdDSA
+    /// (Ed25519). Either a file, which the server reads again when it changes, or a URL (https, or
+    /// http on this machine), which the server fetches every 5 min and when a token names an
+    /// unknown key
     #[arg(long, env = "SESSION_LEDGER_JWT_JWKS", value_name = "FILE|URL")]
     #[arg(value_parser = KeySetSource::parse)]
     jwt_jwks: Option<KeySetSource>,
 
-    /// Accept tokens signed with HS256 and the secret in this file: 32 bytes or more, one end of
-    /// line at its end aside
+    /// Accept tokens signed with HS256 and the secret in this file: 32 bytes or more. A line end at
+    /// the end of the file is not part of it
     #[arg(
         long,
         env = "SESSION_LEDGER_JWT_HS256_SECRET_FILE",
@@ -34,60 +35,61 @@ pub(super) struct TokenArgs {
     )]
     jwt_hs256_secret_file: Option<PathBuf>,
 
-    /// Issuer that tokens must name (`iss`). Without it, whoever has one of the keys is trusted
+    /// Issuer that tokens must name (`iss`). Without it, the server trusts every issuer that has
+    /// one of the keys
     #[arg(long, env = "SESSION_LEDGER_JWT_ISSUER", value_name = "ISSUER")]
     jwt_issuer: Option<String>,
 
-    /// Audience that tokens must name (`aud`); repeat it to allow several. Without it, tokens that
-    /// name any audience are refused: they are meant for somebody else
+    /// Audience that tokens must name (`aud`); repeat it to allow several. Without it, the server
+    /// rejects tokens that name an audience: they are meant for another service
     #[arg(long, env = "SESSION_LEDGER_JWT_AUDIENCE", value_name = "AUDIENCE")]
     jwt_audience: Vec<String>,
 
-    /// Tenant of all tokens, whatever they claim, for an issuer that serves one tenant alone
+    /// Tenant of all tokens, whatever they claim. For an issuer that serves only one tenant
     #[arg(long, env = "SESSION_LEDGER_JWT_TENANT", value_name = "TENANT")]
     #[arg(value_parser = TenantId::parse, conflicts_with = "jwt_claim_tenant")]
     jwt_tenant: Option<TenantId>,
 
-    /// Claim that holds a token's tenant, a list of tenants, or an object whose names they are. Repeat
-    /// it, or put commas between several: all count. Without it, `tenant_id` and `tenants`. A name is
-    /// tried whole first, then by its dots: `a.b` is `b` within `a`
+    /// Claim that holds a token's tenant, a list of tenants, or an object with tenants as names. To
+    /// use several claims, repeat it or separate them with commas. By default `tenant_id` and
+    /// `tenants`. A name with dots is the name of a claim or else a path: `a.b` is `b` within `a`
     #[arg(long, env = "SESSION_LEDGER_JWT_CLAIM_TENANT", value_name = "CLAIM")]
     #[arg(value_delimiter = ',', value_parser = ClaimName::parse)]
     jwt_claim_tenant: Vec<ClaimName>,
 
-    /// Claim that holds a token's roles: a list, words with spaces or commas between them, or an
-    /// object whose names they are. Several as with --jwt-claim-tenant. Without it, `roles`
+    /// Claim that holds a token's roles: a list, words separated by spaces or commas, or an object
+    /// with roles as names. To use several claims, repeat it or separate them with commas. By
+    /// default `roles`
     #[arg(long, env = "SESSION_LEDGER_JWT_CLAIM_ROLES", value_name = "CLAIM")]
     #[arg(value_delimiter = ',', value_parser = ClaimName::parse)]
     jwt_claim_roles: Vec<ClaimName>,
 
-    /// What stands before a role in the issuer's words: with `ledger/`, `ledger/read` gives the role
-    /// read, and `read` none
+    /// Prefix of roles in the issuer's words: with `ledger/`, the word `ledger/read` gives the role
+    /// read, and `read` gives none
     #[arg(long, env = "SESSION_LEDGER_JWT_ROLE_PREFIX", value_name = "PREFIX")]
     jwt_role_prefix: Option<String>,
 
-    /// A word of the issuer and the role that it gives; repeat it, or put commas between several.
-    /// Without it and --jwt-role-prefix, the words read, write, audit and admin are the roles; with
-    /// either, they are not. Other words are ignored
+    /// A word of the issuer and the role that it gives; repeat it, or separate several with commas.
+    /// Without this option and --jwt-role-prefix, the words read, write, audit and admin give these
+    /// roles; with either option, they do not. Other words are ignored
     #[arg(long, env = "SESSION_LEDGER_JWT_ROLE_MAP", value_name = "WORD=ROLE")]
     #[arg(value_delimiter = ',', value_parser = pair)]
     jwt_role_map: Vec<(String, Role)>,
 
-    /// Claim that holds the only agent on whose behalf a token's bearer may write. Without it,
-    /// `agent_id`
+    /// Claim that holds the only agent that a token's bearer may write for. By default `agent_id`
     #[arg(long, env = "SESSION_LEDGER_JWT_CLAIM_AGENT", value_name = "CLAIM")]
     #[arg(value_parser = ClaimName::parse)]
     jwt_claim_agent: Option<ClaimName>,
 }
 
 impl TokenArgs {
-    /// Whether any of them is there: all of them are about credentials.
+    /// Whether any of these options is set.
     pub(super) fn is_given(&self) -> bool {
-        self.jwt_jwks.is_some() || self.jwt_hs256_secret_file.is_some() || self.says_more()
+        self.jwt_jwks.is_some() || self.jwt_hs256_secret_file.is_some() || self.needs_keys()
     }
 
-    /// Whether any is there that means nothing without a key to check tokens with.
-    fn says_more(&self) -> bool {
+    /// Whether an option is set that needs a key set or a secret.
+    fn needs_keys(&self) -> bool {
         self.jwt_issuer.is_some()
             || !self.jwt_audience.is_empty()
             || self.jwt_tenant.is_some()
@@ -98,13 +100,13 @@ impl TokenArgs {
             || self.jwt_claim_agent.is_some()
     }
 
-    /// Which tokens the arguments accept, if any.
+    /// Returns the configuration for tokens; `None` if the options accept none.
     pub(super) fn config(self) -> anyhow::Result<Option<TokenConfig>> {
         let secret = self.jwt_hs256_secret_file.as_deref();
         let secret = secret.map(read_secret).transpose()?;
         if self.jwt_jwks.is_none() && secret.is_none() {
-            if self.says_more() {
-                let why = "tokens need --jwt-jwks or --jwt-hs256-secret-file to be checked with";
+            if self.needs_keys() {
+                let why = "to check tokens, give --jwt-jwks or --jwt-hs256-secret-file";
                 return Err(usage(why));
             }
             return Ok(None);
@@ -142,7 +144,7 @@ impl TokenArgs {
     }
 }
 
-/// The names that were given, or the usual ones.
+/// Returns the given names, or the default ones if there are none.
 fn several(
     option: &str,
     given: Vec<ClaimName>,
@@ -155,7 +157,7 @@ fn several(
     Ok(if given.is_empty() { usual } else { given })
 }
 
-/// A word may have an equals sign in it; a role has none.
+/// Parses `WORD=ROLE`. The word may contain an equals sign.
 fn pair(text: &str) -> Result<(String, Role), String> {
     let (word, role) = text.rsplit_once('=').ok_or("write WORD=ROLE")?;
     let role = Role::parse(role).ok_or_else(|| {

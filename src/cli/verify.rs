@@ -1,4 +1,4 @@
-//! `verify`: proves the log and the read model of a directory.
+//! `verify`: checks the log and the read model of a directory.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -17,16 +17,16 @@ Examples:
   session-ledger verify --data-dir ./ledger --json \\
     --nats-url nats://127.0.0.1:4222
 
-Reads the whole log, and computes its hash chain anew. Checks that no position
-is missing, that the chain is the one that the read model was built from, and
-that every total of the read model is what there is to count. Stop the server
-first. Exit code 1 if anything differs.";
+Stop the server first. The command reads the whole log, and computes its hash
+chain again. It checks that no position is missing, that the chain is the one
+that the read model was built from, and that every total of the read model
+equals the number of its rows. Exit code 1 if anything differs.";
 
 /// Check the log and the read model of a directory from start to end.
 #[derive(Debug, Args)]
 #[command(after_help = AFTER_HELP)]
 pub(super) struct Verify {
-    /// Directory of the ledger's files
+    /// Data directory of the ledger
     #[arg(long, env = "SESSION_LEDGER_DATA_DIR", value_name = "DIR")]
     data_dir: PathBuf,
 
@@ -73,8 +73,8 @@ fn describe(verified: &Verified) -> String {
     );
     if verified.differences.is_empty() {
         text.push_str(
-            "ok: no position is missing, the chains agree at the read model's position, every total \
-             is what was counted\n",
+            "ok: no position is missing, the chains agree at the read model's position, and every \
+             total equals the counted rows\n",
         );
     }
     for difference in &verified.differences {

@@ -1,9 +1,9 @@
-//! The older text format of Prometheus (0.0.4), from the newer one, `OpenMetrics`.
+//! Converts metrics from the `OpenMetrics` format to the older Prometheus text format (0.0.4).
 //!
-//! They differ in the comments alone here: in the older format a counter is called as its samples
-//! are, and there are no units and no end mark.
+//! For our metrics the formats differ only in comments. In the older format the comments name a
+//! counter with the suffix `_total`, like its samples, and there are no units and no end mark.
 
-/// The same metrics in the older format.
+/// Converts metrics to the older format.
 pub(super) fn from_open_metrics(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     let mut lines = text.lines().peekable();
@@ -39,7 +39,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn comments_are_as_the_older_format_has_them() {
+    fn comments_follow_the_older_format() {
         let text = "\
 # HELP a_verdicts Folded events.
 # TYPE a_verdicts counter

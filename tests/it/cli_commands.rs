@@ -256,7 +256,7 @@ async fn a_command_without_a_verdict_yet_prints_its_position() {
     for (position, output) in positions.into_iter().zip([&shown, &told]) {
         assert_eq!(output.status.code(), Some(0), "{output:?}");
         let said = stderr(output);
-        let expected = format!("on the log at position {position}, and not folded yet");
+        let expected = format!("on the log at position {position} and has no verdict yet");
         assert!(said.contains(&expected), "{said}");
     }
     app.stop().await;

@@ -332,7 +332,7 @@ async fn a_node_that_cannot_follow_the_log_of_keys_is_not_ready() {
     assert_eq!(status(&server, &key).await, 200, "known keys stay valid");
     let (_, logged) = server.terminate();
     assert!(
-        logged.contains("log of keys can no longer be followed"),
+        logged.contains("can no longer follow the log of keys"),
         "{logged}"
     );
 }

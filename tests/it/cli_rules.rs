@@ -50,7 +50,10 @@ async fn an_older_ledger_keeps_its_rules_until_newer_ones_are_adopted() {
     assert_eq!(code, Some(0), "{logged}");
 
     let adopted = ok(&["rules", "adopt", "--data-dir", path]);
-    assert!(adopted.contains("version 2 from position 4"), "{adopted}");
+    assert!(
+        adopted.contains("from position 4 on the ledger uses rules version 2"),
+        "{adopted}"
+    );
     let server = Server::start(dir.path());
     server.ok(&["emit", "session.created", "s-2", "--agent", "a-1"]);
     let noted = (json!("s-2"), json!("api"));

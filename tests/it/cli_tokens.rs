@@ -69,8 +69,7 @@ async fn every_usable_key_is_tried_and_the_others_are_logged() {
         rsa,
     ];
     let server = serve(dir.path(), &keys, &[]);
-    let told =
-        "the key set for tokens has 3 of 4 keys that can be used; skipped: \"4\" (for \"RS512\")";
+    let told = "the key set for tokens has 3 of 4 keys usable; skipped: \"4\" (for \"RS512\")";
     assert!(server.started().contains(told), "{}", server.started());
     let good = claims(&json!({}));
     for (signer, header) in [
@@ -97,9 +96,9 @@ async fn every_usable_key_is_tried_and_the_others_are_logged() {
     }
     let (_, logged) = server.terminate();
     for why in [
-        "it names no key, and none of the key set for its algorithm made its signature",
-        "its signature is not one of the key \"1\"",
-        "it names the key \"9\", and the key set has none of this name",
+        "it names no key, and no key of the key set made its signature",
+        "its signature was not made with the key \"1\"",
+        "it names the key \"9\", and the key set has no key of that name",
         "it is signed with \"Ed448\"; RS256, ES256, EdDSA (or Ed25519) and HS256 are accepted",
     ] {
         assert!(logged.contains(why), "{why}: {logged}");
@@ -189,7 +188,7 @@ async fn a_duplicate_claim_is_rejected_and_named() {
     }
     let (_, logged) = server.terminate();
     for (_, name) in twice {
-        let why = format!("it gives the claim \"{name}\" twice");
+        let why = format!("it has the claim \"{name}\" twice");
         assert!(logged.contains(&why), "{why}: {logged}");
     }
 }
@@ -219,8 +218,8 @@ async fn a_setting_that_matches_no_claim_is_logged() {
     );
     let (_, logged) = server.terminate();
     for told in [
-        "a token of \"https://id.example|ci\" gives no role: it has no claim `realm_access.roles`; in \
-         its claim `scope` no role is \"openid\", \"read\"",
+        "a token of \"https://id.example|ci\" gives no role: it has no claim `realm_access.roles`; \
+         words in its claim `scope` match no role: \"openid\", \"read\"",
         "gives the roles read: it has no claim `scope`",
         "it names no tenant: it has no claim `org.id`",
         "it names no tenant: its claim `org.id` holds no id",
@@ -277,7 +276,7 @@ async fn rejected_callers_are_counted_and_logged_once_per_kind() {
             1,
         ),
         (
-            "rejected a request with 401 invalid_credential: the credential is no key",
+            "rejected a request with 401 invalid_credential: the credential is not a key",
             1,
         ),
         (

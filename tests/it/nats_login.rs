@@ -43,7 +43,7 @@ async fn a_user_and_password_in_the_address_log_in() {
     assert_eq!(doctor(&[(VARIABLE, bare)]).status.code(), Some(1));
     let twice = doctor(&[(VARIABLE, &url), name, password]);
     assert_eq!(twice.status.code(), Some(2));
-    assert!(stderr(&twice).contains("give it once"), "{twice:?}");
+    assert!(stderr(&twice).contains("remove one of them"), "{twice:?}");
 }
 
 #[tokio::test]

@@ -1,4 +1,4 @@
-//! The body of an answer, whose request is under way until the connection has taken all of it.
+//! The body of an answer. It keeps its request under way until the connection has taken all of it.
 
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -10,7 +10,7 @@ use crate::http::UnderWay;
 /// The body of an answer.
 pub(super) struct Answer {
     pub(super) body: axum::body::Body,
-    #[expect(dead_code, reason = "what counts is when it is dropped")]
+    #[expect(dead_code, reason = "only its drop has an effect")]
     pub(super) under_way: UnderWay,
 }
 

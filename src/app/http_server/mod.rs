@@ -1,7 +1,7 @@
-//! The HTTP server: accepts connections, bounds how long each may keep it waiting, and ends them.
+//! The HTTP server: accepts connections, applies timeouts to them, and closes them.
 //!
-//! A request is under way from its complete head until its answer has been handed to the
-//! connection. To stop, the server finishes those, and closes every other connection.
+//! A request is under way from the end of its head until the connection has taken its whole answer.
+//! A server that stops finishes the requests under way, and closes every other connection.
 
 mod answer;
 mod patience;
@@ -39,10 +39,10 @@ use streams::Streams;
 pub use patience::Patience;
 pub use room::{Bounds, Room};
 
-/// How long accepting rests after an error, as when there are no more file descriptors.
+/// The pause after an error of `accept`, for example when no file descriptor is left.
 const ACCEPT_REST: Duration = Duration::from_millis(100);
 
-/// What all connections of an address share.
+/// The state that all connections of an address share.
 struct Server {
     usual: Builder<Streams>,
     health_only: Builder<Streams>,
@@ -53,8 +53,8 @@ struct Server {
     stop: CancellationToken,
 }
 
-/// Serves until told to stop, and then until the requests under way are finished or have had their
-/// time. What is unfinished then is dropped with a warning: nothing of it was acknowledged.
+/// Serves until `stop` is cancelled, and then until the requests under way end or time out.
+/// Requests that time out are dropped with a warning: their callers got no acknowledgement.
 pub async fn run(
     listener: TcpListener,
     router: Router,
@@ -84,14 +84,14 @@ pub async fn run(
         let has_room = connections.len() < server.room.accepted_max();
         tokio::select! {
             () = stop.cancelled() => break,
-            Some(ended) = connections.join_next() => note_panic(ended),
+            Some(ended) = connections.join_next() => log_panic(ended),
             stream = accept(&listener), if has_room => {
                 connections.spawn(Arc::clone(&server).receive(stream));
             }
             never = &mut watch => match never {},
         }
     }
-    // From here on new connections are refused instead of left waiting.
+    // From here on the system refuses new connections instead of letting them wait.
     drop(listener);
     let now = Instant::now();
     if !drain(&mut connections, now + patience.arrival).await {
@@ -100,7 +100,7 @@ pub async fn run(
             let unfinished = connections.len();
             tracing::warn!(
                 unfinished,
-                "{unfinished} connections had not finished in time and were dropped"
+                "{unfinished} connections did not finish in time and were dropped"
             );
         }
     }
@@ -108,11 +108,11 @@ pub async fn run(
     streams.end().await;
 }
 
-/// Bounds what the system keeps of answers that nobody reads. By itself it would keep megabytes for
-/// each connection, and would say so late that a slow client looked like one that reads nothing.
+/// Bounds how much unsent data the kernel buffers per connection. By default it buffers megabytes,
+/// and reports progress so late that a slow client looks like one that reads nothing.
 fn bound_socket(listener: &TcpListener) {
     if let Err(error) = SockRef::from(listener).set_tcp_notsent_lowat(SOCKET_UNSENT_BYTES) {
-        tracing::debug!(error = %error, "TCP_NOTSENT_LOWAT was refused");
+        tracing::debug!(error = %error, "TCP_NOTSENT_LOWAT cannot be set");
     }
 }
 
@@ -133,14 +133,14 @@ fn builder(patience: &Patience, streams: Streams) -> Builder<Streams> {
     builder
 }
 
-/// The next connection. Cancelling it loses nothing.
+/// Accepts the next connection. It is safe to cancel.
 async fn accept(listener: &TcpListener) -> TcpStream {
     loop {
         match listener.accept().await {
             Ok((stream, _peer)) => {
-                // Answers are written in one piece: to wait for more would only delay them.
+                // Answers are written in one piece, so Nagle's algorithm would only delay them.
                 if let Err(error) = stream.set_nodelay(true) {
-                    tracing::debug!(error = %error, "TCP_NODELAY was refused");
+                    tracing::debug!(error = %error, "TCP_NODELAY cannot be set");
                 }
                 return stream;
             }
@@ -152,18 +152,18 @@ async fn accept(listener: &TcpListener) -> TcpStream {
     }
 }
 
-/// Waits until all connections have ended; whether they have by the deadline.
+/// Waits until all connections have ended. Returns false if the deadline passes before.
 async fn drain(connections: &mut JoinSet<()>, deadline: Instant) -> bool {
     while let Ok(ended) = timeout_at(deadline, connections.join_next()).await {
         match ended {
-            Some(ended) => note_panic(ended),
+            Some(ended) => log_panic(ended),
             None => return true,
         }
     }
     false
 }
 
-fn note_panic(ended: Result<(), JoinError>) {
+fn log_panic(ended: Result<(), JoinError>) {
     if let Err(error) = ended {
         tracing::error!(error = %error, "a connection's task ended: {error}");
     }
@@ -174,7 +174,7 @@ impl Server {
     async fn receive(self: Arc<Self>, stream: TcpStream) {
         match self.room.enter(&self.bodies).await {
             Some(place) => self.serve(stream, &place).await,
-            None => note_close("finds no room"),
+            None => log_close("found no room"),
         }
     }
 
@@ -198,32 +198,32 @@ impl Server {
         let connection = builder.serve_connection(TokioIo::new(socket), service);
         let mut connection = pin!(connection);
         let why = tokio::select! {
-            ended = connection.as_mut() => return note_end(ended),
-            () = stays_unused(activity, self.patience.head) => return note_close("sent no request"),
-            () = activity.closing() => Some("has to make way, or keeps answers unread"),
+            ended = connection.as_mut() => return log_end(ended),
+            () = stays_unused(activity, self.patience.head) => return log_close("sent no request"),
+            () = activity.closing() => Some("had to make room, or left answers unread"),
             () = self.stop.cancelled() => None,
         };
         connection.as_mut().graceful_shutdown();
         let Some(why) = why else {
             tokio::select! {
-                ended = connection => note_end(ended),
+                ended = connection => log_end(ended),
                 () = is_idle_for(activity, self.patience.arrival) => {
-                    note_close("has none under way");
+                    log_close("had no request under way");
                 }
             }
             return;
         };
-        // One turn, in which a client that is there is told.
+        // One poll of the connection, in which a client that still reads learns of the shutdown.
         tokio::select! {
             biased;
-            ended = connection => note_end(ended),
-            () = tokio::task::yield_now() => note_close(why),
+            ended = connection => log_end(ended),
+            () = tokio::task::yield_now() => log_close(why),
         }
     }
 }
 
-/// Ends if there is no request in this time, or once so much time is over for a connection that has
-/// no place of its own.
+/// Returns after this time if the connection has had no request, or is one for health checks only.
+/// Otherwise never returns.
 async fn stays_unused(connection: &Connection, at_most: Duration) {
     sleep(at_most).await;
     if connection.begun() != 0 && connection.lane() == Lane::Usual {
@@ -231,8 +231,8 @@ async fn stays_unused(connection: &Connection, at_most: Duration) {
     }
 }
 
-/// Ends once no request has been under way for this long, which also is the time that an answer
-/// has to leave.
+/// Returns once no request has been under way for this long. This is also the time that the last
+/// answer has to be sent.
 async fn is_idle_for(connection: &Connection, time: Duration) {
     loop {
         let before = connection.ended();
@@ -244,13 +244,13 @@ async fn is_idle_for(connection: &Connection, time: Duration) {
     }
 }
 
-fn note_end<E: std::fmt::Debug>(ended: Result<(), E>) {
+fn log_end<E: std::fmt::Debug>(ended: Result<(), E>) {
     if let Err(error) = ended {
-        // The client's doing as a rule: it left, or does not speak HTTP.
+        // Usually the client caused it: it disconnected, or does not speak HTTP.
         tracing::debug!("a connection ended early: {error:?}");
     }
 }
 
-fn note_close(why: &str) {
+fn log_close(why: &str) {
     tracing::debug!("closed a connection that {why}");
 }

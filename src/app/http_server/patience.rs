@@ -1,4 +1,4 @@
-//! How long the server waits for its clients.
+//! The timeouts of the HTTP server.
 
 use std::time::Duration;
 
@@ -10,19 +10,19 @@ use crate::domain::limits::{
 /// How long the server waits for its clients.
 #[derive(Debug, Clone, Copy)]
 pub struct Patience {
-    /// From a connection's start until its first request's head is complete.
+    /// From the start of a connection until the head of its first request is complete.
     pub head: Duration,
-    /// From one answer until the next request's head is complete.
+    /// From an answer until the head of the next request is complete.
     pub idle: Duration,
-    /// For a request's body.
+    /// For the body of a request.
     pub body: Duration,
-    /// For a client that reads nothing of its answers.
+    /// How long a client may read nothing of its answers.
     pub write: Duration,
-    /// For a client that reads one answer.
+    /// How long a client may take to read one answer.
     pub answer: Duration,
-    /// While stopping, for requests that have not arrived to their end.
+    /// During a shutdown: how long requests may take to arrive completely.
     pub arrival: Duration,
-    /// While stopping, for all requests under way.
+    /// During a shutdown: how long all requests under way may take.
     pub finish: Duration,
 }
 
@@ -41,7 +41,8 @@ impl Default for Patience {
 }
 
 impl Patience {
-    /// How often connections are looked at, so that none gets much more time than it should.
+    /// The interval of checks for slow connections: an eighth of the shortest timeout, at most a
+    /// second.
     pub(super) fn look(&self) -> Duration {
         let eighth = self.write.min(self.answer) / 8;
         eighth.clamp(Duration::from_millis(1), Duration::from_secs(1))

@@ -1,8 +1,8 @@
-//! The room that a server has for connections, and who has to leave when there is none.
+//! Bounds the number of connections, and closes some if the server is full.
 //!
-//! A new connection gets the place of the one that has been idle longest. Where none is idle, it
-//! gets one of a few places beyond the room, where the server says that it is full, and still
-//! answers whether it is alive and ready.
+//! If there is no place for a new connection, the one that has been idle longest is closed. If none
+//! is idle, the new connection gets one of a few extra places. There the server answers health
+//! checks, and answers every other request with an error that says that the server is full.
 
 use std::cmp::Reverse;
 use std::collections::HashMap;
@@ -21,17 +21,17 @@ use crate::domain::limits::{
 use crate::http::{BodyPatience, Connection, Lane, Unsent, UnsentBounds};
 use crate::metrics::Metrics;
 
-/// For how many connections of the room one more is closed at a time.
+/// When the server is full, it closes one idle connection at a time per this many places.
 const CONNECTIONS_PER_CLOSED: usize = 512;
 
-/// How much a server takes at one time.
+/// How much a server holds at one time.
 #[derive(Debug, Clone, Copy)]
 pub struct Bounds {
-    /// Connections.
+    /// The number of usual connections.
     pub connections: usize,
-    /// Connections beyond those, for questions about health.
+    /// The number of further connections, for health checks.
     pub health: usize,
-    /// Answers that are not sent.
+    /// The bytes of answers that are not sent yet.
     pub unsent: UnsentBounds,
 }
 
@@ -55,7 +55,8 @@ pub struct Room {
     unsent: Arc<Unsent>,
     metrics: Arc<Metrics>,
     started: Instant,
-    /// When the log may say again that the server is full, in milliseconds.
+    /// The next warning that the server is full is logged no earlier than this, in milliseconds
+    /// since `started`.
     silent_until_ms: AtomicU64,
 }
 
@@ -65,18 +66,18 @@ struct Open {
     connections: HashMap<u64, Arc<Connection>>,
 }
 
-/// A place in the room, until it is dropped.
+/// The place of a connection. Dropping it frees the place.
 #[derive(Debug)]
 pub(super) struct Place {
     pub(super) connection: Arc<Connection>,
     room: Arc<Room>,
     number: u64,
-    #[expect(dead_code, reason = "what counts is when it is dropped")]
+    #[expect(dead_code, reason = "only its drop has an effect")]
     permit: OwnedSemaphorePermit,
 }
 
 impl Room {
-    /// A room where nobody is.
+    /// Makes a room without connections.
     pub fn new(bounds: Bounds, metrics: Arc<Metrics>) -> Self {
         Self {
             bounds,
@@ -90,12 +91,12 @@ impl Room {
         }
     }
 
-    /// How many connections there may be at one time, with those that wait for a place.
+    /// How many connections the server accepts at one time, including those that wait for a place.
     pub(super) fn accepted_max(&self) -> usize {
         self.bounds.connections + 2 * self.bounds.health.max(1)
     }
 
-    /// A place for a new connection, if there is one or somebody can leave.
+    /// Returns a place for a new connection. `None` if there is none and none becomes free in time.
     pub(super) async fn enter(self: &Arc<Self>, bodies: &Arc<BodyPatience>) -> Option<Place> {
         for (lane, places) in [(Lane::Usual, &self.usual), (Lane::HealthOnly, &self.health)] {
             if let Some(permit) = self.permit(lane, places).await {
@@ -141,7 +142,8 @@ impl Room {
         }
     }
 
-    /// Those that the function gives a time for, with the longest first, and that are not leaving.
+    /// Returns the `count` connections with the longest times, in no order. Ignores connections
+    /// that are closing, and those for which `time` returns `None`.
     fn longest(
         &self,
         count: usize,
@@ -158,8 +160,8 @@ impl Room {
         timed.into_iter().map(|(_, it)| Arc::clone(it)).collect()
     }
 
-    /// Asks the longest idle connections to leave, or the one whose client has read nothing for
-    /// longest; how many.
+    /// Closes the connections that have been idle longest, or else the one whose client has read
+    /// nothing for longest. Returns how many it closes.
     fn make_way(&self, lane: Lane) -> usize {
         let share = self.bounds.connections / CONNECTIONS_PER_CLOSED;
         let idle = self.longest(share.clamp(1, CONNECTIONS_CLOSED_AT_ONCE), |it| {
@@ -174,7 +176,8 @@ impl Room {
         idle.len()
     }
 
-    /// Asks the connection to leave whose client has read nothing for longest; how many.
+    /// Closes the connection whose client has read nothing for longest, if that is long enough.
+    /// Returns how many it closes.
     fn end_stalled(&self, which: impl Fn(&Connection) -> bool) -> usize {
         let at_least = Duration::from_millis(CONNECTION_STALLED_MS);
         let stalled = self.longest(1, |it| {
@@ -187,9 +190,9 @@ impl Room {
         stalled.len()
     }
 
-    /// Ends one of the connections that leave no room for answers to others: the one that has read
-    /// nothing for longest, or else the one that most waits for. A client may keep much waiting and
-    /// read a little all the same.
+    /// Closes a connection to free memory for answers: the one whose client has read nothing for
+    /// longest, or else the one with the most unsent bytes. The second case is a client that reads
+    /// a little from time to time.
     fn make_room(&self) {
         if self.end_stalled(|_| true) != 0 {
             return;
@@ -223,23 +226,23 @@ impl Room {
         match (lane, leaving) {
             (Lane::Usual, 0) => tracing::warn!(
                 connections,
-                "the server is full: all of its {connections} connections are in use; new ones \
-                 are told so"
+                "the server is full: all of its {connections} connections are in use; it answers \
+                 requests on new ones with an error"
             ),
             (Lane::Usual, _) => tracing::warn!(
                 connections,
-                "the server is full: it has {connections} connections; those that are idle longest \
-                 are closed for new ones"
+                "the server is full: it has {connections} connections; it closes the ones that have \
+                 been idle longest to make room for new ones"
             ),
             (Lane::HealthOnly, _) => tracing::warn!(
                 connections,
-                "the server is full: all of its {connections} connections are in use, and more \
-                 come than it can tell so"
+                "the server is full: all of its {connections} connections are in use, and so are \
+                 the places for health checks; it closes connections without an answer"
             ),
         }
     }
 
-    /// Ends connections whose clients take too long to read, for ever.
+    /// Closes connections whose clients read too slowly. Never returns.
     pub(super) async fn watch(&self, patience: &Patience) -> std::convert::Infallible {
         let mut looks = interval(patience.look());
         loop {

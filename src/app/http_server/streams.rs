@@ -1,4 +1,4 @@
-//! The tasks of connections of HTTP/2, one for each request: none outlives the server or its time.
+//! The tasks of HTTP/2 connections, one per request. Each ends with the server or after a timeout.
 
 use std::time::Duration;
 
@@ -7,12 +7,12 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-/// Runs the requests of connections of HTTP/2.
+/// Runs the requests of HTTP/2 connections.
 #[derive(Debug, Clone)]
 pub(super) struct Streams {
     tasks: TaskTracker,
     end: CancellationToken,
-    /// How long one may take until its answer is sent.
+    /// How long a request may take until its answer is sent.
     at_most: Duration,
 }
 
@@ -25,7 +25,7 @@ impl Streams {
         }
     }
 
-    /// Drops those that still run.
+    /// Drops the tasks that still run.
     pub(super) async fn end(self) {
         self.end.cancel();
         self.tasks.close();

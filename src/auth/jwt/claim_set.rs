@@ -1,4 +1,4 @@
-//! The claims of a token: JSON that gives no name twice, and the value that a claim's name leads to.
+//! The claims of a token: parses the JSON, rejects duplicate names, and looks up claims by name.
 
 use std::cell::Cell;
 use std::fmt;
@@ -12,18 +12,18 @@ use crate::domain::limits::{CLAIM_NAME_CHARS_MAX, CLAIM_NAME_DOTS_MAX};
 #[derive(Debug)]
 pub(super) struct ClaimSet(Map<String, Value>);
 
-/// Why a text holds no claims.
+/// Why a text is not a set of claims.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum ClaimSetError {
-    /// It is something else than a JSON object.
+    /// The text is not a JSON object.
     NotAnObject,
-    /// It gives this name twice, at some depth. Two readers would take two different values, so
-    /// RFC 7519, 4 has such a token refused.
+    /// An object at any depth has this name twice. Two parsers could read different values, so
+    /// RFC 7519, section 4 requires that such a token is rejected.
     Twice(String),
 }
 
 impl ClaimSet {
-    /// Reads claims.
+    /// Parses claims.
     pub(super) fn parse(json: &[u8]) -> Result<Self, ClaimSetError> {
         let twice = Cell::new(None);
         let mut text = serde_json::Deserializer::from_slice(json);
@@ -36,24 +36,24 @@ impl ClaimSet {
         }
     }
 
-    /// The claim with this very name; null counts as none.
+    /// Returns the claim with exactly this name; `None` if it is missing or null.
     pub(super) fn get(&self, name: &str) -> Option<&Value> {
         member(&self.0, name)
     }
 
-    /// The claim with this very name, if it is a text.
+    /// Returns the claim with exactly this name if it is a string.
     pub(super) fn text(&self, name: &str) -> Option<&str> {
         self.get(name).and_then(Value::as_str)
     }
 
-    /// What a configured name leads to.
+    /// Returns the claim with a configured name, which may be a path.
     pub(super) fn find(&self, name: &ClaimName) -> Option<&Value> {
         find(&self.0, &name.0)
     }
 }
 
-/// Looks a name up whole first, then by its dots, the longest beginning first: names of claims are
-/// often URLs, and names of clients, which stand in the middle, have dots as well.
+/// Looks up the whole name first, then splits it at a dot, at the last dot first. Claim names are
+/// often URLs with dots, and so are client names in the middle of a path.
 fn find<'c>(object: &'c Map<String, Value>, name: &str) -> Option<&'c Value> {
     let whole = member(object, name);
     whole.or_else(|| {
@@ -68,12 +68,11 @@ fn member<'c>(object: &'c Map<String, Value>, name: &str) -> Option<&'c Value> {
     object.get(name).filter(|value| !value.is_null())
 }
 
-/// The name of a claim, as an operator gives it: of a claim itself, or with dots of one within
-/// another.
+/// The name of a claim from the configuration. With dots it can be the path of a nested claim.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ClaimName(Box<str>);
 
-/// Why a text names no claim.
+/// The text is not a valid name of a claim.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error(
     "a claim's name has 1 to {CLAIM_NAME_CHARS_MAX} characters, at most {CLAIM_NAME_DOTS_MAX} \
@@ -82,7 +81,7 @@ pub struct ClaimName(Box<str>);
 pub struct ClaimNameError;
 
 impl ClaimName {
-    /// Reads a name.
+    /// Parses a name.
     pub fn parse(text: &str) -> Result<Self, ClaimNameError> {
         let chars = text.chars().count();
         let fits = (1..=CLAIM_NAME_CHARS_MAX).contains(&chars)
@@ -91,7 +90,7 @@ impl ClaimName {
         fits.then(|| Self(text.into())).ok_or(ClaimNameError)
     }
 
-    /// A name that is written in this program.
+    /// Makes a name from a literal in this program.
     pub(super) fn known(name: &'static str) -> Self {
         Self(name.into())
     }
@@ -103,7 +102,7 @@ impl fmt::Display for ClaimName {
     }
 }
 
-/// Reads any JSON value, and refuses an object that gives a name twice.
+/// Reads any JSON value, and rejects objects with duplicate names.
 #[derive(Clone, Copy)]
 struct Strict<'a> {
     twice: &'a Cell<Option<String>>,
@@ -189,13 +188,13 @@ mod tests {
     }
 
     #[test]
-    fn claims_read_as_they_are_written() {
+    fn claims_keep_their_values() {
         let value = json!({"a": [1, -1, 1.5, null, true, "\u{e9}\n"], "b": {"c": {}}});
         assert_eq!(Value::Object(claims(&value).0), value);
     }
 
     #[test]
-    fn a_name_given_twice_is_told_at_any_depth() {
+    fn a_duplicate_name_is_found_at_any_depth() {
         for (json, expected) in [
             (r#"{"tenant_id":"a","tenant_id":"b"}"#, "tenant_id"),
             (r#"{"tenant_id":"a","tenant\u005fid":"a"}"#, "tenant_id"),
@@ -243,7 +242,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_that_no_claim_can_have_is_refused() {
+    fn an_invalid_claim_name_is_rejected() {
         for text in [
             "",
             " roles",

@@ -1,38 +1,38 @@
-//! Claims: what a token whose signature is good says of its bearer, and whether that counts here.
+//! Checks the claims of a token with a valid signature, and derives the identity of its bearer.
 
 use serde_json::Value;
 
 use super::claim_set::{ClaimName, ClaimSet};
+use super::quoted::Quoted;
 use super::roles::{RoleRules, names};
-use super::told::Told;
 use crate::auth::{Identity, Role, Tenants};
 use crate::domain::limits::{
     CREDENTIAL_ID_BYTES_MAX, TENANT_CHARS_MAX, TOKEN_LEEWAY_US, TOKEN_TENANTS_MAX,
 };
 use crate::domain::{AgentId, TenantId, Timestamp};
 
-/// What a token's claims are held to.
+/// How a token's claims are checked and read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ClaimRules {
-    /// The issuer that tokens must name; with `None`, every holder of one of the keys is trusted.
+    /// The required issuer (`iss`). `None` accepts every issuer with one of the keys.
     pub issuer: Option<String>,
-    /// Whom it must be meant for, one of these. With none, a token that is meant for somebody in
-    /// particular is refused (RFC 7519, 4.1.3): that is not us.
+    /// The audiences (`aud`) that are accepted. If there are none, a token must not have an
+    /// audience: it is meant for another service (RFC 7519, section 4.1.3).
     pub audiences: Vec<String>,
-    /// Whose it is.
+    /// Where the tenants of a token come from.
     pub tenant: TenantRule,
-    /// What its bearer may do.
+    /// Where the roles of a token come from.
     pub roles: RoleRules,
-    /// The claim that names the only agent on whose behalf the bearer may write.
+    /// The claim that names the only agent that the bearer may write for.
     pub agent: ClaimName,
 }
 
-/// How the tenants of a token are known.
+/// Where the tenants of a token come from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum TenantRule {
-    /// From these claims. Each may hold one id, a list of them, or an object whose names they are.
+    /// From these claims. Each may be an id, a list of ids, or an object with ids as names.
     Claims(Vec<ClaimName>),
-    /// All tokens are this tenant's.
+    /// Every token is for this tenant.
     Fixed(TenantId),
 }
 
@@ -54,46 +54,49 @@ impl Default for ClaimRules {
     }
 }
 
-/// Why claims do not count. For the log: callers are not told.
+/// Why the claims of a token are rejected. For logs: callers do not see it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ClaimError {
-    /// Every token must end.
-    #[error("it has no `exp`, or one that is no time")]
+    /// The token has no expiry.
+    #[error("its `exp` is missing or not a time")]
     NoExpiry,
-    /// It has ended.
+    /// The token has expired.
     #[error("it has expired")]
     Expired,
-    /// It begins later.
-    #[error("it is not valid yet, or its `nbf` is no time")]
+    /// The token is not valid yet.
+    #[error("it is not valid yet, or its `nbf` is not a time")]
     NotYetValid,
-    /// Another issuer.
-    #[error("its issuer (`iss`) is {0}, and not the one that --jwt-issuer names")]
+    /// The issuer is not the configured one.
+    #[error("its issuer (`iss`) is {0}, which does not match --jwt-issuer")]
     Issuer(String),
-    /// Meant for somebody else.
-    #[error("its audience (`aud`) is {0}, and none that --jwt-audience names")]
+    /// The token is for another audience.
+    #[error("its audience (`aud`) is {0}, which does not match --jwt-audience")]
     Audience(String),
-    /// Whose it is cannot be told.
-    #[error("it has no `sub`, or its `sub` or `iss` is no name")]
+    /// The claims do not identify the bearer.
+    #[error(
+        "its `sub` is missing or empty, or its `sub` or `iss` is too long or has characters that \
+         are not allowed"
+    )]
     Subject,
-    /// It has no claim for tenants.
+    /// None of the claims for tenants is present.
     #[error("it names no tenant: it has no claim {0}")]
     NoTenant(String),
-    /// None of them can be one.
+    /// The claims for tenants hold no valid id.
     #[error(
         "it names no tenant: its claim {0} holds no id of 1 to {TENANT_CHARS_MAX} letters, digits, \
          `_` and `-`"
     )]
     Tenant(String),
-    /// More than anybody needs.
+    /// The token has too many tenants.
     #[error("it names more than {TOKEN_TENANTS_MAX} tenants")]
     TooManyTenants,
-    /// The agent that it is bound to cannot be told.
-    #[error("its claim `{0}` holds no valid id of an agent")]
+    /// The claim for the agent is unreadable.
+    #[error("its claim `{0}` is not a valid agent id")]
     Agent(ClaimName),
 }
 
 impl ClaimRules {
-    /// Whom the claims stand for at `now`.
+    /// Returns the identity that the claims prove at `now`.
     pub(super) fn identify(
         &self,
         claims: &ClaimSet,
@@ -107,13 +110,13 @@ impl ClaimRules {
             id: id(claims)?.into(),
             agent: self.agent(claims)?,
         };
-        self.tell_unmatched(claims, &identity);
+        self.log_unmatched(claims, &identity);
         Ok(identity)
     }
 
-    /// Says in the log which roles of a token are none of ours: of a setting that matches nothing
-    /// the callers would see no more than a 403.
-    fn tell_unmatched(&self, claims: &ClaimSet, identity: &Identity) {
+    /// Logs which claims and words of a token give no role. If the configuration matches nothing,
+    /// callers see only a 403.
+    fn log_unmatched(&self, claims: &ClaimSet, identity: &Identity) {
         if tracing::enabled!(tracing::Level::DEBUG)
             && let Some(unmatched) = self.roles.unmatched(claims)
         {
@@ -123,7 +126,10 @@ impl ClaimRules {
             } else {
                 format!("the roles {}", had.join(", "))
             };
-            tracing::debug!("a token of {} gives {had}: {unmatched}", Told(&identity.id));
+            tracing::debug!(
+                "a token of {} gives {had}: {unmatched}",
+                Quoted(&identity.id)
+            );
         }
     }
 
@@ -131,7 +137,7 @@ impl ClaimRules {
         if let Some(issuer) = &self.issuer
             && claims.text("iss") != Some(issuer.as_str())
         {
-            return Err(ClaimError::Issuer(told(claims.get("iss"))));
+            return Err(ClaimError::Issuer(described(claims.get("iss"))));
         }
         let ours = |name: &str| self.audiences.iter().any(|audience| audience == name);
         let audience = claims.get("aud");
@@ -141,7 +147,7 @@ impl ClaimRules {
             Some(Value::Array(names)) => names.iter().filter_map(Value::as_str).any(ours),
             Some(_) => false,
         };
-        let refused = || ClaimError::Audience(told(audience));
+        let refused = || ClaimError::Audience(described(audience));
         meant_for_us.then_some(()).ok_or_else(refused)
     }
 
@@ -166,7 +172,8 @@ impl ClaimRules {
         }
     }
 
-    /// The agent that it is bound to. A claim that cannot be read does not mean that there is none.
+    /// The agent that the token is bound to. An unreadable claim is an error: treated as absent, it
+    /// would allow every agent.
     fn agent(&self, claims: &ClaimSet) -> Result<Option<AgentId>, ClaimError> {
         let Some(claim) = claims.find(&self.agent) else {
             return Ok(None);
@@ -177,7 +184,7 @@ impl ClaimRules {
     }
 }
 
-/// The ids in a claim: one text, the texts of a list, or the names of an object.
+/// Passes on the ids in a claim: a string, the strings of a list, or the names of an object.
 fn each_id<'c>(claim: &'c Value, take: &mut impl FnMut(&'c str)) {
     match claim {
         Value::String(id) => take(id),
@@ -192,16 +199,17 @@ fn any_of(names: &[ClaimName]) -> String {
     quoted.join(" or ")
 }
 
-/// A claim as the log tells it.
-fn told(claim: Option<&Value>) -> String {
+/// Describes a claim for the log.
+fn described(claim: Option<&Value>) -> String {
     match claim {
         None => "missing".to_owned(),
-        Some(Value::String(text)) => Told(text).to_string(),
+        Some(Value::String(text)) => Quoted(text).to_string(),
         Some(Value::Array(list)) => match list.first() {
-            Some(Value::String(first)) => format!("a list that begins with {}", Told(first)),
-            Some(_) | None => "a list without a text".to_owned(),
+            Some(Value::String(first)) => format!("a list that begins with {}", Quoted(first)),
+            Some(_) => "a list that does not begin with a string".to_owned(),
+            None => "an empty list".to_owned(),
         },
-        Some(_) => "no text".to_owned(),
+        Some(_) => "not a string".to_owned(),
     }
 }
 
@@ -219,19 +227,19 @@ fn check_times(claims: &ClaimSet, now: Timestamp) -> Result<(), ClaimError> {
     }
 }
 
-/// Seconds since 1970, which may have a fraction.
+/// Reads a time: seconds since 1970, possibly with a fraction.
 fn time(claim: Option<&Value>) -> Option<Timestamp> {
     let seconds = claim?.as_f64()?;
     #[expect(
         clippy::cast_possible_truncation,
-        reason = "a time beyond the range is moved to its end, as the cast does"
+        reason = "the cast saturates, which is right for a time out of range"
     )]
     let micros = (seconds * 1e6) as i64;
     Some(Timestamp::from_micros_clamped(micros))
 }
 
-/// `issuer|subject`: the same for every token of the same bearer, and no other's. An issuer is a
-/// URI or a word, so the first `|` is ours.
+/// Returns `issuer|subject`, which identifies the bearer across tokens. It is unambiguous: an
+/// issuer with `|` is rejected, so the first `|` is the separator.
 fn id(claims: &ClaimSet) -> Result<String, ClaimError> {
     let issuer = claims.text("iss").unwrap_or_default();
     let subject = claims.text("sub").ok_or(ClaimError::Subject)?;
@@ -256,7 +264,7 @@ mod tests {
         Timestamp::from_micros_clamped(NOW_S * 1_000_000)
     }
 
-    /// Good claims with some changed; null takes one away.
+    /// Valid claims with some changes; null removes a claim.
     fn claims(changes: Value) -> ClaimSet {
         let good = json!({
             "iss": "https://issuer.example", "sub": "ci", "aud": "ledger",
@@ -306,7 +314,7 @@ mod tests {
     }
 
     #[test]
-    fn a_token_counts_within_its_time_give_or_take_the_leeway() {
+    fn a_token_is_valid_within_its_time_plus_the_leeway() {
         let leeway_s = TOKEN_LEEWAY_US / 1_000_000;
         check(json!({}), &Ok(()));
         check(json!({"exp": NOW_S - leeway_s + 1}), &Ok(()));
@@ -329,22 +337,22 @@ mod tests {
         let other = "https://issuer.example/";
         refused(
             json!({"iss": other}),
-            "(`iss`) is \"https://issuer.example/\", and not",
+            "(`iss`) is \"https://issuer.example/\", which does not match",
         );
         refused(json!({"iss": null}), "(`iss`) is missing");
         refused(
             json!({"iss": ["https://issuer.example"]}),
             "(`iss`) is a list",
         );
-        refused(json!({"aud": "other"}), "(`aud`) is \"other\", and none");
+        refused(json!({"aud": "other"}), "(`aud`) is \"other\", which");
         refused(json!({"aud": null}), "(`aud`) is missing");
-        refused(json!({"aud": []}), "(`aud`) is a list without a text");
-        refused(json!({"aud": {"ledger": 1}}), "(`aud`) is no text");
+        refused(json!({"aud": []}), "(`aud`) is an empty list");
+        refused(json!({"aud": {"ledger": 1}}), "(`aud`) is not a string");
         check(json!({"aud": ["other", "ledger-2"]}), &Ok(()));
     }
 
     #[test]
-    fn without_rules_any_issuer_will_do_but_no_audience() {
+    fn without_rules_any_issuer_is_accepted_and_no_audience() {
         let open = ClaimRules::default();
         let identify = |changes| open.identify(&claims(changes), now()).map(drop);
         assert_eq!(identify(json!({"aud": null, "iss": null})), Ok(()));
@@ -353,7 +361,7 @@ mod tests {
     }
 
     #[test]
-    fn one_tenant_or_several_from_each_claim() {
+    fn each_claim_gives_one_or_several_tenants() {
         assert_eq!(good(json!({})).tenants, Tenants::One(tenant("acme")));
         let both = good(json!({"tenants": ["globex", "acme", "not a tenant", 7]}));
         let expected = Tenants::Several(vec![tenant("acme"), tenant("globex")]);
@@ -376,7 +384,7 @@ mod tests {
     }
 
     #[test]
-    fn all_tokens_of_an_issuer_may_be_one_tenants() {
+    fn a_fixed_tenant_applies_to_every_token() {
         let tenant_rule = TenantRule::Fixed(tenant("globex"));
         let rules = ClaimRules {
             tenant: tenant_rule,
@@ -389,7 +397,7 @@ mod tests {
     }
 
     #[test]
-    fn an_agent_that_cannot_be_read_is_not_none() {
+    fn an_unreadable_agent_is_an_error() {
         assert_eq!(good(json!({})).agent, None);
         let bound = good(json!({"agent_id": "triage"})).agent;
         assert_eq!(bound.as_ref().map(AgentId::as_str), Some("triage"));

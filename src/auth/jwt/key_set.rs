@@ -1,8 +1,8 @@
-//! Key sets (RFC 7517): the public keys that tokens are signed with.
+//! Key sets (RFC 7517): the public keys that check the signatures of tokens.
 //!
-//! A key says which algorithm it is for, by its type: RSA is RS256, P-256 is ES256 and Ed25519 is
-//! EdDSA. Other keys in a set are skipped and told with the reason. Symmetric keys are skipped too:
-//! who can read a key set must not be able to sign.
+//! The type of a key decides its algorithm: RS256 for RSA, ES256 for P-256 and EdDSA for Ed25519.
+//! Other keys in a set are skipped, and the log names them with the reason. Symmetric keys are
+//! skipped too: a reader of a key set must not be able to sign.
 
 use std::fmt;
 
@@ -11,45 +11,45 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::TokenError;
+use super::quoted::Quoted;
 use super::token::{self, Unverified};
-use super::told::Told;
 use crate::domain::limits::{JWKS_KEYS_MAX, LOGGED_WORDS_MAX, TOKEN_KEYS_TRIED_MAX};
 
-/// Smallest and largest RSA modulus that ring takes, in bytes: 2048 and 8192 bits.
+/// The range of RSA moduli that ring accepts, in bytes: 2048 to 8192 bits.
 const RSA_BYTES: std::ops::RangeInclusive<usize> = 256..=1024;
 const P256_BYTES: usize = 65;
 const ED25519_BYTES: usize = 32;
 
-/// Why a text is no key set to work with.
+/// Why a text is not a usable key set.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum KeySetError {
-    /// It is something else.
+    /// The text is not a key set.
     #[error("it is not a key set (a JSON object with `keys`)")]
     NotAKeySet,
-    /// It is empty.
+    /// The key set is empty.
     #[error("it has no keys")]
     Empty,
-    /// None of its keys can be used.
+    /// None of the keys is usable.
     #[error(
         "none of its keys can be used: {0}. Keys must be for signatures, and RSA of 2048 to 8192 bits \
          (RS256), P-256 (ES256) or Ed25519 (EdDSA or Ed25519)"
     )]
     NoKey(Skipped),
-    /// More than anybody needs.
+    /// The key set has too many keys.
     #[error("it has more than {JWKS_KEYS_MAX} keys")]
     TooManyKeys,
 }
 
-/// The keys of a set that cannot be used, each with the reason.
+/// The unusable keys of a set, each with the reason.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Skipped(Vec<(Option<String>, Unfit)>);
 
 /// Why a key cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 enum Unfit {
-    #[error("no key that can be read")]
+    #[error("not a readable key")]
     Unreadable,
-    #[error("a shared secret, which has no place in a key set")]
+    #[error("a shared secret, which must not be in a key set")]
     Secret,
     #[error("of type {0}")]
     Type(String),
@@ -70,7 +70,7 @@ impl fmt::Display for Skipped {
         for (number, (id, why)) in self.0.iter().take(LOGGED_WORDS_MAX).enumerate() {
             let comma = if number == 0 { "" } else { ", " };
             match id {
-                Some(id) => write!(f, "{comma}{} ({why})", Told(id))?,
+                Some(id) => write!(f, "{comma}{} ({why})", Quoted(id))?,
                 None => write!(f, "{comma}one without `kid` ({why})")?,
             }
         }
@@ -81,7 +81,7 @@ impl fmt::Display for Skipped {
     }
 }
 
-/// A key and the one algorithm that it checks signatures with.
+/// A key and the only algorithm that it is used with.
 #[derive(Debug)]
 pub(super) struct VerifyingKey {
     id: Option<Box<str>>,
@@ -90,7 +90,7 @@ pub(super) struct VerifyingKey {
 }
 
 impl VerifyingKey {
-    /// A shared secret, for HS256.
+    /// A shared secret for HS256.
     pub(super) fn secret(secret: &[u8]) -> Self {
         Self {
             id: None,
@@ -99,8 +99,8 @@ impl VerifyingKey {
         }
     }
 
-    /// Whether a token may be signed with it, by what its header says. A key without a name fits any
-    /// name, and a token without one any key.
+    /// Whether the header of a token allows this key: the algorithms are equal, and so are the key
+    /// ids (`kid`) if both have one.
     fn fits(&self, token: &Unverified<'_>) -> bool {
         let named = match (&self.id, &token.key_id) {
             (Some(id), Some(wanted)) => **id == **wanted,
@@ -118,7 +118,7 @@ pub(super) struct KeySet {
 }
 
 impl KeySet {
-    /// Reads a set.
+    /// Parses a key set.
     pub(super) fn parse(json: &[u8]) -> Result<Self, KeySetError> {
         #[derive(Deserialize)]
         struct Set {
@@ -147,7 +147,7 @@ impl KeySet {
         }
     }
 
-    /// Checks that one of the keys that fit made a token's signature.
+    /// Checks that one of the fitting keys made the token's signature.
     pub(super) fn check(&self, token: &Unverified<'_>) -> Result<(), TokenError> {
         let fitting = || self.keys.iter().filter(|key| key.fits(token));
         if fitting()
@@ -161,10 +161,9 @@ impl KeySet {
         }
         match &token.key_id {
             Some(id) if fitting().any(|key| key.id.is_some()) => {
-                Err(TokenError::Signature(format!("the key {}", Told(id))))
+                Err(TokenError::Signature(format!("the key {}", Quoted(id))))
             }
-            // Its key may have come into the set since that was loaded.
-            Some(id) => Err(TokenError::UnknownKey(Told(id).to_string())),
+            Some(id) => Err(TokenError::UnknownKey(Quoted(id).to_string())),
             None => Err(TokenError::NoKeyFits),
         }
     }
@@ -177,7 +176,7 @@ impl fmt::Display for KeySet {
             (keys, 0) => write!(f, "{keys} keys"),
             (keys, skipped) => write!(
                 f,
-                "{keys} of {} keys that can be used; skipped: {}",
+                "{keys} of {} keys usable; skipped: {}",
                 keys + skipped,
                 self.skipped
             ),
@@ -185,7 +184,7 @@ impl fmt::Display for KeySet {
     }
 }
 
-/// Reads a key, if it is one that tokens can be checked with.
+/// Reads a key. Fails if it cannot check tokens.
 fn usable(json: &Value) -> Result<(Algorithm, DecodingKey), Unfit> {
     let text = |name| match json.get(name) {
         None | Some(Value::Null) => Ok(None),
@@ -195,7 +194,7 @@ fn usable(json: &Value) -> Result<(Algorithm, DecodingKey), Unfit> {
     let required = |name| text(name)?.ok_or(Unfit::Unreadable);
     let on_curve = |curve| match required("crv")? {
         found if found == curve => Ok(()),
-        other => Err(Unfit::Curve(Told(other).to_string())),
+        other => Err(Unfit::Curve(Quoted(other).to_string())),
     };
     let (algorithm, key) = match required("kty")? {
         "RSA" => {
@@ -213,16 +212,16 @@ fn usable(json: &Value) -> Result<(Algorithm, DecodingKey), Unfit> {
             (Algorithm::EdDSA, key)
         }
         "oct" => return Err(Unfit::Secret),
-        other => return Err(Unfit::Type(Told(other).to_string())),
+        other => return Err(Unfit::Type(Quoted(other).to_string())),
     };
     if let Some(used) = text("use")?.filter(|used| *used != "sig") {
-        return Err(Unfit::Use(Told(used).to_string()));
+        return Err(Unfit::Use(Quoted(used).to_string()));
     }
     if !may_verify(json.get("key_ops")) {
         return Err(Unfit::Operations);
     }
     if let Some(named) = text("alg")?.filter(|name| token::algorithm(name) != Some(algorithm)) {
-        return Err(Unfit::Algorithm(Told(named).to_string()));
+        return Err(Unfit::Algorithm(Quoted(named).to_string()));
     }
     let key = key.map_err(|_withheld| Unfit::Unreadable)?;
     check_length(&key)?;
@@ -238,7 +237,7 @@ fn may_verify(operations: Option<&Value>) -> bool {
     }
 }
 
-/// Whether ring will take the key: better to know now than when a token comes.
+/// Checks that ring accepts the key. Otherwise every token of this key would fail later.
 fn check_length(key: &DecodingKey) -> Result<(), Unfit> {
     use jsonwebtoken::AlgorithmFamily;
     let fits = match (key.family(), key.kind()) {
@@ -300,7 +299,7 @@ mod tests {
     }
 
     #[test]
-    fn keys_that_cannot_be_used_are_told_with_the_reason() {
+    fn skipped_keys_are_named_with_the_reason() {
         let n = |bytes: usize| base64_url(&vec![0x80; bytes]);
         let rsa =
             |id: &str, bytes: usize| json!({"kty": "RSA", "kid": id, "n": n(bytes), "e": "AQAB"});
@@ -323,10 +322,10 @@ mod tests {
         ];
         assert_eq!(
             parse(&keys).unwrap().to_string(),
-            "1 of 9 keys that can be used; skipped: \"a\" (for \"RS512\"), \"short\" (RSA of 2040 \
+            "1 of 9 keys usable; skipped: \"a\" (for \"RS512\"), \"short\" (RSA of 2040 \
              bits), \"long\" (RSA of 8200 bits), \"enc\" (for use \"enc\"), one without `kid` (a \
-             shared secret, which has no place in a key set), \"p\" (of curve \"P-384\"), \"m\\n\" \
-             (of type \"AKP\"), one without `kid` (no key that can be read)"
+             shared secret, which must not be in a key set), \"p\" (of curve \"P-384\"), \"m\\n\" \
+             (of type \"AKP\"), one without `kid` (not a readable key)"
         );
         let none = parse(&keys[1..2]).unwrap_err().to_string();
         assert!(none.contains(r#""a" (for "RS512")"#), "{none}");
@@ -341,7 +340,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_key_set_is_refused() {
+    fn a_text_that_is_not_a_key_set_is_rejected() {
         for wrong in [
             "",
             "[]",

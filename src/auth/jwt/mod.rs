@@ -1,18 +1,19 @@
-//! Tokens (JWT, RFC 7519) that somebody else issues: RS256, ES256 and EdDSA (Ed25519) by a key set,
-//! HS256 by a shared secret. And, for a dialect whose sessions have such tokens, [`sign`].
+//! Tokens (JWT, RFC 7519) of an identity provider. A key set checks RS256, ES256 and EdDSA
+//! (Ed25519); a shared secret checks HS256. [`sign`] makes tokens for a dialect whose sessions have
+//! them.
 //!
-//! The key decides the algorithm, never the token. A key set is followed while the server runs: a
-//! file is looked at every second, a URL every few minutes and when a token's key is not known. If it
-//! cannot be loaded, the keys stay that were loaded last.
+//! The key decides the algorithm, never the token. The key set is reloaded while the server runs: a
+//! file every second, a URL every few minutes and when a token names an unknown key. If a load
+//! fails, the last keys stay in use.
 
 mod claim_set;
 mod claims;
 mod key_set;
 mod provider;
+mod quoted;
 mod roles;
 mod source;
 mod token;
-mod told;
 
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
@@ -42,24 +43,24 @@ use token::Unverified;
 /// Which tokens are accepted.
 #[derive(Debug, Clone)]
 pub struct TokenConfig {
-    /// Where the public keys are.
+    /// Where the public keys come from; `None` accepts no token that is signed with one.
     pub key_set: Option<KeySetSource>,
-    /// How often they are loaded.
+    /// How often the key set is loaded; `None` is the default for its source.
     pub pace: Option<Pace>,
-    /// For tokens with HS256.
+    /// The shared secret for HS256; `None` accepts no HS256 token.
     pub secret: Option<Secret>,
-    /// What claims are held to.
+    /// How claims are checked and read.
     pub rules: ClaimRules,
 }
 
 /// How often a key set is loaded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Pace {
-    /// Without being asked.
+    /// The interval of regular loads.
     pub every: Duration,
-    /// And at most, if tokens name keys that are not known: from the end of the last load.
+    /// The shortest time from the end of a load until an unknown key causes the next one.
     pub at_most_every: Duration,
-    /// How long a fetch may take, and how long a token may wait for one.
+    /// The timeout of a fetch, and the longest time that a token waits for a load.
     pub wait: Duration,
 }
 
@@ -77,12 +78,12 @@ impl Pace {
     }
 }
 
-/// A secret that whoever signs tokens shares with us. Not printable.
+/// A secret that the server shares with the signer of tokens. Not printable.
 #[derive(Clone)]
 pub struct Secret(Vec<u8>);
 
 impl Secret {
-    /// A secret of at least as many bytes as the hash has; `None` if it is shorter.
+    /// Makes a secret; `None` if it has fewer bytes than the hash of HS256.
     pub fn new(bytes: &[u8]) -> Option<Self> {
         (HS256_SECRET_BYTES_MIN <= bytes.len()).then(|| Self(bytes.to_vec()))
     }
@@ -94,53 +95,53 @@ impl std::fmt::Debug for Secret {
     }
 }
 
-/// A token with these claims, signed with HS256. It counts where the same secret is, which is not
-/// here.
+/// Returns a token with these claims, signed with HS256. Other services that have the secret accept
+/// it; this server does not.
 pub fn sign(secret: &Secret, claims: &impl Serialize) -> String {
     provider::install();
     let key = EncodingKey::from_secret(&secret.0);
-    encode(&Header::new(Algorithm::HS256), claims, &key).expect("a secret signs whatever is JSON")
+    encode(&Header::new(Algorithm::HS256), claims, &key).expect("a secret signs any JSON")
 }
 
-/// Why a token stands for nobody. For the log: callers are not told.
+/// Why a token is rejected. For logs: callers do not see it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum TokenError {
-    /// Not a token, or one that cannot be read.
+    /// The text is not a readable token.
     #[error("{0}")]
     Malformed(&'static str),
-    /// Signed in another way than any that is accepted.
+    /// The algorithm is not supported.
     #[error("it is signed with {0}; RS256, ES256, EdDSA (or Ed25519) and HS256 are accepted")]
     Algorithm(String),
-    /// HS256, for which no secret was given.
-    #[error("it is signed with HS256, and there is no --jwt-hs256-secret-file")]
+    /// The token uses HS256, and no secret is configured.
+    #[error("it is signed with HS256, and --jwt-hs256-secret-file is not set")]
     NoSecret,
-    /// A key set, which was not given.
-    #[error("it is signed with a public key, and there is no --jwt-jwks")]
+    /// The token needs a public key, and no key set is configured.
+    #[error("its signature needs a public key, and --jwt-jwks is not set")]
     NoKeySet,
-    /// Nobody knows its key.
-    #[error("it names the key {0}, and the key set has none of this name for its algorithm")]
+    /// The key set does not have the key that the token names.
+    #[error("it names the key {0}, and the key set has no key of that name for its algorithm")]
     UnknownKey(String),
-    /// It names no key.
-    #[error("it names no key, and none of the key set for its algorithm made its signature")]
+    /// The token names no key, and no key made its signature.
+    #[error("it names no key, and no key of the key set made its signature")]
     NoKeyFits,
-    /// More than anybody needs.
+    /// More keys fit the token than are tried.
     #[error(
         "more than {TOKEN_KEYS_TRIED_MAX} keys fit it, and none of the first ones made its signature"
     )]
     TooManyKeys,
-    /// Another key made it, or it was changed.
-    #[error("its signature is not one of {0}")]
+    /// Another key made the signature, or the token was changed.
+    #[error("its signature was not made with {0}")]
     Signature(String),
-    /// Its signature is good, and two readers of it may see two different tokens.
-    #[error("it gives the claim {0} twice")]
+    /// The token has a valid signature and a duplicate claim.
+    #[error("it has the claim {0} twice")]
     ClaimTwice(String),
-    /// What it says does not count.
+    /// The claims are rejected.
     #[error(transparent)]
     Claims(#[from] ClaimError),
 }
 
 impl TokenError {
-    /// Whether a key that was published lately may change that.
+    /// Whether a reload of the key set may find the key.
     fn may_pass(&self) -> bool {
         matches!(self, Self::UnknownKey(_) | Self::NoKeyFits)
     }
@@ -154,7 +155,8 @@ pub struct Tokens {
 }
 
 impl Tokens {
-    /// Loads the key set. A file must be there; a URL may come later.
+    /// Loads the key set. Fails if it is a file that cannot be loaded. A URL may fail now and work
+    /// later.
     pub async fn open(config: TokenConfig) -> Result<Self, LoadError> {
         provider::install();
         let set = match config.key_set {
@@ -171,7 +173,7 @@ impl Tokens {
         })
     }
 
-    /// Follows the key set until told to stop.
+    /// Reloads the key set until `stop` is cancelled.
     pub async fn run(self: Arc<Self>, stop: CancellationToken) {
         if let Some(set) = &self.set {
             while stop
@@ -182,7 +184,7 @@ impl Tokens {
         }
     }
 
-    /// Whom a token stands for at `now`.
+    /// Returns the identity that a token proves at `now`.
     pub async fn identify(&self, token: &str, now: Timestamp) -> Result<Identity, TokenError> {
         let token = Unverified::parse(token)?;
         self.verify(&token).await?;
@@ -207,20 +209,20 @@ impl Tokens {
     }
 }
 
-/// A key set that is loaded again and again, at the start and then by one task alone: tokens ask
-/// that task, and wait for it no longer than they may.
+/// A key set that is reloaded regularly. After the start only one task loads it. Checks of tokens
+/// request a load from that task, and wait for it with a timeout.
 struct Followed {
     loader: Loader,
     pace: Pace,
     keys: RwLock<Arc<KeySet>>,
     last: Mutex<Last>,
-    /// Asks for a load.
+    /// Requests a load.
     asked: Notify,
-    /// When the last load ended, well or not.
+    /// When the last load ended, successful or not.
     loaded: watch::Sender<Option<Instant>>,
 }
 
-/// What came of the last load.
+/// The outcome of the last load.
 #[derive(Default)]
 struct Last {
     bytes: Vec<u8>,
@@ -250,14 +252,15 @@ impl Followed {
         Arc::clone(&self.keys.read().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Waits until the set has been loaded once more, but not if it just was, and not for long.
+    /// Requests a load and waits until it has ended, at most `pace.wait`. Does nothing if the set
+    /// was just loaded.
     async fn ask_for_load(&self) {
         let mut loaded = self.loaded.subscribe();
         if self.was_just_loaded() {
             return;
         }
         self.asked.notify_one();
-        // In vain or not: the caller looks at the keys that there are.
+        // After a timeout the caller checks the current keys as well.
         drop(tokio::time::timeout(self.pace.wait, loaded.changed()).await);
     }
 
@@ -266,14 +269,14 @@ impl Followed {
         at.is_some_and(|at| at.elapsed() < self.pace.at_most_every)
     }
 
-    /// Loads the set when it is time to, or when it is asked for.
+    /// Loads the set once the regular interval is over, or earlier on request.
     async fn load_when_due(&self) {
         let due = Instant::now() + self.pace.every;
         while tokio::time::timeout_at(due, self.asked.notified())
             .await
             .is_ok()
         {
-            // Whoever asked during a load has its answer.
+            // A request that was made during the last load needs no other load.
             if !self.was_just_loaded() {
                 break;
             }
@@ -288,10 +291,10 @@ impl Followed {
             .await
             .err()
             .map(|error| error.to_string());
-        // Once, not every second for as long as it lasts.
+        // Log only changes: a file is loaded every second.
         if failure != last.failure {
             if let Some(why) = &failure {
-                tracing::warn!("the key set for tokens was not loaded: {why}");
+                tracing::warn!("the key set for tokens could not be loaded: {why}");
             } else {
                 tracing::info!("the key set for tokens can be loaded again");
             }
@@ -310,7 +313,7 @@ impl Followed {
             last.bytes = bytes;
             Ok(())
         });
-        // At the end: an issuer that answers late must not be asked again at once.
+        // After the load: a slow issuer must not get the next request at once.
         self.loaded.send_replace(Some(Instant::now()));
         taken
     }

@@ -1,7 +1,8 @@
-//! Signatures of tokens, made and checked by ring: the provider that `jsonwebtoken` is used with.
+//! The crypto provider for `jsonwebtoken`: ring makes and checks the signatures of tokens.
 //!
-//! The library's own providers would each bring a second implementation of every algorithm. ring is
-//! there already, for TLS. Only what [`super`] accepts is here, and HS256 alone signs.
+//! The providers of the library would add a second implementation of every algorithm. ring is
+//! linked already, for TLS. The provider checks the algorithms that [`super`] accepts, and signs
+//! with HS256 only.
 
 use jsonwebtoken::crypto::{CryptoProvider, JwtSigner, JwtVerifier, KeyUtils};
 use jsonwebtoken::errors::{Error, ErrorKind, new_error};
@@ -16,18 +17,18 @@ use ring::signature::{
 static PROVIDER: CryptoProvider = CryptoProvider {
     signer_factory: signer,
     verifier_factory: verifier,
-    // For key sets that are made of private keys, which nobody does here.
+    // Only needed to derive key sets from private keys, which this program does not do.
     key_utils: KeyUtils::new_unimplemented(),
 };
 
-/// Makes the library use this provider. Again is no harm.
+/// Makes the library use this provider. Later calls change nothing.
 pub(super) fn install() {
     let _installed_before = PROVIDER.install_default();
 }
 
 #[expect(
     clippy::trivially_copy_pass_by_ref,
-    reason = "the library hands it over like this"
+    reason = "the library prescribes the signature"
 )]
 fn signer(algorithm: &Algorithm, key: &EncodingKey) -> Result<Box<dyn JwtSigner>, Error> {
     match (algorithm, key.family()) {
@@ -41,7 +42,7 @@ fn signer(algorithm: &Algorithm, key: &EncodingKey) -> Result<Box<dyn JwtSigner>
 
 #[expect(
     clippy::trivially_copy_pass_by_ref,
-    reason = "the library hands it over like this"
+    reason = "the library prescribes the signature"
 )]
 fn verifier(algorithm: &Algorithm, key: &DecodingKey) -> Result<Box<dyn JwtVerifier>, Error> {
     let check = match (algorithm, key.family(), key.kind()) {
@@ -84,7 +85,7 @@ impl Signer<Vec<u8>> for Hs256 {
     }
 }
 
-/// An algorithm with its key.
+/// Checks signatures with one algorithm and one key.
 enum Check {
     Rs256 { n: Vec<u8>, e: Vec<u8> },
     Es256(Vec<u8>),

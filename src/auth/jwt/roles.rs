@@ -1,19 +1,19 @@
-//! Roles of a token: which claims hold an identity provider's words, and which of these are roles of
-//! ours.
+//! The roles of a token: which claims hold words of the identity provider, and which roles these
+//! words give.
 
 use serde_json::Value;
 
 use super::claim_set::{ClaimName, ClaimSet};
-use super::told::Told;
+use super::quoted::Quoted;
 use crate::auth::{Role, Roles};
 use crate::domain::limits::{LOGGED_WORDS_MAX, ROLE_WORDS_MAX};
 
-/// Where a token's roles stand, and how its words read.
+/// Which claims hold roles, and what their words mean.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RoleRules {
-    /// The claims that hold roles. All of them count.
+    /// The claims that hold roles. A token has the roles of all of them.
     pub claims: Vec<ClaimName>,
-    /// What their words mean.
+    /// What the words in these claims mean.
     pub words: RoleWords,
 }
 
@@ -26,30 +26,31 @@ impl Default for RoleRules {
     }
 }
 
-/// What words of an identity provider mean. Without a prefix and pairs a role's own word is the role.
-/// With either, only these count: a word `admin` may then be another service's.
+/// Maps words of an identity provider to roles. Without a prefix and pairs, the word `admin` gives
+/// the role `admin`. With a prefix or pairs it does not: it may belong to another service.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct RoleWords {
     prefix: Option<Box<str>>,
     pairs: Vec<(Box<str>, Role)>,
 }
 
-/// Why words cannot be given a meaning like this.
+/// Why a prefix or the pairs are rejected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum RoleWordsError {
-    /// It would change nothing.
+    /// The prefix is empty or has spaces.
     #[error("a prefix has at least one character and no spaces")]
     Prefix,
-    /// It matches nothing.
+    /// A word is empty or has spaces around it.
     #[error("a word has at least one character and no spaces around it")]
     Word,
-    /// More than anybody needs.
+    /// There are too many pairs.
     #[error("there are more than {ROLE_WORDS_MAX} pairs of a word and a role")]
     TooMany,
 }
 
 impl RoleWords {
-    /// Words with a prefix before a role's own word, and pairs of a word and the role that it gives.
+    /// `prefix` stands before the word of a role; each of `pairs` is a word and the role that it
+    /// gives.
     pub fn new(prefix: Option<String>, pairs: Vec<(String, Role)>) -> Result<Self, RoleWordsError> {
         let is_prefix = |text: &String| !text.is_empty() && !text.contains(char::is_whitespace);
         if !prefix.as_ref().is_none_or(is_prefix) {
@@ -86,7 +87,7 @@ impl RoleWords {
 }
 
 impl RoleRules {
-    /// The roles among the words of a token. Other words are another service's.
+    /// The roles of a token. Other words are ignored: they belong to other services.
     pub(super) fn of(&self, claims: &ClaimSet) -> Roles {
         let mut roles = Roles::default();
         for claim in self.claims.iter().filter_map(|name| claims.find(name)) {
@@ -97,10 +98,10 @@ impl RoleRules {
         roles
     }
 
-    /// What of a token is no role here, for the log: claims that are missing, and words that match
-    /// none. `None` if every claim is there and every word matches.
+    /// Describes, for the log, the missing claims and the words that match no role. `None` if every
+    /// claim is present and every word matches.
     pub(super) fn unmatched(&self, claims: &ClaimSet) -> Option<String> {
-        let said = self.claims.iter().filter_map(|name| {
+        let complaints = self.claims.iter().filter_map(|name| {
             let Some(claim) = claims.find(name) else {
                 return Some(format!("it has no claim `{name}`"));
             };
@@ -109,7 +110,7 @@ impl RoleRules {
                 if self.words.roles(word) == Roles::default() {
                     count += 1;
                     if words.len() < LOGGED_WORDS_MAX {
-                        words.push(Told(word).to_string());
+                        words.push(Quoted(word).to_string());
                     }
                 }
             });
@@ -118,15 +119,16 @@ impl RoleRules {
                 more => format!(" and {more} more"),
             };
             let words = words.join(", ");
-            (count != 0).then(|| format!("in its claim `{name}` no role is {words}{more}"))
+            (count != 0)
+                .then(|| format!("words in its claim `{name}` match no role: {words}{more}"))
         });
-        let said: Vec<String> = said.collect();
-        (!said.is_empty()).then(|| said.join("; "))
+        let complaints: Vec<String> = complaints.collect();
+        (!complaints.is_empty()).then(|| complaints.join("; "))
     }
 }
 
-/// The words of a claim: a text with spaces or commas between them, a list of words, or an object
-/// whose names are the words. A name whose value is false stands for what its bearer is not.
+/// Passes on the words of a claim: a string of words separated by spaces or commas, a list of
+/// words, or an object with words as names.
 fn each_word<'c>(claim: &'c Value, take: &mut impl FnMut(&'c str)) {
     match claim {
         Value::String(text) => text
@@ -139,7 +141,8 @@ fn each_word<'c>(claim: &'c Value, take: &mut impl FnMut(&'c str)) {
     }
 }
 
-/// The names of an object that stand for something.
+/// The names of an object, without those whose value is `null` or `false`: the bearer does not have
+/// these.
 pub(super) fn names(members: &serde_json::Map<String, Value>) -> impl Iterator<Item = &str> {
     let stands = |value: &Value| !matches!(value, Value::Null | Value::Bool(false));
     let standing = members.iter().filter(move |(_, value)| stands(value));
@@ -190,7 +193,7 @@ mod tests {
     }
 
     #[test]
-    fn a_prefix_or_pairs_give_words_their_role_and_no_other_word_counts() {
+    fn with_a_prefix_or_pairs_no_other_word_gives_a_role() {
         let scope = rules(&["scope"], Some("ledger/"), &[]);
         let cognito = json!({"scope": "openid ledger/read other/write admin ledger/ledger/audit"});
         check(&scope, &cognito, &[Role::Read]);
@@ -222,21 +225,22 @@ mod tests {
     }
 
     #[test]
-    fn what_matches_no_role_is_told_by_name() {
+    fn words_that_match_no_role_are_named() {
         let rules = rules(&["scp", "roles"], Some("Ledger."), &[]);
         let unmatched = |value: &Value| rules.unmatched(&claims(value)).unwrap_or_default();
         assert_eq!(
             unmatched(&json!({"scp": "Ledger.read openid\u{7} profile"})),
-            "in its claim `scp` no role is \"openid\\u{7}\", \"profile\"; it has no claim `roles`"
+            "words in its claim `scp` match no role: \"openid\\u{7}\", \"profile\"; it has no claim \
+             `roles`"
         );
         assert_eq!(unmatched(&json!({"scp": "", "roles": "Ledger.read"})), "");
         let many: Vec<String> = (0..LOGGED_WORDS_MAX + 3).map(|n| n.to_string()).collect();
-        let told = unmatched(&json!({"scp": [], "roles": many}));
-        assert!(told.ends_with(" and 3 more"), "{told}");
+        let shortened = unmatched(&json!({"scp": [], "roles": many}));
+        assert!(shortened.ends_with(" and 3 more"), "{shortened}");
     }
 
     #[test]
-    fn words_without_a_meaning_are_refused() {
+    fn invalid_words_are_rejected() {
         let refused = |prefix: Option<&str>, words: &[&str]| {
             let pairs = words.iter().map(|word| ((*word).to_owned(), Role::Read));
             RoleWords::new(prefix.map(str::to_owned), pairs.collect()).err()

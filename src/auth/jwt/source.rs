@@ -1,4 +1,4 @@
-//! Where a key set comes from: a file, or a URL that is reached in a way that can be trusted.
+//! The source of a key set: a file, or a URL that nobody on the network can impersonate.
 
 use std::fs::File;
 use std::io::{self, Read as _};
@@ -12,22 +12,22 @@ use reqwest::{Client, Url};
 use crate::auth::jwt::key_set::KeySetError;
 use crate::domain::limits::JWKS_BYTES_MAX;
 
-/// Where a key set is.
+/// Where a key set comes from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum KeySetSource {
-    /// In a file, which is looked at for changes.
+    /// A file, which is checked for changes.
     File(PathBuf),
-    /// Behind a URL.
+    /// A URL.
     Url(Url),
 }
 
-/// Why an address is not taken.
+/// Why an address is rejected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum SourceError {
-    /// Not one at all.
+    /// The text has a scheme and is not a URL.
     #[error("it is neither a file nor a URL")]
     NotAUrl,
-    /// Whoever stands between could put keys of their own into the answer.
+    /// An attacker on the network could replace the keys.
     #[error("a key set must come by https, or by http from this machine")]
     Insecure,
 }
@@ -38,22 +38,22 @@ pub enum LoadError {
     /// The file cannot be read.
     #[error("it cannot be read: {0}")]
     File(#[from] io::Error),
-    /// Nobody answered, or not in time.
+    /// The request failed or timed out.
     #[error("it cannot be fetched: {0}")]
     Fetch(String),
-    /// Something else answered.
+    /// The status of the response is not a success.
     #[error("its address answered with status {0}")]
     Status(u16),
-    /// Longer than any key set.
+    /// The key set exceeds the size limit.
     #[error("it is longer than {JWKS_BYTES_MAX} bytes")]
     TooLong,
-    /// It is no key set.
+    /// The content is not a usable key set.
     #[error(transparent)]
     KeySet(#[from] KeySetError),
 }
 
 impl KeySetSource {
-    /// A path, or a URL with its scheme.
+    /// Parses a path, or a URL with its scheme.
     pub fn parse(text: &str) -> Result<Self, SourceError> {
         if !text.contains("://") {
             return Ok(Self::File(text.into()));
@@ -76,7 +76,7 @@ fn is_loopback(host: &str) -> bool {
     host == "localhost" || address.is_some_and(|address| address.is_loopback())
 }
 
-/// Loads a key set, again and again.
+/// Loads a key set as often as needed.
 #[derive(Debug)]
 pub(super) enum Loader {
     File(PathBuf),
@@ -88,14 +88,13 @@ impl Loader {
         match source {
             KeySetSource::File(path) => Ok(Self::File(path)),
             KeySetSource::Url(url) => {
-                // Not where the answer says, and by no proxy that the environment names: the
-                // address was checked, others were not.
+                // No redirects and no proxy from the environment: only this address was checked.
                 let mut client = Client::builder()
                     .redirect(Policy::none())
                     .no_proxy()
                     .timeout(wait);
                 if url.scheme() == "http" {
-                    // The system's certificates are not needed, and a small container has none.
+                    // Plain HTTP needs no certificates, and a minimal container has none to load.
                     client = client.tls_certs_only([]);
                 }
                 let client = client.build().map_err(|error| fetch_error(&error))?;
@@ -145,7 +144,7 @@ fn fits(bytes: Vec<u8>) -> Result<Vec<u8>, LoadError> {
     Ok(bytes)
 }
 
-/// The innermost cause: what the operating system said.
+/// Keeps the innermost cause, which is usually that of the operating system.
 fn fetch_error(error: &reqwest::Error) -> LoadError {
     let mut cause: &dyn std::error::Error = error;
     while let Some(inner) = cause.source() {
@@ -159,7 +158,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_key_set_comes_from_a_file_or_by_a_way_that_nobody_can_change() {
+    fn a_key_set_comes_from_a_file_or_a_trusted_url() {
         for text in ["keys.json", "/etc/ledger/keys.json", "./a:b"] {
             let file = KeySetSource::File(text.into());
             assert_eq!(KeySetSource::parse(text), Ok(file));

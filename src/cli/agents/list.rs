@@ -1,4 +1,4 @@
-//! `agents list`: pages of agents, newest first.
+//! `agents list`: prints pages of agents, newest first.
 
 use clap::Args;
 use clap::builder::PossibleValuesParser;
@@ -16,8 +16,8 @@ Examples:
   session-ledger agents list --status suspended --status revoked
   session-ledger agents list --json | jq '.agents[].agent_id'
 
-Agents that only sessions speak of have the type `unknown`. ACTIVE counts the
-sessions that are active, SESSIONS those that ended as well.";
+An agent that is known only from sessions has the type `unknown`. ACTIVE counts
+the active sessions, SESSIONS counts all of them.";
 
 /// List agents, newest first, with their total.
 #[derive(Debug, Args)]

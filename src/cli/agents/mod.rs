@@ -1,4 +1,4 @@
-//! `agents`: who the sessions belong to.
+//! `agents`: commands about agents, which sessions belong to.
 
 mod list;
 mod register;
@@ -20,10 +20,10 @@ Examples:
   session-ledger agents suspend triage-1 --reason 'odd mails'
   session-ledger agents COMMAND --help
 
-Each change is one event on the ledger and is answered with its verdict.
+Each change is one event on the ledger. The command prints its verdict.
 
-Exit code 1 if the ledger refuses. A change that is on the log without a
-verdict yet ends with 0, and says so on stderr.";
+Exit code 1 if the ledger rejects the change. If the change is on the log and
+has no verdict yet, the exit code is 0 and stderr says so.";
 
 /// List and show agents; register, update, suspend, reinstate and revoke them.
 #[derive(Debug, Args)]
@@ -45,7 +45,7 @@ enum Command {
     /// Let a suspended agent act again
     #[command(after_help = status::REINSTATE_EXAMPLES)]
     Reinstate(status::StatusChange),
-    /// End an agent for good
+    /// End an agent permanently
     #[command(after_help = status::REVOKE_EXAMPLES)]
     Revoke(status::StatusChange),
 }

@@ -14,15 +14,15 @@ Examples:
   session-ledger agents register --idempotency-key setup-1 \\
     --type bot --trust-level authenticated --trust-score 0.5
 
-An agent that only sessions spoke of so far is filled in.
+An agent that is known only from sessions so far gets the given fields.
 
-Exit code 1 if the ledger refuses.";
+Exit code 1 if the ledger rejects the command.";
 
-/// Make an agent known.
+/// Register an agent.
 #[derive(Debug, Args)]
 #[command(after_help = AFTER_HELP, next_help_heading = "The agent")]
 pub(super) struct Register {
-    /// Id of the agent; made up if not given
+    /// Id of the agent; generated if omitted
     #[arg(value_name = "AGENT", help_heading = None::<&str>)]
     id: Option<String>,
 
@@ -37,51 +37,51 @@ pub(super) struct Register {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "The agent")]
 pub(super) struct Profile {
-    /// What kind of agent it is: any text
+    /// Kind of agent: any text
     #[arg(long = "type", value_name = "TYPE")]
     agent_type: Option<String>,
 
-    /// Its name
+    /// Name for people
     #[arg(long, value_name = "TEXT")]
     display_name: Option<String>,
 
-    /// What it is for
+    /// Purpose of the agent
     #[arg(long, value_name = "TEXT")]
     description: Option<String>,
 
-    /// Something that its sessions may do; repeat it for several. Without any there is no bound
+    /// Scope that its sessions may have; repeat it for several. Without any, every scope is allowed
     #[arg(long, value_name = "SCOPE")]
     scope: Vec<String>,
 
-    /// The caller's own data, a JSON object
+    /// Data of the caller, a JSON object
     #[arg(long, value_name = "JSON", value_parser = object)]
     metadata: Option<Map<String, Value>>,
 
-    /// How far it is trusted: any text
+    /// Trust level: any text
     #[arg(long, value_name = "LEVEL")]
     trust_level: Option<String>,
 
-    /// How far it is trusted, from 0 to 1
+    /// Trust score, from 0 to 1
     #[arg(long, value_name = "NUMBER", value_parser = number)]
     trust_score: Option<Number>,
 
-    /// Its public key
+    /// Public key of the agent
     #[arg(long, value_name = "TEXT")]
     public_key: Option<String>,
 
-    /// The id of that key
+    /// Id of the public key
     #[arg(long, value_name = "ID")]
     key_id: Option<String>,
 
-    /// The agent that it came from
+    /// Id of the parent agent
     #[arg(long, value_name = "ID")]
     parent: Option<String>,
 
-    /// Who registers it
+    /// Id of the user who registers the agent
     #[arg(long, value_name = "ID")]
     created_by: Option<String>,
 
-    /// Time at which it ends by itself (RFC 3339)
+    /// Time at which the agent expires (RFC 3339)
     #[arg(long, value_name = "TIME")]
     expires_at: Option<String>,
 }

@@ -15,7 +15,7 @@ Examples:
 
 Exit code 1 if the tenant has no such agent.";
 
-/// Fields that come first, in this order.
+/// The fields that are shown first, in this order.
 pub(in crate::cli) const FIRST: [&str; 8] = [
     "agent_id",
     "agent_type",

@@ -11,37 +11,37 @@ Examples:
   session-ledger agents suspend triage-1
   session-ledger agents suspend triage-1 --reason 'odd mails'
 
-Until it is reinstated the agent opens no session and takes none over, and
-tokens of its sessions are good for nothing. The sessions stay. An agent that is
-suspended already is shown as it is.
+Until it is reinstated, the agent cannot open a session or take one over, and
+the tokens of its sessions are invalid. Its sessions stay open. If the agent is
+suspended already, the command changes nothing and shows it.
 
-Exit code 1 if the ledger refuses.";
+Exit code 1 if the ledger rejects the command.";
 
 pub(super) const REINSTATE_EXAMPLES: &str = "\
 Examples:
   session-ledger agents reinstate triage-1
   session-ledger agents reinstate triage-1 --reason 'a test'
 
-Exit code 1 if the ledger refuses: the agent is not suspended.";
+Exit code 1 if the ledger rejects the command: the agent is not suspended.";
 
 pub(super) const REVOKE_EXAMPLES: &str = "\
 Examples:
   session-ledger agents revoke triage-1 --reason 'its key leaked'
 
-There is no way back: tokens of its sessions are good for nothing from then on,
-and the ledger terminates its open sessions. An agent that was revoked before is
-shown as it is, with the first time.
+A revocation is final: the tokens of its sessions become invalid, and the ledger
+terminates its open sessions. If the agent is revoked already, the command
+changes nothing and shows it, with the time of the first revocation.
 
-Exit code 1 if the ledger refuses.";
+Exit code 1 if the ledger rejects the command.";
 
-/// Which agent, and why.
+/// The agent, and the reason.
 #[derive(Debug, Args)]
 pub(super) struct StatusChange {
     /// The agent's id
     #[arg(value_name = "AGENT", help_heading = None::<&str>)]
     id: String,
 
-    /// Why, in words
+    /// Reason: any text
     #[arg(long, value_name = "TEXT")]
     reason: Option<String>,
 

@@ -13,10 +13,10 @@ Examples:
   session-ledger agents update triage-1 \\
     --scope mail:read --metadata '{\"team\":\"support\"}'
 
-Fields that are not named stay; scopes and metadata are replaced whole.
-Narrower scopes hold for sessions that open from now on.
+Fields without an option stay unchanged; scopes and metadata are replaced as a
+whole. Narrower scopes apply to sessions that open from now on.
 
-Exit code 1 if the ledger refuses.";
+Exit code 1 if the ledger rejects the command.";
 
 /// Change some fields of an agent.
 #[derive(Debug, Args)]

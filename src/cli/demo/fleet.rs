@@ -1,4 +1,4 @@
-//! A fleet of simulated runtimes, each of which sends its events over HTTP as real ones do.
+//! A fleet of simulated runtimes. Each sends its events over HTTP, as real runtimes do.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -15,9 +15,9 @@ use crate::domain::limits::BATCH_EVENTS_MAX;
 use crate::domain::{Clock as _, SystemClock};
 use crate::http::dto::BatchResult;
 
-/// How often a runtime sends what has happened meanwhile.
+/// The interval at which a runtime sends its new events.
 const SEND_EVERY: Duration = Duration::from_millis(250);
-/// How long a runtime waits before it sends again what was not taken.
+/// How long a runtime waits before it repeats a request that the server rejected.
 const RETRY_PAUSE: Duration = Duration::from_millis(200);
 /// How the fleet sends its events.
 const SENDING: Emitting = Emitting {
@@ -25,7 +25,7 @@ const SENDING: Emitting = Emitting {
     strict: true,
 };
 
-/// What became of the fleet's events so far.
+/// Counts the events of the fleet by verdict.
 #[derive(Debug, Default)]
 pub(super) struct Tally {
     sent: AtomicU64,
@@ -39,12 +39,12 @@ pub(super) struct Tally {
 }
 
 impl Tally {
-    /// Events that were taken.
+    /// The number of events with an answer.
     pub(super) fn sent(&self) -> u64 {
         self.sent.load(Ordering::Relaxed)
     }
 
-    /// Everything, in words.
+    /// Describes all counts for people.
     pub(super) fn describe(&self) -> String {
         let load = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         let mut parts = vec![format!(
@@ -55,9 +55,12 @@ impl Tally {
             load(&self.rejected)
         )];
         for (counter, what) in [
-            (&self.waited, "came before their session and waited for it"),
+            (
+                &self.waited,
+                "arrived before their session and waited for it",
+            ),
             (&self.other, "without a verdict in time"),
-            (&self.retries, "batches sent again"),
+            (&self.retries, "retries of batches"),
         ] {
             if 0 < load(counter) {
                 parts.push(format!("{} {what}", load(counter)));
@@ -66,7 +69,7 @@ impl Tally {
         parts.join(", ")
     }
 
-    fn note(&self, result: &BatchResult) {
+    fn count(&self, result: &BatchResult) {
         for item in &result.results {
             let verdict = item.appended.as_ref().map_or("", |taken| &taken.verdict);
             let counter = match verdict {
@@ -87,7 +90,7 @@ impl Tally {
     }
 }
 
-/// Starts so many runtimes, which together send so many events a second.
+/// Starts `agents` runtimes, which together send `rate` events a second.
 pub(super) fn start(api: &Api, agents: u16, rate: u32, mut rng: Rng) -> (Tasks, Arc<Tally>) {
     let tally = Arc::new(Tally::default());
     let mut tasks = Tasks::default();
@@ -126,7 +129,7 @@ async fn drive(
         #[expect(
             clippy::cast_possible_truncation,
             clippy::cast_sign_loss,
-            reason = "a rate is positive and no event is lost by rounding down: the rest is owed"
+            reason = "a rate is positive, and the fraction stays owed"
         )]
         let count = owed as usize;
         owed = owed.fract();
@@ -137,7 +140,7 @@ async fn drive(
     }
 }
 
-/// Sends a batch until it is taken: a copy changes nothing.
+/// Sends a batch until the server accepts it. Retries are safe: a copy changes nothing.
 async fn send(
     api: &Api,
     batch: &[String],
@@ -149,7 +152,7 @@ async fn send(
         match api.post_events(EVENT_BATCH, body.clone(), SENDING).await {
             Ok(answer) => {
                 if let Ok(result) = read(&answer) {
-                    tally.note(&result);
+                    tally.count(&result);
                 }
                 return Ok(());
             }

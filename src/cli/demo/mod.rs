@@ -1,4 +1,4 @@
-//! `demo`: a ledger with a simulated fleet of agent runtimes, to look at and to try calls on.
+//! `demo`: runs a ledger with a simulated fleet of agent runtimes, for a first look.
 
 mod fleet;
 mod runtime;
@@ -32,7 +32,7 @@ use fleet::Tally;
 const TENANT: &str = "demo";
 /// How long the fleet emits before the first listing is shown.
 const WARM_UP: Duration = Duration::from_secs(3);
-/// How often the line at the bottom changes.
+/// The interval at which the status line changes.
 const SHOW_EVERY: Duration = Duration::from_millis(500);
 /// How long the runtimes may take to finish their last request.
 const FLEET_WAIT: Duration = Duration::from_secs(10);
@@ -43,7 +43,7 @@ Examples:
     session-ledger demo
   A short, busy one:
     session-ledger demo --for 20s --rate 2000
-  One that keeps what it made, for `session-ledger serve`:
+  One that keeps its files, for `session-ledger serve`:
     session-ledger demo --data-dir ./ledger";
 
 /// Start a ledger with a simulated fleet, show its listing, and print calls to try.
@@ -54,7 +54,7 @@ pub(super) struct Demo {
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8787", value_parser = address)]
     listen: SocketAddr,
 
-    /// End after this time, as in 20s, 2m or 500ms; without it, on Ctrl-C
+    /// End after this time, such as 20s, 2m or 500ms; by default on Ctrl-C
     #[arg(long = "for", value_name = "TIME", value_parser = duration)]
     run_for: Option<Duration>,
 
@@ -68,11 +68,11 @@ pub(super) struct Demo {
     #[arg(value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     rate: u32,
 
-    /// Number that decides what happens; the same number, the same events, apart from their times
+    /// Seed of the random numbers: with one seed, all runs have equal events except for their times
     #[arg(long, value_name = "N")]
     seed: Option<u64>,
 
-    /// Directory for the ledger's files; a temporary one if not given
+    /// Directory for the ledger's files; by default a temporary one
     #[arg(long, value_name = "DIR")]
     data_dir: Option<PathBuf>,
 }
@@ -98,7 +98,7 @@ impl Demo {
         let key = issue_key(config.data_dir.clone()).await?;
         let running = crate::app::start(config)
             .await
-            .context("the demo did not start; `--listen 127.0.0.1:0` takes a port that is free")?;
+            .context("the demo did not start; `--listen 127.0.0.1:0` takes any free port")?;
         let api = Api::new(&running.url(), Identity::key(key.clone()))?;
         self.introduce(&running);
         let shown = self.show(&running, &api, &key, &mut signals).await;
@@ -109,8 +109,8 @@ impl Demo {
 
     fn introduce(&self, running: &Running) {
         output::note(format_args!(
-            "A ledger serves on {}, its files are in {}.\n{} runtimes emit about {} events a second \
-             for the tenant `{TENANT}`.",
+            "The ledger serves on {}; its files are in {}.\n{} runtimes emit about {} events a \
+             second for the tenant `{TENANT}`.",
             running.url(),
             running.data_dir().display(),
             self.agents,
@@ -148,16 +148,15 @@ impl Demo {
         }
         print(&listed, &tally, took)?;
         if !shown {
-            let heading =
-                "Calls to try while a demo runs, which it does until Ctrl-C without --for:";
+            let heading = "Calls to try while a demo runs (without --for it runs until Ctrl-C):";
             output::data(&calls(heading, &running.url(), key, &listed))?;
         }
         Ok(())
     }
 }
 
-/// A key for everything, of the demo's tenant. Before the server starts, which would say that there
-/// is none.
+/// Issues a key of the demo's tenant with every role. Must run before the server starts, which
+/// would warn that there is no key.
 async fn issue_key(dir: PathBuf) -> anyhow::Result<String> {
     let grant = Grant {
         tenant: TenantId::parse(TENANT)?,
@@ -176,7 +175,7 @@ async fn issue_key(dir: PathBuf) -> anyhow::Result<String> {
     Ok(key.reveal())
 }
 
-/// What the demo shows.
+/// The first page of sessions, and their counts.
 struct Listed {
     page: SessionList,
     count: SessionCount,
@@ -195,7 +194,7 @@ async fn listing(api: &Api) -> anyhow::Result<Listed> {
     })
 }
 
-/// Shows how it goes until the time is up or a signal comes; says whether it was a signal.
+/// Shows a status line until the time is up or a signal arrives. Returns whether a signal arrived.
 async fn watch(
     tally: &Tally,
     started: Instant,
@@ -248,12 +247,12 @@ fn print(listed: &Listed, tally: &Tally, took: Duration) -> anyhow::Result<()> {
 }
 
 fn rate(tally: &Tally, took: Duration) -> f64 {
-    #[expect(clippy::cast_precision_loss, reason = "a figure to look at")]
+    #[expect(clippy::cast_precision_loss, reason = "only for display")]
     let sent = tally.sent() as f64;
     sent / took.as_secs_f64().max(0.001)
 }
 
-/// Calls to try, with ids that exist.
+/// Calls for people to try, with ids that exist.
 fn calls(heading: &str, url: &str, key: &str, listed: &Listed) -> String {
     let newest = listed.page.sessions.first();
     let session = newest.map_or("SESSION", |session| &session.session_id);

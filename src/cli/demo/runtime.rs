@@ -1,7 +1,7 @@
 //! A simulated agent runtime: opens sessions, keeps them alive, hands them off and ends them.
 //!
-//! Like real ones it is not always tidy: it sends copies, sends some events late or before their
-//! session opens, and forgets some sessions, which then end by their deadline.
+//! Like a real runtime it is imperfect: it sends copies, sends some events late or before their
+//! session opens, and forgets some sessions, which then expire.
 
 use std::collections::VecDeque;
 
@@ -11,7 +11,7 @@ use uuid::Builder;
 
 use crate::domain::Timestamp;
 
-/// What the agents of a fleet do.
+/// The jobs of the agents, which their names begin with.
 const JOBS: [&str; 8] = [
     "triage", "billing", "research", "coder", "reviewer", "planner", "support", "indexer",
 ];
@@ -28,34 +28,34 @@ const PHASES: [&str; 3] = ["ready", "running", "paused"];
 const REASONS: [&str; 3] = ["task finished", "user left", "tool failed"];
 const OUTCOMES: [&str; 3] = ["completed", "completed", "error"];
 
-/// A runtime opens no more sessions than this at a time, and always keeps a few open.
+/// The largest and the smallest number of sessions that a runtime keeps open.
 const OPEN_MAX: usize = 40;
 const OPEN_MIN: usize = 3;
-/// Earlier events that a copy is taken from.
+/// How many earlier events a runtime keeps to send copies of.
 const RECENT_MAX: usize = 64;
-/// Time to live of an ordinary session and of one that will be forgotten, in seconds.
+/// The time to live of an ordinary session and of a forgotten one, in seconds.
 const TTL_S: usize = 3600;
 const FORGOTTEN_TTL_S: usize = 3;
 
-/// One runtime, with the sessions that it has open.
+/// One runtime with its open sessions.
 pub(super) struct Runtime {
     rng: Rng,
     agent: String,
     peers: Vec<String>,
     open: Vec<String>,
     recent: VecDeque<String>,
-    /// Events that are late, and in how many batches they are sent.
+    /// Late events, each with the number of batches until it is sent.
     held: Vec<(usize, String)>,
 }
 
-/// Name of the agent with this number.
+/// The name of the agent with this number.
 pub(super) fn agent_name(number: usize) -> String {
     let job = JOBS.get(number % JOBS.len()).copied().unwrap_or("agent");
     format!("{job}-{}", number / JOBS.len() + 1)
 }
 
 impl Runtime {
-    /// The runtime of the agent with this number in a fleet of so many.
+    /// Makes the runtime of agent `number` in a fleet of `agents`.
     pub(super) fn new(rng: Rng, number: usize, agents: usize) -> Self {
         let peers = (0..agents).filter(|other| *other != number);
         Self {
@@ -68,7 +68,7 @@ impl Runtime {
         }
     }
 
-    /// The next events to send, as JSON texts: about so many.
+    /// Returns the next events to send, as JSON: `events` of them, or a few more.
     pub(super) fn batch(&mut self, events: usize, now: Timestamp) -> Vec<String> {
         let mut batch = Vec::with_capacity(events + 1);
         for (batches, _) in &mut self.held {
@@ -123,7 +123,7 @@ impl Runtime {
         }
         let created = self.event("session.created", &id, now, &data);
         if self.rng.u8(..100) < 3 {
-            // Two connections of a runtime do not keep each other's order.
+            // Events of a real runtime can overtake each other on two connections.
             let phase = json!({ "phase": "ready" });
             let early = self.event("session.refreshed", &id, now.plus_micros(1), &phase);
             batch.push(early);
@@ -217,7 +217,7 @@ mod tests {
     use crate::ledger::{Emitter, Submission};
 
     #[test]
-    fn a_seed_decides_every_event_and_the_ledger_takes_them_all() {
+    fn a_seed_decides_every_event_and_the_ledger_accepts_them_all() {
         let batch = || {
             let mut runtime = Runtime::new(Rng::with_seed(7), 0, 3);
             runtime.batch(500, Timestamp::from_micros_clamped(1))

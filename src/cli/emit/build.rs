@@ -1,4 +1,4 @@
-//! An event from options. What the options mean together is left to the ledger to say.
+//! Builds an event from options. The ledger checks whether the options fit together.
 
 use clap::Args;
 use clap::builder::PossibleValuesParser;
@@ -15,76 +15,76 @@ use crate::wire::source;
 #[derive(Debug, Args)]
 #[command(next_help_heading = "The event")]
 pub(super) struct EventArgs {
-    /// What happened
+    /// Type of the event
     #[arg(value_name = "TYPE", value_parser = types(), required_unless_present = "file")]
     #[arg(requires = "subject")]
     event_type: Option<String>,
 
-    /// To which session, or to which agent for the types agent.*
+    /// Id of the session, or of the agent for the types agent.*
     #[arg(value_name = "ID", required_unless_present = "file")]
     subject: Option<String>,
 
-    /// Id of the event; made up if not given
+    /// Id of the event; generated if omitted
     #[arg(long, value_name = "ID")]
     id: Option<String>,
 
-    /// Who emits it
+    /// Source of the event: who emits it
     #[arg(long, value_name = "URI", default_value = source::COMMAND_LINE)]
     source: String,
 
-    /// When it happened (RFC 3339); without it, when the ledger gets it
+    /// Time of the event (RFC 3339); by default the time at which the ledger receives it
     #[arg(long, value_name = "TIME")]
     time: Option<String>,
 
-    /// The session's agent (`session.created`)
+    /// Agent of the session (`session.created`)
     #[arg(long, value_name = "ID")]
     agent: Option<String>,
 
-    /// Seconds until it ends by itself
+    /// Seconds until the session expires
     #[arg(long, value_name = "SECONDS", conflicts_with = "expires_at")]
     ttl: Option<u64>,
 
-    /// Time at which it ends by itself
+    /// Time at which the session or agent expires (RFC 3339)
     #[arg(long, value_name = "TIME")]
     expires_at: Option<String>,
 
-    /// Something that it may do; repeat it for several
+    /// Scope of the session or agent; repeat it for several
     #[arg(long, value_name = "SCOPE")]
     scope: Vec<String>,
 
-    /// The runtime's own data, a JSON object
+    /// Data of the runtime, a JSON object
     #[arg(long, value_name = "JSON", value_parser = object)]
     metadata: Option<Map<String, Value>>,
 
-    /// Its phase: initializing, ready, running or paused
+    /// Phase of the session: initializing, ready, running or paused
     #[arg(long, value_name = "PHASE")]
     phase: Option<String>,
 
-    /// The session that it came from (`session.created`)
+    /// Parent of the session (`session.created`)
     #[arg(long, value_name = "ID")]
     parent: Option<String>,
 
-    /// The project that it belongs to (`session.created`)
+    /// Project of the session (`session.created`)
     #[arg(long, value_name = "ID")]
     project: Option<String>,
 
-    /// The agent that takes over (`session.handed_off`)
+    /// Agent that takes over (`session.handed_off`)
     #[arg(long, value_name = "ID")]
     to_agent: Option<String>,
 
-    /// The session in which that agent goes on (`session.handed_off`)
+    /// Id of the child session, which that agent continues in (`session.handed_off`)
     #[arg(long, value_name = "ID")]
     child: Option<String>,
 
-    /// How it went: completed, error, deleted or revoked (`session.terminated`)
+    /// Outcome: completed, error, deleted or revoked (`session.terminated`)
     #[arg(long, value_name = "OUTCOME")]
     outcome: Option<String>,
 
-    /// Why, in words
+    /// Reason: any text
     #[arg(long, value_name = "TEXT")]
     reason: Option<String>,
 
-    /// More data, a JSON object; the options above win
+    /// More data, a JSON object; the options above take precedence
     #[arg(long, value_name = "JSON", value_parser = object)]
     data: Option<Map<String, Value>>,
 }
@@ -93,7 +93,7 @@ impl EventArgs {
     /// The event as JSON text.
     pub(super) fn build(self) -> Result<String, Usage> {
         let (Some(event_type), Some(subject)) = (&self.event_type, &self.subject) else {
-            return Err(Usage("name the event's TYPE and ID".to_owned()));
+            return Err(Usage("give the event's TYPE and ID".to_owned()));
         };
         let id = self
             .id

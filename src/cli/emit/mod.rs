@@ -1,4 +1,4 @@
-//! `emit`: sends events, and tells what became of them.
+//! `emit`: sends events and prints their verdicts.
 
 mod build;
 mod read;
@@ -34,12 +34,12 @@ Examples:
     session-ledger emit --file event.json
     my-runtime | session-ledger emit --file -
 
-An event is told from its copies by source and id. To send one again after a
-failure, give the same --source and --id: a copy changes nothing.
+The ledger recognizes a copy of an event by its source and id. To send an event
+again after a failure, repeat its --source and --id: a copy changes nothing.
 
-Exit code 1 if an event was rejected or refused.";
+Exit code 1 if an event was rejected or not accepted.";
 
-/// How long to wait before events of a batch that were not taken are sent again.
+/// How long to wait before a retry of those events of a batch that the log did not store.
 const BATCH_PAUSE: Duration = Duration::from_millis(CLI_RETRY_MS.1);
 
 const HEADER: [&str; 5] = ["POSITION", "VERDICT", "REASON", "FIRST", "DETAIL"];
@@ -55,12 +55,12 @@ pub(super) struct Emit {
     #[arg(long, value_name = "FILE", conflicts_with_all = ["event_type", "subject"])]
     file: Option<PathBuf>,
 
-    /// Do not wait for verdicts: the answer comes as soon as the log keeps the events
+    /// Do not wait for verdicts: the ledger answers as soon as the log has stored the events
     #[arg(long, help_heading = "Output")]
     no_wait: bool,
 
-    /// Send events also if their data has members that the ledger does not know. They have no effect;
-    /// the answer names them
+    /// Let the ledger accept events with unknown members in their data. These members have no
+    /// effect; the answer names them
     #[arg(long)]
     lenient: bool,
 
@@ -72,7 +72,7 @@ pub(super) struct Emit {
     target: Target,
 }
 
-/// How answers are printed, and whether all were good.
+/// Sends events and prints the answers. Remembers whether all events were accepted.
 struct Report {
     json: bool,
     how: Emitting,
@@ -134,21 +134,21 @@ impl Report {
                 self.raw(&answer)?;
                 Ok(self.taken(&client::read(&answer)?)?)
             }
-            // It is on the log, and its verdict is bad news.
+            // The event is on the log, and its verdict is not `applied`.
             Err(ApiError::Problem(problem)) if problem.position.is_some() => {
                 self.raw(&serde_json::to_string(&*problem)?)?;
                 Ok(self.rejected(&problem)?)
             }
             Err(error) => Err(error.with_advice(|| {
                 format!(
-                    "it is not confirmed, so it may or may not be on the ledger. Send it again with \
+                    "the event is not confirmed: it may or may not be on the log. Send it again with \
                      {named}: a copy changes nothing"
                 )
             })),
         }
     }
 
-    /// Sends a batch, and those of its events again that the log did not take.
+    /// Sends a batch. Retries those of its events that the log did not store.
     async fn send_batch(
         &mut self,
         api: &Api,
@@ -165,11 +165,11 @@ impl Report {
                 let of = Named::read(left.first().copied().unwrap_or_default());
                 let error = error.with_advice(|| {
                     format!(
-                        "some of them may be on the ledger. Send all from event {first} on again, the \
-                         one with {of}: copies change nothing"
+                        "some of them may be on the log. Send all events again from event {first} on, \
+                         which has {of}: copies change nothing"
                     )
                 });
-                error.context(format!("events {first} to {last} were not taken"))
+                error.context(format!("events {first} to {last} are not confirmed"))
             })?;
             self.raw(&answer)?;
             let result: BatchResult = client::read(&answer)?;
@@ -190,7 +190,7 @@ impl Report {
         }
     }
 
-    /// An event that may or may not be on the ledger.
+    /// Prints the row of an event that may or may not be on the log.
     fn unknown(&mut self, error: &str, event: &str) -> io::Result<()> {
         let advice = format!("send it again with {}", Named::read(event));
         self.row(["-", "unknown", error, "-", &advice])
@@ -255,13 +255,13 @@ impl Report {
     }
 }
 
-/// A line of the table. The widths are those of the longest verdict and of usual reasons.
+/// Formats a line of the table. The widths fit the longest verdict and most reasons.
 fn columns([position, verdict, reason, first, detail]: [&str; 5]) -> String {
     let line = format!("{position:<8}  {verdict:<9}  {reason:<16}  {first:<8}  {detail}");
     line.trim_end().to_owned()
 }
 
-/// By what an event is told from its copies.
+/// The source and id of an event, by which the ledger recognizes copies.
 #[derive(Default, Deserialize)]
 struct Named {
     source: Option<String>,
@@ -292,7 +292,7 @@ mod tests {
     use crate::cli::client::tests::{SILENT, Server};
 
     #[tokio::test]
-    async fn an_event_that_is_not_confirmed_is_told_with_its_id() {
+    async fn the_error_of_an_unconfirmed_event_has_its_id() {
         let server = Server::start(&[SILENT; 20]).await;
         let mut report = Report {
             json: false,
@@ -305,13 +305,13 @@ mod tests {
         };
         let event = r#"{"id":"e-1","source":"urn:x"}"#.to_owned();
         let failed = report.send_one(&server.api(), event.clone()).await;
-        let said = failed.unwrap_err().to_string();
-        assert!(said.contains("--source urn:x --id e-1"), "{said}");
+        let message = failed.unwrap_err().to_string();
+        assert!(message.contains("--source urn:x --id e-1"), "{message}");
         let server = Server::start(&[SILENT; 20]).await;
         let batch = [event, r#"{"id":"e-2"}"#.to_owned()];
         let failed = report.send_batch(&server.api(), &batch, 7).await;
-        let said = format!("{:#}", failed.unwrap_err());
-        assert!(said.contains("events 8 to 9"), "{said}");
-        assert!(said.contains("--source urn:x --id e-1"), "{said}");
+        let message = format!("{:#}", failed.unwrap_err());
+        assert!(message.contains("events 8 to 9"), "{message}");
+        assert!(message.contains("--source urn:x --id e-1"), "{message}");
     }
 }

@@ -1,4 +1,4 @@
-//! Events from a file or a pipe: one, an array, or one after the other.
+//! Reads events from a file or a pipe: one event, an array, or a sequence.
 
 use std::fs::File;
 use std::io::{self, BufRead, BufReader};
@@ -12,12 +12,12 @@ use tokio::sync::mpsc::{self, Receiver, Sender};
 
 use crate::domain::limits::{BATCH_EVENTS_MAX, REQUEST_BYTES_MAX};
 
-/// Bytes of a batch, with room for what separates its events.
+/// The size of a batch in bytes. Leaves room for the last event and for separators.
 const BATCH_BYTES_MAX: usize = REQUEST_BYTES_MAX / 2;
 
 type Event = anyhow::Result<String>;
 
-/// The events of an input, in requests of a size that the API takes.
+/// The events of an input, in batches that the API accepts.
 pub(super) struct Batches {
     events: Receiver<Event>,
     failed: Option<anyhow::Error>,
@@ -34,7 +34,7 @@ impl Batches {
             (name, Box::new(BufReader::new(opened)))
         };
         let (sender, events) = mpsc::channel(BATCH_EVENTS_MAX);
-        // A thread, not a task: a pipe that stays silent must not keep the process from ending.
+        // A thread and not a task: the process must be able to end while a pipe is silent.
         #[expect(clippy::disallowed_methods, reason = "it ends with the process")]
         thread::spawn(move || {
             if let Err(error) = read(input, &sender) {
@@ -51,8 +51,8 @@ impl Batches {
         Ok(Self { events, failed })
     }
 
-    /// The next batch: what has arrived by now, or the first event to come. What came before a
-    /// failure is handed out before it.
+    /// Waits for an event, and returns it together with those that have arrived already. Returns an
+    /// error of the input only after all events before it.
     pub(super) async fn next(&mut self) -> anyhow::Result<Option<Vec<String>>> {
         if let Some(error) = self.failed.take() {
             return Err(error);
@@ -89,7 +89,7 @@ fn read(input: Box<dyn BufRead + Send>, events: &Sender<Event>) -> serde_json::R
         };
         for event in one_or_more {
             if events.blocking_send(Ok(event.get().to_owned())).is_err() {
-                // Nobody wants the rest.
+                // The receiver is gone.
                 return Ok(());
             }
         }

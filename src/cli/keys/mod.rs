@@ -1,4 +1,4 @@
-//! `keys`: issues, lists and revokes API keys, through a server or on the log of keys itself.
+//! `keys`: issues, lists and revokes API keys, through a server or directly on the log of keys.
 
 mod place;
 
@@ -27,8 +27,9 @@ Examples:
     session-ledger keys list
     session-ledger keys revoke 0123456789abcdef
 
-Roles: read lists and reads, write emits and runs sessions and agents, audit
-replays the history, admin issues and revokes keys. None implies another.";
+Roles: `read` lists and shows sessions and agents, `write` emits events and
+changes sessions and agents, `audit` reads the history, `admin` issues and
+revokes keys. No role implies another.";
 
 const AFTER_ISSUE: &str = "\
 Examples:
@@ -36,7 +37,7 @@ Examples:
     --role read --role write --name ci --expires 30d
   session-ledger keys issue --role write --agent triage-1 --json
 
-The key is shown this once. If it is lost, issue another and revoke this one.";
+The key is shown only once. If it is lost, issue another and revoke this one.";
 
 /// Issue, list and revoke API keys.
 #[derive(Debug, Args)]
@@ -53,25 +54,25 @@ enum Command {
     Revoke(Revoke),
 }
 
-/// Issue a key and print it, once.
+/// Issue a key and print it. It cannot be printed again.
 #[derive(Debug, Args)]
 #[command(after_help = AFTER_ISSUE, next_help_heading = "The key")]
 struct Issue {
-    /// What it may do; repeat it for several roles
+    /// Role of the key; repeat it for several
     #[arg(long, value_name = "ROLE", required = true)]
     #[arg(value_parser = PossibleValuesParser::new(Role::ALL.map(Role::as_str)))]
     role: Vec<String>,
 
-    /// The only agent on whose behalf it may write; without it, any
+    /// The only agent that the key may write for; by default any
     #[arg(long, value_name = "ID")]
     agent: Option<String>,
 
-    /// A name, for people
+    /// Name for people
     #[arg(long, value_name = "NAME")]
     name: Option<String>,
 
-    /// When it ends by itself: after a time, as in 30d, 12h or 15m, or at one (RFC 3339). Without
-    /// it, never
+    /// When the key expires: a duration such as 30d, 12h or 15m, or a time (RFC 3339). By default
+    /// never
     #[arg(long, value_name = "TIME", value_parser = expiry)]
     expires: Option<Timestamp>,
 
@@ -83,7 +84,7 @@ struct Issue {
     keys: KeysArgs,
 }
 
-/// List the tenant's keys, those issued last first, revoked ones too.
+/// List the tenant's keys, newest first, including revoked ones.
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  session-ledger keys list --data-dir ./ledger --tenant acme")]
 struct List {
@@ -95,7 +96,7 @@ struct List {
     keys: KeysArgs,
 }
 
-/// Revoke a key. Again changes nothing.
+/// Revoke a key. A second revocation changes nothing.
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  session-ledger keys revoke 0123456789abcdef")]
 struct Revoke {

@@ -1,4 +1,4 @@
-//! Where keys are changed: through a server, in a data directory that no server holds, or on NATS.
+//! Where keys are changed: through a server, in a data directory without a server, or on NATS.
 
 use std::path::{Path, PathBuf};
 
@@ -18,32 +18,32 @@ use crate::cli::target::{DEFAULT_URL, KEY_VARIABLE, NOBODY, URL_VARIABLE, tenant
 use crate::domain::{AgentId, TenantId, Timestamp};
 use crate::http::dto::{IssuedKey, Key, KeyList, NewKey};
 
-/// Keys of a page that a server is asked for.
+/// The number of keys on a page that the server returns.
 const PAGE_KEYS: &str = "200";
 
-/// Where the keys are. The last of a command's arguments.
+/// Where the keys are. It must be the last of a command's arguments.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Which ledger")]
 pub(super) struct KeysArgs {
-    // First: the fields after it take their values away.
+    // It must be first: reading the other fields removes their values.
     #[command(flatten)]
     typed: Typed,
 
-    /// Server to ask; the one on this machine, port 8787, if nothing else is named
+    /// Server to call; by default the one on this machine, port 8787
     #[arg(long, env = URL_VARIABLE, value_name = "URL")]
     url: Option<String>,
 
-    /// Key or token with the role admin, to show the server. Better in the variable
+    /// Key or token with the role admin, for the server. Better set the variable
     /// `SESSION_LEDGER_KEY`: other users of this machine can see the arguments of a command
     #[arg(long, env = KEY_VARIABLE, hide_env_values = true, value_name = "KEY")]
     key: Option<String>,
 
-    /// Data directory of a ledger with the built-in log, instead of a server. No server may hold
-    /// it; `issue` makes what is not there
+    /// Data directory of a ledger with the built-in log, instead of a server. No server may have it
+    /// open; `issue` creates what is missing
     #[arg(long, value_name = "DIR")]
     data_dir: Option<PathBuf>,
 
-    /// Tenant of the keys. A key that is shown to a server says it already
+    /// Tenant of the keys. Not needed with a key, which has a tenant
     #[arg(long, env = "SESSION_LEDGER_TENANT", value_name = "TENANT", value_parser = tenant)]
     tenant: Option<String>,
 
@@ -52,15 +52,16 @@ pub(super) struct KeysArgs {
 }
 
 impl KeysArgs {
-    /// Goes where they are. With `make` a directory may be empty, or missing.
+    /// Opens the place of the keys. With `make` the data directory may be empty or missing.
     pub(super) async fn open(mut self, make: bool) -> anyhow::Result<Place> {
         if let Some(source) = self.log(make)? {
             let Some(tenant) = self.tenant else {
-                return Err(Usage("--tenant is required: whose keys?".to_owned()).into());
+                let why = "--tenant is required: it names the tenant of the keys";
+                return Err(Usage(why.to_owned()).into());
             };
             let tenant = TenantId::parse(&tenant)?;
             telemetry::init(LogFormat::Text, "warn")?;
-            let keys = OpenKeys::open(source).await.map_err(say_what_to_do)?;
+            let keys = OpenKeys::open(source).await.map_err(with_advice)?;
             return Ok(Place::Log(Box::new(keys), tenant));
         }
         if self.key.is_none() && self.tenant.is_none() {
@@ -77,8 +78,9 @@ impl KeysArgs {
 }
 
 impl KeysArgs {
-    /// The log of keys, unless a server is to be asked. What is typed counts more than variables: a
-    /// container's environment has the settings of its NATS, and a shell's often a key.
+    /// Returns where the log of keys is; `None` means to use a server. Arguments take precedence
+    /// over variables: a container's environment has the settings of NATS, and a shell's often has
+    /// a key.
     fn log(&mut self, make: bool) -> Result<Option<KeySource>, anyhow::Error> {
         let typed_log = self.typed.nats || self.data_dir.is_some();
         if self.typed.server && typed_log {
@@ -92,7 +94,7 @@ impl KeysArgs {
             (Some(_), Some(_)) if !self.typed.nats => {
                 return Err(Usage(BUILT_IN_OR_NATS.to_owned()).into());
             }
-            // With a directory as well, as `serve` takes them: the logs are on NATS then.
+            // As for `serve`: if there is a directory too, the logs are still on NATS.
             (_, Some(nats)) => Some(KeySource::JetStream(Box::new(nats))),
             (Some(dir), None) => Some(KeySource::Directory { dir, make }),
             (None, None) => None,
@@ -100,18 +102,17 @@ impl KeysArgs {
     }
 }
 
-const BOTH: &str = "--url and --key are for a server, --data-dir and --nats-url for the log of \
-                    keys itself: give the ones or the others";
+const BOTH: &str = "--url and --key name a server, --data-dir and --nats-url name the log of keys: \
+                    give options of only one kind";
 const BUILT_IN_OR_NATS: &str = "--data-dir is for a ledger with the built-in log, and the variable \
-                                SESSION_LEDGER_NATS_URL names one on NATS: leave out the one or \
-                                the other";
+                                SESSION_LEDGER_NATS_URL names a log on NATS: remove one of them";
 
-/// What stands in the command line itself, and not in variables.
+/// Which options are on the command line itself and not only in variables.
 #[derive(Debug)]
 struct Typed {
-    /// A server to ask, or what to show it.
+    /// `--url` or `--key`.
     server: bool,
-    /// NATS.
+    /// `--nats-url`.
     nats: bool,
 }
 
@@ -140,7 +141,7 @@ impl Args for Typed {
     }
 }
 
-fn say_what_to_do(error: anyhow::Error) -> anyhow::Error {
+fn with_advice(error: anyhow::Error) -> anyhow::Error {
     match error.downcast_ref::<OpenError>() {
         Some(OpenError::Held(dir)) => held(dir),
         _ => error,
@@ -149,9 +150,10 @@ fn say_what_to_do(error: anyhow::Error) -> anyhow::Error {
 
 fn held(dir: &Path) -> anyhow::Error {
     anyhow::anyhow!(
-        "a server holds the directory {}. Ask that server, with a key that has the role admin: \
-         put it into the variable SESSION_LEDGER_KEY and give --url http://HOST:PORT instead of \
-         --data-dir. If there is no such key yet, stop the server, run this again and start it",
+        "a server holds the directory {}. Call that server with a key that has the role admin: \
+         put the key into the variable SESSION_LEDGER_KEY, and give --url http://HOST:PORT instead \
+         of --data-dir. If there is no such key yet, stop the server, run this command again, and \
+         restart the server",
         dir.display()
     )
 }
@@ -160,12 +162,12 @@ fn held(dir: &Path) -> anyhow::Error {
 pub(super) enum Place {
     /// A server.
     Server(Api),
-    /// The log of keys itself, for one tenant.
+    /// The log of keys, for one tenant.
     Log(Box<OpenKeys>, TenantId),
 }
 
 impl Place {
-    /// Does something there and leaves.
+    /// Runs `work`, and then closes the log.
     pub(super) async fn done<R>(
         self,
         work: impl AsyncFnOnce(&Self) -> anyhow::Result<R>,
@@ -184,8 +186,8 @@ impl Place {
                 let issued = api.change(Method::POST, &path, None, &new).await;
                 read(&issued.map_err(|error| {
                     error.with_advice(|| {
-                        "the key may be issued all the same, and its text is lost then: see `keys list`, \
-                         and revoke it"
+                        "the key may have been issued nevertheless, and its text is lost: find it \
+                         with `keys list` and revoke it"
                             .to_owned()
                     })
                 })?)
@@ -250,7 +252,7 @@ fn grant(tenant: TenantId, new: NewKey) -> anyhow::Result<Grant> {
     Ok(Grant {
         tenant,
         name: new.name.map(String::into_boxed_str),
-        // clap took no other words and times.
+        // clap has checked the words and the time.
         roles: new
             .roles
             .iter()

@@ -15,49 +15,49 @@ Examples:
   session-ledger sessions create --agent triage-1 \\
     --idempotency-key job-4711 --json | jq -r .token
 
-The tokens are shown this once. To get them again after a lost answer, repeat
+The tokens are shown only once. To get them again after a lost answer, repeat
 the command with the same --idempotency-key.
 
-Exit code 1 if the ledger refuses.";
+Exit code 1 if the ledger rejects the command.";
 
-/// Open a session for an agent that is known.
+/// Open a session for a registered agent.
 #[derive(Debug, Args)]
 #[command(after_help = AFTER_HELP, next_help_heading = "The session")]
 pub(super) struct Create {
-    /// Id of the session; made up if not given
+    /// Id of the session; generated if omitted
     #[arg(value_name = "SESSION", help_heading = None::<&str>)]
     id: Option<String>,
 
-    /// Its agent
+    /// Agent of the session
     #[arg(long, value_name = "ID")]
     agent: Option<String>,
 
-    /// Seconds until it ends by itself
+    /// Seconds until the session expires
     #[arg(long, value_name = "SECONDS", conflicts_with = "expires_at")]
     ttl: Option<u64>,
 
-    /// Time at which it ends by itself (RFC 3339)
+    /// Time at which the session expires (RFC 3339)
     #[arg(long, value_name = "TIME")]
     expires_at: Option<String>,
 
-    /// Something that it may do; repeat it for several. Without any it gets the list of its
+    /// Scope of the session; repeat it for several. By default the session gets the scopes of its
     /// agent
     #[arg(long, value_name = "SCOPE")]
     scope: Vec<String>,
 
-    /// The caller's own data, a JSON object
+    /// Data of the caller, a JSON object
     #[arg(long, value_name = "JSON", value_parser = object)]
     metadata: Option<Map<String, Value>>,
 
-    /// The session that it came from
+    /// Parent of the session
     #[arg(long, value_name = "ID")]
     parent: Option<String>,
 
-    /// The project that it belongs to
+    /// Project of the session
     #[arg(long, value_name = "ID")]
     project: Option<String>,
 
-    /// Its phase: initializing, ready, running or paused
+    /// Phase of the session: initializing, ready, running or paused
     #[arg(long, value_name = "PHASE")]
     phase: Option<String>,
 

@@ -13,10 +13,10 @@ Examples:
   session-ledger sessions handoff s-1 --to-agent billing-1 \\
     --child s-2 --scope mail:read --ttl 600 --reason 'an invoice, after all'
 
-The child may do no more and live no longer than its parent. The answer shows
-the child and its tokens; the tokens are shown this once.
+The child has no scope that its parent lacks, and expires no later. The command
+shows the child and its tokens; the tokens are shown only once.
 
-Exit code 1 if the ledger refuses.";
+Exit code 1 if the ledger rejects the command.";
 
 /// End a session and open its child for another agent, in one step.
 #[derive(Debug, Args)]
@@ -26,32 +26,32 @@ pub(super) struct Handoff {
     #[arg(value_name = "SESSION", help_heading = None::<&str>)]
     id: String,
 
-    /// The agent that takes over
+    /// Agent that takes over
     #[arg(long, value_name = "ID")]
     to_agent: String,
 
-    /// Id of the session in which that agent goes on; made up if not given
+    /// Id of the child session, which that agent continues in; generated if omitted
     #[arg(long, value_name = "ID")]
     child: Option<String>,
 
-    /// Something that the child may do; repeat it for several. Without any it may do what its
-    /// parent may
+    /// Scope of the child; repeat it for several. By default the child gets the scopes of its
+    /// parent
     #[arg(long, value_name = "SCOPE")]
     scope: Vec<String>,
 
-    /// The child's own data, a JSON object
+    /// Data of the caller for the child, a JSON object
     #[arg(long, value_name = "JSON", value_parser = object)]
     metadata: Option<Map<String, Value>>,
 
-    /// Seconds until the child ends by itself
+    /// Seconds until the child expires
     #[arg(long, value_name = "SECONDS", conflicts_with = "expires_at")]
     ttl: Option<u64>,
 
-    /// Time at which the child ends by itself (RFC 3339)
+    /// Time at which the child expires (RFC 3339)
     #[arg(long, value_name = "TIME")]
     expires_at: Option<String>,
 
-    /// Why, in words
+    /// Reason: any text
     #[arg(long, value_name = "TEXT")]
     reason: Option<String>,
 

@@ -1,4 +1,4 @@
-//! `sessions introspect`: whether a token is good for anything.
+//! `sessions introspect`: shows whether an access token is active, and what it allows.
 
 use std::process::ExitCode;
 
@@ -18,18 +18,18 @@ Examples:
   session-ledger sessions introspect - < token > /dev/null &&
     echo active
 
-Do not write the token itself as an argument: others on this machine can see
-the arguments of a process.
+Do not write the token itself as an argument: other users of this machine can
+see the arguments of a process.
 
-Exit code 1 if the token is not active: it is unknown, replaced or another
-tenant's, its session has ended, or its agent may not act.";
+Exit code 1 if the token is not active: it is unknown, replaced or of another
+tenant, its session has ended, or its agent is not active.";
 
-/// Ask what an access token is good for.
+/// Show whether an access token is active, and what it allows.
 #[derive(Debug, Args)]
 #[command(after_help = AFTER_HELP)]
 pub(super) struct Introspect {
-    /// The access token: `-` reads it from stdin. Better not written here, where others on this
-    /// machine can see it
+    /// The access token: `-` reads it from stdin. Do not write the token itself here: other users
+    /// of this machine can see it
     #[arg(
         env = "SESSION_LEDGER_TOKEN",
         value_name = "TOKEN",
@@ -62,12 +62,12 @@ impl Introspect {
 }
 
 fn print(answer: &str, json: bool) -> Outcome {
-    let told: Map<String, Value> = read(answer)?;
-    let active = told.get("active").is_some_and(|active| active == true);
+    let fields: Map<String, Value> = read(answer)?;
+    let active = fields.get("active").is_some_and(|active| active == true);
     if json {
         output::json(answer)?;
     } else if active {
-        output::data(&table::fields(&told, &["active"]))?;
+        output::data(&table::fields(&fields, &["active"]))?;
     } else {
         output::line("active  false")?;
     }

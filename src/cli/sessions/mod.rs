@@ -1,4 +1,4 @@
-//! `sessions`: commands about single sessions.
+//! `sessions`: commands that change a session, and one that checks a token.
 
 mod create;
 mod handoff;
@@ -17,13 +17,13 @@ Examples:
   session-ledger sessions terminate s-1 --outcome completed
   session-ledger sessions COMMAND --help
 
-Each command is one event on the ledger and is answered with its verdict. To
-read sessions see `session-ledger list` and `session-ledger show`.
+Each change is one event on the ledger. The command prints its verdict. To read
+sessions, see `session-ledger list` and `session-ledger show`.
 
-Exit code 1 if the ledger refuses. A command that is on the log without a
-verdict yet ends with 0, and says so on stderr.";
+Exit code 1 if the ledger rejects the change. If the change is on the log and
+has no verdict yet, the exit code is 0 and stderr says so.";
 
-/// Create, refresh, hand off and terminate sessions; ask about tokens.
+/// Create, refresh, hand off and terminate sessions; introspect tokens.
 #[derive(Debug, Args)]
 #[command(after_help = AFTER_HELP, arg_required_else_help = true)]
 pub(super) struct Sessions {

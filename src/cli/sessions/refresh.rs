@@ -17,10 +17,11 @@ Examples:
   session-ledger sessions refresh s-1 --refresh-token - \\
     --ttl 600 --phase running < refresh-token
 
-Do not write the token itself as an argument: others on this machine can see
-the arguments of a process.
+Do not write the token itself as an argument: other users of this machine can
+see the arguments of a process.
 
-Exit code 1 if the ledger refuses: token_stale is a token that was replaced.";
+Exit code 1 if the ledger rejects the command. The reason `token_stale` means
+that the token was replaced.";
 
 /// Extend a session, and replace both of its tokens.
 #[derive(Debug, Args)]
@@ -30,25 +31,25 @@ pub(super) struct Refresh {
     #[arg(value_name = "SESSION", help_heading = None::<&str>)]
     id: String,
 
-    /// Its latest refresh token: `-` reads it from stdin. Better not written here, where others on
-    /// this machine can see it
+    /// Latest refresh token of the session: `-` reads it from stdin. Do not write the token itself
+    /// here: other users of this machine can see it
     #[arg(long = "refresh-token", value_name = "TOKEN")]
     #[arg(env = "SESSION_LEDGER_REFRESH_TOKEN", hide_env_values = true)]
     token: Token,
 
-    /// Seconds from now until it ends by itself; without it, as many as it had when it opened
+    /// Seconds from now until the session expires; by default as many as when it opened
     #[arg(long, value_name = "SECONDS", conflicts_with = "expires_at")]
     ttl: Option<u64>,
 
-    /// Time at which it ends by itself (RFC 3339)
+    /// Time at which the session expires (RFC 3339)
     #[arg(long, value_name = "TIME")]
     expires_at: Option<String>,
 
-    /// Its phase: initializing, ready, running or paused
+    /// Phase of the session: initializing, ready, running or paused
     #[arg(long, value_name = "PHASE")]
     phase: Option<String>,
 
-    /// Changes to the caller's own data, a JSON object: null removes a member
+    /// Changes to the data of the caller, a JSON object: null removes a member
     #[arg(long, value_name = "JSON", value_parser = object)]
     metadata: Option<Map<String, Value>>,
 

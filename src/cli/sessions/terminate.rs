@@ -12,13 +12,14 @@ Examples:
   session-ledger sessions terminate s-1 \\
     --outcome completed --reason 'the ticket is closed'
 
-A session that was terminated before is shown as it is, with the first time.
-With the outcome deleted, one that has ended in any way is deleted, and stays as
-it ended.
+If the session is terminated already, the command changes nothing and shows it,
+with the time of its first termination. With the outcome `deleted`, a session
+that has ended in any way is deleted, and keeps its status.
 
-Exit code 1 if the ledger refuses: the session is unknown or ended otherwise.";
+Exit code 1 if the ledger rejects the command: the session is unknown, or has
+ended in another way.";
 
-/// End a session; its tokens are good for nothing from then on.
+/// End a session. Its tokens become invalid.
 #[derive(Debug, Args)]
 #[command(after_help = AFTER_HELP, next_help_heading = "The ending")]
 pub(super) struct Terminate {
@@ -26,11 +27,11 @@ pub(super) struct Terminate {
     #[arg(value_name = "SESSION", help_heading = None::<&str>)]
     id: String,
 
-    /// How it went: completed, error, deleted or revoked
+    /// Outcome: completed, error, deleted or revoked
     #[arg(long, value_name = "OUTCOME")]
     outcome: Option<String>,
 
-    /// Why, in words
+    /// Reason: any text
     #[arg(long, value_name = "TEXT")]
     reason: Option<String>,
 

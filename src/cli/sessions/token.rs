@@ -1,4 +1,4 @@
-//! Tokens that a command is given: in a variable of the environment, or on stdin.
+//! Tokens as arguments of a command: from an environment variable, or from stdin.
 
 use std::convert::Infallible;
 use std::fmt;
@@ -10,24 +10,24 @@ use anyhow::Context as _;
 use crate::cli::Usage;
 use crate::domain::limits::TOKEN_CHARS_MAX;
 
-/// A token, or where it is. Not printable.
+/// A token, or that stdin has it. Not printable.
 #[derive(Clone)]
 pub(super) enum Token {
     Stdin,
-    Given(String),
+    Value(String),
 }
 
 impl Token {
-    /// The token itself.
+    /// Returns the token, and reads stdin if necessary.
     pub(super) fn read(self) -> anyhow::Result<String> {
         match self {
-            Self::Given(token) => Ok(token),
+            Self::Value(token) => Ok(token),
             Self::Stdin => from(io::stdin()),
         }
     }
 }
 
-/// Reads no more than the ledger would look at; a longer text stays too long for it.
+/// Reads a token. Reads at most twice the longest token: the ledger rejects a longer text.
 fn from(input: impl io::Read) -> anyhow::Result<String> {
     let mut text = String::new();
     let bytes_max = 2 * TOKEN_CHARS_MAX as u64;
@@ -46,7 +46,7 @@ impl FromStr for Token {
     fn from_str(text: &str) -> Result<Self, Infallible> {
         Ok(match text {
             "-" => Self::Stdin,
-            token => Self::Given(token.to_owned()),
+            token => Self::Value(token.to_owned()),
         })
     }
 }
@@ -62,7 +62,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_token_ends_where_its_line_ends_and_has_a_bound() {
+    fn a_token_is_trimmed_and_bounded() {
         assert_eq!(from(&b"slat_x\r\n"[..]).unwrap(), "slat_x");
         assert!(from(&b" \n"[..]).unwrap_err().is::<Usage>());
         let endless = from(io::repeat(b'x')).unwrap();
