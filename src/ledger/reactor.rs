@@ -22,7 +22,7 @@ use tokio_util::task::TaskTracker;
 use crate::domain::limits::{
     FOLD_LAG_MS_MAX, REACTOR_FAILED_MS, REACTOR_LOOK_MS, REACTOR_RETRY_MS, REACTOR_YIELD_MS,
 };
-use crate::domain::{Clock, Timestamp};
+use crate::domain::{Clock, Timestamp, backoff};
 use crate::log::{EventLog, Guard, LogError, NewRecord};
 use crate::projection::{Progress, Projection, Snapshot, StoreError, Waited};
 
@@ -66,8 +66,8 @@ struct Pace<M> {
     /// What the last attempt that was folded began with; none if we do not know how far the log's
     /// clock is behind ours.
     tried: Option<M>,
-    /// Before that is tried again.
-    pause: Duration,
+    /// The number of retries of `tried` that had no effect either.
+    retries: u32,
     /// How long what is due is left to another ledger.
     patience: Duration,
     /// How far the log's clock is behind ours, at most; zero unless something was written too early.
@@ -142,7 +142,7 @@ impl Reactor {
         let mut folded = self.projection.watch();
         let mut pace = Pace {
             tried: None,
-            pause: PAUSE_MIN,
+            retries: 0,
             patience: Duration::ZERO,
             behind: Duration::ZERO,
         };
@@ -210,11 +210,11 @@ impl Reactor {
         if due.first == pace.tried {
             // It had no effect: ask with one, ever less often.
             pace.behind = self.behind_at_most(self.clock.now());
-            sleep(pace.pause).await;
-            pace.pause = PAUSE_MAX.min(pace.pause * 2);
+            sleep(backoff(pace.retries, PAUSE_MIN, PAUSE_MAX)).await;
+            pace.retries = pace.retries.saturating_add(1);
             records.truncate(1);
         } else {
-            pace.pause = PAUSE_MIN;
+            pace.retries = 0;
         }
         if by_clock && pace.tried.is_none() {
             // One is enough to learn how far the log's clock is behind.

@@ -9,13 +9,12 @@ use futures_util::future::BoxFuture;
 use super::Shared;
 use super::open::{Opened, Opening, Refused, open};
 use super::pull::{Doubt, Pull};
-use crate::domain::Position;
+use crate::domain::{Position, backoff};
 use crate::log::{LogError, Record, Tail};
 
-/// The first pause between attempts that fail.
+/// The first and the longest pause after a failed attempt.
 const PAUSE_MIN: Duration = Duration::from_millis(10);
-/// How often it doubles: to 2.56 s.
-const PAUSE_DOUBLINGS_MAX: u32 = 8;
+const PAUSE_MAX: Duration = Duration::from_millis(2_560);
 /// How often a connection breaks before a record is delivered until the record is suspected.
 const LOSSES_MAX: u32 = 2;
 
@@ -135,7 +134,7 @@ impl Tail for JetStreamTail {
 fn pause(failures: u32) -> Duration {
     match failures.checked_sub(2) {
         None => Duration::ZERO,
-        Some(doublings) => PAUSE_MIN * (1 << doublings.min(PAUSE_DOUBLINGS_MAX)),
+        Some(retries) => backoff(retries, PAUSE_MIN, PAUSE_MAX),
     }
 }
 
@@ -148,6 +147,6 @@ mod tests {
         assert_eq!(pause(0), Duration::ZERO);
         assert_eq!(pause(1), Duration::ZERO);
         assert_eq!(pause(2), PAUSE_MIN);
-        assert_eq!(pause(u32::MAX), Duration::from_millis(2_560));
+        assert_eq!(pause(u32::MAX), PAUSE_MAX);
     }
 }

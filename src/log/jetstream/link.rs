@@ -14,6 +14,7 @@ use tokio::sync::{Semaphore, watch};
 use super::config::{Credentials, JetStreamConfig};
 use super::pace::Pace;
 use super::taking::Taking;
+use crate::domain::backoff;
 use crate::domain::limits::{
     LOG_APPEND_WAIT_MS, LOG_BATCHES_OPEN_MAX, LOG_MESSAGE_BYTES_MAX, LOG_PING_MS,
 };
@@ -26,7 +27,8 @@ const SERVER_VERSION_MIN: Version = [2, 12, 3];
 const BATCHES_VERSION_MIN: Version = [2, 15, 0];
 /// How long a request to the server may take.
 const REQUEST_WAIT: Duration = Duration::from_millis(LOG_APPEND_WAIT_MS);
-/// The longest pause between two attempts to connect.
+/// The first and the longest pause between two attempts to reconnect.
+const RECONNECT_PAUSE_MIN: Duration = Duration::from_millis(4);
 const RECONNECT_PAUSE_MAX: Duration = Duration::from_secs(1);
 /// Most unacknowledged messages of all appends together. Stays under the 10,000 pending messages
 /// from which on the server refuses more.
@@ -174,11 +176,11 @@ async fn options(config: &JetStreamConfig) -> Result<ConnectOptions, LogError> {
     })
 }
 
+/// Returns the pause before an attempt to connect: zero before the first.
 fn reconnect_pause(attempts: usize) -> Duration {
-    let doublings = u32::try_from(attempts).unwrap_or(u32::MAX).min(10);
-    match doublings {
-        0 | 1 => Duration::ZERO,
-        more => Duration::from_millis(1 << more).min(RECONNECT_PAUSE_MAX),
+    match u32::try_from(attempts).unwrap_or(u32::MAX).checked_sub(2) {
+        None => Duration::ZERO,
+        Some(retries) => backoff(retries, RECONNECT_PAUSE_MIN, RECONNECT_PAUSE_MAX),
     }
 }
 

@@ -8,13 +8,12 @@ use tokio::time::{Instant, sleep};
 use super::batch::{self, BatchError};
 use super::link::Link;
 use super::sent::{self, Failure, Grace, Sent, Unsent, WAIT};
-use crate::domain::Position;
 use crate::domain::limits::{BODY_BYTES_MAX, LOG_BATCH_RECORDS_MAX, LOG_PUBLISH_IN_FLIGHT_MAX};
+use crate::domain::{Position, backoff};
 use crate::log::{Appended, LogError, NewRecord};
 
-/// The first pause after the server said that it has too much to do.
+/// The first and the longest pause after the server said that it is busy.
 const BUSY_PAUSE_MIN: Duration = Duration::from_millis(5);
-/// The longest one.
 const BUSY_PAUSE_MAX: Duration = Duration::from_millis(200);
 
 /// One append under way.
@@ -86,8 +85,7 @@ impl Append<'_> {
     }
 
     async fn run(&mut self, deadline: Instant) {
-        let mut pause = BUSY_PAUSE_MIN;
-        loop {
+        for retries in 0.. {
             let left = self.left();
             if left.is_empty() {
                 return;
@@ -100,11 +98,11 @@ impl Append<'_> {
             {
                 self.link.pace.learn(&sample);
             }
+            let pause = backoff(retries, BUSY_PAUSE_MIN, BUSY_PAUSE_MAX);
             if self.left().is_empty() || deadline < Instant::now() + pause {
                 return;
             }
             sleep(pause).await;
-            pause = (pause * 2).min(BUSY_PAUSE_MAX);
         }
     }
 
