@@ -12,6 +12,7 @@ use crate::cli::client::{Api, Identity};
 use crate::cli::nats::NatsArgs;
 use crate::cli::target::{DEFAULT_URL, URL_VARIABLE};
 use crate::cli::{Outcome, output, table};
+use crate::log::WithCauses;
 use crate::log::jetstream::{self, InspectedStream, JetStreamConfig};
 use crate::projection::{Store, StoreError};
 
@@ -156,11 +157,18 @@ async fn server(url: &str, checks: &mut Checks) -> anyhow::Result<()> {
 async fn nats_server(config: &JetStreamConfig, checks: &mut Checks) {
     let found = match jetstream::inspect(config).await {
         Ok(found) => found,
-        Err(error) => return note(checks, "nats server", Finding::Fail, error.to_string()),
+        Err(error) => {
+            return note(
+                checks,
+                "nats server",
+                Finding::Fail,
+                WithCauses(&error).to_string(),
+            );
+        }
     };
     let version = format!("version {}", found.version);
     note(checks, "nats server", Finding::Ok, version);
-    if found.guarded {
+    if found.asks_for_credentials {
         note(checks, "nats credentials", Finding::Ok, "it asks for them");
     } else {
         let detail = "it asks nobody for credentials: whoever reaches it can write events";
@@ -178,7 +186,7 @@ async fn nats_server(config: &JetStreamConfig, checks: &mut Checks) {
                 note(checks, "nats stream", Finding::Ok, detail);
             }
             Some(Err(error)) => {
-                let detail = format!("{name}: {error}");
+                let detail = format!("{name}: {}", WithCauses(&error));
                 note(checks, "nats stream", Finding::Fail, detail);
             }
             None => {

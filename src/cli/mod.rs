@@ -42,6 +42,7 @@ use clap::{Arg, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
 use crate::app::config::ConfigError;
 use crate::app::terminal;
+use crate::log::WithCauses;
 
 /// How a command that did what it could ended: with good or with bad news.
 type Outcome = anyhow::Result<ExitCode>;
@@ -178,7 +179,7 @@ fn fail(error: &anyhow::Error) -> ExitCode {
         // The reader has what it wanted, as `head` does.
         return ExitCode::SUCCESS;
     }
-    output::note(format_args!("error: {error:#}"));
+    output::note(format_args!("error: {}", WithCauses(&**error)));
     if error.is::<Usage>() || error.is::<ConfigError>() {
         ExitCode::from(2)
     } else {

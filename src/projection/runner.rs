@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::domain::limits::FOLD_IDLE_MS;
 use crate::domain::{Position, Timestamp, backoff};
-use crate::log::{EventLog, LogError};
+use crate::log::{EventLog, LogError, WithCauses};
 use crate::metrics::Metrics;
 use crate::projection::batch::{Batches, Outlook};
 use crate::projection::chain;
@@ -313,9 +313,9 @@ async fn retry<'a, R>(
     let mut retries = 0;
     loop {
         match ask().await {
-            Err(LogError::Unavailable(why)) => {
+            Err(error @ LogError::Unavailable(_)) => {
                 let pause = backoff(retries, RETRY_MIN, RETRY_MAX);
-                tracing::warn!(?pause, "the log is unavailable: {why}; trying again");
+                tracing::warn!(?pause, "{}; trying again", WithCauses(&error));
                 tokio::time::sleep(pause).await;
                 retries += 1;
             }

@@ -315,7 +315,7 @@ async fn a_fold_that_takes_too_long_is_told_as_such() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_failing_log_is_told_and_what_was_written_keeps_its_place() {
-    let app = App::start_on(|log| Arc::new(FaultyLog(log))).await;
+    let app = App::start_on(|log| Arc::new(FaultyLog::new(log))).await;
     let client = app.client("acme");
     let (down, unsure) = (
         created(UNAVAILABLE, "a1", NOW),
@@ -351,7 +351,7 @@ async fn a_failing_log_is_told_and_what_was_written_keeps_its_place() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_panic_is_a_problem_and_the_server_goes_on() {
-    let app = App::start_on(|log| Arc::new(FaultyLog(log))).await;
+    let app = App::start_on(|log| Arc::new(FaultyLog::new(log))).await;
     let client = app.client("acme");
     client.apply(&created("s1", "a1", NOW)).await;
     let problem = client

@@ -262,7 +262,7 @@ async fn nobody_is_told_to_send_again_what_may_be_written() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_wrote_nothing_may_be_sent_again() {
-    let app = App::start_on(|log| Arc::new(FaultyLog(log))).await;
+    let app = App::start_on(|log| Arc::new(FaultyLog::new(log))).await;
     let client = app.client("acme");
     let body = json!({"name": "fails-unavailable"});
     let answer = post(&client, "/v1/agents", &body).await;
@@ -308,7 +308,7 @@ async fn an_update_that_is_half_done_says_which_half_holds() {
     let log = picky.unwrap();
     let client = app.client("acme");
     let why = || "the test says so".to_owned();
-    for error in [LogError::Unavailable(why()), LogError::Unconfirmed(why())] {
+    for error in [LogError::unavailable(why()), LogError::unconfirmed(why())] {
         let path = format!("/v1/agents/{}", agent(&client, &["a:b"]).await);
         log.refuse("agent.suspended", error);
         let answer = send(&client, Method::PATCH, &path, BOTH_HALVES).await;
