@@ -4,8 +4,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use session_ledger::log::JetStreamLog;
 use session_ledger::log::jetstream::JetStreamConfig;
+use session_ledger::log::{EventLog as _, JetStreamLog};
 use tempfile::TempDir;
 
 use crate::child::{Running, disk_bytes, wait_for};

@@ -8,25 +8,30 @@ use anyhow::Context as _;
 
 use crate::app::config::{Access, Config, LogSource};
 use crate::app::files::DataDir;
-use crate::app::open::{self, OpenError, OpenLog};
+use crate::app::open::{self, OpenError};
 use crate::app::tasks::Tasks;
 use crate::auth::jwt::Tokens;
 use crate::auth::{self, Credentials, Keys, RateLimits};
 use crate::domain::{Clock, Position, SystemClock};
 use crate::log::jetstream::JetStreamConfig;
+use crate::log::{EventLog, WithCauses};
 
 /// How long the task that follows the log may take to end.
 const STOP_WAIT: Duration = Duration::from_secs(5);
 
 /// Reads all keys, and starts a task that follows their log.
-pub(super) async fn follow(admin: &OpenLog, workers: &mut Tasks) -> anyhow::Result<Arc<Keys>> {
-    let keys = Arc::new(Keys::new(admin.port()));
+pub(super) async fn follow(
+    admin: &Arc<dyn EventLog>,
+    workers: &mut Tasks,
+) -> anyhow::Result<Arc<Keys>> {
+    let keys = Arc::new(Keys::new(Arc::clone(admin)));
     let followed = Arc::clone(&keys);
     workers.spawn("keys", |stop| async move {
         if let Err(error) = followed.run(stop).await {
             tracing::error!(
-                "this server can no longer follow the log of keys: {error}. Keys that are revoked \
-                 from now on stay valid here"
+                "this server can no longer follow the log of keys: {}. Keys that are revoked from \
+                 now on stay valid here",
+                WithCauses(&error)
             );
         }
     });
@@ -105,7 +110,7 @@ pub struct OpenKeys {
     pub keys: Arc<Keys>,
     /// The clock.
     pub clock: Arc<dyn Clock>,
-    log: OpenLog,
+    log: Arc<dyn EventLog>,
     tasks: Tasks,
 }
 
@@ -113,7 +118,7 @@ impl OpenKeys {
     /// Opens the log of keys and reads all of it.
     pub async fn open(source: KeySource) -> anyhow::Result<Self> {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-        let log = match source {
+        let log: Arc<dyn EventLog> = match source {
             KeySource::Directory { dir, make } => {
                 let dir = DataDir::new(&dir);
                 if make {
@@ -128,8 +133,7 @@ impl OpenKeys {
                 open::open_embedded(dir.admin_log(), &dir, &clock).await?
             }
             KeySource::JetStream(config) => {
-                let log = open::connect(&config.admin(), Position::ZERO).await?;
-                OpenLog::JetStream(Arc::new(log))
+                Arc::new(open::connect(&config.admin(), Position::ZERO).await?)
             }
         };
         let mut tasks = Tasks::default();

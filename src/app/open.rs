@@ -42,44 +42,16 @@ pub enum OpenError {
     Panicked,
 }
 
-/// A log, and how to close it.
-#[derive(Clone)]
-pub enum OpenLog {
-    /// The built-in log.
-    Embedded(Arc<EmbeddedLog>),
-    /// A log on a NATS server.
-    JetStream(Arc<JetStreamLog>),
-}
-
 /// An open ledger whose tasks are not started yet.
 pub struct Opened {
-    /// The log.
-    pub log: OpenLog,
-    /// The log of the keys.
-    pub admin: OpenLog,
+    /// The log of events.
+    pub log: Arc<dyn EventLog>,
+    /// The log of API keys.
+    pub admin: Arc<dyn EventLog>,
     /// The read model.
     pub projection: Arc<Projection>,
     /// The clock.
     pub clock: Arc<dyn Clock>,
-}
-
-impl OpenLog {
-    /// The log, without the ability to close it.
-    pub fn port(&self) -> Arc<dyn EventLog> {
-        match self {
-            Self::Embedded(log) => Arc::clone(log) as Arc<dyn EventLog>,
-            Self::JetStream(log) => Arc::clone(log) as Arc<dyn EventLog>,
-        }
-    }
-
-    /// Finishes the operations under way, and releases the lock of the log or closes its
-    /// connections. Two logs on NATS may share connections.
-    pub async fn close(&self) {
-        match self {
-            Self::Embedded(log) => log.close().await,
-            Self::JetStream(log) => log.close().await,
-        }
-    }
 }
 
 /// Opens the read model and the logs. Creates what is missing.
@@ -94,8 +66,7 @@ pub async fn open(config: &Config) -> Result<Opened, OpenError> {
     })
     .await?;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-    let log = open_log(&config.log, &dir, &clock, projection.position()).await?;
-    let admin = open_admin(&config.log, &log, &dir, &clock).await?;
+    let (log, admin) = open_logs(&config.log, &dir, &clock, projection.position()).await?;
     Ok(Opened {
         log,
         admin,
@@ -121,30 +92,29 @@ pub async fn open_log(
     dir: &DataDir,
     clock: &Arc<dyn Clock>,
     known: Position,
-) -> Result<OpenLog, OpenError> {
+) -> Result<Arc<dyn EventLog>, OpenError> {
     match source {
         LogSource::Embedded => open_embedded(dir.log(), dir, clock).await,
-        LogSource::JetStream(config) => {
-            let log = connect(config, known).await?;
-            Ok(OpenLog::JetStream(Arc::new(log)))
-        }
+        LogSource::JetStream(config) => Ok(Arc::new(connect(config, known).await?)),
     }
 }
 
-/// Opens the log of keys that belongs to a log.
-async fn open_admin(
+/// Opens the log of events, as [`open_log`] does, and the log of API keys.
+async fn open_logs(
     source: &LogSource,
-    log: &OpenLog,
     dir: &DataDir,
     clock: &Arc<dyn Clock>,
-) -> Result<OpenLog, OpenError> {
-    match (source, log) {
-        (LogSource::JetStream(config), OpenLog::JetStream(log)) => {
+    known: Position,
+) -> Result<(Arc<dyn EventLog>, Arc<dyn EventLog>), OpenError> {
+    match source {
+        LogSource::Embedded => Ok((
+            open_embedded(dir.log(), dir, clock).await?,
+            open_embedded(dir.admin_log(), dir, clock).await?,
+        )),
+        LogSource::JetStream(config) => {
+            let log = connect(config, known).await?;
             let admin = log.connect_admin(config).await?;
-            Ok(OpenLog::JetStream(Arc::new(admin)))
-        }
-        (LogSource::Embedded, _) | (_, OpenLog::Embedded(_)) => {
-            open_embedded(dir.admin_log(), dir, clock).await
+            Ok((Arc::new(log), Arc::new(admin)))
         }
     }
 }
@@ -154,7 +124,7 @@ pub async fn open_embedded(
     file: PathBuf,
     dir: &DataDir,
     clock: &Arc<dyn Clock>,
-) -> Result<OpenLog, OpenError> {
+) -> Result<Arc<dyn EventLog>, OpenError> {
     let (clock, dir) = (Arc::clone(clock), dir.path().to_path_buf());
     let open = move || {
         EmbeddedLog::open(&file, clock).map_err(|error| match error {
@@ -162,14 +132,14 @@ pub async fn open_embedded(
             other => OpenError::Log(other),
         })
     };
-    Ok(OpenLog::Embedded(Arc::new(blocking(open).await?)))
+    Ok(Arc::new(blocking(open).await?))
 }
 
 /// Connects to a log on NATS. `known` is the last position that was read from it. Unless that is
 /// zero, a missing stream is an error.
 pub async fn connect(config: &JetStreamConfig, known: Position) -> Result<JetStreamLog, OpenError> {
     let log = JetStreamLog::connect(config, known != Position::ZERO).await?;
-    if !log.is_guarded() {
+    if !log.asks_for_credentials() {
         tracing::warn!(
             "NATS asks for no credentials: everybody who can connect to it can write events"
         );

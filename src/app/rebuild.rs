@@ -15,7 +15,7 @@ use serde::Serialize;
 
 use crate::app::config::LogSource;
 use crate::app::files::DataDir;
-use crate::app::open::{self, OpenError, OpenLog, blocking};
+use crate::app::open::{self, OpenError, blocking};
 use crate::domain::{Clock, Position, SystemClock};
 use crate::log::{EventLog, LogError};
 use crate::projection::{FoldError, Progress, Store, StoreError, chain, rebuild};
@@ -122,7 +122,7 @@ pub async fn run(request: Request, mut on_step: impl FnMut(Step)) -> anyhow::Res
     };
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let log = open::open_log(&request.log, &dir, &clock, known).await?;
-    let result = rebuild_beside(&request, &dir, &log, live, &mut on_step).await;
+    let result = rebuild_beside(&request, &dir, &*log, live, &mut on_step).await;
     log.close().await;
     let (rebuilt, live) = result?;
     swap(&dir, rebuilt, live, &*clock)
@@ -163,11 +163,10 @@ async fn open_live(dir: &DataDir) -> Result<LiveModel, OpenError> {
 async fn rebuild_beside(
     request: &Request,
     dir: &DataDir,
-    log: &OpenLog,
+    log: &dyn EventLog,
     live: LiveModel,
     on_step: &mut impl FnMut(Step),
 ) -> anyhow::Result<(Rebuilt, LiveModel)> {
-    let log = &*log.port();
     let until = log.head().await?;
     let same_log = match &live {
         LiveModel::Open(_, progress) => {

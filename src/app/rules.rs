@@ -5,10 +5,11 @@ use std::sync::Arc;
 
 use crate::app::config::LogSource;
 use crate::app::files::DataDir;
-use crate::app::open::{self, OpenError, OpenLog};
+use crate::app::open::{self, OpenError};
 use crate::app::rebuild::require_log;
 use crate::domain::{Clock, Position, SystemClock};
 use crate::ledger::rules;
+use crate::log::EventLog;
 use crate::log::jetstream::JetStreamConfig;
 
 /// Where the ledger's log is.
@@ -22,7 +23,7 @@ pub enum Ledger {
 
 /// Switches a ledger to the newest rules that this build knows. Returns the position of the switch.
 pub async fn adopt(ledger: Ledger) -> anyhow::Result<Position> {
-    let log = match ledger {
+    let log: Arc<dyn EventLog> = match ledger {
         Ledger::Directory(dir) => {
             let dir = DataDir::new(&dir);
             require_log(&LogSource::Embedded, &dir)?;
@@ -30,12 +31,9 @@ pub async fn adopt(ledger: Ledger) -> anyhow::Result<Position> {
             open::open_embedded(dir.log(), &dir, &clock).await?
         }
         // Position 1 requires that the stream exists: created here, it would have wrong settings.
-        Ledger::Nats(config) => {
-            let log = open::connect(&config, Position::new(1)).await?;
-            OpenLog::JetStream(Arc::new(log))
-        }
+        Ledger::Nats(config) => Arc::new(open::connect(&config, Position::new(1)).await?),
     };
-    let adopted = rules::adopt(&*log.port()).await;
+    let adopted = rules::adopt(&*log).await;
     log.close().await;
     Ok(adopted.map_err(OpenError::Log)?)
 }

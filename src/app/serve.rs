@@ -11,7 +11,7 @@ use crate::app::files::DataDir;
 use crate::app::http_server::{Bounds, Room};
 use crate::app::keys;
 use crate::app::listeners::{Addresses, Listeners};
-use crate::app::open::{self, OpenLog, Opened};
+use crate::app::open::{self, Opened};
 use crate::app::secret;
 use crate::app::tasks::Tasks;
 use crate::dialects;
@@ -19,6 +19,7 @@ use crate::domain::limits::SHUTDOWN_WAIT_MS;
 use crate::domain::{Clock, Position, Rules};
 use crate::http::{Hosts, Services};
 use crate::ledger::{Commands, Ledger, Reactor, rules};
+use crate::log::{EventLog, WithCauses};
 use crate::metrics::Metrics;
 use crate::projection::{Projection, Waited, runner};
 
@@ -34,8 +35,8 @@ pub struct Running {
     addresses: Addresses,
     data_dir: PathBuf,
     projection: Arc<Projection>,
-    log: OpenLog,
-    admin: OpenLog,
+    log: Arc<dyn EventLog>,
+    admin: Arc<dyn EventLog>,
     requests: Tasks,
     workers: Tasks,
 }
@@ -52,7 +53,7 @@ pub async fn start(config: Config) -> anyhow::Result<Running> {
         projection,
         clock,
     } = open::open(&config).await?;
-    let began = rules::begin(&*log.port()).await?;
+    let began = rules::begin(&*log).await?;
     warn_of_old_rules(&projection);
     let metrics = Arc::new(Metrics::default());
     let mut workers = Tasks::default();
@@ -69,9 +70,8 @@ pub async fn start(config: Config) -> anyhow::Result<Running> {
         Some(file) => secret::read(file)?,
         None => secret::read_or_make(&DataDir::new(&config.data_dir).token_secret())?,
     };
-    let log_port = log.port();
     let ledger = Ledger::new(
-        Arc::clone(&log_port),
+        Arc::clone(&log),
         Arc::clone(&projection),
         Arc::clone(&clock),
     );
@@ -79,7 +79,7 @@ pub async fn start(config: Config) -> anyhow::Result<Running> {
         commands: Commands::new(ledger.clone(), secret),
         ledger,
         projection: Arc::clone(&projection),
-        log: log_port,
+        log: Arc::clone(&log),
         access: Arc::new(access),
         keys: Arc::clone(&keys),
         clock,
@@ -113,11 +113,11 @@ pub async fn start(config: Config) -> anyhow::Result<Running> {
 fn spawn_reactors(
     workers: &mut Tasks,
     projection: &Arc<Projection>,
-    log: &OpenLog,
+    log: &Arc<dyn EventLog>,
     clock: &Arc<dyn Clock>,
 ) {
     let expiry = Reactor {
-        log: log.port(),
+        log: Arc::clone(log),
         projection: Arc::clone(projection),
         clock: Arc::clone(clock),
     };
@@ -142,8 +142,8 @@ fn warn_of_old_rules(projection: &Projection) {
 
 /// Watches the log. Without it, a server that writes nothing would not notice that the log accepts
 /// writes again.
-fn spawn_watch(workers: &mut Tasks, log: &OpenLog) {
-    let log = log.port();
+fn spawn_watch(workers: &mut Tasks, log: &Arc<dyn EventLog>) {
+    let log = Arc::clone(log);
     workers.spawn("log", |stop| async move {
         let _stopped = stop.run_until_cancelled(log.watch()).await;
     });
@@ -152,17 +152,17 @@ fn spawn_watch(workers: &mut Tasks, log: &OpenLog) {
 fn spawn_fold(
     workers: &mut Tasks,
     projection: &Arc<Projection>,
-    log: &OpenLog,
+    log: &Arc<dyn EventLog>,
     metrics: &Arc<Metrics>,
 ) {
     let (projection, metrics) = (Arc::clone(projection), Arc::clone(metrics));
-    let log = log.port();
+    let log = Arc::clone(log);
     workers.spawn("fold", |stop| async move {
         if let Err(error) = runner::run(projection, log, metrics, stop).await {
-            let error = anyhow::Error::from(error);
             tracing::error!(
-                "the fold has stopped: {error:#}. Reads show the last state, and the server accepts \
-                 no changes"
+                "the fold has stopped: {}. Reads show the last state, and the server accepts no \
+                 changes",
+                WithCauses(&error)
             );
         }
     });
@@ -191,7 +191,7 @@ impl Running {
 
     /// Waits until everything that is on the log now is folded. Returns the position of the head.
     pub async fn catch_up(&self) -> anyhow::Result<Position> {
-        let head = self.log.port().head().await?;
+        let head = self.log.head().await?;
         match self.projection.reach(head).await {
             Waited::Reached => Ok(head),
             Waited::TimedOut | Waited::Stopped => anyhow::bail!("the fold has stopped"),

@@ -70,8 +70,8 @@ pub async fn run(request: Request, mut on_step: impl FnMut(Step)) -> anyhow::Res
     let progress = *store.snapshot()?.progress();
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let log = open::open_log(&request.log, &dir, &clock, progress.position).await?;
-    let until = log.port().head().await?;
-    let checked = verify::log(&*log.port(), until, &progress, |position| {
+    let until = log.head().await?;
+    let checked = verify::log(&*log, until, &progress, |position| {
         on_step(Step::Reading { position, until });
     })
     .await;

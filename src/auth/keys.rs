@@ -252,7 +252,7 @@ impl Keys {
 
     async fn append(&self, event: &KeyEvent, now: Timestamp) -> Result<(), KeysError> {
         let appended = self.log.append(vec![event.to_record(now)]).await;
-        let unconfirmed = || LogError::Unconfirmed("the log did not answer".to_owned());
+        let unconfirmed = || LogError::unconfirmed("the log did not answer");
         let position = appended.into_iter().next().ok_or_else(unconfirmed)??;
         tokio::time::timeout(Duration::from_millis(VERDICT_WAIT_MS), self.reach(position))
             .await

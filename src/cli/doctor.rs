@@ -12,6 +12,7 @@ use crate::cli::client::{Api, Identity};
 use crate::cli::nats::NatsArgs;
 use crate::cli::target::{DEFAULT_URL, URL_VARIABLE};
 use crate::cli::{Outcome, output, table};
+use crate::log::WithCauses;
 use crate::log::jetstream::{self, InspectedStream, JetStreamConfig};
 use crate::projection::{Store, StoreError};
 
@@ -156,11 +157,18 @@ async fn server(url: &str, checks: &mut Checks) -> anyhow::Result<()> {
 async fn nats_server(config: &JetStreamConfig, checks: &mut Checks) {
     let found = match jetstream::inspect(config).await {
         Ok(found) => found,
-        Err(error) => return add(checks, "nats server", Finding::Fail, error.to_string()),
+        Err(error) => {
+            return add(
+                checks,
+                "nats server",
+                Finding::Fail,
+                WithCauses(&error).to_string(),
+            );
+        }
     };
     let version = format!("version {}", found.version);
     add(checks, "nats server", Finding::Ok, version);
-    if found.guarded {
+    if found.asks_for_credentials {
         add(checks, "nats credentials", Finding::Ok, "it asks for them");
     } else {
         let detail = "it asks for no credentials: everybody who can connect can write events";
@@ -178,7 +186,7 @@ async fn nats_server(config: &JetStreamConfig, checks: &mut Checks) {
                 add(checks, "nats stream", Finding::Ok, detail);
             }
             Some(Err(error)) => {
-                let detail = format!("{name}: {error}");
+                let detail = format!("{name}: {}", WithCauses(&error));
                 add(checks, "nats stream", Finding::Fail, detail);
             }
             None => {

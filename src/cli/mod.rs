@@ -42,6 +42,7 @@ use clap::{Arg, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
 use crate::app::config::ConfigError;
 use crate::app::terminal;
+use crate::log::WithCauses;
 
 /// The result of a command. A negative result, such as a failed check, is an exit code and no
 /// error.
@@ -180,7 +181,7 @@ fn fail(error: &anyhow::Error) -> ExitCode {
         // The reader, such as `head`, has read enough.
         return ExitCode::SUCCESS;
     }
-    output::note(format_args!("error: {error:#}"));
+    output::note(format_args!("error: {}", WithCauses(&**error)));
     if error.is::<Usage>() || error.is::<ConfigError>() {
         ExitCode::from(2)
     } else {

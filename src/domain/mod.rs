@@ -7,6 +7,7 @@
 #![warn(clippy::wildcard_enum_match_arm)]
 
 pub mod agent;
+pub mod backoff;
 pub mod event;
 pub mod filter;
 pub mod ids;
@@ -20,6 +21,7 @@ pub mod time;
 pub mod verdict;
 
 pub use agent::{Agent, AgentStatus};
+pub use backoff::backoff;
 pub use event::{AgentEvent, Event, EventKey, EventType, Payload, SessionEvent};
 pub use filter::{AgentFilter, SessionFilter, StatusSet, TimeRange};
 pub use ids::{AgentId, EventId, Position, ProjectId, SessionId, Source, TenantId};

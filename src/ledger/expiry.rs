@@ -1,6 +1,6 @@
 //! The expiry reactor: writes `session.expired` for sessions whose deadline has passed.
 //!
-//! It writes under a guard, so that of several ledgers on one log one writes each expiry.
+//! It writes under a guard, so that only one of several ledgers on a log writes each expiry.
 
 use bytes::Bytes;
 use tokio_util::sync::CancellationToken;
@@ -15,7 +15,7 @@ use crate::wire::data::SessionExpiredData;
 use crate::wire::{EXPIRIES, Envelope, Subject, source};
 
 impl Reactor {
-    /// Expires sessions until told to stop, or until the fold has stopped.
+    /// Expires sessions until `stop`, or until the fold has stopped.
     pub async fn expire(self, stop: CancellationToken) {
         self.run(due, stop).await;
     }
@@ -23,14 +23,16 @@ impl Reactor {
 
 fn due(snapshot: &Snapshot, by: Timestamp) -> Result<Due<(Timestamp, Ordinal)>, StoreError> {
     let mut due = Due::nothing();
-    // Most of the time there is none, and one is enough to know that.
+    // Usually no session is due. The first deadline is enough to know that.
     due.next = snapshot.deadlines(1)?.first().map(|(next, _)| *next);
     if due.next.is_none_or(|next| by < next) {
         return Ok(due);
     }
+    let progress = snapshot.progress();
     due.guard = Some(Guard {
         subject: EXPIRIES,
-        after: snapshot.progress().last_expiry,
+        after: progress.last_expiry,
+        read_to: progress.position,
     });
     let deadlines = snapshot.deadlines(REACTOR_BATCH_MAX)?;
     due.first = deadlines.first().copied();
@@ -47,7 +49,7 @@ fn due(snapshot: &Snapshot, by: Timestamp) -> Result<Due<(Timestamp, Ordinal)>, 
     Ok(due)
 }
 
-/// The same session and deadline give the same bytes on every node.
+/// Makes the event. Every node makes the same bytes of a session and its deadline.
 fn expired(tenant: TenantId, session: &str, deadline: Timestamp) -> NewRecord {
     let id = EventId::parse(&format!("expired-{}", deadline.micros()));
     let body = Envelope {

@@ -1,15 +1,15 @@
-//! What reactors share: they follow the fold, and write what follows from it.
+//! The common part of reactors: they follow the fold, and write the events that follow from it.
 //!
-//! A reactor sleeps until something is due, so a ledger with nothing to do does nothing. What it
-//! writes depends on the read model alone, so copies from before and after a restart are copies to the
-//! fold as well. Whether it still holds is for the fold to say: what came first wins.
+//! A reactor sleeps until an event is due, so an idle ledger does no work. The events depend on the read
+//! model alone. So if a reactor writes an event again after a restart, the fold recognizes the copy. The
+//! fold decides whether an event still applies.
 //!
-//! What may be written under a guard is: only if nothing of its kind is on the log that the read model
-//! does not know of. So of several ledgers on one log one writes it, and the others leave what comes
-//! next to that one for as long as it is in time.
+//! Guarded records are appended only if the read model has folded every earlier record of that kind. So
+//! of several ledgers on one log, one writes them. The others let that one write the next records too, for
+//! as long as it is in time.
 //!
-//! What is due is so by the log's clock. A reactor has only its own: where that is ahead, what it
-//! writes has no effect, and from then on it asks by as much less, see [`Pace::behind`].
+//! Deadlines are measured on the log's clock. If our clock runs ahead, the fold rejects an expiry as too
+//! early. Then the reactor measures the skew and subtracts it from then on, see [`Pace::behind`].
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,65 +22,65 @@ use tokio_util::task::TaskTracker;
 use crate::domain::limits::{
     FOLD_LAG_MS_MAX, REACTOR_FAILED_MS, REACTOR_LOOK_MS, REACTOR_RETRY_MS, REACTOR_YIELD_MS,
 };
-use crate::domain::{Clock, Timestamp};
-use crate::log::{EventLog, Guard, LogError, NewRecord};
+use crate::domain::{Clock, Timestamp, backoff};
+use crate::log::{EventLog, Guard, LogError, NewRecord, WithCauses};
 use crate::projection::{Progress, Projection, Snapshot, StoreError, Waited};
 
-/// First and longest pause before what did not take effect is written again.
+/// First and longest pause before an event that had no effect is written again.
 const PAUSE_MIN: Duration = Duration::from_millis(REACTOR_RETRY_MS.0);
 const PAUSE_MAX: Duration = Duration::from_millis(REACTOR_RETRY_MS.1);
-/// Pause before what the log did not take is written again: it may be back at any time.
+/// Pause after the log has refused events: it may be back at any time.
 const PAUSE_FAILED: Duration = Duration::from_millis(REACTOR_FAILED_MS);
-/// Shortest time between two looks that find nothing due, however often the fold moves.
+/// Shortest time between two looks at the read model that find nothing due.
 const LOOK: Duration = Duration::from_millis(REACTOR_LOOK_MS);
-/// How long what is due is left to a ledger that was faster the last time.
+/// How long a reactor leaves due events to a ledger that was faster the last time.
 const YIELD: Duration = Duration::from_millis(REACTOR_YIELD_MS);
-/// Longest sleep: a clock that is set forward, or a machine that wakes up, is noticed by then.
+/// Longest sleep. After it, a reactor notices that the clock was set forward or the machine slept.
 const SLEEP_MAX: Duration = Duration::from_mins(1);
 
-/// What a reactor works with.
+/// The parts that a reactor needs.
 #[derive(Clone)]
 #[expect(missing_debug_implementations, reason = "the ports have no Debug")]
 pub struct Reactor {
-    /// Where it writes.
+    /// The log that it writes to.
     pub log: Arc<dyn EventLog>,
-    /// From what it learns what to write.
+    /// The read model that shows what is due.
     pub projection: Arc<Projection>,
-    /// By which clock.
+    /// The clock of this node.
     pub clock: Arc<dyn Clock>,
 }
 
-/// What there is to do now.
+/// The events that are due now.
 pub(super) struct Due<M> {
     pub(super) records: Vec<NewRecord>,
-    /// Under which condition to write them, if any.
+    /// The condition under which to write them, if any.
     pub(super) guard: Option<Guard>,
-    /// What the first record is about. If that is due again, writing it had no effect.
+    /// Identifies the first record. If it is due again, writing it had no effect.
     pub(super) first: Option<M>,
-    /// When there is more to do, unless the fold brings it sooner.
+    /// The time at which more is due, unless the fold changes that.
     pub(super) next: Option<Timestamp>,
 }
 
-/// What a reactor has learned by trying.
+/// What a reactor has learned from its attempts.
 struct Pace<M> {
-    /// What the last attempt that was folded began with; none if we do not know how far the log's
+    /// The first record of the last attempt that was folded. `None` if we do not know how far the log's
     /// clock is behind ours.
     tried: Option<M>,
-    /// Before that is tried again.
-    pause: Duration,
-    /// How long what is due is left to another ledger.
+    /// The number of retries of `tried` that had no effect either.
+    retries: u32,
+    /// How long to leave due events to another ledger.
     patience: Duration,
-    /// How far the log's clock is behind ours, at most; zero unless something was written too early.
+    /// How far the log's clock is behind ours, at most. Zero unless an event was written too early.
     behind: Duration,
 }
 
-/// What became of an attempt.
+/// The result of an attempt.
 enum Attempt {
-    /// What was written is folded: it is due no more, or something has moved it.
+    /// The events are folded. They are no longer due, or their time has changed.
     Folded,
-    /// Another ledger has written what we do not know yet.
+    /// Another ledger has written events that we have not folded yet.
     Overtaken,
-    /// The log did not take it.
+    /// The log refused the events.
     Failed(LogError),
     /// The fold has stopped.
     Stopped,
@@ -103,23 +103,23 @@ impl<M> Due<M> {
 }
 
 impl<M> Pace<M> {
-    /// How long something must have been due by our clock.
+    /// How long an event must have been due by our clock before we write it.
     fn hold(&self) -> Duration {
         self.patience.max(self.behind)
     }
 
-    /// Finds out again how far the log's clock is behind.
+    /// Forgets the measured skew, so that the next attempt measures it again.
     fn forget(&mut self) {
         self.behind = Duration::ZERO;
         self.tried = None;
     }
 }
 
-/// Says what is due at a time.
+/// Finds the events that are due at a time.
 type Ask<M> = fn(&Snapshot, Timestamp) -> Result<Due<M>, StoreError>;
 
 impl Reactor {
-    /// Writes what is due until told to stop, or until the fold has stopped.
+    /// Writes due events until `stop`, or until the fold has stopped.
     pub(super) async fn run<M>(self, ask: Ask<M>, stop: CancellationToken)
     where
         M: PartialEq + Send + 'static,
@@ -129,20 +129,20 @@ impl Reactor {
             () = stop.cancelled() => {}
             () = self.react(ask, &reads) => {}
         }
-        // One that is under way holds the read model's file open.
+        // A read that has begun holds the read model's file open.
         reads.close();
         reads.wait().await;
     }
 
     async fn react<M: PartialEq + Send + 'static>(&self, ask: Ask<M>, reads: &TaskTracker) {
-        // After a long absence, others may have done what the read model still shows as due.
+        // After a long absence, other ledgers may have written events that the read model shows as due.
         if let Ok(head) = self.log.head().await {
             self.projection.reach(head).await;
         }
         let mut folded = self.projection.watch();
         let mut pace = Pace {
             tried: None,
-            pause: PAUSE_MIN,
+            retries: 0,
             patience: Duration::ZERO,
             behind: Duration::ZERO,
         };
@@ -167,7 +167,10 @@ impl Reactor {
                 }
                 Attempt::Failed(error) => {
                     if !failed_before {
-                        tracing::warn!(error = %error, "what is due was not written; trying again");
+                        tracing::warn!(
+                            "due events were not written; trying again: {}",
+                            WithCauses(&error)
+                        );
                     }
                     failing = true;
                     sleep(PAUSE_FAILED).await;
@@ -177,7 +180,7 @@ impl Reactor {
         }
     }
 
-    /// Waits until something may be due.
+    /// Waits until an event may be due.
     async fn rest<M>(
         &self,
         next: Option<Timestamp>,
@@ -189,8 +192,8 @@ impl Reactor {
         let wait = left_us.map_or(SLEEP_MAX, |left_us| {
             at_least_zero(left_us.saturating_add(micros(pace.hold()))).min(SLEEP_MAX)
         });
-        // It will have been due by our clock for a while. That may have been set right, and a quiet
-        // log does not show it.
+        // After this time, the event has been due by our clock for a while. Our clock may have been
+        // corrected, and a quiet log does not show that.
         let doubt = left_us.map_or(SLEEP_MAX, |left_us| at_least_zero(left_us) + PAUSE_MAX);
         if changed(folded, wait.min(doubt)).await {
             sleep_until(soonest).await;
@@ -208,13 +211,13 @@ impl Reactor {
         let by_clock = due.by_clock();
         let mut records = due.records;
         if due.first == pace.tried {
-            // It had no effect: ask with one, ever less often.
+            // The last attempt had no effect. Try one record, less and less often.
             pace.behind = self.behind_at_most(self.clock.now());
-            sleep(pace.pause).await;
-            pace.pause = PAUSE_MAX.min(pace.pause * 2);
+            sleep(backoff(pace.retries, PAUSE_MIN, PAUSE_MAX)).await;
+            pace.retries = pace.retries.saturating_add(1);
             records.truncate(1);
         } else {
-            pace.pause = PAUSE_MIN;
+            pace.retries = 0;
         }
         if by_clock && pace.tried.is_none() {
             // One is enough to learn how far the log's clock is behind.
@@ -236,7 +239,7 @@ impl Reactor {
         at_least_zero(now.micros_since(self.projection.progress().recorded_at))
     }
 
-    /// Appends, and waits until that is folded: what is written must not be found due again.
+    /// Appends records, and waits until they are folded, so that they are not found due again.
     async fn write(&self, records: Vec<NewRecord>, guard: Option<Guard>) -> Attempt {
         let appended = match guard {
             Some(guard) => self.log.append_after(records, guard).await,
@@ -255,7 +258,7 @@ impl Reactor {
         }
     }
 
-    /// What was due by a time.
+    /// Finds the events that are due by a time.
     async fn due<M: Send + 'static>(
         &self,
         reads: &TaskTracker,
@@ -263,7 +266,7 @@ impl Reactor {
         now: Timestamp,
         by: Timestamp,
     ) -> Due<M> {
-        // A fold that catches up shows as due what later records have settled.
+        // While the fold catches up, it shows events as due that later records have settled.
         if Duration::from_millis(FOLD_LAG_MS_MAX) < self.projection.lag(now, self.log.known_head())
         {
             return Due::nothing();
@@ -273,7 +276,10 @@ impl Reactor {
         match asked.await {
             Ok(Ok(due)) => due,
             Ok(Err(error)) => {
-                tracing::error!(error = %error, "what is due cannot be read");
+                tracing::error!(
+                    "cannot find the events that are due: {}",
+                    WithCauses(&error)
+                );
                 Due::nothing()
             }
             Err(_panicked) => Due::nothing(),
@@ -293,7 +299,7 @@ fn micros(duration: Duration) -> i64 {
     i64::try_from(duration.as_micros()).unwrap_or(i64::MAX)
 }
 
-/// Waits until more is folded, or for so long. Says whether more is.
+/// Waits until more is folded, at most for this time. Returns whether more is.
 async fn changed(folded: &mut watch::Receiver<Progress>, at_most: Duration) -> bool {
     // The projection is ours, so it cannot be gone.
     timeout(at_most, folded.changed()).await.is_ok()

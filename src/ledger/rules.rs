@@ -27,7 +27,7 @@ pub async fn begin(log: &dyn EventLog) -> Result<Option<Position>, LogError> {
 pub async fn adopt(log: &dyn EventLog) -> Result<Position, LogError> {
     let appended = log.append(vec![record(Rules::LATEST)]).await;
     let first = appended.into_iter().next();
-    first.unwrap_or_else(|| Err(LogError::Unconfirmed("the log gave no answer".to_owned())))
+    first.unwrap_or_else(|| Err(LogError::unconfirmed("the log gave no answer")))
 }
 
 fn record(rules: Rules) -> NewRecord {

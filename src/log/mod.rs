@@ -1,20 +1,22 @@
 //! The port to the log: an ordered, gapless, append-only sequence of records, kept for ever.
 //!
-//! What every adapter promises, and the conformance suite checks:
+//! Every adapter keeps these promises, and `tests/it/log_conformance.rs` checks them:
 //!
-//! - positions start at 1 and have no gaps; a record never changes once it is acknowledged;
-//! - the records of one append stand in the order given, though others may stand between them;
-//! - a tail hands over every record after its start, in order, once, and then waits for more;
-//! - of several processes that append after the same position under a guard, one succeeds;
-//! - an append that fails as [`LogError::Unconfirmed`] may have been written: the fold drops copies.
+//! - Positions start at 1 and have no gaps. A record never changes once it is acknowledged.
+//! - The records of one append stand on the log in the order given. Records of others may stand between
+//!   them.
+//! - A tail hands over every record after its start, in order and once. Then it waits for more.
+//! - Of several callers that append at the same time under the same guard, one succeeds. The others
+//!   write nothing.
+//! - An append that fails as [`LogError::Unconfirmed`] may have been written. The fold drops copies.
+//! - After [`EventLog::close`], every append and read fails as [`LogError::Unavailable`].
 #![warn(missing_docs)]
-
-use std::path::PathBuf;
 
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
 
 pub mod embedded;
+mod error;
 pub mod jetstream;
 
 use crate::domain::limits::{BODY_BYTES_MAX, PRIVATE_BYTES_MAX, SUBJECT_BYTES_MAX};
@@ -22,46 +24,47 @@ use crate::domain::{Position, Rules, Timestamp};
 use crate::wire::{Headers, binary};
 
 pub use embedded::EmbeddedLog;
+pub use error::{BoxError, Cause, LogError, WithCauses};
 pub use jetstream::JetStreamLog;
 
-/// What the log holds at a position.
+/// A record of the log.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Record {
-    /// Where it stands.
+    /// The position of the record.
     pub position: Position,
-    /// The log's own time stamp.
+    /// The time at which the log stored it, by the log's clock.
     pub recorded_at: Timestamp,
     /// The subject that it was published on.
     pub subject: Box<str>,
-    /// The part that is never shown; empty for what runtimes emit.
+    /// The part that no API shows. Empty for events of runtimes.
     pub private: Bytes,
-    /// The headers that concern the event; empty unless it came in binary mode.
+    /// The headers that belong to the event. Empty unless the message was in binary mode.
     pub headers: Headers,
-    /// What was stored, to the byte: the event as structured-mode JSON, or in binary mode its data.
+    /// The stored bytes: the event as structured-mode JSON, or in binary mode its data.
     pub payload: Bytes,
 }
 
 impl Record {
-    /// The event as structured-mode JSON. How a message in binary mode is read depends on the rules
-    /// that hold at its position.
+    /// Returns the event as structured-mode JSON. The rules at the record's position decide how a
+    /// message in binary mode is read.
     pub fn body(&self, rules: Rules) -> Bytes {
         binary::structured(rules, &self.headers, &self.payload)
     }
 }
 
-/// What is to be appended.
+/// A record to append.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NewRecord {
     /// The subject to publish on.
     pub subject: Box<str>,
-    /// The part that is never shown.
+    /// The part that no API shows.
     pub private: Bytes,
     /// The event as structured-mode JSON.
     pub body: Bytes,
 }
 
 impl NewRecord {
-    /// Whether every adapter takes a record of this size.
+    /// Whether every adapter accepts a record of this size.
     pub fn fits(&self) -> bool {
         self.body.len() <= BODY_BYTES_MAX
             && self.private.len() <= PRIVATE_BYTES_MAX
@@ -69,16 +72,41 @@ impl NewRecord {
     }
 }
 
-/// What must still be so when records are appended.
+/// The condition of [`EventLog::append_after`]: the caller knows every record on certain subjects.
+///
+/// Both positions come from one snapshot of the read model, or from the caller's own appends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Guard {
-    /// The subject of the records, where `*` stands for any one token.
+    /// The subjects. `*` stands for any one token.
     pub subject: &'static str,
-    /// The last position on it that the caller knows of.
+    /// The last record on these subjects that the caller knows; zero if it knows none.
     pub after: Position,
+    /// The last record on any subject that the caller knows. No record between `after` and this one is
+    /// on the guard's subjects, so a log without an index of subjects need not search there. It may be
+    /// less than `after`: a caller knows its own records before it has read up to them.
+    pub read_to: Position,
 }
 
-/// A message to whoever listens at this moment. Nobody keeps it.
+impl Guard {
+    /// Whether a subject is one of the guard's.
+    pub fn covers(&self, subject: &str) -> bool {
+        let (mut tokens, mut expected) = (subject.split('.'), self.subject.split('.'));
+        loop {
+            match (expected.next(), tokens.next()) {
+                (None, None) => return true,
+                (Some(expected), Some(token)) if expected == "*" || expected == token => {}
+                _ => return false,
+            }
+        }
+    }
+
+    /// The first position that the caller does not know.
+    pub fn first_unread(&self) -> Position {
+        self.after.max(self.read_to).next()
+    }
+}
+
+/// A message to those who listen now. The log does not store it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Notice {
     /// The subject to publish on.
@@ -87,110 +115,103 @@ pub struct Notice {
     pub payload: Vec<u8>,
 }
 
-/// Why the log did not do as asked.
-#[derive(Debug, Clone, thiserror::Error)]
-pub enum LogError {
-    /// Nothing was written. Retry at will.
-    #[error("the log is unavailable: {0}")]
-    Unavailable(String),
-    /// Another process has it open.
-    #[error("another ledger holds the file {}", .0.display())]
-    Held(PathBuf),
-    /// It may have been written. Retry with the same event id: a copy is dropped.
-    #[error("the append was not confirmed: {0}")]
-    Unconfirmed(String),
-    /// The log takes nothing at present, because it has no room or is out of order. Nothing was written.
-    #[error("the log refuses writes: {0}")]
-    Refusing(String),
-    /// The record is larger than the log takes. Nothing was written.
-    #[error("the record is larger than the log takes: {bytes_max} bytes with its headers")]
-    TooLarge {
-        /// The most bytes that the log takes.
-        bytes_max: usize,
-    },
-    /// Another process has appended what the guard of this append does not know of. Nothing was
-    /// written.
-    #[error("another ledger was faster")]
-    Overtaken,
-    /// Records are missing: an alarm, never to be skipped.
-    #[error("the log jumps from position {after} to {found}: records are missing")]
-    Gap {
-        /// The last position that was there.
-        after: Position,
-        /// The position that followed it.
-        found: Position,
-    },
-    /// The log ends before a position that was read from it: an alarm.
-    #[error("the log ends at position {head}, before position {after} that was read from it")]
-    Truncated {
-        /// The last position there is.
-        head: Position,
-        /// The position asked for.
-        after: Position,
-    },
-    /// The stream exists with a configuration that breaks a promise.
-    #[error("the log is misconfigured: {0}")]
-    Misconfigured(String),
-    /// What is stored cannot be read.
-    #[error("the log is damaged: {0}")]
-    Damaged(String),
-}
-
-/// An acknowledged append: one entry per record, in the order given.
+/// The result of an append: one entry for each record, in the order given.
 pub type Appended = Vec<Result<Position, LogError>>;
 
-/// A log.
+/// A log. An adapter implements every method, so that none is forgotten.
 pub trait EventLog: Send + Sync + 'static {
-    /// Appends records and waits until they are kept. Fails record by record.
+    /// Appends records, and waits until the log has stored them. One record can fail without the
+    /// others.
     fn append(&self, records: Vec<NewRecord>) -> BoxFuture<'_, Appended>;
 
-    /// Appends records as long as no other process has appended on the guard's subject after its
-    /// position: then [`LogError::Overtaken`] for this record and all that follow it. A log that one
-    /// process holds has nobody to be overtaken by, and just appends.
-    fn append_after(&self, records: Vec<NewRecord>, _guard: Guard) -> BoxFuture<'_, Appended> {
-        self.append(records)
-    }
+    /// Appends records as [`EventLog::append`] does, unless the log has a record on the guard's subjects
+    /// that the caller does not know. Then this record and all after it fail as
+    /// [`LogError::Overtaken`]. The records of this append do not count.
+    fn append_after(&self, records: Vec<NewRecord>, guard: Guard) -> BoxFuture<'_, Appended>;
 
-    /// The records at these positions, in the order asked for. A position beyond the head is
-    /// [`LogError::Truncated`].
+    /// Returns the records at these positions, in the order of the request. Fails as
+    /// [`LogError::Truncated`] if a position is beyond the head.
     fn get(&self, positions: Vec<Position>) -> BoxFuture<'_, Result<Vec<Record>, LogError>>;
 
-    /// Follows the log after a position.
+    /// Starts to read after a position. Fails as [`LogError::Truncated`] if it is beyond the head.
     fn tail(&self, after: Position) -> BoxFuture<'_, Result<Box<dyn Tail>, LogError>>;
 
-    /// The last position, as the log itself says now.
+    /// Asks the log for its last position.
     fn head(&self) -> BoxFuture<'_, Result<Position, LogError>>;
 
-    /// The last position that this process has heard of, without asking.
+    /// The last position that this process has seen, without a request to the log.
     fn known_head(&self) -> Position;
 
-    /// Whether the log can be reached, as far as this process knows without asking.
-    fn is_available(&self) -> bool {
-        true
-    }
+    /// Whether the log can be reached, without a request to it.
+    fn is_available(&self) -> bool;
 
-    /// Why the log takes no writes at present; `None` as far as this process knows without asking.
-    fn refuses_writes(&self) -> Option<String> {
-        None
-    }
+    /// Why the log accepts no records at present, without a request to it. `None` if no append has
+    /// failed for such a reason since the last one that succeeded.
+    fn refuses_writes(&self) -> Option<String>;
 
-    /// Watches over the log for as long as it is polled: a log that refuses writes is asked whether it
-    /// takes them again.
-    fn watch(&self) -> BoxFuture<'_, ()> {
-        Box::pin(std::future::pending())
-    }
+    /// Runs for as long as it is polled. While the log refuses writes, asks it whether it accepts them
+    /// again.
+    fn watch(&self) -> BoxFuture<'_, ()>;
 
-    /// Tells whoever listens, as well as it can, and says whether all was sent. A log that nobody can
-    /// listen to does nothing.
-    fn notify(&self, notices: Vec<Notice>) -> BoxFuture<'_, bool> {
-        drop(notices);
-        Box::pin(std::future::ready(true))
-    }
+    /// Sends notices to those who listen now, and returns whether all were sent. A log that nobody can
+    /// listen to sends nothing and returns `true`.
+    fn notify(&self, notices: Vec<Notice>) -> BoxFuture<'_, bool>;
+
+    /// Closes the log: gives up its lock or its connections, which it may share with the other log of
+    /// the ledger. Appends that have begun get their answer, which can be
+    /// [`LogError::Unconfirmed`]. Closing twice is allowed.
+    fn close(&self) -> BoxFuture<'_, ()>;
 }
 
-/// Reads a log from some position on, for ever.
+/// A reader that follows a log.
 pub trait Tail: Send {
-    /// The next records, at least one and at most `records_max`: all that have arrived, or the
-    /// first to come. Cancelling it loses nothing.
+    /// Returns the next records: those that have arrived, or else the first that arrives. At least one,
+    /// and at most `records_max`. A caller that drops the future loses no records.
     fn next(&mut self, records_max: usize) -> BoxFuture<'_, Result<Vec<Record>, LogError>>;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_guard_covers_the_subjects_that_a_nats_server_would_compare() {
+        let guard = |subject| Guard {
+            subject,
+            after: Position::ZERO,
+            read_to: Position::ZERO,
+        };
+        let expiries = guard("ledger.sys.v1.*.session.expired");
+        assert!(expiries.covers("ledger.sys.v1.acme.session.expired"));
+        for other in [
+            "ledger.sys.v1.acme.session.created",
+            "ledger.v1.acme.session.expired",
+            "ledger.sys.v1.acme.session.expired.more",
+            "ledger.sys.v1.acme.session",
+            "ledger.sys.v1.a.b.session.expired",
+            "",
+        ] {
+            assert!(!expiries.covers(other), "{other}");
+        }
+        assert!(guard("a.b").covers("a.b"));
+        assert!(!guard("a.b").covers("a.*"));
+    }
+
+    #[test]
+    fn what_a_caller_has_not_read_begins_after_both_positions() {
+        let first_unread = |after, read_to| {
+            let (after, read_to) = (Position::new(after), Position::new(read_to));
+            let subject = "a";
+            let guard = Guard {
+                subject,
+                after,
+                read_to,
+            };
+            guard.first_unread().get()
+        };
+        assert_eq!(first_unread(0, 0), 1);
+        assert_eq!(first_unread(3, 9), 10);
+        // The caller's own appends may be beyond what it has read.
+        assert_eq!(first_unread(9, 3), 10);
+    }
 }

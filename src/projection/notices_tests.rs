@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::domain::{Reason, Rules, Timestamp};
-use crate::log::{Appended, LogError, NewRecord, Tail};
+use crate::log::{Appended, Guard, LogError, NewRecord, Tail};
 use crate::wire::Headers;
 
 const REJECTED: Verdict = Verdict::Rejected(Reason::NotJson);
@@ -56,6 +56,10 @@ impl EventLog for Ears {
         std::future::pending().boxed()
     }
 
+    fn append_after(&self, _records: Vec<NewRecord>, _guard: Guard) -> BoxFuture<'_, Appended> {
+        std::future::pending().boxed()
+    }
+
     fn get(&self, _positions: Vec<Position>) -> BoxFuture<'_, Result<Vec<Record>, LogError>> {
         std::future::pending().boxed()
     }
@@ -70,6 +74,22 @@ impl EventLog for Ears {
 
     fn known_head(&self) -> Position {
         Position::ZERO
+    }
+
+    fn is_available(&self) -> bool {
+        true
+    }
+
+    fn refuses_writes(&self) -> Option<String> {
+        None
+    }
+
+    fn watch(&self) -> BoxFuture<'_, ()> {
+        std::future::pending().boxed()
+    }
+
+    fn close(&self) -> BoxFuture<'_, ()> {
+        std::future::ready(()).boxed()
     }
 
     fn notify(&self, notices: Vec<Notice>) -> BoxFuture<'_, bool> {

@@ -14,8 +14,8 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::domain::limits::FOLD_IDLE_MS;
-use crate::domain::{Position, Timestamp};
-use crate::log::{EventLog, LogError};
+use crate::domain::{Position, Timestamp, backoff};
+use crate::log::{EventLog, LogError, WithCauses};
 use crate::metrics::Metrics;
 use crate::projection::batch::{Batches, Outlook};
 use crate::projection::chain;
@@ -26,8 +26,9 @@ use crate::projection::notices::{self, News, Teller};
 use crate::projection::snapshot::Snapshot;
 use crate::projection::store::{Commit, Store};
 
-/// First and longest pause before a log that failed is tried again, in milliseconds.
-const RETRY_MS: (u64, u64) = (50, 2_000);
+/// First and longest pause before a log that failed is tried again.
+const RETRY_MIN: Duration = Duration::from_millis(50);
+const RETRY_MAX: Duration = Duration::from_secs(2);
 
 /// The read model and how far it has come.
 #[derive(Debug)]
@@ -309,16 +310,14 @@ async fn blocking<R: Send + 'static>(
 async fn retry<'a, R>(
     ask: impl Fn() -> futures_util::future::BoxFuture<'a, Result<R, LogError>>,
 ) -> Result<R, LogError> {
-    let (mut pause_ms, pause_ms_max) = RETRY_MS;
+    let mut retries = 0;
     loop {
         match ask().await {
-            Err(LogError::Unavailable(why)) => {
-                tracing::warn!(
-                    pause.ms = pause_ms,
-                    "the log is unavailable: {why}; trying again"
-                );
-                tokio::time::sleep(Duration::from_millis(pause_ms)).await;
-                pause_ms = (pause_ms * 2).min(pause_ms_max);
+            Err(error @ LogError::Unavailable(_)) => {
+                let pause = backoff(retries, RETRY_MIN, RETRY_MAX);
+                tracing::warn!(?pause, "{}; trying again", WithCauses(&error));
+                tokio::time::sleep(pause).await;
+                retries += 1;
             }
             other => return other,
         }

@@ -9,13 +9,15 @@ use futures_util::future::BoxFuture;
 use serde_json::json;
 use session_ledger::domain::{Clock, Position, SystemClock, TenantId};
 use session_ledger::log::embedded::EmbeddedLog;
-use session_ledger::log::{Appended, EventLog, LogError, NewRecord, Notice, Record, Tail};
+use session_ledger::log::{EventLog, LogError, NewRecord, Notice};
 use session_ledger::metrics::Metrics;
 use session_ledger::projection::runner::run;
 use session_ledger::projection::{FoldError, Projection, Waited};
 use session_ledger::query::{Sight, sessions};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
+
+use crate::support::faulty_log::call_its_log;
 
 const SOON: Duration = Duration::from_secs(10);
 
@@ -182,28 +184,12 @@ async fn another_record_at_our_position_is_an_alarm() {
 }
 
 /// A log that never delivers notices, as if its connection were broken.
-struct Deaf(EmbeddedLog);
+struct Deaf {
+    log: EmbeddedLog,
+}
 
 impl EventLog for Deaf {
-    fn append(&self, records: Vec<NewRecord>) -> BoxFuture<'_, Appended> {
-        self.0.append(records)
-    }
-
-    fn get(&self, positions: Vec<Position>) -> BoxFuture<'_, Result<Vec<Record>, LogError>> {
-        self.0.get(positions)
-    }
-
-    fn tail(&self, after: Position) -> BoxFuture<'_, Result<Box<dyn Tail>, LogError>> {
-        self.0.tail(after)
-    }
-
-    fn head(&self) -> BoxFuture<'_, Result<Position, LogError>> {
-        self.0.head()
-    }
-
-    fn known_head(&self) -> Position {
-        self.0.known_head()
-    }
+    call_its_log!(append append_after get tail head state);
 
     fn notify(&self, _notices: Vec<Notice>) -> BoxFuture<'_, bool> {
         Box::pin(std::future::pending())
@@ -215,7 +201,7 @@ impl EventLog for Deaf {
 async fn unreachable_listeners_do_not_delay_the_fold() {
     let dir = tempfile::tempdir().unwrap();
     let log = EmbeddedLog::open(&dir.path().join("log.redb"), Arc::new(SystemClock)).unwrap();
-    let log: Arc<dyn EventLog> = Arc::new(Deaf(log));
+    let log: Arc<dyn EventLog> = Arc::new(Deaf { log });
     let projection = Arc::new(Projection::open(&dir.path().join("model.redb")).unwrap());
     let (metrics, stop) = (Arc::new(Metrics::default()), CancellationToken::new());
     let mut fold = JoinSet::new();

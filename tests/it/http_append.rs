@@ -315,7 +315,7 @@ async fn an_answer_says_that_the_fold_is_too_slow() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_failing_log_is_reported_event_by_event() {
-    let app = App::start_on(|log| Arc::new(FaultyLog(log))).await;
+    let app = App::start_on(|log| Arc::new(FaultyLog::new(log))).await;
     let client = app.client("acme");
     let (down, unsure) = (
         created(UNAVAILABLE, "a1", NOW),
@@ -351,7 +351,7 @@ async fn a_failing_log_is_reported_event_by_event() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_panic_is_answered_with_a_problem_and_the_server_goes_on() {
-    let app = App::start_on(|log| Arc::new(FaultyLog(log))).await;
+    let app = App::start_on(|log| Arc::new(FaultyLog::new(log))).await;
     let client = app.client("acme");
     client.apply(&created("s1", "a1", NOW)).await;
     let problem = client

@@ -1,12 +1,13 @@
 //! The second log, which holds the keys, keeps the promises of a log beside the first.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 
-use session_ledger::app::open::{OpenLog, open};
+use session_ledger::app::open::open;
 use session_ledger::app::{Config, LogSource};
 use session_ledger::domain::Position;
 use session_ledger::log::jetstream::JetStreamConfig;
-use session_ledger::log::{LogError, NewRecord};
+use session_ledger::log::{EventLog, LogError, NewRecord};
 
 use crate::log_conformance::{content, new_record, positions, read};
 use crate::support::nats::NatsServer;
@@ -28,24 +29,23 @@ fn key_event(kind: &str) -> NewRecord {
 /// Appends to both logs, opens them again, and checks that each has its own records.
 async fn each_log_keeps_its_own_records(config: &Config) {
     let opened = open(config).await.unwrap();
-    let events = opened.log.port().append(vec![new_record(1)]).await;
+    let events = opened.log.append(vec![new_record(1)]).await;
     assert_eq!(positions(events), [1]);
     let keys = vec![key_event("issued"), key_event("revoked")];
-    let appended = opened.admin.port().append(keys.clone()).await;
+    let appended = opened.admin.append(keys.clone()).await;
     assert_eq!(positions(appended), [1, 2]);
     close(opened.log, opened.admin).await;
     drop(opened.projection);
 
     let opened = open(config).await.unwrap();
-    let log = opened.log.port();
-    assert_eq!(log.head().await.unwrap(), Position::new(1));
-    let admin = opened.admin.port();
-    let records = read(&mut *admin.tail(Position::ZERO).await.unwrap(), 2).await;
+    assert_eq!(opened.log.head().await.unwrap(), Position::new(1));
+    let mut tail = opened.admin.tail(Position::ZERO).await.unwrap();
+    let records = read(&mut *tail, 2).await;
     assert_eq!(records.iter().map(content).collect::<Vec<_>>(), keys);
     close(opened.log, opened.admin).await;
 }
 
-async fn close(log: OpenLog, admin: OpenLog) {
+async fn close(log: Arc<dyn EventLog>, admin: Arc<dyn EventLog>) {
     admin.close().await;
     log.close().await;
 }
@@ -82,11 +82,7 @@ async fn keys_have_their_own_stream_that_accepts_nothing_else() {
     );
     assert!(stream.deny_delete && stream.deny_purge);
     let opened = open(&config).await.unwrap();
-    let refused = opened
-        .admin
-        .port()
-        .append(vec![key_event("invented")])
-        .await;
+    let refused = opened.admin.append(vec![key_event("invented")]).await;
     assert!(
         matches!(refused[0], Err(LogError::Unavailable(_))),
         "{refused:?}"

@@ -9,18 +9,14 @@ use session_ledger::domain::limits::BODY_BYTES_MAX;
 use session_ledger::log::{Appended, EventLog, Guard, LogError};
 
 use crate::log_conformance::{
-    EXPIRED, Fixture as _, assert_gapless, content, expired, new_record, new_records, positions,
-    read,
+    Fixture as _, assert_gapless, content, expired, guard, new_record, new_records, positions, read,
 };
 use crate::log_jetstream::{JetStream, connect};
 
 const BATCH_ID: &str = "Nats-Batch-Id";
 
 fn after(position: u64) -> Guard {
-    Guard {
-        subject: EXPIRED,
-        after: Position::new(position),
-    }
+    guard(Position::new(position), Position::new(position))
 }
 
 /// Returns the id of the batch of the message at a position.

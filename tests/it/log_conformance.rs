@@ -10,7 +10,10 @@ use bytes::Bytes;
 use futures_util::FutureExt as _;
 use session_ledger::domain::Position;
 use session_ledger::domain::limits::{BODY_BYTES_MAX, PRIVATE_BYTES_MAX};
-use session_ledger::log::{Appended, EventLog, Guard, LogError, NewRecord, Record, Tail};
+use session_ledger::log::{
+    Appended, EventLog, Guard, LogError, NewRecord, Record, Tail, WithCauses,
+};
+use tokio::sync::Barrier;
 
 /// An adapter's log, which can be closed and opened again on the same store.
 pub(crate) trait Fixture: Sized {
@@ -18,6 +21,9 @@ pub(crate) trait Fixture: Sized {
     async fn start() -> Self;
     /// The open log.
     fn log(&self) -> Arc<dyn EventLog>;
+    /// A number of logs on the same store. Each has its own connections, if the store may be opened more
+    /// than once.
+    async fn several(&self, count: usize) -> Vec<Arc<dyn EventLog>>;
     /// Closes the log and opens it again.
     async fn reopen(self) -> Self;
 }
@@ -38,6 +44,9 @@ macro_rules! suite {
             a_canceled_read_loses_nothing,
             several_tails_read_the_same_records,
             a_guarded_append_that_is_not_overtaken_is_kept,
+            of_racing_appends_under_one_guard_one_succeeds_and_the_others_write_nothing,
+            a_guard_is_refused_only_if_a_record_of_its_kind_is_unread,
+            a_closed_log_fails_clearly_and_can_be_opened_again,
         );
     };
     ($fixture:ty: $($name:ident),* $(,)?) => {
@@ -77,6 +86,15 @@ pub(crate) fn expired(number: usize) -> NewRecord {
     NewRecord {
         subject: format!("ledger.sys.v1.t{}.session.expired", number % 7).into(),
         ..new_record(number)
+    }
+}
+
+/// A guard on that subject.
+pub(crate) fn guard(after: Position, read_to: Position) -> Guard {
+    Guard {
+        subject: EXPIRED,
+        after,
+        read_to,
     }
 }
 
@@ -379,10 +397,7 @@ pub(crate) async fn a_guarded_append_that_is_not_overtaken_is_kept<F: Fixture>()
     // One record, a few that are written one by one, and a batch.
     for (first, count) in [(2, 1), (3, 5), (8, 300)] {
         let numbers = first..first + count;
-        let guard = Guard {
-            subject: EXPIRED,
-            after,
-        };
+        let guard = guard(after, after);
         let records = numbers.clone().map(expired).collect();
         let appended = positions(log.append_after(records, guard).await);
         assert_eq!(appended, numbers.map(|n| n as u64).collect::<Vec<_>>());
@@ -394,4 +409,125 @@ pub(crate) async fn a_guarded_append_that_is_not_overtaken_is_kept<F: Fixture>()
         records.iter().map(content).collect::<Vec<_>>(),
         (2..308).map(expired).collect::<Vec<_>>()
     );
+}
+
+pub(crate) async fn of_racing_appends_under_one_guard_one_succeeds_and_the_others_write_nothing<
+    F: Fixture,
+>() {
+    const RACERS: usize = 6;
+    let fixture = F::start().await;
+    let (log, racers) = (fixture.log(), fixture.several(RACERS).await);
+    let (mut last, mut head) = (Position::ZERO, Position::ZERO);
+    // Alone, a few, and as many as make a batch, each after other records and without.
+    for (count, others) in [(1, 0), (1, 3), (5, 2), (60, 0), (60, 1)] {
+        for position in positions(log.append(new_records(0..others)).await) {
+            head = Position::new(position);
+        }
+        let barrier = Arc::new(Barrier::new(RACERS));
+        let mut tasks = tokio::task::JoinSet::new();
+        for (racer, log) in racers.iter().map(Arc::clone).enumerate() {
+            let (guard, barrier) = (guard(last, head), Arc::clone(&barrier));
+            tasks.spawn(async move {
+                let records: Vec<_> = (racer * 100..racer * 100 + count).map(expired).collect();
+                barrier.wait().await;
+                let appended = log.append_after(records.clone(), guard).await;
+                (records, appended)
+            });
+        }
+        let mut won = Vec::new();
+        for (records, appended) in tasks.join_all().await {
+            if appended.iter().all(Result::is_ok) {
+                won.push((records, positions(appended)));
+            } else {
+                assert_overtaken(&appended, count);
+            }
+        }
+        assert_eq!(won.len(), 1, "{won:?}");
+        let (records, appended) = won.remove(0);
+        let first = head.get() + 1;
+        assert_eq!(appended, (first..first + count as u64).collect::<Vec<_>>());
+        let mut tail = log.tail(head).await.unwrap();
+        let written = read(&mut *tail, count).await;
+        assert_eq!(written.iter().map(content).collect::<Vec<_>>(), records);
+        last = Position::new(head.get() + count as u64);
+        head = last;
+        assert_eq!(log.head().await.unwrap(), head);
+    }
+}
+
+pub(crate) async fn a_guard_is_refused_only_if_a_record_of_its_kind_is_unread<F: Fixture>() {
+    let fixture = F::start().await;
+    let log = fixture.log();
+    let append =
+        async |records| Position::new(*positions(log.append(records).await).last().unwrap());
+    let first = append(vec![expired(0)]).await;
+    let read_to = append(new_records(0..5)).await;
+    // Unread records of other kinds do not matter.
+    append(new_records(5..9)).await;
+    let one = || vec![expired(1)];
+    let own = positions(log.append_after(one(), guard(first, read_to)).await);
+    // A guard that has just held does not hold again.
+    assert_overtaken(&log.append_after(one(), guard(first, read_to)).await, 1);
+    // The caller knows its own record, although it has not read up to it.
+    let own = Position::new(own[0]);
+    let own = positions(log.append_after(one(), guard(own, read_to)).await);
+    let own = Position::new(own[0]);
+    let read_to = append(new_records(0..3)).await;
+    // A record of another tenant, between others.
+    append(new_records(3..5)).await;
+    let unread = append(vec![expired(2)]).await;
+    append(new_records(5..7)).await;
+    let head = log.head().await.unwrap();
+    let zero = Position::ZERO;
+    for (after, read_to) in [(own, read_to), (own, own), (zero, zero)] {
+        for count in [1, 60] {
+            let records = (0..count).map(expired).collect();
+            let appended = log.append_after(records, guard(after, read_to)).await;
+            assert_overtaken(&appended, count);
+        }
+    }
+    assert_eq!(log.head().await.unwrap(), head);
+    let appended = log.append_after(one(), guard(unread, unread)).await;
+    assert_eq!(positions(appended), [head.get() + 1]);
+}
+
+pub(crate) async fn a_closed_log_fails_clearly_and_can_be_opened_again<F: Fixture>() {
+    let fixture = F::start().await;
+    let log = fixture.log();
+    log.append(new_records(0..3)).await;
+    let mut tail = log.tail(Position::new(3)).await.unwrap();
+    assert!(log.is_available());
+    log.close().await;
+    log.close().await;
+    assert!(!log.is_available());
+    let after = guard(Position::ZERO, Position::new(3));
+    let mut appended = log.append(new_records(0..2)).await;
+    appended.extend(log.append_after(vec![expired(0)], after).await);
+    assert_eq!(appended.len(), 3);
+    let mut errors: Vec<_> = appended.into_iter().map(Result::unwrap_err).collect();
+    errors.push(log.get(vec![Position::new(1)]).await.unwrap_err());
+    errors.push(log.tail(Position::ZERO).await.err().unwrap());
+    errors.push(log.tail(Position::new(3)).await.err().unwrap());
+    errors.push(log.head().await.unwrap_err());
+    errors.push(next(&mut *tail, 1).await.unwrap_err());
+    for error in errors {
+        let expected = "the log is unavailable: it was closed";
+        assert_eq!(WithCauses(&error).to_string(), expected, "{error:?}");
+    }
+    log.notify(Vec::new()).await;
+    assert_eq!(log.known_head().get(), 3);
+    // The old log still exists, and does not hold the store.
+    let fixture = fixture.reopen().await;
+    assert_eq!(
+        positions(fixture.log().append(new_records(3..4)).await),
+        [4]
+    );
+    drop(log);
+}
+
+#[track_caller]
+fn assert_overtaken(appended: &Appended, count: usize) {
+    let overtaken = |one: &Result<_, _>| matches!(one, Err(LogError::Overtaken));
+    assert!(appended.iter().all(overtaken), "{appended:?}");
+    assert_eq!(appended.len(), count);
 }

@@ -10,7 +10,7 @@ use futures_util::StreamExt as _;
 use session_ledger::domain::Position;
 use session_ledger::domain::Rules;
 use session_ledger::log::jetstream::{Credentials, JetStreamConfig};
-use session_ledger::log::{EventLog, JetStreamLog, LogError, NewRecord};
+use session_ledger::log::{EventLog, JetStreamLog, LogError, NewRecord, WithCauses};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use crate::log_conformance::{
@@ -39,6 +39,14 @@ impl Fixture for JetStream {
 
     fn log(&self) -> Arc<dyn EventLog> {
         Arc::<JetStreamLog>::clone(&self.log)
+    }
+
+    async fn several(&self, count: usize) -> Vec<Arc<dyn EventLog>> {
+        let mut logs = Vec::with_capacity(count);
+        for _ in 0..count {
+            logs.push(connect(&self.server, true).await as Arc<dyn EventLog>);
+        }
+        logs
     }
 
     async fn reopen(mut self) -> Self {
@@ -343,7 +351,8 @@ async fn a_stream_that_breaks_a_promise_is_misconfigured() {
         "deny_purge must be true",
         "discard must be new",
     ] {
-        assert!(error.to_string().contains(named), "{named} in {error}");
+        let text = WithCauses(&error).to_string();
+        assert!(text.contains(named), "{named} in {text}");
     }
 }
 
@@ -373,7 +382,8 @@ async fn batches_are_enabled_on_a_stream_of_an_earlier_build() {
 async fn a_stream_that_was_read_is_not_created_again() {
     let server = NatsServer::start().await;
     let error = connect_error(&config(&server), true).await;
-    assert!(error.to_string().contains("does not exist"), "{error}");
+    let text = WithCauses(&error).to_string();
+    assert!(text.contains("does not exist"), "{text}");
     connect(&server, false).await;
     connect(&server, true).await;
 }
@@ -401,7 +411,8 @@ async fn a_subject_of_no_stream_is_unavailable_and_the_other_records_are_kept() 
     assert_eq!(results[0].as_ref().unwrap().get(), 1);
     let error = results[1].as_ref().unwrap_err();
     assert!(matches!(error, LogError::Unavailable(_)), "{error:?}");
-    assert!(error.to_string().contains("no responders"), "{error}");
+    let text = WithCauses(error).to_string();
+    assert!(text.contains("no responders"), "{text}");
     assert!(
         matches!(results[2], Err(LogError::Unavailable(_))),
         "{results:?}"
@@ -515,11 +526,11 @@ async fn credentials_are_sent_and_an_open_server_is_recognized() {
         ..config(&server)
     };
     let log = JetStreamLog::connect(&config, false).await.unwrap();
-    assert!(log.is_guarded());
+    assert!(log.asks_for_credentials());
     assert_eq!(positions(log.append(new_records(0..1)).await), [1]);
     assert!(
         !connect(&NatsServer::start().await, false)
             .await
-            .is_guarded()
+            .asks_for_credentials()
     );
 }

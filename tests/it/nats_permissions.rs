@@ -50,6 +50,7 @@ async fn the_ledger_can_do_all_that_it_needs() {
     let guard = Guard {
         subject: EXPIRIES,
         after: Position::ZERO,
+        read_to: Position::ZERO,
     };
     let appended = log
         .append_after((0..50).map(expired).collect(), guard)
@@ -329,6 +330,7 @@ async fn batches_that_a_runtime_leaves_open_stop_no_other_client() {
     let guard = Guard {
         subject: EXPIRIES,
         after: Position::ZERO,
+        read_to: Position::ZERO,
     };
     let records: Vec<_> = (0..50).map(expired).collect();
     let appended = world.ledger.append_after(records.clone(), guard).await;

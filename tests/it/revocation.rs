@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::support::app::{App, NOW};
 use crate::support::client::{Client, created, event};
-use crate::support::faulty_log::reads_of_its_log;
+use crate::support::faulty_log::call_its_log;
 
 const SOON: Duration = Duration::from_mins(1);
 const REVOKED: &str = "2026-01-31T12:00:30.000000Z";
@@ -131,7 +131,7 @@ impl EventLog for DyingLog {
         })
     }
 
-    reads_of_its_log!();
+    call_its_log!(append_after get tail head state notify);
 }
 
 #[tokio::test]

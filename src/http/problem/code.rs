@@ -19,7 +19,7 @@ use axum::http::StatusCode;
 use crate::domain::{Reason, Verdict};
 use crate::ledger::command::CommandError;
 use crate::ledger::{AppendError, Refused};
-use crate::log::LogError;
+use crate::log::{LogError, WithCauses};
 use crate::query::{CursorError, QueryError};
 
 use crate::http::problem::Problem;
@@ -267,7 +267,7 @@ impl From<LogError> for Problem {
         match error {
             // The log itself says when that begins and when it ends.
             LogError::Refusing(why) => {
-                tracing::debug!("the log refuses writes: {why}");
+                tracing::debug!("the log refuses writes: {}", WithCauses(&why));
                 Self::new(code).with_detail(format!(
                     "nothing was written, because the log refuses writes at present: {why}; try again"
                 ))
@@ -280,11 +280,11 @@ impl From<LogError> for Problem {
                 ))
             }
             _ if code == Code::LogFailed => {
-                tracing::error!("the log failed: {error}");
+                tracing::error!("the log failed: {}", WithCauses(&error));
                 Self::new(code)
             }
             _ => {
-                tracing::warn!("the log did not do as asked: {error}");
+                tracing::warn!("the log did not do as asked: {}", WithCauses(&error));
                 Self::new(code)
             }
         }

@@ -145,7 +145,7 @@ impl Commands {
             None => Ok(outcomes),
             Some(error @ LogError::Unconfirmed(_)) => Err(error.into()),
             Some(error) if outcomes.is_empty() => Err(error.into()),
-            Some(error) => Err(LogError::Unconfirmed(error.to_string()).into()),
+            Some(error) => Err(LogError::unconfirmed(error).into()),
         }
     }
 }

@@ -1,12 +1,12 @@
-//! Layout of a stored record. Numbers are big-endian.
+//! The layout of a stored record. Numbers are big-endian.
 //!
 //! ```text
 //! version (1) | recorded_at in microseconds (8) | subject length (2) | private length (2)
 //!     | subject | private | body (the rest)
 //! ```
 //!
-//! The position is the table's key. Decoding checks every length and never panics: a file that was
-//! damaged on disk must end in [`LogError::Damaged`].
+//! The position is the table's key. Decoding checks every length and never panics. A file that was
+//! damaged on disk gives [`LogError::Damaged`].
 
 use bytes::Bytes;
 
@@ -14,12 +14,12 @@ use crate::domain::{Position, Timestamp};
 use crate::log::{LogError, NewRecord, Record};
 use crate::wire::Headers;
 
-/// Version of the layout. A change of it needs a decoder for every older one.
+/// The version of the layout. A new version needs decoders for all older ones.
 const VERSION: u8 = 1;
-/// Bytes before the subject.
+/// The number of bytes before the subject.
 const HEAD_BYTES: usize = 1 + 8 + 2 + 2;
 
-/// How many bytes [`encode`] writes; `None` if a length does not fit its field.
+/// The number of bytes that [`encode`] writes; `None` if a length does not fit its field.
 pub(super) fn encoded_len(record: &NewRecord) -> Option<usize> {
     u16::try_from(record.subject.len()).ok()?;
     u16::try_from(record.private.len()).ok()?;
@@ -48,34 +48,63 @@ pub(super) fn encode(record: &NewRecord, recorded_at: Timestamp, out: &mut [u8])
     put(&record.body);
 }
 
-/// Reads a stored record back.
+/// Decodes a stored record.
 pub(super) fn decode(position: Position, bytes: &[u8]) -> Result<Record, LogError> {
-    parse(position, bytes)
-        .ok_or_else(|| LogError::Damaged(format!("the record at position {position} is malformed")))
+    parse(position, bytes).ok_or_else(|| malformed(position))
 }
 
-/// Reads the time stamp alone.
+/// Decodes the time stamp of a stored record.
 pub(super) fn decode_recorded_at(position: Position, bytes: &[u8]) -> Result<Timestamp, LogError> {
     decode(position, bytes).map(|record| record.recorded_at)
 }
 
-fn parse(position: Position, bytes: &[u8]) -> Option<Record> {
-    let (&[version], rest) = bytes.split_first_chunk()?;
-    let (micros, rest) = rest.split_first_chunk()?;
-    let (subject_len, rest) = rest.split_first_chunk()?;
-    let (private_len, rest) = rest.split_first_chunk()?;
-    let (subject, rest) = rest.split_at_checked(u16::from_be_bytes(*subject_len).into())?;
-    let (private, body) = rest.split_at_checked(u16::from_be_bytes(*private_len).into())?;
-    if version != VERSION {
-        return None;
+/// Decodes the subject of a stored record, and copies nothing.
+pub(super) fn decode_subject(position: Position, bytes: &[u8]) -> Result<&str, LogError> {
+    let parts = Parts::split(bytes).ok_or_else(|| malformed(position))?;
+    Ok(parts.subject)
+}
+
+fn malformed(position: Position) -> LogError {
+    LogError::damaged(format!("the record at position {position} is malformed"))
+}
+
+/// The fields of a stored record.
+struct Parts<'a> {
+    recorded_at: Timestamp,
+    subject: &'a str,
+    private: &'a [u8],
+    body: &'a [u8],
+}
+
+impl<'a> Parts<'a> {
+    fn split(bytes: &'a [u8]) -> Option<Self> {
+        let (&[version], rest) = bytes.split_first_chunk()?;
+        let (micros, rest) = rest.split_first_chunk()?;
+        let (subject_len, rest) = rest.split_first_chunk()?;
+        let (private_len, rest) = rest.split_first_chunk()?;
+        let (subject, rest) = rest.split_at_checked(u16::from_be_bytes(*subject_len).into())?;
+        let (private, body) = rest.split_at_checked(u16::from_be_bytes(*private_len).into())?;
+        if version != VERSION {
+            return None;
+        }
+        Some(Self {
+            recorded_at: Timestamp::from_micros(i64::from_be_bytes(*micros))?,
+            subject: std::str::from_utf8(subject).ok()?,
+            private,
+            body,
+        })
     }
+}
+
+fn parse(position: Position, bytes: &[u8]) -> Option<Record> {
+    let parts = Parts::split(bytes)?;
     Some(Record {
         position,
-        recorded_at: Timestamp::from_micros(i64::from_be_bytes(*micros))?,
-        subject: std::str::from_utf8(subject).ok()?.into(),
-        private: Bytes::copy_from_slice(private),
+        recorded_at: parts.recorded_at,
+        subject: parts.subject.into(),
+        private: Bytes::copy_from_slice(parts.private),
         headers: Headers::default(),
-        payload: Bytes::copy_from_slice(body),
+        payload: Bytes::copy_from_slice(parts.body),
     })
 }
 
@@ -106,7 +135,9 @@ mod tests {
                 body: body.into(),
             };
             let recorded_at = Timestamp::from_micros(micros).unwrap();
-            let record = decode(Position::new(7), &encoded(&new, recorded_at)).unwrap();
+            let bytes = encoded(&new, recorded_at);
+            let record = decode(Position::new(7), &bytes).unwrap();
+            prop_assert_eq!(decode_subject(record.position, &bytes).unwrap(), &*new.subject);
             prop_assert_eq!(record.position, Position::new(7));
             prop_assert_eq!(record.recorded_at, recorded_at);
             prop_assert_eq!(record.subject, new.subject);

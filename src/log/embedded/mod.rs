@@ -1,6 +1,6 @@
-//! The built-in log of one machine: a redb file in the data directory, with group commit.
+//! The built-in log of a single ledger: a redb file in the data directory, with group commit.
 //!
-//! An acknowledged record was fsynced. One process holds the file at a time.
+//! A record is acknowledged after an fsync. One process holds the file at a time.
 #![warn(clippy::indexing_slicing)]
 
 mod codec;
@@ -17,53 +17,50 @@ use futures_util::future::BoxFuture;
 use tokio::sync::{mpsc, watch};
 
 use crate::domain::{Clock, Position};
-use crate::log::{Appended, EventLog, LogError, NewRecord, Record, Tail};
+use crate::log::{
+    Appended, EventLog, Guard, LogError, NewRecord, Notice, Record, Tail, WithCauses,
+};
 use store::Store;
 use tail::EmbeddedTail;
-use writer::{Command, Started};
+use writer::{Job, Started};
 
-/// The log in a file. Dropping it closes it as [`EmbeddedLog::close`] does, but blocks.
+/// The log in a file. Dropping it closes it too, but blocks the thread.
 pub struct EmbeddedLog {
     store: Arc<Store>,
-    commands: mpsc::Sender<Command>,
+    jobs: mpsc::Sender<Job>,
     head: watch::Receiver<Position>,
+    /// Why the log accepts no more records, once a commit has failed.
     broken: Arc<OnceLock<String>>,
-    /// Nothing once closed.
+    /// The writer's thread; `None` once the log is closed.
     thread: Mutex<Option<JoinHandle<()>>>,
 }
 
 impl EmbeddedLog {
-    /// Opens the log in a file, or creates it and its directory. Blocks for some milliseconds.
+    /// Opens the log in a file. Creates the file and its directory if they do not exist. Blocks the
+    /// thread for some milliseconds.
     pub fn open(file: &Path, clock: Arc<dyn Clock>) -> Result<Self, LogError> {
         let (store, end) = Store::open(file)?;
         let store = Arc::new(store);
         let Started {
             thread,
-            commands,
+            jobs,
             head,
             broken,
         } = writer::start(Arc::clone(&store), end, clock)?;
         Ok(Self {
             store,
-            commands,
+            jobs,
             head,
             broken,
             thread: Mutex::new(Some(thread)),
         })
     }
 
-    /// Finishes the appends under way, then closes the file. Later calls are `Unavailable`.
-    pub async fn close(&self) {
-        // Fails only if the writer has stopped, which is what is asked for.
-        drop(self.commands.send(Command::Close).await);
-        let (store, thread) = (Arc::clone(&self.store), self.take_thread());
-        let closed = blocking(move || {
-            join(thread);
-            store.close();
+    fn require_open(&self) -> Result<(), LogError> {
+        if self.is_available() {
             Ok(())
-        });
-        if let Err(error) = closed.await {
-            tracing::error!(error = %error, "the log did not close");
+        } else {
+            Err(LogError::closed())
         }
     }
 
@@ -77,8 +74,8 @@ impl EmbeddedLog {
 
 impl Drop for EmbeddedLog {
     fn drop(&mut self) {
-        // The writer stops when the last sender is gone: replace ours by one that leads nowhere.
-        drop(std::mem::replace(&mut self.commands, mpsc::channel(1).0));
+        // The writer stops when the last sender is dropped, so this puts another one in its place.
+        drop(std::mem::replace(&mut self.jobs, mpsc::channel(1).0));
         join(self.take_thread());
         self.store.close();
     }
@@ -86,11 +83,16 @@ impl Drop for EmbeddedLog {
 
 impl EventLog for EmbeddedLog {
     fn append(&self, records: Vec<NewRecord>) -> BoxFuture<'_, Appended> {
-        writer::append(&self.commands, records).boxed()
+        writer::append(&self.jobs, records, None).boxed()
+    }
+
+    fn append_after(&self, records: Vec<NewRecord>, guard: Guard) -> BoxFuture<'_, Appended> {
+        writer::append(&self.jobs, records, Some(guard)).boxed()
     }
 
     fn get(&self, positions: Vec<Position>) -> BoxFuture<'_, Result<Vec<Record>, LogError>> {
         async move {
+            self.require_open()?;
             let head = self.known_head();
             if let Some(after) = positions.iter().copied().find(|position| head < *position) {
                 return Err(LogError::Truncated { head, after });
@@ -103,6 +105,7 @@ impl EventLog for EmbeddedLog {
 
     fn tail(&self, after: Position) -> BoxFuture<'_, Result<Box<dyn Tail>, LogError>> {
         async move {
+            self.require_open()?;
             let head = self.known_head();
             if head < after {
                 return Err(LogError::Truncated { head, after });
@@ -114,26 +117,63 @@ impl EventLog for EmbeddedLog {
     }
 
     fn head(&self) -> BoxFuture<'_, Result<Position, LogError>> {
-        // No other process can append, so what this one knows is what the log says.
-        async move { Ok(self.known_head()) }.boxed()
+        // No other process can append, so this one always knows the head.
+        async move {
+            self.require_open()?;
+            Ok(self.known_head())
+        }
+        .boxed()
     }
 
     fn known_head(&self) -> Position {
         *self.head.borrow()
     }
 
+    fn is_available(&self) -> bool {
+        // The writer closes the channel when the log is closed.
+        !self.jobs.is_closed()
+    }
+
     fn refuses_writes(&self) -> Option<String> {
         self.broken.get().cloned()
     }
+
+    fn watch(&self) -> BoxFuture<'_, ()> {
+        // After a failed commit the log accepts no records until it is opened again.
+        std::future::pending().boxed()
+    }
+
+    fn notify(&self, _notices: Vec<Notice>) -> BoxFuture<'_, bool> {
+        // No process can listen to a file.
+        std::future::ready(true).boxed()
+    }
+
+    /// Writes the appends that are queued, then closes the file and releases its lock.
+    fn close(&self) -> BoxFuture<'_, ()> {
+        async move {
+            // Fails only if the writer has stopped already.
+            drop(self.jobs.send(Job::Close).await);
+            let (store, thread) = (Arc::clone(&self.store), self.take_thread());
+            let closed = blocking(move || {
+                join(thread);
+                store.close();
+                Ok(())
+            });
+            if let Err(error) = closed.await {
+                tracing::error!("the log did not close: {}", WithCauses(&error));
+            }
+        }
+        .boxed()
+    }
 }
 
-/// Runs work that blocks where it may.
+/// Runs blocking work on a thread that may block.
 async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, LogError> + Send + 'static,
 ) -> Result<T, LogError> {
     tokio::task::spawn_blocking(work)
         .await
-        .unwrap_or_else(|error| Err(LogError::Unavailable(error.to_string())))
+        .unwrap_or_else(|error| Err(LogError::unavailable(error)))
 }
 
 fn join(thread: Option<JoinHandle<()>>) {

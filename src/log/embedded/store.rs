@@ -1,7 +1,7 @@
-//! The redb file: one table from position to encoded record, written in key order only.
+//! The redb file: one table from position to encoded record, written in the order of positions.
 //!
-//! Every function blocks, so the callers run on the blocking pool or on the writer's own thread,
-//! and no transaction outlives its function.
+//! Every function blocks. The callers run on the blocking pool or on the writer's thread. No
+//! transaction outlives its function.
 
 use std::fs::{self, File};
 use std::ops::RangeInclusive;
@@ -13,17 +13,17 @@ use redb::{Builder, Database, DatabaseError, ReadableDatabase, ReadableTable, Ta
 use super::codec;
 use crate::domain::limits::{LOG_CACHE_BYTES, LOG_READ_BYTES_MAX};
 use crate::domain::{Position, Timestamp};
-use crate::log::{LogError, NewRecord, Record};
+use crate::log::{BoxError, Guard, LogError, NewRecord, Record};
 
-/// Position to encoded record, see [`codec`].
+/// From position to encoded record, see [`codec`].
 const RECORDS: TableDefinition<'static, u64, &[u8]> = TableDefinition::new("records");
 
-/// The open file, or nothing once it is closed.
+/// The file. The database is `None` once it is closed.
 pub(super) struct Store {
     database: RwLock<Option<Database>>,
 }
 
-/// Where the log ends.
+/// The last record of the log: its position and time.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct End {
     pub(super) head: Position,
@@ -31,21 +31,21 @@ pub(super) struct End {
 }
 
 impl Store {
-    /// Opens or creates the file and its directory.
+    /// Opens the file. Creates it and its directory if they do not exist.
     pub(super) fn open(file: &Path) -> Result<(Self, End), LogError> {
         let dir = file.parent().filter(|dir| !dir.as_os_str().is_empty());
         let dir = dir.unwrap_or(Path::new("."));
-        fs::create_dir_all(dir).map_err(|error| unavailable(&error))?;
+        fs::create_dir_all(dir).map_err(unavailable)?;
         let created = !file.exists();
         let database = Builder::new()
             .set_cache_size(LOG_CACHE_BYTES)
             .create(file)
             .map_err(|error| open_error(error, file))?;
         if created {
-            // Without it, power loss may take the name of the file, and all it holds, away.
+            // Without this, the file can lose its name when the power fails.
             File::open(dir)
                 .and_then(|dir| dir.sync_all())
-                .map_err(|error| unavailable(&error))?;
+                .map_err(unavailable)?;
         }
         let end = prepare(&database)?;
         Ok((
@@ -58,8 +58,8 @@ impl Store {
 
     /// Writes records after `head` in one durable transaction.
     ///
-    /// Fails as `Unavailable` as long as nothing can have been written, and as `Unconfirmed` if
-    /// the commit itself failed.
+    /// Fails as `Unconfirmed` if the commit failed: the records may have been written. Before the
+    /// commit it fails as `Unavailable` or `Damaged`, and nothing was written.
     pub(super) fn write<'a>(
         &self,
         head: Position,
@@ -67,45 +67,36 @@ impl Store {
         recorded_at: Timestamp,
     ) -> Result<(), LogError> {
         self.with(|database| {
-            let mut txn = database
-                .begin_write()
-                .map_err(|error| unavailable(&error))?;
-            // Saves the allocator's state with each commit: after a crash the file opens at once.
+            let mut txn = database.begin_write().map_err(unavailable)?;
+            // Saves the allocator's state with each commit, so the file opens at once after a crash.
             txn.set_quick_repair(true);
             {
-                let mut table = txn
-                    .open_table(RECORDS)
-                    .map_err(|error| unavailable(&error))?;
+                let mut table = txn.open_table(RECORDS).map_err(unavailable)?;
                 let mut position = head;
                 for (record, len_bytes) in records {
                     position = position.next();
                     let mut slot = table
                         .insert_reserve(position.get(), len_bytes)
-                        .map_err(|error| storage_error(&error))?;
+                        .map_err(storage_error)?;
                     codec::encode(record, recorded_at, slot.as_mut());
                 }
             }
-            txn.commit()
-                .map_err(|error| LogError::Unconfirmed(error.to_string()))
+            txn.commit().map_err(LogError::unconfirmed)
         })
     }
 
-    /// The records at positions that exist, in order, up to a bound of bytes; at least one.
+    /// Returns the records of a range of positions that exist. Stops after `LOG_READ_BYTES_MAX` bytes,
+    /// but returns at least one record.
     pub(super) fn read(&self, range: RangeInclusive<Position>) -> Result<Vec<Record>, LogError> {
         let (first, last) = (range.start().get(), range.end().get());
         self.with(|database| {
-            let txn = database.begin_read().map_err(|error| unavailable(&error))?;
-            let table = txn
-                .open_table(RECORDS)
-                .map_err(|error| unavailable(&error))?;
+            let txn = database.begin_read().map_err(unavailable)?;
+            let table = txn.open_table(RECORDS).map_err(unavailable)?;
             let mut records = Vec::with_capacity(usize::try_from(last - first + 1).unwrap_or(0));
             let mut bytes_left = LOG_READ_BYTES_MAX;
             let mut expected = *range.start();
-            for entry in table
-                .range(first..=last)
-                .map_err(|error| storage_error(&error))?
-            {
-                let (key, value) = entry.map_err(|error| storage_error(&error))?;
+            for entry in table.range(first..=last).map_err(storage_error)? {
+                let (key, value) = entry.map_err(storage_error)?;
                 let found = Position::new(key.value());
                 if found != expected {
                     return Err(LogError::Gap {
@@ -127,17 +118,39 @@ impl Store {
         })
     }
 
-    /// The records at positions that exist, in the order asked for.
+    /// Whether a record up to `head` is on the guard's subjects and unknown to the caller. Takes longer
+    /// the more records the caller has not read.
+    pub(super) fn has_unread(&self, guard: &Guard, head: Position) -> Result<bool, LogError> {
+        let first = guard.first_unread();
+        if head < first {
+            return Ok(false);
+        }
+        self.with(|database| {
+            let txn = database.begin_read().map_err(unavailable)?;
+            let table = txn.open_table(RECORDS).map_err(unavailable)?;
+            for entry in table
+                .range(first.get()..=head.get())
+                .map_err(storage_error)?
+            {
+                let (key, value) = entry.map_err(storage_error)?;
+                if guard.covers(codec::decode_subject(
+                    Position::new(key.value()),
+                    value.value(),
+                )?) {
+                    return Ok(true);
+                }
+            }
+            Ok(false)
+        })
+    }
+
+    /// Returns the records at positions that exist, in the order of the request.
     pub(super) fn get(&self, positions: &[Position]) -> Result<Vec<Record>, LogError> {
         self.with(|database| {
-            let txn = database.begin_read().map_err(|error| unavailable(&error))?;
-            let table = txn
-                .open_table(RECORDS)
-                .map_err(|error| unavailable(&error))?;
+            let txn = database.begin_read().map_err(unavailable)?;
+            let table = txn.open_table(RECORDS).map_err(unavailable)?;
             let get_one = |position: &Position| {
-                let value = table
-                    .get(position.get())
-                    .map_err(|error| storage_error(&error))?;
+                let value = table.get(position.get()).map_err(storage_error)?;
                 let value = value.ok_or_else(|| missing(*position))?;
                 codec::decode(*position, value.value())
             };
@@ -145,7 +158,7 @@ impl Store {
         })
     }
 
-    /// Closes the file and gives up its lock. What comes later is `Unavailable`.
+    /// Closes the file and releases its lock. Later calls fail as `Unavailable`.
     pub(super) fn close(&self) {
         drop(
             self.database
@@ -157,26 +170,17 @@ impl Store {
 
     fn with<T>(&self, work: impl FnOnce(&Database) -> Result<T, LogError>) -> Result<T, LogError> {
         let database = self.database.read().unwrap_or_else(PoisonError::into_inner);
-        let database = database.as_ref().ok_or_else(closed)?;
+        let database = database.as_ref().ok_or_else(LogError::closed)?;
         work(database)
     }
 }
 
-/// What a caller of a closed log gets.
-pub(super) fn closed() -> LogError {
-    LogError::Unavailable("it was closed".to_owned())
-}
-
-/// Creates the table, and finds the last record.
+/// Creates the table if it does not exist, and finds the last record.
 fn prepare(database: &Database) -> Result<End, LogError> {
-    let txn = database
-        .begin_write()
-        .map_err(|error| unavailable(&error))?;
+    let txn = database.begin_write().map_err(unavailable)?;
     let end = {
-        let table = txn
-            .open_table(RECORDS)
-            .map_err(|error| unavailable(&error))?;
-        match table.last().map_err(|error| storage_error(&error))? {
+        let table = txn.open_table(RECORDS).map_err(unavailable)?;
+        match table.last().map_err(storage_error)? {
             None => End {
                 head: Position::ZERO,
                 recorded_at: Timestamp::MIN,
@@ -188,31 +192,31 @@ fn prepare(database: &Database) -> Result<End, LogError> {
             }
         }
     };
-    txn.commit().map_err(|error| unavailable(&error))?;
+    txn.commit().map_err(unavailable)?;
     Ok(end)
 }
 
 fn open_error(error: DatabaseError, file: &Path) -> LogError {
     match error {
         DatabaseError::DatabaseAlreadyOpen => LogError::Held(file.to_path_buf()),
-        DatabaseError::Storage(error) => storage_error(&error),
-        error => unavailable(&error),
-    }
-}
-
-fn storage_error(error: &redb::StorageError) -> LogError {
-    match error {
-        redb::StorageError::Corrupted(what) => LogError::Damaged(what.clone()),
+        DatabaseError::Storage(error) => storage_error(error),
         error => unavailable(error),
     }
 }
 
-fn unavailable(error: &impl ToString) -> LogError {
-    LogError::Unavailable(error.to_string())
+fn storage_error(error: redb::StorageError) -> LogError {
+    match error {
+        redb::StorageError::Corrupted(_) => LogError::damaged(error),
+        error => unavailable(error),
+    }
+}
+
+fn unavailable(error: impl Into<BoxError>) -> LogError {
+    LogError::unavailable(error)
 }
 
 fn missing(position: Position) -> LogError {
-    LogError::Damaged(format!(
-        "there is no record at position {position}, before the last one"
+    LogError::damaged(format!(
+        "there is no record at position {position}, although the log goes on"
     ))
 }

@@ -1,7 +1,9 @@
-//! Group commit: one thread writes all that is waiting in one durable transaction.
+//! Group commit: one thread writes all appends that are waiting in one durable transaction.
 //!
-//! An fsync costs about as much for a thousand records as for one, so concurrent callers share it.
-//! A caller is answered, and the head published, after the commit alone.
+//! An fsync costs about as much for a thousand records as for one, so concurrent callers share it. The
+//! writer answers its callers and publishes the head only after the commit.
+//!
+//! The writer also checks guards, because it alone knows what it is about to write.
 
 use std::sync::{Arc, OnceLock};
 use std::thread::{self, JoinHandle};
@@ -9,47 +11,45 @@ use std::thread::{self, JoinHandle};
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::codec;
-use super::store::{End, Store, closed};
+use super::store::{End, Store};
 use crate::domain::limits::{BODY_BYTES_MAX, LOG_APPEND_QUEUE_MAX, LOG_GROUP_RECORDS_MAX};
 use crate::domain::{Clock, Position, Timestamp};
-use crate::log::{Appended, LogError, NewRecord};
+use crate::log::{Appended, Guard, LogError, NewRecord, WithCauses};
 
-/// Work for the writer.
-pub(super) enum Command {
-    /// Append these records and answer.
-    Append {
-        records: Vec<NewRecord>,
-        answer: oneshot::Sender<Appended>,
-    },
-    /// Finish what is queued, then stop.
+/// A job for the writer.
+pub(super) enum Job {
+    /// Append records.
+    Append(Append),
+    /// Finish the jobs that are queued, then stop.
     Close,
 }
 
-/// The thread's own state.
-struct Writer {
-    store: Arc<Store>,
-    clock: Arc<dyn Clock>,
-    commands: mpsc::Receiver<Command>,
-    head: watch::Sender<Position>,
-    recorded_at: Timestamp,
-    /// Set by a failed commit: what the file holds is unknown until it is opened again.
-    broken: Arc<OnceLock<String>>,
-}
-
-/// One append of a group.
-struct Waiting {
+/// An append that waits for its answer.
+pub(super) struct Append {
     records: Vec<NewRecord>,
-    /// Per record its encoded length, or nothing if it is too large.
+    /// The encoded length of each record; `None` if the record is too large.
     lens: Vec<Option<usize>>,
+    guard: Option<Guard>,
     answer: oneshot::Sender<Appended>,
 }
 
-/// A started writer, and how to reach it.
+/// The state of the writer's thread.
+struct Writer {
+    store: Arc<Store>,
+    clock: Arc<dyn Clock>,
+    jobs: mpsc::Receiver<Job>,
+    head: watch::Sender<Position>,
+    recorded_at: Timestamp,
+    /// Set by a failed commit. The content of the file is unknown until it is opened again.
+    broken: Arc<OnceLock<String>>,
+}
+
+/// A started writer.
 pub(super) struct Started {
     pub(super) thread: JoinHandle<()>,
-    pub(super) commands: mpsc::Sender<Command>,
+    pub(super) jobs: mpsc::Sender<Job>,
     pub(super) head: watch::Receiver<Position>,
-    /// Why it takes nothing any more.
+    /// Why the writer accepts no more records.
     pub(super) broken: Arc<OnceLock<String>>,
 }
 
@@ -59,13 +59,13 @@ pub(super) fn start(
     end: End,
     clock: Arc<dyn Clock>,
 ) -> Result<Started, LogError> {
-    let (commands, receiver) = mpsc::channel(LOG_APPEND_QUEUE_MAX);
+    let (jobs, receiver) = mpsc::channel(LOG_APPEND_QUEUE_MAX);
     let (head, head_receiver) = watch::channel(end.head);
     let broken = Arc::<OnceLock<String>>::default();
     let writer = Writer {
         store,
         clock,
-        commands: receiver,
+        jobs: receiver,
         head,
         recorded_at: end.recorded_at,
         broken: Arc::clone(&broken),
@@ -73,10 +73,10 @@ pub(super) fn start(
     let thread = thread::Builder::new()
         .name("log-writer".to_owned())
         .spawn(|| writer.run())
-        .map_err(|error| LogError::Unavailable(error.to_string()))?;
+        .map_err(LogError::unavailable)?;
     Ok(Started {
         thread,
-        commands,
+        jobs,
         head: head_receiver,
         broken,
     })
@@ -84,66 +84,96 @@ pub(super) fn start(
 
 impl Writer {
     fn run(mut self) {
-        while let Some(command) = self.commands.blocking_recv() {
-            let group = self.gather(command);
+        while let Some(job) = self.jobs.blocking_recv() {
+            let group = self.gather(job);
             self.commit(group);
         }
     }
 
-    /// Takes what is waiting, up to the bound of a group.
-    fn gather(&mut self, first: Command) -> Vec<Waiting> {
+    /// Takes the appends that are waiting, until a group is full.
+    fn gather(&mut self, first: Job) -> Vec<Append> {
         let mut group = Vec::new();
         let mut records_count = 0;
         let mut next = Some(first);
-        while let Some(command) = next {
-            match command {
-                Command::Append { records, answer } => {
-                    records_count += records.len();
-                    group.push(Waiting::new(records, answer));
+        while let Some(job) = next {
+            match job {
+                Job::Append(append) => {
+                    records_count += append.records.len();
+                    group.push(append);
                 }
-                // Takes no more; what is queued already is still received.
-                Command::Close => self.commands.close(),
+                // The channel accepts no more jobs, but still hands over those that are queued.
+                Job::Close => self.jobs.close(),
             }
             next = (records_count < LOG_GROUP_RECORDS_MAX)
-                .then(|| self.commands.try_recv().ok())
+                .then(|| self.jobs.try_recv().ok())
                 .flatten();
         }
         group
     }
 
-    fn commit(&mut self, group: Vec<Waiting>) {
+    fn commit(&mut self, group: Vec<Append>) {
         let head = *self.head.borrow();
-        let written: u64 = group.iter().map(Waiting::fitting_count).sum();
+        let mut position = head;
+        let mut admitted = Vec::with_capacity(group.len());
+        for append in group {
+            match self.check_guard(&append, head, &admitted) {
+                Ok(()) => admitted.push(append),
+                Err(error) => append.answer(&Err(error), &mut position),
+            }
+        }
+        let written: u64 = admitted.iter().map(Append::fitting_count).sum();
         let result = if written == 0 {
             Ok(())
         } else {
-            self.write(head, &group)
+            self.write(head, &admitted)
         };
-        let mut position = head;
-        for waiting in group {
-            waiting.answer(&result, &mut position);
+        for append in admitted {
+            append.answer(&result, &mut position);
         }
     }
 
-    fn write(&mut self, head: Position, group: &[Waiting]) -> Result<(), LogError> {
-        if let Some(why) = self.broken.get() {
-            return Err(LogError::Refusing(why.clone()));
+    /// Fails as `Overtaken` if a record on the guard's subjects is in the file, or in front of this
+    /// append in its group, and the caller does not know it.
+    fn check_guard(
+        &self,
+        append: &Append,
+        head: Position,
+        in_front: &[Append],
+    ) -> Result<(), LogError> {
+        let Some(guard) = &append.guard else {
+            return Ok(());
+        };
+        let mut in_group = in_front.iter().flat_map(Append::fitting);
+        if in_group.any(|(record, _len)| guard.covers(&record.subject))
+            || self.store.has_unread(guard, head)?
+        {
+            return Err(LogError::Overtaken);
         }
-        // A clock that was set back must not put a record before an earlier one.
+        Ok(())
+    }
+
+    fn write(&mut self, head: Position, group: &[Append]) -> Result<(), LogError> {
+        if let Some(why) = self.broken.get() {
+            return Err(LogError::refusing(why.clone()));
+        }
+        // If the clock was set back, this record still gets no earlier time than the one before.
         let recorded_at = self.recorded_at.max(self.clock.now());
-        let records = group.iter().flat_map(Waiting::fitting);
+        let records = group.iter().flat_map(Append::fitting);
         match self.store.write(head, records, recorded_at) {
             Ok(()) => {
-                let written: u64 = group.iter().map(Waiting::fitting_count).sum();
+                let written: u64 = group.iter().map(Append::fitting_count).sum();
                 self.recorded_at = recorded_at;
                 self.head.send_replace(Position::new(head.get() + written));
                 Ok(())
             }
             Err(error) => {
                 if matches!(error, LogError::Unconfirmed(_)) {
-                    tracing::error!(error = %error, "the log failed to commit and takes no more");
+                    tracing::error!(
+                        "the log failed to commit and accepts no more records: {}",
+                        WithCauses(&error)
+                    );
                     let why = "an earlier commit failed; start the server again".to_owned();
-                    // It is set once: nothing is written after it.
+                    // Cannot be set already: a broken log writes nothing.
                     drop(self.broken.set(why));
                 }
                 Err(error)
@@ -152,13 +182,18 @@ impl Writer {
     }
 }
 
-impl Waiting {
-    fn new(records: Vec<NewRecord>, answer: oneshot::Sender<Appended>) -> Self {
+impl Append {
+    fn new(
+        records: Vec<NewRecord>,
+        guard: Option<Guard>,
+        answer: oneshot::Sender<Appended>,
+    ) -> Self {
         let len = |record: &NewRecord| record.fits().then(|| codec::encoded_len(record)).flatten();
         let lens = records.iter().map(len).collect();
         Self {
             records,
             lens,
+            guard,
             answer,
         }
     }
@@ -174,7 +209,7 @@ impl Waiting {
         self.lens.iter().flatten().map(|_| 1).sum()
     }
 
-    /// Answers the caller and moves the position past what was written.
+    /// Answers the caller, and moves the position past the records that were written.
     fn answer(self, result: &Result<(), LogError>, position: &mut Position) {
         let one = |len: &Option<usize>| match (len, result) {
             (None, _) => Err(LogError::TooLarge {
@@ -186,26 +221,27 @@ impl Waiting {
                 Ok(*position)
             }
         };
-        // A caller that no longer listens has given up waiting; its records stand.
+        // Fails if the caller has stopped waiting. Its records stay on the log.
         drop(self.answer.send(self.lens.iter().map(one).collect()));
     }
 }
 
 /// Sends records to the writer and waits for its answer.
-pub(super) async fn append(commands: &mpsc::Sender<Command>, records: Vec<NewRecord>) -> Appended {
+pub(super) async fn append(
+    jobs: &mpsc::Sender<Job>,
+    records: Vec<NewRecord>,
+    guard: Option<Guard>,
+) -> Appended {
     let count = records.len();
     let all = |error: LogError| vec![Err(error); count];
     let (answer, answered) = oneshot::channel();
-    if commands
-        .send(Command::Append { records, answer })
-        .await
-        .is_err()
-    {
-        return all(closed());
+    let append = Append::new(records, guard, answer);
+    if jobs.send(Job::Append(append)).await.is_err() {
+        return all(LogError::closed());
     }
-    answered.await.unwrap_or_else(|_| {
-        all(LogError::Unconfirmed(
-            "the log's writer stopped before it answered".to_owned(),
+    answered.await.unwrap_or_else(|_stopped| {
+        all(LogError::unconfirmed(
+            "the log's writer stopped before it answered",
         ))
     })
 }

@@ -1,4 +1,4 @@
-//! Atomic batches: the server holds messages back until the last one, and then stores all of them,
+//! Atomic batches: the server keeps the messages until the last one arrives. Then it stores all of them
 //! one after another, or none.
 
 use async_nats::HeaderName;
@@ -16,16 +16,17 @@ use crate::log::{LogError, NewRecord};
 /// A header of a message.
 pub(super) type Header = (HeaderName, String);
 
-/// Why a batch is not on the stream, as far as is known.
+/// Why a batch was not acknowledged.
 pub(super) enum BatchError {
-    /// The server did not take it: too many batches are open, or a message of it is at fault.
+    /// The server refused the batch: too many batches are open, or one of the messages is invalid.
     /// Nothing was written.
     Refused,
-    /// Anything else. An error of the batch is one of each of its records.
+    /// Any other failure. It is the error of each record of the batch.
     Failed(LogError),
 }
 
-/// Publishes records as one batch; `guard` goes with the first of them. Their positions.
+/// Publishes records as one batch, and returns their positions. The first record carries the headers of
+/// `guard`.
 pub(super) async fn publish(
     link: &Link,
     stream: &str,
@@ -38,14 +39,14 @@ pub(super) async fn publish(
     let deadline = Instant::now() + WAIT;
     let late = |_elapsed| {
         let why = "NATS is not connected, or is busy with other batches";
-        BatchError::Failed(LogError::Unavailable(why.to_owned()))
+        BatchError::Failed(LogError::unavailable(why))
     };
-    // Beyond a number of open batches the server refuses more.
+    // The server refuses a batch if too many are open.
     let open = timeout_at(deadline, batches.acquire()).await;
     let _open = open.map_err(late)?;
     let connected = timeout_at(deadline, link.connected()).await;
     connected.map_err(late)?.map_err(BatchError::Failed)?;
-    // Nobody must be able to guess it: whoever can, can put a message into the batch.
+    // Random, because a client that knows the id can add messages to the batch.
     let id = Uuid::new_v4().simple().to_string();
     let mut guard = Some(guard);
     let mut headers = |sequence: usize| {
@@ -56,14 +57,14 @@ pub(super) async fn publish(
         guard.take().unwrap_or_default().into_iter().chain(batch)
     };
     for (record, sequence) in others.iter().zip(1..) {
-        // Without a reply subject nobody answers; the answer to the last one says it all.
+        // Without a reply subject the server does not answer. It answers the last message.
         let headers = sent::headers(record, headers(sequence));
         let published = link.client.publish_with_headers(
             record.subject.to_string(),
             headers,
             record.body.clone(),
         );
-        // Without its end the server forgets what it holds of the batch.
+        // If the batch has no end, the server drops its messages.
         let published = timeout_at(deadline, published).await.map_err(late)?;
         published.map_err(|_bad| BatchError::Refused)?;
     }

@@ -1,31 +1,31 @@
-//! How to reach the stream.
+//! The settings of a connection to a stream.
 
 use std::fmt;
 use std::path::PathBuf;
 
 use crate::wire::{ADMIN_STREAM_SUBJECTS, stream_subjects};
 
-/// Where the stream is, and who we are.
+/// The servers, the stream and our credentials.
 #[derive(Debug, Clone)]
 pub struct JetStreamConfig {
-    /// Servers of one cluster, `nats://` or `tls://`.
+    /// The servers of one cluster, `nats://` or `tls://`.
     pub urls: Vec<String>,
-    /// Who we are.
+    /// Our credentials.
     pub credentials: Credentials,
-    /// Name of the stream.
+    /// The name of the stream.
     pub stream: String,
-    /// What the stream is for, in words.
+    /// The description of the stream, for operators.
     pub description: &'static str,
     /// All subjects of the stream.
     pub subjects: Vec<String>,
-    /// Replicas that the stream needs.
+    /// The number of replicas that the stream needs.
     pub replicas: usize,
-    /// Prefix of our inboxes: permissions on it keep others from reading our answers.
+    /// The prefix of our inboxes. Permissions on it keep other users from reading answers to us.
     pub inbox_prefix: String,
 }
 
 impl JetStreamConfig {
-    /// The defaults: stream `LEDGER` with the events, one replica, no credentials.
+    /// Returns the defaults: the stream `LEDGER` for events, one replica, no credentials.
     pub fn new(urls: Vec<String>) -> Self {
         Self {
             urls,
@@ -38,13 +38,13 @@ impl JetStreamConfig {
         }
     }
 
-    /// A subject of the stream that no runtime publishes on.
+    /// Returns a subject of the stream that no runtime publishes on.
     pub(super) fn probe_subject(&self) -> String {
         let last = self.subjects.last().map_or("", String::as_str);
         last.replace('*', "probe")
     }
 
-    /// The stream beside this one that holds the keys: `LEDGER_ADMIN` beside `LEDGER`.
+    /// Returns the settings of the stream of API keys, which is `LEDGER_ADMIN` for `LEDGER`.
     #[must_use]
     pub fn admin(&self) -> Self {
         Self {
@@ -56,10 +56,10 @@ impl JetStreamConfig {
     }
 }
 
-/// Who we are to the server.
+/// How the ledger logs in to the server.
 #[derive(Clone, PartialEq, Eq)]
 pub enum Credentials {
-    /// Nobody in particular.
+    /// Without credentials.
     None,
     /// A user of the server's configuration.
     UserPassword {
@@ -75,7 +75,7 @@ pub enum Credentials {
 }
 
 impl fmt::Debug for Credentials {
-    /// Keeps passwords and tokens out of every log line.
+    /// Prints no password and no token.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::None => f.write_str("None"),

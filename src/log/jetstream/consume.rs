@@ -1,4 +1,5 @@
-//! Follows the stream: one consumer after another, each from the last record handed over.
+//! Reads the stream through one consumer after another. Each starts after the last record that the tail
+//! returned.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,35 +10,35 @@ use futures_util::future::BoxFuture;
 use super::Shared;
 use super::open::{Opened, Opening, Refused, open};
 use super::pull::{Doubt, Pull};
-use crate::domain::Position;
+use crate::domain::{Position, backoff};
 use crate::log::{LogError, Record, Tail};
 
-/// The first pause between attempts that fail.
+/// The first and the longest pause after a failed attempt.
 const PAUSE_MIN: Duration = Duration::from_millis(10);
-/// How often it doubles: to 2.56 s.
-const PAUSE_DOUBLINGS_MAX: u32 = 8;
-/// How often a connection breaks before a record is delivered until the record is suspected.
+const PAUSE_MAX: Duration = Duration::from_millis(2_560);
+/// How often the connection may break before the next record arrives. After that, the tail assumes that
+/// the record breaks it.
 const LOSSES_MAX: u32 = 2;
 
-/// A reader at a position.
+/// A reader. `after` is the last position that it has returned.
 pub(super) struct JetStreamTail {
     shared: Arc<Shared>,
     after: Position,
     stage: Stage,
-    /// Attempts in a row that brought nothing.
+    /// The number of attempts since the last record that returned no record.
     failures: u32,
-    /// How many of them ended with the connection.
+    /// How many of these ended because the connection broke.
     losses: u32,
 }
 
 enum Stage {
-    /// Kept across calls: a caller that gives up early and often must not start it over each time.
+    /// Lives longer than one call, so a caller that often drops the future does not start it again.
     Opening(BoxFuture<'static, Result<Opened, Refused>>),
     Open(Box<Pull>),
 }
 
 impl JetStreamTail {
-    /// Reads after a position.
+    /// Starts to read after a position.
     pub(super) fn new(shared: Arc<Shared>, after: Position) -> Self {
         let opening = Opening {
             after,
@@ -61,7 +62,8 @@ impl JetStreamTail {
                     Ok(Opened::Rescued(records)) => {
                         tracing::warn!(
                             position = %self.after.next(),
-                            "a message that breaks the connection was read by itself"
+                            "read a message by its position, because its delivery breaks the \
+                             connection"
                         );
                         return Ok(self.hand_over(records));
                     }
@@ -107,7 +109,7 @@ impl JetStreamTail {
 
     fn fail(&mut self, why: &str, jumped_to: Option<Position>) {
         if self.failures == 0 {
-            tracing::warn!(why, position = %self.after, "reading was interrupted; going on");
+            tracing::warn!(why, position = %self.after, "reading was interrupted; trying again");
         }
         self.failures = self.failures.saturating_add(1);
         self.reopen(jumped_to);
@@ -131,11 +133,11 @@ impl Tail for JetStreamTail {
     }
 }
 
-/// None before the first attempt, then ever longer.
+/// Returns the pause before an attempt: zero before the first two.
 fn pause(failures: u32) -> Duration {
     match failures.checked_sub(2) {
         None => Duration::ZERO,
-        Some(doublings) => PAUSE_MIN * (1 << doublings.min(PAUSE_DOUBLINGS_MAX)),
+        Some(retries) => backoff(retries, PAUSE_MIN, PAUSE_MAX),
     }
 }
 
@@ -148,6 +150,6 @@ mod tests {
         assert_eq!(pause(0), Duration::ZERO);
         assert_eq!(pause(1), Duration::ZERO);
         assert_eq!(pause(2), PAUSE_MIN);
-        assert_eq!(pause(u32::MAX), Duration::from_millis(2_560));
+        assert_eq!(pause(u32::MAX), PAUSE_MAX);
     }
 }

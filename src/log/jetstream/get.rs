@@ -1,7 +1,7 @@
 //! Reads records by position, through the API that answers in JSON.
 //!
-//! Not by direct get: that answers with the stored headers, and a block of headers that the client
-//! library cannot parse (any runtime can publish one) makes it drop the whole connection.
+//! The answer to a direct get would carry the stored headers as headers of its own. If the client library
+//! cannot parse them, it drops the whole connection, and any runtime can publish such headers.
 
 use std::borrow::Cow;
 
@@ -17,7 +17,8 @@ use super::message;
 use super::topology;
 use crate::domain::limits::LOG_GET_IN_FLIGHT_MAX;
 use crate::domain::{Position, Timestamp};
-use crate::log::{LogError, Record};
+use crate::log::error::because;
+use crate::log::{BoxError, LogError, Record};
 
 /// The server's answer.
 #[derive(Deserialize)]
@@ -40,7 +41,7 @@ struct Stored<'a> {
     time: Cow<'a, str>,
 }
 
-/// The records at these positions, in the order asked for.
+/// Returns the records at these positions, in the order of the request.
 pub(super) async fn get(
     link: &Link,
     stream: &str,
@@ -58,7 +59,7 @@ pub(super) async fn get(
         .await
 }
 
-/// The record at a position, if the stream has it.
+/// Returns the record at a position; `None` if the stream has no such record.
 pub(super) async fn get_one(
     link: &Link,
     stream: &str,
@@ -69,29 +70,34 @@ pub(super) async fn get_one(
     let reply = link.client.request(subject, request.into()).await;
     let reply = reply.map_err(|error| match error.kind() {
         RequestErrorKind::NoResponders => {
-            LogError::Unavailable("JetStream is not there (no responders)".to_owned())
+            LogError::unavailable("JetStream does not answer (no responders)")
         }
-        _ => LogError::Unavailable(format!("cannot read position {position}: {error}")),
+        _ => cannot_read(position, error),
     })?;
-    let malformed = || LogError::Damaged(format!("the server's answer on {position} is malformed"));
-    let answer: Answer<'_> =
-        serde_json::from_slice(&reply.payload).map_err(|_not_json| malformed())?;
+    let malformed = || format!("the server's answer for position {position} is malformed");
+    let answer: Answer<'_> = serde_json::from_slice(&reply.payload)
+        .map_err(|error| LogError::damaged(because(malformed(), error)))?;
     match answer {
         Answer {
             message: Some(stored),
             error: None,
-        } => stored.into_record(position).map(Some).ok_or_else(malformed),
+        } => match stored.into_record(position) {
+            Some(record) => Ok(Some(record)),
+            None => Err(LogError::damaged(malformed())),
+        },
         Answer {
             error: Some(error), ..
         } => match error.error_code() {
             ErrorCode::NO_MESSAGE_FOUND => Ok(None),
             ErrorCode::STREAM_NOT_FOUND => Err(topology::missing(stream)),
-            _ => Err(LogError::Unavailable(format!(
-                "cannot read position {position}: {error}"
-            ))),
+            _ => Err(cannot_read(position, error)),
         },
-        Answer { .. } => Err(malformed()),
+        Answer { .. } => Err(LogError::damaged(malformed())),
     }
+}
+
+fn cannot_read(position: Position, error: impl Into<BoxError>) -> LogError {
+    LogError::unavailable(because(format!("cannot read position {position}"), error))
 }
 
 impl Stored<'_> {
@@ -117,7 +123,9 @@ async fn explain_missing(link: &Link, stream: &str, position: Position) -> LogEr
             head: state.head,
             after: position,
         },
-        Ok(Some(_)) => LogError::Damaged(format!("there is no record at position {position}")),
+        Ok(Some(_)) => LogError::damaged(format!(
+            "there is no record at position {position}, although the log goes on"
+        )),
         Ok(None) => topology::missing(stream),
         Err(error) => error,
     }

@@ -1,5 +1,5 @@
-//! Appending unless another was faster: the server checks, under its lock, that nothing has come on
-//! a subject in the meantime.
+//! Appending under a guard: the server compares the last position on the guard's subjects, and stores
+//! the message only if it is the one that the caller knows.
 
 use async_nats::HeaderName;
 use async_nats::header::NATS_EXPECTED_LAST_SUBJECT_SEQUENCE;
@@ -11,20 +11,21 @@ use crate::domain::Position;
 use crate::domain::limits::{BODY_BYTES_MAX, LOG_BATCH_RECORDS_MAX, LOG_GUARDED_SINGLES_MAX};
 use crate::log::{Appended, Guard, LogError, NewRecord};
 
-/// The subject, which may have wildcards, whose last message is compared.
+/// The subject whose last message the server compares. It may have wildcards.
 const EXPECTED_LAST_SUBJECT: HeaderName =
     HeaderName::from_static("Nats-Expected-Last-Subject-Sequence-Subject");
 
-/// One append under way.
+/// An append that has begun.
 struct Append<'a> {
     link: &'a Link,
     stream: &'a str,
-    /// Its position moves on with what is appended.
     guard: Guard,
+    /// The last position on the guard's subjects that we know, with our own records.
+    last_known: Position,
     appended: Appended,
 }
 
-/// Publishes records while nothing has come on the guard's subject but they themselves.
+/// Publishes records as long as nobody else publishes on the guard's subjects.
 pub(super) async fn append(
     link: &Link,
     stream: &str,
@@ -35,11 +36,12 @@ pub(super) async fn append(
         link,
         stream,
         guard,
+        last_known: guard.after,
         appended: Appended::with_capacity(records.len()),
     };
     for chunk in records.chunks(LOG_BATCH_RECORDS_MAX) {
         if let Err(error) = append.publish(chunk).await {
-            // Nothing after a failure is tried: it would not follow what it should.
+            // The records after a failure are not sent: they would be out of order.
             append.appended.resize(records.len(), Err(error));
             break;
         }
@@ -49,12 +51,12 @@ pub(super) async fn append(
 
 impl Append<'_> {
     async fn publish(&mut self, records: &[NewRecord]) -> Result<(), LogError> {
-        // A few are faster one after another.
+        // Few records are faster one after another.
         if LOG_GUARDED_SINGLES_MAX < records.len() && records.iter().all(NewRecord::fits) {
             let together: Vec<_> = records.iter().collect();
             match batch::publish(self.link, self.stream, &together, self.expected()).await {
                 Ok(positions) => {
-                    self.note(&positions);
+                    self.add(&positions);
                     return Ok(());
                 }
                 Err(BatchError::Failed(error)) => return Err(error),
@@ -63,7 +65,7 @@ impl Append<'_> {
         }
         for record in records {
             let position = self.publish_one(record).await?;
-            self.note(&[position]);
+            self.add(&[position]);
         }
         Ok(())
     }
@@ -83,16 +85,17 @@ impl Append<'_> {
         }
     }
 
-    fn note(&mut self, positions: &[Position]) {
+    /// Adds the positions of records that were stored.
+    fn add(&mut self, positions: &[Position]) {
         self.appended.extend(positions.iter().copied().map(Ok));
-        self.guard.after = positions.last().copied().unwrap_or(self.guard.after);
+        self.last_known = positions.last().copied().unwrap_or(self.last_known);
     }
 
     fn expected(&self) -> Vec<Header> {
         vec![
             (
                 NATS_EXPECTED_LAST_SUBJECT_SEQUENCE,
-                self.guard.after.to_string(),
+                self.last_known.to_string(),
             ),
             (EXPECTED_LAST_SUBJECT, self.guard.subject.to_owned()),
         ]

@@ -1,36 +1,36 @@
-//! Looks at a server and its streams without changing either: what `doctor` asks.
+//! Inspects a server and its streams for `doctor`. Changes nothing.
 
 use super::config::JetStreamConfig;
 use super::link::Link;
-use super::taking;
 use super::topology::{self, StreamState};
+use super::writable;
 use crate::domain::Position;
 use crate::log::LogError;
 
-/// What was found. A server that is too old or cannot be reached is an error instead.
+/// A server as it was found. A server that is too old or cannot be reached is an error instead.
 #[derive(Debug)]
 pub struct Inspection {
     /// The server's version.
     pub version: String,
-    /// Whether the server asks who we are.
-    pub guarded: bool,
-    /// What is wrong with the size of the messages that the server takes.
+    /// Whether the server asks for credentials.
+    pub asks_for_credentials: bool,
+    /// A warning if the server accepts only smaller messages than the ledger needs.
     pub too_small: Option<String>,
-    /// The streams of the events and of the keys.
+    /// The stream of events and the stream of API keys.
     pub streams: Vec<InspectedStream>,
 }
 
 /// A stream as it was found.
 #[derive(Debug)]
 pub struct InspectedStream {
-    /// Its name.
+    /// The name of the stream.
     pub name: String,
-    /// The last position of the stream, or the promises that it breaks, or why it takes nothing; `None`
-    /// if there is none yet.
+    /// The last position of the stream, or what is wrong with its settings, or why it accepts no
+    /// messages. `None` if the stream does not exist.
     pub found: Option<Result<Position, LogError>>,
 }
 
-/// Looks at the server and the streams of a configuration.
+/// Inspects the server and the streams of a configuration.
 pub async fn inspect(config: &JetStreamConfig) -> Result<Inspection, LogError> {
     let link = Link::connect(config, "session-ledger doctor").await?;
     let mut streams = Vec::new();
@@ -39,7 +39,7 @@ pub async fn inspect(config: &JetStreamConfig) -> Result<Inspection, LogError> {
             None => None,
             Some((stream, StreamState { head, .. })) => Some(
                 match topology::check(&stream, config) {
-                    Ok(()) => taking::probe(&link, &config.probe_subject()).await,
+                    Ok(()) => writable::probe(&link, &config.probe_subject()).await,
                     Err(error) => Err(error),
                 }
                 .map(|()| head),
@@ -53,7 +53,7 @@ pub async fn inspect(config: &JetStreamConfig) -> Result<Inspection, LogError> {
     let info = link.client.server_info();
     Ok(Inspection {
         version: info.version.clone(),
-        guarded: info.auth_required,
+        asks_for_credentials: info.auth_required,
         too_small: link.too_small(),
         streams,
     })

@@ -1,55 +1,62 @@
-//! A connection to the server, and the knowledge of when it broke.
+//! A connection to the server, with a generation that increments on every reconnect.
 //!
-//! The client library reconnects by itself, for ever. What it does not say is which answers a lost
-//! connection took with it, so every connection has a generation that others compare.
+//! The client library reconnects by itself, for ever. It does not say which answers were lost with the
+//! old connection. Callers compare generations to find out.
 
 use std::future;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use async_nats::jetstream::{Context, ContextBuilder};
 use async_nats::{Client, ConnectOptions, Event};
 use tokio::sync::{Semaphore, watch};
+use tokio::time::timeout;
 
 use super::config::{Credentials, JetStreamConfig};
-use super::pace::Pace;
-use super::taking::Taking;
+use super::speed::Speed;
+use super::writable::Writable;
+use crate::domain::backoff;
 use crate::domain::limits::{
     LOG_APPEND_WAIT_MS, LOG_BATCHES_OPEN_MAX, LOG_MESSAGE_BYTES_MAX, LOG_PING_MS,
 };
 use crate::log::LogError;
+use crate::log::error::because;
 
-/// The oldest server that keeps the promises: its predecessors lose or reorder batches.
+/// The oldest server that keeps the log's promises. Older ones lose or reorder batches.
 const SERVER_VERSION_MIN: Version = [2, 12, 3];
-/// The oldest server on which atomic batches pay: its predecessors sync every message of a batch,
-/// twice, where they sync at all.
+/// The oldest server on which atomic batches are faster. Older ones sync every message of a batch twice,
+/// if they are set to sync.
 const BATCHES_VERSION_MIN: Version = [2, 15, 0];
-/// How long a request to the server may take.
+/// The longest time that a request to the server may take.
 const REQUEST_WAIT: Duration = Duration::from_millis(LOG_APPEND_WAIT_MS);
-/// The longest pause between two attempts to connect.
+/// The first and the longest pause between two attempts to reconnect.
+const RECONNECT_PAUSE_MIN: Duration = Duration::from_millis(4);
 const RECONNECT_PAUSE_MAX: Duration = Duration::from_secs(1);
-/// Most unacknowledged messages of all appends together. Stays under the 10,000 pending messages
-/// from which on the server refuses more.
+/// The longest time that closing may take. A server that hangs does not answer the last ping.
+const CLOSE_WAIT: Duration = Duration::from_secs(1);
+/// The most unacknowledged messages of all appends together. The server refuses more than 10,000.
 const UNACKNOWLEDGED_MAX: usize = 8192;
 
 type Version = [u64; 3];
 
-/// Whether there is a connection, and the how-manyeth it is.
+/// The state of the connection. `generation` increments on every reconnect.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) struct LinkState {
     pub(super) generation: u64,
     pub(super) connected: bool,
 }
 
-/// A connection. Cheap to clone.
+/// A connection. Clones share it.
 #[derive(Debug, Clone)]
 pub(super) struct Link {
     pub(super) client: Client,
     pub(super) context: Context,
-    /// Atomic batches that may still be opened; `None` if the server is too old for any.
+    /// A permit for each atomic batch that may be open; `None` if the server is too old for batches.
     pub(super) batches: Option<Arc<Semaphore>>,
-    pub(super) pace: Arc<Pace>,
-    pub(super) taking: Arc<Taking>,
+    pub(super) speed: Arc<Speed>,
+    pub(super) writable: Arc<Writable>,
+    closed: Arc<AtomicBool>,
     state: watch::Receiver<LinkState>,
 }
 
@@ -62,17 +69,17 @@ impl Link {
             .name(name)
             .custom_inbox_prefix(&config.inbox_prefix)
             .request_timeout(Some(REQUEST_WAIT))
-            // A server that hangs keeps its connections: only its silence tells.
+            // A server that hangs keeps its connections open. Only a missing pong shows that it hangs.
             .ping_interval(Duration::from_millis(LOG_PING_MS))
             .reconnect_delay_callback(reconnect_pause)
             .event_callback(move |event| {
-                note(&sender, &event);
+                update(&sender, &event);
                 future::ready(())
             });
         let client = options
             .connect(&config.urls)
             .await
-            .map_err(|error| LogError::Unavailable(format!("cannot connect to NATS: {error}")))?;
+            .map_err(|error| LogError::unavailable(because("cannot connect to NATS", error)))?;
         let version = check_version(&client.server_info().version)?;
         let batches = (BATCHES_VERSION_MIN <= version)
             .then(|| Arc::new(Semaphore::new(LOG_BATCHES_OPEN_MAX)));
@@ -81,30 +88,32 @@ impl Link {
             .max_ack_inflight(UNACKNOWLEDGED_MAX)
             .backpressure_on_inflight(true)
             .build(client.clone());
-        // The event of the first connection comes late; seen after us it would look like a new one.
+        // The event of the first connection comes late. Without this wait, it would look like a
+        // reconnect.
         let first = state.wait_for(|state| state.connected).await.map(|_| ());
-        first.map_err(|_closed| closed())?;
+        first.map_err(|_closed| LogError::closed())?;
         Ok(Self {
             client,
             context,
             batches,
-            pace: Arc::default(),
-            taking: Arc::default(),
+            speed: Arc::default(),
+            writable: Arc::default(),
+            closed: Arc::default(),
             state,
         })
     }
 
-    /// The largest message that the log takes, with its headers, in bytes.
+    /// The largest message that the server and the stream accept, with its headers, in bytes.
     pub(super) fn message_bytes_max(&self) -> usize {
         self.client.max_payload().min(LOG_MESSAGE_BYTES_MAX)
     }
 
-    /// What is to be said of a server that takes smaller messages than the ledger needs.
+    /// Returns a warning if the server accepts only smaller messages than the ledger needs.
     pub(super) fn too_small(&self) -> Option<String> {
         let max_payload = self.client.max_payload();
         (max_payload < LOG_MESSAGE_BYTES_MAX).then(|| {
             format!(
-                "NATS takes messages of at most {max_payload} bytes, so larger events are refused: set \
+                "NATS accepts messages of at most {max_payload} bytes, so larger events are refused: set \
                  max_payload in its configuration to {LOG_MESSAGE_BYTES_MAX} or more"
             )
         })
@@ -112,22 +121,49 @@ impl Link {
 
     /// Whether there is a connection now.
     pub(super) fn is_connected(&self) -> bool {
-        self.state.borrow().connected
+        self.require_open().is_ok() && self.state.borrow().connected
     }
 
-    /// Waits until there is a connection. `Unavailable` once the client is closed for good.
+    /// Closes the connection and does not reconnect. Waits until the server has everything that was
+    /// published.
+    pub(super) async fn close(&self) {
+        if self.closed.swap(true, Ordering::AcqRel) {
+            return;
+        }
+        let LinkState {
+            generation,
+            connected,
+        } = *self.state.borrow();
+        if let Err(error) = self.client.drain().await {
+            tracing::debug!("the connection was closed already: {error}");
+        }
+        // The client library takes the request to close only while it is connected.
+        if connected && timeout(CLOSE_WAIT, self.lost(generation)).await.is_err() {
+            tracing::debug!("the connection did not close in time");
+        }
+    }
+
+    /// Fails as `Unavailable` once the connection was closed.
+    pub(super) fn require_open(&self) -> Result<(), LogError> {
+        if self.closed.load(Ordering::Acquire) {
+            return Err(LogError::closed());
+        }
+        Ok(())
+    }
+
+    /// Waits until there is a connection. Fails as `Unavailable` once it was closed.
     pub(super) async fn connected(&self) -> Result<LinkState, LogError> {
+        self.require_open()?;
         self.wait(|state| state.connected).await
     }
 
-    /// Waits until the connection of a generation is lost.
+    /// Waits until the connection of a generation is lost or closed.
     pub(super) async fn lost(&self, generation: u64) {
         let gone = |state: &LinkState| state.generation != generation || !state.connected;
-        // A client that is closed has lost its connection as well.
         drop(self.wait(gone).await);
     }
 
-    /// Waits until there is a connection after that of a generation.
+    /// Waits until the client has reconnected since a generation.
     pub(super) async fn replaced(&self, generation: u64) {
         drop(self.wait(|state| state.generation != generation).await);
     }
@@ -135,23 +171,19 @@ impl Link {
     async fn wait(&self, until: impl FnMut(&LinkState) -> bool) -> Result<LinkState, LogError> {
         let mut state = self.state.clone();
         let reached = state.wait_for(until).await.map(|state| *state);
-        reached.map_err(|_closed| closed())
+        reached.map_err(|_closed| LogError::closed())
     }
 }
 
-fn closed() -> LogError {
-    LogError::Unavailable("the connection was closed".to_owned())
-}
-
-fn note(state: &watch::Sender<LinkState>, event: &Event) {
+fn update(state: &watch::Sender<LinkState>, event: &Event) {
     match event {
         Event::Connected => state.send_modify(|state| {
             state.generation += 1;
             state.connected = true;
         }),
         Event::Disconnected | Event::Closed => state.send_modify(|state| state.connected = false),
-        // A reader that cannot keep up is a bug: it asks for no more than its channel holds.
-        Event::SlowConsumer(_) => tracing::warn!("NATS messages were dropped, and are read again"),
+        // This would be a bug: a reader asks for no more messages than its channel holds.
+        Event::SlowConsumer(_) => tracing::warn!("NATS messages were dropped; reading them again"),
         Event::ServerError(error) => tracing::warn!(error = %error, "NATS reports an error"),
         Event::LameDuckMode | Event::Draining | Event::ClientError(_) => {}
     }
@@ -166,19 +198,17 @@ async fn options(config: &JetStreamConfig) -> Result<ConnectOptions, LogError> {
         }
         Credentials::Token(token) => options.token(token.clone()),
         Credentials::File(path) => options.credentials_file(path).await.map_err(|error| {
-            LogError::Misconfigured(format!(
-                "cannot read the NATS credentials file {}: {error}",
-                path.display()
-            ))
+            let what = format!("cannot read the NATS credentials file {}", path.display());
+            LogError::misconfigured(because(what, error))
         })?,
     })
 }
 
+/// Returns the pause before an attempt to connect: zero before the first.
 fn reconnect_pause(attempts: usize) -> Duration {
-    let doublings = u32::try_from(attempts).unwrap_or(u32::MAX).min(10);
-    match doublings {
-        0 | 1 => Duration::ZERO,
-        more => Duration::from_millis(1 << more).min(RECONNECT_PAUSE_MAX),
+    match u32::try_from(attempts).unwrap_or(u32::MAX).checked_sub(2) {
+        None => Duration::ZERO,
+        Some(retries) => backoff(retries, RECONNECT_PAUSE_MIN, RECONNECT_PAUSE_MAX),
     }
 }
 
@@ -188,8 +218,8 @@ fn check_version(version: &str) -> Result<Version, LogError> {
     let actual = [(); 3].map(|()| numbers.next().unwrap_or(0));
     if actual < SERVER_VERSION_MIN {
         let [major, minor, patch] = SERVER_VERSION_MIN;
-        return Err(LogError::Misconfigured(format!(
-            "nats-server is version {version}, and {major}.{minor}.{patch} or later is needed"
+        return Err(LogError::misconfigured(format!(
+            "nats-server has version {version}; install {major}.{minor}.{patch} or later"
         )));
     }
     Ok(actual)
@@ -198,6 +228,7 @@ fn check_version(version: &str) -> Result<Version, LogError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::log::WithCauses;
 
     #[test]
     fn servers_older_than_2_12_3_are_refused() {
@@ -213,7 +244,8 @@ mod tests {
         }
         for old in ["2.12.2", "2.9.10", "1.99.99", "2.12", "", "dev"] {
             let error = check_version(old).unwrap_err();
-            assert!(error.to_string().contains("2.12.3 or later"), "{error}");
+            let text = WithCauses(&error).to_string();
+            assert!(text.contains("2.12.3 or later"), "{text}");
         }
     }
 

@@ -1,7 +1,7 @@
-//! From a stored message to a record.
+//! Makes records of stored messages.
 //!
-//! A record reads the same whichever way its message came, as a delivery or by its position: both
-//! pass through [`record`].
+//! A message arrives as a delivery or as the answer to a request. [`record`] reads both, so the record is
+//! equal.
 
 use std::str::FromStr as _;
 
@@ -14,28 +14,28 @@ use crate::domain::{Position, Timestamp};
 use crate::log::Record;
 use crate::wire::Headers;
 
-/// Holds the private part, in base64.
+/// The header with the private part, in base64.
 pub(super) const PRIVATE_HEADER: &str = "Ledger-Private";
-/// Holds the media type of the body.
+/// The header with the media type of the body.
 pub(super) const CONTENT_TYPE_HEADER: &str = "content-type";
-/// The media type of what we publish.
+/// The media type of the events that the ledger publishes.
 pub(super) const CONTENT_TYPE: &str = "application/cloudevents+json";
 
-/// What the reply subject of a delivery says.
+/// What the reply subject of a delivery tells about the message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Delivery {
     pub(super) position: Position,
-    /// Counts the deliveries of the consumer: a hole in it is a message lost on the way.
+    /// The number of this delivery. If one is missing, a message was lost on its way.
     pub(super) consumer_sequence: u64,
     pub(super) recorded_at: Timestamp,
-    /// How many records followed when this one was sent.
+    /// The number of records after this one when the server sent it.
     pub(super) pending: u64,
 }
 
 impl Delivery {
-    /// Reads `$JS.ACK.[domain.account.]stream.consumer.delivered.position.sequence.time.pending`,
-    /// where the longer form may end in one more token. `None` if the subject is anything else,
-    /// as that of the server's own notices is.
+    /// Reads `$JS.ACK.[domain.account.]stream.consumer.delivered.position.sequence.time.pending`. The
+    /// form with a domain may have one more token at the end. Returns `None` for any other subject:
+    /// the server's own notices have one.
     pub(super) fn parse(reply: &str) -> Option<Self> {
         let rest = reply.strip_prefix("$JS.ACK.")?;
         let tokens = rest.split('.').count();
@@ -53,7 +53,7 @@ impl Delivery {
     }
 }
 
-/// Makes a record of a message.
+/// Makes a record of the parts of a message.
 pub(super) fn record(
     position: Position,
     recorded_at: Timestamp,
@@ -72,8 +72,8 @@ pub(super) fn record(
     }
 }
 
-/// Parses stored headers as the client library does for a delivery. A block that the library would
-/// choke on counts as none: its message is read all the same, and gets its verdict.
+/// Parses stored headers as the client library does for a delivery. Returns no headers if the library
+/// could not parse them, so that the message is still read and gets a verdict.
 pub(super) fn parse_headers(bytes: &[u8]) -> HeaderMap {
     parse_block(bytes).unwrap_or_default()
 }
@@ -97,8 +97,8 @@ fn parse_block(bytes: &[u8]) -> Option<HeaderMap> {
     Some(headers)
 }
 
-/// A private part that is not base64 was not written by us. It is kept as it is, so that the fold
-/// refuses the record instead of taking it for one without.
+/// Decodes the private part. If it is not base64, the ledger has not written it. Then this returns the
+/// bytes unchanged, so that the fold rejects the record.
 fn decode_private(value: &str) -> Bytes {
     STANDARD.decode(value).map_or_else(
         |_not_base64| Bytes::copy_from_slice(value.as_bytes()),
@@ -106,7 +106,7 @@ fn decode_private(value: &str) -> Bytes {
     )
 }
 
-/// The headers that concern the event. The library keeps headers in random order; these are sorted.
+/// Returns the headers that belong to the event, sorted. The library keeps headers in random order.
 fn of_event(headers: &HeaderMap) -> Headers {
     Headers::new(headers.iter().flat_map(|(name, values)| {
         let name: &str = name.as_ref();

@@ -1,8 +1,13 @@
 //! The log on a NATS `JetStream` stream, whose sequence numbers are the positions.
 //!
-//! Always: no `Nats-Msg-Id` on what we publish, no consumer that the server must remember, and no
-//! stream created anew under a ledger that has read from it. What an acknowledgement is worth when
-//! power fails is the server's `sync_interval` and the stream's replicas to decide.
+//! Three rules hold in this module:
+//!
+//! - It sends no `Nats-Msg-Id`.
+//! - It makes no durable consumers, which the server would have to store.
+//! - It creates no stream for a ledger that has read from one before.
+//!
+//! If the power fails, the server's `sync_interval` and the stream's replicas decide which acknowledged
+//! records are kept.
 
 mod batch;
 mod config;
@@ -13,12 +18,12 @@ mod inspect;
 mod link;
 mod message;
 mod open;
-mod pace;
 mod publish;
 mod pull;
 mod sent;
-mod taking;
+mod speed;
 mod topology;
+mod writable;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -39,28 +44,29 @@ pub struct JetStreamLog {
     shared: Arc<Shared>,
 }
 
-/// What the log and its tails have in common.
+/// What the log and its tails share.
 struct Shared {
     stream: String,
-    /// A subject of the stream, to ask with whether it takes writes.
+    /// A subject of the stream, for probes.
     probe_subject: String,
     created_ns: i128,
     writes: Link,
-    /// A connection of its own: a message that breaks it must not take acknowledgements with it,
-    /// and a backfill must not stand before them.
+    /// Separate from `writes`, because a message that breaks the connection must not break that of
+    /// acknowledgements. Nor must acknowledgements wait for a long read.
     reads: Link,
     head: AtomicU64,
 }
 
 impl JetStreamLog {
-    /// Connects, and creates or checks the stream.
+    /// Connects. Creates the stream, or checks the one that exists.
     ///
-    /// `expect_existing` says that this ledger has read from the stream: then it must exist.
+    /// Set `expect_existing` if this ledger has read from the stream before. Then a missing stream is
+    /// an error.
     pub async fn connect(
         config: &JetStreamConfig,
         expect_existing: bool,
     ) -> Result<Self, LogError> {
-        // Boxed: what the client library needs to connect is several kilobytes.
+        // Boxed, because these futures of the client library have several kilobytes.
         let writes = Box::pin(Link::connect(config, "session-ledger")).await?;
         let reads = Box::pin(Link::connect(config, "session-ledger reads")).await?;
         if let Some(too_small) = writes.too_small() {
@@ -69,8 +75,8 @@ impl JetStreamLog {
         Self::open(writes, reads, config, expect_existing).await
     }
 
-    /// Opens the stream of the keys, and creates it if need be, over the same connections: closing
-    /// either log closes both.
+    /// Opens the stream of API keys over the same connections. Creates it if it does not exist. Closing
+    /// one of the two logs closes both.
     pub async fn connect_admin(&self, config: &JetStreamConfig) -> Result<Self, LogError> {
         let (writes, reads) = (self.shared.writes.clone(), self.shared.reads.clone());
         Self::open(writes, reads, &config.admin(), false).await
@@ -82,7 +88,7 @@ impl JetStreamLog {
         config: &JetStreamConfig,
         expect_existing: bool,
     ) -> Result<Self, LogError> {
-        // Boxed for the same reason.
+        // Boxed, because this future of the client library has several kilobytes.
         let state = Box::pin(topology::ensure(&writes, config, expect_existing)).await?;
         let shared = Shared {
             stream: config.stream.clone(),
@@ -97,18 +103,9 @@ impl JetStreamLog {
         })
     }
 
-    /// Whether the server asks who we are. If not, anyone who reaches it can write events.
-    pub fn is_guarded(&self) -> bool {
+    /// Whether the server asks for credentials. If not, anyone who reaches it can write events.
+    pub fn asks_for_credentials(&self) -> bool {
         self.shared.writes.client.server_info().auth_required
-    }
-
-    /// Closes both connections. Appends under way may end unconfirmed.
-    pub async fn close(&self) {
-        for link in [&self.shared.reads, &self.shared.writes] {
-            if let Err(error) = link.client.drain().await {
-                tracing::debug!(error = %error, "the connection was closed already");
-            }
-        }
     }
 }
 
@@ -128,6 +125,7 @@ impl Shared {
     }
 
     async fn head(&self) -> Result<Position, LogError> {
+        self.writes.require_open()?;
         let state = topology::state(&self.writes, &self.stream).await?;
         let head = state.ok_or_else(|| topology::missing(&self.stream))?.head;
         self.note_head(head);
@@ -157,13 +155,19 @@ impl EventLog for JetStreamLog {
     }
 
     fn get(&self, positions: Vec<Position>) -> BoxFuture<'_, Result<Vec<Record>, LogError>> {
-        get::get(&self.shared.writes, &self.shared.stream, positions).boxed()
+        async move {
+            let shared = &self.shared;
+            shared.writes.require_open()?;
+            get::get(&shared.writes, &shared.stream, positions).await
+        }
+        .boxed()
     }
 
     fn tail(&self, after: Position) -> BoxFuture<'_, Result<Box<dyn Tail>, LogError>> {
         async move {
+            self.shared.writes.require_open()?;
             let head = match after {
-                // Every stream has a start, so there is nothing to ask.
+                // Every stream has a start.
                 Position::ZERO => Position::ZERO,
                 _ => self.shared.head().await?,
             };
@@ -188,11 +192,11 @@ impl EventLog for JetStreamLog {
     }
 
     fn refuses_writes(&self) -> Option<String> {
-        self.shared.writes.taking.refusal()
+        self.shared.writes.writable.refusal()
     }
 
     fn watch(&self) -> BoxFuture<'_, ()> {
-        taking::watch(&self.shared.writes, &self.shared.probe_subject).boxed()
+        writable::watch(&self.shared.writes, &self.shared.probe_subject).boxed()
     }
 
     fn notify(&self, notices: Vec<Notice>) -> BoxFuture<'_, bool> {
@@ -201,11 +205,21 @@ impl EventLog for JetStreamLog {
             let mut all_sent = true;
             for Notice { subject, payload } in notices {
                 if let Err(error) = client.publish(subject, payload.into()).await {
-                    tracing::debug!(error = %error, "a notice was not sent");
+                    tracing::debug!("a notice was not sent: {error}");
                     all_sent = false;
                 }
             }
             all_sent
+        }
+        .boxed()
+    }
+
+    /// Closes both connections. The server may have stored records whose acknowledgement has not
+    /// arrived.
+    fn close(&self) -> BoxFuture<'_, ()> {
+        async move {
+            self.shared.reads.close().await;
+            self.shared.writes.close().await;
         }
         .boxed()
     }

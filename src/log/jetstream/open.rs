@@ -1,4 +1,4 @@
-//! Opens a consumer after a position, and refuses where records that were read are gone.
+//! Opens a consumer after a position. Fails if records that were read are no longer on the stream.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,49 +12,49 @@ use super::link::Link;
 use super::pull::Pull;
 use super::{Shared, get, topology};
 use crate::domain::Position;
-use crate::log::{LogError, Record};
+use crate::log::{LogError, Record, WithCauses};
 
-/// How long the server keeps a consumer that nobody reads.
+/// How long the server keeps a consumer without requests.
 const INACTIVE_MAX: Duration = Duration::from_secs(10);
-/// Most records read one by one where deliveries break the connection.
+/// The most records to read by position when deliveries break the connection.
 const RESCUED_RECORDS_MAX: usize = 64;
 
-/// What to open.
+/// A request to open a consumer.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Opening {
-    /// After which position.
+    /// The position to start after.
     pub(super) after: Position,
-    /// How long to wait first.
+    /// The pause before the attempt.
     pub(super) pause: Duration,
-    /// The position that was delivered where the next one was expected.
+    /// The position that the last consumer delivered instead of the next one, if it did.
     pub(super) jumped_to: Option<Position>,
-    /// Read the next records one by one, because their delivery breaks the connection.
+    /// Whether to read the next records by position, because their delivery breaks the connection.
     pub(super) rescue: bool,
 }
 
-/// What was opened.
+/// The result of an [`Opening`].
 pub(super) enum Opened {
     Pull(Box<Pull>),
-    /// No consumer, but the next records.
+    /// The next records, read by position. No consumer was opened.
     Rescued(Vec<Record>),
 }
 
 /// Why nothing was opened.
 #[derive(Debug)]
 pub(super) enum Refused {
-    /// Records are missing. Trying again does not bring them back.
+    /// Records are missing. A retry would not find them.
     Alarm(LogError),
-    /// Try again.
+    /// Anything else. Retry.
     Later(String),
 }
 
 impl From<LogError> for Refused {
     fn from(error: LogError) -> Self {
-        Self::Later(error.to_string())
+        Self::Later(WithCauses(&error).to_string())
     }
 }
 
-/// Opens a consumer, as soon as there is a connection.
+/// Opens a consumer as soon as there is a connection.
 pub(super) async fn open(shared: Arc<Shared>, opening: Opening) -> Result<Opened, Refused> {
     sleep(opening.pause).await;
     let connected = shared.reads.connected().await.map_err(Refused::Alarm)?;
@@ -92,7 +92,7 @@ async fn open_connected(
     let messages = link.client.subscribe(inbox.clone()).await;
     let messages = messages.map_err(|error| Refused::Later(error.to_string()))?;
     let consumer = create(&link, &shared.stream, after).await?;
-    // After the consumer: if the stream is replaced from here on, the consumer goes with it.
+    // After the consumer: if the stream is replaced later, the server deletes the consumer with it.
     check_stream(shared, after).await?;
     let subject = format!("$JS.API.CONSUMER.MSG.NEXT.{}.{consumer}", shared.stream);
     Ok(Opened::Pull(Box::new(Pull::new(
@@ -128,8 +128,8 @@ async fn create(link: &Link, stream: &str, after: Position) -> Result<String, Re
     }
 }
 
-/// A stream that is shorter than what was read from it, or another one of the same name, is an
-/// alarm: a consumer on it would wait in silence for positions that meant something else.
+/// Checks that this is the stream that was read before. If it was replaced, or is shorter now, a consumer
+/// would wait for positions that mean something else, so this is an alarm.
 async fn check_stream(shared: &Shared, after: Position) -> Result<(), Refused> {
     let Some(state) = topology::state(&shared.reads, &shared.stream).await? else {
         return Err(no_stream(&shared.stream, after));
@@ -141,8 +141,8 @@ async fn check_stream(shared: &Shared, after: Position) -> Result<(), Refused> {
         }));
     }
     if after != Position::ZERO && state.created_ns != shared.created_ns {
-        return Err(Refused::Alarm(LogError::Damaged(format!(
-            "stream {} was deleted and created anew",
+        return Err(Refused::Alarm(LogError::damaged(format!(
+            "stream {} was deleted and created again",
             shared.stream
         ))));
     }

@@ -1,4 +1,5 @@
-//! Appending: publish in order, many acknowledgements in flight, one result per record.
+//! Appends records: publishes them in order, waits for many acknowledgements at once, and gives each
+//! record a result.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -8,21 +9,20 @@ use tokio::time::{Instant, sleep};
 use super::batch::{self, BatchError};
 use super::link::Link;
 use super::sent::{self, Failure, Grace, Sent, Unsent, WAIT};
-use crate::domain::Position;
 use crate::domain::limits::{BODY_BYTES_MAX, LOG_BATCH_RECORDS_MAX, LOG_PUBLISH_IN_FLIGHT_MAX};
+use crate::domain::{Position, backoff};
 use crate::log::{Appended, LogError, NewRecord};
 
-/// The first pause after the server said that it has too much to do.
+/// The first and the longest pause after the server said that it is busy.
 const BUSY_PAUSE_MIN: Duration = Duration::from_millis(5);
-/// The longest one.
 const BUSY_PAUSE_MAX: Duration = Duration::from_millis(200);
 
-/// One append under way.
+/// An append that has begun.
 struct Append<'a> {
     link: &'a Link,
     stream: &'a str,
     records: &'a [NewRecord],
-    /// By record; `Busy` until it was tried.
+    /// The result of each record; `Busy` before the first attempt.
     results: Vec<Result<Position, Failure>>,
     grace: Grace,
 }
@@ -56,26 +56,26 @@ pub(super) async fn append(link: &Link, stream: &str, records: &[NewRecord]) -> 
 }
 
 impl Append<'_> {
-    /// Publishes what is many in batches, until there is one that the server does not take.
+    /// Publishes chunks as batches for as long as batches are faster and the server accepts them.
     async fn publish_batches(&mut self) {
         let left = self.left();
         for (number, indexes) in left.chunks(LOG_BATCH_RECORDS_MAX).enumerate() {
-            if !self.link.pace.prefers_batch(indexes.len()) {
+            if !self.link.speed.prefers_batch(indexes.len()) {
                 return;
             }
             let records = indexes.iter().filter_map(|index| self.records.get(*index));
             let records: Vec<_> = records.collect();
             match batch::publish(self.link, self.stream, &records, Vec::new()).await {
                 Ok(positions) => {
-                    self.link.pace.fade();
+                    self.link.speed.fade();
                     for (&index, position) in indexes.iter().zip(positions) {
                         self.set(index, Ok(position));
                     }
                 }
-                // One by one it shows which record is at fault.
+                // Single messages show which record the server refuses.
                 Err(BatchError::Refused) => return,
                 Err(BatchError::Failed(error)) => {
-                    // Nothing after it is tried: it would stand before what it should follow.
+                    // The records after a failure are not sent: they would be out of order.
                     for &index in left.iter().skip(number * LOG_BATCH_RECORDS_MAX) {
                         self.set(index, Err(Failure::Final(error.clone())));
                     }
@@ -86,32 +86,31 @@ impl Append<'_> {
     }
 
     async fn run(&mut self, deadline: Instant) {
-        let mut pause = BUSY_PAUSE_MIN;
-        loop {
+        for retries in 0.. {
             let left = self.left();
             if left.is_empty() {
                 return;
             }
-            let sample = self.link.pace.sample();
+            let sample = self.link.speed.sample();
             self.publish(&left).await;
             if left
                 .iter()
                 .all(|index| matches!(self.results.get(*index), Some(Ok(_))))
             {
-                self.link.pace.learn(&sample);
+                self.link.speed.learn(&sample);
             }
+            let pause = backoff(retries, BUSY_PAUSE_MIN, BUSY_PAUSE_MAX);
             if self.left().is_empty() || deadline < Instant::now() + pause {
                 return;
             }
             sleep(pause).await;
-            pause = (pause * 2).min(BUSY_PAUSE_MAX);
         }
     }
 
-    /// The records to publish, again or at all. One that the server was too busy for, but whose
-    /// successor it took, is given up: it would now stand out of order.
+    /// Returns the records that are still to be published. If the server refused a record because it was
+    /// busy, and has stored a later one, the record is not among them: it would be out of order.
     fn left(&self) -> Vec<usize> {
-        let taken = |result: &Result<Position, Failure>| {
+        let stored = |result: &Result<Position, Failure>| {
             matches!(
                 result,
                 Ok(_) | Err(Failure::Final(LogError::Unconfirmed(_)))
@@ -120,14 +119,14 @@ impl Append<'_> {
         let first = self
             .results
             .iter()
-            .rposition(taken)
+            .rposition(stored)
             .map_or(0, |last| last + 1);
         let busy = |index: &usize| matches!(self.results.get(*index), Some(Err(Failure::Busy)));
         (first..self.results.len()).filter(busy).collect()
     }
 
-    /// Publishes records in order, and waits for all their acknowledgements. Stops early when the
-    /// server is busy or away.
+    /// Publishes records in order, and waits for all their acknowledgements. Stops early if the server is
+    /// busy or the connection is lost.
     async fn publish(&mut self, indexes: &[usize]) {
         let mut in_flight = VecDeque::with_capacity(indexes.len().min(LOG_PUBLISH_IN_FLIGHT_MAX));
         let mut going_on = true;
@@ -144,7 +143,7 @@ impl Append<'_> {
                 Ok(sent) => in_flight.push_back((index, sent)),
                 Err(Unsent::Record(error)) => self.set(index, Err(Failure::Final(error))),
                 Err(Unsent::All(error)) => {
-                    // The rest would wait as long, one after another.
+                    // Each of the others would wait as long.
                     for &index in indexes.iter().filter(|other| index <= **other) {
                         self.set(index, Err(Failure::Final(error.clone())));
                     }
@@ -159,18 +158,18 @@ impl Append<'_> {
 
     async fn send(&self, index: usize) -> Result<Sent, Unsent> {
         let record = self.records.get(index);
-        let no_record = || LogError::Unavailable("no such record".to_owned());
+        let no_record = || LogError::unavailable("no such record");
         let record = record.ok_or_else(|| Unsent::Record(no_record()))?;
         sent::send(self.link, record, []).await
     }
 
-    /// Waits for an acknowledgement. Says whether to go on publishing.
+    /// Waits for an acknowledgement. Returns whether to publish more.
     async fn settle(&mut self, index: usize, sent: Sent) -> bool {
         let result = sent
             .acknowledged(self.link, self.stream, &mut self.grace)
             .await;
         if result.is_ok() {
-            self.link.pace.note();
+            self.link.speed.count();
         }
         let going_on = !matches!(
             result,

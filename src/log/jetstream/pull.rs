@@ -1,8 +1,8 @@
-//! One ephemeral pull consumer: keeps requests open at the server and takes what they bring.
+//! Reads through one ephemeral pull consumer: keeps requests open at the server and receives their
+//! messages.
 //!
-//! It trusts nothing. A delivery out of turn, a missed heartbeat, a lost connection or a notice
-//! that it does not know ends it with a [`Doubt`], and the tail opens another one after the last
-//! record that it handed over.
+//! A delivery out of order, a missed heartbeat, a lost connection or an unknown notice ends the consumer
+//! with a [`Doubt`]. Then the tail opens another one after the last record that it returned.
 
 use std::future::poll_fn;
 use std::pin::Pin;
@@ -20,31 +20,31 @@ use crate::domain::Position;
 use crate::domain::limits::{LOG_READ_BYTES_MAX, LOG_READ_RECORDS_MAX};
 use crate::log::Record;
 
-/// How often the server says that it is there when it has nothing to send.
+/// The interval of the server's heartbeats while it has nothing to send.
 const HEARTBEAT: Duration = Duration::from_secs(1);
-/// How long it may be silent.
+/// The longest time without a message from the server.
 const SILENCE_MAX: Duration = Duration::from_millis(2_500);
-/// How long a request stays open at the server.
+/// The time after which a request at the server expires.
 const REQUEST_EXPIRES: Duration = Duration::from_secs(5);
-/// Headers of the notice that ends a request: what it did not bring.
+/// The headers of the notice that ends a request: the records and bytes that it asked for and did not get.
 const LEFT_RECORDS_HEADER: &str = "Nats-Pending-Messages";
 const LEFT_BYTES_HEADER: &str = "Nats-Pending-Bytes";
 
-/// Why a consumer is not trusted any more.
+/// Why a consumer may have lost records.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Doubt {
     /// The connection was lost.
     Lost,
-    /// The server was silent for too long, or a delivery is missing.
+    /// The server sent no message for too long, or a delivery is missing.
     Silent,
-    /// The stream went from the position before to this one.
+    /// The consumer delivered this position instead of the next one.
     Jumped(Position),
-    /// The server ended the consumer, or said something unknown.
+    /// The server ended the consumer, or sent an unknown notice.
     Ended(String),
 }
 
-/// What a message turned out to be.
-enum Taken {
+/// A message from the server.
+enum Received {
     Record(Record),
     Nothing,
     Doubt(Doubt),
@@ -57,7 +57,7 @@ pub(super) struct Pull {
     messages: Peekable<Subscriber>,
     inbox: String,
     request_subject: String,
-    /// What the open requests may still bring.
+    /// The records and bytes that the server may still send for the open requests.
     open_records: usize,
     open_bytes: usize,
     consumer_sequence: u64,
@@ -68,7 +68,7 @@ pub(super) struct Pull {
 }
 
 impl Pull {
-    /// Takes over a consumer that starts after a position.
+    /// Reads through a consumer that starts after a position.
     pub(super) fn new(
         link: Link,
         generation: u64,
@@ -92,35 +92,36 @@ impl Pull {
         }
     }
 
-    /// Whether it brought anything.
+    /// Whether the consumer has delivered a record.
     pub(super) fn progressed(&self) -> bool {
         self.progressed
     }
 
-    /// The last position of the stream that it heard of.
+    /// The last position of the stream, as of the last delivery.
     pub(super) fn head(&self) -> Position {
         self.head
     }
 
-    /// What has arrived, up to a bound, or the first to come. Cancelling it loses nothing: there
-    /// is no await between taking a record and returning it.
+    /// Returns the records that have arrived, or else the first that arrives. At most `records_max`. A
+    /// caller that drops the future loses no records, because there is no await between receiving a record
+    /// and returning it.
     pub(super) async fn next(&mut self, records_max: usize) -> Result<Vec<Record>, Doubt> {
         loop {
             self.request().await?;
-            let records = self.take_arrived(records_max).await;
+            let records = self.receive_arrived(records_max).await;
             if !records.is_empty() {
                 return Ok(records);
             }
             if let Some(doubt) = &self.doubt {
                 return Err(doubt.clone());
             }
-            // Again, because what was taken may have been the notice that a request has ended.
+            // Again, because the last message may have been the notice that a request has ended.
             self.request().await?;
             self.arrival().await?;
         }
     }
 
-    /// Keeps the server supplied with requests, so that it never waits for the next one.
+    /// Sends a request early enough, so that the server never waits for one.
     async fn request(&mut self) -> Result<(), Doubt> {
         if LOG_READ_RECORDS_MAX / 2 < self.open_records && LOG_READ_BYTES_MAX / 2 < self.open_bytes
         {
@@ -148,7 +149,7 @@ impl Pull {
         Ok(())
     }
 
-    /// Waits until there is something to take.
+    /// Waits until a message has arrived.
     async fn arrival(&mut self) -> Result<(), Doubt> {
         let first = Pin::new(&mut self.messages).peek();
         tokio::select! {
@@ -162,17 +163,17 @@ impl Pull {
         }
     }
 
-    /// Takes what the channel holds, without waiting. Never pending.
-    async fn take_arrived(&mut self, records_max: usize) -> Vec<Record> {
+    /// Receives the messages that have arrived. Does not wait.
+    async fn receive_arrived(&mut self, records_max: usize) -> Vec<Record> {
         let mut records = Vec::new();
-        // The runtime's budget would end the batch after some hundred messages.
+        // Otherwise the runtime's budget would end the batch after some hundred messages.
         tokio::task::unconstrained(poll_fn(|cx| {
             while records.len() < records_max.max(1) && self.doubt.is_none() {
                 match self.messages.poll_next_unpin(cx) {
-                    Poll::Ready(Some(message)) => match self.take(message) {
-                        Taken::Record(record) => records.push(record),
-                        Taken::Nothing => {}
-                        Taken::Doubt(doubt) => self.doubt = Some(doubt),
+                    Poll::Ready(Some(message)) => match self.receive(message) {
+                        Received::Record(record) => records.push(record),
+                        Received::Nothing => {}
+                        Received::Doubt(doubt) => self.doubt = Some(doubt),
                     },
                     Poll::Ready(None) => self.doubt = Some(Doubt::Lost),
                     Poll::Pending => break,
@@ -184,29 +185,30 @@ impl Pull {
         records
     }
 
-    fn take(&mut self, message: Message) -> Taken {
-        // Told by the reply subject, which the server makes. A status line can be stored as well.
+    fn receive(&mut self, message: Message) -> Received {
+        // Only the server makes reply subjects. The status line proves nothing: a runtime can publish a
+        // message with one.
         let Some(delivery) = message.reply.as_deref().and_then(Delivery::parse) else {
-            return self.take_notice(&message);
+            return self.receive_notice(&message);
         };
         self.open_records = self.open_records.saturating_sub(1);
         self.open_bytes = self.open_bytes.saturating_sub(message.length);
         if delivery.consumer_sequence != self.consumer_sequence + 1 {
-            return Taken::Doubt(Doubt::Silent);
+            return Received::Doubt(Doubt::Silent);
         }
         self.consumer_sequence = delivery.consumer_sequence;
         self.head = self
             .head
             .max(Position::new(delivery.position.get() + delivery.pending));
         if delivery.position <= self.after {
-            return Taken::Nothing;
+            return Received::Nothing;
         }
         if delivery.position != self.after.next() {
-            return Taken::Doubt(Doubt::Jumped(delivery.position));
+            return Received::Doubt(Doubt::Jumped(delivery.position));
         }
         self.after = delivery.position;
         self.progressed = true;
-        Taken::Record(message::record(
+        Received::Record(message::record(
             delivery.position,
             delivery.recorded_at,
             &message.subject,
@@ -215,7 +217,7 @@ impl Pull {
         ))
     }
 
-    fn take_notice(&mut self, message: &Message) -> Taken {
+    fn receive_notice(&mut self, message: &Message) -> Received {
         let code = message.status.map_or(0, |status| status.as_u16());
         let description = message.description.as_deref().unwrap_or_default();
         let left = |name: &str| {
@@ -228,14 +230,14 @@ impl Pull {
                 .unwrap_or(0)
         };
         match (code, description) {
-            (100, _) => Taken::Nothing,
-            // A request came to its end: its time is over, or it cannot bring the next record.
+            (100, _) => Received::Nothing,
+            // A request has ended: it has expired, or the next record is larger than the rest of it.
             (404 | 408, _) | (409, "Message Size Exceeds MaxBytes" | "Batch Completed") => {
                 self.open_records = self.open_records.saturating_sub(left(LEFT_RECORDS_HEADER));
                 self.open_bytes = self.open_bytes.saturating_sub(left(LEFT_BYTES_HEADER));
-                Taken::Nothing
+                Received::Nothing
             }
-            _ => Taken::Doubt(Doubt::Ended(format!("{code} {description}"))),
+            _ => Received::Doubt(Doubt::Ended(format!("{code} {description}"))),
         }
     }
 }

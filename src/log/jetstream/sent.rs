@@ -1,5 +1,4 @@
-//! One published message: how it is sent, how long its acknowledgement is awaited, and what the
-//! server's answers mean.
+//! One published message: sends it, waits for its acknowledgement, and reads the server's answer.
 
 use std::error::Error as _;
 use std::time::Duration;
@@ -15,52 +14,52 @@ use tokio::time::{Instant, sleep_until, timeout_at};
 
 use super::link::Link;
 use super::message::{CONTENT_TYPE, CONTENT_TYPE_HEADER, PRIVATE_HEADER};
-use super::taking;
+use super::writable;
 use crate::domain::Position;
 use crate::domain::limits::LOG_APPEND_WAIT_MS;
 use crate::log::{LogError, NewRecord};
 
-/// How long an append waits for an acknowledgement, or for a server that takes messages.
+/// How long an append waits for an acknowledgement, or for a connection.
 pub(super) const WAIT: Duration = Duration::from_millis(LOG_APPEND_WAIT_MS);
-/// How long an acknowledgement may take after the connection it was expected on was replaced. Most
-/// are lost with the old one; those of messages that were still queued come at once.
+/// How long to wait for an acknowledgement after a reconnect. Most are lost with the old connection.
+/// Those of messages that were still queued arrive at once.
 const WAIT_AFTER_RECONNECT: Duration = Duration::from_millis(250);
 
 /// Why a record was not acknowledged.
 pub(super) enum Failure {
-    /// It was not tried yet, or the server has too much to do and did not take it.
+    /// The record was not sent yet, or the server was busy and did not store it.
     Busy,
-    /// Anything else.
+    /// Any other failure.
     Final(LogError),
 }
 
-/// Why a record did not leave this process.
+/// Why a record was not sent.
 pub(super) enum Unsent {
-    /// It cannot be published at all.
+    /// This record cannot be published.
     Record(LogError),
-    /// Nothing can be, now.
+    /// No record can be published now.
     All(LogError),
 }
 
-/// A published message whose acknowledgement is awaited.
+/// A published message whose acknowledgement has not arrived yet.
 pub(super) struct Sent {
     ack: PublishAckFuture,
     generation: u64,
     deadline: Instant,
 }
 
-/// Until when to wait for acknowledgements of a lost connection, by its generation: one wait for all
-/// that were in flight on it, not one for each.
+/// The generation of a lost connection, and the time until which to wait for its acknowledgements. All
+/// messages that were in flight on it share one wait.
 pub(super) type Grace = Option<(u64, Instant)>;
 
-/// Publishes a record with headers that say more about how.
+/// Publishes a record with additional headers.
 pub(super) async fn send(
     link: &Link,
     record: &NewRecord,
     more: impl IntoIterator<Item = (HeaderName, String)>,
 ) -> Result<Sent, Unsent> {
     let deadline = Instant::now() + WAIT;
-    let away = |_elapsed| Unsent::All(unavailable("NATS is not connected"));
+    let away = |_elapsed| Unsent::All(LogError::unavailable("NATS is not connected"));
     let state = timeout_at(deadline, link.connected()).await;
     let generation = state.map_err(away)?.map_err(Unsent::All)?.generation;
     let message = PublishMessage::build()
@@ -70,7 +69,7 @@ pub(super) async fn send(
         .context
         .send_publish(record.subject.to_string(), message);
     let ack = timeout_at(deadline, sent).await.map_err(away)?;
-    let ack = ack.map_err(|error| Unsent::Record(not_sent(link, &error)))?;
+    let ack = ack.map_err(|error| Unsent::Record(not_sent(link, error)))?;
     Ok(Sent {
         ack,
         generation,
@@ -106,8 +105,10 @@ impl Sent {
         };
         tokio::select! {
             biased;
-            acked = ack.into_future() => by(link, stream, acked),
-            () = give_up => Err(Failure::Final(unconfirmed("no acknowledgement came in time"))),
+            acked = ack.into_future() => stored_at(link, stream, acked),
+            () = give_up => Err(Failure::Final(LogError::unconfirmed(
+                "no acknowledgement arrived in time",
+            ))),
         }
     }
 }
@@ -115,14 +116,14 @@ impl Sent {
 impl Failure {
     pub(super) fn into_error(self) -> LogError {
         match self {
-            Self::Busy => unavailable("NATS did not take it in time"),
+            Self::Busy => LogError::unavailable("NATS was busy for too long"),
             Self::Final(error) => error,
         }
     }
 }
 
-/// No `Nats-Msg-Id`: the server's window would let one publisher's id swallow another's message,
-/// and the fold drops copies however late they come.
+/// Returns the headers of a record. There is no `Nats-Msg-Id`: with one, the server would drop a message
+/// that has the id of another publisher's. The fold drops copies.
 pub(super) fn headers(
     record: &NewRecord,
     more: impl IntoIterator<Item = (HeaderName, String)>,
@@ -138,64 +139,65 @@ pub(super) fn headers(
     headers
 }
 
-fn by(
+/// Returns the position of a message that our stream has stored.
+fn stored_at(
     link: &Link,
     stream: &str,
     acked: Result<PublishAck, PublishError>,
 ) -> Result<Position, Failure> {
-    let ack = acked.map_err(|error| refused(link, &error))?;
-    link.taking.note_taken();
+    let ack = acked.map_err(|error| refused(link, error))?;
+    link.writable.accept();
     if ack.stream != stream || ack.duplicate {
-        return Err(Failure::Final(unconfirmed(
-            "it was acknowledged, but not by our stream",
+        return Err(Failure::Final(LogError::unconfirmed(
+            "another stream acknowledged the message",
         )));
     }
     Ok(Position::new(ack.sequence))
 }
 
-fn not_sent(link: &Link, error: &PublishError) -> LogError {
+fn not_sent(link: &Link, error: PublishError) -> LogError {
     match error.kind() {
         PublishErrorKind::MaxPayloadExceeded => too_large(link),
-        _ => unavailable(&error.to_string()),
+        _ => LogError::unavailable(error),
     }
 }
 
-/// A message that was sent and not acknowledged.
-fn refused(link: &Link, error: &PublishError) -> Failure {
+/// Reads the error of a message that was sent and not acknowledged.
+fn refused(link: &Link, error: PublishError) -> Failure {
     let final_error = match error.kind() {
         PublishErrorKind::StreamNotFound => {
-            let why = "no stream takes this subject, or JetStream is not there (no responders)";
-            link.taking.note_refused(why);
-            unavailable(why)
+            let why = "no stream has this subject, or JetStream does not answer (no responders)";
+            link.writable.refuse(why);
+            LogError::unavailable(why)
         }
         _ => match error
             .source()
             .and_then(|source| source.downcast_ref::<jetstream::Error>())
         {
             Some(error) => return answered(link, error),
-            None => unconfirmed(&error.to_string()),
+            None => LogError::unconfirmed(error),
         },
     };
     Failure::Final(final_error)
 }
 
-/// An error that the stream itself answered with: it did not store the message.
+/// Reads an error with which the stream itself answered.
 fn answered(link: &Link, error: &jetstream::Error) -> Failure {
-    let refuses = taking::is_refusal(error);
+    let refuses = writable::is_refusal(error);
     if refuses {
-        link.taking.note_refused(&error.to_string());
+        link.writable.refuse(&error.to_string());
     }
     Failure::Final(match error.error_code() {
         ErrorCode::STREAM_MESSAGE_EXCEEDS_MAXIMUM => too_large(link),
-        // The second one on a cluster, while another's message is on its way to the replicas.
+        // A cluster sends the second one while it replicates another message on the subject.
         ErrorCode::STREAM_WRONG_LAST_SEQUENCE | ErrorCode::STREAM_WRONG_LAST_SEQUENCE_CONSTANT => {
             LogError::Overtaken
         }
-        // Writing failed, and the server does not say how far it came.
-        ErrorCode::STREAM_STORE_FAILED => unconfirmed(&error.to_string()),
+        // Writing failed, and part of the message may be stored.
+        ErrorCode::STREAM_STORE_FAILED => LogError::unconfirmed(error.clone()),
         _ if error.code() == 429 => return Failure::Busy,
-        _ if refuses => LogError::Refusing(error.to_string()),
-        _ => unavailable(&error.to_string()),
+        _ if refuses => LogError::refusing(error.clone()),
+        _ => LogError::unavailable(error.clone()),
     })
 }
 
@@ -203,12 +205,4 @@ fn too_large(link: &Link) -> LogError {
     LogError::TooLarge {
         bytes_max: link.message_bytes_max(),
     }
-}
-
-fn unavailable(why: &str) -> LogError {
-    LogError::Unavailable(why.to_owned())
-}
-
-fn unconfirmed(why: &str) -> LogError {
-    LogError::Unconfirmed(why.to_owned())
 }

@@ -1,35 +1,37 @@
-//! The stream: how it is created, and the check that an existing one keeps every promise.
+//! Creates the stream, or checks that the settings of an existing one keep the log's promises.
 
 use std::error::Error as _;
 use std::time::Duration;
 
+use async_nats::jetstream::ErrorCode;
 use async_nats::jetstream::context::{
     CreateStreamErrorKind, GetStreamError, GetStreamErrorKind, RequestError, RequestErrorKind,
 };
 use async_nats::jetstream::stream::{
     Config, DiscardPolicy, PersistenceMode, RetentionPolicy, StorageType,
 };
-use async_nats::jetstream::{self, ErrorCode};
 
 use super::config::JetStreamConfig;
 use super::link::Link;
 use crate::domain::Position;
 use crate::domain::limits::LOG_MESSAGE_BYTES_MAX;
 use crate::log::LogError;
+use crate::log::error::because;
 
-/// The shortest window that the server allows. Within it, one publisher's `Nats-Msg-Id` can
-/// swallow another's message.
+/// The shortest window that the server allows. Within it, the server drops a message that has the
+/// `Nats-Msg-Id` of another publisher's.
 const DUPLICATE_WINDOW: Duration = Duration::from_millis(100);
 
-/// The stream as it is now.
+/// The state of a stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct StreamState {
     pub(super) head: Position,
-    /// When it was created, in nanoseconds: tells a stream from its namesake.
+    /// The time at which it was created, in nanoseconds. Differs if a stream was deleted and created
+    /// again.
     pub(super) created_ns: i128,
 }
 
-/// Creates the stream unless it exists, and checks it.
+/// Creates the stream if it does not exist, and checks it.
 pub(super) async fn ensure(
     link: &Link,
     config: &JetStreamConfig,
@@ -40,7 +42,7 @@ pub(super) async fn ensure(
         return Ok(state);
     }
     if expect_existing {
-        return Err(LogError::Misconfigured(format!(
+        return Err(LogError::misconfigured(format!(
             "stream {} does not exist, but this ledger has read from it: it was deleted, or this \
              is another server",
             config.stream
@@ -53,38 +55,38 @@ pub(super) async fn ensure(
     }
 }
 
-/// Turns atomic batches on for a stream of an earlier build that is as it must be otherwise.
+/// Allows atomic batches on the stream of an earlier build, if its other settings are right.
 async fn allow_batches(link: &Link, existing: Config, config: &JetStreamConfig) -> Config {
-    let wanted = Config {
+    let changed = Config {
         allow_atomic_publish: true,
         ..existing.clone()
     };
-    if wanted == existing || check(&wanted, config).is_err() {
+    if changed == existing || check(&changed, config).is_err() {
         return existing;
     }
-    match link.context.update_stream(wanted).await {
+    match link.context.update_stream(changed).await {
         Ok(updated) => {
             tracing::info!(stream = %config.stream, "allowed atomic batches");
             updated.config
         }
         Err(error) => {
-            tracing::warn!(error = %error, "the server does not change the stream");
+            tracing::warn!("the server did not allow atomic batches on the stream: {error}");
             existing
         }
     }
 }
 
-/// The stream as it is now, if it exists.
+/// Returns the state of the stream; `None` if it does not exist.
 pub(super) async fn state(link: &Link, stream: &str) -> Result<Option<StreamState>, LogError> {
     Ok(get(link, stream).await?.map(|(_, state)| state))
 }
 
-/// What a caller gets that needs the stream.
+/// Returns the error of a caller that needs a stream that does not exist.
 pub(super) fn missing(stream: &str) -> LogError {
-    LogError::Unavailable(format!("stream {stream} does not exist"))
+    LogError::unavailable(format!("stream {stream} does not exist"))
 }
 
-/// The stream's configuration and state, if it exists.
+/// Returns the configuration and state of the stream; `None` if it does not exist.
 pub(super) async fn get(
     link: &Link,
     stream: &str,
@@ -105,15 +107,14 @@ pub(super) async fn get(
                 Ok(None)
             }
             GetStreamErrorKind::EmptyName | GetStreamErrorKind::InvalidStreamName => Err(
-                LogError::Misconfigured(format!("{stream:?} is not a name for a stream")),
+                LogError::misconfigured(format!("{stream:?} is not a valid name of a stream")),
             ),
             GetStreamErrorKind::JetStream(error)
                 if error.error_code() == ErrorCode::JETSTREAM_NOT_ENABLED_FOR_ACCOUNT =>
             {
-                Err(LogError::Misconfigured(
+                Err(LogError::misconfigured(
                     "JetStream is not enabled for this account: write `jetstream: enabled` into it in \
-                     the server's configuration"
-                        .to_owned(),
+                     the server's configuration",
                 ))
             }
             GetStreamErrorKind::JetStream(error)
@@ -121,22 +122,22 @@ pub(super) async fn get(
             {
                 Err(not_enabled())
             }
-            // Another server of a cluster may have it, and then that one answers.
+            // In a cluster, another server may have JetStream and answer.
             GetStreamErrorKind::Request
                 if has_no_responders(&error) && !link.client.server_info().jetstream =>
             {
                 Err(not_enabled())
             }
-            GetStreamErrorKind::JetStream(_) | GetStreamErrorKind::Request => Err(
-                LogError::Unavailable(format!("NATS does not tell about stream {stream}: {error}")),
-            ),
+            GetStreamErrorKind::JetStream(_) | GetStreamErrorKind::Request => {
+                let what = format!("cannot read the settings of stream {stream}");
+                Err(LogError::unavailable(because(what, error)))
+            }
         },
     }
 }
 
 fn not_enabled() -> LogError {
-    let what_to_do = "JetStream is not enabled: start nats-server with --jetstream";
-    LogError::Misconfigured(what_to_do.to_owned())
+    LogError::misconfigured("JetStream is not enabled: start nats-server with --jetstream")
 }
 
 fn has_no_responders(error: &GetStreamError) -> bool {
@@ -147,35 +148,31 @@ fn has_no_responders(error: &GetStreamError) -> bool {
 }
 
 async fn create(link: &Link, config: &JetStreamConfig) -> Result<(), LogError> {
-    let Err(error) = link.context.create_stream(wanted(config)).await else {
+    let Err(error) = link.context.create_stream(required(config)).await else {
         tracing::info!(stream = %config.stream, "created stream {}", config.stream);
         return Ok(());
     };
     match error.kind() {
-        // Another node was faster; what it created is checked like any other.
+        // Another node was faster. Its stream is checked like any other.
         CreateStreamErrorKind::JetStream(error)
             if error.error_code() == ErrorCode::STREAM_NAME_EXIST =>
         {
             Ok(())
         }
-        // The server understood and refused: subjects of another stream, too many replicas.
+        // The server refuses, for example because of another stream's subjects or too many replicas.
         CreateStreamErrorKind::JetStream(error) if error.code() != 503 => {
-            Err(refused(&config.stream, &error))
+            let what = format!("the server refuses to create stream {}", config.stream);
+            Err(LogError::misconfigured(because(what, error)))
         }
-        _ => Err(LogError::Unavailable(format!(
-            "cannot create the stream: {error}"
-        ))),
+        _ => {
+            let what = format!("cannot create stream {}", config.stream);
+            Err(LogError::unavailable(because(what, error)))
+        }
     }
 }
 
-fn refused(stream: &str, error: &jetstream::Error) -> LogError {
-    LogError::Misconfigured(format!(
-        "the server refuses to create stream {stream}: {error}"
-    ))
-}
-
-/// The stream as we create it. The server fills in -1 where a limit is left at 0.
-fn wanted(config: &JetStreamConfig) -> Config {
+/// The settings of a stream that the ledger creates. For the server, a limit of 0 means -1.
+fn required(config: &JetStreamConfig) -> Config {
     Config {
         name: config.stream.clone(),
         description: Some(config.description.to_owned()),
@@ -193,11 +190,12 @@ fn wanted(config: &JetStreamConfig) -> Config {
     }
 }
 
-/// Names each field of an existing stream that breaks a promise, and the value that it needs.
+/// Checks the settings of an existing stream. The error names each wrong field and the right value.
 pub(super) fn check(actual: &Config, config: &JetStreamConfig) -> Result<(), LogError> {
     let mut wrong = Vec::new();
     wrong.extend(wrong_subjects(actual, config));
-    for (holds, field, value) in kept(actual).into_iter().chain(untouched(actual)) {
+    let rules = retention(actual).into_iter().chain(integrity(actual));
+    for (holds, field, value) in rules {
         if !holds {
             wrong.push(format!("{field} must be {value}"));
         }
@@ -216,18 +214,19 @@ pub(super) fn check(actual: &Config, config: &JetStreamConfig) -> Result<(), Log
         return Ok(());
     }
     let (stream, wrong) = (&config.stream, wrong.join("; "));
-    Err(LogError::Misconfigured(format!("stream {stream}: {wrong}")))
+    Err(LogError::misconfigured(format!("stream {stream}: {wrong}")))
 }
 
 fn wrong_subjects(actual: &Config, config: &JetStreamConfig) -> Option<String> {
-    let (mut actual, mut wanted) = (actual.subjects.clone(), config.subjects.clone());
+    let (mut actual, mut required) = (actual.subjects.clone(), config.subjects.clone());
     actual.sort_unstable();
-    wanted.sort_unstable();
-    (actual != wanted).then(|| format!("subjects must be {}", wanted.join(", ")))
+    required.sort_unstable();
+    (actual != required).then(|| format!("subjects must be {}", required.join(", ")))
 }
 
-/// What makes the stream keep every message for ever: whether it holds, the field, its value.
-fn kept(actual: &Config) -> [(bool, &'static str, &'static str); 14] {
+/// The settings that keep every message for ever: whether the setting is right, its field, the right
+/// value.
+fn retention(actual: &Config) -> [(bool, &'static str, &'static str); 14] {
     [
         (
             actual.retention == RetentionPolicy::Limits,
@@ -258,13 +257,13 @@ fn kept(actual: &Config) -> [(bool, &'static str, &'static str); 14] {
             "default",
         ),
         (!actual.no_ack, "no_ack", "false"),
-        // Else it keeps them all the same, but is slow to take many.
+        // Without it the stream keeps every message too, but large appends are slow.
         (actual.allow_atomic_publish, "allow_atomic", "true"),
     ]
 }
 
-/// What would remove, rewrite or delay messages, or let publishers ask for it.
-fn untouched(actual: &Config) -> [(bool, &'static str, &'static str); 9] {
+/// The settings that could remove, change or delay messages, or let publishers do so.
+fn integrity(actual: &Config) -> [(bool, &'static str, &'static str); 9] {
     let no_sources = actual.sources.as_ref().is_none_or(Vec::is_empty);
     let starts_at_1 = actual.first_sequence.is_none_or(|first| first <= 1);
     [
@@ -295,13 +294,16 @@ fn message_bytes_max() -> i32 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::log::WithCauses;
 
     #[track_caller]
     fn check_changed(change: impl FnOnce(&mut Config), expected: &str) {
         let config = JetStreamConfig::new(Vec::new());
-        let mut actual = wanted(&config);
+        let mut actual = required(&config);
         change(&mut actual);
-        let error = check(&actual, &config).err().map(|error| error.to_string());
+        let error = check(&actual, &config)
+            .err()
+            .map(|error| WithCauses(&error).to_string());
         assert_eq!(error.unwrap_or_default(), expected);
     }
 

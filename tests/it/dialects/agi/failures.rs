@@ -33,7 +33,7 @@ async fn an_unconfirmed_create_makes_one_session_and_asks_for_no_retry() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_create_that_wrote_nothing_may_be_retried() {
-    let app = App::start_on(|log| Arc::new(FaultyLog(log))).await;
+    let app = App::start_on(|log| Arc::new(FaultyLog::new(log))).await;
     let client = app.client("acme");
     let fails = r#"{"agent_name":"fails-unavailable"}"#;
     let answer = send(&client, Method::POST, "", fails).await;
@@ -71,7 +71,7 @@ async fn open_unendable(app: &App) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_deletion_of_all_that_fails_halfway_does_not_claim_that_nothing_was_written() {
-    let app = App::start_on(|log| Arc::new(FaultyLog(log))).await;
+    let app = App::start_on(|log| Arc::new(FaultyLog::new(log))).await;
     let client = app.client("acme");
     open_unendable(&app).await;
     let alone = send(&client, Method::DELETE, "", "").await;

@@ -14,12 +14,12 @@ const AGENT: &str = r#"{"agent_name":"a","agent_provider":"p"}"#;
 
 /// The error of a log that wrote nothing.
 fn unavailable() -> LogError {
-    LogError::Unavailable("the test says so".to_owned())
+    LogError::unavailable("the test says so")
 }
 
 /// The error of a log that may have written.
 fn unconfirmed() -> LogError {
-    LogError::Unconfirmed("the test says so".to_owned())
+    LogError::unconfirmed("the test says so")
 }
 
 async fn start() -> (Otas, Arc<PickyLog>) {

@@ -262,7 +262,7 @@ async fn a_request_that_may_be_written_asks_for_no_retry() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_request_that_wrote_nothing_may_be_retried() {
-    let app = App::start_on(|log| Arc::new(FaultyLog(log))).await;
+    let app = App::start_on(|log| Arc::new(FaultyLog::new(log))).await;
     let client = app.client("acme");
     let body = json!({"name": "fails-unavailable"});
     let answer = post(&client, "/v1/agents", &body).await;
@@ -308,7 +308,7 @@ async fn the_error_for_a_half_done_update_names_the_done_half() {
     let log = picky.unwrap();
     let client = app.client("acme");
     let why = || "the test says so".to_owned();
-    for error in [LogError::Unavailable(why()), LogError::Unconfirmed(why())] {
+    for error in [LogError::unavailable(why()), LogError::unconfirmed(why())] {
         let path = format!("/v1/agents/{}", agent(&client, &["a:b"]).await);
         log.refuse("agent.suspended", error);
         let answer = send(&client, Method::PATCH, &path, BOTH_HALVES).await;

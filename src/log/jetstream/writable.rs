@@ -1,5 +1,5 @@
-//! Whether the server takes what is appended: told by its answers, and, while it takes nothing, by a
-//! probe, because nobody sends events to a ledger that is not ready.
+//! Whether the stream accepts messages. The answers to appends show it. While the stream refuses them, a
+//! probe asks again, because callers send no events to a ledger that is not ready.
 
 use std::future;
 use std::time::Duration;
@@ -16,31 +16,31 @@ use super::link::Link;
 use crate::domain::limits::{LOG_PROBE_MS, LOG_PROBE_WAIT_MS};
 use crate::log::LogError;
 
-/// What the server last said of appends.
+/// Whether the stream accepted the last append.
 #[derive(Debug)]
-pub(super) struct Taking(watch::Sender<Option<Refusal>>);
+pub(super) struct Writable(watch::Sender<Option<Refusal>>);
 
-/// Why nothing is taken, and since when.
+/// Why the stream refuses messages, and since when.
 #[derive(Debug)]
 struct Refusal {
     why: String,
     since: Instant,
 }
 
-impl Default for Taking {
+impl Default for Writable {
     fn default() -> Self {
         Self(watch::Sender::new(None))
     }
 }
 
-impl Taking {
-    /// Why nothing is taken; `None` as far as is known.
+impl Writable {
+    /// Why the stream refuses messages; `None` if it accepted the last one.
     pub(super) fn refusal(&self) -> Option<String> {
         self.0.borrow().as_ref().map(|refusal| refusal.why.clone())
     }
 
-    /// Notes that the server took an append.
-    pub(super) fn note_taken(&self) {
+    /// Sets that the stream accepts messages.
+    pub(super) fn accept(&self) {
         if self.0.borrow().is_none() {
             return;
         }
@@ -54,8 +54,8 @@ impl Taking {
         });
     }
 
-    /// Notes that the server refused an append for a reason that is not the append's.
-    pub(super) fn note_refused(&self, why: &str) {
+    /// Sets that the stream refuses all messages, and why.
+    pub(super) fn refuse(&self, why: &str) {
         self.0.send_if_modified(|state| {
             if state.is_some() {
                 return false;
@@ -70,33 +70,32 @@ impl Taking {
     }
 }
 
-/// Whether the stream itself refuses everything, and not this message.
+/// Whether an error says that the stream refuses all messages, and not only this one.
 pub(super) fn is_refusal(error: &jetstream::Error) -> bool {
     500 <= error.code() || error.error_code() == ErrorCode::ACCOUNT_RESOURCES_EXCEEDED
 }
 
-/// Asks a log that refuses writes whether it takes them again, until dropped.
+/// Probes a stream that refuses messages, until the future is dropped.
 pub(super) async fn watch(link: &Link, stream_subject: &str) {
-    let mut refusals = link.taking.0.subscribe();
+    let mut refusals = link.writable.0.subscribe();
     loop {
         if refusals.wait_for(Option::is_some).await.is_err() {
             return future::pending().await;
         }
         sleep(Duration::from_millis(LOG_PROBE_MS)).await;
-        if link.taking.refusal().is_some() && probe(link, stream_subject).await.is_ok() {
-            link.taking.note_taken();
+        if link.writable.refusal().is_some() && probe(link, stream_subject).await.is_ok() {
+            link.writable.accept();
         }
     }
 }
 
-/// Whether the stream would take a message, without giving it one: the server checks the first message
-/// of an atomic batch as any other, and stores none of a batch that is not committed.
+/// Checks whether the stream would accept a message, without storing one. The server checks the first
+/// message of an atomic batch like any other, and stores nothing if the batch is not committed.
 pub(super) async fn probe(link: &Link, stream_subject: &str) -> Result<(), LogError> {
     #[derive(Deserialize)]
     struct Answer {
         error: Option<jetstream::Error>,
     }
-    let refuses = |why: String| LogError::Refusing(why);
     let id = Uuid::new_v4().simple().to_string();
     let headers = |sequence: &str| {
         let mut headers = HeaderMap::new();
@@ -111,17 +110,17 @@ pub(super) async fn probe(link: &Link, stream_subject: &str) -> Result<(), LogEr
     let wait = Duration::from_millis(LOG_PROBE_WAIT_MS);
     let answer = timeout(wait, first)
         .await
-        .map_err(|_elapsed| refuses("it does not answer".to_owned()))?
-        .map_err(|error| refuses(error.to_string()))?;
-    // A number that does not follow makes the server forget the batch at once.
+        .map_err(|_elapsed| LogError::refusing("NATS does not answer"))?
+        .map_err(LogError::refusing)?;
+    // The server drops the batch because message 2 is missing.
     drop(
         link.client
             .publish_with_headers(subject, headers("3"), "".into())
             .await,
     );
     match serde_json::from_slice(&answer.payload) {
-        Ok(Answer { error: Some(error) }) if is_refusal(&error) => Err(refuses(error.to_string())),
-        // It is taken, or something is wrong with the probe alone.
+        Ok(Answer { error: Some(error) }) if is_refusal(&error) => Err(LogError::refusing(error)),
+        // The stream accepts the message, or refuses only the probe.
         Ok(Answer { .. }) | Err(_) => Ok(()),
     }
 }
