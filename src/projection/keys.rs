@@ -22,13 +22,7 @@
 use crate::domain::filter::ListedStatus;
 use crate::domain::session::Status;
 use crate::domain::{AgentStatus, Position, SessionId, Timestamp};
-
-/// Number of a tenant, given in fold order. 0 stands for no tenant: records of the ledger itself and
-/// records whose subject names none.
-pub type TenantNumber = u32;
-
-/// Number of a session, given in fold order.
-pub type Ordinal = u64;
+use crate::projection::numbers::{AgentNumber, GroupNumber, Ordinal, ProjectNumber, TenantNumber};
 
 /// A listing's key.
 pub(crate) type ListingKey = [u8; 22];
@@ -51,10 +45,10 @@ pub trait ListingOwner: Copy {
 pub enum SessionOwner {
     /// A tenant's.
     Tenant(TenantNumber),
-    /// An agent's. Agents of different tenants have different numbers.
-    Agent(u32),
-    /// A project's. Projects of different tenants have different numbers.
-    Project(u32),
+    /// An agent's.
+    Agent(AgentNumber),
+    /// A project's.
+    Project(ProjectNumber),
 }
 
 /// Whose agents a listing has.
@@ -62,9 +56,8 @@ pub enum SessionOwner {
 pub enum AgentOwner {
     /// A tenant's.
     Tenant(TenantNumber),
-    /// Those of a tenant that have a type, a trust level, or both. Groups of different tenants have
-    /// different numbers.
-    Group(u32),
+    /// Those of a tenant that have a type, a trust level, or both.
+    Group(GroupNumber),
 }
 
 impl ListingOwner for SessionOwner {
@@ -72,9 +65,9 @@ impl ListingOwner for SessionOwner {
 
     fn key(self) -> (u8, u32) {
         match self {
-            Self::Tenant(number) => (1, number),
-            Self::Agent(number) => (2, number),
-            Self::Project(number) => (3, number),
+            Self::Tenant(number) => (1, number.get()),
+            Self::Agent(number) => (2, number.get()),
+            Self::Project(number) => (3, number.get()),
         }
     }
 }
@@ -84,8 +77,8 @@ impl ListingOwner for AgentOwner {
 
     fn key(self) -> (u8, u32) {
         match self {
-            Self::Tenant(number) => (4, number),
-            Self::Group(number) => (5, number),
+            Self::Tenant(number) => (4, number.get()),
+            Self::Group(number) => (5, number.get()),
         }
     }
 }
@@ -94,7 +87,17 @@ impl ListingOwner for AgentOwner {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) enum Entity {
     Session(Ordinal),
-    Agent(u32),
+    Agent(AgentNumber),
+}
+
+impl Entity {
+    /// The kind, 1 or 2, and the number.
+    pub(crate) fn parts(self) -> (u8, u64) {
+        match self {
+            Self::Session(ordinal) => (1, ordinal.get()),
+            Self::Agent(number) => (2, u64::from(number.get())),
+        }
+    }
 }
 
 pub(crate) fn shelf<O: ListingOwner>(owner: O, status: O::Status) -> Shelf {
@@ -104,9 +107,9 @@ pub(crate) fn shelf<O: ListingOwner>(owner: O, status: O::Status) -> Shelf {
 }
 
 /// The agent whose active sessions a shelf has, if that is what it has.
-pub(crate) fn agent_of_active(shelf: Shelf) -> Option<u32> {
+pub(crate) fn agent_of_active(shelf: Shelf) -> Option<AgentNumber> {
     let [_, a, b, c, d, _] = shelf;
-    let number = u32::from_be_bytes([a, b, c, d]);
+    let number = AgentNumber::new(u32::from_be_bytes([a, b, c, d]));
     let is_active = shelf == self::shelf(SessionOwner::Agent(number), Status::Active);
     is_active.then_some(number)
 }
@@ -118,9 +121,17 @@ pub(crate) fn shelves<O: ListingOwner>(owner: O) -> (Shelf, Shelf) {
     ([kind, a, b, c, d, 0], [kind, a, b, c, d, u8::MAX])
 }
 
-pub(crate) fn order(created_at: Timestamp, ordinal: Ordinal) -> Order {
+pub(crate) fn session_order(created_at: Timestamp, ordinal: Ordinal) -> Order {
+    order(created_at, ordinal.get())
+}
+
+pub(crate) fn agent_order(created_at: Timestamp, number: AgentNumber) -> Order {
+    order(created_at, u64::from(number.get()))
+}
+
+fn order(created_at: Timestamp, number: u64) -> Order {
     let created_at = !sortable(created_at.micros());
-    (u128::from(created_at) << 64 | u128::from(!ordinal)).to_be_bytes()
+    (u128::from(created_at) << 64 | u128::from(!number)).to_be_bytes()
 }
 
 /// The first order that is older than `time`: all before it were created at `time` or later.
@@ -137,7 +148,13 @@ pub(crate) fn order_after(order: Order) -> Option<Order> {
 }
 
 pub(crate) fn ordinal_of(order: &Order) -> Ordinal {
-    !last_number(order)
+    Ordinal::new(!last_number(order))
+}
+
+/// The agent of an order in a listing of agents; `None` if it is none of an agent.
+pub(crate) fn agent_of(order: &Order) -> Option<AgentNumber> {
+    let number = u32::try_from(!last_number(order));
+    number.ok().map(AgentNumber::new)
 }
 
 pub(crate) fn listing(shelf: Shelf, order: Order) -> ListingKey {
@@ -155,7 +172,7 @@ pub(crate) fn order_of(key: &ListingKey) -> Order {
 }
 
 pub(crate) fn named(tenant: TenantNumber, id: &str) -> Vec<u8> {
-    [&tenant.to_be_bytes()[..], id.as_bytes()].concat()
+    [&tenant.get().to_be_bytes()[..], id.as_bytes()].concat()
 }
 
 /// The agents of a tenant that have this type, this trust level, or both.
@@ -166,7 +183,7 @@ pub(crate) fn group(
 ) -> Vec<u8> {
     let by = u8::from(agent_type.is_some()) | u8::from(trust_level.is_some()) << 1;
     [
-        &tenant.to_be_bytes()[..],
+        &tenant.get().to_be_bytes()[..],
         &[by],
         agent_type.unwrap_or_default().as_bytes(),
         &[0],
@@ -176,7 +193,7 @@ pub(crate) fn group(
 }
 
 pub(crate) fn verdict(tenant: TenantNumber, position: Position) -> [u8; 12] {
-    (u128::from(tenant) << 64 | u128::from(position.get())).to_be_bytes()[4..]
+    (u128::from(tenant.get()) << 64 | u128::from(position.get())).to_be_bytes()[4..]
         .try_into()
         .expect("sixteen bytes less four are twelve")
 }
@@ -185,14 +202,14 @@ pub(crate) fn verdict(tenant: TenantNumber, position: Position) -> [u8; 12] {
 pub(crate) fn verdict_parts(key: [u8; 12]) -> (TenantNumber, Position) {
     let [a, b, c, d, position @ ..] = key;
     (
-        u32::from_be_bytes([a, b, c, d]),
+        TenantNumber::new(u32::from_be_bytes([a, b, c, d])),
         Position::new(u64::from_be_bytes(position)),
     )
 }
 
 pub(crate) fn rejection(tenant: TenantNumber, code: u8, position: u64) -> [u8; 13] {
     let mut key = [0; 13];
-    key[..4].copy_from_slice(&tenant.to_be_bytes());
+    key[..4].copy_from_slice(&tenant.get().to_be_bytes());
     key[4] = code;
     key[5..].copy_from_slice(&position.to_be_bytes());
     key
@@ -204,13 +221,18 @@ pub(crate) fn rejection_position(key: [u8; 13]) -> u64 {
 }
 
 pub(crate) fn rejection_count(tenant: TenantNumber, code: u8) -> [u8; 5] {
-    let [a, b, c, d] = tenant.to_be_bytes();
+    let [a, b, c, d] = tenant.get().to_be_bytes();
     [a, b, c, d, code]
 }
 
 /// Start of the keys of all that wait for a session.
 pub(crate) fn waiting_prefix(tenant: TenantNumber, id: &SessionId) -> Vec<u8> {
-    [&tenant.to_be_bytes()[..], id.as_str().as_bytes(), &[0]].concat()
+    [
+        &tenant.get().to_be_bytes()[..],
+        id.as_str().as_bytes(),
+        &[0],
+    ]
+    .concat()
 }
 
 pub(crate) fn waiting(tenant: TenantNumber, id: &SessionId, position: Position) -> Vec<u8> {
@@ -228,17 +250,14 @@ pub(crate) fn waiting_position(key: &[u8]) -> Option<Position> {
 }
 
 pub(crate) fn entity(entity: Entity) -> [u8; 9] {
-    let (kind, ordinal) = match entity {
-        Entity::Session(ordinal) => (1, ordinal),
-        Entity::Agent(number) => (2, u64::from(number)),
-    };
+    let (kind, number) = entity.parts();
     let mut key = [kind; 9];
-    key[1..].copy_from_slice(&ordinal.to_be_bytes());
+    key[1..].copy_from_slice(&number.to_be_bytes());
     key
 }
 
 pub(crate) fn deadline(expires_at: Timestamp, ordinal: Ordinal) -> [u8; 16] {
-    (u128::from(sortable(expires_at.micros())) << 64 | u128::from(ordinal)).to_be_bytes()
+    (u128::from(sortable(expires_at.micros())) << 64 | u128::from(ordinal.get())).to_be_bytes()
 }
 
 /// Time and session of a deadline's key.
@@ -246,13 +265,13 @@ pub(crate) fn deadline_parts(key: [u8; 16]) -> (Timestamp, Ordinal) {
     let time = last_number(&key[..8]) ^ SIGN;
     (
         Timestamp::from_micros_clamped(time.cast_signed()),
-        last_number(&key),
+        Ordinal::new(last_number(&key)),
     )
 }
 
 /// A pair of session ordinals: a parent and its child.
 pub(crate) fn pair(parent: Ordinal, child: Ordinal) -> [u8; 16] {
-    (u128::from(parent) << 64 | u128::from(child)).to_be_bytes()
+    (u128::from(parent.get()) << 64 | u128::from(child.get())).to_be_bytes()
 }
 
 /// The number in the last eight bytes.
@@ -285,7 +304,7 @@ mod tests {
             b in (time(), any::<u64>()),
         ) {
             prop_assert_eq!(order(a.0, a.1).cmp(&order(b.0, b.1)), b.cmp(&a));
-            prop_assert_eq!(ordinal_of(&order(a.0, a.1)), a.1);
+            prop_assert_eq!(ordinal_of(&order(a.0, a.1)), Ordinal::new(a.1));
         }
 
         #[test]
@@ -295,8 +314,8 @@ mod tests {
 
         #[test]
         fn deadlines_sort_by_time_and_lead_back(
-            a in (time(), any::<u64>()),
-            b in (time(), any::<u64>()),
+            a in (time(), any::<u64>().prop_map(Ordinal::new)),
+            b in (time(), any::<u64>().prop_map(Ordinal::new)),
         ) {
             prop_assert_eq!(deadline(a.0, a.1).cmp(&deadline(b.0, b.1)), a.cmp(&b));
             prop_assert_eq!(deadline_parts(deadline(a.0, a.1)), a);
@@ -305,15 +324,18 @@ mod tests {
         #[test]
         fn only_the_active_sessions_of_an_agent_name_it(number: u32, status in 0..4_usize) {
             let status = Status::ALL[status];
-            let of_agent = agent_of_active(shelf(SessionOwner::Agent(number), status));
-            prop_assert_eq!(of_agent, (status == Status::Active).then_some(number));
-            prop_assert_eq!(agent_of_active(shelf(SessionOwner::Tenant(number), status)), None);
-            prop_assert_eq!(agent_of_active(shelf(AgentOwner::Group(number), AgentStatus::Active)), None);
+            let agent = AgentNumber::new(number);
+            let of_agent = agent_of_active(shelf(SessionOwner::Agent(agent), status));
+            prop_assert_eq!(of_agent, (status == Status::Active).then_some(agent));
+            let tenant = SessionOwner::Tenant(TenantNumber::new(number));
+            prop_assert_eq!(agent_of_active(shelf(tenant, status)), None);
+            let group = AgentOwner::Group(GroupNumber::new(number));
+            prop_assert_eq!(agent_of_active(shelf(group, AgentStatus::Active)), None);
         }
 
         #[test]
         fn verdict_keys_lead_back(tenant: u32, position: u64) {
-            let position = Position::new(position);
+            let (tenant, position) = (TenantNumber::new(tenant), Position::new(position));
             prop_assert_eq!(verdict_parts(verdict(tenant, position)), (tenant, position));
         }
     }

@@ -24,7 +24,8 @@ use crate::domain::{
 use crate::projection::bytes::{Reader, Writer};
 use crate::projection::error::StoreError;
 use crate::projection::history::History;
-use crate::projection::keys::{self, SessionOwner, Shelf, TenantNumber};
+use crate::projection::keys::{self, SessionOwner, Shelf};
+use crate::projection::numbers::{AgentNumber, ProjectNumber, TenantNumber};
 
 const VERSION: u8 = 2;
 const PUBLIC_LENGTH_AT: usize = 1;
@@ -37,8 +38,8 @@ const NO_TIME: i64 = i64::MIN;
 pub(crate) struct StoredSession {
     pub(crate) id: SessionId,
     pub(crate) tenant: TenantNumber,
-    pub(crate) agent: u32,
-    pub(crate) project: Option<u32>,
+    pub(crate) agent: AgentNumber,
+    pub(crate) project: Option<ProjectNumber>,
     pub(crate) session: Session,
     pub(crate) history: History,
 }
@@ -81,8 +82,8 @@ pub struct SessionRow<'a> {
 
 /// What follows the part that a page shows.
 struct Hidden<'a> {
-    agent: u32,
-    project: u32,
+    agent: AgentNumber,
+    project: Option<ProjectNumber>,
     flags: u8,
     rest: Reader<'a>,
 }
@@ -125,9 +126,9 @@ impl StoredSession {
             });
         out.u8(session.phase.map_or(0, |phase| phase as u8));
         out.u8(outcome.map_or(0, |outcome| outcome as u8));
-        out.u32(self.tenant);
-        out.u32(self.agent);
-        out.u32(self.project.unwrap_or(0));
+        out.u32(self.tenant.get());
+        out.u32(self.agent.get());
+        out.optional_u32(self.project.map(ProjectNumber::get));
         for time in [
             session.created_at,
             session.recorded_at,
@@ -196,7 +197,7 @@ impl StoredSession {
             id: SessionId::parse(row.session_id).map_err(|_not_an_id| damaged())?,
             tenant: row.tenant,
             agent: hidden.agent,
-            project: (hidden.project != 0).then_some(hidden.project),
+            project: hidden.project,
             session: row.session(tokens).ok_or_else(damaged)?,
             history,
         })
@@ -253,7 +254,7 @@ impl<'a> SessionRow<'a> {
         }
         let _public_length = from.u32()?;
         let (status, flags, phase, outcome) = (from.u8()?, from.u8()?, from.u8()?, from.u8()?);
-        let (tenant, agent, project) = (from.u32()?, from.u32()?, from.u32()?);
+        let (tenant, agent, project) = (from.u32()?, from.u32()?, from.optional_u32()?);
         let status = Status::from_number(status).ok_or_else(|| from.damaged())?;
         let mut time = || Ok::<_, StoreError>(Timestamp::from_micros_clamped(from.i64()?));
         let (created_at, recorded_at, updated_at, last_activity_at) =
@@ -265,7 +266,7 @@ impl<'a> SessionRow<'a> {
         let (refreshed_at, expires_at, terminated_at, deleted_at, ttl_us) =
             (maybe()?, maybe()?, maybe()?, maybe()?, maybe()?);
         let row = Self {
-            tenant,
+            tenant: TenantNumber::new(tenant),
             status,
             phase: Phase::from_number(phase),
             outcome: Outcome::from_number(outcome),
@@ -299,8 +300,8 @@ impl<'a> SessionRow<'a> {
         Ok((
             row,
             Hidden {
-                agent,
-                project,
+                agent: AgentNumber::new(agent),
+                project: project.map(ProjectNumber::new),
                 flags,
                 rest: from,
             },

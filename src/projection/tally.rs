@@ -20,6 +20,7 @@ use crate::domain::limits::TALLY_BUCKET_KEYS_MAX;
 use crate::projection::bytes::{Reader, Writer};
 use crate::projection::error::StoreError;
 use crate::projection::keys::{self, ListingKey, Order, Shelf};
+use crate::projection::numbers::AgentNumber;
 
 /// What keeps a listing and its counts, open for writing.
 pub(crate) struct ListingTables<'a, 'txn> {
@@ -44,7 +45,7 @@ pub(crate) struct Delta {
 
 impl Delta {
     /// The agent of whose active sessions this is one.
-    pub(crate) fn agent_of_active(&self) -> Option<u32> {
+    pub(crate) fn agent_of_active(&self) -> Option<AgentNumber> {
         let shelf = self.key.first_chunk()?;
         keys::agent_of_active(*shelf)
     }

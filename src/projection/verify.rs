@@ -13,6 +13,7 @@ use crate::projection::chain::{self, ChainHead};
 use crate::projection::error::StoreError;
 use crate::projection::keys::{self, ListingKey, Order, SessionOwner, Shelf};
 use crate::projection::meta::Progress;
+use crate::projection::numbers::{AgentNumber, Ordinal};
 use crate::projection::prepare::rules_after;
 use crate::projection::session_row::StoredSession;
 use crate::projection::snapshot::Snapshot;
@@ -236,7 +237,7 @@ fn rows(snapshot: &Snapshot, differences: &mut Vec<Difference>) -> Result<(), St
         let (ordinal, row) = entry?;
         let stored = StoredSession::decode(row.value())?;
         let session = &stored.session;
-        let order = keys::order(session.created_at, ordinal.value());
+        let order = keys::session_order(session.created_at, Ordinal::new(ordinal.value()));
         let shelves = stored.shelves(session.status.kind());
         listed.check(stored.id.as_str(), order, &shelves)?;
     }
@@ -246,12 +247,13 @@ fn rows(snapshot: &Snapshot, differences: &mut Vec<Difference>) -> Result<(), St
     for entry in agents.iter()? {
         let (number, row) = entry?;
         let stored = StoredAgent::decode(row.value())?;
-        let order = keys::order(stored.agent.created_at, u64::from(number.value()));
+        let number = AgentNumber::new(number.value());
+        let order = keys::agent_order(stored.agent.created_at, number);
         listed.check(stored.id.as_str(), order, &stored.shelves())?;
-        let active = keys::shelf(SessionOwner::Agent(number.value()), Status::Active);
+        let active = keys::shelf(SessionOwner::Agent(number), Status::Active);
         let is_revoked = stored.agent.status == AgentStatus::Revoked;
         if is_revoked && totals.get(&active)?.is_some() {
-            revoked.push(number.value());
+            revoked.push(number);
         }
     }
     if snapshot.revoked_agents(usize::MAX)? != revoked {

@@ -7,7 +7,7 @@ use crate::domain::{
     AgentId, EventType, Position, Reason, Rules, RulesHistory, SessionId, Verdict,
 };
 use crate::log::{EventLog, Record};
-use crate::projection::{RejectionCode, Snapshot, StoreError, VerdictRow};
+use crate::projection::{RejectionCode, Snapshot, StoreError, TenantNumber, VerdictRow};
 use crate::query::sight::{Agents, Sight};
 use crate::query::{AsOf, QueryError, ids};
 
@@ -236,7 +236,7 @@ pub fn rejections(
 
 fn with_verdicts(
     snapshot: &Snapshot,
-    tenant: u32,
+    tenant: TenantNumber,
     positions: Vec<Position>,
 ) -> Result<Vec<(Position, VerdictRow)>, StoreError> {
     let mut events = Vec::with_capacity(positions.len());

@@ -5,7 +5,7 @@
 //! stand for the one that the ledger would have made of it.
 
 use crate::domain::{AgentId, SessionId, TenantId};
-use crate::projection::{Ordinal, Snapshot, StoreError, TenantNumber};
+use crate::projection::{AgentNumber, Ordinal, Snapshot, StoreError, TenantNumber};
 
 /// The session's ordinal, if it has opened.
 pub(super) fn session(
@@ -22,7 +22,7 @@ pub(super) fn agent(
     snapshot: &Snapshot,
     tenant: TenantNumber,
     id: &AgentId,
-) -> Result<Option<u32>, StoreError> {
+) -> Result<Option<AgentNumber>, StoreError> {
     let find = |id: &AgentId| snapshot.agent_number(tenant, id);
     as_given_or_made(find, id, AgentId::as_made)
 }

@@ -5,7 +5,7 @@
 //! there, and what cannot be told of one agent alone is refused.
 
 use crate::domain::{AgentId, TenantId};
-use crate::projection::{SessionRow, Snapshot, StoreError, TenantNumber, VerdictRow};
+use crate::projection::{AgentNumber, SessionRow, Snapshot, StoreError, TenantNumber, VerdictRow};
 use crate::query::ids;
 
 /// Whose data a caller is shown.
@@ -48,14 +48,14 @@ pub(super) struct Shown {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Agents {
     All,
-    One(u32),
+    One(AgentNumber),
     /// The only one is not known yet.
     None,
 }
 
 impl Agents {
     /// Whether an agent is one of them.
-    pub(super) fn has(self, number: u32) -> bool {
+    pub(super) fn has(self, number: AgentNumber) -> bool {
         match self {
             Self::All => true,
             Self::One(only) => only == number,

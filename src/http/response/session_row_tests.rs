@@ -7,6 +7,7 @@ use serde_json::{Map, Value};
 use super::*;
 use crate::domain::Timestamp;
 use crate::http::dto;
+use crate::projection::TenantNumber;
 
 /// Texts that a row shows, some of them absent.
 type Texts = Vec<Option<String>>;
@@ -72,7 +73,7 @@ fn row<'a>(given: &'a Given, scopes: &'a str, metadata: &'a str) -> SessionRow<'
     // An odd time stands for one that is there.
     let maybe = |at: usize| (given.times[at] % 2 != 0).then(|| time(at));
     SessionRow {
-        tenant: 1,
+        tenant: TenantNumber::new(1),
         session_id: &given.ids.0,
         agent_id: &given.ids.1,
         status: Status::ALL[given.words.0],

@@ -2,7 +2,8 @@
 
 use crate::domain::{EventKey, Moment, Position, Private, Reason, Verdict};
 use crate::projection::error::StoreError;
-use crate::projection::keys::{Entity, TenantNumber};
+use crate::projection::keys::Entity;
+use crate::projection::numbers::{AgentNumber, TenantNumber};
 use crate::projection::prepare::Prepared;
 use crate::projection::working::Working;
 
@@ -11,7 +12,7 @@ use crate::projection::working::Working;
 pub(crate) struct Decision {
     pub(crate) verdict: Verdict,
     pub(crate) subject: Option<Entity>,
-    pub(crate) agent: Option<u32>,
+    pub(crate) agent: Option<AgentNumber>,
 }
 
 /// An event in its place.
@@ -37,7 +38,7 @@ impl Decision {
         Self::new(Verdict::Rejected(reason))
     }
 
-    pub(crate) fn about(self, subject: Entity, agent: u32) -> Self {
+    pub(crate) fn about(self, subject: Entity, agent: AgentNumber) -> Self {
         Self {
             subject: Some(subject),
             agent: Some(agent),

@@ -7,7 +7,8 @@ use crate::domain::{
 use crate::projection::error::StoreError;
 use crate::projection::fold::decision::{Decision, Step, copy_or_reuse};
 use crate::projection::fold::parking;
-use crate::projection::keys::{Entity, Ordinal};
+use crate::projection::keys::Entity;
+use crate::projection::numbers::{AgentNumber, Ordinal};
 use crate::projection::working::Working;
 
 /// An event about a session that has not opened.
@@ -199,7 +200,7 @@ fn check_own_agent(
 
 fn check_agent(
     working: &Working<'_>,
-    known: Option<u32>,
+    known: Option<AgentNumber>,
     step: &Step<'_>,
     scopes: &Scopes,
 ) -> Result<Result<(), Reason>, StoreError> {
@@ -226,7 +227,7 @@ fn inherited_scopes(
     working: &Working<'_>,
     step: &Step<'_>,
     parent: Ordinal,
-    agent: Option<u32>,
+    agent: Option<AgentNumber>,
 ) -> Result<Scopes, StoreError> {
     let parents = &working.session(parent)?.session.scopes;
     let agent = agent.filter(|_| Rules::V2 <= step.at.rules);
@@ -238,7 +239,7 @@ fn inherited_scopes(
 }
 
 /// What a session may do that asks for nothing in particular.
-fn agent_scopes(working: &Working<'_>, known: Option<u32>) -> Result<Scopes, StoreError> {
+fn agent_scopes(working: &Working<'_>, known: Option<AgentNumber>) -> Result<Scopes, StoreError> {
     let Some(number) = known else {
         return Ok(Scopes::default());
     };
@@ -249,9 +250,9 @@ fn agent_scopes(working: &Working<'_>, known: Option<u32>) -> Result<Scopes, Sto
 fn find_or_add_agent(
     working: &mut Working<'_>,
     step: &Step<'_>,
-    known: Option<u32>,
+    known: Option<AgentNumber>,
     id: &AgentId,
-) -> Result<u32, StoreError> {
+) -> Result<AgentNumber, StoreError> {
     match known {
         Some(number) => Ok(number),
         None => working.add_agent(step.tenant, id, Agent::implicit(&step.at)),

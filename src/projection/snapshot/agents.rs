@@ -6,7 +6,8 @@ use crate::domain::session::Status;
 use crate::domain::{AgentFilter, AgentId, Timestamp};
 use crate::projection::agent_row::{AgentRow, StoredAgent};
 use crate::projection::error::StoreError;
-use crate::projection::keys::{self, AgentOwner, SessionOwner, Shelf, TenantNumber};
+use crate::projection::keys::{self, AgentOwner, SessionOwner, Shelf};
+use crate::projection::numbers::{AgentNumber, GroupNumber, TenantNumber};
 use crate::projection::snapshot::Snapshot;
 
 /// A stored agent, copied out of the file, and how many sessions it has.
@@ -28,9 +29,11 @@ impl KnownAgent {
 
 impl Snapshot {
     /// An agent.
-    pub fn agent(&self, number: u32) -> Result<KnownAgent, StoreError> {
+    pub fn agent(&self, number: AgentNumber) -> Result<KnownAgent, StoreError> {
         let rows = &self.tables.agents;
-        let row = rows.get(number)?.ok_or(StoreError::Damaged("agent ids"))?;
+        let row = rows
+            .get(number.get())?
+            .ok_or(StoreError::Damaged("agent ids"))?;
         let mut agent = KnownAgent {
             row: AgentRow::public_part(row.value())?.to_vec(),
             sessions: 0,
@@ -54,26 +57,30 @@ impl Snapshot {
         &self,
         tenant: TenantNumber,
         id: &AgentId,
-    ) -> Result<Option<u32>, StoreError> {
+    ) -> Result<Option<AgentNumber>, StoreError> {
         let ids = &self.tables.agent_ids;
         Ok(ids
             .get(&*keys::named(tenant, id.as_str()))?
-            .map(|number| number.value()))
+            .map(|number| AgentNumber::new(number.value())))
     }
 
     /// Whether an agent may act at this time.
-    pub fn agent_may_act(&self, number: u32, time: Timestamp) -> Result<bool, StoreError> {
+    pub fn agent_may_act(&self, number: AgentNumber, time: Timestamp) -> Result<bool, StoreError> {
         let rows = &self.tables.agents;
-        let row = rows.get(number)?.ok_or(StoreError::Damaged("agent ids"))?;
+        let row = rows
+            .get(number.get())?
+            .ok_or(StoreError::Damaged("agent ids"))?;
         let agent = StoredAgent::decode(row.value())?.agent;
         Ok(agent.check_may_act(time).is_ok())
     }
 
     /// Some revoked agents that still have active sessions, by number.
-    pub fn revoked_agents(&self, count: usize) -> Result<Vec<u32>, StoreError> {
+    pub fn revoked_agents(&self, count: usize) -> Result<Vec<AgentNumber>, StoreError> {
         let revoked = &self.tables.revoked;
         let numbers = revoked.iter()?.take(count);
-        numbers.map(|entry| Ok(entry?.0.value())).collect()
+        numbers
+            .map(|entry| Ok(AgentNumber::new(entry?.0.value())))
+            .collect()
     }
 
     /// The owner of a listing of agents, if there ever was one of that type and trust level.
@@ -90,6 +97,6 @@ impl Snapshot {
         let groups = &self.tables.agent_groups;
         Ok(groups
             .get(&*key)?
-            .map(|number| AgentOwner::Group(number.value())))
+            .map(|number| AgentOwner::Group(GroupNumber::new(number.value()))))
     }
 }

@@ -2,9 +2,8 @@
 
 use crate::domain::{StatusSet, TimeRange};
 use crate::projection::error::StoreError;
-use crate::projection::keys::{
-    self, AgentOwner, ListingOwner, Order, Ordinal, SessionOwner, Shelf,
-};
+use crate::projection::keys::{self, AgentOwner, ListingOwner, Order, SessionOwner, Shelf};
+use crate::projection::numbers::AgentNumber;
 use crate::projection::session_row::SessionRow;
 use crate::projection::snapshot::{KnownAgent, RowBytes, Snapshot};
 use crate::projection::tally::Counter;
@@ -81,7 +80,7 @@ impl Snapshot {
         let mut page = Vec::with_capacity(orders.len());
         for order in orders {
             let row = rows
-                .get(keys::ordinal_of(&order))?
+                .get(keys::ordinal_of(&order).get())?
                 .ok_or(StoreError::Damaged("listing"))?;
             page.push((
                 ListingPlace(order),
@@ -101,8 +100,7 @@ impl Snapshot {
         let orders = self.orders(listing, start, rows_max)?;
         let mut page = Vec::with_capacity(orders.len());
         for order in orders {
-            let number = u32::try_from(keys::ordinal_of(&order));
-            let number = number.map_err(|_too_large| StoreError::Damaged("listing"))?;
+            let number = keys::agent_of(&order).ok_or(StoreError::Damaged("listing"))?;
             page.push((ListingPlace(order), self.agent(number)?));
         }
         Ok(page)
@@ -112,10 +110,10 @@ impl Snapshot {
     pub fn agent_in(
         &self,
         listing: &Listing<AgentOwner>,
-        number: u32,
+        number: AgentNumber,
     ) -> Result<Option<KnownAgent>, StoreError> {
         let agent = self.agent(number)?;
-        let order = keys::order(agent.row()?.created_at, Ordinal::from(number));
+        let order = keys::agent_order(agent.row()?.created_at, number);
         for shelf in listing.shelves() {
             let key = keys::listing(shelf, order);
             if self.tables.listing.get(&key)?.is_some() {

@@ -11,8 +11,9 @@ use crate::domain::{Position, ProjectId, Reason, SessionId, TenantId, Timestamp,
 use crate::projection::chain;
 use crate::projection::error::StoreError;
 use crate::projection::fold::PARKED_CODE;
-use crate::projection::keys::{self, Entity, Ordinal, SessionOwner, TenantNumber};
+use crate::projection::keys::{self, Entity, SessionOwner};
 use crate::projection::meta::Progress;
+use crate::projection::numbers::{Ordinal, ProjectNumber, TenantNumber};
 use crate::projection::session_row::SessionRow;
 use crate::projection::tables::ReadTables;
 use crate::projection::verdict_row::VerdictRow;
@@ -98,14 +99,14 @@ impl Snapshot {
             .tables
             .tenants
             .get(id.as_str())?
-            .map(|number| number.value()))
+            .map(|number| TenantNumber::new(number.value())))
     }
 
     /// The id of the tenant with this number.
     pub fn tenant_id(&self, number: TenantNumber) -> Result<TenantId, StoreError> {
         let ids = &self.tables.tenant_ids;
         let id = ids
-            .get(number)?
+            .get(number.get())?
             .and_then(|id| TenantId::parse(id.value()).ok());
         id.ok_or(StoreError::Damaged("tenants"))
     }
@@ -118,7 +119,7 @@ impl Snapshot {
     ) -> Result<Option<SessionOwner>, StoreError> {
         let ids = &self.tables.project_ids;
         let found = ids.get(&*keys::named(tenant, id.as_str()))?;
-        Ok(found.map(|number| SessionOwner::Project(number.value())))
+        Ok(found.map(|number| SessionOwner::Project(ProjectNumber::new(number.value()))))
     }
 
     /// The session's ordinal, if it has opened.
@@ -130,14 +131,14 @@ impl Snapshot {
         let ids = &self.tables.session_ids;
         Ok(ids
             .get(&*keys::named(tenant, id.as_str()))?
-            .map(|ordinal| ordinal.value()))
+            .map(|ordinal| Ordinal::new(ordinal.value())))
     }
 
     /// A session.
     pub fn session(&self, ordinal: Ordinal) -> Result<RowBytes, StoreError> {
         let rows = &self.tables.sessions;
         let row = rows
-            .get(ordinal)?
+            .get(ordinal.get())?
             .ok_or(StoreError::Damaged("session ids"))?;
         Ok(RowBytes(SessionRow::public_part(row.value())?.to_vec()))
     }
@@ -150,7 +151,7 @@ impl Snapshot {
     ) -> Result<Option<RowBytes>, StoreError> {
         let rows = &self.tables.sessions;
         let row = rows
-            .get(ordinal)?
+            .get(ordinal.get())?
             .ok_or(StoreError::Damaged("session ids"))?;
         match SessionRow::tokens(row.value())? {
             Some(tokens) if tokens.access == *hash => {
@@ -171,7 +172,7 @@ impl Snapshot {
     ) -> Result<(Vec<Position>, u64), StoreError> {
         let rows = &self.tables.sessions;
         let row = rows
-            .get(ordinal)?
+            .get(ordinal.get())?
             .ok_or(StoreError::Damaged("session ids"))?;
         let history = SessionRow::history(row.value())?;
         let moved = &self.tables.history;

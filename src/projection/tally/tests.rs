@@ -10,6 +10,7 @@ use super::*;
 use crate::domain::Timestamp;
 use crate::domain::session::Status;
 use crate::projection::keys::SessionOwner;
+use crate::projection::numbers::Ordinal;
 use crate::projection::tables::{ReadTables, Tables};
 
 const STATUSES: [Status; 2] = [Status::Active, Status::Terminated];
@@ -48,9 +49,10 @@ fn lives() -> impl Strategy<Value = Vec<Life>> {
 fn changes(lives: &[Life]) -> Vec<(Status, Order, i64)> {
     let mut changes = Vec::new();
     let orders: Vec<Order> = (0_u64..)
+        .map(Ordinal::new)
         .zip(lives)
         .map(|(ordinal, life)| {
-            keys::order(Timestamp::from_micros_clamped(life.created_us), ordinal)
+            keys::session_order(Timestamp::from_micros_clamped(life.created_us), ordinal)
         })
         .collect();
     changes.extend(orders.iter().map(|order| (Status::Active, *order, 1)));
@@ -63,7 +65,7 @@ fn changes(lives: &[Life]) -> Vec<(Status, Order, i64)> {
 }
 
 fn shelf_of(status: Status) -> Shelf {
-    keys::shelf(SessionOwner::Agent(7), status)
+    keys::shelf(SessionOwner::Agent(AgentNumber::new(7)), status)
 }
 
 /// Applies the changes in batches of this size and returns every byte of the result.

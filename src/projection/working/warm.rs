@@ -6,6 +6,7 @@ use crate::domain::Payload;
 use crate::domain::SessionEvent;
 use crate::projection::error::StoreError;
 use crate::projection::keys;
+use crate::projection::numbers::{AgentNumber, Ordinal};
 use crate::projection::prepare::Prepared;
 use crate::projection::working::Working;
 use crate::wire::Decoded;
@@ -70,7 +71,7 @@ impl Working<'_> {
                 .tables
                 .session_ids
                 .get(&*key)?
-                .map(|ordinal| ordinal.value());
+                .map(|ordinal| Ordinal::new(ordinal.value()));
             ordinals.extend(found);
             self.session_ids.insert(key, found);
         }
@@ -93,7 +94,7 @@ impl Working<'_> {
                 .tables
                 .agent_ids
                 .get(&*key)?
-                .map(|number| number.value());
+                .map(|number| AgentNumber::new(number.value()));
             numbers.extend(found);
             self.agent_ids.insert(key, found);
         }
