@@ -5,7 +5,7 @@ use redb::{ReadableTable, Table};
 use crate::domain::agent::AgentProfile;
 use crate::domain::{Agent, AgentId, Reason};
 use crate::projection::agent_row::{AgentGroups, AgentShelves, StoredAgent};
-use crate::projection::error::StoreError;
+use crate::projection::error::{Refused, StoreError};
 use crate::projection::history::History;
 use crate::projection::keys;
 use crate::projection::meta::Progress;
@@ -87,19 +87,17 @@ impl Working<'_> {
         &mut self,
         number: AgentNumber,
         change: impl FnOnce(&mut Agent) -> Result<(), Reason>,
-    ) -> Result<Result<(), Reason>, StoreError> {
+    ) -> Result<(), Refused> {
         let slot = self.agents.get_mut(&number);
         let stored = &mut slot.ok_or(StoreError::Damaged("agent ids"))?.stored;
-        if let Err(reason) = change(&mut stored.agent) {
-            return Ok(Err(reason));
-        }
+        change(&mut stored.agent)?;
         stored.groups = groups(
             &mut self.tables,
             &mut self.progress,
             stored.tenant,
             &stored.agent.profile,
         )?;
-        Ok(Ok(()))
+        Ok(())
     }
 
     /// Adds an agent that has just become known.
