@@ -19,7 +19,7 @@ pub fn list(
     let Some(shown) = shown else {
         return Ok(Page::empty(as_of));
     };
-    let Some(owner) = snapshot.agent_owner(shown.tenant, filter)? else {
+    let Some(owner) = shown.tenant.agent_owner(filter)? else {
         return Ok(Page::empty(as_of));
     };
     let listing = Listing {
@@ -62,7 +62,7 @@ pub fn get(
     let Some(shown) = sight.find(snapshot)? else {
         return Ok(None);
     };
-    let number = ids::agent(snapshot, shown.tenant, id)?;
+    let number = ids::agent(shown.tenant, id)?;
     let number = number.filter(|number| shown.agents.has(*number));
     number.map(|number| snapshot.agent(number)).transpose()
 }

@@ -54,9 +54,9 @@ impl AsOf {
         Self::of_shown(snapshot, sight.find(snapshot)?)
     }
 
-    fn of_shown(snapshot: &Snapshot, shown: Option<Shown>) -> Result<Self, StoreError> {
+    fn of_shown(snapshot: &Snapshot, shown: Option<Shown<'_>>) -> Result<Self, StoreError> {
         let whole = shown.filter(|shown| shown.agents == Agents::All);
-        let last = whole.map(|shown| snapshot.last_verdict(shown.tenant));
+        let last = whole.map(|shown| shown.tenant.last_verdict());
         let last = last.transpose()?.flatten();
         Ok(Self {
             position: snapshot.progress().position,

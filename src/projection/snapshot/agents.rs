@@ -3,11 +3,11 @@
 use redb::ReadableTable;
 
 use crate::domain::session::Status;
-use crate::domain::{AgentFilter, AgentId, Timestamp};
+use crate::domain::Timestamp;
 use crate::projection::agent_row::{AgentRow, StoredAgent};
 use crate::projection::error::StoreError;
-use crate::projection::keys::{self, AgentOwner, SessionOwner, Shelf};
-use crate::projection::numbers::{AgentNumber, GroupNumber, TenantNumber};
+use crate::projection::keys::{self, SessionOwner, Shelf};
+use crate::projection::numbers::AgentNumber;
 use crate::projection::snapshot::Snapshot;
 
 /// A stored agent, copied out of the file, and how many sessions it has.
@@ -52,18 +52,6 @@ impl Snapshot {
         Ok(agent)
     }
 
-    /// The agent's number, if it is known.
-    pub fn agent_number(
-        &self,
-        tenant: TenantNumber,
-        id: &AgentId,
-    ) -> Result<Option<AgentNumber>, StoreError> {
-        let ids = &self.tables.agent_ids;
-        Ok(ids
-            .get(&*keys::named(tenant, id.as_str()))?
-            .map(|number| AgentNumber::new(number.value())))
-    }
-
     /// Whether an agent may act at this time.
     pub fn agent_may_act(&self, number: AgentNumber, time: Timestamp) -> Result<bool, StoreError> {
         let rows = &self.tables.agents;
@@ -81,22 +69,5 @@ impl Snapshot {
         numbers
             .map(|entry| Ok(AgentNumber::new(entry?.0.value())))
             .collect()
-    }
-
-    /// The owner of a listing of agents, if there ever was one of that type and trust level.
-    pub fn agent_owner(
-        &self,
-        tenant: TenantNumber,
-        filter: &AgentFilter,
-    ) -> Result<Option<AgentOwner>, StoreError> {
-        let (agent_type, trust_level) = (&filter.agent_type, &filter.trust_level);
-        if agent_type.is_none() && trust_level.is_none() {
-            return Ok(Some(AgentOwner::Tenant(tenant)));
-        }
-        let key = keys::group(tenant, agent_type.as_deref(), trust_level.as_deref());
-        let groups = &self.tables.agent_groups;
-        Ok(groups
-            .get(&*key)?
-            .map(|number| AgentOwner::Group(GroupNumber::new(number.value()))))
     }
 }
