@@ -18,7 +18,7 @@ use crate::domain::{Agent, AgentId, AgentStatus, Metadata, Scopes, Timestamp};
 use crate::projection::bytes::{Reader, Writer};
 use crate::projection::error::StoreError;
 use crate::projection::history::History;
-use crate::projection::keys::{self, AgentOwner, Shelf};
+use crate::projection::keys::{self, AgentOwner, Partition};
 use crate::projection::numbers::{GroupNumber, TenantNumber};
 
 const VERSION: u8 = 2;
@@ -45,7 +45,7 @@ pub(crate) struct AgentGroups {
 }
 
 /// The listings that have an agent: the tenant's, and those of its groups.
-pub(crate) type AgentShelves = [Option<Shelf>; 4];
+pub(crate) type AgentPartitions = [Option<Partition>; 4];
 
 /// A stored agent, read without copying. Texts of JSON are `scopes` and `metadata`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -126,7 +126,7 @@ impl StoredAgent {
 
 impl StoredAgent {
     /// The listings that must have this agent.
-    pub(crate) fn shelves(&self) -> AgentShelves {
+    pub(crate) fn partitions(&self) -> AgentPartitions {
         let groups = &self.groups;
         let owners = [
             Some(AgentOwner::Tenant(self.tenant)),
@@ -134,7 +134,7 @@ impl StoredAgent {
             groups.trust_level.map(AgentOwner::Group),
             groups.both.map(AgentOwner::Group),
         ];
-        owners.map(|owner| owner.map(|owner| keys::shelf(owner, self.agent.status)))
+        owners.map(|owner| owner.map(|owner| keys::partition(owner, self.agent.status)))
     }
 }
 

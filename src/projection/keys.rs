@@ -1,8 +1,9 @@
-//! Keys of the read model. Big-endian, so byte order is query order.
+//! Keys of the read model. They are big-endian, so the order of their bytes is the order of a query.
 //!
 //! ```text
-//! listing   owner (5) | status (1) | order (16)          newest first: ascending is what a page reads
-//! order     !created_at (8) | !ordinal (8)
+//! listing   partition (6) | sort key (16)
+//! partition owner (5) | status (1)
+//! sort key  !created_at (8) | !number (8)                ascending, so a page reads newest first
 //! owner     kind (1) | number (4)                        sessions of 1 tenant, 2 agent, 3 project;
 //!                                                        agents of 4 tenant, 5 group
 //! named     tenant (4) | id (1..)                        ids of sessions, agents and projects
@@ -15,9 +16,9 @@
 //! deadline  expires_at (8) | ordinal (8)
 //! ```
 //!
-//! Times are shifted so that byte order is time order also before 1970. 0x00 is a control character,
-//! which no id, type or trust level may hold, so no session's range contains another's entries, and
-//! no group has another's key.
+//! Times have their sign bit inverted, so that bytes sort by time also before 1970. 0x00 is a control
+//! character, which no id, type or trust level may hold. So the range of a session contains no entry
+//! of another session, and no two groups have the same key.
 
 use crate::domain::filter::ListedStatus;
 use crate::domain::session::Status;
@@ -26,21 +27,21 @@ use crate::projection::numbers::{AgentNumber, GroupNumber, Ordinal, ProjectNumbe
 
 /// A listing's key.
 pub(crate) type ListingKey = [u8; 22];
-/// Where a key stands within its owner and status.
-pub(crate) type Order = [u8; 16];
-/// Owner and status of a listing.
-pub(crate) type Shelf = [u8; 6];
+/// The place of a session or agent within a partition: newest first.
+pub(crate) type SortKey = [u8; 16];
+/// The part of a listing that belongs to one owner and one status.
+pub(crate) type Partition = [u8; 6];
 
-/// Whose listing, by number, and by which statuses it is kept apart.
+/// The owner of a listing, and the statuses by which the listing is partitioned.
 pub trait ListingOwner: Copy {
-    /// Status of what is listed.
+    /// The status of what the listing contains.
     type Status: ListedStatus;
 
-    /// Kind of owner, and its number among them.
+    /// The kind of the owner, and its number among the owners of this kind.
     fn key(self) -> (u8, u32);
 }
 
-/// Whose sessions a listing has.
+/// The owner of a listing of sessions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SessionOwner {
     /// A tenant's.
@@ -51,7 +52,7 @@ pub enum SessionOwner {
     Project(ProjectNumber),
 }
 
-/// Whose agents a listing has.
+/// The owner of a listing of agents.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum AgentOwner {
     /// A tenant's.
@@ -83,7 +84,7 @@ impl ListingOwner for AgentOwner {
     }
 }
 
-/// Whose history.
+/// What an event is about, and what has a history.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) enum Entity {
     Session(Ordinal),
@@ -100,82 +101,83 @@ impl Entity {
     }
 }
 
-pub(crate) fn shelf<O: ListingOwner>(owner: O, status: O::Status) -> Shelf {
+pub(crate) fn partition<O: ListingOwner>(owner: O, status: O::Status) -> Partition {
     let (kind, number) = owner.key();
     let [a, b, c, d] = number.to_be_bytes();
     [kind, a, b, c, d, status.number()]
 }
 
-/// The agent whose active sessions a shelf has, if that is what it has.
-pub(crate) fn agent_of_active(shelf: Shelf) -> Option<AgentNumber> {
-    let [_, a, b, c, d, _] = shelf;
+/// The agent whose active sessions a partition contains; `None` for any other partition.
+pub(crate) fn agent_of_active(partition: Partition) -> Option<AgentNumber> {
+    let [_, a, b, c, d, _] = partition;
     let number = AgentNumber::new(u32::from_be_bytes([a, b, c, d]));
-    let is_active = shelf == self::shelf(SessionOwner::Agent(number), Status::Active);
+    let is_active = partition == self::partition(SessionOwner::Agent(number), Status::Active);
     is_active.then_some(number)
 }
 
-/// First and last shelf that an owner may have.
-pub(crate) fn shelves<O: ListingOwner>(owner: O) -> (Shelf, Shelf) {
+/// The first and the last partition that an owner can have.
+pub(crate) fn partitions<O: ListingOwner>(owner: O) -> (Partition, Partition) {
     let (kind, number) = owner.key();
     let [a, b, c, d] = number.to_be_bytes();
     ([kind, a, b, c, d, 0], [kind, a, b, c, d, u8::MAX])
 }
 
-pub(crate) fn session_order(created_at: Timestamp, ordinal: Ordinal) -> Order {
-    order(created_at, ordinal.get())
+pub(crate) fn session_sort_key(created_at: Timestamp, ordinal: Ordinal) -> SortKey {
+    sort_key(created_at, ordinal.get())
 }
 
-pub(crate) fn agent_order(created_at: Timestamp, number: AgentNumber) -> Order {
-    order(created_at, u64::from(number.get()))
+pub(crate) fn agent_sort_key(created_at: Timestamp, number: AgentNumber) -> SortKey {
+    sort_key(created_at, u64::from(number.get()))
 }
 
-fn order(created_at: Timestamp, number: u64) -> Order {
+fn sort_key(created_at: Timestamp, number: u64) -> SortKey {
     let created_at = !sortable(created_at.micros());
     (u128::from(created_at) << 64 | u128::from(!number)).to_be_bytes()
 }
 
-/// The first order that is older than `time`: all before it were created at `time` or later.
-pub(crate) fn order_before(time: Timestamp) -> Order {
+/// The first sort key of what was created before `time`: all keys before it were created at `time`
+/// or later.
+pub(crate) fn sort_key_before(time: Timestamp) -> SortKey {
     let created_at = !sortable(time.micros() - 1);
     (u128::from(created_at) << 64).to_be_bytes()
 }
 
-/// The order that comes right after this one; `None` after the last.
-pub(crate) fn order_after(order: Order) -> Option<Order> {
-    u128::from_be_bytes(order)
+/// The sort key right after this one; `None` after the last.
+pub(crate) fn sort_key_after(sort_key: SortKey) -> Option<SortKey> {
+    u128::from_be_bytes(sort_key)
         .checked_add(1)
         .map(u128::to_be_bytes)
 }
 
-pub(crate) fn ordinal_of(order: &Order) -> Ordinal {
-    Ordinal::new(!last_number(order))
+pub(crate) fn ordinal_of(sort_key: &SortKey) -> Ordinal {
+    Ordinal::new(!last_number(sort_key))
 }
 
-/// The agent of an order in a listing of agents; `None` if it is none of an agent.
-pub(crate) fn agent_of(order: &Order) -> Option<AgentNumber> {
-    let number = u32::try_from(!last_number(order));
+/// The agent of a sort key in a listing of agents; `None` if no agent can have it.
+pub(crate) fn agent_of(sort_key: &SortKey) -> Option<AgentNumber> {
+    let number = u32::try_from(!last_number(sort_key));
     number.ok().map(AgentNumber::new)
 }
 
-pub(crate) fn listing(shelf: Shelf, order: Order) -> ListingKey {
+pub(crate) fn listing(partition: Partition, sort_key: SortKey) -> ListingKey {
     let mut key = [0; 22];
-    let (head, tail) = key.split_at_mut(shelf.len());
-    head.copy_from_slice(&shelf);
-    tail.copy_from_slice(&order);
+    let (head, tail) = key.split_at_mut(partition.len());
+    head.copy_from_slice(&partition);
+    tail.copy_from_slice(&sort_key);
     key
 }
 
-pub(crate) fn order_of(key: &ListingKey) -> Order {
-    let mut order = [0; 16];
-    order.copy_from_slice(key.split_at(6).1);
-    order
+pub(crate) fn sort_key_of(key: &ListingKey) -> SortKey {
+    let mut sort_key = [0; 16];
+    sort_key.copy_from_slice(key.split_at(6).1);
+    sort_key
 }
 
 pub(crate) fn named(tenant: TenantNumber, id: &str) -> Vec<u8> {
     [&tenant.get().to_be_bytes()[..], id.as_bytes()].concat()
 }
 
-/// The agents of a tenant that have this type, this trust level, or both.
+/// The key of a group: the agents of a tenant that have this type, this trust level, or both.
 pub(crate) fn group(
     tenant: TenantNumber,
     agent_type: Option<&str>,
@@ -198,7 +200,7 @@ pub(crate) fn verdict(tenant: TenantNumber, position: Position) -> [u8; 12] {
         .expect("sixteen bytes less four are twelve")
 }
 
-/// Tenant and position of a verdict's key.
+/// The tenant and the position in the key of a verdict.
 pub(crate) fn verdict_parts(key: [u8; 12]) -> (TenantNumber, Position) {
     let [a, b, c, d, position @ ..] = key;
     (
@@ -215,7 +217,7 @@ pub(crate) fn rejection(tenant: TenantNumber, code: u8, position: u64) -> [u8; 1
     key
 }
 
-/// Position of a rejection's key.
+/// The position in the key of a rejection.
 pub(crate) fn rejection_position(key: [u8; 13]) -> u64 {
     last_number(&key)
 }
@@ -225,7 +227,7 @@ pub(crate) fn rejection_count(tenant: TenantNumber, code: u8) -> [u8; 5] {
     [a, b, c, d, code]
 }
 
-/// Start of the keys of all that wait for a session.
+/// The start of the keys of all events that wait for a session.
 pub(crate) fn waiting_prefix(tenant: TenantNumber, id: &SessionId) -> Vec<u8> {
     [
         &tenant.get().to_be_bytes()[..],
@@ -243,7 +245,7 @@ pub(crate) fn waiting(tenant: TenantNumber, id: &SessionId, position: Position) 
     .concat()
 }
 
-/// Position of a waiting event's key.
+/// The position in the key of a waiting event.
 pub(crate) fn waiting_position(key: &[u8]) -> Option<Position> {
     key.last_chunk()
         .map(|bytes| Position::new(u64::from_be_bytes(*bytes)))
@@ -260,7 +262,7 @@ pub(crate) fn deadline(expires_at: Timestamp, ordinal: Ordinal) -> [u8; 16] {
     (u128::from(sortable(expires_at.micros())) << 64 | u128::from(ordinal.get())).to_be_bytes()
 }
 
-/// Time and session of a deadline's key.
+/// The time and the session in the key of a deadline.
 pub(crate) fn deadline_parts(key: [u8; 16]) -> (Timestamp, Ordinal) {
     let time = last_number(&key[..8]) ^ SIGN;
     (
@@ -269,7 +271,7 @@ pub(crate) fn deadline_parts(key: [u8; 16]) -> (Timestamp, Ordinal) {
     )
 }
 
-/// A pair of session ordinals: a parent and its child.
+/// The key of a pair of sessions, a parent and its child.
 pub(crate) fn pair(parent: Ordinal, child: Ordinal) -> [u8; 16] {
     (u128::from(parent.get()) << 64 | u128::from(child.get())).to_be_bytes()
 }
@@ -303,13 +305,13 @@ mod tests {
             a in (time(), any::<u64>()),
             b in (time(), any::<u64>()),
         ) {
-            prop_assert_eq!(order(a.0, a.1).cmp(&order(b.0, b.1)), b.cmp(&a));
-            prop_assert_eq!(ordinal_of(&order(a.0, a.1)), Ordinal::new(a.1));
+            prop_assert_eq!(sort_key(a.0, a.1).cmp(&sort_key(b.0, b.1)), b.cmp(&a));
+            prop_assert_eq!(ordinal_of(&sort_key(a.0, a.1)), Ordinal::new(a.1));
         }
 
         #[test]
         fn a_boundary_parts_sessions_by_time(a in (time(), any::<u64>()), boundary in time()) {
-            prop_assert_eq!(order(a.0, a.1) < order_before(boundary), boundary <= a.0);
+            prop_assert_eq!(sort_key(a.0, a.1) < sort_key_before(boundary), boundary <= a.0);
         }
 
         #[test]
@@ -325,12 +327,12 @@ mod tests {
         fn only_the_active_sessions_of_an_agent_name_it(number: u32, status in 0..4_usize) {
             let status = Status::ALL[status];
             let agent = AgentNumber::new(number);
-            let of_agent = agent_of_active(shelf(SessionOwner::Agent(agent), status));
+            let of_agent = agent_of_active(partition(SessionOwner::Agent(agent), status));
             prop_assert_eq!(of_agent, (status == Status::Active).then_some(agent));
             let tenant = SessionOwner::Tenant(TenantNumber::new(number));
-            prop_assert_eq!(agent_of_active(shelf(tenant, status)), None);
+            prop_assert_eq!(agent_of_active(partition(tenant, status)), None);
             let group = AgentOwner::Group(GroupNumber::new(number));
-            prop_assert_eq!(agent_of_active(shelf(group, AgentStatus::Active)), None);
+            prop_assert_eq!(agent_of_active(partition(group, AgentStatus::Active)), None);
         }
 
         #[test]

@@ -29,11 +29,11 @@ pub async fn fold_up_to(
         return Ok(());
     }
     let mut tail = log.tail(from).await?;
-    let (feed, pieces) = Feed::until(until, progress.rules.current());
-    let mut batches = Batches::new(Arc::clone(store), pieces);
+    let (feed, chunks) = Feed::until(until, progress.rules.current());
+    let mut batches = Batches::new(Arc::clone(store), chunks);
     let folding = async {
         while let Some(first) = batches.first().await {
-            let (rest, batch) = batches.fold(first, Alone { until }).await?;
+            let (rest, batch) = batches.fold(first, BoundedLog { until }).await?;
             batches = rest;
             folded(batch.progress.position);
         }
@@ -48,12 +48,12 @@ pub async fn fold_up_to(
     }
 }
 
-/// A log that is read up to a position, with nobody who waits.
-struct Alone {
+/// A log that is read up to a position, while no request waits for the fold.
+struct BoundedLog {
     until: Position,
 }
 
-impl Outlook for Alone {
+impl Outlook for BoundedLog {
     fn head(&self) -> Position {
         self.until
     }

@@ -24,7 +24,7 @@ use crate::domain::{
 use crate::projection::bytes::{Reader, Writer};
 use crate::projection::error::StoreError;
 use crate::projection::history::History;
-use crate::projection::keys::{self, SessionOwner, Shelf};
+use crate::projection::keys::{self, Partition, SessionOwner};
 use crate::projection::numbers::{AgentNumber, ProjectNumber, TenantNumber};
 
 const VERSION: u8 = 2;
@@ -206,13 +206,13 @@ impl StoredSession {
 
 impl StoredSession {
     /// The listings that have this session while it is in a status.
-    pub(crate) fn shelves(&self, status: Status) -> [Option<Shelf>; 3] {
+    pub(crate) fn partitions(&self, status: Status) -> [Option<Partition>; 3] {
         let owners = [
             Some(SessionOwner::Tenant(self.tenant)),
             Some(SessionOwner::Agent(self.agent)),
             self.project.map(SessionOwner::Project),
         ];
-        owners.map(|owner| owner.map(|owner| keys::shelf(owner, status)))
+        owners.map(|owner| owner.map(|owner| keys::partition(owner, status)))
     }
 }
 

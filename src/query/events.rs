@@ -140,9 +140,10 @@ pub fn get(
     Ok(row.filter(|row| shown.agents.concern(row)))
 }
 
-/// A verdict as a caller is told of it. Why a step of another agent's session was rejected says what
-/// became of that session, which to a credential that is bound to an agent is not there.
-pub fn told(
+/// The verdict that a caller is shown. The reason for which an event about another agent's session was
+/// rejected would show the state of that session to a credential that is bound to an agent. Such a
+/// credential is shown `not_found` instead.
+pub fn verdict_shown(
     snapshot: &Snapshot,
     sight: Sight<'_>,
     row: VerdictRow,

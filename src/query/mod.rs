@@ -12,10 +12,11 @@ mod page;
 pub mod sessions;
 mod sight;
 
+pub use crate::projection::PageStart;
 pub use cursor::{Cursor, CursorError, Paged};
 pub use events::{EventFilter, EventPage, LedgerEvent, Rejections};
 pub use ids::{known_agent, known_session};
-pub use page::{Page, Start};
+pub use page::Page;
 pub use sessions::SessionCounts;
 pub use sight::Sight;
 

@@ -3,8 +3,8 @@
 use crate::domain::filter::Owner;
 use crate::domain::session::Status;
 use crate::domain::{AgentId, SessionFilter, SessionId, Timestamp, TokenHash};
-use crate::projection::{Listing, RowBytes, SessionOwner, Snapshot, StoreError};
-use crate::query::page::{Page, Start};
+use crate::projection::{Listing, PageStart, RowBytes, SessionOwner, Snapshot, StoreError};
+use crate::query::page::Page;
 use crate::query::sight::{Agents, Shown, Sight};
 use crate::query::{AsOf, Cursor, QueryError, ids};
 
@@ -24,7 +24,7 @@ pub fn list(
     snapshot: &Snapshot,
     sight: Sight<'_>,
     filter: &SessionFilter,
-    start: Start,
+    start: PageStart,
     rows_max: usize,
 ) -> Result<Page<RowBytes>, QueryError> {
     let shown = sight.find(snapshot)?;
@@ -33,7 +33,7 @@ pub fn list(
         return Ok(Page::empty(as_of));
     };
     let totals = snapshot.totals(&listing)?;
-    let rows = snapshot.page(&listing, start.place(), rows_max + 1)?;
+    let rows = snapshot.page(&listing, start, rows_max + 1)?;
     Ok(Page::new(
         rows,
         rows_max,

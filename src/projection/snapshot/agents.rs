@@ -2,11 +2,11 @@
 
 use redb::ReadableTable;
 
-use crate::domain::session::Status;
 use crate::domain::Timestamp;
+use crate::domain::session::Status;
 use crate::projection::agent_row::{AgentRow, StoredAgent};
 use crate::projection::error::StoreError;
-use crate::projection::keys::{self, SessionOwner, Shelf};
+use crate::projection::keys::{self, Partition, SessionOwner};
 use crate::projection::numbers::AgentNumber;
 use crate::projection::snapshot::Snapshot;
 
@@ -40,12 +40,12 @@ impl Snapshot {
             active_sessions: 0,
         };
         let of = SessionOwner::Agent(number);
-        let active = keys::shelf(of, Status::Active);
-        let (low, high) = keys::shelves(of);
-        for entry in self.tables.totals.range::<&Shelf>(&low..=&high)? {
-            let (shelf, total) = entry?;
+        let active = keys::partition(of, Status::Active);
+        let (low, high) = keys::partitions(of);
+        for entry in self.tables.totals.range::<&Partition>(&low..=&high)? {
+            let (partition, total) = entry?;
             agent.sessions += total.value();
-            if *shelf.value() == active {
+            if *partition.value() == active {
                 agent.active_sessions = total.value();
             }
         }

@@ -4,7 +4,7 @@ use redb::{ReadableTable, Table};
 
 use crate::domain::agent::AgentProfile;
 use crate::domain::{Agent, AgentId, Reason};
-use crate::projection::agent_row::{AgentGroups, AgentShelves, StoredAgent};
+use crate::projection::agent_row::{AgentGroups, AgentPartitions, StoredAgent};
 use crate::projection::error::{Refused, StoreError};
 use crate::projection::history::History;
 use crate::projection::keys;
@@ -17,15 +17,15 @@ use crate::projection::working::Working;
 /// An agent in memory, and where the listings have it.
 pub(super) struct AgentSlot {
     pub(super) stored: StoredAgent,
-    listed: AgentShelves,
+    listed: AgentPartitions,
     pub(super) changed: bool,
 }
 
 impl AgentSlot {
     /// What changes in the listings that have this agent.
     pub(super) fn deltas(&self, number: AgentNumber, out: &mut Vec<Delta>) {
-        let order = keys::agent_order(self.stored.agent.created_at, number);
-        tally::moves(order, self.listed, self.stored.shelves(), out);
+        let sort_key = keys::agent_sort_key(self.stored.agent.created_at, number);
+        tally::moves(sort_key, self.listed, self.stored.partitions(), out);
     }
 }
 
@@ -60,7 +60,7 @@ impl Working<'_> {
             .ok_or(StoreError::Damaged("agent ids"))?;
         self.loaded_bytes += row.value().len();
         let stored = StoredAgent::decode(row.value())?;
-        let listed = stored.shelves();
+        let listed = stored.partitions();
         self.agents.insert(
             number,
             AgentSlot {

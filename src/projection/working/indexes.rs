@@ -7,7 +7,7 @@ use redb::{ReadableTable, ReadableTableMetadata, Table};
 use crate::domain::session::Status;
 use crate::domain::{AgentStatus, Timestamp};
 use crate::projection::error::StoreError;
-use crate::projection::keys::{self, SessionOwner, Shelf};
+use crate::projection::keys::{self, Partition, SessionOwner};
 use crate::projection::numbers::{AgentNumber, Ordinal};
 use crate::projection::tally::Delta;
 use crate::projection::working::agents::AgentSlot;
@@ -20,7 +20,7 @@ use crate::projection::working::sessions::{IndexedSession, SessionSlot};
 /// the index can come in only by its status: almost always there is nothing to look at.
 pub(super) fn write_revoked(
     revoked: &mut Table<'_, u32, ()>,
-    totals: &impl ReadableTable<&'static Shelf, u64>,
+    totals: &impl ReadableTable<&'static Partition, u64>,
     agents: &[(AgentNumber, AgentSlot)],
     deltas: &[Delta],
 ) -> Result<(), StoreError> {
@@ -35,7 +35,7 @@ pub(super) fn write_revoked(
         }
     }
     for number in looked_at {
-        let active = keys::shelf(SessionOwner::Agent(number), Status::Active);
+        let active = keys::partition(SessionOwner::Agent(number), Status::Active);
         if totals.get(&active)?.is_some() {
             revoked.insert(number.get(), ())?;
         } else {

@@ -5,8 +5,8 @@
 
 mod agents;
 mod indexes;
+mod preload;
 mod sessions;
-mod warm;
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::panic::resume_unwind;

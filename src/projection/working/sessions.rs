@@ -39,11 +39,11 @@ impl IndexedSession {
 impl SessionSlot {
     /// What changes in the listings that have this session. Only its status can move it.
     pub(super) fn deltas(&self, ordinal: Ordinal, out: &mut Vec<Delta>) {
-        let order = keys::session_order(self.stored.session.created_at, ordinal);
+        let sort_key = keys::session_sort_key(self.stored.session.created_at, ordinal);
         let before = self.indexed.map(|indexed| indexed.status);
-        let before = before.map_or([None; 3], |status| self.stored.shelves(status));
-        let after = self.stored.shelves(self.stored.session.status.kind());
-        tally::moves(order, before, after, out);
+        let before = before.map_or([None; 3], |status| self.stored.partitions(status));
+        let after = self.stored.partitions(self.stored.session.status.kind());
+        tally::moves(sort_key, before, after, out);
     }
 }
 

@@ -16,7 +16,7 @@ const RECORDS_MIN: usize = 64;
 
 impl Working<'_> {
     /// Reads the sessions and agents that some records are about, unless they are in memory.
-    pub(crate) fn warm(&mut self, batch: &[Prepared]) -> Result<(), StoreError> {
+    pub(crate) fn preload(&mut self, batch: &[Prepared]) -> Result<(), StoreError> {
         if batch.len() < RECORDS_MIN {
             return Ok(());
         }
@@ -54,11 +54,11 @@ impl Working<'_> {
                 Payload::Rules { .. } => {}
             }
         }
-        self.warm_sessions(sessions)?;
-        self.warm_agents(agents)
+        self.preload_sessions(sessions)?;
+        self.preload_agents(agents)
     }
 
-    fn warm_sessions(&mut self, mut keys: Vec<Vec<u8>>) -> Result<(), StoreError> {
+    fn preload_sessions(&mut self, mut keys: Vec<Vec<u8>>) -> Result<(), StoreError> {
         keys.sort_unstable();
         keys.dedup();
         let mut ordinals = Vec::new();
@@ -82,7 +82,7 @@ impl Working<'_> {
         Ok(())
     }
 
-    fn warm_agents(&mut self, mut keys: Vec<Vec<u8>>) -> Result<(), StoreError> {
+    fn preload_agents(&mut self, mut keys: Vec<Vec<u8>>) -> Result<(), StoreError> {
         keys.sort_unstable();
         keys.dedup();
         let mut numbers = Vec::new();
