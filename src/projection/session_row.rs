@@ -7,8 +7,7 @@
 //! refreshed_at | expires_at | terminated_at | deleted_at | ttl (8 each, the smallest number is none)
 //! texts, each as length (2, 0xffff is none) and UTF-8:
 //!     session_id, agent_id, scopes, metadata, parent_session_id, project_id,
-//!     handed_off_to, handed_off_session_id, agent_name, agent_key_id, user_id, machine_id,
-//!     caller_role, caller_origin, ip_address, user_agent
+//!     handed_off_to, handed_off_session_id, and those of `domain::profile` in their order
 //! -- end of the public part --
 //! tokens: access, refresh (32 each), if flag 2 is set
 //! history: see `projection::history`
@@ -70,14 +69,7 @@ pub struct SessionRow<'a> {
     pub project_id: Option<&'a str>,
     pub handed_off_to: Option<&'a str>,
     pub handed_off_session_id: Option<&'a str>,
-    pub agent_name: Option<&'a str>,
-    pub agent_key_id: Option<&'a str>,
-    pub user_id: Option<&'a str>,
-    pub machine_id: Option<&'a str>,
-    pub caller_role: Option<&'a str>,
-    pub caller_origin: Option<&'a str>,
-    pub ip_address: Option<&'a str>,
-    pub user_agent: Option<&'a str>,
+    pub profile: Profile<&'a str>,
 }
 
 /// What follows the part that a page shows.
@@ -172,18 +164,8 @@ impl StoredSession {
         out.text(session.project.as_ref().map(ProjectId::as_str));
         out.text(to);
         out.text(child);
-        let profile = &session.profile;
-        for text in [
-            &profile.agent_name,
-            &profile.agent_key_id,
-            &profile.user_id,
-            &profile.machine_id,
-            &profile.caller_role,
-            &profile.caller_origin,
-            &profile.ip_address,
-            &profile.user_agent,
-        ] {
-            out.text(text.as_deref());
+        for (_name, text) in session.profile.each() {
+            out.text(text.map(|text| &**text));
         }
     }
 
@@ -288,14 +270,7 @@ impl<'a> SessionRow<'a> {
             project_id: from.text()?,
             handed_off_to: from.text()?,
             handed_off_session_id: from.text()?,
-            agent_name: from.text()?,
-            agent_key_id: from.text()?,
-            user_id: from.text()?,
-            machine_id: from.text()?,
-            caller_role: from.text()?,
-            caller_origin: from.text()?,
-            ip_address: from.text()?,
-            user_agent: from.text()?,
+            profile: Profile::read(|| from.text())?,
         };
         Ok((
             row,
@@ -322,7 +297,6 @@ impl<'a> SessionRow<'a> {
                 child: SessionId::parse(self.handed_off_session_id?).ok()?,
             },
         };
-        let owned = |text: Option<&str>| text.map(Box::from);
         Some(Session {
             agent_id: AgentId::parse(self.agent_id).ok()?,
             status,
@@ -344,16 +318,7 @@ impl<'a> SessionRow<'a> {
                 .ok()?,
             project: self.project_id.map(ProjectId::parse).transpose().ok()?,
             phase: self.phase,
-            profile: Profile {
-                agent_name: owned(self.agent_name),
-                agent_key_id: owned(self.agent_key_id),
-                user_id: owned(self.user_id),
-                machine_id: owned(self.machine_id),
-                caller_role: owned(self.caller_role),
-                caller_origin: owned(self.caller_origin),
-                ip_address: owned(self.ip_address),
-                user_agent: owned(self.user_agent),
-            },
+            profile: self.profile.map(Box::from),
             tokens,
         })
     }

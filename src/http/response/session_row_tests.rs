@@ -1,11 +1,14 @@
 //! Tests of rows: what is written by hand is what serde would write.
 
+use std::convert::Infallible;
+
 use proptest::option::of;
 use proptest::prelude::*;
 use serde_json::{Map, Value};
 
 use super::*;
 use crate::domain::Timestamp;
+use crate::domain::session::Profile;
 use crate::http::dto;
 use crate::projection::TenantNumber;
 
@@ -72,6 +75,7 @@ fn row<'a>(given: &'a Given, scopes: &'a str, metadata: &'a str) -> SessionRow<'
     let time = |at: usize| Timestamp::from_micros(given.times[at]).unwrap();
     // An odd time stands for one that is there.
     let maybe = |at: usize| (given.times[at] % 2 != 0).then(|| time(at));
+    let mut texts = given.texts[4..].iter().map(Option::as_deref);
     SessionRow {
         tenant: TenantNumber::new(1),
         session_id: &given.ids.0,
@@ -95,14 +99,7 @@ fn row<'a>(given: &'a Given, scopes: &'a str, metadata: &'a str) -> SessionRow<'
         project_id: text(1),
         handed_off_to: text(2),
         handed_off_session_id: text(3),
-        agent_name: text(4),
-        agent_key_id: text(5),
-        user_id: text(6),
-        machine_id: text(7),
-        caller_role: text(8),
-        caller_origin: text(9),
-        ip_address: text(10),
-        user_agent: text(11),
+        profile: Profile::read(|| Ok::<_, Infallible>(texts.next().unwrap())).unwrap(),
     }
 }
 
