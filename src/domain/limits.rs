@@ -109,8 +109,8 @@ pub const NOTICES_MAX: usize = 1_000;
 pub const NOTICE_GAPS_MAX: usize = 10_000;
 /// Longest wait for verdicts to be handed to the connection, in milliseconds.
 pub const NOTICES_WAIT_MS: u64 = 50;
-/// Most pieces of the log that are decoded and wait for the fold.
-pub const FOLD_QUEUE_PIECES_MAX: usize = 2;
+/// Most chunks of the log that are decoded and wait for the fold.
+pub const FOLD_QUEUE_CHUNKS_MAX: usize = 2;
 /// Replay debt: most records that a crash may take from the read model (the log has them).
 pub const FOLD_DURABLE_RECORDS_MAX: u64 = 200_000;
 /// Replay debt: most batches that are not durable yet.

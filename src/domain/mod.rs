@@ -14,6 +14,7 @@ pub mod ids;
 pub mod limits;
 pub mod metadata;
 pub mod private;
+mod profile;
 pub mod rules;
 pub mod scopes;
 pub mod session;

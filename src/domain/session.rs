@@ -14,6 +14,7 @@ use crate::domain::event::{Created, Deadline, HandedOff, Refreshed, Renewal, Ter
 use crate::domain::ids::{AgentId, ProjectId, SessionId};
 use crate::domain::metadata::Metadata;
 use crate::domain::private::{Private, TokenHashes};
+pub use crate::domain::profile::Profile;
 use crate::domain::rules::Rules;
 use crate::domain::scopes::Scopes;
 use crate::domain::time::{Moment, Timestamp};
@@ -59,27 +60,6 @@ pub struct Session {
     pub profile: Profile,
     /// Hashes of its tokens, if a command gave some out.
     pub tokens: Option<TokenHashes>,
-}
-
-/// Descriptive fields of a session, which no rule reads.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Profile {
-    /// The agent's name.
-    pub agent_name: Option<Box<str>>,
-    /// The key that the agent used.
-    pub agent_key_id: Option<Box<str>>,
-    /// The person behind it.
-    pub user_id: Option<Box<str>>,
-    /// The machine that it runs on.
-    pub machine_id: Option<Box<str>>,
-    /// The caller's role.
-    pub caller_role: Option<Box<str>>,
-    /// Where the caller came from.
-    pub caller_origin: Option<Box<str>>,
-    /// The caller's address.
-    pub ip_address: Option<Box<str>>,
-    /// The caller's program.
-    pub user_agent: Option<Box<str>>,
 }
 
 /// Where a session stands, and what is true there alone.

@@ -276,13 +276,13 @@ fn read_verdicts(
     appended: Vec<Result<Position, LogError>>,
 ) -> Result<Vec<Result<Outcome, LogError>>, StoreError> {
     let snapshot = projection.snapshot()?;
-    let tenant = snapshot.tenant(tenant)?;
+    let tenant = snapshot.of_tenant(tenant)?;
     let mut outcomes = Vec::with_capacity(appended.len());
     for one in appended {
         outcomes.push(match (one, tenant) {
             (Ok(position), Some(tenant)) => Ok(Outcome {
                 position,
-                verdict: snapshot.verdict(tenant, position)?,
+                verdict: tenant.verdict(position)?,
             }),
             (Ok(position), None) => Ok(Outcome::pending(position)),
             (Err(error), _) => Err(error),

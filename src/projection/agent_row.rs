@@ -18,7 +18,8 @@ use crate::domain::{Agent, AgentId, AgentStatus, Metadata, Scopes, Timestamp};
 use crate::projection::bytes::{Reader, Writer};
 use crate::projection::error::StoreError;
 use crate::projection::history::History;
-use crate::projection::keys::{self, AgentOwner, Shelf, TenantNumber};
+use crate::projection::keys::{self, AgentOwner, Partition};
+use crate::projection::numbers::{GroupNumber, TenantNumber};
 
 const VERSION: u8 = 2;
 const PUBLIC_LENGTH_AT: usize = 1;
@@ -38,13 +39,13 @@ pub(crate) struct StoredAgent {
 /// The groups that have an agent, by number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct AgentGroups {
-    pub(crate) agent_type: Option<u32>,
-    pub(crate) trust_level: Option<u32>,
-    pub(crate) both: Option<u32>,
+    pub(crate) agent_type: Option<GroupNumber>,
+    pub(crate) trust_level: Option<GroupNumber>,
+    pub(crate) both: Option<GroupNumber>,
 }
 
 /// The listings that have an agent: the tenant's, and those of its groups.
-pub(crate) type AgentShelves = [Option<Shelf>; 4];
+pub(crate) type AgentPartitions = [Option<Partition>; 4];
 
 /// A stored agent, read without copying. Texts of JSON are `scopes` and `metadata`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -81,10 +82,10 @@ impl StoredAgent {
         out.u32(0);
         out.u8(agent.status as u8);
         out.u8(u8::from(agent.registered));
-        out.u32(self.tenant);
+        out.u32(self.tenant.get());
         let groups = &self.groups;
         for group in [groups.agent_type, groups.trust_level, groups.both] {
-            out.u32(group.unwrap_or(0));
+            out.optional_u32(group.map(GroupNumber::get));
         }
         for time in [agent.created_at, agent.recorded_at, agent.updated_at] {
             out.i64(time.micros());
@@ -125,7 +126,7 @@ impl StoredAgent {
 
 impl StoredAgent {
     /// The listings that must have this agent.
-    pub(crate) fn shelves(&self) -> AgentShelves {
+    pub(crate) fn partitions(&self) -> AgentPartitions {
         let groups = &self.groups;
         let owners = [
             Some(AgentOwner::Tenant(self.tenant)),
@@ -133,7 +134,7 @@ impl StoredAgent {
             groups.trust_level.map(AgentOwner::Group),
             groups.both.map(AgentOwner::Group),
         ];
-        owners.map(|owner| owner.map(|owner| keys::shelf(owner, self.agent.status)))
+        owners.map(|owner| owner.map(|owner| keys::partition(owner, self.agent.status)))
     }
 }
 
@@ -156,7 +157,7 @@ impl<'a> AgentRow<'a> {
         let _public_length = from.u32()?;
         let (status, registered, tenant) = (from.u8()?, from.u8()?, from.u32()?);
         let status = AgentStatus::from_number(status).ok_or_else(|| from.damaged())?;
-        let mut group = || from.u32().map(|number| (number != 0).then_some(number));
+        let mut group = || Ok::<_, StoreError>(from.optional_u32()?.map(GroupNumber::new));
         let groups = AgentGroups {
             agent_type: group()?,
             trust_level: group()?,
@@ -172,7 +173,7 @@ impl<'a> AgentRow<'a> {
         let (suspended_at, revoked_at, expires_at) = (maybe()?, maybe()?, maybe()?);
         let score = from.u16()?;
         let row = Self {
-            tenant,
+            tenant: TenantNumber::new(tenant),
             status,
             registered: registered != 0,
             created_at,

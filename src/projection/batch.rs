@@ -16,16 +16,16 @@ use crate::domain::limits::{
 };
 use crate::domain::{Position, Verdict};
 use crate::projection::error::FoldError;
-use crate::projection::feed::Pieces;
+use crate::projection::feed::Chunks;
 use crate::projection::meta::Progress;
 use crate::projection::notices::News;
 use crate::projection::prepare::Prepared;
 use crate::projection::store::{Commit, Store};
 
-/// Folds pieces of a log into a store.
+/// Folds chunks of a log into a store.
 pub(super) struct Batches {
     store: Arc<Store>,
-    pieces: Pieces,
+    chunks: Chunks,
     debt: Debt,
 }
 
@@ -46,18 +46,18 @@ pub(super) trait Outlook: Send + 'static {
 }
 
 impl Batches {
-    pub(super) fn new(store: Arc<Store>, pieces: Pieces) -> Self {
+    pub(super) fn new(store: Arc<Store>, chunks: Chunks) -> Self {
         let debt = Debt::default();
         Self {
             store,
-            pieces,
+            chunks,
             debt,
         }
     }
 
-    /// The first piece of the next batch; `None` after the last.
+    /// The first chunk of the next batch; `None` after the last.
     pub(super) async fn first(&mut self) -> Option<Vec<Prepared>> {
-        self.pieces.recv().await
+        self.chunks.recv().await
     }
 
     /// Whether a crash would take something back from the read model.
@@ -73,7 +73,7 @@ impl Batches {
         Ok(flushed.map_err(FoldError::Panicked)??)
     }
 
-    /// Folds a piece and those after it, and commits them.
+    /// Folds a chunk and those after it, and commits them.
     pub(super) async fn fold(
         mut self,
         first: Vec<Prepared>,
@@ -95,15 +95,15 @@ impl Batches {
     ) -> Result<Batch, FoldError> {
         let Self {
             store,
-            pieces,
+            chunks,
             debt,
         } = self;
         let (mut verdicts, mut news) = (Vec::new(), News::default());
         let mut commit = Commit::Visible;
         let progress = store.write(|folding| {
-            let (mut piece, mut body_bytes) = (Some(first), 0);
+            let (mut chunk, mut body_bytes) = (Some(first), 0);
             let mut linger = Duration::from_millis(FOLD_LINGER_MS);
-            while let Some(records) = piece {
+            while let Some(records) = chunk {
                 let judged = folding.fold(&records)?;
                 news.add(&records, &judged, folding.take_settled(), outlook.head());
                 verdicts.extend(judged);
@@ -112,12 +112,12 @@ impl Batches {
                     records: verdicts.len(),
                     bytes: body_bytes + folding.loaded_bytes(),
                 };
-                piece = if size.is_full(outlook.is_awaited()) {
+                chunk = if size.is_full(outlook.is_awaited()) {
                     None
                 } else if is_behind(folding.position(), outlook) {
-                    next(pieces, &mut linger, waiter)
+                    next(chunks, &mut linger, waiter)
                 } else {
-                    pieces.try_recv().ok()
+                    chunks.try_recv().ok()
                 };
             }
             commit = debt.commit(verdicts.len());
@@ -138,14 +138,14 @@ fn is_behind(position: Position, outlook: &dyn Outlook) -> bool {
     LOG_READ_RECORDS_MAX as u64 <= behind && !outlook.is_awaited()
 }
 
-/// The next piece, if it is there or comes while there is time left.
-fn next(pieces: &mut Pieces, left: &mut Duration, waiter: &Handle) -> Option<Vec<Prepared>> {
-    if let Ok(piece) = pieces.try_recv() {
-        return Some(piece);
+/// The next chunk, if it is there or comes while there is time left.
+fn next(chunks: &mut Chunks, left: &mut Duration, waiter: &Handle) -> Option<Vec<Prepared>> {
+    if let Ok(chunk) = chunks.try_recv() {
+        return Some(chunk);
     }
     let started = Instant::now();
     // This thread is one of those that may block; the bound is in `FOLD_LINGER_MS`.
-    let waited = waiter.block_on(async { tokio::time::timeout(*left, pieces.recv()).await });
+    let waited = waiter.block_on(async { tokio::time::timeout(*left, chunks.recv()).await });
     *left = left.saturating_sub(started.elapsed());
     waited.ok().flatten()
 }

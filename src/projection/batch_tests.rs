@@ -26,7 +26,7 @@ impl Outlook for Known {
 
 const FAR: u64 = 10 * LOG_READ_RECORDS_MAX as u64;
 
-fn piece(position: u64) -> Vec<Prepared> {
+fn chunk(position: u64) -> Vec<Prepared> {
     let body = format!(
         r#"{{"specversion":"1.0","id":"{position}","source":"/t","type":"session.created","subject":"s{position}","data":{{"agent_id":"a"}}}}"#
     );
@@ -46,35 +46,35 @@ fn piece(position: u64) -> Vec<Prepared> {
 struct Fixture {
     _dir: tempfile::TempDir,
     store: Arc<Store>,
-    pieces: mpsc::Sender<Vec<Prepared>>,
+    chunks: mpsc::Sender<Vec<Prepared>>,
     batches: Batches,
 }
 
 fn fixture() -> Fixture {
     let dir = tempfile::tempdir().unwrap();
     let store = Arc::new(Store::open(&dir.path().join("model.redb")).unwrap());
-    let (pieces, receiver) = mpsc::channel(4);
+    let (chunks, receiver) = mpsc::channel(4);
     Fixture {
         _dir: dir,
         batches: Batches::new(Arc::clone(&store), receiver),
         store,
-        pieces,
+        chunks,
     }
 }
 
 #[tokio::test]
 async fn a_batch_takes_every_piece_that_has_arrived() {
     let Fixture {
-        pieces, batches, ..
+        chunks, batches, ..
     } = &mut fixture();
-    pieces.send(piece(2)).await.unwrap();
-    pieces.send(piece(3)).await.unwrap();
+    chunks.send(chunk(2)).await.unwrap();
+    chunks.send(chunk(3)).await.unwrap();
     let head = Known {
         head: 3,
         awaited: true,
     };
     let batch = batches
-        .fold_now(piece(1), &head, &Handle::current())
+        .fold_now(chunk(1), &head, &Handle::current())
         .unwrap();
     assert_eq!(batch.progress.position, Position::new(3));
     assert_eq!(batch.verdicts, [Verdict::Applied; 3]);
@@ -83,14 +83,14 @@ async fn a_batch_takes_every_piece_that_has_arrived() {
 #[tokio::test]
 async fn a_fold_that_is_behind_waits_for_more() {
     let Fixture {
-        pieces, batches, ..
+        chunks, batches, ..
     } = fixture();
     let outlook = Known {
         head: FAR,
         awaited: false,
     };
-    let folding = batches.fold(piece(1), outlook);
-    let sending = async move { pieces.send(piece(2)).await };
+    let folding = batches.fold(chunk(1), outlook);
+    let sending = async move { chunks.send(chunk(2)).await };
     let (folded, sent) = tokio::join!(folding, sending);
     sent.unwrap();
     let (_rest, batch) = folded.unwrap();
@@ -132,7 +132,7 @@ fn readers_share_a_snapshot_until_something_is_committed() {
     let Fixture { store, .. } = fixture();
     let first = store.snapshot().unwrap();
     assert!(Arc::ptr_eq(&first, &store.snapshot().unwrap()));
-    store.fold(&piece(1), Commit::Visible).unwrap();
+    store.fold(&chunk(1), Commit::Visible).unwrap();
     let second = store.snapshot().unwrap();
     assert_eq!(second.progress().position, Position::new(1));
     assert_eq!(first.progress().position, Position::ZERO);

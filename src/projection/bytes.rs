@@ -29,6 +29,11 @@ impl Writer {
         self.out.extend(value.to_be_bytes());
     }
 
+    /// A number of which 0 stands for none.
+    pub(crate) fn optional_u32(&mut self, value: Option<u32>) {
+        self.u32(value.unwrap_or(0));
+    }
+
     pub(crate) fn u64(&mut self, value: u64) {
         self.out.extend(value.to_be_bytes());
     }
@@ -100,6 +105,12 @@ impl<'a> Reader<'a> {
 
     pub(crate) fn u32(&mut self) -> Result<u32, StoreError> {
         self.array().map(u32::from_be_bytes)
+    }
+
+    /// A number of which 0 stands for none.
+    pub(crate) fn optional_u32(&mut self) -> Result<Option<u32>, StoreError> {
+        let value = self.u32()?;
+        Ok((value != 0).then_some(value))
     }
 
     pub(crate) fn u64(&mut self) -> Result<u64, StoreError> {

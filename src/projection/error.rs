@@ -1,6 +1,6 @@
 //! What can go wrong with the read model.
 
-use crate::domain::Position;
+use crate::domain::{Position, Reason};
 use crate::log::LogError;
 
 /// Why the read model could not be read or written.
@@ -71,6 +71,37 @@ impl<E: Into<redb::Error>> From<E> for StoreError {
             redb::Error::DatabaseAlreadyOpen => Self::InUse,
             other => Self::File(Box::new(other)),
         }
+    }
+}
+
+/// Why an event changes nothing.
+#[derive(Debug)]
+pub(crate) enum Refused {
+    /// The event breaks a rule. Its verdict names the reason, and the fold continues.
+    Because(Reason),
+    /// The read model failed, and the fold stops.
+    Store(StoreError),
+}
+
+impl Refused {
+    /// The reason to reject the event, unless the read model failed.
+    pub(crate) fn reason(self) -> Result<Reason, StoreError> {
+        match self {
+            Self::Because(reason) => Ok(reason),
+            Self::Store(error) => Err(error),
+        }
+    }
+}
+
+impl From<Reason> for Refused {
+    fn from(reason: Reason) -> Self {
+        Self::Because(reason)
+    }
+}
+
+impl From<StoreError> for Refused {
+    fn from(error: StoreError) -> Self {
+        Self::Store(error)
     }
 }
 

@@ -1,9 +1,9 @@
-//! Reads a log and decodes it, a few pieces ahead of the fold.
+//! Reads a log and decodes it, a few chunks ahead of the fold.
 
 use tokio::sync::mpsc;
 use tokio::task::spawn_blocking;
 
-use crate::domain::limits::{FOLD_QUEUE_PIECES_MAX, LOG_READ_RECORDS_MAX};
+use crate::domain::limits::{FOLD_QUEUE_CHUNKS_MAX, LOG_READ_RECORDS_MAX};
 use crate::domain::{Position, Rules};
 use crate::log::{Record, Tail};
 use crate::projection::error::FoldError;
@@ -13,11 +13,11 @@ use crate::projection::prepare::{Prepared, rules_after};
 const PREPARE_INLINE_RECORDS_MAX: usize = 8;
 
 /// Records that are ready to be folded, as they arrive.
-pub(super) type Pieces = mpsc::Receiver<Vec<Prepared>>;
+pub(super) type Chunks = mpsc::Receiver<Vec<Prepared>>;
 
 /// Takes what a log's reader hands over, up to a position and with it the end.
 pub(super) struct Feed {
-    pieces: mpsc::Sender<Vec<Prepared>>,
+    chunks: mpsc::Sender<Vec<Prepared>>,
     until: Position,
     /// The rules for the next record.
     rules: Rules,
@@ -25,31 +25,31 @@ pub(super) struct Feed {
 
 impl Feed {
     /// A feed that ends with a position, and reads the first record by these rules.
-    pub(super) fn until(until: Position, rules: Rules) -> (Self, Pieces) {
-        let (sender, pieces) = mpsc::channel(FOLD_QUEUE_PIECES_MAX);
+    pub(super) fn until(until: Position, rules: Rules) -> (Self, Chunks) {
+        let (sender, chunks) = mpsc::channel(FOLD_QUEUE_CHUNKS_MAX);
         let feed = Self {
-            pieces: sender,
+            chunks: sender,
             until,
             rules,
         };
-        (feed, pieces)
+        (feed, chunks)
     }
 
     /// A feed that never ends.
-    pub(super) fn endless(rules: Rules) -> (Self, Pieces) {
+    pub(super) fn endless(rules: Rules) -> (Self, Chunks) {
         Self::until(Position::new(u64::MAX), rules)
     }
 
-    /// Reads until the end, or until nobody takes the pieces any more.
+    /// Reads until the end, or until nobody takes the chunks any more.
     pub(super) async fn run(mut self, tail: &mut dyn Tail) -> Result<(), FoldError> {
         let mut last = Position::ZERO;
         while last < self.until {
             let mut records = tail.next(LOG_READ_RECORDS_MAX).await?;
             last = records.last().map_or(last, |record| record.position);
             records.retain(|record| record.position <= self.until);
-            let (piece, rules) = prepare(records, self.rules).await?;
+            let (chunk, rules) = prepare(records, self.rules).await?;
             self.rules = rules;
-            if self.pieces.send(piece).await.is_err() {
+            if self.chunks.send(chunk).await.is_err() {
                 // The fold has failed, and says why.
                 break;
             }

@@ -1,8 +1,9 @@
-//! Keys of the read model. Big-endian, so byte order is query order.
+//! Keys of the read model. They are big-endian, so the order of their bytes is the order of a query.
 //!
 //! ```text
-//! listing   owner (5) | status (1) | order (16)          newest first: ascending is what a page reads
-//! order     !created_at (8) | !ordinal (8)
+//! listing   partition (6) | sort key (16)
+//! partition owner (5) | status (1)
+//! sort key  !created_at (8) | !number (8)                ascending, so a page reads newest first
 //! owner     kind (1) | number (4)                        sessions of 1 tenant, 2 agent, 3 project;
 //!                                                        agents of 4 tenant, 5 group
 //! named     tenant (4) | id (1..)                        ids of sessions, agents and projects
@@ -15,56 +16,49 @@
 //! deadline  expires_at (8) | ordinal (8)
 //! ```
 //!
-//! Times are shifted so that byte order is time order also before 1970. 0x00 is a control character,
-//! which no id, type or trust level may hold, so no session's range contains another's entries, and
-//! no group has another's key.
+//! Times have their sign bit inverted, so that bytes sort by time also before 1970. 0x00 is a control
+//! character, which no id, type or trust level may hold. So the range of a session contains no entry
+//! of another session, and no two groups have the same key.
 
 use crate::domain::filter::ListedStatus;
 use crate::domain::session::Status;
 use crate::domain::{AgentStatus, Position, SessionId, Timestamp};
-
-/// Number of a tenant, given in fold order. 0 stands for no tenant: records of the ledger itself and
-/// records whose subject names none.
-pub type TenantNumber = u32;
-
-/// Number of a session, given in fold order.
-pub type Ordinal = u64;
+use crate::projection::numbers::{AgentNumber, GroupNumber, Ordinal, ProjectNumber, TenantNumber};
 
 /// A listing's key.
 pub(crate) type ListingKey = [u8; 22];
-/// Where a key stands within its owner and status.
-pub(crate) type Order = [u8; 16];
-/// Owner and status of a listing.
-pub(crate) type Shelf = [u8; 6];
+/// The place of a session or agent within a partition: newest first.
+pub(crate) type SortKey = [u8; 16];
+/// The part of a listing that belongs to one owner and one status.
+pub(crate) type Partition = [u8; 6];
 
-/// Whose listing, by number, and by which statuses it is kept apart.
+/// The owner of a listing, and the statuses by which the listing is partitioned.
 pub trait ListingOwner: Copy {
-    /// Status of what is listed.
+    /// The status of what the listing contains.
     type Status: ListedStatus;
 
-    /// Kind of owner, and its number among them.
+    /// The kind of the owner, and its number among the owners of this kind.
     fn key(self) -> (u8, u32);
 }
 
-/// Whose sessions a listing has.
+/// The owner of a listing of sessions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SessionOwner {
     /// A tenant's.
     Tenant(TenantNumber),
-    /// An agent's. Agents of different tenants have different numbers.
-    Agent(u32),
-    /// A project's. Projects of different tenants have different numbers.
-    Project(u32),
+    /// An agent's.
+    Agent(AgentNumber),
+    /// A project's.
+    Project(ProjectNumber),
 }
 
-/// Whose agents a listing has.
+/// The owner of a listing of agents.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum AgentOwner {
     /// A tenant's.
     Tenant(TenantNumber),
-    /// Those of a tenant that have a type, a trust level, or both. Groups of different tenants have
-    /// different numbers.
-    Group(u32),
+    /// Those of a tenant that have a type, a trust level, or both.
+    Group(GroupNumber),
 }
 
 impl ListingOwner for SessionOwner {
@@ -72,9 +66,9 @@ impl ListingOwner for SessionOwner {
 
     fn key(self) -> (u8, u32) {
         match self {
-            Self::Tenant(number) => (1, number),
-            Self::Agent(number) => (2, number),
-            Self::Project(number) => (3, number),
+            Self::Tenant(number) => (1, number.get()),
+            Self::Agent(number) => (2, number.get()),
+            Self::Project(number) => (3, number.get()),
         }
     }
 }
@@ -84,81 +78,106 @@ impl ListingOwner for AgentOwner {
 
     fn key(self) -> (u8, u32) {
         match self {
-            Self::Tenant(number) => (4, number),
-            Self::Group(number) => (5, number),
+            Self::Tenant(number) => (4, number.get()),
+            Self::Group(number) => (5, number.get()),
         }
     }
 }
 
-/// Whose history.
+/// What an event is about, and what has a history.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) enum Entity {
     Session(Ordinal),
-    Agent(u32),
+    Agent(AgentNumber),
 }
 
-pub(crate) fn shelf<O: ListingOwner>(owner: O, status: O::Status) -> Shelf {
+impl Entity {
+    /// The kind, 1 or 2, and the number.
+    pub(crate) fn parts(self) -> (u8, u64) {
+        match self {
+            Self::Session(ordinal) => (1, ordinal.get()),
+            Self::Agent(number) => (2, u64::from(number.get())),
+        }
+    }
+}
+
+pub(crate) fn partition<O: ListingOwner>(owner: O, status: O::Status) -> Partition {
     let (kind, number) = owner.key();
     let [a, b, c, d] = number.to_be_bytes();
     [kind, a, b, c, d, status.number()]
 }
 
-/// The agent whose active sessions a shelf has, if that is what it has.
-pub(crate) fn agent_of_active(shelf: Shelf) -> Option<u32> {
-    let [_, a, b, c, d, _] = shelf;
-    let number = u32::from_be_bytes([a, b, c, d]);
-    let is_active = shelf == self::shelf(SessionOwner::Agent(number), Status::Active);
+/// The agent whose active sessions a partition contains; `None` for any other partition.
+pub(crate) fn agent_of_active(partition: Partition) -> Option<AgentNumber> {
+    let [_, a, b, c, d, _] = partition;
+    let number = AgentNumber::new(u32::from_be_bytes([a, b, c, d]));
+    let is_active = partition == self::partition(SessionOwner::Agent(number), Status::Active);
     is_active.then_some(number)
 }
 
-/// First and last shelf that an owner may have.
-pub(crate) fn shelves<O: ListingOwner>(owner: O) -> (Shelf, Shelf) {
+/// The first and the last partition that an owner can have.
+pub(crate) fn partitions<O: ListingOwner>(owner: O) -> (Partition, Partition) {
     let (kind, number) = owner.key();
     let [a, b, c, d] = number.to_be_bytes();
     ([kind, a, b, c, d, 0], [kind, a, b, c, d, u8::MAX])
 }
 
-pub(crate) fn order(created_at: Timestamp, ordinal: Ordinal) -> Order {
-    let created_at = !sortable(created_at.micros());
-    (u128::from(created_at) << 64 | u128::from(!ordinal)).to_be_bytes()
+pub(crate) fn session_sort_key(created_at: Timestamp, ordinal: Ordinal) -> SortKey {
+    sort_key(created_at, ordinal.get())
 }
 
-/// The first order that is older than `time`: all before it were created at `time` or later.
-pub(crate) fn order_before(time: Timestamp) -> Order {
+pub(crate) fn agent_sort_key(created_at: Timestamp, number: AgentNumber) -> SortKey {
+    sort_key(created_at, u64::from(number.get()))
+}
+
+fn sort_key(created_at: Timestamp, number: u64) -> SortKey {
+    let created_at = !sortable(created_at.micros());
+    (u128::from(created_at) << 64 | u128::from(!number)).to_be_bytes()
+}
+
+/// The first sort key of what was created before `time`: all keys before it were created at `time`
+/// or later.
+pub(crate) fn sort_key_before(time: Timestamp) -> SortKey {
     let created_at = !sortable(time.micros() - 1);
     (u128::from(created_at) << 64).to_be_bytes()
 }
 
-/// The order that comes right after this one; `None` after the last.
-pub(crate) fn order_after(order: Order) -> Option<Order> {
-    u128::from_be_bytes(order)
+/// The sort key right after this one; `None` after the last.
+pub(crate) fn sort_key_after(sort_key: SortKey) -> Option<SortKey> {
+    u128::from_be_bytes(sort_key)
         .checked_add(1)
         .map(u128::to_be_bytes)
 }
 
-pub(crate) fn ordinal_of(order: &Order) -> Ordinal {
-    !last_number(order)
+pub(crate) fn ordinal_of(sort_key: &SortKey) -> Ordinal {
+    Ordinal::new(!last_number(sort_key))
 }
 
-pub(crate) fn listing(shelf: Shelf, order: Order) -> ListingKey {
+/// The agent of a sort key in a listing of agents; `None` if no agent can have it.
+pub(crate) fn agent_of(sort_key: &SortKey) -> Option<AgentNumber> {
+    let number = u32::try_from(!last_number(sort_key));
+    number.ok().map(AgentNumber::new)
+}
+
+pub(crate) fn listing(partition: Partition, sort_key: SortKey) -> ListingKey {
     let mut key = [0; 22];
-    let (head, tail) = key.split_at_mut(shelf.len());
-    head.copy_from_slice(&shelf);
-    tail.copy_from_slice(&order);
+    let (head, tail) = key.split_at_mut(partition.len());
+    head.copy_from_slice(&partition);
+    tail.copy_from_slice(&sort_key);
     key
 }
 
-pub(crate) fn order_of(key: &ListingKey) -> Order {
-    let mut order = [0; 16];
-    order.copy_from_slice(key.split_at(6).1);
-    order
+pub(crate) fn sort_key_of(key: &ListingKey) -> SortKey {
+    let mut sort_key = [0; 16];
+    sort_key.copy_from_slice(key.split_at(6).1);
+    sort_key
 }
 
 pub(crate) fn named(tenant: TenantNumber, id: &str) -> Vec<u8> {
-    [&tenant.to_be_bytes()[..], id.as_bytes()].concat()
+    [&tenant.get().to_be_bytes()[..], id.as_bytes()].concat()
 }
 
-/// The agents of a tenant that have this type, this trust level, or both.
+/// The key of a group: the agents of a tenant that have this type, this trust level, or both.
 pub(crate) fn group(
     tenant: TenantNumber,
     agent_type: Option<&str>,
@@ -166,7 +185,7 @@ pub(crate) fn group(
 ) -> Vec<u8> {
     let by = u8::from(agent_type.is_some()) | u8::from(trust_level.is_some()) << 1;
     [
-        &tenant.to_be_bytes()[..],
+        &tenant.get().to_be_bytes()[..],
         &[by],
         agent_type.unwrap_or_default().as_bytes(),
         &[0],
@@ -176,41 +195,46 @@ pub(crate) fn group(
 }
 
 pub(crate) fn verdict(tenant: TenantNumber, position: Position) -> [u8; 12] {
-    (u128::from(tenant) << 64 | u128::from(position.get())).to_be_bytes()[4..]
+    (u128::from(tenant.get()) << 64 | u128::from(position.get())).to_be_bytes()[4..]
         .try_into()
         .expect("sixteen bytes less four are twelve")
 }
 
-/// Tenant and position of a verdict's key.
+/// The tenant and the position in the key of a verdict.
 pub(crate) fn verdict_parts(key: [u8; 12]) -> (TenantNumber, Position) {
     let [a, b, c, d, position @ ..] = key;
     (
-        u32::from_be_bytes([a, b, c, d]),
+        TenantNumber::new(u32::from_be_bytes([a, b, c, d])),
         Position::new(u64::from_be_bytes(position)),
     )
 }
 
 pub(crate) fn rejection(tenant: TenantNumber, code: u8, position: u64) -> [u8; 13] {
     let mut key = [0; 13];
-    key[..4].copy_from_slice(&tenant.to_be_bytes());
+    key[..4].copy_from_slice(&tenant.get().to_be_bytes());
     key[4] = code;
     key[5..].copy_from_slice(&position.to_be_bytes());
     key
 }
 
-/// Position of a rejection's key.
+/// The position in the key of a rejection.
 pub(crate) fn rejection_position(key: [u8; 13]) -> u64 {
     last_number(&key)
 }
 
 pub(crate) fn rejection_count(tenant: TenantNumber, code: u8) -> [u8; 5] {
-    let [a, b, c, d] = tenant.to_be_bytes();
+    let [a, b, c, d] = tenant.get().to_be_bytes();
     [a, b, c, d, code]
 }
 
-/// Start of the keys of all that wait for a session.
+/// The start of the keys of all events that wait for a session.
 pub(crate) fn waiting_prefix(tenant: TenantNumber, id: &SessionId) -> Vec<u8> {
-    [&tenant.to_be_bytes()[..], id.as_str().as_bytes(), &[0]].concat()
+    [
+        &tenant.get().to_be_bytes()[..],
+        id.as_str().as_bytes(),
+        &[0],
+    ]
+    .concat()
 }
 
 pub(crate) fn waiting(tenant: TenantNumber, id: &SessionId, position: Position) -> Vec<u8> {
@@ -221,38 +245,35 @@ pub(crate) fn waiting(tenant: TenantNumber, id: &SessionId, position: Position) 
     .concat()
 }
 
-/// Position of a waiting event's key.
+/// The position in the key of a waiting event.
 pub(crate) fn waiting_position(key: &[u8]) -> Option<Position> {
     key.last_chunk()
         .map(|bytes| Position::new(u64::from_be_bytes(*bytes)))
 }
 
 pub(crate) fn entity(entity: Entity) -> [u8; 9] {
-    let (kind, ordinal) = match entity {
-        Entity::Session(ordinal) => (1, ordinal),
-        Entity::Agent(number) => (2, u64::from(number)),
-    };
+    let (kind, number) = entity.parts();
     let mut key = [kind; 9];
-    key[1..].copy_from_slice(&ordinal.to_be_bytes());
+    key[1..].copy_from_slice(&number.to_be_bytes());
     key
 }
 
 pub(crate) fn deadline(expires_at: Timestamp, ordinal: Ordinal) -> [u8; 16] {
-    (u128::from(sortable(expires_at.micros())) << 64 | u128::from(ordinal)).to_be_bytes()
+    (u128::from(sortable(expires_at.micros())) << 64 | u128::from(ordinal.get())).to_be_bytes()
 }
 
-/// Time and session of a deadline's key.
+/// The time and the session in the key of a deadline.
 pub(crate) fn deadline_parts(key: [u8; 16]) -> (Timestamp, Ordinal) {
     let time = last_number(&key[..8]) ^ SIGN;
     (
         Timestamp::from_micros_clamped(time.cast_signed()),
-        last_number(&key),
+        Ordinal::new(last_number(&key)),
     )
 }
 
-/// A pair of session ordinals: a parent and its child.
+/// The key of a pair of sessions, a parent and its child.
 pub(crate) fn pair(parent: Ordinal, child: Ordinal) -> [u8; 16] {
-    (u128::from(parent) << 64 | u128::from(child)).to_be_bytes()
+    (u128::from(parent.get()) << 64 | u128::from(child.get())).to_be_bytes()
 }
 
 /// The number in the last eight bytes.
@@ -284,19 +305,19 @@ mod tests {
             a in (time(), any::<u64>()),
             b in (time(), any::<u64>()),
         ) {
-            prop_assert_eq!(order(a.0, a.1).cmp(&order(b.0, b.1)), b.cmp(&a));
-            prop_assert_eq!(ordinal_of(&order(a.0, a.1)), a.1);
+            prop_assert_eq!(sort_key(a.0, a.1).cmp(&sort_key(b.0, b.1)), b.cmp(&a));
+            prop_assert_eq!(ordinal_of(&sort_key(a.0, a.1)), Ordinal::new(a.1));
         }
 
         #[test]
         fn a_boundary_parts_sessions_by_time(a in (time(), any::<u64>()), boundary in time()) {
-            prop_assert_eq!(order(a.0, a.1) < order_before(boundary), boundary <= a.0);
+            prop_assert_eq!(sort_key(a.0, a.1) < sort_key_before(boundary), boundary <= a.0);
         }
 
         #[test]
         fn deadlines_sort_by_time_and_lead_back(
-            a in (time(), any::<u64>()),
-            b in (time(), any::<u64>()),
+            a in (time(), any::<u64>().prop_map(Ordinal::new)),
+            b in (time(), any::<u64>().prop_map(Ordinal::new)),
         ) {
             prop_assert_eq!(deadline(a.0, a.1).cmp(&deadline(b.0, b.1)), a.cmp(&b));
             prop_assert_eq!(deadline_parts(deadline(a.0, a.1)), a);
@@ -305,15 +326,18 @@ mod tests {
         #[test]
         fn only_the_active_sessions_of_an_agent_name_it(number: u32, status in 0..4_usize) {
             let status = Status::ALL[status];
-            let of_agent = agent_of_active(shelf(SessionOwner::Agent(number), status));
-            prop_assert_eq!(of_agent, (status == Status::Active).then_some(number));
-            prop_assert_eq!(agent_of_active(shelf(SessionOwner::Tenant(number), status)), None);
-            prop_assert_eq!(agent_of_active(shelf(AgentOwner::Group(number), AgentStatus::Active)), None);
+            let agent = AgentNumber::new(number);
+            let of_agent = agent_of_active(partition(SessionOwner::Agent(agent), status));
+            prop_assert_eq!(of_agent, (status == Status::Active).then_some(agent));
+            let tenant = SessionOwner::Tenant(TenantNumber::new(number));
+            prop_assert_eq!(agent_of_active(partition(tenant, status)), None);
+            let group = AgentOwner::Group(GroupNumber::new(number));
+            prop_assert_eq!(agent_of_active(partition(group, AgentStatus::Active)), None);
         }
 
         #[test]
         fn verdict_keys_lead_back(tenant: u32, position: u64) {
-            let position = Position::new(position);
+            let (tenant, position) = (TenantNumber::new(tenant), Position::new(position));
             prop_assert_eq!(verdict_parts(verdict(tenant, position)), (tenant, position));
         }
     }

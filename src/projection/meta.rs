@@ -14,6 +14,7 @@ use crate::domain::{Position, Rules, RulesHistory, Timestamp};
 use crate::projection::bytes::{Reader, Writer};
 use crate::projection::chain::{self, ChainHead};
 use crate::projection::error::StoreError;
+use crate::projection::numbers::{AgentNumber, GroupNumber, Ordinal, ProjectNumber, TenantNumber};
 use crate::projection::tables::LAYOUT;
 
 const KEY_LAYOUT: &str = "layout";
@@ -34,11 +35,11 @@ pub struct Progress {
     pub rules: RulesHistory,
     /// The last record that said that a session expired, whatever the verdict on it.
     pub last_expiry: Position,
-    pub(crate) next_session: u64,
-    pub(crate) next_agent: u32,
-    pub(crate) next_project: u32,
-    pub(crate) next_tenant: u32,
-    pub(crate) next_group: u32,
+    pub(crate) next_session: Ordinal,
+    pub(crate) next_agent: AgentNumber,
+    pub(crate) next_project: ProjectNumber,
+    pub(crate) next_tenant: TenantNumber,
+    pub(crate) next_group: GroupNumber,
 }
 
 impl Default for Progress {
@@ -50,12 +51,11 @@ impl Default for Progress {
             chain_before: chain::EMPTY,
             rules: RulesHistory::default(),
             last_expiry: Position::ZERO,
-            next_session: 0,
-            // 0 stands for none.
-            next_agent: 1,
-            next_project: 1,
-            next_tenant: 1,
-            next_group: 1,
+            next_session: Ordinal::FIRST,
+            next_agent: AgentNumber::FIRST,
+            next_project: ProjectNumber::FIRST,
+            next_tenant: TenantNumber::FIRST,
+            next_group: GroupNumber::FIRST,
         }
     }
 }
@@ -69,11 +69,11 @@ impl Progress {
         out.raw(&self.chain_before);
         out.u32(self.rules.current().number());
         out.u64(self.last_expiry.get());
-        out.u64(self.next_session);
-        out.u32(self.next_agent);
-        out.u32(self.next_project);
-        out.u32(self.next_tenant);
-        out.u32(self.next_group);
+        out.u64(self.next_session.get());
+        out.u32(self.next_agent.get());
+        out.u32(self.next_project.get());
+        out.u32(self.next_tenant.get());
+        out.u32(self.next_group.get());
         for switched in self.rules.switches() {
             out.u64(switched.get());
         }
@@ -97,11 +97,11 @@ impl Progress {
             chain_before,
             rules: RulesHistory::default(),
             last_expiry: Position::new(from.u64()?),
-            next_session: from.u64()?,
-            next_agent: from.u32()?,
-            next_project: from.u32()?,
-            next_tenant: from.u32()?,
-            next_group: from.u32()?,
+            next_session: Ordinal::new(from.u64()?),
+            next_agent: AgentNumber::new(from.u32()?),
+            next_project: ProjectNumber::new(from.u32()?),
+            next_tenant: TenantNumber::new(from.u32()?),
+            next_group: GroupNumber::new(from.u32()?),
         };
         for rules in Rules::ALL
             .into_iter()

@@ -14,6 +14,7 @@ mod history;
 mod keys;
 mod meta;
 mod notices;
+mod numbers;
 mod prepare;
 pub mod rebuild;
 pub mod runner;
@@ -28,13 +29,14 @@ mod working;
 
 pub use agent_row::AgentRow;
 pub use error::{FoldError, StoreError};
-pub use keys::{AgentOwner, ListingOwner, Ordinal, SessionOwner, TenantNumber};
+pub use keys::{AgentOwner, ListingOwner, SessionOwner};
 pub use meta::Progress;
+pub use numbers::{AgentNumber, GroupNumber, Ordinal, ProjectNumber, TenantNumber};
 pub use prepare::Prepared;
 pub use runner::{Projection, Waited};
 pub use session_row::SessionRow;
 pub use snapshot::{
-    KnownAgent, Listing, ListingPlace, PageStart, RejectionCode, RowBytes, Snapshot,
+    KnownAgent, Listing, ListingPlace, PageStart, RejectionCode, RowBytes, Snapshot, TenantSnapshot,
 };
 pub use store::{Commit, Folded, Folding, Store};
 pub use verdict_row::VerdictRow;

@@ -44,13 +44,13 @@ struct Judged<'a> {
 /// What there is to tell after a batch.
 #[derive(Debug, Default)]
 pub(crate) struct News {
-    verdicts: Vec<Told>,
+    verdicts: Vec<VerdictNotice>,
     missed: Missed,
 }
 
-/// A verdict to be told.
+/// A verdict to publish.
 #[derive(Debug)]
-struct Told {
+struct VerdictNotice {
     tenant: TenantId,
     position: Position,
     payload: Vec<u8>,
@@ -143,7 +143,7 @@ impl News {
         let mut message = VerdictMessage::new(position, record.recorded_at, judged.verdict);
         message.settled_at = judged.by;
         message.ignored = judged.ignored;
-        self.verdicts.push(Told {
+        self.verdicts.push(VerdictNotice {
             tenant,
             position,
             payload: message.identified_by(judged.body).to_json(),
@@ -196,7 +196,7 @@ impl Teller {
         };
         let mut untold = Missed::default();
         let mut notices = Vec::with_capacity(news.verdicts.len());
-        for Told {
+        for VerdictNotice {
             tenant,
             position,
             payload,

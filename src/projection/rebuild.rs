@@ -9,7 +9,8 @@ use crate::log::EventLog;
 use crate::projection::batch::{Batches, Outlook};
 use crate::projection::error::{FoldError, StoreError};
 use crate::projection::feed::Feed;
-use crate::projection::keys::{self, TenantNumber};
+use crate::projection::keys;
+use crate::projection::numbers::TenantNumber;
 use crate::projection::snapshot::Snapshot;
 use crate::projection::store::Store;
 use crate::projection::verdict_row::VerdictRow;
@@ -28,11 +29,11 @@ pub async fn fold_up_to(
         return Ok(());
     }
     let mut tail = log.tail(from).await?;
-    let (feed, pieces) = Feed::until(until, progress.rules.current());
-    let mut batches = Batches::new(Arc::clone(store), pieces);
+    let (feed, chunks) = Feed::until(until, progress.rules.current());
+    let mut batches = Batches::new(Arc::clone(store), chunks);
     let folding = async {
         while let Some(first) = batches.first().await {
-            let (rest, batch) = batches.fold(first, Alone { until }).await?;
+            let (rest, batch) = batches.fold(first, BoundedLog { until }).await?;
             batches = rest;
             folded(batch.progress.position);
         }
@@ -47,12 +48,12 @@ pub async fn fold_up_to(
     }
 }
 
-/// A log that is read up to a position, with nobody who waits.
-struct Alone {
+/// A log that is read up to a position, while no request waits for the fold.
+struct BoundedLog {
     until: Position,
 }
 
-impl Outlook for Alone {
+impl Outlook for BoundedLog {
     fn head(&self) -> Position {
         self.until
     }

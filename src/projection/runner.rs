@@ -188,7 +188,7 @@ async fn follow(
     metrics: &Arc<Metrics>,
     stop: &CancellationToken,
 ) -> Result<(), FoldError> {
-    let (feed, pieces) = Feed::endless(projection.progress().rules.current());
+    let (feed, chunks) = Feed::endless(projection.progress().rules.current());
     let ended = stop.child_token();
     let reading = async {
         tokio::select! {
@@ -197,7 +197,7 @@ async fn follow(
         }
     };
     let folding = async {
-        let batches = Batches::new(Arc::clone(&projection.store), pieces);
+        let batches = Batches::new(Arc::clone(&projection.store), chunks);
         let result = fold(projection, log, metrics, batches).await;
         ended.cancel();
         result
@@ -269,11 +269,11 @@ async fn fold(
             return Ok(());
         };
         let started = Instant::now();
-        let live = Live {
+        let outlook = GrowingLog {
             projection: Arc::clone(projection),
             log: Arc::clone(log),
         };
-        let (rest, batch) = batches.fold(first, live).await?;
+        let (rest, batch) = batches.fold(first, outlook).await?;
         batches = rest;
         metrics.fold_batch(batch.commit == Commit::Durable, started.elapsed());
         metrics.verdicts(&batch.verdicts);
@@ -285,12 +285,12 @@ async fn fold(
 }
 
 /// A log that goes on, and a read model that others wait for.
-struct Live {
+struct GrowingLog {
     projection: Arc<Projection>,
     log: Arc<dyn EventLog>,
 }
 
-impl Outlook for Live {
+impl Outlook for GrowingLog {
     fn head(&self) -> Position {
         self.log.known_head()
     }

@@ -7,8 +7,7 @@
 //! refreshed_at | expires_at | terminated_at | deleted_at | ttl (8 each, the smallest number is none)
 //! texts, each as length (2, 0xffff is none) and UTF-8:
 //!     session_id, agent_id, scopes, metadata, parent_session_id, project_id,
-//!     handed_off_to, handed_off_session_id, agent_name, agent_key_id, user_id, machine_id,
-//!     caller_role, caller_origin, ip_address, user_agent
+//!     handed_off_to, handed_off_session_id, and those of `domain::profile` in their order
 //! -- end of the public part --
 //! tokens: access, refresh (32 each), if flag 2 is set
 //! history: see `projection::history`
@@ -24,7 +23,8 @@ use crate::domain::{
 use crate::projection::bytes::{Reader, Writer};
 use crate::projection::error::StoreError;
 use crate::projection::history::History;
-use crate::projection::keys::{self, SessionOwner, Shelf, TenantNumber};
+use crate::projection::keys::{self, Partition, SessionOwner};
+use crate::projection::numbers::{AgentNumber, ProjectNumber, TenantNumber};
 
 const VERSION: u8 = 2;
 const PUBLIC_LENGTH_AT: usize = 1;
@@ -37,8 +37,8 @@ const NO_TIME: i64 = i64::MIN;
 pub(crate) struct StoredSession {
     pub(crate) id: SessionId,
     pub(crate) tenant: TenantNumber,
-    pub(crate) agent: u32,
-    pub(crate) project: Option<u32>,
+    pub(crate) agent: AgentNumber,
+    pub(crate) project: Option<ProjectNumber>,
     pub(crate) session: Session,
     pub(crate) history: History,
 }
@@ -69,20 +69,13 @@ pub struct SessionRow<'a> {
     pub project_id: Option<&'a str>,
     pub handed_off_to: Option<&'a str>,
     pub handed_off_session_id: Option<&'a str>,
-    pub agent_name: Option<&'a str>,
-    pub agent_key_id: Option<&'a str>,
-    pub user_id: Option<&'a str>,
-    pub machine_id: Option<&'a str>,
-    pub caller_role: Option<&'a str>,
-    pub caller_origin: Option<&'a str>,
-    pub ip_address: Option<&'a str>,
-    pub user_agent: Option<&'a str>,
+    pub profile: Profile<&'a str>,
 }
 
 /// What follows the part that a page shows.
 struct Hidden<'a> {
-    agent: u32,
-    project: u32,
+    agent: AgentNumber,
+    project: Option<ProjectNumber>,
     flags: u8,
     rest: Reader<'a>,
 }
@@ -125,9 +118,9 @@ impl StoredSession {
             });
         out.u8(session.phase.map_or(0, |phase| phase as u8));
         out.u8(outcome.map_or(0, |outcome| outcome as u8));
-        out.u32(self.tenant);
-        out.u32(self.agent);
-        out.u32(self.project.unwrap_or(0));
+        out.u32(self.tenant.get());
+        out.u32(self.agent.get());
+        out.optional_u32(self.project.map(ProjectNumber::get));
         for time in [
             session.created_at,
             session.recorded_at,
@@ -171,18 +164,8 @@ impl StoredSession {
         out.text(session.project.as_ref().map(ProjectId::as_str));
         out.text(to);
         out.text(child);
-        let profile = &session.profile;
-        for text in [
-            &profile.agent_name,
-            &profile.agent_key_id,
-            &profile.user_id,
-            &profile.machine_id,
-            &profile.caller_role,
-            &profile.caller_origin,
-            &profile.ip_address,
-            &profile.user_agent,
-        ] {
-            out.text(text.as_deref());
+        for (_name, text) in session.profile.each() {
+            out.text(text.map(|text| &**text));
         }
     }
 
@@ -196,7 +179,7 @@ impl StoredSession {
             id: SessionId::parse(row.session_id).map_err(|_not_an_id| damaged())?,
             tenant: row.tenant,
             agent: hidden.agent,
-            project: (hidden.project != 0).then_some(hidden.project),
+            project: hidden.project,
             session: row.session(tokens).ok_or_else(damaged)?,
             history,
         })
@@ -205,13 +188,13 @@ impl StoredSession {
 
 impl StoredSession {
     /// The listings that have this session while it is in a status.
-    pub(crate) fn shelves(&self, status: Status) -> [Option<Shelf>; 3] {
+    pub(crate) fn partitions(&self, status: Status) -> [Option<Partition>; 3] {
         let owners = [
             Some(SessionOwner::Tenant(self.tenant)),
             Some(SessionOwner::Agent(self.agent)),
             self.project.map(SessionOwner::Project),
         ];
-        owners.map(|owner| owner.map(|owner| keys::shelf(owner, status)))
+        owners.map(|owner| owner.map(|owner| keys::partition(owner, status)))
     }
 }
 
@@ -253,7 +236,7 @@ impl<'a> SessionRow<'a> {
         }
         let _public_length = from.u32()?;
         let (status, flags, phase, outcome) = (from.u8()?, from.u8()?, from.u8()?, from.u8()?);
-        let (tenant, agent, project) = (from.u32()?, from.u32()?, from.u32()?);
+        let (tenant, agent, project) = (from.u32()?, from.u32()?, from.optional_u32()?);
         let status = Status::from_number(status).ok_or_else(|| from.damaged())?;
         let mut time = || Ok::<_, StoreError>(Timestamp::from_micros_clamped(from.i64()?));
         let (created_at, recorded_at, updated_at, last_activity_at) =
@@ -265,7 +248,7 @@ impl<'a> SessionRow<'a> {
         let (refreshed_at, expires_at, terminated_at, deleted_at, ttl_us) =
             (maybe()?, maybe()?, maybe()?, maybe()?, maybe()?);
         let row = Self {
-            tenant,
+            tenant: TenantNumber::new(tenant),
             status,
             phase: Phase::from_number(phase),
             outcome: Outcome::from_number(outcome),
@@ -287,20 +270,13 @@ impl<'a> SessionRow<'a> {
             project_id: from.text()?,
             handed_off_to: from.text()?,
             handed_off_session_id: from.text()?,
-            agent_name: from.text()?,
-            agent_key_id: from.text()?,
-            user_id: from.text()?,
-            machine_id: from.text()?,
-            caller_role: from.text()?,
-            caller_origin: from.text()?,
-            ip_address: from.text()?,
-            user_agent: from.text()?,
+            profile: Profile::read(|| from.text())?,
         };
         Ok((
             row,
             Hidden {
-                agent,
-                project,
+                agent: AgentNumber::new(agent),
+                project: project.map(ProjectNumber::new),
                 flags,
                 rest: from,
             },
@@ -321,7 +297,6 @@ impl<'a> SessionRow<'a> {
                 child: SessionId::parse(self.handed_off_session_id?).ok()?,
             },
         };
-        let owned = |text: Option<&str>| text.map(Box::from);
         Some(Session {
             agent_id: AgentId::parse(self.agent_id).ok()?,
             status,
@@ -343,16 +318,7 @@ impl<'a> SessionRow<'a> {
                 .ok()?,
             project: self.project_id.map(ProjectId::parse).transpose().ok()?,
             phase: self.phase,
-            profile: Profile {
-                agent_name: owned(self.agent_name),
-                agent_key_id: owned(self.agent_key_id),
-                user_id: owned(self.user_id),
-                machine_id: owned(self.machine_id),
-                caller_role: owned(self.caller_role),
-                caller_origin: owned(self.caller_origin),
-                ip_address: owned(self.ip_address),
-                user_agent: owned(self.user_agent),
-            },
+            profile: self.profile.map(Box::from),
             tokens,
         })
     }

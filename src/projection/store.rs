@@ -66,7 +66,7 @@ impl Store {
         Ok(Folded { progress, verdicts })
     }
 
-    /// The same for a batch that comes in pieces. `work` folds them, and says how to commit.
+    /// The same for a batch that comes in chunks. `work` folds them, and says how to commit.
     pub fn write(
         &self,
         work: impl FnOnce(&mut Folding<'_>) -> Result<Commit, FoldError>,
@@ -137,7 +137,7 @@ impl<'txn> Folding<'txn> {
 
     /// Folds the next records and gives the verdict of each.
     pub fn fold(&mut self, records: &[Prepared]) -> Result<Vec<Verdict>, FoldError> {
-        self.working.warm(records)?;
+        self.working.preload(records)?;
         let records = records.iter();
         records
             .map(|prepared| fold::record(&mut self.working, prepared))

@@ -1,6 +1,6 @@
 //! Counts within a listing, so that totals and offsets cost the same at any depth.
 //!
-//! The keys of a listing (owner, status) are 16-byte orders. A tally counts them as a trie does: a
+//! The keys of a listing (owner, status) are 16-byte sort keys. A tally counts them as a trie does: a
 //! node stands for a prefix of the order, and counts the keys below it by their next byte. A prefix
 //! with at most [`TALLY_BUCKET_KEYS_MAX`] keys has no node: its keys are counted by reading them.
 //! So a trie is as deep as its keys are dense, whether they spread over ten years or share one
@@ -19,12 +19,13 @@ use redb::{ReadableTable, StorageError, Table};
 use crate::domain::limits::TALLY_BUCKET_KEYS_MAX;
 use crate::projection::bytes::{Reader, Writer};
 use crate::projection::error::StoreError;
-use crate::projection::keys::{self, ListingKey, Order, Shelf};
+use crate::projection::keys::{self, ListingKey, Partition, SortKey};
+use crate::projection::numbers::AgentNumber;
 
 /// What keeps a listing and its counts, open for writing.
 pub(crate) struct ListingTables<'a, 'txn> {
     pub(crate) listing: &'a mut Table<'txn, &'static ListingKey, ()>,
-    pub(crate) totals: &'a mut Table<'txn, &'static Shelf, u64>,
+    pub(crate) totals: &'a mut Table<'txn, &'static Partition, u64>,
     pub(crate) tallies: &'a mut Table<'txn, &'static [u8], &'static [u8]>,
 }
 
@@ -44,28 +45,28 @@ pub(crate) struct Delta {
 
 impl Delta {
     /// The agent of whose active sessions this is one.
-    pub(crate) fn agent_of_active(&self) -> Option<u32> {
-        let shelf = self.key.first_chunk()?;
-        keys::agent_of_active(*shelf)
+    pub(crate) fn agent_of_active(&self) -> Option<AgentNumber> {
+        let partition = self.key.first_chunk()?;
+        keys::agent_of_active(*partition)
     }
 }
 
 /// Takes a key from the listings that it leaves and adds it to those that it comes to. Each place in
 /// the arrays stands for one kind of owner.
 pub(crate) fn moves<const N: usize>(
-    order: Order,
-    before: [Option<Shelf>; N],
-    after: [Option<Shelf>; N],
+    sort_key: SortKey,
+    before: [Option<Partition>; N],
+    after: [Option<Partition>; N],
     out: &mut Vec<Delta>,
 ) {
     for (before, after) in before.into_iter().zip(after) {
         if before != after {
-            let delta = |shelf, change| Delta {
-                key: keys::listing(shelf, order),
+            let delta = |partition, change| Delta {
+                key: keys::listing(partition, sort_key),
                 change,
             };
-            out.extend(before.map(|shelf| delta(shelf, -1)));
-            out.extend(after.map(|shelf| delta(shelf, 1)));
+            out.extend(before.map(|partition| delta(partition, -1)));
+            out.extend(after.map(|partition| delta(partition, 1)));
         }
     }
 }
@@ -83,20 +84,23 @@ pub(crate) fn apply(
         }
     }
     for group in deltas.chunk_by(|a, b| a.key[..6] == b.key[..6]) {
-        let Some(shelf) = group
+        let Some(partition) = group
             .first()
             .and_then(|delta| delta.key.first_chunk().copied())
         else {
             continue;
         };
-        let old = tables.totals.get(&shelf)?.map_or(0, |total| total.value());
+        let old = tables
+            .totals
+            .get(&partition)?
+            .map_or(0, |total| total.value());
         let new = changed(old, group)?;
         if new == 0 {
-            tables.totals.remove(&shelf)?;
+            tables.totals.remove(&partition)?;
         } else {
-            tables.totals.insert(&shelf, new)?;
+            tables.totals.insert(&partition, new)?;
         }
-        update(tables, &shelf, (old, new), group)?;
+        update(tables, &partition, (old, new), group)?;
     }
     Ok(())
 }
@@ -219,17 +223,20 @@ impl<L, N, T> Counter<'_, L, N, T>
 where
     L: ReadableTable<&'static ListingKey, ()>,
     N: ReadableTable<&'static [u8], &'static [u8]>,
-    T: ReadableTable<&'static Shelf, u64>,
+    T: ReadableTable<&'static Partition, u64>,
 {
     /// How many keys a listing has.
-    pub(crate) fn total(&self, shelf: Shelf) -> Result<u64, StoreError> {
-        Ok(self.totals.get(&shelf)?.map_or(0, |total| total.value()))
+    pub(crate) fn total(&self, partition: Partition) -> Result<u64, StoreError> {
+        Ok(self
+            .totals
+            .get(&partition)?
+            .map_or(0, |total| total.value()))
     }
 
     /// How many keys of a listing come before this order.
-    pub(crate) fn rank(&self, shelf: Shelf, order: Order) -> Result<u64, StoreError> {
-        let key = keys::listing(shelf, order);
-        let (mut depth, mut count, mut rank) = (shelf.len(), self.total(shelf)?, 0);
+    pub(crate) fn rank(&self, partition: Partition, sort_key: SortKey) -> Result<u64, StoreError> {
+        let key = keys::listing(partition, sort_key);
+        let (mut depth, mut count, mut rank) = (partition.len(), self.total(partition)?, 0);
         while TALLY_BUCKET_KEYS_MAX < count {
             let next = key[depth];
             count = 0;
@@ -250,12 +257,16 @@ where
     }
 
     /// The order of the key with this rank, over some listings together; `None` if there are fewer.
-    pub(crate) fn select(&self, shelves: &[Shelf], rank: u64) -> Result<Option<Order>, StoreError> {
-        let mut filled = Vec::with_capacity(shelves.len());
-        for shelf in shelves {
-            let count = self.total(*shelf)?;
+    pub(crate) fn select(
+        &self,
+        partitions: &[Partition],
+        rank: u64,
+    ) -> Result<Option<SortKey>, StoreError> {
+        let mut filled = Vec::with_capacity(partitions.len());
+        for partition in partitions {
+            let count = self.total(*partition)?;
             if 0 < count {
-                filled.push((*shelf, count));
+                filled.push((*partition, count));
             }
         }
         if let [one] = *filled {
@@ -267,30 +278,30 @@ where
         }
         let mut rank = rank;
         let mut prefix: Vec<u8> = Vec::with_capacity(16);
-        let (mut shelves, mut parts) = (Vec::new(), Vec::new());
-        for (shelf, count) in filled {
-            shelves.push(shelf);
-            parts.push(self.part(shelf, &prefix, count)?);
+        let (mut partitions, mut parts) = (Vec::new(), Vec::new());
+        for (partition, count) in filled {
+            partitions.push(partition);
+            parts.push(self.part(partition, &prefix, count)?);
         }
         while parts.iter().any(|part| matches!(part, Part::Large)) {
-            self.narrow(&shelves, &mut parts, &mut prefix, &mut rank)?;
+            self.narrow(&partitions, &mut parts, &mut prefix, &mut rank)?;
         }
-        let mut orders: Vec<Order> = parts.into_iter().flat_map(Part::orders).collect();
-        orders.sort_unstable();
+        let mut sort_keys: Vec<SortKey> = parts.into_iter().flat_map(Part::sort_keys).collect();
+        sort_keys.sort_unstable();
         let index = usize::try_from(rank).unwrap_or(usize::MAX);
-        orders.get(index).copied().map(Some).ok_or(DAMAGED)
+        sort_keys.get(index).copied().map(Some).ok_or(DAMAGED)
     }
 
     /// The same for one listing, without putting anything together.
     fn select_of_one(
         &self,
-        (shelf, count): (Shelf, u64),
+        (partition, count): (Partition, u64),
         rank: u64,
-    ) -> Result<Option<Order>, StoreError> {
+    ) -> Result<Option<SortKey>, StoreError> {
         if count <= rank {
             return Ok(None);
         }
-        let (mut prefix, mut count, mut rank) = (shelf.to_vec(), count, rank);
+        let (mut prefix, mut count, mut rank) = (partition.to_vec(), count, rank);
         while TALLY_BUCKET_KEYS_MAX < count {
             let mut children = self.children(&prefix)?.into_iter();
             let child = children.find(|(_, keys)| {
@@ -305,25 +316,25 @@ where
         let (low, high) = bounds(&prefix);
         let mut keys = self.listing.range::<&ListingKey>(&low..=&high)?;
         let key = keys.nth(usize::try_from(rank).unwrap_or(usize::MAX));
-        let order = keys::order_of(key.ok_or(DAMAGED)??.0.value());
-        Ok(Some(order))
+        let sort_key = keys::sort_key_of(key.ok_or(DAMAGED)??.0.value());
+        Ok(Some(sort_key))
     }
 
     /// Finds the next byte of the prefix that holds `rank`, and makes everything about the longer
     /// prefix.
     fn narrow(
         &self,
-        shelves: &[Shelf],
+        partitions: &[Partition],
         parts: &mut [Part],
         prefix: &mut Vec<u8>,
         rank: &mut u64,
     ) -> Result<(), StoreError> {
         let mut by_part = Vec::with_capacity(parts.len());
         let mut together = [0_u64; 256];
-        for (shelf, part) in shelves.iter().zip(parts.iter()) {
+        for (partition, part) in partitions.iter().zip(parts.iter()) {
             let children = match part {
-                Part::Large => self.children(&[&shelf[..], prefix].concat())?,
-                Part::Small(orders) => counted(orders, prefix.len()),
+                Part::Large => self.children(&[&partition[..], prefix].concat())?,
+                Part::Small(sort_keys) => counted(sort_keys, prefix.len()),
             };
             for (byte, keys) in &children {
                 together[usize::from(*byte)] += keys;
@@ -339,30 +350,30 @@ where
         let byte = byte.ok_or(DAMAGED)?;
         let depth = prefix.len();
         prefix.push(byte);
-        for ((shelf, part), children) in shelves.iter().zip(parts).zip(by_part) {
+        for ((partition, part), children) in partitions.iter().zip(parts).zip(by_part) {
             match part {
                 Part::Large => {
                     let found = children.iter().find(|(child, _)| *child == byte);
-                    *part = self.part(*shelf, prefix, found.map_or(0, |(_, keys)| *keys))?;
+                    *part = self.part(*partition, prefix, found.map_or(0, |(_, keys)| *keys))?;
                 }
-                Part::Small(orders) => orders.retain(|order| order[depth] == byte),
+                Part::Small(sort_keys) => sort_keys.retain(|sort_key| sort_key[depth] == byte),
             }
         }
         Ok(())
     }
 
-    fn part(&self, shelf: Shelf, prefix: &[u8], count: u64) -> Result<Part, StoreError> {
+    fn part(&self, partition: Partition, prefix: &[u8], count: u64) -> Result<Part, StoreError> {
         if TALLY_BUCKET_KEYS_MAX < count {
             return Ok(Part::Large);
         }
-        let mut orders = Vec::new();
+        let mut sort_keys = Vec::new();
         if 0 < count {
-            let (low, high) = bounds(&[&shelf[..], prefix].concat());
+            let (low, high) = bounds(&[&partition[..], prefix].concat());
             for entry in self.listing.range::<&ListingKey>(&low..=&high)? {
-                orders.push(keys::order_of(entry?.0.value()));
+                sort_keys.push(keys::sort_key_of(entry?.0.value()));
             }
         }
-        Ok(Part::Small(orders))
+        Ok(Part::Small(sort_keys))
     }
 
     /// Children of a prefix that has a node.
@@ -376,21 +387,21 @@ enum Part {
     /// Many keys, and a node that counts them.
     Large,
     /// These keys.
-    Small(Vec<Order>),
+    Small(Vec<SortKey>),
 }
 
 impl Part {
-    fn orders(self) -> Vec<Order> {
+    fn sort_keys(self) -> Vec<SortKey> {
         match self {
             Self::Large => Vec::new(),
-            Self::Small(orders) => orders,
+            Self::Small(sort_keys) => sort_keys,
         }
     }
 }
 
 /// Children of a prefix of this length, counted from the keys below it.
-fn counted(orders: &[Order], depth: usize) -> Children {
-    let groups = orders.chunk_by(|a, b| a[depth] == b[depth]);
+fn counted(sort_keys: &[SortKey], depth: usize) -> Children {
+    let groups = sort_keys.chunk_by(|a, b| a[depth] == b[depth]);
     groups
         .map(|group| (group[0][depth], group.len() as u64))
         .collect()

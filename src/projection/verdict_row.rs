@@ -12,7 +12,8 @@
 use crate::domain::{EventType, Position, Reason, Timestamp, Verdict};
 use crate::projection::bytes::{Reader, Writer};
 use crate::projection::error::StoreError;
-use crate::projection::keys::{Entity, Ordinal};
+use crate::projection::keys::Entity;
+use crate::projection::numbers::{AgentNumber, Ordinal};
 
 /// First half of SHA-256 over a body.
 pub(crate) type BodyHash = [u8; 16];
@@ -31,7 +32,7 @@ pub struct VerdictRow {
     /// Whose it was, if that is known.
     pub(crate) subject: Option<Entity>,
     /// The agent concerned, if one is known.
-    pub(crate) agent: Option<u32>,
+    pub(crate) agent: Option<AgentNumber>,
     pub(crate) body_hash: BodyHash,
 }
 
@@ -42,7 +43,7 @@ impl VerdictRow {
     }
 
     /// Whether the event was about this agent or a session of it.
-    pub fn concerns_agent(&self, number: u32) -> bool {
+    pub fn concerns_agent(&self, number: AgentNumber) -> bool {
         self.agent == Some(number)
     }
 
@@ -53,18 +54,14 @@ impl VerdictRow {
             Verdict::Rejected(reason) => (3, reason as u8, None),
             Verdict::Parked => (4, 0, None),
         };
-        let (kind, number) = match self.subject {
-            None => (0, 0),
-            Some(Entity::Session(ordinal)) => (1, ordinal),
-            Some(Entity::Agent(number)) => (2, u64::from(number)),
-        };
+        let (kind, number) = self.subject.map_or((0, 0), Entity::parts);
         let mut out = Writer::default();
         out.u8(self.event_type.map_or(0, |event_type| event_type as u8));
         out.u8(verdict);
         out.u8(reason);
         out.u8(kind);
         out.u64(number);
-        out.u32(self.agent.unwrap_or(0));
+        out.optional_u32(self.agent.map(AgentNumber::get));
         out.u64(first.or(self.settled_at).map_or(0, Position::get));
         out.i64(self.recorded_at.micros());
         out.raw(&self.body_hash);
@@ -74,7 +71,7 @@ impl VerdictRow {
     pub(crate) fn decode(bytes: &[u8]) -> Result<Self, StoreError> {
         let mut from = Reader::new(bytes, "verdict");
         let (event_type, verdict, reason, kind) = (from.u8()?, from.u8()?, from.u8()?, from.u8()?);
-        let (number, agent, other) = (from.u64()?, from.u32()?, from.u64()?);
+        let (number, agent, other) = (from.u64()?, from.optional_u32()?, from.u64()?);
         let recorded_at = Timestamp::from_micros_clamped(from.i64()?);
         let body_hash = from.array()?;
         let other = (other != 0).then(|| Position::new(other));
@@ -88,14 +85,15 @@ impl VerdictRow {
             _ => return Err(damaged),
         };
         let subject = match kind {
-            1 => Some(Entity::Session(number)),
-            2 => Some(Entity::Agent(
-                u32::try_from(number).map_err(|_too_large| damaged)?,
-            )),
+            1 => Some(Entity::Session(Ordinal::new(number))),
+            2 => {
+                let number = u32::try_from(number).map_err(|_too_large| damaged)?;
+                Some(Entity::Agent(AgentNumber::new(number)))
+            }
             _ => None,
         };
         let event_type = EventType::from_number(event_type);
-        let agent = (agent != 0).then_some(agent);
+        let agent = agent.map(AgentNumber::new);
         Ok(Self {
             event_type,
             verdict,

@@ -11,8 +11,9 @@ use crate::log::{EventLog, LogError, Record};
 use crate::projection::agent_row::StoredAgent;
 use crate::projection::chain::{self, ChainHead};
 use crate::projection::error::StoreError;
-use crate::projection::keys::{self, ListingKey, Order, SessionOwner, Shelf};
+use crate::projection::keys::{self, ListingKey, Partition, SessionOwner, SortKey};
 use crate::projection::meta::Progress;
+use crate::projection::numbers::{AgentNumber, Ordinal};
 use crate::projection::prepare::rules_after;
 use crate::projection::session_row::StoredSession;
 use crate::projection::snapshot::Snapshot;
@@ -99,7 +100,7 @@ pub struct LogChecked {
 }
 
 /// Reads the log from its start to `head` and compares it with what a read model was built from.
-/// `read` is told the last position after each piece.
+/// `read` is told the last position after each chunk.
 pub async fn log(
     log: &dyn EventLog,
     head: Position,
@@ -195,28 +196,31 @@ fn listings(snapshot: &Snapshot, differences: &mut Vec<Difference>) -> Result<()
         tallies,
         totals,
     };
-    let mut counted: BTreeMap<Shelf, u64> = BTreeMap::new();
+    let mut counted: BTreeMap<Partition, u64> = BTreeMap::new();
     for entry in listing.iter()? {
         let key: ListingKey = *entry?.0.value();
-        let Some(shelf) = key.first_chunk() else {
+        let Some(partition) = key.first_chunk() else {
             continue;
         };
-        let place = counted.entry(*shelf).or_default();
+        let place = counted.entry(*partition).or_default();
         if *place % RANK_EVERY == RANK_EVERY - 1 {
-            let rank = counter.rank(*shelf, keys::order_of(&key))?;
-            let what = format!("rows before place {place} of the listing {}", name(*shelf));
+            let rank = counter.rank(*partition, keys::sort_key_of(&key))?;
+            let what = format!(
+                "rows before place {place} of the listing {}",
+                name(*partition)
+            );
             compare(&what, rank, *place, differences);
         }
         *place += 1;
     }
     for entry in totals.iter()? {
-        let (shelf, total) = entry?;
-        let counted = counted.remove(shelf.value()).unwrap_or(0);
-        let what = format!("rows of the listing {}", name(*shelf.value()));
+        let (partition, total) = entry?;
+        let counted = counted.remove(partition.value()).unwrap_or(0);
+        let what = format!("rows of the listing {}", name(*partition.value()));
         compare(&what, total.value(), counted, differences);
     }
-    for (shelf, counted) in counted {
-        let what = format!("rows of the listing {}", name(shelf));
+    for (partition, counted) in counted {
+        let what = format!("rows of the listing {}", name(partition));
         compare(&what, 0, counted, differences);
     }
     Ok(())
@@ -236,9 +240,9 @@ fn rows(snapshot: &Snapshot, differences: &mut Vec<Difference>) -> Result<(), St
         let (ordinal, row) = entry?;
         let stored = StoredSession::decode(row.value())?;
         let session = &stored.session;
-        let order = keys::order(session.created_at, ordinal.value());
-        let shelves = stored.shelves(session.status.kind());
-        listed.check(stored.id.as_str(), order, &shelves)?;
+        let sort_key = keys::session_sort_key(session.created_at, Ordinal::new(ordinal.value()));
+        let partitions = stored.partitions(session.status.kind());
+        listed.check(stored.id.as_str(), sort_key, &partitions)?;
     }
     let agents = &tables.agents;
     let totals = &tables.totals;
@@ -246,12 +250,13 @@ fn rows(snapshot: &Snapshot, differences: &mut Vec<Difference>) -> Result<(), St
     for entry in agents.iter()? {
         let (number, row) = entry?;
         let stored = StoredAgent::decode(row.value())?;
-        let order = keys::order(stored.agent.created_at, u64::from(number.value()));
-        listed.check(stored.id.as_str(), order, &stored.shelves())?;
-        let active = keys::shelf(SessionOwner::Agent(number.value()), Status::Active);
+        let number = AgentNumber::new(number.value());
+        let sort_key = keys::agent_sort_key(stored.agent.created_at, number);
+        listed.check(stored.id.as_str(), sort_key, &stored.partitions())?;
+        let active = keys::partition(SessionOwner::Agent(number), Status::Active);
         let is_revoked = stored.agent.status == AgentStatus::Revoked;
         if is_revoked && totals.get(&active)?.is_some() {
-            revoked.push(number.value());
+            revoked.push(number);
         }
     }
     if snapshot.revoked_agents(usize::MAX)? != revoked {
@@ -281,10 +286,19 @@ struct Listed<'a> {
 }
 
 impl Listed<'_> {
-    fn check(&mut self, id: &str, order: Order, on: &[Option<Shelf>]) -> Result<(), StoreError> {
-        for shelf in on.iter().flatten() {
+    fn check(
+        &mut self,
+        id: &str,
+        sort_key: SortKey,
+        on: &[Option<Partition>],
+    ) -> Result<(), StoreError> {
+        for partition in on.iter().flatten() {
             self.places += 1;
-            if self.listing.get(&keys::listing(*shelf, order))?.is_none() {
+            if self
+                .listing
+                .get(&keys::listing(*partition, sort_key))?
+                .is_none()
+            {
                 self.missing += 1;
                 self.first.get_or_insert_with(|| id.to_owned());
             }
@@ -329,6 +343,6 @@ fn compare(what: &str, total: u64, counted: u64, differences: &mut Vec<Differenc
 }
 
 /// A listing's key as people can look it up.
-fn name(shelf: Shelf) -> String {
-    hex::encode(shelf)
+fn name(partition: Partition) -> String {
+    hex::encode(partition)
 }

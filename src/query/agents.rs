@@ -1,8 +1,8 @@
 //! Listings of agents: pages with totals, and one agent by its id.
 
 use crate::domain::{AgentFilter, AgentId, TimeRange};
-use crate::projection::{KnownAgent, Listing, Snapshot, StoreError};
-use crate::query::page::{Page, Start};
+use crate::projection::{KnownAgent, Listing, PageStart, Snapshot, StoreError};
+use crate::query::page::Page;
 use crate::query::sight::{Agents, Sight};
 use crate::query::{AsOf, Cursor, ids};
 
@@ -11,7 +11,7 @@ pub fn list(
     snapshot: &Snapshot,
     sight: Sight<'_>,
     filter: &AgentFilter,
-    start: Start,
+    start: PageStart,
     rows_max: usize,
 ) -> Result<Page<KnownAgent>, StoreError> {
     let shown = sight.find(snapshot)?;
@@ -19,7 +19,7 @@ pub fn list(
     let Some(shown) = shown else {
         return Ok(Page::empty(as_of));
     };
-    let Some(owner) = snapshot.agent_owner(shown.tenant, filter)? else {
+    let Some(owner) = shown.tenant.agent_owner(filter)? else {
         return Ok(Page::empty(as_of));
     };
     let listing = Listing {
@@ -30,7 +30,7 @@ pub fn list(
     let only = match shown.agents {
         Agents::All => {
             let totals = snapshot.totals(&listing)?;
-            let rows = snapshot.agent_page(&listing, start.place(), rows_max + 1)?;
+            let rows = snapshot.agent_page(&listing, start, rows_max + 1)?;
             return Ok(Page::new(
                 rows,
                 rows_max,
@@ -44,7 +44,7 @@ pub fn list(
     };
     let total = u64::from(only.is_some());
     // There is no second page, so only an offset can lead past the one row.
-    let rows = only.filter(|_| start == Start::Offset(0) && 0 < rows_max);
+    let rows = only.filter(|_| start == PageStart::Offset(0) && 0 < rows_max);
     Ok(Page {
         rows: rows.into_iter().collect(),
         total,
@@ -62,7 +62,7 @@ pub fn get(
     let Some(shown) = sight.find(snapshot)? else {
         return Ok(None);
     };
-    let number = ids::agent(snapshot, shown.tenant, id)?;
+    let number = ids::agent(shown.tenant, id)?;
     let number = number.filter(|number| shown.agents.has(*number));
     number.map(|number| snapshot.agent(number)).transpose()
 }

@@ -14,7 +14,7 @@ use sha2::{Digest, Sha256};
 
 use crate::domain::filter::{Owner, SessionFilter};
 use crate::domain::{AgentFilter, TenantId, Timestamp};
-use crate::projection::ListingPlace;
+use crate::projection::{ListingPlace, PageStart};
 
 const VERSION: u8 = 1;
 const BYTES: usize = 25;
@@ -116,9 +116,11 @@ impl Cursor {
             place: ListingPlace::from_bytes(place),
         })
     }
+}
 
-    pub(crate) fn place(self) -> ListingPlace {
-        self.place
+impl From<Cursor> for PageStart {
+    fn from(cursor: Cursor) -> Self {
+        Self::After(cursor.place)
     }
 }
 

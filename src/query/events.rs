@@ -7,7 +7,7 @@ use crate::domain::{
     AgentId, EventType, Position, Reason, Rules, RulesHistory, SessionId, Verdict,
 };
 use crate::log::{EventLog, Record};
-use crate::projection::{RejectionCode, Snapshot, StoreError, VerdictRow};
+use crate::projection::{RejectionCode, Snapshot, StoreError, TenantSnapshot, VerdictRow};
 use crate::query::sight::{Agents, Sight};
 use crate::query::{AsOf, QueryError, ids};
 
@@ -83,7 +83,7 @@ pub fn list(
         return Ok(EventPage::empty(as_of));
     };
     let agents = match &filter.agent {
-        Some(id) => match ids::agent(snapshot, shown.tenant, id)? {
+        Some(id) => match ids::agent(shown.tenant, id)? {
             Some(number) if shown.agents.has(number) => Agents::One(number),
             Some(_) | None => Agents::None,
         },
@@ -93,7 +93,7 @@ pub fn list(
         return Ok(EventPage::empty(as_of));
     }
     let session = match &filter.session {
-        Some(id) => match ids::session(snapshot, shown.tenant, id)? {
+        Some(id) => match ids::session(shown.tenant, id)? {
             Some(ordinal) => Some(ordinal),
             None => return Ok(EventPage::empty(as_of)),
         },
@@ -107,7 +107,7 @@ pub fn list(
             && session.is_none_or(|wanted| row.is_about_session(wanted))
     };
     let (mut events, mut next, mut looked_at) = (Vec::new(), None, 0);
-    snapshot.verdicts(shown.tenant, after, |position, row| {
+    shown.tenant.verdicts(after, |position, row| {
         if events.len() == events_max || looked_at == EVENTS_SCAN_MAX {
             // This one is left for the next page, which starts after the one before it.
             next = Some(position.get() - 1);
@@ -136,13 +136,14 @@ pub fn get(
     let Some(shown) = sight.find(snapshot)? else {
         return Ok(None);
     };
-    let row = snapshot.verdict(shown.tenant, position)?;
+    let row = shown.tenant.verdict(position)?;
     Ok(row.filter(|row| shown.agents.concern(row)))
 }
 
-/// A verdict as a caller is told of it. Why a step of another agent's session was rejected says what
-/// became of that session, which to a credential that is bound to an agent is not there.
-pub fn told(
+/// The verdict that a caller is shown. The reason for which an event about another agent's session was
+/// rejected would show the state of that session to a credential that is bound to an agent. Such a
+/// credential is shown `not_found` instead.
+pub fn verdict_shown(
     snapshot: &Snapshot,
     sight: Sight<'_>,
     row: VerdictRow,
@@ -172,17 +173,17 @@ pub fn of_session(
     let Some(shown) = sight.find(snapshot)? else {
         return Ok(None);
     };
-    let Some(ordinal) = ids::session(snapshot, shown.tenant, id)? else {
+    let Some(ordinal) = ids::session(shown.tenant, id)? else {
         return Ok(None);
     };
-    if !shown.has(snapshot, &snapshot.session(ordinal)?.row()?)? {
+    if !shown.has(&snapshot.session(ordinal)?.row()?)? {
         return Ok(None);
     }
     let (positions, total) = snapshot.history(ordinal, from, events_max)?;
     let end = from.saturating_add(positions.len() as u64);
     let next = (end < total).then_some(end);
     let as_of = AsOf::of_shown(snapshot, Some(shown))?;
-    let events = with_verdicts(snapshot, shown.tenant, positions)?;
+    let events = with_verdicts(shown.tenant, positions)?;
     Ok(Some(EventPage {
         events,
         next,
@@ -203,20 +204,20 @@ pub fn rejections(
         return Err(QueryError::OneAgent);
     }
     let as_of = AsOf::of(snapshot, sight)?;
-    let Some(tenant) = snapshot.tenant(sight.tenant)? else {
+    let Some(tenant) = snapshot.of_tenant(sight.tenant)? else {
         return Ok(Rejections {
             page: EventPage::empty(as_of),
             by_code: Vec::new(),
         });
     };
-    let by_code = snapshot.rejection_totals(tenant)?;
+    let by_code = tenant.rejection_totals()?;
     let wanted: Vec<(RejectionCode, u64)> = by_code
         .iter()
         .copied()
         .filter(|(found, _)| code.is_none_or(|code| code == *found))
         .collect();
     let codes: Vec<RejectionCode> = wanted.iter().map(|(code, _)| *code).collect();
-    let mut positions = snapshot.rejections(tenant, &codes, before, events_max + 1)?;
+    let mut positions = tenant.rejections(&codes, before, events_max + 1)?;
     let more = events_max < positions.len();
     positions.truncate(events_max);
     let next = positions
@@ -224,7 +225,7 @@ pub fn rejections(
         .filter(|_| more)
         .map(|position| position.get());
     let total = Some(wanted.iter().map(|(_, total)| total).sum());
-    let events = with_verdicts(snapshot, tenant, positions)?;
+    let events = with_verdicts(tenant, positions)?;
     let page = EventPage {
         events,
         next,
@@ -235,14 +236,13 @@ pub fn rejections(
 }
 
 fn with_verdicts(
-    snapshot: &Snapshot,
-    tenant: u32,
+    tenant: TenantSnapshot<'_>,
     positions: Vec<Position>,
 ) -> Result<Vec<(Position, VerdictRow)>, StoreError> {
     let mut events = Vec::with_capacity(positions.len());
     for position in positions {
-        let row = snapshot
-            .verdict(tenant, position)?
+        let row = tenant
+            .verdict(position)?
             .ok_or(StoreError::Damaged("history"))?;
         events.push((position, row));
     }

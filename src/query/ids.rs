@@ -1,56 +1,54 @@
-//! Who is meant by an id that a caller gives: the one rule for ids that the ledger made.
+//! Looks up the ids that callers give, in any spelling of a UUID.
 //!
-//! An id that an emitter chose is what it says, to the letter. The ledger makes UUIDs, and a UUID is
-//! the same in every spelling (RFC 9562, section 4). So if nothing has the id as it was given, it may
-//! stand for the one that the ledger would have made of it.
+//! An id that an emitter chose must match to the letter. The ids that the ledger makes are UUIDs, and a
+//! UUID is the same in every spelling (RFC 9562, section 4). So if nothing has the id as it was given,
+//! the lookup tries the spelling that the ledger uses.
 
 use crate::domain::{AgentId, SessionId, TenantId};
-use crate::projection::{Ordinal, Snapshot, StoreError, TenantNumber};
+use crate::projection::{AgentNumber, Ordinal, Snapshot, StoreError, TenantSnapshot};
 
 /// The session's ordinal, if it has opened.
 pub(super) fn session(
-    snapshot: &Snapshot,
-    tenant: TenantNumber,
+    tenant: TenantSnapshot<'_>,
     id: &SessionId,
 ) -> Result<Option<Ordinal>, StoreError> {
-    let find = |id: &SessionId| snapshot.ordinal(tenant, id);
-    as_given_or_made(find, id, SessionId::as_made)
+    as_given_or_made(|id| tenant.ordinal(id), id, SessionId::as_made)
 }
 
 /// The agent's number, if it is known.
 pub(super) fn agent(
-    snapshot: &Snapshot,
-    tenant: TenantNumber,
+    tenant: TenantSnapshot<'_>,
     id: &AgentId,
-) -> Result<Option<u32>, StoreError> {
-    let find = |id: &AgentId| snapshot.agent_number(tenant, id);
-    as_given_or_made(find, id, AgentId::as_made)
+) -> Result<Option<AgentNumber>, StoreError> {
+    as_given_or_made(|id| tenant.agent_number(id), id, AgentId::as_made)
 }
 
-/// The id under which the tenant has the session, or may have it one day: an event must name it so.
+/// The spelling of a session's id that an event must use: the one under which the session opened or,
+/// if it has not opened, the one that the caller gave.
 pub fn known_session(
     snapshot: &Snapshot,
     tenant: &TenantId,
     id: &SessionId,
 ) -> Result<SessionId, StoreError> {
-    let find = |id: &SessionId| match snapshot.tenant(tenant)? {
-        Some(tenant) => snapshot.ordinal(tenant, id),
-        None => Ok(None),
+    let Some(tenant) = snapshot.of_tenant(tenant)? else {
+        return Ok(id.clone());
     };
-    Ok(spelling(find, id, SessionId::as_made)?.unwrap_or_else(|| id.clone()))
+    let other = other_spelling(|id| tenant.ordinal(id), id, SessionId::as_made)?;
+    Ok(other.unwrap_or_else(|| id.clone()))
 }
 
-/// The id under which the tenant has the agent, or may have it one day.
+/// The spelling of an agent's id that an event must use: the one under which the agent is known or,
+/// if it is not known, the one that the caller gave.
 pub fn known_agent(
     snapshot: &Snapshot,
     tenant: &TenantId,
     id: &AgentId,
 ) -> Result<AgentId, StoreError> {
-    let find = |id: &AgentId| match snapshot.tenant(tenant)? {
-        Some(tenant) => snapshot.agent_number(tenant, id),
-        None => Ok(None),
+    let Some(tenant) = snapshot.of_tenant(tenant)? else {
+        return Ok(id.clone());
     };
-    Ok(spelling(find, id, AgentId::as_made)?.unwrap_or_else(|| id.clone()))
+    let other = other_spelling(|id| tenant.agent_number(id), id, AgentId::as_made)?;
+    Ok(other.unwrap_or_else(|| id.clone()))
 }
 
 fn as_given_or_made<I, N>(
@@ -64,8 +62,9 @@ fn as_given_or_made<I, N>(
     }
 }
 
-/// The other spelling, if something has that and nothing the given one.
-fn spelling<I, N>(
+/// The spelling that the ledger would make of an id, if something has that one and nothing has the
+/// given one.
+fn other_spelling<I, N>(
     find: impl Fn(&I) -> Result<Option<N>, StoreError>,
     id: &I,
     as_made: fn(&I) -> Option<I>,

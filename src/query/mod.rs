@@ -12,10 +12,11 @@ mod page;
 pub mod sessions;
 mod sight;
 
+pub use crate::projection::PageStart;
 pub use cursor::{Cursor, CursorError, Paged};
 pub use events::{EventFilter, EventPage, LedgerEvent, Rejections};
 pub use ids::{known_agent, known_session};
-pub use page::{Page, Start};
+pub use page::Page;
 pub use sessions::SessionCounts;
 pub use sight::Sight;
 
@@ -54,9 +55,9 @@ impl AsOf {
         Self::of_shown(snapshot, sight.find(snapshot)?)
     }
 
-    fn of_shown(snapshot: &Snapshot, shown: Option<Shown>) -> Result<Self, StoreError> {
+    fn of_shown(snapshot: &Snapshot, shown: Option<Shown<'_>>) -> Result<Self, StoreError> {
         let whole = shown.filter(|shown| shown.agents == Agents::All);
-        let last = whole.map(|shown| snapshot.last_verdict(shown.tenant));
+        let last = whole.map(|shown| shown.tenant.last_verdict());
         let last = last.transpose()?.flatten();
         Ok(Self {
             position: snapshot.progress().position,

@@ -1,16 +1,7 @@
 //! Pages of listings, whatever they list.
 
-use crate::projection::{ListingPlace, PageStart};
+use crate::projection::ListingPlace;
 use crate::query::{AsOf, Cursor};
-
-/// Where a page starts.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Start {
-    /// After so many rows.
-    Offset(u64),
-    /// After the last row of an earlier page.
-    Cursor(Cursor),
-}
 
 /// A page of a listing, newest first.
 #[derive(Debug, Clone)]
@@ -23,15 +14,6 @@ pub struct Page<R> {
     pub next: Option<Cursor>,
     /// The state that the page shows.
     pub as_of: AsOf,
-}
-
-impl Start {
-    pub(super) fn place(self) -> PageStart {
-        match self {
-            Self::Offset(offset) => PageStart::Offset(offset),
-            Self::Cursor(cursor) => PageStart::After(cursor.place()),
-        }
-    }
 }
 
 impl<R> Page<R> {

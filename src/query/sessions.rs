@@ -3,8 +3,8 @@
 use crate::domain::filter::Owner;
 use crate::domain::session::Status;
 use crate::domain::{AgentId, SessionFilter, SessionId, Timestamp, TokenHash};
-use crate::projection::{Listing, RowBytes, SessionOwner, Snapshot, StoreError};
-use crate::query::page::{Page, Start};
+use crate::projection::{Listing, PageStart, RowBytes, SessionOwner, Snapshot, StoreError};
+use crate::query::page::Page;
 use crate::query::sight::{Agents, Shown, Sight};
 use crate::query::{AsOf, Cursor, QueryError, ids};
 
@@ -24,16 +24,16 @@ pub fn list(
     snapshot: &Snapshot,
     sight: Sight<'_>,
     filter: &SessionFilter,
-    start: Start,
+    start: PageStart,
     rows_max: usize,
 ) -> Result<Page<RowBytes>, QueryError> {
     let shown = sight.find(snapshot)?;
     let as_of = AsOf::of_shown(snapshot, shown)?;
-    let Some(listing) = listing(snapshot, shown, filter)? else {
+    let Some(listing) = listing(shown, filter)? else {
         return Ok(Page::empty(as_of));
     };
     let totals = snapshot.totals(&listing)?;
-    let rows = snapshot.page(&listing, start.place(), rows_max + 1)?;
+    let rows = snapshot.page(&listing, start, rows_max + 1)?;
     Ok(Page::new(
         rows,
         rows_max,
@@ -50,7 +50,7 @@ pub fn count(
     filter: &SessionFilter,
 ) -> Result<SessionCounts, QueryError> {
     let shown = sight.find(snapshot)?;
-    let by_status = match listing(snapshot, shown, filter)? {
+    let by_status = match listing(shown, filter)? {
         Some(listing) => snapshot.totals(&listing)?,
         None => filter.statuses.iter().map(|status| (status, 0)).collect(),
     };
@@ -71,11 +71,11 @@ pub fn get(
     let Some(shown) = sight.find(snapshot)? else {
         return Ok(None);
     };
-    let Some(ordinal) = ids::session(snapshot, shown.tenant, id)? else {
+    let Some(ordinal) = ids::session(shown.tenant, id)? else {
         return Ok(None);
     };
     let stored = snapshot.session(ordinal)?;
-    let is_shown = shown.has(snapshot, &stored.row()?)?;
+    let is_shown = shown.has(&stored.row()?)?;
     Ok(is_shown.then_some(stored))
 }
 
@@ -91,7 +91,7 @@ pub fn by_access_token(
     let Some(shown) = sight.find(snapshot)? else {
         return Ok(None);
     };
-    let Some(ordinal) = snapshot.ordinal(shown.tenant, id)? else {
+    let Some(ordinal) = shown.tenant.ordinal(id)? else {
         return Ok(None);
     };
     let Some(stored) = snapshot.session_with_token(ordinal, hash)? else {
@@ -99,7 +99,7 @@ pub fn by_access_token(
     };
     let row = stored.row()?;
     let agent = match AgentId::parse(row.agent_id) {
-        Ok(id) => snapshot.agent_number(shown.tenant, &id)?,
+        Ok(id) => shown.tenant.agent_number(&id)?,
         Err(_not_an_id) => None,
     };
     let agent = agent.ok_or(StoreError::Damaged("agent ids"))?;
@@ -110,24 +110,23 @@ pub fn by_access_token(
 
 /// The listing that a filter names; `None` if nobody in it was ever heard of, or is shown.
 fn listing(
-    snapshot: &Snapshot,
-    shown: Option<Shown>,
+    shown: Option<Shown<'_>>,
     filter: &SessionFilter,
 ) -> Result<Option<Listing<SessionOwner>>, QueryError> {
     let Some(Shown { tenant, agents }) = shown else {
         return Ok(None);
     };
     let owner = match (&filter.owner, agents) {
-        (Owner::Tenant, Agents::All) => Some(SessionOwner::Tenant(tenant)),
+        (Owner::Tenant, Agents::All) => Some(tenant.all_sessions()),
         (Owner::Tenant, Agents::One(number)) => Some(SessionOwner::Agent(number)),
         (Owner::Tenant, Agents::None) => None,
         (Owner::Agent(id), agents) => {
-            let number = ids::agent(snapshot, tenant, id)?;
+            let number = ids::agent(tenant, id)?;
             number
                 .filter(|number| agents.has(*number))
                 .map(SessionOwner::Agent)
         }
-        (Owner::Project(id), Agents::All) => snapshot.project(tenant, id)?,
+        (Owner::Project(id), Agents::All) => tenant.project(id)?,
         (Owner::Project(_), Agents::One(_) | Agents::None) => return Err(QueryError::OneAgent),
     };
     let (statuses, created) = (filter.statuses, filter.created);

@@ -5,7 +5,9 @@
 //! there, and what cannot be told of one agent alone is refused.
 
 use crate::domain::{AgentId, TenantId};
-use crate::projection::{SessionRow, Snapshot, StoreError, TenantNumber, VerdictRow};
+use crate::projection::{
+    AgentNumber, SessionRow, Snapshot, StoreError, TenantSnapshot, VerdictRow,
+};
 use crate::query::ids;
 
 /// Whose data a caller is shown.
@@ -25,22 +27,22 @@ impl<'a> Sight<'a> {
     }
 
     /// Finds the numbers of what is shown; `None` if no event of the tenant was folded.
-    pub(super) fn find(self, snapshot: &Snapshot) -> Result<Option<Shown>, StoreError> {
-        let Some(tenant) = snapshot.tenant(self.tenant)? else {
+    pub(super) fn find(self, snapshot: &Snapshot) -> Result<Option<Shown<'_>>, StoreError> {
+        let Some(tenant) = snapshot.of_tenant(self.tenant)? else {
             return Ok(None);
         };
         let agents = match self.agent {
             None => Agents::All,
-            Some(id) => ids::agent(snapshot, tenant, id)?.map_or(Agents::None, Agents::One),
+            Some(id) => ids::agent(tenant, id)?.map_or(Agents::None, Agents::One),
         };
         Ok(Some(Shown { tenant, agents }))
     }
 }
 
-/// Whose data is shown, by number.
+/// The part of a snapshot that a caller is shown.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Shown {
-    pub(super) tenant: TenantNumber,
+pub(super) struct Shown<'a> {
+    pub(super) tenant: TenantSnapshot<'a>,
     pub(super) agents: Agents,
 }
 
@@ -48,14 +50,14 @@ pub(super) struct Shown {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Agents {
     All,
-    One(u32),
+    One(AgentNumber),
     /// The only one is not known yet.
     None,
 }
 
 impl Agents {
     /// Whether an agent is one of them.
-    pub(super) fn has(self, number: u32) -> bool {
+    pub(super) fn has(self, number: AgentNumber) -> bool {
         match self {
             Self::All => true,
             Self::One(only) => only == number,
@@ -73,14 +75,14 @@ impl Agents {
     }
 }
 
-impl Shown {
-    /// Whether a session is.
-    pub(super) fn has(self, snapshot: &Snapshot, row: &SessionRow<'_>) -> Result<bool, StoreError> {
+impl Shown<'_> {
+    /// Whether the caller is shown a session.
+    pub(super) fn has(self, row: &SessionRow<'_>) -> Result<bool, StoreError> {
         if self.agents == Agents::All {
             return Ok(true);
         }
         let agent = match AgentId::parse(row.agent_id) {
-            Ok(id) => snapshot.agent_number(self.tenant, &id)?,
+            Ok(id) => self.tenant.agent_number(&id)?,
             Err(_not_an_id) => None,
         };
         Ok(agent.is_some_and(|number| self.agents.has(number)))

@@ -46,27 +46,9 @@ pub struct SessionCreatedData<'a> {
     pub profile: ProfileData<'a>,
 }
 
-/// Descriptive fields of a session.
-#[derive(Debug, Clone, Default, Serialize)]
-#[expect(missing_docs, reason = "the fields of domain::session::Profile")]
-pub struct ProfileData<'a> {
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub agent_name: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub agent_key_id: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub user_id: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub machine_id: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub caller_role: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub caller_origin: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub ip_address: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub user_agent: Option<&'a str>,
-}
+/// The descriptive fields of a session.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct ProfileData<'a>(Option<&'a Profile>);
 
 /// Data of `session.refreshed`.
 #[derive(Debug, Clone, Default, Serialize)]
@@ -203,16 +185,15 @@ impl<'a> From<&'a Created> for SessionCreatedData<'a> {
 
 impl<'a> From<&'a Profile> for ProfileData<'a> {
     fn from(profile: &'a Profile) -> Self {
-        Self {
-            agent_name: profile.agent_name.as_deref(),
-            agent_key_id: profile.agent_key_id.as_deref(),
-            user_id: profile.user_id.as_deref(),
-            machine_id: profile.machine_id.as_deref(),
-            caller_role: profile.caller_role.as_deref(),
-            caller_origin: profile.caller_origin.as_deref(),
-            ip_address: profile.ip_address.as_deref(),
-            user_agent: profile.user_agent.as_deref(),
-        }
+        Self(Some(profile))
+    }
+}
+
+impl Serialize for ProfileData<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let fields = self.0.map(Profile::each).into_iter().flatten();
+        let present = fields.filter_map(|(name, text)| Some((name, text?)));
+        serializer.collect_map(present)
     }
 }
 

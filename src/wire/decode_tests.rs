@@ -136,20 +136,8 @@ fn a_created_session_has_all_its_fields() {
         ("s0", "p/1")
     );
     assert_eq!(phase.unwrap().as_str(), "running");
-    let texts = [
-        profile.agent_name,
-        profile.agent_key_id,
-        profile.user_id,
-        profile.machine_id,
-        profile.caller_role,
-        profile.caller_origin,
-        profile.ip_address,
-        profile.user_agent,
-    ];
-    assert_eq!(
-        texts.map(Option::unwrap).join(" "),
-        "name key u m r o ::1 ua/1"
-    );
+    let texts = profile.each().map(|(_name, text)| &**text.unwrap());
+    assert_eq!(texts.join(" "), "name key u m r o ::1 ua/1");
 }
 
 #[test]

@@ -156,7 +156,7 @@ fn created(fields: &mut Fields, id: Option<&SessionId>, data: &[Member<'_>]) -> 
             "parent_session_id" => parent = fields.session_id(name, raw),
             "project_id" => project = fields.id(name, raw, ProjectId::parse),
             "phase" => phase = fields.word(name, raw, &Phase::ALL, Phase::as_str),
-            _ => match profile_field(&mut profile, name) {
+            _ => match profile.get_mut(name) {
                 Some(text) => *text = fields.text(name, raw, TextRule::TEXT),
                 None => kept(fields, name, raw),
             },
@@ -177,21 +177,6 @@ fn created(fields: &mut Fields, id: Option<&SessionId>, data: &[Member<'_>]) -> 
         project,
         phase,
         profile,
-    })
-}
-
-/// The descriptive field with this name.
-fn profile_field<'p>(profile: &'p mut Profile, name: &str) -> Option<&'p mut Option<Box<str>>> {
-    Some(match name {
-        "agent_name" => &mut profile.agent_name,
-        "agent_key_id" => &mut profile.agent_key_id,
-        "user_id" => &mut profile.user_id,
-        "machine_id" => &mut profile.machine_id,
-        "caller_role" => &mut profile.caller_role,
-        "caller_origin" => &mut profile.caller_origin,
-        "ip_address" => &mut profile.ip_address,
-        "user_agent" => &mut profile.user_agent,
-        _ => return None,
     })
 }
 

@@ -9,7 +9,7 @@ use session_ledger::domain::Rules;
 use session_ledger::domain::{AgentFilter, AgentStatus, StatusSet, TenantId};
 use session_ledger::log::Record;
 use session_ledger::projection::{Commit, Prepared, Store};
-use session_ledger::query::{Sight, Start, agents};
+use session_ledger::query::{PageStart, Sight, agents};
 
 use crate::report::{Report, Row, Section};
 use crate::stats::{Figure, percentile, sorted, us};
@@ -109,7 +109,7 @@ fn page(store: &Store, filter: &AgentFilter, offset: u64) -> u64 {
         &snapshot,
         Sight::of_tenant(&tenant),
         filter,
-        Start::Offset(offset),
+        PageStart::Offset(offset),
         ROWS,
     )
     .unwrap();

@@ -9,7 +9,7 @@ use session_ledger::domain::Rules;
 use session_ledger::domain::{SessionFilter, TenantId};
 use session_ledger::log::Record;
 use session_ledger::projection::{Commit, Prepared, Store};
-use session_ledger::query::{Sight, Start, sessions};
+use session_ledger::query::{PageStart, Sight, sessions};
 
 use crate::postgres::deep_pages;
 use crate::report::{Report, Row, Section};
@@ -131,7 +131,7 @@ fn pages(store: &Store, total: u64, offset: u64) -> Figure {
         let started = Instant::now();
         for _ in 0..PAGES {
             let snapshot = store.snapshot().unwrap();
-            let start = Start::Offset(offset);
+            let start = PageStart::Offset(offset);
             let page =
                 sessions::list(&snapshot, Sight::of_tenant(&tenant), &filter, start, ROWS).unwrap();
             assert_eq!(black_box(page).total, total);

@@ -18,7 +18,7 @@ use crate::http::response::body;
 use crate::http::response::success::Success;
 use crate::http::state::App;
 use crate::ledger::command::SessionDone;
-use crate::query::{self, Start};
+use crate::query::{self, PageStart};
 
 const DATA: &[u8] = br#"{"outcome":"deleted"}"#;
 
@@ -53,7 +53,7 @@ pub(super) async fn all(
 ) -> Result<Response, Failure> {
     // A credential that is bound to an agent is shown no others, and may end no others.
     let filter = SessionFilter::default();
-    let (mut start, mut deleted, mut status) = (Start::Offset(0), 0_u64, Success::Ok);
+    let (mut start, mut deleted, mut status) = (PageStart::Offset(0), 0_u64, Success::Ok);
     loop {
         let (sight, rows_max) = (command.sight(), usize::from(PAGE_ROWS_MAX));
         let page = app.read(|snapshot| {
@@ -82,7 +82,7 @@ pub(super) async fn all(
             }
         }
         match next {
-            Some(cursor) => start = Start::Cursor(cursor),
+            Some(cursor) => start = cursor.into(),
             None => break,
         }
     }

@@ -62,7 +62,7 @@ fn write_members(out: &mut Json, row: &SessionRow<'_>, now: Timestamp) {
     out.raw("{\"session_id\":");
     out.text(row.session_id);
     out.raw(",\"agent_name\":");
-    out.text(row.agent_name.unwrap_or(row.agent_id));
+    out.text(row.profile.agent_name.unwrap_or(row.agent_id));
     out.raw(",\"status\":");
     out.text(status(row, now));
     out.raw(",\"created_at\":");

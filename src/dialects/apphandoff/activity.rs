@@ -20,7 +20,7 @@ use crate::http::request::caller::{Caller, Read};
 use crate::http::request::extract::Path;
 use crate::http::response::json::Json;
 use crate::http::state::App;
-use crate::query::{self, Sight, Start};
+use crate::query::{self, PageStart, Sight};
 
 /// Projects of a batch, as their documents have it.
 const PROJECTS_MAX: usize = 25;
@@ -109,7 +109,7 @@ fn write_history(app: &App, sight: Sight<'_>, owner: Owner, out: &mut Json) -> R
         statuses: StatusSet::of(&ENDED).expect("three statuses are some"),
         ..SessionFilter::default()
     };
-    let (start, rows_max) = (Start::Offset(0), usize::from(PAGE_ROWS_DEFAULT));
+    let (start, rows_max) = (PageStart::Offset(0), usize::from(PAGE_ROWS_DEFAULT));
     let page = app.read(|snapshot| {
         let page = query::sessions::list(snapshot, sight, &filter, start, rows_max);
         Ok(page?)

@@ -30,15 +30,15 @@ pub(super) fn write(out: &mut Json, row: &SessionRow<'_>, _now: Timestamp) {
     out.raw("{\"session_id\":");
     out.text(row.session_id);
     out.raw(",\"machine_id\":");
-    out.text(row.machine_id.unwrap_or(UNSAID));
+    out.text(row.profile.machine_id.unwrap_or(UNSAID));
     out.raw(",\"user_id\":");
-    out.text(row.user_id.unwrap_or(UNSAID));
+    out.text(row.profile.user_id.unwrap_or(UNSAID));
     out.raw(",\"project_id\":");
     out.text_or_null(row.project_id);
     out.raw(",\"caller_role\":");
     out.text(role(row));
     out.raw(",\"caller_origin\":");
-    out.text_or_null(row.caller_origin);
+    out.text_or_null(row.profile.caller_origin);
     out.raw(",\"connected_at\":");
     out.text(&millis(row.created_at));
     out.raw(",\"last_activity_at\":");
@@ -59,7 +59,7 @@ pub(super) fn write_present(out: &mut Json, row: &SessionRow<'_>, now: Timestamp
     out.raw(",\"role\":");
     out.text(role(row));
     out.raw(",\"origin\":");
-    out.text(row.caller_origin.unwrap_or(UNSAID));
+    out.text(row.profile.caller_origin.unwrap_or(UNSAID));
     out.raw(",\"connected_for_s\":");
     out.value(&seconds(row.created_at, now));
     out.raw(",\"working_for_s\":");
@@ -85,13 +85,13 @@ pub(super) fn write_done(out: &mut Json, row: &SessionRow<'_>) {
     out.raw(",\"agent_role\":");
     out.text(role(row));
     out.raw(",\"origin\":");
-    out.text_or_null(row.caller_origin);
+    out.text_or_null(row.profile.caller_origin);
     out.raw("}");
 }
 
 /// In which role it acts: that of its agent, where nobody named one.
 fn role<'a>(row: &SessionRow<'a>) -> &'a str {
-    row.caller_role.unwrap_or(row.agent_id)
+    row.profile.caller_role.unwrap_or(row.agent_id)
 }
 
 fn ended_at(row: &SessionRow<'_>) -> Timestamp {

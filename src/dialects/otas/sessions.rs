@@ -58,7 +58,7 @@ fn write(out: &mut Json, row: &SessionRow<'_>, _now: Timestamp) {
     out.raw("{\"id\":");
     out.text(row.session_id);
     out.raw(",\"agent_key_id\":");
-    out.text_or_null(row.agent_key_id);
+    out.text_or_null(row.profile.agent_key_id);
     out.raw(",\"created_at\":");
     out.text(&iso(row.created_at));
     out.raw(",\"meta\":");

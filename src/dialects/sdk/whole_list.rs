@@ -17,7 +17,7 @@ use crate::http::request::caller::sight;
 use crate::http::response::json::Json;
 use crate::http::state::App;
 use crate::projection::SessionRow;
-use crate::query::{self, Cursor, Start};
+use crate::query::{self, Cursor, PageStart};
 
 /// Whether a row is shown at this time.
 pub(crate) type Shows = fn(&SessionRow<'_>, Timestamp) -> bool;
@@ -85,7 +85,7 @@ impl WholeLists {
             shows: self.shows,
             write: self.write,
             parts: self.parts.into(),
-            start: Start::Offset(0),
+            start: PageStart::Offset(0),
             now: app.now(),
         };
         pieces::answer(move |rows| writing.step(rows))
@@ -96,16 +96,16 @@ impl WholeLists {
 /// where the next page starts.
 pub(crate) fn answer<P>(frame: [String; 2], mut page: P) -> Result<Response, Problem>
 where
-    P: FnMut(&mut Rows, Start) -> Result<Option<Cursor>, Problem> + Send + 'static,
+    P: FnMut(&mut Rows, PageStart) -> Result<Option<Cursor>, Problem> + Send + 'static,
 {
     let [before, after] = frame;
-    let mut start = Start::Offset(0);
+    let mut start = PageStart::Offset(0);
     pieces::answer(move |rows| {
-        if start == Start::Offset(0) {
+        if start == PageStart::Offset(0) {
             rows.text(before.as_bytes());
         }
         if let Some(next) = page(rows, start)? {
-            start = Start::Cursor(next);
+            start = next.into();
             return Ok(true);
         }
         rows.text(after.as_bytes());
@@ -121,7 +121,7 @@ struct Writing {
     write: WriteRow,
     /// The remaining parts. The first one continues at `start`.
     parts: VecDeque<Part>,
-    start: Start,
+    start: PageStart,
     now: Timestamp,
 }
 
@@ -133,10 +133,10 @@ impl Writing {
             return Ok(false);
         };
         if let Some(next) = self.page(&filter, rows)? {
-            self.start = Start::Cursor(next);
+            self.start = next.into();
             self.parts.push_front(Part::Rows(filter));
         } else {
-            self.start = Start::Offset(0);
+            self.start = PageStart::Offset(0);
             self.texts(rows);
         }
         Ok(!self.parts.is_empty())

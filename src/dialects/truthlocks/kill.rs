@@ -28,7 +28,7 @@ use crate::http::response::success::Success;
 use crate::http::state::App;
 use crate::ledger::command::AgentChange;
 use crate::projection::{Snapshot, Waited};
-use crate::query::{self, Sight, Start};
+use crate::query::{self, PageStart, Sight};
 
 pub(super) async fn kill(
     State(app): State<App>,
@@ -133,7 +133,7 @@ async fn all_ended(app: &App, sight: Sight<'_>, agent: &AgentId) -> Result<bool,
 /// looks at all that were terminated, a page at a time.
 async fn terminated(app: &App, sight: Sight<'_>, agent: &AgentId) -> Result<u64, Problem> {
     let filter = sessions_of(agent, Status::Terminated);
-    let (mut start, mut terminated) = (Start::Offset(0), 0);
+    let (mut start, mut terminated) = (PageStart::Offset(0), 0);
     loop {
         let rows_max = usize::from(PAGE_ROWS_MAX);
         let page = app.read(|snapshot| {
@@ -146,7 +146,7 @@ async fn terminated(app: &App, sight: Sight<'_>, agent: &AgentId) -> Result<u64,
         let Some(next) = page.next else {
             return Ok(terminated);
         };
-        start = Start::Cursor(next);
+        start = next.into();
         // There may be very many; others must get their turn.
         tokio::task::yield_now().await;
     }

@@ -8,7 +8,7 @@ use crate::http::request::extract::Values;
 use crate::http::request::params::{IntegerRange, OFFSET, Param, Shape};
 use crate::http::response::body;
 use crate::http::response::json::Json;
-use crate::query::{Page, Start};
+use crate::query::{Page, PageStart};
 
 /// Bytes of a usual row.
 const ROW_BYTES: usize = 2048;
@@ -59,8 +59,8 @@ impl Wanted {
         usize::from(self.limit)
     }
 
-    pub(super) fn start(self) -> Start {
-        Start::Offset(self.offset)
+    pub(super) fn start(self) -> PageStart {
+        PageStart::Offset(self.offset)
     }
 
     /// The answer: the rows under each of these names.

@@ -25,8 +25,8 @@ pub(super) fn write_members(object: &mut Object<'_>, row: &SessionRow<'_>, now: 
     object.value("expires_at", &row.expires_at);
     object.value("parent_session_id", &row.parent_session_id);
     object.value("handed_off_to", &row.handed_off_to);
-    object.value("ip_address", &row.ip_address);
-    object.value("user_agent", &row.user_agent);
+    object.value("ip_address", &row.profile.ip_address);
+    object.value("user_agent", &row.profile.user_agent);
     object.value("refreshed_at", &row.refreshed_at);
     object.value("terminated_at", &row.terminated_at);
     object.value("created_at", &row.created_at);

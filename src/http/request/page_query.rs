@@ -5,7 +5,7 @@ use crate::domain::{Position, TenantId};
 use crate::http::problem::Problem;
 use crate::http::request::extract::{QueryParams, Values};
 use crate::http::request::params::{CURSOR, MIN_POSITION, OFFSET, Param, ROWS_LIMIT};
-use crate::query::{Cursor, Paged, Start};
+use crate::query::{Cursor, PageStart, Paged};
 
 /// The query of a route that reads one session, agent or event.
 #[derive(Debug)]
@@ -26,14 +26,10 @@ impl QueryParams for GetQuery {
 #[derive(Debug)]
 pub(crate) struct PageQuery {
     limit: u16,
-    start: StartQuery,
+    offset: u64,
+    /// Not checked yet: whether it is a cursor depends on the filter.
+    cursor: Option<String>,
     pub(crate) min_position: Option<Position>,
-}
-
-#[derive(Debug)]
-enum StartQuery {
-    Offset(u64),
-    Cursor(String),
 }
 
 impl PageQuery {
@@ -44,13 +40,10 @@ impl PageQuery {
         if values.has(&CURSOR) && offset != 0 {
             values.error(&CURSOR, "must not be combined with an offset other than 0");
         }
-        let start = match values.text(&CURSOR) {
-            Some(cursor) => StartQuery::Cursor(cursor),
-            None => StartQuery::Offset(offset),
-        };
         Self {
             limit: limit.and_then(Result::ok).unwrap_or(PAGE_ROWS_DEFAULT),
-            start,
+            offset,
+            cursor: values.text(&CURSOR),
             min_position: values.position(&MIN_POSITION),
         }
     }
@@ -60,10 +53,14 @@ impl PageQuery {
     }
 
     /// Returns where the page starts. A problem if the cursor belongs to another listing.
-    pub(crate) fn start(&self, tenant: &TenantId, filter: &impl Paged) -> Result<Start, Problem> {
-        Ok(match &self.start {
-            StartQuery::Offset(offset) => Start::Offset(*offset),
-            StartQuery::Cursor(text) => Start::Cursor(Cursor::parse(text, tenant, filter)?),
+    pub(crate) fn start(
+        &self,
+        tenant: &TenantId,
+        filter: &impl Paged,
+    ) -> Result<PageStart, Problem> {
+        Ok(match &self.cursor {
+            None => PageStart::Offset(self.offset),
+            Some(text) => Cursor::parse(text, tenant, filter)?.into(),
         })
     }
 
@@ -74,9 +71,6 @@ impl PageQuery {
 
     /// The number of rows before the page; `None` if the page starts at a cursor.
     pub(crate) fn offset(&self) -> Option<u64> {
-        match self.start {
-            StartQuery::Offset(offset) => Some(offset),
-            StartQuery::Cursor(_) => None,
-        }
+        self.cursor.is_none().then_some(self.offset)
     }
 }

@@ -107,7 +107,9 @@ pub(crate) fn stepped(
     } = done;
     let outcome = &Outcome {
         verdict: match outcome.verdict {
-            Some(row) => Some(app.read(|snapshot| Ok(query::events::told(snapshot, sight, row)?))?),
+            Some(row) => {
+                Some(app.read(|snapshot| Ok(query::events::verdict_shown(snapshot, sight, row)?))?)
+            }
             None => None,
         },
         ..*outcome

@@ -15,10 +15,8 @@ pub(crate) fn write(out: &mut Json, row: &SessionRow<'_>, status: Status) {
     out.text(row.session_id);
     out.raw(",\"agent_id\":");
     out.text(row.agent_id);
-    out.raw(",\"agent_name\":");
-    out.text_or_null(row.agent_name);
-    out.raw(",\"agent_key_id\":");
-    out.text_or_null(row.agent_key_id);
+    let [agent_name, agent_key_id, caller @ ..] = row.profile.each();
+    write_texts(out, [agent_name, agent_key_id]);
     out.raw(",\"status\":");
     out.text(status.as_str());
     out.raw(",\"phase\":");
@@ -39,7 +37,7 @@ pub(crate) fn write(out: &mut Json, row: &SessionRow<'_>, status: Status) {
     out.text_or_null(row.handed_off_session_id);
     out.raw(",\"project_id\":");
     out.text_or_null(row.project_id);
-    write_origin(out, row);
+    write_texts(out, caller);
     write_times(out, row);
     out.raw(if row.time_adjusted {
         ",\"time_adjusted\":true}"
@@ -48,19 +46,13 @@ pub(crate) fn write(out: &mut Json, row: &SessionRow<'_>, status: Status) {
     });
 }
 
-fn write_origin(out: &mut Json, row: &SessionRow<'_>) {
-    out.raw(",\"user_id\":");
-    out.text_or_null(row.user_id);
-    out.raw(",\"machine_id\":");
-    out.text_or_null(row.machine_id);
-    out.raw(",\"caller_role\":");
-    out.text_or_null(row.caller_role);
-    out.raw(",\"caller_origin\":");
-    out.text_or_null(row.caller_origin);
-    out.raw(",\"ip_address\":");
-    out.text_or_null(row.ip_address);
-    out.raw(",\"user_agent\":");
-    out.text_or_null(row.user_agent);
+fn write_texts<const N: usize>(out: &mut Json, fields: [(&str, Option<&&str>); N]) {
+    for (name, text) in fields {
+        out.raw(",\"");
+        out.raw(name);
+        out.raw("\":");
+        out.text_or_null(text.copied());
+    }
 }
 
 fn write_times(out: &mut Json, row: &SessionRow<'_>) {

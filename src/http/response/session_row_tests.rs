@@ -1,12 +1,16 @@
 //! Tests that the handwritten row of a session equals the serde output.
 
+use std::convert::Infallible;
+
 use proptest::option::of;
 use proptest::prelude::*;
 use serde_json::{Map, Value};
 
 use super::*;
 use crate::domain::Timestamp;
+use crate::domain::session::Profile;
 use crate::http::dto;
+use crate::projection::TenantNumber;
 
 /// The optional texts of a row.
 type Texts = Vec<Option<String>>;
@@ -72,8 +76,9 @@ fn row<'a>(values: &'a RowValues, scopes: &'a str, metadata: &'a str) -> Session
     let time = |at: usize| Timestamp::from_micros(values.times[at]).unwrap();
     // An even time stands for an absent one.
     let maybe = |at: usize| (values.times[at] % 2 != 0).then(|| time(at));
+    let mut texts = values.texts[4..].iter().map(Option::as_deref);
     SessionRow {
-        tenant: 1,
+        tenant: TenantNumber::new(1),
         session_id: &values.ids.0,
         agent_id: &values.ids.1,
         status: Status::ALL[values.words.0],
@@ -95,14 +100,7 @@ fn row<'a>(values: &'a RowValues, scopes: &'a str, metadata: &'a str) -> Session
         project_id: text(1),
         handed_off_to: text(2),
         handed_off_session_id: text(3),
-        agent_name: text(4),
-        agent_key_id: text(5),
-        user_id: text(6),
-        machine_id: text(7),
-        caller_role: text(8),
-        caller_origin: text(9),
-        ip_address: text(10),
-        user_agent: text(11),
+        profile: Profile::read(|| Ok::<_, Infallible>(texts.next().unwrap())).unwrap(),
     }
 }
 

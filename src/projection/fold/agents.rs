@@ -1,12 +1,13 @@
 //! Events about agents.
 
 use crate::domain::{Agent, AgentEvent, AgentId, Reason, Verdict};
-use crate::projection::error::StoreError;
+use crate::projection::error::{Refused, StoreError};
 use crate::projection::fold::decision::{Decision, Step, copy_or_reuse};
 use crate::projection::keys::Entity;
+use crate::projection::numbers::AgentNumber;
 use crate::projection::working::Working;
 
-/// An event about an agent.
+/// Folds an event about an agent.
 pub(crate) fn on_agent(
     working: &mut Working<'_>,
     step: &Step<'_>,
@@ -14,32 +15,48 @@ pub(crate) fn on_agent(
     happened: &AgentEvent,
 ) -> Result<Decision, StoreError> {
     let Some(number) = working.find_agent(step.tenant, id)? else {
-        let AgentEvent::Registered(profile) = happened else {
-            return Ok(Decision::rejected(Reason::NotFound));
+        return match register(working, step, id, happened) {
+            Ok(number) => Ok(Decision::new(Verdict::Applied).about(Entity::Agent(number), number)),
+            Err(refused) => Ok(Decision::rejected(refused.reason()?)),
         };
-        let agent = match Agent::register(&step.at, (**profile).clone()) {
-            Ok(agent) => agent,
-            Err(reason) => return Ok(Decision::rejected(reason)),
-        };
-        let number = working.add_agent(step.tenant, id, agent)?;
-        working.remember(Entity::Agent(number), &step.at, step.key)?;
-        return Ok(Decision::new(Verdict::Applied).about(Entity::Agent(number), number));
     };
     let entity = Entity::Agent(number);
     let history = &working.agent(number)?.history;
-    if let Some(first) = history.find(entity, step.key, &working.tables)? {
-        return Ok(Decision::new(copy_or_reuse(working, step, first)?).about(entity, number));
-    }
-    let changed = working.change_agent(number, |agent| match happened {
+    let decision = match history.find(entity, step.key, &working.tables)? {
+        Some(first) => Decision::new(copy_or_reuse(working, step, first)?),
+        None => Decision::of(change(working, step, number, happened))?,
+    };
+    Ok(decision.about(entity, number))
+}
+
+/// Adds an agent that is not known yet.
+fn register(
+    working: &mut Working<'_>,
+    step: &Step<'_>,
+    id: &AgentId,
+    happened: &AgentEvent,
+) -> Result<AgentNumber, Refused> {
+    let AgentEvent::Registered(profile) = happened else {
+        return Err(Reason::NotFound.into());
+    };
+    let agent = Agent::register(&step.at, (**profile).clone())?;
+    let number = working.add_agent(step.tenant, id, agent)?;
+    working.remember(Entity::Agent(number), &step.at, step.key)?;
+    Ok(number)
+}
+
+fn change(
+    working: &mut Working<'_>,
+    step: &Step<'_>,
+    number: AgentNumber,
+    happened: &AgentEvent,
+) -> Result<(), Refused> {
+    working.change_agent(number, |agent| match happened {
         AgentEvent::Registered(profile) => agent.adopt(&step.at, profile),
         AgentEvent::Updated(changes) => agent.update(&step.at, changes),
         AgentEvent::Suspended => agent.suspend(&step.at),
         AgentEvent::Reinstated => agent.reinstate(&step.at),
         AgentEvent::Revoked => agent.revoke(&step.at),
     })?;
-    let decision = Decision::from(changed);
-    if decision.verdict == Verdict::Applied {
-        working.remember(entity, &step.at, step.key)?;
-    }
-    Ok(decision.about(entity, number))
+    Ok(working.remember(Entity::Agent(number), &step.at, step.key)?)
 }

@@ -1,20 +1,21 @@
-//! What one step of the fold is about, and what it decided.
+//! One step of the fold: the event and the decision on it.
 
 use crate::domain::{EventKey, Moment, Position, Private, Reason, Verdict};
-use crate::projection::error::StoreError;
-use crate::projection::keys::{Entity, TenantNumber};
+use crate::projection::error::{Refused, StoreError};
+use crate::projection::keys::Entity;
+use crate::projection::numbers::{AgentNumber, TenantNumber};
 use crate::projection::prepare::Prepared;
 use crate::projection::working::Working;
 
-/// What a fold step decided, and about whom.
+/// The verdict on an event, and what the event is about.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Decision {
     pub(crate) verdict: Verdict,
     pub(crate) subject: Option<Entity>,
-    pub(crate) agent: Option<u32>,
+    pub(crate) agent: Option<AgentNumber>,
 }
 
-/// An event in its place.
+/// An event with everything that its verdict depends on besides the read model.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Step<'a> {
     pub(crate) tenant: TenantNumber,
@@ -37,7 +38,15 @@ impl Decision {
         Self::new(Verdict::Rejected(reason))
     }
 
-    pub(crate) fn about(self, subject: Entity, agent: u32) -> Self {
+    /// The decision on an event that was applied or refused; fails if the read model failed.
+    pub(crate) fn of(changed: Result<(), Refused>) -> Result<Self, StoreError> {
+        Ok(match changed {
+            Ok(()) => Self::new(Verdict::Applied),
+            Err(refused) => Self::rejected(refused.reason()?),
+        })
+    }
+
+    pub(crate) fn about(self, subject: Entity, agent: AgentNumber) -> Self {
         Self {
             subject: Some(subject),
             agent: Some(agent),
@@ -46,13 +55,7 @@ impl Decision {
     }
 }
 
-impl From<Result<(), Reason>> for Decision {
-    fn from(result: Result<(), Reason>) -> Self {
-        result.map_or_else(Self::rejected, |()| Self::new(Verdict::Applied))
-    }
-}
-
-/// An event whose key was used before: a copy if its body is the same.
+/// The verdict on an event whose key was used before: a duplicate if its body is the same.
 pub(crate) fn copy_or_reuse(
     working: &Working<'_>,
     step: &Step<'_>,

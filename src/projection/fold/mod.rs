@@ -13,16 +13,13 @@ use crate::domain::limits::PARKED_ENDED_PER_RECORD_MAX;
 use crate::domain::{Event, Moment, Payload, Position, Reason, Rules, Timestamp, Verdict};
 use crate::projection::chain;
 use crate::projection::error::{FoldError, StoreError};
-use crate::projection::keys::TenantNumber;
+use crate::projection::numbers::TenantNumber;
 use crate::projection::prepare::Prepared;
 use crate::projection::working::Working;
 use crate::wire::{self, Decoded};
 use decision::{Decision, Step};
 use parking::Parked;
 pub(crate) use verdicts::PARKED_CODE;
-
-/// Records of the ledger itself belong to no tenant.
-const NO_TENANT: TenantNumber = 0;
 
 /// Folds one record.
 pub(crate) fn record(working: &mut Working<'_>, prepared: &Prepared) -> Result<Verdict, FoldError> {
@@ -55,11 +52,14 @@ pub(crate) fn record(working: &mut Working<'_>, prepared: &Prepared) -> Result<V
             tenant: None,
             event,
             ..
-        }) => (NO_TENANT, switch_rules(working, event, record.position)),
+        }) => (
+            TenantNumber::NONE,
+            switch_rules(working, event, record.position),
+        ),
         Err(undecodable) => {
             let tenant = match &undecodable.tenant {
                 Some(tenant) => working.tenant(tenant)?,
-                None => NO_TENANT,
+                None => TenantNumber::NONE,
             };
             (tenant, Decision::rejected(undecodable.reason))
         }

@@ -18,7 +18,8 @@ use crate::log::Record;
 use crate::projection::bytes::{Reader, Writer};
 use crate::projection::error::StoreError;
 use crate::projection::fold::decision::{Step, copy_or_reuse};
-use crate::projection::keys::{self, TenantNumber};
+use crate::projection::keys;
+use crate::projection::numbers::TenantNumber;
 use crate::projection::tables::Tables;
 use crate::projection::working::Working;
 use crate::wire::Headers;
@@ -159,7 +160,7 @@ fn take(working: &mut Working<'_>, position: Position) -> Result<Parked, StoreEr
 impl Parked {
     fn encode(&self) -> Vec<u8> {
         let mut out = Writer::default();
-        out.u32(self.tenant);
+        out.u32(self.tenant.get());
         out.i64(self.record.recorded_at.micros());
         out.text(Some(&self.record.subject));
         out.text(Some(self.session.as_str()));
@@ -172,7 +173,7 @@ impl Parked {
 
     fn decode(position: Position, bytes: &[u8]) -> Result<Self, StoreError> {
         let mut from = Reader::new(bytes, "parked event");
-        let (tenant, recorded_at) = (from.u32()?, from.i64()?);
+        let (tenant, recorded_at) = (TenantNumber::new(from.u32()?), from.i64()?);
         let (subject, session) = (from.required()?, from.required()?);
         let length = usize::try_from(from.u32()?).map_err(|_too_long| from.damaged())?;
         let private = Bytes::copy_from_slice(from.raw(length)?);

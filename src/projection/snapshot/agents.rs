@@ -2,11 +2,12 @@
 
 use redb::ReadableTable;
 
+use crate::domain::Timestamp;
 use crate::domain::session::Status;
-use crate::domain::{AgentFilter, AgentId, Timestamp};
 use crate::projection::agent_row::{AgentRow, StoredAgent};
 use crate::projection::error::StoreError;
-use crate::projection::keys::{self, AgentOwner, SessionOwner, Shelf, TenantNumber};
+use crate::projection::keys::{self, Partition, SessionOwner};
+use crate::projection::numbers::AgentNumber;
 use crate::projection::snapshot::Snapshot;
 
 /// A stored agent, copied out of the file, and how many sessions it has.
@@ -28,68 +29,45 @@ impl KnownAgent {
 
 impl Snapshot {
     /// An agent.
-    pub fn agent(&self, number: u32) -> Result<KnownAgent, StoreError> {
+    pub fn agent(&self, number: AgentNumber) -> Result<KnownAgent, StoreError> {
         let rows = &self.tables.agents;
-        let row = rows.get(number)?.ok_or(StoreError::Damaged("agent ids"))?;
+        let row = rows
+            .get(number.get())?
+            .ok_or(StoreError::Damaged("agent ids"))?;
         let mut agent = KnownAgent {
             row: AgentRow::public_part(row.value())?.to_vec(),
             sessions: 0,
             active_sessions: 0,
         };
         let of = SessionOwner::Agent(number);
-        let active = keys::shelf(of, Status::Active);
-        let (low, high) = keys::shelves(of);
-        for entry in self.tables.totals.range::<&Shelf>(&low..=&high)? {
-            let (shelf, total) = entry?;
+        let active = keys::partition(of, Status::Active);
+        let (low, high) = keys::partitions(of);
+        for entry in self.tables.totals.range::<&Partition>(&low..=&high)? {
+            let (partition, total) = entry?;
             agent.sessions += total.value();
-            if *shelf.value() == active {
+            if *partition.value() == active {
                 agent.active_sessions = total.value();
             }
         }
         Ok(agent)
     }
 
-    /// The agent's number, if it is known.
-    pub fn agent_number(
-        &self,
-        tenant: TenantNumber,
-        id: &AgentId,
-    ) -> Result<Option<u32>, StoreError> {
-        let ids = &self.tables.agent_ids;
-        Ok(ids
-            .get(&*keys::named(tenant, id.as_str()))?
-            .map(|number| number.value()))
-    }
-
     /// Whether an agent may act at this time.
-    pub fn agent_may_act(&self, number: u32, time: Timestamp) -> Result<bool, StoreError> {
+    pub fn agent_may_act(&self, number: AgentNumber, time: Timestamp) -> Result<bool, StoreError> {
         let rows = &self.tables.agents;
-        let row = rows.get(number)?.ok_or(StoreError::Damaged("agent ids"))?;
+        let row = rows
+            .get(number.get())?
+            .ok_or(StoreError::Damaged("agent ids"))?;
         let agent = StoredAgent::decode(row.value())?.agent;
         Ok(agent.check_may_act(time).is_ok())
     }
 
     /// Some revoked agents that still have active sessions, by number.
-    pub fn revoked_agents(&self, count: usize) -> Result<Vec<u32>, StoreError> {
+    pub fn revoked_agents(&self, count: usize) -> Result<Vec<AgentNumber>, StoreError> {
         let revoked = &self.tables.revoked;
         let numbers = revoked.iter()?.take(count);
-        numbers.map(|entry| Ok(entry?.0.value())).collect()
-    }
-
-    /// The owner of a listing of agents, if there ever was one of that type and trust level.
-    pub fn agent_owner(
-        &self,
-        tenant: TenantNumber,
-        filter: &AgentFilter,
-    ) -> Result<Option<AgentOwner>, StoreError> {
-        let (agent_type, trust_level) = (&filter.agent_type, &filter.trust_level);
-        if agent_type.is_none() && trust_level.is_none() {
-            return Ok(Some(AgentOwner::Tenant(tenant)));
-        }
-        let key = keys::group(tenant, agent_type.as_deref(), trust_level.as_deref());
-        let groups = &self.tables.agent_groups;
-        Ok(groups
-            .get(&*key)?
-            .map(|number| AgentOwner::Group(number.value())))
+        numbers
+            .map(|entry| Ok(AgentNumber::new(entry?.0.value())))
+            .collect()
     }
 }

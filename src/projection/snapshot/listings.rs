@@ -2,16 +2,15 @@
 
 use crate::domain::{StatusSet, TimeRange};
 use crate::projection::error::StoreError;
-use crate::projection::keys::{
-    self, AgentOwner, ListingOwner, Order, Ordinal, SessionOwner, Shelf,
-};
+use crate::projection::keys::{self, AgentOwner, ListingOwner, Partition, SessionOwner, SortKey};
+use crate::projection::numbers::AgentNumber;
 use crate::projection::session_row::SessionRow;
 use crate::projection::snapshot::{KnownAgent, RowBytes, Snapshot};
 use crate::projection::tally::Counter;
 
 /// Where something stands in its listings: opaque, and the same for as long as there is a log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct ListingPlace(pub(crate) Order);
+pub struct ListingPlace(pub(crate) SortKey);
 
 impl ListingPlace {
     /// As bytes, for a cursor.
@@ -46,10 +45,10 @@ pub enum PageStart {
 }
 
 impl<O: ListingOwner> Listing<O> {
-    fn shelves(&self) -> Vec<Shelf> {
+    fn partitions(&self) -> Vec<Partition> {
         let statuses = self.statuses.iter();
         statuses
-            .map(|status| keys::shelf(self.owner, status))
+            .map(|status| keys::partition(self.owner, status))
             .collect()
     }
 }
@@ -62,8 +61,8 @@ impl Snapshot {
     ) -> Result<Vec<(O::Status, u64)>, StoreError> {
         self.counted(|counter| {
             let count = |status| {
-                let shelf = keys::shelf(listing.owner, status);
-                Ok((status, count_one(counter, shelf, listing.created)?))
+                let partition = keys::partition(listing.owner, status);
+                Ok((status, count_one(counter, partition, listing.created)?))
             };
             listing.statuses.iter().map(count).collect()
         })
@@ -76,15 +75,15 @@ impl Snapshot {
         start: PageStart,
         rows_max: usize,
     ) -> Result<Vec<(ListingPlace, RowBytes)>, StoreError> {
-        let orders = self.orders(listing, start, rows_max)?;
+        let sort_keys = self.sort_keys(listing, start, rows_max)?;
         let rows = &self.tables.sessions;
-        let mut page = Vec::with_capacity(orders.len());
-        for order in orders {
+        let mut page = Vec::with_capacity(sort_keys.len());
+        for sort_key in sort_keys {
             let row = rows
-                .get(keys::ordinal_of(&order))?
+                .get(keys::ordinal_of(&sort_key).get())?
                 .ok_or(StoreError::Damaged("listing"))?;
             page.push((
-                ListingPlace(order),
+                ListingPlace(sort_key),
                 RowBytes(SessionRow::public_part(row.value())?.to_vec()),
             ));
         }
@@ -98,12 +97,11 @@ impl Snapshot {
         start: PageStart,
         rows_max: usize,
     ) -> Result<Vec<(ListingPlace, KnownAgent)>, StoreError> {
-        let orders = self.orders(listing, start, rows_max)?;
-        let mut page = Vec::with_capacity(orders.len());
-        for order in orders {
-            let number = u32::try_from(keys::ordinal_of(&order));
-            let number = number.map_err(|_too_large| StoreError::Damaged("listing"))?;
-            page.push((ListingPlace(order), self.agent(number)?));
+        let sort_keys = self.sort_keys(listing, start, rows_max)?;
+        let mut page = Vec::with_capacity(sort_keys.len());
+        for sort_key in sort_keys {
+            let number = keys::agent_of(&sort_key).ok_or(StoreError::Damaged("listing"))?;
+            page.push((ListingPlace(sort_key), self.agent(number)?));
         }
         Ok(page)
     }
@@ -112,12 +110,12 @@ impl Snapshot {
     pub fn agent_in(
         &self,
         listing: &Listing<AgentOwner>,
-        number: u32,
+        number: AgentNumber,
     ) -> Result<Option<KnownAgent>, StoreError> {
         let agent = self.agent(number)?;
-        let order = keys::order(agent.row()?.created_at, Ordinal::from(number));
-        for shelf in listing.shelves() {
-            let key = keys::listing(shelf, order);
+        let sort_key = keys::agent_sort_key(agent.row()?.created_at, number);
+        for partition in listing.partitions() {
+            let key = keys::listing(partition, sort_key);
             if self.tables.listing.get(&key)?.is_some() {
                 return Ok(Some(agent));
             }
@@ -126,83 +124,83 @@ impl Snapshot {
     }
 
     /// Orders of a listing from where a page starts.
-    fn orders<O: ListingOwner>(
+    fn sort_keys<O: ListingOwner>(
         &self,
         listing: &Listing<O>,
         start: PageStart,
         rows_max: usize,
-    ) -> Result<Vec<Order>, StoreError> {
-        let shelves = listing.shelves();
+    ) -> Result<Vec<SortKey>, StoreError> {
+        let partitions = listing.partitions();
         let TimeRange { after, before } = listing.created;
-        let newest = before.map_or([0; 16], keys::order_before);
-        let Some(start) = self.page_start(&shelves, newest, start)? else {
+        let newest = before.map_or([0; 16], keys::sort_key_before);
+        let Some(start) = self.page_start(&partitions, newest, start)? else {
             return Ok(Vec::new());
         };
-        let end = after.map_or([0xff; 16], keys::order_before);
-        self.merge(&shelves, start..end, rows_max)
+        let end = after.map_or([0xff; 16], keys::sort_key_before);
+        self.merge(&partitions, start..end, rows_max)
     }
 
     fn page_start(
         &self,
-        shelves: &[Shelf],
-        newest: Order,
+        partitions: &[Partition],
+        newest: SortKey,
         start: PageStart,
-    ) -> Result<Option<Order>, StoreError> {
+    ) -> Result<Option<SortKey>, StoreError> {
         match start {
             PageStart::After(place) => {
-                Ok(keys::order_after(place.0).map(|order| order.max(newest)))
+                Ok(keys::sort_key_after(place.0).map(|sort_key| sort_key.max(newest)))
             }
             PageStart::Offset(0) => Ok(Some(newest)),
             PageStart::Offset(offset) => self.counted(|counter| {
                 let mut newer = 0;
                 if newest != [0; 16] {
-                    for shelf in shelves {
-                        newer += counter.rank(*shelf, newest)?;
+                    for partition in partitions {
+                        newer += counter.rank(*partition, newest)?;
                     }
                 }
                 newer
                     .checked_add(offset)
-                    .map_or(Ok(None), |rank| counter.select(shelves, rank))
+                    .map_or(Ok(None), |rank| counter.select(partitions, rank))
             }),
         }
     }
 
-    /// Orders in a range, over some shelves together.
+    /// Orders in a range, over some partitions together.
     fn merge(
         &self,
-        shelves: &[Shelf],
-        within: std::ops::Range<Order>,
+        partitions: &[Partition],
+        within: std::ops::Range<SortKey>,
         rows_max: usize,
-    ) -> Result<Vec<Order>, StoreError> {
+    ) -> Result<Vec<SortKey>, StoreError> {
         let table = &self.tables.listing;
-        let mut ranges = Vec::with_capacity(shelves.len());
-        for shelf in shelves {
-            let low = keys::listing(*shelf, within.start);
-            let high = keys::listing(*shelf, within.end);
+        let mut ranges = Vec::with_capacity(partitions.len());
+        for partition in partitions {
+            let low = keys::listing(*partition, within.start);
+            let high = keys::listing(*partition, within.end);
             if high < low {
                 continue;
             }
             let mut range = table.range::<&keys::ListingKey>(&low..&high)?;
             if let Some(first) = range.next() {
-                ranges.push((keys::order_of(first?.0.value()), range));
+                ranges.push((keys::sort_key_of(first?.0.value()), range));
             }
         }
-        let mut orders = Vec::with_capacity(rows_max);
-        while orders.len() < rows_max {
+        let mut sort_keys = Vec::with_capacity(rows_max);
+        while sort_keys.len() < rows_max {
             let nearest = ranges
                 .iter()
                 .enumerate()
-                .min_by_key(|(_, (order, _))| *order);
-            let Some((index, (order, _))) = nearest else {
+                .min_by_key(|(_, (sort_key, _))| *sort_key);
+            let Some((index, (sort_key, _))) = nearest else {
                 break;
             };
-            orders.push(*order);
+            sort_keys.push(*sort_key);
             match ranges[index].1.next() {
-                Some(next) => ranges[index].0 = keys::order_of(next?.0.value()),
+                Some(next) => ranges[index].0 = keys::sort_key_of(next?.0.value()),
                 None => drop(ranges.swap_remove(index)),
             }
         }
-        Ok(orders)
+        Ok(sort_keys)
     }
 
     fn counted<R>(
@@ -221,20 +219,20 @@ type ReadCounter<'a> = Counter<
     'a,
     redb::ReadOnlyTable<&'static keys::ListingKey, ()>,
     redb::ReadOnlyTable<&'static [u8], &'static [u8]>,
-    redb::ReadOnlyTable<&'static Shelf, u64>,
+    redb::ReadOnlyTable<&'static Partition, u64>,
 >;
 
 fn count_one(
     counter: &ReadCounter<'_>,
-    shelf: Shelf,
+    partition: Partition,
     created: TimeRange,
 ) -> Result<u64, StoreError> {
     let older = match created.after {
-        Some(after) => counter.rank(shelf, keys::order_before(after))?,
-        None => counter.total(shelf)?,
+        Some(after) => counter.rank(partition, keys::sort_key_before(after))?,
+        None => counter.total(partition)?,
     };
     let newer = match created.before {
-        Some(before) => counter.rank(shelf, keys::order_before(before))?,
+        Some(before) => counter.rank(partition, keys::sort_key_before(before))?,
         None => 0,
     };
     Ok(older.saturating_sub(newer))

@@ -2,23 +2,25 @@
 
 mod agents;
 mod listings;
+mod tenant;
 
 use std::fmt;
 
 use redb::{ReadTransaction, ReadableTable};
 
-use crate::domain::{Position, ProjectId, Reason, SessionId, TenantId, Timestamp, TokenHash};
+use crate::domain::{Position, Reason, TenantId, Timestamp, TokenHash};
 use crate::projection::chain;
 use crate::projection::error::StoreError;
 use crate::projection::fold::PARKED_CODE;
-use crate::projection::keys::{self, Entity, Ordinal, SessionOwner, TenantNumber};
+use crate::projection::keys::{self, Entity};
 use crate::projection::meta::Progress;
+use crate::projection::numbers::{Ordinal, TenantNumber};
 use crate::projection::session_row::SessionRow;
 use crate::projection::tables::ReadTables;
-use crate::projection::verdict_row::VerdictRow;
 
 pub use agents::KnownAgent;
 pub use listings::{Listing, ListingPlace, PageStart};
+pub use tenant::TenantSnapshot;
 
 /// The public part of a stored session, copied out of the file.
 #[derive(Debug, Clone)]
@@ -92,52 +94,29 @@ impl Snapshot {
         &self.progress
     }
 
-    /// The tenant's number, if any event of it was folded.
-    pub fn tenant(&self, id: &TenantId) -> Result<Option<TenantNumber>, StoreError> {
-        Ok(self
-            .tables
-            .tenants
-            .get(id.as_str())?
-            .map(|number| number.value()))
+    /// What the read model has of a tenant; `None` if no event of the tenant was folded.
+    pub fn of_tenant(&self, id: &TenantId) -> Result<Option<TenantSnapshot<'_>>, StoreError> {
+        let number = self.tables.tenants.get(id.as_str())?;
+        Ok(number.map(|number| TenantSnapshot {
+            tables: &self.tables,
+            tenant: TenantNumber::new(number.value()),
+        }))
     }
 
     /// The id of the tenant with this number.
     pub fn tenant_id(&self, number: TenantNumber) -> Result<TenantId, StoreError> {
         let ids = &self.tables.tenant_ids;
         let id = ids
-            .get(number)?
+            .get(number.get())?
             .and_then(|id| TenantId::parse(id.value()).ok());
         id.ok_or(StoreError::Damaged("tenants"))
-    }
-
-    /// The sessions of a project, if any ever was in it.
-    pub fn project(
-        &self,
-        tenant: TenantNumber,
-        id: &ProjectId,
-    ) -> Result<Option<SessionOwner>, StoreError> {
-        let ids = &self.tables.project_ids;
-        let found = ids.get(&*keys::named(tenant, id.as_str()))?;
-        Ok(found.map(|number| SessionOwner::Project(number.value())))
-    }
-
-    /// The session's ordinal, if it has opened.
-    pub fn ordinal(
-        &self,
-        tenant: TenantNumber,
-        id: &SessionId,
-    ) -> Result<Option<Ordinal>, StoreError> {
-        let ids = &self.tables.session_ids;
-        Ok(ids
-            .get(&*keys::named(tenant, id.as_str()))?
-            .map(|ordinal| ordinal.value()))
     }
 
     /// A session.
     pub fn session(&self, ordinal: Ordinal) -> Result<RowBytes, StoreError> {
         let rows = &self.tables.sessions;
         let row = rows
-            .get(ordinal)?
+            .get(ordinal.get())?
             .ok_or(StoreError::Damaged("session ids"))?;
         Ok(RowBytes(SessionRow::public_part(row.value())?.to_vec()))
     }
@@ -150,7 +129,7 @@ impl Snapshot {
     ) -> Result<Option<RowBytes>, StoreError> {
         let rows = &self.tables.sessions;
         let row = rows
-            .get(ordinal)?
+            .get(ordinal.get())?
             .ok_or(StoreError::Damaged("session ids"))?;
         match SessionRow::tokens(row.value())? {
             Some(tokens) if tokens.access == *hash => {
@@ -171,93 +150,12 @@ impl Snapshot {
     ) -> Result<(Vec<Position>, u64), StoreError> {
         let rows = &self.tables.sessions;
         let row = rows
-            .get(ordinal)?
+            .get(ordinal.get())?
             .ok_or(StoreError::Damaged("session ids"))?;
         let history = SessionRow::history(row.value())?;
         let moved = &self.tables.history;
         let page = history.page(Entity::Session(ordinal), (from, count), moved)?;
         Ok((page, history.len()))
-    }
-
-    /// What became of the tenant's event at a position; `None` if there is none.
-    pub fn verdict(
-        &self,
-        tenant: TenantNumber,
-        position: Position,
-    ) -> Result<Option<VerdictRow>, StoreError> {
-        let verdicts = &self.tables.verdicts;
-        let found = verdicts.get(&keys::verdict(tenant, position))?;
-        found.map(|row| VerdictRow::decode(row.value())).transpose()
-    }
-
-    /// What became of the tenant's last event; `None` if it has none.
-    pub fn last_verdict(&self, tenant: TenantNumber) -> Result<Option<VerdictRow>, StoreError> {
-        let verdicts = &self.tables.verdicts;
-        let low = keys::verdict(tenant, Position::ZERO);
-        let high = keys::verdict(tenant, Position::new(u64::MAX));
-        let last = verdicts.range::<&[u8; 12]>(&low..=&high)?.next_back();
-        last.map(|entry| VerdictRow::decode(entry?.1.value()))
-            .transpose()
-    }
-
-    /// What became of the tenant's events after a position, oldest first. `visit` says when it has
-    /// enough.
-    pub fn verdicts(
-        &self,
-        tenant: TenantNumber,
-        after: Position,
-        mut visit: impl FnMut(Position, VerdictRow) -> bool,
-    ) -> Result<(), StoreError> {
-        let verdicts = &self.tables.verdicts;
-        let low = keys::verdict(tenant, after.next());
-        let high = keys::verdict(tenant, Position::new(u64::MAX));
-        for entry in verdicts.range::<&[u8; 12]>(&low..=&high)? {
-            let (key, row) = entry?;
-            let (_, position) = keys::verdict_parts(*key.value());
-            if !visit(position, VerdictRow::decode(row.value())?) {
-                break;
-            }
-        }
-        Ok(())
-    }
-
-    /// How many of the tenant's events were rejected or are parked, by code.
-    pub fn rejection_totals(
-        &self,
-        tenant: TenantNumber,
-    ) -> Result<Vec<(RejectionCode, u64)>, StoreError> {
-        let totals = &self.tables.rejection_totals;
-        let mut found = Vec::new();
-        for code in RejectionCode::all() {
-            let key = keys::rejection_count(tenant, code.number());
-            if let Some(total) = totals.get(&key)? {
-                found.push((code, total.value()));
-            }
-        }
-        Ok(found)
-    }
-
-    /// The tenant's rejected or parked events before a position, newest first.
-    pub fn rejections(
-        &self,
-        tenant: TenantNumber,
-        codes: &[RejectionCode],
-        before: Position,
-        count: usize,
-    ) -> Result<Vec<Position>, StoreError> {
-        let table = &self.tables.rejections;
-        let mut positions = Vec::new();
-        for code in codes {
-            let low = keys::rejection(tenant, code.number(), 0);
-            let high = keys::rejection(tenant, code.number(), before.get());
-            // Each code gives at most one page, so the sort below is bounded.
-            for entry in table.range::<&[u8; 13]>(&low..&high)?.rev().take(count) {
-                positions.push(Position::new(keys::rejection_position(*entry?.0.value())));
-            }
-        }
-        positions.sort_unstable_by(|a, b| b.cmp(a));
-        positions.truncate(count);
-        Ok(positions)
     }
 
     /// The next deadlines of active sessions, earliest first.

@@ -10,6 +10,7 @@ use super::*;
 use crate::domain::Timestamp;
 use crate::domain::session::Status;
 use crate::projection::keys::SessionOwner;
+use crate::projection::numbers::Ordinal;
 use crate::projection::tables::{ReadTables, Tables};
 
 const STATUSES: [Status; 2] = [Status::Active, Status::Terminated];
@@ -45,29 +46,34 @@ fn lives() -> impl Strategy<Value = Vec<Life>> {
 }
 
 /// The changes of all lives, in three rounds: everybody comes, some move, some leave.
-fn changes(lives: &[Life]) -> Vec<(Status, Order, i64)> {
+fn changes(lives: &[Life]) -> Vec<(Status, SortKey, i64)> {
     let mut changes = Vec::new();
-    let orders: Vec<Order> = (0_u64..)
+    let sort_keys: Vec<SortKey> = (0_u64..)
+        .map(Ordinal::new)
         .zip(lives)
         .map(|(ordinal, life)| {
-            keys::order(Timestamp::from_micros_clamped(life.created_us), ordinal)
+            keys::session_sort_key(Timestamp::from_micros_clamped(life.created_us), ordinal)
         })
         .collect();
-    changes.extend(orders.iter().map(|order| (Status::Active, *order, 1)));
-    for (life, order) in lives.iter().zip(&orders).filter(|(life, _)| life.moves) {
-        changes.push((Status::Active, *order, -1));
-        changes.push((Status::Terminated, *order, i64::from(!life.leaves)));
+    changes.extend(
+        sort_keys
+            .iter()
+            .map(|sort_key| (Status::Active, *sort_key, 1)),
+    );
+    for (life, sort_key) in lives.iter().zip(&sort_keys).filter(|(life, _)| life.moves) {
+        changes.push((Status::Active, *sort_key, -1));
+        changes.push((Status::Terminated, *sort_key, i64::from(!life.leaves)));
     }
     changes.retain(|(_, _, change)| *change != 0);
     changes
 }
 
-fn shelf_of(status: Status) -> Shelf {
-    keys::shelf(SessionOwner::Agent(7), status)
+fn partition_of(status: Status) -> Partition {
+    keys::partition(SessionOwner::Agent(AgentNumber::new(7)), status)
 }
 
 /// Applies the changes in batches of this size and returns every byte of the result.
-fn build_db(changes: &[(Status, Order, i64)], batch: usize) -> Database {
+fn build_db(changes: &[(Status, SortKey, i64)], batch: usize) -> Database {
     let db = Database::builder()
         .create_with_backend(InMemoryBackend::new())
         .unwrap();
@@ -76,8 +82,8 @@ fn build_db(changes: &[(Status, Order, i64)], batch: usize) -> Database {
         let mut tables = Tables::open(&txn).unwrap();
         // A batch has at most one change per key, as the fold guarantees.
         let mut net = BTreeMap::new();
-        for (status, order, change) in batch {
-            *net.entry(keys::listing(shelf_of(*status), *order))
+        for (status, sort_key, change) in batch {
+            *net.entry(keys::listing(partition_of(*status), *sort_key))
                 .or_insert(0) += change;
         }
         let deltas: Vec<Delta> = net
@@ -112,21 +118,24 @@ fn bytes_of(db: &Database) -> Vec<u8> {
     all
 }
 
-fn sorted(changes: &[(Status, Order, i64)], wanted: &[Status]) -> Vec<Order> {
-    let mut orders = BTreeSet::new();
-    for (status, order, change) in changes
+fn sorted(changes: &[(Status, SortKey, i64)], wanted: &[Status]) -> Vec<SortKey> {
+    let mut sort_keys = BTreeSet::new();
+    for (status, sort_key, change) in changes
         .iter()
         .filter(|(status, _, _)| wanted.contains(status))
     {
         if 0 < *change {
-            orders.insert((*status, *order));
+            sort_keys.insert((*status, *sort_key));
         } else {
-            orders.remove(&(*status, *order));
+            sort_keys.remove(&(*status, *sort_key));
         }
     }
-    let mut orders: Vec<Order> = orders.into_iter().map(|(_, order)| order).collect();
-    orders.sort_unstable();
-    orders
+    let mut sort_keys: Vec<SortKey> = sort_keys
+        .into_iter()
+        .map(|(_, sort_key)| sort_key)
+        .collect();
+    sort_keys.sort_unstable();
+    sort_keys
 }
 
 proptest! {
@@ -148,15 +157,15 @@ proptest! {
         };
         for wanted in [&STATUSES[..], &STATUSES[..1], &STATUSES[1..]] {
             let list = sorted(&changes, wanted);
-            let shelves: Vec<Shelf> = wanted.iter().map(|status| shelf_of(*status)).collect();
+            let partitions: Vec<Partition> = wanted.iter().map(|status| partition_of(*status)).collect();
             for (pick, time) in &picks {
                 let rank = pick.index(list.len() + 1);
-                let found = counter.select(&shelves, rank as u64).unwrap();
+                let found = counter.select(&partitions, rank as u64).unwrap();
                 prop_assert_eq!(found, list.get(rank).copied());
-                let order = keys::order_before(Timestamp::from_micros_clamped(*time));
+                let sort_key = keys::sort_key_before(Timestamp::from_micros_clamped(*time));
                 let before: u64 =
-                    shelves.iter().map(|shelf| counter.rank(*shelf, order).unwrap()).sum();
-                prop_assert_eq!(before, list.iter().filter(|other| **other < order).count() as u64);
+                    partitions.iter().map(|partition| counter.rank(*partition, sort_key).unwrap()).sum();
+                prop_assert_eq!(before, list.iter().filter(|other| **other < sort_key).count() as u64);
             }
         }
     }

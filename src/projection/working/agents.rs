@@ -4,27 +4,28 @@ use redb::{ReadableTable, Table};
 
 use crate::domain::agent::AgentProfile;
 use crate::domain::{Agent, AgentId, Reason};
-use crate::projection::agent_row::{AgentGroups, AgentShelves, StoredAgent};
-use crate::projection::error::StoreError;
+use crate::projection::agent_row::{AgentGroups, AgentPartitions, StoredAgent};
+use crate::projection::error::{Refused, StoreError};
 use crate::projection::history::History;
-use crate::projection::keys::{self, TenantNumber};
+use crate::projection::keys;
 use crate::projection::meta::Progress;
+use crate::projection::numbers::{AgentNumber, GroupNumber, TenantNumber};
 use crate::projection::tables::Tables;
 use crate::projection::tally::{self, Delta};
-use crate::projection::working::{Working, take_number};
+use crate::projection::working::Working;
 
 /// An agent in memory, and where the listings have it.
 pub(super) struct AgentSlot {
     pub(super) stored: StoredAgent,
-    listed: AgentShelves,
+    listed: AgentPartitions,
     pub(super) changed: bool,
 }
 
 impl AgentSlot {
     /// What changes in the listings that have this agent.
-    pub(super) fn deltas(&self, number: u32, out: &mut Vec<Delta>) {
-        let order = keys::order(self.stored.agent.created_at, u64::from(number));
-        tally::moves(order, self.listed, self.stored.shelves(), out);
+    pub(super) fn deltas(&self, number: AgentNumber, out: &mut Vec<Delta>) {
+        let sort_key = keys::agent_sort_key(self.stored.agent.created_at, number);
+        tally::moves(sort_key, self.listed, self.stored.partitions(), out);
     }
 }
 
@@ -34,7 +35,7 @@ impl Working<'_> {
         &mut self,
         tenant: TenantNumber,
         id: &AgentId,
-    ) -> Result<Option<u32>, StoreError> {
+    ) -> Result<Option<AgentNumber>, StoreError> {
         let key = keys::named(tenant, id.as_str());
         if let Some(found) = self.agent_ids.get(&key) {
             return Ok(*found);
@@ -43,7 +44,7 @@ impl Working<'_> {
             .tables
             .agent_ids
             .get(&*key)?
-            .map(|number| number.value());
+            .map(|number| AgentNumber::new(number.value()));
         if let Some(number) = found {
             self.load_agent(number)?;
         }
@@ -51,15 +52,15 @@ impl Working<'_> {
         Ok(found)
     }
 
-    pub(super) fn load_agent(&mut self, number: u32) -> Result<(), StoreError> {
+    pub(super) fn load_agent(&mut self, number: AgentNumber) -> Result<(), StoreError> {
         let row = self
             .tables
             .agents
-            .get(number)?
+            .get(number.get())?
             .ok_or(StoreError::Damaged("agent ids"))?;
         self.loaded_bytes += row.value().len();
         let stored = StoredAgent::decode(row.value())?;
-        let listed = stored.shelves();
+        let listed = stored.partitions();
         self.agents.insert(
             number,
             AgentSlot {
@@ -72,7 +73,7 @@ impl Working<'_> {
     }
 
     /// An agent that [`Working::find_agent`] found.
-    pub(crate) fn agent(&self, number: u32) -> Result<&StoredAgent, StoreError> {
+    pub(crate) fn agent(&self, number: AgentNumber) -> Result<&StoredAgent, StoreError> {
         let slot = self
             .agents
             .get(&number)
@@ -84,21 +85,19 @@ impl Working<'_> {
     /// [`Working::remember`] what changed it, or it is not written.
     pub(crate) fn change_agent(
         &mut self,
-        number: u32,
+        number: AgentNumber,
         change: impl FnOnce(&mut Agent) -> Result<(), Reason>,
-    ) -> Result<Result<(), Reason>, StoreError> {
+    ) -> Result<(), Refused> {
         let slot = self.agents.get_mut(&number);
         let stored = &mut slot.ok_or(StoreError::Damaged("agent ids"))?.stored;
-        if let Err(reason) = change(&mut stored.agent) {
-            return Ok(Err(reason));
-        }
+        change(&mut stored.agent)?;
         stored.groups = groups(
             &mut self.tables,
             &mut self.progress,
             stored.tenant,
             &stored.agent.profile,
         )?;
-        Ok(Ok(()))
+        Ok(())
     }
 
     /// Adds an agent that has just become known.
@@ -107,10 +106,10 @@ impl Working<'_> {
         tenant: TenantNumber,
         id: &AgentId,
         agent: Agent,
-    ) -> Result<u32, StoreError> {
-        let number = take_number(&mut self.progress.next_agent, "agent")?;
+    ) -> Result<AgentNumber, StoreError> {
+        let number = self.progress.next_agent.take()?;
         let key = keys::named(tenant, id.as_str());
-        self.tables.agent_ids.insert(&*key, number)?;
+        self.tables.agent_ids.insert(&*key, number.get())?;
         self.agent_ids.insert(key, Some(number));
         let (tables, progress) = (&mut self.tables, &mut self.progress);
         let groups = groups(tables, progress, tenant, &agent.profile)?;
@@ -136,10 +135,10 @@ impl Working<'_> {
 /// Writes rows.
 pub(super) fn write(
     rows: &mut Table<'_, u32, &'static [u8]>,
-    changed: &[(u32, AgentSlot)],
+    changed: &[(AgentNumber, AgentSlot)],
 ) -> Result<(), StoreError> {
     for (number, slot) in changed {
-        rows.insert(number, &*slot.stored.encode())?;
+        rows.insert(number.get(), &*slot.stored.encode())?;
     }
     Ok(())
 }
@@ -155,10 +154,10 @@ fn groups(
     let mut group = |agent_type: Option<&str>, trust_level: Option<&str>| {
         let key = keys::group(tenant, agent_type, trust_level);
         if let Some(number) = tables.agent_groups.get(&*key)? {
-            return Ok::<_, StoreError>(Some(number.value()));
+            return Ok::<_, StoreError>(Some(GroupNumber::new(number.value())));
         }
-        let number = take_number(&mut progress.next_group, "group of agents")?;
-        tables.agent_groups.insert(&*key, number)?;
+        let number = progress.next_group.take()?;
+        tables.agent_groups.insert(&*key, number.get())?;
         Ok(Some(number))
     };
     let (agent_type, trust_level) = (&profile.agent_type, &profile.trust_level);

@@ -7,7 +7,8 @@ use redb::{ReadableTable, ReadableTableMetadata, Table};
 use crate::domain::session::Status;
 use crate::domain::{AgentStatus, Timestamp};
 use crate::projection::error::StoreError;
-use crate::projection::keys::{self, Ordinal, SessionOwner, Shelf};
+use crate::projection::keys::{self, Partition, SessionOwner};
+use crate::projection::numbers::{AgentNumber, Ordinal};
 use crate::projection::tally::Delta;
 use crate::projection::working::agents::AgentSlot;
 use crate::projection::working::sessions::{IndexedSession, SessionSlot};
@@ -19,26 +20,26 @@ use crate::projection::working::sessions::{IndexedSession, SessionSlot};
 /// the index can come in only by its status: almost always there is nothing to look at.
 pub(super) fn write_revoked(
     revoked: &mut Table<'_, u32, ()>,
-    totals: &impl ReadableTable<&'static Shelf, u64>,
-    agents: &[(u32, AgentSlot)],
+    totals: &impl ReadableTable<&'static Partition, u64>,
+    agents: &[(AgentNumber, AgentSlot)],
     deltas: &[Delta],
 ) -> Result<(), StoreError> {
     let is_revoked = |slot: &AgentSlot| slot.stored.agent.status == AgentStatus::Revoked;
     let changed = agents.iter().filter(|(_, slot)| is_revoked(slot));
-    let mut looked_at: BTreeSet<u32> = changed.map(|(number, _)| *number).collect();
+    let mut looked_at: BTreeSet<AgentNumber> = changed.map(|(number, _)| *number).collect();
     if !revoked.is_empty()? {
         for number in deltas.iter().filter_map(Delta::agent_of_active) {
-            if revoked.get(number)?.is_some() {
+            if revoked.get(number.get())?.is_some() {
                 looked_at.insert(number);
             }
         }
     }
     for number in looked_at {
-        let active = keys::shelf(SessionOwner::Agent(number), Status::Active);
+        let active = keys::partition(SessionOwner::Agent(number), Status::Active);
         if totals.get(&active)?.is_some() {
-            revoked.insert(number, ())?;
+            revoked.insert(number.get(), ())?;
         } else {
-            revoked.remove(number)?;
+            revoked.remove(number.get())?;
         }
     }
     Ok(())

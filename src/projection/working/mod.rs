@@ -5,8 +5,8 @@
 
 mod agents;
 mod indexes;
+mod preload;
 mod sessions;
-mod warm;
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::panic::resume_unwind;
@@ -17,9 +17,10 @@ use crate::domain::{EventKey, Moment, Position, SessionId, TenantId, Timestamp};
 use crate::projection::error::StoreError;
 use crate::projection::fold::parking;
 use crate::projection::history::Entry;
-use crate::projection::keys::{self, Entity, Ordinal, TenantNumber};
+use crate::projection::keys::{self, Entity};
 use crate::projection::meta::Progress;
 use crate::projection::notices::Settlements;
+use crate::projection::numbers::{AgentNumber, Ordinal, TenantNumber};
 use crate::projection::tables::Tables;
 use crate::projection::tally::{self, Delta, ListingTables};
 use crate::projection::verdict_row::VerdictRow;
@@ -44,8 +45,8 @@ pub(crate) struct Working<'txn> {
     tenants: HashMap<TenantId, TenantNumber>,
     session_ids: HashMap<Vec<u8>, Option<Ordinal>>,
     sessions: HashMap<Ordinal, SessionSlot>,
-    agent_ids: HashMap<Vec<u8>, Option<u32>>,
-    agents: HashMap<u32, AgentSlot>,
+    agent_ids: HashMap<Vec<u8>, Option<AgentNumber>>,
+    agents: HashMap<AgentNumber, AgentSlot>,
     verdicts: BTreeMap<[u8; 12], VerdictRow>,
 }
 
@@ -72,9 +73,9 @@ impl<'txn> Working<'txn> {
         if let Some(number) = self.known_tenant(id)? {
             return Ok(number);
         }
-        let number = take_number(&mut self.progress.next_tenant, "tenant")?;
-        self.tables.tenants.insert(id.as_str(), number)?;
-        self.tables.tenant_ids.insert(number, id.as_str())?;
+        let number = self.progress.next_tenant.take()?;
+        self.tables.tenants.insert(id.as_str(), number.get())?;
+        self.tables.tenant_ids.insert(number.get(), id.as_str())?;
         self.tenants.insert(id.clone(), number);
         Ok(number)
     }
@@ -85,7 +86,7 @@ impl<'txn> Working<'txn> {
             return Ok(Some(*number));
         }
         let found = self.tables.tenants.get(id.as_str())?;
-        let found = found.map(|number| number.value());
+        let found = found.map(|number| TenantNumber::new(number.value()));
         if let Some(number) = found {
             self.tenants.insert(id.clone(), number);
         }
@@ -184,14 +185,8 @@ impl<'txn> Working<'txn> {
     }
 }
 
-fn take_number(next: &mut u32, what: &'static str) -> Result<u32, StoreError> {
-    let number = *next;
-    *next = number.checked_add(1).ok_or(StoreError::Exhausted(what))?;
-    Ok(number)
-}
-
 /// What changes in listings, in key order.
-fn deltas(agents: &[(u32, AgentSlot)], sessions: &[(Ordinal, SessionSlot)]) -> Vec<Delta> {
+fn deltas(agents: &[(AgentNumber, AgentSlot)], sessions: &[(Ordinal, SessionSlot)]) -> Vec<Delta> {
     let mut deltas = Vec::new();
     for (number, slot) in agents {
         slot.deltas(*number, &mut deltas);

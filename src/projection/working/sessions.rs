@@ -6,10 +6,11 @@ use crate::domain::session::Status;
 use crate::domain::{ProjectId, Session, SessionId, SessionStatus, Timestamp};
 use crate::projection::error::StoreError;
 use crate::projection::history::History;
-use crate::projection::keys::{self, Ordinal, TenantNumber};
+use crate::projection::keys;
+use crate::projection::numbers::{AgentNumber, Ordinal, ProjectNumber, TenantNumber};
 use crate::projection::session_row::StoredSession;
 use crate::projection::tally::{self, Delta};
-use crate::projection::working::{Working, take_number};
+use crate::projection::working::Working;
 
 /// A session in memory, and what the indexes know of it.
 pub(super) struct SessionSlot {
@@ -38,23 +39,27 @@ impl IndexedSession {
 impl SessionSlot {
     /// What changes in the listings that have this session. Only its status can move it.
     pub(super) fn deltas(&self, ordinal: Ordinal, out: &mut Vec<Delta>) {
-        let order = keys::order(self.stored.session.created_at, ordinal);
+        let sort_key = keys::session_sort_key(self.stored.session.created_at, ordinal);
         let before = self.indexed.map(|indexed| indexed.status);
-        let before = before.map_or([None; 3], |status| self.stored.shelves(status));
-        let after = self.stored.shelves(self.stored.session.status.kind());
-        tally::moves(order, before, after, out);
+        let before = before.map_or([None; 3], |status| self.stored.partitions(status));
+        let after = self.stored.partitions(self.stored.session.status.kind());
+        tally::moves(sort_key, before, after, out);
     }
 }
 
 impl Working<'_> {
     /// The project's number; a new project gets the next one.
-    fn project(&mut self, tenant: TenantNumber, id: &ProjectId) -> Result<u32, StoreError> {
+    fn project(
+        &mut self,
+        tenant: TenantNumber,
+        id: &ProjectId,
+    ) -> Result<ProjectNumber, StoreError> {
         let key = keys::named(tenant, id.as_str());
         if let Some(number) = self.tables.project_ids.get(&*key)? {
-            return Ok(number.value());
+            return Ok(ProjectNumber::new(number.value()));
         }
-        let number = take_number(&mut self.progress.next_project, "project")?;
-        self.tables.project_ids.insert(&*key, number)?;
+        let number = self.progress.next_project.take()?;
+        self.tables.project_ids.insert(&*key, number.get())?;
         Ok(number)
     }
 
@@ -72,7 +77,7 @@ impl Working<'_> {
             .tables
             .session_ids
             .get(&*key)?
-            .map(|ordinal| ordinal.value());
+            .map(|ordinal| Ordinal::new(ordinal.value()));
         if let Some(ordinal) = found {
             self.load_session(ordinal)?;
         }
@@ -84,7 +89,7 @@ impl Working<'_> {
         let row = self
             .tables
             .sessions
-            .get(ordinal)?
+            .get(ordinal.get())?
             .ok_or(StoreError::Damaged("session ids"))?;
         self.loaded_bytes += row.value().len();
         let stored = StoredSession::decode(row.value())?;
@@ -123,13 +128,10 @@ impl Working<'_> {
         &mut self,
         tenant: TenantNumber,
         id: &SessionId,
-        agent: u32,
+        agent: AgentNumber,
         session: Session,
     ) -> Result<Ordinal, StoreError> {
-        let ordinal = self.progress.next_session;
-        self.progress.next_session = ordinal
-            .checked_add(1)
-            .ok_or(StoreError::Exhausted("session"))?;
+        let ordinal = self.progress.next_session.take()?;
         let project = match &session.project {
             Some(project) => Some(self.project(tenant, project)?),
             None => None,
@@ -171,7 +173,7 @@ pub(super) fn write(
     changed: &[(Ordinal, SessionSlot)],
 ) -> Result<(), StoreError> {
     for (ordinal, slot) in changed {
-        rows.insert(ordinal, &*slot.stored.encode())?;
+        rows.insert(ordinal.get(), &*slot.stored.encode())?;
     }
     let new = changed.iter().filter(|(_, slot)| slot.indexed.is_none());
     let key = |stored: &StoredSession| keys::named(stored.tenant, stored.id.as_str());
@@ -180,7 +182,7 @@ pub(super) fn write(
         .collect();
     new.sort_unstable();
     for (key, ordinal) in new {
-        ids.insert(&*key, ordinal)?;
+        ids.insert(&*key, ordinal.get())?;
     }
     Ok(())
 }

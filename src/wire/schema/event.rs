@@ -4,6 +4,7 @@ use serde_json::{Map, Value, json};
 
 use crate::domain::EventType;
 use crate::domain::limits::{BODY_BYTES_MAX, METADATA_DEPTH_MAX, TENANT_CHARS_MAX};
+use crate::domain::session::Profile;
 use crate::wire::decode::SPEC_VERSION;
 use crate::wire::field::TextRule;
 use crate::wire::payload::SECRET_FIELDS;
@@ -224,7 +225,9 @@ pub(super) fn data(event_type: EventType) -> Data {
 }
 
 fn created() -> Data {
-    let fields = vec![
+    let [agent_name, agent_key_id, caller @ ..] =
+        <Profile>::FIELDS.map(|(name, description)| (name, text(TextRule::TEXT, description)));
+    let mut fields = vec![
         (
             "agent_id",
             named_id("Whose session it is. An unknown agent becomes known by it."),
@@ -245,11 +248,8 @@ fn created() -> Data {
             ),
         ),
         ("metadata", metadata("The caller's own data.")),
-        ("agent_name", text(TextRule::TEXT, "The agent's name.")),
-        (
-            "agent_key_id",
-            text(TextRule::TEXT, "The key that the agent used."),
-        ),
+        agent_name,
+        agent_key_id,
         (
             "parent_session_id",
             named_id("The session that it came from: open already, in the same tenant, another."),
@@ -258,20 +258,9 @@ fn created() -> Data {
             "project_id",
             opaque_id("The project that it belongs to. A UUID is the same in any case."),
         ),
-        ("user_id", text(TextRule::TEXT, "The person behind it.")),
-        (
-            "machine_id",
-            text(TextRule::TEXT, "The machine that it runs on."),
-        ),
-        ("caller_role", text(TextRule::TEXT, "The caller's role.")),
-        (
-            "caller_origin",
-            text(TextRule::TEXT, "Where the caller came from."),
-        ),
-        ("ip_address", text(TextRule::TEXT, "The caller's address.")),
-        ("user_agent", text(TextRule::TEXT, "The caller's program.")),
-        ("phase", phase()),
     ];
+    fields.extend(caller);
+    fields.push(("phase", phase()));
     Data {
         fields,
         required: &["agent_id"],

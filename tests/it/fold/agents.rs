@@ -1,8 +1,8 @@
 //! Listings of agents against the model: every filter, by offset and by cursor, any page size.
 
 use session_ledger::domain::{AgentFilter, AgentId, AgentStatus, StatusSet, TenantId, Timestamp};
-use session_ledger::projection::{KnownAgent, Snapshot};
-use session_ledger::query::{Sight, Start, agents};
+use session_ledger::projection::{AgentNumber, KnownAgent, Snapshot};
+use session_ledger::query::{PageStart, Sight, agents};
 
 use crate::fold::history::{AGENT_TYPES, TENANTS, TRUST_LEVELS};
 use crate::fold::model::Model;
@@ -36,7 +36,8 @@ pub(super) fn check(snapshot: &Snapshot, model: &Model, rows_max: usize) {
             revoked.push(number);
         }
     }
-    assert_eq!(snapshot.revoked_agents(usize::MAX).unwrap(), revoked);
+    let found = snapshot.revoked_agents(usize::MAX).unwrap().into_iter();
+    assert_eq!(found.map(AgentNumber::get).collect::<Vec<_>>(), revoked);
 }
 
 fn check_one(
@@ -48,12 +49,12 @@ fn check_one(
 ) {
     let expected = oracle(model, tenant, filter);
     let tenant = TenantId::parse(tenant).unwrap();
-    let mut start = Start::Offset(0);
+    let mut start = PageStart::Offset(0);
     let mut listed = 0;
     loop {
         let page =
             agents::list(snapshot, Sight::of_tenant(&tenant), filter, start, rows_max).unwrap();
-        let by_offset = Start::Offset(listed as u64);
+        let by_offset = PageStart::Offset(listed as u64);
         let same = agents::list(
             snapshot,
             Sight::of_tenant(&tenant),
@@ -71,7 +72,7 @@ fn check_one(
             listed += 1;
         }
         match page.next {
-            Some(cursor) => start = Start::Cursor(cursor),
+            Some(cursor) => start = cursor.into(),
             None => break,
         }
     }

@@ -6,7 +6,7 @@ use session_ledger::domain::{
     AgentId, ProjectId, SessionFilter, StatusSet, TenantId, TimeRange, Timestamp,
 };
 use session_ledger::projection::{SessionRow, Snapshot};
-use session_ledger::query::{Sight, Start, sessions};
+use session_ledger::query::{PageStart, Sight, sessions};
 
 use crate::fold::history::{PROJECTS, START_US, TENANTS, TICK_US};
 use crate::fold::model::{Model, ModelSession};
@@ -46,12 +46,12 @@ fn check_one(
             .filter(|session| session.status == status.as_str());
         assert_eq!(total, same.count() as u64, "{status:?} of {filter:?}");
     }
-    let mut start = Start::Offset(0);
+    let mut start = PageStart::Offset(0);
     let mut listed = 0;
     loop {
         let page =
             sessions::list(snapshot, Sight::of_tenant(&tenant), filter, start, rows_max).unwrap();
-        let by_offset = Start::Offset(listed as u64);
+        let by_offset = PageStart::Offset(listed as u64);
         let same = sessions::list(
             snapshot,
             Sight::of_tenant(&tenant),
@@ -69,7 +69,7 @@ fn check_one(
             listed += 1;
         }
         match page.next {
-            Some(cursor) => start = Start::Cursor(cursor),
+            Some(cursor) => start = cursor.into(),
             None => break,
         }
     }

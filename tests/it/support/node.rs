@@ -126,8 +126,9 @@ impl Node {
     /// Returns the verdict on the record at a position.
     pub(crate) fn verdict(&self, tenant: &str, position: Position) -> Verdict {
         let snapshot = self.projection.snapshot().unwrap();
-        let tenant = snapshot.tenant(&TenantId::parse(tenant).unwrap()).unwrap();
-        let row = snapshot.verdict(tenant.unwrap(), position).unwrap();
+        let tenant = TenantId::parse(tenant).unwrap();
+        let tenant = snapshot.of_tenant(&tenant).unwrap().unwrap();
+        let row = tenant.verdict(position).unwrap();
         row.unwrap().verdict
     }
 

@@ -77,9 +77,9 @@ pub(crate) async fn first_verdicts<'o>(
     let tenant = tenant.clone();
     let found = app.scan(move |snapshot| {
         let mut found = FirstVerdicts::with_capacity(firsts.len());
-        if let Some(tenant) = snapshot.tenant(&tenant)? {
+        if let Some(tenant) = snapshot.of_tenant(&tenant)? {
             for first in firsts {
-                if let Some(row) = snapshot.verdict(tenant, first)? {
+                if let Some(row) = tenant.verdict(first)? {
                     found.insert(first, row.verdict);
                 }
             }

@@ -216,7 +216,8 @@ pub(crate) async fn get(
     if !wrote(principal, event) {
         return Err(not_found());
     }
-    let verdict = app.read(|snapshot| Ok(query::events::told(snapshot, sight, verdict)?))?;
+    let verdict =
+        app.read(|snapshot| Ok(query::events::verdict_shown(snapshot, sight, verdict)?))?;
     let outcome = Outcome {
         position,
         verdict: Some(verdict),

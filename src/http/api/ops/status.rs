@@ -36,10 +36,10 @@ pub(crate) async fn get(
     let (sight, tenant) = (caller.sight(), caller.tenant());
     let found = app.read(|snapshot| {
         let counts = query::sessions::count(snapshot, sight, &SessionFilter::default())?;
-        let rejections = match (sight.agent, snapshot.tenant(tenant)?) {
+        let rejections = match (sight.agent, snapshot.of_tenant(tenant)?) {
             // Not for callers bound to an agent: many rejected events concern no known agent.
             (Some(_), _) => None,
-            (None, Some(number)) => Some(snapshot.rejection_totals(number)?),
+            (None, Some(tenant)) => Some(tenant.rejection_totals()?),
             (None, None) => Some(Vec::new()),
         };
         Ok((

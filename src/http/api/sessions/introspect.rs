@@ -113,7 +113,7 @@ fn describe(tenant: &TenantId, row: &SessionRow<'_>) -> Introspection {
         active: true,
         scope: Some(scopes.join(" ")),
         client_id: Some(row.agent_id.to_owned()),
-        username: row.user_id.map(ToOwned::to_owned),
+        username: row.profile.user_id.map(ToOwned::to_owned),
         token_type: Some("Bearer".to_owned()),
         exp: row.expires_at.map(seconds),
         iat: Some(seconds(row.created_at)),

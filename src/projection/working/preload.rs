@@ -6,6 +6,7 @@ use crate::domain::Payload;
 use crate::domain::SessionEvent;
 use crate::projection::error::StoreError;
 use crate::projection::keys;
+use crate::projection::numbers::{AgentNumber, Ordinal};
 use crate::projection::prepare::Prepared;
 use crate::projection::working::Working;
 use crate::wire::Decoded;
@@ -15,7 +16,7 @@ const RECORDS_MIN: usize = 64;
 
 impl Working<'_> {
     /// Reads the sessions and agents that some records are about, unless they are in memory.
-    pub(crate) fn warm(&mut self, batch: &[Prepared]) -> Result<(), StoreError> {
+    pub(crate) fn preload(&mut self, batch: &[Prepared]) -> Result<(), StoreError> {
         if batch.len() < RECORDS_MIN {
             return Ok(());
         }
@@ -53,11 +54,11 @@ impl Working<'_> {
                 Payload::Rules { .. } => {}
             }
         }
-        self.warm_sessions(sessions)?;
-        self.warm_agents(agents)
+        self.preload_sessions(sessions)?;
+        self.preload_agents(agents)
     }
 
-    fn warm_sessions(&mut self, mut keys: Vec<Vec<u8>>) -> Result<(), StoreError> {
+    fn preload_sessions(&mut self, mut keys: Vec<Vec<u8>>) -> Result<(), StoreError> {
         keys.sort_unstable();
         keys.dedup();
         let mut ordinals = Vec::new();
@@ -70,7 +71,7 @@ impl Working<'_> {
                 .tables
                 .session_ids
                 .get(&*key)?
-                .map(|ordinal| ordinal.value());
+                .map(|ordinal| Ordinal::new(ordinal.value()));
             ordinals.extend(found);
             self.session_ids.insert(key, found);
         }
@@ -81,7 +82,7 @@ impl Working<'_> {
         Ok(())
     }
 
-    fn warm_agents(&mut self, mut keys: Vec<Vec<u8>>) -> Result<(), StoreError> {
+    fn preload_agents(&mut self, mut keys: Vec<Vec<u8>>) -> Result<(), StoreError> {
         keys.sort_unstable();
         keys.dedup();
         let mut numbers = Vec::new();
@@ -93,7 +94,7 @@ impl Working<'_> {
                 .tables
                 .agent_ids
                 .get(&*key)?
-                .map(|number| number.value());
+                .map(|number| AgentNumber::new(number.value()));
             numbers.extend(found);
             self.agent_ids.insert(key, found);
         }
