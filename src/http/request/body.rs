@@ -1,4 +1,4 @@
-//! Bodies of requests, within their limits of size and time.
+//! Reads request bodies, with limits of size and time.
 
 use std::sync::Arc;
 
@@ -17,13 +17,13 @@ use crate::http::request::decode;
 use crate::http::request::json_body::without_mark;
 use crate::http::request::media_type::{self, JSON};
 
-/// Most bytes that are set aside on the word of a caller.
+/// The most bytes that the server allocates because of a `Content-Length` header alone.
 const RESERVE_BYTES_MAX: usize = 64 * 1024;
-/// Most bytes that are read of a body that is too long. A client that is still sending when the
-/// connection closes never sees the answer.
+/// The most bytes that the server reads of a body that is too long. It reads beyond the limit
+/// because a client that is still sending when the connection closes never sees the answer.
 const DISCARD_BYTES_MAX: usize = 2 * REQUEST_BYTES_MAX;
 
-/// A request's body, all of it but a byte order mark.
+/// The complete body of a request, without a byte order mark.
 #[derive(Debug)]
 pub(crate) struct Body(pub(crate) Bytes);
 
@@ -35,12 +35,12 @@ impl<S: Sync> FromRequest<S> for Body {
         let patience = connection.map(|connection| Arc::clone(connection.bodies()));
         let patience = patience.unwrap_or_default();
         tokio::select! {
-            // A body that came with its head is read without a timer.
+            // First, so that a body that has already arrived needs no timer.
             biased;
             read = read(request) => read.map(Self),
             () = tokio::time::sleep(patience.at_most) => Err(Problem::new(Code::RequestTimeout)),
             () = patience.ended.cancelled() => {
-                let detail = "the server is stopping and the request's body had not arrived; \
+                let detail = "the server is stopping, and the body of the request has not arrived; \
                               nothing was written; try again";
                 Err(Problem::new(Code::NotReady).with_detail(detail.to_owned()))
             }
@@ -48,7 +48,7 @@ impl<S: Sync> FromRequest<S> for Body {
     }
 }
 
-/// The body of a command: JSON, or nothing.
+/// The body of a command: JSON, or empty.
 #[derive(Debug)]
 pub(crate) struct JsonBody(pub(crate) Bytes);
 

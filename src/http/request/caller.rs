@@ -1,7 +1,7 @@
-//! The caller of a request, and the roles that routes need.
+//! The caller of a request, and the roles that routes require.
 //!
-//! A handler takes a [`Caller`], whose type says the roles that it needs. The principal comes from
-//! `layers::authenticate`, which every guarded route stands behind.
+//! A handler takes a [`Caller<N>`](Caller), where `N` lists the roles that the route accepts. The
+//! principal comes from `layers::authenticate`, which every guarded route stands behind.
 
 use std::marker::PhantomData;
 
@@ -20,12 +20,12 @@ use crate::http::problem::Problem;
 use crate::http::problem::code::Code;
 use crate::query::Sight;
 
-/// Carries a route's roles from its description to the document.
+/// The `OpenAPI` extension that carries the roles of a route from its handler to the document.
 pub(crate) const ROLES_EXTENSION: &str = "x-roles";
 
-/// The roles of which a caller needs one.
+/// The roles that a route accepts.
 pub(crate) trait Needs: Send + 'static {
-    /// Any one of these will do.
+    /// A caller needs at least one of these roles.
     const ONE_OF: &'static [Role];
 }
 
@@ -44,25 +44,25 @@ macro_rules! needs {
 }
 
 needs! {
-    /// Listings and single reads.
+    /// For listings and reads of one session or agent.
     Read: Read;
-    /// Whatever changes something.
+    /// For changes.
     Write: Write;
-    /// Replay of everything.
+    /// For the replay of all events.
     Audit: Audit;
-    /// The history of one thing.
+    /// For the history of one session.
     ReadOrAudit: Read | Audit;
-    /// What became of an event: for who sent it, and for who checks.
+    /// For the verdict on one event, for its sender and for auditors.
     WriteOrAudit: Write | Audit;
-    /// What became of keys: for who changes them, and for who checks.
+    /// For the history of keys, for those who manage keys and for auditors.
     AuditOrAdmin: Audit | Admin;
-    /// Keys.
+    /// For the management of keys.
     Admin: Admin;
-    /// Anybody with a credential.
+    /// For any credential.
     Anyone: Read | Write | Audit | Admin;
 }
 
-/// On whose behalf a request comes, who may do what `N` needs.
+/// An authenticated caller that has at least one of the roles in `N`.
 #[derive(Debug, Clone)]
 pub(crate) struct Caller<N> {
     principal: Principal,
@@ -70,22 +70,22 @@ pub(crate) struct Caller<N> {
 }
 
 impl<N> Caller<N> {
-    /// Whose data the caller sees.
+    /// The tenant whose data the caller reads and changes.
     pub(crate) fn tenant(&self) -> &TenantId {
         &self.principal.tenant
     }
 
-    /// What the caller is shown.
+    /// The part of the tenant's data that the caller may see.
     pub(crate) fn sight(&self) -> Sight<'_> {
         sight(&self.principal)
     }
 
-    /// Who it is.
+    /// The authenticated principal.
     pub(crate) fn principal(&self) -> &Principal {
         &self.principal
     }
 
-    /// Refuses whoever shows no credential of a tenant, where that is what a change is about.
+    /// Rejects callers without a credential, on a server that requires none (`--no-auth`).
     pub(crate) fn refuse_anonymous(&self) -> Result<(), Problem> {
         match &self.principal.id {
             Some(_) => Ok(()),
@@ -93,7 +93,8 @@ impl<N> Caller<N> {
         }
     }
 
-    /// Refuses a credential that is bound to an agent, where nothing else would hold it to that.
+    /// Rejects credentials that are bound to an agent, on routes that cannot limit the caller to
+    /// that agent.
     pub(crate) fn refuse_bound(&self) -> Result<(), Problem> {
         match &self.principal.agent {
             Some(_) => Err(Problem::new(Code::AgentBound)),
@@ -102,7 +103,7 @@ impl<N> Caller<N> {
     }
 }
 
-/// What a principal is shown.
+/// The part of the tenant's data that a principal may see.
 pub(crate) fn sight(principal: &Principal) -> Sight<'_> {
     Sight {
         tenant: &principal.tenant,
@@ -115,7 +116,7 @@ impl<N: Needs, S: Sync> FromRequestParts<S> for Caller<N> {
 
     async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Problem> {
         let Some(principal) = parts.extensions.get::<Principal>() else {
-            tracing::error!("a route was reached past authentication");
+            tracing::error!("a route that needs a caller is not behind authentication");
             return Err(Problem::new(Code::InternalError));
         };
         if !principal.roles.has_any(N::ONE_OF) {

@@ -1,4 +1,5 @@
-//! Codings of content: which a body has (`Content-Encoding`), and which a client would take.
+//! Content codings: the coding of a request body (`Content-Encoding`), and the coding that a client
+//! prefers for the answer (`Accept-Encoding`).
 
 use axum::http::HeaderMap;
 use axum::http::header::{ACCEPT_ENCODING, CONTENT_ENCODING};
@@ -7,19 +8,19 @@ use crate::http::problem::Problem;
 use crate::http::problem::code::Code;
 use crate::http::request::negotiate::weighed;
 
-/// A way to make content shorter.
+/// A compression format.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Coding {
     Gzip,
-    /// The format of zlib, which HTTP calls so. Of requests alone.
+    /// The zlib format, which HTTP calls `deflate`. Only for request bodies.
     Deflate,
     Brotli,
     Zstd,
 }
 
 impl Coding {
-    /// Those of answers; which comes first is taken where a client has no preference. `zstd` is both
-    /// faster and shorter than `gzip`.
+    /// The codings of answers. If a client has no preference, the first one wins. `zstd` is faster
+    /// than `gzip` and compresses better.
     const OF_ANSWERS: [Self; 3] = [Self::Zstd, Self::Brotli, Self::Gzip];
 
     pub(crate) fn as_str(self) -> &'static str {
@@ -41,7 +42,8 @@ impl Coding {
         })
     }
 
-    /// How a request's body is coded, if it is.
+    /// The coding of a request body; `None` if it has none. A problem if the coding is unknown or
+    /// there are several.
     pub(crate) fn of_body(headers: &HeaderMap) -> Result<Option<Self>, Problem> {
         let mut codings = Vec::new();
         for value in headers.get_all(CONTENT_ENCODING) {
@@ -59,7 +61,7 @@ impl Coding {
             .ok_or_else(|| Problem::new(Code::UnsupportedEncoding))
     }
 
-    /// What a client would rather have than an answer as it is.
+    /// The coding that a client prefers for the answer; `None` if it prefers no coding.
     pub(crate) fn preferred(headers: &HeaderMap) -> Option<Self> {
         if !headers.contains_key(ACCEPT_ENCODING) {
             return None;
@@ -94,7 +96,7 @@ mod tests {
     }
 
     #[test]
-    fn a_client_gets_the_coding_that_it_would_rather_have() {
+    fn a_client_gets_the_coding_that_it_prefers() {
         for (accepted, expected) in [
             ("gzip", Some(Coding::Gzip)),
             ("gzip, deflate, br", Some(Coding::Brotli)),
@@ -117,7 +119,7 @@ mod tests {
     }
 
     #[test]
-    fn one_known_coding_of_a_body_is_taken() {
+    fn a_body_may_have_one_known_coding() {
         let coding = |value| Coding::of_body(&headers(CONTENT_ENCODING, value));
         assert_eq!(Coding::of_body(&HeaderMap::new()), Ok(None));
         assert_eq!(coding("identity"), Ok(None));

@@ -1,4 +1,4 @@
-//! Credentials in the headers of a request: which one it shows, if any.
+//! Finds the credential in the headers of a request.
 
 use axum::http::header::AUTHORIZATION;
 use axum::http::{HeaderMap, HeaderName, HeaderValue};
@@ -9,26 +9,26 @@ use crate::http::problem::code::Code;
 
 const API_KEY: HeaderName = HeaderName::from_static("x-api-key");
 
-/// What a header shows.
+/// The content of one header that may hold a credential.
 enum Shown<'a> {
     Credential(Presented<'a>),
-    /// It is empty, as proxies and SDKs leave headers that they have no value for.
+    /// The header is empty. Some proxies and SDKs send empty headers if they have no value.
     Nothing,
-    /// Something for somebody else: a proxy's own `Basic` credential, above all.
+    /// A scheme that the ledger does not use, such as the `Basic` credential of a proxy.
     OtherScheme,
-    /// No text.
+    /// The header is not ASCII text.
     Unreadable,
 }
 
-/// What to send, where the scheme is none of ours.
-const OTHER_SCHEME: &str = "the scheme of the header Authorization is not taken here; send \
-                            `Authorization: Bearer` with an API key or a token, or the API key as \
-                            `X-API-Key`";
+/// The problem text for a header with another scheme.
+const OTHER_SCHEME: &str = "the server does not accept this scheme in the header Authorization; \
+                            send `Authorization: Bearer` with an API key or a token, or the API \
+                            key as `X-API-Key`";
 
-/// The credential that a request shows.
+/// Returns the credential of a request.
 ///
-/// Two that differ are refused, whether or not either is good: on whose behalf such a request comes
-/// is for nobody to guess.
+/// A request may repeat its credential. A request with two different credentials is rejected, even
+/// if one of them is invalid: the server does not guess who the caller is.
 pub(crate) fn presented(headers: &HeaderMap) -> Result<Presented<'_>, Problem> {
     let keys = headers.get_all(API_KEY).iter().map(key);
     let authorizations = headers.get_all(AUTHORIZATION).iter().map(authorization);
@@ -98,7 +98,7 @@ mod tests {
     }
 
     #[test]
-    fn each_way_to_show_a_credential_is_understood() {
+    fn every_header_form_of_a_credential_is_read() {
         check(&[("x-api-key", "k")], Ok(Presented::Key("k")));
         check(&[("authorization", "Bearer k")], Ok(Presented::Bearer("k")));
         check(
@@ -110,7 +110,7 @@ mod tests {
     }
 
     #[test]
-    fn another_scheme_and_an_empty_header_are_no_credential() {
+    fn headers_with_another_scheme_or_no_value_hold_no_credential() {
         let key = ("x-api-key", "k");
         for value in [
             "Basic k",
@@ -149,14 +149,14 @@ mod tests {
     }
 
     #[test]
-    fn a_credential_that_is_no_text_is_invalid() {
+    fn a_credential_that_is_not_ascii_is_invalid() {
         for name in [("x-api-key", "\u{e9}"), ("authorization", "Bearer \u{e9}")] {
             check(&[name], Err(Code::InvalidCredential));
         }
     }
 
     #[test]
-    fn one_credential_may_be_shown_twice_and_two_may_not() {
+    fn a_request_may_repeat_its_credential_but_not_send_two() {
         let bearer = ("authorization", "Bearer k");
         check(&[("x-api-key", "k"), bearer], Ok(Presented::Bearer("k")));
         for other in [("x-api-key", "l"), ("authorization", "ApiKey l")] {

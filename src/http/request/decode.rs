@@ -1,7 +1,7 @@
-//! Bodies of requests that are coded, as in `Content-Encoding: gzip`.
+//! Decodes request bodies with a `Content-Encoding`, such as `gzip`.
 //!
-//! Nothing is decoded past the limit of a body, so a few bytes that would become gigabytes cost no
-//! more than a body of that length.
+//! Decoding stops at the size limit of a body. So a compression bomb costs no more than the longest
+//! allowed body.
 
 use std::io;
 use std::pin::pin;
@@ -19,19 +19,19 @@ use crate::http::problem::Problem;
 use crate::http::problem::code::Code;
 use crate::http::request::coding::Coding;
 
-/// How much is decoded at a time.
+/// The number of bytes that are decoded at a time.
 const STEP_BYTES: usize = 16 * 1024;
-/// Largest window of zstd, as a power of two: as much as RFC 9659 lets a server ask for. The format
-/// itself lets a sender make its reader take 3.75 TiB.
+/// The largest window of zstd, as a power of two. RFC 9659 allows 8 MiB; the format itself allows
+/// 3.75 TiB, which the reader would have to allocate.
 const ZSTD_WINDOW_LOG_MAX: u32 = 23;
 
-/// The whole body as it was before it was coded.
+/// Returns the complete decoded body.
 pub(crate) async fn decoded(body: Body, coding: Coding) -> Result<Bytes, Problem> {
     let mut coded = 0;
     let pieces = body.into_data_stream().map(move |piece| {
         let piece = piece.map_err(io::Error::other)?;
         coded += piece.len();
-        // A coding may hold any number of bytes that stand for nothing.
+        // The encoded bytes are bounded too: a coding may have any number of empty blocks.
         if REQUEST_BYTES_MAX < coded {
             return Err(io::Error::from(io::ErrorKind::FileTooLarge));
         }
@@ -55,11 +55,11 @@ pub(crate) async fn decoded(body: Body, coding: Coding) -> Result<Bytes, Problem
     };
     let failed = |error: &io::Error| match (error.kind(), error.get_ref()) {
         (io::ErrorKind::FileTooLarge, _) => Problem::new(Code::RequestTooLarge),
-        // The body broke off.
+        // The connection ended within the body.
         (_, Some(cause)) if cause.is::<axum::Error>() => Problem::new(Code::UnreadableBody),
         _ => Problem::new(Code::UnreadableBody).with_detail(format!(
-            "the body is not {0}, as the header Content-Encoding says; send what {0} makes of it, \
-             or leave the header out",
+            "the body is not valid {0}, which the header Content-Encoding names; encode the body \
+             as {0}, or leave the header out",
             coding.as_str()
         )),
     };
@@ -79,13 +79,13 @@ async fn read(decoder: impl AsyncRead) -> io::Result<Bytes> {
         if REQUEST_BYTES_MAX < whole.len() {
             return Err(io::Error::from(io::ErrorKind::FileTooLarge));
         }
-        // Decoding takes no turns by itself while there is something to decode.
+        // The decoder does not yield to other tasks while it has input.
         tokio::task::consume_budget().await;
     }
 }
 
-/// Refuses what comes after the coded content. This also reads the body to its end, so that the
-/// connection can go on.
+/// Rejects bytes after the encoded content. Also reads the body to its end, so that the client can
+/// reuse the connection.
 async fn ends(coded: &mut (impl AsyncBufRead + Unpin)) -> io::Result<()> {
     if coded.fill_buf().await?.is_empty() {
         return Ok(());

@@ -1,4 +1,5 @@
-//! Extractors of query and path: what they refuse, they refuse as a problem that names the field.
+//! Extractors for the query and the path. Each reports invalid input as a problem that names the
+//! field.
 
 use std::borrow::Cow;
 use std::fmt::Display;
@@ -18,28 +19,28 @@ use crate::http::problem::code::Code;
 use crate::http::raw_schema::raw;
 use crate::http::request::params::{EVENTS_LIMIT, IntegerRange, Param, Shape, an_id};
 
-/// Most characters of a caller's own text that an answer repeats.
+/// The most characters of a caller's text that an answer repeats.
 const ECHO_CHARS_MAX: usize = 64;
-/// Where an event may stand on the log.
+/// The range of positions on the log.
 const POSITION: IntegerRange = IntegerRange {
     min: 1,
     max: i64::MAX as u64,
     default: None,
 };
-/// Most unknown parameters that an answer names.
+/// The most unknown parameters that an answer names.
 const ERRORS_MAX: usize = 16;
 
-/// What a route takes in its query.
+/// The query parameters of a route.
 pub(crate) trait QueryParams: Sized {
-    /// Every parameter; any other is refused, or ignored.
+    /// All known parameters. [`Query`] rejects other parameters, and [`LenientQuery`] ignores them.
     const PARAMS: &'static [Param];
 
-    /// Reads them. What is wrong with a single value is noted in `values` and answered first, so
-    /// only what is wrong with several together is returned.
+    /// Reads the parameters. Errors of single values are collected in `values` and reported first.
+    /// The returned problem is only for parameters that do not fit together.
     fn read(values: &mut Values) -> Result<Self, Problem>;
 }
 
-/// The query of a request.
+/// The query of a request. Unknown parameters are an error.
 #[derive(Debug)]
 pub(crate) struct Query<T>(pub(crate) T);
 
@@ -53,7 +54,7 @@ impl<S: Sync, T: QueryParams> FromRequestParts<S> for Query<T> {
     }
 }
 
-/// The query of a request whose other parameters are ignored.
+/// The query of a request. Unknown parameters are ignored.
 #[derive(Debug)]
 pub(crate) struct LenientQuery<T>(pub(crate) T);
 
@@ -73,7 +74,7 @@ impl<T: QueryParams> IntoParams for Query<T> {
     }
 }
 
-/// For routes that take no parameters.
+/// The query of a route without parameters.
 #[derive(Debug)]
 pub(crate) struct NoQuery;
 
@@ -85,7 +86,7 @@ impl QueryParams for NoQuery {
     }
 }
 
-/// The query's values, and what is wrong with them.
+/// The decoded values of a query, and the errors in them.
 #[derive(Debug, Default)]
 pub(crate) struct Values {
     pairs: Vec<(String, String)>,
@@ -99,7 +100,8 @@ impl Values {
         limit.and_then(Result::ok).unwrap_or(EVENTS_PAGE_MAX)
     }
 
-    /// Decodes all; what cannot be decoded is passed over if its name does not matter.
+    /// Decodes the query. A parameter that cannot be decoded is an error if `matters` says so for
+    /// its name; otherwise it is skipped.
     fn parse(query: &str, matters: impl Fn(&str) -> bool) -> Result<Self, Problem> {
         let mut values = Self::default();
         for pair in query.split('&').filter(|pair| !pair.is_empty()) {
@@ -150,7 +152,7 @@ impl Values {
             .with_errors(self.errors))
     }
 
-    /// Notes what is wrong with a parameter.
+    /// Adds an error about a parameter.
     pub(crate) fn error(&mut self, param: &Param, message: impl Into<String>) {
         self.errors.push((param.name.to_owned(), message.into()));
     }
@@ -159,7 +161,7 @@ impl Values {
         self.pairs.iter().any(|(name, _)| name == param.name)
     }
 
-    /// A parameter that may be given once, as text.
+    /// Returns the text of a parameter. Adds an error if the parameter occurs twice.
     pub(crate) fn text(&mut self, param: &Param) -> Option<String> {
         let mut given = self.pairs.iter().filter(|(name, _)| name == param.name);
         let first = given.next().map(|(_, value)| value.clone());
@@ -170,7 +172,7 @@ impl Values {
         first
     }
 
-    /// A parameter that is checked by a function.
+    /// Returns a parameter that `parse` has read. Adds the error of `parse`, if any.
     pub(crate) fn parsed<T, E: Display>(
         &mut self,
         param: &Param,
@@ -186,7 +188,7 @@ impl Values {
         }
     }
 
-    /// A number within the parameter's range; its default if absent.
+    /// Returns a number within the range of the parameter, or its default if it is absent.
     pub(crate) fn integer(&mut self, param: &Param) -> Option<u64> {
         let Shape::Integer(range) = param.shape else {
             return None;
@@ -220,7 +222,7 @@ impl Values {
         self.parsed(param, read).unwrap_or(default)
     }
 
-    /// One of the parameter's words.
+    /// Returns the parsed word of a parameter.
     pub(crate) fn word<T>(
         &mut self,
         param: &Param,
@@ -229,7 +231,7 @@ impl Values {
         self.parsed(param, |text| parse(text).ok_or_else(|| expected(param)))
     }
 
-    /// Each of the parameter's words that was given.
+    /// Returns the parsed words of a parameter that may be repeated.
     pub(crate) fn words<T>(&mut self, param: &Param, parse: impl Fn(&str) -> Option<T>) -> Vec<T> {
         let given = self.pairs.iter().filter(|(name, _)| name == param.name);
         let words: Option<Vec<T>> = given.map(|(_, value)| parse(value)).collect();
@@ -240,12 +242,12 @@ impl Values {
     }
 }
 
-/// What a route takes in its path.
+/// A parameter in the path of a route.
 pub(crate) trait PathParam: Sized {
     const NAME: &'static str;
     const ABOUT: &'static str;
 
-    /// The JSON Schema of what it takes.
+    /// The JSON Schema of the parameter.
     fn schema() -> Value {
         json!({"type": "string"})
     }
@@ -253,7 +255,7 @@ pub(crate) trait PathParam: Sized {
     fn parse(text: &str) -> Result<Self, String>;
 }
 
-/// The one parameter in the path of a request.
+/// The parameter in the path of a request.
 #[derive(Debug)]
 pub(crate) struct Path<T>(pub(crate) T);
 
@@ -329,7 +331,7 @@ impl PathParam for Position {
 
 fn integer(text: &str, range: IntegerRange) -> Result<u64, String> {
     let IntegerRange { min, max, .. } = range;
-    // Rust's own parser also takes a sign.
+    // `str::parse` also accepts a sign.
     let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
     let number = text.parse().ok().filter(|_| digits);
     number
@@ -337,8 +339,9 @@ fn integer(text: &str, range: IntegerRange) -> Result<u64, String> {
         .ok_or_else(|| format!("must be a whole number from {min} to {max}"))
 }
 
-/// A time as in RFC 3339. Its offset may also be `+0000` or `+00`, as many formatters of dates write
-/// it, and its `+` a space, which is what a `+` becomes that a client did not percent-encode.
+/// Parses a time as in RFC 3339, and two common variants. The offset may be `+0000` or `+00`, as
+/// many date formatters write it. Its sign may be a space, because a `+` that a client did not
+/// percent-encode decodes to a space.
 fn time(text: &str) -> Option<Timestamp> {
     let parsed = Timestamp::parse(text);
     if parsed.is_some() {
@@ -366,18 +369,19 @@ fn expected(param: &Param) -> String {
             words().join(", ")
         ),
         Shape::Text(_) | Shape::Time | Shape::Boolean { .. } | Shape::Integer(_) => {
-            "has a value that it cannot have".to_owned()
+            "has an invalid value".to_owned()
         }
     }
 }
 
-/// As browsers and most clients encode a query: `+` is a space.
+/// Decodes a name or a value of a query, where `+` is a space; `None` if it is not UTF-8.
 fn decode(text: &str) -> Option<String> {
     let spaced = text.replace('+', " ");
     let decoded = percent_decode_str(&spaced).decode_utf8().ok()?;
     Some(decoded.into_owned())
 }
 
+/// The start of a caller's text, short enough for an answer.
 pub(crate) fn echo(text: &str) -> Cow<'_, str> {
     match text.char_indices().nth(ECHO_CHARS_MAX) {
         Some((end, _)) => Cow::Owned(format!("{}...", &text[..end])),
@@ -390,7 +394,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_offset_may_stand_without_its_colon() {
+    fn an_offset_may_lack_its_colon() {
         for (text, same) in [
             ("2026-01-31T12:00:00+0000", "2026-01-31T12:00:00Z"),
             ("2026-01-31T12:00:00.5+0130", "2026-01-31T10:30:00.5Z"),
@@ -406,7 +410,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_time_stays_none() {
+    fn other_text_is_not_a_time() {
         for text in [
             "",
             "2026-01-31",

@@ -1,4 +1,4 @@
-//! JSON that requests bring: read past a byte order mark, and refused with line and column.
+//! Reads JSON bodies. Skips a byte order mark, and reports syntax errors with line and column.
 
 use bytes::Bytes;
 use serde::Deserialize;
@@ -11,7 +11,8 @@ use crate::wire;
 
 const BYTE_ORDER_MARK: &[u8] = b"\xEF\xBB\xBF";
 
-/// The body without the mark that some programs put before UTF-8. RFC 8259, 8.1 lets a reader skip it.
+/// The body without the byte order mark that some programs put before UTF-8. RFC 8259, section 8.1
+/// allows a reader to skip it.
 pub(crate) fn without_mark(body: Bytes) -> Bytes {
     if body.starts_with(BYTE_ORDER_MARK) {
         return body.slice(BYTE_ORDER_MARK.len()..);
@@ -19,19 +20,19 @@ pub(crate) fn without_mark(body: Bytes) -> Bytes {
     body
 }
 
-/// Whether a body is an array, if it is JSON.
+/// Whether a JSON body is an array. Looks only at its first character.
 pub(crate) fn is_array(body: &[u8]) -> bool {
     body.trim_ascii_start().first() == Some(&b'[')
 }
 
-/// The members of a body that must be an object.
+/// Returns the members of a body, which must be a JSON object.
 pub(crate) fn object(body: &[u8]) -> Result<Map<String, Value>, Problem> {
-    serde_json::from_slice(body).map_err(|_said_below| not_an_object(body))
+    serde_json::from_slice(body).map_err(|_reported_by_flaw| not_an_object(body))
 }
 
-/// Reads a body that must be an array.
+/// Reads a body, which must be a JSON array.
 pub(crate) fn array<'b, T: Deserialize<'b>>(body: &'b [u8]) -> Result<T, Problem> {
-    serde_json::from_slice(body).map_err(|_said_below| match wire::flaw(body) {
+    serde_json::from_slice(body).map_err(|_reported_by_flaw| match wire::flaw(body) {
         Some(flaw) => refused(flaw),
         None => refused(
             "must be a JSON array of events; send application/cloudevents+json for one event"
@@ -40,12 +41,12 @@ pub(crate) fn array<'b, T: Deserialize<'b>>(body: &'b [u8]) -> Result<T, Problem
     })
 }
 
-/// Of a body that is no object: what it is instead, or where it is no JSON.
+/// The problem of a body that is not a JSON object: where it breaks the syntax of JSON, if it does.
 pub(crate) fn not_an_object(body: &[u8]) -> Problem {
     refused(wire::not_an_object(body))
 }
 
-/// Of an array where one event is expected.
+/// The problem of a body that is an array although its content type says one event.
 pub(crate) fn not_one_event() -> Problem {
     refused(
         "must be one event, but is an array; send application/cloudevents-batch+json for a batch"

@@ -1,4 +1,4 @@
-//! The media type of a request, whose text must be in UTF-8.
+//! The media type of a request body, which must be in UTF-8.
 
 use axum::http::header::CONTENT_TYPE;
 use axum::http::{HeaderMap, HeaderValue};
@@ -9,11 +9,12 @@ use crate::http::request::extract::echo;
 
 pub(crate) const JSON: &str = "application/json";
 
-/// Names of UTF-8 and of its parts. RFC 8259 gives JSON no charset parameter, but clients send these.
+/// Names of UTF-8 and of its subset ASCII. JSON has no charset parameter (RFC 8259), but clients
+/// send these.
 const UTF8: [&str; 5] = ["utf-8", "utf8", "us-ascii", "ascii", "ansi_x3.4-1968"];
 
-/// The media type in lower case and without parameters; `None` if the request names none. A charset
-/// that is another encoding is refused.
+/// Returns the media type in lower case and without parameters; `None` if the request has no
+/// content type. A problem if its charset is not UTF-8.
 pub(crate) fn of(headers: &HeaderMap) -> Result<Option<String>, Problem> {
     let content_type = headers.get(CONTENT_TYPE).map(HeaderValue::to_str);
     match content_type {
@@ -35,7 +36,7 @@ fn parse(content_type: &str) -> Result<String, Problem> {
         if name.trim().eq_ignore_ascii_case("charset") && !is_utf8 {
             let charset = echo(charset);
             return Err(Problem::new(Code::UnsupportedMediaType).with_detail(format!(
-                "the charset `{charset}` is not taken; send the body in UTF-8, without a charset"
+                "the charset `{charset}` is not supported; send the body in UTF-8, without a charset"
             )));
         }
     }
@@ -47,7 +48,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_name_of_utf_8_is_taken() {
+    fn every_name_of_utf_8_is_accepted() {
         for content_type in [
             "application/json",
             "Application/JSON",
@@ -63,7 +64,7 @@ mod tests {
     }
 
     #[test]
-    fn another_encoding_is_refused_by_name() {
+    fn an_error_names_an_unsupported_charset() {
         for charset in ["utf-16", "UTF-16LE", "latin1", "\"utf-32\"", ""] {
             let refused = parse(&format!("application/json; charset={charset}")).unwrap_err();
             assert_eq!(refused.code(), Code::UnsupportedMediaType, "{charset}");

@@ -1,5 +1,5 @@
-//! Reads requests: who calls, the path, the query, the body. Each extractor answers what it rejects
-//! with a problem that names the field.
+//! Extractors: they read the caller, the path, the query and the body of a request. Each reports
+//! invalid input as a problem that names the field.
 
 pub(crate) mod body;
 pub(crate) mod caller;

@@ -1,9 +1,9 @@
-//! What a client would rather have: the weights of `Accept` and `Accept-Encoding`.
+//! Content negotiation: the weights in `Accept` and `Accept-Encoding`.
 
 use axum::http::{HeaderMap, HeaderName};
 
-/// What a header lists, each in lower case with its parameters but without its weight, and the
-/// weight (RFC 9110, section 12.4.2).
+/// Returns the items of a header with their weights (RFC 9110, section 12.4.2). An item is in lower
+/// case and keeps its parameters, except the weight.
 pub(crate) fn weighed<'a>(
     headers: &'a HeaderMap,
     name: &HeaderName,

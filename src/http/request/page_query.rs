@@ -1,4 +1,4 @@
-//! The part of a query that says which page of a listing, or which state of it, a request asks for.
+//! The query parameters that select a page of a listing, or the state that an answer must include.
 
 use crate::domain::limits::PAGE_ROWS_DEFAULT;
 use crate::domain::{Position, TenantId};
@@ -7,7 +7,7 @@ use crate::http::request::extract::{QueryParams, Values};
 use crate::http::request::params::{CURSOR, MIN_POSITION, OFFSET, Param, ROWS_LIMIT};
 use crate::query::{Cursor, Paged, Start};
 
-/// The query of a read of one thing.
+/// The query of a route that reads one session, agent or event.
 #[derive(Debug)]
 pub(crate) struct GetQuery {
     pub(crate) min_position: Option<Position>,
@@ -22,7 +22,7 @@ impl QueryParams for GetQuery {
     }
 }
 
-/// Which page of a listing.
+/// The parameters that select a page of a listing.
 #[derive(Debug)]
 pub(crate) struct PageQuery {
     limit: u16,
@@ -40,9 +40,9 @@ impl PageQuery {
     pub(crate) fn read(values: &mut Values) -> Self {
         let limit = values.integer(&ROWS_LIMIT).map(u16::try_from);
         let offset = values.integer(&OFFSET).unwrap_or(0);
-        // Generated clients send every default.
+        // Generated clients send the default offset, 0, with a cursor.
         if values.has(&CURSOR) && offset != 0 {
-            values.error(&CURSOR, "must not be combined with another offset than 0");
+            values.error(&CURSOR, "must not be combined with an offset other than 0");
         }
         let start = match values.text(&CURSOR) {
             Some(cursor) => StartQuery::Cursor(cursor),
@@ -59,7 +59,7 @@ impl PageQuery {
         usize::from(self.limit)
     }
 
-    /// Where the page starts, if its cursor is of this listing.
+    /// Returns where the page starts. A problem if the cursor belongs to another listing.
     pub(crate) fn start(&self, tenant: &TenantId, filter: &impl Paged) -> Result<Start, Problem> {
         Ok(match &self.start {
             StartQuery::Offset(offset) => Start::Offset(*offset),
@@ -67,12 +67,12 @@ impl PageQuery {
         })
     }
 
-    /// Most rows of the page.
+    /// The most rows of the page.
     pub(crate) fn limit(&self) -> u16 {
         self.limit
     }
 
-    /// How many rows come before the page; `None` if it starts at a cursor.
+    /// The number of rows before the page; `None` if the page starts at a cursor.
     pub(crate) fn offset(&self) -> Option<u64> {
         match self.start {
             StartQuery::Offset(offset) => Some(offset),
