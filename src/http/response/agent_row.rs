@@ -1,12 +1,12 @@
-//! An agent as a row of the API, straight from the stored bytes.
+//! Writes an agent as a row of the API, directly from the stored bytes.
 //!
-//! Scopes and metadata were checked to be JSON before they were stored, so they are copied as they
-//! are. Tests compare rows with what serde makes of [`Agent`](crate::http::dto::Agent).
+//! Scopes and metadata are copied unchanged, because they were validated as JSON before they were
+//! stored. Tests compare rows with the serde output of [`Agent`](crate::http::dto::Agent).
 
 use crate::http::response::json::Json;
 use crate::projection::{KnownAgent, StoreError};
 
-/// Writes an agent with its counts.
+/// Writes an agent with its session counts.
 pub(crate) fn write(out: &mut Json, agent: &KnownAgent) -> Result<(), StoreError> {
     let row = agent.row()?;
     out.raw("{\"agent_id\":");

@@ -1,9 +1,14 @@
-//! What a request for a page asked for, as links to other pages repeat it and validators name it.
+//! `Link` headers and `ETag` validators of pages, from the request for the page.
 //!
-//! A page of a listing is decided by the tenant, the agent of a bound credential, the query, the position of the state that it shows,
-//! and whether the log is known to go on after that: its validator is made of these, and of the run
-//! of the server, which may be another program or have another log next time. It is weak, because a
-//! page may be sent in several codings. Single reads look at the clock, so they have none.
+//! A validator is made of everything that decides the content of a page:
+//!
+//! - the tenant, and the agent of a bound credential,
+//! - the path and the query,
+//! - the position of the state that the page shows, and whether a later record is known,
+//! - the run of the server: after a restart, the program or the log may be another one.
+//!
+//! Validators are weak, because a page may be sent in several codings. Reads of one session or
+//! agent have no validator, because their answers depend on the clock.
 
 use std::convert::Infallible;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
@@ -22,13 +27,13 @@ use crate::http::response::body;
 use crate::http::state::App;
 use crate::query::Sight;
 
-/// For the client's own cache, which has to ask each time.
+/// Only the client may cache the answer, and it must revalidate the answer before each use.
 const REVALIDATED: HeaderValue = HeaderValue::from_static("private, no-cache");
-/// What else decides an answer of the API.
+/// The `Vary` header: the request headers that change the answer.
 const CREDENTIALS: HeaderValue =
     HeaderValue::from_static("authorization, x-api-key, x-tenant-id, accept-encoding");
 
-/// What a request asked for.
+/// The parts of a request that links and validators need.
 #[derive(Debug)]
 pub(crate) struct Asked {
     uri: Uri,
@@ -47,12 +52,12 @@ impl<S: Sync> FromRequestParts<S> for Asked {
     }
 }
 
-/// Names what a page says, for as long as this server runs.
+/// An `ETag` that identifies the content of a page for as long as this server runs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Validator(HeaderValue);
 
 impl Asked {
-    /// Names the answer to this request, for what a caller is shown and the state at a position.
+    /// The validator of the answer to this request, for a caller's sight and a state.
     fn validator(&self, app: &App, sight: Sight<'_>, state: (u64, bool)) -> Validator {
         let mut hasher = DefaultHasher::new();
         let agent = sight.agent.map(AgentId::as_str);
@@ -63,7 +68,7 @@ impl Asked {
         Validator(HeaderValue::try_from(text).expect("digits are visible ASCII"))
     }
 
-    /// The answer to a client that has what it asks for.
+    /// The answer 304 if the client's copy is current, otherwise `None`.
     pub(crate) fn not_modified(&self, app: &App, sight: Sight<'_>) -> Option<Response> {
         if self.known.is_empty() {
             return None;
@@ -79,7 +84,7 @@ impl Asked {
         Some(response)
     }
 
-    /// Names an answer that shows a state, so that the client may ask whether it is still good.
+    /// Adds the validator to an answer, so that the client can revalidate it.
     pub(crate) fn name(&self, response: &mut Response, app: &App, of: (Sight<'_>, &dto::AsOf)) {
         let (sight, as_of) = of;
         let state = (as_of.position, as_of.caught_up);
@@ -87,17 +92,17 @@ impl Asked {
         validator.put(response.headers_mut());
     }
 
-    /// Whether the client has what a validator names.
+    /// Whether the client sent this validator in `If-None-Match`.
     fn knows(&self, validator: &Validator) -> bool {
         let listed = self.known.iter().filter_map(|value| value.to_str().ok());
         let mut tags = listed.flat_map(|value| value.split(',')).map(str::trim);
         let wanted = validator.0.to_str().map_or("", opaque);
-        // `*` is meant for writes, and would be true for every answer.
+        // `*` never matches: it is meant for writes, and would match every answer.
         tags.any(|tag| opaque(tag) == wanted)
     }
 
-    /// The parameters of the query other than those that say where a page starts.
-    fn kept(&self, starts: &[&str]) -> String {
+    /// The query without the parameters that say where a page starts.
+    fn without_starts(&self, starts: &[&str]) -> String {
         let query = self.uri.query().unwrap_or_default();
         let mut kept = String::with_capacity(query.len());
         for pair in query.split('&').filter(|pair| !pair.is_empty()) {
@@ -114,7 +119,7 @@ impl Asked {
 
     /// The value of a `Link` header (RFC 8288).
     fn links(&self, starts: &[&str], pages: &[(&str, Option<(&str, &str)>)]) -> String {
-        let kept = self.kept(starts);
+        let kept = self.without_starts(starts);
         let mut links = String::new();
         for (index, (relation, at)) in pages.iter().enumerate() {
             links.push_str(if index == 0 { "<?" } else { ", <?" });
@@ -134,16 +139,16 @@ impl Asked {
         links
     }
 
-    /// Names other pages of the listing: parameters that say where a page starts, and with which of
-    /// them each page does. References are relative, so that a proxy may serve the API wherever it
-    /// likes.
+    /// Adds a `Link` header to other pages of the listing. `starts` lists the parameters that say
+    /// where a page starts; `pages` has the relation of each page and its start. Links are
+    /// relative, so that a proxy can serve the API below any path.
     pub(crate) fn link(
         &self,
         response: &mut Response,
         starts: &[&str],
         pages: &[(&str, Option<(&str, &str)>)],
     ) {
-        // A query may have bytes that a header may not: then there are no links.
+        // Without links if the query has bytes that a header must not have.
         if let Ok(links) = HeaderValue::try_from(self.links(starts, pages)) {
             response.headers_mut().insert(LINK, links);
         }
@@ -151,7 +156,7 @@ impl Asked {
 }
 
 impl Asked {
-    /// Names the pages of a listing that goes on after, or before, a number.
+    /// Adds links for a listing whose next page starts after, or before, a number.
     pub(crate) fn link_on(&self, response: &mut Response, param: &Param, next: Option<u64>) {
         let next = next.map(|next| next.to_string());
         let mut pages = vec![("first", None)];
@@ -160,13 +165,13 @@ impl Asked {
     }
 }
 
-/// A tag as weak comparison sees it.
+/// The part of a tag that weak comparison compares (RFC 9110, section 8.8.3.2).
 fn opaque(tag: &str) -> &str {
     tag.strip_prefix("W/").unwrap_or(tag)
 }
 
 impl Validator {
-    /// Names an answer, and says who may keep it.
+    /// Sets the headers `ETag`, `Cache-Control` and `Vary`.
     fn put(self, headers: &mut HeaderMap) {
         headers.insert(ETAG, self.0);
         headers.insert(CACHE_CONTROL, REVALIDATED);
@@ -198,7 +203,7 @@ mod tests {
     }
 
     #[test]
-    fn links_of_a_bare_listing_have_only_where_the_page_starts() {
+    fn links_of_a_listing_without_a_query_have_only_the_start() {
         let pages = [("first", None), ("next", Some(("cursor", "c-1")))];
         assert_eq!(
             asked("/v1/x?offset=4", &[]).links(&["offset"], &pages),

@@ -11,18 +11,18 @@ pub(crate) fn json(bytes: Vec<u8>) -> Response {
     typed(JSON, bytes)
 }
 
-/// An answer of some media type.
+/// An answer with this media type.
 pub(crate) fn typed(content_type: &'static str, body: impl IntoResponse) -> Response {
     let content_type = HeaderValue::from_static(content_type);
     ([(CONTENT_TYPE, content_type)], body).into_response()
 }
 
-/// An answer in JSON, from a shape.
+/// An answer with a value as JSON.
 pub(crate) fn json_of(shape: &impl serde::Serialize) -> Response {
     json(serde_json::to_vec(shape).expect("the API's own shapes are JSON"))
 }
 
-/// An answer in JSON, from a shape, with a status.
+/// An answer with a value as JSON, and with a status.
 pub(crate) fn json_with_status(
     status: impl Into<StatusCode>,
     shape: &impl serde::Serialize,
@@ -30,7 +30,7 @@ pub(crate) fn json_with_status(
     (status.into(), json_of(shape)).into_response()
 }
 
-/// An answer without a body: the client has what it asks for.
+/// The answer 304, without a body: the client's copy is current.
 pub(crate) fn not_modified() -> Response {
     StatusCode::NOT_MODIFIED.into_response()
 }

@@ -1,4 +1,5 @@
-//! Events of history with their verdicts: the stored body as it came, never the private part.
+//! Writes events of the history with their verdicts: the stored body unchanged, and never the
+//! private part.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -14,7 +15,8 @@ use crate::projection::VerdictRow;
 use crate::query::{self, LedgerEvent};
 use crate::wire::{self, Origin, Via};
 
-/// The bodies of a page, as far as an answer of bounded size reaches: at least one, if there is one.
+/// Reads the bodies of a page of events. Stops before the answer becomes too long, but returns at
+/// least one event if the page has any.
 pub(crate) async fn with_bodies(
     app: &App,
     events: Vec<(Position, VerdictRow)>,
@@ -107,8 +109,8 @@ fn write_verdict(out: &mut Json, event: &LedgerEvent) {
     }
 }
 
-/// What is wrong with a rejected event field by field. Only the reason is stored, so the record is
-/// decoded again; an event that the fold rejected has nothing wrong in itself.
+/// The wrong fields of a rejected event. The read model stores only the reason, so this decodes the
+/// record again. Empty if the fold rejected a well-formed event.
 fn errors(event: &LedgerEvent) -> Vec<dto::FieldError> {
     let record = &event.record;
     match wire::decode(event.rules, &record.subject, &record.private, &event.body) {
@@ -125,8 +127,9 @@ fn errors(event: &LedgerEvent) -> Vec<dto::FieldError> {
     }
 }
 
-/// The body as JSON that every client can read. What was decoded is; of what was rejected, half a
-/// surrogate pair, a number beyond a double or a thousand brackets would spoil the whole page.
+/// The body, if it is JSON that every client can read. The body of an event that was not rejected
+/// is. A rejected body may have an unpaired surrogate, a number beyond a double or a thousand
+/// brackets, which would make the whole page unreadable.
 fn readable(event: &LedgerEvent) -> Option<&str> {
     let json = std::str::from_utf8(&event.body).ok()?;
     match event.verdict.verdict {

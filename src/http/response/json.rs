@@ -1,10 +1,10 @@
-//! Writes JSON text by hand, where building a tree or a serializer's detours would be the cost.
+//! A writer of JSON text, for hot paths where a tree of values or a serializer would cost too much.
 //!
-//! The caller writes the punctuation; what is written here is one value at a time.
+//! Callers write the punctuation themselves. Each method writes one value.
 
 use crate::domain::Timestamp;
 
-/// JSON text in the making.
+/// A buffer of JSON text.
 #[derive(Debug, Default)]
 pub(crate) struct Json(Vec<u8>);
 
@@ -21,17 +21,18 @@ impl Json {
         self.0
     }
 
-    /// Punctuation, names of members, or text that is known to be JSON.
+    /// Writes text unchanged: punctuation, names of members, or valid JSON.
     pub(crate) fn raw(&mut self, json: &str) {
         self.0.extend_from_slice(json.as_bytes());
     }
 
-    /// The same, as bytes.
+    /// Writes bytes unchanged; see [`Self::raw`].
     pub(crate) fn bytes(&mut self, json: &[u8]) {
         self.0.extend_from_slice(json);
     }
 
-    /// JSON text on one line: outside of strings an end of line is space, and inside there is none.
+    /// Writes JSON text on one line. Line breaks become spaces: in JSON they occur only outside of
+    /// strings.
     pub(crate) fn raw_on_one_line(&mut self, json: &str) {
         let spaced = |byte: u8| {
             if matches!(byte, b'\n' | b'\r') {
@@ -44,7 +45,7 @@ impl Json {
     }
 
     pub(crate) fn text(&mut self, text: &str) {
-        // Without an early exit the scan runs on many bytes at once, and few texts need escapes.
+        // Without an early exit, the compiler vectorizes the scan. Few texts need escapes.
         let escapes = text.bytes().fold(0, |escapes, byte| {
             escapes | u8::from(byte < 0x20) | u8::from(byte == b'"') | u8::from(byte == b'\\')
         });
@@ -82,7 +83,7 @@ impl Json {
         }
     }
 
-    /// Any other value.
+    /// Writes any serializable value.
     pub(crate) fn value<T: serde::Serialize + ?Sized>(&mut self, value: &T) {
         serde_json::to_writer(&mut self.0, value).expect("the API's own shapes are JSON");
     }

@@ -1,4 +1,4 @@
-//! Writes answers: rows, pages, and the outcome of commands.
+//! Writes answers: rows, pages, and outcomes of commands.
 
 pub(crate) mod agent_row;
 pub(crate) mod asked;

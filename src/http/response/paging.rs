@@ -1,4 +1,4 @@
-//! A page of any listing as an answer: its rows, and what stands around them.
+//! Writes a page of a listing: its rows, total, cursor and links.
 
 use axum::response::Response;
 
@@ -13,11 +13,11 @@ use crate::http::state::App;
 use crate::query::Sight;
 use crate::query::{Cursor, Page};
 
-/// Bytes of a usual row: a buffer of this size per row seldom has to grow.
+/// The size of a typical row. A buffer with this capacity for each row seldom grows.
 pub(crate) const ROW_BYTES: usize = 1024;
 
 impl PageQuery {
-    /// The page as an answer, which names itself and other pages.
+    /// The page as an answer, with its validator and with links to other pages.
     pub(crate) fn answer<R>(
         &self,
         (app, sight, asked): (&App, Sight<'_>, &Asked),
@@ -44,7 +44,7 @@ impl PageQuery {
         Ok(response)
     }
 
-    /// The page as JSON: its rows under this name, and what every page has.
+    /// The page as JSON: its rows in a member with this name, and the members of every page.
     fn render<R>(
         &self,
         name: &str,

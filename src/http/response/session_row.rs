@@ -1,13 +1,15 @@
-//! A session as a row of the API, straight from the stored bytes: the hot path of listings.
+//! Writes a session as a row of the API, directly from the stored bytes. This is the hot path of
+//! listings.
 //!
-//! Scopes and metadata were checked to be JSON before they were stored, so they are copied as they
-//! are. The tests compare every row with what serde makes of [`Session`](crate::http::dto::Session).
+//! Scopes and metadata are copied unchanged, because they were validated as JSON before they were
+//! stored. Tests compare rows with the serde output of [`Session`](crate::http::dto::Session).
 
 use crate::domain::session::{Outcome, Phase, Status};
 use crate::http::response::json::Json;
 use crate::projection::SessionRow;
 
-/// Writes a row that shows this status.
+/// Writes a row with this status, which may differ from the stored one: a session past its deadline
+/// shows as expired.
 pub(crate) fn write(out: &mut Json, row: &SessionRow<'_>, status: Status) {
     out.raw("{\"session_id\":");
     out.text(row.session_id);

@@ -1,4 +1,4 @@
-//! Tests of rows: what is written by hand is what serde would write.
+//! Tests that the handwritten row of a session equals the serde output.
 
 use proptest::option::of;
 use proptest::prelude::*;
@@ -8,11 +8,12 @@ use super::*;
 use crate::domain::Timestamp;
 use crate::http::dto;
 
-/// Texts that a row shows, some of them absent.
+/// The optional texts of a row.
 type Texts = Vec<Option<String>>;
 
+/// The values of a row.
 #[derive(Debug, Clone)]
-struct Given {
+struct RowValues {
     ids: (String, String),
     texts: Texts,
     scopes: Vec<String>,
@@ -38,7 +39,7 @@ fn value() -> impl Strategy<Value = Value> {
     })
 }
 
-fn given() -> impl Strategy<Value = Given> {
+fn row_values() -> impl Strategy<Value = RowValues> {
     let texts = prop::collection::vec(of(any::<String>()), 12);
     let metadata = prop::collection::btree_map(any::<String>(), value(), 0..4);
     let time = Timestamp::MIN.micros()..=Timestamp::MAX.micros();
@@ -54,7 +55,7 @@ fn given() -> impl Strategy<Value = Given> {
         any::<bool>(),
     )
         .prop_map(
-            |(ids, texts, scopes, metadata, times, words, time_adjusted)| Given {
+            |(ids, texts, scopes, metadata, times, words, time_adjusted)| RowValues {
                 ids,
                 texts,
                 scopes,
@@ -66,18 +67,18 @@ fn given() -> impl Strategy<Value = Given> {
         )
 }
 
-fn row<'a>(given: &'a Given, scopes: &'a str, metadata: &'a str) -> SessionRow<'a> {
-    let text = |at: usize| given.texts[at].as_deref();
-    let time = |at: usize| Timestamp::from_micros(given.times[at]).unwrap();
-    // An odd time stands for one that is there.
-    let maybe = |at: usize| (given.times[at] % 2 != 0).then(|| time(at));
+fn row<'a>(values: &'a RowValues, scopes: &'a str, metadata: &'a str) -> SessionRow<'a> {
+    let text = |at: usize| values.texts[at].as_deref();
+    let time = |at: usize| Timestamp::from_micros(values.times[at]).unwrap();
+    // An even time stands for an absent one.
+    let maybe = |at: usize| (values.times[at] % 2 != 0).then(|| time(at));
     SessionRow {
         tenant: 1,
-        session_id: &given.ids.0,
-        agent_id: &given.ids.1,
-        status: Status::ALL[given.words.0],
-        phase: Phase::ALL.get(given.words.1).copied(),
-        outcome: Outcome::ALL.get(given.words.2).copied(),
+        session_id: &values.ids.0,
+        agent_id: &values.ids.1,
+        status: Status::ALL[values.words.0],
+        phase: Phase::ALL.get(values.words.1).copied(),
+        outcome: Outcome::ALL.get(values.words.2).copied(),
         created_at: time(0),
         recorded_at: time(1),
         updated_at: time(2),
@@ -87,7 +88,7 @@ fn row<'a>(given: &'a Given, scopes: &'a str, metadata: &'a str) -> SessionRow<'
         terminated_at: maybe(6),
         deleted_at: maybe(7),
         ttl_us: None,
-        time_adjusted: given.time_adjusted,
+        time_adjusted: values.time_adjusted,
         scopes,
         metadata,
         parent_session_id: text(0),
@@ -105,24 +106,28 @@ fn row<'a>(given: &'a Given, scopes: &'a str, metadata: &'a str) -> SessionRow<'
     }
 }
 
-fn expected(given: &Given) -> dto::Session {
-    let text = |at: usize| given.texts[at].clone();
-    let time = |at: usize| Timestamp::from_micros(given.times[at]).unwrap().to_string();
-    let maybe = |at: usize| (given.times[at] % 2 != 0).then(|| time(at));
+fn expected(values: &RowValues) -> dto::Session {
+    let text = |at: usize| values.texts[at].clone();
+    let time = |at: usize| {
+        Timestamp::from_micros(values.times[at])
+            .unwrap()
+            .to_string()
+    };
+    let maybe = |at: usize| (values.times[at] % 2 != 0).then(|| time(at));
     dto::Session {
-        session_id: given.ids.0.clone(),
-        agent_id: given.ids.1.clone(),
+        session_id: values.ids.0.clone(),
+        agent_id: values.ids.1.clone(),
         agent_name: text(4),
         agent_key_id: text(5),
-        status: Status::ALL[given.words.0].as_str().to_owned(),
+        status: Status::ALL[values.words.0].as_str().to_owned(),
         phase: Phase::ALL
-            .get(given.words.1)
+            .get(values.words.1)
             .map(|phase| phase.as_str().to_owned()),
         outcome: Outcome::ALL
-            .get(given.words.2)
+            .get(values.words.2)
             .map(|outcome| outcome.as_str().to_owned()),
-        scopes: given.scopes.clone(),
-        metadata: given.metadata.clone(),
+        scopes: values.scopes.clone(),
+        metadata: values.metadata.clone(),
         expires_at: maybe(5),
         parent_session_id: text(0),
         handed_off_to: text(2),
@@ -141,28 +146,28 @@ fn expected(given: &Given) -> dto::Session {
         created_at: time(0),
         recorded_at: time(1),
         updated_at: time(2),
-        time_adjusted: given.time_adjusted,
+        time_adjusted: values.time_adjusted,
     }
 }
 
 proptest! {
     #[test]
-    fn a_row_is_what_serde_would_write(given in given()) {
-        let scopes = serde_json::to_string(&given.scopes).unwrap();
-        let metadata = serde_json::to_string(&given.metadata).unwrap();
-        let row = row(&given, &scopes, &metadata);
+    fn a_row_equals_the_output_of_serde(values in row_values()) {
+        let scopes = serde_json::to_string(&values.scopes).unwrap();
+        let metadata = serde_json::to_string(&values.metadata).unwrap();
+        let row = row(&values, &scopes, &metadata);
         let mut out = Json::default();
         write(&mut out, &row, row.status);
         let text = String::from_utf8(out.into_bytes()).unwrap();
-        prop_assert_eq!(text, serde_json::to_string(&expected(&given)).unwrap());
+        prop_assert_eq!(text, serde_json::to_string(&expected(&values)).unwrap());
     }
 }
 
 #[test]
-fn a_session_past_its_deadline_shows_as_expired_whatever_the_log_says() {
+fn an_active_session_past_its_deadline_shows_as_expired() {
     let at = |micros| Timestamp::from_micros(micros).unwrap();
     let check = |status, due: Option<i64>, now, expected| {
-        let given = Given {
+        let values = RowValues {
             ids: ("s".to_owned(), "a".to_owned()),
             texts: vec![None; 12],
             scopes: Vec::new(),
@@ -174,7 +179,7 @@ fn a_session_past_its_deadline_shows_as_expired_whatever_the_log_says() {
         let row = SessionRow {
             status,
             expires_at: due.map(at),
-            ..row(&given, "[]", "{}")
+            ..row(&values, "[]", "{}")
         };
         assert_eq!(row.status_at(at(now)), expected);
     };

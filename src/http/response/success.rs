@@ -1,15 +1,15 @@
-//! The statuses of answers to requests that succeeded.
+//! The statuses of successful answers.
 
 use axum::http::StatusCode;
 
-/// How a request succeeded.
+/// The way in which a request succeeded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Success {
-    /// 200: done, now or by an earlier try.
+    /// 200: done, by this request or by an earlier attempt.
     Ok,
-    /// 201: something new exists.
+    /// 201: the request created a session, an agent or a key.
     Created,
-    /// 202: on the log, and without a verdict yet.
+    /// 202: the event is on the log and has no verdict yet.
     Accepted,
 }
 
