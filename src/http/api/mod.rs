@@ -1,4 +1,4 @@
-//! The routes of the ledger's own API, one directory for each family.
+//! The routes of the ledger's own API, with a directory for each family of routes.
 
 pub(crate) mod agents;
 mod events;
@@ -12,8 +12,8 @@ use utoipa_axum::routes;
 
 use crate::http::state::App;
 
-/// Every route of the API, each with its description: a route cannot be added without one. All of
-/// them are for callers that are known.
+/// All routes that need a credential. `routes!` requires a description of each route for the
+/// `OpenAPI` document.
 pub(super) fn routes() -> OpenApiRouter<App> {
     OpenApiRouter::new()
         .routes(routes!(events::list, events::emit::append))
@@ -37,7 +37,7 @@ pub(super) fn routes() -> OpenApiRouter<App> {
         .routes(routes!(keys::history::list))
 }
 
-/// The routes that answer anybody: they say nothing of any tenant.
+/// All routes that need no credential. Their answers hold no data of a tenant.
 pub(super) fn open_routes() -> OpenApiRouter<App> {
     OpenApiRouter::new()
         .routes(routes!(ops::home::page))

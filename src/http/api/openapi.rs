@@ -1,4 +1,4 @@
-//! The API's document (`OpenAPI` 3.1), generated from the handlers.
+//! The `OpenAPI` 3.1 document of the API, generated from the handlers.
 
 use std::sync::LazyLock;
 
@@ -16,7 +16,7 @@ use crate::http::dto;
 use crate::http::request::caller::ROLES_EXTENSION;
 use crate::http::response::body;
 
-/// Names of the ways to show a credential.
+/// The names of the security schemes.
 const API_KEY: &str = "api_key";
 const BEARER: &str = "bearer";
 
@@ -46,7 +46,7 @@ const BEARER: &str = "bearer";
 )]
 struct Frame;
 
-/// Pretty text of the document, ending in a newline.
+/// The document as indented JSON that ends with a newline.
 static TEXT: LazyLock<Bytes> = LazyLock::new(|| Bytes::from(text()));
 
 /// The document.
@@ -79,8 +79,8 @@ fn operations(document: &mut OpenApi) -> impl Iterator<Item = &mut Operation> {
     })
 }
 
-/// Says which roles an operation needs, as the caller that it takes does: a credential of either
-/// kind with any one of them.
+/// Writes the roles that an operation accepts into its security requirements and its description.
+/// The roles come from the operation's [`Caller`](crate::http::request::caller::Caller).
 fn state_roles(operation: &mut Operation) {
     let parameters = operation.parameters.iter_mut().flatten();
     let mut extensions = parameters.filter_map(|parameter| match parameter {
@@ -102,8 +102,8 @@ fn state_roles(operation: &mut Operation) {
     operation.description = Some(format!("{description}\n\n{needs}"));
 }
 
-/// A body that may be left out comes described as one that may be null. Clients that are generated from
-/// that send null, or fail before they send anything.
+/// Removes `null` from the schema of an optional body. `utoipa` describes `Option<T>` as `T` or
+/// null, and clients that are generated from that send null or fail before they send anything.
 fn without_null(operation: &mut Operation) {
     let Some(RefOr::T(body)) = &mut operation.request_body else {
         return;
@@ -140,9 +140,9 @@ fn bearer() -> SecurityScheme {
     SecurityScheme::Http(scheme.build())
 }
 
-/// The document as it is kept in `schemas/openapi.json` and served.
+/// The text of the document, as in `schemas/openapi.json` and as served.
 pub fn text() -> String {
-    // As a value its members are sorted; those of raw schemas come in any order.
+    // Through a `Value`, which sorts its members: the members of raw schemas have no fixed order.
     let document = serde_json::to_value(document()).expect("the document is JSON");
     let mut text = serde_json::to_string_pretty(&document).expect("a value is JSON");
     text.push('\n');

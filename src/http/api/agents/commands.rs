@@ -1,5 +1,5 @@
-//! Register, update, suspend, reinstate and revoke agents: each an event, answered with the fold's
-//! verdict.
+//! Commands that register, update, suspend, reinstate and revoke agents. Each becomes one event,
+//! and its answer is the fold's verdict.
 
 use axum::extract::State;
 use axum::response::Response;

@@ -1,4 +1,4 @@
-//! `GET /v1/agents` and `/{id}`: who is known, and how many sessions each has.
+//! `GET /v1/agents` and `/{id}`: the known agents, with the number of sessions of each.
 
 pub(super) mod commands;
 
@@ -26,7 +26,7 @@ use crate::http::state::App;
 use crate::projection::Snapshot;
 use crate::query::{self, Sight};
 
-/// The query of a listing.
+/// The query of a listing of agents.
 #[derive(Debug)]
 pub(crate) struct ListQuery {
     filter: AgentFilter,
@@ -119,7 +119,7 @@ pub(crate) async fn get(
     Ok(body::json(agent))
 }
 
-/// An agent as JSON, as every answer that has one shows it.
+/// An agent as JSON; a problem if the caller may not see it.
 pub(crate) fn render(
     snapshot: &Snapshot,
     sight: Sight<'_>,
@@ -131,7 +131,8 @@ pub(crate) fn render(
     Ok(out.into_bytes())
 }
 
-/// No such agent, or one that the caller is not shown: nobody can tell which.
+/// The problem for an agent that does not exist or that the caller may not see. The caller cannot
+/// distinguish the two.
 fn not_found() -> Problem {
     Problem::new(Code::Event(Reason::NotFound)).with_detail("there is no such agent")
 }

@@ -1,4 +1,4 @@
-//! What one event and a batch share: the query, the check, and what became of an event.
+//! Code that appends of one event and of a batch share: the query, the check, and the result.
 
 use std::collections::HashMap;
 
@@ -13,14 +13,14 @@ use crate::http::request::params::{Param, STRICT, WAIT};
 use crate::http::state::App;
 use crate::ledger::{Emitter, Outcome, Refused, Submission};
 
-/// What the answers to appended events say about each other's first copies.
+/// The verdicts on the first copies of duplicates, by position.
 pub(crate) type FirstVerdicts = HashMap<Position, Verdict>;
 
 /// The query of an append.
 #[derive(Debug)]
 pub(crate) struct AppendQuery {
     pub(crate) wait: bool,
-    /// Whether members of `data` that the ledger does not know are refused.
+    /// Whether unknown members of `data` are an error.
     pub(crate) strict: bool,
 }
 
@@ -35,7 +35,7 @@ impl QueryParams for AppendQuery {
     }
 }
 
-/// Who gives the events of a request to the ledger.
+/// The emitter of the events in a request.
 pub(crate) fn emitter(caller: &Caller<Write>) -> Emitter<'_> {
     let principal = caller.principal();
     Emitter {
@@ -44,7 +44,7 @@ pub(crate) fn emitter(caller: &Caller<Write>) -> Emitter<'_> {
     }
 }
 
-/// Checks an event as a request asks.
+/// Checks an event. With `strict`, unknown members of `data` are an error.
 pub(crate) fn check(
     rules: Rules,
     emitter: Emitter<'_>,
@@ -58,7 +58,7 @@ pub(crate) fn check(
     Ok(submission)
 }
 
-/// A duplicate is answered with the first copy's verdict as well: looks those up.
+/// Looks up the verdicts on the first copies of duplicates, because the answer shows them too.
 pub(crate) async fn first_verdicts<'o>(
     app: &App,
     tenant: &TenantId,
@@ -89,7 +89,7 @@ pub(crate) async fn first_verdicts<'o>(
     found.await
 }
 
-/// What became of an event, as clients see it.
+/// The result of an append, as clients see it.
 pub(crate) fn appended(
     outcome: &Outcome,
     firsts: &FirstVerdicts,

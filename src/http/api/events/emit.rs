@@ -1,4 +1,4 @@
-//! `POST /v1/events`: one event or a batch onto the log, answered with the fold's verdict.
+//! `POST /v1/events`: appends one event or a batch, and answers with the fold's verdict.
 
 use axum::extract::State;
 use axum::http::header::{CONTENT_TYPE, LOCATION, RETRY_AFTER};
@@ -28,10 +28,10 @@ use crate::wire::headers::ATTRIBUTE_PREFIX;
 
 const STRUCTURED: &str = "application/cloudevents+json";
 const BATCHED: &str = "application/cloudevents-batch+json";
-/// Whoever sends this header means binary mode.
+/// This header marks an event in binary mode.
 const SPEC_VERSION: HeaderName = HeaderName::from_static("ce-specversion");
 
-/// What a request holds.
+/// The events in a request.
 enum Sent {
     One(Bytes),
     Batch(Bytes),
@@ -99,7 +99,7 @@ pub(crate) async fn append(
     }
 }
 
-/// Tells by the headers, as the HTTP binding of `CloudEvents` says, what the body is.
+/// Reads the mode of the body from the headers, as in the HTTP binding of `CloudEvents`.
 fn sent(headers: &HeaderMap, body: Bytes) -> Result<Sent, Problem> {
     let is_array = json_body::is_array(&body);
     match media_type::of(headers)?.as_deref() {
@@ -129,7 +129,7 @@ fn from_binary(
         };
         let text = binary::header_value(value.as_bytes()).ok_or_else(|| {
             Problem::new(Code::Event(Reason::Invalid))
-                .with_detail("a header does not hold an attribute; nothing was written")
+                .with_detail("a header holds an invalid attribute value; nothing was written")
                 .with_error(name.as_str(), "must be UTF-8, percent-encoded")
         })?;
         attributes.push(Attribute {
@@ -137,7 +137,7 @@ fn from_binary(
             value: Ok(text.into()),
         });
     }
-    // The event stands on the log in structured mode, so the newest rules may read it.
+    // The log stores the event in structured mode, so the conversion may use the newest rules.
     Ok(binary::to_structured(Rules::LATEST, attributes, content_type, data).into())
 }
 

@@ -1,4 +1,4 @@
-//! Batches of `POST /v1/events`: all are checked before any is written.
+//! Batches of `POST /v1/events`. The server checks all events before it writes any.
 
 use std::fmt;
 
@@ -25,9 +25,9 @@ use crate::ledger::{Outcome, Submission};
 use crate::log::LogError;
 use crate::query::{AsOf, Sight};
 
-/// Bodies up to this size are checked where they are: handing them over costs more.
+/// Bodies up to this size are checked on the calling thread: the blocking pool would cost more.
 const CHECK_INLINE_BYTES_MAX: usize = 32 * 1024;
-/// Most errors that an answer lists.
+/// The most errors that an answer lists.
 const ERRORS_MAX: usize = 100;
 
 type Outcomes = Vec<Result<Outcome, LogError>>;
@@ -61,7 +61,7 @@ pub(crate) async fn append(
     refuse_if_none_was_written(&outcomes)?;
     let written = outcomes.iter().filter_map(|one| one.as_ref().ok());
     let firsts = first_verdicts(app, &tenant, written).await?;
-    // Who is bound to an agent emits no events.
+    // The whole tenant: callers that are bound to an agent cannot emit events.
     let sight = Sight::of_tenant(&tenant);
     let as_of = app.read(|snapshot| Ok(AsOf::of(snapshot, sight)?))?;
     let answer = dto::BatchResult {
@@ -107,14 +107,14 @@ fn check_now(
     if BATCH_EVENTS_MAX < elements.len() {
         return Err(Problem::new(Code::BatchTooLarge));
     }
-    let mut fit = Vec::with_capacity(elements.len());
-    let (mut unfit, mut errors) = (0, Vec::new());
+    let mut valid = Vec::with_capacity(elements.len());
+    let (mut invalid_count, mut errors) = (0, Vec::new());
     for (index, element) in elements.iter().enumerate() {
         let event = body.slice_ref(element.get().as_bytes());
         match check_event(rules, emitter, event, strict) {
-            Ok(submission) => fit.push(submission),
+            Ok(submission) => valid.push(submission),
             Err(refused) => {
-                unfit += 1;
+                invalid_count += 1;
                 let (code, fields) = refused_parts(&refused);
                 errors.extend(fields.into_iter().map(|(field, message)| FieldProblem {
                     field: in_batch(index, &field),
@@ -124,29 +124,29 @@ fn check_now(
             }
         }
     }
-    if unfit == 0 {
-        return Ok(fit);
+    if invalid_count == 0 {
+        return Ok(valid);
     }
     errors.truncate(ERRORS_MAX);
     let all = elements.len();
-    let are_unfit = match unfit {
-        1 => format!("1 event of {all} is unfit"),
-        _ => format!("{unfit} events of {all} are unfit"),
+    let are_invalid = match invalid_count {
+        1 => format!("1 event of {all} is invalid"),
+        _ => format!("{invalid_count} events of {all} are invalid"),
     };
     Err(Problem::new(Code::InvalidBatch)
         .with_detail(format!(
-            "nothing was written, because {are_unfit}; `errors` names what is wrong by index"
+            "nothing was written, because {are_invalid}; `errors` names the wrong fields by index"
         ))
         .with_coded_errors(errors))
 }
 
-/// Such as `[3].data.agent_id`, or `[3]` for the event as a whole.
+/// The path of a field in a batch: `[3].data.agent_id`, or `[3]` for the whole event.
 fn in_batch(index: usize, field: &str) -> String {
     let dot = if field.is_empty() { "" } else { "." };
     format!("[{index}]{dot}{field}")
 }
 
-/// With nothing on the log for sure, the batch as a whole has failed.
+/// Returns a problem if no event is known to be on the log.
 fn refuse_if_none_was_written(outcomes: &Outcomes) -> Result<(), Problem> {
     let errors: Vec<&LogError> = outcomes
         .iter()
@@ -155,7 +155,7 @@ fn refuse_if_none_was_written(outcomes: &Outcomes) -> Result<(), Problem> {
     if errors.is_empty() || errors.len() < outcomes.len() {
         return Ok(());
     }
-    // The one that says least of what was written stands for all.
+    // Report the least certain error: `Unconfirmed` before the others.
     let unsure = errors
         .iter()
         .find(|error| matches!(error, LogError::Unconfirmed(_)))
@@ -185,8 +185,8 @@ fn item(
     }
 }
 
-/// The elements of an array, each as its own text; of a longer array only so many as tell that it is
-/// too long, so that a body of small elements takes no more memory than it should.
+/// The elements of an array, each as JSON text. Keeps at most one element more than the limit, so
+/// that an array of many small elements does not use much memory.
 struct Elements<'a>(Vec<&'a RawValue>);
 
 impl<'de> Deserialize<'de> for Elements<'de> {

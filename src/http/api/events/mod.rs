@@ -33,13 +33,13 @@ use crate::ledger::Outcome;
 use crate::query::{self, EventFilter, LedgerEvent, Sight};
 use crate::wire::{self, Origin};
 
-/// Bytes of a usual event: a buffer of this size per event seldom has to grow.
+/// The size of a typical event. A buffer with this capacity for each event seldom grows.
 const EVENT_BYTES: usize = 768;
 const NDJSON: &str = "application/x-ndjson";
-/// In an answer without an envelope, where to go on. Every page has it, so that a reader who has
-/// come to the end need not look for the place from which to ask again.
+/// In NDJSON answers, the position after which the next page starts. Every page has it, so that a
+/// client at the end of the log knows where to continue later.
 const NEXT_AFTER: HeaderName = HeaderName::from_static("x-next-after");
-/// In an answer without an envelope, the position of the state that it shows.
+/// In NDJSON answers, the position of the state that the page shows.
 const AS_OF_POSITION: HeaderName = HeaderName::from_static("x-as-of-position");
 
 /// The query of a page of history.
@@ -149,7 +149,8 @@ pub(crate) async fn list(
     Ok(response)
 }
 
-/// Where to go on if the answer holds fewer events than were found.
+/// The position after which the next page starts. If the answer holds fewer events than the page,
+/// that is the position of its last event.
 fn next_after(events: &[LedgerEvent], found: usize, next: Option<u64>) -> Option<u64> {
     match events.last() {
         Some(last) if events.len() < found => Some(last.record.position.get()),
@@ -157,7 +158,7 @@ fn next_after(events: &[LedgerEvent], found: usize, next: Option<u64>) -> Option
     }
 }
 
-/// Whether a client names the type. A weight of zero says that it wants anything else.
+/// Whether the client accepts NDJSON by name. A weight of zero excludes it.
 fn wants_ndjson(headers: &HeaderMap) -> bool {
     weighed(headers, &ACCEPT)
         .any(|(media_type, weight)| media_type.split(';').next() == Some(NDJSON) && 0.0 < weight)
@@ -196,7 +197,7 @@ pub(crate) async fn get(
     Query(query): Query<GetQuery>,
 ) -> Result<Response, Problem> {
     app.wait_for(query.min_position).await?;
-    // An event that is on the log and not folded yet is about to be found, not missing.
+    // Wait for an event that is on the log and not folded yet: it is not missing.
     if position <= app.log().known_head() {
         app.wait_for(Some(position)).await?;
     }
@@ -234,8 +235,8 @@ pub(crate) async fn get(
     )))
 }
 
-/// Whether an event was written with the credential of a request. Its writer cannot forge what the
-/// record says of that; one that says nothing is nobody's.
+/// Whether this principal's credential wrote an event. The record names the credential, and its
+/// writer cannot forge that. An event without a credential belongs to no principal.
 fn wrote(principal: &Principal, event: &LedgerEvent) -> bool {
     let LedgerEvent {
         record,

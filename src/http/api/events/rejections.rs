@@ -1,4 +1,4 @@
-//! `GET /v1/rejections`: what was rejected or waits, and why.
+//! `GET /v1/rejections`: the rejected and parked events, with the reasons.
 
 use axum::extract::State;
 use axum::response::Response;

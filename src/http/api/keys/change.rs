@@ -1,5 +1,5 @@
-//! Changes of keys, for whichever API they are asked in: who may, what the log of the server says of
-//! them, and what went wrong.
+//! Changes of keys, for the ledger's own API and for dialects: permission checks, log lines and
+//! problems.
 
 use std::sync::Arc;
 
@@ -12,17 +12,16 @@ use crate::http::request::caller::{Admin, Caller};
 use crate::http::state::App;
 use crate::log::LogError;
 
-const MAYBE_ROTATED: &str = "it is not confirmed that a new key was made; ask again: that gives one \
-                             and revokes all that the agent had before";
-const HALF_ROTATED: &str = "a new key was made and is not shown, and an older one of the agent may \
-                            still be good; ask again: that gives another key and revokes all that \
-                            the agent had before";
+const MAYBE_ROTATED: &str = "the log did not confirm the new key; repeat the request to get \
+                             another key and to revoke all earlier keys of the agent";
+const HALF_ROTATED: &str = "a new key exists but cannot be shown, and an older key of the agent may \
+                            still be valid; repeat the request to get another key and to revoke \
+                            all earlier keys of the agent";
 
-/// A key and what is known of it.
+/// A new key and its entry in the keyring.
 pub(crate) type Issued = (ApiKey, Arc<KeyEntry>);
 
-/// Refuses who has the role and must not change keys all the same: anybody at all, and a token that
-/// has an agent too.
+/// Rejects anonymous callers and agent-bound credentials, even if they have the `admin` role.
 pub(crate) fn refuse_unfit(caller: &Caller<Admin>) -> Result<(), Problem> {
     caller.refuse_anonymous()?;
     let detail = "a credential that is bound to an agent cannot change keys";
@@ -31,12 +30,12 @@ pub(crate) fn refuse_unfit(caller: &Caller<Admin>) -> Result<(), Problem> {
         .map_err(|problem| problem.with_detail(detail))
 }
 
-/// Who asks for a change.
+/// The author of a change, for the history of keys.
 fn author(caller: &Caller<Admin>) -> Result<Author, Problem> {
     Author::of(caller.principal()).ok_or_else(|| Problem::new(Code::CredentialsOff))
 }
 
-/// Refuses if the tenant may not have another key.
+/// Returns a problem if the tenant already has the maximum number of keys.
 pub(crate) fn check_room(app: &App, caller: &Caller<Admin>) -> Result<(), Problem> {
     let room = app.keys().check_room(caller.tenant());
     room.map_err(issue_problem)
@@ -51,13 +50,13 @@ pub(crate) async fn issue(
     let by = author(caller)?;
     let issued = app.keys().issue(grant, by, app.now()).await;
     let (key, entry) = issued.map_err(issue_problem)?;
-    note("issued", caller, &entry);
+    log_change("issued", caller, &entry);
     Ok((key, entry))
 }
 
-/// Issues a key for an agent, and then revokes those that the agent had before: at no time it has
-/// none, and of two rotations at one time the key of the later one stays. If it fails, asking again
-/// revokes what was left.
+/// Issues a key for an agent, then revokes the earlier keys of the agent. So the agent always has a
+/// key. If two rotations run at the same time, the key of the later one stays valid. If a rotation
+/// fails, repeating it revokes the remaining keys.
 pub(crate) async fn rotate(
     app: &App,
     caller: &Caller<Admin>,
@@ -74,13 +73,13 @@ pub(crate) async fn rotate(
     })?;
     for older in app.keys().replaced_by(&entry) {
         let revoked = revoke(app, caller, older.id).await;
-        // Also where the log took no revocation: the new key is on it.
+        // In doubt even if the log rejected the revocation, because the new key is on the log.
         revoked.map_err(|why| in_doubt(&why, HALF_ROTATED))?;
     }
     Ok((key, entry))
 }
 
-/// Revokes a key of the caller's tenant, if it has it.
+/// Revokes a key of the caller's tenant. Returns `None` if the tenant has no such key.
 pub(crate) async fn revoke(
     app: &App,
     caller: &Caller<Admin>,
@@ -90,25 +89,25 @@ pub(crate) async fn revoke(
     let revoked = app.keys().revoke(caller.tenant(), id, by, now).await;
     let entry = revoked.map_err(revoke_problem)?;
     if let Some(entry) = &entry {
-        note("revoked", caller, entry);
+        log_change("revoked", caller, entry);
     }
     Ok(entry)
 }
 
-fn note(what: &str, caller: &Caller<Admin>, entry: &KeyEntry) {
-    let by = caller.principal().id.as_deref().unwrap_or("anybody");
+fn log_change(what: &str, caller: &Caller<Admin>, entry: &KeyEntry) {
+    let by = caller.principal().id.as_deref().unwrap_or("anonymous");
     tracing::info!(
         key.id = %entry.id,
         tenant.id = %caller.tenant(),
         principal.id = by,
-        "the key {} of `{}` was {what} by {by}",
+        "{by} {what} the key {} of `{}`",
         entry.id,
         caller.tenant()
     );
 }
 
 fn issue_problem(error: KeysError) -> Problem {
-    let retry = "so there may be a key that nobody knows; ask again, and revoke that one if \
+    let retry = "so an unknown key may exist; repeat the request, and revoke the unknown key if \
                  `GET /v1/keys` lists it";
     match error {
         KeysError::Grant(error) => {
@@ -118,14 +117,14 @@ fn issue_problem(error: KeysError) -> Problem {
                 GrantError::Expired => "expires_at",
             };
             let code = match error {
-                // As any deadline: well formed, but it has passed.
+                // The code of every deadline that is well formed and in the past.
                 GrantError::Expired => Code::Event(Reason::DeadlineNotAfterTime),
                 GrantError::NoRole | GrantError::BoundAdmin | GrantError::Name => {
                     Code::Event(Reason::Invalid)
                 }
             };
             Problem::new(code)
-                .with_detail(new_key::NOT_LIKE_THIS)
+                .with_detail(new_key::NOT_ISSUED)
                 .with_error(field, error.to_string())
         }
         KeysError::TooMany => Problem::new(Code::TooManyKeys),
@@ -133,19 +132,19 @@ fn issue_problem(error: KeysError) -> Problem {
             Problem::from(error).with_detail(format!("the log did not confirm the key, {retry}"))
         }
         KeysError::Behind => Problem::new(Code::NotCaughtUp).with_detail(format!(
-            "this server has not heard of the key in time, {retry}"
+            "this server did not see the key on the log in time, {retry}"
         )),
         other => changed_problem(other),
     }
 }
 
 fn revoke_problem(error: KeysError) -> Problem {
-    let retry = "ask again until the answer is 200";
+    let retry = "repeat the request until the answer is 200";
     match error {
         KeysError::Log(error @ LogError::Unconfirmed(_)) => Problem::from(error)
             .with_detail(format!("the log did not confirm the revocation; {retry}")),
         KeysError::Behind => Problem::new(Code::NotCaughtUp).with_detail(format!(
-            "the revocation is on the log, but this server has not heard of it in time; {retry}"
+            "the revocation is on the log, but this server did not see it there in time; {retry}"
         )),
         KeysError::LastAdmin => Problem::new(Code::LastAdminKey),
         other => changed_problem(other),
@@ -156,7 +155,8 @@ fn changed_problem(error: KeysError) -> Problem {
     match error {
         KeysError::Log(error) => error.into(),
         KeysError::Stopped => Problem::new(Code::NotCaughtUp).with_detail(
-            "the change is on the log, but this server no longer follows it; its own log says why",
+            "the change is on the log, but this server no longer reads the log of keys; the \
+             messages of the server say why",
         ),
         KeysError::Grant(_)
         | KeysError::TooMany
@@ -164,7 +164,7 @@ fn changed_problem(error: KeysError) -> Problem {
         | KeysError::Behind
         | KeysError::Random(_)
         | KeysError::Collision => {
-            tracing::error!("a key was not issued or revoked: {error}");
+            tracing::error!("failed to issue or revoke a key: {error}");
             Problem::new(Code::InternalError)
         }
     }

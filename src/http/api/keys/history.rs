@@ -1,4 +1,4 @@
-//! `GET /v1/keys/history`: who issued and who revoked a tenant's keys, and when.
+//! `GET /v1/keys/history`: when and by whom the keys of a tenant were issued and revoked.
 
 use axum::extract::State;
 use axum::response::Response;
@@ -53,7 +53,7 @@ pub(crate) async fn list(
     caller: Caller<AuditOrAdmin>,
     Query(query): Query<HistoryQuery>,
 ) -> Result<Response, Problem> {
-    let detail = "a credential that is bound to an agent is shown no keys";
+    let detail = "a credential that is bound to an agent cannot see keys";
     caller
         .refuse_bound()
         .map_err(|problem| problem.with_detail(detail))?;

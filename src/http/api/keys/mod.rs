@@ -1,4 +1,4 @@
-//! `/v1/keys`: a tenant's API keys, issued, listed and revoked by whoever has the role `admin`.
+//! `/v1/keys`: issues, lists and revokes the API keys of a tenant. Callers need the role `admin`.
 
 pub(crate) mod change;
 pub(super) mod history;
@@ -103,7 +103,7 @@ pub(crate) async fn list(
     caller: Caller<Admin>,
     Query(query): Query<ListQuery>,
 ) -> Result<Response, Problem> {
-    let detail = "a credential that is bound to an agent is shown no keys";
+    let detail = "a credential that is bound to an agent cannot see keys";
     caller
         .refuse_bound()
         .map_err(|problem| problem.with_detail(detail))?;

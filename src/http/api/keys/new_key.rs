@@ -9,11 +9,10 @@ use crate::http::problem::code::Code;
 use crate::http::request::extract::echo;
 use crate::http::request::json_body;
 
-pub(crate) const NOT_LIKE_THIS: &str =
-    "the key cannot be issued like this; `errors` names the fields";
+pub(crate) const NOT_ISSUED: &str = "the key was not issued; `errors` names the wrong fields";
 const MEMBERS: [&str; 4] = ["name", "roles", "agent_id", "expires_at"];
 
-/// Reads what is asked for, and names every field that is wrong.
+/// Reads the grant of the new key. A problem names every wrong field.
 pub(crate) fn read(tenant: &TenantId, body: &[u8]) -> Result<Grant, Problem> {
     let members = json_body::object(body)?;
     let mut errors = Vec::new();
@@ -21,7 +20,7 @@ pub(crate) fn read(tenant: &TenantId, body: &[u8]) -> Result<Grant, Problem> {
         .keys()
         .filter(|name| !MEMBERS.contains(&name.as_str()))
     {
-        let message = format!("is not known here; a key has {}", MEMBERS.join(", "));
+        let message = format!("is unknown; the fields of a key are {}", MEMBERS.join(", "));
         errors.push((echo(unknown).into_owned(), message));
     }
     let name = text(&members, "name", &mut errors, |text| Ok(text.into()));
@@ -59,7 +58,7 @@ fn text<T>(
     let parsed = match members.get(name) {
         None | Some(Value::Null) => return None,
         Some(Value::String(text)) => parse(text),
-        Some(_) => Err("must be a text".to_owned()),
+        Some(_) => Err("must be a string".to_owned()),
     };
     parsed
         .map_err(|message| errors.push((name.to_owned(), message)))
@@ -74,9 +73,9 @@ fn roles(value: Option<&Value>) -> Option<Roles> {
         .collect()
 }
 
-/// Names what is wrong, field by field.
+/// The problem with these wrong fields.
 fn invalid(errors: Vec<(String, String)>) -> Problem {
     Problem::new(Code::Event(Reason::Invalid))
-        .with_detail(NOT_LIKE_THIS)
+        .with_detail(NOT_ISSUED)
         .with_errors(errors)
 }

@@ -1,4 +1,4 @@
-//! `/healthz`, `/readyz` and `/metrics`: what those who run the server ask.
+//! `/healthz`, `/readyz` and `/metrics`: routes for operators.
 
 use axum::extract::State;
 use axum::http::header::{ACCEPT, VARY};
@@ -45,7 +45,7 @@ pub(crate) async fn ready(State(app): State<App>) -> Result<Response, Problem> {
     app.check_fresh()?;
     app.check_writes()?;
     if !app.keys().are_followed() {
-        let detail = "the log of keys is not followed, so revocations may be missing";
+        let detail = "the server does not read the log of keys, so it may miss revocations";
         return Err(Problem::new(Code::NotReady).with_detail(detail));
     }
     Ok(ok())
@@ -70,7 +70,7 @@ pub(crate) async fn ready(State(app): State<App>) -> Result<Response, Problem> {
     ))
 )]
 pub(crate) async fn metrics(State(app): State<App>, headers: HeaderMap) -> Response {
-    // The fold notes where it stands after a batch; a fold that hangs must show as well.
+    // The fold reports its progress only after a batch. A fold that hangs must show too.
     let (position, head) = (app.projection().position(), app.log().known_head());
     app.metrics().progress(position, head);
     let (available, refuses) = (app.log().is_available(), app.log().refuses_writes());
@@ -85,7 +85,8 @@ pub(crate) async fn metrics(State(app): State<App>, headers: HeaderMap) -> Respo
     response
 }
 
-/// Whether a scraper would rather have `OpenMetrics`. It says so by name: `*/*` is any client.
+/// Whether the client prefers `OpenMetrics`. It must accept it by name, because any client may send
+/// `*/*`.
 fn wants_open_metrics(headers: &HeaderMap) -> bool {
     let weight_of = |wanted: fn(&str) -> bool| {
         let listed = weighed(headers, &ACCEPT).filter(|(media_type, _)| wanted(media_type));
@@ -111,7 +112,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn open_metrics_is_for_who_would_rather_have_it() {
+    fn clients_that_prefer_open_metrics_get_it() {
         for (accepted, expected) in [
             (
                 "application/openmetrics-text;version=1.0.0;q=0.5,application/openmetrics-text;\

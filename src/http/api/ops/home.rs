@@ -13,7 +13,7 @@ use crate::http::response::body;
 
 const PAGE: &str = include_str!("home.html");
 
-/// The page loads nothing, and its style is the one that is in it.
+/// The content security policy of the page: it loads nothing and uses only its inline style.
 static POLICY: LazyLock<HeaderValue> = LazyLock::new(|| {
     let hash = STANDARD.encode(Sha256::digest(style()));
     let policy = format!(
@@ -23,7 +23,7 @@ static POLICY: LazyLock<HeaderValue> = LazyLock::new(|| {
     HeaderValue::try_from(policy).expect("base64 is visible ASCII")
 });
 
-/// What stands in the page's style element.
+/// The text of the page's style element.
 fn style() -> &'static str {
     let style = PAGE.split_once("<style>").map_or("", |(_, after)| after);
     style.split_once("</style>").map_or("", |(style, _)| style)
@@ -52,7 +52,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_page_asks_for_nothing_from_elsewhere() {
+    fn the_page_loads_no_external_resources() {
         assert!(style().contains("body {"), "{PAGE}");
         for other in [
             "http:", "https:", "//", "<script", "<img", "@import", "url(", "<link",

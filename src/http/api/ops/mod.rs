@@ -1,4 +1,4 @@
-//! What operators ask: health, metrics, counts, and a page for browsers.
+//! Routes for operators: health, metrics, counts, and a page for browsers.
 
 pub(crate) mod health;
 pub(super) mod home;

@@ -1,4 +1,4 @@
-//! `GET /v1/status`: a tenant's own counts.
+//! `GET /v1/status`: the counts of a tenant.
 
 use axum::extract::State;
 use axum::response::Response;
@@ -37,7 +37,7 @@ pub(crate) async fn get(
     let found = app.read(|snapshot| {
         let counts = query::sessions::count(snapshot, sight, &SessionFilter::default())?;
         let rejections = match (sight.agent, snapshot.tenant(tenant)?) {
-            // Many of them concern no agent that is known.
+            // Not for callers bound to an agent: many rejected events concern no known agent.
             (Some(_), _) => None,
             (None, Some(number)) => Some(snapshot.rejection_totals(number)?),
             (None, None) => Some(Vec::new()),

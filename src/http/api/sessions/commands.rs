@@ -1,4 +1,5 @@
-//! Create, refresh, hand off and terminate sessions: each an event, answered with the fold's verdict.
+//! Commands that create, refresh, hand off and terminate sessions. Each becomes one event, and its
+//! answer is the fold's verdict.
 
 use axum::extract::State;
 use axum::response::Response;

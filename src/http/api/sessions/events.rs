@@ -1,4 +1,4 @@
-//! `GET /v1/agent-sessions/{id}/events`: one session's history.
+//! `GET /v1/agent-sessions/{id}/events`: the history of one session.
 
 use axum::extract::State;
 use axum::response::Response;

@@ -1,4 +1,4 @@
-//! `POST /v1/agent-sessions/introspect`: whether a token is good for anything (RFC 7662).
+//! `POST /v1/agent-sessions/introspect`: whether a token is active (RFC 7662).
 
 use axum::extract::State;
 use axum::http::HeaderMap;
@@ -58,7 +58,7 @@ pub(crate) async fn introspect(
 ) -> Result<Response, Problem> {
     let token = asked_token(&headers, &body)?;
     app.wait_for(query.min_position).await?;
-    // Better no answer than that a session is good which ended long ago.
+    // A stale read model could report an ended session as active.
     app.check_fresh()?;
     let answer = match TokenClaim::of_access(&token) {
         Some(claim) if claim.tenant == *caller.tenant() => find(&app, &caller, &claim)?,
@@ -67,7 +67,8 @@ pub(crate) async fn introspect(
     Ok(body::json_of(&answer))
 }
 
-/// No answer repeats what was sent: it may be a token that was put in the wrong place.
+/// Reads the token from the body. Problems never repeat text of the body, because it may be a token
+/// in the wrong place.
 fn asked_token(headers: &HeaderMap, body: &[u8]) -> Result<String, Problem> {
     let found = match media_type::of(headers)?.as_deref() {
         Some(FORM) => {
@@ -86,8 +87,8 @@ fn asked_token(headers: &HeaderMap, body: &[u8]) -> Result<String, Problem> {
     };
     found.filter(|token| !token.is_empty()).ok_or_else(|| {
         Problem::new(Code::Event(Reason::Invalid))
-            .with_detail("the body must have the field token, as a text")
-            .with_error("token", "is required, as a text")
+            .with_detail("the body must have the field token, which must be a string")
+            .with_error("token", "is required and must be a string")
     })
 }
 

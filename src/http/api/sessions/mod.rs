@@ -1,4 +1,4 @@
-//! `GET /v1/agent-sessions`, `/count` and `/{id}`: the listing that the ledger is for.
+//! `GET /v1/agent-sessions`, `/count` and `/{id}`: lists, counts and reads sessions.
 
 pub(super) mod commands;
 pub(super) mod events;
@@ -33,7 +33,7 @@ use crate::http::state::App;
 use crate::projection::RowBytes;
 use crate::query::{self, Sight};
 
-/// The query of a listing.
+/// The query of a listing of sessions.
 #[derive(Debug)]
 pub(crate) struct ListQuery {
     filter: SessionFilter,
@@ -224,13 +224,14 @@ pub(crate) async fn get(
     Ok(body::json(out.into_bytes()))
 }
 
-/// A session that the caller is shown.
+/// Returns a session; a problem if it does not exist or the caller may not see it.
 pub(crate) fn find(app: &App, sight: Sight<'_>, id: &SessionId) -> Result<RowBytes, Problem> {
     let found = app.read(|snapshot| Ok(query::sessions::get(snapshot, sight, id)?))?;
     found.ok_or_else(not_found)
 }
 
-/// No such session, or one that the caller is not shown: nobody can tell which.
+/// The problem for a session that does not exist or that the caller may not see. The caller cannot
+/// distinguish the two.
 pub(crate) fn not_found() -> Problem {
     Problem::new(Code::Event(Reason::NotFound)).with_detail("there is no such session")
 }

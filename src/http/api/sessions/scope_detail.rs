@@ -1,4 +1,5 @@
-//! Says which scopes a command asked for too much, and whose bound they go beyond.
+//! Names the scope that made the fold reject a command, and the agent or session whose scopes do
+//! not cover it.
 
 use serde::Deserialize;
 
@@ -9,31 +10,32 @@ use crate::http::request::command::Command;
 use crate::http::state::App;
 use crate::query::{self, Sight};
 
-/// What a command asks for, as far as scopes are concerned.
+/// The fields of a command that concern scopes.
 #[derive(Deserialize)]
-struct Asked {
+struct ScopeRequest {
     #[serde(default)]
     scopes: Vec<String>,
     #[serde(alias = "to_agent_id")]
     agent_id: Option<String>,
 }
 
-/// Names the scopes in a problem that says `scope_exceeded`; other problems stay as they are. The
-/// verdict was given on an earlier state, so what fits by now is left out.
+/// Adds the exceeding scope to a problem with the code `scope_exceeded`. Returns other problems
+/// unchanged. The fold decided on an earlier state, so the problem names no scope if all of them
+/// are covered by now.
 pub(crate) fn named(
     app: &App,
     command: &Command,
     parent: Option<&SessionId>,
     problem: Problem,
 ) -> Problem {
-    // What an agent or a session may do is for those who may read it.
+    // The detail reveals the scopes of an agent or a session, so it needs the role `read`.
     if !command.may_read() {
         return problem;
     }
     if problem.code() != Code::Event(Reason::ScopeExceeded) {
         return problem;
     }
-    let Ok(asked) = serde_json::from_slice::<Asked>(&command.body) else {
+    let Ok(asked) = serde_json::from_slice::<ScopeRequest>(&command.body) else {
         return problem;
     };
     let bounds = bounds(app, command.sight(), parent, asked.agent_id.as_deref());
@@ -43,14 +45,15 @@ pub(crate) fn named(
             one.is_ok_and(|one| !bound.covers(&one))
         };
         if let Some(scope) = asked.scopes.iter().find(beyond) {
-            let message = format!("{scope:?} goes beyond what {whose} may: {}", bound.json());
+            let message = format!("{scope:?} exceeds the scopes of {whose}: {}", bound.json());
             return problem.with_error("scopes", message);
         }
     }
     problem
 }
 
-/// Whose scopes bound those of a new session, and what these are, as far as the caller is shown them.
+/// The agent and the parent session whose scopes limit a new session, with these scopes. Omits
+/// those that the caller may not see.
 fn bounds(
     app: &App,
     sight: Sight<'_>,

@@ -88,7 +88,7 @@ async fn a_rotation_that_revokes_in_vain_says_so_and_the_next_one_revokes_all() 
     for error in [unavailable(), unconfirmed()] {
         log.refuse("key.revoked", error);
         let answer = otas.rotate(&made.id).await;
-        let said = "a new key was made and is not shown";
+        let said = "a new key exists but cannot be shown";
         check_told(&answer, "unconfirmed", said);
         assert!(otas.is_good(&made.key).await && otas.is_good(&bound).await);
     }
@@ -119,7 +119,7 @@ async fn a_change_of_keys_may_be_sent_again_if_it_wrote_nothing_and_else_is_in_d
         assert_eq!(answer.header("retry-after"), "1");
     }
     log.refuse("key.issued", unconfirmed());
-    let said = "not confirmed that a new key was made";
+    let said = "the log did not confirm the new key";
     check_told(&otas.rotate(&made.id).await, "unconfirmed", said);
     log.refuse("key.revoked", unconfirmed());
     let said = "not confirmed that the key is revoked";
