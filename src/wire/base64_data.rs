@@ -1,16 +1,16 @@
-//! JSON data that an event carries in base64.
+//! The attribute `data_base64`: JSON data of an event, encoded in base64.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
 use crate::wire::json;
 
-/// Decodes to the text of a JSON object; or says what is wrong.
+/// Decodes the text of a JSON object. The error says what is wrong.
 pub(super) fn decode(text: &str) -> Result<String, &'static str> {
     let bytes = STANDARD
         .decode(text)
         .map_err(|_not_base64| "must be base64 (RFC 4648, section 4)")?;
     let text = String::from_utf8(bytes).ok();
     text.filter(|text| json::members(text).is_some())
-        .ok_or("must hold a JSON object in UTF-8")
+        .ok_or("must contain a JSON object in UTF-8")
 }

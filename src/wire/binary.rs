@@ -1,8 +1,8 @@
-//! `CloudEvents` in binary mode to structured mode: attributes come as headers, the data as a body.
+//! Converts `CloudEvents` from binary mode to structured mode. In binary mode, attributes are
+//! headers and the data is the body.
 //!
-//! The conversion is total and deterministic: what makes no event becomes a structured text that
-//! [`decode`](crate::wire::decode()) refuses with a reason, so that it gets its verdict like any
-//! other.
+//! The conversion is total and deterministic. An invalid event becomes a structured text that
+//! [`decode`](crate::wire::decode()) rejects with a reason, so that it gets a verdict.
 
 use std::borrow::Cow;
 
@@ -15,22 +15,23 @@ use serde_json::value::RawValue;
 use crate::domain::Rules;
 use crate::wire::headers::Headers;
 
-/// What the media types of structured modes begin with, by which a receiver tells the mode
+/// The prefix of the media types of structured modes. Receivers recognize the mode by it
 /// (`CloudEvents` 1.0.2, NATS and HTTP bindings, section 3).
 const STRUCTURED_MODES: &str = "application/cloudevents";
 
 /// A context attribute of an event in binary mode.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Attribute<'a> {
-    /// Its name, without the prefix that headers have.
+    /// Its name, without the prefix of the header.
     pub name: Cow<'a, str>,
-    /// Its value; or what the header holds, if that is none.
+    /// Its value. `Err` has the text of a header that is not a valid value.
     pub value: Result<Cow<'a, str>, Cow<'a, str>>,
 }
 
 impl Attribute<'_> {
-    /// No header holds the data: it is the body.
-    fn refuse_data(&mut self) {
+    /// Makes the value invalid if the attribute is `data` or `data_base64`: in binary mode, the
+    /// data is the body.
+    fn invalidate_data(&mut self) {
         if ["data", "data_base64"].contains(&&*self.name)
             && let Ok(value) = &mut self.value
         {
@@ -39,7 +40,8 @@ impl Attribute<'_> {
     }
 }
 
-/// The structured text of a stored message. A message without headers is its own.
+/// Returns the structured text of a stored message. A message without headers is already
+/// structured.
 pub fn structured(rules: Rules, headers: &Headers, payload: &Bytes) -> Bytes {
     if headers.is_empty() {
         return payload.clone();
@@ -60,8 +62,8 @@ pub fn structured(rules: Rules, headers: &Headers, payload: &Bytes) -> Bytes {
     to_structured(rules, attributes.collect(), content_type, payload).into()
 }
 
-/// The first rules took values as they came, told names apart by case, and took the mode from the
-/// attributes alone.
+/// Converts a message by the first version of the rules. It did not decode values, names were
+/// case-sensitive, and only the attributes decided the mode.
 fn structured_by_first_rules(headers: &Headers, payload: &Bytes) -> Bytes {
     if !headers.attributes().any(|(name, _)| name == "specversion") {
         return payload.clone();
@@ -80,11 +82,11 @@ fn is_structured_mode(content_type: &str) -> bool {
     head.is_some_and(|head| head.eq_ignore_ascii_case(STRUCTURED_MODES))
 }
 
-/// The structured text of an event in binary mode.
+/// Returns the structured text of an event in binary mode.
 ///
-/// Attributes are sorted, because a set of headers has no order. JSON data is taken to the byte; data
-/// without a content type is JSON if it reads as JSON (not by the first rules); other data becomes
-/// `data_base64`; no bytes are no data.
+/// Attributes are sorted, because headers have no order. JSON data is copied byte for byte. Data
+/// without a content type counts as JSON if it is valid JSON (not by the first rules). Other data
+/// becomes `data_base64`, and an empty body means no data.
 pub fn to_structured(
     rules: Rules,
     mut attributes: Vec<Attribute<'_>>,
@@ -92,10 +94,10 @@ pub fn to_structured(
     data: &[u8],
 ) -> Vec<u8> {
     if Rules::V2 <= rules {
-        // Of the media type, the message's own header is what counts.
+        // The header `content-type` overrides the attribute `datacontenttype`.
         attributes.retain(|one| one.name != "datacontenttype" || content_type.is_none());
         for attribute in &mut attributes {
-            attribute.refuse_data();
+            attribute.invalidate_data();
         }
     }
     attributes.sort_unstable();
@@ -104,7 +106,7 @@ pub fn to_structured(
     for Attribute { name, value } in attributes {
         let raw = match value {
             Ok(value) => text(&value),
-            // No attribute is an object, so the decoder refuses it by name.
+            // No attribute may be an object, so the decoder reports it by name.
             Err(found) => format!("{{\"no_attribute\":{}}}", text(&found)),
         };
         push_member(&mut json, &name, &raw);
@@ -115,7 +117,7 @@ pub fn to_structured(
     match json_data(rules, content_type, data) {
         Some(raw) => push_member(&mut json, "data", raw),
         None if data.is_empty() => {}
-        // Base64 has no character that JSON escapes.
+        // Base64 needs no escapes in JSON.
         None => push_member(
             &mut json,
             "data_base64",
@@ -126,8 +128,8 @@ pub fn to_structured(
     json.into_bytes()
 }
 
-/// Decodes the value of a header into an attribute's text, as the bindings for HTTP and NATS say in
-/// 3.1.3.2: double quotes are taken off, then percent-encoding once. `None` if the result is not
+/// Decodes the value of a header into the text of an attribute (bindings for HTTP and NATS, section
+/// 3.1.3.2): removes double quotes, then decodes percent-encoding once. `None` if the result is not
 /// UTF-8.
 pub fn header_value(value: &[u8]) -> Option<String> {
     let value = std::str::from_utf8(value).ok()?;
@@ -140,7 +142,7 @@ pub fn header_value(value: &[u8]) -> Option<String> {
     Some(decoded.into_owned())
 }
 
-/// Whether a content type is one of JSON: its subtype is `json` or ends with `+json`.
+/// Whether a content type means JSON: its subtype is `json` or ends with `+json`.
 pub fn is_json(content_type: &str) -> bool {
     let (media_type, parameters) = content_type.split_once(';').unwrap_or((content_type, ""));
     let Some((kind, subtype)) = media_type.trim_end_matches([' ', '\t']).split_once('/') else {
@@ -185,7 +187,7 @@ fn text(text: &str) -> String {
     serde_json::to_string(text).expect("a text is JSON")
 }
 
-/// Takes the backslashes out of a quoted string.
+/// Removes the escaping backslashes from a quoted string.
 fn unescape(quoted: &str) -> String {
     let mut escaped = false;
     quoted
@@ -223,7 +225,7 @@ mod tests {
     }
 
     #[test]
-    fn a_message_is_read_as_the_binding_for_nats_says_from_the_second_rules_on() {
+    fn the_second_rules_follow_the_binding_for_nats() {
         let headers = [
             ("Ce-SpecVersion", "1.0"),
             ("ce-id", "\"a b\""),
@@ -238,12 +240,12 @@ mod tests {
             r#"{"n":1}"#,
             &read.replace("\\u00e9", "\u{e9}"),
         );
-        // The first rules do not see the mode, which is in another case.
+        // The first rules compare names with case, so they see no binary mode here.
         check_message(Rules::V1, &headers, r#"{"n":1}"#, r#"{"n":1}"#);
     }
 
     #[test]
-    fn the_first_rules_took_values_as_they_came() {
+    fn the_first_rules_do_not_decode_values() {
         let headers = [
             ("ce-specversion", "1.0"),
             ("ce-id", "a%20b"),
@@ -260,7 +262,7 @@ mod tests {
     }
 
     #[test]
-    fn the_content_type_tells_the_mode_before_the_attributes_do() {
+    fn the_content_type_decides_the_mode_before_the_attributes() {
         let event = r#"{"id":"inside"}"#;
         let mode = "Application/CloudEvents+json; charset=UTF-8";
         let headers = [("Content-Type", mode), ("ce-specversion", "1.0")];
@@ -270,14 +272,14 @@ mod tests {
     }
 
     #[test]
-    fn a_value_that_is_not_utf_8_is_no_text() {
+    fn a_value_that_is_not_utf_8_is_invalid() {
         let headers = [("ce-specversion", "1.0"), ("ce-id", "%C0%A0")];
         let read = r#"{"id":{"no_attribute":"%C0%A0"},"specversion":"1.0"}"#;
         check_message(Rules::V2, &headers, "", read);
     }
 
     #[test]
-    fn no_header_holds_data_and_one_media_type_counts() {
+    fn data_in_headers_is_invalid_and_the_content_type_header_wins() {
         let data = [("ce-specversion", "1.0"), ("ce-data_base64", "e30=")];
         let read = r#"{"data_base64":{"no_attribute":"e30="},"specversion":"1.0"}"#;
         check_message(Rules::V2, &data, "", read);
@@ -293,7 +295,7 @@ mod tests {
     }
 
     #[test]
-    fn json_without_a_content_type_is_json_from_the_second_rules_on() {
+    fn the_second_rules_accept_json_without_a_content_type() {
         let headers = [("ce-specversion", "1.0")];
         let read = r#"{"specversion":"1.0","data":{"a":1}}"#;
         check_message(Rules::V2, &headers, r#"{"a":1}"#, read);
@@ -304,7 +306,7 @@ mod tests {
     }
 
     #[test]
-    fn json_data_is_taken_to_the_byte() {
+    fn json_data_is_copied_byte_for_byte() {
         let expected = r#"{"id":"1","datacontenttype":"application/json","data":{"n" :1.0}}"#;
         check(&[("id", "1")], JSON, b" {\"n\" :1.0}\n", expected);
     }
@@ -362,7 +364,7 @@ mod tests {
     }
 
     #[test]
-    fn json_is_told_by_its_subtype() {
+    fn the_subtype_decides_whether_a_content_type_means_json() {
         for json in [
             "application/json",
             "Application/JSON ; charset=utf-8",
@@ -387,7 +389,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn whatever_comes_becomes_a_json_object(
+        fn any_message_becomes_a_json_object(
             attributes in prop::collection::vec((".{0,8}", ".{0,8}"), 0..4),
             content_type in prop::option::of("(application/json|.{0,12})"),
             data in prop::collection::vec(any::<u8>(), 0..32),

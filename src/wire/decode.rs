@@ -1,9 +1,14 @@
-//! Stored bytes to a domain event, or to the reason why they are none.
+//! Decodes stored bytes into a domain event, or into the reason why they are not one.
 //!
-//! One pass reads the envelope, another its `data`, each as raw members that borrow from the body;
-//! nothing is parsed into a tree. What is wrong first decides the reason, in this order: `too_large`,
-//! `not_json`, a subject that is not the ledger's, `unknown_type`, `subject_mismatch`,
-//! `tenant_mismatch`, and `invalid` for everything else, with every wrong field named.
+//! One pass reads the envelope and another its `data`. Both split the JSON into raw members that
+//! borrow from the body, and build no tree. The first failed check decides the reason:
+//!
+//! 1. `too_large`, `not_json`,
+//! 2. `subject_mismatch` for a subject that is not the ledger's,
+//! 3. `invalid` for an attribute that occurs twice,
+//! 4. `unknown_type`,
+//! 5. `subject_mismatch` for a type that is not the subject's, `tenant_mismatch`,
+//! 6. `invalid` for everything else, with every wrong field named.
 
 use crate::domain::event::Writer;
 use crate::domain::ids::{EventId, Source};
@@ -15,36 +20,36 @@ use crate::wire::json::{self, Member};
 use crate::wire::not_json::not_an_object;
 use crate::wire::{base64_data, payload, private, source, subject::Subject};
 
-/// The attribute in which the ledger names the credential that gave a command.
+/// The attribute in which the ledger names the credential that sent a command.
 const ACTOR: &str = "actor";
-/// The only version of `CloudEvents` that there is.
+/// The version of `CloudEvents` that the ledger reads.
 pub(super) const SPEC_VERSION: &str = "1.0";
 
-/// An event and whose it is.
+/// A decoded event and its tenant.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Decoded {
-    /// Its tenant; `None` for a change of the rules, which concerns all.
+    /// The tenant; `None` for a change of the rules, which concerns all tenants.
     pub tenant: Option<TenantId>,
     /// The event.
     pub event: Event,
-    /// Members of `data` that its type does not know, as paths such as `data.ttl`; at most 16. They are
-    /// kept on the log and have no effect.
+    /// Unknown members of `data`, as paths such as `data.ttl`; at most 16. They stay on the log and
+    /// have no effect.
     pub ignored: Vec<String>,
 }
 
-/// Why a record is no event.
+/// Why a record is not a valid event.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("the record is no event: {}", reason.code())]
+#[error("the record is not a valid event: {}", reason.code())]
 pub struct Undecodable {
-    /// The tenant of the subject that it came on, if that is a subject of the ledger.
+    /// The tenant of the record's subject, if that is a subject of the ledger.
     pub tenant: Option<TenantId>,
-    /// The verdict on it.
+    /// The reason of the verdict `rejected`.
     pub reason: Reason,
-    /// What is wrong, field by field; at most 16.
+    /// The wrong fields; at most 16.
     pub errors: Vec<FieldError>,
 }
 
-/// Decodes a record by the rules that hold at its position. The private part may be empty.
+/// Decodes a record by the rules at its position. The private part may be empty.
 pub fn decode(
     rules: Rules,
     subject: &str,
@@ -70,32 +75,34 @@ pub fn decode(
 
 /// The private part of a record.
 enum Part {
-    /// What the ledger wrote, or nothing.
+    /// A valid private part, which may be empty.
     Read(Private),
-    /// Something that nobody may have written there.
-    Wrong,
+    /// A private part that the ledger cannot have written.
+    Invalid,
 }
 
 impl Part {
-    /// Runtimes can send this header too, so it is not read on their subjects.
+    /// Decodes the private part. On a runtime's subject it must be empty, because runtimes can send
+    /// its header too.
     fn read(rules: Rules, subject: Option<&Subject>, bytes: &[u8]) -> Self {
         let by_ledger = subject.is_some_and(|subject| subject.writer() == Writer::Ledger);
         if !bytes.is_empty() && !by_ledger {
-            return Self::Wrong;
+            return Self::Invalid;
         }
-        private::decode(rules, bytes).map_or(Self::Wrong, Self::Read)
+        private::decode(rules, bytes).map_or(Self::Invalid, Self::Read)
     }
 
-    /// Whether a runtime emitted the event through a ledger.
+    /// Whether a runtime sent the event through the API of a ledger.
     fn is_emitted(&self) -> bool {
         match self {
             Self::Read(private) => private.emitted,
-            Self::Wrong => false,
+            Self::Invalid => false,
         }
     }
 }
 
-/// The type of an event whose subject is yet to be chosen. An answer says nothing of the rest.
+/// Reads only the type of an event, to choose its subject. `Ok` does not mean that the event is
+/// valid.
 pub fn event_type(body: &[u8]) -> Result<EventType, Undecodable> {
     let typed = || {
         let members = split(body)?;
@@ -145,7 +152,7 @@ fn decode_on(
     let mut fields = Fields::default();
     fields.each_name_once(&members);
     if !fields.is_clean() {
-        // Which of two types or tenants is meant cannot be told.
+        // With two types or two tenants, the checks below would have to guess.
         return Err(Failed {
             reason: Reason::Invalid,
             errors: fields.into_errors(),
@@ -158,7 +165,7 @@ fn decode_on(
     let writer = writer(subject, private_part);
     let head = envelope.head(&mut fields);
     if Rules::V2 <= rules && writer == Writer::Runtime {
-        envelope.refuse_what_names_a_writer(&mut fields, head.as_ref());
+        envelope.reject_claims_of_a_writer(&mut fields, head.as_ref());
     }
     let decoded_data = envelope.base64_data(rules, &mut fields);
     let payload = payload::read(
@@ -169,9 +176,9 @@ fn decode_on(
     );
     let private = match private_part {
         Part::Read(private) if subject.event_type().allows(writer) => Some(private),
-        Part::Read(_) | Part::Wrong => {
+        Part::Read(_) | Part::Invalid => {
             fields.enter("");
-            let message = "must be absent: the private part of a record is the ledger's";
+            let message = "must be absent: only the ledger writes the private part of a record";
             fields.error("private", message);
             None
         }
@@ -196,8 +203,8 @@ fn decode_on(
     }
 }
 
-/// Who wrote an event: a runtime also if it gave the event to a ledger, so that an event is the same
-/// one whichever way it comes.
+/// The writer of an event. If a runtime sent the event through the API, the writer is the runtime:
+/// the event must be equal to one that the runtime publishes to NATS.
 fn writer(subject: &Subject, private: &Part) -> Writer {
     if private.is_emitted() {
         return Writer::Runtime;
@@ -240,7 +247,7 @@ fn check_subject(subject: &Subject, event_type: Option<EventType>) -> Result<(),
 }
 
 fn check_tenant(subject: &Subject, envelope: &Envelope<'_>) -> Result<(), Failed> {
-    // Anything but a string is an ordinary wrong field, noted with the others.
+    // A tenant that is not a string is reported later, with the other wrong fields.
     let claimed = envelope.tenant.and_then(json::string);
     match (claimed, subject.tenant()) {
         (Some(claimed), Some(tenant)) if claimed != tenant.as_str() => {
@@ -307,7 +314,7 @@ impl<'a> Envelope<'a> {
         envelope
     }
 
-    /// Reads what every type of event has. `None` if something required is missing or wrong.
+    /// Reads the attributes that every event has. `None` if a required one is missing or wrong.
     fn head(&self, fields: &mut Fields) -> Option<Head> {
         let version = self
             .spec_version
@@ -352,8 +359,9 @@ impl<'a> Envelope<'a> {
 }
 
 impl Envelope<'_> {
-    /// The data that `data_base64` holds. Encoded data is JSON as well (`CloudEvents` 1.0.2, JSON event
-    /// format, 3.1.2: an event has one of both members); the first rules did not take it.
+    /// Decodes the JSON data in `data_base64`. An event has either `data` or `data_base64`
+    /// (`CloudEvents` 1.0.2, JSON event format, section 3.1.2). The first rules reject
+    /// `data_base64`.
     fn base64_data(&self, rules: Rules, fields: &mut Fields) -> Option<String> {
         let raw = self.data_base64?;
         if rules < Rules::V2 {
@@ -372,15 +380,15 @@ impl Envelope<'_> {
             .ok()
     }
 
-    /// Refuses what would make readers believe that somebody else wrote a runtime's event.
-    fn refuse_what_names_a_writer(&self, fields: &mut Fields, head: Option<&Head>) {
+    /// Rejects attributes of a runtime's event that claim another writer.
+    fn reject_claims_of_a_writer(&self, fields: &mut Fields, head: Option<&Head>) {
         if self.actor.is_some() {
-            let message = "must be absent: the ledger itself notes which credential wrote an event";
+            let message = "must be absent: the ledger records which credential wrote an event";
             fields.error(ACTOR, message);
         }
         if head.is_some_and(|head| source::is_reserved(head.source.as_str())) {
             let message = format!(
-                "must not begin with {}: such sources are the ledger's own",
+                "must not start with {}: only the ledger uses such sources",
                 source::PREFIX
             );
             fields.error("source", message);
@@ -388,8 +396,9 @@ impl Envelope<'_> {
     }
 }
 
-/// An extension attribute may be anything that `CloudEvents` allows. Its rule on names also catches
-/// a misspelt attribute, such as `tenantId` or a field that belongs into `data`.
+/// Checks an extension attribute, which may have any value that `CloudEvents` allows. The rule for
+/// names also catches misspelled attributes such as `tenantId`, and many fields that belong in
+/// `data`.
 fn check_extension(fields: &mut Fields, name: &str, raw: &str) {
     if name.is_empty()
         || !name
@@ -398,8 +407,8 @@ fn check_extension(fields: &mut Fields, name: &str, raw: &str) {
     {
         fields.error(
             name,
-            "is no attribute: names of attributes have lower-case letters and digits only, and the \
-             event's own fields belong into data",
+            "is not a valid attribute name: use only lowercase letters and digits, and put the \
+             fields of the event into data",
         );
     } else if raw.starts_with(['{', '[']) {
         fields.error(name, "must be a string, a number or a boolean");

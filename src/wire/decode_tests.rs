@@ -1,4 +1,4 @@
-//! Tests of decoding, as tables of bodies and what is wrong with them.
+//! Tests of the decoder, as tables of bodies and their wrong fields.
 
 #![expect(clippy::indexing_slicing, reason = "a failed test should panic")]
 
@@ -9,7 +9,7 @@ use crate::domain::event::{Created, Deadline, Writer};
 use crate::domain::{Payload, Rules, SessionEvent, limits};
 
 const CREATED: &str = "ledger.v1.acme.session.created";
-/// The same, as a command writes it.
+/// The subject on which a command writes `session.created`.
 const COMMANDED: &str = "ledger.sys.v1.acme.session.created";
 
 const RULES: Rules = Rules::LATEST;
@@ -25,7 +25,7 @@ fn created_body() -> Value {
     })
 }
 
-/// The example with some members replaced, at the top or in `data.`.
+/// The example with some members replaced: attributes, or members of `data`.
 fn with(changes: &[(&str, Value)]) -> Vec<u8> {
     let mut body = created_body();
     for (name, value) in changes {
@@ -37,7 +37,7 @@ fn with(changes: &[(&str, Value)]) -> Vec<u8> {
     body.to_string().into_bytes()
 }
 
-/// Decodes on the subject of the type that the body names.
+/// Decodes on the subject of the type in the body.
 fn decode_typed(body: &[u8]) -> Result<Event, Undecodable> {
     let event_type = event_type(body)?;
     let tenant = || TenantId::parse("acme").unwrap();
@@ -49,7 +49,7 @@ fn decode_typed(body: &[u8]) -> Result<Event, Undecodable> {
     decode(RULES, &subject, b"", body).map(|decoded| decoded.event)
 }
 
-/// `wrong` names the fields that are told, in order; none if the event is fine.
+/// `wrong` lists the reported fields in order; it is empty for a valid event.
 #[track_caller]
 fn check(body: &[u8], reason: Option<Reason>, wrong: &[&str]) {
     let failed = decode_typed(body).err();
@@ -75,7 +75,7 @@ fn check_invalid(changes: &[(&str, Value)], wrong: &[&str]) {
     check(&with(changes), Some(Reason::Invalid), wrong);
 }
 
-/// A body of another type.
+/// The example with another type and other data.
 fn typed(event_type: &str, data: &Value) -> Vec<u8> {
     with(&[("type", json!(event_type)), ("data", data.clone())])
 }
@@ -153,7 +153,7 @@ fn a_created_session_has_all_its_fields() {
 }
 
 #[test]
-fn what_is_not_json_text_is_told_apart() {
+fn text_that_is_not_json_is_rejected_by_cause() {
     let reason = |body: &[u8]| decode(RULES, CREATED, b"", body).unwrap_err().reason;
     for body in [
         "",
@@ -308,7 +308,7 @@ fn null_counts_as_absent() {
 }
 
 #[test]
-fn attributes_that_are_none_are_refused() {
+fn invalid_attribute_names_are_rejected() {
     check_fine(&[("abc1", json!(true)), ("n", json!(-1.5))]);
     check_invalid(&[("tenantId", json!("acme"))], &["tenantId"]);
     check_invalid(&[("agent_id", json!("a1"))], &["agent_id"]);
@@ -350,7 +350,7 @@ fn limits_are_in_characters_and_inclusive() {
 }
 
 #[test]
-fn a_deadline_is_given_in_one_way() {
+fn a_deadline_has_only_one_form() {
     check_fine(&[("data.expires_at", json!("2026-01-31T00:00:00Z"))]);
     check_fine(&[("data.ttl_seconds", json!(limits::TTL_SECONDS_MAX))]);
     let both = [
@@ -370,7 +370,7 @@ fn a_deadline_is_given_in_one_way() {
 }
 
 #[test]
-fn secrets_are_refused_by_name_even_if_null() {
+fn secrets_are_rejected_by_name_even_if_null() {
     for name in payload::SECRET_FIELDS {
         let field = format!("data.{name}");
         check_invalid(&[(&field, json!("s"))], &[&field]);
@@ -386,7 +386,7 @@ fn secrets_are_refused_by_name_even_if_null() {
 }
 
 #[test]
-fn a_name_given_twice_is_refused_at_every_depth() {
+fn a_repeated_name_is_rejected_at_every_depth() {
     let body = |top: &str, data: &str| {
         format!(
             r#"{{"specversion":"1.0","id":"e","source":"s","type":"session.created","subject":"s1"{top},"data":{{"agent_id":"a"{data}}}}}"#
@@ -431,7 +431,7 @@ fn nesting_is_bounded() {
     check(body.as_bytes(), Some(Reason::Invalid), &["data.own"]);
 }
 
-/// Checks bodies of one type, given by the text of their data.
+/// Checks bodies of one type. The table has the text of their data and the wrong fields.
 #[track_caller]
 fn check_data(event_type: &str, table: &[(&str, &[&str])]) {
     for (data, wrong) in table {
@@ -537,7 +537,7 @@ fn trust_is_kept_in_thousandths() {
 }
 
 #[test]
-fn a_private_part_that_nobody_wrote_is_told_without_detail() {
+fn an_invalid_private_part_is_reported_without_detail() {
     let private = b"{\"refresh_token\":\"5ec4e7\"}";
     let failed = decode(RULES, COMMANDED, private, &with(&[])).unwrap_err();
     assert_eq!(
@@ -548,7 +548,7 @@ fn a_private_part_that_nobody_wrote_is_told_without_detail() {
 }
 
 #[test]
-fn a_runtime_has_no_private_part() {
+fn a_runtime_writes_no_private_part() {
     let private = b"{\"existing\":true}";
     assert!(decode(RULES, COMMANDED, private, &with(&[])).is_ok());
     assert!(decode(RULES, CREATED, b"", &with(&[])).is_ok());

@@ -1,7 +1,7 @@
-//! Readers of single fields. Each takes a member's raw value and notes what is wrong with it, so
-//! that an answer names every wrong field and not only the first.
+//! Readers of single fields. Each reads the raw value of a member and collects the error, so that
+//! an answer names every wrong field and not only the first.
 //!
-//! JSON `null` counts as absent: the readers answer `None` and note nothing.
+//! JSON `null` counts as absent: the readers return `None` without an error.
 
 use std::borrow::Cow;
 
@@ -14,25 +14,25 @@ use crate::domain::metadata::MetadataError;
 use crate::domain::{AgentId, Metadata, Scopes, SessionId, Timestamp};
 use crate::wire::json::{self, Member};
 
-/// Most errors of one event that are told.
+/// The most errors that are reported for one event.
 pub(super) const ERRORS_MAX: usize = 16;
-/// Most characters of an emitter's own name that an error repeats.
+/// The most characters of a member's name that an error repeats.
 const NAME_CHARS_MAX: usize = 64;
 
 /// What is wrong with a field of an event.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FieldError {
-    /// Where, such as `data.expires_at`. Empty if it is the body as a whole.
+    /// The path of the field, such as `data.expires_at`. Empty for the whole body.
     pub field: String,
-    /// What is wrong and what is allowed, for people.
+    /// What is wrong and what is allowed, as text for people.
     pub message: String,
 }
 
-/// Which texts a field takes.
+/// The texts that a field accepts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct TextRule {
     pub(super) chars_max: usize,
-    /// Whether tabs and ends of lines are allowed. Other control characters never are.
+    /// Whether tabs and line breaks are allowed. Other control characters never are.
     pub(super) lines: bool,
 }
 
@@ -59,7 +59,7 @@ impl TextRule {
     };
 
     fn allows(self, text: &str) -> bool {
-        // Without an early end, so that the compiler can look at many bytes at a time.
+        // Without an early exit, so that the compiler vectorizes the scan.
         let plain = text
             .bytes()
             .fold(true, |plain, b| plain & (0x20..0x7f).contains(&b));
@@ -73,7 +73,7 @@ impl TextRule {
 
     fn message(self) -> String {
         let except = if self.lines {
-            " but tabs and ends of lines"
+            " except tabs and line breaks"
         } else {
             ""
         };
@@ -82,7 +82,7 @@ impl TextRule {
     }
 }
 
-/// Reads fields and gathers what is wrong with them.
+/// Reads fields and collects their errors.
 #[derive(Debug, Default)]
 pub(super) struct Fields {
     prefix: &'static str,
@@ -91,7 +91,7 @@ pub(super) struct Fields {
 }
 
 impl Fields {
-    /// Names of fields begin with this from here on.
+    /// Sets the prefix of field names in errors, such as `data.`.
     pub(super) fn enter(&mut self, prefix: &'static str) {
         self.prefix = prefix;
     }
@@ -100,7 +100,7 @@ impl Fields {
         self.errors
     }
 
-    /// The members that were noted as unknown.
+    /// The paths of the unknown members.
     pub(super) fn into_ignored(self) -> Vec<String> {
         self.ignored
     }
@@ -119,7 +119,7 @@ impl Fields {
         }
     }
 
-    /// Notes that a field is missing, unless something else is wrong with it already.
+    /// Adds an error if the value is missing, unless the field already has an error.
     pub(super) fn required<T>(&mut self, name: &str, value: Option<T>) -> Option<T> {
         if value.is_none() {
             let field = self.path(name);
@@ -211,7 +211,7 @@ impl Fields {
         }
     }
 
-    /// A number from 0 to 1, in thousandths.
+    /// Reads a number from 0 to 1, in thousandths.
     pub(super) fn share_milli(&mut self, name: &str, raw: &str) -> Option<u16> {
         if raw == "null" {
             return None;
@@ -228,7 +228,7 @@ impl Fields {
         Some((share * 1000.0).round() as u16)
     }
 
-    /// One of a few words.
+    /// Reads one of the words of `all`.
     pub(super) fn word<T: Copy>(
         &mut self,
         name: &str,
@@ -275,14 +275,14 @@ impl Fields {
         None
     }
 
-    /// A field that the ledger keeps and does not read.
+    /// Checks that every reader can parse a field that the ledger stores but does not read.
     pub(super) fn kept(&mut self, name: &str, raw: &str) {
         if let Err(flaw) = json::check_value(raw) {
             self.error(name, flaw.to_string());
         }
     }
 
-    /// Notes a member that the event's type does not know.
+    /// Adds an unknown member.
     pub(super) fn ignored(&mut self, name: &str) {
         if self.ignored.len() < ERRORS_MAX {
             let path = self.path(name);
@@ -297,7 +297,7 @@ impl Fields {
     }
 }
 
-/// One scope, borrowed unless it holds an escape.
+/// One scope, borrowed unless it contains an escape.
 #[derive(serde::Deserialize)]
 #[serde(transparent)]
 struct Scope<'a>(#[serde(borrow)] Cow<'a, str>);
@@ -308,8 +308,8 @@ impl AsRef<str> for Scope<'_> {
     }
 }
 
-/// RFC 3339 to the letter: the parser beneath also takes a space for the `T` and U+2212 for the
-/// minus sign.
+/// Parses strict RFC 3339. `Timestamp::parse` also accepts a space instead of the `T`, and U+2212
+/// instead of the minus sign.
 fn parse_time(text: &str) -> Option<Timestamp> {
     let strict = text.is_ascii() && matches!(text.as_bytes().get(10), Some(b'T' | b't'));
     strict.then(|| Timestamp::parse(text)).flatten()

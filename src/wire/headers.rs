@@ -1,14 +1,14 @@
-//! The headers of a stored message that concern its event, in an order that depends on nothing else.
+//! The headers of a stored message that belong to its event, in a deterministic order.
 
-/// Starts the header of each attribute of an event in binary mode.
+/// The prefix of the headers that carry attributes of an event in binary mode.
 pub const ATTRIBUTE_PREFIX: &str = "ce-";
-/// Holds the media type of the body.
+/// The header with the media type of the body.
 pub const CONTENT_TYPE: &str = "content-type";
 /// The attribute whose header makes a message an event in binary mode.
 const MODE_ATTRIBUTE: &str = "specversion";
 
-/// Headers of a message: attributes and the content type. Empty unless the message has the header
-/// `ce-specversion`, because without it all of the event stands in the body.
+/// The attributes and the content type in the headers of a message. Empty unless the message has
+/// the header `ce-specversion`: without it, the body is the complete event.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Headers(Option<Box<[Header]>>);
 
@@ -19,7 +19,7 @@ struct Header {
 }
 
 impl Headers {
-    /// Keeps those headers that concern the event. Values of one name stay in their order.
+    /// Keeps the headers that belong to the event. Values with one name stay in their order.
     pub fn new<'a>(headers: impl Iterator<Item = (&'a str, &'a str)>) -> Self {
         let concerns =
             |name: &str| attribute(name).is_some() || name.eq_ignore_ascii_case(CONTENT_TYPE);
@@ -40,12 +40,12 @@ impl Headers {
         Self(Some(kept.into()))
     }
 
-    /// Whether there are none.
+    /// Whether the event has no headers.
     pub fn is_empty(&self) -> bool {
         self.0.is_none()
     }
 
-    /// The content type, by the first header of that name.
+    /// The content type: the value of the first such header.
     pub(super) fn content_type(&self) -> Option<&str> {
         self.iter()
             .find(|(name, _)| name.eq_ignore_ascii_case(CONTENT_TYPE))
@@ -58,7 +58,7 @@ impl Headers {
             .filter_map(|(name, value)| Some((attribute(name)?, value)))
     }
 
-    /// The first value of each spelling of a name.
+    /// Keeps the first value of each name. Names that differ in case are different.
     pub(super) fn first_of_each(&self) -> Self {
         let mut headers = self.0.clone().unwrap_or_default().into_vec();
         headers.dedup_by(|later, earlier| later.name == earlier.name);
@@ -71,7 +71,7 @@ impl Headers {
     }
 }
 
-/// The attribute that a header holds, by a name in any case.
+/// The name of the attribute in a header; the prefix may be in any case.
 fn attribute(name: &str) -> Option<&str> {
     let (prefix, attribute) = name.split_at_checked(ATTRIBUTE_PREFIX.len())?;
     prefix

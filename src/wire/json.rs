@@ -1,8 +1,8 @@
-//! JSON as the ledger reads it: an object is split into raw members, and each is read on its own.
+//! Splits a JSON object into raw members, which the callers read one by one.
 //!
-//! Splitting checks the grammar and does not recurse. What it leaves open is checked by
-//! [`check_value`]: depth, names that occur twice, and what no reader could represent (unpaired
-//! surrogates, numbers beyond a double), so that every body taken can be read back by anyone.
+//! Splitting checks the grammar and does not recurse. [`check_value`] checks the rest: the depth,
+//! duplicate names, and values that some readers cannot represent (unpaired surrogates, and numbers
+//! beyond a double). So every JSON parser can read an accepted body.
 
 use std::borrow::Cow;
 use std::cell::Cell;
@@ -13,9 +13,9 @@ use serde_json::value::RawValue;
 
 use crate::domain::limits::METADATA_DEPTH_MAX;
 
-/// Up to this many names, comparing each with each is faster than sorting.
+/// For up to this many names, comparing all pairs is faster than sorting.
 const FEW_NAMES: usize = 24;
-/// A number with at most this many characters is within a double, whatever its exponent: `9e99`.
+/// A number of at most this length fits into a double with any exponent: the largest is `9e99`.
 const SAFE_NUMBER_BYTES: usize = 4;
 
 /// One member of an object.
@@ -25,14 +25,14 @@ pub(super) struct Member<'a> {
     pub(super) raw: &'a str,
 }
 
-/// What may be wrong inside a value that follows the grammar.
+/// An error inside a grammatically correct value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub(super) enum Flaw {
     #[error("must be nested at most {METADATA_DEPTH_MAX} levels deep")]
     Depth,
-    #[error("must not name a member twice")]
+    #[error("must not contain a member name twice")]
     Twice,
-    #[error("must hold no unpaired surrogate and no number beyond the range of a double")]
+    #[error("must not contain unpaired surrogates or numbers beyond the range of a double")]
     Unreadable,
 }
 
@@ -43,7 +43,7 @@ pub(super) fn members(json: &str) -> Option<Vec<Member<'_>>> {
         .map(|members| members.0)
 }
 
-/// The name of a member that occurs twice.
+/// Returns the name of a member that occurs twice, if any.
 pub(super) fn name_given_twice<'m>(members: &'m [Member<'_>]) -> Option<&'m str> {
     repeated(members.len(), || members.iter().map(|member| &*member.name))
 }
@@ -59,8 +59,8 @@ pub(super) fn string(json: &str) -> Option<Cow<'_, str>> {
 
 /// A JSON number; `None` for another value or one beyond the range of a double.
 pub(super) fn number(json: &str) -> Option<f64> {
-    // Not serde_json's own conversion: how it rounds depends on a feature that another crate may
-    // switch on. Its grammar was checked, so that `inf` and the like cannot occur here.
+    // Not the conversion of serde_json: its rounding depends on a feature that another crate may
+    // enable. The grammar was checked before, so texts such as `inf` cannot occur here.
     let is_number = json.starts_with(|c: char| c == '-' || c.is_ascii_digit());
     is_number
         .then(|| json.parse().ok())
@@ -68,12 +68,12 @@ pub(super) fn number(json: &str) -> Option<f64> {
         .filter(|number: &f64| number.is_finite())
 }
 
-/// A JSON number without a fraction, also if it is written as `60.0` or `6e1`.
+/// A JSON number without a fraction, which may also be written as `60.0` or `6e1`.
 pub fn integer(json: &str) -> Option<u64> {
     if let Ok(integer) = json.parse() {
         return Some(integer);
     }
-    // Doubles stand for every integer below 2^53, and none of ours is larger.
+    // A double represents every integer below 2^53 exactly, and the ledger needs no larger ones.
     let number = number(json).filter(|number| number.fract() == 0.0)?;
     #[expect(
         clippy::cast_possible_truncation,
@@ -85,7 +85,7 @@ pub fn integer(json: &str) -> Option<u64> {
         .then_some(number as u64)
 }
 
-/// Checks a member's value for what its grammar alone does not say.
+/// Checks the value of a member for errors that the grammar does not exclude; see [`Flaw`].
 pub(super) fn check_value(json: &str) -> Result<(), Flaw> {
     let safe = match json.as_bytes().first() {
         Some(b'"') => !json.contains('\\'),
@@ -103,10 +103,10 @@ pub(super) fn check_value(json: &str) -> Result<(), Flaw> {
     };
     let mut parser = serde_json::Deserializer::from_str(json);
     walk.deserialize(&mut parser)
-        .map_err(|_said_by_the_flaw| flaw.get())
+        .map_err(|_reported_by_flaw| flaw.get())
 }
 
-/// A name that occurs twice among `count` names.
+/// Returns a name that occurs twice among `count` names, if any.
 fn repeated<'n, I: Iterator<Item = &'n str>>(
     count: usize,
     names: impl Fn() -> I,
@@ -126,7 +126,7 @@ fn repeated<'n, I: Iterator<Item = &'n str>>(
     })
 }
 
-/// A member's name, borrowed unless it holds an escape.
+/// The name of a member, borrowed unless it contains an escape.
 struct Name<'a>(Cow<'a, str>);
 
 impl<'de> Deserialize<'de> for Name<'de> {
@@ -173,7 +173,7 @@ impl<'de> Deserialize<'de> for Members<'de> {
     }
 }
 
-/// Walks through a value. Recursion is as deep as `depth_left` allows.
+/// Visits a value recursively, at most `depth_left` levels deep.
 #[derive(Clone, Copy)]
 struct Walk<'f> {
     depth_left: usize,
@@ -253,7 +253,7 @@ mod tests {
     }
 
     #[test]
-    fn values_that_anyone_can_read_back_pass() {
+    fn values_that_every_reader_can_represent_pass() {
         for json in [
             r#""a\n\ud83d\ude00""#,
             "null",
@@ -268,7 +268,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_reader_could_not_represent_is_a_flaw() {
+    fn values_that_some_readers_cannot_represent_are_errors() {
         for json in [
             r#""\ud800""#,
             r#"{"\udc00":1}"#,
@@ -281,7 +281,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_may_occur_once_however_it_is_written() {
+    fn a_name_may_occur_only_once_in_any_spelling() {
         check(r#"{"a":1,"b":{"a":1}}"#, Ok(()));
         check(r#"{"b":{"a":1,"\u0061":2}}"#, Err(Flaw::Twice));
         let many: Vec<String> = (0..100).map(|n| format!("\"{n}\":1")).collect();
@@ -293,7 +293,7 @@ mod tests {
     }
 
     #[test]
-    fn depth_is_bounded_before_the_stack_is() {
+    fn the_depth_is_bounded_before_the_stack_overflows() {
         let nested = |depth: usize| format!("{}{}", "[".repeat(depth), "]".repeat(depth));
         check(&nested(METADATA_DEPTH_MAX), Ok(()));
         check(&nested(METADATA_DEPTH_MAX + 1), Err(Flaw::Depth));

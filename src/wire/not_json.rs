@@ -1,22 +1,23 @@
-//! Says what is wrong with a text that is not JSON: where, and what to do about it.
+//! Error messages for text that is not JSON: the place, the cause, and often the correction.
 //!
-//! A message repeats at most a word such as `NaN` of the text, which may hold secrets.
+//! The text may contain secrets. So a message repeats at most one character of it, or a word such
+//! as `NaN`.
 
 use std::fmt;
 
 use serde::de::IgnoredAny;
 use serde_json::error::Category;
 
-/// Words that programs write for numbers that JSON does not have.
-const NO_NUMBERS: [&str; 3] = ["NaN", "-Infinity", "Infinity"];
+/// Words that some programs write for numbers, but that JSON does not have.
+const NOT_NUMBERS: [&str; 3] = ["NaN", "-Infinity", "Infinity"];
 
-/// What is wrong with a text that is not a JSON object in UTF-8, such as `is not JSON: at line 3,
-/// column 14, a comma must not stand before }`.
+/// The error of a text that is not a JSON object in UTF-8, such as `is not JSON: at line 3, column
+/// 14, a comma is not allowed before }`.
 pub fn not_an_object(text: &[u8]) -> String {
     flaw(text).unwrap_or_else(|| "must be a JSON object".to_owned())
 }
 
-/// Where a text breaks the grammar of JSON, and how; `None` if it does not.
+/// The first syntax error of a text, with its place; `None` if the text is JSON.
 pub fn flaw(text: &[u8]) -> Option<String> {
     if text.trim_ascii().is_empty() {
         return Some("is empty; send JSON".to_owned());
@@ -29,46 +30,48 @@ pub fn flaw(text: &[u8]) -> Option<String> {
     }
     if let Err(error) = std::str::from_utf8(text) {
         let place = Place::after(text, error.valid_up_to());
-        return Some(format!("is not in UTF-8: {place}, there is another byte"));
+        return Some(format!(
+            "is not in UTF-8: {place}, there is an invalid byte"
+        ));
     }
     let error = serde_json::from_slice::<IgnoredAny>(text).err()?;
     if error.classify() == Category::Eof {
         let place = Place::after(text, text.len());
-        return Some(format!("is not JSON: it breaks off {place}"));
+        return Some(format!("is not JSON: it ends unexpectedly {place}"));
     }
-    // The parser counts the byte that it stumbled over, from 1 in each line.
+    // The column of the parser's error counts the wrong byte, from 1 in each line.
     let lines = text.split_inclusive(|byte| *byte == b'\n');
     let before: usize = lines
         .take(error.line().saturating_sub(1))
         .map(<[u8]>::len)
         .sum();
-    // But for a control character inside a string: there it counts those before.
+    // For a control character inside a string, it counts only the bytes before it.
     let is_next = error.to_string().starts_with("control character");
     let at = before + error.column().saturating_sub(usize::from(!is_next));
     let place = Place::after(text, at);
     Some(format!("is not JSON: {place}, {}", cause(text, at)))
 }
 
-/// Why the grammar does not allow the byte at this place.
+/// The reason why the grammar does not allow the byte at this place.
 fn cause(text: &[u8], at: usize) -> String {
     let (before, rest) = text.split_at_checked(at).unwrap_or((text, b""));
-    // Of `-Infinity` the parser takes the sign before it stumbles.
+    // The parser accepts the sign of `-Infinity` and reports the byte after it.
     let from_sign = text.get(at.saturating_sub(1)..).unwrap_or_default();
     let is_here =
         |word: &&&str| rest.starts_with(word.as_bytes()) || from_sign.starts_with(word.as_bytes());
-    if let Some(word) = NO_NUMBERS.iter().find(is_here) {
-        return format!("{word} is no number in JSON; send null or a string");
+    if let Some(word) = NOT_NUMBERS.iter().find(is_here) {
+        return format!("{word} is not a JSON number; send null or a string");
     }
     match rest.first() {
-        Some(b'\'') => "strings must stand in double quotes".to_owned(),
+        Some(b'\'') => "strings must be in double quotes".to_owned(),
         Some(end @ (b'}' | b']')) if before.trim_ascii_end().ends_with(b",") => {
-            format!("a comma must not stand before {}", char::from(*end))
+            format!("a comma is not allowed before {}", char::from(*end))
         }
         Some(byte) if byte.is_ascii_control() => {
             "a control character must be written as an escape".to_owned()
         }
-        Some(byte) if byte.is_ascii() => format!("`{}` cannot stand there", char::from(*byte)),
-        Some(_) | None => "this character cannot stand there".to_owned(),
+        Some(byte) if byte.is_ascii() => format!("`{}` is not allowed here", char::from(*byte)),
+        Some(_) | None => "this character is not allowed here".to_owned(),
     }
 }
 
@@ -79,21 +82,21 @@ fn is_utf16(text: &[u8]) -> bool {
     )
 }
 
-/// A place in a text, as editors count.
+/// A place in a text. Line and column count from 1, as in editors.
 struct Place {
     line: usize,
     column: usize,
 }
 
 impl Place {
-    /// After so many bytes.
+    /// The place after this many bytes.
     fn after(text: &[u8], bytes: usize) -> Self {
         let before = text.get(..bytes).unwrap_or(text);
         let last = before.rsplit(|byte| *byte == b'\n').next();
         let characters = last.unwrap_or_default().iter();
         Self {
             line: before.split(|byte| *byte == b'\n').count(),
-            // Every byte but those that continue a character of UTF-8.
+            // Counts characters: all bytes except the continuation bytes of UTF-8.
             column: characters.filter(|byte| **byte & 0xC0 != 0x80).count() + 1,
         }
     }
@@ -115,52 +118,52 @@ mod tests {
     }
 
     #[test]
-    fn the_place_and_the_cause_are_said() {
+    fn a_message_names_the_place_and_the_cause() {
         let not_json = |text: &str, cause: &str| check(text, &format!("is not JSON: {cause}"));
         not_json(
             r#"{"a": NaN}"#,
-            "at line 1, column 7, NaN is no number in JSON; send null or a string",
+            "at line 1, column 7, NaN is not a JSON number; send null or a string",
         );
         not_json(
             "[\n  -Infinity]",
-            "at line 2, column 4, -Infinity is no number in JSON; send null or a string",
+            "at line 2, column 4, -Infinity is not a JSON number; send null or a string",
         );
         not_json(
             "{\n  \"a\": 1,\n}",
-            "at line 3, column 1, a comma must not stand before }",
+            "at line 3, column 1, a comma is not allowed before }",
         );
         not_json(
             "[1, ]",
-            "at line 1, column 5, a comma must not stand before ]",
+            "at line 1, column 5, a comma is not allowed before ]",
         );
         not_json(
             "{\"\u{e9}\u{1f600}\": 1, b}",
-            "at line 1, column 11, `b` cannot stand there",
+            "at line 1, column 11, `b` is not allowed here",
         );
         not_json(
             "{'a': 1}",
-            "at line 1, column 2, strings must stand in double quotes",
+            "at line 1, column 2, strings must be in double quotes",
         );
-        not_json("{} x", "at line 1, column 4, `x` cannot stand there");
-        not_json(r#"{"a" 1}"#, "at line 1, column 6, `1` cannot stand there");
+        not_json("{} x", "at line 1, column 4, `x` is not allowed here");
+        not_json(r#"{"a" 1}"#, "at line 1, column 6, `1` is not allowed here");
         not_json(
             "{\"a\": \"b\tc\"}",
             "at line 1, column 9, a control character must be written as an escape",
         );
         not_json(
             "[\u{e9}]",
-            "at line 1, column 2, this character cannot stand there",
+            "at line 1, column 2, this character is not allowed here",
         );
-        not_json("{\"a\":\n", "it breaks off at line 2, column 1");
+        not_json("{\"a\":\n", "it ends unexpectedly at line 2, column 1");
     }
 
     #[test]
-    fn another_encoding_is_named() {
+    fn a_message_names_another_encoding() {
         check("", "is empty; send JSON");
         check(" \n", "is empty; send JSON");
         check(
             b"{\"a\": \"\xff\"}",
-            "is not in UTF-8: at line 1, column 8, there is another byte",
+            "is not in UTF-8: at line 1, column 8, there is an invalid byte",
         );
         check(
             b"\xef\xbb\xbf{}",
@@ -172,14 +175,14 @@ mod tests {
     }
 
     #[test]
-    fn json_has_no_flaw_and_depth_needs_no_stack() {
+    fn json_has_no_error_and_depth_does_not_overflow_the_stack() {
         for text in ["{}", " [1, null]\n", "\"a\""] {
             assert_eq!(flaw(text.as_bytes()), None);
         }
         assert_eq!(not_an_object(b"[]"), "must be a JSON object");
         check(
             "[".repeat(1 << 20),
-            "is not JSON: it breaks off at line 1, column 1048577",
+            "is not JSON: it ends unexpectedly at line 1, column 1048577",
         );
     }
 }

@@ -1,8 +1,8 @@
-//! How an event came onto the log, and which credential gave it to a ledger.
+//! How an event came onto the log, and which credential sent it.
 //!
-//! Runtimes can publish on `ledger.v1.<tenant>` themselves, so nothing that stands there names a
-//! credential. What a ledger writes stands on `ledger.sys.v1.<tenant>`, which no runtime may publish on,
-//! with the credential in the private part. So a writer cannot forge who it is.
+//! Runtimes can publish on `ledger.v1.<tenant>` themselves, so records there name no credential. A
+//! ledger writes on `ledger.sys.v1.<tenant>`, where runtimes may not publish, and puts the
+//! credential into the private part. So a writer cannot forge its identity.
 
 use crate::domain::Rules;
 use crate::domain::event::Writer;
@@ -14,14 +14,14 @@ use crate::wire::{decode, private, source};
 pub enum Via {
     /// A runtime published it to NATS.
     Nats,
-    /// A client gave it to the API of a ledger.
+    /// A client sent it to the API of a ledger.
     Api,
-    /// The ledger stated it by itself.
+    /// The ledger wrote it without a request, such as an expiry.
     Ledger,
 }
 
 impl Via {
-    /// The word for it.
+    /// The word in the API.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Nats => "nats",
@@ -31,14 +31,15 @@ impl Via {
     }
 }
 
-/// Where an event came from, as far as the log proves it.
+/// The origin of an event, as far as the log proves it.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Origin {
-    /// Whose statement it is; `None` if its subject is none of the ledger's.
+    /// The writer of the event; `None` if its subject is not one of the ledger's.
     pub writer: Option<Writer>,
-    /// How it came; `None` if the log does not say, as by the first version of the rules.
+    /// How the event came onto the log; `None` if the record does not say, as by the first rules.
     pub via: Option<Via>,
-    /// The credential that gave it to a ledger; `None` if there was none or the log does not say.
+    /// The credential that sent the event to the API; `None` if there was none or the record does
+    /// not say.
     pub written_by: Option<Box<str>>,
 }
 
@@ -47,7 +48,7 @@ impl Origin {
     pub fn of(rules: Rules, subject: &str, private_part: &[u8], body: &[u8]) -> Self {
         match Subject::parse(subject).map(|subject| subject.writer()) {
             None => Self::default(),
-            // By the first rules a ledger wrote there as well.
+            // By the first rules, ledgers wrote on these subjects too.
             Some(Writer::Runtime) => Self {
                 writer: Some(Writer::Runtime),
                 via: (Rules::V2 <= rules).then_some(Via::Nats),
@@ -55,7 +56,7 @@ impl Origin {
             },
             Some(Writer::Ledger) => {
                 let private = private::decode(rules, private_part).unwrap_or_default();
-                let given = private.emitted
+                let by_request = private.emitted
                     || private.written_by.is_some()
                     || is_command(rules, subject, private_part, body);
                 let writer = if private.emitted {
@@ -65,7 +66,7 @@ impl Origin {
                 };
                 Self {
                     writer: Some(writer),
-                    via: Some(if given { Via::Api } else { Via::Ledger }),
+                    via: Some(if by_request { Via::Api } else { Via::Ledger }),
                     written_by: private.written_by,
                 }
             }
@@ -73,7 +74,8 @@ impl Origin {
     }
 }
 
-/// Whether a client gave the event to the API as a command, also where nobody is asked for credentials.
+/// Whether the event is a command of an API client. Works also for servers that require no
+/// credentials, because it looks at the event's source.
 fn is_command(rules: Rules, subject: &str, private: &[u8], body: &[u8]) -> bool {
     decode(rules, subject, private, body)
         .is_ok_and(|decoded| decoded.event.source.as_str() == source::API)

@@ -1,19 +1,19 @@
-//! The private part of a record, as compact JSON in its own place beside the body.
+//! The private part of a record: compact JSON, stored separately from the body.
 //!
 //! ```text
-//! (empty)                                   what runtimes emit
+//! (empty)                                   the event of a runtime on NATS
 //! {"existing":true}                         precondition: the session is open
 //! {"agent_registered":true}                 precondition: the agent is known
-//! {"agent":"agent-7"}                       precondition: the session is this agent's
+//! {"agent":"agent-7"}                       precondition: the session belongs to this agent
 //! {"refresh_token":"<64 hex digits>"}       precondition: SHA-256 of the presented refresh token
-//! {"tokens":{"access":"..","refresh":".."}} SHA-256 of the tokens given out
-//! {"emitted":true}                          a runtime emitted the event through a ledger
-//! {"written_by":"0123456789abcdef"}         the credential that gave the event to a ledger
+//! {"tokens":{"access":"..","refresh":".."}} SHA-256 of the issued tokens
+//! {"emitted":true}                          a runtime sent the event through a ledger's API
+//! {"written_by":"0123456789abcdef"}         the credential that sent the event to a ledger
 //! ```
 //!
-//! The last two exist from the second version of the rules on. Members may come together, in this
-//! order. A member that this build does not know is an error:
-//! to overlook a precondition would be to apply what must not be.
+//! The last two exist since the second version of the rules. A private part may have several
+//! members, in this order. An unknown member is an error: it may be a precondition, and without
+//! checking it the fold could apply an event that must be rejected.
 
 use serde::{Deserialize, Serialize};
 
@@ -22,7 +22,7 @@ use crate::domain::{AgentId, Private, Rules, TokenHash, TokenHashes};
 
 const HASH_BYTES: usize = 32;
 
-/// Encodes a private part; nothing to say is no bytes.
+/// Encodes a private part. The default becomes no bytes.
 pub fn encode(private: &Private) -> Vec<u8> {
     if *private == Private::default() {
         return Vec::new();
@@ -42,8 +42,8 @@ pub fn encode(private: &Private) -> Vec<u8> {
     serde_json::to_vec(&stored).expect("booleans and texts are JSON")
 }
 
-/// Decodes a private part; `None` if it is not what [`encode`] writes under these rules. There is no
-/// further detail, because an error must not repeat a hash.
+/// Decodes a private part. `None` if [`encode`] would not write these bytes by these rules. The
+/// error has no detail, because it must not repeat a hash.
 pub fn decode(rules: Rules, bytes: &[u8]) -> Option<Private> {
     if bytes.is_empty() {
         return Some(Private::default());
@@ -68,11 +68,11 @@ pub fn decode(rules: Rules, bytes: &[u8]) -> Option<Private> {
     if rules < Rules::V2 && (private.emitted || private.written_by.is_some()) {
         return None;
     }
-    // Also takes care of what serde is lenient about, such as an array in place of an object.
+    // Also rejects input that serde accepts leniently, such as an array instead of an object.
     (encode(&private) == bytes).then_some(private)
 }
 
-// Without `Debug`, so that no hash is ever printed.
+// Without `Debug`, so that no log line can contain a hash.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Stored {
@@ -114,7 +114,7 @@ impl TryFrom<String> for Hex {
 
     fn try_from(text: String) -> Result<Self, Self::Error> {
         let mut hash = [0; HASH_BYTES];
-        // The library's error would repeat a digit of the hash.
+        // The error of the library would contain a digit of the hash.
         hex::decode_to_slice(text, &mut hash).map_err(|_withheld| "not a hash")?;
         Ok(Self(TokenHash::new(hash)))
     }
@@ -149,7 +149,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_encoded_decodes_again(private in private()) {
+        fn an_encoded_private_part_decodes_to_itself(private in private()) {
             let bytes = encode(&private);
             prop_assert!(bytes.len() <= PRIVATE_BYTES_MAX);
             prop_assert_eq!(decode(Rules::V2, &bytes), Some(private.clone()));
@@ -158,19 +158,19 @@ mod tests {
         }
 
         #[test]
-        fn any_bytes_have_an_answer(bytes in prop::collection::vec(any::<u8>(), 0..64)) {
+        fn no_bytes_make_the_decoder_panic(bytes in prop::collection::vec(any::<u8>(), 0..64)) {
             let _ = decode(Rules::LATEST, &bytes);
         }
     }
 
     #[test]
-    fn nothing_to_say_is_no_bytes() {
+    fn the_default_is_encoded_as_no_bytes() {
         assert_eq!(encode(&Private::default()), b"");
         assert_eq!(decode(Rules::V1, b""), Some(Private::default()));
     }
 
     #[test]
-    fn the_stored_form_stays_as_it_is() {
+    fn the_stored_form_never_changes() {
         let hash = |byte| TokenHash::new([byte; HASH_BYTES]);
         let private = Private {
             existing: true,
@@ -194,7 +194,7 @@ mod tests {
     }
 
     #[test]
-    fn what_nobody_wrote_is_refused() {
+    fn bytes_that_no_ledger_writes_are_rejected() {
         let short = format!(r#"{{"refresh_token":"{}"}}"#, "0".repeat(63));
         let half = format!(r#"{{"tokens":{{"access":"{}"}}}}"#, "0".repeat(64));
         let long = format!("{{}}{}", " ".repeat(PRIVATE_BYTES_MAX));

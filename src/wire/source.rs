@@ -1,20 +1,20 @@
-//! The `source` attributes of events that the ledger itself writes.
+//! The `source` attributes of the events that the ledger writes.
 
-/// Commands that clients give to the API.
+/// Commands that clients send to the API.
 pub const API: &str = "urn:session-ledger:api";
-/// Expiries that the ledger states by itself.
+/// Expiries of sessions.
 pub const EXPIRY: &str = "urn:session-ledger:expiry";
-/// Sessions that the ledger ends because their agent was revoked.
+/// Terminations of sessions whose agent was revoked.
 pub const REVOCATION: &str = "urn:session-ledger:revocation";
 /// Changes of the rules.
 pub const RULES: &str = "urn:session-ledger:rules";
-/// The command line, when it emits as a runtime does. Anybody may use it.
+/// Events that the command line emits as a runtime. Runtimes may use this source.
 pub const COMMAND_LINE: &str = "urn:session-ledger:cli";
 
-/// What the ledger's own sources begin with.
+/// The prefix of the ledger's own sources.
 pub(super) const PREFIX: &str = "urn:session-ledger:";
 
-/// Whether runtimes may not use a source, because it would name the ledger as the writer.
+/// Whether a source is reserved for the ledger. Runtimes may not use such a source.
 pub(super) fn is_reserved(source: &str) -> bool {
     source.starts_with(PREFIX) && source != COMMAND_LINE
 }

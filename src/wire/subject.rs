@@ -1,14 +1,14 @@
-//! NATS subjects: who writes, for which tenant, events of which type.
+//! NATS subjects. A subject names the writer, the tenant and the event type.
 //!
 //! ```text
 //! ledger.v1.<tenant>.<type>       runtimes
-//! ledger.sys.v1.<tenant>.<type>   the ledger alone: commands given to it, and its own follow-up
-//! ledger.sys.v1.rules             the ledger alone; concerns every tenant
-//! ledger.admin.v1.<tenant>.key.*  the ledger alone; on a log of their own, and no [`Subject`]
+//! ledger.sys.v1.<tenant>.<type>   only the ledger: events from its API, and its own events
+//! ledger.sys.v1.rules             only the ledger: changes of the rules, for all tenants
+//! ledger.admin.v1.<tenant>.key.*  only the ledger: keys, on a log of their own; not a [`Subject`]
 //! ```
 //!
-//! A type is two tokens, such as `session.created`. A subject whose writer may not write its type
-//! is no subject.
+//! A type has two tokens, such as `session.created`. A subject is invalid if its writer may not
+//! write events of its type.
 
 use std::fmt;
 
@@ -19,7 +19,7 @@ const RUNTIME: &str = "ledger.v1";
 const LEDGER: &str = "ledger.sys.v1";
 const RULES: &str = "ledger.sys.v1.rules";
 
-/// The subjects on which the ledger says that sessions expired, with `*` for the tenant.
+/// The subjects of `session.expired` events, with `*` for the tenant.
 pub const EXPIRIES: &str = "ledger.sys.v1.*.session.expired";
 
 /// The subjects of the second stream, which holds the keys, with `*` for the tenant.
@@ -58,7 +58,7 @@ impl Subject {
         }))
     }
 
-    /// Reads a subject; `None` if it is not one of the ledger's.
+    /// Parses a subject; `None` if it is not one of the ledger's.
     pub fn parse(text: &str) -> Option<Self> {
         if text == RULES {
             return Some(Self::RULES);
@@ -80,7 +80,7 @@ impl Subject {
         text == RULES
     }
 
-    /// Who writes on it.
+    /// The writer of the subject's records.
     pub fn writer(&self) -> Writer {
         match &self.0 {
             Kind::Event { writer, .. } => *writer,
@@ -88,7 +88,7 @@ impl Subject {
         }
     }
 
-    /// Whose events it carries; `None` for the rules alone.
+    /// The tenant of the subject's events; `None` for changes of the rules.
     pub fn tenant(&self) -> Option<&TenantId> {
         match &self.0 {
             Kind::Event { tenant, .. } => Some(tenant),
@@ -96,7 +96,7 @@ impl Subject {
         }
     }
 
-    /// The type of the events that it carries.
+    /// The type of the subject's events.
     pub fn event_type(&self) -> EventType {
         match &self.0 {
             Kind::Event { event_type, .. } => *event_type,
@@ -120,8 +120,8 @@ impl fmt::Display for Subject {
     }
 }
 
-/// The subjects of the stream, with `*` for the tenant. Each is spelled out, so that nobody can
-/// make subjects up.
+/// The subjects of the stream, with `*` for the tenant. The list has no wildcard for types, so that
+/// the stream stores no unknown types.
 pub fn stream_subjects() -> Vec<String> {
     let mut subjects = Vec::new();
     for writer in [Writer::Runtime, Writer::Ledger] {
@@ -133,7 +133,7 @@ pub fn stream_subjects() -> Vec<String> {
     subjects
 }
 
-/// Whether a subject is one of [`EXPIRIES`], as the log would say: the tenant may be any token.
+/// Whether a subject matches [`EXPIRIES`]. The tenant may be any token, as for NATS.
 pub fn is_expiry(subject: &str) -> bool {
     let tenant = EXPIRIES.split_once('*').and_then(|(before, after)| {
         let rest = subject.strip_prefix(before)?;
@@ -142,7 +142,7 @@ pub fn is_expiry(subject: &str) -> bool {
     tenant.is_some_and(|tenant| !tenant.is_empty() && !tenant.contains('.'))
 }
 
-/// What a writer may write for a tenant.
+/// The types that a writer may write for a tenant.
 pub fn event_types(writer: Writer) -> impl Iterator<Item = EventType> {
     EventType::ALL
         .iter()
@@ -150,7 +150,7 @@ pub fn event_types(writer: Writer) -> impl Iterator<Item = EventType> {
         .filter(move |event_type| *event_type != EventType::Rules && event_type.allows(writer))
 }
 
-/// What the subjects of a writer begin with.
+/// The prefix of a writer's subjects.
 pub(super) fn prefix(writer: Writer) -> &'static str {
     match writer {
         Writer::Runtime => RUNTIME,
@@ -207,7 +207,7 @@ mod tests {
     }
 
     #[test]
-    fn what_nobody_may_write_is_no_subject() {
+    fn a_subject_that_no_writer_may_use_is_invalid() {
         check("ledger.v1.acme.session.expired", None);
         check("ledger.sys.v1.acme.ledger.rules", None);
         check("ledger.v1.acme.ledger.rules", None);
@@ -221,7 +221,7 @@ mod tests {
     }
 
     #[test]
-    fn an_expiry_is_told_by_its_subject_whatever_the_tenant() {
+    fn the_subject_of_an_expiry_may_have_any_tenant_token() {
         for expiry in ["acme", "rules", "t!"] {
             assert!(is_expiry(&format!(
                 "ledger.sys.v1.{expiry}.session.expired"
@@ -241,7 +241,7 @@ mod tests {
     }
 
     #[test]
-    fn the_stream_has_every_subject_and_no_open_end() {
+    fn the_stream_lists_every_subject_without_open_wildcards() {
         let expected = "ledger.v1.*.session.created ledger.v1.*.session.refreshed \
             ledger.v1.*.session.handed_off ledger.v1.*.session.terminated \
             ledger.v1.*.agent.registered ledger.v1.*.agent.updated ledger.v1.*.agent.suspended \

@@ -1,4 +1,5 @@
-//! Verdicts as messages to emitters, on `ledger.verdict.v1.<tenant>`, and marks for those left out.
+//! Verdict messages for emitters on `ledger.verdict.v1.<tenant>`, and gap messages for verdicts
+//! that were not sent.
 
 use std::borrow::Cow;
 
@@ -8,7 +9,7 @@ use super::json;
 use crate::domain::ids::{EventId, Source};
 use crate::domain::{EventType, Position, Reason, SessionId, TenantId, Timestamp, Verdict};
 
-/// What the subjects of verdicts begin with.
+/// The prefix of the subjects of verdicts.
 pub(super) const PREFIX: &str = "ledger.verdict.v1";
 
 /// The subject of a tenant's verdicts.
@@ -16,28 +17,28 @@ pub fn verdict_subject(tenant: &TenantId) -> String {
     format!("{PREFIX}.{tenant}")
 }
 
-/// What became of a record. Fields of the event are absent if they could not be read.
+/// The verdict on a record. Fields of the event are absent if they are not readable.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct VerdictMessage<'a> {
-    /// Where the record stands on the log.
+    /// The position of the record.
     pub position: Position,
-    /// When the log took it.
+    /// The time at which the log stored the record.
     pub recorded_at: Timestamp,
     /// `applied`, `duplicate`, `rejected` or `parked`.
     pub verdict: &'static str,
-    /// Why it was rejected.
+    /// The reason code of the verdict `rejected`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<&'static str>,
-    /// The position of the event that this one is a copy of.
+    /// For a duplicate: the position of the first copy.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub duplicate_of: Option<Position>,
-    /// Of an event that waited: the position of the record that ended its wait.
+    /// For an event that was parked: the position of the record that ended its wait.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub settled_at: Option<Position>,
     /// The event's `type`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub r#type: Option<&'static str>,
-    /// The session or agent.
+    /// The id of the session or agent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub subject: Option<Cow<'a, str>>,
     /// The event's `id`.
@@ -46,14 +47,13 @@ pub struct VerdictMessage<'a> {
     /// The event's `source`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub source: Option<Cow<'a, str>>,
-    /// Members of the event's data that its type does not know, as paths such as `data.ttl`. They have
-    /// no effect.
+    /// Unknown members of the event's data, as paths such as `data.ttl`. They have no effect.
     #[serde(skip_serializing_if = "<[String]>::is_empty")]
     pub ignored: &'a [String],
 }
 
 impl<'a> VerdictMessage<'a> {
-    /// A message that says nothing of the event itself yet.
+    /// A message without the fields of the event.
     pub fn new(position: Position, recorded_at: Timestamp, verdict: Verdict) -> Self {
         let (reason, duplicate_of) = match verdict {
             Verdict::Rejected(reason) => (Some(Reason::code(reason)), None),
@@ -75,7 +75,7 @@ impl<'a> VerdictMessage<'a> {
         }
     }
 
-    /// Adds what the body says of the event, as far as it can be read, even if the event is not valid.
+    /// Adds the readable fields of the event, even if the event is not valid.
     #[must_use]
     pub fn identified_by(self, body: &'a [u8]) -> Self {
         let members = std::str::from_utf8(body).ok().and_then(json::members);
@@ -84,7 +84,7 @@ impl<'a> VerdictMessage<'a> {
             let mut named = members.iter().filter(|member| member.name == name);
             match (named.next(), named.next()) {
                 (Some(member), None) => json::string(member.raw),
-                // Of two values nobody can tell which is meant.
+                // A member that occurs twice is ambiguous.
                 (Some(_), Some(_)) | (None, _) => None,
             }
         };
@@ -105,20 +105,20 @@ impl<'a> VerdictMessage<'a> {
     }
 }
 
-/// Says that verdicts were not told, and of which records. Between the two positions may be records
-/// whose verdicts were told, and records of others.
+/// Says that the ledger did not send the verdicts on some records of a tenant. Records between the
+/// two positions may have their verdicts sent, or belong to other tenants.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct GapMessage {
-    /// How many were not told, at most.
+    /// The maximum number of verdicts that were not sent.
     missed: u64,
-    /// The first position among those records.
+    /// The first position of such a record.
     from: Position,
-    /// The last one.
+    /// The last position of such a record.
     to: Position,
 }
 
 impl GapMessage {
-    /// One verdict that was not told.
+    /// A gap of one verdict.
     pub fn at(position: Position) -> Self {
         Self {
             missed: 1,
@@ -127,7 +127,7 @@ impl GapMessage {
         }
     }
 
-    /// Adds those of another.
+    /// Adds another gap.
     pub fn merge(&mut self, other: Self) {
         self.missed = self.missed.saturating_add(other.missed);
         self.from = self.from.min(other.from);

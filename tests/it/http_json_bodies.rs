@@ -103,10 +103,10 @@ async fn what_is_no_json_is_answered_with_line_column_and_cause() {
         let is_batch = content_type == BATCHED;
         let before = if is_batch { "[\n" } else { "\n" };
         for (text, expected) in [
-            ("{\"a\": NaN}", "line 2, column 7, NaN is no number"),
-            ("{\"a\": 1,}", "line 2, column 9, a comma must not"),
+            ("{\"a\": NaN}", "line 2, column 7, NaN is not a JSON number"),
+            ("{\"a\": 1,}", "line 2, column 9, a comma is not"),
             ("{'a': 1}", "line 2, column 2, strings must"),
-            ("{\"a\":", "it breaks off at line 2, column 6"),
+            ("{\"a\":", "it ends unexpectedly at line 2, column 6"),
         ] {
             let answer = client
                 .post(path, content_type, format!("{before}{text}"))

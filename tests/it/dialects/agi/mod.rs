@@ -209,11 +209,11 @@ async fn what_is_no_such_request_is_refused_and_writes_nothing() {
         ("null", "the body must be"),
         (
             "{",
-            "the body is not JSON: it breaks off at line 1, column 2",
+            "the body is not JSON: it ends unexpectedly at line 1, column 2",
         ),
         (
             r#"{"agent_name":NaN}"#,
-            "the body is not JSON: at line 1, column 15, NaN is no number",
+            "the body is not JSON: at line 1, column 15, NaN is not a JSON number",
         ),
         ("\u{0}", "the body is not JSON"),
         (r#"{"agent_name":5}"#, "agent_name must be a string"),

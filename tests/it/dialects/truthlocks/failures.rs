@@ -25,7 +25,7 @@ const REFUSED: &[(&str, &str, &str)] = &[
     (
         "/v1/agent-sessions",
         r#"{"agent_id": NaN}"#,
-        "the body is not JSON: at line 1, column 14, NaN is no number",
+        "the body is not JSON: at line 1, column 14, NaN is not a JSON number",
     ),
     ("/v1/agent-sessions", "", "agent_id is required"),
     ("/v1/agent-sessions", "{}", "agent_id is required"),
