@@ -1,4 +1,4 @@
-//! Appending: check what can be checked alone, append, wait for the fold, answer with its verdict.
+//! Appends events: checks each event, appends it, waits for the fold, and returns its verdict.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,12 +20,12 @@ pub struct Ledger {
     projection: Arc<Projection>,
     clock: Arc<dyn Clock>,
     waiters: Arc<Semaphore>,
-    /// The end of the log when the ledger started. Before the fold is there, nobody knows which rules
-    /// hold for the next record.
+    /// The head of the log when the ledger started. Until the fold reaches it, the rules for the
+    /// next record are unknown.
     began_at: Position,
 }
 
-/// An event that is fit for the log.
+/// An event that was checked and can be appended.
 #[derive(Debug, Clone)]
 pub struct Submission {
     record: NewRecord,
@@ -33,42 +33,43 @@ pub struct Submission {
     ignored: Vec<String>,
 }
 
-/// Who gives an event to a ledger.
+/// The caller that sends an event to a ledger.
 #[derive(Debug, Clone, Copy)]
 pub struct Emitter<'a> {
-    /// Whose event it is.
+    /// The tenant of the event.
     pub tenant: &'a TenantId,
-    /// Names the credential; `None` where nobody is asked for one.
+    /// The id of the credential; `None` if the server requires no credentials.
     pub credential: Option<&'a str>,
 }
 
-/// Why an event is not fit for the log. Nothing was written.
+/// Why an event cannot be appended. Nothing was written.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Refused {
-    /// It would be rejected by whoever reads it.
+    /// The event is not valid: the fold would reject it.
     #[error(transparent)]
     Undecodable(#[from] Undecodable),
     /// Only the ledger itself writes events of this type.
-    #[error("events of type {} are written by the ledger alone", .0.as_str())]
+    #[error("only the ledger writes events of type {}", .0.as_str())]
     Reserved(EventType),
 }
 
-/// What became of an appended event.
+/// The result of appending an event.
 #[derive(Debug, Clone)]
 pub struct Outcome {
-    /// Where it stands on the log.
+    /// The position of the event.
     pub position: Position,
-    /// What the fold decided; `None` if it is not there yet.
+    /// The verdict; `None` if the fold has not reached the event yet.
     pub verdict: Option<VerdictRow>,
 }
 
-/// Why no answer can be given for a request as a whole.
+/// Why an append as a whole has no result.
 #[derive(Debug, thiserror::Error)]
 pub enum AppendError {
     /// The fold is too far behind for a verdict in time. Nothing was written.
     #[error("the fold is {} ms behind the log", .0.as_millis())]
     Behind(Duration),
-    /// The fold has not reached the end that the log had when the ledger started. Nothing was written.
+    /// The fold has not reached the head that the log had when the ledger started. Nothing was
+    /// written.
     #[error("the ledger has just started, and is still reading its log")]
     Starting,
     /// Too many requests wait for a verdict. Nothing was written.
@@ -77,15 +78,15 @@ pub enum AppendError {
     /// The fold has stopped. Nothing was written.
     #[error("the fold has stopped; the server's log says why")]
     Stopped,
-    /// The read model failed after the events were written.
+    /// The read model failed after the events were appended.
     #[error("the events are on the log, but their verdicts cannot be read")]
     Verdict(#[source] StoreError),
 }
 
 impl Submission {
-    /// Checks an event that a runtime sends, for a log on which these rules hold.
+    /// Checks an event of a runtime, for a log with these rules.
     ///
-    /// What the newest rules refuse is refused under any rules.
+    /// The event must be valid by the newest rules too, whatever the rules of the log are.
     pub fn check(rules: Rules, emitter: Emitter<'_>, body: Bytes) -> Result<Self, Refused> {
         let event_type = wire::event_type(&body)?;
         let subject = |writer| Subject::new(writer, emitter.tenant.clone(), event_type);
@@ -112,12 +113,12 @@ impl Submission {
         })
     }
 
-    /// Members of `data` that the event's type does not know, as paths.
+    /// The unknown members of `data`, as paths.
     pub fn ignored(&self) -> &[String] {
         &self.ignored
     }
 
-    /// Refuses an event with members of `data` that its type does not know.
+    /// Returns an error if `data` has unknown members.
     pub fn strictly(self) -> Result<Self, Refused> {
         if self.ignored.is_empty() {
             return Ok(self);
@@ -127,7 +128,7 @@ impl Submission {
 }
 
 impl Submission {
-    /// Checks an event that the ledger itself writes.
+    /// Checks an event of the ledger itself.
     pub(super) fn of_ledger(
         rules: Rules,
         subject: &Subject,
@@ -151,7 +152,7 @@ impl Submission {
 }
 
 impl Refused {
-    /// The reason code, and what is wrong field by field.
+    /// The reason code and the wrong fields.
     pub fn details(&self) -> (Option<Reason>, &[FieldError]) {
         match self {
             Self::Undecodable(undecodable) => (Some(undecodable.reason), &undecodable.errors),
@@ -161,7 +162,7 @@ impl Refused {
 }
 
 impl Ledger {
-    /// A write side over a log and the read model that is folded from it.
+    /// A ledger that appends to a log and waits for the read model of that log.
     pub fn new(log: Arc<dyn EventLog>, projection: Arc<Projection>, clock: Arc<dyn Clock>) -> Self {
         Self {
             began_at: log.known_head(),
@@ -172,22 +173,22 @@ impl Ledger {
         }
     }
 
-    /// The log that it writes to.
+    /// The log to which the ledger appends.
     pub(super) fn log(&self) -> &dyn EventLog {
         &*self.log
     }
 
-    /// The rules that hold for the next record, as far as the fold has come.
+    /// The rules for the next record, as of the last record that the fold has applied.
     pub fn rules(&self) -> Rules {
         self.projection.progress().rules.current()
     }
 
-    /// The read model as it is now.
+    /// A snapshot of the current read model.
     pub(super) fn snapshot(&self) -> Result<Arc<Snapshot>, StoreError> {
         self.projection.snapshot()
     }
 
-    /// Appends events and answers once the log keeps them.
+    /// Appends events, and returns their positions once the log has stored them.
     pub async fn append(
         &self,
         events: Vec<Submission>,
@@ -202,8 +203,8 @@ impl Ledger {
             .await
     }
 
-    /// Appends events and answers with the fold's verdict on each. What the fold has not reached in
-    /// time has none yet: ask for it later by its position.
+    /// Appends events, and returns the fold's verdict on each. An event that the fold has not
+    /// reached in time has no verdict: read it later by its position.
     pub async fn append_and_wait(
         &self,
         tenant: &TenantId,
@@ -236,7 +237,7 @@ impl Ledger {
             .map_err(AppendError::Verdict)
     }
 
-    /// Whether the fold keeps up well enough to promise verdicts.
+    /// Returns an error if the fold lags too far behind for verdicts in time.
     fn check_fold(&self) -> Result<(), AppendError> {
         self.check_rules_are_known()?;
         let lag = self.projection.lag(self.clock.now(), self.log.known_head());
@@ -248,7 +249,7 @@ impl Ledger {
 }
 
 impl Ledger {
-    /// Whether the rules are known that hold for the next record.
+    /// Returns an error if the rules for the next record are unknown.
     fn check_rules_are_known(&self) -> Result<(), AppendError> {
         if self.projection.has_stopped() {
             return Err(AppendError::Stopped);

@@ -1,7 +1,7 @@
-//! The write side: append events and await the fold's verdict.
+//! The write side: appends events and waits for the fold's verdict.
 //!
-//! There is no second copy of the rules here. An event is appended, folded, and answered with what
-//! the fold decided, so racing writers get the truth.
+//! Only the fold decides verdicts; this module has no second copy of the rules. So concurrent
+//! writers get the verdicts that the read model shows.
 #![warn(missing_docs)]
 
 mod append;

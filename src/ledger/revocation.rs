@@ -1,10 +1,11 @@
 //! The revocation reactor: writes `session.terminated` for the active sessions of revoked agents.
 //!
-//! No session opens for a revoked agent, so this ends. What belongs to others by then, such as the
-//! child of a session that was handed off, goes on.
+//! The work ends, because the fold opens no session for a revoked agent. Sessions of other agents
+//! stay open, such as the child of a session that the revoked agent handed off.
 //!
-//! It writes without a guard, because users' commands come on the same subject. So of several ledgers
-//! on one log each writes its copy, which stays on the log; the fold applies the first.
+//! The reactor appends without a guard, because commands of users use the same subject. So if
+//! several ledgers share a log, each appends its own copy of an event. The fold applies the first
+//! copy, and the others stay on the log as duplicates.
 
 use tokio_util::sync::CancellationToken;
 
@@ -25,7 +26,7 @@ use crate::wire::{Envelope, Subject, private, source};
 const REASON: &str = "the agent was revoked";
 
 impl Reactor {
-    /// Ends the sessions of revoked agents until told to stop, or until the fold has stopped.
+    /// Ends the sessions of revoked agents, until `stop` is canceled or the fold stops.
     pub async fn end_revoked(self, stop: CancellationToken) {
         self.run(due, stop).await;
     }
@@ -34,7 +35,7 @@ impl Reactor {
 fn due(snapshot: &Snapshot, _now: Timestamp) -> Result<Due<ListingPlace>, StoreError> {
     let mut due = Due::nothing();
     let agents = snapshot.revoked_agents(REACTOR_BATCH_MAX)?;
-    // Shared out, so that an agent with many sessions does not keep the others waiting.
+    // Each agent gets an equal share, so that one with many sessions does not delay the others.
     let share = REACTOR_BATCH_MAX / agents.len().max(1);
     for agent in agents {
         let known = snapshot.agent(agent)?;
@@ -55,7 +56,8 @@ fn due(snapshot: &Snapshot, _now: Timestamp) -> Result<Due<ListingPlace>, StoreE
     Ok(due)
 }
 
-/// The same session and revocation give the same bytes on every node.
+/// The event that ends a session of a revoked agent. Deterministic: every node builds equal bytes,
+/// so the fold recognizes copies.
 fn terminated(tenant: TenantId, session: &SessionRow<'_>, revoked_at: Timestamp) -> NewRecord {
     let id = EventId::parse(&format!("revoked-{}", revoked_at.micros()));
     let body = Envelope {
@@ -63,7 +65,7 @@ fn terminated(tenant: TenantId, session: &SessionRow<'_>, revoked_at: Timestamp)
         source: &Source::parse(source::REVOCATION).expect("a constant that is a source"),
         event_type: EventType::SessionTerminated,
         subject: session.session_id,
-        // A revocation may be dated back, but no session ends before it opens.
+        // The time of a revocation may be before the session opened, but a session cannot end then.
         time: Some(revoked_at.max(session.created_at)),
         tenant: Some(&tenant),
         actor: None,

@@ -1,4 +1,5 @@
-//! Switches a log to newer rules, by a record that every node that folds the log obeys.
+//! Switches a log to newer rules. The switch is a record on the log, so every node applies it at
+//! the same position.
 
 use bytes::Bytes;
 
@@ -7,11 +8,12 @@ use crate::log::{EventLog, LogError, NewRecord};
 use crate::wire::data::RulesData;
 use crate::wire::{Envelope, Subject, source};
 
-/// Switches a log that holds nothing to the newest rules, so that a new ledger begins with them. A log
-/// that holds records keeps its rules until somebody [adopts](adopt) newer ones.
+/// Switches an empty log to the newest rules, so that a new ledger starts with them. Returns the
+/// position of the switch; `None` if the log has records. Such a log keeps its rules until an
+/// operator [adopts](adopt) newer ones.
 ///
-/// Gives the position of the switch. Two ledgers that begin at the same time may both write the record,
-/// which changes nothing.
+/// Two ledgers that start at the same time may both append the record. The second one has no
+/// effect.
 pub async fn begin(log: &dyn EventLog) -> Result<Option<Position>, LogError> {
     if log.head().await? == Position::ZERO {
         return adopt(log).await.map(Some);
@@ -19,8 +21,8 @@ pub async fn begin(log: &dyn EventLog) -> Result<Option<Position>, LogError> {
     Ok(None)
 }
 
-/// Switches a log to the newest rules that this build knows, and gives the position of the switch.
-/// Nodes that do not know these rules stop there, so upgrade all of them first.
+/// Switches a log to the newest rules of this build, and returns the position of the switch. A node
+/// that does not know these rules stops there, so upgrade all nodes first.
 pub async fn adopt(log: &dyn EventLog) -> Result<Position, LogError> {
     let appended = log.append(vec![record(Rules::LATEST)]).await;
     let first = appended.into_iter().next();

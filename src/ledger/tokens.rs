@@ -1,13 +1,13 @@
-//! Tokens of sessions: made from a secret, told apart by their hashes.
+//! Tokens of sessions: derived from a secret, and checked by their hashes.
 //!
 //! ```text
 //! slat_<base64url of tenant, 0x00, session>.<base64url of 32 bytes>     access
-//! slrt_<the same>.<base64url of 32 bytes>                               refresh
+//! slrt_<base64url of tenant, 0x00, session>.<base64url of 32 bytes>     refresh
 //! ```
 //!
-//! The 32 bytes are HMAC-SHA-256 of kind, tenant, session and event id under the ledger's secret, so
-//! a retried command gives the same tokens again. To check one, nobody needs the secret: its hash is
-//! in the session, and which session it is, the token says.
+//! The 32 bytes are the HMAC-SHA-256 of kind, tenant, session and event id with the ledger's
+//! secret. So a retry of a command returns the tokens of the first attempt. A check of a token
+//! needs no secret: the token names its session, and the session stores the hash of the token.
 
 use std::fmt;
 
@@ -22,46 +22,49 @@ use crate::domain::{EventId, SessionId, TenantId, TokenHash, TokenHashes};
 const ACCESS: &str = "slat_";
 const REFRESH: &str = "slrt_";
 
-/// What tokens are made with. Nodes that share it give the same tokens for the same command.
+/// The secret from which tokens are derived. Nodes with one secret derive equal tokens from one
+/// command.
 #[derive(Clone, PartialEq, Eq)]
 pub struct TokenSecret([u8; TokenSecret::BYTES]);
 
-/// A token. Shown once, to who asked for it.
+/// A token. Only answers to the command that issued it show it.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Token(String);
 
 /// The two tokens of a session.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Tokens {
-    /// Shows that its bearer acts in the session.
+    /// Proves that its bearer acts in the session.
     pub access: Token,
-    /// Lets its bearer refresh the session, once.
+    /// Lets its bearer refresh the session once.
     pub refresh: Token,
 }
 
-/// What an access token says of itself; whether that is true, its hash tells.
+/// The content of an access token. It is genuine if its hash equals the hash in the session.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TokenClaim {
     /// The tenant.
     pub tenant: TenantId,
     /// The session.
     pub session: SessionId,
-    /// To be compared with the session's.
+    /// The hash of the token, to compare with the one in the session.
     pub hash: TokenHash,
 }
 
 impl TokenSecret {
-    /// How long a secret is.
+    /// The length of a secret.
     pub const BYTES: usize = 32;
 
-    /// A secret of random bytes.
+    /// A secret from random bytes.
     pub fn new(bytes: [u8; Self::BYTES]) -> Self {
         Self(bytes)
     }
 
-    /// A secret for one purpose, which says nothing of this one or of those for other purposes.
+    /// Derives a secret for one purpose. It reveals neither this secret nor those for other
+    /// purposes.
     pub(super) fn derive(&self, purpose: &str) -> [u8; Self::BYTES] {
-        // What tokens are made of begins with a length, so with a zero byte: no text does.
+        // The HMAC input of a token starts with a length, so its first byte is zero. A purpose is
+        // text and does not start with a zero byte, so the inputs never collide.
         let mut mac = self.mac();
         mac.update(purpose.as_bytes());
         mac.finalize().into_bytes().into()
@@ -71,7 +74,7 @@ impl TokenSecret {
         Hmac::new_from_slice(&self.0).expect("any length is a key")
     }
 
-    /// The tokens that an event gives to a session.
+    /// Derives the tokens that an event issues for a session.
     pub(super) fn issue(&self, tenant: &TenantId, session: &SessionId, event: &EventId) -> Tokens {
         let token = |kind: &str| {
             let mut mac = self.mac();
@@ -79,9 +82,9 @@ impl TokenSecret {
                 mac.update(&(part.len() as u64).to_be_bytes());
                 mac.update(part.as_bytes());
             }
-            let whose = URL_SAFE_NO_PAD.encode(format!("{tenant}\0{session}"));
+            let owner = URL_SAFE_NO_PAD.encode(format!("{tenant}\0{session}"));
             let secret = URL_SAFE_NO_PAD.encode(mac.finalize().into_bytes());
-            Token(format!("{kind}{whose}.{secret}"))
+            Token(format!("{kind}{owner}.{secret}"))
         };
         Tokens {
             access: token(ACCESS),
@@ -91,7 +94,7 @@ impl TokenSecret {
 }
 
 impl Tokens {
-    /// What the ledger keeps of them.
+    /// The hashes of the tokens, which the ledger stores instead of the tokens.
     pub fn hashes(&self) -> TokenHashes {
         TokenHashes {
             access: hash(&self.access.0),
@@ -101,21 +104,21 @@ impl Tokens {
 }
 
 impl Token {
-    /// The text to hand over.
+    /// The text of the token, for the answer to its owner.
     pub fn reveal(&self) -> &str {
         &self.0
     }
 }
 
 impl TokenClaim {
-    /// Reads an access token; `None` if the text is none.
+    /// Parses an access token; `None` if the text is not one.
     pub fn of_access(text: &str) -> Option<Self> {
         if TOKEN_CHARS_MAX < text.len() {
             return None;
         }
-        let (whose, _secret) = text.strip_prefix(ACCESS)?.split_once('.')?;
-        let whose = String::from_utf8(URL_SAFE_NO_PAD.decode(whose).ok()?).ok()?;
-        let (tenant, session) = whose.split_once('\0')?;
+        let (owner, _secret) = text.strip_prefix(ACCESS)?.split_once('.')?;
+        let owner = String::from_utf8(URL_SAFE_NO_PAD.decode(owner).ok()?).ok()?;
+        let (tenant, session) = owner.split_once('\0')?;
         Some(Self {
             tenant: TenantId::parse(tenant).ok()?,
             session: SessionId::parse(session).ok()?,
@@ -124,7 +127,7 @@ impl TokenClaim {
     }
 }
 
-/// The hash of a token, or of whatever was presented as one.
+/// The hash of a token, or of a text that a caller presented as a token.
 pub(super) fn hash(text: &str) -> TokenHash {
     TokenHash::new(Sha256::digest(text).into())
 }
@@ -156,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn tokens_are_the_same_for_the_same_event_and_else_differ() {
+    fn equal_events_give_equal_tokens_and_others_differ() {
         let tokens = issue(1, "acme", "s", "e");
         assert_eq!(tokens, issue(1, "acme", "s", "e"));
         let others = [
@@ -172,7 +175,7 @@ mod tests {
     }
 
     #[test]
-    fn every_secret_and_purpose_has_a_secret_of_its_own() {
+    fn each_secret_and_purpose_derives_another_secret() {
         let derive =
             |secret, purpose| TokenSecret::new([secret; TokenSecret::BYTES]).derive(purpose);
         assert_eq!(derive(1, "a"), derive(1, "a"));
@@ -182,7 +185,7 @@ mod tests {
     }
 
     #[test]
-    fn a_refresh_token_is_no_access_token() {
+    fn a_refresh_token_is_not_an_access_token() {
         let tokens = issue(1, "acme", "s", "e");
         assert!(TokenClaim::of_access(tokens.access.reveal()).is_some());
         assert_eq!(TokenClaim::of_access(tokens.refresh.reveal()), None);
@@ -197,7 +200,7 @@ mod tests {
     }
 
     #[test]
-    fn neither_secret_nor_token_is_printed() {
+    fn debug_output_hides_secrets_and_tokens() {
         let tokens = issue(7, "acme", "s", "e");
         assert_eq!(
             format!("{tokens:?}"),
@@ -211,7 +214,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn an_access_token_leads_back_to_its_session(session in "[^/\\p{C}\\p{Z}]{1,64}") {
+        fn an_access_token_names_its_session(session in "[^/\\p{C}\\p{Z}]{1,64}") {
             prop_assume!(SessionId::parse(&session).is_ok());
             let tokens = issue(1, "acme", &session, "e");
             let claim = TokenClaim::of_access(tokens.access.reveal()).unwrap();
@@ -220,7 +223,7 @@ mod tests {
         }
 
         #[test]
-        fn any_other_text_has_an_answer(text in "(slat_)?[A-Za-z0-9_-]{0,40}[.]?\\PC{0,20}") {
+        fn no_text_makes_the_parser_panic(text in "(slat_)?[A-Za-z0-9_-]{0,40}[.]?\\PC{0,20}") {
             let _ = TokenClaim::of_access(&text);
         }
     }
