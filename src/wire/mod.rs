@@ -1,10 +1,10 @@
 //! The wire layer: converts stored bytes to domain events and back, and has the schemas of valid
 //! events.
 //!
-//! An event is a `CloudEvent` 1.0 in structured JSON mode, on a subject that names its writer, tenant
-//! and type. Decoding is total: every body becomes an event or a reason. The result depends only on
-//! the bytes and the version of the rules. Error messages of parser libraries stay inside this
-//! module.
+//! An event is a `CloudEvent` 1.0 in structured JSON mode, on a subject that names its writer,
+//! tenant and type. Decoding is total: every body becomes an event or a reason. The result depends
+//! only on the bytes and the version of the rules. Error messages of parser libraries stay inside
+//! this module.
 #![warn(missing_docs)]
 #![warn(clippy::indexing_slicing)]
 #![warn(clippy::wildcard_enum_match_arm)]
