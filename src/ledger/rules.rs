@@ -8,9 +8,10 @@ use crate::log::{EventLog, LogError, NewRecord};
 use crate::wire::data::RulesData;
 use crate::wire::{Envelope, Subject, source};
 
-/// Switches an empty log to the newest rules, so that a new ledger starts with them. Returns the
-/// position of the switch; `None` if the log has records. Such a log keeps its rules until an
-/// operator [adopts](adopt) newer ones.
+/// Switches an empty log to the newest rules, so that a new ledger starts with them.
+///
+/// Returns the position of the switch; `None` if the log has records. Such a log keeps its rules
+/// until an operator [adopts](adopt) newer ones.
 ///
 /// Two ledgers that start at the same time may both append the record. The second one has no
 /// effect.

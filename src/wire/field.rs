@@ -19,7 +19,7 @@ pub(super) const ERRORS_MAX: usize = 16;
 /// The most characters of a member's name that an error repeats.
 const NAME_CHARS_MAX: usize = 64;
 
-/// What is wrong with a field of an event.
+/// An error in a field of an event.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FieldError {
     /// The path of the field, such as `data.expires_at`. Empty for the whole body.

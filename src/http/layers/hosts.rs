@@ -33,7 +33,7 @@ fn names_one_host(request: &Request) -> bool {
 
 /// Rejects requests whose host name is not a loopback name.
 pub(crate) async fn loopback_only(request: Request, next: Next) -> Response {
-    if asks_loopback(&request) {
+    if names_only_loopback(&request) {
         next.run(request).await
     } else {
         Problem::new(Code::UnknownHost).into_response()
@@ -42,7 +42,7 @@ pub(crate) async fn loopback_only(request: Request, next: Next) -> Response {
 
 /// Whether every host name in the request is a loopback name. A request without a host name passes,
 /// because browsers always send one.
-fn asks_loopback(request: &Request) -> bool {
+fn names_only_loopback(request: &Request) -> bool {
     let mut named = request.headers().get_all(HOST).iter();
     // HTTP/2 sends the host name as the authority of the URI.
     request.uri().authority().is_none_or(is_loopback)
@@ -66,12 +66,12 @@ mod tests {
 
     use super::*;
 
-    fn asked(uri: &str, host: Option<&str>) -> bool {
+    fn is_loopback_only(uri: &str, host: Option<&str>) -> bool {
         let mut request = Request::builder().uri(uri);
         if let Some(host) = host {
             request = request.header(HOST, host);
         }
-        asks_loopback(&request.body(Body::empty()).unwrap())
+        names_only_loopback(&request.body(Body::empty()).unwrap())
     }
 
     #[test]
@@ -84,8 +84,8 @@ mod tests {
             "[::1]",
             "[::1]:8080",
         ] {
-            assert!(asked("/", Some(own)), "{own}");
-            assert!(asked(&format!("http://{own}/"), None), "{own}");
+            assert!(is_loopback_only("/", Some(own)), "{own}");
+            assert!(is_loopback_only(&format!("http://{own}/"), None), "{own}");
         }
         for other in [
             "evil.example",
@@ -96,11 +96,17 @@ mod tests {
             "[::2]:1",
             "0.0.0.0",
         ] {
-            assert!(!asked("/", Some(other)), "{other}");
-            assert!(!asked(&format!("http://{other}/"), None), "{other}");
-            assert!(!asked("http://localhost/", Some(other)), "{other}");
+            assert!(!is_loopback_only("/", Some(other)), "{other}");
+            assert!(
+                !is_loopback_only(&format!("http://{other}/"), None),
+                "{other}"
+            );
+            assert!(
+                !is_loopback_only("http://localhost/", Some(other)),
+                "{other}"
+            );
         }
-        assert!(!asked("/", Some("")));
-        assert!(asked("/", None));
+        assert!(!is_loopback_only("/", Some("")));
+        assert!(is_loopback_only("/", None));
     }
 }
