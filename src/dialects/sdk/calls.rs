@@ -1,5 +1,7 @@
-//! The calls of a dialect: each says beside its path what a caller needs, so that all can be listed
-//! and tried. The handler checks it, as it does in the API.
+//! The calls of a dialect: its routes, each listed with the roles that it accepts. Tests use the
+//! list to try every call with every kind of credential. The handler's [`Caller`] checks the roles.
+//!
+//! [`Caller`]: crate::http::request::caller::Caller
 
 use axum::Router;
 use axum::handler::Handler;
@@ -10,18 +12,18 @@ use crate::auth::Role;
 use crate::http::request::caller::Needs;
 use crate::http::state::App;
 
-/// A call of a dialect.
+/// One method on one path of a dialect.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Call {
-    /// Its method.
+    /// The HTTP method.
     pub method: Method,
-    /// Its path below the dialect's mount, with `{id}` where something is named.
+    /// The path below the dialect's mount, with placeholders such as `{id}`.
     pub path: String,
-    /// The roles of which a caller needs one; none is a call that anybody may make.
+    /// The accepted roles: a caller needs at least one. Empty for a call without a credential.
     pub one_of: &'static [Role],
 }
 
-/// Calls, and the routes that serve them.
+/// A list of calls, and the router that serves them.
 #[derive(Default)]
 pub(crate) struct Calls {
     pub(crate) router: Router<App>,
@@ -29,7 +31,8 @@ pub(crate) struct Calls {
 }
 
 impl Calls {
-    /// Adds a call for callers who are known.
+    /// Adds a call that needs a credential with one of the roles of `N`. The handler must take
+    /// `Caller<N>`, or [`Change`](super::change::Change) if `N` is `Write`.
     pub(crate) fn on<N: Needs, H, T>(
         self,
         method: Method,
@@ -44,7 +47,7 @@ impl Calls {
         self.add(method, path.into(), N::ONE_OF, handler)
     }
 
-    /// Adds a call that answers anybody: it says nothing of any tenant.
+    /// Adds a `GET` call without a credential. Its answer must hold no data of a tenant.
     pub(crate) fn open<H, T>(self, path: impl Into<String>, handler: H) -> Self
     where
         H: Handler<T, App>,
@@ -64,7 +67,7 @@ impl Calls {
         H: Handler<T, App>,
         T: 'static,
     {
-        let filter = MethodFilter::try_from(method.clone()).expect("a method of HTTP's own");
+        let filter = MethodFilter::try_from(method.clone()).expect("a standard HTTP method");
         self.router = self.router.route(&path, on(filter, handler));
         self.list.push(Call {
             method,

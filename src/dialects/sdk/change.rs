@@ -1,5 +1,4 @@
-//! A request for a change in a dialect: who asks for it, the body, read as leniently as it goes, and
-//! what became of it.
+//! Requests of a dialect that change something: the extractor, and the result of the command.
 
 use axum::extract::{FromRequest, Request};
 
@@ -11,8 +10,9 @@ use crate::http::response::command::{self, Stepped, SteppedAgent};
 use crate::http::state::App;
 use crate::ledger::command::{AgentDone, SessionDone};
 
-/// A command whose query and content type do not matter: clients send a content type without a
-/// body, and bodies with every method.
+/// Extracts a command with its caller, idempotency key and body. Ignores the query and the content
+/// type, because clients of dialects send content types without a body, and bodies with every
+/// method. The caller needs the role `write`.
 #[derive(Debug)]
 pub(crate) struct Change(pub(crate) Command);
 
@@ -24,9 +24,9 @@ impl FromRequest<App> for Change {
     }
 }
 
-/// What became of a command about a session; `about` is the one that took the step. `None` while
-/// there is no verdict; a rejection is a problem, and another problem than a failure before anything
-/// was written.
+/// Returns the session after a command about it; `None` if there is no verdict yet. `about` is the
+/// session that the command changed. A rejection is a problem. A failure after the write is another
+/// problem than one before it; see [`after_writing`].
 pub(crate) fn stepped(
     app: &App,
     command: &Command,
@@ -36,7 +36,8 @@ pub(crate) fn stepped(
     command::stepped(app, command.sight(), about, done).map_err(after_writing)
 }
 
-/// The same of a command about an agent.
+/// Returns the agent after a command about it; `None` if there is no verdict yet. A rejection is a
+/// problem, as in [`stepped`].
 pub(crate) fn stepped_agent(
     app: &App,
     command: &Command,
@@ -45,7 +46,8 @@ pub(crate) fn stepped_agent(
     command::stepped_agent(app, command.sight(), done).map_err(after_writing)
 }
 
-/// What a failure is once something was written: never one after which clients send all of it again.
+/// Converts a failure that happened after the event was written. A server error becomes
+/// `VerdictUnreadable`, so that the client does not send its request again.
 pub(crate) fn after_writing(problem: impl Into<Problem>) -> Problem {
     let problem = problem.into();
     if problem.code().status().is_server_error() {

@@ -1,8 +1,8 @@
-//! What pages of other sites may ask of a dialect (CORS), where its vendor's servers let them.
+//! CORS for dialects whose vendor's servers allow pages of other sites.
 //!
-//! Such servers take any page: requests show their credential in a header, which only a page that
-//! has been given one can send. While nobody is asked for credentials that protects nothing, so then
-//! only pages of this machine are taken, whatever the vendor does.
+//! These vendors allow every origin: a request needs a credential in a header, and a page can only
+//! send one that a user gave it. A server that requires no credentials has no such protection, so
+//! it allows only origins on this machine.
 
 use std::time::Duration;
 
@@ -14,17 +14,17 @@ use tower_http::cors::{AllowOrigin, CorsLayer};
 use crate::auth::Access;
 use crate::http::layers::hosts;
 
-/// How long a browser may remember what is allowed.
+/// How long a browser may cache the answer to a preflight request.
 const REMEMBERED_S: u64 = 86_400;
 
-/// What pages may send.
+/// The methods and headers that pages of other sites may send.
 pub(crate) struct Cors {
     pub(crate) methods: Vec<Method>,
     pub(crate) headers: Vec<HeaderName>,
 }
 
 impl Cors {
-    /// The layer around everything that a dialect answers.
+    /// The CORS layer around all routes of a dialect.
     pub(crate) fn layer(self, access: &Access) -> CorsLayer {
         let origins = match access {
             Access::Everybody => AllowOrigin::predicate(is_of_this_machine),
@@ -52,7 +52,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn pages_of_this_machine_are_told_from_others() {
+    fn origins_on_this_machine_differ_from_others() {
         let (request, ()) = Request::new(()).into_parts();
         let check = |origin: &str, expected: bool| {
             let value = HeaderValue::from_str(origin).unwrap();

@@ -7,13 +7,13 @@ use crate::http::problem::style::ErrorStyle;
 
 /// Everything that makes a dialect.
 pub(crate) struct Definition {
-    /// Calls that need a credential, grouped by the scheme in which clients send it. Paths are those
-    /// that the clients use, without the dialect's mount.
+    /// Calls that need a credential, grouped by the scheme in which clients send it. Paths are
+    /// those that the clients use, without the dialect's mount.
     pub(crate) known: Vec<(Calls, CredentialScheme)>,
     /// Calls that need no credential. Their answers hold no data of a tenant.
     pub(crate) open: Calls,
     /// The status and body of its failures.
     pub(crate) style: ErrorStyle,
-    /// What pages of other sites may send; `None` if the vendor's servers answer no such pages.
+    /// What pages of other sites may send; `None` if they may not call the dialect.
     pub(crate) cors: Option<Cors>,
 }

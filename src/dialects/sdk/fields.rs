@@ -1,6 +1,6 @@
-//! The fields of a JSON body, where those that a dialect does not know are ignored.
+//! Reads the fields of a JSON body, and ignores unknown fields.
 //!
-//! A field that is null counts as absent, and a body of nothing as one without fields.
+//! A field with the value null counts as absent, and an empty body as an object without fields.
 
 use serde_json::{Map, Value};
 
@@ -15,7 +15,7 @@ use crate::wire;
 pub(crate) struct Fields(Map<String, Value>);
 
 impl Fields {
-    /// Reads a body.
+    /// Parses a body, which must be empty or a JSON object.
     pub(crate) fn parse(body: &[u8]) -> Result<Self, Problem> {
         if body.trim_ascii().is_empty() {
             return Ok(Self::default());
@@ -23,12 +23,12 @@ impl Fields {
         json_body::object(body).map(Self)
     }
 
-    /// A field's value.
+    /// The value of a field; `None` if it is absent or null.
     pub(crate) fn value(&self, name: &str) -> Option<&Value> {
         self.0.get(name).filter(|value| !value.is_null())
     }
 
-    /// A field that is a text.
+    /// The value of a field that must be a string.
     pub(crate) fn text(&self, name: &str) -> Result<Option<&str>, Problem> {
         let value = self.value(name);
         let text = value.map(|value| {
@@ -39,7 +39,7 @@ impl Fields {
         text.transpose()
     }
 
-    /// A field that is a whole number, and not negative.
+    /// The value of a field that must be a whole number, 0 or more.
     pub(crate) fn number(&self, name: &str) -> Result<Option<u64>, Problem> {
         let message = "must be a whole number, 0 or more";
         let value = self.value(name);
@@ -48,14 +48,14 @@ impl Fields {
     }
 }
 
-/// A whole number that is not negative, also if it is written as `60.0` or `6e1`, as events may have it:
-/// some languages have no other numbers.
+/// The value as a whole number, 0 or more; `None` if it is not one. Accepts `60.0` and `6e1` too,
+/// because some languages write all numbers like this.
 pub(crate) fn whole(value: &Value) -> Option<u64> {
     let number = value.as_number()?.to_string();
     wire::integer(&number)
 }
 
-/// A field with a value that it cannot have.
+/// The problem of a field with an invalid value.
 pub(crate) fn wrong(name: &str, message: impl Into<String>) -> Problem {
     Problem::new(Code::Event(Reason::Invalid)).with_error(name, message)
 }

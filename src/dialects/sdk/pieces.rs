@@ -1,6 +1,5 @@
-//! Answers that are written while they are read, a piece at a time.
-//!
-//! However long one gets, no more than a page of it is in memory.
+//! Streamed JSON answers. The server builds them piece by piece, and holds at most about one page
+//! of rows in memory.
 
 use std::io;
 
@@ -14,17 +13,17 @@ use crate::http::problem::Problem;
 use crate::http::response::body;
 use crate::http::response::json::Json;
 
-/// Bytes of a usual row.
+/// The size of a typical row.
 const ROW_BYTES: usize = 256;
 
-/// Rows of a list in the making, and what stands around them.
+/// The buffer of the current piece: rows of a list, and text around them.
 pub(crate) struct Rows {
     out: Json,
     is_first: bool,
 }
 
 impl Rows {
-    /// Writes a row.
+    /// Writes a row, with a comma before it unless it is the first of its list.
     pub(crate) fn add(&mut self, write: impl FnOnce(&mut Json)) {
         if !std::mem::take(&mut self.is_first) {
             self.out.raw(",");
@@ -32,7 +31,7 @@ impl Rows {
         write(&mut self.out);
     }
 
-    /// Writes a text as it is. The next row is the first of its list.
+    /// Writes text unchanged, such as brackets. The next row is the first of its list.
     pub(crate) fn text(&mut self, text: &[u8]) {
         self.out.bytes(text);
         self.is_first = true;
@@ -44,9 +43,11 @@ impl Rows {
     }
 }
 
-/// What `step` writes, as an answer: each call writes a page, and says whether there is more. A
-/// short answer is one piece; of a long one the first piece is written before the answer begins, so
-/// that what is wrong can still be said.
+/// An answer from the pages that `step` writes. Each call of `step` writes one page, and returns
+/// whether there are more.
+///
+/// An answer of one page is not streamed. The first page of a longer answer is written before the
+/// answer starts, so that a failure there is still a problem with a status.
 pub(crate) fn answer<S>(mut step: S) -> Result<Response, Problem>
 where
     S: FnMut(&mut Rows) -> Result<bool, Problem> + Send + 'static,
@@ -64,7 +65,7 @@ where
     Ok(body::typed("application/json", Body::from_stream(whole)))
 }
 
-/// The next piece, until there is none.
+/// Returns the next piece; `None` at the end.
 async fn piece<S>(left: Option<(Rows, S)>) -> Result<Option<(Bytes, Option<(Rows, S)>)>, io::Error>
 where
     S: FnMut(&mut Rows) -> Result<bool, Problem>,
@@ -73,9 +74,10 @@ where
         return Ok(None);
     };
     loop {
-        // Pages that show nothing are read one after another; others must get their turn.
+        // The loop may read many pages without visible rows, so it yields to other tasks.
         tokio::task::yield_now().await;
-        // The cause has been logged, and the answer breaks off: there is no other way to tell.
+        // The status is already sent, so the only way to report a failure is to cut off the answer.
+        // The cause is in the server's log.
         let more = step(&mut rows);
         let more = more.map_err(|_logged| io::Error::other("the list cannot be read"))?;
         if !more || !rows.out.is_empty() {

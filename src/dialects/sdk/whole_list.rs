@@ -1,7 +1,8 @@
-//! A listing without pages, as most dialects have it: all rows, read a page at a time.
+//! Listings without pages, as most dialects have them: one answer with all rows.
 //!
-//! No snapshot outlives its page. So a long list shows no single state of the ledger, but what is
-//! there all the while appears exactly once.
+//! The server reads the rows page by page, with a new snapshot for each page. So a list of several
+//! pages does not show one state of the ledger. A session that matches the filter during the whole
+//! answer appears exactly once.
 
 use std::collections::VecDeque;
 
@@ -23,13 +24,15 @@ pub(crate) type Shows = fn(&SessionRow<'_>, Timestamp) -> bool;
 /// Writes a row as it is at this time.
 pub(crate) type WriteRow = fn(&mut Json, &SessionRow<'_>, Timestamp);
 
-/// Sessions that are listed, and how they look. Newest first.
+/// A list of sessions, newest first.
 pub(crate) struct WholeList {
+    /// The caller, who sees only sessions within its sight.
     pub(crate) principal: Principal,
     pub(crate) filter: SessionFilter,
+    /// Filters the rows further.
     pub(crate) shows: Shows,
     pub(crate) write: WriteRow,
-    /// What stands before and after the rows, with the brackets.
+    /// The JSON text before and after the rows, including the brackets.
     pub(crate) frame: [String; 2],
 }
 
@@ -51,7 +54,7 @@ impl WholeList {
     }
 }
 
-/// Several such lists in one answer.
+/// Several lists in one answer.
 pub(crate) struct WholeLists {
     pub(crate) principal: Principal,
     pub(crate) shows: Shows,
@@ -59,11 +62,11 @@ pub(crate) struct WholeLists {
     pub(crate) parts: Vec<Part>,
 }
 
-/// A part of such an answer.
+/// A part of an answer with several lists.
 pub(crate) enum Part {
-    /// As it is. The next row is the first of its list.
+    /// JSON text that is written unchanged. The next row is the first of its list.
     Text(Vec<u8>),
-    /// What a filter finds, newest first.
+    /// The sessions that match a filter, newest first.
     Rows(SessionFilter),
 }
 
@@ -89,8 +92,8 @@ impl WholeLists {
     }
 }
 
-/// A list of any rows as an answer; `page` writes those of a page, and says where the next one
-/// starts.
+/// An answer with a list of any rows. `page` writes the rows of the page at a start, and returns
+/// where the next page starts.
 pub(crate) fn answer<P>(frame: [String; 2], mut page: P) -> Result<Response, Problem>
 where
     P: FnMut(&mut Rows, Start) -> Result<Option<Cursor>, Problem> + Send + 'static,
@@ -110,20 +113,20 @@ where
     })
 }
 
-/// Lists that are being written.
+/// The state of an answer with several lists.
 struct Writing {
     app: App,
     principal: Principal,
     shows: Shows,
     write: WriteRow,
-    /// What is left; of the first one what is left from `start` on.
+    /// The remaining parts. The first one continues at `start`.
     parts: VecDeque<Part>,
     start: Start,
     now: Timestamp,
 }
 
 impl Writing {
-    /// Writes one page of rows, and the texts around it. Whether there is more.
+    /// Writes one page of rows and the texts around it. Returns whether there is more.
     fn step(&mut self, rows: &mut Rows) -> Result<bool, Problem> {
         self.texts(rows);
         let Some(Part::Rows(filter)) = self.parts.pop_front() else {
@@ -146,7 +149,7 @@ impl Writing {
         }
     }
 
-    /// Writes a page of rows, and says where the next one starts.
+    /// Writes a page of rows, and returns where the next page starts.
     fn page(&self, filter: &SessionFilter, rows: &mut Rows) -> Result<Option<Cursor>, Problem> {
         let (sight, rows_max) = (sight(&self.principal), usize::from(PAGE_ROWS_MAX));
         let page = self.app.read(|snapshot| {
