@@ -140,9 +140,11 @@ pub fn get(
     Ok(row.filter(|row| shown.agents.concern(row)))
 }
 
-/// The verdict that a caller is shown. The reason for which an event about another agent's session was
-/// rejected would show the state of that session to a credential that is bound to an agent. Such a
-/// credential is shown `not_found` instead.
+/// The verdict that a caller is shown.
+///
+/// The reason why an event about another agent's session was rejected would show the state of that
+/// session to a credential that is bound to an agent. Such a credential is shown `not_found`
+/// instead.
 pub fn verdict_shown(
     snapshot: &Snapshot,
     sight: Sight<'_>,

@@ -164,7 +164,7 @@ async fn one_invalid_event_keeps_its_batch_off_the_log() {
         .await
         .problem(400, "invalid_batch");
     let detail = problem["detail"].as_str().unwrap();
-    assert!(detail.contains("3 events of 5 are unfit"), "{detail}");
+    assert!(detail.contains("3 events of 5 are invalid"), "{detail}");
     let alone = batch(&client, "", &events[1..2]).await;
     let alone = alone.problem(400, "invalid_batch");
     let detail = alone["detail"].as_str().unwrap();

@@ -176,7 +176,10 @@ async fn a_body_that_is_not_in_its_coding_is_rejected() {
             let answer = post(&client, "/v1/events", (EVENT, coding), body).await;
             let problem = answer.problem(400, "unreadable_body");
             let detail = problem["detail"].as_str().unwrap();
-            assert!(detail.contains(&format!("is not {coding}")), "{detail}");
+            assert!(
+                detail.contains(&format!("is not valid {coding}")),
+                "{detail}"
+            );
         }
     }
     // A zstd window larger than a decoder must support.

@@ -199,7 +199,10 @@ async fn a_handoff_ends_the_parent_and_opens_a_narrower_child() {
     let problem = acme.post(&path, &wide).await;
     let problem = problem.problem(403, "scope_exceeded");
     let said = problem["errors"][0]["message"].as_str().unwrap();
-    let bound = format!("what session {} may: [\"files:*\"]", id(&parent));
+    let bound = format!(
+        "exceeds the scopes of session {}: [\"files:*\"]",
+        id(&parent)
+    );
     assert!(said.contains(&bound), "{said}");
     app.set_time("2026-01-31T12:01:00Z");
     let body = json!({"to_agent_id": "a2", "scopes": ["files:read"], "ttl_seconds": 86400});
