@@ -86,15 +86,20 @@ impl Timestamp {
     }
 }
 
+/// Why a time has a text.
+const ASCII: &str = "the digits and signs of a time are ASCII";
+
 impl fmt::Display for Timestamp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(std::str::from_utf8(&self.text()).unwrap_or_default())
+        let text = self.text();
+        f.write_str(std::str::from_utf8(&text).expect(ASCII))
     }
 }
 
 impl Serialize for Timestamp {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(std::str::from_utf8(&self.text()).unwrap_or_default())
+        let text = self.text();
+        serializer.serialize_str(std::str::from_utf8(&text).expect(ASCII))
     }
 }
 
@@ -190,9 +195,9 @@ fn date(days_since_1970: i64) -> (u32, u32, u32) {
     }
 }
 
-/// What is known to be small and not negative.
+/// Converts a number that is known to be small and not negative.
 fn u32_of(number: i64) -> u32 {
-    u32::try_from(number).unwrap_or_default()
+    u32::try_from(number).expect("a part of a date or of a time of day is small and not negative")
 }
 
 /// The numbers from 0 to 99 as digits.

@@ -31,6 +31,8 @@ pub(crate) struct ListingTables<'a, 'txn> {
 
 /// Bytes of a child in its node.
 const CHILD_BYTES: usize = 9;
+/// Why a rank within a bucket is an index.
+const SMALL_RANK: &str = "a rank is less than the few keys that are read";
 const DAMAGED: StoreError = StoreError::Damaged("tally");
 
 /// Keys below a node, by their next byte; in order.
@@ -46,8 +48,7 @@ pub(crate) struct Delta {
 impl Delta {
     /// The agent of whose active sessions this is one.
     pub(crate) fn agent_of_active(&self) -> Option<AgentNumber> {
-        let partition = self.key.first_chunk()?;
-        keys::agent_of_active(*partition)
+        keys::agent_of_active(keys::partition_of(&self.key))
     }
 }
 
@@ -84,12 +85,7 @@ pub(crate) fn apply(
         }
     }
     for group in deltas.chunk_by(|a, b| a.key[..6] == b.key[..6]) {
-        let Some(partition) = group
-            .first()
-            .and_then(|delta| delta.key.first_chunk().copied())
-        else {
-            continue;
-        };
+        let partition = keys::partition_of(&group[0].key);
         let old = tables
             .totals
             .get(&partition)?
@@ -288,7 +284,7 @@ where
         }
         let mut sort_keys: Vec<SortKey> = parts.into_iter().flat_map(Part::sort_keys).collect();
         sort_keys.sort_unstable();
-        let index = usize::try_from(rank).unwrap_or(usize::MAX);
+        let index = usize::try_from(rank).expect(SMALL_RANK);
         sort_keys.get(index).copied().map(Some).ok_or(DAMAGED)
     }
 
@@ -315,7 +311,7 @@ where
         }
         let (low, high) = bounds(&prefix);
         let mut keys = self.listing.range::<&ListingKey>(&low..=&high)?;
-        let key = keys.nth(usize::try_from(rank).unwrap_or(usize::MAX));
+        let key = keys.nth(usize::try_from(rank).expect(SMALL_RANK));
         let sort_key = keys::sort_key_of(key.ok_or(DAMAGED)??.0.value());
         Ok(Some(sort_key))
     }

@@ -106,8 +106,8 @@ impl Cursor {
             return Err(CursorError::Malformed);
         }
         let (found, place) = rest.split_at(8);
-        let found: [u8; 8] = found.try_into().map_err(|_length| CursorError::Malformed)?;
-        let place: [u8; 16] = place.try_into().map_err(|_length| CursorError::Malformed)?;
+        let found: [u8; 8] = found.try_into().expect("the split leaves eight bytes");
+        let place: [u8; 16] = place.try_into().expect("25 bytes less nine are sixteen");
         if found != fingerprint(tenant, filter) {
             return Err(CursorError::OtherListing);
         }
