@@ -3,6 +3,7 @@
 //! Nothing below this layer knows which log it runs on, where its files are or how it is told to
 //! stop. Every task is spawned through [`tasks::Tasks`] and joined before the log is closed.
 
+pub mod clock;
 pub mod config;
 mod descriptors;
 pub mod files;

@@ -149,27 +149,10 @@ impl Moment {
     }
 }
 
-/// Tells the time. Everything that needs the present takes one, so that tests own it.
+/// A source of the current time. Code that needs the time takes one, so that tests can set it.
 pub trait Clock: Send + Sync + 'static {
-    /// The present.
+    /// The current time.
     fn now(&self) -> Timestamp;
-}
-
-/// The machine's clock.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct SystemClock;
-
-impl Clock for SystemClock {
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "the one place that reads the wall clock"
-    )]
-    fn now(&self) -> Timestamp {
-        let since = std::time::SystemTime::now()
-            .duration_since(std::time::UNIX_EPOCH)
-            .unwrap_or_default();
-        Timestamp::from_micros_clamped(i64::try_from(since.as_micros()).unwrap_or(i64::MAX))
-    }
 }
 
 /// Year, month and day, given the days since 1970; the year is 1 or later.

@@ -300,7 +300,7 @@ async fn neither_a_key_nor_its_hash_is_in_any_answer_or_body_of_the_log() {
     let metrics = admin.get("/metrics").await.text;
     let file = app.file("admin.redb");
     let dir = app.stop_and_keep().await;
-    let clock = Arc::new(session_ledger::domain::SystemClock);
+    let clock = Arc::new(session_ledger::app::clock::SystemClock);
     let log = EmbeddedLog::open(&file, clock).unwrap();
     let record = log.get(vec![Position::new(2)]).await.unwrap().remove(0);
     let body = String::from_utf8(record.payload.to_vec()).unwrap();
