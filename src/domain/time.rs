@@ -103,12 +103,12 @@ impl Serialize for Timestamp {
     }
 }
 
-/// When a record happened and when the log took it: what the fold knows of time.
+/// The times of an event, as the fold uses them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Moment {
-    /// Where the record stands on the log.
+    /// The position of the record on the log.
     pub position: Position,
-    /// The event's time, or the log's own where the event has none or one that cannot be right.
+    /// The event's time; the log's time if the event has none, or one that cannot be right.
     pub time: Timestamp,
     /// The log's own time stamp.
     pub recorded_at: Timestamp,
@@ -119,7 +119,7 @@ pub struct Moment {
 }
 
 impl Moment {
-    /// Whether the event's time was replaced and the rules ask to say so of every step.
+    /// Whether the event's time was replaced, under rules that mark every such step.
     pub fn is_corrected(&self) -> bool {
         self.adjusted && Rules::V2 <= self.rules
     }
