@@ -127,7 +127,7 @@ pub(super) fn check_row(row: &SessionRow<'_>, expected: &ModelSession) {
     assert_eq!(row.project_id, expected.project.as_deref());
     assert_eq!(row.handed_off_to, expected.to.as_deref());
     assert_eq!(row.handed_off_session_id, expected.child.as_deref());
-    assert_eq!(row.user_id, Some("u1"));
+    assert_eq!(row.profile.user_id, Some("u1"));
 }
 
 fn owners() -> Vec<Owner> {
