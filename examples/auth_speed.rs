@@ -8,11 +8,12 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use serde_json::json;
+use session_ledger::app::clock::SystemClock;
 use session_ledger::auth::jwt::{ClaimRules, KeySetSource, Secret, TokenConfig, Tokens};
 use session_ledger::auth::{
     Author, Credentials, Grant, Keys, Presented, RateLimit, RateLimits, Roles,
 };
-use session_ledger::domain::{Clock, SystemClock, TenantId};
+use session_ledger::domain::{Clock, TenantId};
 use session_ledger::log::EmbeddedLog;
 use tokens::{Signer, key_set};
 use tokio::task::JoinSet;

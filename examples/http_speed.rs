@@ -9,9 +9,10 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use serde_json::json;
+use session_ledger::app::clock::SystemClock;
 use session_ledger::auth::{Access, Author, Credentials, Grant, Keys, Roles};
 use session_ledger::dialects::router;
-use session_ledger::domain::{Clock, SystemClock, TenantId, Timestamp};
+use session_ledger::domain::{Clock, TenantId, Timestamp};
 use session_ledger::http::{Hosts, Services};
 use session_ledger::ledger::{Commands, Emitter, Ledger, Submission, TokenSecret};
 use session_ledger::log::{EmbeddedLog, EventLog};

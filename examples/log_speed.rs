@@ -8,7 +8,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use session_ledger::domain::{Position, SystemClock};
+use session_ledger::app::clock::SystemClock;
+use session_ledger::domain::Position;
 use session_ledger::log::jetstream::JetStreamConfig;
 use session_ledger::log::{EmbeddedLog, EventLog, JetStreamLog, NewRecord};
 

@@ -6,13 +6,14 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 
+use crate::app::clock::SystemClock;
 use crate::app::config::{Access, Config, LogSource};
 use crate::app::files::DataDir;
 use crate::app::open::{self, OpenError};
 use crate::app::tasks::Tasks;
 use crate::auth::jwt::Tokens;
 use crate::auth::{self, Credentials, Keys, RateLimits};
-use crate::domain::{Clock, Position, SystemClock};
+use crate::domain::{Clock, Position};
 use crate::log::jetstream::JetStreamConfig;
 use crate::log::{EventLog, WithCauses};
 

@@ -4,6 +4,7 @@
 //! Only this layer chooses the log, the places of files and the signals that stop the process.
 //! Every task is spawned through [`tasks::Tasks`] and joined before the log is closed.
 
+pub mod clock;
 pub mod config;
 mod descriptors;
 pub mod files;

@@ -3,9 +3,10 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use crate::app::clock::SystemClock;
 use crate::app::config::{Config, LogSource};
 use crate::app::files::DataDir;
-use crate::domain::{Clock, Position, SystemClock};
+use crate::domain::{Clock, Position};
 use crate::log::jetstream::{JetStreamConfig, JetStreamLog};
 use crate::log::{EmbeddedLog, EventLog, LogError};
 use crate::projection::{Projection, StoreError};

@@ -13,10 +13,11 @@ use std::sync::Arc;
 use anyhow::Context as _;
 use serde::Serialize;
 
+use crate::app::clock::SystemClock;
 use crate::app::config::LogSource;
 use crate::app::files::DataDir;
 use crate::app::open::{self, OpenError, blocking};
-use crate::domain::{Clock, Position, SystemClock};
+use crate::domain::{Clock, Position};
 use crate::log::{EventLog, LogError};
 use crate::projection::{FoldError, Progress, Store, StoreError, chain, rebuild};
 

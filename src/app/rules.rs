@@ -3,11 +3,12 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use crate::app::clock::SystemClock;
 use crate::app::config::LogSource;
 use crate::app::files::DataDir;
 use crate::app::open::{self, OpenError};
 use crate::app::rebuild::require_log;
-use crate::domain::{Clock, Position, SystemClock};
+use crate::domain::{Clock, Position};
 use crate::ledger::rules;
 use crate::log::EventLog;
 use crate::log::jetstream::JetStreamConfig;

@@ -6,11 +6,12 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
+use crate::app::clock::SystemClock;
 use crate::app::config::LogSource;
 use crate::app::files::DataDir;
 use crate::app::open::{self, OpenError, blocking};
 use crate::app::rebuild::require_log;
-use crate::domain::{Clock, Position, SystemClock};
+use crate::domain::{Clock, Position};
 use crate::projection::{Store, verify};
 
 /// What to verify.

@@ -3,12 +3,13 @@
 use clap::Args;
 use clap::builder::PossibleValuesParser;
 
+use crate::app::clock::SystemClock;
 use crate::cli::moment::moment;
 use crate::cli::pages::{Listed, PageArgs, Pages};
 use crate::cli::target::Target;
 use crate::cli::{Outcome, table};
+use crate::domain::Clock as _;
 use crate::domain::session::Status;
-use crate::domain::{Clock as _, SystemClock};
 use crate::http::dto::{AsOf, Session, SessionList};
 
 const AFTER_HELP: &str = "\

@@ -8,8 +8,8 @@
 //! | reinstated | `not_found` | `not_suspended` | `not_suspended` | active | `agent_revoked` |
 //! | revoked | `not_found` | revoked | revoked | revoked | `already_revoked` |
 //!
-//! An agent is implicit while a session is all that speaks of it: it is active, and the first
-//! `agent.registered` fills it in.
+//! An agent is implicit while only sessions name it. It is active, and the first `agent.registered`
+//! fills in its fields.
 
 use crate::domain::metadata::Metadata;
 use crate::domain::rules::Rules;
@@ -22,7 +22,7 @@ use crate::domain::verdict::Reason;
 pub struct Agent {
     /// Where it stands.
     pub status: AgentStatus,
-    /// Whether an `agent.registered` told of it, or only a session.
+    /// Whether there was an `agent.registered`. Otherwise only a session named the agent.
     pub registered: bool,
     /// When it became known, by its emitter's clock.
     pub created_at: Timestamp,
@@ -104,7 +104,7 @@ pub struct AgentProfile {
 }
 
 impl Agent {
-    /// An agent that a session was the first to speak of.
+    /// An agent that was first named by a session.
     pub fn implicit(at: &Moment) -> Self {
         let profile = AgentProfile {
             agent_type: Some("unknown".into()),
@@ -215,7 +215,7 @@ impl Agent {
         Ok(())
     }
 
-    /// When a change happened that cannot have happened before the agent became known.
+    /// The time of a change. It is not before the time at which the agent became known.
     fn not_before_creation(&self, at: &Moment) -> Timestamp {
         if at.rules < Rules::V2 {
             return at.time;
@@ -229,7 +229,7 @@ impl Agent {
 }
 
 impl AgentProfile {
-    /// Refuses a deadline that has passed when the event happens, as sessions do.
+    /// Rejects a deadline that is not after the time of the event.
     fn check_deadline(&self, at: &Moment) -> Result<(), Reason> {
         let passed = self.expires_at.is_some_and(|end| end <= at.time);
         if passed && Rules::V2 <= at.rules {

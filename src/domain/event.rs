@@ -23,7 +23,7 @@ pub struct Event {
     pub time: Option<Timestamp>,
     /// What happened to whom.
     pub payload: Payload,
-    /// What nobody may be shown.
+    /// The private part, which no caller may see.
     pub private: Private,
 }
 

@@ -1,4 +1,4 @@
-//! What a listing asks for.
+//! Filters of listings.
 
 use std::marker::PhantomData;
 
@@ -89,7 +89,7 @@ pub struct TimeRange {
     pub before: Option<Timestamp>,
 }
 
-/// Whose sessions.
+/// The owner of the sessions of a listing.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Owner {
     /// All of the tenant.
@@ -100,14 +100,14 @@ pub enum Owner {
     Project(ProjectId),
 }
 
-/// Which sessions of a tenant a listing has.
+/// The sessions of a tenant that a listing contains.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SessionFilter {
-    /// Whose.
+    /// Their owner.
     pub owner: Owner,
-    /// In which statuses.
+    /// Their statuses.
     pub statuses: StatusSet,
-    /// Created when.
+    /// The range of their times of creation.
     pub created: TimeRange,
 }
 
@@ -121,14 +121,14 @@ impl Default for SessionFilter {
     }
 }
 
-/// Which agents of a tenant a listing has.
+/// The agents of a tenant that a listing contains.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AgentFilter {
-    /// Of this kind.
+    /// Their type.
     pub agent_type: Option<Box<str>>,
-    /// Trusted this far.
+    /// Their trust level.
     pub trust_level: Option<Box<str>>,
-    /// In which statuses.
+    /// Their statuses.
     pub statuses: StatusSet<AgentStatus>,
 }
 

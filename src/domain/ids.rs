@@ -213,8 +213,8 @@ fn check_printable(text: &str, chars_max: usize) -> Result<(), IdError> {
     Ok(())
 }
 
-/// Control characters, and those that show nothing or turn the direction of what follows: with them
-/// two ids could look the same to a person. `wire::schema` has the same list as a pattern.
+/// Whether a character is a control character, is invisible, or changes the direction of text. With such
+/// characters, two ids could look the same to a person. `wire::schema` repeats the list as a pattern.
 pub fn is_unseen(c: char) -> bool {
     c.is_control()
         || matches!(

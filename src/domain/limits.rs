@@ -44,7 +44,7 @@ pub const PARKED_PER_SESSION_MAX: usize = 64;
 /// How long an event waits for its session to open, in microseconds of the log's own time.
 pub const PARKED_US_MAX: i64 = 24 * 3600 * 1_000_000;
 
-/// Most events whose waiting ends in vain with one record.
+/// Most parked events that are rejected as overdue with one record.
 pub const PARKED_ENDED_PER_RECORD_MAX: usize = 64;
 
 // --- Limits of the log ---------------------------------------------------------------------------
@@ -67,8 +67,8 @@ pub const LOG_READ_BYTES_MAX: usize = 16 * 1024 * 1024;
 pub const LOG_PUBLISH_IN_FLIGHT_MAX: usize = 256;
 /// How long an atomic batch takes the server whatever is in it, in microseconds: it syncs a batch once.
 pub const LOG_BATCH_US: u64 = 12_000;
-/// Fewest records that are published as an atomic batch on a server of which nothing is known. One that
-/// syncs every message gets batches from some forty records on.
+/// Fewest records that are published as an atomic batch, until the speed of the server is known. A
+/// server that syncs every message gets batches from about 40 records on.
 pub const LOG_BATCH_RECORDS_MIN: usize = 500;
 /// Most records of an atomic batch; the server takes no more.
 pub const LOG_BATCH_RECORDS_MAX: usize = 1_000;
@@ -94,18 +94,18 @@ pub const LOG_PROBE_WAIT_MS: u64 = 2_000;
 
 /// A transaction takes no more records once it has this many.
 pub const FOLD_BATCH_RECORDS_MAX: usize = 100_000;
-/// The same while anybody waits for the fold.
+/// Limit of records in a transaction while a request waits for the fold.
 pub const FOLD_AWAITED_RECORDS_MAX: usize = 20_000;
 /// A transaction takes no more records once their bodies and the rows that they are about have this many
 /// bytes.
 pub const FOLD_BATCH_BYTES_MAX: usize = 128 * 1024 * 1024;
 /// How long a fold that is behind waits, during one batch, for more to fold at once, in milliseconds.
 pub const FOLD_LINGER_MS: u64 = 200;
-/// How many records may follow a batch on the log before its verdicts are no longer told.
+/// How many records may follow a batch on the log before its verdicts are no longer published.
 pub const NOTICES_BEHIND_MAX: u64 = 1_000;
-/// Most verdicts of one batch that are told.
+/// Most verdicts of one batch that are published.
 pub const NOTICES_MAX: usize = 1_000;
-/// Tenants that have missed verdicts, from which on they are told so although the fold is behind.
+/// With this many tenants that missed verdicts, gap messages are published although the fold is behind.
 pub const NOTICE_GAPS_MAX: usize = 10_000;
 /// Longest wait for verdicts to be handed to the connection, in milliseconds.
 pub const NOTICES_WAIT_MS: u64 = 50;
@@ -135,11 +135,11 @@ pub const LOG_CACHE_BYTES: usize = 32 * 1024 * 1024;
 pub const REACTOR_BATCH_MAX: usize = 4_000;
 /// First and longest wait before a reactor tries again what did not take effect, in milliseconds.
 pub const REACTOR_RETRY_MS: (u64, u64) = (50, 5_000);
-/// How long a reactor waits after the log did not take what is due, in milliseconds.
+/// How long a reactor waits after the log did not accept its records, in milliseconds.
 pub const REACTOR_FAILED_MS: u64 = 200;
 /// How long a reactor that found nothing due waits at least before it looks again, in milliseconds.
 pub const REACTOR_LOOK_MS: u64 = 10;
-/// How long a reactor leaves what is due to a ledger that was faster before, in milliseconds.
+/// How long a reactor waits for a ledger that was faster before, in milliseconds.
 pub const REACTOR_YIELD_MS: u64 = 100;
 
 // --- Limits of the API ---------------------------------------------------------------------------
@@ -177,8 +177,8 @@ pub const READS_MAX: usize = 256;
 /// Most open connections of all addresses together. For one more, those that were idle longest are
 /// closed.
 pub const CONNECTIONS_MAX: usize = 8192;
-/// Most connections beyond those, while none of them is idle. They are told whether the server is
-/// alive and ready, and 503 to everything else.
+/// Most connections beyond [`CONNECTIONS_MAX`], while none of those is idle. The server answers health
+/// checks on them, and 503 to every other request.
 pub const CONNECTIONS_HEALTH_MAX: usize = 64;
 /// Most idle connections that are closed at one time to make room: to look for them costs more than
 /// to close one.
@@ -188,12 +188,12 @@ pub const CONNECTION_ROOM_WAIT_MS: u64 = 100;
 /// How long the client of a connection must have read nothing before the connection is closed to
 /// make room, in milliseconds.
 pub const CONNECTION_STALLED_MS: u64 = 1_000;
-/// File descriptors that connections leave to files, to the log's server and to what is starting.
+/// File descriptors that connections leave to files, to the connection to NATS and to startup.
 pub const DESCRIPTORS_KEPT: usize = 256;
 /// Most bytes of answers of one connection that are made and not sent. An answer that is alone may
 /// be longer.
 pub const UNSENT_PER_CONNECTION_BYTES_MAX: usize = 32 * 1024 * 1024;
-/// The same of all connections together.
+/// Most bytes of answers of all connections together that are made and not sent.
 pub const UNSENT_BYTES_MAX: usize = 256 * 1024 * 1024;
 /// From so many unsent bytes on, a connection may be ended for the room that it takes, in bytes.
 pub const UNSENT_LARGE_BYTES: usize = 1024 * 1024;
@@ -219,7 +219,7 @@ pub const HEAD_WAIT_MS: u64 = 10_000;
 pub const CONNECTION_IDLE_MS: u64 = 75_000;
 /// How long a request's body may take to arrive, in milliseconds.
 pub const REQUEST_BODY_WAIT_MS: u64 = 30_000;
-/// How long an answer waits for a body that nobody reads, in milliseconds.
+/// How long an answer waits for a request body that no handler reads, in milliseconds.
 pub const UNREAD_BODY_WAIT_MS: u64 = 1_000;
 /// Most requests at one time on a connection of HTTP/2.
 pub const HTTP2_STREAMS_MAX: u32 = 256;

@@ -1,8 +1,7 @@
 //! What the ledger knows: ids, events, the session and agent state machines, and their limits.
 //!
-//! Nothing here does I/O, reads a clock or is asynchronous: every function is total and its answer
-//! depends on its arguments alone, because the fold's promise (the read model is a pure function of
-//! the log) is kept or broken here.
+//! Nothing here does I/O, reads a clock or is asynchronous. Every function depends on its arguments
+//! alone, so the read model depends on the log alone.
 #![warn(missing_docs)]
 #![warn(clippy::wildcard_enum_match_arm)]
 
@@ -31,5 +30,5 @@ pub use private::{Private, TokenHash, TokenHashes};
 pub use rules::{Rules, RulesHistory};
 pub use scopes::Scopes;
 pub use session::{Session, SessionStatus};
-pub use time::{Clock, Moment, SystemClock, Timestamp};
+pub use time::{Clock, Moment, Timestamp};
 pub use verdict::{Reason, Verdict};

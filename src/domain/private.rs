@@ -1,4 +1,4 @@
-//! The private part of a record: what the fold must know and nobody may be shown.
+//! The private part of a record, which the fold reads and no caller may see.
 
 use std::fmt;
 
@@ -47,7 +47,7 @@ pub struct TokenHashes {
     pub refresh: TokenHash,
 }
 
-/// What travels beside the public body. Only the ledger itself writes any.
+/// The private part of a record. Only the ledger writes one.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Private {
     /// Precondition: the session is open. Missing is `not_found`, and nothing is parked.

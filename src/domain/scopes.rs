@@ -98,7 +98,7 @@ impl Scopes {
         let mut narrowed: Vec<String> = denied.collect();
         narrowed.extend(allowed.into_iter().map(str::to_owned));
         narrowed.truncate(SCOPES_MAX);
-        Self::parse(&narrowed).unwrap_or_default()
+        Self::parse(&narrowed).expect("scopes of checked lists pass the check")
     }
 
     /// Whether `narrower` allows nothing that `self` does not.
@@ -171,12 +171,12 @@ fn matches(pattern: &str, text: &str) -> bool {
     let Some(mut text) = text.strip_prefix(head) else {
         return false;
     };
-    let mut pieces: Vec<&str> = rest.split('*').collect();
-    let tail = pieces.pop().unwrap_or_default();
-    for piece in pieces {
-        match text.find(piece) {
-            // The earliest match leaves the most text for the pieces that follow.
-            Some(at) => text = &text[at + piece.len()..],
+    let mut middles: Vec<&str> = rest.split('*').collect();
+    let tail = middles.pop().expect("a text splits into at least one part");
+    for middle in middles {
+        match text.find(middle) {
+            // The earliest match leaves the most text for those that follow.
+            Some(at) => text = &text[at + middle.len()..],
             None => return false,
         }
     }

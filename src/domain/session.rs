@@ -38,7 +38,7 @@ pub struct Session {
     pub last_activity_at: Timestamp,
     /// Time of the latest refresh.
     pub refreshed_at: Option<Timestamp>,
-    /// When somebody deleted it: put it out of the sight of those who work with it.
+    /// When it was deleted.
     pub deleted_at: Option<Timestamp>,
     /// When it ends by itself.
     pub expires_at: Option<Timestamp>,
@@ -62,7 +62,7 @@ pub struct Session {
     pub tokens: Option<TokenHashes>,
 }
 
-/// Where a session stands, and what is true there alone.
+/// A session's status, with the details of that status.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum SessionStatus {
     /// It is open.
@@ -165,7 +165,7 @@ words! {
         Completed = 1 "completed",
         /// It failed.
         Error = 2 "error",
-        /// Somebody deleted it.
+        /// It was deleted.
         Deleted = 3 "deleted",
         /// Its agent was revoked.
         Revoked = 4 "revoked",
@@ -217,8 +217,8 @@ impl Session {
         {
             return Err(Reason::TokenStale);
         }
-        // Who presents the latest token, or speaks of a session that is seen to be there, is the
-        // latest, whatever the clocks say.
+        // A refresh with the latest token, or of a session that is known to exist, is the latest one,
+        // whatever the clocks say.
         let ordered = private.refresh_token.is_some() || private.existing;
         let time = self.not_before_opening(at);
         if !ordered && self.refreshed_at.is_some_and(|latest| time < latest) {
@@ -362,8 +362,8 @@ impl Session {
         Ok(())
     }
 
-    /// When a step happened that cannot have happened before the session opened. The clocks of two
-    /// machines differ, so a step that claims an earlier time is taken, at the time of the opening.
+    /// The time of a step. The clocks of two machines differ, so a step that claims a time before the
+    /// opening of the session counts as made at the opening.
     fn not_before_opening(&self, at: &Moment) -> Timestamp {
         if at.rules < Rules::V2 {
             return at.time;
@@ -382,7 +382,7 @@ impl Session {
         self.expires_at.is_some_and(|due| time < due)
     }
 
-    /// Whether the session takes a step at this moment, and from who asks for it.
+    /// Checks that the session can change at this moment, and that the caller may change it.
     pub fn check_step(&self, at: &Moment, private: &Private) -> Result<(), Reason> {
         if self.status != SessionStatus::Active {
             return Err(Reason::NotActive);

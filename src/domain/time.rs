@@ -86,24 +86,29 @@ impl Timestamp {
     }
 }
 
+/// Why a time has a text.
+const ASCII: &str = "the digits and signs of a time are ASCII";
+
 impl fmt::Display for Timestamp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(std::str::from_utf8(&self.text()).unwrap_or_default())
+        let text = self.text();
+        f.write_str(std::str::from_utf8(&text).expect(ASCII))
     }
 }
 
 impl Serialize for Timestamp {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(std::str::from_utf8(&self.text()).unwrap_or_default())
+        let text = self.text();
+        serializer.serialize_str(std::str::from_utf8(&text).expect(ASCII))
     }
 }
 
-/// When a record happened and when the log took it: what the fold knows of time.
+/// The times of an event, as the fold uses them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Moment {
-    /// Where the record stands on the log.
+    /// The position of the record on the log.
     pub position: Position,
-    /// The event's time, or the log's own where the event has none or one that cannot be right.
+    /// The event's time; the log's time if the event has none, or one that cannot be right.
     pub time: Timestamp,
     /// The log's own time stamp.
     pub recorded_at: Timestamp,
@@ -114,7 +119,7 @@ pub struct Moment {
 }
 
 impl Moment {
-    /// Whether the event's time was replaced and the rules ask to say so of every step.
+    /// Whether the event's time was replaced, under rules that mark every such step.
     pub fn is_corrected(&self) -> bool {
         self.adjusted && Rules::V2 <= self.rules
     }
@@ -144,27 +149,10 @@ impl Moment {
     }
 }
 
-/// Tells the time. Everything that needs the present takes one, so that tests own it.
+/// A source of the current time. Code that needs the time takes one, so that tests can set it.
 pub trait Clock: Send + Sync + 'static {
-    /// The present.
+    /// The current time.
     fn now(&self) -> Timestamp;
-}
-
-/// The machine's clock.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct SystemClock;
-
-impl Clock for SystemClock {
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "the one place that reads the wall clock"
-    )]
-    fn now(&self) -> Timestamp {
-        let since = std::time::SystemTime::now()
-            .duration_since(std::time::UNIX_EPOCH)
-            .unwrap_or_default();
-        Timestamp::from_micros_clamped(i64::try_from(since.as_micros()).unwrap_or(i64::MAX))
-    }
 }
 
 /// Year, month and day, given the days since 1970; the year is 1 or later.
@@ -190,9 +178,9 @@ fn date(days_since_1970: i64) -> (u32, u32, u32) {
     }
 }
 
-/// What is known to be small and not negative.
+/// Converts a number that is known to be small and not negative.
 fn u32_of(number: i64) -> u32 {
-    u32::try_from(number).unwrap_or_default()
+    u32::try_from(number).expect("a part of a date or of a time of day is small and not negative")
 }
 
 /// The numbers from 0 to 99 as digits.

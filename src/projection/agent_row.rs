@@ -1,4 +1,4 @@
-//! An agent as it is stored: what a page copies first, what only the fold reads last.
+//! The stored form of an agent: first the public part, then what only the fold reads.
 //!
 //! ```text
 //! version 2 (1) | length of the public part (4) | status (1) | registered (1) | tenant number (4)
@@ -26,7 +26,7 @@ const PUBLIC_LENGTH_AT: usize = 1;
 const NO_TIME: i64 = i64::MIN;
 const NO_SCORE: u16 = u16::MAX;
 
-/// An agent with what the read model keeps beside it.
+/// An agent with the numbers that the read model assigned.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct StoredAgent {
     pub(crate) id: AgentId,
@@ -36,7 +36,7 @@ pub(crate) struct StoredAgent {
     pub(crate) history: History,
 }
 
-/// The groups that have an agent, by number.
+/// The groups that contain an agent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct AgentGroups {
     pub(crate) agent_type: Option<GroupNumber>,
@@ -125,7 +125,7 @@ impl StoredAgent {
 }
 
 impl StoredAgent {
-    /// The listings that must have this agent.
+    /// The partitions that must contain this agent.
     pub(crate) fn partitions(&self) -> AgentPartitions {
         let groups = &self.groups;
         let owners = [
@@ -144,7 +144,7 @@ impl<'a> AgentRow<'a> {
         Self::split(bytes).map(|(row, _, _)| row)
     }
 
-    /// The part of a stored agent that is shown.
+    /// The public part of a stored agent.
     pub(crate) fn public_part(bytes: &[u8]) -> Result<&[u8], StoreError> {
         Reader::new(bytes, "agent row").public_part()
     }
@@ -198,7 +198,7 @@ impl<'a> AgentRow<'a> {
         Ok((row, groups, from))
     }
 
-    /// The agent itself.
+    /// Converts the row to an agent.
     fn agent(&self) -> Agent {
         let owned = |text: Option<&str>| text.map(Box::<str>::from);
         Agent {

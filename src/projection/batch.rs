@@ -1,7 +1,7 @@
-//! Folds what has arrived in one transaction, and with it what arrives meanwhile.
+//! Folds the records that have arrived in one transaction, and those that arrive meanwhile.
 //!
-//! The more a transaction takes, the cheaper each record is: neighbours in an index share a page.
-//! So a fold that catches up waits a moment for more, as long as nobody waits for it.
+//! Large transactions make each record cheaper, because neighbors in an index share a page. So a fold
+//! that is catching up waits a moment for more records, unless a request waits for the fold.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -29,7 +29,7 @@ pub(super) struct Batches {
     debt: Debt,
 }
 
-/// What a batch came to.
+/// The result of a batch.
 pub(super) struct Batch {
     pub(super) progress: Progress,
     pub(super) verdicts: Vec<Verdict>,
@@ -37,11 +37,11 @@ pub(super) struct Batch {
     pub(super) commit: Commit,
 }
 
-/// What decides how much a batch takes.
+/// What the size of a batch depends on.
 pub(super) trait Outlook: Send + 'static {
-    /// How far the log is known to go.
+    /// The last known position of the log.
     fn head(&self) -> Position;
-    /// Whether anybody waits for the fold.
+    /// Whether a request waits for the fold.
     fn is_awaited(&self) -> bool;
 }
 
@@ -60,12 +60,12 @@ impl Batches {
         self.chunks.recv().await
     }
 
-    /// Whether a crash would take something back from the read model.
+    /// Whether everything folded so far would survive a crash.
     pub(super) fn is_durable(&self) -> bool {
         self.debt.since.is_none()
     }
 
-    /// Makes everything durable that was folded.
+    /// Makes everything folded so far durable.
     pub(super) async fn flush(&mut self) -> Result<(), FoldError> {
         let store = Arc::clone(&self.store);
         self.debt = Debt::default();
@@ -73,7 +73,7 @@ impl Batches {
         Ok(flushed.map_err(FoldError::Panicked)??)
     }
 
-    /// Folds a chunk and those after it, and commits them.
+    /// Folds this chunk and those that follow, and commits them.
     pub(super) async fn fold(
         mut self,
         first: Vec<Prepared>,
@@ -132,25 +132,25 @@ impl Batches {
     }
 }
 
-/// Whether the log is known to have much more, and nobody waits for what there is.
+/// Whether the log has many more records, and no request waits for the fold.
 fn is_behind(position: Position, outlook: &dyn Outlook) -> bool {
     let behind = outlook.head().get().saturating_sub(position.get());
     LOG_READ_RECORDS_MAX as u64 <= behind && !outlook.is_awaited()
 }
 
-/// The next chunk, if it is there or comes while there is time left.
+/// The next chunk, if one arrives in the time left.
 fn next(chunks: &mut Chunks, left: &mut Duration, waiter: &Handle) -> Option<Vec<Prepared>> {
     if let Ok(chunk) = chunks.try_recv() {
         return Some(chunk);
     }
     let started = Instant::now();
-    // This thread is one of those that may block; the bound is in `FOLD_LINGER_MS`.
+    // A thread of `spawn_blocking` may block. `FOLD_LINGER_MS` bounds the wait.
     let waited = waiter.block_on(async { tokio::time::timeout(*left, chunks.recv()).await });
     *left = left.saturating_sub(started.elapsed());
     waited.ok().flatten()
 }
 
-/// How much a batch has.
+/// The size of a batch.
 struct Size {
     records: usize,
     bytes: usize,
@@ -167,11 +167,11 @@ impl Size {
     }
 }
 
-/// What a crash would take back from the read model, though not from the log.
+/// What the read model would lose in a crash. The log keeps it.
 ///
-/// A durable commit holds up the fold, for the longer the more pages there are to write. So it comes after
-/// so many batches: these are small and follow each other fast while the load is light, and then the
-/// stalls are short; they are large while it is heavy, and then the stalls are few.
+/// A durable commit stalls the fold, and the stall grows with the number of pages to write. So a durable
+/// commit follows a number of batches. Under a light load batches are small, and the stalls are short;
+/// under a heavy load batches are large, and the stalls are few.
 #[derive(Default)]
 struct Debt {
     batches: u32,
@@ -180,7 +180,7 @@ struct Debt {
 }
 
 impl Debt {
-    /// How to commit a batch.
+    /// Decides how to commit a batch of this many records.
     fn commit(&mut self, records: usize) -> Commit {
         self.batches += 1;
         self.records += records as u64;

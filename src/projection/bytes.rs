@@ -29,7 +29,7 @@ impl Writer {
         self.out.extend(value.to_be_bytes());
     }
 
-    /// A number of which 0 stands for none.
+    /// A number that may be absent: 0 means none.
     pub(crate) fn optional_u32(&mut self, value: Option<u32>) {
         self.u32(value.unwrap_or(0));
     }
@@ -77,7 +77,7 @@ impl Writer {
 #[derive(Clone, Copy)]
 pub(crate) struct Reader<'a> {
     rest: &'a [u8],
-    /// What is being read, for the error.
+    /// The name of the stored value, for the error.
     what: &'static str,
 }
 
@@ -107,7 +107,7 @@ impl<'a> Reader<'a> {
         self.array().map(u32::from_be_bytes)
     }
 
-    /// A number of which 0 stands for none.
+    /// A number that may be absent: 0 means none.
     pub(crate) fn optional_u32(&mut self) -> Result<Option<u32>, StoreError> {
         let value = self.u32()?;
         Ok((value != 0).then_some(value))
@@ -141,13 +141,13 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// A text that must be there.
+    /// A text that must be present.
     pub(crate) fn required(&mut self) -> Result<&'a str, StoreError> {
         self.text()?.ok_or_else(|| self.damaged())
     }
 
-    /// The part of a row that may leave the projection. Rows begin with their version (1) and the
-    /// length (4) of that part.
+    /// The public part of a row: the only part that other modules may read. Rows begin with their
+    /// version (1) and the length (4) of that part.
     pub(crate) fn public_part(mut self) -> Result<&'a [u8], StoreError> {
         let row = self.rest;
         let (_version, length) = (self.u8()?, self.u32()?);

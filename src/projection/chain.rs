@@ -1,4 +1,4 @@
-//! The hash chain over all records: two read models with the same head have folded the same log.
+//! The hash chain over all records. Two read models with the same head have folded the same log.
 //!
 //! ```text
 //! head(0) = 32 zero bytes
@@ -7,8 +7,8 @@
 //!                    | SHA-256 of the private part (32) | SHA-256 of the body (32) )
 //! ```
 //!
-//! Numbers are big-endian. The private part goes in as its hash, so the chain can be checked by
-//! somebody who may not see it.
+//! Numbers are big-endian. The chain contains the hash of the private part and not the part itself, so
+//! an auditor can check the chain without access to private parts.
 
 use sha2::{Digest, Sha256};
 
@@ -18,10 +18,10 @@ use crate::log::Record;
 /// Head of the chain.
 pub type ChainHead = [u8; 32];
 
-/// Head of the chain over nothing.
+/// The head of the chain before the first record.
 pub const EMPTY: ChainHead = [0; 32];
 
-/// Hashes of what a record holds.
+/// The hashes of the parts of a record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct RecordHashes {
     pub(crate) private: [u8; 32],
@@ -37,13 +37,13 @@ impl RecordHashes {
     }
 }
 
-/// Head of the chain after a record, which is read by the rules that hold at its position.
+/// Returns the head of the chain after a record. `rules` are those that apply at its position.
 pub fn next(head: &ChainHead, rules: Rules, record: &Record) -> ChainHead {
     let body = record.body(rules);
     link(head, record, &RecordHashes::of(&record.private, &body))
 }
 
-/// Head of the chain after a record whose hashes are known.
+/// Returns the head of the chain after a record whose hashes are known.
 pub(crate) fn link(head: &ChainHead, record: &Record, hashes: &RecordHashes) -> ChainHead {
     let mut hasher = Sha256::new();
     hasher.update(head);

@@ -1,4 +1,4 @@
-//! Reads a log and decodes it, a few chunks ahead of the fold.
+//! Reads the log and decodes its records, a few chunks ahead of the fold.
 
 use tokio::sync::mpsc;
 use tokio::task::spawn_blocking;
@@ -9,13 +9,13 @@ use crate::log::{Record, Tail};
 use crate::projection::error::FoldError;
 use crate::projection::prepare::{Prepared, rules_after};
 
-/// Up to this many records are prepared where they are, without asking another thread.
+/// Up to this many records are prepared on the current thread.
 const PREPARE_INLINE_RECORDS_MAX: usize = 8;
 
-/// Records that are ready to be folded, as they arrive.
+/// The receiver of chunks of records that are ready to be folded.
 pub(super) type Chunks = mpsc::Receiver<Vec<Prepared>>;
 
-/// Takes what a log's reader hands over, up to a position and with it the end.
+/// Prepares the records of a log, up to a last position.
 pub(super) struct Feed {
     chunks: mpsc::Sender<Vec<Prepared>>,
     until: Position,
@@ -24,7 +24,7 @@ pub(super) struct Feed {
 }
 
 impl Feed {
-    /// A feed that ends with a position, and reads the first record by these rules.
+    /// A feed that ends at a position. `rules` apply to the first record.
     pub(super) fn until(until: Position, rules: Rules) -> (Self, Chunks) {
         let (sender, chunks) = mpsc::channel(FOLD_QUEUE_CHUNKS_MAX);
         let feed = Self {
@@ -40,7 +40,7 @@ impl Feed {
         Self::until(Position::new(u64::MAX), rules)
     }
 
-    /// Reads until the end, or until nobody takes the chunks any more.
+    /// Reads until the last position, or until the receiver is dropped.
     pub(super) async fn run(mut self, tail: &mut dyn Tail) -> Result<(), FoldError> {
         let mut last = Position::ZERO;
         while last < self.until {
@@ -50,7 +50,7 @@ impl Feed {
             let (chunk, rules) = prepare(records, self.rules).await?;
             self.rules = rules;
             if self.chunks.send(chunk).await.is_err() {
-                // The fold has failed, and says why.
+                // The fold has failed, and reports the error itself.
                 break;
             }
         }
@@ -58,12 +58,12 @@ impl Feed {
     }
 }
 
-/// Prepares records, and gives the rules that hold after them.
+/// Prepares records, and returns the rules that apply after them.
 async fn prepare(
     records: Vec<Record>,
     mut rules: Rules,
 ) -> Result<(Vec<Prepared>, Rules), FoldError> {
-    // The hand-over costs more than decoding a few.
+    // Waking another thread costs more than decoding a few records.
     let inline = records.len() <= PREPARE_INLINE_RECORDS_MAX;
     let prepare = move || {
         let records = records.into_iter().map(|record| {

@@ -1,9 +1,9 @@
-//! The events that a session or agent took, in the order in which they took effect.
+//! The events that changed a session or agent, in the order in which they took effect.
 //!
-//! A history is at the same time the idempotency index: an event is a copy if its key is in it. The
-//! latest [`HISTORY_INLINE_MAX`] entries stand in the row, which is rewritten with every event
-//! anyway; the ones before them move to tables of their own, one entry at a time, so that the stored
-//! bytes depend on the events alone and not on how they were batched.
+//! A history is also the idempotency index: an event is a copy if its key is in the history. The row
+//! contains the latest [`HISTORY_INLINE_MAX`] entries, because every event rewrites the row anyway.
+//! Older entries move to tables of their own, one at a time. So the stored bytes depend on the events
+//! alone, and not on the batches.
 //!
 //! ```text
 //! in a row   moved (4) | count (1) | count x entry
@@ -30,7 +30,7 @@ pub(crate) struct Entry {
     pub(crate) key: EventKey,
 }
 
-/// The part of a history that stands in the row.
+/// The part of a history that is in the row.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct History {
     /// How many entries were moved out of the row.
@@ -39,7 +39,7 @@ pub(crate) struct History {
 }
 
 impl History {
-    /// Adds an event, and moves the oldest one out if there are too many.
+    /// Adds an event. Moves the oldest entry out of the row if there are too many.
     pub(crate) fn push(
         &mut self,
         entity: Entity,
@@ -65,7 +65,7 @@ impl History {
         Ok(())
     }
 
-    /// Where the event with this key stands, if it was taken before.
+    /// The position of the event with this key, if the history has one.
     pub(crate) fn find(
         &self,
         entity: Entity,
@@ -82,7 +82,7 @@ impl History {
         Ok(found.map(|position| Position::new(position.value())))
     }
 
-    /// How many events it has.
+    /// The number of events.
     pub(crate) fn len(&self) -> u64 {
         u64::from(self.moved) + self.latest.len() as u64
     }

@@ -167,6 +167,11 @@ pub(crate) fn listing(partition: Partition, sort_key: SortKey) -> ListingKey {
     key
 }
 
+pub(crate) fn partition_of(key: &ListingKey) -> Partition {
+    let [kind, a, b, c, d, status, ..] = *key;
+    [kind, a, b, c, d, status]
+}
+
 pub(crate) fn sort_key_of(key: &ListingKey) -> SortKey {
     let mut sort_key = [0; 16];
     sort_key.copy_from_slice(key.split_at(6).1);
@@ -278,9 +283,8 @@ pub(crate) fn pair(parent: Ordinal, child: Ordinal) -> [u8; 16] {
 
 /// The number in the last eight bytes.
 fn last_number(bytes: &[u8]) -> u64 {
-    bytes
-        .last_chunk()
-        .map_or(0, |chunk| u64::from_be_bytes(*chunk))
+    let chunk = bytes.last_chunk();
+    u64::from_be_bytes(*chunk.expect("a key that ends in a number has eight bytes or more"))
 }
 
 const SIGN: u64 = 1 << 63;

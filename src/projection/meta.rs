@@ -1,4 +1,4 @@
-//! How far the read model has come, and the numbers that it gives next.
+//! The progress of the fold, and the next free numbers.
 //!
 //! ```text
 //! layout  ->  4 bytes
@@ -20,20 +20,20 @@ use crate::projection::tables::LAYOUT;
 const KEY_LAYOUT: &str = "layout";
 const KEY_FOLD: &str = "fold";
 
-/// How far the read model has come.
+/// The progress of the fold.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Progress {
     /// The last record that was folded.
     pub position: Position,
-    /// When the log took it.
+    /// The log's time stamp of that record.
     pub recorded_at: Timestamp,
     /// Chain over all records up to it.
     pub chain: ChainHead,
-    /// Chain over all records before it, so that the record alone can be checked against `chain`.
+    /// Chain over all records before it. It allows a check of that record alone against `chain`.
     pub chain_before: ChainHead,
-    /// The rules that hold now, and those that held before.
+    /// The current rules, and the earlier ones.
     pub rules: RulesHistory,
-    /// The last record that said that a session expired, whatever the verdict on it.
+    /// The last record of an expiry, whatever its verdict.
     pub last_expiry: Position,
     pub(crate) next_session: Ordinal,
     pub(crate) next_agent: AgentNumber,
@@ -131,7 +131,7 @@ impl Progress {
     }
 }
 
-/// Marks a new file with this build's layout, and refuses a file with another.
+/// Writes this build's layout into a new file, and rejects a file with another layout.
 pub(crate) fn check_layout(
     table: &mut redb::Table<'_, &'static str, &'static [u8]>,
 ) -> Result<(), StoreError> {

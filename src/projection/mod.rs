@@ -1,7 +1,7 @@
 //! The projection: folds the log into redb, and is the only writer of the read model.
 //!
-//! The read model is a pure function of the log: the same records, in batches of any size, give the
-//! same bytes, and [`Snapshot::digest`] says so.
+//! The read model is a pure function of the log. Two files that folded the same records hold the same
+//! entries, whatever the sizes of the batches; [`Snapshot::digest`] compares them.
 
 mod agent_row;
 mod batch;

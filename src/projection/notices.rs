@@ -1,9 +1,9 @@
-//! Tells emitters on NATS what was rejected, what waits, and what became of what waited:
-//! `ledger.verdict.v1.<tenant>`.
+//! Publishes verdicts to emitters on NATS: of events that were rejected or parked, and of parked events
+//! that were decided. The subject is `ledger.verdict.v1.<tenant>`.
 //!
-//! Best effort, for those who care while it is fresh: several nodes tell the same, a fold that catches
-//! up tells nothing, and a batch has a bound. What is left out is named by a mark with its positions, so
-//! that listeners can read the lasting answer, the verdict by position.
+//! This is best effort. Several nodes publish the same verdict, a fold that is catching up publishes
+//! none, and a batch publishes at most [`NOTICES_MAX`]. A gap message names the positions of the verdicts
+//! that were left out, so that listeners can read those by position.
 
 use std::collections::BTreeMap;
 use std::mem;
@@ -16,14 +16,14 @@ use crate::log::{EventLog, Notice, Record};
 use crate::projection::prepare::Prepared;
 use crate::wire::{GapMessage, Subject, VerdictMessage, verdict_subject};
 
-/// What became of events that waited, up to a bound, and what is beyond it.
+/// The verdicts on events that had been parked: up to [`NOTICES_MAX`], and the positions of the others.
 #[derive(Debug, Default)]
 pub(crate) struct Settlements {
     events: Vec<Settled>,
     missed: Missed,
 }
 
-/// An event that waited, its verdict, and the record that brought it about.
+/// An event that had been parked, its verdict, and the record that caused the verdict.
 #[derive(Debug)]
 struct Settled {
     record: Record,
@@ -31,7 +31,7 @@ struct Settled {
     by: Position,
 }
 
-/// A record and what became of it.
+/// A record and its verdict.
 #[derive(Clone, Copy)]
 struct Judged<'a> {
     record: &'a Record,
@@ -41,7 +41,7 @@ struct Judged<'a> {
     ignored: &'a [String],
 }
 
-/// What there is to tell after a batch.
+/// The verdicts to publish after a batch.
 #[derive(Debug, Default)]
 pub(crate) struct News {
     verdicts: Vec<VerdictNotice>,
@@ -56,23 +56,23 @@ struct VerdictNotice {
     payload: Vec<u8>,
 }
 
-/// Verdicts that are not told, by tenant.
+/// Verdicts that were not published, by tenant.
 #[derive(Debug, Default)]
 struct Missed(BTreeMap<TenantId, GapMessage>);
 
-/// Tells what the batches bring, and remembers what it has not told.
+/// Publishes the verdicts of batches, and remembers those that it could not publish.
 pub(super) struct Teller {
     log: Arc<dyn EventLog>,
     missed: Missed,
 }
 
-/// Whether a record is close enough to the end of the log for its verdict to be told.
+/// Whether a record is close enough to the end of the log for its verdict to be published.
 pub(super) fn is_fresh(position: Position, head: Position) -> bool {
     head.get() <= position.get().saturating_add(NOTICES_BEHIND_MAX)
 }
 
 impl Settlements {
-    /// Notes what became of an event that waited, and which record brought that about.
+    /// Adds the verdict on an event that had been parked, and the record that caused it.
     pub(crate) fn note(&mut self, record: &Record, verdict: Verdict, by: Position) {
         if self.events.len() < NOTICES_MAX {
             let record = record.clone();
@@ -88,8 +88,8 @@ impl Settlements {
 }
 
 impl News {
-    /// Adds what there is to tell of some records and of what they settled, given how far the log is
-    /// known to go.
+    /// Adds the verdicts of some records, and those of parked events that these records settled. `head`
+    /// is the last known position of the log.
     pub(crate) fn add(
         &mut self,
         records: &[Prepared],
@@ -119,7 +119,7 @@ impl News {
         for event in &settled.events {
             let judged = Judged {
                 record: &event.record,
-                // What waits is kept as it was read, so its payload is its body.
+                // A parked record is stored with its body as the payload.
                 body: &event.record.payload,
                 verdict: event.verdict,
                 by: Some(event.by),
@@ -133,7 +133,7 @@ impl News {
     fn tell(&mut self, judged: Judged<'_>, fresh: bool) {
         let record = judged.record;
         let Some(tenant) = tenant(record) else {
-            // Nobody in particular sent it.
+            // The record names no tenant, so there is no subject to publish on.
             return;
         };
         let position = record.position;
@@ -181,12 +181,12 @@ impl Teller {
         Self { log, missed }
     }
 
-    /// Whether listeners have yet to hear that they missed something.
+    /// Whether there are gap messages to publish.
     pub(super) fn owes_marks(&self) -> bool {
         !self.missed.0.is_empty()
     }
 
-    /// Tells what a batch brought; and, if the fold has caught up, what listeners missed until now.
+    /// Publishes the verdicts of a batch and, if the fold has caught up, the gap messages.
     pub(super) async fn tell(&mut self, news: News, caught_up: bool) {
         self.missed.merge(news.missed);
         let marks = if caught_up || NOTICE_GAPS_MAX <= self.missed.0.len() {
@@ -206,12 +206,12 @@ impl Teller {
             notices.push(Notice { subject, payload });
             untold.note(tenant, position);
         }
-        // Last, so that whoever reads what a mark names has heard of what is outside of it.
+        // The gap messages come last: a listener then has every verdict that they do not name.
         notices.extend(marks.marks());
         if notices.is_empty() {
             return;
         }
-        // Whoever cannot be told in time is told later: nothing may hold up the fold.
+        // After a timeout, gap messages name these verdicts later: nothing may delay the fold.
         let wait = Duration::from_millis(NOTICES_WAIT_MS);
         let handed_over = tokio::time::timeout(wait, self.log.notify(notices)).await;
         if handed_over != Ok(true) {

@@ -1,4 +1,4 @@
-//! What can be worked out about a record without the read model: its body, its hashes and its event.
+//! Prepares a record for the fold, as far as that needs no read model: its body, hashes and event.
 
 use bytes::Bytes;
 
@@ -12,7 +12,7 @@ use crate::wire::{self, Decoded, Subject, Undecodable};
 #[derive(Debug)]
 pub struct Prepared {
     pub(crate) record: Record,
-    /// The rules by which it was read.
+    /// The rules by which the record was decoded.
     pub(crate) rules: Rules,
     /// The event as structured JSON.
     pub(crate) body: Bytes,
@@ -21,7 +21,7 @@ pub struct Prepared {
 }
 
 impl Prepared {
-    /// Decodes and hashes a record by the rules that hold at its position.
+    /// Decodes and hashes a record by the rules that apply at its position.
     pub fn new(rules: Rules, record: Record) -> Self {
         let body = record.body(rules);
         let hashes = RecordHashes::of(&record.private, &body);
@@ -35,22 +35,22 @@ impl Prepared {
         }
     }
 
-    /// Members of the event's data that its type does not know.
+    /// The members of the event's data that are unknown for its type.
     pub(crate) fn ignored(&self) -> &[String] {
         self.decoded
             .as_ref()
             .map_or(&[], |decoded| &decoded.ignored)
     }
 
-    /// The half of the body's hash by which copies are told from reused ids.
+    /// The first half of the body's hash. It distinguishes a copy of an event from a reused id.
     pub(crate) fn body_hash(&self) -> BodyHash {
         let [half @ .., _, _, _, _, _, _, _, _, _, _, _, _, _, _, _, _] = self.hashes.body;
         half
     }
 }
 
-/// The rules that hold after a record, given those that hold at it. A version that this build does not
-/// know changes nothing here: the fold stops at it.
+/// Returns the rules that apply after a record, given those that apply to it. A version that this build
+/// does not know changes nothing here, because the fold stops at that record.
 pub(crate) fn rules_after(rules: Rules, record: &Record) -> Rules {
     if !Subject::is_rules(&record.subject) {
         return rules;

@@ -1,6 +1,6 @@
-//! Folds a log from its start into a second file, to stand beside the live one or to replace it.
+//! Folds a log from its start into a second file, to compare with the live file or to replace it.
 //!
-//! Nothing here touches the live file, so a rebuild that is torn leaves it as it was.
+//! A rebuild does not touch the live file, so an interrupted one does no harm.
 
 use std::sync::Arc;
 
@@ -15,8 +15,8 @@ use crate::projection::snapshot::Snapshot;
 use crate::projection::store::Store;
 use crate::projection::verdict_row::VerdictRow;
 
-/// Folds a log into a store, from where the store is up to a position that the log has reached.
-/// `folded` is told the last position after each batch. Everything is durable at the end.
+/// Folds a log into a store, from the store's position up to one that the log has reached. Calls
+/// `folded` with the last position after each batch. Everything is durable when this returns.
 pub async fn fold_up_to(
     store: &Arc<Store>,
     log: &dyn EventLog,
@@ -41,9 +41,9 @@ pub async fn fold_up_to(
     };
     tokio::pin!(folding);
     tokio::select! {
-        // It ends first only if it fails.
+        // Folding ends before reading only if it fails.
         folded = &mut folding => folded,
-        // Without a reader it ends after what was read.
+        // When reading ends, the fold still takes what was read.
         read = feed.run(&mut *tail) => folding.await.and(read),
     }
 }
@@ -65,7 +65,7 @@ impl Outlook for BoundedLog {
 
 /// The first position, up to `until`, at which two read models have folded different records.
 ///
-/// Told by what both keep of every record: when the log took it and the hash of its body.
+/// Compares what both store of every record: the log's time stamp and the hash of the body.
 pub fn first_difference(
     one: &Snapshot,
     other: &Snapshot,
@@ -102,7 +102,7 @@ pub fn first_difference(
 
 type KeyedVerdict = ((TenantNumber, Position), VerdictRow);
 
-/// What became of every record, by tenant and position.
+/// The verdict of every record, ordered by tenant and position.
 fn verdicts(
     snapshot: &Snapshot,
 ) -> Result<impl Iterator<Item = Result<KeyedVerdict, StoreError>>, StoreError> {

@@ -1,7 +1,7 @@
-//! Keeps the read model up with the log until it is told to stop, and tells others how far it is.
+//! Folds the log until it is stopped, and publishes the progress.
 //!
-//! `feed` reads and decodes while `batch` folds all that has arrived. So a quiet ledger shows an event at
-//! once, and a busy one folds the cheaper the more it has waiting.
+//! `feed` reads and decodes while `batch` folds all records that have arrived. So a quiet ledger shows
+//! an event at once, and a busy one folds large batches, which cost less for each record.
 
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -37,7 +37,7 @@ pub struct Projection {
     folded: watch::Sender<Progress>,
     stopped: watch::Sender<bool>,
     behind_since: Mutex<Option<Instant>>,
-    /// How many wait for a position.
+    /// The number of requests that wait for a position.
     waiting: AtomicUsize,
 }
 
@@ -48,7 +48,7 @@ pub enum Waited {
     Reached,
     /// It took too long. The fold goes on.
     TimedOut,
-    /// The fold has stopped and will not get there.
+    /// The fold has stopped and will not reach the position.
     Stopped,
 }
 
@@ -86,7 +86,7 @@ impl Projection {
         *self.stopped.borrow()
     }
 
-    /// Tells when the fold has come further.
+    /// Returns a receiver that changes with every batch.
     pub fn watch(&self) -> watch::Receiver<Progress> {
         self.folded.subscribe()
     }
@@ -99,7 +99,7 @@ impl Projection {
             .unwrap_or(Waited::TimedOut)
     }
 
-    /// Waits as long as it takes until a position is folded, and hurries nobody.
+    /// Waits until a position is folded, without a timeout and without making batches smaller.
     pub async fn reach(&self, position: Position) -> Waited {
         let mut folded = self.folded.subscribe();
         let mut stopped = self.stopped.subscribe();
@@ -111,9 +111,9 @@ impl Projection {
         }
     }
 
-    /// How far the fold lags behind a log that is known to reach `head`, in time. Both the age of
-    /// what was folded last and the time since the fold was last seen caught up overstate it, so the
-    /// smaller one counts.
+    /// How far the fold lags behind a log that is known to reach `head`, in time. There are two upper
+    /// bounds: the age of the last folded record, and the time since the fold was last seen caught up.
+    /// The smaller one counts.
     pub fn lag(&self, now: Timestamp, head: Position) -> Duration {
         let progress = self.progress();
         let Some(since) = self.behind_since(progress.position, head) else {
@@ -125,7 +125,7 @@ impl Projection {
             .min(Duration::from_micros(u64::try_from(age).unwrap_or(0)))
     }
 
-    /// Since when the fold has been behind, as far as anybody looked.
+    /// Since when the fold has been behind, as far as calls of this function have seen.
     fn behind_since(&self, position: Position, head: Position) -> Option<Instant> {
         let mut since = self
             .behind_since
@@ -141,7 +141,7 @@ impl Projection {
     }
 }
 
-/// Counts as somebody who waits until it is dropped.
+/// RAII guard: counts as one waiting request for as long as it lives.
 struct Waiting<'a>(&'a AtomicUsize);
 
 impl<'a> Waiting<'a> {
@@ -157,8 +157,8 @@ impl Drop for Waiting<'_> {
     }
 }
 
-/// Folds the log until told to stop or until something is wrong that retrying does not mend.
-/// Everything folded is durable when this returns.
+/// Folds the log until it is stopped, or until an error that a retry does not fix. Everything folded is
+/// durable when this returns.
 pub async fn run(
     projection: Arc<Projection>,
     log: Arc<dyn EventLog>,
@@ -174,7 +174,7 @@ pub async fn run(
     })
     .await;
     if let Ok(progress) = &progress {
-        // A batch that failed may have been folded in part.
+        // Part of a failed batch may have been committed.
         projection.publish(*progress, log.known_head());
     }
     projection.stopped.send_replace(true);
@@ -202,13 +202,13 @@ async fn follow(
         ended.cancel();
         result
     };
-    // Both to their end: a batch that is being folded must not be left behind. Without a reader
-    // the fold ends after what was read.
+    // Both must end, so that no batch is left half folded. When reading ends, the fold still takes what
+    // was read.
     let (read, folded) = tokio::join!(reading, folding);
     folded.and(read)
 }
 
-/// Compares the record at our position with the one that we folded.
+/// Checks that the record at our position on the log is the one that we folded.
 async fn check_same_log(progress: &Progress, log: &Arc<dyn EventLog>) -> Result<(), FoldError> {
     let at = progress.position;
     if at == Position::ZERO {
@@ -230,7 +230,7 @@ async fn check_same_log(progress: &Progress, log: &Arc<dyn EventLog>) -> Result<
     }
 }
 
-/// Reads the log from where the fold is.
+/// Reads the log from the position of the fold.
 async fn read(
     log: &Arc<dyn EventLog>,
     projection: &Projection,
@@ -284,7 +284,7 @@ async fn fold(
     }
 }
 
-/// A log that goes on, and a read model that others wait for.
+/// A log that grows, and a read model that requests wait for.
 struct GrowingLog {
     projection: Arc<Projection>,
     log: Arc<dyn EventLog>,
@@ -306,7 +306,7 @@ async fn blocking<R: Send + 'static>(
     spawn_blocking(work).await.map_err(FoldError::Panicked)?
 }
 
-/// Asks the log again while it is unavailable.
+/// Retries while the log is unavailable.
 async fn retry<'a, R>(
     ask: impl Fn() -> futures_util::future::BoxFuture<'a, Result<R, LogError>>,
 ) -> Result<R, LogError> {

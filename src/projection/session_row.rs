@@ -1,4 +1,4 @@
-//! A session as it is stored: what a page copies first, what only the fold reads last.
+//! The stored form of a session: first the public part, then what only the fold reads.
 //!
 //! ```text
 //! version 2 (1) | length of the public part (4) | status (1) | flags (1) | phase (1) | outcome (1)
@@ -32,7 +32,7 @@ const FLAG_ADJUSTED: u8 = 1;
 const FLAG_TOKENS: u8 = 2;
 const NO_TIME: i64 = i64::MIN;
 
-/// A session with the numbers that the read model gave to it.
+/// A session with the numbers that the read model assigned.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct StoredSession {
     pub(crate) id: SessionId,
@@ -72,7 +72,7 @@ pub struct SessionRow<'a> {
     pub profile: Profile<&'a str>,
 }
 
-/// What follows the part that a page shows.
+/// The part of a row that stays inside the projection.
 struct Hidden<'a> {
     agent: AgentNumber,
     project: Option<ProjectNumber>,
@@ -81,7 +81,7 @@ struct Hidden<'a> {
 }
 
 impl Hidden<'_> {
-    /// What comes first.
+    /// Reads the hashes of the tokens, which come first.
     fn tokens(&mut self) -> Result<Option<TokenHashes>, StoreError> {
         if self.flags & FLAG_TOKENS == 0 {
             return Ok(None);
@@ -187,7 +187,7 @@ impl StoredSession {
 }
 
 impl StoredSession {
-    /// The listings that have this session while it is in a status.
+    /// The partitions that contain this session while it has this status.
     pub(crate) fn partitions(&self, status: Status) -> [Option<Partition>; 3] {
         let owners = [
             Some(SessionOwner::Tenant(self.tenant)),
@@ -204,8 +204,8 @@ impl<'a> SessionRow<'a> {
         Self::split(bytes).map(|(row, _)| row)
     }
 
-    /// The status that a single read shows: a session past its deadline is not active any more,
-    /// whether or not the log says so yet.
+    /// The status at a time. A session past its deadline is expired, even before its expiry is on the
+    /// log.
     pub fn status_at(&self, now: Timestamp) -> Status {
         match self.status {
             Status::Active if self.expires_at.is_some_and(|due| due <= now) => Status::Expired,
@@ -213,7 +213,7 @@ impl<'a> SessionRow<'a> {
         }
     }
 
-    /// The part of a stored session that may leave the projection: no hash of a token.
+    /// The public part of a stored session. It contains no hash of a token.
     pub(crate) fn public_part(bytes: &[u8]) -> Result<&[u8], StoreError> {
         Reader::new(bytes, "session row").public_part()
     }
@@ -224,7 +224,7 @@ impl<'a> SessionRow<'a> {
         hidden.tokens()
     }
 
-    /// Just the history of a stored session.
+    /// The history of a stored session.
     pub(crate) fn history(bytes: &[u8]) -> Result<History, StoreError> {
         StoredSession::decode(bytes).map(|stored| stored.history)
     }
@@ -283,7 +283,7 @@ impl<'a> SessionRow<'a> {
         ))
     }
 
-    /// The session itself; `None` if the texts are not what a session holds.
+    /// Converts the row to a session; `None` if a text is invalid.
     fn session(&self, tokens: Option<TokenHashes>) -> Option<Session> {
         let status = match self.status {
             Status::Active => SessionStatus::Active,

@@ -16,16 +16,16 @@ use crate::projection::snapshot::Snapshot;
 use crate::projection::tables::Tables;
 use crate::projection::working::Working;
 
-/// How a batch is committed. Either way it is visible at once.
+/// How a batch is committed. Both ways make it visible at once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Commit {
-    /// In memory: a crash takes it back, and the log replays it.
+    /// In memory. After a crash, the fold replays the batch from the log.
     Visible,
-    /// On disk, with everything before it.
+    /// On disk, together with all batches before it.
     Durable,
 }
 
-/// What a batch came to.
+/// The result of a batch.
 #[derive(Debug)]
 pub struct Folded {
     /// How far the read model has come.
@@ -37,7 +37,7 @@ pub struct Folded {
 /// The read model's file.
 #[derive(Debug)]
 pub struct Store {
-    /// What readers share until something new is committed; made when the first one asks.
+    /// The snapshot that readers share until the next commit. The first reader makes it.
     latest: Mutex<Option<Arc<Snapshot>>>,
     db: Database,
 }
@@ -55,8 +55,8 @@ impl Store {
         Ok(Self { latest, db })
     }
 
-    /// Folds a batch in one transaction: all of it shows, or none. Only where the batch asks for
-    /// rules that this build does not know, everything before that is folded, and then it fails.
+    /// Folds a batch in one transaction: readers see all of it or nothing. If a record asks for rules
+    /// that this build does not know, the records before it are folded, and the call fails.
     pub fn fold(&self, batch: &[Prepared], commit: Commit) -> Result<Folded, FoldError> {
         let mut verdicts = Vec::new();
         let progress = self.write(|folding| {
@@ -66,7 +66,7 @@ impl Store {
         Ok(Folded { progress, verdicts })
     }
 
-    /// The same for a batch that comes in chunks. `work` folds them, and says how to commit.
+    /// Runs one transaction. `work` folds the records and returns how to commit.
     pub fn write(
         &self,
         work: impl FnOnce(&mut Folding<'_>) -> Result<Commit, FoldError>,
@@ -81,7 +81,7 @@ impl Store {
             };
             (worked, folding.working.finish()?)
         };
-        // What came before a record that asks for other rules stays.
+        // The records before one that asks for unknown rules are committed.
         match *worked.as_ref().unwrap_or(&Commit::Durable) {
             Commit::Visible => txn
                 .set_durability(Durability::None)
@@ -102,13 +102,12 @@ impl Store {
 
     fn commit(&self, txn: WriteTransaction) -> Result<(), StoreError> {
         txn.commit()?;
-        // After the commit: whoever finds none now sees what was committed.
+        // Only after the commit, so that the next snapshot shows it.
         *self.latest() = None;
         Ok(())
     }
 
-    /// The read model as it is now, unchanged by what is folded later. Hold it briefly: pages that
-    /// it sees are not reused.
+    /// A snapshot of the current read model. Drop it soon: the file cannot reuse the pages that it sees.
     pub fn snapshot(&self) -> Result<Arc<Snapshot>, StoreError> {
         let mut latest = self.latest();
         if let Some(snapshot) = &*latest {
@@ -123,7 +122,7 @@ impl Store {
     }
 }
 
-/// A transaction under way.
+/// An open transaction of the fold.
 #[expect(missing_debug_implementations, reason = "tables have no Debug")]
 pub struct Folding<'txn> {
     working: Working<'txn>,
@@ -135,7 +134,7 @@ impl<'txn> Folding<'txn> {
         Ok(Self { working })
     }
 
-    /// Folds the next records and gives the verdict of each.
+    /// Folds the next records and returns the verdict of each.
     pub fn fold(&mut self, records: &[Prepared]) -> Result<Vec<Verdict>, FoldError> {
         self.working.preload(records)?;
         let records = records.iter();
@@ -144,7 +143,7 @@ impl<'txn> Folding<'txn> {
             .collect()
     }
 
-    /// What became of events that waited, since it was asked last.
+    /// Takes the verdicts on parked events that were decided since the last call.
     pub(crate) fn take_settled(&mut self) -> Settlements {
         std::mem::take(&mut self.working.settled)
     }
@@ -154,7 +153,7 @@ impl<'txn> Folding<'txn> {
         self.working.progress.position
     }
 
-    /// How long the stored rows are that it keeps in memory.
+    /// The bytes of stored rows that were read into memory.
     pub(crate) fn loaded_bytes(&self) -> usize {
         self.working.loaded_bytes
     }

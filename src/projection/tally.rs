@@ -1,4 +1,4 @@
-//! Counts within a listing, so that totals and offsets cost the same at any depth.
+//! Counts the keys of a listing, so that a total or an offset costs the same at any depth.
 //!
 //! The keys of a listing (owner, status) are 16-byte sort keys. A tally counts them as a trie does: a
 //! node stands for a prefix of the order, and counts the keys below it by their next byte. A prefix
@@ -6,8 +6,8 @@
 //! So a trie is as deep as its keys are dense, whether they spread over ten years or share one
 //! microsecond, and a short listing needs no node at all.
 //!
-//! Which nodes there are depends on the keys alone, not on the order in which they came: folding in
-//! any batches gives the same bytes.
+//! The nodes depend on the keys alone and not on the order of their arrival. So batches of any size
+//! give the same bytes.
 //!
 //! ```text
 //! totals    owner (5) | status (1)                    ->  number of keys (8)
@@ -22,7 +22,7 @@ use crate::projection::error::StoreError;
 use crate::projection::keys::{self, ListingKey, Partition, SortKey};
 use crate::projection::numbers::AgentNumber;
 
-/// What keeps a listing and its counts, open for writing.
+/// The tables of the listings and their counts, open for writing.
 pub(crate) struct ListingTables<'a, 'txn> {
     pub(crate) listing: &'a mut Table<'txn, &'static ListingKey, ()>,
     pub(crate) totals: &'a mut Table<'txn, &'static Partition, u64>,
@@ -31,12 +31,14 @@ pub(crate) struct ListingTables<'a, 'txn> {
 
 /// Bytes of a child in its node.
 const CHILD_BYTES: usize = 9;
+/// Why a rank within a bucket is an index.
+const SMALL_RANK: &str = "a rank is less than the few keys that are read";
 const DAMAGED: StoreError = StoreError::Damaged("tally");
 
 /// Keys below a node, by their next byte; in order.
 type Children = Vec<(u8, u64)>;
 
-/// One key that a batch adds to a listing (+1) or takes from it (-1).
+/// One key that a batch adds to a listing (+1) or removes from it (-1).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Delta {
     pub(crate) key: ListingKey,
@@ -44,14 +46,13 @@ pub(crate) struct Delta {
 }
 
 impl Delta {
-    /// The agent of whose active sessions this is one.
+    /// The agent, if this key is in the listing of an agent's active sessions.
     pub(crate) fn agent_of_active(&self) -> Option<AgentNumber> {
-        let partition = self.key.first_chunk()?;
-        keys::agent_of_active(*partition)
+        keys::agent_of_active(keys::partition_of(&self.key))
     }
 }
 
-/// Takes a key from the listings that it leaves and adds it to those that it comes to. Each place in
+/// Removes a key from the partitions that it leaves, and adds it to those that it enters. Each index of
 /// the arrays stands for one kind of owner.
 pub(crate) fn moves<const N: usize>(
     sort_key: SortKey,
@@ -84,12 +85,7 @@ pub(crate) fn apply(
         }
     }
     for group in deltas.chunk_by(|a, b| a.key[..6] == b.key[..6]) {
-        let Some(partition) = group
-            .first()
-            .and_then(|delta| delta.key.first_chunk().copied())
-        else {
-            continue;
-        };
+        let partition = keys::partition_of(&group[0].key);
         let old = tables
             .totals
             .get(&partition)?
@@ -105,7 +101,7 @@ pub(crate) fn apply(
     Ok(())
 }
 
-/// Updates the node of a prefix (owner, status and the first bytes of the order) and all below it.
+/// Updates the node of a prefix (a partition and the first bytes of a sort key) and all nodes below it.
 fn update(
     tables: &mut ListingTables<'_, '_>,
     prefix: &[u8],
@@ -130,7 +126,7 @@ fn update(
     }
 }
 
-/// Writes the node of a prefix that has become large, and all below it, from the listing.
+/// Writes the node of a prefix that has become large, and all nodes below it, from the listing.
 fn build(tables: &mut ListingTables<'_, '_>, prefix: &[u8]) -> Result<(), StoreError> {
     let (low, high) = bounds(prefix);
     let keys: Result<Vec<ListingKey>, StorageError> = tables
@@ -158,7 +154,7 @@ fn write_nodes(
     Ok(())
 }
 
-/// Removes the node of a prefix that has become small, and all below it.
+/// Removes the node of a prefix that has become small, and all nodes below it.
 fn remove_below(tables: &mut ListingTables<'_, '_>, prefix: &[u8]) -> Result<(), StoreError> {
     let (_, high) = bounds(prefix);
     tables
@@ -233,7 +229,7 @@ where
             .map_or(0, |total| total.value()))
     }
 
-    /// How many keys of a listing come before this order.
+    /// How many keys of a partition come before this sort key.
     pub(crate) fn rank(&self, partition: Partition, sort_key: SortKey) -> Result<u64, StoreError> {
         let key = keys::listing(partition, sort_key);
         let (mut depth, mut count, mut rank) = (partition.len(), self.total(partition)?, 0);
@@ -256,7 +252,7 @@ where
         Ok(rank + self.listing.range::<&ListingKey>(&low..&key)?.count() as u64)
     }
 
-    /// The order of the key with this rank, over some listings together; `None` if there are fewer.
+    /// The sort key with this rank over some partitions together; `None` if they have fewer keys.
     pub(crate) fn select(
         &self,
         partitions: &[Partition],
@@ -288,11 +284,11 @@ where
         }
         let mut sort_keys: Vec<SortKey> = parts.into_iter().flat_map(Part::sort_keys).collect();
         sort_keys.sort_unstable();
-        let index = usize::try_from(rank).unwrap_or(usize::MAX);
+        let index = usize::try_from(rank).expect(SMALL_RANK);
         sort_keys.get(index).copied().map(Some).ok_or(DAMAGED)
     }
 
-    /// The same for one listing, without putting anything together.
+    /// Like [`Self::select`], for a single partition: nothing needs to be merged.
     fn select_of_one(
         &self,
         (partition, count): (Partition, u64),
@@ -315,13 +311,13 @@ where
         }
         let (low, high) = bounds(&prefix);
         let mut keys = self.listing.range::<&ListingKey>(&low..=&high)?;
-        let key = keys.nth(usize::try_from(rank).unwrap_or(usize::MAX));
+        let key = keys.nth(usize::try_from(rank).expect(SMALL_RANK));
         let sort_key = keys::sort_key_of(key.ok_or(DAMAGED)??.0.value());
         Ok(Some(sort_key))
     }
 
-    /// Finds the next byte of the prefix that holds `rank`, and makes everything about the longer
-    /// prefix.
+    /// Finds the next byte of the prefix that contains the key with this rank, and narrows the parts and
+    /// the rank to the longer prefix.
     fn narrow(
         &self,
         partitions: &[Partition],
@@ -382,7 +378,7 @@ where
     }
 }
 
-/// What one listing has below a prefix.
+/// The keys of one partition below a prefix.
 enum Part {
     /// Many keys, and a node that counts them.
     Large,

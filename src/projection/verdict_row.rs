@@ -1,4 +1,4 @@
-//! What became of an event, as it is stored.
+//! The stored verdict on an event.
 //!
 //! ```text
 //! event type (1, 0 is undecodable) | verdict (1) | reason (1) | subject kind (1)
@@ -18,31 +18,31 @@ use crate::projection::numbers::{AgentNumber, Ordinal};
 /// First half of SHA-256 over a body.
 pub(crate) type BodyHash = [u8; 16];
 
-/// What became of an event.
+/// The verdict on an event, and what the event is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct VerdictRow {
-    /// Its type; `None` if nobody could tell.
+    /// Its type; `None` if the record could not be decoded.
     pub event_type: Option<EventType>,
     /// The verdict.
     pub verdict: Verdict,
-    /// For an event that waited: the position at which its waiting ended.
+    /// For an event that had been parked: the position of the record that settled its verdict.
     pub settled_at: Option<Position>,
-    /// When the log took it.
+    /// The log's time stamp.
     pub recorded_at: Timestamp,
-    /// Whose it was, if that is known.
+    /// The session or agent that the event is about, if it is known.
     pub(crate) subject: Option<Entity>,
-    /// The agent concerned, if one is known.
+    /// The agent that the event is about or whose session it is about, if it is known.
     pub(crate) agent: Option<AgentNumber>,
     pub(crate) body_hash: BodyHash,
 }
 
 impl VerdictRow {
-    /// Whether the event was about this session.
+    /// Whether the event is about this session.
     pub fn is_about_session(&self, ordinal: Ordinal) -> bool {
         self.subject == Some(Entity::Session(ordinal))
     }
 
-    /// Whether the event was about this agent or a session of it.
+    /// Whether the event is about this agent or one of its sessions.
     pub fn concerns_agent(&self, number: AgentNumber) -> bool {
         self.agent == Some(number)
     }

@@ -199,15 +199,13 @@ fn listings(snapshot: &Snapshot, differences: &mut Vec<Difference>) -> Result<()
     let mut counted: BTreeMap<Partition, u64> = BTreeMap::new();
     for entry in listing.iter()? {
         let key: ListingKey = *entry?.0.value();
-        let Some(partition) = key.first_chunk() else {
-            continue;
-        };
-        let place = counted.entry(*partition).or_default();
+        let partition = keys::partition_of(&key);
+        let place = counted.entry(partition).or_default();
         if *place % RANK_EVERY == RANK_EVERY - 1 {
-            let rank = counter.rank(*partition, keys::sort_key_of(&key))?;
+            let rank = counter.rank(partition, keys::sort_key_of(&key))?;
             let what = format!(
                 "rows before place {place} of the listing {}",
-                name(*partition)
+                name(partition)
             );
             compare(&what, rank, *place, differences);
         }
@@ -311,9 +309,8 @@ fn rejections(snapshot: &Snapshot, differences: &mut Vec<Difference>) -> Result<
     let mut counted: BTreeMap<[u8; 5], u64> = BTreeMap::new();
     let listed = &snapshot.tables.rejections;
     for entry in listed.iter()? {
-        if let Some(prefix) = entry?.0.value().first_chunk() {
-            *counted.entry(*prefix).or_default() += 1;
-        }
+        let [a, b, c, d, code, ..] = *entry?.0.value();
+        *counted.entry([a, b, c, d, code]).or_default() += 1;
     }
     let totals = &snapshot.tables.rejection_totals;
     for entry in totals.iter()? {

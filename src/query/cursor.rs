@@ -1,12 +1,12 @@
-//! Cursors: where the next page starts, for the listing that gave them and no other.
+//! Cursors: where the next page of a listing starts. A cursor is valid only for its own listing.
 //!
 //! ```text
 //! base64url without padding of
 //!     version 1 (1) | fingerprint of tenant and filter (8) | place of the last row (16)
 //! ```
 //!
-//! A place is the row's time of creation and its ordinal, neither of which ever changes. So paging
-//! shows a row that matches all the while exactly once, whatever else arrives, ends or goes.
+//! A place consists of the row's time of creation and its number, which never change. So a client that
+//! follows cursors sees each row that matches all the time exactly once.
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -26,7 +26,7 @@ pub struct Cursor {
     place: ListingPlace,
 }
 
-/// Why a text is not a cursor of this listing.
+/// Why a text is not a cursor of a listing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum CursorError {
     /// Not a cursor at all.
@@ -39,7 +39,7 @@ pub enum CursorError {
 
 /// A filter whose listing has cursors.
 pub trait Paged {
-    /// Bytes that no other filter has, of this kind or another.
+    /// Bytes that identify the filter among those of all kinds.
     fn identity(&self) -> Vec<u8>;
 }
 
@@ -106,8 +106,8 @@ impl Cursor {
             return Err(CursorError::Malformed);
         }
         let (found, place) = rest.split_at(8);
-        let found: [u8; 8] = found.try_into().map_err(|_length| CursorError::Malformed)?;
-        let place: [u8; 16] = place.try_into().map_err(|_length| CursorError::Malformed)?;
+        let found: [u8; 8] = found.try_into().expect("the split leaves eight bytes");
+        let place: [u8; 16] = place.try_into().expect("25 bytes less nine are sixteen");
         if found != fingerprint(tenant, filter) {
             return Err(CursorError::OtherListing);
         }

@@ -1,4 +1,4 @@
-//! History: the tenant's events with their verdicts, and the ones that were rejected or wait.
+//! History: a tenant's events with their verdicts, and its rejected and parked events.
 
 use bytes::Bytes;
 
@@ -22,15 +22,15 @@ pub struct EventFilter {
     pub session: Option<SessionId>,
 }
 
-/// Where the events of a page stand, and what became of them.
+/// The positions and verdicts of the events of a page.
 #[derive(Debug, Clone)]
 pub struct EventPage {
     /// The events, in the order of the page.
     pub events: Vec<(Position, VerdictRow)>,
-    /// Where to go on; `None` if there was nothing more. A page may have fewer events than asked for
-    /// and yet not be the last: a rare event is looked for a bounded stretch at a time.
+    /// Where the next page starts; `None` after the last. A page that is not the last may have fewer
+    /// events than requested, because a query searches a bounded number of events.
     pub next: Option<u64>,
-    /// How many there are over all pages, where that is known.
+    /// The number of events over all pages, if it is known.
     pub total: Option<u64>,
     /// The state that the page shows.
     pub as_of: AsOf,
@@ -45,7 +45,7 @@ pub struct LedgerEvent {
     pub body: Bytes,
     /// The rules by which it was folded.
     pub rules: Rules,
-    /// What became of it.
+    /// Its verdict.
     pub verdict: VerdictRow,
 }
 

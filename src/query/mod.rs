@@ -1,7 +1,7 @@
-//! The questions that the read model answers. Every answer comes from one snapshot and says which.
+//! Queries of the read model. Every answer comes from one snapshot, and names the state that it shows.
 //!
-//! The functions here are synchronous and read one [`Snapshot`]; only the bodies of events come from
-//! the log, afterwards: records never change, so they cannot disagree with the snapshot.
+//! The functions are synchronous and read one [`Snapshot`]. Only the bodies of events are read from the
+//! log, afterwards. Records never change, so the bodies cannot disagree with the snapshot.
 #![warn(missing_docs)]
 
 pub mod agents;
@@ -25,7 +25,7 @@ use crate::log::LogError;
 use crate::projection::{Snapshot, StoreError};
 use sight::{Agents, Shown};
 
-/// Why a question has no answer.
+/// Why a query failed.
 #[derive(Debug, thiserror::Error)]
 pub enum QueryError {
     /// The read model failed.
@@ -34,18 +34,18 @@ pub enum QueryError {
     /// The log failed while bodies were read from it.
     #[error(transparent)]
     Log(#[from] LogError),
-    /// It cannot be answered for one agent alone, and the caller is shown no more.
+    /// The answer is not known for a single agent, and the caller may see only one.
     #[error("the credential is bound to an agent, and this cannot be told of one agent alone")]
     OneAgent,
 }
 
-/// Which state of the ledger an answer shows.
+/// The state of the ledger that an answer shows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct AsOf {
-    /// The last record in it; 0 is none.
+    /// The last folded record; 0 if there is none.
     pub position: Position,
-    /// When the log took the last one of the tenant; `None` if it has none, or is not shown as a
-    /// whole. The last one of all would tell when another tenant wrote.
+    /// The time of the tenant's last record; `None` if the tenant has none, or if the caller may see only
+    /// one agent. The time of the last record of all would show when another tenant wrote.
     pub time: Option<Timestamp>,
 }
 

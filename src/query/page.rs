@@ -1,4 +1,4 @@
-//! Pages of listings, whatever they list.
+//! Pages of the listings of sessions and agents.
 
 use crate::projection::ListingPlace;
 use crate::query::{AsOf, Cursor};
@@ -26,8 +26,8 @@ impl<R> Page<R> {
         }
     }
 
-    /// A page of at most `rows_max` of these rows. The caller has read one row more than that, if
-    /// there is one: it tells that there is a next page.
+    /// A page of at most `rows_max` of these rows. The caller reads one row more than that: if there is
+    /// one, there is a next page.
     pub(super) fn new(
         mut rows: Vec<(ListingPlace, R)>,
         rows_max: usize,

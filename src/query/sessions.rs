@@ -13,9 +13,9 @@ use crate::query::{AsOf, Cursor, QueryError, ids};
 pub struct SessionCounts {
     /// How many sessions match the filter.
     pub total: u64,
-    /// The same for each status that the filter allows.
+    /// The number for each status that the filter allows.
     pub by_status: Vec<(Status, u64)>,
-    /// The state that was counted.
+    /// The state that the totals show.
     pub as_of: AsOf,
 }
 
@@ -79,8 +79,8 @@ pub fn get(
     Ok(is_shown.then_some(stored))
 }
 
-/// The session that an access token stands for, if the token is good for anything at this time: it
-/// is the session's latest, the session is open and not past its deadline, and its agent may act.
+/// The session of an access token, if the token is valid at this time: it is the session's latest, the
+/// session is active and not past its deadline, and its agent may act.
 pub fn by_access_token(
     snapshot: &Snapshot,
     sight: Sight<'_>,
@@ -108,7 +108,7 @@ pub fn by_access_token(
     Ok(usable.then_some(stored))
 }
 
-/// The listing that a filter names; `None` if nobody in it was ever heard of, or is shown.
+/// The listing that a filter names; `None` if its agent or project is unknown or not shown.
 fn listing(
     shown: Option<Shown<'_>>,
     filter: &SessionFilter,

@@ -1,8 +1,8 @@
-//! What a caller is shown: the one rule for credentials that are bound to an agent.
+//! What a caller may see: the one rule for credentials that are bound to an agent.
 //!
-//! Every question says on whose behalf it is asked, so that no route can forget to narrow its answer.
-//! A bound credential sees its agent and the sessions of it. Everything else looks as if it were not
-//! there, and what cannot be told of one agent alone is refused.
+//! Every query takes a [`Sight`], so that no route can forget to narrow its answer. A bound credential
+//! sees its agent and the sessions of that agent. Everything else looks as if it did not exist. A query
+//! whose answer is not known for a single agent is rejected.
 
 use crate::domain::{AgentId, TenantId};
 use crate::projection::{
@@ -10,12 +10,12 @@ use crate::projection::{
 };
 use crate::query::ids;
 
-/// Whose data a caller is shown.
+/// The data that a caller may see.
 #[derive(Debug, Clone, Copy)]
 pub struct Sight<'a> {
-    /// The tenant's.
+    /// The tenant.
     pub tenant: &'a TenantId,
-    /// Of it only what is this agent's, if there is one.
+    /// The agent, for a caller that may see only one.
     pub agent: Option<&'a AgentId>,
 }
 
@@ -26,7 +26,7 @@ impl<'a> Sight<'a> {
         Self { tenant, agent }
     }
 
-    /// Finds the numbers of what is shown; `None` if no event of the tenant was folded.
+    /// Finds that data in a snapshot; `None` if no event of the tenant was folded.
     pub(super) fn find(self, snapshot: &Snapshot) -> Result<Option<Shown<'_>>, StoreError> {
         let Some(tenant) = snapshot.of_tenant(self.tenant)? else {
             return Ok(None);
@@ -46,17 +46,17 @@ pub(super) struct Shown<'a> {
     pub(super) agents: Agents,
 }
 
-/// Of which agents.
+/// The agents that a caller may see.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Agents {
     All,
     One(AgentNumber),
-    /// The only one is not known yet.
+    /// The caller may see one agent, which is not known yet.
     None,
 }
 
 impl Agents {
-    /// Whether an agent is one of them.
+    /// Whether the caller may see an agent.
     pub(super) fn has(self, number: AgentNumber) -> bool {
         match self {
             Self::All => true,
@@ -65,7 +65,7 @@ impl Agents {
         }
     }
 
-    /// Whether an event concerns one of them.
+    /// Whether the caller may see an event.
     pub(super) fn concern(self, row: &VerdictRow) -> bool {
         match self {
             Self::All => true,

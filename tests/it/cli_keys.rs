@@ -4,7 +4,8 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
-use session_ledger::domain::{Clock as _, SystemClock};
+use session_ledger::app::clock::SystemClock;
+use session_ledger::domain::Clock as _;
 
 use crate::support::cli::{Server, command, fails, ok, run, stderr, stdout, with_key};
 use crate::support::client::Client;

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use serde_json::{Value, json};
-use session_ledger::domain::SystemClock;
+use session_ledger::app::clock::SystemClock;
 use session_ledger::log::{EmbeddedLog, EventLog as _, NewRecord};
 
 use crate::support::cli::{Server, ok, run};

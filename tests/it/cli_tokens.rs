@@ -3,8 +3,9 @@
 use std::path::Path;
 
 use serde_json::{Value, json};
+use session_ledger::app::clock::SystemClock;
+use session_ledger::domain::Clock as _;
 use session_ledger::domain::limits::CREDENTIAL_BYTES_MAX;
-use session_ledger::domain::{Clock as _, SystemClock};
 
 use crate::support::cli::{Server, fails, ok};
 use crate::support::client::Client;

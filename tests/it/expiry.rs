@@ -5,7 +5,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use serde_json::{Value, json};
-use session_ledger::domain::{Clock, Position, SystemClock, Timestamp, Verdict};
+use session_ledger::app::clock::SystemClock;
+use session_ledger::domain::{Clock, Position, Timestamp, Verdict};
 use session_ledger::ledger::Reactor;
 use session_ledger::log::EmbeddedLog;
 use tokio_util::sync::CancellationToken;

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::json;
-use session_ledger::domain::{Clock, Position, SystemClock, Timestamp, Verdict};
+use session_ledger::app::clock::SystemClock;
+use session_ledger::domain::{Clock, Position, Timestamp, Verdict};
 use tempfile::TempDir;
 
 use crate::log_batches::open_all_batches;

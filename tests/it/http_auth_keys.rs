@@ -300,7 +300,7 @@ async fn no_answer_and_no_body_on_the_log_has_a_key_or_its_hash() {
     let metrics = admin.get("/metrics").await.text;
     let file = app.file("admin.redb");
     let dir = app.stop_and_keep().await;
-    let clock = Arc::new(session_ledger::domain::SystemClock);
+    let clock = Arc::new(session_ledger::app::clock::SystemClock);
     let log = EmbeddedLog::open(&file, clock).unwrap();
     let record = log.get(vec![Position::new(2)]).await.unwrap().remove(0);
     let body = String::from_utf8(record.payload.to_vec()).unwrap();

@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use session_ledger::domain::{Position, SystemClock, Timestamp};
+use session_ledger::app::clock::SystemClock;
+use session_ledger::domain::{Position, Timestamp};
 use session_ledger::log::{EmbeddedLog, EventLog, LogError};
 
 use crate::log_conformance::{

@@ -144,6 +144,9 @@ const STUBS: &[&str] = &[
 /// A path that climbs two modules. A path from `crate::` is easier to search for.
 const CLIMB: &str = concat!("super::", "super");
 
+/// What reads the machine's clock.
+const CLOCKS: &[&str] = &["SystemTime", "Instant", "Utc::now", "now_v7", "SystemClock"];
+
 type Problem = (usize, String);
 
 #[test]
@@ -173,6 +176,13 @@ fn no_dialect_uses_another() {
 #[test]
 fn outside_crates_are_used_only_in_their_homes() {
     report(&["src"], home_problems);
+}
+
+#[test]
+fn domain_and_the_fold_read_no_clock() {
+    report(&["src/domain", "src/projection/fold"], |_, text| {
+        clock_problems(text)
+    });
 }
 
 #[test]
@@ -299,6 +309,13 @@ fn a_malformed_file_is_found() {
 }
 
 #[test]
+fn a_clock_is_found() {
+    assert_eq!(clock_problems("fn f() { Instant::now(); }\n").len(), 1);
+    assert_eq!(clock_problems("use uuid::Uuid;\nUuid::now_v7()\n")[0].0, 2);
+    assert_eq!(clock_problems("trait Clock {} // SystemTime\n").len(), 0);
+}
+
+#[test]
 fn a_stub_is_found() {
     for stub in STUBS {
         assert_eq!(stub_problems(&format!("fn f() {{}}\n// {stub}\n"))[0].0, 2);
@@ -398,6 +415,16 @@ fn home_problems(file: &Path, text: &str) -> Vec<Problem> {
         }
     }
     problems
+}
+
+/// Clocks that the code names.
+fn clock_problems(text: &str) -> Vec<Problem> {
+    let code = without_comments(text);
+    let clocks = CLOCKS.iter();
+    let found = clocks.flat_map(|clock| places_of(&code, clock).map(move |at| (at, clock)));
+    found
+        .map(|(at, clock)| (line_of(&code, at), format!("`{clock}` reads a clock")))
+        .collect()
 }
 
 fn form_problems(text: &str) -> Vec<Problem> {

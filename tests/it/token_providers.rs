@@ -6,7 +6,8 @@
 use std::fs;
 
 use serde_json::{Value, json};
-use session_ledger::domain::{Clock as _, SystemClock};
+use session_ledger::app::clock::SystemClock;
+use session_ledger::domain::Clock as _;
 
 use crate::support::cli::Server;
 use crate::support::client::Client;

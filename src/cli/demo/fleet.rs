@@ -9,10 +9,11 @@ use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
 use super::runtime::Runtime;
+use crate::app::clock::SystemClock;
 use crate::app::tasks::Tasks;
 use crate::cli::client::{Api, ApiError, EVENT_BATCH, Emitting, read};
+use crate::domain::Clock as _;
 use crate::domain::limits::BATCH_EVENTS_MAX;
-use crate::domain::{Clock as _, SystemClock};
 use crate::http::dto::BatchResult;
 
 /// The interval at which a runtime sends its new events.

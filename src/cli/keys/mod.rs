@@ -7,10 +7,11 @@ use std::process::ExitCode;
 use clap::builder::PossibleValuesParser;
 use clap::{Args, Subcommand};
 
+use crate::app::clock::SystemClock;
 use crate::auth::{KeyId, Role};
 use crate::cli::duration::duration;
 use crate::cli::{Outcome, output, table};
-use crate::domain::{Clock as _, SystemClock, Timestamp};
+use crate::domain::{Clock as _, Timestamp};
 use crate::http::dto::{IssuedKey, Key, NewKey};
 use place::KeysArgs;
 

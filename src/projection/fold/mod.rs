@@ -1,7 +1,7 @@
 //! The fold: each record in log order changes the read model and gets a verdict.
 //!
-//! Nothing here reads a clock or depends on how records are batched. Who may do what to a session or
-//! agent is decided in `domain`; these files look things up, tell copies, and remember.
+//! Nothing here reads a clock or depends on the batches. `domain` decides what an event does to a session
+//! or an agent. These files look up rows, recognize copies and store verdicts.
 
 mod agents;
 mod decision;
@@ -25,7 +25,7 @@ pub(crate) use verdicts::PARKED_CODE;
 pub(crate) fn record(working: &mut Working<'_>, prepared: &Prepared) -> Result<Verdict, FoldError> {
     let rules = working.progress.rules.current();
     if prepared.rules != rules {
-        // Who prepared it did not know of a switch that the log holds before it.
+        // The record was prepared before a switch of the rules ahead of it was known.
         return record(working, &Prepared::new(rules, prepared.record.clone()));
     }
     let record = &prepared.record;
@@ -82,8 +82,8 @@ pub(crate) fn record(working: &mut Working<'_>, prepared: &Prepared) -> Result<V
     Ok(decision.verdict)
 }
 
-/// Rejects what has waited a day in vain, a few with each record: after a flood of events that nobody
-/// opened a session for, no single record pays for all of them.
+/// Rejects events that were parked for a day, a few with each record. So after a flood of events whose
+/// sessions never open, no single record pays for all of them.
 fn end_waiting(
     working: &mut Working<'_>,
     (by, now): (Position, Timestamp),
@@ -98,18 +98,18 @@ fn end_waiting(
     Ok(())
 }
 
-/// Folds an event that waited for its session, which has just opened.
+/// Folds a parked event whose session has just opened.
 fn release(
     working: &mut Working<'_>,
     parked: Parked,
     (by, now): (Position, Timestamp),
 ) -> Result<(), StoreError> {
     let of = (parked.tenant, parked.record.position);
-    // By the rules of its own position, though others may hold by now.
+    // By the rules at its own position, even if newer rules apply now.
     let rules = working.progress.rules.at(of.1);
     let prepared = Prepared::new(rules, parked.record);
     let decision = match &prepared.decoded {
-        // It may still be here: only a few are ended with each record.
+        // An overdue event may still be parked, because each record ends only a few.
         _ if parking::is_overdue(prepared.record.recorded_at, now) => {
             Decision::rejected(Reason::ParkingExpired)
         }
@@ -144,13 +144,12 @@ fn decide(
             None => sessions::on_unknown_session(working, &step, id, happened),
         },
         Payload::Agent(id, happened) => agents::on_agent(working, &step, id, happened),
-        // The rules have no tenant, so decoding refuses a tenant that sends any.
+        // Rules belong to no tenant, so the decoder rejects them in the name of one.
         Payload::Rules { .. } => Ok(Decision::rejected(Reason::SubjectMismatch)),
     }
 }
 
-/// Stops a node at a record that asks for rules which it does not know, before anything of it took
-/// effect.
+/// Fails at a record that asks for rules that this build does not know, before it has any effect.
 fn check_rules(prepared: &Prepared) -> Result<(), FoldError> {
     match &prepared.decoded {
         Ok(Decoded {
@@ -182,7 +181,7 @@ fn switch_rules(working: &mut Working<'_>, event: &Event, at: Position) -> Decis
             rules.switch(asked, at);
             Decision::new(Verdict::Applied)
         }
-        // A late copy must not bring old rules back.
+        // A late copy must not switch back to old rules.
         Some(_) | None => Decision::rejected(Reason::Superseded),
     }
 }

@@ -1,7 +1,7 @@
-//! Events that came before their session opened.
+//! Parked events: those that arrived before their session opened.
 //!
-//! They wait with all that the log holds of them, and are folded again, in log order, when the
-//! session opens; or they are rejected once the log's own time is a day ahead of them.
+//! A parked event is stored as a whole record. When its session opens, the parked events are folded
+//! again, in the order of the log. An event is rejected when the log's time is a day past its own.
 //!
 //! ```text
 //! parked    position (8)  ->  tenant (4) | recorded_at (8) | subject | session id (texts)
@@ -24,14 +24,14 @@ use crate::projection::tables::Tables;
 use crate::projection::working::Working;
 use crate::wire::Headers;
 
-/// An event that waits.
+/// A parked event.
 pub(crate) struct Parked {
     pub(crate) tenant: TenantNumber,
     session: SessionId,
     pub(crate) record: Record,
 }
 
-/// Lets an event wait, if there is room.
+/// Parks an event, unless its session has too many parked events already.
 pub(crate) fn park(
     working: &mut Working<'_>,
     step: &Step<'_>,
@@ -44,7 +44,7 @@ pub(crate) fn park(
     let parked = Parked {
         tenant: step.tenant,
         session: id.clone(),
-        // As it was read by the rules of its position: its headers are not needed again.
+        // The body is decoded by the rules of its position, so the headers are not needed again.
         record: Record {
             headers: Headers::default(),
             payload: step.prepared.body.clone(),
@@ -62,7 +62,7 @@ pub(crate) fn park(
     Ok(Verdict::Parked)
 }
 
-/// Whether an event for a session that has not opened is a copy of one that waits for it.
+/// The verdict on a copy of an event that is parked for the same session; `None` if it is no copy.
 pub(crate) fn find_copy(
     working: &Working<'_>,
     step: &Step<'_>,
@@ -75,7 +75,7 @@ pub(crate) fn find_copy(
     copy_or_reuse(working, step, first).map(Some)
 }
 
-/// Ends the waiting of all events for a session, oldest first.
+/// Removes all parked events of a session and returns them, oldest first.
 pub(crate) fn take_all(
     working: &mut Working<'_>,
     tenant: TenantNumber,
@@ -88,7 +88,7 @@ pub(crate) fn take_all(
         .collect()
 }
 
-/// Ends the waiting of the oldest event, if it has waited too long by the log's own time.
+/// Removes the oldest parked event and returns it, if it is overdue by the log's time.
 pub(crate) fn take_overdue(
     working: &mut Working<'_>,
     now: Timestamp,
@@ -99,12 +99,12 @@ pub(crate) fn take_overdue(
     }
 }
 
-/// Whether an event that came at one time may no longer wait at another.
+/// Whether an event that was recorded at one time is overdue at another.
 pub(crate) fn is_overdue(recorded_at: Timestamp, now: Timestamp) -> bool {
     PARKED_US_MAX < now.micros_since(recorded_at)
 }
 
-/// Positions and keys of the events that wait for a session, oldest first.
+/// The positions and keys of the parked events of a session, oldest first.
 fn waiting(
     working: &Working<'_>,
     tenant: TenantNumber,
@@ -129,7 +129,7 @@ fn waiting(
     Ok(found)
 }
 
-/// The oldest event that waits.
+/// The oldest parked event.
 pub(crate) fn oldest(tables: &Tables<'_>) -> Result<Option<(Position, Timestamp)>, StoreError> {
     let Some((position, parked)) = tables.parked.first()? else {
         return Ok(None);
@@ -140,7 +140,7 @@ pub(crate) fn oldest(tables: &Tables<'_>) -> Result<Option<(Position, Timestamp)
     Ok(Some((Position::new(position.value()), recorded_at)))
 }
 
-/// Ends the waiting of an event.
+/// Removes a parked event and returns it.
 fn take(working: &mut Working<'_>, position: Position) -> Result<Parked, StoreError> {
     let parked = match working.tables.parked.remove(position.get())? {
         Some(parked) => Parked::decode(position, parked.value())?,

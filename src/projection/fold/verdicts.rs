@@ -1,4 +1,4 @@
-//! Keeps what became of each record, and lists what was rejected or waits.
+//! Stores the verdict on each record, and lists the rejected and parked events.
 
 use redb::ReadableTable;
 
@@ -15,7 +15,7 @@ use crate::projection::working::Working;
 /// Code under which parked events are listed beside the rejected ones.
 pub(crate) const PARKED_CODE: u8 = u8::MAX;
 
-/// Keeps what became of a record.
+/// Stores the verdict on a record.
 pub(crate) fn note(
     working: &mut Working<'_>,
     tenant: TenantNumber,
@@ -45,7 +45,7 @@ pub(crate) fn note(
     }
 }
 
-/// Replaces the provisional verdict of an event that waited.
+/// Replaces the verdict `parked` on an event that is decided now.
 pub(crate) fn settle(
     working: &mut Working<'_>,
     (tenant, record): (TenantNumber, &Record),

@@ -1,4 +1,4 @@
-//! Agents, with how many sessions each has.
+//! Agents, and the number of sessions of each.
 
 use redb::ReadableTable;
 
@@ -10,13 +10,13 @@ use crate::projection::keys::{self, Partition, SessionOwner};
 use crate::projection::numbers::AgentNumber;
 use crate::projection::snapshot::Snapshot;
 
-/// A stored agent, copied out of the file, and how many sessions it has.
+/// The public part of a stored agent, copied out of the file, and the number of its sessions.
 #[derive(Debug, Clone)]
 pub struct KnownAgent {
     row: Vec<u8>,
-    /// All of them.
+    /// All its sessions.
     pub sessions: u64,
-    /// Those that are open.
+    /// Its active sessions.
     pub active_sessions: u64,
 }
 

@@ -1,4 +1,4 @@
-//! Pages and totals of listings, whatever they list.
+//! Pages and totals of the listings of sessions and agents.
 
 use crate::domain::{StatusSet, TimeRange};
 use crate::projection::error::StoreError;
@@ -8,7 +8,7 @@ use crate::projection::session_row::SessionRow;
 use crate::projection::snapshot::{KnownAgent, RowBytes, Snapshot};
 use crate::projection::tally::Counter;
 
-/// Where something stands in its listings: opaque, and the same for as long as there is a log.
+/// The place of a session or agent in its listings. It is opaque and never changes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct ListingPlace(pub(crate) SortKey);
 
@@ -24,21 +24,21 @@ impl ListingPlace {
     }
 }
 
-/// Which part of which listing.
+/// A part of a listing.
 #[derive(Debug, Clone, Copy)]
 pub struct Listing<O: ListingOwner> {
-    /// Whose sessions or agents.
+    /// The owner of the sessions or agents.
     pub owner: O,
-    /// In which statuses.
+    /// Their statuses.
     pub statuses: StatusSet<O::Status>,
-    /// Created when.
+    /// The range of their times of creation.
     pub created: TimeRange,
 }
 
 /// Where a page starts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PageStart {
-    /// After so many rows of the listing.
+    /// After this many rows of the listing.
     Offset(u64),
     /// Right after this place.
     After(ListingPlace),
@@ -123,7 +123,7 @@ impl Snapshot {
         Ok(None)
     }
 
-    /// Orders of a listing from where a page starts.
+    /// The sort keys of a page.
     fn sort_keys<O: ListingOwner>(
         &self,
         listing: &Listing<O>,
@@ -165,7 +165,7 @@ impl Snapshot {
         }
     }
 
-    /// Orders in a range, over some partitions together.
+    /// The first sort keys in a range, over some partitions together.
     fn merge(
         &self,
         partitions: &[Partition],

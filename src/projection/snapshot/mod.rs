@@ -1,4 +1,4 @@
-//! One consistent view of the read model: what a query reads.
+//! One consistent view of the read model, which queries read.
 
 mod agents;
 mod listings;
@@ -33,12 +33,12 @@ impl RowBytes {
     }
 }
 
-/// One code's share of the rejected and parked events.
+/// The code under which a rejected or parked event is counted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RejectionCode {
     /// Rejected for a reason.
     Rejected(Reason),
-    /// Waiting.
+    /// Parked.
     Parked,
 }
 
@@ -89,12 +89,12 @@ impl Snapshot {
         Ok(Self { tables, progress })
     }
 
-    /// How far the read model had come.
+    /// The progress of the fold at this snapshot.
     pub fn progress(&self) -> &Progress {
         &self.progress
     }
 
-    /// What the read model has of a tenant; `None` if no event of the tenant was folded.
+    /// One tenant's part of the snapshot; `None` if no event of the tenant was folded.
     pub fn of_tenant(&self, id: &TenantId) -> Result<Option<TenantSnapshot<'_>>, StoreError> {
         let number = self.tables.tenants.get(id.as_str())?;
         Ok(number.map(|number| TenantSnapshot {
@@ -168,8 +168,7 @@ impl Snapshot {
         Ok(found)
     }
 
-    /// Digest over every byte of every table but the one that says how far the fold has come, which
-    /// is part of it as the chain's head and position.
+    /// Digest over the name of every table and the bytes of every entry.
     pub fn digest(&self) -> Result<chain::ChainHead, StoreError> {
         use sha2::{Digest, Sha256};
         let mut hasher = Sha256::new();

@@ -1,4 +1,4 @@
-//! What a snapshot has of one tenant.
+//! One tenant's part of a snapshot.
 
 use std::fmt;
 
@@ -50,7 +50,7 @@ impl TenantSnapshot<'_> {
             .map(|number| AgentNumber::new(number.value())))
     }
 
-    /// The sessions of a project, if any ever was in it.
+    /// The owner of the listing of a project's sessions; `None` if the project never had a session.
     pub fn project(&self, id: &ProjectId) -> Result<Option<SessionOwner>, StoreError> {
         let ids = &self.tables.project_ids;
         let found = ids.get(&*keys::named(self.tenant, id.as_str()))?;
@@ -70,14 +70,14 @@ impl TenantSnapshot<'_> {
             .map(|number| AgentOwner::Group(GroupNumber::new(number.value()))))
     }
 
-    /// What became of the tenant's event at a position; `None` if there is none.
+    /// The verdict on the event at a position; `None` if the tenant has no event there.
     pub fn verdict(&self, position: Position) -> Result<Option<VerdictRow>, StoreError> {
         let verdicts = &self.tables.verdicts;
         let found = verdicts.get(&keys::verdict(self.tenant, position))?;
         found.map(|row| VerdictRow::decode(row.value())).transpose()
     }
 
-    /// What became of the tenant's last event; `None` if it has none.
+    /// The verdict on the tenant's last event; `None` if it has no event.
     pub fn last_verdict(&self) -> Result<Option<VerdictRow>, StoreError> {
         let verdicts = &self.tables.verdicts;
         let low = keys::verdict(self.tenant, Position::ZERO);
@@ -87,8 +87,8 @@ impl TenantSnapshot<'_> {
             .transpose()
     }
 
-    /// What became of the tenant's events after a position, oldest first. `visit` says when it has
-    /// enough.
+    /// Calls `visit` with the verdicts on the events after a position, oldest first, until it returns
+    /// false.
     pub fn verdicts(
         &self,
         after: Position,

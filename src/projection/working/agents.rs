@@ -1,4 +1,4 @@
-//! Agents of a batch: found, made known, changed and written.
+//! Finds, adds, changes and writes the agents of a batch.
 
 use redb::{ReadableTable, Table};
 
@@ -14,7 +14,7 @@ use crate::projection::tables::Tables;
 use crate::projection::tally::{self, Delta};
 use crate::projection::working::Working;
 
-/// An agent in memory, and where the listings have it.
+/// An agent in memory, and the partitions that contain it.
 pub(super) struct AgentSlot {
     pub(super) stored: StoredAgent,
     listed: AgentPartitions,
@@ -22,7 +22,7 @@ pub(super) struct AgentSlot {
 }
 
 impl AgentSlot {
-    /// What changes in the listings that have this agent.
+    /// Adds the changes of the listings that contain this agent.
     pub(super) fn deltas(&self, number: AgentNumber, out: &mut Vec<Delta>) {
         let sort_key = keys::agent_sort_key(self.stored.agent.created_at, number);
         tally::moves(sort_key, self.listed, self.stored.partitions(), out);
@@ -81,8 +81,8 @@ impl Working<'_> {
         Ok(&slot.stored)
     }
 
-    /// Changes an agent that [`Working::find_agent`] found, unless `change` refuses.
-    /// [`Working::remember`] what changed it, or it is not written.
+    /// Changes an agent that [`Working::find_agent`] found, unless `change` fails. The change is written
+    /// only after a call of [`Working::remember`].
     pub(crate) fn change_agent(
         &mut self,
         number: AgentNumber,
@@ -143,8 +143,8 @@ pub(super) fn write(
     Ok(())
 }
 
-/// The groups of an agent. New ones get their numbers here, event by event, and not when the batch
-/// ends: the numbers must not depend on how events were batched.
+/// The groups of an agent. New groups get their numbers at each event and not at the end of the batch,
+/// because the numbers must not depend on the batches.
 fn groups(
     tables: &mut Tables<'_>,
     progress: &mut Progress,

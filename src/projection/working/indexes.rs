@@ -1,4 +1,4 @@
-//! The indexes of a batch beside the listings: what changed in them is written in key order.
+//! Writes the changes of the indexes other than listings, in key order.
 
 use std::collections::BTreeSet;
 
@@ -13,11 +13,11 @@ use crate::projection::tally::Delta;
 use crate::projection::working::agents::AgentSlot;
 use crate::projection::working::sessions::{IndexedSession, SessionSlot};
 
-/// Brings the index of revoked agents with active sessions up to date, once the totals are.
+/// Updates the index of revoked agents with active sessions. The totals must be up to date.
 ///
-/// Who is in it follows from the agent's status and that total, so a batch looks at the agents of
-/// which it changed either. Nobody opens sessions for a revoked agent, so an agent that is not in
-/// the index can come in only by its status: almost always there is nothing to look at.
+/// An entry follows from the agent's status and its total of active sessions, so a batch checks the
+/// agents for which it changed one of them. No session opens for a revoked agent, so an agent enters the
+/// index only by its status. Almost always there is nothing to check.
 pub(super) fn write_revoked(
     revoked: &mut Table<'_, u32, ()>,
     totals: &impl ReadableTable<&'static Partition, u64>,
@@ -45,7 +45,7 @@ pub(super) fn write_revoked(
     Ok(())
 }
 
-/// Brings the deadlines of active sessions up to date.
+/// Updates the deadlines of active sessions.
 pub(super) fn write_deadlines(
     deadlines: &mut Table<'_, &'static [u8; 16], ()>,
     changed: &[(Ordinal, SessionSlot)],

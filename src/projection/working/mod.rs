@@ -1,7 +1,8 @@
-//! What one batch has touched: read from the tables at first use, changed in memory, written once.
+//! What one batch changes: rows are read from the tables at first use, changed in memory, and written
+//! once.
 //!
-//! Rows, listing, tallies, deadlines and verdicts are what a batch touches most, so they are
-//! written in key order when the batch ends. The rest is written as it happens.
+//! Rows, listings, tallies, deadlines and verdicts are written in key order when the batch ends, because
+//! a batch changes many of them. Other tables are written at once.
 
 mod agents;
 mod indexes;
@@ -27,20 +28,20 @@ use crate::projection::verdict_row::VerdictRow;
 use agents::AgentSlot;
 use sessions::SessionSlot;
 
-/// From so many changed sessions on, rows and indexes are written by two threads.
+/// With at least this many changed sessions, two threads write rows and indexes.
 const TWO_THREADS_SESSIONS_MIN: usize = 256;
 
-/// A batch under way.
+/// An open batch.
 pub(crate) struct Working<'txn> {
     pub(crate) tables: Tables<'txn>,
     pub(crate) progress: Progress,
-    /// Sessions that have opened, and whose waiting events are still to be folded.
+    /// Sessions that have opened, and whose parked events are still to be folded.
     pub(crate) opened: VecDeque<(TenantNumber, SessionId)>,
-    /// The oldest event that waits; almost always none, which saves looking.
+    /// The oldest parked event. Almost always there is none, which saves a read.
     pub(crate) oldest_parked: Option<(Position, Timestamp)>,
     /// Bytes of the rows that were read.
     pub(crate) loaded_bytes: usize,
-    /// What became of events that waited, for those who listen.
+    /// The verdicts on events that had been parked, to be published.
     pub(crate) settled: Settlements,
     tenants: HashMap<TenantId, TenantNumber>,
     session_ids: HashMap<Vec<u8>, Option<Ordinal>>,
@@ -68,7 +69,7 @@ impl<'txn> Working<'txn> {
         })
     }
 
-    /// The tenant's number; a new tenant gets the next one.
+    /// The tenant's number. A new tenant gets the next one.
     pub(crate) fn tenant(&mut self, id: &TenantId) -> Result<TenantNumber, StoreError> {
         if let Some(number) = self.known_tenant(id)? {
             return Ok(number);
@@ -93,7 +94,7 @@ impl<'txn> Working<'txn> {
         Ok(found)
     }
 
-    /// Adds an event that took effect to the history of what it changed.
+    /// Adds an event that took effect to the history of its session or agent.
     pub(crate) fn remember(
         &mut self,
         entity: Entity,
@@ -118,7 +119,7 @@ impl<'txn> Working<'txn> {
         history.push(entity, Entry { position, key }, &mut self.tables)
     }
 
-    /// What became of an earlier event.
+    /// The verdict on an earlier event.
     pub(crate) fn verdict(
         &self,
         tenant: TenantNumber,
@@ -136,7 +137,7 @@ impl<'txn> Working<'txn> {
         VerdictRow::decode(stored.value())
     }
 
-    /// Notes what became of an event.
+    /// Stores the verdict on an event.
     pub(crate) fn set_verdict(
         &mut self,
         tenant: TenantNumber,
@@ -146,7 +147,7 @@ impl<'txn> Working<'txn> {
         self.verdicts.insert(keys::verdict(tenant, position), row);
     }
 
-    /// Writes what the batch changed. The rows of sessions cost as much as all the rest.
+    /// Writes what the batch changed. The rows of sessions cost as much as all other writes together.
     pub(crate) fn finish(mut self) -> Result<Progress, StoreError> {
         let agents = in_key_order(self.agents.drain().filter(|(_, slot)| slot.changed));
         let sessions = in_key_order(self.sessions.drain().filter(|(_, slot)| slot.changed));
@@ -185,7 +186,7 @@ impl<'txn> Working<'txn> {
     }
 }
 
-/// What changes in listings, in key order.
+/// The changes of listings, in key order.
 fn deltas(agents: &[(AgentNumber, AgentSlot)], sessions: &[(Ordinal, SessionSlot)]) -> Vec<Delta> {
     let mut deltas = Vec::new();
     for (number, slot) in agents {

@@ -1,4 +1,4 @@
-//! Reads what many records are about before they are folded, in key order: neighbours share pages.
+//! Reads the sessions and agents of many records before the fold, in key order: neighbors share pages.
 
 use redb::ReadableTable;
 
@@ -11,11 +11,11 @@ use crate::projection::prepare::Prepared;
 use crate::projection::working::Working;
 use crate::wire::Decoded;
 
-/// What fewer records are about is read as they are folded.
+/// With fewer records, the fold reads each session and agent when it needs it.
 const RECORDS_MIN: usize = 64;
 
 impl Working<'_> {
-    /// Reads the sessions and agents that some records are about, unless they are in memory.
+    /// Reads the sessions and agents of some records, unless they are in memory.
     pub(crate) fn preload(&mut self, batch: &[Prepared]) -> Result<(), StoreError> {
         if batch.len() < RECORDS_MIN {
             return Ok(());
@@ -30,7 +30,7 @@ impl Working<'_> {
             else {
                 continue;
             };
-            // Of a tenant that is new there is nothing to read.
+            // A new tenant has no rows.
             let Some(tenant) = self.known_tenant(tenant)? else {
                 continue;
             };

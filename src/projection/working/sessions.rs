@@ -1,4 +1,4 @@
-//! Sessions of a batch: found, opened, changed and written.
+//! Finds, adds, changes and writes the sessions of a batch.
 
 use redb::{ReadableTable, Table};
 
@@ -12,7 +12,7 @@ use crate::projection::session_row::StoredSession;
 use crate::projection::tally::{self, Delta};
 use crate::projection::working::Working;
 
-/// A session in memory, and what the indexes know of it.
+/// A session in memory, and what the indexes hold of it.
 pub(super) struct SessionSlot {
     pub(super) stored: StoredSession,
     pub(super) indexed: Option<IndexedSession>,
@@ -37,7 +37,7 @@ impl IndexedSession {
 }
 
 impl SessionSlot {
-    /// What changes in the listings that have this session. Only its status can move it.
+    /// Adds the changes of the listings that contain this session. Only its status can move it.
     pub(super) fn deltas(&self, ordinal: Ordinal, out: &mut Vec<Delta>) {
         let sort_key = keys::session_sort_key(self.stored.session.created_at, ordinal);
         let before = self.indexed.map(|indexed| indexed.status);
@@ -48,7 +48,7 @@ impl SessionSlot {
 }
 
 impl Working<'_> {
-    /// The project's number; a new project gets the next one.
+    /// The project's number. A new project gets the next one.
     fn project(
         &mut self,
         tenant: TenantNumber,
@@ -114,7 +114,8 @@ impl Working<'_> {
         Ok(&slot.stored)
     }
 
-    /// The same, to be changed. [`Working::remember`] what changed it, or it is not written.
+    /// A session that [`Working::find_session`] found, to be changed. The change is written only after a
+    /// call of [`Working::remember`].
     pub(crate) fn session_mut(
         &mut self,
         ordinal: Ordinal,

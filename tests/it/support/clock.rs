@@ -2,7 +2,8 @@
 
 use std::sync::atomic::{AtomicI64, Ordering};
 
-use session_ledger::domain::{Clock, SystemClock, Timestamp};
+use session_ledger::app::clock::SystemClock;
+use session_ledger::domain::{Clock, Timestamp};
 
 /// A clock that stands still until it is set.
 #[derive(Debug, Default)]
