@@ -11,7 +11,7 @@ use crate::domain::limits::{FOLD_LAG_MS_MAX, VERDICT_WAIT_MS, WAITERS_MAX};
 use crate::domain::{Clock, EventType, Position, Private, Reason, Rules, TenantId};
 use crate::log::{EventLog, LogError, NewRecord};
 use crate::projection::{Projection, Snapshot, StoreError, VerdictRow, Waited};
-use crate::wire::{self, FieldError, Subject, Undecodable};
+use crate::wire::{self, FieldError, Opened, Subject, Undecodable};
 
 /// The write side of a ledger.
 #[derive(Clone)]
@@ -87,26 +87,25 @@ impl Submission {
     ///
     /// What the newest rules refuse is refused under any rules.
     pub fn check(rules: Rules, emitter: Emitter<'_>, body: Bytes) -> Result<Self, Refused> {
-        let event_type = wire::event_type(&body)?;
-        let subject = |writer| Subject::new(writer, emitter.tenant.clone(), event_type);
-        let by_runtime = subject(Writer::Runtime).ok_or(Refused::Reserved(event_type))?;
-        let by_ledger = subject(Writer::Ledger).ok_or(Refused::Reserved(event_type))?;
-        let private = wire::private::encode(&Private::of_emitted(emitter.credential));
-        let as_written = by_ledger.to_string();
-        let decoded = wire::decode(Rules::LATEST, &as_written, &private, &body)?;
-        let (subject, private) = if rules < Rules::V2 {
-            let subject = by_runtime.to_string();
-            wire::decode(rules, &subject, &[], &body)?;
-            (subject, Vec::new())
-        } else {
-            (as_written, private)
+        let (event_type, event) = Opened::of(&body)?;
+        let subject = |writer| {
+            let subject = Subject::new(writer, emitter.tenant.clone(), event_type);
+            subject.ok_or(Refused::Reserved(event_type))
         };
+        let (by_runtime, by_ledger) = (subject(Writer::Runtime)?, subject(Writer::Ledger)?);
+        let as_written = Private::of_emitted(emitter.credential);
+        let by_first_rules = (rules < Rules::V2).then(|| event.clone());
+        let decoded = event.decode(Rules::LATEST, &by_ledger, as_written.clone())?;
+        let (subject, private) = match by_first_rules {
+            Some(event) => {
+                event.decode(rules, &by_runtime, Private::default())?;
+                (by_runtime, Private::default())
+            }
+            None => (by_ledger, as_written),
+        };
+        let record = record(&subject, &private, body);
         Ok(Self {
-            record: NewRecord {
-                subject: subject.into(),
-                private: private.into(),
-                body,
-            },
+            record,
             event_type,
             ignored: decoded.ignored,
         })
@@ -134,19 +133,21 @@ impl Submission {
         private: &Private,
         body: Bytes,
     ) -> Result<Self, Refused> {
-        let event_type = subject.event_type();
-        let subject = subject.to_string();
-        let private = wire::private::encode(private);
-        let decoded = wire::decode(rules, &subject, &private, &body)?;
+        let record = record(subject, private, body);
+        let decoded = wire::decode(rules, &record.subject, &record.private, &record.body)?;
         Ok(Self {
-            record: NewRecord {
-                subject: subject.into(),
-                private: private.into(),
-                body,
-            },
-            event_type,
+            record,
+            event_type: subject.event_type(),
             ignored: decoded.ignored,
         })
+    }
+}
+
+fn record(subject: &Subject, private: &Private, body: Bytes) -> NewRecord {
+    NewRecord {
+        subject: subject.to_string().into(),
+        private: wire::private::encode(private).into(),
+        body,
     }
 }
 

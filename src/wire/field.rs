@@ -83,7 +83,7 @@ impl TextRule {
 }
 
 /// Reads fields and gathers what is wrong with them.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct Fields {
     prefix: &'static str,
     errors: Vec<FieldError>,

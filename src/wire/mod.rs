@@ -26,7 +26,7 @@ pub mod subject;
 pub mod verdict;
 
 pub use command::CommandBody;
-pub use decode::{Decoded, Undecodable, decode, event_type};
+pub use decode::{Decoded, Opened, Undecodable, decode};
 pub use encode::{Envelope, encode};
 pub use field::FieldError;
 pub use headers::Headers;
