@@ -1,4 +1,5 @@
-//! What the ledger knows: ids, events, the session and agent state machines, and their limits.
+//! What the ledger knows: ids, events, commands, the session and agent state machines, and their
+//! limits.
 //!
 //! Nothing here does I/O, reads a clock or is asynchronous: every function is total and its answer
 //! depends on its arguments alone, because the fold's promise (the read model is a pure function of
@@ -7,6 +8,7 @@
 #![warn(clippy::wildcard_enum_match_arm)]
 
 pub mod agent;
+pub mod command;
 pub mod event;
 pub mod filter;
 pub mod ids;

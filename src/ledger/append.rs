@@ -8,10 +8,10 @@ use tokio::sync::Semaphore;
 
 use crate::domain::event::Writer;
 use crate::domain::limits::{FOLD_LAG_MS_MAX, VERDICT_WAIT_MS, WAITERS_MAX};
-use crate::domain::{Clock, EventType, Position, Private, Reason, Rules, TenantId};
+use crate::domain::{Clock, Event, EventType, Position, Private, Reason, Rules, TenantId};
 use crate::log::{EventLog, LogError, NewRecord};
 use crate::projection::{Projection, Snapshot, StoreError, VerdictRow, Waited};
-use crate::wire::{self, FieldError, Opened, Subject, Undecodable};
+use crate::wire::{self, FieldError, Notes, Opened, Subject, Undecodable};
 
 /// The write side of a ledger.
 #[derive(Clone)]
@@ -126,19 +126,35 @@ impl Submission {
 }
 
 impl Submission {
-    /// Checks an event that the ledger itself writes.
-    pub(super) fn of_ledger(
+    /// Checks the values of a tenant's event that the ledger itself writes, and writes them as
+    /// JSON. From the second rules on, the private part names the credential as well.
+    pub(super) fn of_values(
         rules: Rules,
-        subject: &Subject,
-        private: &Private,
-        body: Bytes,
+        tenant: &TenantId,
+        event: &Event,
+        notes: Notes<'_>,
     ) -> Result<Self, Refused> {
-        let record = record(subject, private, body);
-        let decoded = wire::decode(rules, &record.subject, &record.private, &record.body)?;
+        wire::check(&event.payload, notes.reason)?;
+        let event_type = event.event_type();
+        let subject = Subject::new(event.writer, tenant.clone(), event_type);
+        let subject = subject.ok_or(Refused::Reserved(event_type))?;
+        let private = Private {
+            written_by: notes.actor.filter(|_| Rules::V2 <= rules).map(Into::into),
+            ..event.private.clone()
+        };
+        let body = wire::encode(Some(tenant), event, notes);
+        let record = record(&subject, &private, body.into());
+        if !record.fits() {
+            return Err(Undecodable::too_large().into());
+        }
+        debug_assert!(
+            wire::decode(rules, &record.subject, &record.private, &record.body).is_ok(),
+            "what passes the check can be decoded"
+        );
         Ok(Self {
             record,
-            event_type: subject.event_type(),
-            ignored: decoded.ignored,
+            event_type,
+            ignored: Vec::new(),
         })
     }
 }
