@@ -10,6 +10,8 @@ use crate::domain::scopes::Scopes;
 use crate::domain::session::{Outcome, Phase, Profile};
 use crate::domain::time::Timestamp;
 
+const SECOND_US: i64 = 1_000_000;
+
 /// One event of the log.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Event {
@@ -98,6 +100,12 @@ pub enum Deadline {
 }
 
 impl Deadline {
+    /// The deadline this many seconds after the event's time.
+    pub fn after_seconds(seconds: u64) -> Self {
+        let seconds = i64::try_from(seconds).unwrap_or(i64::MAX);
+        Self::After(seconds.saturating_mul(SECOND_US))
+    }
+
     /// The deadline of an event that happened at `time`.
     pub fn from(self, time: Timestamp) -> Timestamp {
         match self {
@@ -135,6 +143,22 @@ pub struct Created {
     pub phase: Option<Phase>,
     /// Descriptive fields.
     pub profile: Profile,
+}
+
+impl Created {
+    /// A session of an agent, without anything else.
+    pub fn new(agent_id: AgentId) -> Self {
+        Self {
+            agent_id,
+            deadline: None,
+            scopes: None,
+            metadata: Metadata::default(),
+            parent: None,
+            project: None,
+            phase: None,
+            profile: Profile::default(),
+        }
+    }
 }
 
 /// Data of `session.refreshed`.

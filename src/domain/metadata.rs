@@ -47,6 +47,20 @@ impl Metadata {
         Ok(Self(json.into()))
     }
 
+    /// Metadata of texts by name. The names must differ.
+    pub fn of_texts(texts: &[(&str, &str)]) -> Result<Self, MetadataError> {
+        let json_of = |text: &str| serde_json::to_string(text).expect("a text is JSON");
+        let members = texts
+            .iter()
+            .map(|(name, text)| ((*name).to_owned(), json_of(text)));
+        let mut json = String::new();
+        write_object(&members.collect(), &mut json);
+        if METADATA_BYTES_MAX < json.len() {
+            return Err(MetadataError::Size);
+        }
+        Ok(Self(json.into()))
+    }
+
     /// Takes what [`Metadata::json`] gave, or what was checked as [`Metadata::parse`] would, without
     /// reading it again.
     pub(crate) fn from_checked(json: &str) -> Self {
@@ -114,7 +128,7 @@ fn write_object(members: &BTreeMap<String, String>, out: &mut String) {
 }
 
 /// Deepest nesting of a JSON text. Counted before parsing, because a parser may recurse.
-fn depth(json: &str) -> usize {
+pub(crate) fn depth(json: &str) -> usize {
     let (mut depth, mut deepest, mut in_text, mut escaped) = (0_usize, 0, false, false);
     for byte in json.bytes() {
         match byte {
@@ -142,6 +156,17 @@ mod tests {
             .unwrap()
             .merge(&Metadata::parse(patch).unwrap());
         assert_eq!(merged.unwrap().json(), expected, "{target} + {patch}");
+    }
+
+    #[test]
+    fn metadata_of_texts_is_what_parsing_would_give() {
+        let of_texts = Metadata::of_texts(&[("b", "x\"y"), ("a", "")]).unwrap();
+        assert_eq!(of_texts.json(), r#"{"a":"","b":"x\"y"}"#);
+        assert_eq!(Metadata::parse(of_texts.json()), Ok(of_texts));
+        assert_eq!(Metadata::of_texts(&[]), Ok(Metadata::default()));
+        let long = "x".repeat(METADATA_BYTES_MAX);
+        let refused = Metadata::of_texts(&[("a", &long)]);
+        assert_eq!(refused, Err(MetadataError::Size));
     }
 
     #[test]

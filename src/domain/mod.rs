@@ -1,4 +1,5 @@
-//! What the ledger knows: ids, events, the session and agent state machines, and their limits.
+//! What the ledger knows: ids, events, commands, the session and agent state machines, and their
+//! limits.
 //!
 //! Nothing here does I/O, reads a clock or is asynchronous. Every function depends on its arguments
 //! alone, so the read model depends on the log alone.
@@ -7,6 +8,7 @@
 
 pub mod agent;
 pub mod backoff;
+pub mod command;
 pub mod event;
 pub mod filter;
 pub mod ids;

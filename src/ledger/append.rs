@@ -8,10 +8,10 @@ use tokio::sync::Semaphore;
 
 use crate::domain::event::Writer;
 use crate::domain::limits::{FOLD_LAG_MS_MAX, VERDICT_WAIT_MS, WAITERS_MAX};
-use crate::domain::{Clock, EventType, Position, Private, Reason, Rules, TenantId};
+use crate::domain::{Clock, Event, EventType, Position, Private, Reason, Rules, TenantId};
 use crate::log::{EventLog, LogError, NewRecord};
 use crate::projection::{Projection, Snapshot, StoreError, VerdictRow, Waited};
-use crate::wire::{self, FieldError, Subject, Undecodable};
+use crate::wire::{self, FieldError, Notes, Opened, Subject, Undecodable};
 
 /// The write side of a ledger.
 #[derive(Clone)]
@@ -88,26 +88,25 @@ impl Submission {
     ///
     /// The event must be valid by the newest rules too, whatever the rules of the log are.
     pub fn check(rules: Rules, emitter: Emitter<'_>, body: Bytes) -> Result<Self, Refused> {
-        let event_type = wire::event_type(&body)?;
-        let subject = |writer| Subject::new(writer, emitter.tenant.clone(), event_type);
-        let by_runtime = subject(Writer::Runtime).ok_or(Refused::Reserved(event_type))?;
-        let by_ledger = subject(Writer::Ledger).ok_or(Refused::Reserved(event_type))?;
-        let private = wire::private::encode(&Private::of_emitted(emitter.credential));
-        let as_written = by_ledger.to_string();
-        let decoded = wire::decode(Rules::LATEST, &as_written, &private, &body)?;
-        let (subject, private) = if rules < Rules::V2 {
-            let subject = by_runtime.to_string();
-            wire::decode(rules, &subject, &[], &body)?;
-            (subject, Vec::new())
-        } else {
-            (as_written, private)
+        let (event_type, event) = Opened::of(&body)?;
+        let subject = |writer| {
+            let subject = Subject::new(writer, emitter.tenant.clone(), event_type);
+            subject.ok_or(Refused::Reserved(event_type))
         };
+        let (by_runtime, by_ledger) = (subject(Writer::Runtime)?, subject(Writer::Ledger)?);
+        let as_written = Private::of_emitted(emitter.credential);
+        let by_first_rules = (rules < Rules::V2).then(|| event.clone());
+        let decoded = event.decode(Rules::LATEST, &by_ledger, as_written.clone())?;
+        let (subject, private) = match by_first_rules {
+            Some(event) => {
+                event.decode(rules, &by_runtime, Private::default())?;
+                (by_runtime, Private::default())
+            }
+            None => (by_ledger, as_written),
+        };
+        let record = record(&subject, &private, body);
         Ok(Self {
-            record: NewRecord {
-                subject: subject.into(),
-                private: private.into(),
-                body,
-            },
+            record,
             event_type,
             ignored: decoded.ignored,
         })
@@ -128,26 +127,44 @@ impl Submission {
 }
 
 impl Submission {
-    /// Checks an event of the ledger itself.
-    pub(super) fn of_ledger(
+    /// Checks the values of a tenant's event that the ledger itself writes, and writes them as
+    /// JSON. From the second rules on, the private part names the credential as well.
+    pub(super) fn of_values(
         rules: Rules,
-        subject: &Subject,
-        private: &Private,
-        body: Bytes,
+        tenant: &TenantId,
+        event: &Event,
+        notes: Notes<'_>,
     ) -> Result<Self, Refused> {
-        let event_type = subject.event_type();
-        let subject = subject.to_string();
-        let private = wire::private::encode(private);
-        let decoded = wire::decode(rules, &subject, &private, &body)?;
+        wire::check(&event.payload, notes.reason)?;
+        let event_type = event.event_type();
+        let subject = Subject::new(event.writer, tenant.clone(), event_type);
+        let subject = subject.ok_or(Refused::Reserved(event_type))?;
+        let private = Private {
+            written_by: notes.actor.filter(|_| Rules::V2 <= rules).map(Into::into),
+            ..event.private.clone()
+        };
+        let body = wire::encode(Some(tenant), event, notes);
+        let record = record(&subject, &private, body.into());
+        if !record.fits() {
+            return Err(Undecodable::too_large().into());
+        }
+        debug_assert!(
+            wire::decode(rules, &record.subject, &record.private, &record.body).is_ok(),
+            "what passes the check can be decoded"
+        );
         Ok(Self {
-            record: NewRecord {
-                subject: subject.into(),
-                private: private.into(),
-                body,
-            },
+            record,
             event_type,
-            ignored: decoded.ignored,
+            ignored: Vec::new(),
         })
+    }
+}
+
+fn record(subject: &Subject, private: &Private, body: Bytes) -> NewRecord {
+    NewRecord {
+        subject: subject.to_string().into(),
+        private: wire::private::encode(private).into(),
+        body,
     }
 }
 

@@ -174,7 +174,7 @@ impl<'a> From<&'a Created> for SessionCreatedData<'a> {
             agent_id: &created.agent_id,
             deadline: created.deadline,
             scopes: created.scopes.as_ref(),
-            metadata: Some(&created.metadata),
+            metadata: unless_empty(&created.metadata),
             parent_session_id: created.parent.as_ref(),
             project_id: created.project.as_ref(),
             phase: created.phase,
@@ -213,7 +213,7 @@ impl<'a> From<&'a HandedOff> for SessionHandedOffData<'a> {
             to_agent_id: &handed_off.to,
             session_id: &handed_off.child,
             scopes: handed_off.scopes.as_ref(),
-            metadata: Some(&handed_off.metadata),
+            metadata: unless_empty(&handed_off.metadata),
             deadline: handed_off.deadline,
             reason: None,
         }
@@ -246,6 +246,11 @@ impl<'a> From<&'a AgentProfile> for AgentProfileData<'a> {
             expires_at: agent.expires_at,
         }
     }
+}
+
+/// Metadata without members is what an event without metadata has.
+fn unless_empty(metadata: &Metadata) -> Option<&Metadata> {
+    Some(metadata).filter(|metadata| **metadata != Metadata::default())
 }
 
 type Field<'f, T> = &'f Option<T>;

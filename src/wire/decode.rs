@@ -49,27 +49,78 @@ pub struct Undecodable {
     pub errors: Vec<FieldError>,
 }
 
-/// Decodes a record by the rules at its position. The private part may be empty.
+impl Undecodable {
+    /// Why an event of more bytes than allowed is none.
+    pub fn too_large() -> Self {
+        Failed::too_large().of(None)
+    }
+}
+
+/// Decodes a record by the rules that hold at its position. The private part may be empty.
 pub fn decode(
     rules: Rules,
     subject: &str,
     private: &[u8],
     body: &[u8],
 ) -> Result<Decoded, Undecodable> {
-    let subject = Subject::parse(subject);
-    let tenant = subject.as_ref().and_then(Subject::tenant).cloned();
-    let private = Part::read(rules, subject.as_ref(), private);
-    match decode_on(rules, subject.as_ref(), &private, body) {
-        Ok((event, ignored)) => Ok(Decoded {
-            tenant,
-            event,
-            ignored,
-        }),
-        Err(Failed { reason, errors }) => Err(Undecodable {
-            tenant,
-            reason,
-            errors,
-        }),
+    let Some(subject) = Subject::parse(subject) else {
+        let failed = split(body).err().unwrap_or_else(|| {
+            let message = "the event was not published on a subject of the ledger";
+            Failed::new(Reason::SubjectMismatch, "", message)
+        });
+        return Err(failed.of(None));
+    };
+    let private = Part::read(rules, &subject, private);
+    let opened = Opened::read(body).map_err(|failed| failed.of(subject.tenant()))?;
+    opened.decode_part(rules, &subject, private)
+}
+
+/// An event whose attributes are told apart and not checked yet, so that its type can choose its
+/// subject.
+#[derive(Debug, Clone)]
+pub struct Opened<'a> {
+    envelope: Envelope<'a>,
+    event_type: Option<EventType>,
+    /// What is wrong so far.
+    fields: Fields,
+}
+
+impl<'a> Opened<'a> {
+    /// Opens an event, and reads its type. Fails if the event is not JSON, or if its type is
+    /// missing or unknown.
+    pub fn of(body: &'a [u8]) -> Result<(EventType, Self), Undecodable> {
+        let opened = Self::read(body).map_err(|failed| failed.of(None))?;
+        match opened.event_type {
+            Some(event_type) => Ok((event_type, opened)),
+            None => Err(Failed::invalid(opened.fields).of(None)),
+        }
+    }
+
+    /// Decodes it as a record on a subject of the ledger with this private part.
+    pub fn decode(
+        self,
+        rules: Rules,
+        subject: &Subject,
+        private: Private,
+    ) -> Result<Decoded, Undecodable> {
+        self.decode_part(rules, subject, Part::Read(private))
+    }
+
+    fn decode_part(
+        self,
+        rules: Rules,
+        subject: &Subject,
+        private: Part,
+    ) -> Result<Decoded, Undecodable> {
+        let tenant = subject.tenant();
+        match self.decode_on(rules, subject, private) {
+            Ok((event, ignored)) => Ok(Decoded {
+                tenant: tenant.cloned(),
+                event,
+                ignored,
+            }),
+            Err(failed) => Err(failed.of(tenant)),
+        }
     }
 }
 
@@ -82,11 +133,9 @@ enum Part {
 }
 
 impl Part {
-    /// Decodes the private part. On a runtime's subject it must be empty, because runtimes can send
-    /// its header too.
-    fn read(rules: Rules, subject: Option<&Subject>, bytes: &[u8]) -> Self {
-        let by_ledger = subject.is_some_and(|subject| subject.writer() == Writer::Ledger);
-        if !bytes.is_empty() && !by_ledger {
+    /// Runtimes can send this header too, so it is not read on their subjects.
+    fn read(rules: Rules, subject: &Subject, bytes: &[u8]) -> Self {
+        if !bytes.is_empty() && subject.writer() != Writer::Ledger {
             return Self::Invalid;
         }
         private::decode(rules, bytes).map_or(Self::Invalid, Self::Read)
@@ -99,28 +148,6 @@ impl Part {
             Self::Invalid => false,
         }
     }
-}
-
-/// Reads only the type of an event, to choose its subject. `Ok` does not mean that the event is
-/// valid.
-pub fn event_type(body: &[u8]) -> Result<EventType, Undecodable> {
-    let typed = || {
-        let members = split(body)?;
-        let mut fields = Fields::default();
-        fields.each_name_once(&members);
-        let envelope = Envelope::read(&mut Fields::default(), &members);
-        read_type(&mut fields, &envelope)?
-            .filter(|_| fields.is_clean())
-            .ok_or_else(|| Failed {
-                reason: Reason::Invalid,
-                errors: fields.into_errors(),
-            })
-    };
-    typed().map_err(|Failed { reason, errors }| Undecodable {
-        tenant: None,
-        reason,
-        errors,
-    })
 }
 
 struct Failed {
@@ -136,70 +163,95 @@ impl Failed {
         }];
         Self { reason, errors }
     }
+
+    fn too_large() -> Self {
+        let message = format!("must have at most {BODY_BYTES_MAX} bytes");
+        Self::new(Reason::TooLarge, "", message)
+    }
+
+    fn invalid(fields: Fields) -> Self {
+        Self {
+            reason: Reason::Invalid,
+            errors: fields.into_errors(),
+        }
+    }
+
+    fn of(self, tenant: Option<&TenantId>) -> Undecodable {
+        Undecodable {
+            tenant: tenant.cloned(),
+            reason: self.reason,
+            errors: self.errors,
+        }
+    }
 }
 
-fn decode_on(
-    rules: Rules,
-    subject: Option<&Subject>,
-    private_part: &Part,
-    body: &[u8],
-) -> Result<(Event, Vec<String>), Failed> {
-    let members = split(body)?;
-    let Some(subject) = subject else {
-        let message = "the event was not published on a subject of the ledger";
-        return Err(Failed::new(Reason::SubjectMismatch, "", message));
-    };
-    let mut fields = Fields::default();
-    fields.each_name_once(&members);
-    if !fields.is_clean() {
-        // With two types or two tenants, the checks below would have to guess.
-        return Err(Failed {
-            reason: Reason::Invalid,
-            errors: fields.into_errors(),
-        });
-    }
-    let envelope = Envelope::read(&mut fields, &members);
-    let event_type = read_type(&mut fields, &envelope)?;
-    check_subject(subject, event_type)?;
-    check_tenant(subject, &envelope)?;
-    let writer = writer(subject, private_part);
-    let head = envelope.head(&mut fields);
-    if Rules::V2 <= rules && writer == Writer::Runtime {
-        envelope.reject_claims_of_a_writer(&mut fields, head.as_ref());
-    }
-    let decoded_data = envelope.base64_data(rules, &mut fields);
-    let payload = payload::read(
-        &mut fields,
-        subject.event_type(),
-        envelope.subject,
-        decoded_data.as_deref().or(envelope.data),
-    );
-    let private = match private_part {
-        Part::Read(private) if subject.event_type().allows(writer) => Some(private),
-        Part::Read(_) | Part::Invalid => {
-            fields.enter("");
-            let message = "must be absent: only the ledger writes the private part of a record";
-            fields.error("private", message);
-            None
+impl<'a> Opened<'a> {
+    fn read(body: &'a [u8]) -> Result<Self, Failed> {
+        let members = split(body)?;
+        let mut fields = Fields::default();
+        fields.each_name_once(&members);
+        if !fields.is_clean() {
+            // Which of two types or tenants is meant cannot be told.
+            return Err(Failed::invalid(fields));
         }
-    };
-    match (head, payload, private) {
-        (Some(head), Some(payload), Some(private)) if fields.is_clean() => {
-            let Head { id, source, time } = head;
-            let event = Event {
-                writer,
-                id,
-                source,
-                time,
-                payload,
-                private: private.clone(),
-            };
-            Ok((event, fields.into_ignored()))
+        let envelope = Envelope::read(&mut fields, &members);
+        let event_type = read_type(&mut fields, &envelope)?;
+        Ok(Self {
+            envelope,
+            event_type,
+            fields,
+        })
+    }
+
+    fn decode_on(
+        self,
+        rules: Rules,
+        subject: &Subject,
+        private_part: Part,
+    ) -> Result<(Event, Vec<String>), Failed> {
+        let Self {
+            envelope,
+            event_type,
+            mut fields,
+        } = self;
+        check_subject(subject, event_type)?;
+        check_tenant(subject, &envelope)?;
+        let writer = writer(subject, &private_part);
+        let head = envelope.head(&mut fields);
+        if Rules::V2 <= rules && writer == Writer::Runtime {
+            envelope.reject_claims_of_a_writer(&mut fields, head.as_ref());
         }
-        _ => Err(Failed {
-            reason: Reason::Invalid,
-            errors: fields.into_errors(),
-        }),
+        let decoded_data = envelope.base64_data(rules, &mut fields);
+        let payload = payload::read(
+            &mut fields,
+            subject.event_type(),
+            envelope.subject,
+            decoded_data.as_deref().or(envelope.data),
+        );
+        let private = match private_part {
+            Part::Read(private) if subject.event_type().allows(writer) => Some(private),
+            Part::Read(_) | Part::Invalid => {
+                fields.enter("");
+                let message = "must be absent: the private part of a record is the ledger's";
+                fields.error("private", message);
+                None
+            }
+        };
+        match (head, payload, private) {
+            (Some(head), Some(payload), Some(private)) if fields.is_clean() => {
+                let Head { id, source, time } = head;
+                let event = Event {
+                    writer,
+                    id,
+                    source,
+                    time,
+                    payload,
+                    private,
+                };
+                Ok((event, fields.into_ignored()))
+            }
+            _ => Err(Failed::invalid(fields)),
+        }
     }
 }
 
@@ -214,8 +266,7 @@ fn writer(subject: &Subject, private: &Part) -> Writer {
 
 fn split(body: &[u8]) -> Result<Vec<Member<'_>>, Failed> {
     if BODY_BYTES_MAX < body.len() {
-        let message = format!("must have at most {BODY_BYTES_MAX} bytes");
-        return Err(Failed::new(Reason::TooLarge, "", message));
+        return Err(Failed::too_large());
     }
     std::str::from_utf8(body)
         .ok()
@@ -263,7 +314,7 @@ fn check_tenant(subject: &Subject, envelope: &Envelope<'_>) -> Result<(), Failed
 }
 
 /// Raw values of the context attributes; `None` if absent or null.
-#[derive(Default)]
+#[derive(Debug, Clone, Default)]
 struct Envelope<'a> {
     spec_version: Option<&'a str>,
     id: Option<&'a str>,

@@ -39,7 +39,7 @@ fn with(changes: &[(&str, Value)]) -> Vec<u8> {
 
 /// Decodes on the subject of the type in the body.
 fn decode_typed(body: &[u8]) -> Result<Event, Undecodable> {
-    let event_type = event_type(body)?;
+    let (event_type, _) = Opened::of(body)?;
     let tenant = || TenantId::parse("acme").unwrap();
     let subject = [Writer::Runtime, Writer::Ledger]
         .into_iter()

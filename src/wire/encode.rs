@@ -70,13 +70,24 @@ impl<D: Serialize> Envelope<'_, D> {
     }
 }
 
+/// What stands in an event for people, and what the fold does not read.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Notes<'a> {
+    /// The credential on whose behalf the ledger writes the event.
+    pub actor: Option<&'a str>,
+    /// Why it happened. Sessions that open and changes of an agent's fields have no reason.
+    pub reason: Option<&'a str>,
+}
+
 /// The structured JSON text of an event, without its private part.
-pub fn encode(tenant: Option<&TenantId>, event: &Event) -> Vec<u8> {
+pub fn encode(tenant: Option<&TenantId>, event: &Event, notes: Notes<'_>) -> Vec<u8> {
+    let Notes { actor, reason } = notes;
     match &event.payload {
         Payload::Session(id, what) => {
             let head = Head {
                 tenant,
                 event,
+                actor,
                 subject: id.as_str(),
             };
             match what {
@@ -84,12 +95,14 @@ pub fn encode(tenant: Option<&TenantId>, event: &Event) -> Vec<u8> {
                 SessionEvent::Refreshed(refreshed) => {
                     head.with(SessionRefreshedData::from(refreshed))
                 }
-                SessionEvent::HandedOff(handed_off) => {
-                    head.with(SessionHandedOffData::from(handed_off))
-                }
-                SessionEvent::Terminated(terminated) => {
-                    head.with(SessionTerminatedData::from(*terminated))
-                }
+                SessionEvent::HandedOff(handed_off) => head.with(SessionHandedOffData {
+                    reason,
+                    ..SessionHandedOffData::from(handed_off)
+                }),
+                SessionEvent::Terminated(terminated) => head.with(SessionTerminatedData {
+                    reason,
+                    ..SessionTerminatedData::from(*terminated)
+                }),
                 SessionEvent::Expired { expires_at } => head.with(SessionExpiredData {
                     expires_at: *expires_at,
                 }),
@@ -99,6 +112,7 @@ pub fn encode(tenant: Option<&TenantId>, event: &Event) -> Vec<u8> {
             let head = Head {
                 tenant,
                 event,
+                actor,
                 subject: id.as_str(),
             };
             match what {
@@ -106,7 +120,7 @@ pub fn encode(tenant: Option<&TenantId>, event: &Event) -> Vec<u8> {
                     head.with(AgentProfileData::from(&**profile))
                 }
                 AgentEvent::Suspended | AgentEvent::Reinstated | AgentEvent::Revoked => {
-                    head.with(AgentReasonData::default())
+                    head.with(AgentReasonData { reason })
                 }
             }
         }
@@ -114,6 +128,7 @@ pub fn encode(tenant: Option<&TenantId>, event: &Event) -> Vec<u8> {
             let head = Head {
                 tenant,
                 event,
+                actor,
                 subject: Subject::RULES_ID,
             };
             head.with(RulesData { version: *version })
@@ -124,6 +139,7 @@ pub fn encode(tenant: Option<&TenantId>, event: &Event) -> Vec<u8> {
 struct Head<'a> {
     tenant: Option<&'a TenantId>,
     event: &'a Event,
+    actor: Option<&'a str>,
     subject: &'a str,
 }
 
@@ -133,15 +149,14 @@ impl Head<'_> {
             id, source, time, ..
         } = self.event;
         let event_type = self.event.event_type();
-        let (subject, time, tenant) = (self.subject, *time, self.tenant);
         Envelope {
             id,
             source,
             event_type,
-            subject,
-            time,
-            tenant,
-            actor: None,
+            subject: self.subject,
+            time: *time,
+            tenant: self.tenant,
+            actor: self.actor,
             data,
         }
         .to_json()

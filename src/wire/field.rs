@@ -58,8 +58,8 @@ impl TextRule {
         lines: true,
     };
 
-    fn allows(self, text: &str) -> bool {
-        // Without an early exit, so that the compiler vectorizes the scan.
+    pub(super) fn allows(self, text: &str) -> bool {
+        // Without an early end, so that the compiler can look at many bytes at a time.
         let plain = text
             .bytes()
             .fold(true, |plain, b| plain & (0x20..0x7f).contains(&b));
@@ -71,7 +71,7 @@ impl TextRule {
         text.chars().count() <= self.chars_max && !text.contains(forbidden)
     }
 
-    fn message(self) -> String {
+    pub(super) fn message(self) -> String {
         let except = if self.lines {
             " except tabs and line breaks"
         } else {
@@ -82,8 +82,8 @@ impl TextRule {
     }
 }
 
-/// Reads fields and collects their errors.
-#[derive(Debug, Default)]
+/// Reads fields and gathers what is wrong with them.
+#[derive(Debug, Clone, Default)]
 pub(super) struct Fields {
     prefix: &'static str,
     errors: Vec<FieldError>,
@@ -178,14 +178,9 @@ impl Fields {
 
     pub(super) fn time(&mut self, name: &str, raw: &str) -> Option<Timestamp> {
         let text = self.string(name, raw)?;
-        let time = parse_time(&text);
-        if time.is_none() {
-            self.error(
-                name,
-                "must be an RFC 3339 time of the years 1 to 9999, such as 2026-01-31T23:59:59Z",
-            );
-        }
-        time
+        time(&text)
+            .map_err(|wrong| self.error(name, wrong.to_string()))
+            .ok()
     }
 
     pub(super) fn integer(&mut self, name: &str, raw: &str, max: u64) -> Option<u64> {
@@ -262,17 +257,9 @@ impl Fields {
         if raw == "null" {
             return None;
         }
-        let wrong = if !raw.starts_with('{') {
-            MetadataError::Object.to_string()
-        } else if METADATA_BYTES_MAX < raw.len() {
-            MetadataError::Size.to_string()
-        } else if let Err(flaw) = json::check_value(raw) {
-            flaw.to_string()
-        } else {
-            return Some(Metadata::from_checked(raw));
-        };
-        self.error(name, wrong);
-        None
+        metadata(raw)
+            .map_err(|wrong| self.error(name, wrong.to_string()))
+            .ok()
     }
 
     /// Checks that every reader can parse a field that the ledger stores but does not read.
@@ -297,7 +284,32 @@ impl Fields {
     }
 }
 
-/// One scope, borrowed unless it contains an escape.
+/// Why a value is none that an event may have; the message says what is allowed.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct ValueError(String);
+
+/// Reads metadata from the text of a JSON value, and keeps the text.
+pub fn metadata(json: &str) -> Result<Metadata, ValueError> {
+    let wrong = if !json.starts_with('{') {
+        MetadataError::Object.to_string()
+    } else if METADATA_BYTES_MAX < json.len() {
+        MetadataError::Size.to_string()
+    } else if let Err(flaw) = json::check_value(json) {
+        flaw.to_string()
+    } else {
+        return Ok(Metadata::from_checked(json));
+    };
+    Err(ValueError(wrong))
+}
+
+/// Reads a time from a text, as events have it.
+pub fn time(text: &str) -> Result<Timestamp, ValueError> {
+    let message = "must be an RFC 3339 time of the years 1 to 9999, such as 2026-01-31T23:59:59Z";
+    parse_time(text).ok_or_else(|| ValueError(message.to_owned()))
+}
+
+/// One scope, borrowed unless it holds an escape.
 #[derive(serde::Deserialize)]
 #[serde(transparent)]
 struct Scope<'a>(#[serde(borrow)] Cow<'a, str>);

@@ -19,10 +19,12 @@ const FEW_NAMES: usize = 24;
 const SAFE_NUMBER_BYTES: usize = 4;
 
 /// One member of an object.
-pub(super) struct Member<'a> {
-    pub(super) name: Cow<'a, str>,
+#[derive(Debug, Clone)]
+pub struct Member<'a> {
+    /// Its name, without escapes.
+    pub name: Cow<'a, str>,
     /// The value's text, without space around it.
-    pub(super) raw: &'a str,
+    pub raw: &'a str,
 }
 
 /// An error inside a grammatically correct value.
@@ -37,7 +39,7 @@ pub(super) enum Flaw {
 }
 
 /// Splits an object into its members; `None` if the text is not JSON or not an object.
-pub(super) fn members(json: &str) -> Option<Vec<Member<'_>>> {
+pub fn members(json: &str) -> Option<Vec<Member<'_>>> {
     serde_json::from_str::<Members<'_>>(json)
         .ok()
         .map(|members| members.0)
@@ -49,7 +51,7 @@ pub(super) fn name_given_twice<'m>(members: &'m [Member<'_>]) -> Option<&'m str>
 }
 
 /// The characters of a JSON string; `None` for another value or an unpaired surrogate.
-pub(super) fn string(json: &str) -> Option<Cow<'_, str>> {
+pub fn string(json: &str) -> Option<Cow<'_, str>> {
     let inner = json.strip_prefix('"')?.strip_suffix('"')?;
     if inner.contains('\\') {
         return serde_json::from_str(json).ok().map(Cow::Owned);

@@ -11,6 +11,7 @@
 
 mod base64_data;
 pub mod binary;
+mod check;
 pub mod command;
 pub mod data;
 pub mod decode;
@@ -27,12 +28,12 @@ pub mod source;
 pub mod subject;
 pub mod verdict;
 
-pub use command::CommandBody;
-pub use decode::{Decoded, Undecodable, decode, event_type};
-pub use encode::{Envelope, encode};
-pub use field::FieldError;
+pub use check::check;
+pub use decode::{Decoded, Opened, Undecodable, decode};
+pub use encode::{Envelope, Notes, encode};
+pub use field::{FieldError, ValueError, metadata, time};
 pub use headers::Headers;
-pub use json::integer;
+pub use json::{Member, integer, members, string};
 pub use not_json::{flaw, not_an_object};
 pub use origin::{Origin, Via};
 pub use subject::{

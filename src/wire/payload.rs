@@ -4,6 +4,7 @@
 //! it carries a token is refused: bodies are shown to everyone who may read the tenant's history.
 
 use crate::domain::agent::AgentProfile;
+use crate::domain::command::{HandOff, Terminate};
 use crate::domain::event::{Created, Deadline, HandedOff, Refreshed, Renewal, Terminated};
 use crate::domain::limits::TTL_SECONDS_MAX;
 use crate::domain::session::{Outcome, Phase, Profile};
@@ -26,8 +27,6 @@ pub(super) const SECRET_FIELDS: &[&str] = &[
     "access_token_sha256",
     "refresh_token_sha256",
 ];
-
-const SECONDS_US: i64 = 1_000_000;
 
 /// Reads the payload of an event of this type. `None` if something is wrong, which is then noted.
 pub(super) fn read(
@@ -96,11 +95,14 @@ fn session_event(
 ) -> Option<SessionEvent> {
     match event_type {
         EventType::SessionCreated => {
-            created(fields, id, data).map(|created| SessionEvent::Created(Box::new(created)))
+            created(fields, id, data, None).map(|created| SessionEvent::Created(Box::new(created)))
         }
         EventType::SessionRefreshed => Some(SessionEvent::Refreshed(refreshed(fields, data))),
         EventType::SessionHandedOff => handed_off(fields, id, data).map(SessionEvent::HandedOff),
-        EventType::SessionTerminated => Some(SessionEvent::Terminated(terminated(fields, data))),
+        EventType::SessionTerminated => {
+            let Terminate { outcome, reason: _ } = terminate(fields, data);
+            Some(SessionEvent::Terminated(Terminated { outcome }))
+        }
         EventType::SessionExpired => {
             expired(fields, data).map(|expires_at| SessionEvent::Expired { expires_at })
         }
@@ -137,11 +139,17 @@ fn agent_event(
         | EventType::SessionExpired
         | EventType::Rules => return None,
     };
-    check_reason(fields, data);
+    reason(fields, data);
     Some(bare)
 }
 
-fn created(fields: &mut Fields, id: Option<&SessionId>, data: &[Member<'_>]) -> Option<Created> {
+/// The data of a session that opens. `agent_default` is whose it is if the data does not say so.
+pub(super) fn created(
+    fields: &mut Fields,
+    id: Option<&SessionId>,
+    data: &[Member<'_>],
+    agent_default: Option<&AgentId>,
+) -> Option<Created> {
     let mut agent_id = None;
     let mut deadline = DeadlineFields::default();
     let (mut scopes, mut metadata, mut parent, mut project) = (None, None, None, None);
@@ -162,12 +170,8 @@ fn created(fields: &mut Fields, id: Option<&SessionId>, data: &[Member<'_>]) -> 
             },
         }
     }
-    if parent.is_some() && parent.as_ref() == id {
-        fields.error(
-            "parent_session_id",
-            "must be another session than the one that opens",
-        );
-    }
+    check_parent(fields, parent.as_ref(), id);
+    let agent_id = agent_id.or_else(|| agent_default.cloned());
     Some(Created {
         deadline: deadline.check(fields),
         agent_id: fields.required("agent_id", agent_id)?,
@@ -180,7 +184,21 @@ fn created(fields: &mut Fields, id: Option<&SessionId>, data: &[Member<'_>]) -> 
     })
 }
 
-fn refreshed(fields: &mut Fields, data: &[Member<'_>]) -> Refreshed {
+/// Notes a session that names itself as the one that it came from.
+pub(super) fn check_parent(
+    fields: &mut Fields,
+    parent: Option<&SessionId>,
+    id: Option<&SessionId>,
+) {
+    if parent.is_some() && parent == id {
+        fields.error(
+            "parent_session_id",
+            "must be another session than the one that opens",
+        );
+    }
+}
+
+pub(super) fn refreshed(fields: &mut Fields, data: &[Member<'_>]) -> Refreshed {
     let mut refreshed = Refreshed::default();
     let mut deadline = DeadlineFields::default();
     let mut extend = false;
@@ -214,8 +232,42 @@ fn handed_off(
     id: Option<&SessionId>,
     data: &[Member<'_>],
 ) -> Option<HandedOff> {
+    let HandOff {
+        to,
+        child,
+        scopes,
+        metadata,
+        deadline,
+        reason: _,
+    } = hand_off(fields, id, data, true)?;
+    Some(HandedOff {
+        to,
+        child: child?,
+        scopes,
+        metadata,
+        deadline,
+    })
+}
+
+/// Notes a session that would be handed off to itself.
+pub(super) fn check_child(fields: &mut Fields, child: Option<&SessionId>, id: Option<&SessionId>) {
+    if child.is_some() && child == id {
+        fields.error(
+            "session_id",
+            "must be a new session, not the one that is handed off",
+        );
+    }
+}
+
+/// The data of a hand-off of a session. A command may leave out the child's id, and an event may not.
+pub(super) fn hand_off(
+    fields: &mut Fields,
+    id: Option<&SessionId>,
+    data: &[Member<'_>],
+    needs_child: bool,
+) -> Option<HandOff> {
     let (mut to, mut child, mut scopes, mut metadata) = (None, None, None, None);
-    let mut deadline = DeadlineFields::default();
+    let (mut deadline, mut reason) = (DeadlineFields::default(), None);
     for Member { name, raw } in data {
         match &**name {
             "to_agent_id" => to = fields.agent_id(name, raw),
@@ -224,38 +276,36 @@ fn handed_off(
             "metadata" => metadata = fields.metadata(name, raw),
             "expires_at" => deadline.expires_at = fields.time(name, raw),
             "ttl_seconds" => deadline.ttl_seconds = fields.integer(name, raw, TTL_SECONDS_MAX),
-            "reason" => _ = fields.text(name, raw, TextRule::REASON),
+            "reason" => reason = fields.text(name, raw, TextRule::REASON),
             _ => kept(fields, name, raw),
         }
     }
-    if child.is_some() && child.as_ref() == id {
-        fields.error(
-            "session_id",
-            "must be a new session, not the one that is handed off",
-        );
-    }
+    check_child(fields, child.as_ref(), id);
     let to = fields.required("to_agent_id", to);
-    let child = fields.required("session_id", child);
+    if needs_child {
+        fields.required("session_id", child.as_ref());
+    }
     let deadline = deadline.check(fields);
-    Some(HandedOff {
+    Some(HandOff {
         to: to?,
-        child: child?,
+        child,
         scopes,
         metadata: metadata.unwrap_or_default(),
         deadline,
+        reason,
     })
 }
 
-fn terminated(fields: &mut Fields, data: &[Member<'_>]) -> Terminated {
-    let mut outcome = None;
+pub(super) fn terminate(fields: &mut Fields, data: &[Member<'_>]) -> Terminate {
+    let (mut outcome, mut reason) = (None, None);
     for Member { name, raw } in data {
         match &**name {
-            "reason" => _ = fields.text(name, raw, TextRule::REASON),
+            "reason" => reason = fields.text(name, raw, TextRule::REASON),
             "outcome" => outcome = fields.word(name, raw, &Outcome::ALL, Outcome::as_str),
             _ => kept(fields, name, raw),
         }
     }
-    Terminated { outcome }
+    Terminate { outcome, reason }
 }
 
 fn expired(fields: &mut Fields, data: &[Member<'_>]) -> Option<Timestamp> {
@@ -269,7 +319,7 @@ fn expired(fields: &mut Fields, data: &[Member<'_>]) -> Option<Timestamp> {
     fields.required("expires_at", expires_at)
 }
 
-fn agent_profile(fields: &mut Fields, data: &[Member<'_>]) -> AgentProfile {
+pub(super) fn agent_profile(fields: &mut Fields, data: &[Member<'_>]) -> AgentProfile {
     let mut agent = AgentProfile::default();
     for Member { name, raw } in data {
         match &**name {
@@ -297,13 +347,15 @@ fn agent_profile(fields: &mut Fields, data: &[Member<'_>]) -> AgentProfile {
 }
 
 /// Data of an event that carries at most a reason.
-fn check_reason(fields: &mut Fields, data: &[Member<'_>]) {
+pub(super) fn reason(fields: &mut Fields, data: &[Member<'_>]) -> Option<Box<str>> {
+    let mut reason = None;
     for Member { name, raw } in data {
         match &**name {
-            "reason" => _ = fields.text(name, raw, TextRule::REASON),
+            "reason" => reason = fields.text(name, raw, TextRule::REASON),
             _ => kept(fields, name, raw),
         }
     }
+    reason
 }
 
 fn rules(fields: &mut Fields, data: &[Member<'_>]) -> Option<u32> {
@@ -347,10 +399,7 @@ impl DeadlineFields {
                 None
             }
             (Some(time), None) => Some(Deadline::At(time)),
-            (None, Some(seconds)) => {
-                let seconds = i64::try_from(seconds).expect("at most TTL_SECONDS_MAX");
-                Some(Deadline::After(seconds * SECONDS_US))
-            }
+            (None, Some(seconds)) => Some(Deadline::after_seconds(seconds)),
             (None, None) => None,
         }
     }

@@ -27,6 +27,7 @@ mod http_auth_keys;
 mod http_auth_tokens;
 mod http_bad_input;
 mod http_codings;
+mod http_command_ids;
 mod http_commands;
 mod http_connections;
 mod http_history;

@@ -14,7 +14,7 @@ use session_ledger::domain::event::Writer;
 use session_ledger::domain::{EventType, Rules, TenantId, limits};
 use session_ledger::wire::schema::{documents, event_schema};
 use session_ledger::wire::verdict::VerdictMessage;
-use session_ledger::wire::{Subject, decode, encode, stream_subjects};
+use session_ledger::wire::{Notes, Subject, decode, encode, stream_subjects};
 
 use crate::support::events::{Ids, event, rules_event, subject_of};
 
@@ -235,7 +235,7 @@ proptest! {
     fn a_schema_accepts_what_is_encoded(event in prop_oneof![event(Ids::Any), rules_event()]) {
         let tenant = TenantId::parse(TENANT).unwrap();
         let subject = subject_of(&event, &tenant);
-        let body: Value = serde_json::from_slice(&encode(subject.tenant(), &event)).unwrap();
+        let body: Value = serde_json::from_slice(&encode(subject.tenant(), &event, Notes::default())).unwrap();
         check(event.event_type(), &validator(event.event_type()), &body);
     }
 
@@ -247,7 +247,7 @@ proptest! {
             2..5,
         ),
     ) {
-        let mut body: Value = serde_json::from_slice(&encode(None, &event)).unwrap();
+        let mut body: Value = serde_json::from_slice(&encode(None, &event, Notes::default())).unwrap();
         for (name, value) in &changes {
             change(&mut body, name, value.as_ref());
         }

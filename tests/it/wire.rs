@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use serde_json::Value;
 use session_ledger::domain::event::Writer;
 use session_ledger::domain::{AgentEvent, Event, Metadata, Payload, Rules, SessionEvent};
-use session_ledger::wire::{decode, encode, private};
+use session_ledger::wire::{Notes, decode, encode, private};
 
 use crate::support::events::{Ids, event, rules_event, subject_of, tenant_id};
 
@@ -76,12 +76,12 @@ proptest! {
         let mut event = event;
         event.private.existing = existing && event.writer == Writer::Ledger;
         let subject = subject_of(&event, &tenant);
-        let body = encode(subject.tenant().filter(|_| name_tenant), &event);
+        let body = encode(subject.tenant().filter(|_| name_tenant), &event, Notes::default());
         let decoded = decode(Rules::LATEST, &subject.to_string(), &private::encode(&event.private), &body);
         let decoded = decoded.map_err(|failed| TestCaseError::fail(format!("{failed:?}")))?;
         prop_assert_eq!(decoded.tenant.as_ref(), subject.tenant());
         prop_assert_eq!(&decoded.event, &event);
-        prop_assert_eq!(encode(subject.tenant(), &decoded.event), encode(subject.tenant(), &event));
+        prop_assert_eq!(encode(subject.tenant(), &decoded.event, Notes::default()), encode(subject.tenant(), &event, Notes::default()));
     }
 
     #[test]
@@ -101,7 +101,7 @@ proptest! {
         edits in vec(edit(), 1..6),
     ) {
         let subject = subject_of(&event, &tenant);
-        let mut body = encode(None, &event);
+        let mut body = encode(None, &event, Notes::default());
         for edit in &edits {
             apply(&mut body, edit);
         }

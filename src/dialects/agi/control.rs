@@ -11,6 +11,8 @@ use super::failure::Failure;
 use super::{read, session};
 use crate::dialects::sdk::change::{self, Change};
 use crate::domain::SessionId;
+use crate::domain::command::Refresh;
+use crate::domain::event::Refreshed;
 use crate::domain::session::{Phase, Status};
 use crate::http::api::sessions::not_found;
 use crate::http::problem::Problem;
@@ -77,9 +79,15 @@ async fn step(
     phase: Phase,
     what: &str,
 ) -> Result<Response, Failure> {
-    let data = json!({"phase": phase.as_str()}).to_string();
-    let done = app.commands().note(command.by(), id, data.as_bytes());
-    let done = done.await.map_err(Problem::from)?;
+    let refresh = Refresh {
+        presented: None,
+        refreshed: Refreshed {
+            phase: Some(phase),
+            ..Refreshed::default()
+        },
+    };
+    let done = app.commands().refresh(command.by(), id, refresh).await;
+    let done = done.map_err(Problem::from)?;
     let settled = change::stepped(app, command, id, &done)?.is_some();
     let (status, message) = if settled {
         (Success::Ok, format!("Session {what} successfully"))

@@ -4,9 +4,11 @@
 //! `goal`, `webhook_url` or `cdp_url`: prompts and addresses with secrets in them cannot be taken
 //! off its log again.
 
+use std::borrow::Cow;
+
 use axum::extract::State;
 use axum::response::Response;
-use serde_json::{Map, Value, json};
+use serde_json::json;
 
 use super::failure::Failure;
 use super::read;
@@ -14,12 +16,15 @@ use super::session::KIND;
 use crate::dialects::sdk::change::{self, Change};
 use crate::dialects::sdk::fields::{Fields, wrong};
 use crate::dialects::sdk::millis::millis;
-use crate::domain::AgentId;
+use crate::domain::command::NewSession;
+use crate::domain::event::Created;
 use crate::domain::session::Phase;
+use crate::domain::{AgentId, Metadata};
 use crate::http::problem::Problem;
 use crate::http::response::body;
 use crate::http::response::success::Success;
 use crate::http::state::App;
+use crate::ledger::TokenPolicy;
 use crate::ledger::command::SessionDone;
 
 const AGENT_DEFAULT: &str = "agi-0";
@@ -38,9 +43,9 @@ pub(super) async fn create(
     Change(command): Change,
 ) -> Result<Response, Failure> {
     let wanted = Wanted::read(&Fields::parse(&command.body)?)?;
-    let event = wanted.event();
-    let done = app.commands().open(command.by(), &event);
-    let done = done.await.map_err(Problem::from)?;
+    let (by, new) = (command.by(), wanted.command()?);
+    let done = app.commands().create(by, new, TokenPolicy::None).await;
+    let done = done.map_err(Problem::from)?;
     match change::stepped(&app, &command, &done.session, &done)? {
         Some(stepped) => {
             let answer = read::answer(&app, &stepped.session);
@@ -51,40 +56,41 @@ pub(super) async fn create(
 }
 
 /// What is asked for.
-struct Wanted {
+struct Wanted<'b> {
     agent: AgentId,
-    metadata: Map<String, Value>,
+    /// What is kept as metadata, by name.
+    kept: Vec<(&'static str, Cow<'b, str>)>,
 }
 
-impl Wanted {
-    fn read(fields: &Fields) -> Result<Self, Problem> {
-        let name = fields.text("agent_name")?.unwrap_or(AGENT_DEFAULT);
-        let agent = AgentId::parse(name);
+impl<'b> Wanted<'b> {
+    fn read(fields: &Fields<'b>) -> Result<Self, Problem> {
+        let name = fields.text("agent_name")?;
+        let agent = AgentId::parse(name.as_deref().unwrap_or(AGENT_DEFAULT));
         let agent = agent.map_err(|error| wrong("agent_name", error.to_string()))?;
         if let Some(url) = fields.text("webhook_url")? {
-            check_webhook(url)?;
+            check_webhook(&url)?;
         }
         for unkept in ["goal", "cdp_url"] {
             fields.text(unkept)?;
         }
         fields.number("max_steps")?;
-        let mut metadata = Map::new();
+        let mut kept = Vec::new();
         for name in KEPT {
-            if let Some(text) = fields.text(name)? {
-                metadata.insert(name.to_owned(), json!(text));
-            }
+            kept.extend(fields.text(name)?.map(|text| (name, text)));
         }
-        Ok(Self { agent, metadata })
+        Ok(Self { agent, kept })
     }
 
-    /// Data of the event.
-    fn event(&self) -> Vec<u8> {
-        let data = json!({
-            "agent_id": self.agent,
-            "phase": Phase::Ready.as_str(),
-            "metadata": self.metadata,
-        });
-        data.to_string().into_bytes()
+    fn command(&self) -> Result<NewSession, Problem> {
+        let texts = self.kept.iter().map(|(name, text)| (*name, &**text));
+        let metadata = Metadata::of_texts(&texts.collect::<Vec<_>>());
+        let metadata = metadata.map_err(|error| wrong("metadata", error.to_string()))?;
+        let created = Created {
+            metadata,
+            phase: Some(Phase::Ready),
+            ..Created::new(self.agent.clone())
+        };
+        Ok(NewSession { id: None, created })
     }
 }
 
@@ -101,7 +107,7 @@ fn check_webhook(url: &str) -> Result<(), Problem> {
 }
 
 /// The answer while the session is on the log and not in the list yet.
-fn begun(app: &App, done: &SessionDone, wanted: &Wanted) -> Response {
+fn begun(app: &App, done: &SessionDone, wanted: &Wanted<'_>) -> Response {
     let mut shape = json!({
         "session_id": done.session,
         "agent_name": wanted.agent,
@@ -109,8 +115,8 @@ fn begun(app: &App, done: &SessionDone, wanted: &Wanted) -> Response {
         "created_at": millis(app.now()),
         "vnc_url": null,
     });
-    if let Some(kind) = wanted.metadata.get(KIND) {
-        shape[KIND] = kind.clone();
+    if let Some((_, kind)) = wanted.kept.iter().find(|(name, _)| *name == KIND) {
+        shape[KIND] = json!(kind);
     }
     body::json_with_status(Success::Accepted, &shape)
 }

@@ -8,7 +8,9 @@ use serde_json::json;
 use super::failure::Failure;
 use super::{read, session};
 use crate::dialects::sdk::change::{self, Change};
+use crate::domain::command::Terminate;
 use crate::domain::limits::PAGE_ROWS_MAX;
+use crate::domain::session::Outcome;
 use crate::domain::{Reason, SessionFilter, SessionId, Verdict};
 use crate::http::problem::Problem;
 use crate::http::problem::code::Code;
@@ -20,7 +22,10 @@ use crate::http::state::App;
 use crate::ledger::command::SessionDone;
 use crate::query::{self, PageStart};
 
-const DATA: &[u8] = br#"{"outcome":"deleted"}"#;
+const DELETE: Terminate = Terminate {
+    outcome: Some(Outcome::Deleted),
+    reason: None,
+};
 
 /// Deletes a session. One that is not there, or cannot be, is no error.
 pub(super) async fn one(
@@ -35,8 +40,10 @@ pub(super) async fn one(
     if read::find(&app, command.sight(), &id)?.is_none() {
         return missing();
     }
-    let done = app.commands().end(command.by(), &id, DATA).await;
-    match deletion(&app, &command, &done.map_err(Problem::from)?)? {
+    let done = delete_each(&app, &command, &[id]).await?;
+    let done = done.first();
+    let done = done.ok_or_else(|| Problem::new(Code::InternalError))?;
+    match deletion(&app, &command, done)? {
         Deletion::Done => Ok(answer(Success::Ok, true, "Session deleted successfully")),
         Deletion::Pending => {
             let message = "The session is about to be deleted";
@@ -70,7 +77,7 @@ pub(super) async fn all(
         let (ids, next) = page.map_err(failed)?;
         // A page may be full of sessions that are gone; others must get their turn.
         tokio::task::yield_now().await;
-        for done in end_each(&app, &command, &ids).await.map_err(failed)? {
+        for done in delete_each(&app, &command, &ids).await.map_err(failed)? {
             let failed = |problem| told(deleted, problem);
             match deletion(&app, &command, &done).map_err(failed)? {
                 Deletion::Done => deleted += 1,
@@ -102,7 +109,7 @@ fn told(deleted: u64, problem: Problem) -> Problem {
     Problem::new(Code::Unconfirmed).with_detail(detail)
 }
 
-async fn end_each(
+async fn delete_each(
     app: &App,
     command: &Command,
     sessions: &[SessionId],
@@ -110,7 +117,8 @@ async fn end_each(
     if sessions.is_empty() {
         return Ok(Vec::new());
     }
-    let done = app.commands().end_each(command.by(), sessions, DATA);
+    let commands = app.commands();
+    let done = commands.terminate_each(command.by(), sessions, &DELETE);
     Ok(done.await?)
 }
 

@@ -65,9 +65,11 @@ pub(super) async fn of_projects(
 }
 
 /// The ids that a batch names.
-fn asked(fields: &Fields) -> Result<Vec<String>, Problem> {
+fn asked(fields: &Fields<'_>) -> Result<Vec<String>, Problem> {
     const NAME: &str = "project_ids";
-    let ids = fields.value(NAME).and_then(Value::as_array);
+    let ids: Option<Vec<Value>> = fields
+        .raw(NAME)
+        .and_then(|raw| serde_json::from_str(raw).ok());
     let ids = ids.filter(|ids| (1..=PROJECTS_MAX).contains(&ids.len()));
     let ids = ids.ok_or_else(|| {
         let message = format!("must be a list of 1 to {PROJECTS_MAX} ids of projects");

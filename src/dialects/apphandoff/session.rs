@@ -4,13 +4,13 @@
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::dialects::sdk::fields::whole;
 use crate::dialects::sdk::millis::millis;
 use crate::domain::Timestamp;
 use crate::domain::ids::is_uuid;
 use crate::domain::session::{Phase, Status};
 use crate::http::response::json::Json;
 use crate::projection::SessionRow;
+use crate::wire;
 
 const SECOND_US: i64 = 1_000_000;
 /// Who was silent for longer is not there, in their documents' words.
@@ -134,7 +134,10 @@ impl Work {
         let ticket_id = said.ticket_id.as_str().filter(|id| is_uuid(id));
         Self {
             ticket_id: ticket_id.map(str::to_ascii_lowercase),
-            ticket_number: whole(&said.ticket_number),
+            ticket_number: said
+                .ticket_number
+                .as_number()
+                .and_then(|number| wire::integer(&number.to_string())),
             started_at: said.work_started_at.as_str().and_then(Timestamp::parse),
         }
     }

@@ -13,10 +13,12 @@ use super::credential;
 use super::failure::{Failure, Refusal, success};
 use super::keys;
 use crate::dialects::sdk::change::{self, Change};
-use crate::dialects::sdk::fields::{self, Fields};
+use crate::dialects::sdk::fields::{Fields, wrong};
 use crate::dialects::sdk::whole_list;
+use crate::domain::agent::AgentProfile;
+use crate::domain::command::NewAgent;
 use crate::domain::limits::PAGE_ROWS_MAX;
-use crate::domain::{AgentFilter, AgentId, AgentStatus, Reason, StatusSet, Timestamp};
+use crate::domain::{AgentFilter, AgentId, AgentStatus, Metadata, Reason, StatusSet, Timestamp};
 use crate::http::api::keys::change as key_change;
 use crate::http::problem::Problem;
 use crate::http::problem::code::Code;
@@ -39,8 +41,8 @@ pub(super) async fn create(
     // An agent without a key is of no use to who asked.
     key_change::check_room(&app, &caller)?;
     let created_by = user(&caller);
-    let event = wanted.event(created_by);
-    let done = app.commands().register(command.by(), &event).await;
+    let new = wanted.command(created_by).map_err(creation_failed)?;
+    let done = app.commands().register_agent(command.by(), new).await;
     let done = done.map_err(Problem::from).map_err(creation_failed)?;
     let (status, agent) = match registered(&app, &command, &done)? {
         Some(agent) => (Success::Created, agent),
@@ -142,12 +144,12 @@ impl Wanted {
     fn read(body: &[u8]) -> Result<Self, Problem> {
         let fields = Fields::parse(body)?;
         let text = |name| {
-            let text = fields.text(name)?.unwrap_or_default();
-            Ok::<_, Problem>(text.trim().to_owned())
+            let text = fields.text(name)?;
+            Ok::<_, Problem>(text.unwrap_or_default().trim().to_owned())
         };
         let required = |name| {
             let text: String = text(name)?;
-            let missing = || fields::wrong(name, "is required");
+            let missing = || wrong(name, "is required");
             (!text.is_empty()).then_some(text).ok_or_else(missing)
         };
         Ok(Self {
@@ -157,17 +159,18 @@ impl Wanted {
         })
     }
 
-    /// Data of the event.
-    fn event(&self, created_by: &str) -> Vec<u8> {
-        let mut data = json!({
-            "display_name": self.name,
-            "metadata": {PROVIDER: self.provider},
-            "created_by_user_id": created_by,
-        });
-        if !self.description.is_empty() {
-            data["description"] = json!(self.description);
-        }
-        data.to_string().into_bytes()
+    fn command(&self, created_by: &str) -> Result<NewAgent, Problem> {
+        let metadata = Metadata::of_texts(&[(PROVIDER, &self.provider)]);
+        let metadata = metadata.map_err(|error| wrong("agent_provider", error.to_string()))?;
+        let description = Some(&*self.description).filter(|text| !text.is_empty());
+        let profile = AgentProfile {
+            display_name: Some(self.name.as_str().into()),
+            description: description.map(Into::into),
+            metadata: Some(metadata),
+            created_by_user_id: Some(created_by.into()),
+            ..AgentProfile::default()
+        };
+        Ok(NewAgent { id: None, profile })
     }
 
     fn agent(self, id: AgentId, created_by: &str, created_at: Timestamp) -> Agent {
@@ -238,7 +241,6 @@ fn in_words_of_the_body(problem: &Problem) -> Problem {
         let field = match &*error.field {
             "display_name" => "agent_name",
             "description" => "agent_description",
-            "metadata" => "agent_provider",
             other => other,
         };
         (field.to_owned(), error.message.clone())

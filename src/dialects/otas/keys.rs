@@ -19,6 +19,7 @@ use crate::http::request::body::Body;
 use crate::http::request::caller::{Admin, Caller};
 use crate::http::response::success::Success;
 use crate::http::state::App;
+use crate::wire;
 
 const TTL_US: i64 = 30 * 24 * 3600 * 1_000_000;
 const MAYBE_REVOKED: &str = "it is not confirmed that the key is revoked; ask again: \
@@ -33,8 +34,8 @@ pub(super) async fn create(
     change::refuse_unfit(&caller)?;
     let fields = Fields::parse(&body)?;
     let id = given(&fields, "agent_id").ok_or(Refusal::AgentIdRequired)?;
-    let agent = match id.as_str() {
-        Some(id) => agent::find(&app, caller.sight(), id)?,
+    let agent = match wire::string(id) {
+        Some(id) => agent::find(&app, caller.sight(), &id)?,
         None => None,
     };
     let agent = agent.ok_or(Refusal::AgentNotFoundOrInvalidId)?;
@@ -53,9 +54,8 @@ pub(super) async fn revoke(
     change::refuse_unfit(&caller)?;
     let fields = Fields::parse(&body)?;
     let id = given(&fields, "agent_key_id").ok_or(Refusal::AgentKeyIdRequired)?;
-    let entry = id
-        .as_str()
-        .and_then(KeyId::parse)
+    let entry = wire::string(id)
+        .and_then(|id| KeyId::parse(&id))
         .and_then(|id| app.keys().get(caller.tenant(), id))
         .filter(|entry| entry.is_live() && entry.grant.agent.is_some());
     let id = entry.ok_or(Refusal::AgentKeyNotFound)?.id;

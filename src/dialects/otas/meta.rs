@@ -10,11 +10,13 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::failure::{Failure, Refusal};
+use crate::domain::Metadata;
+use crate::wire;
 
 const WRAP: &str = "otas_meta";
 
 /// The metadata that a body asks for.
-pub(super) fn read(body: &[u8]) -> Result<String, Failure> {
+pub(super) fn read(body: &[u8]) -> Result<Metadata, Failure> {
     #[derive(Deserialize)]
     struct Create<'a> {
         #[serde(borrow, default)]
@@ -22,34 +24,33 @@ pub(super) fn read(body: &[u8]) -> Result<String, Failure> {
     }
     let body = body.trim_ascii();
     if body.is_empty() {
-        return Ok("{}".to_owned());
+        return Ok(Metadata::default());
     }
     // A list would be read as the fields in their order.
     let is_object = body.starts_with(b"{");
     let create: Option<Create<'_>> = serde_json::from_slice(body).ok();
     let create = create.filter(|_| is_object).ok_or(Refusal::InvalidJson)?;
-    Ok(create
-        .meta
-        .map_or_else(|| "{}".to_owned(), |meta| keep(meta.get())))
-}
-
-fn keep(meta: &str) -> String {
-    if meta.starts_with('{') && wrapped(meta).is_none() {
-        meta.to_owned()
+    let Some(meta) = create.meta.map(RawValue::get) else {
+        return Ok(Metadata::default());
+    };
+    let metadata = if meta.starts_with('{') && wrapped(meta).is_none() {
+        wire::metadata(meta)
     } else {
-        format!("{{\"{WRAP}\":{meta}}}")
-    }
+        wire::metadata(&format!("{{\"{WRAP}\":{meta}}}"))
+    };
+    metadata.map_err(|wrong| Failure::Because(Refusal::InvalidMeta, format!("meta {wrong}")))
 }
 
 /// `meta` of a session, as JSON.
 pub(super) fn shown(metadata: &str) -> &str {
-    let looks_wrapped = metadata.contains(WRAP);
-    let inner = looks_wrapped.then(|| wrapped(metadata)).flatten();
-    inner.unwrap_or(metadata)
+    wrapped(metadata).unwrap_or(metadata)
 }
 
 /// What is the only member of an object, if it has the name for that.
 fn wrapped(metadata: &str) -> Option<&str> {
+    if !metadata.contains(WRAP) {
+        return None;
+    }
     let members: BTreeMap<String, &RawValue> = serde_json::from_str(metadata).ok()?;
     let inner = members.get(WRAP).filter(|_| members.len() == 1)?;
     Some(inner.get())
@@ -64,7 +65,8 @@ mod tests {
     #[test]
     fn an_object_is_kept_as_it_is_and_nothing_is_an_empty_one() {
         let check = |body: &str, expected: &str| {
-            assert_eq!(read(body.as_bytes()).unwrap(), expected, "{body}");
+            let metadata = read(body.as_bytes()).unwrap();
+            assert_eq!(metadata.json(), expected, "{body}");
         };
         check("", "{}");
         check(" {} ", "{}");
@@ -115,8 +117,8 @@ mod tests {
         #[test]
         fn everything_comes_out_as_it_went_in(meta in json()) {
             let kept = read(format!("{{\"meta\":{meta}}}").as_bytes()).unwrap();
-            prop_assert_eq!(&kept[..1], "{");
-            prop_assert_eq!(shown(&kept), meta);
+            prop_assert_eq!(&kept.json()[..1], "{");
+            prop_assert_eq!(shown(kept.json()), meta);
         }
     }
 }

@@ -15,7 +15,7 @@ use crate::domain::{AgentId, SessionId, Timestamp};
 use crate::http::state::App;
 
 /// How long a token is good for, and so how long a session is open.
-pub(super) const TTL_S: i64 = 30 * 24 * 3600;
+pub(super) const TTL_S: u32 = 30 * 24 * 3600;
 const PURPOSE: &str = "otas session token";
 
 #[derive(Serialize)]
@@ -40,7 +40,7 @@ pub(super) fn issue(
         agent_session_id: session,
         agent_id: agent,
         iat,
-        exp: iat + TTL_S,
+        exp: iat + i64::from(TTL_S),
     };
     jwt::sign(&secret, &claims)
 }

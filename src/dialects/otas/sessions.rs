@@ -10,8 +10,10 @@ use super::words::iso;
 use super::{agent, meta, session_token};
 use crate::dialects::sdk::change::{self, Change};
 use crate::dialects::sdk::whole_list::WholeList;
+use crate::domain::command::NewSession;
+use crate::domain::event::{Created, Deadline};
 use crate::domain::filter::Owner;
-use crate::domain::limits::METADATA_BYTES_MAX;
+use crate::domain::session::Profile;
 use crate::domain::{Reason, SessionFilter, Timestamp};
 use crate::http::problem::Problem;
 use crate::http::problem::code::Code;
@@ -19,6 +21,7 @@ use crate::http::request::caller::{Caller, Read};
 use crate::http::response::json::Json;
 use crate::http::response::success::Success;
 use crate::http::state::App;
+use crate::ledger::TokenPolicy;
 use crate::projection::SessionRow;
 
 /// Every session of an agent, whatever has become of it.
@@ -74,12 +77,17 @@ pub(super) async fn create(
     let by = command.by();
     let agent = agent::of_key(&app, command.sight())?;
     let metadata = meta::read(&command.body)?;
-    let (agent_id, key_id) = (json!(agent.id), json!(by.actor));
-    let ttl_s = session_token::TTL_S;
-    let event = format!(
-        r#"{{"agent_id":{agent_id},"agent_key_id":{key_id},"ttl_seconds":{ttl_s},"metadata":{metadata}}}"#
-    );
-    let done = app.commands().open(by, event.as_bytes()).await;
+    let created = Created {
+        deadline: Some(Deadline::after_seconds(session_token::TTL_S.into())),
+        metadata,
+        profile: Profile {
+            agent_key_id: by.actor.map(Into::into),
+            ..Profile::default()
+        },
+        ..Created::new(agent.id.clone())
+    };
+    let new = NewSession { id: None, created };
+    let done = app.commands().create(by, new, TokenPolicy::None).await;
     let done = done.map_err(Problem::from).map_err(refused)?;
     let stepped = change::stepped(&app, &command, &done.session, &done).map_err(refused)?;
     let (status, opened_at) = match &stepped {
@@ -101,19 +109,9 @@ pub(super) async fn create(
     ))
 }
 
-/// All but `meta` is the ledger's own, and the agent may have been suspended meanwhile.
+/// The agent may have been suspended after its key was checked.
 fn refused(problem: Problem) -> Failure {
     match problem.code() {
-        // The event is, because of what is the caller's in it.
-        Code::Event(Reason::TooLarge) => {
-            let said = format!("meta must have at most {METADATA_BYTES_MAX} bytes");
-            Failure::Because(Refusal::InvalidMeta, said)
-        }
-        Code::Event(Reason::Invalid | Reason::MetadataTooLarge) => {
-            let error = problem.errors().first();
-            let said = error.map_or(problem.detail(), |error| &error.message);
-            Failure::Because(Refusal::InvalidMeta, format!("meta {said}"))
-        }
         Code::Event(Reason::AgentSuspended | Reason::AgentRevoked | Reason::AgentExpired) => {
             Refusal::InvalidAgentKey.into()
         }

@@ -1,7 +1,5 @@
 //! How OTAS writes times, and what is kept of a body's fields.
 
-use serde_json::Value;
-
 use crate::dialects::sdk::fields::Fields;
 use crate::domain::Timestamp;
 
@@ -15,10 +13,9 @@ pub(super) fn iso(time: Timestamp) -> String {
     format!("{seconds}{fraction}+00:00")
 }
 
-/// The value of a field that must be there, and not be empty.
-pub(super) fn given<'f>(fields: &'f Fields, name: &str) -> Option<&'f Value> {
-    let value = fields.value(name);
-    value.filter(|value| value.as_str() != Some(""))
+/// The JSON text of a field that must be there, and not be the empty text.
+pub(super) fn given<'b>(fields: &Fields<'b>, name: &str) -> Option<&'b str> {
+    fields.raw(name).filter(|raw| *raw != "\"\"")
 }
 
 #[cfg(test)]

@@ -1,61 +1,55 @@
 //! Reads the fields of a JSON body, and ignores unknown fields.
 //!
-//! A field with the value null counts as absent, and an empty body as an object without fields.
+//! A field that is null counts as absent, and a body of nothing as one without fields. The body is
+//! split once, and each field is read where it is needed.
 
-use serde_json::{Map, Value};
+use std::borrow::Cow;
 
 use crate::domain::Reason;
 use crate::http::problem::Problem;
 use crate::http::problem::code::Code;
 use crate::http::request::json_body;
-use crate::wire;
+use crate::wire::{self, Member};
 
 /// The members of a body.
 #[derive(Debug, Default)]
-pub(crate) struct Fields(Map<String, Value>);
+pub(crate) struct Fields<'b>(Vec<Member<'b>>);
 
-impl Fields {
-    /// Parses a body, which must be empty or a JSON object.
-    pub(crate) fn parse(body: &[u8]) -> Result<Self, Problem> {
+impl<'b> Fields<'b> {
+    /// Reads a body.
+    pub(crate) fn parse(body: &'b [u8]) -> Result<Self, Problem> {
         if body.trim_ascii().is_empty() {
             return Ok(Self::default());
         }
-        json_body::object(body).map(Self)
+        json_body::members(body).map(Self)
     }
 
-    /// The value of a field; `None` if it is absent or null.
-    pub(crate) fn value(&self, name: &str) -> Option<&Value> {
-        self.0.get(name).filter(|value| !value.is_null())
+    /// The JSON text of a field's value. If the body gives the field several times, the last one
+    /// counts.
+    pub(crate) fn raw(&self, name: &str) -> Option<&'b str> {
+        let mut last_first = self.0.iter().rev();
+        let member = last_first.find(|member| member.name == name)?;
+        Some(member.raw).filter(|raw| *raw != "null")
     }
 
-    /// The value of a field that must be a string.
-    pub(crate) fn text(&self, name: &str) -> Result<Option<&str>, Problem> {
-        let value = self.value(name);
-        let text = value.map(|value| {
-            value
-                .as_str()
-                .ok_or_else(|| wrong(name, "must be a string"))
-        });
+    /// A field that is a text.
+    pub(crate) fn text(&self, name: &str) -> Result<Option<Cow<'b, str>>, Problem> {
+        let raw = self.raw(name);
+        let text = raw.map(|raw| wire::string(raw).ok_or_else(|| wrong(name, "must be a string")));
         text.transpose()
     }
 
-    /// The value of a field that must be a whole number, 0 or more.
+    /// A field that is a whole number, and not negative. It may be written as `60.0` or `6e1`, as
+    /// in events: some languages have no other numbers.
     pub(crate) fn number(&self, name: &str) -> Result<Option<u64>, Problem> {
         let message = "must be a whole number, 0 or more";
-        let value = self.value(name);
-        let number = value.map(|value| whole(value).ok_or_else(|| wrong(name, message)));
+        let raw = self.raw(name);
+        let number = raw.map(|raw| wire::integer(raw).ok_or_else(|| wrong(name, message)));
         number.transpose()
     }
 }
 
-/// The value as a whole number, 0 or more; `None` if it is not one. Accepts `60.0` and `6e1` too,
-/// because some languages write all numbers like this.
-pub(crate) fn whole(value: &Value) -> Option<u64> {
-    let number = value.as_number()?.to_string();
-    wire::integer(&number)
-}
-
-/// The problem of a field with an invalid value.
+/// A field with a value that it cannot have.
 pub(crate) fn wrong(name: &str, message: impl Into<String>) -> Problem {
     Problem::new(Code::Event(Reason::Invalid)).with_error(name, message)
 }
@@ -99,7 +93,8 @@ mod tests {
             ("1e300", None),
             ("\"100\"", None),
         ] {
-            let fields = Fields::parse(format!("{{\"max\":{value}}}").as_bytes()).unwrap();
+            let body = format!("{{\"max\":{value}}}");
+            let fields = Fields::parse(body.as_bytes()).unwrap();
             assert_eq!(fields.number("max").ok().flatten(), expected, "{value}");
         }
     }

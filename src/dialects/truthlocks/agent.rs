@@ -9,8 +9,9 @@ use crate::domain::TenantId;
 use crate::http::response::json::Json;
 use crate::projection::{AgentRow, KnownAgent, StoreError};
 
-/// How far an agent is trusted of which nobody said, as are those that this API registers.
-pub(super) const TRUST_SCORE_DEFAULT: f64 = 0.5;
+/// How far an agent is trusted that nobody rated, in thousandths. So are those that this API
+/// registers.
+pub(super) const TRUST_SCORE_MILLI_DEFAULT: u16 = 500;
 const UNKNOWN: &str = "unknown";
 /// Scopes of an agent that nothing bounds.
 const UNBOUNDED: &str = "[\"*\"]";
@@ -104,6 +105,6 @@ fn trust_level<'a>(row: &AgentRow<'a>) -> &'a str {
 }
 
 fn trust_score(row: &AgentRow<'_>) -> f64 {
-    let said = row.trust_score_milli.map(|milli| f64::from(milli) / 1000.0);
-    said.unwrap_or(TRUST_SCORE_DEFAULT)
+    let milli = row.trust_score_milli.unwrap_or(TRUST_SCORE_MILLI_DEFAULT);
+    f64::from(milli) / 1000.0
 }

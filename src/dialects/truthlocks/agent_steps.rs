@@ -2,15 +2,15 @@
 
 use axum::extract::State;
 use axum::response::Response;
-use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
-use super::agent::TRUST_SCORE_DEFAULT;
-use super::request::{self, Data};
-use super::{agents, scope};
+use super::agent::TRUST_SCORE_MILLI_DEFAULT;
+use super::{agents, request, scope};
 use crate::dialects::sdk::change::{self, Change};
 use crate::dialects::sdk::fields::{Fields, wrong};
-use crate::domain::{AgentId, AgentStatus, Reason};
+use crate::domain::agent::AgentProfile;
+use crate::domain::command::{AgentChange, NewAgent};
+use crate::domain::{AgentId, AgentStatus, Reason, Scopes, Timestamp};
 use crate::http::problem::Problem;
 use crate::http::problem::code::Code;
 use crate::http::request::command::Command;
@@ -18,7 +18,8 @@ use crate::http::request::extract::Path;
 use crate::http::response::body;
 use crate::http::response::success::Success;
 use crate::http::state::App;
-use crate::ledger::command::{AgentChange, AgentDone};
+use crate::ledger::command::AgentDone;
+use crate::wire;
 
 const TYPE_DEFAULT: &str = "worker";
 const TRUST_LEVEL_DEFAULT: &str = "authenticated";
@@ -33,34 +34,19 @@ const TRUST: [&str; 4] = ["trust_level", "trustLevel", "trust_score", "trustScor
 /// Fields that no call changes.
 const FIXED: [&[&str]; 6] = [&TYPE, &PUBLIC_KEY, &KEY_ID, &PARENT, &EXPIRES_AT, &TRUST];
 
-/// What a body says of an agent that may change later.
-struct Told<'a> {
-    display_name: Option<&'a str>,
-    description: Option<&'a str>,
-    scopes: Option<Vec<String>>,
-    metadata: Option<&'a RawValue>,
-}
-
-impl<'a> Told<'a> {
-    fn read(fields: &'a Fields, body: &'a [u8]) -> Result<Self, Problem> {
-        let display_name = request::text(fields, &NAME)?;
-        if display_name.is_some_and(str::is_empty) {
-            return Err(wrong("display_name", "must not be empty"));
-        }
-        Ok(Self {
-            display_name,
-            description: fields.text("description")?,
-            scopes: scope::read(fields)?,
-            metadata: request::raw(body, "metadata"),
-        })
+/// The fields of an agent that a body gives and that a later call may change.
+fn changeable(fields: &Fields<'_>) -> Result<AgentProfile, Problem> {
+    let display_name = request::boxed(fields, &NAME)?;
+    if display_name.as_deref().is_some_and(str::is_empty) {
+        return Err(wrong("display_name", "must not be empty"));
     }
-
-    fn add_to(self, data: Data) -> Data {
-        data.with("display_name", self.display_name)
-            .with("description", self.description)
-            .with("scopes", self.scopes)
-            .with("metadata", self.metadata)
-    }
+    Ok(AgentProfile {
+        display_name,
+        description: request::boxed(fields, &["description"])?,
+        scopes: scope::read(fields)?,
+        metadata: request::metadata(fields)?,
+        ..AgentProfile::default()
+    })
 }
 
 /// Registers an agent.
@@ -69,26 +55,32 @@ pub(super) async fn register(
     Change(command): Change,
 ) -> Result<Response, Problem> {
     let fields = Fields::parse(&command.body)?;
-    let mut told = Told::read(&fields, &command.body)?;
-    if told.display_name.is_none() {
+    let given = changeable(&fields)?;
+    if given.display_name.is_none() {
         return Err(wrong("display_name", "is required"));
     }
-    // Without a list of its own the ledger would set no bound.
-    told.scopes.get_or_insert_default();
-    let text = |names: &[&str]| request::text(&fields, names);
-    let agent_type = text(&TYPE)?.unwrap_or(TYPE_DEFAULT);
-    let data = Data::default().with("agent_type", Some(agent_type));
-    let data = told
-        .add_to(data)
-        .with("trust_level", Some(TRUST_LEVEL_DEFAULT))
-        .with("trust_score", Some(TRUST_SCORE_DEFAULT))
-        .with("public_key", text(&PUBLIC_KEY)?)
-        .with("key_id", text(&KEY_ID)?)
-        .with("parent_agent_id", text(&PARENT)?)
-        .with("expires_at", text(&EXPIRES_AT)?)
-        .into_bytes();
-    let done = app.commands().register(command.by(), &data).await?;
+    let text = |names: &[&str]| request::boxed(&fields, names);
+    let profile = AgentProfile {
+        agent_type: text(&TYPE)?.or_else(|| Some(TYPE_DEFAULT.into())),
+        // Without a list of its own the ledger would set no bound.
+        scopes: given.scopes.or_else(|| Some(Scopes::default())),
+        trust_level: Some(TRUST_LEVEL_DEFAULT.into()),
+        trust_score_milli: Some(TRUST_SCORE_MILLI_DEFAULT),
+        public_key: text(&PUBLIC_KEY)?,
+        key_id: text(&KEY_ID)?,
+        parent_agent_id: text(&PARENT)?,
+        expires_at: expires_at(&fields)?,
+        ..given
+    };
+    let (by, new) = (command.by(), NewAgent { id: None, profile });
+    let done = app.commands().register_agent(by, new).await?;
     answer(&app, &command, &done, Success::Created)
+}
+
+fn expires_at(fields: &Fields<'_>) -> Result<Option<Timestamp>, Problem> {
+    let text = request::text(fields, &EXPIRES_AT)?;
+    let time = text.map(|text| wire::time(&text)).transpose();
+    time.map_err(|error| wrong("expires_at", error.to_string()))
 }
 
 /// Changes what the body names: some fields, the status, or both, one after the other.
@@ -99,22 +91,22 @@ pub(super) async fn update(
 ) -> Result<Response, Problem> {
     let fields = Fields::parse(&command.body)?;
     refuse_fixed(&fields)?;
-    let changes = Told::read(&fields, &command.body)?.add_to(Data::default());
+    let changes = changeable(&fields)?;
     let to = status(&fields)?;
     let mut steps = Vec::with_capacity(2);
-    if !changes.is_empty() {
-        steps.push((AgentChange::Update, changes.into_bytes()));
+    if changes != AgentProfile::default() {
+        steps.push(AgentChange::Update(Box::new(changes)));
     }
-    steps.extend(to.map(|change| (change, request::reason(None))));
+    steps.extend(to);
     if steps.is_empty() {
         let message =
             "must name at least one of: display_name, description, metadata, scopes, status";
         return Err(wrong("", message));
     }
     let mut undecided = None;
-    for (number, (change, data)) in steps.into_iter().enumerate() {
+    for (number, change) in steps.into_iter().enumerate() {
         // Also where the one before has no verdict in time: the log keeps the order.
-        let taken = step(&app, &command, change, &id, &data).await;
+        let taken = step(&app, &command, &id, change).await;
         let taken = match number {
             0 => taken?,
             _ => taken.map_err(half_done)?,
@@ -132,11 +124,10 @@ pub(super) async fn update(
 async fn step(
     app: &App,
     command: &Command,
-    change: AgentChange,
     id: &AgentId,
-    data: &[u8],
+    change: AgentChange,
 ) -> Result<Option<AgentDone>, Problem> {
-    let done = give(app, command, change, id, data).await?;
+    let done = give(app, command, id, change).await?;
     match change::stepped_agent(app, command, &done) {
         Ok(stepped) => Ok(stepped.is_none().then_some(done)),
         // It is as it should be.
@@ -165,7 +156,8 @@ pub(super) async fn suspend(
     Path(id): Path<AgentId>,
     Change(command): Change,
 ) -> Result<Response, Problem> {
-    end(&app, &command, AgentChange::Suspend, &id).await
+    let reason = request::reason(&Fields::parse(&command.body)?)?;
+    end(&app, &command, &id, AgentChange::Suspend { reason }).await
 }
 
 pub(super) async fn revoke(
@@ -173,39 +165,39 @@ pub(super) async fn revoke(
     Path(id): Path<AgentId>,
     Change(command): Change,
 ) -> Result<Response, Problem> {
-    end(&app, &command, AgentChange::Revoke, &id).await
+    let reason = request::reason(&Fields::parse(&command.body)?)?;
+    end(&app, &command, &id, AgentChange::Revoke { reason }).await
 }
 
-/// Keeps an agent from acting, for a reason that need not be told.
+/// Keeps an agent from acting.
 async fn end(
     app: &App,
     command: &Command,
-    change: AgentChange,
     id: &AgentId,
+    change: AgentChange,
 ) -> Result<Response, Problem> {
-    let fields = Fields::parse(&command.body)?;
-    let data = request::reason(fields.text("reason")?);
-    let done = give(app, command, change, id, &data).await?;
+    let done = give(app, command, id, change).await?;
     answer(app, command, &done, Success::Ok)
 }
 
 /// Whoever names a field that cannot be changed must learn that it is not.
-fn refuse_fixed(fields: &Fields) -> Result<(), Problem> {
+fn refuse_fixed(fields: &Fields<'_>) -> Result<(), Problem> {
     let mut names = FIXED.into_iter().flatten();
-    match names.find(|name| fields.value(name).is_some()) {
+    match names.find(|name| fields.raw(name).is_some()) {
         Some(name) => Err(wrong(name, "cannot be changed by this API")),
         None => Ok(()),
     }
 }
 
 /// The status that a body asks for, as the step that leads there.
-fn status(fields: &Fields) -> Result<Option<AgentChange>, Problem> {
+fn status(fields: &Fields<'_>) -> Result<Option<AgentChange>, Problem> {
     let Some(word) = fields.text("status")? else {
         return Ok(None);
     };
-    match AgentStatus::parse(word) {
-        Some(AgentStatus::Active) => Ok(Some(AgentChange::Reinstate)),
-        Some(AgentStatus::Suspended) => Ok(Some(AgentChange::Suspend)),
+    let reason = None;
+    match AgentStatus::parse(&word) {
+        Some(AgentStatus::Active) => Ok(Some(AgentChange::Reinstate { reason })),
+        Some(AgentStatus::Suspended) => Ok(Some(AgentChange::Suspend { reason })),
         Some(AgentStatus::Revoked) | None => {
             Err(wrong("status", "must be one of: active, suspended"))
         }
@@ -215,13 +207,10 @@ fn status(fields: &Fields) -> Result<Option<AgentChange>, Problem> {
 pub(super) async fn give(
     app: &App,
     command: &Command,
-    change: AgentChange,
     id: &AgentId,
-    data: &[u8],
+    change: AgentChange,
 ) -> Result<AgentDone, Problem> {
-    let done = app
-        .commands()
-        .change_agent(command.by(), change, id.clone(), data);
+    let done = app.commands().change_agent(command.by(), id, change);
     Ok(done.await?)
 }
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use axum::extract::State;
 use axum::response::Response;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::agent_steps::{give, pending_shape};
 use super::object::Object;
@@ -16,6 +16,7 @@ use super::sessions::ANSWER_BYTES;
 use super::{agent, agents, request};
 use crate::dialects::sdk::change::{self, Change};
 use crate::dialects::sdk::fields::{Fields, wrong};
+use crate::domain::command::AgentChange;
 use crate::domain::filter::Owner;
 use crate::domain::limits::{PAGE_ROWS_MAX, VERDICT_WAIT_MS};
 use crate::domain::session::{Outcome, Status};
@@ -26,7 +27,6 @@ use crate::http::response::body;
 use crate::http::response::json::Json;
 use crate::http::response::success::Success;
 use crate::http::state::App;
-use crate::ledger::command::AgentChange;
 use crate::projection::{Snapshot, Waited};
 use crate::query::{self, PageStart, Sight};
 
@@ -37,14 +37,15 @@ pub(super) async fn kill(
 ) -> Result<Response, Problem> {
     let fields = Fields::parse(&command.body)?;
     check_cascade(&fields)?;
-    let (reason, operator) = (
-        fields.text("reason")?,
-        request::text(&fields, &["operator_id", "operatorId"])?,
-    );
-    let data = request::reason(told(reason, operator).as_deref());
+    let reason = fields.text("reason")?;
+    let operator = request::text(&fields, &["operator_id", "operatorId"])?;
+    let (reason, operator) = (reason.as_deref(), operator.as_deref());
+    let change = AgentChange::Revoke {
+        reason: told(reason, operator).map(Into::into),
+    };
     // Before anything is written: then a refusal may still ask to send it again.
     let _waiting = app.waiting()?;
-    let done = give(&app, &command, AgentChange::Revoke, &id, &data).await?;
+    let done = give(&app, &command, &id, change).await?;
     if change::stepped_agent(&app, &command, &done)?.is_none() {
         let mut shape = pending_shape(&done);
         for name in ["terminated_sessions", "terminatedSessions"] {
@@ -88,9 +89,9 @@ async fn answer(
 }
 
 /// Whoever relies on others being stopped as well must learn that they are not.
-fn check_cascade(fields: &Fields) -> Result<(), Problem> {
-    match fields.value("cascade") {
-        None | Some(Value::Bool(false)) => Ok(()),
+fn check_cascade(fields: &Fields<'_>) -> Result<(), Problem> {
+    match fields.raw("cascade") {
+        None | Some("false") => Ok(()),
         Some(_) => Err(wrong(
             "cascade",
             "must be false: the ledger stops one agent at a time; nothing was written",

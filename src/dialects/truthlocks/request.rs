@@ -1,16 +1,12 @@
-//! Fields of bodies, in any of their spellings, and the data of events that are made of them. If a
-//! body gives several spellings, the first in the list counts.
+//! Fields of bodies, in any of their spellings. If a body gives several spellings, the first in the
+//! list counts.
 
-use std::collections::HashMap;
+use std::borrow::Cow;
 
-use serde::Serialize;
-use serde_json::Value;
-use serde_json::value::RawValue;
-
-use crate::dialects::sdk::fields::{Fields, whole, wrong};
-use crate::domain::AgentId;
+use crate::dialects::sdk::fields::{Fields, wrong};
+use crate::domain::{AgentId, Metadata};
 use crate::http::problem::Problem;
-use crate::http::response::json::Json;
+use crate::wire;
 
 /// Longest time to live of a session of this API: a day.
 pub(super) const TTL_SECONDS_MAX: u64 = 24 * 60 * 60;
@@ -22,27 +18,35 @@ const TTL_SPELLINGS: [(&str, u64); 4] = [
 ];
 
 /// A text.
-pub(super) fn text<'a>(fields: &'a Fields, names: &[&str]) -> Result<Option<&'a str>, Problem> {
+pub(super) fn text<'b>(
+    fields: &Fields<'b>,
+    names: &[&str],
+) -> Result<Option<Cow<'b, str>>, Problem> {
     match given(fields, names) {
         Some((name, _)) => fields.text(name),
         None => Ok(None),
     }
 }
 
+/// A text as commands have it.
+pub(super) fn boxed(fields: &Fields<'_>, names: &[&str]) -> Result<Option<Box<str>>, Problem> {
+    Ok(text(fields, names)?.map(Into::into))
+}
+
 /// The id of an agent, which must be there.
-pub(super) fn agent_id(fields: &Fields, names: &[&str]) -> Result<AgentId, Problem> {
+pub(super) fn agent_id(fields: &Fields<'_>, names: &[&str]) -> Result<AgentId, Problem> {
     let (Some((name, _)), Some(text)) = (given(fields, names), text(fields, names)?) else {
         return Err(wrong(names.first().unwrap_or(&""), "is required"));
     };
-    AgentId::parse(text).map_err(|error| wrong(name, error.to_string()))
+    AgentId::parse(&text).map_err(|error| wrong(name, error.to_string()))
 }
 
 /// A session's time to live, in seconds.
-pub(super) fn ttl_seconds(fields: &Fields) -> Result<Option<u64>, Problem> {
+pub(super) fn ttl_seconds(fields: &Fields<'_>) -> Result<Option<u64>, Problem> {
     for (name, unit_seconds) in TTL_SPELLINGS {
-        if let Some(value) = fields.value(name) {
+        if let Some(raw) = fields.raw(name) {
             let max = TTL_SECONDS_MAX / unit_seconds;
-            let number = whole(value).filter(|number| (1..=max).contains(number));
+            let number = wire::integer(raw).filter(|number| (1..=max).contains(number));
             let number = number
                 .ok_or_else(|| wrong(name, format!("must be a whole number from 1 to {max}")))?;
             return Ok(Some(number * unit_seconds));
@@ -51,55 +55,30 @@ pub(super) fn ttl_seconds(fields: &Fields) -> Result<Option<u64>, Problem> {
     Ok(None)
 }
 
-/// The text of a member of a body that was read before, so that numbers keep their digits.
-pub(super) fn raw<'a>(body: &'a [u8], name: &str) -> Option<&'a RawValue> {
-    let mut members: HashMap<String, &'a RawValue> = serde_json::from_slice(body).ok()?;
-    members.remove(name).filter(|value| value.get() != "null")
+/// The caller's own data. Its text is kept, so that numbers keep their digits.
+pub(super) fn metadata(fields: &Fields<'_>) -> Result<Option<Metadata>, Problem> {
+    let name = "metadata";
+    let metadata = fields.raw(name).map(wire::metadata).transpose();
+    metadata.map_err(|error| wrong(name, error.to_string()))
 }
 
-/// Data of an event in the making.
-#[derive(Default)]
-pub(super) struct Data(Json);
-
-impl Data {
-    /// Adds a member, if there is a value for it.
-    pub(super) fn with(mut self, name: &str, value: Option<impl Serialize>) -> Self {
-        if let Some(value) = value {
-            self.0.raw(if self.is_empty() { "{" } else { "," });
-            self.0.text(name);
-            self.0.raw(":");
-            self.0.value(&value);
-        }
-        self
-    }
-
-    pub(super) fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
-
-    pub(super) fn into_bytes(mut self) -> Vec<u8> {
-        self.0.raw(if self.is_empty() { "{}" } else { "}" });
-        self.0.into_bytes()
-    }
+/// Why something is done.
+pub(super) fn reason(fields: &Fields<'_>) -> Result<Option<Box<str>>, Problem> {
+    boxed(fields, &["reason"])
 }
 
-/// Data of an event that carries at most a reason.
-pub(super) fn reason(reason: Option<&str>) -> Vec<u8> {
-    Data::default().with("reason", reason).into_bytes()
-}
-
-/// The spelling in which a field is given.
-fn given<'a, 'n>(fields: &'a Fields, names: &[&'n str]) -> Option<(&'n str, &'a Value)> {
+/// The spelling in which a field is given, and the JSON text of its value.
+fn given<'b, 'n>(fields: &Fields<'b>, names: &[&'n str]) -> Option<(&'n str, &'b str)> {
     names
         .iter()
-        .find_map(|name| fields.value(name).map(|value| (*name, value)))
+        .find_map(|name| fields.raw(name).map(|raw| (*name, raw)))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn fields(body: &str) -> Fields {
+    fn fields(body: &str) -> Fields<'_> {
         Fields::parse(body.as_bytes()).unwrap()
     }
 
@@ -141,19 +120,18 @@ mod tests {
     }
 
     #[test]
-    fn data_has_the_members_that_were_given_in_their_order() {
-        assert_eq!(reason(None), b"{}");
-        let data = Data::default()
-            .with("b", Some("x\"y"))
-            .with("none", None::<u64>)
-            .with("a", raw(br#"{"a": [1.50]}"#, "a"));
-        assert_eq!(data.into_bytes(), br#"{"b":"x\"y","a":[1.50]}"#);
-    }
-
-    #[test]
-    fn a_members_text_is_the_callers() {
-        let body = br#" {"metadata": {"n": 1.50}, "a": [], "none": null} "#;
-        assert_eq!(raw(body, "metadata").unwrap().get(), r#"{"n": 1.50}"#);
-        assert!(raw(body, "none").is_none() && raw(body, "b").is_none() && raw(b"", "a").is_none());
+    fn the_text_of_metadata_is_the_callers() {
+        let of =
+            |body: &str| metadata(&fields(body)).map_err(|problem| problem.errors()[0].clone());
+        let body = r#" {"metadata": {"n": 1.50}, "a": []} "#;
+        assert_eq!(of(body).unwrap().unwrap().json(), r#"{"n": 1.50}"#);
+        for none in ["{}", "", r#"{"metadata": null}"#] {
+            assert_eq!(of(none), Ok(None));
+        }
+        for wrong in ["[]", r#"{"a":1,"a":2}"#, r#"{"a":"\ud800"}"#] {
+            let body = format!(r#"{{"metadata": {wrong}}}"#);
+            let error = of(&body).unwrap_err();
+            assert_eq!(error.field, "metadata", "{wrong}");
+        }
     }
 }

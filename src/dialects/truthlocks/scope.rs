@@ -2,44 +2,56 @@
 //! lists of `resource:action`, `scope` is an object of actions and resources that stands for every
 //! pair of them.
 
-use serde_json::Value;
-
 use super::object::Object;
 use crate::dialects::sdk::fields::{Fields, wrong};
+use crate::domain::Scopes;
 use crate::domain::limits::SCOPES_MAX;
 use crate::http::problem::Problem;
 use crate::http::response::json::Json;
+use crate::wire;
 
 const LISTS: [&str; 2] = ["scopes", "capabilities"];
+const PAIRS: &str = "scope";
 
 /// Reads what a body asks for, if it says anything of it.
-pub(super) fn read(fields: &Fields) -> Result<Option<Vec<String>>, Problem> {
+pub(super) fn read(fields: &Fields<'_>) -> Result<Option<Scopes>, Problem> {
     for name in LISTS {
-        if let Some(value) = fields.value(name) {
-            return Ok(Some(texts(name, value)?));
+        if let Some(raw) = fields.raw(name) {
+            return checked(name, &texts(name, raw)?).map(Some);
         }
     }
-    fields.value("scope").map(pairs).transpose()
+    let Some(raw) = fields.raw(PAIRS) else {
+        return Ok(None);
+    };
+    checked(PAIRS, &pairs(raw)?).map(Some)
+}
+
+fn checked(name: &str, scopes: &[String]) -> Result<Scopes, Problem> {
+    Scopes::parse(scopes).map_err(|error| wrong(name, error.to_string()))
 }
 
 /// Every pair of an action and a resource.
-fn pairs(scope: &Value) -> Result<Vec<String>, Problem> {
-    let Some(members) = scope.as_object() else {
-        return Err(wrong("scope", "must be an object of actions and resources"));
+fn pairs(scope: &str) -> Result<Vec<String>, Problem> {
+    let Some(members) = wire::members(scope) else {
+        return Err(wrong(PAIRS, "must be an object of actions and resources"));
+    };
+    let member = |name: &str| {
+        let member = members.iter().find(|member| member.name == name);
+        member.map(|member| member.raw)
     };
     let list = |name: &str| {
-        let field = format!("scope.{name}");
-        match members.get(name) {
-            Some(value) => texts(&field, value),
+        let field = format!("{PAIRS}.{name}");
+        match member(name) {
+            Some(raw) => texts(&field, raw),
             None => Err(wrong(&field, "is required")),
         }
     };
     let (actions, resources) = (list("actions")?, list("resources")?);
-    check_constraints(members.get("constraints"))?;
+    check_constraints(member("constraints"))?;
     // Before they are written out: few of each can make very many pairs.
     if SCOPES_MAX < actions.len().saturating_mul(resources.len()) {
         let message = format!("must make at most {SCOPES_MAX} pairs of an action and a resource");
-        return Err(wrong("scope", message));
+        return Err(wrong(PAIRS, message));
     }
     let of_action = |action: &String| {
         let pair = |resource: &String| format!("{resource}:{action}");
@@ -49,23 +61,21 @@ fn pairs(scope: &Value) -> Result<Vec<String>, Problem> {
 }
 
 /// There is no place for constraints, and without them a scope would allow more.
-fn check_constraints(constraints: Option<&Value>) -> Result<(), Problem> {
-    match constraints {
-        None | Some(Value::Null) => Ok(()),
-        Some(Value::Object(members)) if members.is_empty() => Ok(()),
-        Some(_) => Err(wrong(
-            "scope.constraints",
-            "must be empty: the ledger keeps none, and without them the scope would allow more",
-        )),
+fn check_constraints(constraints: Option<&str>) -> Result<(), Problem> {
+    let is_empty = constraints.is_none_or(|raw| {
+        raw == "null" || wire::members(raw).is_some_and(|members| members.is_empty())
+    });
+    if is_empty {
+        return Ok(());
     }
+    Err(wrong(
+        "scope.constraints",
+        "must be empty: the ledger keeps none, and without them the scope would allow more",
+    ))
 }
 
-fn texts(name: &str, value: &Value) -> Result<Vec<String>, Problem> {
-    let text = |value: &Value| value.as_str().map(str::to_owned);
-    let list = value
-        .as_array()
-        .and_then(|list| list.iter().map(text).collect());
-    list.ok_or_else(|| wrong(name, "must be a list of strings"))
+fn texts(name: &str, raw: &str) -> Result<Vec<String>, Problem> {
+    serde_json::from_str(raw).map_err(|_said_below| wrong(name, "must be a list of strings"))
 }
 
 /// Writes scopes, given as JSON text, in the spellings that sessions and agents share.
@@ -99,12 +109,13 @@ fn write_pairs(out: &mut Json, scopes: &[String]) {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
+    use serde_json::{Value, json};
 
     use super::*;
 
     fn given(body: &Value) -> Result<Option<Vec<String>>, Problem> {
-        read(&Fields::parse(body.to_string().as_bytes()).unwrap())
+        let scopes = read(&Fields::parse(body.to_string().as_bytes()).unwrap())?;
+        Ok(scopes.map(|scopes| scopes.list()))
     }
 
     fn written(scopes: &Value) -> Value {
@@ -158,6 +169,7 @@ mod tests {
         for (body, field) in [
             (json!({"scopes": "a:b"}), "scopes"),
             (json!({"capabilities": [1]}), "capabilities"),
+            (json!({"capabilities": [""]}), "capabilities"),
             (json!({"scope": []}), "scope"),
             (json!({"scope": {"resources": []}}), "scope.actions"),
             (json!({"scope": {"actions": []}}), "scope.resources"),

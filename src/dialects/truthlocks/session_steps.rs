@@ -6,12 +6,15 @@ use axum::http::header::USER_AGENT;
 use axum::response::Response;
 
 use super::object::Object;
-use super::request::{self, Data, TTL_SECONDS_MAX};
+use super::request::{self, TTL_SECONDS_MAX};
 use super::sessions::ANSWER_BYTES;
 use super::{scope, session};
 use crate::dialects::sdk::change::{self, Change};
 use crate::dialects::sdk::fields::{Fields, wrong};
-use crate::domain::limits::{LOG_APPEND_WAIT_MS, TEXT_CHARS_MAX};
+use crate::domain::command::{HandOff, NewSession, Refresh, Terminate};
+use crate::domain::event::{Created, Deadline, Refreshed, Renewal};
+use crate::domain::limits::{LOG_APPEND_WAIT_MS, TEXT_CHARS_MAX, TOKEN_CHARS_MAX};
+use crate::domain::session::Profile;
 use crate::domain::{SessionId, Timestamp};
 use crate::http::api::sessions::find;
 use crate::http::problem::Problem;
@@ -21,8 +24,8 @@ use crate::http::response::body;
 use crate::http::response::json::Json;
 use crate::http::response::success::Success;
 use crate::http::state::App;
-use crate::ledger::Tokens;
 use crate::ledger::command::SessionDone;
+use crate::ledger::{TokenPolicy, Tokens};
 use crate::projection::SessionRow;
 
 const TTL_SECONDS_DEFAULT: u64 = 60 * 60;
@@ -34,17 +37,6 @@ const TARGET: [&str; 4] = [
     "to_agent_id",
     "toAgentId",
 ];
-
-/// What becomes of the deadline. It holds no time of the call, so that a retry asks for the same; only
-/// a retry for which the session's day has become the bound since then does not.
-enum Renewal {
-    /// The session's time to live begins anew, or there is no deadline.
-    Extended,
-    /// It is as late as this API allows.
-    At(Timestamp),
-    /// It is later than that already.
-    Kept,
-}
 
 /// Opens a session.
 pub(super) async fn create(
@@ -58,14 +50,18 @@ pub(super) async fn create(
     let may_be_sent_again = command.by().retry.is_some();
     let user_agent = user_agent(&headers).filter(|_| !may_be_sent_again);
     let ttl_seconds = ttl_seconds.unwrap_or(TTL_SECONDS_DEFAULT);
-    let data = Data::default()
-        .with("agent_id", Some(request::agent_id(&fields, &AGENT)?))
-        .with("ttl_seconds", Some(ttl_seconds))
-        .with("scopes", scope::read(&fields)?)
-        .with("metadata", request::raw(&command.body, "metadata"))
-        .with("user_agent", user_agent)
-        .into_bytes();
-    let done = app.commands().create(command.by(), &data).await?;
+    let created = Created {
+        deadline: Some(Deadline::after_seconds(ttl_seconds)),
+        scopes: scope::read(&fields)?,
+        metadata: request::metadata(&fields)?.unwrap_or_default(),
+        profile: Profile {
+            user_agent,
+            ..Profile::default()
+        },
+        ..Created::new(request::agent_id(&fields, &AGENT)?)
+    };
+    let (by, new) = (command.by(), NewSession { id: None, created });
+    let done = app.commands().create(by, new, TokenPolicy::Issue).await?;
     answer(&app, &command, &done.session, &done, Success::Created)
 }
 
@@ -77,19 +73,20 @@ pub(super) async fn refresh(
 ) -> Result<Response, Problem> {
     let fields = Fields::parse(&command.body)?;
     let token = request::text(&fields, &["refresh_token", "refreshToken"])?;
-    let refresh_token = token.ok_or_else(|| wrong("refresh_token", "is required"))?;
+    let token = token.ok_or_else(|| wrong("refresh_token", "is required"))?;
+    if TOKEN_CHARS_MAX < token.len() {
+        let message = format!("must have at most {TOKEN_CHARS_MAX} characters");
+        return Err(wrong("refresh_token", message));
+    }
     let stored = find(&app, command.sight(), &id)?;
-    let (expires_at, extend) = match renewal(&stored.row()?, app.now()) {
-        Renewal::Extended => (None, None),
-        Renewal::At(latest) => (Some(latest), None),
-        Renewal::Kept => (None, Some(false)),
+    let refresh = Refresh {
+        presented: Some(token.into_owned()),
+        refreshed: Refreshed {
+            renewal: renewal(&stored.row()?, app.now()),
+            ..Refreshed::default()
+        },
     };
-    let data = Data::default()
-        .with("refresh_token", Some(refresh_token))
-        .with("expires_at", expires_at)
-        .with("extend", extend)
-        .into_bytes();
-    let done = app.commands().refresh(command.by(), &id, &data).await?;
+    let done = app.commands().refresh(command.by(), &id, refresh).await?;
     answer(&app, &command, &id, &done, Success::Ok)
 }
 
@@ -100,14 +97,15 @@ pub(super) async fn hand_off(
     Change(command): Change,
 ) -> Result<Response, Problem> {
     let fields = Fields::parse(&command.body)?;
-    let data = Data::default()
-        .with("to_agent_id", Some(request::agent_id(&fields, &TARGET)?))
-        .with("ttl_seconds", request::ttl_seconds(&fields)?)
-        .with("scopes", scope::read(&fields)?)
-        .with("metadata", request::raw(&command.body, "metadata"))
-        .with("reason", fields.text("reason")?)
-        .into_bytes();
-    let done = app.commands().hand_off(command.by(), &id, &data).await?;
+    let hand_off = HandOff {
+        to: request::agent_id(&fields, &TARGET)?,
+        child: None,
+        scopes: scope::read(&fields)?,
+        metadata: request::metadata(&fields)?.unwrap_or_default(),
+        deadline: request::ttl_seconds(&fields)?.map(Deadline::after_seconds),
+        reason: request::reason(&fields)?,
+    };
+    let done = app.commands().hand_off(command.by(), &id, hand_off).await?;
     answer(&app, &command, &id, &done, Success::Created)
 }
 
@@ -118,34 +116,42 @@ pub(super) async fn terminate(
     Change(command): Change,
 ) -> Result<Response, Problem> {
     let fields = Fields::parse(&command.body)?;
-    let data = request::reason(fields.text("reason")?);
-    let done = app.commands().terminate(command.by(), &id, &data).await?;
+    let terminate = Terminate {
+        outcome: None,
+        reason: request::reason(&fields)?,
+    };
+    let done = app.commands();
+    let done = done.terminate(command.by(), &id, terminate).await?;
     answer(&app, &command, &id, &done, Success::Ok)
 }
 
 /// The caller's program, as it calls itself. A header may hold tabs, which an event may not.
-fn user_agent(headers: &HeaderMap) -> Option<String> {
+fn user_agent(headers: &HeaderMap) -> Option<Box<str>> {
     let text = headers.get(USER_AGENT)?.to_str().ok()?.chars();
     let text = text.filter(|letter| !letter.is_control());
-    Some(text.take(TEXT_CHARS_MAX).collect())
+    Some(text.take(TEXT_CHARS_MAX).collect::<String>().into())
 }
 
-/// A session of this API ends a day after it was created at the latest.
-fn renewal(row: &SessionRow<'_>, now: Timestamp) -> Renewal {
+/// How a refresh moves the deadline: a session of this API ends a day after it was created at the
+/// latest. `None` leaves a deadline that is later than that.
+///
+/// The answer holds no time of the call, so that a retry asks for the same. Only if the day has
+/// become the bound in between, a retry asks for something else.
+fn renewal(row: &SessionRow<'_>, now: Timestamp) -> Option<Renewal> {
     let day_us = i64::try_from(TTL_SECONDS_MAX).unwrap_or(i64::MAX) * SECOND_US;
     let latest = row.created_at.plus_micros(day_us);
     let (Some(expires_at), Some(ttl_us)) = (row.expires_at, row.ttl_us) else {
-        return Renewal::Extended;
+        return Some(Renewal::ByTtl);
     };
     if latest < expires_at {
-        return Renewal::Kept;
+        return None;
     }
     // The log takes it up to so much later, and counts from then.
     let append_wait_us = i64::try_from(LOG_APPEND_WAIT_MS).unwrap_or(i64::MAX) * 1000;
     if latest < now.plus_micros(ttl_us).plus_micros(append_wait_us) {
-        return Renewal::At(latest);
+        return Some(Renewal::To(Deadline::At(latest)));
     }
-    Renewal::Extended
+    Some(Renewal::ByTtl)
 }
 
 /// The session flat, as the SDKs read it; with tokens it is there once more, as documented.

@@ -4,11 +4,14 @@ use bytes::Bytes;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-use crate::domain::Reason;
+use crate::domain::{Reason, metadata};
 use crate::http::problem::Problem;
 use crate::http::problem::code::Code;
-use crate::wire;
+use crate::wire::{self, Member};
 
+/// Most levels that are read of a body whose fields are read one by one: as many as `serde_json`
+/// reads.
+const NESTED_MAX: usize = 128;
 const BYTE_ORDER_MARK: &[u8] = b"\xEF\xBB\xBF";
 
 /// The body without the byte order mark that some programs put before UTF-8. RFC 8259, section 8.1
@@ -30,7 +33,19 @@ pub(crate) fn object(body: &[u8]) -> Result<Map<String, Value>, Problem> {
     serde_json::from_slice(body).map_err(|_reported_by_flaw| not_an_object(body))
 }
 
-/// Reads a body, which must be a JSON array.
+/// The members of a body that must be an object, each with the text of its value.
+pub(crate) fn members(body: &[u8]) -> Result<Vec<Member<'_>>, Problem> {
+    let text = std::str::from_utf8(body).ok();
+    let text = text.ok_or_else(|| not_an_object(body))?;
+    if NESTED_MAX < metadata::depth(text) {
+        return Err(refused(format!(
+            "must be nested at most {NESTED_MAX} levels deep"
+        )));
+    }
+    wire::members(text).ok_or_else(|| not_an_object(body))
+}
+
+/// Reads a body that must be an array.
 pub(crate) fn array<'b, T: Deserialize<'b>>(body: &'b [u8]) -> Result<T, Problem> {
     serde_json::from_slice(body).map_err(|_reported_by_flaw| match wire::flaw(body) {
         Some(flaw) => refused(flaw),

@@ -5,6 +5,7 @@ pub(crate) mod body;
 pub(crate) mod caller;
 pub(crate) mod coding;
 pub(crate) mod command;
+mod command_body;
 pub(crate) mod credential;
 mod decode;
 pub(crate) mod extract;

@@ -5,6 +5,7 @@ use axum::extract::State;
 use axum::response::Response;
 
 use crate::domain::AgentId;
+use crate::domain::command::AgentChange;
 use crate::http::dto;
 use crate::http::problem::Problem;
 use crate::http::problem::sets::CommandProblems;
@@ -13,7 +14,6 @@ use crate::http::request::extract::Path;
 use crate::http::response::command as answer;
 use crate::http::response::success::Success;
 use crate::http::state::App;
-use crate::ledger::command::AgentChange;
 
 /// Register an agent
 ///
@@ -46,7 +46,8 @@ pub(crate) async fn register(
     State(app): State<App>,
     command: Command,
 ) -> Result<Response, Problem> {
-    let done = app.commands().register(command.by(), &command.body).await?;
+    let new = command.new_agent()?;
+    let done = app.commands().register_agent(command.by(), new).await?;
     answer::agent(&app, command.sight(), &done, Success::Created)
 }
 
@@ -77,7 +78,8 @@ pub(crate) async fn update(
     Path(id): Path<AgentId>,
     command: Command,
 ) -> Result<Response, Problem> {
-    change(&app, AgentChange::Update, id, &command).await
+    let change = AgentChange::Update(Box::new(command.agent_update()?));
+    give(&app, &command, &id, change).await
 }
 
 /// Suspend an agent
@@ -106,7 +108,8 @@ pub(crate) async fn suspend(
     Path(id): Path<AgentId>,
     command: Command,
 ) -> Result<Response, Problem> {
-    change(&app, AgentChange::Suspend, id, &command).await
+    let reason = command.agent_reason()?;
+    give(&app, &command, &id, AgentChange::Suspend { reason }).await
 }
 
 /// Reinstate an agent
@@ -135,7 +138,8 @@ pub(crate) async fn reinstate(
     Path(id): Path<AgentId>,
     command: Command,
 ) -> Result<Response, Problem> {
-    change(&app, AgentChange::Reinstate, id, &command).await
+    let reason = command.agent_reason()?;
+    give(&app, &command, &id, AgentChange::Reinstate { reason }).await
 }
 
 /// Revoke an agent
@@ -165,16 +169,19 @@ pub(crate) async fn revoke(
     Path(id): Path<AgentId>,
     command: Command,
 ) -> Result<Response, Problem> {
-    change(&app, AgentChange::Revoke, id, &command).await
+    let reason = command.agent_reason()?;
+    give(&app, &command, &id, AgentChange::Revoke { reason }).await
 }
 
-async fn change(
+async fn give(
     app: &App,
-    change: AgentChange,
-    id: AgentId,
     command: &Command,
+    id: &AgentId,
+    change: AgentChange,
 ) -> Result<Response, Problem> {
-    let (by, body) = (command.by(), &command.body);
-    let done = app.commands().change_agent(by, change, id, body).await?;
+    let done = app
+        .commands()
+        .change_agent(command.by(), id, change)
+        .await?;
     answer::agent(app, command.sight(), &done, Success::Ok)
 }

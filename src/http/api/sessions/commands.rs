@@ -5,7 +5,7 @@ use axum::extract::State;
 use axum::response::Response;
 
 use crate::domain::SessionId;
-use crate::http::api::sessions::scope_detail;
+use crate::http::api::sessions::scope_detail::Asked;
 use crate::http::dto;
 use crate::http::problem::Problem;
 use crate::http::problem::sets::CommandProblems;
@@ -14,6 +14,7 @@ use crate::http::request::extract::Path;
 use crate::http::response::command as answer;
 use crate::http::response::success::Success;
 use crate::http::state::App;
+use crate::ledger::TokenPolicy;
 
 /// Create a session
 ///
@@ -41,10 +42,13 @@ use crate::http::state::App;
     )
 )]
 pub(crate) async fn create(State(app): State<App>, command: Command) -> Result<Response, Problem> {
-    let done = app.commands().create(command.by(), &command.body).await?;
+    let new = command.new_session()?;
+    let asked = Asked::new(&new.created.agent_id, new.created.scopes.as_ref());
+    let done = app.commands();
+    let done = done.create(command.by(), new, TokenPolicy::Issue).await?;
     let (sight, about) = (command.sight(), done.session.clone());
     answer::session(&app, sight, &about, done, Success::Created)
-        .map_err(|problem| scope_detail::named(&app, &command, None, problem))
+        .map_err(|problem| asked.named(&app, &command, None, problem))
 }
 
 /// Refresh a session
@@ -76,10 +80,8 @@ pub(crate) async fn refresh(
     Path(id): Path<SessionId>,
     command: Command,
 ) -> Result<Response, Problem> {
-    let done = app
-        .commands()
-        .refresh(command.by(), &id, &command.body)
-        .await?;
+    let refresh = command.refresh()?;
+    let done = app.commands().refresh(command.by(), &id, refresh).await?;
     answer::session(&app, command.sight(), &id, done, Success::Ok)
 }
 
@@ -114,13 +116,12 @@ pub(crate) async fn hand_off(
     Path(id): Path<SessionId>,
     command: Command,
 ) -> Result<Response, Problem> {
-    let done = app
-        .commands()
-        .hand_off(command.by(), &id, &command.body)
-        .await?;
+    let hand_off = command.hand_off()?;
+    let asked = Asked::new(&hand_off.to, hand_off.scopes.as_ref());
+    let done = app.commands().hand_off(command.by(), &id, hand_off).await?;
     let sight = command.sight();
     answer::session(&app, sight, &id, done, Success::Created)
-        .map_err(|problem| scope_detail::named(&app, &command, Some(&id), problem))
+        .map_err(|problem| asked.named(&app, &command, Some(&id), problem))
 }
 
 /// Terminate a session
@@ -152,9 +153,8 @@ pub(crate) async fn terminate(
     Path(id): Path<SessionId>,
     command: Command,
 ) -> Result<Response, Problem> {
-    let done = app
-        .commands()
-        .terminate(command.by(), &id, &command.body)
-        .await?;
+    let terminate = command.terminate()?;
+    let done = app.commands();
+    let done = done.terminate(command.by(), &id, terminate).await?;
     answer::session(&app, command.sight(), &id, done, Success::Ok)
 }

@@ -1,0 +1,325 @@
+//! Checks the values of an event that was not read from JSON, as decoding checks the JSON.
+//!
+//! Ids, scopes, metadata and times are checked by their types. What is left are the texts, the
+//! lengths of time, and ids that must differ.
+
+use crate::domain::agent::AgentProfile;
+use crate::domain::event::{Deadline, Renewal};
+use crate::domain::limits::TTL_SECONDS_MAX;
+use crate::domain::session::Profile;
+use crate::domain::{AgentEvent, AgentId, Payload, Reason, SessionEvent, SessionId};
+use crate::wire::decode::Undecodable;
+use crate::wire::field::{Fields, TextRule};
+use crate::wire::payload;
+
+/// Checks the payload of an event, and the reason that stands beside it. The error names every
+/// wrong field.
+pub fn check(payload: &Payload, reason: Option<&str>) -> Result<(), Undecodable> {
+    let mut fields = Fields::default();
+    text(&mut fields, "reason", reason, TextRule::REASON);
+    match payload {
+        Payload::Session(id, event) => session(&mut fields, id, event),
+        Payload::Agent(_, event) => agent(&mut fields, event),
+        Payload::Rules { .. } => {}
+    }
+    if fields.is_clean() {
+        return Ok(());
+    }
+    Err(Undecodable {
+        tenant: None,
+        reason: Reason::Invalid,
+        errors: fields.into_errors(),
+    })
+}
+
+fn session(fields: &mut Fields, id: &SessionId, event: &SessionEvent) {
+    match event {
+        SessionEvent::Created(created) => {
+            payload::check_parent(fields, created.parent.as_ref(), Some(id));
+            deadline(fields, created.deadline);
+            profile(fields, &created.profile);
+        }
+        SessionEvent::Refreshed(refreshed) => match refreshed.renewal {
+            Some(Renewal::To(to)) => deadline(fields, Some(to)),
+            Some(Renewal::ByTtl) | None => {}
+        },
+        SessionEvent::HandedOff(handed_off) => {
+            payload::check_child(fields, Some(&handed_off.child), Some(id));
+            deadline(fields, handed_off.deadline);
+        }
+        SessionEvent::Terminated(_) | SessionEvent::Expired { .. } => {}
+    }
+}
+
+fn agent(fields: &mut Fields, event: &AgentEvent) {
+    match event {
+        AgentEvent::Registered(profile) | AgentEvent::Updated(profile) => {
+            agent_profile(fields, profile);
+        }
+        AgentEvent::Suspended | AgentEvent::Reinstated | AgentEvent::Revoked => {}
+    }
+}
+
+fn deadline(fields: &mut Fields, deadline: Option<Deadline>) {
+    let Some(Deadline::After(micros)) = deadline else {
+        return;
+    };
+    let Deadline::After(micros_max) = Deadline::after_seconds(TTL_SECONDS_MAX) else {
+        return;
+    };
+    if !(1..=micros_max).contains(&micros) {
+        let message = format!("must be an integer from 1 to {TTL_SECONDS_MAX}");
+        fields.error("ttl_seconds", message);
+    }
+}
+
+fn profile(fields: &mut Fields, profile: &Profile) {
+    for (name, value) in [
+        ("agent_name", &profile.agent_name),
+        ("agent_key_id", &profile.agent_key_id),
+        ("user_id", &profile.user_id),
+        ("machine_id", &profile.machine_id),
+        ("caller_role", &profile.caller_role),
+        ("caller_origin", &profile.caller_origin),
+        ("ip_address", &profile.ip_address),
+        ("user_agent", &profile.user_agent),
+    ] {
+        text(fields, name, value.as_deref(), TextRule::TEXT);
+    }
+}
+
+fn agent_profile(fields: &mut Fields, profile: &AgentProfile) {
+    for (name, value, rule) in [
+        ("agent_type", &profile.agent_type, TextRule::TEXT),
+        ("display_name", &profile.display_name, TextRule::NAME),
+        ("description", &profile.description, TextRule::DESCRIPTION),
+        ("trust_level", &profile.trust_level, TextRule::TEXT),
+        ("public_key", &profile.public_key, TextRule::PUBLIC_KEY),
+        ("key_id", &profile.key_id, TextRule::TEXT),
+        (
+            "created_by_user_id",
+            &profile.created_by_user_id,
+            TextRule::TEXT,
+        ),
+    ] {
+        text(fields, name, value.as_deref(), rule);
+    }
+    if let Some(Err(wrong)) = profile.parent_agent_id.as_deref().map(AgentId::parse) {
+        fields.error("parent_agent_id", wrong.to_string());
+    }
+    if profile.trust_score_milli.is_some_and(|milli| 1000 < milli) {
+        fields.error("trust_score", "must be a number from 0 to 1");
+    }
+}
+
+fn text(fields: &mut Fields, name: &str, value: Option<&str>, rule: TextRule) {
+    if value.is_some_and(|text| !rule.allows(text)) {
+        fields.error(name, rule.message());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::event::{Created, HandedOff, Refreshed, Writer};
+    use crate::domain::{Event, EventId, Metadata, Private, Rules, Source, TenantId};
+    use crate::wire::{FieldError, Notes, Subject, decode, encode, source};
+
+    fn session_id() -> SessionId {
+        SessionId::parse("s").unwrap()
+    }
+
+    fn agent_id() -> AgentId {
+        AgentId::parse("a").unwrap()
+    }
+
+    fn created() -> Created {
+        Created::new(agent_id())
+    }
+
+    fn opened(created: Created) -> Payload {
+        Payload::Session(session_id(), SessionEvent::Created(Box::new(created)))
+    }
+
+    fn updated(profile: AgentProfile) -> Payload {
+        Payload::Agent(agent_id(), AgentEvent::Updated(Box::new(profile)))
+    }
+
+    /// What decoding says of the same values, without what the fields are below.
+    fn decoded(payload: &Payload, reason: Option<&str>) -> Vec<FieldError> {
+        let event = Event {
+            writer: Writer::Ledger,
+            id: EventId::parse("e").unwrap(),
+            source: Source::parse(source::API).unwrap(),
+            time: None,
+            payload: payload.clone(),
+            private: Private::default(),
+        };
+        let tenant = TenantId::parse("acme").unwrap();
+        let notes = Notes {
+            actor: None,
+            reason,
+        };
+        let body = encode(Some(&tenant), &event, notes);
+        let subject = Subject::new(Writer::Ledger, tenant, event.event_type()).unwrap();
+        let failed = decode(Rules::LATEST, &subject.to_string(), b"", &body);
+        let mut errors = failed.err().map_or(Vec::new(), |failed| failed.errors);
+        for error in &mut errors {
+            error.field = error.field.replace("data.", "");
+        }
+        errors
+    }
+
+    #[track_caller]
+    fn check_like_decoding(payload: &Payload, reason: Option<&str>, fields: &[&str]) {
+        let failed = check(payload, reason);
+        let errors = failed.err().map_or(Vec::new(), |failed| failed.errors);
+        let named: Vec<&str> = errors.iter().map(|error| &*error.field).collect();
+        assert_eq!(named, fields, "{payload:?}");
+        let mut from_json = decoded(payload, reason);
+        let mut from_values = errors;
+        let by_field = |a: &FieldError, b: &FieldError| a.field.cmp(&b.field);
+        from_json.sort_by(by_field);
+        from_values.sort_by(by_field);
+        assert_eq!(from_values, from_json);
+    }
+
+    #[test]
+    fn values_within_their_bounds_are_fine() {
+        check_like_decoding(&opened(created()), None, &[]);
+        let deadline = Some(Deadline::after_seconds(TTL_SECONDS_MAX));
+        check_like_decoding(
+            &opened(Created {
+                deadline,
+                ..created()
+            }),
+            None,
+            &[],
+        );
+        let text = |chars| Some("x".repeat(chars).into());
+        let profile = AgentProfile {
+            agent_type: text(512),
+            display_name: text(256),
+            description: Some("a\nb".into()),
+            trust_score_milli: Some(1000),
+            public_key: text(2048),
+            parent_agent_id: text(256),
+            ..AgentProfile::default()
+        };
+        check_like_decoding(&updated(profile), None, &[]);
+        let suspended = Payload::Agent(agent_id(), AgentEvent::Suspended);
+        check_like_decoding(&suspended, Some(&"x".repeat(1024)), &[]);
+    }
+
+    #[test]
+    fn every_text_of_a_session_is_checked_as_decoding_checks_it() {
+        let long = || Some("x".repeat(513).into());
+        let profile = Profile {
+            agent_name: long(),
+            agent_key_id: long(),
+            user_id: long(),
+            machine_id: long(),
+            caller_role: long(),
+            caller_origin: long(),
+            ip_address: Some("a\nb".into()),
+            user_agent: long(),
+        };
+        let fields = [
+            "agent_name",
+            "agent_key_id",
+            "user_id",
+            "machine_id",
+            "caller_role",
+            "caller_origin",
+            "ip_address",
+            "user_agent",
+        ];
+        check_like_decoding(
+            &opened(Created {
+                profile,
+                ..created()
+            }),
+            None,
+            &fields,
+        );
+    }
+
+    #[test]
+    fn every_text_of_an_agent_is_checked_as_decoding_checks_it() {
+        let long = || Some("x".repeat(2049).into());
+        let profile = AgentProfile {
+            agent_type: long(),
+            display_name: long(),
+            description: long(),
+            trust_level: long(),
+            trust_score_milli: Some(1001),
+            public_key: long(),
+            key_id: long(),
+            parent_agent_id: Some("a/b".into()),
+            created_by_user_id: long(),
+            ..AgentProfile::default()
+        };
+        let fields = [
+            "agent_type",
+            "display_name",
+            "description",
+            "trust_level",
+            "public_key",
+            "key_id",
+            "created_by_user_id",
+            "parent_agent_id",
+            "trust_score",
+        ];
+        check_like_decoding(&updated(profile), None, &fields);
+        let long = "x".repeat(1025);
+        for event in [
+            AgentEvent::Suspended,
+            AgentEvent::Reinstated,
+            AgentEvent::Revoked,
+        ] {
+            let payload = Payload::Agent(agent_id(), event);
+            check_like_decoding(&payload, Some(&long), &["reason"]);
+        }
+    }
+
+    #[test]
+    fn a_session_comes_from_another_one_and_lives_for_some_time() {
+        let parent = Some(session_id());
+        check_like_decoding(
+            &opened(Created {
+                parent,
+                ..created()
+            }),
+            None,
+            &["parent_session_id"],
+        );
+        let handed_off = Payload::Session(
+            session_id(),
+            SessionEvent::HandedOff(HandedOff {
+                to: agent_id(),
+                child: session_id(),
+                scopes: None,
+                metadata: Metadata::default(),
+                deadline: None,
+            }),
+        );
+        check_like_decoding(&handed_off, None, &["session_id"]);
+        for seconds in [0, TTL_SECONDS_MAX + 1] {
+            let deadline = Deadline::after_seconds(seconds);
+            check_like_decoding(
+                &opened(Created {
+                    deadline: Some(deadline),
+                    ..created()
+                }),
+                None,
+                &["ttl_seconds"],
+            );
+            let refreshed = Refreshed {
+                renewal: Some(Renewal::To(deadline)),
+                ..Refreshed::default()
+            };
+            let refreshed = Payload::Session(session_id(), SessionEvent::Refreshed(refreshed));
+            check_like_decoding(&refreshed, None, &["ttl_seconds"]);
+        }
+    }
+}
