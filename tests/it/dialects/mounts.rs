@@ -176,7 +176,7 @@ async fn without_credentials_a_key_can_name_the_tenant() {
 
 /// Returns the dialect's own address, which the server logged.
 fn address_of(server: &Server, dialect: Dialect) -> String {
-    let said = format!("`{}` alone on ", dialect.as_str());
+    let said = format!("only the dialect `{}` on ", dialect.as_str());
     let (_, rest) = server.started().split_once(&said).unwrap();
     rest.split_whitespace().next().unwrap().to_owned()
 }

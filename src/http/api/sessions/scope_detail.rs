@@ -42,7 +42,7 @@ impl Asked {
                 one.is_ok_and(|one| !bound.covers(&one))
             };
             if let Some(scope) = scopes.iter().find(beyond) {
-                let message = format!("{scope:?} goes beyond what {whose} may: {}", bound.json());
+                let message = format!("{scope:?} exceeds the scopes of {whose}: {}", bound.json());
                 return problem.with_error("scopes", message);
             }
         }

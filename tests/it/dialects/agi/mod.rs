@@ -79,7 +79,10 @@ async fn the_published_client_runs_sessions_with_keys_of_the_ledger() {
 async fn the_published_client_runs_sessions_at_the_dialects_own_address() {
     let dir = tempfile::tempdir().unwrap();
     let server = Server::start_with(dir.path(), &["--dialect", "agi=127.0.0.1:0"]);
-    let (_, rest) = server.started().split_once("`agi` alone on ").unwrap();
+    let (_, rest) = server
+        .started()
+        .split_once("only the dialect `agi` on ")
+        .unwrap();
     let url = rest.split_whitespace().next().unwrap();
     python::run(CLIENT, &[url, "tenant:acme", "tenant:globex"]).await;
     server.terminate();

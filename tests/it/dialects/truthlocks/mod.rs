@@ -133,7 +133,7 @@ async fn the_published_client_runs_agents_and_sessions_at_the_dialects_own_addre
     let server = Server::start_with(dir.path(), &["--dialect", "truthlocks=127.0.0.1:0"]);
     let (_, rest) = server
         .started()
-        .split_once("`truthlocks` alone on ")
+        .split_once("only the dialect `truthlocks` on ")
         .unwrap();
     let url = rest.split_whitespace().next().unwrap();
     python::run(CLIENT, &[url, "tenant:acme", "tenant:globex"]).await;
