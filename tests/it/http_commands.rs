@@ -222,7 +222,8 @@ async fn a_handoff_ends_the_parent_and_opens_a_narrower_child() {
     assert!(acme.is_active(&child["token"]).await);
     let again = acme.post(&format!("{path}/handoff"), &body).await;
     let problem = again.problem(409, "not_active");
-    assert_eq!(problem["present_status"], "handed_off");
+    assert_eq!(problem["current_status"], "handed_off");
+    assert_eq!(problem["present_status"], "handed_off", "its old name");
     app.stop().await;
 }
 
@@ -248,7 +249,7 @@ async fn ending_twice_is_answered_with_the_first_time() {
     );
     let refused = acme.refresh(&id(&created), &created["refresh_token"]).await;
     let problem = refused.problem(409, "not_active");
-    assert_eq!(problem["present_status"], "terminated");
+    assert_eq!(problem["current_status"], "terminated");
     assert_eq!(problem["verdict"], "rejected");
     app.stop().await;
 }
@@ -274,7 +275,7 @@ async fn past_its_deadline_a_session_takes_no_step_and_its_token_is_dead() {
     );
     let late = acme.refresh(&id(&created), &created["refresh_token"]).await;
     let problem = late.problem(409, "session_expired");
-    assert_eq!(problem["present_status"], "expired");
+    assert_eq!(problem["current_status"], "expired");
     app.stop().await;
 }
 
@@ -315,7 +316,7 @@ async fn a_suspended_agents_tokens_sleep_and_a_revoked_ones_are_dead() {
     assert!(acme.is_active(&created["token"]).await);
     let active = acme.post("/v1/agents/a1/reinstate", &json!({})).await;
     let problem = active.problem(409, "not_suspended");
-    assert_eq!(problem["present_status"], "active");
+    assert_eq!(problem["current_status"], "active");
     acme.post("/v1/agents/a1/revoke", &json!({})).await.ok();
     assert!(!acme.is_active(&created["token"]).await);
     let final_ = acme.post("/v1/agents/a1/reinstate", &json!({})).await;
@@ -351,7 +352,7 @@ async fn an_agent_is_changed_field_by_field() {
     missing.problem(404, "not_found");
     let twice = acme.post("/v1/agents", &json!({"agent_id": "a1"})).await;
     let problem = twice.problem(409, "already_exists");
-    assert_eq!(problem["present_status"], "active");
+    assert_eq!(problem["current_status"], "active");
     let made = acme
         .post("/v1/agents", &json!({"agent_type": "odd one"}))
         .await;
@@ -507,7 +508,7 @@ async fn a_handoff_to_an_id_that_is_taken_names_the_status_of_that_session() {
     let path = format!("{SESSIONS}/{}/handoff", id(&parent));
     let body = json!({"to_agent_id": "a1", "session_id": "taken"});
     let problem = acme.post(&path, &body).await.problem(409, "already_exists");
-    assert_eq!(problem["present_status"], "terminated");
+    assert_eq!(problem["current_status"], "terminated");
     app.stop().await;
 }
 

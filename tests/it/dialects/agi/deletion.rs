@@ -69,7 +69,7 @@ async fn a_key_of_one_agent_deletes_its_own_sessions_alone() {
     let other = create(&all, r#"{"agent_name":"agi-0-fast"}"#).await;
     create(&bound, "{}").await;
     let refused = send(&bound, Method::POST, "", r#"{"agent_name":"x"}"#).await;
-    check_failure(&refused, 403, "another one's session");
+    check_failure(&refused, 403, "a session of another agent");
     // Another agent's session looks as if it were not there.
     let paused = send(&bound, Method::POST, &format!("/{other}/pause"), "").await;
     check_failure(&paused, 404, "Session not found");
