@@ -73,7 +73,7 @@ pub(super) struct TokenArgs {
     #[arg(value_delimiter = ',', value_parser = pair)]
     jwt_role_map: Vec<(String, Role)>,
 
-    /// Claim that holds the only agent on whose behalf a token's bearer may write. Without it,
+    /// Claim that holds the agent to which a token is bound, for reads and writes. Without it,
     /// `agent_id`
     #[arg(long, env = "SESSION_LEDGER_JWT_CLAIM_AGENT", value_name = "CLAIM")]
     #[arg(value_parser = ClaimName::parse)]

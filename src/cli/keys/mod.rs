@@ -62,7 +62,7 @@ struct Issue {
     #[arg(value_parser = PossibleValuesParser::new(Role::ALL.map(Role::as_str)))]
     role: Vec<String>,
 
-    /// The only agent on whose behalf it may write; without it, any
+    /// The agent to which the key is bound, for reads and writes; without it, the key is not bound
     #[arg(long, value_name = "ID")]
     agent: Option<String>,
 

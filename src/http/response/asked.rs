@@ -14,10 +14,14 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, Uri};
 use axum::response::Response;
 use percent_encoding::percent_decode_str;
+use utoipa::IntoParams;
+use utoipa::openapi::Required;
+use utoipa::openapi::path::{Parameter, ParameterBuilder, ParameterIn};
+use utoipa::openapi::schema::{ObjectBuilder, Type};
 
 use crate::domain::AgentId;
 use crate::http::dto;
-use crate::http::request::params::Param;
+use crate::http::request::params::{Param, component};
 use crate::http::response::body;
 use crate::http::state::App;
 use crate::query::Sight;
@@ -44,6 +48,22 @@ impl<S: Sync> FromRequestParts<S> for Asked {
             uri: parts.uri.clone(),
             known: known.cloned().collect(),
         })
+    }
+}
+
+/// For operations whose answers have an `ETag`.
+impl IntoParams for Asked {
+    fn into_params(_place: impl Fn() -> Option<ParameterIn>) -> Vec<Parameter> {
+        let header = ParameterBuilder::new()
+            .name("If-None-Match")
+            .parameter_in(ParameterIn::Header)
+            .required(Required::False)
+            .description(Some(
+                "The `ETag` of an earlier answer. If the answer has not changed since, it is a 304.",
+            ))
+            .extensions(Some(component("IfNoneMatch")))
+            .schema(Some(ObjectBuilder::new().schema_type(Type::String)));
+        vec![header.build()]
     }
 }
 
