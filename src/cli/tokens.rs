@@ -76,7 +76,8 @@ pub(super) struct TokenArgs {
     #[arg(value_delimiter = ',', value_parser = pair)]
     jwt_role_map: Vec<(String, Role)>,
 
-    /// Claim that holds the only agent that a token's bearer may write for. By default `agent_id`
+    /// Claim that holds the agent to which a token is bound, for reads and writes. Without it,
+    /// `agent_id`
     #[arg(long, env = "SESSION_LEDGER_JWT_CLAIM_AGENT", value_name = "CLAIM")]
     #[arg(value_parser = ClaimName::parse)]
     jwt_claim_agent: Option<ClaimName>,

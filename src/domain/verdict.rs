@@ -83,15 +83,15 @@ reasons! {
     /// There is no such session or agent.
     NotFound = 8 "not_found" "there is no such session or agent";
     /// The session has ended in another way.
-    NotActive = 9 "not_active" "the session has ended; it takes no more steps";
+    NotActive = 9 "not_active" "the session has ended and cannot change any more";
     /// The session has ended in the same way before.
-    AlreadyEnded = 10 "already_ended" "the session was terminated before; the first time stands";
+    AlreadyEnded = 10 "already_ended" "the session was terminated before; the first termination counts";
     /// The event happened at or after the session's deadline.
     SessionExpired = 11 "session_expired" "the event's time is not before the session's deadline";
     /// A later refresh was applied before.
     Superseded = 12 "superseded" "a refresh with a later time was applied before";
-    /// The deadline that passed is no longer the session's.
-    RefreshedSince = 13 "refreshed_since" "the session's deadline is another one by now";
+    /// The deadline that passed is no longer that of the session.
+    RefreshedSince = 13 "refreshed_since" "the deadline of the session has changed since";
     /// The deadline has not passed on the log's clock.
     NotDue = 14 "not_due" "the deadline has not passed yet";
     /// The agent is suspended.
@@ -109,7 +109,7 @@ reasons! {
     /// The presented refresh token is not the session's.
     TokenStale = 21 "token_stale" "the refresh token was used before or is not this session's";
     /// A command asked for an agent that is known.
-    AgentNotRegistered = 22 "agent_not_registered" "the agent is not known: it is not registered, and no event spoke of it; register it first";
+    AgentNotRegistered = 22 "agent_not_registered" "the agent is not known: it is not registered, and no event names it; register it first";
     /// The metadata would be too large after the merge.
     MetadataTooLarge = 23 "metadata_too_large" "the metadata would be too large or too deep after the merge";
     /// The deadline is not after the event's time.
@@ -119,11 +119,11 @@ reasons! {
     /// The agent is not suspended.
     NotSuspended = 26 "not_suspended" "the agent is not suspended, so there is nothing to reinstate";
     /// The agent is revoked already.
-    AlreadyRevoked = 27 "already_revoked" "the agent was revoked before; the first time stands";
+    AlreadyRevoked = 27 "already_revoked" "the agent was revoked before; the first revocation counts";
     /// The body is longer than the limit.
     TooLarge = 28 "too_large" "the event's body is longer than 65536 bytes";
     /// The credential speaks for another agent.
-    OtherAgent = 29 "other_agent" "the credential is bound to an agent, and this is another one's session";
+    OtherAgent = 29 "other_agent" "the credential is bound to an agent, and this is a session of another agent";
     /// The agent's own deadline has passed.
     AgentExpired = 30 "agent_expired" "the agent's expires_at has passed; update it to a later time first";
 }

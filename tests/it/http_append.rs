@@ -329,7 +329,7 @@ async fn a_failing_log_is_reported_event_by_event() {
         problem["detail"]
             .as_str()
             .unwrap()
-            .contains("same source and id is safe")
+            .contains("with the same source and id")
     );
     batch(&client, "", std::slice::from_ref(&down))
         .await

@@ -225,7 +225,8 @@ async fn a_handoff_ends_the_parent_and_opens_a_narrower_child() {
     assert!(acme.is_active(&child["token"]).await);
     let again = acme.post(&format!("{path}/handoff"), &body).await;
     let problem = again.problem(409, "not_active");
-    assert_eq!(problem["present_status"], "handed_off");
+    assert_eq!(problem["current_status"], "handed_off");
+    assert_eq!(problem["present_status"], "handed_off", "its old name");
     app.stop().await;
 }
 
@@ -251,7 +252,7 @@ async fn ending_a_session_twice_returns_it_as_it_first_ended() {
     );
     let refused = acme.refresh(&id(&created), &created["refresh_token"]).await;
     let problem = refused.problem(409, "not_active");
-    assert_eq!(problem["present_status"], "terminated");
+    assert_eq!(problem["current_status"], "terminated");
     assert_eq!(problem["verdict"], "rejected");
     app.stop().await;
 }
@@ -277,7 +278,7 @@ async fn past_its_deadline_a_session_rejects_commands_and_its_token_is_inactive(
     );
     let late = acme.refresh(&id(&created), &created["refresh_token"]).await;
     let problem = late.problem(409, "session_expired");
-    assert_eq!(problem["present_status"], "expired");
+    assert_eq!(problem["current_status"], "expired");
     app.stop().await;
 }
 
@@ -318,7 +319,7 @@ async fn suspending_an_agent_pauses_its_tokens_and_revoking_it_ends_them() {
     assert!(acme.is_active(&created["token"]).await);
     let active = acme.post("/v1/agents/a1/reinstate", &json!({})).await;
     let problem = active.problem(409, "not_suspended");
-    assert_eq!(problem["present_status"], "active");
+    assert_eq!(problem["current_status"], "active");
     acme.post("/v1/agents/a1/revoke", &json!({})).await.ok();
     assert!(!acme.is_active(&created["token"]).await);
     let final_ = acme.post("/v1/agents/a1/reinstate", &json!({})).await;
@@ -354,7 +355,7 @@ async fn an_agent_is_changed_field_by_field() {
     missing.problem(404, "not_found");
     let twice = acme.post("/v1/agents", &json!({"agent_id": "a1"})).await;
     let problem = twice.problem(409, "already_exists");
-    assert_eq!(problem["present_status"], "active");
+    assert_eq!(problem["current_status"], "active");
     let made = acme
         .post("/v1/agents", &json!({"agent_type": "odd one"}))
         .await;
@@ -510,7 +511,7 @@ async fn a_handoff_to_a_taken_id_names_the_status_of_that_session() {
     let path = format!("{SESSIONS}/{}/handoff", id(&parent));
     let body = json!({"to_agent_id": "a1", "session_id": "taken"});
     let problem = acme.post(&path, &body).await.problem(409, "already_exists");
-    assert_eq!(problem["present_status"], "terminated");
+    assert_eq!(problem["current_status"], "terminated");
     app.stop().await;
 }
 

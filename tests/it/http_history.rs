@@ -202,7 +202,7 @@ async fn rejections_are_newest_first_with_their_totals() {
     assert_eq!(page["by_reason"], json!({"not_active": 1, "parked": 1}));
     assert_eq!(
         page["events"][1]["detail"],
-        "the session has ended; it takes no more steps"
+        "the session has ended and cannot change any more"
     );
     let first = client.get("/v1/rejections?limit=1").await.ok();
     assert_eq!(

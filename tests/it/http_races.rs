@@ -194,7 +194,7 @@ fn check_session(row: &Value, applied: &BTreeMap<u64, String>, outcomes: &[&Outc
             }
             (Step::HandOff | Step::Terminate, _) => {
                 let problem = one.answer.problem(409, "not_active");
-                assert_eq!(problem["present_status"], status);
+                assert_eq!(problem["current_status"], status);
             }
         }
     }

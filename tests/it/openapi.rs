@@ -9,6 +9,7 @@ use session_ledger::http::openapi;
 
 use crate::support::app::App;
 use crate::support::client::created;
+use crate::support::documented;
 
 const FILE: &str = "schemas/openapi.json";
 const REFRESH: &str = "cargo run -- schema --write schemas";
@@ -17,7 +18,23 @@ fn document() -> Value {
     serde_json::from_str(&openapi::text()).unwrap()
 }
 
-/// Returns the method, path and description of every route.
+/// What a part refers to, or the part itself.
+fn resolved<'d>(document: &'d Value, part: &'d Value) -> &'d Value {
+    match part["$ref"].as_str() {
+        Some(target) => document.pointer(target.trim_start_matches('#')).unwrap(),
+        None => part,
+    }
+}
+
+/// The parameters of an operation.
+fn parameters<'d>(document: &'d Value, operation: &'d Value) -> Vec<&'d Value> {
+    let listed = operation["parameters"]
+        .as_array()
+        .map_or(&[][..], Vec::as_slice);
+    listed.iter().map(|one| resolved(document, one)).collect()
+}
+
+/// Method, path and description of every route.
 fn operations(document: &Value) -> Vec<(String, String, Value)> {
     let mut operations = Vec::new();
     for (path, item) in document["paths"].as_object().unwrap() {
@@ -47,10 +64,7 @@ fn every_route_is_described_in_full() {
         assert!(ids.insert(id.to_owned()), "{id} is used twice");
         assert!(!operation["summary"].is_null(), "{method} {path}");
         assert!(!operation["description"].is_null(), "{method} {path}");
-        let parameters = operation["parameters"]
-            .as_array()
-            .cloned()
-            .unwrap_or_default();
+        let parameters = parameters(&document, &operation);
         let has_tenant = parameters.iter().any(|one| one["name"] == "X-Tenant-ID");
         assert_eq!(has_tenant, path.starts_with("/v1/"), "{method} {path}");
         assert!(
@@ -63,6 +77,7 @@ fn every_route_is_described_in_full() {
             } else {
                 "application/problem+json"
             };
+            let response = resolved(&document, response);
             let Some(content) = response["content"].as_object() else {
                 assert_eq!(status, "304", "{method} {path}");
                 continue;
@@ -76,7 +91,84 @@ fn every_route_is_described_in_full() {
     assert_eq!(ids.len(), 30);
 }
 
-/// Generated clients name a body's type after its schema, and send null if the schema allows it.
+#[test]
+fn the_document_stays_small() {
+    let bytes = openapi::text().len();
+    assert!(bytes < 150_000, "{bytes}");
+}
+
+/// Each code that an operation lists has a status that the operation describes, and is one of all codes.
+#[test]
+fn operations_list_the_codes_of_their_problems() {
+    let document = document();
+    let known = document["components"]["schemas"]["ProblemCode"]["enum"]
+        .as_array()
+        .unwrap();
+    let mut used = BTreeSet::new();
+    for (method, path, operation) in operations(&document) {
+        for status in operation["x-codes"].as_object().unwrap().keys() {
+            assert!(
+                !operation["responses"][status].is_null(),
+                "{method} {path} {status}"
+            );
+        }
+        for status in operation["responses"].as_object().unwrap().keys() {
+            let codes = documented::codes(&operation, status);
+            assert_eq!(
+                codes.is_empty(),
+                status.starts_with(['2', '3']),
+                "{method} {path} {status}"
+            );
+            used.extend(codes.into_iter().map(ToOwned::to_owned));
+        }
+    }
+    // No operation answers with these: they are of unknown routes, of NATS, or of other verdicts.
+    let unused = [
+        "not_due",
+        "parking_expired",
+        "refreshed_since",
+        "route_not_found",
+        "subject_mismatch",
+    ];
+    let missing = known.iter().map(|code| code.as_str().unwrap());
+    let missing: Vec<&str> = missing.filter(|code| !used.contains(*code)).collect();
+    assert_eq!(missing, unused);
+}
+
+#[test]
+fn creations_link_to_what_may_follow() {
+    let document = document();
+    for (path, expected) in [
+        (
+            "/v1/agent-sessions",
+            &[
+                "get_session",
+                "hand_off_session",
+                "refresh_session",
+                "terminate_session",
+            ][..],
+        ),
+        (
+            "/v1/agents",
+            &[
+                "get_agent",
+                "reinstate_agent",
+                "revoke_agent",
+                "suspend_agent",
+                "update_agent",
+            ],
+        ),
+    ] {
+        let links = &document["paths"][path]["post"]["responses"]["201"]["links"];
+        let links = links.as_object().unwrap().values();
+        let targets = links.map(|link| resolved(&document, link)["operationId"].as_str().unwrap());
+        let mut targets: Vec<&str> = targets.collect();
+        targets.sort_unstable();
+        assert_eq!(targets, expected);
+    }
+}
+
+/// Generators of clients name a body's type after its schema, and send null where it may be null.
 #[test]
 fn bodies_have_named_schemas_and_are_never_null() {
     let document = document();
@@ -189,17 +281,16 @@ async fn every_described_route_is_served_with_its_parameters() {
         .await;
     let served = client.get("/openapi.json").await;
     assert_eq!(served.text, openapi::text());
-    for (method, path, operation) in operations(&document()) {
+    let document = document();
+    for (method, path, operation) in operations(&document) {
         let id = if path.contains("/keys/") {
             "0123456789abcdef"
         } else {
             "s1"
         };
         let path = path.replace("{id}", id).replace("{position}", "1");
-        let names: BTreeSet<&str> = operation["parameters"]
-            .as_array()
-            .map_or(&[][..], Vec::as_slice)
-            .iter()
+        let names: BTreeSet<&str> = parameters(&document, &operation)
+            .into_iter()
             .filter(|one| one["in"] == "query")
             .map(|one| one["name"].as_str().unwrap())
             .collect();

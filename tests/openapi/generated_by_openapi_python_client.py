@@ -67,7 +67,7 @@ def list_by_time():
     hour = timedelta(hours=1)
     assert listed(created_after=NOW - hour) == ["python-2", "python-1"]
     assert listed(created_after=NOW + hour) == []
-    active = [models.ListSessionsStatusItem.ACTIVE]
+    active = [models.SessionStatus.ACTIVE]
     assert listed(created_before=NOW + hour, status=active) == ["python-1"]
     # The client sends the default of offset together with the cursor.
     cursor = call(list_sessions, agent_id="python", limit=1).next_cursor
@@ -88,7 +88,7 @@ def run():
     assert call(get_session, parent).status == "handed_off"
     # First without a body, then with one.
     assert call(terminate_session, child).session.status == "terminated"
-    again = models.TerminateSession.from_dict({"outcome": "deleted", "reason": "a test"})
+    again = models.TerminateSession(outcome=models.Outcome.DELETED, reason="a test")
     assert call(terminate_session, child, body=again).session.deleted_at
     call(suspend_agent, "python-b")
     assert call(get_agent, "python-b").status == "suspended"

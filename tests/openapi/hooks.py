@@ -3,6 +3,7 @@
 See scripts/fuzz-api.
 """
 
+import json
 import os
 
 import schemathesis
@@ -10,6 +11,21 @@ from schemathesis import GenerationMode
 
 # The id of the key that all requests send.
 OWN_KEY = os.environ["SESSION_LEDGER_KEY"].split("_")[1]
+
+with open("schemas/openapi.json", encoding="utf-8") as file:
+    DOCUMENT = json.load(file)
+
+
+@schemathesis.check
+def problem_has_a_listed_code(ctx, response, case):
+    """The operation, or the shared response of the status, lists the code of a problem."""
+    operation = DOCUMENT["paths"].get(case.operation.path, {}).get(case.method.lower())
+    if response.status_code < 400 or operation is None:
+        return
+    status, code = str(response.status_code), response.json()["code"]
+    shared = DOCUMENT["components"]["responses"].get(status, {})
+    listed = [part.get("x-codes", "") for part in (shared, {"x-codes": operation["x-codes"].get(status, "")})]
+    assert code in ", ".join(listed).split(", "), f"{code} ({status}) is not listed"
 
 
 @schemathesis.hook

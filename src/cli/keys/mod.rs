@@ -64,7 +64,7 @@ struct Issue {
     #[arg(value_parser = PossibleValuesParser::new(Role::ALL.map(Role::as_str)))]
     role: Vec<String>,
 
-    /// The only agent that the key may write for; by default any
+    /// The agent to which the key is bound, for reads and writes; without it, the key is not bound
     #[arg(long, value_name = "ID")]
     agent: Option<String>,
 

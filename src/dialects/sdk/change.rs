@@ -60,12 +60,10 @@ pub(crate) fn after_writing(problem: impl Into<Problem>) -> Problem {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::Reason;
 
     #[test]
     fn no_failure_of_the_server_after_a_write_asks_to_send_it_again() {
-        let of_events = Reason::ALL.iter().copied().map(Code::Event);
-        for code in Code::OF_REQUESTS.iter().copied().chain(of_events) {
+        for code in Code::all() {
             let before = Problem::new(code).with_detail("said before");
             let after = after_writing(before);
             if code.status().is_server_error() {

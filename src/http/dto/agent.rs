@@ -5,62 +5,64 @@ use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
 use super::common::AsOf;
+use super::words::{AgentStatus, CommandVerdict, Reason};
 
-/// An agent: the facts of the ledger so far.
+/// An agent as it is now.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 #[expect(clippy::struct_field_names, reason = "the names are the API's")]
 pub struct Agent {
-    /// Its id.
+    /// The id of the agent.
     #[schema(example = "agent-7")]
     pub agent_id: String,
-    /// What kind of agent it is: any text; `unknown` if only sessions speak of it.
+    /// The kind of the agent, as any text. `unknown` if only sessions have named the agent.
     pub agent_type: Option<String>,
-    /// Its name.
+    /// The name of the agent.
     pub display_name: Option<String>,
-    /// What it is for.
+    /// What the agent is for.
     pub description: Option<String>,
-    /// `active`, `suspended` or `revoked`.
-    #[schema(example = "active")]
+    /// Whether the agent may act.
+    #[schema(value_type = AgentStatus, example = "active")]
     pub status: String,
-    /// Whether it was registered, or only sessions speak of it.
+    /// True if the agent was registered; false if only sessions have named it.
     pub registered: bool,
-    /// How far it is trusted: any text.
+    /// How far the agent is trusted, as any text.
     pub trust_level: Option<String>,
-    /// How far it is trusted, from 0 to 1.
+    /// How far the agent is trusted, from 0 to 1.
+    #[schema(minimum = 0, maximum = 1)]
     pub trust_score: Option<f64>,
-    /// What its sessions may do at most; null sets no bound.
+    /// The most that sessions of the agent may do; null sets no limit.
     pub scopes: Option<Vec<String>>,
-    /// The caller's own data.
+    /// Data of the caller.
     #[schema(value_type = Object)]
     pub metadata: Map<String, Value>,
-    /// Its public key.
+    /// The public key of the agent.
     pub public_key: Option<String>,
-    /// The id of that key.
+    /// The id of the public key.
     pub key_id: Option<String>,
-    /// The agent that it came from.
+    /// The agent from which this agent was derived.
     pub parent_agent_id: Option<String>,
-    /// Who registered it.
+    /// The person who registered the agent.
     pub created_by_user_id: Option<String>,
-    /// How many sessions it has, those that ended included.
+    /// The number of its sessions, ended ones included.
     pub session_count: u64,
-    /// How many of them are active.
+    /// The number of its active sessions.
     pub active_session_count: u64,
-    /// When it ends by itself; null is never.
+    /// When the agent expires; null is never.
     #[schema(format = DateTime)]
     pub expires_at: Option<String>,
-    /// Since when it is suspended, or was when it was revoked.
+    /// When the agent was last suspended; null if it never was, or was reinstated.
     #[schema(format = DateTime)]
     pub suspended_at: Option<String>,
-    /// When it was revoked.
+    /// When the agent was revoked.
     #[schema(format = DateTime)]
     pub revoked_at: Option<String>,
-    /// When it became known, by the emitter's clock. Listings are in this order, newest first.
+    /// When the agent became known, by the clock of the emitter. Listings have this order, newest first.
     #[schema(format = DateTime)]
     pub created_at: String,
-    /// When that came onto the log, by the log's clock.
+    /// When the log stored the event by which the agent became known, by the clock of the log.
     #[schema(format = DateTime)]
     pub recorded_at: String,
-    /// Time of the latest event that changed it.
+    /// The time of the latest event that changed the agent.
     #[schema(format = DateTime)]
     pub updated_at: String,
 }
@@ -68,31 +70,32 @@ pub struct Agent {
 /// A page of agents, newest first.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct AgentList {
-    /// The page.
+    /// The agents of this page.
     pub agents: Vec<Agent>,
-    /// How many agents match the filter, over all pages.
+    /// The number of agents that match the filter, over all pages.
     pub total: u64,
-    /// The limit that was used.
+    /// The limit of this page.
     pub limit: u16,
-    /// The offset that was used; null with a cursor.
+    /// The offset of this page; null if the request had a cursor.
     pub offset: Option<u64>,
-    /// Where the next page starts; null after the last.
+    /// The cursor of the next page; null on the last page.
     pub next_cursor: Option<String>,
-    /// The state that rows and total come from.
+    /// The state that the rows and the total come from.
     pub as_of: AsOf,
 }
 
 /// The answer to a command about an agent.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct AgentChanged {
-    /// The agent.
+    /// The agent after the command.
     pub agent: Agent,
-    /// `applied`; `duplicate` if it is a retry; `rejected` if it was suspended or revoked already.
-    #[schema(example = "applied")]
+    /// `applied`; `duplicate` for a retry; `rejected` if the agent was suspended or revoked before.
+    #[schema(value_type = CommandVerdict, example = "applied")]
     pub verdict: String,
-    /// Why it changed nothing, if it is `rejected`.
+    /// Why the command changed nothing. Only with the verdict `rejected`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Reason>, nullable = false)]
     pub reason: Option<String>,
-    /// Where the event stands on the log: give it as `min_position` to read what it did.
+    /// The position of the event on the log. Give it as `min_position` to read the change.
     pub position: u64,
 }

@@ -4,36 +4,44 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
+use utoipa::openapi::schema::Schema;
+use utoipa::openapi::{Ref, RefOr};
 
-/// Which state of the ledger an answer shows.
+use super::words::{CurrentStatus, HealthStatus, Pending, Verdict};
+
+/// The state of the ledger that an answer shows.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct AsOf {
-    /// The last log position in it; 0 is none.
+    /// The last position on the log that the state includes; 0 is none.
     #[schema(example = 4711)]
     pub position: u64,
-    /// When the log took the tenant's last record up to there; null if it has none, or the credential is
-    /// bound to an agent.
+    /// When the log stored the last record of the tenant up to that position. Null if there is no such
+    /// record, or if the credential is bound to an agent.
     #[schema(format = DateTime)]
     pub time: Option<String>,
-    /// Whether that was everything on the log that this server knew of.
+    /// Whether the state includes everything on the log that this server knew of.
     pub caught_up: bool,
 }
 
-/// The answer to a command that is on the log and has no verdict yet. Its tokens count if the verdict
-/// turns out to be `applied`; of a `duplicate`, retry the command to be told the first ones.
+/// The answer to a command that is on the log and has no verdict yet.
+///
+/// Its tokens are valid if the verdict becomes `applied`. If the verdict becomes `duplicate`, send the command again to get the first tokens.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct CommandPending {
-    /// The session, or the agent.
+    /// The id of the session or agent.
     pub id: String,
-    /// Where the event stands on the log: ask there for the verdict.
+    /// The position of the event on the log. Read the verdict there.
     pub position: u64,
-    /// `pending`.
+    /// Always `pending`.
+    #[schema(value_type = Pending)]
     pub verdict: String,
-    /// The access token, of a command that gives tokens out.
+    /// The access token. Only for commands that give out tokens.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub token: Option<String>,
-    /// The refresh token, likewise.
+    /// The refresh token. Only for commands that give out tokens.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub refresh_token: Option<String>,
 }
 
@@ -43,11 +51,12 @@ pub struct FieldError {
     /// The parameter, header or member, such as `data.agent_id`; in a batch `[3].data.agent_id`.
     #[schema(example = "limit")]
     pub field: String,
-    /// What is wrong and what is allowed.
+    /// What is wrong, and what is allowed.
     #[schema(example = "must be a whole number from 1 to 200")]
     pub message: String,
-    /// In a batch: the code that the event alone would have been answered with. Absent elsewhere.
+    /// The code of the problem that the event alone would get. Only in a batch.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(schema_with = problem_code)]
     pub code: Option<String>,
 }
 
@@ -60,40 +69,53 @@ pub struct Problem {
     /// The code as words.
     #[schema(example = "Invalid parameter")]
     pub title: String,
-    /// The status of the answer.
-    #[schema(example = 400)]
+    /// The HTTP status of the answer.
+    #[schema(example = 400, minimum = 400, maximum = 599)]
     pub status: u16,
     /// What is wrong and what to do.
+    #[schema(example = "`limit` must be a whole number from 1 to 200")]
     pub detail: String,
-    /// The stable word to act upon.
-    #[schema(example = "invalid_parameter")]
+    /// The stable code to act on.
+    #[schema(schema_with = problem_code)]
     pub code: String,
-    /// The request's id, as in the header X-Request-ID and in the server's log.
+    /// The id of the request, as in the header X-Request-ID and in the log of the server.
     pub instance: String,
-    /// What is wrong field by field. Absent if no field is to blame.
+    /// What is wrong field by field. Absent if the problem is not about fields.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub errors: Vec<FieldError>,
-    /// Where the event stands on the log. Only if it is written and was rejected.
+    /// The position of the event on the log. Only if the event was written and rejected.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub position: Option<u64>,
-    /// What became of it. Only if it is written and was rejected.
+    /// The verdict on the event. Only if the event was written and rejected.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Verdict>, nullable = false)]
     pub verdict: Option<String>,
-    /// Of a command: where the session or agent stands that does not take the step.
+    /// The status of the session or agent that does not allow the step. Only for commands.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<CurrentStatus>, nullable = false)]
+    pub current_status: Option<String>,
+    /// The value of `current_status` under its old name. The next version leaves it out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<CurrentStatus>, nullable = false, deprecated)]
     pub present_status: Option<String>,
 }
 
-/// How a tenant's ledger stands.
+/// The codes are those of `problem`, which stands above this module.
+fn problem_code() -> RefOr<Schema> {
+    Ref::from_schema_name("ProblemCode").into()
+}
+
+/// The counts of a tenant.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Status {
-    /// Whose counts these are.
+    /// The tenant.
     pub tenant: String,
-    /// Its sessions; those of the agent to which the credential is bound, if it is.
+    /// Its sessions by status. If the credential is bound to an agent, only sessions of that agent.
     pub sessions: Totals,
-    /// Its rejected and parked events, by code; null if the credential is bound to an agent.
+    /// Its rejected and parked events by code. Null if the credential is bound to an agent.
     pub rejections: Option<Totals>,
-    /// The rules that the ledger folds by.
+    /// The version of the rules by which the ledger decides verdicts.
     pub rules_version: u32,
     /// The state that was counted.
     pub as_of: AsOf,
@@ -102,16 +124,16 @@ pub struct Status {
 /// A total and its parts.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Totals {
-    /// All together.
+    /// The sum of all parts.
     pub total: u64,
-    /// One by one.
+    /// The count for each word.
     pub by: BTreeMap<String, u64>,
 }
 
-/// The server is there.
+/// The server is alive, or ready.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Health {
-    /// `ok`.
-    #[schema(example = "ok")]
+    /// Always `ok`.
+    #[schema(value_type = HealthStatus)]
     pub status: String,
 }

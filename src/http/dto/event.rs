@@ -1,4 +1,4 @@
-//! Shapes of events: what became of them, and their replay.
+//! Shapes of events: the verdicts on them, and their replay.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -10,88 +10,94 @@ use utoipa::openapi::schema::Schema;
 use utoipa::{PartialSchema, ToSchema};
 
 use super::common::{AsOf, FieldError};
-use super::request::any_of;
+use super::request::{any_of, reference};
+use super::words::{BatchError, EventType, Reason, Verdict, VerdictSoFar, Via, Writer};
 use crate::http::raw_schema::raw;
 
-/// What became of an event that is on the log. Members without a value are absent.
+/// The verdict on an event that is on the log. Members without a value are absent.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Appended {
-    /// Where it stands on the log: give it as `min_position` to read what it did.
+    /// The position of the event on the log. Give it as `min_position` to read the change.
     #[schema(example = 4711)]
     pub position: u64,
-    /// `applied`, `duplicate`, `rejected`, `parked`, or `pending` if the fold is not there yet.
-    #[schema(example = "applied")]
+    /// The verdict, or `pending` if there is none yet.
+    #[schema(value_type = VerdictSoFar, example = "applied")]
     pub verdict: String,
-    /// The reason code of a rejected event.
+    /// Why the event was rejected. Only for a rejected event.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Reason>, nullable = false)]
     pub reason: Option<String>,
-    /// The reason in words.
+    /// The reason in words. Only for a rejected event.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub detail: Option<String>,
-    /// Where the first copy of a duplicate stands.
+    /// The position of the first copy. Only for a duplicate.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub first_position: Option<u64>,
-    /// What became of that first copy.
+    /// The verdict on the first copy. Only for a duplicate.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Verdict>, nullable = false)]
     pub first_verdict: Option<String>,
-    /// For an event that waited for its session: where its waiting ended.
+    /// The position of the record that ended the wait. Only for an event that was parked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub settled_at: Option<u64>,
-    /// Members of the event's data that its type does not know, as paths such as `data.ttl`. They are
-    /// kept on the log and have no effect: check them for typos.
+    /// Members of the event's data that its type does not know, as paths such as `data.ttl`. They stay
+    /// on the log and have no effect. Check them for typos.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub ignored: Vec<String>,
 }
 
-/// What became of one event of a batch. Members without a value are absent.
+/// The result for one event of a batch. Members without a value are absent.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BatchItem {
-    /// The status that the event alone would have been answered with.
+    /// The HTTP status that the event alone would get.
     pub status: u16,
-    /// If it is on the log: where, and what became of it.
+    /// The position and the verdict, if the event is on the log.
     #[serde(flatten)]
     pub appended: Option<Appended>,
-    /// If it may not be on the log: `unavailable` (it is not) or `unconfirmed` (nobody knows;
-    /// sending it again is safe).
+    /// Why the log may not have the event.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
 }
 
-/// All in one object: clients that are generated from an object and another that may be absent lose the
-/// members of the latter.
+/// All members in one object: generated clients lose the members of an object that may be absent.
 impl PartialSchema for BatchItem {
     fn schema() -> RefOr<Schema> {
         let mut schema = serde_json::to_value(Appended::schema()).unwrap_or_default();
         schema["description"] = json!(
-            "What became of one event of a batch. If it is on the log: where, and its verdict. Members \
-             without a value are absent."
+            "The result for one event of a batch: its position and verdict, if it is on the log. \
+             Members without a value are absent."
         );
         schema["required"] = json!(["status"]);
         schema["properties"]["status"] = json!({
             "type": "integer",
             "minimum": 200,
             "maximum": 599,
-            "description": "The status that the event alone would have been answered with.",
+            "description": "The HTTP status that the event alone would get.",
             "example": 201,
         });
         schema["properties"]["error"] = json!({
-            "type": "string",
-            "enum": ["unavailable", "unconfirmed"],
-            "description": "If it may not be on the log: `unavailable` (it is not) or `unconfirmed` \
-                (nobody knows; sending it again is safe).",
+            "$ref": reference(&BatchError::name()),
+            "description": "Only if the log may not have the event.",
         });
         raw(schema).into()
     }
 }
 
-impl ToSchema for BatchItem {}
+impl ToSchema for BatchItem {
+    fn schemas(schemas: &mut Vec<(String, RefOr<Schema>)>) {
+        schemas.push((BatchError::name().into_owned(), BatchError::schema()));
+    }
+}
 
-/// What became of a batch, in the order of its events.
+/// The results of a batch, in the order of its events.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct BatchResult {
-    /// One for each event.
+    /// One result for each event.
     pub results: Vec<BatchItem>,
-    /// How far the ledger had come.
+    /// The state of the ledger after the batch.
     pub as_of: AsOf,
 }
 
@@ -109,57 +115,64 @@ pub enum AppendAnswer {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 #[expect(clippy::struct_field_names, reason = "the names are the API's")]
 pub struct Event {
-    /// Where it stands on the log.
+    /// The position of the event on the log.
     pub position: u64,
-    /// When the log took it.
+    /// When the log stored the event.
     #[schema(format = DateTime)]
     pub recorded_at: String,
-    /// `applied`, `duplicate`, `rejected` or `parked`.
+    /// The verdict on the event.
+    #[schema(value_type = Verdict)]
     pub verdict: String,
-    /// The reason code of a rejected event.
+    /// Why the event was rejected. Only for a rejected event.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Reason>, nullable = false)]
     pub reason: Option<String>,
-    /// The reason in words.
+    /// The reason in words. Only for a rejected event.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub detail: Option<String>,
-    /// What is wrong field by field, with an event that breaks its schema.
+    /// What is wrong field by field. Only for an event that breaks its schema.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub errors: Vec<FieldError>,
-    /// Where the first copy of a duplicate stands.
+    /// The position of the first copy. Only for a duplicate.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub first_position: Option<u64>,
-    /// For an event that waited for its session: where its waiting ended.
+    /// The position of the record that ended the wait. Only for an event that was parked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub settled_at: Option<u64>,
-    /// Whose statement the event is: `runtime`, or `ledger` for a command and for what the ledger
-    /// states by itself. Null if its NATS subject is none of the ledger's.
+    /// Who states the event. Null if its NATS subject is not one of the ledger's.
+    #[schema(value_type = Option<Writer>)]
     pub writer: Option<String>,
-    /// The credential that gave the event or the command to a ledger: the id of a key, or `iss|sub` of
-    /// a token. The ledger notes it where no client can write, so nobody can forge it. Null if there
-    /// was none (`via` is not `api`, or the server asks for no credentials).
+    /// The credential that sent the event or the command to a ledger: the id of a key, or `iss|sub` of a
+    /// token. No client can forge it. Null if there was no credential: `via` is not `api`, or the server
+    /// needs no credentials.
     #[serde(default)]
     pub written_by: Option<String>,
-    /// How the event came: `api` through a ledger, `nats` published directly to NATS, `ledger` stated
-    /// by the ledger itself. Null for events under the first version of the rules, which did not say.
+    /// How the event arrived. Null for events under the first version of the rules.
     #[serde(default)]
+    #[schema(value_type = Option<Via>)]
     pub via: Option<String>,
-    /// Its type; null if nobody can tell.
+    /// The type of the event; null if it cannot be read.
+    #[schema(value_type = Option<EventType>)]
     pub r#type: Option<String>,
-    /// The event as it came, to the byte; null if that is not JSON.
+    /// The event as the log has it, unchanged; null if that is not JSON.
     #[schema(value_type = Option<Object>)]
     pub event: Option<Value>,
     /// The bytes of an event that is not JSON.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub raw_base64: Option<String>,
 }
 
-/// An event at a position, as far as the credential is shown it.
+/// An event at a position, as far as the credential may see it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(untagged)]
 pub enum EventSeen {
-    /// To the role `audit`.
+    /// For the role `audit`: the whole event.
     Whole(Event),
-    /// To the role `write`, of what it wrote itself.
+    /// For the role `write`: the verdict on an event that this credential wrote.
     Verdict(Appended),
 }
 
@@ -179,12 +192,12 @@ impl ToSchema for EventSeen {
 /// A page of the tenant's events, oldest first.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct EventList {
-    /// The page. It may have fewer events than the limit and yet not be the last.
+    /// The events of this page. It may have fewer events than the limit although more pages follow.
     pub events: Vec<Event>,
-    /// The limit that was used.
+    /// The limit of this page.
     pub limit: u16,
-    /// Where to go on; null if there is nothing more by now. Then `as_of.position` is where to go on
-    /// later.
+    /// Give it as `after` to read the next page; null on the last page for now. To read new events
+    /// later, give `as_of.position`.
     pub next_after: Option<u64>,
     /// The state that the page shows.
     pub as_of: AsOf,
@@ -193,13 +206,13 @@ pub struct EventList {
 /// A page of a session's history, in the order in which its events took effect.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct SessionEvents {
-    /// The page.
+    /// The events of this page.
     pub events: Vec<Event>,
-    /// How many events the session has, over all pages.
+    /// The number of events of the session, over all pages.
     pub total: u64,
-    /// The limit that was used.
+    /// The limit of this page.
     pub limit: u16,
-    /// Where to go on; null after the last.
+    /// Give it as `after` to read the next page; null on the last page.
     pub next_after: Option<u64>,
     /// The state that the page shows.
     pub as_of: AsOf,
@@ -208,15 +221,15 @@ pub struct SessionEvents {
 /// A page of rejected and parked events, newest first.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Rejections {
-    /// The page.
+    /// The events of this page.
     pub events: Vec<Event>,
-    /// How many match the filter, over all pages.
+    /// The number of events that match the filter, over all pages.
     pub total: u64,
-    /// How many there are of each code, whatever the filter.
+    /// The number of events for each code, without the filter.
     pub by_reason: BTreeMap<String, u64>,
-    /// The limit that was used.
+    /// The limit of this page.
     pub limit: u16,
-    /// Where to go on; null after the last.
+    /// Give it as `before` to read the next page; null on the last page.
     pub next_before: Option<u64>,
     /// The state that the page shows.
     pub as_of: AsOf,

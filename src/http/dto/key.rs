@@ -3,60 +3,63 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-/// What a key is issued with.
+use super::words::{KeyChangeKind, Role};
+
+/// The grant of a new key.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NewKey {
-    /// For people, up to 256 characters.
+    /// A name for people, up to 256 characters.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
-    /// What it may do: one or more of `read`, `write`, `audit` and `admin`. None implies another.
+    /// What the key may do: one or more of `read`, `write`, `audit` and `admin`. No role includes another.
     pub roles: Vec<String>,
-    /// The only agent on whose behalf it may write; without it, any.
+    /// The agent to which the key is bound, for reads and writes; without it, the key is not bound.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub agent_id: Option<String>,
-    /// When it ends by itself; without it, never.
+    /// When the key expires; without it, never.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expires_at: Option<String>,
 }
 
-/// A key, but not the key itself.
+/// What is known of a key, without its secret.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[expect(clippy::struct_field_names, reason = "the names are the API's")]
 pub struct Key {
-    /// Names it. No secret.
+    /// The id of the key, which is not secret.
     #[schema(example = "0123456789abcdef")]
     pub key_id: String,
-    /// For people.
+    /// A name for people.
     pub name: Option<String>,
-    /// What it may do.
-    #[schema(example = json!(["read", "write"]))]
+    /// What the key may do.
+    #[schema(value_type = Vec<Role>, example = json!(["read", "write"]))]
     pub roles: Vec<String>,
-    /// The only agent on whose behalf it may write.
+    /// The agent to which the key is bound: it reads and runs only this agent and its sessions. Null if
+    /// the key is not bound.
     pub agent_id: Option<String>,
-    /// When it was issued.
+    /// When the key was issued.
     #[schema(format = DateTime)]
     pub issued_at: String,
-    /// Who issued it: the id of a key, `issuer|subject` of a token, or `operator` for `session-ledger
-    /// keys` without a server. Null if it was issued before that was kept.
+    /// Who issued the key: the id of a key, `issuer|subject` of a token, or `operator` for
+    /// `session-ledger keys` without a server. Null for a key of an older version, which did not record it.
     #[schema(example = "fedcba9876543210")]
     pub issued_by: Option<String>,
-    /// When it ends by itself; null is never.
+    /// When the key expires; null is never.
     #[schema(format = DateTime)]
     pub expires_at: Option<String>,
-    /// When it was revoked; null if it was not.
+    /// When the key was revoked; null if it was not.
     #[schema(format = DateTime)]
     pub revoked_at: Option<String>,
-    /// Who revoked it, in the same words; null if it was not, or before that was kept.
+    /// Who revoked the key, in the form of `issued_by`. Null if it was not revoked, or by an older version.
     pub revoked_by: Option<String>,
 }
 
-/// A key that was issued.
+/// A new key.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct IssuedKey {
-    /// The key. Shown this once, and nowhere again.
+    /// The key with its secret. No other answer shows it.
     #[schema(example = "slk_0123456789abcdef_...")]
     pub key: String,
-    /// What is known of it from now on.
+    /// What is known of the key.
     #[serde(flatten)]
     pub entry: Key,
 }
@@ -67,53 +70,54 @@ impl std::fmt::Debug for IssuedKey {
     }
 }
 
-/// A page of keys, those issued last first.
+/// A page of keys, newest first.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct KeyList {
-    /// The page.
+    /// The keys of this page.
     pub keys: Vec<Key>,
-    /// How many keys the tenant has, revoked ones among them.
+    /// The number of keys of the tenant, revoked ones included.
     pub total: u64,
-    /// The limit that was used.
+    /// The limit of this page.
     pub limit: u64,
-    /// The offset that was used.
+    /// The offset of this page.
     pub offset: u64,
 }
 
 /// A change of a key.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct KeyChange {
-    /// What happened: `issued` or `revoked`.
-    #[schema(example = "issued")]
+    /// What happened.
+    #[schema(value_type = KeyChangeKind, example = "issued")]
     pub change: String,
-    /// The key.
+    /// The id of the key.
     #[schema(example = "0123456789abcdef")]
     pub key_id: String,
-    /// When the log took it.
+    /// When the log stored the change.
     #[schema(format = DateTime)]
     pub recorded_at: String,
     /// Who did it: the id of a key, `issuer|subject` of a token, or `operator` for `session-ledger keys`
-    /// without a server. Null if it happened before that was kept.
+    /// without a server. Null for a change by an older version, which did not record it.
     #[schema(example = "fedcba9876543210")]
     pub by: Option<String>,
-    /// Of an issue: the key's name.
+    /// The name of the key. Only for an issue.
     pub name: Option<String>,
-    /// Of an issue: what the key may do.
+    /// What the key may do. Only for an issue.
+    #[schema(value_type = Option<Vec<Role>>)]
     pub roles: Option<Vec<String>>,
-    /// Of an issue: the only agent on whose behalf the key may write.
+    /// The agent to which the key is bound. Only for an issue.
     pub agent_id: Option<String>,
-    /// Of an issue: when the key ends by itself.
+    /// When the key expires. Only for an issue.
     #[schema(format = DateTime)]
     pub expires_at: Option<String>,
 }
 
-/// A page of changes of keys, the oldest first.
+/// A page of changes of keys, oldest first.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct KeyHistory {
-    /// The page.
+    /// The changes of this page.
     pub changes: Vec<KeyChange>,
-    /// The limit that was used.
+    /// The limit of this page.
     pub limit: u64,
-    /// Give it as `after` to go on; null on the last page.
+    /// Give it as `after` to read the next page; null on the last page.
     pub next_after: Option<u64>,
 }

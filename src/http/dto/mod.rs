@@ -1,6 +1,6 @@
-//! Shapes of the API's answers, for the document, for clients, and for what is not on the hot path.
+//! Shapes of the API's bodies, for the document, for clients, and for what is not on the hot path.
 //!
-//! Every field is always present; what a thing does not have is null. Exceptions say so.
+//! Every field of an answer is always present, and null if it has no value. Exceptions say so.
 
 mod agent;
 mod common;
@@ -8,6 +8,7 @@ mod event;
 mod key;
 mod request;
 mod session;
+pub(crate) mod words;
 
 pub use agent::{Agent, AgentChanged, AgentList};
 pub use common::{AsOf, CommandPending, FieldError, Health, Problem, Status, Totals};

@@ -14,7 +14,8 @@ use crate::domain::limits::{BATCH_EVENTS_MAX, KEY_NAME_CHARS_MAX};
 use crate::http::raw_schema::raw;
 use crate::wire::event_types;
 use crate::wire::schema::{
-    CommandKind, command_schema, event_component, for_clients, named_id, optional, time,
+    CommandKind, about_events, command_schema, event_component, for_clients, named_id, optional,
+    time,
 };
 
 const CLOUD_EVENT: &str = "CloudEvent";
@@ -42,27 +43,31 @@ macro_rules! bodies {
 }
 
 bodies! {
-    /// Opens a session.
+    /// Creates a session.
     CreateSession = command_schema(CommandKind::CreateSession);
-    /// Keeps a session open.
+    /// Refreshes a session.
     RefreshSession = command_schema(CommandKind::RefreshSession);
-    /// Gives a session to another agent.
+    /// Hands a session off to another agent.
     HandOffSession = command_schema(CommandKind::HandOffSession);
-    /// Ends a session.
+    /// Terminates a session.
     TerminateSession = command_schema(CommandKind::TerminateSession);
-    /// Makes an agent known.
+    /// Registers an agent.
     RegisterAgent = command_schema(CommandKind::RegisterAgent);
-    /// Changes an agent.
+    /// Updates an agent.
     UpdateAgent = command_schema(CommandKind::UpdateAgent);
     /// Suspends, reinstates or revokes an agent.
     ChangeAgent = command_schema(CommandKind::ChangeAgent);
     /// Issues a key.
     IssueKey = issue_key();
-    /// Asks about a token.
+    /// Asks whether a token is active.
     IntrospectToken = json!({
         "type": "object",
         "required": ["token"],
-        "properties": {"token": {"type": "string", "minLength": 1, "description": "The access token."}},
+        "properties": {"token": {
+            "type": "string",
+            "minLength": 1,
+            "description": "The access token.",
+        }},
         "additionalProperties": true,
     });
 }
@@ -90,7 +95,9 @@ impl ToSchema for EventOrBatch {
             let target = reference(&event_name(event_type));
             (event_type.as_str().to_owned(), Value::from(target))
         });
+        let about = about_events();
         let event = json!({
+            "description": format!("{about} Data may also be in `data_base64`, as JSON in base64."),
             "oneOf": one_of,
             "discriminator": {"propertyName": "type", "mapping": mapping.collect::<Map<_, _>>()},
         });
@@ -127,7 +134,8 @@ fn event_name(event_type: EventType) -> String {
     name
 }
 
-fn reference(name: &str) -> String {
+/// The address of a named schema.
+pub(crate) fn reference(name: &str) -> String {
     Ref::from_schema_name(name).ref_location
 }
 
@@ -142,20 +150,20 @@ fn issue_key() -> Value {
                 "minLength": 1,
                 "maxLength": KEY_NAME_CHARS_MAX,
                 "pattern": "^[^\\u0000-\\u001f\\u007f-\\u009f]*$",
-                "description": "For people.",
+                "description": "A name for people.",
             })),
             "roles": {
                 "type": "array",
                 "minItems": 1,
                 "items": {"type": "string", "enum": roles},
-                "description": "What it may do. No role implies another.",
+                "description": "What the key may do. No role includes another.",
                 "examples": [["read", "write"]],
             },
             "agent_id": optional(named_id(
-                "The only agent on whose behalf it may write; without it, any. Such a key cannot \
-                 have the role `admin`.",
+                "The agent to which the key is bound: it reads and runs only this agent and its \
+                 sessions. Without it, the key is not bound. A bound key cannot have the role `admin`.",
             )),
-            "expires_at": optional(time("When it ends by itself; without it, never.")),
+            "expires_at": optional(time("When the key expires; without it, never.")),
         },
         "additionalProperties": false,
         "not": {

@@ -1,4 +1,4 @@
-//! Shapes of sessions: rows, pages, totals, and what commands and introspection answer.
+//! Shapes of sessions: rows, pages, totals, and the answers to commands and introspection.
 
 use std::collections::BTreeMap;
 
@@ -7,123 +7,127 @@ use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
 use super::common::AsOf;
+use super::words::{
+    CommandVerdict, Outcome, Phase, Reason, SessionStatus, TokenType, TokensVerdict,
+};
 
-/// A session: the facts of the ledger so far.
+/// A session as it is now.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 #[expect(clippy::struct_field_names, reason = "the names are the API's")]
 pub struct Session {
-    /// Its id.
+    /// The id of the session.
     #[schema(example = "maip:t1234567:01HYX3KPZQ7RJGBN0WFMV8SDEH")]
     pub session_id: String,
-    /// The agent whose session it is.
+    /// The agent of the session.
     #[schema(example = "agent-7")]
     pub agent_id: String,
-    /// The agent's name, as the runtime gave it.
+    /// The name of the agent, as the runtime reported it.
     pub agent_name: Option<String>,
     /// The key that the agent used.
     pub agent_key_id: Option<String>,
-    /// `active`, `terminated`, `expired` or `handed_off`.
-    #[schema(example = "active")]
+    /// Whether the session is active, or how it ended.
+    #[schema(value_type = SessionStatus, example = "active")]
     pub status: String,
-    /// `initializing`, `ready`, `running` or `paused`, as the runtime last said.
+    /// What the session is doing, as the runtime last reported.
+    #[schema(value_type = Option<Phase>)]
     pub phase: Option<String>,
-    /// `completed`, `error`, `deleted` or `revoked`, if the ending said so.
+    /// How the session ended, if the termination said so.
+    #[schema(value_type = Option<Outcome>)]
     pub outcome: Option<String>,
     /// What the session may do.
     pub scopes: Vec<String>,
-    /// The runtime's own data.
+    /// Data of the runtime.
     #[schema(value_type = Object)]
     pub metadata: Map<String, Value>,
-    /// When it ends by itself; null is never.
+    /// The deadline of the session; null is none.
     #[schema(format = DateTime)]
     pub expires_at: Option<String>,
-    /// The session that it came from.
+    /// The session from which this session was created.
     pub parent_session_id: Option<String>,
-    /// The agent that took over.
+    /// The agent to which the session was handed off.
     pub handed_off_to: Option<String>,
-    /// The session in which that agent goes on.
+    /// The session of that agent, which the hand-off opened.
     pub handed_off_session_id: Option<String>,
-    /// The project that it belongs to; a UUID in lower case, however it was emitted.
+    /// The project of the session. A UUID is in lower case.
     pub project_id: Option<String>,
-    /// The person behind it.
+    /// The person for whom the session runs.
     pub user_id: Option<String>,
-    /// The machine that it runs on.
+    /// The machine on which the session runs.
     pub machine_id: Option<String>,
-    /// The caller's role.
+    /// The role of the caller, as the runtime reported it.
     pub caller_role: Option<String>,
-    /// Where the caller came from.
+    /// The origin of the caller.
     pub caller_origin: Option<String>,
-    /// The caller's address.
+    /// The network address of the caller.
     pub ip_address: Option<String>,
-    /// The caller's program.
+    /// The program of the caller.
     pub user_agent: Option<String>,
-    /// Time of the latest refresh.
+    /// The time of the latest refresh.
     #[schema(format = DateTime)]
     pub refreshed_at: Option<String>,
-    /// Time of the termination.
+    /// The time of the termination.
     #[schema(format = DateTime)]
     pub terminated_at: Option<String>,
-    /// When it was deleted. APIs that know deletion show it no more; here it stays, and `status` says
-    /// how it ended.
+    /// When the session was deleted. It stays in this API, and `status` says how it ended.
     #[schema(format = DateTime)]
     pub deleted_at: Option<String>,
-    /// Time of the latest sign of life.
+    /// The time of the latest activity.
     #[schema(format = DateTime)]
     pub last_activity_at: String,
-    /// When it opened, by the emitter's clock. Listings are in this order, newest first.
+    /// When the session was created, by the clock of the emitter. Listings have this order, newest first.
     #[schema(format = DateTime, example = "2026-01-31T23:59:59.000000Z")]
     pub created_at: String,
-    /// When its opening came onto the log, by the log's clock.
+    /// When the log stored the creation, by the clock of the log.
     #[schema(format = DateTime)]
     pub recorded_at: String,
-    /// Time of the latest event that changed it, but for a deletion after its end.
+    /// The time of the latest event that changed the session.
     #[schema(format = DateTime)]
     pub updated_at: String,
-    /// Whether the time of its opening lay too far ahead and was replaced by the log's.
+    /// Whether the ledger corrected a time of the session, such as one too far in the future.
     pub time_adjusted: bool,
 }
 
 /// A page of sessions, newest first.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct SessionList {
-    /// The page.
+    /// The sessions of this page.
     pub sessions: Vec<Session>,
-    /// How many sessions match the filter, over all pages.
+    /// The number of sessions that match the filter, over all pages.
     pub total: u64,
-    /// The limit that was used.
+    /// The limit of this page.
     pub limit: u16,
-    /// The offset that was used; null with a cursor.
+    /// The offset of this page; null if the request had a cursor.
     pub offset: Option<u64>,
-    /// Where the next page starts; null after the last.
+    /// The cursor of the next page; null on the last page.
     pub next_cursor: Option<String>,
-    /// The state that rows and total come from.
+    /// The state that the rows and the total come from.
     pub as_of: AsOf,
 }
 
 /// How many sessions match a filter.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct SessionCount {
-    /// All together.
+    /// The number of all sessions that match.
     pub total: u64,
-    /// The same for each status that the filter allows.
+    /// The number of sessions for each status that the filter allows.
     pub by_status: BTreeMap<String, u64>,
     /// The state that was counted.
     pub as_of: AsOf,
 }
 
-/// The answer to create, refresh and handoff.
+/// The answer to the creation, refresh and hand-off of a session.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct SessionTokens {
-    /// The session that the tokens are for: after a handoff, the child.
+    /// The session of the tokens: after a hand-off, the child.
     pub session: Session,
-    /// The access token. Shown this once; whoever has it acts in the session.
+    /// The access token of the session. Only this answer shows it.
     pub token: String,
-    /// Lets its bearer refresh the session, once. Shown this once.
+    /// The refresh token, which works once. Only this answer shows it.
     pub refresh_token: String,
-    /// `applied`, or `duplicate` if it is a retry.
-    #[schema(example = "applied")]
+    /// `applied`, or `duplicate` for a retry.
+    #[schema(value_type = TokensVerdict, example = "applied")]
     pub verdict: String,
-    /// Where the event stands on the log: give it as `min_position` to read what it did.
+    /// The position of the event on the log. Give it as `min_position` to read the change.
     #[schema(example = 4711)]
     pub position: u64,
 }
@@ -131,58 +135,71 @@ pub struct SessionTokens {
 /// The answer to a termination.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct SessionEnded {
-    /// The session.
+    /// The session after the command.
     pub session: Session,
-    /// `applied`; `duplicate` if it is a retry; `rejected` if the session had been terminated before.
-    #[schema(example = "applied")]
+    /// `applied`; `duplicate` for a retry; `rejected` if the session was terminated before.
+    #[schema(value_type = CommandVerdict, example = "applied")]
     pub verdict: String,
-    /// Why it changed nothing, if it is `rejected`.
+    /// Why the command changed nothing. Only with the verdict `rejected`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Reason>, nullable = false)]
     pub reason: Option<String>,
-    /// Where the event stands on the log.
+    /// The position of the event on the log.
     pub position: u64,
 }
 
-/// What a token is good for (RFC 7662). Of one that is good for nothing, only `active` is told.
+/// Whether a token is active (RFC 7662). If it is not, `active` is the only member.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, ToSchema)]
 pub struct Introspection {
-    /// Whether it is an access token of this tenant, the latest of a session that is open and not
-    /// past its deadline, and whose agent may act.
+    /// Whether it is the latest access token of an active session of this tenant, before the deadline of
+    /// the session, and the agent may act.
     pub active: bool,
-    /// The session's scopes, separated by spaces. `scopes` has them as a list.
+    /// The scopes of the session, separated by spaces.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub scope: Option<String>,
-    /// The agent.
+    /// The id of the agent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub client_id: Option<String>,
-    /// The person behind the session.
+    /// The person for whom the session runs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub username: Option<String>,
-    /// `Bearer`.
+    /// Always `Bearer`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<TokenType>, nullable = false)]
     pub token_type: Option<String>,
-    /// When the session ends by itself, in seconds since 1970, rounded down.
+    /// The deadline of the session, in seconds since 1970, rounded down.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub exp: Option<i64>,
-    /// When the session opened, in seconds since 1970, rounded down.
+    /// When the session was created, in seconds since 1970, rounded down.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub iat: Option<i64>,
-    /// The session.
+    /// The id of the session.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub sub: Option<String>,
-    /// The session's scopes.
+    /// The scopes of the session, as a list.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub scopes: Option<Vec<String>>,
-    /// The session.
+    /// The id of the session.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub session_id: Option<String>,
-    /// The agent.
+    /// The id of the agent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub agent_id: Option<String>,
     /// The tenant.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub tenant_id: Option<String>,
-    /// The project that the session belongs to.
+    /// The project of the session.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub project_id: Option<String>,
 }

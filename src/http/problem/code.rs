@@ -5,13 +5,13 @@
 //! | 400 | the request or the event is not well formed |
 //! | 401 | there is no credential, or none that is valid |
 //! | 403 | the credential, the tenant, the agent or its scopes do not allow it |
-//! | 404 | there is no such thing, or it is another tenant's |
-//! | 408 | the request's body took too long to arrive |
-//! | 409 | the request contradicts what the ledger knows by now |
-//! | 413, 415 | too large, or a content type that is not taken |
-//! | 421 | a host name that is not this machine's own, while there are no credentials |
-//! | 422 | well formed, but it refers to or amounts to something impossible |
-//! | 429 | the credential makes more requests than it may |
+//! | 404 | there is no such thing, or it belongs to another tenant |
+//! | 408 | the body of the request took too long to arrive |
+//! | 409 | the request contradicts the current state of the ledger |
+//! | 413, 415 | too large, or a content type that the route does not accept |
+//! | 421 | the host name is not one of this machine, on a server without credentials |
+//! | 422 | well formed, but it refers to something that does not exist, or its result is not allowed |
+//! | 429 | the credential sends more requests than its limit allows |
 //! | 503 | try again; `Retry-After` says when |
 
 use axum::http::StatusCode;
@@ -27,18 +27,23 @@ use crate::projection::StoreError;
 
 macro_rules! codes {
     ($($(#[$doc:meta])* $name:ident $code:literal $status:ident $advice:literal;)*) => {
-        /// What went wrong, as a word that clients can rely on.
+        /// What went wrong, as a stable word that clients can act on.
         #[derive(Debug, Clone, Copy, PartialEq, Eq)]
         pub(crate) enum Code {
             $($(#[$doc])* $name,)*
-            /// The fold's own reasons, also where an event is refused before it is written.
+            /// A reason of the fold, also where an event is rejected before it is written.
             Event(Reason),
         }
 
         impl Code {
             /// Every code but those of events.
-            #[cfg(test)]
-            pub(crate) const OF_REQUESTS: &'static [Self] = &[$(Self::$name,)*];
+            const OF_REQUESTS: &'static [Self] = &[$(Self::$name,)*];
+
+            /// Every code.
+            pub(crate) fn all() -> impl Iterator<Item = Self> {
+                let of_events = Reason::ALL.iter().copied().map(Self::Event);
+                Self::OF_REQUESTS.iter().copied().chain(of_events)
+            }
 
             /// The stable word.
             pub(crate) fn as_str(self) -> &'static str {
@@ -48,7 +53,7 @@ macro_rules! codes {
                 }
             }
 
-            /// What is wrong and what to do, where no more is known.
+            /// What is wrong and what to do, if nothing more specific is known.
             pub(crate) fn advice(self) -> &'static str {
                 match self {
                     $(Self::$name => $advice,)*
@@ -73,96 +78,96 @@ macro_rules! codes {
 
 codes! {
     /// The request names no tenant.
-    TenantRequired "tenant_required" BAD_REQUEST "send the header X-Tenant-ID with the tenant's id";
-    /// What it names is no tenant id.
+    TenantRequired "tenant_required" BAD_REQUEST "send the header X-Tenant-ID with the id of the tenant";
+    /// The header names no valid tenant id.
     InvalidTenant "invalid_tenant" BAD_REQUEST "X-Tenant-ID must be given once and hold 1 to 64 of the characters A-Z, a-z, 0-9, `_` and `-`";
     /// Two credentials that differ.
-    SeveralCredentials "several_credentials" BAD_REQUEST "the request shows two different credentials; send one, in X-API-Key or in Authorization";
-    /// Nobody in particular asks.
+    SeveralCredentials "several_credentials" BAD_REQUEST "the request has two different credentials; send one, in X-API-Key or in Authorization";
+    /// The request has no credential.
     CredentialRequired "credential_required" UNAUTHORIZED "send an API key as `X-API-Key: KEY` or `Authorization: Bearer KEY`, or a token as `Authorization: Bearer TOKEN`";
-    /// Unknown, revoked, expired or malformed: it is not told which.
-    InvalidCredential "invalid_credential" UNAUTHORIZED "the credential is not valid here, or no longer; ask who gave it to you for another one";
-    /// The credential is another tenant's.
-    TenantForbidden "tenant_forbidden" FORBIDDEN "X-Tenant-ID names a tenant that the credential is not for; leave the header out, or use that tenant's credential";
-    /// The credential may not do this.
+    /// Unknown, revoked, expired or malformed. The caller does not learn which.
+    InvalidCredential "invalid_credential" UNAUTHORIZED "the credential is not valid on this server, or no longer valid; ask its issuer for another one";
+    /// The credential belongs to another tenant.
+    TenantForbidden "tenant_forbidden" FORBIDDEN "the credential is not for the tenant in X-Tenant-ID; leave the header out, or use a credential of that tenant";
+    /// The credential lacks the role.
     RoleRequired "role_required" FORBIDDEN "the credential lacks the role that this route needs";
-    /// The credential may act for one agent alone.
-    AgentBound "agent_bound" FORBIDDEN "the credential is bound to an agent: it sees and runs the sessions of that agent, and does nothing else";
-    /// Nobody in particular asks for a change of keys.
-    CredentialsOff "credentials_off" FORBIDDEN "this server asks nobody for credentials, so it changes no keys: whoever reaches it could make one that outlives it; use `session-ledger keys` with --data-dir or --nats-url, or a server that asks for credentials";
+    /// The credential may act for one agent only.
+    AgentBound "agent_bound" FORBIDDEN "the credential is bound to an agent: it may only read and run the sessions of that agent";
+    /// A server without credentials does not know who changes a key.
+    CredentialsOff "credentials_off" FORBIDDEN "this server accepts every caller, so it changes no keys; use `session-ledger keys` with --data-dir or --nats-url, or a server that needs credentials";
     /// The tenant has as many keys as it may have.
-    TooManyKeys "too_many_keys" CONFLICT "the tenant has 1000 keys that are not revoked, and may not have more; revoke those that nobody uses, expired ones too";
-    /// Nobody with a key could change keys any more.
-    LastAdminKey "last_admin_key" CONFLICT "it is the tenant's last key with the role admin, and nobody with a key could issue another; issue one first, or revoke it by `session-ledger keys` with --data-dir or --nats-url";
-    /// The credential asks too often.
-    RateLimited "rate_limited" TOO_MANY_REQUESTS "the credential makes more requests than it may; the header Retry-After says in how many seconds the next one is answered";
+    TooManyKeys "too_many_keys" CONFLICT "the tenant has 1000 keys that are not revoked, which is the limit; revoke unused and expired keys first";
+    /// After this, no key could change keys.
+    LastAdminKey "last_admin_key" CONFLICT "this is the tenant's last key with the role admin, and no other key could issue a new one; issue one first, or revoke this one by `session-ledger keys` with --data-dir or --nats-url";
+    /// The credential sends too many requests.
+    RateLimited "rate_limited" TOO_MANY_REQUESTS "the credential sends more requests than its limit allows; wait for as many seconds as the header Retry-After says";
     /// A query parameter that the route does not have.
     UnknownParameter "unknown_parameter" BAD_REQUEST "the request has a query parameter that this route does not know";
     /// A parameter with a value that it cannot have.
-    InvalidParameter "invalid_parameter" BAD_REQUEST "a parameter has a value that it cannot have; `errors` names it";
+    InvalidParameter "invalid_parameter" BAD_REQUEST "a parameter has a value that is not allowed; `errors` names it";
     /// A pair of filters without an index.
-    UnsupportedFilter "unsupported_filter" BAD_REQUEST "agent_id and project_id cannot be combined; filter by one and select by the other from the answer";
+    UnsupportedFilter "unsupported_filter" BAD_REQUEST "agent_id and project_id cannot be combined; filter by one of them, and select by the other in the client";
     /// Not a cursor.
-    InvalidCursor "invalid_cursor" BAD_REQUEST "the cursor is not one of this API; take next_cursor from a page as it is";
+    InvalidCursor "invalid_cursor" BAD_REQUEST "the cursor is not one of this API; send next_cursor of a page unchanged";
     /// A cursor of another listing.
-    CursorMismatch "cursor_mismatch" BAD_REQUEST "the cursor belongs to a listing with other filters; start this one without a cursor";
+    CursorMismatch "cursor_mismatch" BAD_REQUEST "the cursor belongs to a listing with other filters; start this listing without a cursor";
     /// A position that the log has not reached.
-    PositionBeyondHead "position_beyond_head" CONFLICT "min_position is beyond the end of the log; use a position that an append answered with";
-    /// Not a key for retries.
-    InvalidIdempotencyKey "invalid_idempotency_key" BAD_REQUEST "Idempotency-Key must be given once and hold 1 to 255 visible characters of ASCII";
-    /// A batch with events that are unfit.
-    InvalidBatch "invalid_batch" BAD_REQUEST "nothing was written, because some events of the batch are unfit; `errors` names them by index";
+    PositionBeyondHead "position_beyond_head" CONFLICT "min_position is beyond the end of the log; use a position from the answer to an append";
+    /// Not an idempotency key.
+    InvalidIdempotencyKey "invalid_idempotency_key" BAD_REQUEST "Idempotency-Key must be given once and have 1 to 255 visible ASCII characters";
+    /// A batch with invalid events.
+    InvalidBatch "invalid_batch" BAD_REQUEST "nothing was written, because some events of the batch are invalid; `errors` names them by index";
     /// The body broke off.
-    UnreadableBody "unreadable_body" BAD_REQUEST "the request's body could not be read to its end";
-    /// An event that the ledger alone may write.
-    ReservedType "reserved_type" FORBIDDEN "events of this type are written by the ledger alone";
+    UnreadableBody "unreadable_body" BAD_REQUEST "the server could not read the body of the request to its end";
+    /// An event that only the ledger may write.
+    ReservedType "reserved_type" FORBIDDEN "only the ledger itself writes events of this type";
     /// No such route.
-    RouteNotFound "route_not_found" NOT_FOUND "there is no such route; /openapi.json lists those there are";
+    RouteNotFound "route_not_found" NOT_FOUND "there is no such route; /openapi.json lists all routes";
     /// No such method on this route.
-    MethodNotAllowed "method_not_allowed" METHOD_NOT_ALLOWED "the route does not take this method; the header Allow lists those it takes";
+    MethodNotAllowed "method_not_allowed" METHOD_NOT_ALLOWED "the route does not accept this method; the header Allow lists the methods that it accepts";
     /// The body did not arrive.
-    RequestTimeout "request_timeout" REQUEST_TIMEOUT "nothing was written, because the request's body did not arrive within 30 s; send it again";
-    /// Not one name, as HTTP/1.1 demands.
+    RequestTimeout "request_timeout" REQUEST_TIMEOUT "nothing was written, because the body of the request did not arrive within 30 s; send the request again";
+    /// No host name, or several.
     HostRequired "host_required" BAD_REQUEST "a request of HTTP/1.1 needs the header Host once, with the host name of the server";
-    /// A name that is not this machine's own.
-    UnknownHost "unknown_host" MISDIRECTED_REQUEST "without credentials the server answers only to localhost and loopback addresses; use one of these, or start it with --trust-network";
+    /// A host name other than those of this machine.
+    UnknownHost "unknown_host" MISDIRECTED_REQUEST "without credentials the server answers only to localhost and loopback addresses; use one of these, or start the server with --trust-network";
     /// The body is too long.
-    RequestTooLarge "request_too_large" PAYLOAD_TOO_LARGE "the request's body is longer than 8388608 bytes";
+    RequestTooLarge "request_too_large" PAYLOAD_TOO_LARGE "the body of the request is longer than 8388608 bytes";
     /// The batch has too many events.
     BatchTooLarge "batch_too_large" PAYLOAD_TOO_LARGE "the batch has more than 1000 events; send it in parts";
-    /// A content type that is not taken.
+    /// A content type that the route does not accept.
     UnsupportedMediaType "unsupported_media_type" UNSUPPORTED_MEDIA_TYPE "send application/cloudevents+json, application/cloudevents-batch+json or application/json in UTF-8, or an event in binary mode with ce- headers";
-    /// A coding of content that is not taken.
-    UnsupportedEncoding "unsupported_content_encoding" UNSUPPORTED_MEDIA_TYPE "the body is coded in a way that is not taken here, or several times; send it as it is, or as one of those that the header Accept-Encoding lists";
-    /// A retry whose first answer came from a node that makes other tokens.
-    TokensOfAnotherNode "tokens_of_another_node" CONFLICT "this command was applied before, through a server with another token secret, which alone can tell its tokens again; retry there, and give all servers of a ledger the same --token-secret-file";
-    /// The server cannot serve yet, or no more.
+    /// A content encoding that the server does not accept.
+    UnsupportedEncoding "unsupported_content_encoding" UNSUPPORTED_MEDIA_TYPE "the server does not accept this Content-Encoding, or the body is encoded several times; send the body without one, or with one that the header Accept-Encoding lists";
+    /// A retry whose first answer came from a node with another token secret.
+    TokensOfAnotherNode "tokens_of_another_node" CONFLICT "this command was applied through a server with another token secret, and only that server can repeat its tokens; send the retry there, and give all servers of a ledger the same --token-secret-file";
+    /// The server is starting or stopping.
     NotReady "not_ready" SERVICE_UNAVAILABLE "the server is not ready";
     /// The fold is too far behind for a verdict in time.
     FoldBehind "fold_behind" SERVICE_UNAVAILABLE "nothing was written, because the fold is too far behind to give a verdict in time; try again, or send with wait=false";
     /// The fold has stopped.
-    FoldStopped "fold_stopped" SERVICE_UNAVAILABLE "the fold has stopped; the server's log says why";
-    /// The read model has not reached the position asked for.
+    FoldStopped "fold_stopped" SERVICE_UNAVAILABLE "the fold has stopped; the log of the server says why";
+    /// The read model has not reached the position of the request.
     NotCaughtUp "not_caught_up" SERVICE_UNAVAILABLE "the read model has not reached that position in time; try again";
     /// The server has no room for the connection.
-    ServerFull "server_full" SERVICE_UNAVAILABLE "nothing was done: the server has as many connections as it may, and all of them are in use; try again";
+    ServerFull "server_full" SERVICE_UNAVAILABLE "nothing was done, because all connections of the server are in use; try again";
     /// The client, or clients together, do not read.
-    AnswersUnread "answers_unread" SERVICE_UNAVAILABLE "nothing was done: the answers that this connection has not read are as many as the server keeps; read them, then try again";
+    AnswersUnread "answers_unread" SERVICE_UNAVAILABLE "nothing was done, because this connection has too many answers that the client has not read; read them, then try again";
     /// Too many requests wait.
     TooManyWaiters "too_many_waiters" SERVICE_UNAVAILABLE "too many requests wait for the fold; try again";
     /// The log is down. Nothing was written.
     Unavailable "unavailable" SERVICE_UNAVAILABLE "the log is unavailable and nothing was written; try again";
     /// The log may have written it.
-    Unconfirmed "unconfirmed" SERVICE_UNAVAILABLE "the log did not confirm the append in time, so it may or may not be written; sending it again with the same source and id is safe";
-    /// The events are written, but nobody can say what became of them.
-    VerdictUnreadable "verdict_unreadable" INTERNAL_SERVER_ERROR "the events are written, but their verdicts could not be read; sending them again with the same source and id is safe";
+    Unconfirmed "unconfirmed" SERVICE_UNAVAILABLE "the log did not confirm the append in time, so it may or may not be written; it is safe to send it again with the same source and id";
+    /// The events are written, but their verdicts cannot be read.
+    VerdictUnreadable "verdict_unreadable" INTERNAL_SERVER_ERROR "the events are written, but their verdicts could not be read; it is safe to send them again with the same source and id";
     /// The log is damaged.
     LogFailed "log_failed" INTERNAL_SERVER_ERROR "the log failed in a way that an operator must look at";
     /// A bug, or a read model that cannot be read.
-    InternalError "internal_error" INTERNAL_SERVER_ERROR "the server failed; its log has the reason under this request's id";
+    InternalError "internal_error" INTERNAL_SERVER_ERROR "the server failed; its log has the reason under the id of this request";
 }
 
-/// Status of an event that was rejected, or that is refused because it would be.
+/// The status of an event that was rejected, or would be.
 fn reason_status(reason: Reason) -> StatusCode {
     match reason {
         Reason::NotJson | Reason::Invalid | Reason::UnknownType | Reason::SubjectMismatch => {
@@ -199,7 +204,7 @@ fn reason_status(reason: Reason) -> StatusCode {
     }
 }
 
-/// Status of an event that is on the log; `None` is no verdict yet.
+/// The status of an event that is on the log; `None` is no verdict yet.
 pub(crate) fn verdict_status(verdict: Option<Verdict>) -> StatusCode {
     match verdict {
         Some(Verdict::Applied) => StatusCode::CREATED,
@@ -240,11 +245,11 @@ pub(crate) fn log_code(error: &LogError) -> Code {
     }
 }
 
-/// For those who did not want to write.
+/// The detail of a read: it has nothing to write.
 const UNAVAILABLE_TO_READ: &str = "the log is unavailable; try again";
 
 impl Problem {
-    /// Of a request that writes nothing.
+    /// The problem of a request that writes nothing.
     pub(crate) fn of_read(error: LogError) -> Self {
         match log_code(&error) {
             Code::Unavailable => Self::from(error).with_detail(UNAVAILABLE_TO_READ),
@@ -252,7 +257,7 @@ impl Problem {
         }
     }
 
-    /// Of a read that waited in vain.
+    /// The problem of a read that waited in vain.
     pub(crate) fn not_reached(log_is_available: bool) -> Self {
         if log_is_available {
             return Self::new(Code::NotCaughtUp);
@@ -269,14 +274,14 @@ impl From<LogError> for Problem {
             LogError::Refusing(why) => {
                 tracing::debug!("the log refuses writes: {}", WithCauses(&why));
                 Self::new(code).with_detail(format!(
-                    "nothing was written, because the log refuses writes at present: {why}; try again"
+                    "nothing was written, because the log refuses writes now: {why}; try again"
                 ))
             }
             LogError::TooLarge { bytes_max } => {
                 tracing::warn!("the log did not do as asked: {error}");
                 Self::new(code).with_detail(format!(
-                    "nothing was written, because the event is longer than the log takes: {bytes_max} \
-                     bytes with its headers"
+                    "nothing was written, because the event is longer than the log accepts: \
+                     {bytes_max} bytes with its headers"
                 ))
             }
             _ if code == Code::LogFailed => {
@@ -344,9 +349,9 @@ impl From<CommandError> for Problem {
             CommandError::Read(error) => error.into(),
             CommandError::Reused(position) => {
                 let detail = format!(
-                    "this Idempotency-Key came before with another refresh token, or with a \
-                     credential for another agent, for the command at position {position}; give \
-                     every command its own key"
+                    "this Idempotency-Key was used before, for the command at position {position}, \
+                     with another refresh token or a credential for another agent; give every \
+                     command its own key"
                 );
                 Self::new(Code::Event(Reason::IdReused)).with_detail(detail)
             }
@@ -354,7 +359,7 @@ impl From<CommandError> for Problem {
             CommandError::Log(error) => Self::from(error).for_command(),
             CommandError::OtherSecret(position) => Self::new(Code::TokensOfAnotherNode)
                 .with_detail(format!(
-                    "{} (its event stands at position {position})",
+                    "{} (its event is at position {position})",
                     Code::TokensOfAnotherNode.advice()
                 )),
         }
@@ -362,24 +367,24 @@ impl From<CommandError> for Problem {
 }
 
 impl Problem {
-    /// A command has no source and id of its own to be sent again with.
+    /// The problem in the words of a command, which a client sends again by its idempotency key.
     pub(crate) fn for_command(self) -> Self {
         let detail = match self.code() {
             Code::Unconfirmed => {
                 "the log did not confirm the command in time, so it may or may not be written; \
-                 giving it again with the same Idempotency-Key is safe"
+                 it is safe to send it again with the same Idempotency-Key"
             }
             Code::VerdictUnreadable => {
-                "the command is written, but its verdict could not be read; giving it again with \
-                 the same Idempotency-Key is safe"
+                "the command is written, but its verdict could not be read; it is safe to send it \
+                 again with the same Idempotency-Key"
             }
             Code::FoldBehind => {
                 "nothing was written, because the fold is too far behind to give a verdict in \
                  time; try again"
             }
             Code::Event(Reason::Invalid) => {
-                "the request is not what this call takes; `errors` names the fields; nothing was \
-                 written"
+                "the body of the request is not valid for this call; `errors` names the fields; \
+                 nothing was written"
             }
             _ => return self,
         };
@@ -400,7 +405,7 @@ impl From<Refused> for Problem {
     }
 }
 
-/// The code of an event that is not fit for the log, and what is wrong field by field.
+/// The code of an event that is rejected before it is written, and what is wrong field by field.
 pub(crate) fn refused_parts(refused: &Refused) -> (Code, Vec<(String, String)>) {
     match refused {
         Refused::Undecodable(undecodable) => {
@@ -428,14 +433,14 @@ impl From<CursorError> for Problem {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::limits::{
+        BATCH_EVENTS_MAX, BODY_BYTES_MAX, IDEMPOTENCY_KEY_CHARS_MAX, KEYS_PER_TENANT_MAX,
+        PARKED_US_MAX, REQUEST_BODY_WAIT_MS, REQUEST_BYTES_MAX, TENANT_CHARS_MAX,
+    };
 
     #[test]
     fn codes_are_unique_and_failures_are_errors() {
-        let all: Vec<Code> = Code::OF_REQUESTS
-            .iter()
-            .copied()
-            .chain(Reason::ALL.iter().copied().map(Code::Event))
-            .collect();
+        let all: Vec<Code> = Code::all().collect();
         let mut words: Vec<&str> = all.iter().map(|code| code.as_str()).collect();
         words.sort_unstable();
         words.dedup();
@@ -443,6 +448,30 @@ mod tests {
         for code in all {
             assert!(code.status().is_client_error() || code.status().is_server_error());
             assert!(!code.advice().is_empty());
+        }
+    }
+
+    /// Every number in a text, and the limit that it must be.
+    #[test]
+    fn the_numbers_in_texts_are_the_limits() {
+        for code in Code::all() {
+            let expected: &[u64] = match code {
+                Code::InvalidTenant => &[1, TENANT_CHARS_MAX as u64, 0, 9],
+                Code::InvalidIdempotencyKey => &[1, IDEMPOTENCY_KEY_CHARS_MAX as u64],
+                Code::TooManyKeys => &[KEYS_PER_TENANT_MAX as u64],
+                Code::RequestTimeout => &[REQUEST_BODY_WAIT_MS / 1000],
+                Code::RequestTooLarge => &[REQUEST_BYTES_MAX as u64],
+                Code::BatchTooLarge => &[BATCH_EVENTS_MAX as u64],
+                Code::Event(Reason::TooLarge) => &[BODY_BYTES_MAX as u64],
+                Code::Event(Reason::ParkingExpired) => &[PARKED_US_MAX as u64 / 3_600_000_000],
+                // HTTP/1.1 and UTF-8.
+                Code::HostRequired => &[1, 1],
+                Code::UnsupportedMediaType | Code::Event(Reason::NotJson) => &[8],
+                _ => &[],
+            };
+            let numbers = code.advice().split(|c: char| !c.is_ascii_digit());
+            let numbers: Vec<u64> = numbers.filter_map(|text| text.parse().ok()).collect();
+            assert_eq!(numbers, expected, "{}", code.advice());
         }
     }
 

@@ -1,10 +1,11 @@
-//! Problem documents (RFC 9457): what a client is told when something goes wrong.
+//! Problem documents (RFC 9457): the answers to requests that fail.
 //!
 //! A handler's problem travels as an extension of its response, and the outermost middleware writes
 //! it: only there is the request's id known, and a dialect can put its own layer in between to
 //! answer in its own words.
 
 pub(crate) mod code;
+pub(crate) mod responses;
 pub(crate) mod sets;
 pub(crate) mod style;
 
@@ -26,7 +27,7 @@ pub(crate) const CODINGS: HeaderValue = HeaderValue::from_static("gzip, deflate,
 pub(crate) const TYPE_PREFIX: &str = "urn:session-ledger:problem:";
 /// The media type of problem documents.
 pub(crate) const CONTENT_TYPE_PROBLEM: &str = "application/problem+json";
-/// How to show a credential, as whoever has none is told.
+/// How to show a credential.
 const CHALLENGES: [&str; 2] = [
     "Bearer realm=\"session-ledger\"",
     "ApiKey realm=\"session-ledger\"",
@@ -38,10 +39,10 @@ pub(crate) struct Problem {
     code: Code,
     detail: Cow<'static, str>,
     errors: Vec<FieldProblem>,
-    /// For an event that is on the log all the same.
+    /// For a rejected event that is on the log.
     written: Option<(Position, Verdict)>,
-    /// Of the session or agent that does not take the step.
-    present_status: Option<&'static str>,
+    /// Of the session or agent that does not allow the step.
+    current_status: Option<&'static str>,
 }
 
 /// What is wrong with one field.
@@ -49,7 +50,7 @@ pub(crate) struct Problem {
 pub(crate) struct FieldProblem {
     pub(crate) field: String,
     pub(crate) message: String,
-    /// In a batch: the code that the event alone would have been answered with.
+    /// In a batch: the code of the problem that the event alone would get.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) code: Option<&'static str>,
 }
@@ -61,7 +62,7 @@ impl Problem {
             detail: Cow::Borrowed(code.advice()),
             errors: Vec::new(),
             written: None,
-            present_status: None,
+            current_status: None,
         }
     }
 
@@ -105,18 +106,18 @@ impl Problem {
         self
     }
 
-    /// Says that the event is on the log, and what became of it there.
+    /// Says that the event is on the log, and the verdict on it.
     #[must_use]
     pub(crate) fn with_position(self, position: Position, verdict: Verdict) -> Self {
         let written = Some((position, verdict));
         Self { written, ..self }
     }
 
-    /// Says where the session or agent stands that does not take the step.
+    /// Names the status of the session or agent that does not allow the step.
     #[must_use]
-    pub(crate) fn with_status(self, present_status: Option<&'static str>) -> Self {
+    pub(crate) fn with_status(self, current_status: Option<&'static str>) -> Self {
         Self {
-            present_status,
+            current_status,
             ..self
         }
     }
@@ -138,6 +139,9 @@ impl Problem {
             #[serde(skip_serializing_if = "Option::is_none")]
             verdict: Option<&'static str>,
             #[serde(skip_serializing_if = "Option::is_none")]
+            current_status: Option<&'static str>,
+            /// The old name of `current_status`; the next version leaves it out.
+            #[serde(skip_serializing_if = "Option::is_none")]
             present_status: Option<&'static str>,
         }
         let code = self.code;
@@ -151,7 +155,8 @@ impl Problem {
             errors: &self.errors,
             position: self.written.map(|(position, _)| position),
             verdict: self.written.map(|(_, verdict)| verdict.as_str()),
-            present_status: self.present_status,
+            current_status: self.current_status,
+            present_status: self.current_status,
         };
         let json = serde_json::to_vec(&document).expect("texts and numbers are JSON");
         *response.body_mut() = Body::from(json);
@@ -182,16 +187,16 @@ impl IntoResponse for Problem {
     }
 }
 
-/// Answers what no route matches.
+/// Answers a request that no route matches.
 pub(crate) async fn route_not_found() -> Problem {
     Problem::new(Code::RouteNotFound)
 }
 
-/// Answers a method that the route does not take; the router adds `Allow`.
+/// Answers a method that the route does not accept; the router adds `Allow`.
 pub(crate) async fn method_not_allowed(method: Method, uri: Uri) -> Problem {
     let path = uri.path();
     Problem::new(Code::MethodNotAllowed).with_detail(format!(
-        "{path} does not take {method}; the header Allow lists what it takes"
+        "{path} does not accept {method}; the header Allow lists the methods that it accepts"
     ))
 }
 

@@ -1,144 +1,50 @@
-//! Which problems a route may answer with, for the API's document: by status, each with an example.
+//! Which problems each operation may answer with, for the API's document.
+//!
+//! An operation refers to one shared response for each status. Which codes it may answer with stands in
+//! the descriptions of these references, from which the document makes the operation's `x-codes`.
 
 use std::collections::BTreeMap;
 
-use serde_json::json;
 use utoipa::IntoResponses;
-use utoipa::openapi::content::ContentBuilder;
-use utoipa::openapi::example::ExampleBuilder;
-use utoipa::openapi::response::{Response, ResponseBuilder};
+use utoipa::openapi::response::Response;
 use utoipa::openapi::{Ref, RefOr};
 
 use crate::domain::Reason;
 use crate::http::problem::code::Code;
-use crate::http::problem::{CONTENT_TYPE_PROBLEM, TYPE_PREFIX};
+use crate::http::problem::responses::reference;
 
 macro_rules! problem_sets {
-    ($($(#[$doc:meta])* $name:ident: [$($code:expr),* $(,)?];)*) => {
+    ($($(#[$doc:meta])* $name:ident: $($codes:expr),+;)*) => {
         $(
             $(#[$doc])*
             pub(crate) struct $name;
 
             impl IntoResponses for $name {
                 fn responses() -> BTreeMap<String, RefOr<Response>> {
-                    describe(&[CALLER, &[$($code),*]].concat())
+                    describe(&[$($codes),+])
                 }
             }
         )*
     };
 }
 
-problem_sets! {
-    /// Of a page of sessions.
-    ListProblems: [
-        Code::UnknownParameter, Code::InvalidParameter,
-        Code::UnsupportedFilter, Code::InvalidCursor, Code::CursorMismatch,
-        Code::PositionBeyondHead, Code::NotCaughtUp, Code::FoldStopped, Code::TooManyWaiters,
-        Code::Unavailable, Code::InternalError, Code::LogFailed,
-    ];
-    /// Of a page of agents.
-    AgentListProblems: [
-        Code::TenantRequired, Code::InvalidTenant, Code::UnknownParameter, Code::InvalidParameter,
-        Code::InvalidCursor, Code::CursorMismatch, Code::PositionBeyondHead, Code::NotCaughtUp,
-        Code::FoldStopped, Code::TooManyWaiters, Code::Unavailable, Code::InternalError,
-        Code::LogFailed,
-    ];
-    /// Of a total of sessions.
-    CountProblems: [
-        Code::UnknownParameter, Code::InvalidParameter,
-        Code::UnsupportedFilter, Code::PositionBeyondHead, Code::NotCaughtUp, Code::FoldStopped,
-        Code::TooManyWaiters, Code::Unavailable, Code::InternalError, Code::LogFailed,
-    ];
-    /// Of a read of one thing.
-    GetProblems: [
-        Code::UnknownParameter, Code::InvalidParameter,
-        Code::PositionBeyondHead, Code::Event(Reason::NotFound), Code::MethodNotAllowed, Code::NotCaughtUp,
-        Code::FoldStopped, Code::TooManyWaiters, Code::Unavailable, Code::InternalError,
-        Code::LogFailed,
-    ];
-    /// Of a page of events.
-    EventsProblems: [
-        Code::UnknownParameter, Code::InvalidParameter,
-        Code::PositionBeyondHead, Code::NotCaughtUp, Code::FoldStopped, Code::TooManyWaiters,
-        Code::Unavailable, Code::InternalError, Code::LogFailed,
-    ];
-    /// Of an append.
-    AppendProblems: [
-        Code::UnknownParameter, Code::InvalidParameter,
-        Code::UnreadableBody, Code::InvalidBatch,
-        Code::Event(Reason::NotJson), Code::Event(Reason::Invalid),
-        Code::Event(Reason::UnknownType),
-        Code::ReservedType, Code::Event(Reason::TenantMismatch),
-        Code::Event(Reason::AgentSuspended), Code::Event(Reason::AgentRevoked),
-        Code::Event(Reason::ScopeExceeded),
-        Code::Event(Reason::NotFound),
-        Code::Event(Reason::IdReused), Code::Event(Reason::AlreadyExists),
-        Code::Event(Reason::NotActive), Code::Event(Reason::AlreadyEnded),
-        Code::Event(Reason::SessionExpired), Code::Event(Reason::Superseded),
-        Code::Event(Reason::ParkingFull), Code::Event(Reason::AlreadySuspended),
-        Code::Event(Reason::NotSuspended), Code::Event(Reason::AlreadyRevoked),
-        Code::RequestTimeout, Code::RequestTooLarge, Code::BatchTooLarge, Code::Event(Reason::TooLarge),
-        Code::UnsupportedMediaType,
-        Code::Event(Reason::UnknownParent), Code::Event(Reason::MetadataTooLarge),
-        Code::Event(Reason::DeadlineNotAfterTime),
-        Code::FoldBehind, Code::FoldStopped, Code::TooManyWaiters, Code::NotReady,
-        Code::Unavailable, Code::Unconfirmed, Code::VerdictUnreadable, Code::LogFailed, Code::InternalError,
-    ];
-    /// Of a command.
-    CommandProblems: [
-        Code::UnknownParameter, Code::InvalidParameter,
-        Code::InvalidIdempotencyKey, Code::UnreadableBody,
-        Code::Event(Reason::NotJson), Code::Event(Reason::Invalid),
-        Code::Event(Reason::AgentSuspended), Code::Event(Reason::AgentRevoked),
-        Code::Event(Reason::AgentExpired), Code::Event(Reason::OtherAgent),
-        Code::Event(Reason::ScopeExceeded),
-        Code::Event(Reason::NotFound), Code::MethodNotAllowed,
-        Code::Event(Reason::IdReused), Code::Event(Reason::AlreadyExists),
-        Code::Event(Reason::NotActive), Code::Event(Reason::SessionExpired),
-        Code::Event(Reason::Superseded), Code::Event(Reason::TokenStale),
-        Code::Event(Reason::AlreadySuspended), Code::Event(Reason::NotSuspended),
-        Code::Event(Reason::AlreadyRevoked), Code::TokensOfAnotherNode,
-        Code::RequestTimeout, Code::RequestTooLarge, Code::Event(Reason::TooLarge),
-        Code::UnsupportedMediaType,
-        Code::Event(Reason::UnknownParent), Code::Event(Reason::AgentNotRegistered),
-        Code::Event(Reason::MetadataTooLarge), Code::Event(Reason::DeadlineNotAfterTime),
-        Code::FoldBehind, Code::FoldStopped, Code::TooManyWaiters, Code::NotReady,
-        Code::Unavailable, Code::Unconfirmed, Code::VerdictUnreadable, Code::LogFailed, Code::InternalError,
-    ];
-    /// Of asking about a token.
-    IntrospectProblems: [
-        Code::UnknownParameter, Code::InvalidParameter,
-        Code::UnreadableBody, Code::Event(Reason::NotJson), Code::Event(Reason::Invalid),
-        Code::PositionBeyondHead, Code::RequestTimeout, Code::RequestTooLarge,
-        Code::UnsupportedMediaType, Code::NotCaughtUp, Code::FoldStopped, Code::TooManyWaiters,
-        Code::NotReady, Code::Unavailable, Code::InternalError, Code::LogFailed,
-    ];
-    /// Of issuing a key.
-    IssueKeyProblems: [
-        Code::UnknownParameter, Code::UnreadableBody, Code::Event(Reason::NotJson),
-        Code::Event(Reason::Invalid), Code::CredentialsOff, Code::TooManyKeys,
-        Code::RequestTimeout,
-        Code::RequestTooLarge, Code::UnsupportedMediaType,
-        Code::Event(Reason::DeadlineNotAfterTime), Code::NotCaughtUp, Code::NotReady,
-        Code::Unavailable, Code::Unconfirmed, Code::InternalError, Code::LogFailed,
-    ];
-    /// Of a page of keys.
-    ListKeysProblems: [Code::UnknownParameter, Code::InvalidParameter];
-    /// Of changes of keys.
-    KeyHistoryProblems: [
-        Code::UnknownParameter, Code::InvalidParameter, Code::Unavailable,
-        Code::InternalError, Code::LogFailed,
-    ];
-    /// Of revoking a key.
-    RevokeKeyProblems: [
-        Code::UnknownParameter, Code::InvalidParameter, Code::CredentialsOff,
-        Code::Event(Reason::NotFound), Code::LastAdminKey, Code::NotCaughtUp, Code::NotReady,
-        Code::Unavailable, Code::Unconfirmed, Code::InternalError, Code::LogFailed,
-    ];
-}
+/// Codes that several operations share.
+type Codes = &'static [Code];
 
-/// What any route of the API may answer, before it looks at anything but the caller.
-const CALLER: &[Code] = &[
+/// Any route may answer with these, whatever the request.
+const EVERYWHERE: Codes = &[
+    Code::HostRequired,
+    Code::UnknownHost,
+    Code::ServerFull,
+    Code::AnswersUnread,
+    Code::InternalError,
+];
+
+/// The server says whether it is alive and ready even if it has no room for anything else.
+const HEALTH: Codes = &[Code::HostRequired, Code::UnknownHost, Code::InternalError];
+
+/// The answers to callers without a fitting credential, and of every route to bad queries.
+const CALLER: Codes = &[
     Code::TenantRequired,
     Code::InvalidTenant,
     Code::SeveralCredentials,
@@ -146,57 +52,184 @@ const CALLER: &[Code] = &[
     Code::InvalidCredential,
     Code::TenantForbidden,
     Code::RoleRequired,
-    Code::AgentBound,
     Code::RateLimited,
+    Code::UnknownParameter,
+    Code::InvalidParameter,
 ];
 
-/// Of asking whether the server is ready, which anybody may.
-pub(crate) struct ReadyProblems;
+/// Reads that may wait for a position.
+const READ: Codes = &[
+    Code::PositionBeyondHead,
+    Code::NotCaughtUp,
+    Code::FoldStopped,
+    Code::TooManyWaiters,
+    Code::Unavailable,
+    Code::LogFailed,
+];
 
-impl IntoResponses for ReadyProblems {
-    fn responses() -> BTreeMap<String, RefOr<Response>> {
-        describe(&[Code::NotReady])
-    }
+/// Pages of listings.
+const PAGE: Codes = &[Code::InvalidCursor, Code::CursorMismatch];
+
+/// A credential that is bound to an agent may not do this.
+const NOT_BOUND: Codes = &[Code::AgentBound];
+
+/// Requests with a body.
+const BODY: Codes = &[
+    Code::UnreadableBody,
+    Code::Event(Reason::NotJson),
+    Code::Event(Reason::Invalid),
+    Code::RequestTimeout,
+    Code::RequestTooLarge,
+    Code::UnsupportedMediaType,
+    Code::UnsupportedEncoding,
+    Code::NotReady,
+];
+
+/// Whatever appends to the log and waits for the verdict.
+const WRITE: Codes = &[
+    Code::Event(Reason::IdReused),
+    Code::Event(Reason::TooLarge),
+    Code::FoldBehind,
+    Code::FoldStopped,
+    Code::TooManyWaiters,
+    Code::Unavailable,
+    Code::Unconfirmed,
+    Code::VerdictUnreadable,
+    Code::LogFailed,
+];
+
+/// Every command has an idempotency key.
+const IDEMPOTENCY: Codes = &[Code::InvalidIdempotencyKey];
+
+/// A command about something that must exist.
+const EXISTING: Codes = &[Code::Event(Reason::NotFound)];
+
+/// A step of an agent that may not act.
+const MAY_ACT: Codes = &[
+    Code::Event(Reason::AgentSuspended),
+    Code::Event(Reason::AgentRevoked),
+    Code::Event(Reason::AgentExpired),
+];
+
+/// A path that also fits a route with other methods, such as `/v1/agent-sessions/count`.
+const SHARED_PATH: Codes = &[Code::MethodNotAllowed];
+
+/// A key is changed.
+const CHANGE_KEYS: Codes = &[
+    Code::CredentialsOff,
+    Code::AgentBound,
+    Code::NotCaughtUp,
+    Code::NotReady,
+    Code::Unavailable,
+    Code::Unconfirmed,
+    Code::LogFailed,
+];
+
+problem_sets! {
+    /// A route that any caller may use.
+    OpenProblems: EVERYWHERE;
+    /// The question whether the server is alive, which it answers even if it is full.
+    AliveProblems: HEALTH;
+    /// The question whether the server is ready.
+    ReadyProblems: HEALTH, &[Code::NotReady];
+    /// A page of sessions.
+    ListProblems: EVERYWHERE, CALLER, READ, PAGE, NOT_BOUND, &[Code::UnsupportedFilter];
+    /// A page of agents.
+    AgentListProblems: EVERYWHERE, CALLER, READ, PAGE;
+    /// A total of sessions.
+    CountProblems: EVERYWHERE, CALLER, READ, NOT_BOUND, &[Code::UnsupportedFilter];
+    /// A session.
+    GetSessionProblems: EVERYWHERE, CALLER, READ, EXISTING, SHARED_PATH;
+    /// An agent, an event, or the history of a session.
+    GetProblems: EVERYWHERE, CALLER, READ, EXISTING;
+    /// A page of events, or counts.
+    EventsProblems: EVERYWHERE, CALLER, READ;
+    /// A page of rejected events.
+    RejectionsProblems: EVERYWHERE, CALLER, READ, NOT_BOUND;
+    /// An append.
+    AppendProblems: EVERYWHERE, CALLER, BODY, WRITE, NOT_BOUND, EXISTING, MAY_ACT, &[
+        Code::InvalidBatch, Code::BatchTooLarge, Code::ReservedType,
+        Code::Event(Reason::UnknownType), Code::Event(Reason::TenantMismatch),
+        Code::Event(Reason::ScopeExceeded), Code::Event(Reason::NotActive),
+        Code::Event(Reason::AlreadyEnded), Code::Event(Reason::SessionExpired),
+        Code::Event(Reason::Superseded), Code::Event(Reason::ParkingFull),
+        Code::Event(Reason::AlreadySuspended), Code::Event(Reason::NotSuspended),
+        Code::Event(Reason::AlreadyRevoked), Code::Event(Reason::UnknownParent),
+        Code::Event(Reason::MetadataTooLarge), Code::Event(Reason::AlreadyExists),
+        Code::Event(Reason::DeadlineNotAfterTime),
+    ];
+    /// The creation of a session.
+    CreateProblems: EVERYWHERE, CALLER, BODY, WRITE, IDEMPOTENCY, MAY_ACT, &[
+        Code::Event(Reason::OtherAgent), Code::Event(Reason::ScopeExceeded),
+        Code::Event(Reason::AlreadyExists), Code::Event(Reason::SessionExpired),
+        Code::Event(Reason::UnknownParent), Code::Event(Reason::AgentNotRegistered),
+        Code::Event(Reason::DeadlineNotAfterTime), Code::TokensOfAnotherNode,
+    ];
+    /// A refresh.
+    RefreshProblems: EVERYWHERE, CALLER, BODY, WRITE, IDEMPOTENCY, EXISTING, MAY_ACT, &[
+        Code::Event(Reason::NotActive), Code::Event(Reason::SessionExpired),
+        Code::Event(Reason::TokenStale), Code::Event(Reason::MetadataTooLarge),
+        Code::Event(Reason::DeadlineNotAfterTime), Code::TokensOfAnotherNode,
+    ];
+    /// A hand-off.
+    HandOffProblems: EVERYWHERE, CALLER, BODY, WRITE, IDEMPOTENCY, EXISTING, MAY_ACT, &[
+        Code::Event(Reason::ScopeExceeded), Code::Event(Reason::AlreadyExists),
+        Code::Event(Reason::NotActive), Code::Event(Reason::SessionExpired),
+        Code::Event(Reason::AgentNotRegistered), Code::Event(Reason::DeadlineNotAfterTime),
+        Code::TokensOfAnotherNode,
+    ];
+    /// A termination.
+    TerminateProblems: EVERYWHERE, CALLER, BODY, WRITE, IDEMPOTENCY, EXISTING, SHARED_PATH, &[
+        Code::Event(Reason::NotActive),
+    ];
+    /// The registration of an agent.
+    RegisterProblems: EVERYWHERE, CALLER, BODY, WRITE, IDEMPOTENCY, NOT_BOUND, &[
+        Code::Event(Reason::AlreadyExists), Code::Event(Reason::DeadlineNotAfterTime),
+    ];
+    /// An update of an agent.
+    UpdateProblems: EVERYWHERE, CALLER, BODY, WRITE, IDEMPOTENCY, NOT_BOUND, EXISTING, &[
+        Code::Event(Reason::AgentRevoked), Code::Event(Reason::DeadlineNotAfterTime),
+    ];
+    /// A suspension.
+    SuspendProblems: EVERYWHERE, CALLER, BODY, WRITE, IDEMPOTENCY, NOT_BOUND, EXISTING, &[
+        Code::Event(Reason::AgentRevoked),
+    ];
+    /// A reinstatement.
+    ReinstateProblems: EVERYWHERE, CALLER, BODY, WRITE, IDEMPOTENCY, NOT_BOUND, EXISTING, &[
+        Code::Event(Reason::AgentRevoked), Code::Event(Reason::NotSuspended),
+    ];
+    /// A revocation of an agent.
+    RevokeProblems: EVERYWHERE, CALLER, BODY, WRITE, IDEMPOTENCY, NOT_BOUND, EXISTING;
+    /// The question whether a token is active.
+    IntrospectProblems: EVERYWHERE, CALLER, BODY, READ;
+    /// The issue of a key.
+    IssueKeyProblems: EVERYWHERE, CALLER, BODY, CHANGE_KEYS, &[
+        Code::TooManyKeys, Code::Event(Reason::DeadlineNotAfterTime),
+        Code::Event(Reason::TooLarge),
+    ];
+    /// A page of keys.
+    ListKeysProblems: EVERYWHERE, CALLER, NOT_BOUND;
+    /// A page of changes of keys.
+    KeyHistoryProblems: EVERYWHERE, CALLER, NOT_BOUND, &[Code::Unavailable, Code::LogFailed];
+    /// The revocation of a key.
+    RevokeKeyProblems: EVERYWHERE, CALLER, CHANGE_KEYS, EXISTING, SHARED_PATH, &[
+        Code::LastAdminKey, Code::Event(Reason::TooLarge),
+    ];
 }
 
-fn describe(codes: &[Code]) -> BTreeMap<String, RefOr<Response>> {
-    let mut by_status: BTreeMap<String, Vec<Code>> = BTreeMap::new();
-    for code in codes {
-        let status = code.status().as_str().to_owned();
-        let codes = by_status.entry(status).or_default();
-        if !codes.contains(code) {
-            codes.push(*code);
-        }
+/// A reference to the shared response of each status, described by the codes that it may have.
+fn describe(groups: &[Codes]) -> BTreeMap<String, RefOr<Response>> {
+    let mut by_status: BTreeMap<String, Vec<&str>> = BTreeMap::new();
+    for code in groups.iter().copied().flatten() {
+        let words = by_status.entry(code.status().as_str().to_owned());
+        words.or_default().push(code.as_str());
     }
-    let described = by_status.into_iter().map(|(status, codes)| {
-        let words: Vec<String> = codes
-            .iter()
-            .map(|code| format!("`{}`", code.as_str()))
-            .collect();
-        let examples = codes.iter().map(|code| {
-            let example = ExampleBuilder::new()
-                .summary(code.title())
-                .value(Some(example(*code)));
-            (code.as_str(), example)
-        });
-        let content = ContentBuilder::new()
-            .schema(Some(Ref::from_schema_name("Problem")))
-            .examples_from_iter(examples);
-        let response = ResponseBuilder::new()
-            .description(words.join(", "))
-            .content(CONTENT_TYPE_PROBLEM, content.build());
-        (status, response.into())
+    let referring = by_status.into_iter().map(|(status, mut words)| {
+        words.sort_unstable();
+        words.dedup();
+        let mut response = Ref::new(reference(&status));
+        response.description = words.join(", ");
+        (status, RefOr::Ref(response))
     });
-    described.collect()
-}
-
-fn example(code: Code) -> serde_json::Value {
-    json!({
-        "type": format!("{TYPE_PREFIX}{}", code.as_str()),
-        "title": code.title(),
-        "status": code.status().as_u16(),
-        "detail": code.advice(),
-        "code": code.as_str(),
-        "instance": "0198c7a0-5e0f-7d3a-9c43-1f6a2b3c4d5e",
-    })
+    referring.collect()
 }

@@ -9,7 +9,6 @@ use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 use utoipa::IntoParams;
 use utoipa::openapi::Required;
-use utoipa::openapi::extensions::Extensions;
 use utoipa::openapi::path::{Parameter, ParameterBuilder, ParameterIn};
 use utoipa::openapi::schema::{ObjectBuilder, Type};
 
@@ -18,6 +17,7 @@ use crate::domain::TenantId;
 use crate::domain::limits::TENANT_CHARS_MAX;
 use crate::http::problem::Problem;
 use crate::http::problem::code::Code;
+use crate::http::request::params::component;
 use crate::query::Sight;
 
 /// The `OpenAPI` extension that carries the roles of a route from its handler to the document.
@@ -140,18 +140,19 @@ impl<N: Needs> IntoParams for Caller<N> {
             .schema_type(Type::String)
             .pattern(Some(format!("^[A-Za-z0-9_-]{{1,{TENANT_CHARS_MAX}}}$")));
         let roles: Vec<&str> = N::ONE_OF.iter().map(|role| role.as_str()).collect();
+        let mut extensions = component("TenantId");
+        extensions.insert(ROLES_EXTENSION.to_owned(), roles.into());
         let header = ParameterBuilder::new()
             .name("X-Tenant-ID")
             .parameter_in(ParameterIn::Header)
             .required(Required::False)
             .description(Some(
-                "The tenant on whose behalf the request comes. Needed only where the credential \
-                 does not say: with a token for several tenants, and with a server that asks for \
-                 no credentials. It must be one of the credential's.",
+                "The tenant of the request. Needed only with a token for several tenants, and with a \
+                 server that needs no credentials. It must be a tenant of the credential.",
             ))
             .schema(Some(schema))
             .example(Some("acme".into()))
-            .extensions(Some(Extensions::from_iter([(ROLES_EXTENSION, roles)])))
+            .extensions(Some(extensions))
             .build();
         vec![header]
     }

@@ -17,6 +17,7 @@ use crate::http::problem::code::Code;
 use crate::http::request::body::{Body, JsonBody};
 use crate::http::request::caller::{Caller, Write};
 use crate::http::request::extract::{NoQuery, Query};
+use crate::http::request::params::component;
 use crate::http::state::App;
 use crate::ledger::{By, IdempotencyKey};
 use crate::query::Sight;
@@ -111,11 +112,12 @@ impl IntoParams for Command {
             .parameter_in(ParameterIn::Header)
             .required(Required::False)
             .description(Some(
-                "Any text that is new for each command and the same for its retries. A retry with \
-                 the same body changes nothing and is answered with the same tokens; with another \
-                 body it is a 409 `id_reused`. Keys count for ever, for the credential that they \
-                 come with and for the session or agent that the command names, if it names one.",
+                "Makes the command safe to send again: a new text for each command, and the same \
+                 text for its retries. A retry with the same body changes nothing and gets the same \
+                 tokens. With another body it is a 409 `id_reused`. A key counts forever, for the \
+                 credential that sends it, the call, and the session or agent in the path.",
             ))
+            .extensions(Some(component("IdempotencyKey")))
             .schema(Some(schema));
         let mut params = Caller::<Write>::into_params(place);
         params.push(header.build());

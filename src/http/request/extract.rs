@@ -17,11 +17,11 @@ use crate::domain::{AgentId, Position, SessionId, Timestamp};
 use crate::http::problem::Problem;
 use crate::http::problem::code::Code;
 use crate::http::raw_schema::raw;
-use crate::http::request::params::{EVENTS_LIMIT, IntegerRange, Param, Shape, an_id};
+use crate::http::request::params::{EVENTS_LIMIT, IntegerRange, Param, Shape, an_id, component};
 
 /// The most characters of a caller's text that an answer repeats.
 const ECHO_CHARS_MAX: usize = 64;
-/// The range of positions on the log.
+/// The positions that an event can have.
 const POSITION: IntegerRange = IntegerRange {
     min: 1,
     max: i64::MAX as u64,
@@ -246,6 +246,8 @@ impl Values {
 pub(crate) trait PathParam: Sized {
     const NAME: &'static str;
     const ABOUT: &'static str;
+    /// The name of the parameter in the API's document.
+    const COMPONENT: &'static str = Self::NAME;
 
     /// The JSON Schema of the parameter.
     fn schema() -> Value {
@@ -284,6 +286,7 @@ impl<T: PathParam> IntoParams for Path<T> {
             .parameter_in(ParameterIn::Path)
             .required(Required::True)
             .description(Some(T::ABOUT))
+            .extensions(Some(component(T::COMPONENT)))
             .schema(Some(raw(T::schema())));
         vec![parameter.build()]
     }
@@ -291,7 +294,8 @@ impl<T: PathParam> IntoParams for Path<T> {
 
 impl PathParam for SessionId {
     const NAME: &'static str = "id";
-    const ABOUT: &'static str = "The session's id.";
+    const ABOUT: &'static str = "The id of the session.";
+    const COMPONENT: &'static str = "SessionInPath";
 
     fn schema() -> Value {
         an_id()
@@ -304,7 +308,8 @@ impl PathParam for SessionId {
 
 impl PathParam for AgentId {
     const NAME: &'static str = "id";
-    const ABOUT: &'static str = "The agent's id.";
+    const ABOUT: &'static str = "The id of the agent.";
+    const COMPONENT: &'static str = "AgentInPath";
 
     fn schema() -> Value {
         an_id()
@@ -317,7 +322,8 @@ impl PathParam for AgentId {
 
 impl PathParam for Position {
     const NAME: &'static str = "position";
-    const ABOUT: &'static str = "Where the event stands on the log.";
+    const ABOUT: &'static str = "The position of the event on the log.";
+    const COMPONENT: &'static str = "PositionInPath";
 
     fn schema() -> Value {
         let IntegerRange { min, max, .. } = POSITION;

@@ -3,7 +3,8 @@
 //! A route reads and documents its parameters from the same list, so the two cannot differ.
 
 use serde_json::{Value, json};
-use utoipa::openapi::path::{Parameter, ParameterBuilder, ParameterIn, ParameterStyle};
+use utoipa::openapi::extensions::Extensions;
+use utoipa::openapi::path::{Parameter, ParameterBuilder, ParameterIn};
 use utoipa::openapi::schema::{
     ArrayBuilder, KnownFormat, ObjectBuilder, Schema, SchemaFormat, Type,
 };
@@ -16,7 +17,7 @@ use crate::http::raw_schema::raw;
 use crate::projection::RejectionCode;
 use crate::wire::schema;
 
-/// Events of a page when the caller names no number.
+/// Events of a page without a limit in the request.
 const EVENTS_PAGE_DEFAULT: u16 = 100;
 
 /// A query parameter.
@@ -30,7 +31,7 @@ pub(crate) struct Param {
 /// What a parameter takes.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Shape {
-    /// What may be in it is described by a JSON Schema.
+    /// Its JSON Schema.
     Text(fn() -> Value),
     Time,
     Boolean {
@@ -50,7 +51,7 @@ pub(crate) struct IntegerRange {
     pub(crate) default: Option<u64>,
 }
 
-/// Every position or offset: up to what a signed number of 64 bits holds, as many clients have.
+/// A position or an offset, at most a signed number of 64 bits: many clients have no larger ones.
 const COUNTER: IntegerRange = IntegerRange {
     min: 0,
     max: i64::MAX as u64,
@@ -59,12 +60,13 @@ const COUNTER: IntegerRange = IntegerRange {
 
 pub(crate) const AGENT_ID: Param = Param {
     name: "agent_id",
-    about: "Only what concerns this agent.",
+    about: "Only sessions or events of this agent.",
     shape: Shape::Text(an_id),
 };
 pub(crate) const PROJECT_ID: Param = Param {
     name: "project_id",
-    about: "Only sessions of this project; a UUID in any case. Cannot be combined with agent_id.",
+    about: "Only sessions of this project. A UUID matches in any case. Cannot be combined with \
+            agent_id.",
     shape: Shape::Text(a_project),
 };
 pub(crate) const SESSION_ID: Param = Param {
@@ -79,7 +81,7 @@ pub(crate) const STATUS: Param = Param {
 };
 pub(crate) const AGENT_TYPE: Param = Param {
     name: "agent_type",
-    about: "Only agents of this type. Those that only sessions speak of have the type unknown.",
+    about: "Only agents of this type. Agents that only sessions have named have the type unknown.",
     shape: Shape::Text(any_text),
 };
 pub(crate) const AGENT_STATUS: Param = Param {
@@ -107,10 +109,10 @@ pub(crate) const CREATED_BEFORE: Param = Param {
     about: "Only sessions created before this time.",
     shape: Shape::Time,
 };
-pub(crate) const ROWS_LIMIT: Param = limit_of_rows("Most rows of the page.");
+pub(crate) const ROWS_LIMIT: Param = limit_of_rows("The most rows of the page.");
 pub(crate) const EVENTS_LIMIT: Param = Param {
     name: "limit",
-    about: "Most events of the page.",
+    about: "The most events of the page.",
     shape: Shape::Integer(IntegerRange {
         min: 1,
         max: EVENTS_PAGE_MAX as u64,
@@ -119,26 +121,26 @@ pub(crate) const EVENTS_LIMIT: Param = Param {
 };
 pub(crate) const OFFSET: Param = Param {
     name: "offset",
-    about: "How many rows to skip, newest first. Costs the same at any depth, but what \
-            arrives meanwhile moves the rows: use cursor to see each row once.",
+    about: "How many rows to skip, newest first. The cost is the same at any depth, but new rows \
+            move the others. Use cursor to see each row once.",
     shape: Shape::Integer(IntegerRange {
         default: Some(0),
         ..COUNTER
     }),
 };
-pub(crate) const KEYS_LIMIT: Param = limit_of_rows("Most keys of the page.");
+pub(crate) const KEYS_LIMIT: Param = limit_of_rows("The most keys of the page.");
 pub(crate) const KEYS_OFFSET: Param = Param {
     name: "offset",
-    about: "How many keys to skip, those issued last first.",
+    about: "How many keys to skip, newest first.",
     shape: Shape::Integer(IntegerRange {
         default: Some(0),
         ..COUNTER
     }),
 };
-pub(crate) const CHANGES_LIMIT: Param = limit_of_rows("Most changes of the page.");
+pub(crate) const CHANGES_LIMIT: Param = limit_of_rows("The most changes of the page.");
 pub(crate) const CHANGES_AFTER: Param = Param {
     name: "after",
-    about: "How many changes to skip: next_after of the page before.",
+    about: "How many changes to skip: next_after of the previous page.",
     shape: Shape::Integer(IntegerRange {
         default: Some(0),
         ..COUNTER
@@ -146,19 +148,19 @@ pub(crate) const CHANGES_AFTER: Param = Param {
 };
 pub(crate) const CURSOR: Param = Param {
     name: "cursor",
-    about: "next_cursor of the page before, of a listing with the same filters. Cannot be combined \
-            with another offset than 0.",
+    about: "next_cursor of the previous page, with the same filters. Only the offset 0 may be \
+            given beside it.",
     shape: Shape::Text(a_cursor),
 };
 pub(crate) const MIN_POSITION: Param = Param {
     name: "min_position",
-    about: "Answer only once the ledger shows this position: give the position that an append \
-            answered with to read your own write.",
+    about: "The server waits until it shows this position. Give the position from the answer to a \
+            write to read what you wrote.",
     shape: Shape::Integer(COUNTER),
 };
 pub(crate) const AFTER_POSITION: Param = Param {
     name: "after",
-    about: "Only events after this position: next_after of the page before.",
+    about: "Only events after this position: next_after of the previous page.",
     shape: Shape::Integer(IntegerRange {
         default: Some(0),
         ..COUNTER
@@ -166,7 +168,7 @@ pub(crate) const AFTER_POSITION: Param = Param {
 };
 pub(crate) const AFTER_NUMBER: Param = Param {
     name: "after",
-    about: "How many of the session's events to skip: next_after of the page before.",
+    about: "How many events of the session to skip: next_after of the previous page.",
     shape: Shape::Integer(IntegerRange {
         default: Some(0),
         ..COUNTER
@@ -174,7 +176,7 @@ pub(crate) const AFTER_NUMBER: Param = Param {
 };
 pub(crate) const BEFORE_POSITION: Param = Param {
     name: "before",
-    about: "Only events before this position: next_before of the page before.",
+    about: "Only events before this position: next_before of the previous page.",
     shape: Shape::Integer(COUNTER),
 };
 pub(crate) const TYPE: Param = Param {
@@ -184,22 +186,60 @@ pub(crate) const TYPE: Param = Param {
 };
 pub(crate) const REASON: Param = Param {
     name: "reason",
-    about: "Only events rejected for this reason, or those that are parked.",
+    about: "Only events that were rejected for this reason, or parked events.",
     shape: Shape::Word(|| RejectionCode::all().map(RejectionCode::as_str).collect()),
 };
 pub(crate) const WAIT: Param = Param {
     name: "wait",
-    about: "Whether to wait for the verdicts. With false the answer comes as soon as the log keeps \
-            the events.",
+    about: "Whether to wait for the verdicts. With false the server answers as soon as the log has \
+            stored the events.",
     shape: Shape::Boolean { default: true },
 };
 
 pub(crate) const STRICT: Param = Param {
     name: "strict",
-    about: "Whether to refuse events whose data has members that their type does not know. Without it \
-            they are kept, have no effect, and the answer names them as `ignored`.",
+    about: "Whether to reject events whose data has members that their type does not know. By \
+            default such members have no effect, and the answer lists them as `ignored`.",
     shape: Shape::Boolean { default: false },
 };
+
+/// The names of the parameters in the API's document, where operations refer to them. Several have the
+/// same name in queries, and differ.
+const COMPONENTS: &[(&str, Param)] = &[
+    ("AgentId", AGENT_ID),
+    ("ProjectId", PROJECT_ID),
+    ("SessionId", SESSION_ID),
+    ("SessionStatus", STATUS),
+    ("AgentType", AGENT_TYPE),
+    ("AgentStatus", AGENT_STATUS),
+    ("TrustLevel", TRUST_LEVEL),
+    ("CreatedAfter", CREATED_AFTER),
+    ("CreatedBefore", CREATED_BEFORE),
+    ("RowsLimit", ROWS_LIMIT),
+    ("EventsLimit", EVENTS_LIMIT),
+    ("Offset", OFFSET),
+    ("KeysLimit", KEYS_LIMIT),
+    ("KeysOffset", KEYS_OFFSET),
+    ("ChangesLimit", CHANGES_LIMIT),
+    ("ChangesAfter", CHANGES_AFTER),
+    ("Cursor", CURSOR),
+    ("MinPosition", MIN_POSITION),
+    ("AfterPosition", AFTER_POSITION),
+    ("AfterNumber", AFTER_NUMBER),
+    ("BeforePosition", BEFORE_POSITION),
+    ("EventType", TYPE),
+    ("RejectionReason", REASON),
+    ("Wait", WAIT),
+    ("Strict", STRICT),
+];
+
+/// Carries the name of a parameter's component from its description to the document.
+pub(crate) const COMPONENT_EXTENSION: &str = "x-component";
+
+/// The extension of a parameter that is a component with this name.
+pub(crate) fn component(name: &str) -> Extensions {
+    Extensions::from_iter([(COMPONENT_EXTENSION, name)])
+}
 
 fn any_text() -> Value {
     json!({"type": "string"})
@@ -207,14 +247,14 @@ fn any_text() -> Value {
 
 /// The id of a session or an agent.
 pub(crate) fn an_id() -> Value {
-    schema::named_id("")
+    schema::for_clients(schema::named_id(""))
 }
 
 fn a_project() -> Value {
-    schema::opaque_id("")
+    schema::for_clients(schema::opaque_id(""))
 }
 
-/// 25 bytes, of which the first is the version, in base64url without padding.
+/// 25 bytes in base64url without padding; the first is the version.
 fn a_cursor() -> Value {
     json!({"type": "string", "pattern": "^A[Q-Za-f][A-Za-z0-9_-]{31}[AQgw]$"})
 }
@@ -235,23 +275,18 @@ const fn limit_of_rows(about: &'static str) -> Param {
 impl Param {
     /// Its description for the API's document.
     pub(crate) fn describe(&self) -> Parameter {
+        let known =
+            |(_, param): &&(&str, Self)| (param.name, param.about) == (self.name, self.about);
+        let name = COMPONENTS.iter().find(known).map(|(name, _)| *name);
         let parameter = ParameterBuilder::new()
+            .extensions(name.map(component))
             .name(self.name)
             .parameter_in(ParameterIn::Query)
             .required(Required::False)
             .description(Some(self.about))
             .schema(Some(self.shape.schema()));
-        match self.shape {
-            Shape::Words(_) => parameter
-                .style(Some(ParameterStyle::Form))
-                .explode(Some(true))
-                .build(),
-            Shape::Text(_)
-            | Shape::Time
-            | Shape::Boolean { .. }
-            | Shape::Integer(_)
-            | Shape::Word(_) => parameter.build(),
-        }
+        // A list is repeated in a query, unless its style says something else.
+        parameter.build()
     }
 }
 

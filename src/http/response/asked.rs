@@ -19,10 +19,14 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, Uri};
 use axum::response::Response;
 use percent_encoding::percent_decode_str;
+use utoipa::IntoParams;
+use utoipa::openapi::Required;
+use utoipa::openapi::path::{Parameter, ParameterBuilder, ParameterIn};
+use utoipa::openapi::schema::{ObjectBuilder, Type};
 
 use crate::domain::AgentId;
 use crate::http::dto;
-use crate::http::request::params::Param;
+use crate::http::request::params::{Param, component};
 use crate::http::response::body;
 use crate::http::state::App;
 use crate::query::Sight;
@@ -52,7 +56,23 @@ impl<S: Sync> FromRequestParts<S> for Asked {
     }
 }
 
-/// An `ETag` that identifies the content of a page for as long as this server runs.
+/// For operations whose answers have an `ETag`.
+impl IntoParams for Asked {
+    fn into_params(_place: impl Fn() -> Option<ParameterIn>) -> Vec<Parameter> {
+        let header = ParameterBuilder::new()
+            .name("If-None-Match")
+            .parameter_in(ParameterIn::Header)
+            .required(Required::False)
+            .description(Some(
+                "The `ETag` of an earlier answer. If the answer has not changed since, it is a 304.",
+            ))
+            .extensions(Some(component("IfNoneMatch")))
+            .schema(Some(ObjectBuilder::new().schema_type(Type::String)));
+        vec![header.build()]
+    }
+}
+
+/// Names what a page says, for as long as this server runs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Validator(HeaderValue);
 

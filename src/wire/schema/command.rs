@@ -1,6 +1,6 @@
 //! The bodies of commands: the data of an event, and what stands beside it.
 //!
-//! They are for the API's document, so they keep to what generators of clients can read.
+//! They are for the API's document, so they use only what generators of clients can read.
 
 use serde_json::{Map, Value, json};
 
@@ -13,15 +13,15 @@ use crate::wire::schema::field::{named_id, optional};
 /// A command with a body.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CommandKind {
-    /// Opens a session.
+    /// Creates a session.
     CreateSession,
-    /// Keeps it open.
+    /// Refreshes it.
     RefreshSession,
-    /// Gives it to another agent.
+    /// Hands it off to another agent.
     HandOffSession,
-    /// Ends it.
+    /// Terminates it.
     TerminateSession,
-    /// Makes an agent known.
+    /// Registers an agent.
     RegisterAgent,
     /// Changes its fields.
     UpdateAgent,
@@ -43,7 +43,7 @@ pub fn command_schema(kind: CommandKind) -> Value {
     let Data { fields, required } = event::data(event_type);
     let mut properties: Map<String, Value> = Map::new();
     let mut required: Vec<&str> = required.to_vec();
-    // Where a field could be meant to be taken away, null is refused.
+    // These reject null: it could mean to remove the field.
     let takes_nulls = !matches!(kind, CommandKind::UpdateAgent | CommandKind::ChangeAgent);
     let may_be_null = |schema| {
         if takes_nulls {
@@ -63,7 +63,7 @@ pub fn command_schema(kind: CommandKind) -> Value {
     let mut beside = |name: &str, schema| properties.insert(name.to_owned(), schema);
     match kind {
         CommandKind::CreateSession => {
-            let about = "The session's id; one is made unless you choose it.";
+            let about = "The id of the session. Without it, the server makes one.";
             beside("session_id", optional(named_id(about)));
         }
         CommandKind::RefreshSession => {
@@ -71,17 +71,18 @@ pub fn command_schema(kind: CommandKind) -> Value {
             required.push("refresh_token");
         }
         CommandKind::HandOffSession => {
-            let about = "The child's id; one is made unless you choose it.";
+            let about = "The id of the child. Without it, the server makes one.";
             beside("session_id", optional(named_id(about)));
             required.retain(|name| *name != "session_id");
         }
         CommandKind::RegisterAgent => {
-            let about = "The agent's id; one is made unless you choose it.";
+            let about = "The id of the agent. Without it, the server makes one.";
             beside("agent_id", optional(named_id(about)));
         }
         CommandKind::TerminateSession | CommandKind::UpdateAgent | CommandKind::ChangeAgent => {}
     }
     let has_deadline = properties.contains_key("ttl_seconds");
+    let has_extend = properties.contains_key("extend");
     let mut schema = json!({
         "type": "object",
         "required": required,
@@ -90,7 +91,7 @@ pub fn command_schema(kind: CommandKind) -> Value {
     });
     if let Some(schema) = schema.as_object_mut() {
         if has_deadline {
-            schema.insert("not".to_owned(), event::two_deadlines());
+            schema.insert("not".to_owned(), event::two_deadlines(has_extend));
         }
         if kind == CommandKind::UpdateAgent {
             schema.insert("minProperties".to_owned(), json!(1));
@@ -99,24 +100,21 @@ pub fn command_schema(kind: CommandKind) -> Value {
     for_clients(schema)
 }
 
-/// The JSON Schema of an event, as a part of the API's document.
+/// The JSON Schema of an event, as a part of the API's document. It leaves out `data_base64`, so that
+/// generated clients need `data` where its type does.
 pub fn event_component(event_type: EventType) -> Value {
-    let mut schema = event::schema(event_type);
+    let mut schema = event::with_plain_data(event_type);
     if let Some(schema) = schema.as_object_mut() {
+        // What all have in common is said once, of `CloudEvent`.
+        schema.insert("description".to_owned(), event::summary(event_type).into());
         schema.remove("$schema");
         // It would change what references are relative to.
         schema.remove("$id");
         schema.remove("title");
     }
-    let mut takes_base64 = false;
-    if let Some(properties) = schema.get_mut("properties").and_then(Value::as_object_mut) {
-        // A member that can be nothing but null has no type in most languages.
-        properties.retain(|_, schema| schema.get("type").is_none_or(|kind| kind != "null"));
-        takes_base64 = properties.contains_key("data_base64");
-    }
-    if let Some(schema) = schema.as_object_mut().filter(|_| !takes_base64) {
-        let names = json!({"pattern": "^[a-z0-9]+$"});
-        schema.insert("propertyNames".to_owned(), names);
+    // This document has nothing to do with NATS.
+    if let Some(Value::Object(kind)) = schema.pointer_mut("/properties/type") {
+        kind.remove("description");
     }
     if let Some(data) = schema
         .pointer_mut("/properties/data")
@@ -127,7 +125,7 @@ pub fn event_component(event_type: EventType) -> Value {
     for_clients(schema)
 }
 
-/// Moves fields that are refused to the rule on names: a client that has a field for one sends null.
+/// Moves forbidden fields to the rule on names: a client that knows such a field sends null.
 fn refuse_by_name(data: &mut Map<String, Value>) {
     if let Some(properties) = data.get_mut("properties").and_then(Value::as_object_mut) {
         properties.retain(|name, _| !SECRET_FIELDS.contains(&name.as_str()));
@@ -136,7 +134,7 @@ fn refuse_by_name(data: &mut Map<String, Value>) {
     data.insert("propertyNames".to_owned(), names);
 }
 
-/// The same schema in words that generators of clients can read.
+/// A schema in words that generators of clients can read.
 pub fn for_clients(mut schema: Value) -> Value {
     simplify(&mut schema);
     schema
@@ -145,7 +143,7 @@ pub fn for_clients(mut schema: Value) -> Value {
 fn simplify(part: &mut Value) {
     match part {
         Value::Object(members) => {
-            // They make a date of such a text, and then hold the pattern against the date.
+            // They parse such a text as a date, and then match the pattern against the date.
             if members
                 .get("format")
                 .is_some_and(|format| format == "date-time")
@@ -189,7 +187,7 @@ fn refresh_token() -> Value {
     json!({
         "type": "string",
         "maxLength": TOKEN_CHARS_MAX,
-        "description": "The latest one that create, refresh or handoff gave out.",
+        "description": "The latest refresh token of the session.",
     })
 }
 

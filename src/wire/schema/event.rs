@@ -27,26 +27,46 @@ pub(super) struct Data {
     pub(super) required: &'static [&'static str],
 }
 
+/// The schema of an event as the ledger decodes it: data as JSON, or as JSON in base64.
 pub(super) fn schema(event_type: EventType) -> Value {
-    let name = event_type.as_str();
     let data = data(event_type);
-    let mut required = vec!["specversion", "id", "source", "type", "subject"];
-    let data_schema = if data.required.is_empty() {
-        optional(data_schema(data))
-    } else {
-        required.push("data");
-        data_schema(data)
-    };
+    let needs_data = !data.required.is_empty();
+    let mut schema = envelope(event_type, &optional(data_schema(data)), &[]);
+    let encoded = optional(json!({
+        "type": "string",
+        "contentEncoding": "base64",
+        "contentMediaType": "application/json",
+        "description": "The data as JSON in base64 (RFC 4648, section 4). Not together with data.",
+    }));
+    if let Some(properties) = schema.get_mut("properties").and_then(Value::as_object_mut) {
+        properties.insert("data_base64".to_owned(), encoded);
+    }
+    if let Some(schema) = schema.as_object_mut() {
+        let names = json!({"pattern": "^([a-z0-9]+|data_base64)$"});
+        schema.insert("propertyNames".to_owned(), names);
+        schema.insert("not".to_owned(), wrong_data(needs_data));
+    }
+    schema
+}
+
+/// The schema of an event whose data is in the member `data`.
+pub(super) fn with_plain_data(event_type: EventType) -> Value {
+    let data = data(event_type);
+    if data.required.is_empty() {
+        return envelope(event_type, &optional(data_schema(data)), &[]);
+    }
+    envelope(event_type, &data_schema(data), &["data"])
+}
+
+fn envelope(event_type: EventType, data: &Value, also_required: &[&str]) -> Value {
+    let name = event_type.as_str();
+    let always = ["specversion", "id", "source", "type", "subject"];
+    let required = [&always[..], also_required].concat();
     json!({
         "$schema": DIALECT,
         "$id": id(event_type),
         "title": name,
-        "description": format!(
-            "{} A CloudEvent in structured JSON mode, in UTF-8, of at most {BODY_BYTES_MAX} bytes. \
-             A member whose value is null counts as absent. No object may name a member twice, and \
-             no string may hold an unpaired surrogate.",
-            summary(event_type),
-        ),
+        "description": format!("{} {}", summary(event_type), about()),
         "type": "object",
         "required": required,
         "properties": {
@@ -56,28 +76,57 @@ pub(super) fn schema(event_type: EventType) -> Value {
             "type": {"const": name, "description": "Must match the NATS subject."},
             "subject": subject(event_type),
             "time": optional(time(
-                "When it happened, by the emitter's clock. Absent means when the log takes it.",
+                "When the event happened, by the clock of the emitter. Without it, the time at which \
+                 the log stores the event.",
             )),
             "tenantid": tenant(event_type),
             "datacontenttype": optional(json!({
                 "type": "string",
                 "pattern": JSON_MEDIA_TYPE,
-                "description": "A media type of JSON; absent means application/json.",
+                "description": "A media type of JSON. Without it, application/json.",
             })),
             "dataschema": optional(json!({
                 "type": "string",
                 "minLength": 1,
                 "description": "The version of data, as a URI.",
             })),
-            "data": data_schema,
-            "data_base64": {"type": "null", "description": "Data must be JSON, in `data`."},
+            "data": data,
         },
-        "propertyNames": {"pattern": "^([a-z0-9]+|data_base64)$"},
+        "propertyNames": {"pattern": "^[a-z0-9]+$"},
         "additionalProperties": {
             "type": ["string", "number", "boolean", "null"],
-            "description": "Any other extension attribute of CloudEvents; kept and not read.",
+            "description": "Any other extension attribute of CloudEvents. The ledger stores it and \
+                does not read it.",
         },
     })
+}
+
+/// What holds for every event.
+pub fn about() -> String {
+    format!(
+        "A CloudEvent in structured JSON mode, in UTF-8, of at most {BODY_BYTES_MAX} bytes. A member \
+         whose value is null counts as absent. No object may name a member twice, and no string may \
+         hold an unpaired surrogate."
+    )
+}
+
+/// What no event may have: data in both members or, if its type needs data, in neither.
+fn wrong_data(needs_data: bool) -> Value {
+    let given = json!({"not": {"type": "null"}});
+    let both = json!({
+        "type": "object",
+        "required": ["data", "data_base64"],
+        "properties": {"data": given, "data_base64": given},
+    });
+    if !needs_data {
+        return both;
+    }
+    let absent = json!({"type": "null"});
+    let neither = json!({
+        "type": "object",
+        "properties": {"data": absent, "data_base64": absent},
+    });
+    json!({"anyOf": [both, neither]})
 }
 
 pub(super) fn id(event_type: EventType) -> String {
@@ -87,21 +136,23 @@ pub(super) fn id(event_type: EventType) -> String {
 /// What an event of this type says, in one sentence.
 pub(super) fn summary(event_type: EventType) -> &'static str {
     match event_type {
-        EventType::SessionCreated => "A session opened.",
-        EventType::SessionRefreshed => "A session showed a sign of life.",
+        EventType::SessionCreated => "A session was created.",
+        EventType::SessionRefreshed => "A session was refreshed.",
         EventType::SessionHandedOff => {
-            "A session ended, and a child session opened for another agent."
+            "A session ended, and its child was created for another agent."
         }
-        EventType::SessionTerminated => "A session was ended.",
-        EventType::SessionExpired => "A session's deadline passed. Written by the ledger alone.",
-        EventType::AgentRegistered => "An agent became known.",
-        EventType::AgentUpdated => "Fields of an agent changed; those left out stay.",
+        EventType::SessionTerminated => "A session was terminated.",
+        EventType::SessionExpired => {
+            "The deadline of a session passed. Only the ledger writes this event."
+        }
+        EventType::AgentRegistered => "An agent was registered.",
+        EventType::AgentUpdated => "Fields of an agent changed. The others stay.",
         EventType::AgentSuspended => "An agent may not act until it is reinstated.",
         EventType::AgentReinstated => "A suspended agent may act again.",
         EventType::AgentRevoked => "An agent may never act again.",
         EventType::Rules => {
-            "From here on, the log is folded by this version of the rules. Written by the ledger \
-             alone."
+            "From this record on, this version of the rules decides verdicts. Only the ledger writes \
+             this event."
         }
     }
 }
@@ -124,20 +175,21 @@ fn subject(event_type: EventType) -> Value {
 
 fn tenant(event_type: EventType) -> Value {
     if event_type == EventType::Rules {
-        return json!({"type": "null", "description": "The rules concern every tenant."});
+        return json!({"type": "null", "description": "Must be absent: the rules concern every tenant."});
     }
     optional(json!({
         "type": "string",
         "pattern": format!("^[A-Za-z0-9_-]{{1,{TENANT_CHARS_MAX}}}$"),
         "description": format!(
-            "The tenant. Must equal that of the NATS subject or credential. 1 to \
+            "The tenant, which must be that of the NATS subject or credential. 1 to \
              {TENANT_CHARS_MAX} characters."
         ),
     }))
 }
 
 fn data_schema(data: Data) -> Value {
-    let deadline = data.fields.iter().any(|(name, _)| *name == "ttl_seconds");
+    let has = |field: &str| data.fields.iter().any(|(name, _)| *name == field);
+    let (has_deadline, has_extend) = (has("ttl_seconds"), has("extend"));
     let mut properties = Map::new();
     for (name, schema) in data.fields {
         let schema = if data.required.contains(&name) {
@@ -148,7 +200,8 @@ fn data_schema(data: Data) -> Value {
         properties.insert(name.to_owned(), schema);
     }
     for name in SECRET_FIELDS {
-        let refused = json!({"not": {}, "description": "Refused: it would carry a secret."});
+        let refused =
+            json!({"not": {}, "description": "Rejected, because it would carry a secret."});
         properties.insert((*name).to_owned(), refused);
     }
     let mut schema = json!({
@@ -157,17 +210,18 @@ fn data_schema(data: Data) -> Value {
         "properties": properties,
         "additionalProperties": true,
         "description": format!(
-            "Other fields are kept and not read; nested at most {METADATA_DEPTH_MAX} levels deep."
+            "The ledger stores other fields and does not read them. Nested at most \
+             {METADATA_DEPTH_MAX} levels deep."
         ),
     });
-    if deadline && let Some(schema) = schema.as_object_mut() {
-        schema.insert("not".to_owned(), two_deadlines());
+    if has_deadline && let Some(schema) = schema.as_object_mut() {
+        schema.insert("not".to_owned(), two_deadlines(has_extend));
     }
     schema
 }
 
 /// More than one way to say when a session ends.
-pub(super) fn two_deadlines() -> Value {
+pub(super) fn two_deadlines(has_extend: bool) -> Value {
     let expires_at = ("expires_at", json!({"type": "string"}));
     let ttl_seconds = ("ttl_seconds", json!({"type": "integer"}));
     let extend = ("extend", json!({"const": true}));
@@ -178,6 +232,9 @@ pub(super) fn two_deadlines() -> Value {
             "properties": {*a: a_schema, *b: b_schema},
         })
     };
+    if !has_extend {
+        return both(&expires_at, &ttl_seconds);
+    }
     json!({"anyOf": [
         both(&expires_at, &ttl_seconds),
         both(&expires_at, &extend),
@@ -230,33 +287,36 @@ fn created() -> Data {
     let mut fields = vec![
         (
             "agent_id",
-            named_id("Whose session it is. An unknown agent becomes known by it."),
+            named_id("The agent of the session. An unknown agent becomes known by this event."),
         ),
         (
             "expires_at",
-            time("When the session ends by itself. Not together with ttl_seconds."),
+            time("The deadline of the session. Not together with ttl_seconds."),
         ),
-        (
-            "ttl_seconds",
-            ttl_seconds("When the session ends by itself."),
-        ),
+        ("ttl_seconds", ttl_seconds("The deadline of the session.")),
         (
             "scopes",
             scopes(
-                "What the session may do; within what its agent may. Absent means just what the \
-                 agent's list says, which is nothing if it has none.",
+                "What the session may do, within what its agent may. Without it, the list of the \
+                 agent, or nothing if the agent has no list.",
             ),
         ),
-        ("metadata", metadata("The caller's own data.")),
+        ("metadata", metadata("Data of the caller.")),
         agent_name,
         agent_key_id,
         (
             "parent_session_id",
-            named_id("The session that it came from: open already, in the same tenant, another."),
+            named_id(
+                "Another session of the tenant, from which this session was created. It must exist.",
+            ),
         ),
         (
             "project_id",
-            opaque_id("The project that it belongs to. A UUID is the same in any case."),
+            opaque_id("The project of the session. A UUID is the same in any case."),
+        ),
+        (
+            "user_id",
+            text(TextRule::TEXT, "The person for whom the session runs."),
         ),
     ];
     fields.extend(caller);
@@ -278,14 +338,14 @@ fn refreshed() -> Data {
             "extend",
             json!({
                 "type": "boolean",
-                "description": "true: the new deadline is the event's time plus the time to live \
-                    that the session opened with; without one, the deadline stays.",
+                "description": "With true, the new deadline is the time of the event plus the time to \
+                    live with which the session was created. Without a time to live, the deadline stays.",
             }),
         ),
         ("phase", phase()),
         (
             "metadata",
-            metadata("A merge patch (RFC 7396). The limits hold for the result as well."),
+            metadata("A merge patch (RFC 7396). The limits also hold for the result."),
         ),
     ];
     Data {
@@ -297,22 +357,22 @@ fn refreshed() -> Data {
 fn handed_off() -> Data {
     let fields = vec![
         ("to_agent_id", named_id("The agent that takes over.")),
-        (
-            "session_id",
-            named_id("The child session that opens for it: a new id."),
-        ),
+        ("session_id", named_id("The new id of the child session.")),
         (
             "scopes",
-            scopes("What the child may do; absent means what its parent may."),
+            scopes(
+                "What the child may do, within what its parent and its agent may. Without it, what \
+                 both its parent and its agent may; an agent without a list sets no bound.",
+            ),
         ),
-        ("metadata", metadata("The child's metadata.")),
+        ("metadata", metadata("The metadata of the child.")),
         (
             "expires_at",
-            time("The child's deadline; never later than its parent's."),
+            time("The deadline of the child, at most that of its parent."),
         ),
         (
             "ttl_seconds",
-            ttl_seconds("The child's deadline; never later than its parent's."),
+            ttl_seconds("The deadline of the child, at most that of its parent."),
         ),
         ("reason", reason()),
     ];
@@ -324,36 +384,42 @@ fn handed_off() -> Data {
 
 fn agent() -> Data {
     let fields = vec![
+        ("agent_type", text(TextRule::TEXT, "The kind of the agent.")),
         (
-            "agent_type",
-            text(TextRule::TEXT, "What kind of agent it is."),
+            "display_name",
+            text(TextRule::NAME, "The name of the agent."),
         ),
-        ("display_name", text(TextRule::NAME, "Its name.")),
         (
             "description",
-            text(TextRule::DESCRIPTION, "What it is for."),
+            text(TextRule::DESCRIPTION, "What the agent is for."),
         ),
         (
             "scopes",
-            scopes("What its sessions may do; absent sets no bound."),
+            scopes("The most that sessions of the agent may do. Without it, there is no bound."),
         ),
         (
             "metadata",
-            metadata("The caller's own data; an update replaces it whole."),
+            metadata("Data of the caller. An update replaces it as a whole."),
         ),
         (
             "trust_level",
-            text(TextRule::TEXT, "How far it is trusted, in a word."),
+            text(TextRule::TEXT, "How far the agent is trusted, as any text."),
         ),
-        ("trust_score", share("How far it is trusted.")),
-        ("public_key", text(TextRule::PUBLIC_KEY, "Its public key.")),
-        ("key_id", text(TextRule::TEXT, "The id of that key.")),
-        ("parent_agent_id", named_id("The agent that it came from.")),
+        ("trust_score", share("How far the agent is trusted.")),
+        (
+            "public_key",
+            text(TextRule::PUBLIC_KEY, "The public key of the agent."),
+        ),
+        ("key_id", text(TextRule::TEXT, "The id of the public key.")),
+        (
+            "parent_agent_id",
+            named_id("The agent from which this agent was derived."),
+        ),
         (
             "created_by_user_id",
-            text(TextRule::TEXT, "Who registered it."),
+            text(TextRule::TEXT, "The person who registered the agent."),
         ),
-        ("expires_at", time("When it ends by itself.")),
+        ("expires_at", time("When the agent expires.")),
     ];
     Data {
         fields,
@@ -362,5 +428,5 @@ fn agent() -> Data {
 }
 
 fn reason() -> Value {
-    text(TextRule::REASON, "Why, for people.")
+    text(TextRule::REASON, "The reason, for people.")
 }

@@ -71,8 +71,8 @@ pub fn named_id(description: &str) -> Value {
         "pattern": SEGMENT,
         "not": {"enum": ["count", "introspect", "stream", ".", ".."]},
         "description": format!(
-            "{description} Opaque and case-sensitive: 1 to {ID_CHARS_MAX} characters, no control or \
-             invisible ones, no slash, no word that is a route of the API."
+            "{description} Case-sensitive: 1 to {ID_CHARS_MAX} characters, no control or invisible \
+             characters, no slash, and not a word that is a route of the API."
         ),
     })
 }
@@ -85,7 +85,7 @@ pub fn opaque_id(description: &str) -> Value {
 pub(super) fn source() -> Value {
     printable(
         SOURCE_CHARS_MAX,
-        "Who emits the event, such as a URI of the runtime.",
+        "The emitter of the event, such as a URI of the runtime.",
     )
 }
 
@@ -96,7 +96,7 @@ fn printable(chars_max: usize, description: &str) -> Value {
         "maxLength": chars_max,
         "pattern": ID,
         "description": format!(
-            "{description} 1 to {chars_max} characters, no control or invisible ones."
+            "{description} 1 to {chars_max} characters, no control or invisible characters."
         ),
     })
 }
@@ -108,7 +108,7 @@ pub fn time(description: &str) -> Value {
         "format": "date-time",
         "pattern": TIME,
         "description": format!(
-            "{description} RFC 3339 with any offset, years 1 to 9999; kept to the microsecond."
+            "{description} RFC 3339 with any offset, years 1 to 9999; stored to the microsecond."
         ),
     })
 }
@@ -119,7 +119,7 @@ pub(super) fn ttl_seconds(description: &str) -> Value {
         "minimum": 1,
         "maximum": TTL_SECONDS_MAX,
         "description": format!(
-            "{description} In seconds after the event's time, 1 to {TTL_SECONDS_MAX}."
+            "{description} In seconds after the time of the event, 1 to {TTL_SECONDS_MAX}."
         ),
     })
 }
@@ -136,7 +136,7 @@ pub(super) fn scopes(description: &str) -> Value {
         },
         "description": format!(
             "{description} At most {SCOPES_MAX} scopes of 1 to {SCOPE_CHARS_MAX} characters, such \
-             as `files:read`; `*` stands for any run of characters, a leading `!` denies."
+             as `files:read`. `*` matches any characters, and a leading `!` denies."
         ),
     })
 }
@@ -146,7 +146,7 @@ pub(super) fn metadata(description: &str) -> Value {
         "type": "object",
         "description": format!(
             "{description} At most {METADATA_BYTES_MAX} bytes of JSON text, nested at most \
-             {METADATA_DEPTH_MAX} levels deep, no name twice in an object."
+             {METADATA_DEPTH_MAX} levels deep, and no name twice in an object."
         ),
     })
 }
@@ -154,14 +154,14 @@ pub(super) fn metadata(description: &str) -> Value {
 pub(super) fn phase() -> Value {
     json!({
         "enum": Phase::ALL.map(Phase::as_str),
-        "description": "What the session is busy with.",
+        "description": "What the session is doing.",
     })
 }
 
 pub(super) fn outcome() -> Value {
     json!({
         "enum": Outcome::ALL.map(Outcome::as_str),
-        "description": "How the session went. A session that has ended takes `deleted` once more.",
+        "description": "How the session ended. `deleted` also deletes a session that has ended.",
     })
 }
 
@@ -171,6 +171,6 @@ pub(super) fn share(description: &str) -> Value {
         "type": "number",
         "minimum": 0,
         "maximum": 1,
-        "description": format!("{description} From 0 to 1, kept in thousandths."),
+        "description": format!("{description} From 0 to 1, stored in thousandths."),
     })
 }

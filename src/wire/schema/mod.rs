@@ -8,6 +8,7 @@ mod asyncapi;
 mod command;
 mod event;
 mod field;
+mod shared;
 
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
@@ -17,7 +18,9 @@ use serde_json::Value;
 use crate::domain::EventType;
 
 pub use command::{CommandKind, command_schema, event_component, for_clients};
+pub use event::about as about_events;
 pub use field::{named_id, opaque_id, optional, time};
+pub use shared::{shared, shared_as_they_are};
 
 /// A file of the directory `schemas`.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -96,7 +96,7 @@ async fn commands_on_sessions_of_other_agents_reveal_nothing() {
     // Neither the answer nor the event says whether the session exists or has ended.
     for session in ["other-1", "other-2"] {
         let problem = step(session).await.problem(404, "not_found");
-        for name in ["detail", "verdict", "present_status"] {
+        for name in ["detail", "verdict", "current_status"] {
             assert_eq!(problem[name], missing[name], "{session}");
         }
         let path = format!("/v1/events/{}", problem["position"]);
@@ -109,7 +109,7 @@ async fn commands_on_sessions_of_other_agents_reveal_nothing() {
     let path = "/v1/agent-sessions";
     let taken = bound.send(Method::POST, path, &json, taken.into()).await;
     let problem = taken.problem(409, "already_exists");
-    assert_eq!(problem.get("present_status"), None);
+    assert_eq!(problem.get("current_status"), None);
     assert_eq!(step("own-1").await.ok()["session"]["status"], "terminated");
     app.stop().await;
 }

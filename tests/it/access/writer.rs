@@ -39,7 +39,7 @@ async fn a_writer_reads_the_verdicts_of_its_own_events_and_nothing_else() {
                 "position": rejected,
                 "verdict": "rejected",
                 "reason": "agent_not_registered",
-                "detail": "the agent is not known: it is not registered, and no event spoke of it; register it first",
+                "detail": "the agent is not known: it is not registered, and no event names it; register it first",
             }),
         ),
     ] {

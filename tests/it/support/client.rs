@@ -4,6 +4,8 @@ use reqwest::Method;
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use serde_json::{Value, json};
 
+use super::documented;
+
 /// A client for one tenant.
 #[derive(Clone)]
 pub(crate) struct Client {
@@ -109,7 +111,7 @@ impl Client {
         self.send_bare(method, path, all, body).await
     }
 
-    /// Sends a request with only these headers.
+    /// Sends with these headers and no others. A problem must be one that the API's document lists.
     pub(crate) async fn send_bare(
         &self,
         method: Method,
@@ -117,13 +119,16 @@ impl Client {
         headers: HeaderMap,
         body: Vec<u8>,
     ) -> Answer {
-        let request = self.http.request(method, format!("{}{path}", self.url));
+        let url = format!("{}{path}", self.url);
+        let request = self.http.request(method.clone(), url);
         let response = request.headers(headers).body(body).send().await.unwrap();
-        Answer {
+        let answer = Answer {
             status: response.status().as_u16(),
             headers: response.headers().clone(),
             text: response.text().await.unwrap(),
-        }
+        };
+        documented::check(method.as_str(), path, answer.status, &answer.text);
+        answer
     }
 }
 

@@ -5,6 +5,7 @@ pub(crate) mod cli;
 pub(crate) mod client;
 pub(crate) mod clock;
 pub(crate) mod connection;
+pub(crate) mod documented;
 pub(crate) mod events;
 pub(crate) mod faulty_log;
 pub(crate) mod nats;

@@ -8,7 +8,9 @@ use crate::domain::AgentId;
 use crate::domain::command::AgentChange;
 use crate::http::dto;
 use crate::http::problem::Problem;
-use crate::http::problem::sets::CommandProblems;
+use crate::http::problem::sets::{
+    RegisterProblems, ReinstateProblems, RevokeProblems, SuspendProblems, UpdateProblems,
+};
 use crate::http::request::command::Command;
 use crate::http::request::extract::Path;
 use crate::http::response::command as answer;
@@ -17,8 +19,8 @@ use crate::http::state::App;
 
 /// Register an agent
 ///
-/// Makes an agent known, or fills in one that only sessions spoke of so far. The body has the data
-/// of `agent.registered`, and `agent_id` if you want to choose the id.
+/// Registers an agent, or fills in one that only sessions have named so far. The body has the fields of
+/// `agent.registered`, and `agent_id` to choose the id.
 #[utoipa::path(
     post,
     path = "/v1/agents",
@@ -28,18 +30,18 @@ use crate::http::state::App;
     request_body(
         content = Option<dto::RegisterAgent>,
         content_type = "application/json",
-        description = "Data of `agent.registered`, and `agent_id`.",
+        description = "The fields of `agent.registered`, and `agent_id`. Optional.",
         example = json!({
             "agent_id": "agent-7", "agent_type": "worker", "display_name": "Seven",
             "scopes": ["files:*"], "trust_level": "authenticated"
         }),
     ),
     responses(
-        (status = 201, description = "It is registered", body = dto::AgentChanged),
-        (status = 200, description = "It was registered by the same command before",
+        (status = 201, description = "The agent is registered", body = dto::AgentChanged),
+        (status = 200, description = "A retry: the agent was registered before",
             body = dto::AgentChanged),
-        (status = 202, description = "Kept on the log, no verdict yet", body = dto::CommandPending),
-        CommandProblems,
+        (status = 202, description = "The command is on the log and has no verdict yet", body = dto::CommandPending),
+        RegisterProblems,
     )
 )]
 pub(crate) async fn register(
@@ -53,8 +55,8 @@ pub(crate) async fn register(
 
 /// Update an agent
 ///
-/// Changes the fields that the body names and leaves the others; `metadata` and `scopes` are
-/// replaced whole. Narrower scopes hold for sessions that open from now on.
+/// Changes the fields that the body names. It replaces `metadata` and `scopes` as a whole. Narrower
+/// scopes hold for sessions that are created from now on.
 #[utoipa::path(
     patch,
     path = "/v1/agents/{id}",
@@ -64,13 +66,13 @@ pub(crate) async fn register(
     request_body(
         content = dto::UpdateAgent,
         content_type = "application/json",
-        description = "Data of `agent.updated`: at least one field.",
+        description = "At least one field of `agent.updated`.",
         example = json!({"trust_level": "verified_org"}),
     ),
     responses(
-        (status = 200, description = "It is changed", body = dto::AgentChanged),
-        (status = 202, description = "Kept on the log, no verdict yet", body = dto::CommandPending),
-        CommandProblems,
+        (status = 200, description = "The agent is changed", body = dto::AgentChanged),
+        (status = 202, description = "The command is on the log and has no verdict yet", body = dto::CommandPending),
+        UpdateProblems,
     )
 )]
 pub(crate) async fn update(
@@ -84,8 +86,9 @@ pub(crate) async fn update(
 
 /// Suspend an agent
 ///
-/// Until it is reinstated the agent opens no session and takes none over, and tokens of its sessions
-/// are good for nothing. The sessions stay. An agent that is suspended already is answered as it is.
+/// Until the agent is reinstated, it cannot create, take over or hand off sessions, and the tokens of its
+/// sessions are not active. The sessions stay. If the agent was suspended before, the answer has the
+/// agent unchanged.
 #[utoipa::path(
     post,
     path = "/v1/agents/{id}/suspend",
@@ -95,12 +98,12 @@ pub(crate) async fn update(
     request_body(
         content = Option<dto::ChangeAgent>,
         content_type = "application/json",
-        description = "Data of `agent.suspended`: `reason`. May be left out.",
+        description = "The field of `agent.suspended`: `reason`. Optional.",
     ),
     responses(
-        (status = 200, description = "It is suspended", body = dto::AgentChanged),
-        (status = 202, description = "Kept on the log, no verdict yet", body = dto::CommandPending),
-        CommandProblems,
+        (status = 200, description = "The agent is suspended", body = dto::AgentChanged),
+        (status = 202, description = "The command is on the log and has no verdict yet", body = dto::CommandPending),
+        SuspendProblems,
     )
 )]
 pub(crate) async fn suspend(
@@ -114,8 +117,8 @@ pub(crate) async fn suspend(
 
 /// Reinstate an agent
 ///
-/// A suspended agent may act again, and tokens of its open sessions count again. Of one that is not
-/// suspended it is a 409.
+/// The suspended agent may act again, and the tokens of its active sessions are active again. If the
+/// agent is not suspended, the answer is a 409.
 #[utoipa::path(
     post,
     path = "/v1/agents/{id}/reinstate",
@@ -125,12 +128,12 @@ pub(crate) async fn suspend(
     request_body(
         content = Option<dto::ChangeAgent>,
         content_type = "application/json",
-        description = "Data of `agent.reinstated`: `reason`. May be left out.",
+        description = "The field of `agent.reinstated`: `reason`. Optional.",
     ),
     responses(
-        (status = 200, description = "It may act again", body = dto::AgentChanged),
-        (status = 202, description = "Kept on the log, no verdict yet", body = dto::CommandPending),
-        CommandProblems,
+        (status = 200, description = "The agent may act again", body = dto::AgentChanged),
+        (status = 202, description = "The command is on the log and has no verdict yet", body = dto::CommandPending),
+        ReinstateProblems,
     )
 )]
 pub(crate) async fn reinstate(
@@ -144,9 +147,9 @@ pub(crate) async fn reinstate(
 
 /// Revoke an agent
 ///
-/// Ends the agent for good: tokens of its sessions are good for nothing from then on, and the ledger
-/// terminates its open sessions with the outcome `revoked` within moments. An agent that was revoked
-/// before is answered as it is, with the first time.
+/// Ends the agent for good. The tokens of its sessions are no longer active, and the ledger soon
+/// terminates its active sessions with the outcome `revoked`. If the agent was revoked before, the answer
+/// has the agent with the time of the first revocation.
 #[utoipa::path(
     post,
     path = "/v1/agents/{id}/revoke",
@@ -156,12 +159,12 @@ pub(crate) async fn reinstate(
     request_body(
         content = Option<dto::ChangeAgent>,
         content_type = "application/json",
-        description = "Data of `agent.revoked`: `reason`. May be left out.",
+        description = "The field of `agent.revoked`: `reason`. Optional.",
     ),
     responses(
-        (status = 200, description = "It is revoked", body = dto::AgentChanged),
-        (status = 202, description = "Kept on the log, no verdict yet", body = dto::CommandPending),
-        CommandProblems,
+        (status = 200, description = "The agent is revoked", body = dto::AgentChanged),
+        (status = 202, description = "The command is on the log and has no verdict yet", body = dto::CommandPending),
+        RevokeProblems,
     )
 )]
 pub(crate) async fn revoke(

@@ -58,21 +58,21 @@ impl QueryParams for ListQuery {
 
 /// List agents
 ///
-/// The tenant's agents, newest first by time of creation, with an exact total: those that were
-/// registered, and those that only sessions speak of. Rows, total and `as_of` come from one state of
-/// the ledger. A page costs the same at any depth.
+/// A page of the tenant's agents, newest first by the time of creation, with the exact total: registered
+/// agents, and agents that only sessions have named. Rows, total and `as_of` come from one state of the
+/// ledger. The cost of a page is the same at any depth.
 #[utoipa::path(
     get,
     path = "/v1/agents",
     operation_id = "list_agents",
     tag = "agents",
-    params(Caller<Read>, Query<ListQuery>),
+    params(Caller<Read>, Query<ListQuery>, Asked),
     responses(
         (status = 200, description = "A page", body = dto::AgentList, headers(
-            ("ETag" = String, description = "Names the page; give it back as `If-None-Match`"),
-            ("Link" = String, description = "The pages `first`, `prev` (by offset) and `next`"),
+            ("ETag" = String, description = "The version of the page, for `If-None-Match`"),
+            ("Link" = String, description = "The pages `first`, `prev` (by offset) and `next` (RFC 8288)"),
         )),
-        (status = 304, description = "The page is the one that `If-None-Match` names"),
+        (status = 304, description = "The page has not changed since the version in `If-None-Match`"),
         AgentListProblems,
     )
 )]
@@ -99,7 +99,7 @@ pub(crate) async fn list(
 
 /// Read an agent
 ///
-/// One agent as it is now. Another tenant's agent is not found, like one that never was.
+/// One agent as it is now. An agent of another tenant gets a 404, like one that does not exist.
 #[utoipa::path(
     get,
     path = "/v1/agents/{id}",

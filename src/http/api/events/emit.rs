@@ -39,11 +39,11 @@ enum Sent {
 
 /// Append events
 ///
-/// One `CloudEvent` (structured or binary mode) or a batch. The answer is the fold's verdict: 201
-/// applied, 200 a duplicate of an event that was taken before, 202 parked until the session opens or
-/// no verdict yet (ask at `Location`), otherwise a problem whose code is the reason. A batch is
-/// checked first, and nothing is written if any event is unfit; then every event gets its own
-/// result. Sending an event again with the same source and id is always safe.
+/// Appends one `CloudEvent` (structured or binary mode) or a batch. The answer is the verdict of the
+/// fold: 201 for an applied event, 200 for a duplicate of an earlier event, and 202 for an event that is
+/// parked or has no verdict yet (ask at `Location`). A rejected event gets a problem whose code is the
+/// reason. The server checks a batch first and writes nothing if any event is invalid. Then every event
+/// gets its own result. It is always safe to send an event again with the same source and id.
 #[utoipa::path(
     post,
     path = "/v1/events",
@@ -51,12 +51,11 @@ enum Sent {
     tag = "events",
     params(Caller<Write>, Query<AppendQuery>),
     request_body(
-        description = "A CloudEvent 1.0, or an array of them. The types and their data are described \
-                       by the JSON Schemas of the events. The media types of CloudEvents are taken \
-                       as well: `application/cloudevents+json` for one event, \
+        description = "A CloudEvent 1.0, or an array of them. The server also accepts the media types \
+                       of CloudEvents: `application/cloudevents+json` for one event, \
                        `application/cloudevents-batch+json` for an array, and binary mode, where the \
-                       attributes are `ce-` headers and the body is the data. They are not listed \
-                       beside this one, because clients that are generated from several fail.",
+                       attributes are `ce-` headers and the body is the data. This document does not \
+                       list them, because generated clients support one media type for a body.",
         content = dto::EventOrBatch,
         content_type = "application/json",
         example = json!({
@@ -70,17 +69,17 @@ enum Sent {
         }),
     ),
     responses(
-        (status = 200, description = "One event: a duplicate. A batch: its results",
+        (status = 200, description = "A duplicate, or the results of a batch",
             body = dto::AppendAnswer,
-            headers(("Location" = String, description = "One event: its path"))),
-        (status = 201, description = "Applied", body = dto::Appended,
-            headers(("Location" = String, description = "The event's path"))),
-        (status = 202, description = "Kept on the log: parked, or no verdict yet",
+            headers(("Location" = String, description = "The path of the event, unless it is a batch"))),
+        (status = 201, description = "The event is applied", body = dto::Appended,
+            headers(("Location" = String, description = "The path of the event"))),
+        (status = 202, description = "The events are on the log: parked, or without a verdict",
             body = dto::AppendAnswer,
             headers(
-                ("Location" = String, description = "One event: its path; ask there for the verdict"),
-                ("Retry-After" = u64, description = "One event without a verdict: seconds to wait \
-                    before asking for it"),
+                ("Location" = String, description = "The path of the event, unless it is a batch"),
+                ("Retry-After" = u64, description = "How many seconds to wait before asking for the \
+                    verdict, unless it is a batch"),
             )),
         AppendProblems,
     )

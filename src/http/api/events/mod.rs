@@ -77,10 +77,10 @@ impl QueryParams for EventsQuery {
 
 /// Replay events
 ///
-/// The tenant's events in the order of the log, each with its verdict. With the header
-/// `Accept: application/x-ndjson` the answer has one event per line, the header `X-Next-After` says
-/// where to go on, and `X-As-Of-Position` which state the page shows. The page is the last one for
-/// now if `X-Next-After` is not below `X-As-Of-Position`.
+/// A page of the tenant's events in the order of the log, each with its verdict. With the header
+/// `Accept: application/x-ndjson` the answer has one event per line. Then the header `X-Next-After` says
+/// where the next page starts, and `X-As-Of-Position` which state the page shows. If `X-Next-After` is
+/// not below `X-As-Of-Position`, this is the last page for now.
 #[utoipa::path(
     get,
     path = "/v1/events",
@@ -88,14 +88,14 @@ impl QueryParams for EventsQuery {
     tag = "events",
     params(Caller<Audit>, Query<EventsQuery>),
     responses(
-        (status = 200, description = "A page",
+        (status = 200, description = "A page of events",
             content(
                 (dto::EventList = "application/json"),
                 (dto::Event = "application/x-ndjson"),
             ),
             headers(
-                ("X-Next-After" = u64, description = "NDJSON only: give it as `after` to go on. On \
-                    the last page it is the position up to which everything was looked at"),
+                ("X-Next-After" = u64, description = "NDJSON only: give it as `after` to read \
+                    the next page. On the last page, it is the last position that was searched"),
                 ("X-As-Of-Position" = u64, description = "NDJSON only: the position of the state \
                     that the page shows"),
             ),
@@ -179,9 +179,9 @@ fn ndjson(events: &[LedgerEvent], next: u64, as_of: Position) -> Response {
 
 /// Read an event
 ///
-/// The event at a position, with its verdict: in full to the role `audit`. The role `write` alone is
-/// shown what it wrote itself, and of that what the append was answered with. Every other event is not
-/// found, like one that never was.
+/// The event at a position, with its verdict. The role `audit` sees the whole event. The role `write`
+/// alone sees the verdict on events that the same credential wrote. Any other event gets a 404, like one
+/// that does not exist.
 #[utoipa::path(
     get,
     path = "/v1/events/{position}",

@@ -6,7 +6,7 @@ use axum::response::Response;
 use crate::domain::Position;
 use crate::http::dto;
 use crate::http::problem::Problem;
-use crate::http::problem::sets::EventsProblems;
+use crate::http::problem::sets::RejectionsProblems;
 use crate::http::request::caller::{Audit, Caller};
 use crate::http::request::extract::{Query, QueryParams, Values};
 use crate::http::request::params::{BEFORE_POSITION, EVENTS_LIMIT, MIN_POSITION, Param, REASON};
@@ -44,15 +44,15 @@ impl QueryParams for RejectionsQuery {
 
 /// List rejected events
 ///
-/// The tenant's events that were rejected, newest first, with the reason and what is wrong field by
-/// field; and those that are parked until their session opens.
+/// A page of the tenant's rejected events, newest first, with the reason and what is wrong field by
+/// field, and of the events that are parked until their session is created.
 #[utoipa::path(
     get,
     path = "/v1/rejections",
     operation_id = "list_rejections",
     tag = "events",
     params(Caller<Audit>, Query<RejectionsQuery>),
-    responses((status = 200, description = "A page", body = dto::Rejections), EventsProblems)
+    responses((status = 200, description = "A page of events", body = dto::Rejections), RejectionsProblems)
 )]
 pub(crate) async fn list(
     State(app): State<App>,

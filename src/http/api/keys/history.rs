@@ -35,8 +35,8 @@ impl QueryParams for HistoryQuery {
 
 /// Replay changes of keys
 ///
-/// Every issue and revocation of the tenant's keys, the oldest first, with who did it: also of keys
-/// that were revoked so long ago that the list has them no more. No answer shows a key.
+/// A page of the issues and revocations of the tenant's keys, oldest first, with who did it. It also has
+/// keys that the list no longer has, because they were revoked long ago. It does not show the secrets.
 #[utoipa::path(
     get,
     path = "/v1/keys/history",
@@ -44,7 +44,7 @@ impl QueryParams for HistoryQuery {
     tag = "keys",
     params(Caller<AuditOrAdmin>, Query<HistoryQuery>),
     responses(
-        (status = 200, description = "A page", body = dto::KeyHistory),
+        (status = 200, description = "A page of changes", body = dto::KeyHistory),
         KeyHistoryProblems,
     )
 )]

@@ -1,4 +1,4 @@
-//! `/v1/keys`: issues, lists and revokes the API keys of a tenant. Callers need the role `admin`.
+//! `/v1/keys`: callers with the role `admin` issue, list and revoke the API keys of their tenant.
 
 pub(crate) mod change;
 pub(super) mod history;
@@ -43,7 +43,8 @@ impl QueryParams for ListQuery {
 
 impl PathParam for KeyId {
     const NAME: &'static str = "id";
-    const ABOUT: &'static str = "The key's id, which is no secret.";
+    const ABOUT: &'static str = "The id of the key, which is not secret.";
+    const COMPONENT: &'static str = "KeyInPath";
 
     fn schema() -> Value {
         json!({"type": "string", "pattern": "^[0-9a-f]{16}$"})
@@ -56,9 +57,9 @@ impl PathParam for KeyId {
 
 /// Issue a key
 ///
-/// The only answer that ever shows the key. If it is lost, nothing is: nobody knows that key, so
-/// issue another and, to be tidy, revoke the one that `GET /v1/keys` lists. Whoever has the role
-/// `admin` can issue keys with every role, so give it to few.
+/// Makes a new key. Only this answer shows it. If the answer is lost, nobody knows the key: issue another
+/// one, and revoke the one that `GET /v1/keys` lists. The role `admin` can issue keys with every role, so
+/// give it to few.
 #[utoipa::path(
     post,
     path = "/v1/keys",
@@ -67,7 +68,7 @@ impl PathParam for KeyId {
     params(Caller<Admin>, Query<NoQuery>),
     request_body = dto::IssueKey,
     responses(
-        (status = 201, description = "The key", body = dto::IssuedKey),
+        (status = 201, description = "The new key", body = dto::IssuedKey),
         IssueKeyProblems,
     )
 )]
@@ -89,14 +90,14 @@ pub(crate) async fn issue(
 
 /// List keys
 ///
-/// The tenant's keys, those issued last first, revoked ones too. No answer shows a key.
+/// A page of the tenant's keys, newest first, revoked ones included. It does not show the secrets.
 #[utoipa::path(
     get,
     path = "/v1/keys",
     operation_id = "list_keys",
     tag = "keys",
     params(Caller<Admin>, Query<ListQuery>),
-    responses((status = 200, description = "A page", body = dto::KeyList), ListKeysProblems)
+    responses((status = 200, description = "A page of keys", body = dto::KeyList), ListKeysProblems)
 )]
 pub(crate) async fn list(
     State(app): State<App>,
@@ -119,9 +120,9 @@ pub(crate) async fn list(
 
 /// Revoke a key
 ///
-/// From this answer on the server refuses the key; other servers of the same ledger do within a
-/// second. Again changes nothing and is answered alike. A key cannot revoke the last one with the role
-/// `admin`: nobody with a key could issue another.
+/// After this answer, the server rejects the key. Other servers of the same ledger reject it within a
+/// second. A second revocation changes nothing. A key cannot revoke the last key with the role `admin`,
+/// because no key could issue another one.
 #[utoipa::path(
     delete,
     path = "/v1/keys/{id}",
@@ -129,7 +130,7 @@ pub(crate) async fn list(
     tag = "keys",
     params(Caller<Admin>, Path<KeyId>, Query<NoQuery>),
     responses(
-        (status = 200, description = "It is revoked", body = dto::Key),
+        (status = 200, description = "The key is revoked", body = dto::Key),
         RevokeKeyProblems,
     )
 )]

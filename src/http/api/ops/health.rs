@@ -8,7 +8,7 @@ use axum::response::Response;
 use crate::http::dto;
 use crate::http::problem::Problem;
 use crate::http::problem::code::Code;
-use crate::http::problem::sets::ReadyProblems;
+use crate::http::problem::sets::{AliveProblems, OpenProblems, ReadyProblems};
 use crate::http::request::negotiate::weighed;
 use crate::http::response::body;
 use crate::http::state::App;
@@ -18,13 +18,13 @@ const PLAIN: &str = "text/plain; version=0.0.4; charset=utf-8";
 
 /// Is the server alive?
 ///
-/// Answers as long as the process does. Restart the server if it does not.
+/// Answers 200 as long as the process serves requests. Restart the server if it does not answer.
 #[utoipa::path(
     get,
     path = "/healthz",
     operation_id = "healthz",
     tag = "operations",
-    responses((status = 200, description = "It is", body = dto::Health))
+    responses((status = 200, description = "The server is alive", body = dto::Health), AliveProblems)
 )]
 pub(crate) async fn alive() -> Response {
     ok()
@@ -32,14 +32,14 @@ pub(crate) async fn alive() -> Response {
 
 /// Is the server ready?
 ///
-/// Whether the log can be reached and takes writes, the fold runs and keeps up with it, and the keys follow theirs.
-/// Send requests elsewhere while they do not.
+/// Answers 200 if the server reaches the log, the log accepts writes, the fold keeps up with the log, and
+/// the server follows changes of keys. Send requests elsewhere while it answers 503.
 #[utoipa::path(
     get,
     path = "/readyz",
     operation_id = "readyz",
     tag = "operations",
-    responses((status = 200, description = "It is", body = dto::Health), ReadyProblems)
+    responses((status = 200, description = "The server is ready", body = dto::Health), ReadyProblems)
 )]
 pub(crate) async fn ready(State(app): State<App>) -> Result<Response, Problem> {
     app.check_fresh()?;
@@ -53,21 +53,24 @@ pub(crate) async fn ready(State(app): State<App>) -> Result<Response, Problem> {
 
 /// Read the metrics
 ///
-/// Figures of the whole server in the text format of Prometheus 0.0.4, or as `OpenMetrics` for who
-/// would rather have that (`Accept: application/openmetrics-text`).
+/// Metrics of the whole server in the text format of Prometheus 0.0.4. With the header
+/// `Accept: application/openmetrics-text` they are in the format `OpenMetrics`.
 #[utoipa::path(
     get,
     path = "/metrics",
     operation_id = "metrics",
     tag = "operations",
-    responses((
-        status = 200,
-        description = "The metrics",
-        content(
-            (String = "text/plain"),
-            (String = "application/openmetrics-text"),
+    responses(
+        (
+            status = 200,
+            description = "The metrics",
+            content(
+                (String = "text/plain"),
+                (String = "application/openmetrics-text"),
+            ),
         ),
-    ))
+        OpenProblems,
+    )
 )]
 pub(crate) async fn metrics(State(app): State<App>, headers: HeaderMap) -> Response {
     // The fold reports its progress only after a batch. A fold that hangs must show too.

@@ -9,6 +9,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use sha2::{Digest as _, Sha256};
 
+use crate::http::problem::sets::OpenProblems;
 use crate::http::response::body;
 
 const PAGE: &str = include_str!("home.html");
@@ -29,15 +30,18 @@ fn style() -> &'static str {
     style.split_once("</style>").map_or("", |(style, _)| style)
 }
 
-/// Read what this is
+/// Read the home page
 ///
-/// A page for people: what this server is, and where its description and its health are.
+/// A page for people: what this server is, and where its API document and its health are.
 #[utoipa::path(
     get,
     path = "/",
     operation_id = "home",
     tag = "operations",
-    responses((status = 200, description = "The page", body = String, content_type = "text/html"))
+    responses(
+        (status = 200, description = "The page", body = String, content_type = "text/html"),
+        OpenProblems,
+    )
 )]
 pub(crate) async fn page() -> Response {
     let mut response = body::typed("text/html; charset=utf-8", PAGE);

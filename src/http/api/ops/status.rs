@@ -17,8 +17,8 @@ use crate::query;
 
 /// Read the tenant's status
 ///
-/// The tenant's sessions by status and its rejected events by reason; to a credential that is bound to
-/// an agent, the sessions of that agent alone. Figures of the whole server are in `/metrics`.
+/// The number of the tenant's sessions by status, and of its rejected events by reason. For a credential
+/// that is bound to an agent, only the sessions of that agent. `/metrics` has figures of the whole server.
 #[utoipa::path(
     get,
     path = "/v1/status",

@@ -8,7 +8,9 @@ use crate::domain::SessionId;
 use crate::http::api::sessions::scope_detail::Asked;
 use crate::http::dto;
 use crate::http::problem::Problem;
-use crate::http::problem::sets::CommandProblems;
+use crate::http::problem::sets::{
+    CreateProblems, HandOffProblems, RefreshProblems, TerminateProblems,
+};
 use crate::http::request::command::Command;
 use crate::http::request::extract::Path;
 use crate::http::response::command as answer;
@@ -18,9 +20,10 @@ use crate::ledger::TokenPolicy;
 
 /// Create a session
 ///
-/// Opens a session for an agent that is known, may act, and may do what `scopes` says; without
-/// `scopes` the session gets the list of its agent, which is empty if the agent has none. The body has the data of `session.created`, and
-/// `session_id` if you want to choose the id. The tokens in the answer are shown this once.
+/// Creates a session for a known agent that may act. The scopes must be within those of the agent.
+/// Without `scopes` the session gets the scopes of the agent, or none if the agent has no list. The body
+/// has the fields of `session.created`, and `session_id` to choose the id. Only this answer shows the
+/// tokens.
 #[utoipa::path(
     post,
     path = "/v1/agent-sessions",
@@ -30,15 +33,15 @@ use crate::ledger::TokenPolicy;
     request_body(
         content = dto::CreateSession,
         content_type = "application/json",
-        description = "Data of `session.created`, and `session_id`.",
+        description = "The fields of `session.created`, and `session_id`.",
         example = json!({"agent_id": "agent-7", "scopes": ["files:read"], "ttl_seconds": 3600}),
     ),
     responses(
-        (status = 201, description = "It is open", body = dto::SessionTokens),
-        (status = 200, description = "It was opened by the same command before",
+        (status = 201, description = "The session is active", body = dto::SessionTokens),
+        (status = 200, description = "A retry: the session was created before",
             body = dto::SessionTokens),
-        (status = 202, description = "Kept on the log, no verdict yet", body = dto::CommandPending),
-        CommandProblems,
+        (status = 202, description = "The command is on the log and has no verdict yet", body = dto::CommandPending),
+        CreateProblems,
     )
 )]
 pub(crate) async fn create(State(app): State<App>, command: Command) -> Result<Response, Problem> {
@@ -53,10 +56,10 @@ pub(crate) async fn create(State(app): State<App>, command: Command) -> Result<R
 
 /// Refresh a session
 ///
-/// Takes the latest refresh token and replaces both tokens: of two that race with the same one, the
-/// second is a 409 `token_stale`. The deadline moves to the session's time to live from now, unless
-/// the body says `ttl_seconds` or `expires_at`. `phase` and `metadata` (a merge patch) may change as
-/// well.
+/// Takes the latest refresh token and replaces both tokens. If two requests race with the same token,
+/// the second gets a 409 `token_stale`. The deadline moves to the time to live of the session from now,
+/// unless the body has `ttl_seconds` or `expires_at`. `phase` and `metadata` (a merge patch) may change
+/// as well.
 #[utoipa::path(
     post,
     path = "/v1/agent-sessions/{id}/refresh",
@@ -66,13 +69,13 @@ pub(crate) async fn create(State(app): State<App>, command: Command) -> Result<R
     request_body(
         content = dto::RefreshSession,
         content_type = "application/json",
-        description = "`refresh_token`, and data of `session.refreshed`.",
+        description = "`refresh_token`, and fields of `session.refreshed`.",
         example = json!({"refresh_token": "slrt_..."}),
     ),
     responses(
-        (status = 200, description = "It goes on", body = dto::SessionTokens),
-        (status = 202, description = "Kept on the log, no verdict yet", body = dto::CommandPending),
-        CommandProblems,
+        (status = 200, description = "The session has new tokens", body = dto::SessionTokens),
+        (status = 202, description = "The command is on the log and has no verdict yet", body = dto::CommandPending),
+        RefreshProblems,
     )
 )]
 pub(crate) async fn refresh(
@@ -87,9 +90,9 @@ pub(crate) async fn refresh(
 
 /// Hand a session off
 ///
-/// Ends the session and opens its child for another agent, in one event: there is no moment with
-/// both or neither. The child may do no more than its parent, and opens with no later deadline. The
-/// answer shows the child and its tokens. A suspended agent hands nothing off.
+/// Ends the session and creates its child for another agent, in one event: at every moment, exactly one
+/// of them is active. The child has no scopes beyond those of its parent, and no later deadline. The
+/// answer has the child and its tokens. A suspended agent cannot hand off a session.
 #[utoipa::path(
     post,
     path = "/v1/agent-sessions/{id}/handoff",
@@ -99,16 +102,16 @@ pub(crate) async fn refresh(
     request_body(
         content = dto::HandOffSession,
         content_type = "application/json",
-        description = "Data of `session.handed_off`; an id for the child is made unless \
-                       `session_id` gives it.",
+        description = "The fields of `session.handed_off`. Without `session_id` the server makes an id \
+                       for the child.",
         example = json!({"to_agent_id": "agent-8", "scopes": ["files:read"]}),
     ),
     responses(
-        (status = 201, description = "The child is open", body = dto::SessionTokens),
-        (status = 200, description = "It was opened by the same command before",
+        (status = 201, description = "The child is active", body = dto::SessionTokens),
+        (status = 200, description = "A retry: the session was created before",
             body = dto::SessionTokens),
-        (status = 202, description = "Kept on the log, no verdict yet", body = dto::CommandPending),
-        CommandProblems,
+        (status = 202, description = "The command is on the log and has no verdict yet", body = dto::CommandPending),
+        HandOffProblems,
     )
 )]
 pub(crate) async fn hand_off(
@@ -126,10 +129,9 @@ pub(crate) async fn hand_off(
 
 /// Terminate a session
 ///
-/// Ends the session; its tokens are good for nothing from then on. A session that was terminated
-/// before is answered as it is, with the first time; one that ended otherwise is a 409. With the
-/// outcome `deleted`, a session that has ended in any way is deleted: it gets `deleted_at` and stays
-/// as it ended.
+/// Ends the session; its tokens are no longer active. If the session was terminated before, the answer
+/// has the session with the time of the first termination. If it ended otherwise, the answer is a 409.
+/// With the outcome `deleted`, an ended session gets `deleted_at`, and its status stays.
 #[utoipa::path(
     delete,
     path = "/v1/agent-sessions/{id}",
@@ -139,13 +141,13 @@ pub(crate) async fn hand_off(
     request_body(
         content = Option<dto::TerminateSession>,
         content_type = "application/json",
-        description = "Data of `session.terminated`: `reason` and `outcome`. May be left out.",
+        description = "The fields of `session.terminated`: `reason` and `outcome`. Optional.",
         example = json!({"reason": "the work is done", "outcome": "completed"}),
     ),
     responses(
-        (status = 200, description = "It has ended", body = dto::SessionEnded),
-        (status = 202, description = "Kept on the log, no verdict yet", body = dto::CommandPending),
-        CommandProblems,
+        (status = 200, description = "The session has ended", body = dto::SessionEnded),
+        (status = 202, description = "The command is on the log and has no verdict yet", body = dto::CommandPending),
+        TerminateProblems,
     )
 )]
 pub(crate) async fn terminate(

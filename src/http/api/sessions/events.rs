@@ -38,16 +38,16 @@ impl QueryParams for HistoryQuery {
     }
 }
 
-/// Read a session's history
+/// Read the history of a session
 ///
-/// The events that made the session what it is, in the order in which they took effect.
+/// The events that changed the session, in the order in which they took effect.
 #[utoipa::path(
     get,
     path = "/v1/agent-sessions/{id}/events",
     operation_id = "list_session_events",
     tag = "sessions",
     params(Caller<ReadOrAudit>, Path<SessionId>, Query<HistoryQuery>),
-    responses((status = 200, description = "A page", body = dto::SessionEvents), GetProblems)
+    responses((status = 200, description = "A page of events", body = dto::SessionEvents), GetProblems)
 )]
 pub(crate) async fn list(
     State(app): State<App>,

@@ -25,12 +25,12 @@ use crate::query;
 const FORM: &str = "application/x-www-form-urlencoded";
 const SECOND_US: i64 = 1_000_000;
 
-/// Ask about a token
+/// Introspect a token
 ///
-/// Whether it is an access token of this tenant, the latest of its session, the session is open and
-/// not past its deadline by this server's clock, and its agent may act. Everything else, be it
-/// another tenant's or no token at all, is `{"active": false}`. A server that may not know what has
-/// become of the session, because it is cut off from the log or lags behind it, says 503 instead.
+/// Says whether a token is active (RFC 7662): it is the latest access token of an active session of this
+/// tenant, before the deadline of the session by the clock of this server, and the agent may act. Any
+/// other text gets `{"active": false}`. A server that cannot know, because it is cut off from the log or
+/// behind it, answers 503.
 #[utoipa::path(
     post,
     path = "/v1/agent-sessions/introspect",
@@ -38,14 +38,14 @@ const SECOND_US: i64 = 1_000_000;
     tag = "sessions",
     params(Caller<Read>, Query<GetQuery>),
     request_body(
-        description = "`token`, as RFC 7662 has it or in JSON. Other fields are not looked at.",
+        description = "`token`, as a form (RFC 7662) or as JSON. The server ignores other fields.",
         content(
             (IntrospectToken = "application/x-www-form-urlencoded", example = json!({"token": "slat_..."})),
             (IntrospectToken = "application/json", example = json!({"token": "slat_..."})),
         ),
     ),
     responses(
-        (status = 200, description = "What it is good for", body = Introspection),
+        (status = 200, description = "Whether the token is active", body = Introspection),
         IntrospectProblems,
     )
 )]

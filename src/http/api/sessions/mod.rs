@@ -16,7 +16,7 @@ use crate::domain::{
 use crate::http::dto;
 use crate::http::problem::Problem;
 use crate::http::problem::code::Code;
-use crate::http::problem::sets::{CountProblems, GetProblems, ListProblems};
+use crate::http::problem::sets::{CountProblems, GetSessionProblems, ListProblems};
 use crate::http::request::caller::{Caller, Read};
 use crate::http::request::extract::{Path, Query, QueryParams, Values};
 use crate::http::request::page_query::{GetQuery, PageQuery};
@@ -112,20 +112,20 @@ fn read_filter(values: &mut Values) -> Result<SessionFilter, Problem> {
 
 /// List sessions
 ///
-/// The tenant's sessions, newest first by time of creation, with an exact total. Rows, total and
-/// `as_of` come from one state of the ledger. A page costs the same at any depth.
+/// A page of the tenant's sessions, newest first by the time of creation, with the exact total. Rows,
+/// total and `as_of` come from one state of the ledger. The cost of a page is the same at any depth.
 #[utoipa::path(
     get,
     path = "/v1/agent-sessions",
     operation_id = "list_sessions",
     tag = "sessions",
-    params(Caller<Read>, Query<ListQuery>),
+    params(Caller<Read>, Query<ListQuery>, Asked),
     responses(
         (status = 200, description = "A page", body = dto::SessionList, headers(
-            ("ETag" = String, description = "Names the page; give it back as `If-None-Match`"),
-            ("Link" = String, description = "The pages `first`, `prev` (by offset) and `next`"),
+            ("ETag" = String, description = "The version of the page, for `If-None-Match`"),
+            ("Link" = String, description = "The pages `first`, `prev` (by offset) and `next` (RFC 8288)"),
         )),
-        (status = 304, description = "The page is the one that `If-None-Match` names"),
+        (status = 304, description = "The page has not changed since the version in `If-None-Match`"),
         ListProblems,
     )
 )]
@@ -156,19 +156,19 @@ pub(crate) async fn list(
 
 /// Count sessions
 ///
-/// How many of the tenant's sessions match a filter, in all and by status. Costs the same at any
-/// size.
+/// The number of the tenant's sessions that match a filter, in total and by status. The cost is the same
+/// for any number of sessions.
 #[utoipa::path(
     get,
     path = "/v1/agent-sessions/count",
     operation_id = "count_sessions",
     tag = "sessions",
-    params(Caller<Read>, Query<CountQuery>),
+    params(Caller<Read>, Query<CountQuery>, Asked),
     responses(
         (status = 200, description = "The totals", body = dto::SessionCount, headers(
-            ("ETag" = String, description = "Names the answer; give it back as `If-None-Match`"),
+            ("ETag" = String, description = "The version of the answer, for `If-None-Match`"),
         )),
-        (status = 304, description = "The answer is the one that `If-None-Match` names"),
+        (status = 304, description = "The answer has not changed since the version in `If-None-Match`"),
         CountProblems,
     )
 )]
@@ -199,15 +199,15 @@ pub(crate) async fn count(
 
 /// Read a session
 ///
-/// One session as it is now: past its deadline it shows as expired at once, even before that is on
-/// the log. Another tenant's session is not found, like one that never was.
+/// One session as it is now. After its deadline it is `expired` at once, even before that is on the log.
+/// A session of another tenant gets a 404, like one that does not exist.
 #[utoipa::path(
     get,
     path = "/v1/agent-sessions/{id}",
     operation_id = "get_session",
     tag = "sessions",
     params(Caller<Read>, Path<SessionId>, Query<GetQuery>),
-    responses((status = 200, description = "The session", body = dto::Session), GetProblems)
+    responses((status = 200, description = "The session", body = dto::Session), GetSessionProblems)
 )]
 pub(crate) async fn get(
     State(app): State<App>,

@@ -69,8 +69,8 @@ async fn an_agent_bound_key_deletes_only_its_own_sessions() {
     let other = create(&all, r#"{"agent_name":"agi-0-fast"}"#).await;
     create(&bound, "{}").await;
     let refused = send(&bound, Method::POST, "", r#"{"agent_name":"x"}"#).await;
-    check_failure(&refused, 403, "another one's session");
-    // Another agent's session looks missing.
+    check_failure(&refused, 403, "a session of another agent");
+    // Another agent's session looks as if it were not there.
     let paused = send(&bound, Method::POST, &format!("/{other}/pause"), "").await;
     check_failure(&paused, 404, "Session not found");
     let deleted = send(&bound, Method::DELETE, &format!("/{other}"), "").await;

@@ -237,8 +237,8 @@ async fn a_key_may_do_what_its_roles_and_its_agent_allow() {
     session(&bound, &id).await;
     let of_other = json!({"agent_id": other});
     let answer = post(&bound, "/v1/agent-sessions", &of_other).await;
-    check_failure(&answer, 403, "FORBIDDEN", "another one's session");
-    // A session that the credential may not see looks missing.
+    check_failure(&answer, 403, "FORBIDDEN", "a session of another agent");
+    // What the credential may not see looks as if it were not there.
     let path = format!("{}/terminate", path_of(&theirs));
     let answer = post(&bound, &path, &json!({})).await;
     check_failure(&answer, 404, "NOT_FOUND", "no such session");

@@ -1,9 +1,19 @@
-//! The `OpenAPI` 3.1 document of the API, generated from the handlers.
+//! The API's document (`OpenAPI` 3.1), generated from the handlers.
+//!
+//! The library makes a document in which every operation is complete by itself. [`components`] and
+//! [`shared`] put what operations and schemas share in one place, and [`links`] says which operations
+//! follow on which. [`layout`] makes the text.
+
+mod components;
+mod layout;
+mod links;
+mod shared;
 
 use std::sync::LazyLock;
 
 use axum::response::Response;
 use bytes::Bytes;
+use serde_json::Value;
 use utoipa::OpenApi as _;
 use utoipa::openapi::path::Operation;
 use utoipa::openapi::schema::Schema;
@@ -13,6 +23,9 @@ use utoipa::openapi::security::{
 use utoipa::openapi::{OpenApi, RefOr};
 
 use crate::http::dto;
+use crate::http::dto::words::RejectionCode;
+use crate::http::problem::responses::{self, ProblemCode};
+use crate::http::problem::sets::OpenProblems;
 use crate::http::request::caller::ROLES_EXTENSION;
 use crate::http::response::body;
 
@@ -25,24 +38,25 @@ const BEARER: &str = "bearer";
     info(
         title = "Session Ledger",
         version = "1",
-        description = "Lifecycle events of agent sessions in, exact listings out. Every failure is a \
-                       problem document (RFC 9457) with a stable `code`. Unknown query parameters \
-                       are refused. Every answer has the header `X-Request-ID`. A security \
-                       requirement names the role that a credential needs; any one of those given \
-                       will do. A server that limits requests says so with `X-RateLimit-Limit` \
-                       (how many at once after a rest), `X-RateLimit-Remaining`, \
-                       `X-RateLimit-Reset` (in how many seconds all are there again) and \
-                       `X-RateLimit-Policy`.",
+        description = "Lifecycle events of agent sessions, and exact listings of sessions and agents. \
+                       Every error is a problem document (RFC 9457) with a stable `code`. The extension \
+                       `x-codes` lists the codes of each status: those of a shared response hold for every \
+                       operation that refers to it, and those of an operation for this one. The server rejects \
+                       unknown query parameters. Every answer has the header `X-Request-ID`. A security \
+                       requirement names the role that a credential needs; one of them is enough. A \
+                       server with rate limits sends `X-RateLimit-Limit` (the size of a burst), \
+                       `X-RateLimit-Remaining`, `X-RateLimit-Reset` (the seconds until all requests \
+                       are available again) and `X-RateLimit-Policy`.",
         license(name = "Apache-2.0", identifier = "Apache-2.0"),
     ),
     tags(
-        (name = "sessions", description = "Listings, totals, single sessions and their history"),
-        (name = "agents", description = "Who the sessions belong to"),
-        (name = "events", description = "Append events, replay them, see what was rejected"),
+        (name = "sessions", description = "Create and change sessions, list and read them"),
+        (name = "agents", description = "Register and change agents, list and read them"),
+        (name = "events", description = "Append events, replay them, list rejected ones"),
         (name = "keys", description = "Issue, list and revoke API keys"),
-        (name = "operations", description = "Health and figures"),
+        (name = "operations", description = "Health, metrics and counts"),
     ),
-    components(schemas(dto::Problem)),
+    components(schemas(dto::Problem, ProblemCode, RejectionCode)),
 )]
 struct Frame;
 
@@ -50,7 +64,7 @@ struct Frame;
 static TEXT: LazyLock<Bytes> = LazyLock::new(|| Bytes::from(text()));
 
 /// The document.
-pub fn document() -> OpenApi {
+fn document() -> Value {
     let mut routes = super::routes().into_openapi();
     for operation in operations(&mut routes) {
         state_roles(operation);
@@ -60,9 +74,17 @@ pub fn document() -> OpenApi {
     if let Some(components) = &mut document.components {
         components.add_security_scheme(API_KEY, api_key());
         components.add_security_scheme(BEARER, bearer());
+        components.responses = responses::all();
     }
     document.merge(routes);
     document.merge(super::open_routes().into_openapi());
+    let mut document = serde_json::to_value(document).expect("the document is JSON");
+    components::refer_to_parameters(&mut document);
+    components::list_codes(&mut document);
+    components::refer_to_pending(&mut document);
+    components::require_what_is_always_there(&mut document);
+    links::add(&mut document);
+    shared::refer(&mut document);
     document
 }
 
@@ -79,15 +101,14 @@ fn operations(document: &mut OpenApi) -> impl Iterator<Item = &mut Operation> {
     })
 }
 
-/// Writes the roles that an operation accepts into its security requirements and its description.
-/// The roles come from the operation's [`Caller`](crate::http::request::caller::Caller).
+/// Says which roles an operation needs: a credential of either kind with one of them.
 fn state_roles(operation: &mut Operation) {
     let parameters = operation.parameters.iter_mut().flatten();
     let mut extensions = parameters.filter_map(|parameter| match parameter {
-        RefOr::T(parameter) => parameter.extensions.take(),
+        RefOr::T(parameter) => parameter.extensions.as_mut(),
         RefOr::Ref(_) => None,
     });
-    let roles = extensions.find_map(|mut extensions| extensions.remove(ROLES_EXTENSION));
+    let roles = extensions.find_map(|extensions| extensions.remove(ROLES_EXTENSION));
     let roles: Vec<String> = roles
         .and_then(|roles| serde_json::from_value(roles).ok())
         .unwrap_or_default();
@@ -102,8 +123,8 @@ fn state_roles(operation: &mut Operation) {
     operation.description = Some(format!("{description}\n\n{needs}"));
 }
 
-/// Removes `null` from the schema of an optional body. `utoipa` describes `Option<T>` as `T` or
-/// null, and clients that are generated from that send null or fail before they send anything.
+/// Describes an optional body as one that may be absent. The library says that it may be null, and
+/// generated clients would then send null, or fail.
 fn without_null(operation: &mut Operation) {
     let Some(RefOr::T(body)) = &mut operation.request_body else {
         return;
@@ -126,7 +147,7 @@ fn without_null(operation: &mut Operation) {
 }
 
 fn api_key() -> SecurityScheme {
-    let about = "A key as `POST /v1/keys` issues it. `Authorization: ApiKey KEY` is the same.";
+    let about = "A key from `POST /v1/keys`. `Authorization: ApiKey KEY` has the same effect.";
     let value = ApiKeyValue::with_description("X-API-Key", about);
     SecurityScheme::ApiKey(ApiKey::Header(value))
 }
@@ -140,29 +161,28 @@ fn bearer() -> SecurityScheme {
     SecurityScheme::Http(scheme.build())
 }
 
-/// The text of the document, as in `schemas/openapi.json` and as served.
+/// The document as it is in `schemas/openapi.json`, and as the server sends it.
 pub fn text() -> String {
-    // Through a `Value`, which sorts its members: the members of raw schemas have no fixed order.
-    let document = serde_json::to_value(document()).expect("the document is JSON");
-    let mut text = serde_json::to_string_pretty(&document).expect("a value is JSON");
-    text.push('\n');
-    text
+    layout::text(&document())
 }
 
 /// Read this document
 ///
-/// The description of the API, as it was built into the server.
+/// The description of the API of this server.
 #[utoipa::path(
     get,
     path = "/openapi.json",
     operation_id = "openapi",
     tag = "operations",
-    responses((
-        status = 200,
-        description = "The document",
-        body = Object,
-        content_type = "application/json",
-    ))
+    responses(
+        (
+            status = 200,
+            description = "The document",
+            body = Object,
+            content_type = "application/json",
+        ),
+        OpenProblems,
+    )
 )]
 pub(crate) async fn serve() -> Response {
     body::typed("application/json", TEXT.clone())

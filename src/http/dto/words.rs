@@ -1,0 +1,123 @@
+//! Closed sets of words, as named schemas of the API's document. The words are those of the domain.
+//!
+//! A field that holds one is a `String`, so that a client can read a word of a newer server.
+
+use std::borrow::Cow;
+
+use utoipa::openapi::RefOr;
+use utoipa::openapi::schema::{ObjectBuilder, Schema, Type};
+use utoipa::{PartialSchema, ToSchema};
+
+use crate::auth;
+use crate::domain::event;
+use crate::domain::{self, Position, session};
+use crate::projection;
+use crate::wire;
+
+macro_rules! words {
+    ($($(#[$doc:meta])* $name:ident: $about:literal, $words:expr;)*) => {
+        $(
+            $(#[$doc])*
+            pub(crate) struct $name;
+
+            impl PartialSchema for $name {
+                fn schema() -> RefOr<Schema> {
+                    let words: Vec<&str> = $words.into_iter().collect();
+                    ObjectBuilder::new()
+                        .schema_type(Type::String)
+                        .description(Some($about))
+                        .enum_values(Some(words))
+                        .into()
+                }
+            }
+
+            impl ToSchema for $name {
+                fn name() -> Cow<'static, str> {
+                    stringify!($name).into()
+                }
+            }
+        )*
+    };
+}
+
+const PENDING: &str = "pending";
+
+words! {
+    /// The status of a session.
+    SessionStatus: "The status of a session.", session::Status::ALL.map(session::Status::as_str);
+    /// The status of an agent.
+    AgentStatus: "The status of an agent.",
+        domain::AgentStatus::ALL.map(domain::AgentStatus::as_str);
+    /// The status of a session or an agent.
+    CurrentStatus: "The status of a session or an agent.", statuses();
+    /// What an active session is doing.
+    Phase: "What an active session is doing, as its runtime last reported.",
+        session::Phase::ALL.map(session::Phase::as_str);
+    /// How a session ended.
+    Outcome: "How a terminated session ended.",
+        session::Outcome::ALL.map(session::Outcome::as_str);
+    /// What the fold decided about an event.
+    Verdict: "What the fold decided about an event. A parked event waits until its session is created.",
+        verdicts();
+    /// What is known of the verdict on an event.
+    VerdictSoFar: "What the fold decided about an event, or `pending` if it has not decided yet.",
+        verdicts().into_iter().chain([PENDING]);
+    /// What the fold decided about a command.
+    CommandVerdict: "What the fold decided about a command. `duplicate` is a retry. `rejected` means that \
+        an earlier command had the same effect.",
+        verdicts().into_iter().take(3);
+    /// What the fold decided about a command that gives out tokens.
+    TokensVerdict: "What the fold decided about a command that gives out tokens. `duplicate` is a retry.",
+        verdicts().into_iter().take(2);
+    /// There is no verdict yet.
+    Pending: "The fold has not decided yet.", [PENDING];
+    /// Why an event was rejected.
+    Reason: "Why an event was rejected. A later version may add reasons.",
+        domain::Reason::ALL.iter().map(|reason| reason.code());
+    /// Why an event was rejected, or that it is parked.
+    RejectionCode: "Why an event was rejected, or `parked`.",
+        projection::RejectionCode::all().map(projection::RejectionCode::as_str);
+    /// What failed about an event of a batch.
+    BatchError: "Why the log may not have an event of a batch. After `unavailable` and `too_large` it \
+        does not have the event. After `unconfirmed` nobody knows; it is safe to send the event again. \
+        After `log_failed` an operator must look at the log.",
+        ["unavailable", "unconfirmed", "too_large", "log_failed"];
+    /// The type of an event.
+    EventType: "The type of an event.", domain::EventType::ALL.iter().map(|known| known.as_str());
+    /// Who states an event.
+    Writer: "Who states an event: a runtime, or the ledger for commands and for what it observes.",
+        [event::Writer::Runtime, event::Writer::Ledger].map(event::Writer::as_str);
+    /// How an event arrived.
+    Via: "How an event arrived: through the API, directly through NATS, or from the ledger itself.",
+        [wire::Via::Api, wire::Via::Nats, wire::Via::Ledger].map(wire::Via::as_str);
+    /// A role.
+    Role: "What a credential may do. No role includes another.",
+        auth::Role::ALL.map(auth::Role::as_str);
+    /// What happened to a key.
+    KeyChangeKind: "What happened to a key.", ["issued", "revoked"];
+    /// The server is alive or ready.
+    HealthStatus: "The server is alive, or ready.", ["ok"];
+    /// The type of an access token.
+    TokenType: "The type of an access token.", ["Bearer"];
+}
+
+/// From `applied` to `parked`.
+fn verdicts() -> [&'static str; 4] {
+    [
+        domain::Verdict::Applied,
+        domain::Verdict::Duplicate(Position::ZERO),
+        domain::Verdict::Rejected(domain::Reason::Invalid),
+        domain::Verdict::Parked,
+    ]
+    .map(domain::Verdict::as_str)
+}
+
+fn statuses() -> Vec<&'static str> {
+    let mut words = session::Status::ALL.map(session::Status::as_str).to_vec();
+    for word in domain::AgentStatus::ALL.map(domain::AgentStatus::as_str) {
+        if !words.contains(&word) {
+            words.push(word);
+        }
+    }
+    words
+}
