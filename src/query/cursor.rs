@@ -30,10 +30,10 @@ pub struct Cursor {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum CursorError {
     /// Not a cursor at all.
-    #[error("is not a cursor of this API; take next_cursor from a page as it is")]
+    #[error("is not one of this API; send next_cursor of a page unchanged")]
     Malformed,
     /// A cursor of another listing.
-    #[error("belongs to a listing with other filters; start that listing anew without a cursor")]
+    #[error("belongs to a listing with other filters; start this listing without a cursor")]
     OtherListing,
 }
 

@@ -54,7 +54,7 @@ fn operation(method: &str, path: &str) -> Option<&'static Value> {
         template.clone().count() == path.clone().count()
             && template
                 .zip(path)
-                .all(|(one, other)| one.starts_with('{') || one == other)
+                .all(|(one, other)| one == other || one.starts_with('{') && !other.is_empty())
     };
     let item = exact.or_else(|| {
         paths
