@@ -10,15 +10,37 @@ use crate::http::response::asked::Asked;
 use crate::http::response::body;
 use crate::http::response::json::Json;
 use crate::http::state::App;
-use crate::query::Sight;
-use crate::query::{Cursor, Page};
+use crate::projection::Snapshot;
+use crate::query::{Cursor, Page, PageStart, Paged, Sight};
 
 /// The size of a typical row. A buffer with this capacity for each row seldom grows.
 pub(crate) const ROW_BYTES: usize = 1024;
 
 impl PageQuery {
+    /// Answers with a page of a listing, or with 304 if the client has that page already. `find`
+    /// reads the page, and `name` is the member of the answer that holds the rows.
+    pub(crate) async fn list<F: Paged, R, E>(
+        &self,
+        (app, sight, asked): (&App, Sight<'_>, &Asked),
+        (name, filter): (&str, &F),
+        find: impl FnOnce(&Snapshot, Sight<'_>, &F, PageStart, usize) -> Result<Page<R>, E>,
+        write_row: impl FnMut(&mut Json, &R) -> Result<(), Problem>,
+    ) -> Result<Response, Problem>
+    where
+        Problem: From<E>,
+    {
+        app.wait_for(self.min_position).await?;
+        if let Some(not_modified) = asked.not_modified(app, sight) {
+            return Ok(not_modified);
+        }
+        let start = self.start(sight.tenant, filter)?;
+        let rows_max = self.rows_max();
+        let page = app.read(|snapshot| Ok(find(snapshot, sight, filter, start, rows_max)?))?;
+        self.answer((app, sight, asked), name, &page, write_row)
+    }
+
     /// The page as an answer, with its validator and with links to other pages.
-    pub(crate) fn answer<R>(
+    fn answer<R>(
         &self,
         (app, sight, asked): (&App, Sight<'_>, &Asked),
         name: &str,

@@ -82,19 +82,11 @@ pub(crate) async fn list(
     Query(query): Query<ListQuery>,
     asked: Asked,
 ) -> Result<Response, Problem> {
-    let ListQuery { filter, page } = &query;
-    app.wait_for(page.min_position).await?;
-    if let Some(not_modified) = asked.not_modified(&app, caller.sight()) {
-        return Ok(not_modified);
-    }
-    let start = page.start(caller.tenant(), filter)?;
-    let (sight, rows_max) = (caller.sight(), page.rows_max());
-    let found = app.read(|snapshot| {
-        let found = query::agents::list(snapshot, sight, filter, start, rows_max);
-        Ok(found?)
-    })?;
     let write_row = |out: &mut Json, agent: &_| Ok(agent_row::write(out, agent)?);
-    page.answer((&app, sight, &asked), "agents", &found, write_row)
+    let listing = ("agents", &query.filter);
+    let find = query::agents::list;
+    let place = (&app, caller.sight(), &asked);
+    query.page.list(place, listing, find, write_row).await
 }
 
 /// Read an agent

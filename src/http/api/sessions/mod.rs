@@ -135,23 +135,15 @@ pub(crate) async fn list(
     Query(query): Query<ListQuery>,
     asked: Asked,
 ) -> Result<Response, Problem> {
-    let ListQuery { filter, page } = &query;
-    app.wait_for(page.min_position).await?;
-    if let Some(not_modified) = asked.not_modified(&app, caller.sight()) {
-        return Ok(not_modified);
-    }
-    let start = page.start(caller.tenant(), filter)?;
-    let (sight, rows_max) = (caller.sight(), page.rows_max());
-    let found = app.read(|snapshot| {
-        let found = query::sessions::list(snapshot, sight, filter, start, rows_max);
-        Ok(found?)
-    })?;
     let write_row = |out: &mut Json, stored: &RowBytes| {
         let row = stored.row()?;
         session_row::write(out, &row, row.status);
         Ok(())
     };
-    page.answer((&app, sight, &asked), "sessions", &found, write_row)
+    let listing = ("sessions", &query.filter);
+    let find = query::sessions::list;
+    let place = (&app, caller.sight(), &asked);
+    query.page.list(place, listing, find, write_row).await
 }
 
 /// Count sessions
