@@ -74,17 +74,8 @@ fn deadline(fields: &mut Fields, deadline: Option<Deadline>) {
 }
 
 fn profile(fields: &mut Fields, profile: &Profile) {
-    for (name, value) in [
-        ("agent_name", &profile.agent_name),
-        ("agent_key_id", &profile.agent_key_id),
-        ("user_id", &profile.user_id),
-        ("machine_id", &profile.machine_id),
-        ("caller_role", &profile.caller_role),
-        ("caller_origin", &profile.caller_origin),
-        ("ip_address", &profile.ip_address),
-        ("user_agent", &profile.user_agent),
-    ] {
-        text(fields, name, value.as_deref(), TextRule::TEXT);
+    for (name, value) in profile.each() {
+        text(fields, name, value.map(|text| &**text), TextRule::TEXT);
     }
 }
 
