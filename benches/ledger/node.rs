@@ -120,7 +120,8 @@ impl Node {
         Connection::open(self.addr).await.unwrap()
     }
 
-    /// Waits until a position is folded. Returns the times and positions that it saw meanwhile.
+    /// Waits until a position is folded. Returns the positions that it saw while it waited, each with
+    /// its time.
     pub(crate) async fn caught_up(&self, head: u64, since: Instant) -> Vec<(Duration, u64)> {
         let mut connection = self.connect().await;
         let mut samples = vec![(Duration::ZERO, 0)];

@@ -27,7 +27,8 @@ use crate::projection::{Projection, Waited, runner};
 const HTTP_WAIT: Duration = Duration::from_millis(SHUTDOWN_WAIT_MS + 5_000);
 /// How long the start of a new ledger waits for the fold of its first record.
 const BEGIN_WAIT: Duration = Duration::from_secs(5);
-/// How long the background tasks may take to end. Meanwhile the fold syncs the read model to disk.
+/// How long the background tasks may take to end. The fold syncs the read model to disk in this
+/// time.
 const FLUSH_WAIT: Duration = Duration::from_secs(30);
 
 /// A running ledger. Call [`Running::stop`] in the end: dropping it is like a crash.

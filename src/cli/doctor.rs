@@ -141,7 +141,11 @@ async fn server(url: &str, checks: &mut Checks) -> anyhow::Result<()> {
     let api = Api::new(url, Identity::tenant("doctor"))?;
     for (check, path, good) in [
         ("server alive", "healthz", "it answers"),
-        ("server ready", "readyz", "the fold runs and keeps up"),
+        (
+            "server ready",
+            "readyz",
+            "the log takes writes, and the fold and the keys keep up",
+        ),
     ] {
         match api.get_once(&[path], &Vec::new()).await {
             Ok(_answer) => add(checks, check, Finding::Ok, format!("{url}: {good}")),

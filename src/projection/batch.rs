@@ -1,4 +1,4 @@
-//! Folds the records that have arrived in one transaction, and those that arrive meanwhile.
+//! Folds records into one transaction: those that have arrived, and those that arrive while it folds.
 //!
 //! Large transactions make each record cheaper, because neighbors in an index share a page. So a fold
 //! that is catching up waits a moment for more records, unless a request waits for the fold.

@@ -7,7 +7,7 @@ use crate::domain::{Rules, Timestamp};
 use crate::log::Record;
 use crate::wire::Headers;
 
-/// A log of which this much is known.
+/// A log with a fixed known head.
 #[derive(Clone, Copy)]
 struct Known {
     head: u64,

@@ -1,4 +1,4 @@
-//! What is told, what is not, and what the mark for it names.
+//! Tests of verdict messages: which verdicts are sent, and what the mark for a gap names.
 
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};

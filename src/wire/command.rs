@@ -1,4 +1,5 @@
-//! The bodies of commands: the data of an event, and beside it what is not for the log.
+//! Reads the bodies of commands: the data of an event, and fields that the log does not store, such
+//! as a refresh token.
 //!
 //! Each body becomes a command, by the readers that decode events. A field that the command does
 //! not take is an error: a client that asks for a change learns of a typo, where an event that is

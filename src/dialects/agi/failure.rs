@@ -1,4 +1,5 @@
-//! Failures in AGI's words: `detail` for its Python client, and the same as `message` for others.
+//! Failures in AGI's words. The text is in `detail` for its Python client, and in `message` for
+//! other clients.
 
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};

@@ -41,7 +41,7 @@ pub(super) fn work_status(row: &SessionRow<'_>, now: Timestamp) -> &'static str 
     }
 }
 
-/// A session of which nobody said what it is busy with waits for work.
+/// The phase of a session. A session whose phase nobody reported waits for work.
 pub(super) fn phase(row: &SessionRow<'_>) -> Phase {
     row.phase.unwrap_or(Phase::Ready)
 }

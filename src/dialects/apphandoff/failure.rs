@@ -22,7 +22,7 @@ pub(super) fn word(failure: &Failure<'_>) -> (StatusCode, Value) {
         code => (code.status(), said(failure)),
     };
     if status == StatusCode::UNAUTHORIZED {
-        // It asks to link an account of GitHub again, of which the ledger has none.
+        // That code asks the user to link a GitHub account again. The ledger has no such accounts.
         body["reconnect"] = json!(false);
     }
     if let Some(seconds) = failure.retry_after_s {

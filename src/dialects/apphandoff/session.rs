@@ -1,5 +1,5 @@
-//! A session in `AppHandoff`'s words, of which it has three: a connection, somebody present, and a
-//! piece of work that is done.
+//! A session in `AppHandoff`'s words. It has three shapes for one: a connection, somebody present,
+//! and a finished piece of work.
 
 use serde::Deserialize;
 use serde_json::Value;

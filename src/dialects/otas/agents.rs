@@ -1,5 +1,5 @@
-//! Agents: created with a first key, listed with their keys, and asked after by whoever must know
-//! whether somebody may speak for one.
+//! Agents: an administrator creates them with a first key and lists them with their keys. Services
+//! ask whether a key speaks for an agent.
 
 use std::collections::HashMap;
 

@@ -1,4 +1,4 @@
-//! Sessions: opened by an agent with its key, listed for whoever may see the project.
+//! Sessions: an agent opens them with its key, and users of the project list them.
 
 use axum::extract::State;
 use axum::http::Uri;

@@ -28,7 +28,7 @@ pub(super) fn write(
     Ok(())
 }
 
-/// The same as members of an object that has more.
+/// Writes the members of an agent into an object that has other members too.
 pub(super) fn write_members(
     object: &mut Object<'_>,
     tenant: &TenantId,

@@ -54,7 +54,7 @@ fn status(problem: &Problem) -> StatusCode {
     }
 }
 
-/// What is not there, by the path that it was asked for at.
+/// The kind of thing that was not found, by the path of the request.
 fn missing(path: &str) -> &'static str {
     let of_agents = PREFIXES.iter().any(|prefix| {
         let rest = path.strip_prefix(prefix).unwrap_or_default();

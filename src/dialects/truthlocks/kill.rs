@@ -1,6 +1,6 @@
 //! `POST /v1/agents/{id}/kill`: revokes an agent, and answers once its sessions have ended.
 //!
-//! The ledger itself ends the sessions of whoever is revoked, and nobody opens another. So this
+//! The ledger itself ends the sessions of a revoked agent, and nobody can open another. So this
 //! waits for it to be done, and then counts what ended that way. Nothing changes that number later:
 //! a call that is sent again is told the same.
 

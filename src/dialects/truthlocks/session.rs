@@ -14,7 +14,7 @@ pub(super) fn write(out: &mut Json, row: &SessionRow<'_>, now: Timestamp) {
     object.end();
 }
 
-/// The same as members of an object that has more.
+/// Writes the members of a session into an object that has other members too.
 pub(super) fn write_members(object: &mut Object<'_>, row: &SessionRow<'_>, now: Timestamp) {
     object.value("id", row.session_id);
     object.value("session_id", row.session_id);

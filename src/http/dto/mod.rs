@@ -1,4 +1,5 @@
-//! Shapes of the API's bodies, for the document, for clients, and for what is not on the hot path.
+//! The bodies of the API as Rust types. The OpenAPI document describes them, the command line parses
+//! them, and handlers write them except for rows of listings, which are written by hand for speed.
 //!
 //! Every field of an answer is always present, and null if it has no value. Exceptions say so.
 

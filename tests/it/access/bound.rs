@@ -18,7 +18,7 @@ async fn bound_to(app: &App, agent: &str) -> Client {
     app.client("acme").with_key(&key.await)
 }
 
-/// Opens two sessions of the agent, one of which has ended, and three of another agent.
+/// Opens two sessions of the agent and ends one of them. Opens three sessions of another agent.
 async fn start() -> (App, Client) {
     let app = App::start_with_credentials(|keys_alone| keys_alone).await;
     let acme = app.client_with_key("acme", Roles::ALL).await;

@@ -1,4 +1,4 @@
-//! Schemas that many parts of the document share. A part that says the same as one of them, apart from its
+//! Schemas that many parts of the document share. A part that equals one of them, apart from its
 //! description, becomes a reference to it.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -32,13 +32,13 @@ impl Shared {
     }
 }
 
-/// Finds the shared schema that says the same as a part of the document.
+/// Finds the shared schema that equals a part of the document.
 fn find<'s>(shared: &'s BTreeMap<String, Shared>, part: &Value) -> Option<&'s Shared> {
     let exactly = shared.get(&part.to_string());
     exactly.or_else(|| shared.get(&without_description(part).to_string()))
 }
 
-/// Puts references wherever the document says the same as a shared schema.
+/// Replaces each part of the document that equals a shared schema by a reference.
 pub(super) fn refer(document: &mut Value) {
     let mut by_keywords = BTreeMap::new();
     for (name, schema) in shared_as_they_are() {

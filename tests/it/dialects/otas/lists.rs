@@ -85,7 +85,7 @@ async fn a_long_list_has_every_agent_once_with_its_own_keys() {
 }
 
 /// The list is larger than the sockets can buffer. While the client has not read it, the server has not
-/// either: a session that is inserted below meanwhile is in the answer.
+/// either: a session that is inserted below while the list is read is in the answer.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_list_is_read_from_the_ledger_while_the_client_receives_it() {
     let otas = Otas::start().await;
