@@ -229,7 +229,7 @@ fn data(grant: &Grant) -> Data {
 }
 
 fn grant(tenant: TenantId, data: Data) -> Result<Grant, Unreadable> {
-    let roles: Option<Roles> = data.roles.iter().map(|word| Role::parse(word)).collect();
+    let roles: Option<Roles> = data.roles.iter().map(|word| word.parse().ok()).collect();
     let agent = data.agent_id.map(|id| AgentId::parse(&id)).transpose();
     let expires_at = data
         .expires_at

@@ -1,7 +1,23 @@
 //! Roles: what a credential may do. No role implies another.
 
+use strum::VariantArray as _;
+
 /// What a credential may do.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(
+    Debug,
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    Hash,
+    PartialOrd,
+    Ord,
+    strum::EnumString,
+    strum::IntoStaticStr,
+    strum::VariantArray,
+    strum::VariantNames,
+)]
+#[strum(serialize_all = "snake_case")]
 pub enum Role {
     /// List and read sessions and agents; introspect tokens.
     Read,
@@ -15,21 +31,11 @@ pub enum Role {
 
 impl Role {
     /// Every role.
-    pub const ALL: [Self; 4] = [Self::Read, Self::Write, Self::Audit, Self::Admin];
+    pub const ALL: &'static [Self] = Self::VARIANTS;
 
     /// The role's word in the API and on the log.
     pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Read => "read",
-            Self::Write => "write",
-            Self::Audit => "audit",
-            Self::Admin => "admin",
-        }
-    }
-
-    /// The role with this word.
-    pub fn parse(word: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|role| role.as_str() == word)
+        self.into()
     }
 }
 
@@ -59,7 +65,10 @@ impl Roles {
 
     /// The roles of the set, in the order of [`Role::ALL`].
     pub fn iter(self) -> impl Iterator<Item = Role> {
-        Role::ALL.into_iter().filter(move |role| self.has(*role))
+        Role::ALL
+            .iter()
+            .copied()
+            .filter(move |role| self.has(*role))
     }
 }
 
@@ -83,10 +92,6 @@ mod tests {
         assert_eq!(roles.iter().collect::<Vec<_>>(), [Role::Read, Role::Audit]);
         assert!(roles.has_any(&[Role::Admin, Role::Audit]));
         assert!(!roles.has_any(&[Role::Admin, Role::Write]));
-        assert_eq!(Role::ALL.into_iter().collect::<Roles>(), Roles::ALL);
-        assert_eq!(
-            Role::ALL.map(|role| Role::parse(role.as_str())),
-            Role::ALL.map(Some)
-        );
+        assert_eq!(Role::ALL.iter().copied().collect::<Roles>(), Roles::ALL);
     }
 }

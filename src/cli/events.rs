@@ -7,6 +7,7 @@ use clap::Args;
 use clap::builder::PossibleValuesParser;
 use serde::Deserialize;
 use serde_json::value::RawValue;
+use strum::VariantNames;
 
 use crate::cli::Outcome;
 use crate::cli::client::{Api, ApiError, Query, read};
@@ -165,7 +166,7 @@ fn on_one_line(json: &str) -> String {
 }
 
 fn types() -> PossibleValuesParser {
-    PossibleValuesParser::new(EventType::ALL.iter().map(|known| known.as_str()))
+    PossibleValuesParser::new(<EventType as VariantNames>::VARIANTS)
 }
 
 #[cfg(test)]

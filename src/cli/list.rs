@@ -2,6 +2,7 @@
 
 use clap::Args;
 use clap::builder::PossibleValuesParser;
+use strum::VariantNames;
 
 use crate::app::clock::SystemClock;
 use crate::cli::moment::moment;
@@ -36,7 +37,7 @@ pub(super) struct List {
 
     /// Only sessions in this status; repeat it for several
     #[arg(long, value_name = "STATUS")]
-    #[arg(value_parser = PossibleValuesParser::new(Status::ALL.map(Status::as_str)))]
+    #[arg(value_parser = PossibleValuesParser::new(<Status as VariantNames>::VARIANTS))]
     status: Vec<String>,
 
     /// Only sessions created at this time or later: RFC 3339, or how long ago (`1h`, `2 days`), or

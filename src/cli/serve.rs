@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Args, ValueEnum};
+use strum::VariantNames;
 
 use crate::app::telemetry::{self, LogFormat};
 use crate::app::{Config, DialectAddress, signals};
@@ -139,12 +140,12 @@ impl Serve {
 /// Parses a dialect and its address: `agi=127.0.0.1:8081`.
 fn dialect(text: &str) -> Result<DialectAddress, String> {
     let wrong = || {
-        let names = Dialect::ALL.map(Dialect::as_str).join(", ");
+        let names = <Dialect as VariantNames>::VARIANTS.join(", ");
         format!("write NAME=HOST:PORT, such as agi=127.0.0.1:8081; the names are: {names}")
     };
     let (name, listen) = text.split_once('=').ok_or_else(wrong)?;
     Ok(DialectAddress {
-        dialect: Dialect::parse(name).ok_or_else(wrong)?,
+        dialect: name.parse().map_err(|_unknown| wrong())?,
         listen: address(listen)?,
     })
 }

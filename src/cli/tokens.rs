@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use clap::Args;
+use strum::VariantNames;
 
 use crate::auth::Role;
 use crate::auth::jwt::{
@@ -161,8 +162,8 @@ fn several(
 /// Parses `WORD=ROLE`. The word may contain an equals sign.
 fn pair(text: &str) -> Result<(String, Role), String> {
     let (word, role) = text.rsplit_once('=').ok_or("write WORD=ROLE")?;
-    let role = Role::parse(role).ok_or_else(|| {
-        let roles = Role::ALL.map(Role::as_str).join(", ");
+    let role = role.parse().map_err(|_no_role| {
+        let roles = <Role as VariantNames>::VARIANTS.join(", ");
         format!("after the last `=` there must be a role: {roles}")
     })?;
     Ok((word.to_owned(), role))

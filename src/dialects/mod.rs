@@ -15,6 +15,7 @@ use axum::extract::Request;
 use axum::http::Uri;
 use axum::http::uri::PathAndQuery;
 use axum::middleware::map_request;
+use strum::VariantArray as _;
 
 use crate::http::state::App;
 use crate::http::{self, Hosts, Mount, Services};
@@ -23,7 +24,18 @@ use sdk::definition::Definition;
 pub use sdk::calls::Call;
 
 /// An API of somebody else that the ledger serves.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(
+    Debug,
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    strum::EnumString,
+    strum::IntoStaticStr,
+    strum::VariantArray,
+    strum::VariantNames,
+)]
+#[strum(serialize_all = "lowercase")]
 pub enum Dialect {
     /// Sessions of AGI.
     Agi,
@@ -37,23 +49,11 @@ pub enum Dialect {
 
 impl Dialect {
     /// Every dialect.
-    pub const ALL: [Self; 4] = [Self::Agi, Self::AppHandoff, Self::Otas, Self::Truthlocks];
+    pub const ALL: &'static [Self] = Self::VARIANTS;
 
     /// Its name.
     pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Agi => "agi",
-            Self::AppHandoff => "apphandoff",
-            Self::Otas => "otas",
-            Self::Truthlocks => "truthlocks",
-        }
-    }
-
-    /// The dialect with this name.
-    pub fn parse(name: &str) -> Option<Self> {
-        Self::ALL
-            .into_iter()
-            .find(|dialect| dialect.as_str() == name)
+        self.into()
     }
 
     /// This dialect alone, served from `/`: the whole API, entered at the dialect's mount.
@@ -112,7 +112,7 @@ impl Dialect {
 pub fn router(services: Services, hosts: Hosts) -> Router {
     http::router(services, hosts, |app| {
         let mount = |dialect: Dialect| dialect.mount(app);
-        Dialect::ALL.into_iter().map(mount).collect()
+        Dialect::ALL.iter().copied().map(mount).collect()
     })
 }
 
@@ -152,9 +152,9 @@ mod tests {
 
     #[test]
     fn a_name_leads_back_to_its_dialect() {
-        for dialect in Dialect::ALL {
-            assert_eq!(Dialect::parse(dialect.as_str()), Some(dialect));
+        for &dialect in Dialect::ALL {
+            assert_eq!(dialect.as_str().parse(), Ok(dialect));
         }
-        assert_eq!(Dialect::parse("AGI"), None);
+        assert!("AGI".parse::<Dialect>().is_err());
     }
 }

@@ -16,6 +16,7 @@ use crate::domain::rules::Rules;
 use crate::domain::scopes::Scopes;
 use crate::domain::time::{Moment, Timestamp};
 use crate::domain::verdict::Reason;
+use strum::VariantArray as _;
 
 /// An agent: the facts so far.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -39,7 +40,22 @@ pub struct Agent {
 }
 
 /// An agent's status. The numbers are stored and never reused.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(
+    Debug,
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    Hash,
+    PartialOrd,
+    Ord,
+    strum::EnumString,
+    strum::FromRepr,
+    strum::IntoStaticStr,
+    strum::VariantArray,
+    strum::VariantNames,
+)]
+#[strum(serialize_all = "snake_case")]
 #[repr(u8)]
 pub enum AgentStatus {
     /// It may act.
@@ -52,25 +68,11 @@ pub enum AgentStatus {
 
 impl AgentStatus {
     /// Every status, in the order of their numbers.
-    pub const ALL: [Self; 3] = [Self::Active, Self::Suspended, Self::Revoked];
+    pub const ALL: &'static [Self] = Self::VARIANTS;
 
     /// The word for it.
     pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Active => "active",
-            Self::Suspended => "suspended",
-            Self::Revoked => "revoked",
-        }
-    }
-
-    /// The status with this word.
-    pub fn parse(word: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|status| status.as_str() == word)
-    }
-
-    /// The status with this number.
-    pub fn from_number(number: u8) -> Option<Self> {
-        Self::ALL.into_iter().find(|status| *status as u8 == number)
+        self.into()
     }
 }
 

@@ -1,6 +1,7 @@
 //! Lifecycle events, as the fold sees them: checked, typed, and free of their envelope.
 
 use sha2::{Digest, Sha256};
+use strum::VariantArray as _;
 
 use crate::domain::agent::AgentProfile;
 use crate::domain::ids::{AgentId, EventId, ProjectId, SessionId, Source};
@@ -222,72 +223,62 @@ impl AgentEvent {
     }
 }
 
-macro_rules! event_types {
-    ($($(#[$doc:meta])* $name:ident = $number:literal $text:literal;)*) => {
-        /// The type of an event. The numbers are stored and never reused.
-        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-        #[repr(u8)]
-        pub enum EventType {
-            $($(#[$doc])* $name = $number,)*
-        }
-
-        impl EventType {
-            /// Every type, in the order of their numbers.
-            pub const ALL: &'static [Self] = &[$(Self::$name,)*];
-
-            /// The `type` attribute.
-            pub fn as_str(self) -> &'static str {
-                match self {
-                    $(Self::$name => $text,)*
-                }
-            }
-
-            /// The type with this `type` attribute.
-            pub fn parse(text: &str) -> Option<Self> {
-                match text {
-                    $($text => Some(Self::$name),)*
-                    _ => None,
-                }
-            }
-
-            /// The type with this number.
-            pub fn from_number(number: u8) -> Option<Self> {
-                match number {
-                    $($number => Some(Self::$name),)*
-                    _ => None,
-                }
-            }
-        }
-    };
-}
-
-event_types! {
+/// The type of an event. The numbers are stored and never reused.
+#[derive(
+    Debug,
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    Hash,
+    PartialOrd,
+    Ord,
+    strum::EnumString,
+    strum::FromRepr,
+    strum::IntoStaticStr,
+    strum::VariantNames,
+    strum::VariantArray,
+)]
+#[repr(u8)]
+pub enum EventType {
     /// A session opened.
-    SessionCreated = 1 "session.created";
+    #[strum(serialize = "session.created")]
+    SessionCreated = 1,
     /// A session showed a sign of life.
-    SessionRefreshed = 2 "session.refreshed";
+    #[strum(serialize = "session.refreshed")]
+    SessionRefreshed = 2,
     /// A session went over to another agent.
-    SessionHandedOff = 3 "session.handed_off";
+    #[strum(serialize = "session.handed_off")]
+    SessionHandedOff = 3,
     /// A session was ended.
-    SessionTerminated = 4 "session.terminated";
+    #[strum(serialize = "session.terminated")]
+    SessionTerminated = 4,
     /// A session's deadline passed.
-    SessionExpired = 5 "session.expired";
+    #[strum(serialize = "session.expired")]
+    SessionExpired = 5,
     /// An agent became known.
-    AgentRegistered = 6 "agent.registered";
+    #[strum(serialize = "agent.registered")]
+    AgentRegistered = 6,
     /// An agent's fields changed.
-    AgentUpdated = 7 "agent.updated";
+    #[strum(serialize = "agent.updated")]
+    AgentUpdated = 7,
     /// An agent was suspended.
-    AgentSuspended = 8 "agent.suspended";
+    #[strum(serialize = "agent.suspended")]
+    AgentSuspended = 8,
     /// An agent was reinstated.
-    AgentReinstated = 9 "agent.reinstated";
+    #[strum(serialize = "agent.reinstated")]
+    AgentReinstated = 9,
     /// An agent was revoked.
-    AgentRevoked = 10 "agent.revoked";
+    #[strum(serialize = "agent.revoked")]
+    AgentRevoked = 10,
     /// The rules changed.
-    Rules = 11 "ledger.rules";
+    #[strum(serialize = "ledger.rules")]
+    Rules = 11,
 }
 
 /// Who may write an event of some type.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, strum::IntoStaticStr, strum::VariantNames)]
+#[strum(serialize_all = "snake_case")]
 pub enum Writer {
     /// Runtimes, on `ledger.v1.<tenant>`.
     Runtime,
@@ -299,14 +290,19 @@ pub enum Writer {
 impl Writer {
     /// The word for it.
     pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Runtime => "runtime",
-            Self::Ledger => "ledger",
-        }
+        self.into()
     }
 }
 
 impl EventType {
+    /// Every type, in the order of their numbers.
+    pub const ALL: &'static [Self] = Self::VARIANTS;
+
+    /// The `type` attribute.
+    pub fn as_str(self) -> &'static str {
+        self.into()
+    }
+
     /// Whether this writer may write events of this type.
     pub fn allows(self, writer: Writer) -> bool {
         match writer {

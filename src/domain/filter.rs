@@ -2,31 +2,26 @@
 
 use std::marker::PhantomData;
 
+use strum::VariantArray;
+
 use crate::domain::agent::AgentStatus;
 use crate::domain::ids::{AgentId, ProjectId};
 use crate::domain::session::Status;
 use crate::domain::time::Timestamp;
 
 /// A status by which a listing may be narrowed down.
-pub trait ListedStatus: Copy + 'static {
-    /// Every status, in the order of their numbers, which begin with 0 and leave none out.
-    const ALL: &'static [Self];
-
-    /// Its number.
+pub trait ListedStatus: Copy + VariantArray {
+    /// Its number. The numbers begin with 0 and have no gaps.
     fn number(self) -> u8;
 }
 
 impl ListedStatus for Status {
-    const ALL: &'static [Self] = &Self::ALL;
-
     fn number(self) -> u8 {
         self as u8
     }
 }
 
 impl ListedStatus for AgentStatus {
-    const ALL: &'static [Self] = &Self::ALL;
-
     fn number(self) -> u8 {
         self as u8
     }
@@ -41,7 +36,7 @@ pub struct StatusSet<S = Status> {
 
 impl<S: ListedStatus> StatusSet<S> {
     /// Every status.
-    pub const ALL: Self = Self::from_bits((1 << S::ALL.len()) - 1);
+    pub const ALL: Self = Self::from_bits((1 << S::VARIANTS.len()) - 1);
 
     /// Just this one.
     pub fn only(status: S) -> Self {
@@ -63,7 +58,7 @@ impl<S: ListedStatus> StatusSet<S> {
 
     /// Its statuses in the order of their numbers.
     pub fn iter(self) -> impl Iterator<Item = S> {
-        S::ALL
+        S::VARIANTS
             .iter()
             .copied()
             .filter(move |status| self.has(*status))
@@ -147,10 +142,10 @@ mod tests {
     use super::*;
 
     fn check<S: ListedStatus + std::fmt::Debug + PartialEq>() {
-        assert_eq!(StatusSet::of(S::ALL), Some(StatusSet::<S>::ALL));
-        assert!(StatusSet::<S>::ALL.iter().eq(S::ALL.iter().copied()));
+        assert_eq!(StatusSet::of(S::VARIANTS), Some(StatusSet::<S>::ALL));
+        assert!(StatusSet::<S>::ALL.iter().eq(S::VARIANTS.iter().copied()));
         assert_eq!(StatusSet::<S>::of(&[]), None);
-        for status in S::ALL {
+        for status in S::VARIANTS {
             let one = StatusSet::only(*status);
             assert_eq!(StatusSet::of(&[*status]), Some(one));
             assert_eq!(one.iter().collect::<Vec<_>>(), [*status]);

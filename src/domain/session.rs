@@ -19,6 +19,7 @@ use crate::domain::rules::Rules;
 use crate::domain::scopes::Scopes;
 use crate::domain::time::{Moment, Timestamp};
 use crate::domain::verdict::Reason;
+use strum::VariantArray as _;
 
 /// A session: the facts so far.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -97,78 +98,120 @@ impl SessionStatus {
     }
 }
 
-macro_rules! words {
-    ($(#[$doc:meta])* $name:ident { $($(#[$variant_doc:meta])* $variant:ident = $number:literal $word:literal,)* }) => {
-        $(#[$doc])*
-        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-        #[repr(u8)]
-        pub enum $name {
-            $($(#[$variant_doc])* $variant = $number,)*
-        }
-
-        impl $name {
-            /// Every value, in the order of their numbers.
-            pub const ALL: [Self; [$($number),*].len()] = [$(Self::$variant),*];
-
-            /// The word for it.
-            pub fn as_str(self) -> &'static str {
-                match self {
-                    $(Self::$variant => $word,)*
-                }
-            }
-
-            /// The value with this word.
-            pub fn parse(word: &str) -> Option<Self> {
-                Self::ALL.into_iter().find(|value| value.as_str() == word)
-            }
-
-            /// The value with this number.
-            pub fn from_number(number: u8) -> Option<Self> {
-                Self::ALL.into_iter().find(|value| *value as u8 == number)
-            }
-        }
-    };
+/// A session's status. The numbers are stored and never reused.
+#[derive(
+    Debug,
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    Hash,
+    PartialOrd,
+    Ord,
+    strum::EnumString,
+    strum::FromRepr,
+    strum::IntoStaticStr,
+    strum::VariantArray,
+    strum::VariantNames,
+)]
+#[strum(serialize_all = "snake_case")]
+#[repr(u8)]
+pub enum Status {
+    /// It is open.
+    Active = 0,
+    /// It was ended.
+    Terminated = 1,
+    /// Its deadline passed.
+    Expired = 2,
+    /// Another agent took over.
+    HandedOff = 3,
 }
 
-words! {
-    /// A session's status. The numbers are stored and never reused.
-    Status {
-        /// It is open.
-        Active = 0 "active",
-        /// It was ended.
-        Terminated = 1 "terminated",
-        /// Its deadline passed.
-        Expired = 2 "expired",
-        /// Another agent took over.
-        HandedOff = 3 "handed_off",
+impl Status {
+    /// Every value, in the order of their numbers.
+    pub const ALL: &'static [Self] = Self::VARIANTS;
+
+    /// The word for it.
+    pub fn as_str(self) -> &'static str {
+        self.into()
     }
 }
 
-words! {
-    /// What an open session is busy with. The numbers are stored and never reused.
-    Phase {
-        /// It is being set up.
-        Initializing = 1 "initializing",
-        /// It waits for work.
-        Ready = 2 "ready",
-        /// It works.
-        Running = 3 "running",
-        /// It pauses.
-        Paused = 4 "paused",
+/// What an open session is busy with. The numbers are stored and never reused.
+#[derive(
+    Debug,
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    Hash,
+    PartialOrd,
+    Ord,
+    strum::EnumString,
+    strum::FromRepr,
+    strum::IntoStaticStr,
+    strum::VariantArray,
+    strum::VariantNames,
+)]
+#[strum(serialize_all = "snake_case")]
+#[repr(u8)]
+pub enum Phase {
+    /// It is being set up.
+    Initializing = 1,
+    /// It waits for work.
+    Ready = 2,
+    /// It works.
+    Running = 3,
+    /// It pauses.
+    Paused = 4,
+}
+
+impl Phase {
+    /// Every value, in the order of their numbers.
+    pub const ALL: &'static [Self] = Self::VARIANTS;
+
+    /// The word for it.
+    pub fn as_str(self) -> &'static str {
+        self.into()
     }
 }
 
-words! {
-    /// How an ended session went. The numbers are stored and never reused.
-    Outcome {
-        /// It did what it was for.
-        Completed = 1 "completed",
-        /// It failed.
-        Error = 2 "error",
-        /// It was deleted.
-        Deleted = 3 "deleted",
-        /// Its agent was revoked.
-        Revoked = 4 "revoked",
+/// How an ended session went. The numbers are stored and never reused.
+#[derive(
+    Debug,
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    Hash,
+    PartialOrd,
+    Ord,
+    strum::EnumString,
+    strum::FromRepr,
+    strum::IntoStaticStr,
+    strum::VariantArray,
+    strum::VariantNames,
+)]
+#[strum(serialize_all = "snake_case")]
+#[repr(u8)]
+pub enum Outcome {
+    /// It did what it was for.
+    Completed = 1,
+    /// It failed.
+    Error = 2,
+    /// It was deleted.
+    Deleted = 3,
+    /// Its agent was revoked.
+    Revoked = 4,
+}
+
+impl Outcome {
+    /// Every value, in the order of their numbers.
+    pub const ALL: &'static [Self] = Self::VARIANTS;
+
+    /// The word for it.
+    pub fn as_str(self) -> &'static str {
+        self.into()
     }
 }
 

@@ -3,7 +3,8 @@
 use crate::domain::ids::Position;
 
 /// What became of an event.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, strum::IntoStaticStr, strum::VariantNames)]
+#[strum(serialize_all = "snake_case")]
 pub enum Verdict {
     /// It changed the read model.
     Applied,
@@ -18,12 +19,7 @@ pub enum Verdict {
 impl Verdict {
     /// The word for the kind of verdict.
     pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Applied => "applied",
-            Self::Duplicate(_) => "duplicate",
-            Self::Rejected(_) => "rejected",
-            Self::Parked => "parked",
-        }
+        self.into()
     }
 }
 

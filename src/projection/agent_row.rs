@@ -156,7 +156,7 @@ impl<'a> AgentRow<'a> {
         }
         let _public_length = from.u32()?;
         let (status, registered, tenant) = (from.u8()?, from.u8()?, from.u32()?);
-        let status = AgentStatus::from_number(status).ok_or_else(|| from.damaged())?;
+        let status = AgentStatus::from_repr(status).ok_or_else(|| from.damaged())?;
         let mut group = || Ok::<_, StoreError>(from.optional_u32()?.map(GroupNumber::new));
         let groups = AgentGroups {
             agent_type: group()?,

@@ -237,7 +237,7 @@ impl<'a> SessionRow<'a> {
         let _public_length = from.u32()?;
         let (status, flags, phase, outcome) = (from.u8()?, from.u8()?, from.u8()?, from.u8()?);
         let (tenant, agent, project) = (from.u32()?, from.u32()?, from.optional_u32()?);
-        let status = Status::from_number(status).ok_or_else(|| from.damaged())?;
+        let status = Status::from_repr(status).ok_or_else(|| from.damaged())?;
         let mut time = || Ok::<_, StoreError>(Timestamp::from_micros_clamped(from.i64()?));
         let (created_at, recorded_at, updated_at, last_activity_at) =
             (time()?, time()?, time()?, time()?);
@@ -250,8 +250,8 @@ impl<'a> SessionRow<'a> {
         let row = Self {
             tenant: TenantNumber::new(tenant),
             status,
-            phase: Phase::from_number(phase),
-            outcome: Outcome::from_number(outcome),
+            phase: Phase::from_repr(phase),
+            outcome: Outcome::from_repr(outcome),
             created_at,
             recorded_at,
             updated_at,

@@ -92,7 +92,7 @@ impl VerdictRow {
             }
             _ => None,
         };
-        let event_type = EventType::from_number(event_type);
+        let event_type = EventType::from_repr(event_type);
         let agent = agent.map(AgentNumber::new);
         Ok(Self {
             event_type,

@@ -10,6 +10,8 @@
 //! 5. `subject_mismatch` for a type that is not the subject's, `tenant_mismatch`,
 //! 6. `invalid` for everything else, with every wrong field named.
 
+use strum::VariantNames;
+
 use crate::domain::event::Writer;
 use crate::domain::ids::{EventId, Source};
 use crate::domain::limits::BODY_BYTES_MAX;
@@ -281,8 +283,8 @@ fn read_type(fields: &mut Fields, envelope: &Envelope<'_>) -> Result<Option<Even
     let Some(text) = fields.required("type", text) else {
         return Ok(None);
     };
-    EventType::parse(&text).map(Some).ok_or_else(|| {
-        let all: Vec<&str> = EventType::ALL.iter().map(|known| known.as_str()).collect();
+    text.parse().map(Some).map_err(|_unknown| {
+        let all = <EventType as VariantNames>::VARIANTS;
         let message = format!("must be one of: {}", all.join(", "));
         Failed::new(Reason::UnknownType, "type", message)
     })

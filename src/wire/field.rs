@@ -4,6 +4,9 @@
 //! JSON `null` counts as absent: the readers return `None` without an error.
 
 use std::borrow::Cow;
+use std::str::FromStr;
+
+use strum::VariantNames;
 
 use crate::domain::ids::IdError;
 use crate::domain::limits::{
@@ -223,19 +226,11 @@ impl Fields {
         Some((share * 1000.0).round() as u16)
     }
 
-    /// Reads one of the words of `all`.
-    pub(super) fn word<T: Copy>(
-        &mut self,
-        name: &str,
-        raw: &str,
-        all: &[T],
-        word_of: impl Fn(T) -> &'static str,
-    ) -> Option<T> {
-        let text = self.string(name, raw)?;
-        let found = all.iter().copied().find(|value| word_of(*value) == text);
+    /// Reads one of the words of an enum.
+    pub(super) fn word<T: FromStr + VariantNames>(&mut self, name: &str, raw: &str) -> Option<T> {
+        let found = self.string(name, raw)?.parse().ok();
         if found.is_none() {
-            let words: Vec<&str> = all.iter().map(|value| word_of(*value)).collect();
-            self.error(name, format!("must be one of: {}", words.join(", ")));
+            self.error(name, format!("must be one of: {}", T::VARIANTS.join(", ")));
         }
         found
     }

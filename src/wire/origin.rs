@@ -10,7 +10,8 @@ use crate::wire::subject::Subject;
 use crate::wire::{decode, private, source};
 
 /// How an event came onto the log.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, strum::IntoStaticStr, strum::VariantNames)]
+#[strum(serialize_all = "snake_case")]
 pub enum Via {
     /// A runtime published it to NATS.
     Nats,
@@ -23,11 +24,7 @@ pub enum Via {
 impl Via {
     /// The word in the API.
     pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Nats => "nats",
-            Self::Api => "api",
-            Self::Ledger => "ledger",
-        }
+        self.into()
     }
 }
 

@@ -7,7 +7,7 @@ use crate::domain::agent::AgentProfile;
 use crate::domain::command::{HandOff, Terminate};
 use crate::domain::event::{Created, Deadline, HandedOff, Refreshed, Renewal, Terminated};
 use crate::domain::limits::TTL_SECONDS_MAX;
-use crate::domain::session::{Outcome, Phase, Profile};
+use crate::domain::session::Profile;
 use crate::domain::{
     AgentEvent, AgentId, EventType, Payload, ProjectId, SessionEvent, SessionId, Timestamp,
 };
@@ -59,12 +59,14 @@ pub(super) fn read(
             Some(Payload::Agent(id?, event?))
         }
         EventType::Rules => {
-            let id =
-                subject.and_then(|raw| fields.word("subject", raw, &[Subject::RULES_ID], |w| w));
+            let id = subject.and_then(|raw| fields.string("subject", raw));
             let id = fields.required("subject", id);
+            if id.is_some_and(|id| id != Subject::RULES_ID) {
+                fields.error("subject", format!("must be {}", Subject::RULES_ID));
+            }
             let data = split(fields, data);
             let version = rules(fields, &data);
-            id.and(version).map(|version| Payload::Rules { version })
+            version.map(|version| Payload::Rules { version })
         }
     }
 }
@@ -163,7 +165,7 @@ pub(super) fn created(
             "metadata" => metadata = fields.metadata(name, raw),
             "parent_session_id" => parent = fields.session_id(name, raw),
             "project_id" => project = fields.id(name, raw, ProjectId::parse),
-            "phase" => phase = fields.word(name, raw, &Phase::ALL, Phase::as_str),
+            "phase" => phase = fields.word(name, raw),
             _ => match profile.get_mut(name) {
                 Some(text) => *text = fields.text(name, raw, TextRule::TEXT),
                 None => kept(fields, name, raw),
@@ -207,7 +209,7 @@ pub(super) fn refreshed(fields: &mut Fields, data: &[Member<'_>]) -> Refreshed {
             "expires_at" => deadline.expires_at = fields.time(name, raw),
             "ttl_seconds" => deadline.ttl_seconds = fields.integer(name, raw, TTL_SECONDS_MAX),
             "extend" => extend = fields.boolean(name, raw).unwrap_or(false),
-            "phase" => refreshed.phase = fields.word(name, raw, &Phase::ALL, Phase::as_str),
+            "phase" => refreshed.phase = fields.word(name, raw),
             "metadata" => refreshed.metadata = fields.metadata(name, raw),
             _ => kept(fields, name, raw),
         }
@@ -301,7 +303,7 @@ pub(super) fn terminate(fields: &mut Fields, data: &[Member<'_>]) -> Terminate {
     for Member { name, raw } in data {
         match &**name {
             "reason" => reason = fields.text(name, raw, TextRule::REASON),
-            "outcome" => outcome = fields.word(name, raw, &Outcome::ALL, Outcome::as_str),
+            "outcome" => outcome = fields.word(name, raw),
             _ => kept(fields, name, raw),
         }
     }

@@ -71,7 +71,7 @@ impl Subject {
         Self::new(
             writer,
             TenantId::parse(tenant).ok()?,
-            EventType::parse(event_type)?,
+            event_type.parse().ok()?,
         )
     }
 

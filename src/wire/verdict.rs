@@ -90,7 +90,7 @@ impl<'a> VerdictMessage<'a> {
         };
         Self {
             r#type: text("type")
-                .and_then(|text| EventType::parse(&text))
+                .and_then(|text| text.parse().ok())
                 .map(EventType::as_str),
             subject: text("subject").filter(|text| SessionId::parse(text).is_ok()),
             id: text("id").filter(|text| EventId::parse(text).is_ok()),

@@ -9,7 +9,9 @@ use crate::support::connection::send;
 
 /// Returns an unknown path of the API, and one of every dialect.
 fn paths() -> impl Iterator<Item = String> {
-    let mounts = Dialect::ALL.map(|dialect| format!("/compat/{}", dialect.as_str()));
+    let mounts = Dialect::ALL
+        .iter()
+        .map(|dialect| format!("/compat/{}", dialect.as_str()));
     let none = |base: String| format!("{base}/v1/none");
     [String::new()].into_iter().chain(mounts).map(none)
 }

@@ -74,12 +74,12 @@ impl RoleWords {
 
     fn roles(&self, word: &str) -> Roles {
         if self.prefix.is_none() && self.pairs.is_empty() {
-            return Role::parse(word).into_iter().collect();
+            return word.parse().into_iter().collect();
         }
         let rest = self.prefix.as_deref().and_then(|it| word.strip_prefix(it));
         let paired = self.pairs.iter().filter(|(from, _)| **from == *word);
         let paired = paired.map(|(_, role)| *role);
-        rest.and_then(Role::parse)
+        rest.and_then(|word| word.parse().ok())
             .into_iter()
             .chain(paired)
             .collect()

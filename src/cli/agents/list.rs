@@ -2,6 +2,7 @@
 
 use clap::Args;
 use clap::builder::PossibleValuesParser;
+use strum::VariantNames;
 
 use crate::cli::pages::{Listed, PageArgs, Pages};
 use crate::cli::target::Target;
@@ -29,7 +30,7 @@ pub(super) struct List {
 
     /// Only agents in this status; repeat it for several
     #[arg(long, value_name = "STATUS")]
-    #[arg(value_parser = PossibleValuesParser::new(AgentStatus::ALL.map(AgentStatus::as_str)))]
+    #[arg(value_parser = PossibleValuesParser::new(<AgentStatus as VariantNames>::VARIANTS))]
     status: Vec<String>,
 
     /// Only agents of this trust level

@@ -6,6 +6,7 @@ use std::process::ExitCode;
 
 use clap::builder::PossibleValuesParser;
 use clap::{Args, Subcommand};
+use strum::VariantNames;
 
 use crate::app::clock::SystemClock;
 use crate::auth::{KeyId, Role};
@@ -61,7 +62,7 @@ enum Command {
 struct Issue {
     /// Role of the key; repeat it for several
     #[arg(long, value_name = "ROLE", required = true)]
-    #[arg(value_parser = PossibleValuesParser::new(Role::ALL.map(Role::as_str)))]
+    #[arg(value_parser = PossibleValuesParser::new(<Role as VariantNames>::VARIANTS))]
     role: Vec<String>,
 
     /// The agent to which the key is bound, for reads and writes; without it, the key is not bound

@@ -10,7 +10,7 @@ use reqwest::Method;
 use crate::app::keys::{KeySource, OpenKeys};
 use crate::app::open::OpenError;
 use crate::app::telemetry::{self, LogFormat};
-use crate::auth::{Author, Grant, KeyId, Role};
+use crate::auth::{Author, Grant, KeyId};
 use crate::cli::Usage;
 use crate::cli::client::{Api, Identity, read};
 use crate::cli::nats::NatsArgs;
@@ -256,7 +256,7 @@ fn grant(tenant: TenantId, new: NewKey) -> anyhow::Result<Grant> {
         roles: new
             .roles
             .iter()
-            .filter_map(|word| Role::parse(word))
+            .filter_map(|word| word.parse().ok())
             .collect(),
         agent: agent.map_err(|error| Usage(format!("--agent: {error}")))?,
         expires_at: new.expires_at.and_then(|time| Timestamp::parse(&time)),

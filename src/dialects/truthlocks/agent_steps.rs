@@ -195,10 +195,10 @@ fn status(fields: &Fields<'_>) -> Result<Option<AgentChange>, Problem> {
         return Ok(None);
     };
     let reason = None;
-    match AgentStatus::parse(&word) {
-        Some(AgentStatus::Active) => Ok(Some(AgentChange::Reinstate { reason })),
-        Some(AgentStatus::Suspended) => Ok(Some(AgentChange::Suspend { reason })),
-        Some(AgentStatus::Revoked) | None => {
+    match word.parse() {
+        Ok(AgentStatus::Active) => Ok(Some(AgentChange::Reinstate { reason })),
+        Ok(AgentStatus::Suspended) => Ok(Some(AgentChange::Suspend { reason })),
+        Ok(AgentStatus::Revoked) | Err(_) => {
             Err(wrong("status", "must be one of: active, suspended"))
         }
     }

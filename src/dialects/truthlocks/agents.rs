@@ -7,7 +7,7 @@ use super::agent;
 use super::page::{LIMIT, PageQuery};
 use super::sessions::ANSWER_BYTES;
 use crate::domain::limits::PAGE_ROWS_DEFAULT;
-use crate::domain::{AgentFilter, AgentId, AgentStatus, Reason, StatusSet, TenantId};
+use crate::domain::{AgentFilter, AgentId, Reason, StatusSet, TenantId};
 use crate::http::problem::Problem;
 use crate::http::problem::code::Code;
 use crate::http::request::caller::{Caller, Read};
@@ -65,7 +65,7 @@ impl QueryParams for ListQuery {
     fn read(values: &mut Values) -> Result<Self, Problem> {
         let agent_type = TYPES.iter().find_map(|param| values.text(param));
         let trust_level = TRUST_LEVELS.iter().find_map(|param| values.text(param));
-        let statuses = values.words(&AGENT_STATUS, AgentStatus::parse);
+        let statuses = values.words(&AGENT_STATUS);
         let filter = AgentFilter {
             agent_type: agent_type.map(Into::into),
             trust_level: trust_level.map(Into::into),

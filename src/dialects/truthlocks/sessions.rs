@@ -7,7 +7,6 @@ use super::page::{LIMIT, PageQuery};
 use super::session;
 use crate::domain::filter::Owner;
 use crate::domain::limits::PAGE_ROWS_DEFAULT;
-use crate::domain::session::Status;
 use crate::domain::{AgentId, SessionFilter, SessionId, StatusSet};
 use crate::http::api::sessions::find;
 use crate::http::problem::Problem;
@@ -47,7 +46,7 @@ impl QueryParams for ListQuery {
         let agent = values
             .parsed(&AGENT_ID, AgentId::parse)
             .or_else(|| values.parsed(&AGENT_ID_OF_SDKS, AgentId::parse));
-        let statuses = values.words(&STATUS, Status::parse);
+        let statuses = values.words(&STATUS);
         let filter = SessionFilter {
             owner: agent.map_or(Owner::Tenant, Owner::Agent),
             statuses: StatusSet::of(&statuses).unwrap_or(StatusSet::ALL),

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 
 use serde_json::{Map, Value, json};
+use strum::VariantNames;
 use utoipa::openapi::schema::Schema;
 use utoipa::openapi::{Ref, RefOr};
 use utoipa::{PartialSchema, ToSchema};
@@ -140,7 +141,7 @@ pub(crate) fn reference(name: &str) -> String {
 }
 
 fn issue_key() -> Value {
-    let roles: Vec<&str> = Role::ALL.iter().map(|role| role.as_str()).collect();
+    let roles = <Role as VariantNames>::VARIANTS;
     for_clients(json!({
         "type": "object",
         "required": ["roles"],

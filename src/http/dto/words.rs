@@ -4,13 +4,14 @@
 
 use std::borrow::Cow;
 
+use strum::VariantNames;
 use utoipa::openapi::RefOr;
 use utoipa::openapi::schema::{ObjectBuilder, Schema, Type};
 use utoipa::{PartialSchema, ToSchema};
 
 use crate::auth;
 use crate::domain::event;
-use crate::domain::{self, Position, session};
+use crate::domain::{self, session};
 use crate::projection;
 use crate::wire;
 
@@ -44,31 +45,31 @@ const PENDING: &str = "pending";
 
 words! {
     /// The status of a session.
-    SessionStatus: "The status of a session.", session::Status::ALL.map(session::Status::as_str);
+    SessionStatus: "The status of a session.", names::<session::Status>();
     /// The status of an agent.
     AgentStatus: "The status of an agent.",
-        domain::AgentStatus::ALL.map(domain::AgentStatus::as_str);
+        names::<domain::AgentStatus>();
     /// The status of a session or an agent.
     CurrentStatus: "The status of a session or an agent.", statuses();
     /// What an active session is doing.
     Phase: "What an active session is doing, as its runtime last reported.",
-        session::Phase::ALL.map(session::Phase::as_str);
+        names::<session::Phase>();
     /// How a session ended.
     Outcome: "How a terminated session ended.",
-        session::Outcome::ALL.map(session::Outcome::as_str);
+        names::<session::Outcome>();
     /// What the fold decided about an event.
     Verdict: "What the fold decided about an event. A parked event waits until its session is created.",
-        verdicts();
+        names::<domain::Verdict>();
     /// What is known of the verdict on an event.
     VerdictSoFar: "What the fold decided about an event, or `pending` if it has not decided yet.",
-        verdicts().into_iter().chain([PENDING]);
+        names::<domain::Verdict>().chain([PENDING]);
     /// What the fold decided about a command.
     CommandVerdict: "What the fold decided about a command. `duplicate` is a retry. `rejected` means that \
         an earlier command had the same effect.",
-        verdicts().into_iter().take(3);
+        names::<domain::Verdict>().take(3);
     /// What the fold decided about a command that gives out tokens.
     TokensVerdict: "What the fold decided about a command that gives out tokens. `duplicate` is a retry.",
-        verdicts().into_iter().take(2);
+        names::<domain::Verdict>().take(2);
     /// There is no verdict yet.
     Pending: "The fold has not decided yet.", [PENDING];
     /// Why an event was rejected.
@@ -83,16 +84,16 @@ words! {
         After `log_failed` an operator must look at the log.",
         ["unavailable", "unconfirmed", "too_large", "log_failed"];
     /// The type of an event.
-    EventType: "The type of an event.", domain::EventType::ALL.iter().map(|known| known.as_str());
+    EventType: "The type of an event.", names::<domain::EventType>();
     /// Who states an event.
     Writer: "Who states an event: a runtime, or the ledger for commands and for what it observes.",
-        [event::Writer::Runtime, event::Writer::Ledger].map(event::Writer::as_str);
+        names::<event::Writer>();
     /// How an event arrived.
     Via: "How an event arrived: through the API, directly through NATS, or from the ledger itself.",
-        [wire::Via::Api, wire::Via::Nats, wire::Via::Ledger].map(wire::Via::as_str);
+        names::<wire::Via>();
     /// A role.
     Role: "What a credential may do. No role includes another.",
-        auth::Role::ALL.map(auth::Role::as_str);
+        names::<auth::Role>();
     /// What happened to a key.
     KeyChangeKind: "What happened to a key.", ["issued", "revoked"];
     /// The server is alive or ready.
@@ -101,20 +102,13 @@ words! {
     TokenType: "The type of an access token.", ["Bearer"];
 }
 
-/// From `applied` to `parked`.
-fn verdicts() -> [&'static str; 4] {
-    [
-        domain::Verdict::Applied,
-        domain::Verdict::Duplicate(Position::ZERO),
-        domain::Verdict::Rejected(domain::Reason::Invalid),
-        domain::Verdict::Parked,
-    ]
-    .map(domain::Verdict::as_str)
+fn names<T: VariantNames>() -> impl Iterator<Item = &'static str> {
+    T::VARIANTS.iter().copied()
 }
 
 fn statuses() -> Vec<&'static str> {
-    let mut words = session::Status::ALL.map(session::Status::as_str).to_vec();
-    for word in domain::AgentStatus::ALL.map(domain::AgentStatus::as_str) {
+    let mut words: Vec<_> = names::<session::Status>().collect();
+    for word in names::<domain::AgentStatus>() {
         if !words.contains(&word) {
             words.push(word);
         }

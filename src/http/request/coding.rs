@@ -9,11 +9,14 @@ use crate::http::problem::code::Code;
 use crate::http::request::negotiate::weighed;
 
 /// A compression format.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, strum::EnumString, strum::IntoStaticStr)]
+#[strum(serialize_all = "lowercase")]
 pub(crate) enum Coding {
+    #[strum(to_string = "gzip", serialize = "x-gzip")]
     Gzip,
     /// The zlib format, which HTTP calls `deflate`. Only for request bodies.
     Deflate,
+    #[strum(serialize = "br")]
     Brotli,
     Zstd,
 }
@@ -24,22 +27,7 @@ impl Coding {
     const OF_ANSWERS: [Self; 3] = [Self::Zstd, Self::Brotli, Self::Gzip];
 
     pub(crate) fn as_str(self) -> &'static str {
-        match self {
-            Self::Gzip => "gzip",
-            Self::Deflate => "deflate",
-            Self::Brotli => "br",
-            Self::Zstd => "zstd",
-        }
-    }
-
-    fn parse(name: &str) -> Option<Self> {
-        Some(match name {
-            "gzip" | "x-gzip" => Self::Gzip,
-            "deflate" => Self::Deflate,
-            "br" => Self::Brotli,
-            "zstd" => Self::Zstd,
-            _ => return None,
-        })
+        self.into()
     }
 
     /// The coding of a request body; `None` if it has none. A problem if the coding is unknown or
@@ -53,7 +41,7 @@ impl Coding {
         }
         let known = match codings.as_slice() {
             [] => return Ok(None),
-            [one] => Self::parse(one),
+            [one] => one.parse().ok(),
             _ => None,
         };
         known
@@ -127,7 +115,7 @@ mod tests {
         assert_eq!(coding("x-gzip, identity"), Ok(Some(Coding::Gzip)));
         assert_eq!(coding("deflate"), Ok(Some(Coding::Deflate)));
         for taken in CODINGS.to_str().unwrap().split(", ") {
-            assert!(Coding::parse(taken).is_some(), "{taken}");
+            assert!(taken.parse::<Coding>().is_ok(), "{taken}");
         }
         for refused in ["compress", "gzip, gzip", "aws-chunked", "*"] {
             let problem = coding(refused).unwrap_err();

@@ -3,6 +3,7 @@
 
 use std::borrow::Cow;
 use std::fmt::Display;
+use std::str::FromStr;
 
 use axum::extract::{FromRequestParts, RawPathParams};
 use axum::http::request::Parts;
@@ -223,19 +224,17 @@ impl Values {
     }
 
     /// Returns the parsed word of a parameter.
-    pub(crate) fn word<T>(
-        &mut self,
-        param: &Param,
-        parse: impl Fn(&str) -> Option<T>,
-    ) -> Option<T> {
-        self.parsed(param, |text| parse(text).ok_or_else(|| expected(param)))
+    pub(crate) fn word<T: FromStr>(&mut self, param: &Param) -> Option<T> {
+        self.parsed(param, |text| {
+            text.parse().map_err(|_unknown| expected(param))
+        })
     }
 
     /// Returns the parsed words of a parameter that may be repeated.
-    pub(crate) fn words<T>(&mut self, param: &Param, parse: impl Fn(&str) -> Option<T>) -> Vec<T> {
+    pub(crate) fn words<T: FromStr>(&mut self, param: &Param) -> Vec<T> {
         let given = self.pairs.iter().filter(|(name, _)| name == param.name);
-        let words: Option<Vec<T>> = given.map(|(_, value)| parse(value)).collect();
-        words.unwrap_or_else(|| {
+        let words: Result<Vec<T>, _> = given.map(|(_, value)| value.parse()).collect();
+        words.unwrap_or_else(|_unknown| {
             self.error(param, expected(param));
             Vec::new()
         })

@@ -3,6 +3,7 @@
 //! A route reads and documents its parameters from the same list, so the two cannot differ.
 
 use serde_json::{Value, json};
+use strum::VariantNames;
 use utoipa::openapi::extensions::Extensions;
 use utoipa::openapi::path::{Parameter, ParameterBuilder, ParameterIn};
 use utoipa::openapi::schema::{
@@ -51,6 +52,11 @@ pub(crate) struct IntegerRange {
     pub(crate) default: Option<u64>,
 }
 
+/// The words of an enum.
+fn names<T: VariantNames>() -> Vec<&'static str> {
+    T::VARIANTS.to_vec()
+}
+
 /// A position or an offset, at most a signed number of 64 bits: many clients have no larger ones.
 const COUNTER: IntegerRange = IntegerRange {
     min: 0,
@@ -77,7 +83,7 @@ pub(crate) const SESSION_ID: Param = Param {
 pub(crate) const STATUS: Param = Param {
     name: "status",
     about: "Only sessions in this status. Repeat it for several: status=active&status=expired.",
-    shape: Shape::Words(|| Status::ALL.iter().map(|status| status.as_str()).collect()),
+    shape: Shape::Words(names::<Status>),
 };
 pub(crate) const AGENT_TYPE: Param = Param {
     name: "agent_type",
@@ -87,12 +93,7 @@ pub(crate) const AGENT_TYPE: Param = Param {
 pub(crate) const AGENT_STATUS: Param = Param {
     name: "status",
     about: "Only agents in this status. Repeat it for several: status=suspended&status=revoked.",
-    shape: Shape::Words(|| {
-        AgentStatus::ALL
-            .iter()
-            .map(|status| status.as_str())
-            .collect()
-    }),
+    shape: Shape::Words(names::<AgentStatus>),
 };
 pub(crate) const TRUST_LEVEL: Param = Param {
     name: "trust_level",
@@ -182,7 +183,7 @@ pub(crate) const BEFORE_POSITION: Param = Param {
 pub(crate) const TYPE: Param = Param {
     name: "type",
     about: "Only events of this type.",
-    shape: Shape::Word(|| EventType::ALL.iter().map(|known| known.as_str()).collect()),
+    shape: Shape::Word(names::<EventType>),
 };
 pub(crate) const REASON: Param = Param {
     name: "reason",

@@ -8,7 +8,7 @@
 //! The position is the table's key. Decoding checks every length and never panics. A file that was
 //! damaged on disk gives [`LogError::Damaged`].
 
-use bytes::Bytes;
+use bytes::{Buf, BufMut, Bytes};
 
 use crate::domain::{Position, Timestamp};
 use crate::log::{LogError, NewRecord, Record};
@@ -27,25 +27,15 @@ pub(super) fn encoded_len(record: &NewRecord) -> Option<usize> {
 }
 
 /// Writes a record into exactly [`encoded_len`] bytes.
-pub(super) fn encode(record: &NewRecord, recorded_at: Timestamp, out: &mut [u8]) {
-    let mut rest = out;
-    let mut put = |bytes: &[u8]| {
-        if let Some((to, after)) = std::mem::take(&mut rest).split_at_mut_checked(bytes.len()) {
-            to.copy_from_slice(bytes);
-            rest = after;
-        }
-    };
-    put(&[VERSION]);
-    put(&recorded_at.micros().to_be_bytes());
-    put(&u16::try_from(record.subject.len())
-        .unwrap_or(u16::MAX)
-        .to_be_bytes());
-    put(&u16::try_from(record.private.len())
-        .unwrap_or(u16::MAX)
-        .to_be_bytes());
-    put(record.subject.as_bytes());
-    put(&record.private);
-    put(&record.body);
+pub(super) fn encode(record: &NewRecord, recorded_at: Timestamp, mut out: &mut [u8]) {
+    let short = |length: usize| u16::try_from(length).expect("`encoded_len` checked the length");
+    out.put_u8(VERSION);
+    out.put_i64(recorded_at.micros());
+    out.put_u16(short(record.subject.len()));
+    out.put_u16(short(record.private.len()));
+    out.put_slice(record.subject.as_bytes());
+    out.put_slice(&record.private);
+    out.put_slice(&record.body);
 }
 
 /// Decodes a stored record.
@@ -55,7 +45,8 @@ pub(super) fn decode(position: Position, bytes: &[u8]) -> Result<Record, LogErro
 
 /// Decodes the time stamp of a stored record.
 pub(super) fn decode_recorded_at(position: Position, bytes: &[u8]) -> Result<Timestamp, LogError> {
-    decode(position, bytes).map(|record| record.recorded_at)
+    let parts = Parts::split(bytes).ok_or_else(|| malformed(position))?;
+    Ok(parts.recorded_at)
 }
 
 /// Decodes the subject of a stored record, and copies nothing.
@@ -77,18 +68,18 @@ struct Parts<'a> {
 }
 
 impl<'a> Parts<'a> {
-    fn split(bytes: &'a [u8]) -> Option<Self> {
-        let (&[version], rest) = bytes.split_first_chunk()?;
-        let (micros, rest) = rest.split_first_chunk()?;
-        let (subject_len, rest) = rest.split_first_chunk()?;
-        let (private_len, rest) = rest.split_first_chunk()?;
-        let (subject, rest) = rest.split_at_checked(u16::from_be_bytes(*subject_len).into())?;
-        let (private, body) = rest.split_at_checked(u16::from_be_bytes(*private_len).into())?;
+    fn split(mut bytes: &'a [u8]) -> Option<Self> {
+        let version = bytes.try_get_u8().ok()?;
+        let micros = bytes.try_get_i64().ok()?;
+        let subject_len = bytes.try_get_u16().ok()?;
+        let private_len = bytes.try_get_u16().ok()?;
+        let (subject, bytes) = bytes.split_at_checked(subject_len.into())?;
+        let (private, body) = bytes.split_at_checked(private_len.into())?;
         if version != VERSION {
             return None;
         }
         Some(Self {
-            recorded_at: Timestamp::from_micros(i64::from_be_bytes(*micros))?,
+            recorded_at: Timestamp::from_micros(micros)?,
             subject: std::str::from_utf8(subject).ok()?,
             private,
             body,

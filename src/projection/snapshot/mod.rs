@@ -5,6 +5,7 @@ mod listings;
 mod tenant;
 
 use std::fmt;
+use std::str::FromStr;
 
 use redb::{ReadTransaction, ReadableTable};
 
@@ -42,6 +43,11 @@ pub enum RejectionCode {
     Parked,
 }
 
+/// No event is counted under this word.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("no code of a rejected or parked event")]
+pub struct UnknownCode;
+
 impl RejectionCode {
     /// Every code.
     pub fn all() -> impl Iterator<Item = Self> {
@@ -64,6 +70,15 @@ impl RejectionCode {
             Self::Rejected(reason) => reason as u8,
             Self::Parked => PARKED_CODE,
         }
+    }
+}
+
+impl FromStr for RejectionCode {
+    type Err = UnknownCode;
+
+    fn from_str(word: &str) -> Result<Self, UnknownCode> {
+        let mut codes = Self::all();
+        codes.find(|code| code.as_str() == word).ok_or(UnknownCode)
     }
 }
 

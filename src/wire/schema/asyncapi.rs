@@ -2,6 +2,7 @@
 //! publish, and sends what it writes itself and its verdicts.
 
 use serde_json::{Map, Value, json};
+use strum::VariantNames;
 
 use crate::domain::event::Writer;
 use crate::domain::limits::{LOG_MESSAGE_BYTES_MAX, TENANT_CHARS_MAX};
@@ -84,7 +85,7 @@ pub(super) fn verdict() -> Value {
         Verdict::Parked,
     ];
     let codes: Vec<&str> = Reason::ALL.iter().map(|reason| reason.code()).collect();
-    let types: Vec<&str> = EventType::ALL.iter().map(|known| known.as_str()).collect();
+    let types = <EventType as VariantNames>::VARIANTS;
     let position =
         |description: &str| json!({"type": "integer", "minimum": 1, "description": description});
     json!({

@@ -4,6 +4,7 @@
 //! name.
 
 use serde_json::{Value, json};
+use strum::VariantNames;
 
 use crate::domain::limits::{
     ID_CHARS_MAX, METADATA_BYTES_MAX, METADATA_DEPTH_MAX, SCOPE_CHARS_MAX, SCOPES_MAX,
@@ -153,14 +154,14 @@ pub(super) fn metadata(description: &str) -> Value {
 
 pub(super) fn phase() -> Value {
     json!({
-        "enum": Phase::ALL.map(Phase::as_str),
+        "enum": <Phase as VariantNames>::VARIANTS,
         "description": "What the session is doing.",
     })
 }
 
 pub(super) fn outcome() -> Value {
     json!({
-        "enum": Outcome::ALL.map(Outcome::as_str),
+        "enum": <Outcome as VariantNames>::VARIANTS,
         "description": "How the session ended. `deleted` also deletes a session that has ended.",
     })
 }

@@ -41,7 +41,7 @@ impl Route {
 
 /// Returns every call. A call that ends all sessions of its caller comes last.
 pub(super) fn all() -> Vec<Route> {
-    let dialects = Dialect::ALL.into_iter().flat_map(of_dialect);
+    let dialects = Dialect::ALL.iter().copied().flat_map(of_dialect);
     let mut routes: Vec<Route> = of_the_api().into_iter().chain(dialects).collect();
     routes.sort_by_key(|route| route.method == Method::DELETE && !route.path.contains('{'));
     routes
@@ -69,7 +69,7 @@ fn roles(operation: &Value) -> Vec<Role> {
     let words = requirements
         .flat_map(|one| one.as_object().unwrap().values())
         .map(|roles| roles[0].as_str().unwrap());
-    let mut roles: Vec<Role> = words.map(|word| Role::parse(word).unwrap()).collect();
+    let mut roles: Vec<Role> = words.map(|word| word.parse().unwrap()).collect();
     roles.sort_unstable();
     roles.dedup();
     roles

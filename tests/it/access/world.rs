@@ -300,7 +300,7 @@ pub(super) fn compared(answer: &Answer) -> (u16, Value) {
 async fn credentials(app: &App, own: &str, others: &str) -> Vec<Credential> {
     let bound = [Role::Read, Role::Write, Role::Audit];
     let mut kinds = vec![("nobody".to_owned(), Whose::Nobodys, vec![], None)];
-    for role in Role::ALL {
+    for &role in Role::ALL {
         let name = format!("the role {}", role.as_str());
         kinds.push((name, Whose::Tenant, vec![role], None));
     }

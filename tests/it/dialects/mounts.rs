@@ -94,7 +94,7 @@ async fn no_failure_of_a_dialect_has_the_native_error_format() {
     let key = app.key(grant("acme", Roles::ALL)).await;
     let admin = [Role::Admin].into_iter().collect();
     let admin = app.key(grant("acme", admin)).await;
-    for dialect in Dialect::ALL {
+    for &dialect in Dialect::ALL {
         let path = mounted(dialect, a_path(dialect));
         let good = shown(dialect, &key, "acme");
         assert_eq!(get(&client, &path, &good).await.status, 200);
@@ -130,7 +130,7 @@ async fn a_rate_limited_caller_learns_when_to_retry_in_whole_seconds() {
         credentials
     });
     let app = app.await;
-    for dialect in Dialect::ALL {
+    for &dialect in Dialect::ALL {
         let client = app.client("none");
         let key = app.key(grant("acme", Roles::ALL)).await;
         let headers = shown(dialect, &key, "acme");
@@ -149,7 +149,7 @@ async fn a_rate_limited_caller_learns_when_to_retry_in_whole_seconds() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn dialects_ignore_unknown_parameters() {
     let app = App::start().await;
-    for dialect in Dialect::ALL {
+    for &dialect in Dialect::ALL {
         let path = mounted(dialect, a_path(dialect));
         let headers = shown(dialect, "anybody", "acme");
         let path = format!("{path}?utm=1&utm=2");
@@ -163,7 +163,7 @@ async fn dialects_ignore_unknown_parameters() {
 async fn without_credentials_a_key_can_name_the_tenant() {
     let app = App::start().await;
     let nameless = |dialect: &Dialect| !clients_name_a_tenant(*dialect);
-    for dialect in Dialect::ALL.into_iter().filter(nameless) {
+    for dialect in Dialect::ALL.iter().copied().filter(nameless) {
         let path = mounted(dialect, a_path(dialect));
         let as_key = app.client("none").with_key("tenant:acme");
         assert_eq!(as_key.get(&path).await.status, 200);
@@ -184,7 +184,7 @@ fn address_of(server: &Server, dialect: Dialect) -> String {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_dialects_own_address_follows_the_rules_of_the_main_address() {
     let dir = tempfile::tempdir().unwrap();
-    for dialect in Dialect::ALL {
+    for &dialect in Dialect::ALL {
         let listen = format!("{}=127.0.0.1:0", dialect.as_str());
         let server = Server::start_with(dir.path(), &["--dialect", &listen]);
         let url = address_of(&server, dialect);

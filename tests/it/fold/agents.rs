@@ -88,9 +88,7 @@ fn oracle<'a>(model: &'a Model, tenant: &str, filter: &AgentFilter) -> Vec<&'a M
         agent.tenant == tenant
             && is(&filter.agent_type, &agent.agent_type)
             && is(&filter.trust_level, &agent.trust_level)
-            && filter
-                .statuses
-                .has(AgentStatus::parse(agent.status).unwrap())
+            && filter.statuses.has(agent.status.parse().unwrap())
     };
     let mut agents: Vec<&ModelAgent> = model.agents.iter().rev().filter(matches).collect();
     agents.sort_by_key(|agent| std::cmp::Reverse(agent.created));
@@ -136,7 +134,8 @@ fn status_sets() -> Vec<StatusSet<AgentStatus>> {
     (1..8_u8)
         .map(|bits| {
             let some = AgentStatus::ALL
-                .into_iter()
+                .iter()
+                .copied()
                 .filter(|status| bits & 1 << (*status as u8) != 0);
             StatusSet::of(&some.collect::<Vec<_>>()).unwrap()
         })

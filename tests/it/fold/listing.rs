@@ -87,7 +87,7 @@ fn oracle<'a>(model: &'a Model, tenant: &str, filter: &SessionFilter) -> Vec<&'a
         let TimeRange { after, before } = filter.created;
         session.tenant == tenant
             && owner
-            && filter.statuses.has(Status::parse(session.status).unwrap())
+            && filter.statuses.has(session.status.parse().unwrap())
             && after.is_none_or(|after| after.micros() <= session.created)
             && before.is_none_or(|before| session.created < before.micros())
     };
@@ -146,7 +146,8 @@ fn status_sets() -> Vec<StatusSet> {
     (1..16_u8)
         .map(|bits| {
             let some = Status::ALL
-                .into_iter()
+                .iter()
+                .copied()
                 .filter(|status| bits & 1 << (*status as u8) != 0);
             StatusSet::of(&some.collect::<Vec<_>>()).unwrap()
         })

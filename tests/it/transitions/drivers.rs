@@ -221,7 +221,7 @@ fn position(answer: &Value) -> u64 {
 
 /// Checks that the ledger knows the event type and the reason, which the table has as texts.
 pub(super) fn check_words(step: &Step) {
-    assert!(EventType::parse(step.event).is_some(), "{}", step.event);
+    assert!(step.event.parse::<EventType>().is_ok(), "{}", step.event);
     if let Expect::Rejected(code) = step.expect {
         assert!(
             Reason::ALL.iter().any(|reason| reason.code() == code),

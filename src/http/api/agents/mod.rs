@@ -5,7 +5,7 @@ pub(super) mod commands;
 use axum::extract::State;
 use axum::response::Response;
 
-use crate::domain::{AgentFilter, AgentId, AgentStatus, Reason, StatusSet};
+use crate::domain::{AgentFilter, AgentId, Reason, StatusSet};
 use crate::http::dto;
 use crate::http::problem::Problem;
 use crate::http::problem::code::Code;
@@ -45,7 +45,7 @@ impl QueryParams for ListQuery {
     ];
 
     fn read(values: &mut Values) -> Result<Self, Problem> {
-        let statuses = values.words(&AGENT_STATUS, AgentStatus::parse);
+        let statuses = values.words(&AGENT_STATUS);
         let filter = AgentFilter {
             agent_type: values.text(&AGENT_TYPE).map(Into::into),
             trust_level: values.text(&TRUST_LEVEL).map(Into::into),

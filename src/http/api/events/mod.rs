@@ -11,7 +11,7 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue};
 use axum::response::Response;
 
 use crate::auth::{Principal, Role};
-use crate::domain::{AgentId, EventType, Position, Reason, SessionId};
+use crate::domain::{AgentId, Position, Reason, SessionId};
 
 use crate::http::dto;
 use crate::http::problem::Problem;
@@ -66,7 +66,7 @@ impl QueryParams for EventsQuery {
             after: values.position(&AFTER_POSITION).unwrap_or_default(),
             limit: values.events_limit(),
             filter: EventFilter {
-                event_type: values.word(&TYPE, EventType::parse),
+                event_type: values.word(&TYPE),
                 agent: values.parsed(&AGENT_ID, AgentId::parse),
                 session: values.parsed(&SESSION_ID, SessionId::parse),
             },

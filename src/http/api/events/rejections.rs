@@ -32,9 +32,8 @@ impl QueryParams for RejectionsQuery {
     const PARAMS: &'static [Param] = &[REASON, EVENTS_LIMIT, BEFORE_POSITION, MIN_POSITION];
 
     fn read(values: &mut Values) -> Result<Self, Problem> {
-        let parse = |word: &str| RejectionCode::all().find(|code| code.as_str() == word);
         Ok(Self {
-            code: values.word(&REASON, parse),
+            code: values.word(&REASON),
             limit: values.events_limit(),
             before: values.position(&BEFORE_POSITION),
             min_position: values.position(&MIN_POSITION),

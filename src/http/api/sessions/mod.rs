@@ -9,7 +9,6 @@ use axum::extract::State;
 use axum::response::Response;
 
 use crate::domain::filter::Owner;
-use crate::domain::session::Status;
 use crate::domain::{
     AgentId, Position, ProjectId, Reason, SessionFilter, SessionId, StatusSet, TimeRange,
 };
@@ -91,7 +90,7 @@ impl QueryParams for CountQuery {
 fn read_filter(values: &mut Values) -> Result<SessionFilter, Problem> {
     let agent = values.parsed(&AGENT_ID, AgentId::parse);
     let project = values.parsed(&PROJECT_ID, ProjectId::parse);
-    let statuses = values.words(&STATUS, Status::parse);
+    let statuses = values.words(&STATUS);
     let after = values.time(&CREATED_AFTER);
     let before = values.time(&CREATED_BEFORE);
     let owner = match (agent, project) {
