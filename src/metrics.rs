@@ -120,7 +120,7 @@ impl Metrics {
         );
         registry.register(
             "log_refuses_writes",
-            "1 while the log can be reached but rejects writes, else 0",
+            "1 while the log can be reached but refuses writes, else 0",
             self.log_refuses_writes.clone(),
         );
         registry.register(
@@ -197,7 +197,7 @@ impl Metrics {
         self.lag.set(gauge(head.get() - position.get()));
     }
 
-    /// Sets whether the log can be reached, and whether it rejects writes.
+    /// Sets whether the log can be reached, and whether it refuses writes.
     pub fn log(&self, available: bool, refuses_writes: bool) {
         self.log_available.set(available.into());
         self.log_refuses_writes.set(refuses_writes.into());

@@ -75,14 +75,16 @@ pub struct CredentialConfig {
 pub enum ConfigError {
     /// Callers on other machines could use the API without credentials.
     #[error(
-        "--no-auth asks for no credentials, and {0} can be reached from other machines: listen on \
-         127.0.0.1, or add --trust-network if something else controls who can connect"
+        "with --no-auth the server requires no credentials, and {0} can be reached from other \
+         machines: listen on 127.0.0.1, or add --trust-network if something else controls who can \
+         connect"
     )]
     Exposed(SocketAddr),
     /// Every web page could read and write everything.
     #[error(
-        "--no-auth asks for no credentials, and --cors-origin '*' lets every page in a browser on \
-         this machine read and write everything: name the origins of your own pages instead"
+        "with --no-auth the server requires no credentials, and --cors-origin '*' lets every page in \
+         a browser on this machine read and write everything: name the origins of your own pages \
+         instead"
     )]
     AnyOrigin,
 }

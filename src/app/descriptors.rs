@@ -29,7 +29,7 @@ pub(super) fn connections_max() -> usize {
     connections
 }
 
-/// How many connections a process with so many descriptors may have.
+/// Returns how many connections a process with this many descriptors may have.
 fn connections_within(descriptors: usize) -> usize {
     // Connections for health checks, and as many that wait for a place, need descriptors too.
     let others = DESCRIPTORS_KEPT.min(descriptors / 2) + 2 * CONNECTIONS_HEALTH_MAX;

@@ -1,7 +1,7 @@
-//! The composition root: opens the log and the read model, starts the API, and shuts all of it
+//! The composition root: opens the log and the read model, starts the API, and shuts everything
 //! down.
 //!
-//! Only this layer chooses the log, the places of files and the signals that stop the process.
+//! Only this layer chooses the log, the paths of files and the signals that stop the process.
 //! Every task is spawned through [`tasks::Tasks`] and joined before the log is closed.
 
 pub mod clock;

@@ -142,7 +142,7 @@ pub async fn connect(config: &JetStreamConfig, known: Position) -> Result<JetStr
     let log = JetStreamLog::connect(config, known != Position::ZERO).await?;
     if !log.asks_for_credentials() {
         tracing::warn!(
-            "NATS asks for no credentials: everybody who can connect to it can write events"
+            "NATS requires no credentials: anyone who can connect to it can write events"
         );
     }
     Ok(log)

@@ -80,12 +80,12 @@ pub enum Comparison {
         /// The position of the live read model.
         position: Position,
     },
-    /// Both read models are equal to the byte.
+    /// Both read models are equal byte for byte.
     Equal {
         /// The position at which they were compared.
         position: Position,
     },
-    /// The read models differ: something else than the fold has changed the live file.
+    /// The read models differ: something other than the fold has changed the live file.
     Different {
         /// The position at which they were compared.
         position: Position,
@@ -129,7 +129,7 @@ pub async fn run(request: Request, mut on_step: impl FnMut(Step)) -> anyhow::Res
     swap(&dir, rebuilt, live, &*clock)
 }
 
-/// Fails if the directory has no built-in log. Opening the log would create an empty one.
+/// Fails if the log is built in and its file is missing. Opening the log would create an empty one.
 pub(super) fn require_log(source: &LogSource, dir: &DataDir) -> Result<(), OpenError> {
     match source {
         LogSource::Embedded if !dir.log().exists() => Err(OpenError::Missing {
@@ -331,7 +331,7 @@ fn swap(
         let text = serde_json::json!({ "replaced_at": clock.now(), "rebuilt": &rebuilt });
         fs::write(&reasons, format!("{text:#}\n"))
             .with_context(|| format!("cannot write {}", reasons.display()))?;
-        // With a hard link there is a live file at every moment. Not every file system has links.
+        // With a hard link, there is a live file at every moment. Not every file system supports links.
         fs::hard_link(dir.model(), &kept)
             .or_else(|_no_links| fs::rename(dir.model(), &kept))
             .with_context(|| format!("cannot keep the old file as {}", kept.display()))?;

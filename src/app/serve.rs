@@ -1,4 +1,4 @@
-//! Runs a ledger, from the start of log, fold and API to a graceful shutdown.
+//! Runs a ledger: starts the log, the fold and the API, and shuts them down gracefully.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -31,7 +31,7 @@ const BEGIN_WAIT: Duration = Duration::from_secs(5);
 /// time.
 const FLUSH_WAIT: Duration = Duration::from_secs(30);
 
-/// A running ledger. Call [`Running::stop`] in the end: dropping it is like a crash.
+/// A running ledger. Call [`Running::stop`] at the end: dropping it is like a crash.
 pub struct Running {
     addresses: Addresses,
     data_dir: PathBuf,

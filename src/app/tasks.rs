@@ -17,7 +17,7 @@ pub struct Tasks {
 }
 
 impl Tasks {
-    /// Starts a task. The task gets the stop signal, and must end soon after it is cancelled.
+    /// Starts a task. The task gets the stop signal, and must end soon after the signal.
     pub fn spawn<F>(&mut self, name: &'static str, task: impl FnOnce(CancellationToken) -> F)
     where
         F: Future<Output = ()> + Send + 'static,

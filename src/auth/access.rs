@@ -13,7 +13,7 @@ pub enum Access {
     Everybody,
     /// Callers with a key or a token.
     Credentials(Credentials),
-    /// Callers with the one key that has this hash, for any tenant. The key is in no keyring.
+    /// Callers with the one key that has this hash, for any tenant. The log of keys does not have it.
     Private(TokenHash),
 }
 
@@ -69,7 +69,7 @@ pub enum Refused {
 }
 
 impl Refused {
-    /// The kind of reason, as a label for metrics.
+    /// Returns the kind of reason, as a label for metrics.
     pub fn kind(&self) -> &'static str {
         match self {
             Self::TooLong(_) => "too_long",

@@ -7,7 +7,7 @@ use crate::auth::{KeyId, Principal};
 use crate::domain::limits::TEXT_CHARS_MAX;
 
 /// The stored form of [`Author::Operator`]. It cannot be confused with the other authors: a key id
-/// has 16 hexadecimal digits, and the bearer of a token contains `|`.
+/// has 16 hexadecimal digits, and the id of a token contains `|`.
 const OPERATOR: &str = "operator";
 
 /// Who issued or revoked a key.
@@ -23,7 +23,7 @@ pub enum Author {
 }
 
 impl Author {
-    /// The author that a principal is; `None` if the server asks for no credentials.
+    /// Returns the author that a principal is; `None` if the server requires no credentials.
     pub fn of(principal: &Principal) -> Option<Self> {
         let id = principal.id.as_ref()?;
         Some(KeyId::parse(id).map_or_else(|| Self::Token(Arc::clone(id)), Self::Key))

@@ -96,7 +96,7 @@ pub(super) enum KeyEvent {
         id: KeyId,
         hash: TokenHash,
         grant: Grant,
-        /// `None` in records of older builds.
+        /// `None` if the server required no credentials, or if the record has no readable actor.
         by: Option<Author>,
     },
     Revoked {
@@ -189,8 +189,8 @@ struct Written<'a> {
     data: Data,
 }
 
-/// The members that are read from a body. `data` stays unparsed, because that of a revocation is
-/// ignored.
+/// The members that are read from a body. `data` stays unparsed, because a revocation ignores its
+/// `data`.
 #[derive(Deserialize)]
 struct Envelope {
     subject: String,

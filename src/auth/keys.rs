@@ -82,7 +82,7 @@ impl Keys {
         }
     }
 
-    /// Follows the log until `stop` is cancelled, or until the log fails. After a failure this node
+    /// Follows the log until `stop` is canceled, or until the log fails. After a failure this node
     /// misses later revocations, and [`Keys::are_followed`] returns false.
     pub async fn run(self: Arc<Self>, stop: CancellationToken) -> Result<(), LogError> {
         let followed = stop.run_until_cancelled(self.tail()).await;

@@ -13,15 +13,15 @@ pub struct Principal {
     /// What the caller may do.
     pub roles: Roles,
     /// The id of the credential, without its secret: the id of a key, or `issuer|subject` of a
-    /// token. `None` if the server asks for no credentials. Idempotency keys and rate limits are
-    /// per id.
+    /// token. `None` if the server requires no credentials. Each id has its own idempotency keys
+    /// and rate limit.
     pub id: Option<Arc<str>>,
     /// The only agent that the caller may write for; `None` is any.
     pub agent: Option<AgentId>,
 }
 
 impl Principal {
-    /// A caller of a server that asks for no credentials. It has every role.
+    /// A caller of a server that requires no credentials. It has every role.
     pub fn anonymous(tenant: TenantId) -> Self {
         Self {
             tenant,

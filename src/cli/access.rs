@@ -52,8 +52,8 @@ impl AccessArgs {
         let needs_credentials = self.tokens.is_given() || self.rate_limit.is_some();
         match (self.no_auth, self.trust_network) {
             (true, _) if needs_credentials => Err(Usage(
-                "--no-auth asks for no credentials: leave it out, or leave out --jwt-... and \
-                 --rate-limit"
+                "with --no-auth the server requires no credentials: leave out --no-auth, or leave \
+                 out --jwt-... and --rate-limit"
                     .to_owned(),
             )
             .into()),

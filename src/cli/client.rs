@@ -46,7 +46,7 @@ pub(super) struct Identity {
 }
 
 impl Identity {
-    /// A caller without a key, for a server that asks for no credentials.
+    /// A caller without a key, for a server that requires no credentials.
     pub(super) fn tenant(tenant: &str) -> Self {
         Self {
             key: None,

@@ -35,8 +35,8 @@ impl Completions {
     }
 }
 
-/// Repairs the script for bash. For a command with a hyphen in its name, the generator uses two
-/// names for one state, so that it never reaches subcommands.
+/// Repairs the script for bash. For a command with a hyphen in its name, the generator gives one
+/// state two names, and the script never completes subcommands.
 fn steps_by_one_name(script: &str) -> String {
     script.replace("session__subcmd__ledger", "session__ledger")
 }

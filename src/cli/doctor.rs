@@ -16,7 +16,7 @@ use crate::log::WithCauses;
 use crate::log::jetstream::{self, InspectedStream, JetStreamConfig};
 use crate::projection::{Store, StoreError};
 
-/// Less free space than this, in bytes, is a failure: events may not fit soon.
+/// Less free space than this, in bytes, is a failure: there may soon be no room for events.
 const FREE_BYTES_MIN: u64 = 256 * 1024 * 1024;
 /// Less free space than this, in bytes, is a warning.
 const FREE_BYTES_LOW: u64 = 2 * 1024 * 1024 * 1024;
@@ -41,13 +41,13 @@ model that was not closed, as a server does at its start.";
 #[derive(Debug, Args)]
 #[command(after_help = AFTER_HELP)]
 pub(super) struct Doctor {
-    /// Server to check. If the command names nothing to check, this is the server in the variable
+    /// Server to check. Without any target, the command checks the server in the variable
     /// `SESSION_LEDGER_URL`, or the one on this machine
     #[arg(long, value_name = "URL")]
     url: Option<String>,
 
-    // A separate argument, because the server from the environment is checked only if the command
-    // line names nothing to check. It is hidden, because it exists for the variable.
+    // Separate from `url`, because the command uses the variable only if nothing else is to be
+    // checked. Hidden, because users set the variable and not this option.
     #[arg(long, env = URL_VARIABLE, default_value = DEFAULT_URL, hide = true)]
     default_url: String,
 
@@ -85,8 +85,8 @@ type Checks = Vec<Check>;
 impl Doctor {
     pub(super) async fn run(self) -> Outcome {
         let mut checks = Checks::new();
-        // With --url only that server is checked. In its container the environment also has the
-        // settings of NATS, which are not meant for this command.
+        // With --url, NATS is not checked. As a health check, the command inherits the NATS settings
+        // of the server's container.
         let nats = match self.url {
             Some(_) => None,
             None => self.nats.config()?,
@@ -144,7 +144,7 @@ async fn server(url: &str, checks: &mut Checks) -> anyhow::Result<()> {
         (
             "server ready",
             "readyz",
-            "the log takes writes, and the fold and the keys keep up",
+            "the log accepts writes, and the fold and the keys keep up",
         ),
     ] {
         match api.get_once(&[path], &Vec::new()).await {
@@ -173,9 +173,9 @@ async fn nats_server(config: &JetStreamConfig, checks: &mut Checks) {
     let version = format!("version {}", found.version);
     add(checks, "nats server", Finding::Ok, version);
     if found.asks_for_credentials {
-        add(checks, "nats credentials", Finding::Ok, "it asks for them");
+        add(checks, "nats credentials", Finding::Ok, "it requires them");
     } else {
-        let detail = "it asks for no credentials: everybody who can connect can write events";
+        let detail = "it requires no credentials: anyone who can connect can write events";
         add(checks, "nats credentials", Finding::Fail, detail);
     }
     match found.too_small {
@@ -185,8 +185,9 @@ async fn nats_server(config: &JetStreamConfig, checks: &mut Checks) {
     for InspectedStream { name, found } in found.streams {
         match found {
             Some(Ok(head)) => {
-                let detail =
-                    format!("{name} is set up right, accepts writes, and ends at position {head}");
+                let detail = format!(
+                    "{name} is set up correctly, accepts writes, and ends at position {head}"
+                );
                 add(checks, "nats stream", Finding::Ok, detail);
             }
             Some(Err(error)) => {

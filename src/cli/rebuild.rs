@@ -87,7 +87,7 @@ fn describe(rebuilt: &Rebuilt) -> String {
              longer has"
         ),
         Comparison::Equal { position } => {
-            format!("equal: at position {position} both read models are equal to the byte")
+            format!("equal: at position {position} both read models are equal byte for byte")
         }
         Comparison::Different {
             position,

@@ -83,7 +83,7 @@ impl Target {
 
 /// The error if there is neither a key nor a tenant.
 pub(super) const NOBODY: &str = "a key is required, in the variable SESSION_LEDGER_KEY or as --key; \
-                                 or --tenant, for a server that asks for no credentials";
+                                 or --tenant, for a server that requires no credentials";
 
 /// Starts a server on a directory, so that commands always use the HTTP API. Other users of this
 /// machine can connect to it, so it accepts only a key that is generated here.

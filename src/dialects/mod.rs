@@ -56,7 +56,8 @@ impl Dialect {
         self.into()
     }
 
-    /// This dialect alone, served from `/`: the whole API, entered at the dialect's mount.
+    /// Returns a service with only this dialect, at `/`. It moves each request below the dialect's mount
+    /// and passes it to the whole API.
     pub fn router(self, whole: Router) -> Router {
         Router::new()
             .fallback_service(whole)
@@ -65,7 +66,7 @@ impl Dialect {
             }))
     }
 
-    /// All that its clients can ask for.
+    /// All calls that its clients can make.
     pub fn calls(self) -> Vec<Call> {
         let Definition { known, open, .. } = self.definition();
         let known = known.into_iter().flat_map(|(calls, _)| calls.into_list());
@@ -116,17 +117,17 @@ pub fn router(services: Services, hosts: Hosts) -> Router {
     })
 }
 
-/// The same place below another path. What is no path, as in `OPTIONS *` or `CONNECT host:80`,
-/// becomes the root.
+/// Moves the path of a URI below a mount point. A URI without a path, as in `OPTIONS *` or
+/// `CONNECT host:80`, becomes the root of the mount.
 fn below(mount_point: &str, uri: &Uri) -> Uri {
     let asked = uri.path_and_query().map_or("/", PathAndQuery::as_str);
     let rooted = if asked.starts_with('/') { asked } else { "/" };
     let mut parts = uri.clone().into_parts();
-    // A path that is too long for a URI by now leads nowhere.
+    // If the longer path is too long for a URI, the root takes its place.
     let path = PathAndQuery::try_from(format!("{mount_point}{rooted}"));
     let root = || PathAndQuery::try_from(format!("{mount_point}/"));
     parts.path_and_query = path.or_else(|_too_long| root()).ok();
-    // Without a scheme it stands for itself, and with a path for nothing.
+    // A URI with an authority and no scheme (`host:80`) cannot have a path.
     parts.authority = parts.authority.filter(|_| parts.scheme.is_some());
     Uri::from_parts(parts).unwrap_or_else(|_no_uri| Uri::from_static("/compat/"))
 }

@@ -282,8 +282,7 @@ pub enum EventType {
 pub enum Writer {
     /// Runtimes, on `ledger.v1.<tenant>`.
     Runtime,
-    /// The ledger alone, on `ledger.sys.v1.<tenant>`: commands that it was given, and what it
-    /// states by itself.
+    /// Only the ledger, on `ledger.sys.v1.<tenant>`: events from its API, and its own events.
     Ledger,
 }
 

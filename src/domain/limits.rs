@@ -84,10 +84,9 @@ pub const LOG_APPEND_WAIT_MS: u64 = 5_000;
 /// How often a server of the log that says nothing is asked whether it is there, in milliseconds. After
 /// the third time without an answer the connection counts as lost.
 pub const LOG_PING_MS: u64 = 1_000;
-/// How often a log that refuses writes is asked whether it takes them again, and how long it has to
-/// answer, in milliseconds.
+/// How often the server asks a log that refuses writes whether it accepts them again, in milliseconds.
 pub const LOG_PROBE_MS: u64 = 1_000;
-/// See [`LOG_PROBE_MS`].
+/// How long the log has to answer such a question, in milliseconds.
 pub const LOG_PROBE_WAIT_MS: u64 = 2_000;
 
 // --- Limits of the projection --------------------------------------------------------------------
@@ -190,8 +189,8 @@ pub const CONNECTION_ROOM_WAIT_MS: u64 = 100;
 pub const CONNECTION_STALLED_MS: u64 = 1_000;
 /// File descriptors that connections leave to files, to the connection to NATS and to startup.
 pub const DESCRIPTORS_KEPT: usize = 256;
-/// Most bytes of answers of one connection that are made and not sent. An answer that is alone may
-/// be longer.
+/// Most bytes of answers of one connection that are made and not sent. A connection without
+/// unsent bytes may exceed it with one answer.
 pub const UNSENT_PER_CONNECTION_BYTES_MAX: usize = 32 * 1024 * 1024;
 /// Most bytes of answers of all connections together that are made and not sent.
 pub const UNSENT_BYTES_MAX: usize = 256 * 1024 * 1024;

@@ -1,8 +1,8 @@
 //! What the ledger knows: ids, events, commands, the session and agent state machines, and their
 //! limits.
 //!
-//! Nothing here does I/O, reads a clock or is asynchronous. Every function depends on its arguments
-//! alone, so the read model depends on the log alone.
+//! Nothing here does I/O, reads a clock or is asynchronous. Every function depends only on its
+//! arguments, so the read model depends only on the log.
 #![warn(missing_docs)]
 #![warn(clippy::wildcard_enum_match_arm)]
 

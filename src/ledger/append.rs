@@ -62,7 +62,7 @@ pub struct Outcome {
     pub verdict: Option<VerdictRow>,
 }
 
-/// Why an append as a whole has no result.
+/// Why an append failed as a whole.
 #[derive(Debug, thiserror::Error)]
 pub enum AppendError {
     /// The fold is too far behind for a verdict in time. Nothing was written.
@@ -150,7 +150,7 @@ impl Submission {
         }
         debug_assert!(
             wire::decode(rules, &record.subject, &record.private, &record.body).is_ok(),
-            "what passes the check can be decoded"
+            "a checked event can be decoded"
         );
         Ok(Self {
             record,

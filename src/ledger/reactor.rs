@@ -1,12 +1,12 @@
 //! The common part of reactors: they follow the fold, and write the events that follow from it.
 //!
-//! A reactor sleeps until an event is due, so an idle ledger does no work. The events depend on the read
-//! model alone. So if a reactor writes an event again after a restart, the fold recognizes the copy. The
-//! fold decides whether an event still applies.
+//! A reactor sleeps until an event is due, so an idle ledger does no work. The events depend only on
+//! the read model. So if a reactor writes an event again after a restart, the fold recognizes the copy.
+//! The fold decides whether an event still applies.
 //!
-//! Guarded records are appended only if the read model has folded every earlier record of that kind. So
-//! of several ledgers on one log, one writes them. The others let that one write the next records too, for
-//! as long as it is in time.
+//! The log appends guarded records only if the read model has folded every earlier record of their kind.
+//! So of several nodes on one log, only one writes them. The others then leave the next records to that
+//! node, unless it is late.
 //!
 //! Deadlines are measured on the log's clock. If our clock runs ahead, the fold rejects an expiry as too
 //! early. Then the reactor measures the skew and subtracts it from then on, see [`Pace::behind`].
@@ -29,11 +29,11 @@ use crate::projection::{Progress, Projection, Snapshot, StoreError, Waited};
 /// First and longest pause before an event that had no effect is written again.
 const PAUSE_MIN: Duration = Duration::from_millis(REACTOR_RETRY_MS.0);
 const PAUSE_MAX: Duration = Duration::from_millis(REACTOR_RETRY_MS.1);
-/// Pause after the log has refused events: it may be back at any time.
+/// The pause after an append failed: the log may be back at any time.
 const PAUSE_FAILED: Duration = Duration::from_millis(REACTOR_FAILED_MS);
-/// Shortest time between two looks at the read model that find nothing due.
+/// The shortest time between two looks at the read model that find nothing due.
 const LOOK: Duration = Duration::from_millis(REACTOR_LOOK_MS);
-/// How long a reactor leaves due events to a ledger that was faster the last time.
+/// How long a reactor leaves due events to a node that was faster the last time.
 const YIELD: Duration = Duration::from_millis(REACTOR_YIELD_MS);
 /// Longest sleep. After it, a reactor notices that the clock was set forward or the machine slept.
 const SLEEP_MAX: Duration = Duration::from_mins(1);
@@ -68,7 +68,7 @@ struct Pace<M> {
     tried: Option<M>,
     /// The number of retries of `tried` that had no effect either.
     retries: u32,
-    /// How long to leave due events to another ledger.
+    /// How long to leave due events to another node.
     patience: Duration,
     /// How far the log's clock is behind ours, at most. Zero unless an event was written too early.
     behind: Duration,
@@ -78,9 +78,9 @@ struct Pace<M> {
 enum Attempt {
     /// The events are folded. They are no longer due, or their time has changed.
     Folded,
-    /// Another ledger has written events that we have not folded yet.
+    /// Another node has written events that we have not folded yet.
     Overtaken,
-    /// The log refused the events.
+    /// The log did not store all of the events.
     Failed(LogError),
     /// The fold has stopped.
     Stopped,
@@ -135,7 +135,7 @@ impl Reactor {
     }
 
     async fn react<M: PartialEq + Send + 'static>(&self, ask: Ask<M>, reads: &TaskTracker) {
-        // After a long absence, other ledgers may have written events that the read model shows as due.
+        // After a long absence, other nodes may have written events that the read model shows as due.
         if let Ok(head) = self.log.head().await {
             self.projection.reach(head).await;
         }
@@ -211,7 +211,7 @@ impl Reactor {
         let by_clock = due.by_clock();
         let mut records = due.records;
         if due.first == pace.tried {
-            // The last attempt had no effect. Try one record, less and less often.
+            // The last attempt had no effect. Retry with one record, less and less often.
             pace.behind = self.behind_at_most(self.clock.now());
             sleep(backoff(pace.retries, PAUSE_MIN, PAUSE_MAX)).await;
             pace.retries = pace.retries.saturating_add(1);
@@ -220,7 +220,7 @@ impl Reactor {
             pace.retries = 0;
         }
         if by_clock && pace.tried.is_none() {
-            // One is enough to learn how far the log's clock is behind.
+            // One record is enough to learn how far the log's clock is behind.
             records.truncate(1);
         }
         let attempt = self.write(records, due.guard).await;

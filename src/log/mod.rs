@@ -1,11 +1,11 @@
-//! The port to the log: an ordered, gapless, append-only sequence of records, kept for ever.
+//! The port to the log: an ordered, gapless, append-only sequence of records, kept forever.
 //!
 //! Every adapter keeps these promises, and `tests/it/log_conformance.rs` checks them:
 //!
 //! - Positions start at 1 and have no gaps. A record never changes once it is acknowledged.
-//! - The records of one append stand on the log in the order given. Records of others may stand between
-//!   them.
-//! - A tail hands over every record after its start, in order and once. Then it waits for more.
+//! - The records of one append stand on the log in the order given. Records of other appends may stand
+//!   between them.
+//! - A tail returns every record after its start, in order and once. Then it waits for more.
 //! - Of several callers that append at the same time under the same guard, one succeeds. The others
 //!   write nothing.
 //! - An append that fails as [`LogError::Unconfirmed`] may have been written. The fold drops copies.
@@ -106,7 +106,7 @@ impl Guard {
     }
 }
 
-/// A message to those who listen now. The log does not store it.
+/// A message to the current listeners. The log does not store it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Notice {
     /// The subject to publish on.
@@ -118,7 +118,7 @@ pub struct Notice {
 /// The result of an append: one entry for each record, in the order given.
 pub type Appended = Vec<Result<Position, LogError>>;
 
-/// A log. An adapter implements every method, so that none is forgotten.
+/// A log. No method has a default, so that no adapter forgets one.
 pub trait EventLog: Send + Sync + 'static {
     /// Appends records, and waits until the log has stored them. One record can fail without the
     /// others.
@@ -149,11 +149,10 @@ pub trait EventLog: Send + Sync + 'static {
     /// failed for such a reason since the last one that succeeded.
     fn refuses_writes(&self) -> Option<String>;
 
-    /// Runs for as long as it is polled. While the log refuses writes, asks it whether it accepts them
-    /// again.
+    /// Never returns. While the log refuses writes, asks it whether it accepts them again.
     fn watch(&self) -> BoxFuture<'_, ()>;
 
-    /// Sends notices to those who listen now, and returns whether all were sent. A log that nobody can
+    /// Sends notices to the current listeners, and returns whether all were sent. A log that nobody can
     /// listen to sends nothing and returns `true`.
     fn notify(&self, notices: Vec<Notice>) -> BoxFuture<'_, bool>;
 
@@ -165,8 +164,8 @@ pub trait EventLog: Send + Sync + 'static {
 
 /// A reader that follows a log.
 pub trait Tail: Send {
-    /// Returns the next records: those that have arrived, or else the first that arrives. At least one,
-    /// and at most `records_max`. A caller that drops the future loses no records.
+    /// Returns the next records, at least one and at most `records_max`. Waits only if none has
+    /// arrived. A caller that drops the future loses no records.
     fn next(&mut self, records_max: usize) -> BoxFuture<'_, Result<Vec<Record>, LogError>>;
 }
 

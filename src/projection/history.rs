@@ -2,8 +2,8 @@
 //!
 //! A history is also the idempotency index: an event is a copy if its key is in the history. The row
 //! contains the latest [`HISTORY_INLINE_MAX`] entries, because every event rewrites the row anyway.
-//! Older entries move to tables of their own, one at a time. So the stored bytes depend on the events
-//! alone, and not on the batches.
+//! Older entries move to tables of their own, one at a time. So the stored bytes depend only on the
+//! events, not on the batches.
 //!
 //! ```text
 //! in a row   moved (4) | count (1) | count x entry

@@ -29,7 +29,7 @@ pub struct Progress {
     pub recorded_at: Timestamp,
     /// Chain over all records up to it.
     pub chain: ChainHead,
-    /// Chain over all records before it. It allows a check of that record alone against `chain`.
+    /// Chain over all records before it. It allows a check of that one record against `chain`.
     pub chain_before: ChainHead,
     /// The current rules, and the earlier ones.
     pub rules: RulesHistory,

@@ -1,7 +1,7 @@
 //! The numbers by which the read model names tenants, sessions, agents, projects and groups of agents.
 //!
 //! Each kind has its own type, so that the number of one kind cannot stand for another. Numbers are
-//! given in fold order, so they follow from the log alone.
+//! given in fold order, so they depend only on the log.
 
 use crate::projection::error::StoreError;
 

@@ -26,11 +26,11 @@ use crate::projection::notices::{self, News, Teller};
 use crate::projection::snapshot::Snapshot;
 use crate::projection::store::{Commit, Store};
 
-/// First and longest pause before a log that failed is tried again.
+/// The first and the longest pause before a request to an unavailable log is retried.
 const RETRY_MIN: Duration = Duration::from_millis(50);
 const RETRY_MAX: Duration = Duration::from_secs(2);
 
-/// The read model and how far it has come.
+/// The read model and the progress of its fold.
 #[derive(Debug)]
 pub struct Projection {
     store: Arc<Store>,
@@ -71,7 +71,7 @@ impl Projection {
         self.store.snapshot()
     }
 
-    /// How far it has come.
+    /// The progress of the fold.
     pub fn progress(&self) -> Progress {
         *self.folded.borrow()
     }
@@ -81,7 +81,7 @@ impl Projection {
         self.folded.borrow().position
     }
 
-    /// Whether the fold has stopped for good; the log says why.
+    /// Whether the fold has stopped for good. The server's log says why.
     pub fn has_stopped(&self) -> bool {
         *self.stopped.borrow()
     }
@@ -157,8 +157,8 @@ impl Drop for Waiting<'_> {
     }
 }
 
-/// Folds the log until it is stopped, or until an error that a retry does not fix. Everything folded is
-/// durable when this returns.
+/// Folds the log until `stop` is canceled, or until an error that a retry does not fix. Everything
+/// folded is durable when this returns.
 pub async fn run(
     projection: Arc<Projection>,
     log: Arc<dyn EventLog>,
@@ -202,8 +202,8 @@ async fn follow(
         ended.cancel();
         result
     };
-    // Both must end, so that no batch is left half folded. When reading ends, the fold still takes what
-    // was read.
+    // Both must end, so that no batch is left half folded. When reading ends, the fold still folds
+    // what was read.
     let (read, folded) = tokio::join!(reading, folding);
     folded.and(read)
 }

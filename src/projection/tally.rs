@@ -1,12 +1,12 @@
 //! Counts the keys of a listing, so that a total or an offset costs the same at any depth.
 //!
-//! The keys of a listing (owner, status) are 16-byte sort keys. A tally counts them as a trie does: a
-//! node stands for a prefix of the order, and counts the keys below it by their next byte. A prefix
-//! with at most [`TALLY_BUCKET_KEYS_MAX`] keys has no node: its keys are counted by reading them.
+//! The keys of one owner and status form a partition, ordered by 16-byte sort keys. A tally counts them
+//! in a trie: a node stands for a prefix, and counts the keys below it by their next byte. A prefix
+//! with at most [`TALLY_BUCKET_KEYS_MAX`] keys has no node: the ledger counts its keys by reading them.
 //! So a trie is as deep as its keys are dense, whether they spread over ten years or share one
 //! microsecond, and a short listing needs no node at all.
 //!
-//! The nodes depend on the keys alone and not on the order of their arrival. So batches of any size
+//! The nodes depend only on the keys, not on the order in which they arrive. So batches of any size
 //! give the same bytes.
 //!
 //! ```text
@@ -29,13 +29,13 @@ pub(crate) struct ListingTables<'a, 'txn> {
     pub(crate) tallies: &'a mut Table<'txn, &'static [u8], &'static [u8]>,
 }
 
-/// Bytes of a child in its node.
+/// The size of a child in its node, in bytes.
 const CHILD_BYTES: usize = 9;
-/// Why a rank within a bucket is an index.
+/// Why a rank within a bucket fits into an index.
 const SMALL_RANK: &str = "a rank is less than the few keys that are read";
 const DAMAGED: StoreError = StoreError::Damaged("tally");
 
-/// Keys below a node, by their next byte; in order.
+/// The number of keys below a node by their next byte, in order.
 type Children = Vec<(u8, u64)>;
 
 /// One key that a batch adds to a listing (+1) or removes from it (-1).
@@ -52,8 +52,8 @@ impl Delta {
     }
 }
 
-/// Removes a key from the partitions that it leaves, and adds it to those that it enters. Each index of
-/// the arrays stands for one kind of owner.
+/// Adds to `out` the deltas of a key that leaves the partitions in `before` and enters those in `after`.
+/// Each index of the arrays stands for one kind of owner.
 pub(crate) fn moves<const N: usize>(
     sort_key: SortKey,
     before: [Option<Partition>; N],
@@ -72,7 +72,7 @@ pub(crate) fn moves<const N: usize>(
     }
 }
 
-/// Brings the listing, its totals and its tallies up to date. The deltas are sorted by key.
+/// Brings the listing, its totals and its tallies up to date. The deltas must be sorted by key.
 pub(crate) fn apply(
     tables: &mut ListingTables<'_, '_>,
     deltas: &[Delta],
@@ -208,7 +208,7 @@ fn decode(node: &[u8]) -> Result<Children, StoreError> {
     Ok(children)
 }
 
-/// Reads counts of one listing or of several of the same owner together.
+/// Reads ranks and counts of one partition, or of several partitions together.
 pub(crate) struct Counter<'a, L, N, T> {
     pub(crate) listing: &'a L,
     pub(crate) tallies: &'a N,
@@ -221,7 +221,7 @@ where
     N: ReadableTable<&'static [u8], &'static [u8]>,
     T: ReadableTable<&'static Partition, u64>,
 {
-    /// How many keys a listing has.
+    /// How many keys a partition has.
     pub(crate) fn total(&self, partition: Partition) -> Result<u64, StoreError> {
         Ok(self
             .totals

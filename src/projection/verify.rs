@@ -100,7 +100,7 @@ pub struct LogChecked {
 }
 
 /// Reads the log from its start to `head` and compares it with what a read model was built from.
-/// `read` is told the last position after each chunk.
+/// Calls `read` with the last position after each chunk.
 pub async fn log(
     log: &dyn EventLog,
     head: Position,

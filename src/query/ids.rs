@@ -1,7 +1,7 @@
 //! Looks up the ids that callers give, in any spelling of a UUID.
 //!
-//! An id that an emitter chose must match to the letter. The ids that the ledger makes are UUIDs, and a
-//! UUID is the same in every spelling (RFC 9562, section 4). So if nothing has the id as it was given,
+//! An id that an emitter chose must match exactly. The ids that the ledger makes are UUIDs, and all
+//! spellings of a UUID are equal (RFC 9562, section 4). So if nothing has the id as the caller gave it,
 //! the lookup tries the spelling that the ledger uses.
 
 use crate::domain::{AgentId, SessionId, TenantId};
@@ -62,8 +62,8 @@ fn as_given_or_made<I, N>(
     }
 }
 
-/// The spelling that the ledger would make of an id, if something has that one and nothing has the
-/// given one.
+/// Returns the ledger's spelling of an id, if something has that spelling and nothing has the given
+/// one.
 fn other_spelling<I, N>(
     find: impl Fn(&I) -> Result<Option<N>, StoreError>,
     id: &I,

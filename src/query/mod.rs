@@ -35,7 +35,7 @@ pub enum QueryError {
     #[error(transparent)]
     Log(#[from] LogError),
     /// The answer is not known for a single agent, and the caller may see only one.
-    #[error("the credential is bound to an agent, and this cannot be told of one agent alone")]
+    #[error("the credential is bound to an agent, and the answer is not known for a single agent")]
     OneAgent,
 }
 

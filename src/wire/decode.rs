@@ -77,8 +77,7 @@ pub fn decode(
     opened.decode_part(rules, &subject, private)
 }
 
-/// An event whose attributes are told apart and not checked yet, so that its type can choose its
-/// subject.
+/// An event whose attributes are split and not checked yet, so that its type can choose its subject.
 #[derive(Debug, Clone)]
 pub struct Opened<'a> {
     envelope: Envelope<'a>,

@@ -23,7 +23,7 @@ const SAFE_NUMBER_BYTES: usize = 4;
 pub struct Member<'a> {
     /// Its name, without escapes.
     pub name: Cow<'a, str>,
-    /// The value's text, without space around it.
+    /// The text of its value, without surrounding whitespace.
     pub raw: &'a str,
 }
 
@@ -50,7 +50,7 @@ pub(super) fn name_given_twice<'m>(members: &'m [Member<'_>]) -> Option<&'m str>
     repeated(members.len(), || members.iter().map(|member| &*member.name))
 }
 
-/// The characters of a JSON string; `None` for another value or an unpaired surrogate.
+/// Reads a JSON string; `None` for another value or an unpaired surrogate.
 pub fn string(json: &str) -> Option<Cow<'_, str>> {
     let inner = json.strip_prefix('"')?.strip_suffix('"')?;
     if inner.contains('\\') {
@@ -59,10 +59,10 @@ pub fn string(json: &str) -> Option<Cow<'_, str>> {
     Some(Cow::Borrowed(inner))
 }
 
-/// A JSON number; `None` for another value or one beyond the range of a double.
+/// Reads a JSON number; `None` for another value or one beyond the range of a double.
 pub(super) fn number(json: &str) -> Option<f64> {
-    // Not the conversion of serde_json: its rounding depends on a feature that another crate may
-    // enable. The grammar was checked before, so texts such as `inf` cannot occur here.
+    // The rounding of serde_json depends on a feature that another crate may enable, so the
+    // standard library converts. Callers have checked the grammar, so `inf` cannot occur here.
     let is_number = json.starts_with(|c: char| c == '-' || c.is_ascii_digit());
     is_number
         .then(|| json.parse().ok())
@@ -70,7 +70,7 @@ pub(super) fn number(json: &str) -> Option<f64> {
         .filter(|number: &f64| number.is_finite())
 }
 
-/// A JSON number without a fraction, which may also be written as `60.0` or `6e1`.
+/// Reads a JSON integer that is not negative; `None` for another value. `60.0` and `6e1` are integers.
 pub fn integer(json: &str) -> Option<u64> {
     if let Ok(integer) = json.parse() {
         return Some(integer);

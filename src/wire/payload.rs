@@ -377,7 +377,7 @@ fn kept(fields: &mut Fields, name: &str, raw: &str) {
     if SECRET_FIELDS.contains(&name) {
         fields.error(
             name,
-            "must not be sent: events are kept for ever and shown to readers, and this field \
+            "must not be sent: events are kept forever and shown to readers, and this field \
              carries a secret",
         );
     } else {

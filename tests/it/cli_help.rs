@@ -212,7 +212,7 @@ fn a_server_without_credentials_must_be_requested_explicitly() {
     );
     assert!(wrong.contains("SESSION_LEDGER_NATS_PASSWORD"), "{wrong}");
     let both = fails(&serve(&["--no-auth", "--rate-limit", "5"]), 2);
-    assert!(both.contains("asks for no credentials"), "{both}");
+    assert!(both.contains("requires no credentials"), "{both}");
     assert!(!data.exists(), "a rejected start creates nothing");
 }
 

@@ -19,7 +19,7 @@ async fn a_ledger_on_nats_is_served_checked_rebuilt_and_verified() {
     assert_eq!(checked.status.code(), Some(1), "it requires no credentials");
     let said = stdout(&checked);
     assert!(said.contains("nats server       ok"), "{said}");
-    assert!(said.contains("asks for no credentials"), "{said}");
+    assert!(said.contains("requires no credentials"), "{said}");
     assert!(said.contains("no stream LEDGER yet"), "{said}");
 
     let server = Server::start_with(dir.path(), &on_nats);

@@ -114,7 +114,7 @@ async fn a_ledger_with_a_full_log_is_not_ready_until_the_log_has_room() {
     let (_, logged) = server.terminate();
     let lines = |text: &str| logged.lines().filter(|line| line.contains(text)).count();
     assert_eq!(lines("the log refuses writes"), 1, "{logged}");
-    assert_eq!(lines("the log takes writes again"), 1, "{logged}");
+    assert_eq!(lines("the log accepts writes again"), 1, "{logged}");
     let listed = ok(&[
         "verify",
         "--data-dir",

@@ -53,7 +53,7 @@ struct Server {
     stop: CancellationToken,
 }
 
-/// Serves until `stop` is cancelled, and then until the requests under way end or time out.
+/// Serves until `stop` is canceled, and then until the requests under way end or time out.
 /// Requests that time out are dropped with a warning: their callers got no acknowledgement.
 pub async fn run(
     listener: TcpListener,

@@ -1,4 +1,4 @@
-//! A socket that reports to its connection whether writes succeed or block.
+//! A socket that reports to its connection whether its writes block.
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;

@@ -1,4 +1,4 @@
-//! The tasks of HTTP/2 connections, one per request. Each ends with the server or after a timeout.
+//! The tasks of HTTP/2 connections, one per request. A timeout or the end of the server cancels a task.
 
 use std::time::Duration;
 
@@ -25,7 +25,7 @@ impl Streams {
         }
     }
 
-    /// Drops the tasks that still run.
+    /// Cancels the tasks that still run, and waits until they have ended.
     pub(super) async fn end(self) {
         self.end.cancel();
         self.tasks.close();

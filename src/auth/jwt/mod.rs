@@ -1,6 +1,5 @@
 //! Tokens (JWT, RFC 7519) of an identity provider. A key set checks RS256, ES256 and EdDSA
-//! (Ed25519); a shared secret checks HS256. [`sign`] makes tokens for a dialect whose sessions have
-//! them.
+//! (Ed25519); a shared secret checks HS256. [`sign`] makes the session tokens of a dialect.
 //!
 //! The key decides the algorithm, never the token. The key set is reloaded while the server runs: a
 //! file every second, a URL every few minutes and when a token names an unknown key. If a load
@@ -43,9 +42,9 @@ use token::Unverified;
 /// Which tokens are accepted.
 #[derive(Debug, Clone)]
 pub struct TokenConfig {
-    /// Where the public keys come from; `None` accepts no token that is signed with one.
+    /// Where the public keys come from; `None` accepts no token whose signature needs one.
     pub key_set: Option<KeySetSource>,
-    /// How often the key set is loaded; `None` is the default for its source.
+    /// How often the server loads the key set; `None` is the default for its source.
     pub pace: Option<Pace>,
     /// The shared secret for HS256; `None` accepts no HS256 token.
     pub secret: Option<Secret>,
@@ -124,7 +123,7 @@ pub enum TokenError {
     /// The token names no key, and no key made its signature.
     #[error("it names no key, and no key of the key set made its signature")]
     NoKeyFits,
-    /// More keys fit the token than are tried.
+    /// More keys fit the token than the server tries.
     #[error(
         "more than {TOKEN_KEYS_TRIED_MAX} keys fit it, and none of the first ones made its signature"
     )]
@@ -173,7 +172,7 @@ impl Tokens {
         })
     }
 
-    /// Reloads the key set until `stop` is cancelled.
+    /// Reloads the key set until `stop` is canceled.
     pub async fn run(self: Arc<Self>, stop: CancellationToken) {
         if let Some(set) = &self.set {
             while stop
@@ -260,7 +259,7 @@ impl Followed {
             return;
         }
         self.asked.notify_one();
-        // After a timeout the caller checks the current keys as well.
+        // After a timeout, the caller uses the current keys.
         drop(tokio::time::timeout(self.pace.wait, loaded.changed()).await);
     }
 
@@ -313,7 +312,7 @@ impl Followed {
             last.bytes = bytes;
             Ok(())
         });
-        // After the load: a slow issuer must not get the next request at once.
+        // Set after the load, so that a slow issuer does not get the next request at once.
         self.loaded.send_replace(Some(Instant::now()));
         taken
     }

@@ -16,8 +16,8 @@ pub(super) struct Unverified<'t> {
     message: &'t str,
     claims: &'t str,
     signature: &'t str,
-    /// The algorithm that the header names. A signature is checked with the algorithm of the key,
-    /// which must be equal.
+    /// The algorithm that the header names. It must be the algorithm of the key that checks the
+    /// signature.
     pub(super) algorithm: Algorithm,
     /// The id of the key (`kid`) that the header names.
     pub(super) key_id: Option<String>,

@@ -27,7 +27,7 @@ const DELETE: Terminate = Terminate {
     reason: None,
 };
 
-/// Deletes a session. One that is not there, or cannot be, is no error.
+/// Deletes a session. A missing session, or an id that cannot exist, is not an error.
 pub(super) async fn one(
     State(app): State<App>,
     id: Result<Path<SessionId>, Problem>,

@@ -52,7 +52,7 @@ pub(super) fn write_listed(out: &mut Json, row: &SessionRow<'_>, now: Timestamp)
     out.raw("}");
 }
 
-/// Writes a session as a call about it alone has it.
+/// Writes a session as the calls about a single session return it.
 pub(super) fn write(out: &mut Json, row: &SessionRow<'_>, now: Timestamp) {
     write_members(out, row, now);
     out.raw(",\"vnc_url\":null}");

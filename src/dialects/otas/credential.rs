@@ -1,4 +1,4 @@
-//! The headers that say who asks: a user's token and the project, or the key of an agent.
+//! The headers that identify the caller: a user's token and the project, or the key of an agent.
 
 use axum::http::{HeaderMap, HeaderName};
 

@@ -19,7 +19,7 @@ pub(super) enum Failure {
     Ledger(Problem),
     /// As the vendor's servers say it.
     Refused(Refusal),
-    /// The same, where the ledger knows more.
+    /// As the vendor's servers say it, with a detail that only the ledger has.
     Because(Refusal, String),
 }
 

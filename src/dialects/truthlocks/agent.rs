@@ -53,7 +53,7 @@ pub(super) fn write_members(
     write_keys(object, &row);
     object.value("session_count", &agent.sessions);
     object.value("parent_agent_id", &row.parent_agent_id);
-    // How deep is known of those alone that come from no other.
+    // The depth is known only for agents without a parent.
     let depth = row.parent_agent_id.is_none().then_some(0);
     object.value("delegation_depth", &depth);
     object.value("created_by_user_id", &row.created_by_user_id);

@@ -29,7 +29,7 @@ const PUBLIC_KEY: [&str; 2] = ["public_key", "publicKey"];
 const KEY_ID: [&str; 2] = ["key_id", "keyId"];
 const PARENT: [&str; 2] = ["parent_agent_id", "parentAgentId"];
 const EXPIRES_AT: [&str; 2] = ["expires_at", "expiresAt"];
-/// Of these the ledger alone speaks.
+/// Fields that only the ledger sets.
 const TRUST: [&str; 4] = ["trust_level", "trustLevel", "trust_score", "trustScore"];
 /// Fields that no call changes.
 const FIXED: [&[&str]; 6] = [&TYPE, &PUBLIC_KEY, &KEY_ID, &PARENT, &EXPIRES_AT, &TRUST];
@@ -180,7 +180,7 @@ async fn end(
     answer(app, command, &done, Success::Ok)
 }
 
-/// Whoever names a field that cannot be changed must learn that it is not.
+/// Rejects fields that cannot be changed, so that the caller learns that they were not.
 fn refuse_fixed(fields: &Fields<'_>) -> Result<(), Problem> {
     let mut names = FIXED.into_iter().flatten();
     match names.find(|name| fields.raw(name).is_some()) {

@@ -1,8 +1,8 @@
 //! `POST /v1/agents/{id}/kill`: revokes an agent, and answers once its sessions have ended.
 //!
-//! The ledger itself ends the sessions of a revoked agent, and nobody can open another. So this
-//! waits for it to be done, and then counts what ended that way. Nothing changes that number later:
-//! a call that is sent again is told the same.
+//! The ledger itself ends the sessions of a revoked agent, and nobody can open another. So the
+//! call waits until they have ended, and then counts them. Nothing changes that number later, so a
+//! retry gets the same answer.
 
 use std::time::Duration;
 
@@ -43,7 +43,7 @@ pub(super) async fn kill(
     let change = AgentChange::Revoke {
         reason: told(reason, operator).map(Into::into),
     };
-    // Before anything is written: then a refusal may still ask to send it again.
+    // Before anything is written, so that the error may still ask for a retry.
     let _waiting = app.waiting()?;
     let done = give(&app, &command, &id, change).await?;
     if change::stepped_agent(&app, &command, &done)?.is_none() {
@@ -88,7 +88,7 @@ async fn answer(
     Ok(response)
 }
 
-/// Whoever relies on others being stopped as well must learn that they are not.
+/// Rejects `cascade`. A caller that relies on other agents being stopped must learn that they are not.
 fn check_cascade(fields: &Fields<'_>) -> Result<(), Problem> {
     match fields.raw("cascade") {
         None | Some("false") => Ok(()),
@@ -99,7 +99,7 @@ fn check_cascade(fields: &Fields<'_>) -> Result<(), Problem> {
     }
 }
 
-/// The reason as it is kept. There is no other place for who did it.
+/// Returns the reason to store. It includes the operator, who has no field of its own.
 fn told(reason: Option<&str>, operator: Option<&str>) -> Option<String> {
     match (reason, operator) {
         (Some(reason), Some(operator)) => Some(format!("{reason} (operator: {operator})")),

@@ -23,14 +23,14 @@ pub(super) const LIMIT: Param = Param {
     }),
 };
 
-/// Which page of a listing.
+/// The page of a listing that a request asks for.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct PageQuery {
     limit: Option<u16>,
     offset: u64,
 }
 
-/// The same, once it is known how many rows a page has by default.
+/// A page of a listing, with the limit set.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Wanted {
     limit: u16,

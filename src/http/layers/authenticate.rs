@@ -46,7 +46,7 @@ pub(crate) struct CredentialScheme {
 #[derive(Debug, Clone)]
 pub(crate) struct TenantHeader {
     name: HeaderName,
-    /// Whether the header may be empty. An empty header counts as absent.
+    /// Whether the header may be empty, and then counts as absent.
     may_be_empty: bool,
 }
 
@@ -143,7 +143,7 @@ struct Found {
     principal: Result<Principal, Problem>,
     /// Why the credential is invalid.
     why: Option<Refused>,
-    /// The identity of a valid credential, even if it may not make this request.
+    /// The id of a valid credential, even if it may not make this request.
     by: Option<Arc<str>>,
     /// The state of the credential's rate limit.
     standing: Option<Standing>,
@@ -160,7 +160,7 @@ impl From<Result<Principal, Problem>> for Found {
     }
 }
 
-/// Replaces the id of a principal's agent by the spelling under which the tenant's agent is stored.
+/// Replaces the id of a principal's agent with the spelling under which that agent is known.
 fn with_known_agent(app: &App, mut principal: Principal) -> Result<Principal, Problem> {
     let respelled = principal.agent.as_ref().and_then(AgentId::as_made);
     if let (Some(_), Some(given)) = (respelled, &principal.agent) {

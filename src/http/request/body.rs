@@ -17,7 +17,7 @@ use crate::http::request::decode;
 use crate::http::request::json_body::without_mark;
 use crate::http::request::media_type::{self, JSON};
 
-/// The most bytes that the server allocates because of a `Content-Length` header alone.
+/// The most bytes that the server allocates just because of a `Content-Length` header.
 const RESERVE_BYTES_MAX: usize = 64 * 1024;
 /// The most bytes that the server reads of a body that is too long. It reads beyond the limit
 /// because a client that is still sending when the connection closes never sees the answer.

@@ -2,8 +2,8 @@
 //! verdict.
 //!
 //! A command may require something of the state that it finds: the session is open, the refresh
-//! token is the latest, the agent is the credential's. This stands in the private part of its
-//! record, and the fold alone decides. So each of two racing commands gets the verdict that counts.
+//! token is the latest, the agent is the credential's. This condition is in the private part of
+//! its record, and only the fold decides. So each of two racing commands gets the verdict that counts.
 //!
 //! Events of commands carry no time: the time of the log counts. A retry then makes the same bytes,
 //! and the fold recognizes the duplicate.
@@ -82,12 +82,12 @@ pub enum CommandError {
     #[error(transparent)]
     Refused(#[from] Refused),
     /// The credential is bound to an agent, and may change no agent. Nothing was written.
-    #[error("the credential is bound to an agent, and may change its sessions alone")]
+    #[error("the credential is bound to an agent, and may change only that agent's sessions")]
     AgentBound,
-    /// What the command is about cannot be looked up. Nothing was written.
+    /// The session or agent of the command cannot be looked up. Nothing was written.
     #[error(transparent)]
     Read(#[from] StoreError),
-    /// The ledger takes no commands now. Nothing was written.
+    /// The ledger accepts no commands now. Nothing was written.
     #[error(transparent)]
     Append(#[from] AppendError),
     /// The log rejected the event, or did not confirm it.

@@ -3,7 +3,7 @@
 //! An fsync costs about as much for a thousand records as for one, so concurrent callers share it. The
 //! writer answers its callers and publishes the head only after the commit.
 //!
-//! The writer also checks guards, because it alone knows what it is about to write.
+//! The writer also checks guards, because only it knows what it is about to write.
 
 use std::sync::{Arc, OnceLock};
 use std::thread::{self, JoinHandle};

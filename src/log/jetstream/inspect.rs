@@ -12,7 +12,7 @@ use crate::log::LogError;
 pub struct Inspection {
     /// The server's version.
     pub version: String,
-    /// Whether the server asks for credentials.
+    /// Whether the server requires credentials.
     pub asks_for_credentials: bool,
     /// A warning if the server accepts only smaller messages than the ledger needs.
     pub too_small: Option<String>,

@@ -1,6 +1,6 @@
 //! A connection to the server, with a generation that increments on every reconnect.
 //!
-//! The client library reconnects by itself, for ever. It does not say which answers were lost with the
+//! The client library reconnects by itself, forever. It does not say which answers were lost with the
 //! old connection. Callers compare generations to find out.
 
 use std::future;

@@ -4,10 +4,10 @@
 //!
 //! - It sends no `Nats-Msg-Id`.
 //! - It makes no durable consumers, which the server would have to store.
-//! - It creates no stream for a ledger that has read from one before.
+//! - It does not create the log's stream again for a ledger that has read from it.
 //!
-//! If the power fails, the server's `sync_interval` and the stream's replicas decide which acknowledged
-//! records are kept.
+//! The server's `sync_interval` and the stream's replicas decide which acknowledged records survive a
+//! power failure.
 
 mod batch;
 mod config;
@@ -51,8 +51,8 @@ struct Shared {
     probe_subject: String,
     created_ns: i128,
     writes: Link,
-    /// Separate from `writes`, because a message that breaks the connection must not break that of
-    /// acknowledgements. Nor must acknowledgements wait for a long read.
+    /// Separate from `writes`, so that a message that breaks this connection costs no acknowledgements,
+    /// and so that acknowledgements do not wait for long reads.
     reads: Link,
     head: AtomicU64,
 }
@@ -66,7 +66,7 @@ impl JetStreamLog {
         config: &JetStreamConfig,
         expect_existing: bool,
     ) -> Result<Self, LogError> {
-        // Boxed, because these futures of the client library have several kilobytes.
+        // Boxed, because these futures take several kilobytes.
         let writes = Box::pin(Link::connect(config, "session-ledger")).await?;
         let reads = Box::pin(Link::connect(config, "session-ledger reads")).await?;
         if let Some(too_small) = writes.too_small() {
@@ -88,7 +88,7 @@ impl JetStreamLog {
         config: &JetStreamConfig,
         expect_existing: bool,
     ) -> Result<Self, LogError> {
-        // Boxed, because this future of the client library has several kilobytes.
+        // Boxed, because this future takes several kilobytes.
         let state = Box::pin(topology::ensure(&writes, config, expect_existing)).await?;
         let shared = Shared {
             stream: config.stream.clone(),
@@ -103,7 +103,7 @@ impl JetStreamLog {
         })
     }
 
-    /// Whether the server asks for credentials. If not, anyone who reaches it can write events.
+    /// Whether the server requires credentials. If not, anyone who can connect can write events.
     pub fn asks_for_credentials(&self) -> bool {
         self.shared.writes.client.server_info().auth_required
     }

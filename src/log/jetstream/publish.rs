@@ -13,7 +13,7 @@ use crate::domain::limits::{BODY_BYTES_MAX, LOG_BATCH_RECORDS_MAX, LOG_PUBLISH_I
 use crate::domain::{Position, backoff};
 use crate::log::{Appended, LogError, NewRecord};
 
-/// The first and the longest pause after the server said that it is busy.
+/// The first and the longest pause before records are sent again to a busy server.
 const BUSY_PAUSE_MIN: Duration = Duration::from_millis(5);
 const BUSY_PAUSE_MAX: Duration = Duration::from_millis(200);
 
@@ -107,8 +107,8 @@ impl Append<'_> {
         }
     }
 
-    /// Returns the records that are still to be published. If the server refused a record because it was
-    /// busy, and has stored a later one, the record is not among them: it would be out of order.
+    /// Returns the indexes of the records that are still to be published. A record that a busy server
+    /// refused is left out if a later one may be stored: it would be out of order.
     fn left(&self) -> Vec<usize> {
         let stored = |result: &Result<Position, Failure>| {
             matches!(
@@ -143,7 +143,7 @@ impl Append<'_> {
                 Ok(sent) => in_flight.push_back((index, sent)),
                 Err(Unsent::Record(error)) => self.set(index, Err(Failure::Final(error))),
                 Err(Unsent::All(error)) => {
-                    // Each of the others would wait as long.
+                    // Each of the others would wait just as long.
                     for &index in indexes.iter().filter(|other| index <= **other) {
                         self.set(index, Err(Failure::Final(error.clone())));
                     }

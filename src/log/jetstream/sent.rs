@@ -123,7 +123,7 @@ impl Failure {
 }
 
 /// Returns the headers of a record. There is no `Nats-Msg-Id`: with one, the server would drop a message
-/// that has the id of another publisher's. The fold drops copies.
+/// whose id another publisher has used. The fold drops copies.
 pub(super) fn headers(
     record: &NewRecord,
     more: impl IntoIterator<Item = (HeaderName, String)>,
@@ -149,7 +149,7 @@ fn stored_at(
     link.writable.accept();
     if ack.stream != stream || ack.duplicate {
         return Err(Failure::Final(LogError::unconfirmed(
-            "another stream acknowledged the message",
+            "another stream acknowledged the message, or the server took it for a copy",
         )));
     }
     Ok(Position::new(ack.sequence))
@@ -189,7 +189,7 @@ fn answered(link: &Link, error: &jetstream::Error) -> Failure {
     }
     Failure::Final(match error.error_code() {
         ErrorCode::STREAM_MESSAGE_EXCEEDS_MAXIMUM => too_large(link),
-        // A cluster sends the second one while it replicates another message on the subject.
+        // A cluster answers with the second code while it replicates another message on the subject.
         ErrorCode::STREAM_WRONG_LAST_SEQUENCE | ErrorCode::STREAM_WRONG_LAST_SEQUENCE_CONSTANT => {
             LogError::Overtaken
         }

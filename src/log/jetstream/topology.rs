@@ -18,8 +18,8 @@ use crate::domain::limits::LOG_MESSAGE_BYTES_MAX;
 use crate::log::LogError;
 use crate::log::error::because;
 
-/// The shortest window that the server allows. Within it, the server drops a message that has the
-/// `Nats-Msg-Id` of another publisher's.
+/// The shortest window that the server allows. Within it, the server drops a message whose
+/// `Nats-Msg-Id` another publisher has used.
 const DUPLICATE_WINDOW: Duration = Duration::from_millis(100);
 
 /// The state of a stream.
@@ -81,7 +81,7 @@ pub(super) async fn state(link: &Link, stream: &str) -> Result<Option<StreamStat
     Ok(get(link, stream).await?.map(|(_, state)| state))
 }
 
-/// Returns the error of a caller that needs a stream that does not exist.
+/// Returns the error for a stream that should exist and does not.
 pub(super) fn missing(stream: &str) -> LogError {
     LogError::unavailable(format!("stream {stream} does not exist"))
 }
@@ -113,8 +113,8 @@ pub(super) async fn get(
                 if error.error_code() == ErrorCode::JETSTREAM_NOT_ENABLED_FOR_ACCOUNT =>
             {
                 Err(LogError::misconfigured(
-                    "JetStream is not enabled for this account: write `jetstream: enabled` into it in \
-                     the server's configuration",
+                    "JetStream is not enabled for this account: add `jetstream: enabled` to the \
+                     account in the server's configuration",
                 ))
             }
             GetStreamErrorKind::JetStream(error)
@@ -153,7 +153,7 @@ async fn create(link: &Link, config: &JetStreamConfig) -> Result<(), LogError> {
         return Ok(());
     };
     match error.kind() {
-        // Another node was faster. Its stream is checked like any other.
+        // Another node was faster. The caller checks its stream like any other.
         CreateStreamErrorKind::JetStream(error)
             if error.error_code() == ErrorCode::STREAM_NAME_EXIST =>
         {
@@ -224,7 +224,7 @@ fn wrong_subjects(actual: &Config, config: &JetStreamConfig) -> Option<String> {
     (actual != required).then(|| format!("subjects must be {}", required.join(", ")))
 }
 
-/// The settings that keep every message for ever: whether the setting is right, its field, the right
+/// The settings that keep every message forever: whether the setting is right, its field, the right
 /// value.
 fn retention(actual: &Config) -> [(bool, &'static str, &'static str); 14] {
     [
@@ -257,7 +257,7 @@ fn retention(actual: &Config) -> [(bool, &'static str, &'static str); 14] {
             "default",
         ),
         (!actual.no_ack, "no_ack", "false"),
-        // Without it the stream keeps every message too, but large appends are slow.
+        // Without this setting, the stream keeps every message too, but large appends are slow.
         (actual.allow_atomic_publish, "allow_atomic", "true"),
     ]
 }

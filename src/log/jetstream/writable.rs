@@ -47,7 +47,7 @@ impl Writable {
         self.0.send_if_modified(|state| match state.take() {
             Some(refusal) => {
                 let seconds = refusal.since.elapsed().as_secs();
-                tracing::info!("the log takes writes again, after {seconds} s");
+                tracing::info!("the log accepts writes again, after {seconds} s");
                 true
             }
             None => false,

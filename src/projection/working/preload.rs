@@ -1,4 +1,5 @@
-//! Reads the sessions and agents of many records before the fold, in key order: neighbors share pages.
+//! Reads the sessions and agents of many records before the fold. It reads them in key order, because
+//! neighbors share pages.
 
 use redb::ReadableTable;
 
