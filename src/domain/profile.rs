@@ -52,7 +52,7 @@ macro_rules! profile {
 profile! {
     agent_name: "The agent's name.";
     agent_key_id: "The key that the agent used.";
-    user_id: "The person behind it.";
+    user_id: "The person for whom the session runs.";
     machine_id: "The machine that it runs on.";
     caller_role: "The caller's role.";
     caller_origin: "Where the caller came from.";

@@ -314,10 +314,6 @@ fn created() -> Data {
             "project_id",
             opaque_id("The project of the session. A UUID is the same in any case."),
         ),
-        (
-            "user_id",
-            text(TextRule::TEXT, "The person for whom the session runs."),
-        ),
     ];
     fields.extend(caller);
     fields.push(("phase", phase()));
