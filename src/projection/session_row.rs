@@ -164,7 +164,7 @@ impl StoredSession {
         out.text(session.project.as_ref().map(ProjectId::as_str));
         out.text(to);
         out.text(child);
-        for (_name, text) in session.profile.each() {
+        for (_field, text) in session.profile.each() {
             out.text(text.map(|text| &**text));
         }
     }

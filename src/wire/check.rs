@@ -7,7 +7,9 @@ use crate::domain::agent::AgentProfile;
 use crate::domain::event::{Deadline, Renewal};
 use crate::domain::limits::TTL_SECONDS_MAX;
 use crate::domain::session::Profile;
-use crate::domain::{AgentEvent, AgentId, Payload, Reason, SessionEvent, SessionId};
+use crate::domain::{
+    AgentEvent, AgentId, Payload, Reason, SessionEvent, SessionId, TextField, TextKind,
+};
 use crate::wire::decode::Undecodable;
 use crate::wire::field::{Fields, TextRule};
 use crate::wire::payload;
@@ -74,23 +76,41 @@ fn deadline(fields: &mut Fields, deadline: Option<Deadline>) {
 }
 
 fn profile(fields: &mut Fields, profile: &Profile) {
-    for (name, value) in profile.each() {
-        text(fields, name, value.map(|text| &**text), TextRule::TEXT);
-    }
+    texts(fields, profile.each());
 }
 
 fn agent_profile(fields: &mut Fields, profile: &AgentProfile) {
     for (name, value, rule) in [
-        ("agent_type", &profile.agent_type, TextRule::TEXT),
-        ("display_name", &profile.display_name, TextRule::NAME),
-        ("description", &profile.description, TextRule::DESCRIPTION),
-        ("trust_level", &profile.trust_level, TextRule::TEXT),
-        ("public_key", &profile.public_key, TextRule::PUBLIC_KEY),
-        ("key_id", &profile.key_id, TextRule::TEXT),
+        (
+            "agent_type",
+            &profile.agent_type,
+            TextRule::of(TextKind::Text),
+        ),
+        (
+            "display_name",
+            &profile.display_name,
+            TextRule::of(TextKind::Name),
+        ),
+        (
+            "description",
+            &profile.description,
+            TextRule::of(TextKind::Description),
+        ),
+        (
+            "trust_level",
+            &profile.trust_level,
+            TextRule::of(TextKind::Text),
+        ),
+        (
+            "public_key",
+            &profile.public_key,
+            TextRule::of(TextKind::PublicKey),
+        ),
+        ("key_id", &profile.key_id, TextRule::of(TextKind::Text)),
         (
             "created_by_user_id",
             &profile.created_by_user_id,
-            TextRule::TEXT,
+            TextRule::of(TextKind::Text),
         ),
     ] {
         text(fields, name, value.as_deref(), rule);
@@ -103,9 +123,19 @@ fn agent_profile(fields: &mut Fields, profile: &AgentProfile) {
     }
 }
 
+fn texts<'t, T: AsRef<str> + 't>(
+    fields: &mut Fields,
+    texts: impl IntoIterator<Item = (&'static TextField, Option<&'t T>)>,
+) {
+    for (field, value) in texts {
+        let rule = TextRule::of(field.kind);
+        text(fields, field.name, value.map(AsRef::as_ref), rule);
+    }
+}
+
 fn text(fields: &mut Fields, name: &str, value: Option<&str>, rule: TextRule) {
-    if value.is_some_and(|text| !rule.allows(text)) {
-        fields.error(name, rule.message());
+    if let Some(Err(wrong)) = value.map(|text| rule.check(text)) {
+        fields.error(name, wrong);
     }
 }
 

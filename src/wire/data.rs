@@ -192,7 +192,7 @@ impl<'a> From<&'a Profile> for ProfileData<'a> {
 impl Serialize for ProfileData<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let fields = self.0.map(Profile::each).into_iter().flatten();
-        let present = fields.filter_map(|(name, text)| Some((name, text?)));
+        let present = fields.filter_map(|(field, text)| Some((field.name, text?)));
         serializer.collect_map(present)
     }
 }

@@ -2,9 +2,9 @@
 
 use serde_json::{Map, Value, json};
 
-use crate::domain::EventType;
 use crate::domain::limits::{BODY_BYTES_MAX, METADATA_DEPTH_MAX, TENANT_CHARS_MAX};
 use crate::domain::session::Profile;
+use crate::domain::{EventType, TextField, TextKind};
 use crate::wire::decode::SPEC_VERSION;
 use crate::wire::field::TextRule;
 use crate::wire::payload::SECRET_FIELDS;
@@ -282,8 +282,6 @@ pub(super) fn data(event_type: EventType) -> Data {
 }
 
 fn created() -> Data {
-    let [agent_name, agent_key_id, caller @ ..] =
-        <Profile>::FIELDS.map(|(name, description)| (name, text(TextRule::TEXT, description)));
     let mut fields = vec![
         (
             "agent_id",
@@ -302,8 +300,6 @@ fn created() -> Data {
             ),
         ),
         ("metadata", metadata("Data of the caller.")),
-        agent_name,
-        agent_key_id,
         (
             "parent_session_id",
             named_id(
@@ -314,9 +310,9 @@ fn created() -> Data {
             "project_id",
             opaque_id("The project of the session. A UUID is the same in any case."),
         ),
+        ("phase", phase()),
     ];
-    fields.extend(caller);
-    fields.push(("phase", phase()));
+    fields.extend(texts(<Profile>::FIELDS));
     Data {
         fields,
         required: &["agent_id"],
@@ -380,14 +376,20 @@ fn handed_off() -> Data {
 
 fn agent() -> Data {
     let fields = vec![
-        ("agent_type", text(TextRule::TEXT, "The kind of the agent.")),
+        (
+            "agent_type",
+            text(TextRule::of(TextKind::Text), "The kind of the agent."),
+        ),
         (
             "display_name",
-            text(TextRule::NAME, "The name of the agent."),
+            text(TextRule::of(TextKind::Name), "The name of the agent."),
         ),
         (
             "description",
-            text(TextRule::DESCRIPTION, "What the agent is for."),
+            text(
+                TextRule::of(TextKind::Description),
+                "What the agent is for.",
+            ),
         ),
         (
             "scopes",
@@ -399,21 +401,33 @@ fn agent() -> Data {
         ),
         (
             "trust_level",
-            text(TextRule::TEXT, "How far the agent is trusted, as any text."),
+            text(
+                TextRule::of(TextKind::Text),
+                "How far the agent is trusted, as any text.",
+            ),
         ),
         ("trust_score", share("How far the agent is trusted.")),
         (
             "public_key",
-            text(TextRule::PUBLIC_KEY, "The public key of the agent."),
+            text(
+                TextRule::of(TextKind::PublicKey),
+                "The public key of the agent.",
+            ),
         ),
-        ("key_id", text(TextRule::TEXT, "The id of the public key.")),
+        (
+            "key_id",
+            text(TextRule::of(TextKind::Text), "The id of the public key."),
+        ),
         (
             "parent_agent_id",
             named_id("The agent from which this agent was derived."),
         ),
         (
             "created_by_user_id",
-            text(TextRule::TEXT, "The person who registered the agent."),
+            text(
+                TextRule::of(TextKind::Text),
+                "The person who registered the agent.",
+            ),
         ),
         ("expires_at", time("When the agent expires.")),
     ];
@@ -421,6 +435,11 @@ fn agent() -> Data {
         fields,
         required: &[],
     }
+}
+
+fn texts(fields: &'static [TextField]) -> impl Iterator<Item = (&'static str, Value)> {
+    let schema = |field: &TextField| text(TextRule::of(field.kind), field.about);
+    fields.iter().map(move |field| (field.name, schema(field)))
 }
 
 fn reason() -> Value {
