@@ -1,5 +1,7 @@
 //! The descriptive texts of sessions and agents: the tables that rows, the wire and the schemas read.
 
+use serde::Serialize;
+
 /// A descriptive text of a session or an agent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TextField {
@@ -34,10 +36,15 @@ macro_rules! texts {
     ) => {
         $(#[$doc])*
         ///
-        /// `T` is the type of a text: owned in an event, borrowed in a row of the read model.
-        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+        /// `T` is the type of a text: owned in an event, borrowed in a row of the read model. The JSON
+        /// leaves out the fields that are `None`.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
         pub struct $table<T = Box<str>> {
-            $(#[doc = $about] pub $field: Option<T>,)*
+            $(
+                #[doc = $about]
+                #[serde(skip_serializing_if = "Option::is_none")]
+                pub $field: Option<T>,
+            )*
         }
 
         impl<T> $table<T> {
@@ -63,13 +70,24 @@ macro_rules! texts {
             }
 
             /// Reads each field, in the order of [`Self::FIELDS`].
-            pub fn read<E>(mut read: impl FnMut() -> Result<Option<T>, E>) -> Result<Self, E> {
-                Ok(Self { $($field: read()?,)* })
+            pub fn read<E>(
+                mut read: impl FnMut(&TextField) -> Result<Option<T>, E>,
+            ) -> Result<Self, E> {
+                let [$($field),*] = Self::FIELDS;
+                Ok(Self { $($field: read($field)?,)* })
             }
 
             /// Converts the text of each field.
             pub fn map<U>(self, mut convert: impl FnMut(T) -> U) -> $table<U> {
                 $table { $($field: self.$field.map(&mut convert),)* }
+            }
+
+            /// Replaces each field by that of `changes`, unless `changes` lacks it.
+            pub fn take(&mut self, changes: &Self)
+            where
+                T: Clone,
+            {
+                $(replace(&mut self.$field, changes.$field.as_ref());)*
             }
         }
 
@@ -79,6 +97,13 @@ macro_rules! texts {
             }
         }
     };
+}
+
+/// Replaces a field by its change, if there is one.
+pub(super) fn replace<T: Clone>(field: &mut Option<T>, change: Option<&T>) {
+    if let Some(change) = change {
+        *field = Some(change.clone());
+    }
 }
 
 // Rows have the fields of a table in its order.
@@ -93,5 +118,19 @@ texts! {
         caller_origin: Text, "Where the caller came from.";
         ip_address: Text, "The caller's address.";
         user_agent: Text, "The caller's program.";
+    }
+}
+
+texts! {
+    /// The descriptive texts of an agent; in an update, those that change.
+    pub struct AgentTexts {
+        agent_type: Text, "The kind of the agent.";
+        display_name: Name, "The name of the agent.";
+        description: Description, "What the agent is for.";
+        trust_level: Text, "How far the agent is trusted, as any text.";
+        public_key: PublicKey, "The public key of the agent.";
+        key_id: Text, "The id of the public key.";
+        parent_agent_id: AgentId, "The agent from which this agent was derived.";
+        created_by_user_id: Text, "The person who registered the agent.";
     }
 }

@@ -270,7 +270,7 @@ impl<'a> SessionRow<'a> {
             project_id: from.text()?,
             handed_off_to: from.text()?,
             handed_off_session_id: from.text()?,
-            profile: Profile::read(|| from.text())?,
+            profile: Profile::read(|_field| from.text())?,
         };
         Ok((
             row,

@@ -6,10 +6,7 @@
 use crate::domain::agent::AgentProfile;
 use crate::domain::event::{Deadline, Renewal};
 use crate::domain::limits::TTL_SECONDS_MAX;
-use crate::domain::session::Profile;
-use crate::domain::{
-    AgentEvent, AgentId, Payload, Reason, SessionEvent, SessionId, TextField, TextKind,
-};
+use crate::domain::{AgentEvent, Payload, Reason, SessionEvent, SessionId, TextField};
 use crate::wire::decode::Undecodable;
 use crate::wire::field::{Fields, TextRule};
 use crate::wire::payload;
@@ -39,7 +36,7 @@ fn session(fields: &mut Fields, id: &SessionId, event: &SessionEvent) {
         SessionEvent::Created(created) => {
             payload::check_parent(fields, created.parent.as_ref(), Some(id));
             deadline(fields, created.deadline);
-            profile(fields, &created.profile);
+            texts(fields, created.profile.each());
         }
         SessionEvent::Refreshed(refreshed) => match refreshed.renewal {
             Some(Renewal::To(to)) => deadline(fields, Some(to)),
@@ -75,49 +72,8 @@ fn deadline(fields: &mut Fields, deadline: Option<Deadline>) {
     }
 }
 
-fn profile(fields: &mut Fields, profile: &Profile) {
-    texts(fields, profile.each());
-}
-
 fn agent_profile(fields: &mut Fields, profile: &AgentProfile) {
-    for (name, value, rule) in [
-        (
-            "agent_type",
-            &profile.agent_type,
-            TextRule::of(TextKind::Text),
-        ),
-        (
-            "display_name",
-            &profile.display_name,
-            TextRule::of(TextKind::Name),
-        ),
-        (
-            "description",
-            &profile.description,
-            TextRule::of(TextKind::Description),
-        ),
-        (
-            "trust_level",
-            &profile.trust_level,
-            TextRule::of(TextKind::Text),
-        ),
-        (
-            "public_key",
-            &profile.public_key,
-            TextRule::of(TextKind::PublicKey),
-        ),
-        ("key_id", &profile.key_id, TextRule::of(TextKind::Text)),
-        (
-            "created_by_user_id",
-            &profile.created_by_user_id,
-            TextRule::of(TextKind::Text),
-        ),
-    ] {
-        text(fields, name, value.as_deref(), rule);
-    }
-    if let Some(Err(wrong)) = profile.parent_agent_id.as_deref().map(AgentId::parse) {
-        fields.error("parent_agent_id", wrong.to_string());
-    }
+    texts(fields, profile.texts.each());
     if profile.trust_score_milli.is_some_and(|milli| 1000 < milli) {
         fields.error("trust_score", "must be a number from 0 to 1");
     }
@@ -141,9 +97,13 @@ fn text(fields: &mut Fields, name: &str, value: Option<&str>, rule: TextRule) {
 
 #[cfg(test)]
 mod tests {
+    use std::convert::Infallible;
+
     use super::*;
+    use crate::domain::agent::AgentTexts;
     use crate::domain::event::{Created, HandedOff, Refreshed, Writer};
-    use crate::domain::{Event, EventId, Metadata, Private, Rules, Source, TenantId};
+    use crate::domain::session::Profile;
+    use crate::domain::{AgentId, Event, EventId, Metadata, Private, Rules, Source, TenantId};
     use crate::wire::{FieldError, Notes, Subject, decode, encode, source};
 
     fn session_id() -> SessionId {
@@ -218,13 +178,17 @@ mod tests {
             &[],
         );
         let text = |chars| Some("x".repeat(chars).into());
-        let profile = AgentProfile {
+        let texts = AgentTexts {
             agent_type: text(512),
             display_name: text(256),
             description: Some("a\nb".into()),
-            trust_score_milli: Some(1000),
             public_key: text(2048),
             parent_agent_id: text(256),
+            ..AgentTexts::default()
+        };
+        let profile = AgentProfile {
+            texts,
+            trust_score_milli: Some(1000),
             ..AgentProfile::default()
         };
         check_like_decoding(&updated(profile), None, &[]);
@@ -234,27 +198,10 @@ mod tests {
 
     #[test]
     fn every_text_of_a_session_is_checked_as_decoding_checks_it() {
-        let long = || Some("x".repeat(513).into());
-        let profile = Profile {
-            agent_name: long(),
-            agent_key_id: long(),
-            user_id: long(),
-            machine_id: long(),
-            caller_role: long(),
-            caller_origin: long(),
-            ip_address: Some("a\nb".into()),
-            user_agent: long(),
-        };
-        let fields = [
-            "agent_name",
-            "agent_key_id",
-            "user_id",
-            "machine_id",
-            "caller_role",
-            "caller_origin",
-            "ip_address",
-            "user_agent",
-        ];
+        let long = |_: &TextField| Ok::<_, Infallible>(Some("x".repeat(513).into()));
+        let mut profile = Profile::read(long).unwrap();
+        profile.ip_address = Some("a\nb".into());
+        let fields = <Profile>::FIELDS.map(|field| field.name);
         check_like_decoding(
             &opened(Created {
                 profile,
@@ -267,30 +214,24 @@ mod tests {
 
     #[test]
     fn every_text_of_an_agent_is_checked_as_decoding_checks_it() {
-        let long = || Some("x".repeat(2049).into());
-        let profile = AgentProfile {
-            agent_type: long(),
-            display_name: long(),
-            description: long(),
-            trust_level: long(),
-            trust_score_milli: Some(1001),
-            public_key: long(),
-            key_id: long(),
+        let longer_than = |chars: usize| Some("x".repeat(chars + 1).into());
+        let texts = AgentTexts {
+            agent_type: longer_than(512),
+            display_name: longer_than(256),
+            description: longer_than(2048),
+            trust_level: longer_than(512),
+            public_key: longer_than(2048),
+            key_id: longer_than(512),
             parent_agent_id: Some("a/b".into()),
-            created_by_user_id: long(),
+            created_by_user_id: longer_than(512),
+        };
+        let profile = AgentProfile {
+            texts,
+            trust_score_milli: Some(1001),
             ..AgentProfile::default()
         };
-        let fields = [
-            "agent_type",
-            "display_name",
-            "description",
-            "trust_level",
-            "public_key",
-            "key_id",
-            "created_by_user_id",
-            "parent_agent_id",
-            "trust_score",
-        ];
+        let names = <AgentTexts>::FIELDS.map(|field| field.name);
+        let fields = [&names[..], &["trust_score"]].concat();
         check_like_decoding(&updated(profile), None, &fields);
         let long = "x".repeat(1025);
         for event in [

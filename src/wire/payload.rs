@@ -9,8 +9,7 @@ use crate::domain::event::{Created, Deadline, HandedOff, Refreshed, Renewal, Ter
 use crate::domain::limits::TTL_SECONDS_MAX;
 use crate::domain::session::{Outcome, Phase, Profile};
 use crate::domain::{
-    AgentEvent, AgentId, EventType, Payload, ProjectId, SessionEvent, SessionId, TextKind,
-    Timestamp,
+    AgentEvent, AgentId, EventType, Payload, ProjectId, SessionEvent, SessionId, Timestamp,
 };
 use crate::wire::field::{Fields, TextRule};
 use crate::wire::json::{self, Member};
@@ -324,32 +323,14 @@ pub(super) fn agent_profile(fields: &mut Fields, data: &[Member<'_>]) -> AgentPr
     let mut agent = AgentProfile::default();
     for Member { name, raw } in data {
         match &**name {
-            "agent_type" => agent.agent_type = fields.text(name, raw, TextRule::of(TextKind::Text)),
-            "display_name" => {
-                agent.display_name = fields.text(name, raw, TextRule::of(TextKind::Name))
-            }
-            "description" => {
-                agent.description = fields.text(name, raw, TextRule::of(TextKind::Description))
-            }
             "scopes" => agent.scopes = fields.scopes(name, raw),
             "metadata" => agent.metadata = fields.metadata(name, raw),
-            "trust_level" => {
-                agent.trust_level = fields.text(name, raw, TextRule::of(TextKind::Text))
-            }
             "trust_score" => agent.trust_score_milli = fields.share_milli(name, raw),
-            "public_key" => {
-                agent.public_key = fields.text(name, raw, TextRule::of(TextKind::PublicKey))
-            }
-            "key_id" => agent.key_id = fields.text(name, raw, TextRule::of(TextKind::Text)),
-            "parent_agent_id" => {
-                let parent: Option<AgentId> = fields.agent_id(name, raw);
-                agent.parent_agent_id = parent.map(|id| id.as_str().into());
-            }
-            "created_by_user_id" => {
-                agent.created_by_user_id = fields.text(name, raw, TextRule::of(TextKind::Text));
-            }
             "expires_at" => agent.expires_at = fields.time(name, raw),
-            _ => kept(fields, name, raw),
+            _ => match agent.texts.get_mut(name) {
+                Some((kind, text)) => *text = fields.text(name, raw, TextRule::of(kind)),
+                None => kept(fields, name, raw),
+            },
         }
     }
     agent

@@ -2,9 +2,10 @@
 
 use serde_json::{Map, Value, json};
 
+use crate::domain::agent::AgentTexts;
 use crate::domain::limits::{BODY_BYTES_MAX, METADATA_DEPTH_MAX, TENANT_CHARS_MAX};
 use crate::domain::session::Profile;
-use crate::domain::{EventType, TextField, TextKind};
+use crate::domain::{EventType, TextField};
 use crate::wire::decode::SPEC_VERSION;
 use crate::wire::field::TextRule;
 use crate::wire::payload::SECRET_FIELDS;
@@ -375,22 +376,7 @@ fn handed_off() -> Data {
 }
 
 fn agent() -> Data {
-    let fields = vec![
-        (
-            "agent_type",
-            text(TextRule::of(TextKind::Text), "The kind of the agent."),
-        ),
-        (
-            "display_name",
-            text(TextRule::of(TextKind::Name), "The name of the agent."),
-        ),
-        (
-            "description",
-            text(
-                TextRule::of(TextKind::Description),
-                "What the agent is for.",
-            ),
-        ),
+    let mut fields = vec![
         (
             "scopes",
             scopes("The most that sessions of the agent may do. Without it, there is no bound."),
@@ -399,38 +385,10 @@ fn agent() -> Data {
             "metadata",
             metadata("Data of the caller. An update replaces it as a whole."),
         ),
-        (
-            "trust_level",
-            text(
-                TextRule::of(TextKind::Text),
-                "How far the agent is trusted, as any text.",
-            ),
-        ),
         ("trust_score", share("How far the agent is trusted.")),
-        (
-            "public_key",
-            text(
-                TextRule::of(TextKind::PublicKey),
-                "The public key of the agent.",
-            ),
-        ),
-        (
-            "key_id",
-            text(TextRule::of(TextKind::Text), "The id of the public key."),
-        ),
-        (
-            "parent_agent_id",
-            named_id("The agent from which this agent was derived."),
-        ),
-        (
-            "created_by_user_id",
-            text(
-                TextRule::of(TextKind::Text),
-                "The person who registered the agent.",
-            ),
-        ),
         ("expires_at", time("When the agent expires.")),
     ];
+    fields.extend(texts(<AgentTexts>::FIELDS));
     Data {
         fields,
         required: &[],
