@@ -21,21 +21,21 @@ use strum::VariantArray as _;
 /// An agent: the facts so far.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Agent {
-    /// Where it stands.
+    /// Its status.
     pub status: AgentStatus,
     /// Whether there was an `agent.registered`. Otherwise only a session named the agent.
     pub registered: bool,
     /// When it became known, by its emitter's clock.
     pub created_at: Timestamp,
-    /// When that came onto the log.
+    /// The log's time of that event.
     pub recorded_at: Timestamp,
     /// Time of the latest event that changed it.
     pub updated_at: Timestamp,
-    /// Since when it is suspended, or was when it was revoked.
+    /// When it was suspended, if it still is or was at its revocation.
     pub suspended_at: Option<Timestamp>,
     /// When it was revoked.
     pub revoked_at: Option<Timestamp>,
-    /// What it is and may do.
+    /// Its fields.
     pub profile: AgentProfile,
 }
 
@@ -83,25 +83,25 @@ pub struct AgentProfile {
     pub agent_type: Option<Box<str>>,
     /// Its name.
     pub display_name: Option<Box<str>>,
-    /// What it is for.
+    /// Its purpose.
     pub description: Option<Box<str>>,
-    /// What it may do; `None` sets no bound.
+    /// Its scopes; `None` sets no bound.
     pub scopes: Option<Scopes>,
     /// The caller's own data.
     pub metadata: Option<Metadata>,
-    /// How far it is trusted; free text.
+    /// Its trust level; free text.
     pub trust_level: Option<Box<str>>,
-    /// How far it is trusted, in thousandths from 0 to 1000.
+    /// Its trust score, in thousandths from 0 to 1000.
     pub trust_score_milli: Option<u16>,
     /// Its public key.
     pub public_key: Option<Box<str>>,
     /// The id of that key.
     pub key_id: Option<Box<str>>,
-    /// The agent that it came from.
+    /// Its parent agent.
     pub parent_agent_id: Option<Box<str>>,
-    /// Who registered it.
+    /// The user who registered it.
     pub created_by_user_id: Option<Box<str>>,
-    /// When it ends by itself.
+    /// When it expires.
     pub expires_at: Option<Timestamp>,
 }
 
@@ -179,7 +179,7 @@ impl Agent {
         Ok(())
     }
 
-    /// Ends it for good.
+    /// Revokes it.
     pub fn revoke(&mut self, at: &Moment) -> Result<(), Reason> {
         if self.status == AgentStatus::Revoked {
             return Err(Reason::AlreadyRevoked);

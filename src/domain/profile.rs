@@ -21,7 +21,7 @@ macro_rules! profile {
                 [$((stringify!($field), self.$field.as_ref())),*]
             }
 
-            /// The field with this name, to be set.
+            /// A mutable reference to the field with this name.
             pub fn get_mut(&mut self, name: &str) -> Option<&mut Option<T>> {
                 match name {
                     $(stringify!($field) => Some(&mut self.$field),)*

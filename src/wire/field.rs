@@ -62,7 +62,7 @@ impl TextRule {
     };
 
     pub(super) fn allows(self, text: &str) -> bool {
-        // Without an early end, so that the compiler can look at many bytes at a time.
+        // Without an early exit, the compiler vectorizes the scan.
         let plain = text
             .bytes()
             .fold(true, |plain, b| plain & (0x20..0x7f).contains(&b));
@@ -85,7 +85,7 @@ impl TextRule {
     }
 }
 
-/// Reads fields and gathers what is wrong with them.
+/// Reads fields and collects the errors in them.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Fields {
     prefix: &'static str,
@@ -279,7 +279,7 @@ impl Fields {
     }
 }
 
-/// Why a value is none that an event may have; the message says what is allowed.
+/// The error of an invalid value. The message says what is allowed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct ValueError(String);
