@@ -11,7 +11,7 @@ use super::failure::Failure;
 use super::{read, session};
 use crate::dialects::sdk::change::{self, Change};
 use crate::domain::SessionId;
-use crate::domain::command::Refresh;
+use crate::domain::command::KeepOpen;
 use crate::domain::event::Refreshed;
 use crate::domain::session::{Phase, Status};
 use crate::http::api::sessions::not_found;
@@ -79,14 +79,14 @@ async fn step(
     phase: Phase,
     what: &str,
 ) -> Result<Response, Failure> {
-    let refresh = Refresh {
-        presented: None,
+    let keep_open = KeepOpen {
         refreshed: Refreshed {
             phase: Some(phase),
             ..Refreshed::default()
         },
     };
-    let done = app.commands().refresh(command.by(), id, refresh).await;
+    let done = app.commands();
+    let done = done.keep_open(command.by(), id, keep_open).await;
     let done = done.map_err(Problem::from)?;
     let settled = change::stepped(app, command, id, &done)?.is_some();
     let (status, message) = if settled {

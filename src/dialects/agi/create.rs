@@ -24,7 +24,7 @@ use crate::http::problem::Problem;
 use crate::http::response::body;
 use crate::http::response::success::Success;
 use crate::http::state::App;
-use crate::ledger::TokenPolicy;
+use crate::ledger::ClientKind;
 use crate::ledger::command::SessionDone;
 
 const AGENT_DEFAULT: &str = "agi-0";
@@ -44,7 +44,7 @@ pub(super) async fn create(
 ) -> Result<Response, Failure> {
     let wanted = Wanted::read(&Fields::parse(&command.body)?)?;
     let (by, new) = (command.by(), wanted.command()?);
-    let done = app.commands().create(by, new, TokenPolicy::None).await;
+    let done = app.commands().create(by, new, ClientKind::Simple).await;
     let done = done.map_err(Problem::from)?;
     match change::stepped(&app, &command, &done.session, &done)? {
         Some(stepped) => {

@@ -16,7 +16,7 @@ use crate::http::request::extract::Path;
 use crate::http::response::command as answer;
 use crate::http::response::success::Success;
 use crate::http::state::App;
-use crate::ledger::TokenPolicy;
+use crate::ledger::ClientKind;
 
 /// Create a session
 ///
@@ -48,7 +48,7 @@ pub(crate) async fn create(State(app): State<App>, command: Command) -> Result<R
     let new = command.new_session()?;
     let asked = Asked::new(&new.created.agent_id, new.created.scopes.as_ref());
     let done = app.commands();
-    let done = done.create(command.by(), new, TokenPolicy::Issue).await?;
+    let done = done.create(command.by(), new, ClientKind::Full).await?;
     let (sight, about) = (command.sight(), done.session.clone());
     answer::session(&app, sight, &about, done, Success::Created)
         .map_err(|problem| asked.named(&app, &command, None, problem))
