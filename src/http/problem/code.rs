@@ -1,4 +1,4 @@
-//! Codes and statuses: the one place that decides how a failure or a verdict looks to a client.
+//! Codes and statuses: the one place that decides how a failure looks to a client.
 //!
 //! | status | when |
 //! |---|---|
@@ -16,7 +16,7 @@
 
 use axum::http::StatusCode;
 
-use crate::domain::{Reason, Verdict};
+use crate::domain::Reason;
 use crate::ledger::command::CommandError;
 use crate::ledger::{AppendError, Refused};
 use crate::log::{LogError, WithCauses};
@@ -201,16 +201,6 @@ fn reason_status(reason: Reason) -> StatusCode {
         | Reason::AgentNotRegistered
         | Reason::MetadataTooLarge
         | Reason::DeadlineNotAfterTime => StatusCode::UNPROCESSABLE_ENTITY,
-    }
-}
-
-/// The status of an event that is on the log; `None` is no verdict yet.
-pub(crate) fn verdict_status(verdict: Option<Verdict>) -> StatusCode {
-    match verdict {
-        Some(Verdict::Applied) => StatusCode::CREATED,
-        Some(Verdict::Duplicate(_)) => StatusCode::OK,
-        Some(Verdict::Parked) | None => StatusCode::ACCEPTED,
-        Some(Verdict::Rejected(reason)) => reason_status(reason),
     }
 }
 
