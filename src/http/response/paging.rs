@@ -4,11 +4,12 @@ use axum::response::Response;
 
 use crate::http::dto;
 use crate::http::problem::Problem;
+use crate::http::request::conditional::Conditional;
 use crate::http::request::page_query::PageQuery;
 use crate::http::request::params::{CURSOR, OFFSET};
-use crate::http::response::asked::Asked;
 use crate::http::response::body;
 use crate::http::response::json::Json;
+use crate::http::response::{links, validator};
 use crate::http::state::App;
 use crate::projection::Snapshot;
 use crate::query::{Cursor, Page, PageStart, Paged, Sight};
@@ -21,7 +22,7 @@ impl PageQuery {
     /// reads the page, and `name` is the member of the answer that holds the rows.
     pub(crate) async fn list<F: Paged, R, E>(
         &self,
-        (app, sight, asked): (&App, Sight<'_>, &Asked),
+        (app, sight, conditional): (&App, Sight<'_>, &Conditional),
         (name, filter): (&str, &F),
         find: impl FnOnce(&Snapshot, Sight<'_>, &F, PageStart, usize) -> Result<Page<R>, E>,
         write_row: impl FnMut(&mut Json, &R) -> Result<(), Problem>,
@@ -30,19 +31,19 @@ impl PageQuery {
         Problem: From<E>,
     {
         app.wait_for(self.min_position).await?;
-        if let Some(not_modified) = asked.not_modified(app, sight) {
+        if let Some(not_modified) = validator::not_modified(conditional, app, sight) {
             return Ok(not_modified);
         }
         let start = self.start(sight.tenant, filter)?;
         let rows_max = self.rows_max();
         let page = app.read(|snapshot| Ok(find(snapshot, sight, filter, start, rows_max)?))?;
-        self.answer((app, sight, asked), name, &page, write_row)
+        self.answer((app, sight, conditional), name, &page, write_row)
     }
 
     /// The page as an answer, with its validator and with links to other pages.
     fn answer<R>(
         &self,
-        (app, sight, asked): (&App, Sight<'_>, &Asked),
+        (app, sight, conditional): (&App, Sight<'_>, &Conditional),
         name: &str,
         page: &Page<R>,
         write_row: impl FnMut(&mut Json, &R) -> Result<(), Problem>,
@@ -51,7 +52,7 @@ impl PageQuery {
         let next = page.next.map(Cursor::to_text);
         let rows = self.render(name, page, (&as_of, next.as_deref()), write_row)?;
         let mut response = body::json(rows);
-        asked.name(&mut response, app, (sight, &as_of));
+        validator::add(&mut response, conditional.uri(), app, sight, &as_of);
         let limit = u64::from(self.limit());
         let before = self.offset().and_then(|offset| offset.checked_sub(limit));
         let before = before.map(|before| before.to_string());
@@ -62,7 +63,8 @@ impl PageQuery {
                 .map(|at| ("prev", Some((OFFSET.name, at)))),
         );
         pages.extend(next.as_deref().map(|at| ("next", Some((CURSOR.name, at)))));
-        asked.link(&mut response, &[OFFSET.name, CURSOR.name], &pages);
+        let starts = [OFFSET.name, CURSOR.name];
+        links::add(&mut response, conditional.uri(), &starts, &pages);
         Ok(response)
     }
 

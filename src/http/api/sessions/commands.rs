@@ -5,7 +5,7 @@ use axum::extract::State;
 use axum::response::Response;
 
 use crate::domain::SessionId;
-use crate::http::api::sessions::scope_detail::Asked;
+use crate::http::api::sessions::scope_detail::WantedScopes;
 use crate::http::dto;
 use crate::http::problem::Problem;
 use crate::http::problem::sets::{
@@ -46,12 +46,12 @@ use crate::ledger::ClientKind;
 )]
 pub(crate) async fn create(State(app): State<App>, command: Command) -> Result<Response, Problem> {
     let new = command.new_session()?;
-    let asked = Asked::new(&new.created.agent_id, new.created.scopes.as_ref());
+    let wanted = WantedScopes::new(&new.created.agent_id, new.created.scopes.as_ref());
     let done = app.commands();
     let done = done.create(command.by(), new, ClientKind::Full).await?;
     let (sight, about) = (command.sight(), done.session.clone());
     answer::session(&app, sight, &about, done, Success::Created)
-        .map_err(|problem| asked.named(&app, &command, None, problem))
+        .map_err(|problem| wanted.named(&app, &command, None, problem))
 }
 
 /// Refresh a session
@@ -120,11 +120,11 @@ pub(crate) async fn hand_off(
     command: Command,
 ) -> Result<Response, Problem> {
     let hand_off = command.hand_off()?;
-    let asked = Asked::new(&hand_off.to, hand_off.scopes.as_ref());
+    let wanted = WantedScopes::new(&hand_off.to, hand_off.scopes.as_ref());
     let done = app.commands().hand_off(command.by(), &id, hand_off).await?;
     let sight = command.sight();
     answer::session(&app, sight, &id, done, Success::Created)
-        .map_err(|problem| asked.named(&app, &command, Some(&id), problem))
+        .map_err(|problem| wanted.named(&app, &command, Some(&id), problem))
 }
 
 /// Terminate a session

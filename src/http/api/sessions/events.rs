@@ -1,6 +1,7 @@
 //! `GET /v1/agent-sessions/{id}/events`: the history of one session.
 
 use axum::extract::State;
+use axum::http::Uri;
 use axum::response::Response;
 
 use crate::domain::{Position, SessionId};
@@ -11,10 +12,10 @@ use crate::http::problem::sets::GetProblems;
 use crate::http::request::caller::{Caller, ReadOrAudit};
 use crate::http::request::extract::{Path, Query, QueryParams, Values};
 use crate::http::request::params::{AFTER_NUMBER, EVENTS_LIMIT, MIN_POSITION, Param};
-use crate::http::response::asked::Asked;
 use crate::http::response::body;
 use crate::http::response::event_row;
 use crate::http::response::json::Json;
+use crate::http::response::links;
 use crate::http::state::App;
 use crate::query;
 
@@ -54,7 +55,7 @@ pub(crate) async fn list(
     caller: Caller<ReadOrAudit>,
     Path(id): Path<SessionId>,
     Query(query): Query<HistoryQuery>,
-    asked: Asked,
+    uri: Uri,
 ) -> Result<Response, Problem> {
     app.wait_for(query.min_position).await?;
     let (after, limit) = (query.after, query.limit);
@@ -84,6 +85,6 @@ pub(crate) async fn list(
     out.value(&app.as_of(page.as_of));
     out.raw("}");
     let mut response = body::json(out.into_bytes());
-    asked.link_on(&mut response, &AFTER_NUMBER, next);
+    links::add_next(&mut response, &uri, &AFTER_NUMBER, next);
     Ok(response)
 }

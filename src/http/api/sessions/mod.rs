@@ -17,17 +17,18 @@ use crate::http::problem::Problem;
 use crate::http::problem::code::Code;
 use crate::http::problem::sets::{CountProblems, GetSessionProblems, ListProblems};
 use crate::http::request::caller::{Caller, Read};
+use crate::http::request::conditional::Conditional;
 use crate::http::request::extract::{Path, Query, QueryParams, Values};
 use crate::http::request::page_query::{GetQuery, PageQuery};
 use crate::http::request::params::{
     AGENT_ID, CREATED_AFTER, CREATED_BEFORE, CURSOR, MIN_POSITION, OFFSET, PROJECT_ID, Param,
     ROWS_LIMIT, STATUS,
 };
-use crate::http::response::asked::Asked;
 use crate::http::response::body;
 use crate::http::response::json::Json;
 use crate::http::response::paging::ROW_BYTES;
 use crate::http::response::session_row;
+use crate::http::response::validator;
 use crate::http::state::App;
 use crate::projection::RowBytes;
 use crate::query::{self, Sight};
@@ -118,7 +119,7 @@ fn read_filter(values: &mut Values) -> Result<SessionFilter, Problem> {
     path = "/v1/agent-sessions",
     operation_id = "list_sessions",
     tag = "sessions",
-    params(Caller<Read>, Query<ListQuery>, Asked),
+    params(Caller<Read>, Query<ListQuery>, Conditional),
     responses(
         (status = 200, description = "A page", body = dto::SessionList, headers(
             ("ETag" = String, description = "The version of the page, for `If-None-Match`"),
@@ -132,7 +133,7 @@ pub(crate) async fn list(
     State(app): State<App>,
     caller: Caller<Read>,
     Query(query): Query<ListQuery>,
-    asked: Asked,
+    conditional: Conditional,
 ) -> Result<Response, Problem> {
     let write_row = |out: &mut Json, stored: &RowBytes| {
         let row = stored.row()?;
@@ -141,7 +142,7 @@ pub(crate) async fn list(
     };
     let listing = ("sessions", &query.filter);
     let find = query::sessions::list;
-    let place = (&app, caller.sight(), &asked);
+    let place = (&app, caller.sight(), &conditional);
     query.page.list(place, listing, find, write_row).await
 }
 
@@ -154,7 +155,7 @@ pub(crate) async fn list(
     path = "/v1/agent-sessions/count",
     operation_id = "count_sessions",
     tag = "sessions",
-    params(Caller<Read>, Query<CountQuery>, Asked),
+    params(Caller<Read>, Query<CountQuery>, Conditional),
     responses(
         (status = 200, description = "The totals", body = dto::SessionCount, headers(
             ("ETag" = String, description = "The version of the answer, for `If-None-Match`"),
@@ -167,10 +168,10 @@ pub(crate) async fn count(
     State(app): State<App>,
     caller: Caller<Read>,
     Query(query): Query<CountQuery>,
-    asked: Asked,
+    conditional: Conditional,
 ) -> Result<Response, Problem> {
     app.wait_for(query.min_position).await?;
-    if let Some(not_modified) = asked.not_modified(&app, caller.sight()) {
+    if let Some(not_modified) = validator::not_modified(&conditional, &app, caller.sight()) {
         return Ok(not_modified);
     }
     let (sight, filter) = (caller.sight(), &query.filter);
@@ -184,7 +185,7 @@ pub(crate) async fn count(
         as_of: app.as_of(counted.as_of),
     };
     let mut response = body::json_of(&answer);
-    asked.name(&mut response, &app, (sight, &answer.as_of));
+    validator::add(&mut response, conditional.uri(), &app, sight, &answer.as_of);
     Ok(response)
 }
 

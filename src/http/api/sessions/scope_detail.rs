@@ -9,13 +9,13 @@ use crate::http::state::App;
 use crate::query::{self, Sight};
 
 /// The scopes that a command asks for.
-pub(crate) struct Asked {
+pub(crate) struct WantedScopes {
     /// Whose session it will be.
     agent: AgentId,
     scopes: Option<Scopes>,
 }
 
-impl Asked {
+impl WantedScopes {
     pub(crate) fn new(agent: &AgentId, scopes: Option<&Scopes>) -> Self {
         let (agent, scopes) = (agent.clone(), scopes.cloned());
         Self { agent, scopes }
