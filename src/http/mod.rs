@@ -10,7 +10,7 @@
 //! | `refusals` | counts and logs requests that were rejected because of their caller |
 //! | `state` | the state that handlers share: the services, bounded waits and reads |
 //! | `request` | extractors: caller, path, query, body |
-//! | `response` | rows, pages with their validators and links, outcomes of commands |
+//! | `response` | rows, validators and links of pages, outcomes of commands |
 //! | `layers` | middleware around the routes |
 //! | `api` | the routes |
 //!

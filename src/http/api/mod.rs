@@ -3,6 +3,7 @@
 pub(crate) mod agents;
 mod events;
 pub(crate) mod keys;
+mod listing;
 pub mod openapi;
 pub(crate) mod ops;
 pub(crate) mod sessions;

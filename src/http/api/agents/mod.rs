@@ -6,6 +6,7 @@ use axum::extract::State;
 use axum::response::Response;
 
 use crate::domain::{AgentFilter, AgentId, Reason, StatusSet};
+use crate::http::api::listing::{self, Listing, ROW_BYTES};
 use crate::http::dto;
 use crate::http::problem::Problem;
 use crate::http::problem::code::Code;
@@ -21,7 +22,6 @@ use crate::http::request::params::{
 use crate::http::response::agent_row;
 use crate::http::response::body;
 use crate::http::response::json::Json;
-use crate::http::response::paging::ROW_BYTES;
 use crate::http::state::App;
 use crate::projection::Snapshot;
 use crate::query::{self, Sight};
@@ -83,10 +83,21 @@ pub(crate) async fn list(
     conditional: Conditional,
 ) -> Result<Response, Problem> {
     let write_row = |out: &mut Json, agent: &_| Ok(agent_row::write(out, agent)?);
-    let listing = ("agents", &query.filter);
-    let find = query::agents::list;
-    let place = (&app, caller.sight(), &conditional);
-    query.page.list(place, listing, find, write_row).await
+    let (sight, ListQuery { filter, page }) = (caller.sight(), query);
+    let find = |snapshot: &Snapshot| {
+        let (start, rows_max) = (page.start(sight.tenant, &filter)?, page.rows_max());
+        Ok(query::agents::list(
+            snapshot, sight, &filter, start, rows_max,
+        )?)
+    };
+    let listing = Listing {
+        app: &app,
+        sight,
+        request: &conditional,
+        page: &page,
+        rows_name: "agents",
+    };
+    listing::answer(listing, find, write_row).await
 }
 
 /// Read an agent

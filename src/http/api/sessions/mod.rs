@@ -12,6 +12,7 @@ use crate::domain::filter::Owner;
 use crate::domain::{
     AgentId, Position, ProjectId, Reason, SessionFilter, SessionId, StatusSet, TimeRange,
 };
+use crate::http::api::listing::{self, Listing, ROW_BYTES};
 use crate::http::dto;
 use crate::http::problem::Problem;
 use crate::http::problem::code::Code;
@@ -26,11 +27,10 @@ use crate::http::request::params::{
 };
 use crate::http::response::body;
 use crate::http::response::json::Json;
-use crate::http::response::paging::ROW_BYTES;
 use crate::http::response::session_row;
 use crate::http::response::validator;
 use crate::http::state::App;
-use crate::projection::RowBytes;
+use crate::projection::{RowBytes, Snapshot};
 use crate::query::{self, Sight};
 
 /// The query of a listing of sessions.
@@ -140,10 +140,21 @@ pub(crate) async fn list(
         session_row::write(out, &row, row.status);
         Ok(())
     };
-    let listing = ("sessions", &query.filter);
-    let find = query::sessions::list;
-    let place = (&app, caller.sight(), &conditional);
-    query.page.list(place, listing, find, write_row).await
+    let (sight, ListQuery { filter, page }) = (caller.sight(), query);
+    let find = |snapshot: &Snapshot| {
+        let (start, rows_max) = (page.start(sight.tenant, &filter)?, page.rows_max());
+        Ok(query::sessions::list(
+            snapshot, sight, &filter, start, rows_max,
+        )?)
+    };
+    let listing = Listing {
+        app: &app,
+        sight,
+        request: &conditional,
+        page: &page,
+        rows_name: "sessions",
+    };
+    listing::answer(listing, find, write_row).await
 }
 
 /// Count sessions
