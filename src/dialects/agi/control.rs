@@ -16,7 +16,7 @@ use crate::domain::event::Refreshed;
 use crate::domain::session::{Phase, Status};
 use crate::http::api::sessions::not_found;
 use crate::http::problem::Problem;
-use crate::http::request::command::Command;
+use crate::http::request::command::CommandRequest;
 use crate::http::request::extract::Path;
 use crate::http::response::body;
 use crate::http::response::success::Success;
@@ -63,7 +63,7 @@ pub(super) async fn cancel(
 }
 
 /// What an open session is busy with.
-fn phase(app: &App, command: &Command, id: &SessionId) -> Result<Phase, Failure> {
+fn phase(app: &App, command: &CommandRequest, id: &SessionId) -> Result<Phase, Failure> {
     let stored = read::find(app, command.sight(), id)?.ok_or_else(not_found)?;
     let row = stored.row().map_err(Problem::from)?;
     match row.status_at(app.now()) {
@@ -74,7 +74,7 @@ fn phase(app: &App, command: &Command, id: &SessionId) -> Result<Phase, Failure>
 
 async fn step(
     app: &App,
-    command: &Command,
+    command: &CommandRequest,
     id: &SessionId,
     phase: Phase,
     what: &str,

@@ -14,7 +14,7 @@ use crate::domain::session::Outcome;
 use crate::domain::{Reason, SessionFilter, SessionId, Verdict};
 use crate::http::problem::Problem;
 use crate::http::problem::code::Code;
-use crate::http::request::command::Command;
+use crate::http::request::command::CommandRequest;
 use crate::http::request::extract::Path;
 use crate::http::response::body;
 use crate::http::response::success::Success;
@@ -111,7 +111,7 @@ fn told(deleted: u64, problem: Problem) -> Problem {
 
 async fn delete_each(
     app: &App,
-    command: &Command,
+    command: &CommandRequest,
     sessions: &[SessionId],
 ) -> Result<Vec<SessionDone>, Problem> {
     if sessions.is_empty() {
@@ -131,7 +131,7 @@ enum Deletion {
     Before,
 }
 
-fn deletion(app: &App, command: &Command, done: &SessionDone) -> Result<Deletion, Problem> {
+fn deletion(app: &App, command: &CommandRequest, done: &SessionDone) -> Result<Deletion, Problem> {
     let verdict = done.outcome.verdict.map(|row| row.verdict);
     if let Some(Verdict::Rejected(Reason::AlreadyEnded | Reason::NotActive)) = verdict {
         return Ok(Deletion::Before);

@@ -24,7 +24,7 @@ use crate::http::problem::Problem;
 use crate::http::problem::code::Code;
 use crate::http::problem::style::text_of;
 use crate::http::request::caller::{Admin, Anyone, Caller, Read, sight};
-use crate::http::request::command::Command;
+use crate::http::request::command::CommandRequest;
 use crate::http::response::success::Success;
 use crate::http::state::App;
 use crate::ledger::command::AgentDone;
@@ -192,7 +192,11 @@ fn user(caller: &Caller<Admin>) -> &str {
 }
 
 /// The agent that is registered now, or was by an earlier try. `None` while there is no verdict.
-fn registered(app: &App, command: &Command, done: &AgentDone) -> Result<Option<Agent>, Failure> {
+fn registered(
+    app: &App,
+    command: &CommandRequest,
+    done: &AgentDone,
+) -> Result<Option<Agent>, Failure> {
     let failed = |problem: Problem| match problem.code() {
         Code::VerdictUnreadable => keyless(&done.agent, &problem),
         _ => creation_failed(problem),

@@ -13,7 +13,7 @@ use crate::domain::command::{AgentChange, NewAgent};
 use crate::domain::{AgentId, AgentStatus, Reason, Scopes, Timestamp};
 use crate::http::problem::Problem;
 use crate::http::problem::code::Code;
-use crate::http::request::command::Command;
+use crate::http::request::command::CommandRequest;
 use crate::http::request::extract::Path;
 use crate::http::response::body;
 use crate::http::response::success::Success;
@@ -123,7 +123,7 @@ pub(super) async fn update(
 /// Takes a step of an update. What has no verdict yet is returned.
 async fn step(
     app: &App,
-    command: &Command,
+    command: &CommandRequest,
     id: &AgentId,
     change: AgentChange,
 ) -> Result<Option<AgentDone>, Problem> {
@@ -172,7 +172,7 @@ pub(super) async fn revoke(
 /// Keeps an agent from acting.
 async fn end(
     app: &App,
-    command: &Command,
+    command: &CommandRequest,
     id: &AgentId,
     change: AgentChange,
 ) -> Result<Response, Problem> {
@@ -206,7 +206,7 @@ fn status(fields: &Fields<'_>) -> Result<Option<AgentChange>, Problem> {
 
 pub(super) async fn give(
     app: &App,
-    command: &Command,
+    command: &CommandRequest,
     id: &AgentId,
     change: AgentChange,
 ) -> Result<AgentDone, Problem> {
@@ -216,7 +216,7 @@ pub(super) async fn give(
 
 fn answer(
     app: &App,
-    command: &Command,
+    command: &CommandRequest,
     done: &AgentDone,
     if_now: Success,
 ) -> Result<Response, Problem> {

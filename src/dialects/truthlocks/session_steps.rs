@@ -18,7 +18,7 @@ use crate::domain::session::Profile;
 use crate::domain::{SessionId, Timestamp};
 use crate::http::api::sessions::find;
 use crate::http::problem::Problem;
-use crate::http::request::command::Command;
+use crate::http::request::command::CommandRequest;
 use crate::http::request::extract::Path;
 use crate::http::response::body;
 use crate::http::response::json::Json;
@@ -155,7 +155,7 @@ fn renewal(row: &SessionRow<'_>, now: Timestamp) -> Option<Renewal> {
 /// The session flat, as the SDKs read it; with tokens it is there once more, as documented.
 fn answer(
     app: &App,
-    command: &Command,
+    command: &CommandRequest,
     about: &SessionId,
     done: &SessionDone,
     if_now: Success,

@@ -11,7 +11,7 @@ use crate::http::problem::Problem;
 use crate::http::problem::sets::{
     CreateProblems, HandOffProblems, RefreshProblems, TerminateProblems,
 };
-use crate::http::request::command::Command;
+use crate::http::request::command::CommandRequest;
 use crate::http::request::extract::Path;
 use crate::http::response::command as answer;
 use crate::http::response::success::Success;
@@ -29,7 +29,7 @@ use crate::ledger::ClientKind;
     path = "/v1/agent-sessions",
     operation_id = "create_session",
     tag = "sessions",
-    params(Command),
+    params(CommandRequest),
     request_body(
         content = dto::CreateSession,
         content_type = "application/json",
@@ -44,7 +44,10 @@ use crate::ledger::ClientKind;
         CreateProblems,
     )
 )]
-pub(crate) async fn create(State(app): State<App>, command: Command) -> Result<Response, Problem> {
+pub(crate) async fn create(
+    State(app): State<App>,
+    command: CommandRequest,
+) -> Result<Response, Problem> {
     let new = command.new_session()?;
     let wanted = WantedScopes::new(&new.created.agent_id, new.created.scopes.as_ref());
     let done = app.commands();
@@ -65,7 +68,7 @@ pub(crate) async fn create(State(app): State<App>, command: Command) -> Result<R
     path = "/v1/agent-sessions/{id}/refresh",
     operation_id = "refresh_session",
     tag = "sessions",
-    params(Command, Path<SessionId>),
+    params(CommandRequest, Path<SessionId>),
     request_body(
         content = dto::RefreshSession,
         content_type = "application/json",
@@ -81,7 +84,7 @@ pub(crate) async fn create(State(app): State<App>, command: Command) -> Result<R
 pub(crate) async fn refresh(
     State(app): State<App>,
     Path(id): Path<SessionId>,
-    command: Command,
+    command: CommandRequest,
 ) -> Result<Response, Problem> {
     let refresh = command.refresh()?;
     let done = app.commands().refresh(command.by(), &id, refresh).await?;
@@ -98,7 +101,7 @@ pub(crate) async fn refresh(
     path = "/v1/agent-sessions/{id}/handoff",
     operation_id = "hand_off_session",
     tag = "sessions",
-    params(Command, Path<SessionId>),
+    params(CommandRequest, Path<SessionId>),
     request_body(
         content = dto::HandOffSession,
         content_type = "application/json",
@@ -117,7 +120,7 @@ pub(crate) async fn refresh(
 pub(crate) async fn hand_off(
     State(app): State<App>,
     Path(id): Path<SessionId>,
-    command: Command,
+    command: CommandRequest,
 ) -> Result<Response, Problem> {
     let hand_off = command.hand_off()?;
     let wanted = WantedScopes::new(&hand_off.to, hand_off.scopes.as_ref());
@@ -137,7 +140,7 @@ pub(crate) async fn hand_off(
     path = "/v1/agent-sessions/{id}",
     operation_id = "terminate_session",
     tag = "sessions",
-    params(Command, Path<SessionId>),
+    params(CommandRequest, Path<SessionId>),
     request_body(
         content = Option<dto::TerminateSession>,
         content_type = "application/json",
@@ -153,7 +156,7 @@ pub(crate) async fn hand_off(
 pub(crate) async fn terminate(
     State(app): State<App>,
     Path(id): Path<SessionId>,
-    command: Command,
+    command: CommandRequest,
 ) -> Result<Response, Problem> {
     let terminate = command.terminate()?;
     let done = app.commands();

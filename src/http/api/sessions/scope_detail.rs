@@ -4,7 +4,7 @@
 use crate::domain::{AgentId, Reason, Scopes, SessionId};
 use crate::http::problem::Problem;
 use crate::http::problem::code::Code;
-use crate::http::request::command::Command;
+use crate::http::request::command::CommandRequest;
 use crate::http::state::App;
 use crate::query::{self, Sight};
 
@@ -26,7 +26,7 @@ impl WantedScopes {
     pub(crate) fn named(
         &self,
         app: &App,
-        command: &Command,
+        command: &CommandRequest,
         parent: Option<&SessionId>,
         problem: Problem,
     ) -> Problem {
