@@ -14,11 +14,11 @@ use crate::domain::SessionId;
 use crate::domain::command::KeepOpen;
 use crate::domain::event::Refreshed;
 use crate::domain::session::{Phase, Status};
-use crate::http::api::sessions::not_found;
 use crate::http::problem::Problem;
 use crate::http::request::command::CommandRequest;
 use crate::http::request::extract::Path;
 use crate::http::response::body;
+use crate::http::response::lookup::session_not_found;
 use crate::http::response::success::Success;
 use crate::http::state::App;
 
@@ -64,7 +64,7 @@ pub(super) async fn cancel(
 
 /// What an open session is busy with.
 fn phase(app: &App, command: &CommandRequest, id: &SessionId) -> Result<Phase, Failure> {
-    let stored = read::find(app, command.sight(), id)?.ok_or_else(not_found)?;
+    let stored = read::find(app, command.sight(), id)?.ok_or_else(session_not_found)?;
     let row = stored.row().map_err(Problem::from)?;
     match row.status_at(app.now()) {
         Status::Active => Ok(session::phase(&row)),

@@ -19,7 +19,7 @@ use crate::domain::agent::AgentProfile;
 use crate::domain::command::NewAgent;
 use crate::domain::limits::PAGE_ROWS_MAX;
 use crate::domain::{AgentFilter, AgentId, AgentStatus, Metadata, Reason, StatusSet, Timestamp};
-use crate::http::api::keys::change as key_change;
+use crate::http::key_change;
 use crate::http::problem::Problem;
 use crate::http::problem::code::Code;
 use crate::http::problem::style::text_of;

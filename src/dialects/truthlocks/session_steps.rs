@@ -16,12 +16,12 @@ use crate::domain::event::{Created, Deadline, Refreshed, Renewal};
 use crate::domain::limits::{LOG_APPEND_WAIT_MS, TEXT_CHARS_MAX};
 use crate::domain::session::Profile;
 use crate::domain::{SessionId, Timestamp};
-use crate::http::api::sessions::find;
 use crate::http::problem::Problem;
 use crate::http::request::command::CommandRequest;
 use crate::http::request::extract::Path;
 use crate::http::response::body;
 use crate::http::response::json::Json;
+use crate::http::response::lookup;
 use crate::http::response::success::Success;
 use crate::http::state::App;
 use crate::ledger::command::SessionDone;
@@ -76,7 +76,7 @@ pub(super) async fn refresh(
     let token = token.ok_or_else(|| wrong("refresh_token", "is required"))?;
     let presented =
         PresentedToken::new(token).map_err(|error| wrong("refresh_token", error.to_string()))?;
-    let stored = find(&app, command.sight(), &id)?;
+    let stored = lookup::session(&app, command.sight(), &id)?;
     let refresh = Refresh {
         presented,
         refreshed: Refreshed {

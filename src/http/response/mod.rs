@@ -6,6 +6,7 @@ pub(crate) mod command;
 pub(crate) mod event_row;
 pub(crate) mod json;
 pub(crate) mod links;
+pub(crate) mod lookup;
 pub(crate) mod session_row;
 pub(crate) mod success;
 pub(crate) mod totals;

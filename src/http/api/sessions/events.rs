@@ -5,7 +5,6 @@ use axum::http::Uri;
 use axum::response::Response;
 
 use crate::domain::{Position, SessionId};
-use crate::http::api::sessions::not_found;
 use crate::http::dto;
 use crate::http::problem::Problem;
 use crate::http::problem::sets::GetProblems;
@@ -16,6 +15,7 @@ use crate::http::response::body;
 use crate::http::response::event_row;
 use crate::http::response::json::Json;
 use crate::http::response::links;
+use crate::http::response::lookup::session_not_found;
 use crate::http::state::App;
 use crate::query;
 
@@ -62,7 +62,7 @@ pub(crate) async fn list(
     let page = app.scan(move |snapshot| {
         let events_max = usize::from(limit);
         let page = query::events::of_session(snapshot, caller.sight(), &id, after, events_max)?;
-        page.ok_or_else(not_found)
+        page.ok_or_else(session_not_found)
     });
     let page = page.await?;
     let found = page.events.len();

@@ -9,9 +9,7 @@ use axum::extract::State;
 use axum::response::Response;
 
 use crate::domain::filter::Owner;
-use crate::domain::{
-    AgentId, Position, ProjectId, Reason, SessionFilter, SessionId, StatusSet, TimeRange,
-};
+use crate::domain::{AgentId, Position, ProjectId, SessionFilter, SessionId, StatusSet, TimeRange};
 use crate::http::api::listing::{self, Listing, ROW_BYTES};
 use crate::http::dto;
 use crate::http::problem::Problem;
@@ -27,11 +25,12 @@ use crate::http::request::params::{
 };
 use crate::http::response::body;
 use crate::http::response::json::Json;
+use crate::http::response::lookup;
 use crate::http::response::session_row;
 use crate::http::response::validator;
 use crate::http::state::App;
 use crate::projection::{RowBytes, Snapshot};
-use crate::query::{self, Sight};
+use crate::query;
 
 /// The query of a listing of sessions.
 #[derive(Debug)]
@@ -220,21 +219,9 @@ pub(crate) async fn get(
 ) -> Result<Response, Problem> {
     app.wait_for(query.min_position).await?;
     let now = app.now();
-    let stored = find(&app, caller.sight(), &id)?;
+    let stored = lookup::session(&app, caller.sight(), &id)?;
     let row = stored.row()?;
     let mut out = Json::with_capacity(ROW_BYTES);
     session_row::write(&mut out, &row, row.status_at(now));
     Ok(body::json(out.into_bytes()))
-}
-
-/// Returns a session; a problem if it does not exist or the caller may not see it.
-pub(crate) fn find(app: &App, sight: Sight<'_>, id: &SessionId) -> Result<RowBytes, Problem> {
-    let found = app.read(|snapshot| Ok(query::sessions::get(snapshot, sight, id)?))?;
-    found.ok_or_else(not_found)
-}
-
-/// The problem for a session that does not exist or that the caller may not see. The caller cannot
-/// distinguish the two.
-pub(crate) fn not_found() -> Problem {
-    Problem::new(Code::Event(Reason::NotFound)).with_detail("there is no such session")
 }
