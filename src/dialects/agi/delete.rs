@@ -40,10 +40,9 @@ pub(super) async fn one(
     if read::find(&app, command.sight(), &id)?.is_none() {
         return missing();
     }
-    let done = delete_each(&app, &command, &[id]).await?;
-    let done = done.first();
-    let done = done.ok_or_else(|| Problem::new(Code::InternalError))?;
-    match deletion(&app, &command, done)? {
+    let done = app.commands().end(command.by(), &id, DELETE).await;
+    let done = done.map_err(Problem::from)?;
+    match deletion(&app, &command, &done)? {
         Deletion::Done => Ok(answer(Success::Ok, true, "Session deleted successfully")),
         Deletion::Pending => {
             let message = "The session is about to be deleted";
@@ -118,7 +117,7 @@ async fn delete_each(
         return Ok(Vec::new());
     }
     let commands = app.commands();
-    let done = commands.terminate_each(command.by(), sessions, &DELETE);
+    let done = commands.end_each(command.by(), sessions, &DELETE);
     Ok(done.await?)
 }
 

@@ -12,6 +12,7 @@ use super::words::{given, iso};
 use crate::auth::{ApiKey, Grant, KeyEntry, KeyId, Role, Spelling};
 use crate::dialects::sdk::fields::Fields;
 use crate::domain::AgentId;
+use crate::domain::time::SECOND_US;
 use crate::http::key_change::{self, Issued};
 use crate::http::problem::Problem;
 use crate::http::problem::code::Code;
@@ -21,7 +22,7 @@ use crate::http::response::success::Success;
 use crate::http::state::App;
 use crate::wire;
 
-const TTL_US: i64 = 30 * 24 * 3600 * 1_000_000;
+const TTL_US: i64 = 30 * 24 * 3600 * SECOND_US;
 const MAYBE_REVOKED: &str = "it is not confirmed that the key is revoked; ask again: \
                              agent_key_not_found says that it is";
 

@@ -15,6 +15,7 @@ use crate::domain::command::{HandOff, NewSession, PresentedToken, Refresh, Termi
 use crate::domain::event::{Created, Deadline, Refreshed, Renewal};
 use crate::domain::limits::{LOG_APPEND_WAIT_MS, TEXT_CHARS_MAX};
 use crate::domain::session::Profile;
+use crate::domain::time::SECOND_US;
 use crate::domain::{SessionId, Timestamp};
 use crate::http::problem::Problem;
 use crate::http::request::command::CommandRequest;
@@ -29,7 +30,6 @@ use crate::ledger::{ClientKind, Tokens};
 use crate::projection::SessionRow;
 
 const TTL_SECONDS_DEFAULT: u64 = 60 * 60;
-const SECOND_US: i64 = 1_000_000;
 const AGENT: [&str; 2] = ["agent_id", "agentId"];
 const TARGET: [&str; 4] = [
     "target_agent_id",

@@ -122,9 +122,20 @@ impl Commands {
         Ok(done(session, self.give(step).await?))
     }
 
-    /// Ends several sessions, each by an event of its own, for simple clients: the
-    /// ledger itself repeats appends that the log did not confirm.
-    pub async fn terminate_each(
+    /// Ends a session for a simple client: the ledger itself repeats an append that the log did not
+    /// confirm.
+    pub async fn end(
+        &self,
+        by: By<'_>,
+        session: &SessionId,
+        terminate: Terminate,
+    ) -> Result<SessionDone, CommandError> {
+        let (session, step) = self.ending(by, session, terminate)?;
+        Ok(done(session, self.give_surely(step).await?))
+    }
+
+    /// Ends several sessions, each by an event of its own, as [`end`](Self::end) ends one.
+    pub async fn end_each(
         &self,
         by: By<'_>,
         sessions: &[SessionId],
@@ -133,9 +144,8 @@ impl Commands {
         let mut ended = Vec::with_capacity(sessions.len());
         let mut steps = Vec::with_capacity(sessions.len());
         for session in sessions {
-            let session = self.known_session(&by, session)?;
-            let ids = Identity::of("end", session.as_str(), &by);
-            steps.push(terminated(by, ids, session.clone(), terminate.clone()));
+            let (session, step) = self.ending(by, session, terminate.clone())?;
+            steps.push(step);
             ended.push(session);
         }
         let outcomes = self.give_each_surely(by.tenant, steps).await?;
@@ -143,6 +153,18 @@ impl Commands {
         Ok(pairs
             .map(|(session, outcome)| done(session, outcome))
             .collect())
+    }
+
+    fn ending<'a>(
+        &self,
+        by: By<'a>,
+        session: &SessionId,
+        terminate: Terminate,
+    ) -> Result<(SessionId, Step<'a>), CommandError> {
+        let session = self.known_session(&by, session)?;
+        let ids = Identity::of("end", session.as_str(), &by);
+        let step = terminated(by, ids, session.clone(), terminate);
+        Ok((session, step))
     }
 
     /// Gives a command that hands out new tokens for a session.

@@ -111,8 +111,10 @@ pub(crate) async fn suspend(
     Path(id): Path<AgentId>,
     command: CommandRequest,
 ) -> Result<Response, Problem> {
-    let reason = command.agent_reason()?;
-    give(&app, &command, &id, AgentChange::Suspend { reason }).await
+    set_status(&app, &command, &id, |reason| AgentChange::Suspend {
+        reason,
+    })
+    .await
 }
 
 /// Reinstate an agent
@@ -141,8 +143,10 @@ pub(crate) async fn reinstate(
     Path(id): Path<AgentId>,
     command: CommandRequest,
 ) -> Result<Response, Problem> {
-    let reason = command.agent_reason()?;
-    give(&app, &command, &id, AgentChange::Reinstate { reason }).await
+    set_status(&app, &command, &id, |reason| AgentChange::Reinstate {
+        reason,
+    })
+    .await
 }
 
 /// Revoke an agent
@@ -172,8 +176,17 @@ pub(crate) async fn revoke(
     Path(id): Path<AgentId>,
     command: CommandRequest,
 ) -> Result<Response, Problem> {
-    let reason = command.agent_reason()?;
-    give(&app, &command, &id, AgentChange::Revoke { reason }).await
+    set_status(&app, &command, &id, |reason| AgentChange::Revoke { reason }).await
+}
+
+/// Answers a command whose body has only a reason.
+async fn set_status(
+    app: &App,
+    command: &CommandRequest,
+    id: &AgentId,
+    change: impl FnOnce(Option<Box<str>>) -> AgentChange,
+) -> Result<Response, Problem> {
+    give(app, command, id, change(command.agent_reason()?)).await
 }
 
 async fn give(

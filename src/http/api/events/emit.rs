@@ -19,7 +19,7 @@ use crate::http::request::extract::Query;
 use crate::http::request::json_body;
 use crate::http::request::media_type::{self, JSON};
 use crate::http::response::body;
-use crate::http::response::command::location;
+use crate::http::response::event_row::location;
 use crate::http::response::success::Success;
 use crate::http::state::App;
 use crate::ledger::Outcome;
