@@ -9,9 +9,7 @@ use crate::domain::metadata::Metadata;
 use crate::domain::private::Private;
 use crate::domain::scopes::Scopes;
 use crate::domain::session::{Outcome, Phase, Profile};
-use crate::domain::time::Timestamp;
-
-const SECOND_US: i64 = 1_000_000;
+use crate::domain::time::{SECOND_US, Timestamp};
 
 /// One event of the log.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -15,7 +15,9 @@ const MIN_US: i64 = -62_135_596_800_000_000;
 const MAX_US: i64 = 253_402_300_799_999_999;
 /// Length of `2026-01-31T23:59:59.123456Z`.
 const TEXT_BYTES: usize = 27;
-const DAY_US: i64 = 86_400_000_000;
+const DAY_US: i64 = 86_400 * SECOND_US;
+/// A second in microseconds.
+pub const SECOND_US: i64 = 1_000_000;
 
 /// A point in time between the years 1 and 9999, to the microsecond.
 ///
@@ -64,8 +66,8 @@ impl Timestamp {
     /// The text as bytes, all of them ASCII. A page of a listing writes three hundred times, so
     /// this uses no general formatter.
     pub(crate) fn text(self) -> [u8; TEXT_BYTES] {
-        let in_day = u32_of(self.0.rem_euclid(DAY_US) / 1_000_000);
-        let micros = u32_of(self.0.rem_euclid(1_000_000));
+        let in_day = u32_of(self.0.rem_euclid(DAY_US) / SECOND_US);
+        let micros = u32_of(self.0.rem_euclid(SECOND_US));
         let (year, month, day) = date(self.0.div_euclid(DAY_US));
         let mut out = *b"0000-00-00T00:00:00.000000Z";
         let mut put = |at: usize, number: u32| {

@@ -10,7 +10,8 @@
 //! | `refusals` | counts and logs requests that were rejected because of their caller |
 //! | `state` | the state that handlers share: the services, bounded waits and reads |
 //! | `request` | extractors: caller, path, query, body |
-//! | `response` | rows, pages, outcomes of commands |
+//! | `key_change` | issues and revokes keys: checks, log lines, problems |
+//! | `response` | rows, validators and links of pages, outcomes of commands |
 //! | `layers` | middleware around the routes |
 //! | `api` | the routes |
 //!
@@ -18,9 +19,10 @@
 //! stands behind `layers::authenticate`. No handler holds a snapshot of the read model across an
 //! await. The API rejects unknown query parameters: a typo must not widen a result.
 
-pub(crate) mod api;
+mod api;
 pub(crate) mod connection;
 pub mod dto;
+pub(crate) mod key_change;
 pub(crate) mod layers;
 mod origin;
 pub(crate) mod problem;

@@ -234,6 +234,18 @@ impl App {
         }
     }
 
+    /// Returns a problem if the server is not ready: a read or a write could fail, or the server may
+    /// miss the revocation of a key.
+    pub(crate) fn check_ready(&self) -> Result<(), Problem> {
+        self.check_fresh()?;
+        self.check_writes()?;
+        if self.keys().are_followed() {
+            return Ok(());
+        }
+        let detail = "the server does not read the log of keys, so it may miss revocations";
+        Err(Problem::new(Code::NotReady).with_detail(detail))
+    }
+
     /// Whether a state includes every record of the log that this node knows of.
     pub(crate) fn is_last(&self, position: Position) -> bool {
         self.follows_log() && self.log().known_head() <= position

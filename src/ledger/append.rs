@@ -8,10 +8,10 @@ use tokio::sync::Semaphore;
 
 use crate::domain::event::Writer;
 use crate::domain::limits::{FOLD_LAG_MS_MAX, VERDICT_WAIT_MS, WAITERS_MAX};
-use crate::domain::{Clock, Event, EventType, Position, Private, Reason, Rules, TenantId};
+use crate::domain::{Clock, Event, EventType, Position, Private, Rules, TenantId};
 use crate::log::{EventLog, LogError, NewRecord};
 use crate::projection::{Projection, Snapshot, StoreError, VerdictRow, Waited};
-use crate::wire::{self, FieldError, Notes, Opened, Subject, Undecodable};
+use crate::wire::{self, Notes, Opened, Subject, Undecodable};
 
 /// The write side of a ledger.
 #[derive(Clone)]
@@ -124,9 +124,7 @@ impl Submission {
         }
         Err(wire::command::unknown_members(self.event_type, self.ignored).into())
     }
-}
 
-impl Submission {
     /// Checks the values of a tenant's event that the ledger itself writes, and writes them as
     /// JSON. From the second rules on, the private part names the credential as well.
     pub(super) fn of_values(
@@ -165,16 +163,6 @@ fn record(subject: &Subject, private: &Private, body: Bytes) -> NewRecord {
         subject: subject.to_string().into(),
         private: wire::private::encode(private).into(),
         body,
-    }
-}
-
-impl Refused {
-    /// The reason code and the wrong fields.
-    pub fn details(&self) -> (Option<Reason>, &[FieldError]) {
-        match self {
-            Self::Undecodable(undecodable) => (Some(undecodable.reason), &undecodable.errors),
-            Self::Reserved(_) => (None, &[]),
-        }
     }
 }
 
@@ -263,9 +251,7 @@ impl Ledger {
         }
         Ok(())
     }
-}
 
-impl Ledger {
     /// Returns an error if the rules for the next record are unknown.
     fn check_rules_are_known(&self) -> Result<(), AppendError> {
         if self.projection.has_stopped() {

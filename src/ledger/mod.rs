@@ -13,6 +13,6 @@ pub mod rules;
 mod tokens;
 
 pub use append::{AppendError, Emitter, Ledger, Outcome, Refused, Submission};
-pub use command::{By, Commands, IdempotencyKey, TokenPolicy};
+pub use command::{By, ClientKind, Commands, IdempotencyKey};
 pub use reactor::Reactor;
 pub use tokens::{Token, TokenClaim, TokenSecret, Tokens};

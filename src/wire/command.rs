@@ -5,9 +5,11 @@
 //! that a client notices a typo in its request. An event may have unknown fields.
 
 use crate::domain::agent::AgentProfile;
-use crate::domain::command::{HandOff, NewAgent, NewSession, Refresh, Terminate};
+use crate::domain::command::{
+    HandOff, NewAgent, NewSession, PresentedToken, Refresh, Terminate, TokenTooLong,
+};
 use crate::domain::event::Renewal;
-use crate::domain::limits::{BODY_BYTES_MAX, TOKEN_CHARS_MAX};
+use crate::domain::limits::BODY_BYTES_MAX;
 use crate::domain::{AgentId, EventType, Reason};
 use crate::wire::decode::Undecodable;
 use crate::wire::field::{ERRORS_MAX, FieldError, Fields};
@@ -36,23 +38,21 @@ pub fn refresh(body: &[u8]) -> Result<Refresh, Undecodable> {
     let presented = body
         .take("refresh_token")
         .and_then(|raw| body.fields.string("refresh_token", raw));
-    match &presented {
-        Some(token) if TOKEN_CHARS_MAX < token.len() => {
-            let message = format!("must have at most {TOKEN_CHARS_MAX} characters");
-            body.fields.error("refresh_token", message);
-        }
-        None if body.fields.is_clean() => {
-            let message = "is required: the latest one that create, refresh or handoff gave out";
-            body.fields.error("refresh_token", message);
-        }
-        Some(_) | None => {}
+    if presented.is_none() && body.fields.is_clean() {
+        let message = "is required: the latest one that create, refresh or handoff gave out";
+        body.fields.error("refresh_token", message);
     }
+    let presented = presented.and_then(|text| {
+        let token = PresentedToken::new(text);
+        let too_long = |error: TokenTooLong| body.fields.error("refresh_token", error.to_string());
+        token.map_err(too_long).ok()
+    });
     let mut refreshed = payload::refreshed(&mut body.fields, &body.members);
     if !body.has_any(&["expires_at", "ttl_seconds", "extend"]) {
         refreshed.renewal = Some(Renewal::ByTtl);
     }
-    body.finish(presented.map(|token| Refresh {
-        presented: Some(token.into_owned()),
+    body.finish(presented.map(|presented| Refresh {
+        presented,
         refreshed,
     }))
 }
@@ -202,6 +202,7 @@ mod tests {
     use super::*;
     use crate::domain::SessionId;
     use crate::domain::event::Deadline;
+    use crate::domain::limits::TOKEN_CHARS_MAX;
     use crate::domain::session::Outcome;
 
     fn agent(id: &str) -> AgentId {
@@ -255,7 +256,7 @@ mod tests {
         ] {
             let body = format!(r#"{{"refresh_token": "t"{more}}}"#);
             let read = refresh(body.as_bytes()).unwrap();
-            assert_eq!(read.presented.as_deref(), Some("t"));
+            assert_eq!(read.presented.reveal(), "t");
             assert_eq!(read.refreshed.renewal, expected, "{body}");
         }
     }

@@ -14,9 +14,8 @@ use serde_json::value::RawValue;
 use crate::domain::agent::{AgentProfile, AgentTexts};
 use crate::domain::event::{Created, Deadline, HandedOff, Refreshed, Renewal, Terminated};
 use crate::domain::session::{Outcome, Phase, Profile};
+use crate::domain::time::SECOND_US;
 use crate::domain::{AgentId, Metadata, ProjectId, Scopes, SessionId, Timestamp};
-
-const SECOND_US: i64 = 1_000_000;
 
 /// Data of `session.created`.
 #[derive(Debug, Clone, Serialize)]

@@ -93,6 +93,7 @@ const HTTP: &[&str] = &[
     "refusals",
     "state",
     "request",
+    "key_change",
     "response",
     "layers",
     "api",
@@ -169,7 +170,7 @@ fn modules_of_http_use_only_those_above_them_in_the_table() {
 }
 
 #[test]
-fn no_dialect_uses_another() {
+fn no_dialect_uses_another_or_the_routes_of_the_api() {
     report(&["src/dialects"], dialect_problems);
 }
 
@@ -250,7 +251,7 @@ fn a_use_of_a_higher_module_of_http_is_found() {
 }
 
 #[test]
-fn a_use_of_another_dialect_is_found() {
+fn a_use_of_another_dialect_or_of_a_route_is_found() {
     let found = |file: &str, text: &str| dialect_problems(Path::new(file), text).len();
     let (create, sdk) = ("src/dialects/agi/create.rs", "src/dialects/sdk/change.rs");
     assert_eq!(found(create, "use crate::dialects::sdk::fields;"), 0);
@@ -259,6 +260,9 @@ fn a_use_of_another_dialect_is_found() {
     assert_eq!(found(create, "use crate::dialects::{otas, sdk};"), 1);
     assert_eq!(found(sdk, "use crate::dialects::agi::session;"), 1);
     assert_eq!(found("src/dialects/mod.rs", "use crate::dialects::agi;"), 0);
+    assert_eq!(found(create, "use crate::http::response::lookup;"), 0);
+    assert_eq!(found(create, "use crate::http::api::sessions;"), 1);
+    assert_eq!(found(create, "use crate::http::{api, state};"), 1);
 }
 
 #[test]
@@ -381,15 +385,22 @@ fn http_problems(file: &Path, text: &str) -> Vec<Problem> {
         .collect()
 }
 
-/// Returns uses of other dialects.
+/// Returns uses of other dialects, and of the routes of the ledger's own API.
 fn dialect_problems(file: &Path, text: &str) -> Vec<Problem> {
     let dialect = part_of(file);
     if dialect == "mod" {
         return Vec::new();
     }
-    let used = first_segments(&without_comments(text), "crate::dialects::");
-    used.into_iter()
-        .filter(|(_, name)| *name != dialect && name != DIALECT_SDK)
+    let code = without_comments(text);
+    let used = first_segments(&code, "crate::dialects::");
+    let others = used
+        .into_iter()
+        .filter(|(_, name)| *name != dialect && name != DIALECT_SDK);
+    let used = first_segments(&code, "crate::http::");
+    let routes = used.into_iter().filter(|(_, name)| name == "api");
+    let routes = routes.map(|(number, _)| (number, "http::api".to_owned()));
+    others
+        .chain(routes)
         .map(|(number, name)| (number, format!("`{dialect}` must not use `{name}`")))
         .collect()
 }

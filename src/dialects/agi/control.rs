@@ -11,14 +11,14 @@ use super::failure::Failure;
 use super::{read, session};
 use crate::dialects::sdk::change::{self, Change};
 use crate::domain::SessionId;
-use crate::domain::command::Refresh;
+use crate::domain::command::KeepOpen;
 use crate::domain::event::Refreshed;
 use crate::domain::session::{Phase, Status};
-use crate::http::api::sessions::not_found;
 use crate::http::problem::Problem;
-use crate::http::request::command::Command;
+use crate::http::request::command::CommandRequest;
 use crate::http::request::extract::Path;
 use crate::http::response::body;
+use crate::http::response::lookup::session_not_found;
 use crate::http::response::success::Success;
 use crate::http::state::App;
 
@@ -63,8 +63,8 @@ pub(super) async fn cancel(
 }
 
 /// Returns the phase of an open session. Fails if the session is missing or has ended.
-fn phase(app: &App, command: &Command, id: &SessionId) -> Result<Phase, Failure> {
-    let stored = read::find(app, command.sight(), id)?.ok_or_else(not_found)?;
+fn phase(app: &App, command: &CommandRequest, id: &SessionId) -> Result<Phase, Failure> {
+    let stored = read::find(app, command.sight(), id)?.ok_or_else(session_not_found)?;
     let row = stored.row().map_err(Problem::from)?;
     match row.status_at(app.now()) {
         Status::Active => Ok(session::phase(&row)),
@@ -74,19 +74,19 @@ fn phase(app: &App, command: &Command, id: &SessionId) -> Result<Phase, Failure>
 
 async fn step(
     app: &App,
-    command: &Command,
+    command: &CommandRequest,
     id: &SessionId,
     phase: Phase,
     what: &str,
 ) -> Result<Response, Failure> {
-    let refresh = Refresh {
-        presented: None,
+    let keep_open = KeepOpen {
         refreshed: Refreshed {
             phase: Some(phase),
             ..Refreshed::default()
         },
     };
-    let done = app.commands().refresh(command.by(), id, refresh).await;
+    let done = app.commands();
+    let done = done.keep_open(command.by(), id, keep_open).await;
     let done = done.map_err(Problem::from)?;
     let settled = change::stepped(app, command, id, &done)?.is_some();
     let (status, message) = if settled {

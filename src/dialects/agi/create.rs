@@ -18,13 +18,14 @@ use crate::dialects::sdk::fields::{Fields, wrong};
 use crate::dialects::sdk::millis::millis;
 use crate::domain::command::NewSession;
 use crate::domain::event::Created;
+use crate::domain::limits::METADATA_BYTES_MAX;
 use crate::domain::session::Phase;
 use crate::domain::{AgentId, Metadata};
 use crate::http::problem::Problem;
 use crate::http::response::body;
 use crate::http::response::success::Success;
 use crate::http::state::App;
-use crate::ledger::TokenPolicy;
+use crate::ledger::ClientKind;
 use crate::ledger::command::SessionDone;
 
 const AGENT_DEFAULT: &str = "agi-0";
@@ -44,7 +45,7 @@ pub(super) async fn create(
 ) -> Result<Response, Failure> {
     let wanted = Wanted::read(&Fields::parse(&command.body)?)?;
     let (by, new) = (command.by(), wanted.command()?);
-    let done = app.commands().create(by, new, TokenPolicy::None).await;
+    let done = app.commands().create(by, new, ClientKind::Simple).await;
     let done = done.map_err(Problem::from)?;
     match change::stepped(&app, &command, &done.session, &done)? {
         Some(stepped) => {
@@ -84,13 +85,24 @@ impl<'b> Wanted<'b> {
     fn command(&self) -> Result<NewSession, Problem> {
         let texts = self.kept.iter().map(|(name, text)| (*name, &**text));
         let metadata = Metadata::of_texts(&texts.collect::<Vec<_>>());
-        let metadata = metadata.map_err(|error| wrong("metadata", error.to_string()))?;
+        let metadata = metadata.map_err(|_too_large| self.too_large())?;
         let created = Created {
             metadata,
             phase: Some(Phase::Ready),
             ..Created::new(self.agent.clone())
         };
         Ok(NewSession { id: None, created })
+    }
+
+    /// The problem of fields that are too long together. It names the longest one.
+    fn too_large(&self) -> Problem {
+        let longest = self.kept.iter().max_by_key(|(_, text)| text.len());
+        let name = longest.map_or(KIND, |(name, _)| *name);
+        let names = KEPT.join(", ");
+        let message = format!(
+            "is too long: {names} must have at most {METADATA_BYTES_MAX} bytes together, as JSON"
+        );
+        wrong(name, message)
     }
 }
 
@@ -119,4 +131,18 @@ fn begun(app: &App, done: &SessionDone, wanted: &Wanted<'_>) -> Response {
         shape[KIND] = json!(kind);
     }
     body::json_with_status(Success::Accepted, &shape)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_too_long_is_said_of_a_field_of_the_body() {
+        let long = "x".repeat(METADATA_BYTES_MAX);
+        let body = json!({KIND: "desktop", "environment_type": long}).to_string();
+        let fields = Fields::parse(body.as_bytes()).unwrap();
+        let problem = Wanted::read(&fields).unwrap().command().unwrap_err();
+        assert_eq!(problem.errors()[0].field, "environment_type");
+    }
 }

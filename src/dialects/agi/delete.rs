@@ -14,7 +14,7 @@ use crate::domain::session::Outcome;
 use crate::domain::{Reason, SessionFilter, SessionId, Verdict};
 use crate::http::problem::Problem;
 use crate::http::problem::code::Code;
-use crate::http::request::command::Command;
+use crate::http::request::command::CommandRequest;
 use crate::http::request::extract::Path;
 use crate::http::response::body;
 use crate::http::response::success::Success;
@@ -40,10 +40,9 @@ pub(super) async fn one(
     if read::find(&app, command.sight(), &id)?.is_none() {
         return missing();
     }
-    let done = delete_each(&app, &command, &[id]).await?;
-    let done = done.first();
-    let done = done.ok_or_else(|| Problem::new(Code::InternalError))?;
-    match deletion(&app, &command, done)? {
+    let done = app.commands().end(command.by(), &id, DELETE).await;
+    let done = done.map_err(Problem::from)?;
+    match deletion(&app, &command, &done)? {
         Deletion::Done => Ok(answer(Success::Ok, true, "Session deleted successfully")),
         Deletion::Pending => {
             let message = "The session is about to be deleted";
@@ -112,14 +111,14 @@ fn told(deleted: u64, problem: Problem) -> Problem {
 
 async fn delete_each(
     app: &App,
-    command: &Command,
+    command: &CommandRequest,
     sessions: &[SessionId],
 ) -> Result<Vec<SessionDone>, Problem> {
     if sessions.is_empty() {
         return Ok(Vec::new());
     }
     let commands = app.commands();
-    let done = commands.terminate_each(command.by(), sessions, &DELETE);
+    let done = commands.end_each(command.by(), sessions, &DELETE);
     Ok(done.await?)
 }
 
@@ -132,7 +131,7 @@ enum Deletion {
     Before,
 }
 
-fn deletion(app: &App, command: &Command, done: &SessionDone) -> Result<Deletion, Problem> {
+fn deletion(app: &App, command: &CommandRequest, done: &SessionDone) -> Result<Deletion, Problem> {
     let verdict = done.outcome.verdict.map(|row| row.verdict);
     if let Some(Verdict::Rejected(Reason::AlreadyEnded | Reason::NotActive)) = verdict {
         return Ok(Deletion::Before);

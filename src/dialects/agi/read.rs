@@ -8,12 +8,12 @@ use super::failure::Failure;
 use super::session;
 use crate::dialects::sdk::whole_list::WholeList;
 use crate::domain::{SessionFilter, SessionId};
-use crate::http::api::sessions::not_found;
 use crate::http::problem::Problem;
 use crate::http::request::caller::{Caller, Read};
 use crate::http::request::extract::Path;
 use crate::http::response::body;
 use crate::http::response::json::Json;
+use crate::http::response::lookup::session_not_found;
 use crate::http::state::App;
 use crate::projection::RowBytes;
 use crate::query::{self, Sight};
@@ -42,7 +42,7 @@ pub(super) async fn get(
     caller: Caller<Read>,
     Path(id): Path<SessionId>,
 ) -> Result<Response, Failure> {
-    let stored = find(&app, caller.sight(), &id)?.ok_or_else(not_found)?;
+    let stored = find(&app, caller.sight(), &id)?.ok_or_else(session_not_found)?;
     Ok(answer(&app, &stored)?)
 }
 
@@ -52,7 +52,7 @@ pub(super) async fn status(
     caller: Caller<Read>,
     Path(id): Path<SessionId>,
 ) -> Result<Response, Failure> {
-    let stored = find(&app, caller.sight(), &id)?.ok_or_else(not_found)?;
+    let stored = find(&app, caller.sight(), &id)?.ok_or_else(session_not_found)?;
     let row = stored.row().map_err(Problem::from)?;
     let status = session::work_status(&row, app.now());
     Ok(body::json_of(&json!({"status": status})))

@@ -3,16 +3,17 @@
 
 use serde::Deserialize;
 use serde_json::Value;
+use serde_json::value::RawValue;
 
 use crate::dialects::sdk::millis::millis;
 use crate::domain::Timestamp;
 use crate::domain::ids::is_uuid;
 use crate::domain::session::{Phase, Status};
+use crate::domain::time::SECOND_US;
 use crate::http::response::json::Json;
 use crate::projection::SessionRow;
 use crate::wire;
 
-const SECOND_US: i64 = 1_000_000;
 /// A session without a sign of life for longer than this is not live, by the vendor's documents.
 const LIVE_US: i64 = 5 * 60 * SECOND_US;
 /// A session without a sign of life for this long is stale.
@@ -125,19 +126,19 @@ impl Work {
     fn parse(metadata: &str) -> Self {
         #[derive(Deserialize, Default)]
         #[serde(default)]
-        struct Said {
+        struct Said<'a> {
             ticket_id: Value,
-            ticket_number: Value,
+            #[serde(borrow)]
+            ticket_number: Option<&'a RawValue>,
             work_started_at: Value,
         }
-        let said: Said = serde_json::from_str(metadata).unwrap_or_default();
+        let said: Said<'_> = serde_json::from_str(metadata).unwrap_or_default();
         let ticket_id = said.ticket_id.as_str().filter(|id| is_uuid(id));
         Self {
             ticket_id: ticket_id.map(str::to_ascii_lowercase),
             ticket_number: said
                 .ticket_number
-                .as_number()
-                .and_then(|number| wire::integer(&number.to_string())),
+                .and_then(|number| wire::integer(number.get())),
             started_at: said.work_started_at.as_str().and_then(Timestamp::parse),
         }
     }

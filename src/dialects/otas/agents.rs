@@ -19,12 +19,12 @@ use crate::domain::agent::{AgentProfile, AgentTexts};
 use crate::domain::command::NewAgent;
 use crate::domain::limits::PAGE_ROWS_MAX;
 use crate::domain::{AgentFilter, AgentId, AgentStatus, Metadata, Reason, StatusSet, Timestamp};
-use crate::http::api::keys::change as key_change;
+use crate::http::key_change;
 use crate::http::problem::Problem;
 use crate::http::problem::code::Code;
 use crate::http::problem::style::text_of;
 use crate::http::request::caller::{Admin, Anyone, Caller, Read, sight};
-use crate::http::request::command::Command;
+use crate::http::request::command::CommandRequest;
 use crate::http::response::success::Success;
 use crate::http::state::App;
 use crate::ledger::command::AgentDone;
@@ -198,7 +198,11 @@ fn user(caller: &Caller<Admin>) -> &str {
 
 /// The agent that this request registered, or an earlier try of it. `None` if there is no verdict
 /// yet.
-fn registered(app: &App, command: &Command, done: &AgentDone) -> Result<Option<Agent>, Failure> {
+fn registered(
+    app: &App,
+    command: &CommandRequest,
+    done: &AgentDone,
+) -> Result<Option<Agent>, Failure> {
     let failed = |problem: Problem| match problem.code() {
         Code::VerdictUnreadable => keyless(&done.agent, &problem),
         _ => creation_failed(problem),

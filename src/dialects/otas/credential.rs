@@ -6,7 +6,7 @@ use crate::auth::Presented;
 use crate::http::problem::Problem;
 use crate::http::problem::code::Code;
 
-pub(super) const PROJECT: HeaderName = HeaderName::from_static("x-otas-project-id");
+pub(super) const PROJECT: &str = "X-OTAS-PROJECT-ID";
 const USER_TOKEN: HeaderName = HeaderName::from_static("x-otas-user-token");
 const AGENT_KEY: HeaderName = HeaderName::from_static("x-otas-agent-key");
 const AGENT_ID: HeaderName = HeaderName::from_static("x-otas-agent-id");

@@ -13,7 +13,8 @@ use super::words::{given, iso};
 use crate::auth::{ApiKey, Grant, KeyEntry, KeyId, Role, Spelling};
 use crate::dialects::sdk::fields::Fields;
 use crate::domain::AgentId;
-use crate::http::api::keys::change::{self, Issued};
+use crate::domain::time::SECOND_US;
+use crate::http::key_change::{self, Issued};
 use crate::http::problem::Problem;
 use crate::http::problem::code::Code;
 use crate::http::request::body::Body;
@@ -22,9 +23,15 @@ use crate::http::response::success::Success;
 use crate::http::state::App;
 use crate::wire;
 
-const TTL_US: i64 = 30 * 24 * 3600 * 1_000_000;
+const TTL_US: i64 = 30 * 24 * 3600 * SECOND_US;
 const MAYBE_REVOKED: &str = "it is not confirmed that the key is revoked; ask again: \
                              agent_key_not_found says that it is";
+
+const MAYBE_ROTATED: &str = "the log did not confirm the new key; repeat the request to get \
+                             another key and to revoke all earlier keys of the agent";
+const HALF_ROTATED: &str = "a new key exists but cannot be shown, and an older key of the agent may \
+                            still be valid; repeat the request to get another key and to revoke \
+                            all earlier keys of the agent";
 
 /// Gives an agent a new key, which replaces its earlier keys.
 pub(super) async fn create(
@@ -32,7 +39,7 @@ pub(super) async fn create(
     caller: Caller<Admin>,
     Body(body): Body,
 ) -> Result<Response, Failure> {
-    change::refuse_unfit(&caller)?;
+    key_change::refuse_unfit(&caller)?;
     let fields = Fields::parse(&body)?;
     let id = given(&fields, "agent_id").ok_or(Refusal::AgentIdRequired)?;
     let agent = match wire::string(id) {
@@ -52,7 +59,7 @@ pub(super) async fn revoke(
     caller: Caller<Admin>,
     Body(body): Body,
 ) -> Result<Response, Failure> {
-    change::refuse_unfit(&caller)?;
+    key_change::refuse_unfit(&caller)?;
     let fields = Fields::parse(&body)?;
     let id = given(&fields, "agent_key_id").ok_or(Refusal::AgentKeyIdRequired)?;
     let entry = wire::string(id)
@@ -60,7 +67,7 @@ pub(super) async fn revoke(
         .and_then(|id| app.keys().get(caller.tenant(), id))
         .filter(|entry| entry.is_live() && entry.grant.agent.is_some());
     let id = entry.ok_or(Refusal::AgentKeyNotFound)?.id;
-    let revoked = change::revoke(&app, &caller, id).await;
+    let revoked = key_change::revoke(&app, &caller, id).await;
     revoked.map_err(|problem| match problem.code() {
         Code::Unconfirmed | Code::NotCaughtUp => problem.with_detail(MAYBE_REVOKED),
         _ => problem,
@@ -87,7 +94,28 @@ pub(super) async fn give(
         agent: Some(agent.clone()),
         expires_at: Some(app.now().plus_micros(TTL_US)),
     };
-    change::rotate(app, caller, grant).await
+    rotate(app, caller, grant).await
+}
+
+/// Issues a key for an agent, then revokes the earlier keys of the agent. So the agent always has a
+/// key. If two rotations run at the same time, the key of the later one stays valid. If a rotation
+/// fails, repeating it revokes the remaining keys.
+async fn rotate(app: &App, caller: &Caller<Admin>, grant: Grant) -> Result<Issued, Problem> {
+    let in_doubt = |why: &Problem, what| {
+        let detail = format!("{what} ({})", why.code().as_str());
+        Problem::new(Code::Unconfirmed).with_detail(detail)
+    };
+    let issued = key_change::issue(app, caller, grant).await;
+    let (key, entry) = issued.map_err(|why| match why.code() {
+        Code::Unconfirmed | Code::NotCaughtUp => in_doubt(&why, MAYBE_ROTATED),
+        _ => why,
+    })?;
+    for older in app.keys().replaced_by(&entry) {
+        let revoked = key_change::revoke(app, caller, older.id).await;
+        // In doubt even if the log rejected the revocation, because the new key is on the log.
+        revoked.map_err(|why| in_doubt(&why, HALF_ROTATED))?;
+    }
+    Ok((key, entry))
 }
 
 /// A key in the answer that issues it, the only one that shows its text.

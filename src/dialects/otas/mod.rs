@@ -20,7 +20,7 @@ use axum::http::{HeaderName, Method};
 use crate::dialects::sdk::calls::Calls;
 use crate::dialects::sdk::cors::Cors;
 use crate::dialects::sdk::definition::Definition;
-use crate::http::layers::authenticate::CredentialScheme;
+use crate::http::layers::authenticate::{CredentialScheme, TenantHeader};
 use crate::http::problem::style::ErrorStyle;
 use crate::http::request::caller::{Admin, Anyone, Read, Write};
 
@@ -57,7 +57,7 @@ pub(super) fn definition() -> Definition {
         .on(post, VERIFY, Anyone, agents::verify);
     let user = CredentialScheme {
         present: credential::of_user,
-        tenant: Some(credential::PROJECT.into()),
+        tenant: Some(TenantHeader::new(credential::PROJECT)),
     };
     let agent = CredentialScheme {
         present: credential::of_agent,

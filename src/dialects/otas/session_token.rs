@@ -11,6 +11,7 @@
 use serde::Serialize;
 
 use crate::auth::jwt::{self, Secret};
+use crate::domain::time::SECOND_US;
 use crate::domain::{AgentId, SessionId, Timestamp};
 use crate::http::state::App;
 
@@ -35,7 +36,7 @@ pub(super) fn issue(
 ) -> String {
     let secret = hex::encode(app.commands().secret_for(PURPOSE));
     let secret = Secret::new(secret.as_bytes()).expect("64 digits are long enough");
-    let iat = opened_at.micros().div_euclid(1_000_000);
+    let iat = opened_at.micros().div_euclid(SECOND_US);
     let claims = Claims {
         agent_session_id: session,
         agent_id: agent,

@@ -21,7 +21,7 @@ use crate::http::request::caller::{Caller, Read};
 use crate::http::response::json::Json;
 use crate::http::response::success::Success;
 use crate::http::state::App;
-use crate::ledger::TokenPolicy;
+use crate::ledger::ClientKind;
 use crate::projection::SessionRow;
 
 /// Lists every session of an agent, also those that have ended.
@@ -88,7 +88,7 @@ pub(super) async fn create(
         ..Created::new(agent.id.clone())
     };
     let new = NewSession { id: None, created };
-    let done = app.commands().create(by, new, TokenPolicy::None).await;
+    let done = app.commands().create(by, new, ClientKind::Simple).await;
     let done = done.map_err(Problem::from).map_err(refused)?;
     let stepped = change::stepped(&app, &command, &done.session, &done).map_err(refused)?;
     let (status, opened_at) = match &stepped {

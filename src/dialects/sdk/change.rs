@@ -5,7 +5,7 @@ use axum::extract::{FromRequest, Request};
 use crate::domain::SessionId;
 use crate::http::problem::Problem;
 use crate::http::problem::code::Code;
-use crate::http::request::command::Command;
+use crate::http::request::command::CommandRequest;
 use crate::http::response::command::{self, Stepped, SteppedAgent};
 use crate::http::state::App;
 use crate::ledger::command::{AgentDone, SessionDone};
@@ -14,13 +14,13 @@ use crate::ledger::command::{AgentDone, SessionDone};
 /// type, because clients of dialects send content types without a body, and bodies with every
 /// method. The caller needs the role `write`.
 #[derive(Debug)]
-pub(crate) struct Change(pub(crate) Command);
+pub(crate) struct Change(pub(crate) CommandRequest);
 
 impl FromRequest<App> for Change {
     type Rejection = Problem;
 
     async fn from_request(request: Request, state: &App) -> Result<Self, Problem> {
-        Command::lenient(request, state).await.map(Self)
+        CommandRequest::lenient(request, state).await.map(Self)
     }
 }
 
@@ -29,7 +29,7 @@ impl FromRequest<App> for Change {
 /// converted by [`after_writing`].
 pub(crate) fn stepped(
     app: &App,
-    command: &Command,
+    command: &CommandRequest,
     about: &SessionId,
     done: &SessionDone,
 ) -> Result<Option<Stepped>, Problem> {
@@ -40,7 +40,7 @@ pub(crate) fn stepped(
 /// problem, as in [`stepped`].
 pub(crate) fn stepped_agent(
     app: &App,
-    command: &Command,
+    command: &CommandRequest,
     done: &AgentDone,
 ) -> Result<Option<SteppedAgent>, Problem> {
     command::stepped_agent(app, command.sight(), done).map_err(after_writing)

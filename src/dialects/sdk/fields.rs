@@ -11,9 +11,13 @@ use crate::http::problem::code::Code;
 use crate::http::request::json_body;
 use crate::wire::{self, Member};
 
-/// The members of a body.
+/// The members of a body, or of an object in it.
 #[derive(Debug, Default)]
-pub(crate) struct Fields<'b>(Vec<Member<'b>>);
+pub(crate) struct Fields<'b> {
+    members: Vec<Member<'b>>,
+    /// The field that holds the object; `None` if the object is the body.
+    inside: Option<&'static str>,
+}
 
 impl<'b> Fields<'b> {
     /// Reads a body.
@@ -21,13 +25,28 @@ impl<'b> Fields<'b> {
         if body.trim_ascii().is_empty() {
             return Ok(Self::default());
         }
-        json_body::members(body).map(Self)
+        let members = json_body::members(body)?;
+        let inside = None;
+        Ok(Self { members, inside })
     }
 
-    /// The JSON text of a field's value. If the body gives the field several times, the last one
+    /// Reads the value of a field of the body; `None` if the value is no object. Errors name the
+    /// fields of the object as `field.member`.
+    pub(crate) fn nested(field: &'static str, raw: &'b str) -> Option<Self> {
+        let members = wire::members(raw)?;
+        let inside = Some(field);
+        Some(Self { members, inside })
+    }
+
+    /// Whether there are no members, not even null ones.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.members.is_empty()
+    }
+
+    /// The JSON text of a field's value. If the object gives the field several times, the last one
     /// counts.
     pub(crate) fn raw(&self, name: &str) -> Option<&'b str> {
-        let mut last_first = self.0.iter().rev();
+        let mut last_first = self.members.iter().rev();
         let member = last_first.find(|member| member.name == name)?;
         Some(member.raw).filter(|raw| *raw != "null")
     }
@@ -35,7 +54,8 @@ impl<'b> Fields<'b> {
     /// A field that is a text.
     pub(crate) fn text(&self, name: &str) -> Result<Option<Cow<'b, str>>, Problem> {
         let raw = self.raw(name);
-        let text = raw.map(|raw| wire::string(raw).ok_or_else(|| wrong(name, "must be a string")));
+        let text =
+            raw.map(|raw| wire::string(raw).ok_or_else(|| self.wrong(name, "must be a string")));
         text.transpose()
     }
 
@@ -44,8 +64,25 @@ impl<'b> Fields<'b> {
     pub(crate) fn number(&self, name: &str) -> Result<Option<u64>, Problem> {
         let message = "must be a whole number, 0 or more";
         let raw = self.raw(name);
-        let number = raw.map(|raw| wire::integer(raw).ok_or_else(|| wrong(name, message)));
+        let number = raw.map(|raw| wire::integer(raw).ok_or_else(|| self.wrong(name, message)));
         number.transpose()
+    }
+
+    /// A field that is a list of texts.
+    pub(crate) fn texts(&self, name: &str) -> Result<Option<Vec<String>>, Problem> {
+        let read = |raw| serde_json::from_str(raw).ok();
+        let raw = self.raw(name);
+        let list =
+            raw.map(|raw| read(raw).ok_or_else(|| self.wrong(name, "must be a list of strings")));
+        list.transpose()
+    }
+
+    /// A field of this object with a value that it cannot have.
+    pub(crate) fn wrong(&self, name: &str, message: impl Into<String>) -> Problem {
+        match self.inside {
+            Some(field) => wrong(&format!("{field}.{name}"), message),
+            None => wrong(name, message),
+        }
     }
 }
 
@@ -79,6 +116,16 @@ mod tests {
             assert_eq!(problem.errors().len(), 1);
         }
         assert_eq!(fields.number("none").unwrap(), None);
+    }
+
+    #[test]
+    fn of_a_field_given_twice_the_last_one_counts_at_every_level() {
+        let fields = Fields::parse(br#"{"a":1,"in":{"a":2},"a":3,"in":{"a":4,"a":5}}"#).unwrap();
+        let nested = Fields::nested("in", fields.raw("in").unwrap()).unwrap();
+        assert_eq!(fields.number("a").unwrap(), Some(3));
+        assert_eq!(nested.number("a").unwrap(), Some(5));
+        assert_eq!(nested.text("a").unwrap_err().errors()[0].field, "in.a");
+        assert!(Fields::nested("in", "[]").is_none());
     }
 
     #[test]

@@ -13,7 +13,7 @@ use crate::domain::command::{AgentChange, NewAgent};
 use crate::domain::{AgentId, AgentStatus, Reason, Scopes, Timestamp};
 use crate::http::problem::Problem;
 use crate::http::problem::code::Code;
-use crate::http::request::command::Command;
+use crate::http::request::command::CommandRequest;
 use crate::http::request::extract::Path;
 use crate::http::response::body;
 use crate::http::response::success::Success;
@@ -131,7 +131,7 @@ pub(super) async fn update(
 /// Takes a step of an update. Returns the step if it has no verdict yet.
 async fn step(
     app: &App,
-    command: &Command,
+    command: &CommandRequest,
     id: &AgentId,
     change: AgentChange,
 ) -> Result<Option<AgentDone>, Problem> {
@@ -180,7 +180,7 @@ pub(super) async fn revoke(
 /// Suspends or revokes an agent.
 async fn end(
     app: &App,
-    command: &Command,
+    command: &CommandRequest,
     id: &AgentId,
     change: AgentChange,
 ) -> Result<Response, Problem> {
@@ -214,7 +214,7 @@ fn status(fields: &Fields<'_>) -> Result<Option<AgentChange>, Problem> {
 
 pub(super) async fn give(
     app: &App,
-    command: &Command,
+    command: &CommandRequest,
     id: &AgentId,
     change: AgentChange,
 ) -> Result<AgentDone, Problem> {
@@ -224,7 +224,7 @@ pub(super) async fn give(
 
 fn answer(
     app: &App,
-    command: &Command,
+    command: &CommandRequest,
     done: &AgentDone,
     if_now: Success,
 ) -> Result<Response, Problem> {

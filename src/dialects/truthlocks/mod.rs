@@ -13,6 +13,7 @@ mod agent;
 mod agent_steps;
 mod agents;
 mod failure;
+mod health;
 mod kill;
 mod object;
 mod page;
@@ -26,7 +27,6 @@ use axum::http::Method;
 
 use crate::dialects::sdk::calls::Calls;
 use crate::dialects::sdk::definition::Definition;
-use crate::http::api::ops::health;
 use crate::http::layers::authenticate::CredentialScheme;
 use crate::http::problem::style::ErrorStyle;
 use crate::http::request::caller::{Read, Write};

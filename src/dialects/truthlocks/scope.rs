@@ -7,22 +7,24 @@ use crate::domain::Scopes;
 use crate::domain::limits::SCOPES_MAX;
 use crate::http::problem::Problem;
 use crate::http::response::json::Json;
-use crate::wire;
 
 const LISTS: [&str; 2] = ["scopes", "capabilities"];
 const PAIRS: &str = "scope";
+const CONSTRAINTS: &str = "constraints";
 
 /// Reads the scopes in a body; `None` if it has none.
 pub(super) fn read(fields: &Fields<'_>) -> Result<Option<Scopes>, Problem> {
     for name in LISTS {
-        if let Some(raw) = fields.raw(name) {
-            return checked(name, &texts(name, raw)?).map(Some);
+        if let Some(scopes) = fields.texts(name)? {
+            return checked(name, &scopes).map(Some);
         }
     }
     let Some(raw) = fields.raw(PAIRS) else {
         return Ok(None);
     };
-    checked(PAIRS, &pairs(raw)?).map(Some)
+    let scope = Fields::nested(PAIRS, raw)
+        .ok_or_else(|| wrong(PAIRS, "must be an object of actions and resources"))?;
+    checked(PAIRS, &pairs(&scope)?).map(Some)
 }
 
 fn checked(name: &str, scopes: &[String]) -> Result<Scopes, Problem> {
@@ -30,23 +32,13 @@ fn checked(name: &str, scopes: &[String]) -> Result<Scopes, Problem> {
 }
 
 /// Every pair of an action and a resource.
-fn pairs(scope: &str) -> Result<Vec<String>, Problem> {
-    let Some(members) = wire::members(scope) else {
-        return Err(wrong(PAIRS, "must be an object of actions and resources"));
-    };
-    let member = |name: &str| {
-        let member = members.iter().find(|member| member.name == name);
-        member.map(|member| member.raw)
-    };
-    let list = |name: &str| {
-        let field = format!("{PAIRS}.{name}");
-        match member(name) {
-            Some(raw) => texts(&field, raw),
-            None => Err(wrong(&field, "is required")),
-        }
+fn pairs(scope: &Fields<'_>) -> Result<Vec<String>, Problem> {
+    let list = |name| {
+        let list = scope.texts(name)?;
+        list.ok_or_else(|| scope.wrong(name, "is required"))
     };
     let (actions, resources) = (list("actions")?, list("resources")?);
-    check_constraints(member("constraints"))?;
+    check_constraints(scope)?;
     // Checked before the pairs are made, because short lists can make very many pairs.
     if SCOPES_MAX < actions.len().saturating_mul(resources.len()) {
         let message = format!("must make at most {SCOPES_MAX} pairs of an action and a resource");
@@ -60,21 +52,16 @@ fn pairs(scope: &str) -> Result<Vec<String>, Problem> {
 }
 
 /// Rejects constraints: the ledger keeps none, and without them a scope would allow more.
-fn check_constraints(constraints: Option<&str>) -> Result<(), Problem> {
-    let is_empty = constraints.is_none_or(|raw| {
-        raw == "null" || wire::members(raw).is_some_and(|members| members.is_empty())
+fn check_constraints(scope: &Fields<'_>) -> Result<(), Problem> {
+    let is_empty = scope.raw(CONSTRAINTS).is_none_or(|raw| {
+        Fields::nested(CONSTRAINTS, raw).is_some_and(|constraints| constraints.is_empty())
     });
     if is_empty {
         return Ok(());
     }
-    Err(wrong(
-        "scope.constraints",
-        "must be empty: the ledger keeps none, and without them the scope would allow more",
-    ))
-}
-
-fn texts(name: &str, raw: &str) -> Result<Vec<String>, Problem> {
-    serde_json::from_str(raw).map_err(|_said_below| wrong(name, "must be a list of strings"))
+    let message =
+        "must be empty: the ledger keeps none, and without them the scope would allow more";
+    Err(scope.wrong(CONSTRAINTS, message))
 }
 
 /// Writes scopes, given as JSON text, in the spellings that sessions and agents share.
@@ -160,6 +147,19 @@ mod tests {
     fn what_has_no_resource_is_an_action_and_what_is_denied_is_left_out() {
         let expected = json!({"actions": ["deploy", "*"], "resources": ["*"], "constraints": {}});
         assert_eq!(written(&json!(["deploy", "!a:b", "*"])), expected);
+    }
+
+    #[test]
+    fn of_a_member_given_twice_the_last_one_counts() {
+        let read_twice = |last: &str| {
+            let scope = r#""actions":["a"],"resources":["b"],"constraints":{}"#;
+            let body = format!(r#"{{"scope":{{{scope},{last}}}}}"#);
+            let scopes = read(&Fields::parse(body.as_bytes()).unwrap())?;
+            Ok::<_, Problem>(scopes.unwrap().list())
+        };
+        let problem = read_twice(r#""constraints":{"env":["prod"]}"#).unwrap_err();
+        assert_eq!(problem.errors()[0].field, "scope.constraints");
+        assert_eq!(read_twice(r#""actions":["c"]"#).unwrap(), ["b:c"]);
     }
 
     #[test]

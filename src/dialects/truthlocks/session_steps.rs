@@ -11,25 +11,25 @@ use super::sessions::ANSWER_BYTES;
 use super::{scope, session};
 use crate::dialects::sdk::change::{self, Change};
 use crate::dialects::sdk::fields::{Fields, wrong};
-use crate::domain::command::{HandOff, NewSession, Refresh, Terminate};
+use crate::domain::command::{HandOff, NewSession, PresentedToken, Refresh, Terminate};
 use crate::domain::event::{Created, Deadline, Refreshed, Renewal};
-use crate::domain::limits::{LOG_APPEND_WAIT_MS, TEXT_CHARS_MAX, TOKEN_CHARS_MAX};
+use crate::domain::limits::{LOG_APPEND_WAIT_MS, TEXT_CHARS_MAX};
 use crate::domain::session::Profile;
+use crate::domain::time::SECOND_US;
 use crate::domain::{SessionId, Timestamp};
-use crate::http::api::sessions::find;
 use crate::http::problem::Problem;
-use crate::http::request::command::Command;
+use crate::http::request::command::CommandRequest;
 use crate::http::request::extract::Path;
 use crate::http::response::body;
 use crate::http::response::json::Json;
+use crate::http::response::lookup;
 use crate::http::response::success::Success;
 use crate::http::state::App;
 use crate::ledger::command::SessionDone;
-use crate::ledger::{TokenPolicy, Tokens};
+use crate::ledger::{ClientKind, Tokens};
 use crate::projection::SessionRow;
 
 const TTL_SECONDS_DEFAULT: u64 = 60 * 60;
-const SECOND_US: i64 = 1_000_000;
 const AGENT: [&str; 2] = ["agent_id", "agentId"];
 const TARGET: [&str; 4] = [
     "target_agent_id",
@@ -62,7 +62,7 @@ pub(super) async fn create(
         ..Created::new(request::agent_id(&fields, &AGENT)?)
     };
     let (by, new) = (command.by(), NewSession { id: None, created });
-    let done = app.commands().create(by, new, TokenPolicy::Issue).await?;
+    let done = app.commands().create(by, new, ClientKind::Full).await?;
     answer(&app, &command, &done.session, &done, Success::Created)
 }
 
@@ -75,13 +75,11 @@ pub(super) async fn refresh(
     let fields = Fields::parse(&command.body)?;
     let token = request::text(&fields, &["refresh_token", "refreshToken"])?;
     let token = token.ok_or_else(|| wrong("refresh_token", "is required"))?;
-    if TOKEN_CHARS_MAX < token.len() {
-        let message = format!("must have at most {TOKEN_CHARS_MAX} characters");
-        return Err(wrong("refresh_token", message));
-    }
-    let stored = find(&app, command.sight(), &id)?;
+    let presented =
+        PresentedToken::new(token).map_err(|error| wrong("refresh_token", error.to_string()))?;
+    let stored = lookup::session(&app, command.sight(), &id)?;
     let refresh = Refresh {
-        presented: Some(token.into_owned()),
+        presented,
         refreshed: Refreshed {
             renewal: renewal(&stored.row()?, app.now()),
             ..Refreshed::default()
@@ -160,7 +158,7 @@ fn renewal(row: &SessionRow<'_>, now: Timestamp) -> Option<Renewal> {
 /// them in the member `session`, as the documents say.
 fn answer(
     app: &App,
-    command: &Command,
+    command: &CommandRequest,
     about: &SessionId,
     done: &SessionDone,
     if_now: Success,

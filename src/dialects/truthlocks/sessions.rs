@@ -8,13 +8,13 @@ use super::session;
 use crate::domain::filter::Owner;
 use crate::domain::limits::PAGE_ROWS_DEFAULT;
 use crate::domain::{AgentId, SessionFilter, SessionId, StatusSet};
-use crate::http::api::sessions::find;
 use crate::http::problem::Problem;
 use crate::http::request::caller::{Caller, Read};
 use crate::http::request::extract::{LenientQuery, Path, QueryParams, Values};
 use crate::http::request::params::{AGENT_ID, OFFSET, Param, STATUS};
 use crate::http::response::body;
 use crate::http::response::json::Json;
+use crate::http::response::lookup;
 use crate::http::state::App;
 use crate::projection::RowBytes;
 use crate::query::{self, Sight};
@@ -101,7 +101,7 @@ pub(super) async fn get(
     caller: Caller<Read>,
     Path(id): Path<SessionId>,
 ) -> Result<Response, Problem> {
-    let stored = find(&app, caller.sight(), &id)?;
+    let stored = lookup::session(&app, caller.sight(), &id)?;
     let mut out = Json::with_capacity(ANSWER_BYTES);
     session::write(&mut out, &stored.row()?, app.now());
     Ok(body::json(out.into_bytes()))

@@ -1,11 +1,12 @@
 //! The routes of the ledger's own API, with a directory for each family of routes.
 
-pub(crate) mod agents;
+mod agents;
 mod events;
-pub(crate) mod keys;
+mod keys;
+mod listing;
 pub mod openapi;
-pub(crate) mod ops;
-pub(crate) mod sessions;
+mod ops;
+mod sessions;
 
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;

@@ -23,7 +23,7 @@ use crate::http::state::App;
 use crate::query;
 
 /// Names the tenant in the API.
-const TENANT_HEADER: HeaderName = HeaderName::from_static("x-tenant-id");
+const TENANT_HEADER: &str = "X-Tenant-ID";
 /// The prefix of a key that names a tenant, on a server that requires no credentials.
 const TENANT_AS_CREDENTIAL: &str = "tenant:";
 const LIMIT_HEADER: HeaderName = HeaderName::from_static("x-ratelimit-limit");
@@ -45,13 +45,15 @@ pub(crate) struct CredentialScheme {
 /// The header in which requests name the tenant.
 #[derive(Debug, Clone)]
 pub(crate) struct TenantHeader {
-    name: HeaderName,
+    /// As the documents of the API spell it.
+    name: &'static str,
     /// Whether the header may be empty, and then counts as absent.
     may_be_empty: bool,
 }
 
-impl From<HeaderName> for TenantHeader {
-    fn from(name: HeaderName) -> Self {
+impl TenantHeader {
+    /// A header that must not be empty, with its name as the documents of the API spell it.
+    pub(crate) fn new(name: &'static str) -> Self {
         let may_be_empty = false;
         Self { name, may_be_empty }
     }
@@ -62,7 +64,7 @@ impl CredentialScheme {
     pub(crate) fn usual() -> Self {
         Self {
             present: credential::presented,
-            tenant: Some(TENANT_HEADER.into()),
+            tenant: Some(TenantHeader::new(TENANT_HEADER)),
         }
     }
 
@@ -247,7 +249,7 @@ async fn identified(
 
 fn named_tenant(headers: &HeaderMap, header: &TenantHeader) -> Named {
     let counts = |value: &&HeaderValue| !(header.may_be_empty && value.is_empty());
-    let mut values = headers.get_all(&header.name).iter().filter(counts);
+    let mut values = headers.get_all(header.name).iter().filter(counts);
     let (first, second) = (values.next(), values.next());
     let Some(first) = first else {
         return Ok(None);
@@ -259,7 +261,7 @@ fn named_tenant(headers: &HeaderMap, header: &TenantHeader) -> Named {
     let text = first.to_str().map_err(|_not_ascii| invalid())?;
     TenantId::parse(text)
         .map(Some)
-        .map_err(|error| invalid().with_error("X-Tenant-ID", error.to_string()))
+        .map_err(|error| invalid().with_error(header.name, error.to_string()))
 }
 
 fn add_rate_limit_headers(standing: &Standing, headers: &mut HeaderMap) {
@@ -274,5 +276,29 @@ fn add_rate_limit_headers(standing: &Standing, headers: &mut HeaderMap) {
     );
     if let Some(seconds) = standing.retry_after_s {
         headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_wrong_tenant_is_an_error_of_the_header_that_names_it() {
+        let headers = HeaderMap::from_iter([
+            (
+                HeaderName::from_static("x-tenant-id"),
+                HeaderValue::from_static("a b"),
+            ),
+            (
+                HeaderName::from_static("x-otas-project-id"),
+                HeaderValue::from_static("a b"),
+            ),
+        ]);
+        for name in [TENANT_HEADER, "X-OTAS-PROJECT-ID"] {
+            let problem = named_tenant(&headers, &TenantHeader::new(name)).unwrap_err();
+            assert_eq!(problem.code(), Code::InvalidTenant);
+            assert_eq!(problem.errors()[0].field, name);
+        }
     }
 }

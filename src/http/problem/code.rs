@@ -1,4 +1,4 @@
-//! Codes and statuses: the one place that decides how a failure or a verdict looks to a client.
+//! Codes and statuses: the one place that decides how a failure looks to a client.
 //!
 //! | status | when |
 //! |---|---|
@@ -16,7 +16,7 @@
 
 use axum::http::StatusCode;
 
-use crate::domain::{Reason, Verdict};
+use crate::domain::Reason;
 use crate::ledger::command::CommandError;
 use crate::ledger::{AppendError, Refused};
 use crate::log::{LogError, WithCauses};
@@ -204,16 +204,6 @@ fn reason_status(reason: Reason) -> StatusCode {
     }
 }
 
-/// The status of an event that is on the log; `None` is no verdict yet.
-pub(crate) fn verdict_status(verdict: Option<Verdict>) -> StatusCode {
-    match verdict {
-        Some(Verdict::Applied) => StatusCode::CREATED,
-        Some(Verdict::Duplicate(_)) => StatusCode::OK,
-        Some(Verdict::Parked) | None => StatusCode::ACCEPTED,
-        Some(Verdict::Rejected(reason)) => reason_status(reason),
-    }
-}
-
 impl Code {
     /// When to try again, in seconds.
     pub(crate) fn retry_after_s(self) -> Option<u8> {
@@ -272,7 +262,8 @@ impl From<LogError> for Problem {
         match error {
             // The log itself says when that begins and when it ends.
             LogError::Refusing(why) => {
-                tracing::debug!("the log refuses writes: {}", WithCauses(&why));
+                let why = WithCauses(&why);
+                tracing::debug!("the log refuses writes: {why}");
                 Self::new(code).with_detail(format!(
                     "nothing was written, because the log refuses writes now: {why}; try again"
                 ))
@@ -298,11 +289,7 @@ impl From<LogError> for Problem {
 
 impl From<StoreError> for Problem {
     fn from(error: StoreError) -> Self {
-        let cause = std::error::Error::source(&error).map(ToString::to_string);
-        tracing::error!(
-            error.cause = cause,
-            "reading the read model failed: {error}"
-        );
+        tracing::error!("reading the read model failed: {}", WithCauses(&error));
         Self::new(Code::InternalError)
     }
 }
@@ -334,7 +321,7 @@ impl From<AppendError> for Problem {
             AppendError::Busy => Self::new(Code::TooManyWaiters),
             AppendError::Stopped => Self::new(Code::FoldStopped),
             AppendError::Verdict(error) => {
-                tracing::error!("reading verdicts failed: {error}");
+                tracing::error!("reading verdicts failed: {}", WithCauses(&error));
                 Self::new(Code::VerdictUnreadable)
             }
         }
@@ -473,6 +460,18 @@ mod tests {
             let numbers: Vec<u64> = numbers.filter_map(|text| text.parse().ok()).collect();
             assert_eq!(numbers, expected, "{}", code.advice());
         }
+    }
+
+    #[test]
+    fn a_log_that_refuses_writes_says_why_with_all_causes() {
+        #[derive(Debug, thiserror::Error)]
+        #[error("cannot write segment 7")]
+        struct CannotWrite(#[source] std::io::Error);
+
+        let full = CannotWrite(std::io::Error::other("no space left"));
+        let problem = Problem::from(LogError::refusing(full));
+        let why = "cannot write segment 7: no space left";
+        assert!(problem.detail().contains(why), "{}", problem.detail());
     }
 
     #[test]

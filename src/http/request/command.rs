@@ -26,13 +26,13 @@ const RETRY_HEADER: HeaderName = HeaderName::from_static("idempotency-key");
 
 /// Everything of a request for a command but its path. Such a request has no query.
 #[derive(Debug)]
-pub(crate) struct Command {
+pub(crate) struct CommandRequest {
     caller: Caller<Write>,
     retry: Option<IdempotencyKey>,
     pub(crate) body: Bytes,
 }
 
-impl Command {
+impl CommandRequest {
     /// Whose sessions and agents it is about.
     pub(crate) fn tenant(&self) -> &TenantId {
         self.caller.tenant()
@@ -72,7 +72,7 @@ impl Command {
     }
 }
 
-impl FromRequest<App> for Command {
+impl FromRequest<App> for CommandRequest {
     type Rejection = Problem;
 
     async fn from_request(mut request: Request, state: &App) -> Result<Self, Problem> {
@@ -100,7 +100,7 @@ fn retry(headers: &HeaderMap) -> Result<Option<IdempotencyKey>, Problem> {
         .ok_or_else(|| Problem::new(Code::InvalidIdempotencyKey))
 }
 
-impl IntoParams for Command {
+impl IntoParams for CommandRequest {
     fn into_params(place: impl Fn() -> Option<ParameterIn>) -> Vec<Parameter> {
         let schema = ObjectBuilder::new()
             .schema_type(Type::String)

@@ -4,11 +4,11 @@
 use crate::domain::agent::AgentProfile;
 use crate::domain::command::{HandOff, NewAgent, NewSession, Refresh, Terminate};
 use crate::http::problem::Problem;
-use crate::http::request::command::Command;
+use crate::http::request::command::CommandRequest;
 use crate::ledger::command::CommandError;
 use crate::wire::{Undecodable, command};
 
-impl Command {
+impl CommandRequest {
     /// A session to open. It is of the agent that the credential is bound to, unless the body names
     /// one.
     pub(crate) fn new_session(&self) -> Result<NewSession, Problem> {

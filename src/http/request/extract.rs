@@ -131,10 +131,16 @@ impl Values {
             [] => "this route takes none".to_owned(),
             names => format!("this route takes {}", names.join(", ")),
         };
-        let errors = unknown().map(|(name, _)| (echo(name).into_owned(), known.clone()));
+        let mut errors: Vec<(String, String)> = Vec::new();
+        for (name, _) in unknown() {
+            let name = echo(name);
+            if errors.iter().all(|(field, _)| *field != name) && errors.len() < ERRORS_MAX {
+                errors.push((name.into_owned(), format!("is unknown; {known}")));
+            }
+        }
         Err(Problem::new(Code::UnknownParameter)
             .with_detail(format!("there is no parameter `{}`; {known}", echo(first)))
-            .with_errors(errors.take(ERRORS_MAX).collect()))
+            .with_errors(errors))
     }
 
     fn read<T: QueryParams>(mut self) -> Result<T, Problem> {
@@ -397,6 +403,18 @@ pub(crate) fn echo(text: &str) -> Cow<'_, str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::http::request::params::{OFFSET, STATUS};
+
+    #[test]
+    fn each_unknown_parameter_is_named_once() {
+        let values = Values::parse("other=1&status=a&other=2&more", |_name| true).unwrap();
+        let problem = values.refuse_unknown(&[STATUS, OFFSET]).unwrap_err();
+        let message = "is unknown; this route takes status, offset";
+        let errors = problem.errors().iter();
+        let errors: Vec<_> = errors.map(|it| (&*it.field, &*it.message)).collect();
+        assert_eq!(errors, [("other", message), ("more", message)]);
+        assert!(values.refuse_unknown(&[]).is_err());
+    }
 
     #[test]
     fn an_offset_may_lack_its_colon() {

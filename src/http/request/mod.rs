@@ -6,6 +6,7 @@ pub(crate) mod caller;
 pub(crate) mod coding;
 pub(crate) mod command;
 mod command_body;
+pub(crate) mod conditional;
 pub(crate) mod credential;
 mod decode;
 pub(crate) mod extract;

@@ -4,6 +4,7 @@ use axum::http::header::CONTENT_TYPE;
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 
+use crate::http::dto;
 use crate::http::request::media_type::JSON;
 
 /// An answer in JSON.
@@ -28,6 +29,13 @@ pub(crate) fn json_with_status(
     shape: &impl serde::Serialize,
 ) -> Response {
     (status.into(), json_of(shape)).into_response()
+}
+
+/// The answer of a server that is alive, or ready.
+pub(crate) fn healthy() -> Response {
+    json_of(&dto::Health {
+        status: "ok".to_owned(),
+    })
 }
 
 /// The answer 304, without a body: the client's copy is current.

@@ -4,12 +4,13 @@ use axum::http::HeaderValue;
 use axum::http::header::{LOCATION, RETRY_AFTER};
 use axum::response::Response;
 
-use crate::domain::{Position, Reason, SessionId, Verdict};
+use crate::domain::{Reason, SessionId, Verdict};
 use crate::http::dto;
 use crate::http::problem::Problem;
 use crate::http::problem::code::Code;
 use crate::http::response::agent_row;
 use crate::http::response::body;
+use crate::http::response::event_row::location;
 use crate::http::response::json::Json;
 use crate::http::response::session_row;
 use crate::http::response::success::Success;
@@ -81,7 +82,6 @@ fn names_status(reason: Reason) -> bool {
             | Reason::AlreadyExists
             | Reason::NotSuspended
             | Reason::TokenStale
-            | Reason::Superseded
     )
 }
 
@@ -257,9 +257,4 @@ fn pending(id: &str, outcome: &Outcome, tokens: Option<Tokens>) -> Response {
     headers.insert(LOCATION, location(outcome.position));
     headers.insert(RETRY_AFTER, HeaderValue::from_static("1"));
     response
-}
-
-/// The path of an event.
-pub(crate) fn location(position: Position) -> HeaderValue {
-    HeaderValue::try_from(format!("/v1/events/{position}")).expect("a number is a header's value")
 }

@@ -1,6 +1,7 @@
 //! Writes events of the history with their verdicts: the stored body unchanged, and never the
 //! private part.
 
+use axum::http::HeaderValue;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
@@ -14,6 +15,11 @@ use crate::http::state::App;
 use crate::projection::VerdictRow;
 use crate::query::{self, LedgerEvent};
 use crate::wire::{self, Origin, Via};
+
+/// The path of an event, for the header `Location`.
+pub(crate) fn location(position: Position) -> HeaderValue {
+    HeaderValue::try_from(format!("/v1/events/{position}")).expect("a number is a header's value")
+}
 
 /// Reads the bodies of a page of events. Stops before the answer becomes too long, but returns at
 /// least one event if the page has any.

@@ -45,14 +45,15 @@ pub struct By<'a> {
     pub retry: Option<&'a IdempotencyKey>,
 }
 
-/// Whether a session that opens gets tokens.
+/// What the client that opens a session can do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum TokenPolicy {
-    /// The session gets tokens. Its agent must be known, and the client retries by itself.
-    Issue,
-    /// The session gets none: the client knows neither tokens nor retries. An unknown agent becomes
-    /// known by the session, and the ledger itself repeats an append that the log did not confirm.
-    None,
+pub enum ClientKind {
+    /// Registers its agents, keeps tokens and retries. So the agent must be known, the session gets
+    /// tokens, and the ledger appends the event once.
+    Full,
+    /// Does none of these. So an unknown agent becomes known by the session, the session gets no
+    /// tokens, and the ledger itself repeats an append that the log did not confirm.
+    Simple,
 }
 
 /// The result of a command about a session.

@@ -1,48 +1,50 @@
 //! Commands about sessions.
 
-use crate::domain::command::{HandOff, NewSession, Refresh, Terminate};
+use crate::domain::command::{HandOff, KeepOpen, NewSession, Refresh, Terminate};
 use crate::domain::event::{HandedOff, Terminated};
 use crate::domain::{Payload, Private, SessionEvent, SessionId};
 use crate::ledger::append::Outcome;
 use crate::ledger::command::give::Step;
 use crate::ledger::command::identity::Identity;
-use crate::ledger::command::{By, CommandError, Commands, SessionDone, TokenPolicy};
+use crate::ledger::command::{By, ClientKind, CommandError, Commands, SessionDone};
 use crate::ledger::tokens;
 
 impl Commands {
-    /// Opens a session.
+    /// Opens a session. Idempotency keys of the two kinds of client are apart: their commands have
+    /// different names.
     pub async fn create(
         &self,
         by: By<'_>,
         new: NewSession,
-        policy: TokenPolicy,
+        client: ClientKind,
     ) -> Result<SessionDone, CommandError> {
         let NewSession { id, mut created } = new;
         created.agent_id = self.known_agent(&by, &created.agent_id)?;
         if let Some(parent) = &mut created.parent {
             *parent = self.known_session(&by, parent)?;
         }
-        let ids = match policy {
-            TokenPolicy::Issue => Identity::of("create", "", &by),
-            TokenPolicy::None => Identity::of("open", "", &by),
+        let (name, agent_registered) = match client {
+            ClientKind::Full => ("create", true),
+            ClientKind::Simple => ("open", false),
         };
+        let ids = Identity::of(name, "", &by);
         let session = id.unwrap_or_else(|| ids.session());
         let private = Private {
-            agent_registered: policy == TokenPolicy::Issue,
+            agent_registered,
             agent: by.agent.cloned(),
             ..Private::default()
         };
         let event = SessionEvent::Created(Box::new(created));
         let payload = Payload::Session(session.clone(), event);
         let step = Step::new(by, ids, payload, private);
-        match policy {
-            TokenPolicy::Issue => self.give_tokens(step, session).await,
-            TokenPolicy::None => Ok(done(session, self.give_surely(step).await?)),
+        match client {
+            ClientKind::Full => self.give_tokens(step, session).await,
+            ClientKind::Simple => Ok(done(session, self.give_surely(step).await?)),
         }
     }
 
-    /// Keeps a session open. With a refresh token, both tokens of the session are replaced. Without
-    /// one they stay, and the ledger itself repeats an append that the log did not confirm.
+    /// Keeps a session open and replaces its tokens, if the client presents the latest refresh
+    /// token.
     pub async fn refresh(
         &self,
         by: By<'_>,
@@ -54,20 +56,31 @@ impl Commands {
             presented,
             refreshed,
         } = refresh;
-        let ids = match presented {
-            Some(_) => Identity::of("refresh", session.as_str(), &by),
-            None => Identity::of("note", session.as_str(), &by),
-        };
+        let ids = Identity::of("refresh", session.as_str(), &by);
         let private = Private {
-            refresh_token: presented.as_deref().map(tokens::hash),
+            refresh_token: Some(tokens::hash(presented.reveal())),
             ..Private::of_existing(by.agent)
         };
         let payload = Payload::Session(session.clone(), SessionEvent::Refreshed(refreshed));
         let step = Step::new(by, ids, payload, private);
-        match presented {
-            Some(_) => self.give_tokens(step, session).await,
-            None => Ok(done(session, self.give_surely(step).await?)),
-        }
+        self.give_tokens(step, session).await
+    }
+
+    /// Keeps a session open for a simple client. The tokens of the session stay, and the ledger
+    /// itself repeats an append that the log did not confirm.
+    pub async fn keep_open(
+        &self,
+        by: By<'_>,
+        session: &SessionId,
+        keep_open: KeepOpen,
+    ) -> Result<SessionDone, CommandError> {
+        let session = self.known_session(&by, session)?;
+        let ids = Identity::of("note", session.as_str(), &by);
+        let private = Private::of_existing(by.agent);
+        let event = SessionEvent::Refreshed(keep_open.refreshed);
+        let payload = Payload::Session(session.clone(), event);
+        let step = Step::new(by, ids, payload, private);
+        Ok(done(session, self.give_surely(step).await?))
     }
 
     /// Ends a session and opens its child for another agent.
@@ -109,9 +122,20 @@ impl Commands {
         Ok(done(session, self.give(step).await?))
     }
 
-    /// Ends several sessions, each by an event of its own, for clients that do not retry: the
-    /// ledger itself repeats appends that the log did not confirm.
-    pub async fn terminate_each(
+    /// Ends a session for a simple client: the ledger itself repeats an append that the log did not
+    /// confirm.
+    pub async fn end(
+        &self,
+        by: By<'_>,
+        session: &SessionId,
+        terminate: Terminate,
+    ) -> Result<SessionDone, CommandError> {
+        let (session, step) = self.ending(by, session, terminate)?;
+        Ok(done(session, self.give_surely(step).await?))
+    }
+
+    /// Ends several sessions, each by an event of its own, as [`end`](Self::end) ends one.
+    pub async fn end_each(
         &self,
         by: By<'_>,
         sessions: &[SessionId],
@@ -120,9 +144,8 @@ impl Commands {
         let mut ended = Vec::with_capacity(sessions.len());
         let mut steps = Vec::with_capacity(sessions.len());
         for session in sessions {
-            let session = self.known_session(&by, session)?;
-            let ids = Identity::of("end", session.as_str(), &by);
-            steps.push(terminated(by, ids, session.clone(), terminate.clone()));
+            let (session, step) = self.ending(by, session, terminate.clone())?;
+            steps.push(step);
             ended.push(session);
         }
         let outcomes = self.give_each_surely(by.tenant, steps).await?;
@@ -130,6 +153,18 @@ impl Commands {
         Ok(pairs
             .map(|(session, outcome)| done(session, outcome))
             .collect())
+    }
+
+    fn ending<'a>(
+        &self,
+        by: By<'a>,
+        session: &SessionId,
+        terminate: Terminate,
+    ) -> Result<(SessionId, Step<'a>), CommandError> {
+        let session = self.known_session(&by, session)?;
+        let ids = Identity::of("end", session.as_str(), &by);
+        let step = terminated(by, ids, session.clone(), terminate);
+        Ok((session, step))
     }
 
     /// Gives a command that hands out new tokens for a session.

@@ -11,7 +11,7 @@ use crate::http::problem::Problem;
 use crate::http::problem::sets::{
     RegisterProblems, ReinstateProblems, RevokeProblems, SuspendProblems, UpdateProblems,
 };
-use crate::http::request::command::Command;
+use crate::http::request::command::CommandRequest;
 use crate::http::request::extract::Path;
 use crate::http::response::command as answer;
 use crate::http::response::success::Success;
@@ -26,7 +26,7 @@ use crate::http::state::App;
     path = "/v1/agents",
     operation_id = "register_agent",
     tag = "agents",
-    params(Command),
+    params(CommandRequest),
     request_body(
         content = Option<dto::RegisterAgent>,
         content_type = "application/json",
@@ -46,7 +46,7 @@ use crate::http::state::App;
 )]
 pub(crate) async fn register(
     State(app): State<App>,
-    command: Command,
+    command: CommandRequest,
 ) -> Result<Response, Problem> {
     let new = command.new_agent()?;
     let done = app.commands().register_agent(command.by(), new).await?;
@@ -62,7 +62,7 @@ pub(crate) async fn register(
     path = "/v1/agents/{id}",
     operation_id = "update_agent",
     tag = "agents",
-    params(Command, Path<AgentId>),
+    params(CommandRequest, Path<AgentId>),
     request_body(
         content = dto::UpdateAgent,
         content_type = "application/json",
@@ -78,7 +78,7 @@ pub(crate) async fn register(
 pub(crate) async fn update(
     State(app): State<App>,
     Path(id): Path<AgentId>,
-    command: Command,
+    command: CommandRequest,
 ) -> Result<Response, Problem> {
     let change = AgentChange::Update(Box::new(command.agent_update()?));
     give(&app, &command, &id, change).await
@@ -94,7 +94,7 @@ pub(crate) async fn update(
     path = "/v1/agents/{id}/suspend",
     operation_id = "suspend_agent",
     tag = "agents",
-    params(Command, Path<AgentId>),
+    params(CommandRequest, Path<AgentId>),
     request_body(
         content = Option<dto::ChangeAgent>,
         content_type = "application/json",
@@ -109,10 +109,12 @@ pub(crate) async fn update(
 pub(crate) async fn suspend(
     State(app): State<App>,
     Path(id): Path<AgentId>,
-    command: Command,
+    command: CommandRequest,
 ) -> Result<Response, Problem> {
-    let reason = command.agent_reason()?;
-    give(&app, &command, &id, AgentChange::Suspend { reason }).await
+    set_status(&app, &command, &id, |reason| AgentChange::Suspend {
+        reason,
+    })
+    .await
 }
 
 /// Reinstate an agent
@@ -124,7 +126,7 @@ pub(crate) async fn suspend(
     path = "/v1/agents/{id}/reinstate",
     operation_id = "reinstate_agent",
     tag = "agents",
-    params(Command, Path<AgentId>),
+    params(CommandRequest, Path<AgentId>),
     request_body(
         content = Option<dto::ChangeAgent>,
         content_type = "application/json",
@@ -139,10 +141,12 @@ pub(crate) async fn suspend(
 pub(crate) async fn reinstate(
     State(app): State<App>,
     Path(id): Path<AgentId>,
-    command: Command,
+    command: CommandRequest,
 ) -> Result<Response, Problem> {
-    let reason = command.agent_reason()?;
-    give(&app, &command, &id, AgentChange::Reinstate { reason }).await
+    set_status(&app, &command, &id, |reason| AgentChange::Reinstate {
+        reason,
+    })
+    .await
 }
 
 /// Revoke an agent
@@ -155,7 +159,7 @@ pub(crate) async fn reinstate(
     path = "/v1/agents/{id}/revoke",
     operation_id = "revoke_agent",
     tag = "agents",
-    params(Command, Path<AgentId>),
+    params(CommandRequest, Path<AgentId>),
     request_body(
         content = Option<dto::ChangeAgent>,
         content_type = "application/json",
@@ -170,15 +174,24 @@ pub(crate) async fn reinstate(
 pub(crate) async fn revoke(
     State(app): State<App>,
     Path(id): Path<AgentId>,
-    command: Command,
+    command: CommandRequest,
 ) -> Result<Response, Problem> {
-    let reason = command.agent_reason()?;
-    give(&app, &command, &id, AgentChange::Revoke { reason }).await
+    set_status(&app, &command, &id, |reason| AgentChange::Revoke { reason }).await
+}
+
+/// Answers a command whose body has only a reason.
+async fn set_status(
+    app: &App,
+    command: &CommandRequest,
+    id: &AgentId,
+    change: impl FnOnce(Option<Box<str>>) -> AgentChange,
+) -> Result<Response, Problem> {
+    give(app, command, id, change(command.agent_reason()?)).await
 }
 
 async fn give(
     app: &App,
-    command: &Command,
+    command: &CommandRequest,
     id: &AgentId,
     change: AgentChange,
 ) -> Result<Response, Problem> {

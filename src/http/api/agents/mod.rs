@@ -6,11 +6,13 @@ use axum::extract::State;
 use axum::response::Response;
 
 use crate::domain::{AgentFilter, AgentId, Reason, StatusSet};
+use crate::http::api::listing::{self, Listing, ROW_BYTES};
 use crate::http::dto;
 use crate::http::problem::Problem;
 use crate::http::problem::code::Code;
 use crate::http::problem::sets::{AgentListProblems, GetProblems};
 use crate::http::request::caller::{Caller, Read};
+use crate::http::request::conditional::Conditional;
 use crate::http::request::extract::{Path, Query, QueryParams, Values};
 use crate::http::request::page_query::GetQuery;
 use crate::http::request::page_query::PageQuery;
@@ -18,10 +20,8 @@ use crate::http::request::params::{
     AGENT_STATUS, AGENT_TYPE, CURSOR, MIN_POSITION, OFFSET, Param, ROWS_LIMIT, TRUST_LEVEL,
 };
 use crate::http::response::agent_row;
-use crate::http::response::asked::Asked;
 use crate::http::response::body;
 use crate::http::response::json::Json;
-use crate::http::response::paging::ROW_BYTES;
 use crate::http::state::App;
 use crate::projection::Snapshot;
 use crate::query::{self, Sight};
@@ -66,7 +66,7 @@ impl QueryParams for ListQuery {
     path = "/v1/agents",
     operation_id = "list_agents",
     tag = "agents",
-    params(Caller<Read>, Query<ListQuery>, Asked),
+    params(Caller<Read>, Query<ListQuery>, Conditional),
     responses(
         (status = 200, description = "A page", body = dto::AgentList, headers(
             ("ETag" = String, description = "The version of the page, for `If-None-Match`"),
@@ -80,13 +80,24 @@ pub(crate) async fn list(
     State(app): State<App>,
     caller: Caller<Read>,
     Query(query): Query<ListQuery>,
-    asked: Asked,
+    conditional: Conditional,
 ) -> Result<Response, Problem> {
     let write_row = |out: &mut Json, agent: &_| Ok(agent_row::write(out, agent)?);
-    let listing = ("agents", &query.filter);
-    let find = query::agents::list;
-    let place = (&app, caller.sight(), &asked);
-    query.page.list(place, listing, find, write_row).await
+    let (sight, ListQuery { filter, page }) = (caller.sight(), query);
+    let find = |snapshot: &Snapshot| {
+        let (start, rows_max) = (page.start(sight.tenant, &filter)?, page.rows_max());
+        Ok(query::agents::list(
+            snapshot, sight, &filter, start, rows_max,
+        )?)
+    };
+    let listing = Listing {
+        app: &app,
+        sight,
+        request: &conditional,
+        page: &page,
+        rows_name: "agents",
+    };
+    listing::answer(listing, find, write_row).await
 }
 
 /// Read an agent

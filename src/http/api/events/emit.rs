@@ -11,7 +11,7 @@ use crate::http::api::events::appended::{AppendQuery, appended, check, emitter, 
 use crate::http::api::events::emit_batch;
 use crate::http::dto;
 use crate::http::problem::Problem;
-use crate::http::problem::code::{Code, verdict_status};
+use crate::http::problem::code::Code;
 use crate::http::problem::sets::AppendProblems;
 use crate::http::request::body::Body;
 use crate::http::request::caller::{Caller, Write};
@@ -19,7 +19,8 @@ use crate::http::request::extract::Query;
 use crate::http::request::json_body;
 use crate::http::request::media_type::{self, JSON};
 use crate::http::response::body;
-use crate::http::response::command::location;
+use crate::http::response::event_row::location;
+use crate::http::response::success::Success;
 use crate::http::state::App;
 use crate::ledger::Outcome;
 use crate::log::LogError;
@@ -163,13 +164,13 @@ async fn append_one(
         }
     };
     let verdict = outcome.verdict.map(|row| row.verdict);
-    if let Some(Verdict::Rejected(reason)) = verdict {
+    let status = Success::of_verdict(verdict).map_err(|reason| {
         let problem = Problem::new(Code::Event(reason));
-        return Err(problem.with_position(outcome.position, Verdict::Rejected(reason)));
-    }
+        problem.with_position(outcome.position, Verdict::Rejected(reason))
+    })?;
     let firsts = first_verdicts(app, tenant, std::slice::from_ref(&outcome)).await?;
     let answer = appended(&outcome, &firsts, ignored);
-    let mut response = body::json_with_status(verdict_status(verdict), &answer);
+    let mut response = body::json_with_status(status, &answer);
     let headers = response.headers_mut();
     headers.insert(LOCATION, location(outcome.position));
     if verdict.is_none() {

@@ -8,13 +8,13 @@ use serde::Deserialize;
 use serde::de::{Deserializer, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
-use crate::domain::Rules;
 use crate::domain::limits::BATCH_EVENTS_MAX;
+use crate::domain::{Rules, Verdict};
 use crate::http::api::events::appended::{
     AppendQuery, FirstVerdicts, appended, check as check_event, emitter, first_verdicts,
 };
 use crate::http::dto;
-use crate::http::problem::code::{Code, log_code, refused_parts, verdict_status};
+use crate::http::problem::code::{Code, log_code, refused_parts};
 use crate::http::problem::{FieldProblem, Problem};
 use crate::http::request::caller::{Caller, Write};
 use crate::http::request::json_body;
@@ -170,7 +170,7 @@ fn item(
 ) -> dto::BatchItem {
     match outcome {
         Ok(outcome) => dto::BatchItem {
-            status: verdict_status(outcome.verdict.map(|row| row.verdict)).as_u16(),
+            status: status(outcome.verdict.map(|row| row.verdict)),
             appended: Some(appended(outcome, firsts, ignored)),
             error: None,
         },
@@ -182,6 +182,14 @@ fn item(
                 error: Some(code.as_str().to_owned()),
             }
         }
+    }
+}
+
+/// The status that an answer to this event alone would have.
+fn status(verdict: Option<Verdict>) -> u16 {
+    match Success::of_verdict(verdict) {
+        Ok(success) => success.as_u16(),
+        Err(reason) => Code::Event(reason).status().as_u16(),
     }
 }
 

@@ -7,7 +7,7 @@ pub(super) mod rejections;
 
 use axum::extract::State;
 use axum::http::header::ACCEPT;
-use axum::http::{HeaderMap, HeaderName, HeaderValue};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Uri};
 use axum::response::Response;
 
 use crate::auth::{Principal, Role};
@@ -24,10 +24,10 @@ use crate::http::request::page_query::GetQuery;
 use crate::http::request::params::{
     AFTER_POSITION, AGENT_ID, EVENTS_LIMIT, MIN_POSITION, Param, SESSION_ID, TYPE,
 };
-use crate::http::response::asked::Asked;
 use crate::http::response::body;
 use crate::http::response::event_row;
 use crate::http::response::json::Json;
+use crate::http::response::links;
 use crate::http::state::App;
 use crate::ledger::Outcome;
 use crate::query::{self, EventFilter, LedgerEvent, Sight};
@@ -107,7 +107,7 @@ pub(crate) async fn list(
     State(app): State<App>,
     caller: Caller<Audit>,
     Query(query): Query<EventsQuery>,
-    asked: Asked,
+    uri: Uri,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     app.wait_for(query.min_position).await?;
@@ -131,7 +131,7 @@ pub(crate) async fn list(
         let as_of = page.as_of.position;
         let after = next.unwrap_or(as_of.max(after).get());
         let mut response = ndjson(&events, after, as_of);
-        asked.link_on(&mut response, &AFTER_POSITION, next);
+        links::add_next(&mut response, &uri, &AFTER_POSITION, next);
         return Ok(response);
     }
     let mut out = Json::with_capacity(EVENT_BYTES * (events.len() + 1));
@@ -145,7 +145,7 @@ pub(crate) async fn list(
     out.value(&app.as_of(page.as_of));
     out.raw("}");
     let mut response = body::json(out.into_bytes());
-    asked.link_on(&mut response, &AFTER_POSITION, next);
+    links::add_next(&mut response, &uri, &AFTER_POSITION, next);
     Ok(response)
 }
 

@@ -1,6 +1,7 @@
 //! `GET /v1/rejections`: the rejected and parked events, with the reasons.
 
 use axum::extract::State;
+use axum::http::Uri;
 use axum::response::Response;
 
 use crate::domain::Position;
@@ -10,10 +11,10 @@ use crate::http::problem::sets::RejectionsProblems;
 use crate::http::request::caller::{Audit, Caller};
 use crate::http::request::extract::{Query, QueryParams, Values};
 use crate::http::request::params::{BEFORE_POSITION, EVENTS_LIMIT, MIN_POSITION, Param, REASON};
-use crate::http::response::asked::Asked;
 use crate::http::response::body;
 use crate::http::response::event_row;
 use crate::http::response::json::Json;
+use crate::http::response::links;
 use crate::http::response::totals::by_word;
 use crate::http::state::App;
 use crate::projection::RejectionCode;
@@ -57,7 +58,7 @@ pub(crate) async fn list(
     State(app): State<App>,
     caller: Caller<Audit>,
     Query(query): Query<RejectionsQuery>,
-    asked: Asked,
+    uri: Uri,
 ) -> Result<Response, Problem> {
     app.wait_for(query.min_position).await?;
     let limit = query.limit;
@@ -91,6 +92,6 @@ pub(crate) async fn list(
     out.value(&as_of);
     out.raw("}");
     let mut response = body::json(out.into_bytes());
-    asked.link_on(&mut response, &BEFORE_POSITION, next);
+    links::add_next(&mut response, &uri, &BEFORE_POSITION, next);
     Ok(response)
 }

@@ -1,6 +1,5 @@
 //! `/v1/keys`: callers with the role `admin` issue, list and revoke the API keys of their tenant.
 
-pub(crate) mod change;
 pub(super) mod history;
 mod new_key;
 
@@ -11,6 +10,7 @@ use serde_json::{Value, json};
 use crate::auth::{KeyEntry, KeyId};
 use crate::domain::Reason;
 use crate::http::dto;
+use crate::http::key_change;
 use crate::http::problem::Problem;
 use crate::http::problem::code::Code;
 use crate::http::problem::sets::{IssueKeyProblems, ListKeysProblems, RevokeKeyProblems};
@@ -78,9 +78,9 @@ pub(crate) async fn issue(
     Query(NoQuery): Query<NoQuery>,
     JsonBody(body): JsonBody,
 ) -> Result<Response, Problem> {
-    change::refuse_unfit(&caller)?;
+    key_change::refuse_unfit(&caller)?;
     let grant = new_key::read(caller.tenant(), &body)?;
-    let (key, entry) = change::issue(&app, &caller, grant).await?;
+    let (key, entry) = key_change::issue(&app, &caller, grant).await?;
     let issued = dto::IssuedKey {
         key: key.reveal(),
         entry: dto::Key::from(&*entry),
@@ -140,8 +140,8 @@ pub(crate) async fn revoke(
     Path(id): Path<KeyId>,
     Query(NoQuery): Query<NoQuery>,
 ) -> Result<Response, Problem> {
-    change::refuse_unfit(&caller)?;
-    let Some(entry) = change::revoke(&app, &caller, id).await? else {
+    key_change::refuse_unfit(&caller)?;
+    let Some(entry) = key_change::revoke(&app, &caller, id).await? else {
         let detail = "there is no such key";
         return Err(Problem::new(Code::Event(Reason::NotFound)).with_detail(detail));
     };

@@ -5,12 +5,12 @@ use strum::VariantNames;
 
 use crate::auth::{Grant, Role, Roles};
 use crate::domain::{AgentId, Reason, TenantId, Timestamp};
+use crate::http::key_change::NOT_ISSUED;
 use crate::http::problem::Problem;
 use crate::http::problem::code::Code;
 use crate::http::request::extract::echo;
 use crate::http::request::json_body;
 
-pub(crate) const NOT_ISSUED: &str = "the key was not issued; `errors` names the wrong fields";
 const MEMBERS: [&str; 4] = ["name", "roles", "agent_id", "expires_at"];
 
 /// Reads the grant of the new key. A problem names every wrong field.

@@ -7,7 +7,6 @@ use axum::response::Response;
 
 use crate::http::dto;
 use crate::http::problem::Problem;
-use crate::http::problem::code::Code;
 use crate::http::problem::sets::{AliveProblems, OpenProblems, ReadyProblems};
 use crate::http::request::negotiate::weighed;
 use crate::http::response::body;
@@ -27,7 +26,7 @@ const PLAIN: &str = "text/plain; version=0.0.4; charset=utf-8";
     responses((status = 200, description = "The server is alive", body = dto::Health), AliveProblems)
 )]
 pub(crate) async fn alive() -> Response {
-    ok()
+    body::healthy()
 }
 
 /// Is the server ready?
@@ -42,13 +41,8 @@ pub(crate) async fn alive() -> Response {
     responses((status = 200, description = "The server is ready", body = dto::Health), ReadyProblems)
 )]
 pub(crate) async fn ready(State(app): State<App>) -> Result<Response, Problem> {
-    app.check_fresh()?;
-    app.check_writes()?;
-    if !app.keys().are_followed() {
-        let detail = "the server does not read the log of keys, so it may miss revocations";
-        return Err(Problem::new(Code::NotReady).with_detail(detail));
-    }
-    Ok(ok())
+    app.check_ready()?;
+    Ok(body::healthy())
 }
 
 /// Read the metrics
@@ -102,12 +96,6 @@ fn wants_open_metrics(headers: &HeaderMap) -> bool {
     });
     let plain = weight_of(|media_type| media_type.starts_with("text/plain"));
     0.0 < open && plain <= open
-}
-
-fn ok() -> Response {
-    body::json_of(&dto::Health {
-        status: "ok".to_owned(),
-    })
 }
 
 #[cfg(test)]

@@ -5,18 +5,18 @@ use axum::extract::State;
 use axum::response::Response;
 
 use crate::domain::SessionId;
-use crate::http::api::sessions::scope_detail::Asked;
+use crate::http::api::sessions::scope_detail::WantedScopes;
 use crate::http::dto;
 use crate::http::problem::Problem;
 use crate::http::problem::sets::{
     CreateProblems, HandOffProblems, RefreshProblems, TerminateProblems,
 };
-use crate::http::request::command::Command;
+use crate::http::request::command::CommandRequest;
 use crate::http::request::extract::Path;
 use crate::http::response::command as answer;
 use crate::http::response::success::Success;
 use crate::http::state::App;
-use crate::ledger::TokenPolicy;
+use crate::ledger::ClientKind;
 
 /// Create a session
 ///
@@ -29,7 +29,7 @@ use crate::ledger::TokenPolicy;
     path = "/v1/agent-sessions",
     operation_id = "create_session",
     tag = "sessions",
-    params(Command),
+    params(CommandRequest),
     request_body(
         content = dto::CreateSession,
         content_type = "application/json",
@@ -44,14 +44,17 @@ use crate::ledger::TokenPolicy;
         CreateProblems,
     )
 )]
-pub(crate) async fn create(State(app): State<App>, command: Command) -> Result<Response, Problem> {
+pub(crate) async fn create(
+    State(app): State<App>,
+    command: CommandRequest,
+) -> Result<Response, Problem> {
     let new = command.new_session()?;
-    let asked = Asked::new(&new.created.agent_id, new.created.scopes.as_ref());
+    let wanted = WantedScopes::new(&new.created.agent_id, new.created.scopes.as_ref());
     let done = app.commands();
-    let done = done.create(command.by(), new, TokenPolicy::Issue).await?;
+    let done = done.create(command.by(), new, ClientKind::Full).await?;
     let (sight, about) = (command.sight(), done.session.clone());
     answer::session(&app, sight, &about, done, Success::Created)
-        .map_err(|problem| asked.named(&app, &command, None, problem))
+        .map_err(|problem| wanted.named(&app, &command, None, problem))
 }
 
 /// Refresh a session
@@ -65,7 +68,7 @@ pub(crate) async fn create(State(app): State<App>, command: Command) -> Result<R
     path = "/v1/agent-sessions/{id}/refresh",
     operation_id = "refresh_session",
     tag = "sessions",
-    params(Command, Path<SessionId>),
+    params(CommandRequest, Path<SessionId>),
     request_body(
         content = dto::RefreshSession,
         content_type = "application/json",
@@ -81,7 +84,7 @@ pub(crate) async fn create(State(app): State<App>, command: Command) -> Result<R
 pub(crate) async fn refresh(
     State(app): State<App>,
     Path(id): Path<SessionId>,
-    command: Command,
+    command: CommandRequest,
 ) -> Result<Response, Problem> {
     let refresh = command.refresh()?;
     let done = app.commands().refresh(command.by(), &id, refresh).await?;
@@ -98,7 +101,7 @@ pub(crate) async fn refresh(
     path = "/v1/agent-sessions/{id}/handoff",
     operation_id = "hand_off_session",
     tag = "sessions",
-    params(Command, Path<SessionId>),
+    params(CommandRequest, Path<SessionId>),
     request_body(
         content = dto::HandOffSession,
         content_type = "application/json",
@@ -117,14 +120,14 @@ pub(crate) async fn refresh(
 pub(crate) async fn hand_off(
     State(app): State<App>,
     Path(id): Path<SessionId>,
-    command: Command,
+    command: CommandRequest,
 ) -> Result<Response, Problem> {
     let hand_off = command.hand_off()?;
-    let asked = Asked::new(&hand_off.to, hand_off.scopes.as_ref());
+    let wanted = WantedScopes::new(&hand_off.to, hand_off.scopes.as_ref());
     let done = app.commands().hand_off(command.by(), &id, hand_off).await?;
     let sight = command.sight();
     answer::session(&app, sight, &id, done, Success::Created)
-        .map_err(|problem| asked.named(&app, &command, Some(&id), problem))
+        .map_err(|problem| wanted.named(&app, &command, Some(&id), problem))
 }
 
 /// Terminate a session
@@ -137,7 +140,7 @@ pub(crate) async fn hand_off(
     path = "/v1/agent-sessions/{id}",
     operation_id = "terminate_session",
     tag = "sessions",
-    params(Command, Path<SessionId>),
+    params(CommandRequest, Path<SessionId>),
     request_body(
         content = Option<dto::TerminateSession>,
         content_type = "application/json",
@@ -153,7 +156,7 @@ pub(crate) async fn hand_off(
 pub(crate) async fn terminate(
     State(app): State<App>,
     Path(id): Path<SessionId>,
-    command: Command,
+    command: CommandRequest,
 ) -> Result<Response, Problem> {
     let terminate = command.terminate()?;
     let done = app.commands();

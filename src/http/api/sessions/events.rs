@@ -1,20 +1,21 @@
 //! `GET /v1/agent-sessions/{id}/events`: the history of one session.
 
 use axum::extract::State;
+use axum::http::Uri;
 use axum::response::Response;
 
 use crate::domain::{Position, SessionId};
-use crate::http::api::sessions::not_found;
 use crate::http::dto;
 use crate::http::problem::Problem;
 use crate::http::problem::sets::GetProblems;
 use crate::http::request::caller::{Caller, ReadOrAudit};
 use crate::http::request::extract::{Path, Query, QueryParams, Values};
 use crate::http::request::params::{AFTER_NUMBER, EVENTS_LIMIT, MIN_POSITION, Param};
-use crate::http::response::asked::Asked;
 use crate::http::response::body;
 use crate::http::response::event_row;
 use crate::http::response::json::Json;
+use crate::http::response::links;
+use crate::http::response::lookup::session_not_found;
 use crate::http::state::App;
 use crate::query;
 
@@ -54,14 +55,14 @@ pub(crate) async fn list(
     caller: Caller<ReadOrAudit>,
     Path(id): Path<SessionId>,
     Query(query): Query<HistoryQuery>,
-    asked: Asked,
+    uri: Uri,
 ) -> Result<Response, Problem> {
     app.wait_for(query.min_position).await?;
     let (after, limit) = (query.after, query.limit);
     let page = app.scan(move |snapshot| {
         let events_max = usize::from(limit);
         let page = query::events::of_session(snapshot, caller.sight(), &id, after, events_max)?;
-        page.ok_or_else(not_found)
+        page.ok_or_else(session_not_found)
     });
     let page = page.await?;
     let found = page.events.len();
@@ -84,6 +85,6 @@ pub(crate) async fn list(
     out.value(&app.as_of(page.as_of));
     out.raw("}");
     let mut response = body::json(out.into_bytes());
-    asked.link_on(&mut response, &AFTER_NUMBER, next);
+    links::add_next(&mut response, &uri, &AFTER_NUMBER, next);
     Ok(response)
 }

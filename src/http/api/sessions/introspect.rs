@@ -5,6 +5,7 @@ use axum::http::HeaderMap;
 use axum::response::Response;
 use serde_json::Value;
 
+use crate::domain::time::SECOND_US;
 use crate::domain::{Reason, TenantId, Timestamp};
 use crate::http::dto::{IntrospectToken, Introspection};
 use crate::http::problem::Problem;
@@ -23,7 +24,6 @@ use crate::projection::SessionRow;
 use crate::query;
 
 const FORM: &str = "application/x-www-form-urlencoded";
-const SECOND_US: i64 = 1_000_000;
 
 /// Introspect a token
 ///

@@ -9,28 +9,28 @@ use axum::extract::State;
 use axum::response::Response;
 
 use crate::domain::filter::Owner;
-use crate::domain::{
-    AgentId, Position, ProjectId, Reason, SessionFilter, SessionId, StatusSet, TimeRange,
-};
+use crate::domain::{AgentId, Position, ProjectId, SessionFilter, SessionId, StatusSet, TimeRange};
+use crate::http::api::listing::{self, Listing, ROW_BYTES};
 use crate::http::dto;
 use crate::http::problem::Problem;
 use crate::http::problem::code::Code;
 use crate::http::problem::sets::{CountProblems, GetSessionProblems, ListProblems};
 use crate::http::request::caller::{Caller, Read};
+use crate::http::request::conditional::Conditional;
 use crate::http::request::extract::{Path, Query, QueryParams, Values};
 use crate::http::request::page_query::{GetQuery, PageQuery};
 use crate::http::request::params::{
     AGENT_ID, CREATED_AFTER, CREATED_BEFORE, CURSOR, MIN_POSITION, OFFSET, PROJECT_ID, Param,
     ROWS_LIMIT, STATUS,
 };
-use crate::http::response::asked::Asked;
 use crate::http::response::body;
 use crate::http::response::json::Json;
-use crate::http::response::paging::ROW_BYTES;
+use crate::http::response::lookup;
 use crate::http::response::session_row;
+use crate::http::response::validator;
 use crate::http::state::App;
-use crate::projection::RowBytes;
-use crate::query::{self, Sight};
+use crate::projection::{RowBytes, Snapshot};
+use crate::query;
 
 /// The query of a listing of sessions.
 #[derive(Debug)]
@@ -118,7 +118,7 @@ fn read_filter(values: &mut Values) -> Result<SessionFilter, Problem> {
     path = "/v1/agent-sessions",
     operation_id = "list_sessions",
     tag = "sessions",
-    params(Caller<Read>, Query<ListQuery>, Asked),
+    params(Caller<Read>, Query<ListQuery>, Conditional),
     responses(
         (status = 200, description = "A page", body = dto::SessionList, headers(
             ("ETag" = String, description = "The version of the page, for `If-None-Match`"),
@@ -132,17 +132,28 @@ pub(crate) async fn list(
     State(app): State<App>,
     caller: Caller<Read>,
     Query(query): Query<ListQuery>,
-    asked: Asked,
+    conditional: Conditional,
 ) -> Result<Response, Problem> {
     let write_row = |out: &mut Json, stored: &RowBytes| {
         let row = stored.row()?;
         session_row::write(out, &row, row.status);
         Ok(())
     };
-    let listing = ("sessions", &query.filter);
-    let find = query::sessions::list;
-    let place = (&app, caller.sight(), &asked);
-    query.page.list(place, listing, find, write_row).await
+    let (sight, ListQuery { filter, page }) = (caller.sight(), query);
+    let find = |snapshot: &Snapshot| {
+        let (start, rows_max) = (page.start(sight.tenant, &filter)?, page.rows_max());
+        Ok(query::sessions::list(
+            snapshot, sight, &filter, start, rows_max,
+        )?)
+    };
+    let listing = Listing {
+        app: &app,
+        sight,
+        request: &conditional,
+        page: &page,
+        rows_name: "sessions",
+    };
+    listing::answer(listing, find, write_row).await
 }
 
 /// Count sessions
@@ -154,7 +165,7 @@ pub(crate) async fn list(
     path = "/v1/agent-sessions/count",
     operation_id = "count_sessions",
     tag = "sessions",
-    params(Caller<Read>, Query<CountQuery>, Asked),
+    params(Caller<Read>, Query<CountQuery>, Conditional),
     responses(
         (status = 200, description = "The totals", body = dto::SessionCount, headers(
             ("ETag" = String, description = "The version of the answer, for `If-None-Match`"),
@@ -167,10 +178,10 @@ pub(crate) async fn count(
     State(app): State<App>,
     caller: Caller<Read>,
     Query(query): Query<CountQuery>,
-    asked: Asked,
+    conditional: Conditional,
 ) -> Result<Response, Problem> {
     app.wait_for(query.min_position).await?;
-    if let Some(not_modified) = asked.not_modified(&app, caller.sight()) {
+    if let Some(not_modified) = validator::not_modified(&conditional, &app, caller.sight()) {
         return Ok(not_modified);
     }
     let (sight, filter) = (caller.sight(), &query.filter);
@@ -184,7 +195,7 @@ pub(crate) async fn count(
         as_of: app.as_of(counted.as_of),
     };
     let mut response = body::json_of(&answer);
-    asked.name(&mut response, &app, (sight, &answer.as_of));
+    validator::add(&mut response, conditional.uri(), &app, sight, &answer.as_of);
     Ok(response)
 }
 
@@ -208,21 +219,9 @@ pub(crate) async fn get(
 ) -> Result<Response, Problem> {
     app.wait_for(query.min_position).await?;
     let now = app.now();
-    let stored = find(&app, caller.sight(), &id)?;
+    let stored = lookup::session(&app, caller.sight(), &id)?;
     let row = stored.row()?;
     let mut out = Json::with_capacity(ROW_BYTES);
     session_row::write(&mut out, &row, row.status_at(now));
     Ok(body::json(out.into_bytes()))
-}
-
-/// Returns a session; a problem if it does not exist or the caller may not see it.
-pub(crate) fn find(app: &App, sight: Sight<'_>, id: &SessionId) -> Result<RowBytes, Problem> {
-    let found = app.read(|snapshot| Ok(query::sessions::get(snapshot, sight, id)?))?;
-    found.ok_or_else(not_found)
-}
-
-/// The problem for a session that does not exist or that the caller may not see. The caller cannot
-/// distinguish the two.
-pub(crate) fn not_found() -> Problem {
-    Problem::new(Code::Event(Reason::NotFound)).with_detail("there is no such session")
 }

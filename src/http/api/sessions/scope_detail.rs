@@ -4,18 +4,18 @@
 use crate::domain::{AgentId, Reason, Scopes, SessionId};
 use crate::http::problem::Problem;
 use crate::http::problem::code::Code;
-use crate::http::request::command::Command;
+use crate::http::request::command::CommandRequest;
 use crate::http::state::App;
 use crate::query::{self, Sight};
 
 /// The scopes that a command asks for.
-pub(crate) struct Asked {
+pub(crate) struct WantedScopes {
     /// Whose session it will be.
     agent: AgentId,
     scopes: Option<Scopes>,
 }
 
-impl Asked {
+impl WantedScopes {
     pub(crate) fn new(agent: &AgentId, scopes: Option<&Scopes>) -> Self {
         let (agent, scopes) = (agent.clone(), scopes.cloned());
         Self { agent, scopes }
@@ -26,7 +26,7 @@ impl Asked {
     pub(crate) fn named(
         &self,
         app: &App,
-        command: &Command,
+        command: &CommandRequest,
         parent: Option<&SessionId>,
         problem: Problem,
     ) -> Problem {

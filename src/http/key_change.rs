@@ -5,18 +5,14 @@ use std::sync::Arc;
 
 use crate::auth::{ApiKey, Author, Grant, GrantError, KeyEntry, KeyId, KeysError};
 use crate::domain::Reason;
-use crate::http::api::keys::new_key;
 use crate::http::problem::Problem;
 use crate::http::problem::code::Code;
 use crate::http::request::caller::{Admin, Caller};
 use crate::http::state::App;
 use crate::log::LogError;
 
-const MAYBE_ROTATED: &str = "the log did not confirm the new key; repeat the request to get \
-                             another key and to revoke all earlier keys of the agent";
-const HALF_ROTATED: &str = "a new key exists but cannot be shown, and an older key of the agent may \
-                            still be valid; repeat the request to get another key and to revoke \
-                            all earlier keys of the agent";
+/// The detail of a problem with the fields of a key.
+pub(crate) const NOT_ISSUED: &str = "the key was not issued; `errors` names the wrong fields";
 
 /// A new key and its entry in the keyring.
 pub(crate) type Issued = (ApiKey, Arc<KeyEntry>);
@@ -51,31 +47,6 @@ pub(crate) async fn issue(
     let issued = app.keys().issue(grant, by, app.now()).await;
     let (key, entry) = issued.map_err(issue_problem)?;
     log_change("issued", caller, &entry);
-    Ok((key, entry))
-}
-
-/// Issues a key for an agent, then revokes the earlier keys of the agent. So the agent always has a
-/// key. If two rotations run at the same time, the key of the later one stays valid. If a rotation
-/// fails, repeating it revokes the remaining keys.
-pub(crate) async fn rotate(
-    app: &App,
-    caller: &Caller<Admin>,
-    grant: Grant,
-) -> Result<Issued, Problem> {
-    let in_doubt = |why: &Problem, what| {
-        let detail = format!("{what} ({})", why.code().as_str());
-        Problem::new(Code::Unconfirmed).with_detail(detail)
-    };
-    let issued = issue(app, caller, grant).await;
-    let (key, entry) = issued.map_err(|why| match why.code() {
-        Code::Unconfirmed | Code::NotCaughtUp => in_doubt(&why, MAYBE_ROTATED),
-        _ => why,
-    })?;
-    for older in app.keys().replaced_by(&entry) {
-        let revoked = revoke(app, caller, older.id).await;
-        // In doubt even if the log rejected the revocation, because the new key is on the log.
-        revoked.map_err(|why| in_doubt(&why, HALF_ROTATED))?;
-    }
     Ok((key, entry))
 }
 
@@ -124,7 +95,7 @@ fn issue_problem(error: KeysError) -> Problem {
                 }
             };
             Problem::new(code)
-                .with_detail(new_key::NOT_ISSUED)
+                .with_detail(NOT_ISSUED)
                 .with_error(field, error.to_string())
         }
         KeysError::TooMany => Problem::new(Code::TooManyKeys),

@@ -1,0 +1,20 @@
+//! Looks up the session that an answer is about.
+
+use crate::domain::{Reason, SessionId};
+use crate::http::problem::Problem;
+use crate::http::problem::code::Code;
+use crate::http::state::App;
+use crate::projection::RowBytes;
+use crate::query::{self, Sight};
+
+/// Returns a session; a problem if it does not exist or the caller may not see it.
+pub(crate) fn session(app: &App, sight: Sight<'_>, id: &SessionId) -> Result<RowBytes, Problem> {
+    let found = app.read(|snapshot| Ok(query::sessions::get(snapshot, sight, id)?))?;
+    found.ok_or_else(session_not_found)
+}
+
+/// The problem for a session that does not exist or that the caller may not see. The caller cannot
+/// distinguish the two.
+pub(crate) fn session_not_found() -> Problem {
+    Problem::new(Code::Event(Reason::NotFound)).with_detail("there is no such session")
+}
