@@ -28,13 +28,14 @@ fn rebuild(args: &[&str]) -> Value {
 }
 
 /// Replaces every occurrence of some bytes in a file with others of the same length.
-fn tamper(file: &Path, from: &str, to: &str) {
+fn tamper(file: &Path, from: &str, to: impl AsRef<[u8]>) {
+    let to = to.as_ref();
     assert_eq!(from.len(), to.len());
     let mut bytes = fs::read(file).unwrap();
     let mut found = false;
     for at in 0..bytes.len().saturating_sub(from.len()) {
         if bytes[at..].starts_with(from.as_bytes()) {
-            bytes[at..at + to.len()].copy_from_slice(to.as_bytes());
+            bytes[at..at + to.len()].copy_from_slice(to);
             found = true;
         }
     }
@@ -145,6 +146,20 @@ fn verify_passes_a_sound_directory_and_finds_a_changed_record() {
     let verified: Value = serde_json::from_str(&stdout(&output)).unwrap();
     let difference = verified["differences"][0].as_str().unwrap();
     assert!(difference.contains("a record was changed"), "{difference}");
+}
+
+#[test]
+fn verify_names_a_malformed_record() {
+    let dir = ledger(&["agent-one"]);
+    // The subject of the first record is no longer UTF-8.
+    let subject = b"ledger.sys.v1.rul\xffs";
+    tamper(&dir.path().join("log.redb"), "ledger.sys.v1.rules", subject);
+    let output = run(&["verify", "--data-dir", path(&dir), "--json"]);
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+    let verified: Value = serde_json::from_str(&stdout(&output)).unwrap();
+    let expected = "the log cannot be read after position 0: the log is damaged: the record at position 1 is \
+                    malformed";
+    assert_eq!(verified["differences"][0], expected, "{verified}");
 }
 
 #[test]
