@@ -154,7 +154,11 @@ async fn watch(ledger: &Ledger, deadlines: &[Timestamp]) -> anyhow::Result<Vec<i
     while let Some(next) = deadlines.get(latencies_us.len()) {
         folded.changed().await?;
         let now = SystemClock.now();
-        let earliest = ledger.projection.snapshot()?.deadlines(1)?;
+        let earliest = ledger
+            .projection
+            .snapshot()?
+            .of_all_tenants()
+            .deadlines(1)?;
         let left = earliest.first().map_or(Timestamp::MAX, |(left, _)| *left);
         if left <= *next {
             continue;

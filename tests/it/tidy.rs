@@ -101,7 +101,7 @@ const HTTP: &[&str] = &[
 /// The module that all dialects use. A dialect uses only this module and its own.
 const DIALECT_SDK: &str = "sdk";
 
-/// Paths of outside crates and the only places that may name them. A home is a file without its
+/// Paths of outside crates, and other names, and the only places that may name them. A home is a file without its
 /// extension, or a directory.
 const HOMES: &[(&str, &[&str])] = &[
     ("async_nats::", &["src/log/jetstream"]),
@@ -127,6 +127,15 @@ const HOMES: &[(&str, &[&str])] = &[
             "src/dialects/otas/failure",
             "src/dialects/truthlocks/failure",
             "src/cli",
+        ],
+    ),
+    // The rows of every tenant, without a tenant's id.
+    (
+        "of_all_tenants",
+        &[
+            "src/projection",
+            "src/ledger/expiry",
+            "src/ledger/revocation",
         ],
     ),
     ("anyhow::", &["src/app", "src/cli"]),

@@ -83,7 +83,13 @@ impl Node {
             loop {
                 folded.mark_unchanged();
                 let snapshot = self.projection.snapshot().unwrap();
-                if snapshot.deadlines(usize::MAX).unwrap().len() <= count {
+                if snapshot
+                    .of_all_tenants()
+                    .deadlines(usize::MAX)
+                    .unwrap()
+                    .len()
+                    <= count
+                {
                     return;
                 }
                 folded.changed().await.unwrap();
