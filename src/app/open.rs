@@ -38,9 +38,9 @@ pub enum OpenError {
     /// The read model cannot be opened.
     #[error(transparent)]
     Store(StoreError),
-    /// Opening panicked.
-    #[error("opening the ledger's files failed unexpectedly")]
-    Panicked,
+    /// Work on the ledger's files panicked.
+    #[error("work on the ledger's files failed unexpectedly")]
+    Panicked(#[source] tokio::task::JoinError),
 }
 
 /// An open ledger whose tasks are not started yet.
@@ -162,5 +162,5 @@ pub async fn blocking<T: Send + 'static>(
 ) -> Result<T, OpenError> {
     tokio::task::spawn_blocking(work)
         .await
-        .unwrap_or(Err(OpenError::Panicked))
+        .unwrap_or_else(|error| Err(OpenError::Panicked(error)))
 }

@@ -81,6 +81,9 @@ pub enum AppendError {
     /// The read model failed after the events were appended.
     #[error("the events are on the log, but their verdicts cannot be read")]
     Verdict(#[source] StoreError),
+    /// Reading the verdicts panicked, after the events were appended.
+    #[error("the events are on the log, but reading their verdicts failed unexpectedly")]
+    Panicked(#[source] tokio::task::JoinError),
 }
 
 impl Submission {
@@ -250,7 +253,7 @@ impl Ledger {
         let read = move || read_verdicts(&projection, &tenant, appended);
         let verdicts = tokio::task::spawn_blocking(read).await;
         verdicts
-            .unwrap_or(Err(StoreError::Damaged("verdicts")))
+            .map_err(AppendError::Panicked)?
             .map_err(AppendError::Verdict)
     }
 

@@ -333,8 +333,8 @@ impl From<AppendError> for Problem {
             ),
             AppendError::Busy => Self::new(Code::TooManyWaiters),
             AppendError::Stopped => Self::new(Code::FoldStopped),
-            AppendError::Verdict(error) => {
-                tracing::error!("reading verdicts failed: {error}");
+            AppendError::Verdict(_) | AppendError::Panicked(_) => {
+                tracing::error!("an answer has no verdicts: {}", WithCauses(&error));
                 Self::new(Code::VerdictUnreadable)
             }
         }
