@@ -105,6 +105,7 @@ fn run(
         log: Arc::clone(&log),
         projection: Arc::clone(&projection),
         clock: Arc::new(SystemClock),
+        metrics: Arc::default(),
     };
     tasks.spawn(expiry.expire(stop.clone()));
     Ok(Ledger { log, projection })

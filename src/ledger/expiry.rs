@@ -17,7 +17,7 @@ use crate::wire::{EXPIRIES, Envelope, Subject, source};
 impl Reactor {
     /// Expires sessions until `stop`, or until the fold has stopped.
     pub async fn expire(self, stop: CancellationToken) {
-        self.run(due, stop).await;
+        self.run("expiry", due, stop).await;
     }
 }
 

@@ -26,7 +26,7 @@ const REASON: &str = "the agent was revoked";
 impl Reactor {
     /// Ends the sessions of revoked agents, until `stop` is canceled or the fold stops.
     pub async fn end_revoked(self, stop: CancellationToken) {
-        self.run(due, stop).await;
+        self.run("revocation", due, stop).await;
     }
 }
 

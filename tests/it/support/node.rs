@@ -55,6 +55,7 @@ impl Node {
             log: Arc::clone(&self.log),
             projection: Arc::clone(&self.projection),
             clock,
+            metrics: Arc::default(),
         };
         self.tasks.spawn(expiry.expire(self.expiry_stop.clone()));
     }
