@@ -4,7 +4,6 @@
 //! The live file is only read until the final rename. It stays locked until then, so no server can
 //! start on it.
 
-use std::error::Error as _;
 use std::fs;
 use std::io;
 use std::path::PathBuf;
@@ -17,7 +16,7 @@ use crate::app::clock::SystemClock;
 use crate::app::config::LogSource;
 use crate::app::files::DataDir;
 use crate::app::open::{self, OpenError, blocking};
-use crate::domain::{Clock, Position};
+use crate::domain::{Clock, Position, WithCauses};
 use crate::log::{EventLog, LogError};
 use crate::projection::{FoldError, Progress, Store, StoreError, chain, rebuild};
 
@@ -179,7 +178,9 @@ async fn rebuild_beside(
     let mut on_batch = |position| on_step(Step::Folding { position, until });
     let comparison = match &live {
         LiveModel::Missing => Comparison::NoLiveModel,
-        LiveModel::Unreadable(error) => Comparison::Unreadable { why: why(error) },
+        LiveModel::Unreadable(error) => Comparison::Unreadable {
+            why: WithCauses(error).to_string(),
+        },
         LiveModel::Open(_, progress) if !same_log => Comparison::OtherLog {
             position: progress.position,
         },
@@ -268,18 +269,11 @@ async fn compare(
             position,
             live_digest,
         },
-        Err(OpenError::Store(error)) if error.is_mended_by_a_rebuild() => {
-            Comparison::Unreadable { why: why(&error) }
-        }
+        Err(OpenError::Store(error)) if error.is_mended_by_a_rebuild() => Comparison::Unreadable {
+            why: WithCauses(&error).to_string(),
+        },
         Err(error) => return Err(error.into()),
     })
-}
-
-fn why(error: &StoreError) -> String {
-    match error.source() {
-        Some(cause) => format!("{error}: {cause}"),
-        None => error.to_string(),
-    }
 }
 
 async fn digest(store: &Arc<Store>) -> Result<String, OpenError> {

@@ -16,10 +16,10 @@ use crate::app::secret;
 use crate::app::tasks::Tasks;
 use crate::dialects;
 use crate::domain::limits::SHUTDOWN_WAIT_MS;
-use crate::domain::{Clock, Position, Rules};
+use crate::domain::{Clock, Position, Rules, WithCauses};
 use crate::http::{Hosts, Services};
 use crate::ledger::{Commands, Ledger, Reactor, rules};
-use crate::log::{EventLog, WithCauses};
+use crate::log::EventLog;
 use crate::metrics::Metrics;
 use crate::projection::{Projection, Waited, runner};
 

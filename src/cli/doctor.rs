@@ -12,7 +12,7 @@ use crate::cli::client::{Api, Identity};
 use crate::cli::nats::NatsArgs;
 use crate::cli::target::{DEFAULT_URL, URL_VARIABLE};
 use crate::cli::{Outcome, output, table};
-use crate::log::WithCauses;
+use crate::domain::WithCauses;
 use crate::log::jetstream::{self, InspectedStream, JetStreamConfig};
 use crate::projection::{Store, StoreError};
 
@@ -269,6 +269,9 @@ fn model(dir: &DataDir, checks: &mut Checks) {
             let detail = "a running server holds the directory; check that server with --url";
             add(checks, "lock", Finding::Ok, detail);
         }
-        Err(error) => add(checks, "read model", Finding::Fail, error.to_string()),
+        Err(error) => {
+            let detail = WithCauses(&error).to_string();
+            add(checks, "read model", Finding::Fail, detail);
+        }
     }
 }

@@ -42,7 +42,7 @@ use clap::{Arg, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
 use crate::app::config::ConfigError;
 use crate::app::terminal;
-use crate::log::WithCauses;
+use crate::domain::WithCauses;
 
 /// The result of a command. A negative result, such as a failed check, is an exit code and no
 /// error.

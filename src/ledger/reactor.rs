@@ -20,11 +20,12 @@ use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::domain::causes::BoxError;
 use crate::domain::limits::{
     FOLD_LAG_MS_MAX, REACTOR_FAILED_MS, REACTOR_LOOK_MS, REACTOR_RETRY_MS, REACTOR_YIELD_MS,
 };
-use crate::domain::{Clock, Timestamp, backoff};
-use crate::log::{BoxError, EventLog, Guard, LogError, NewRecord, WithCauses};
+use crate::domain::{Clock, Timestamp, WithCauses, backoff};
+use crate::log::{EventLog, Guard, LogError, NewRecord};
 use crate::metrics::Metrics;
 use crate::projection::{Progress, Projection, Snapshot, StoreError, Waited};
 

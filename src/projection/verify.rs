@@ -6,8 +6,8 @@ use redb::{ReadOnlyTable, ReadableTable, ReadableTableMetadata};
 
 use crate::domain::limits::LOG_READ_RECORDS_MAX;
 use crate::domain::session::Status;
-use crate::domain::{AgentStatus, Position, Rules};
-use crate::log::{EventLog, LogError, Record, WithCauses};
+use crate::domain::{AgentStatus, Position, Rules, WithCauses};
+use crate::log::{EventLog, LogError, Record};
 use crate::projection::agent_row::StoredAgent;
 use crate::projection::chain::{self, ChainHead};
 use crate::projection::error::StoreError;

@@ -8,11 +8,9 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::FutureExt as _;
-use session_ledger::domain::Position;
 use session_ledger::domain::limits::{BODY_BYTES_MAX, PRIVATE_BYTES_MAX};
-use session_ledger::log::{
-    Appended, EventLog, Guard, LogError, NewRecord, Record, Tail, WithCauses,
-};
+use session_ledger::domain::{Position, WithCauses};
+use session_ledger::log::{Appended, EventLog, Guard, LogError, NewRecord, Record, Tail};
 use tokio::sync::Barrier;
 
 /// An adapter's log, which can be closed and opened again on the same store.

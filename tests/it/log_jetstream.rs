@@ -7,10 +7,10 @@ use std::time::Duration;
 use async_nats::jetstream::{self, Context, stream};
 use bytes::Bytes;
 use futures_util::StreamExt as _;
-use session_ledger::domain::Position;
 use session_ledger::domain::Rules;
+use session_ledger::domain::{Position, WithCauses};
 use session_ledger::log::jetstream::{Credentials, JetStreamConfig};
-use session_ledger::log::{EventLog, JetStreamLog, LogError, NewRecord, WithCauses};
+use session_ledger::log::{EventLog, JetStreamLog, LogError, NewRecord};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use crate::log_conformance::{

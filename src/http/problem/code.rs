@@ -16,10 +16,10 @@
 
 use axum::http::StatusCode;
 
-use crate::domain::{Reason, Verdict};
+use crate::domain::{Reason, Verdict, WithCauses};
 use crate::ledger::command::CommandError;
 use crate::ledger::{AppendError, Refused};
-use crate::log::{LogError, WithCauses};
+use crate::log::LogError;
 use crate::query::{CursorError, QueryError};
 
 use crate::http::problem::Problem;
@@ -298,11 +298,7 @@ impl From<LogError> for Problem {
 
 impl From<StoreError> for Problem {
     fn from(error: StoreError) -> Self {
-        let cause = std::error::Error::source(&error).map(ToString::to_string);
-        tracing::error!(
-            error.cause = cause,
-            "reading the read model failed: {error}"
-        );
+        tracing::error!("reading the read model failed: {}", WithCauses(&error));
         Self::new(Code::InternalError)
     }
 }

@@ -16,10 +16,8 @@ use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use tokio::sync::{mpsc, watch};
 
-use crate::domain::{Clock, Position};
-use crate::log::{
-    Appended, EventLog, Guard, LogError, NewRecord, Notice, Record, Tail, WithCauses,
-};
+use crate::domain::{Clock, Position, WithCauses};
+use crate::log::{Appended, EventLog, Guard, LogError, NewRecord, Notice, Record, Tail};
 use store::Store;
 use tail::EmbeddedTail;
 use writer::{Job, Started};

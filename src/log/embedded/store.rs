@@ -11,9 +11,10 @@ use std::sync::{PoisonError, RwLock};
 use redb::{Builder, Database, DatabaseError, ReadableDatabase, ReadableTable, TableDefinition};
 
 use super::codec;
+use crate::domain::causes::BoxError;
 use crate::domain::limits::{LOG_CACHE_BYTES, LOG_READ_BYTES_MAX};
 use crate::domain::{Position, Timestamp};
-use crate::log::{BoxError, Guard, LogError, NewRecord, Record};
+use crate::log::{Guard, LogError, NewRecord, Record};
 
 /// From position to encoded record, see [`codec`].
 const RECORDS: TableDefinition<'static, u64, &[u8]> = TableDefinition::new("records");

@@ -17,11 +17,11 @@ use super::config::{Credentials, JetStreamConfig};
 use super::speed::Speed;
 use super::writable::Writable;
 use crate::domain::backoff;
+use crate::domain::causes::because;
 use crate::domain::limits::{
     LOG_APPEND_WAIT_MS, LOG_BATCHES_OPEN_MAX, LOG_MESSAGE_BYTES_MAX, LOG_PING_MS,
 };
 use crate::log::LogError;
-use crate::log::error::because;
 
 /// The oldest server that keeps the log's promises. Older ones lose or reorder batches.
 const SERVER_VERSION_MIN: Version = [2, 12, 3];
@@ -228,7 +228,7 @@ fn check_version(version: &str) -> Result<Version, LogError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::log::WithCauses;
+    use crate::domain::WithCauses;
 
     #[test]
     fn servers_older_than_2_12_3_are_refused() {

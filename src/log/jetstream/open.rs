@@ -11,8 +11,8 @@ use tokio::time::sleep;
 use super::link::Link;
 use super::pull::Pull;
 use super::{Shared, get, topology};
-use crate::domain::Position;
-use crate::log::{LogError, Record, WithCauses};
+use crate::domain::{Position, WithCauses};
+use crate::log::{LogError, Record};
 
 /// How long the server keeps a consumer without requests.
 const INACTIVE_MAX: Duration = Duration::from_secs(10);

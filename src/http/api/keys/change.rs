@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use crate::auth::{ApiKey, Author, Grant, GrantError, KeyEntry, KeyId, KeysError};
-use crate::domain::Reason;
+use crate::domain::{Reason, WithCauses};
 use crate::http::api::keys::new_key;
 use crate::http::problem::Problem;
 use crate::http::problem::code::Code;
@@ -164,7 +164,7 @@ fn changed_problem(error: KeysError) -> Problem {
         | KeysError::Behind
         | KeysError::Random(_)
         | KeysError::Collision => {
-            tracing::error!("failed to issue or revoke a key: {error}");
+            tracing::error!("failed to issue or revoke a key: {}", WithCauses(&error));
             Problem::new(Code::InternalError)
         }
     }
