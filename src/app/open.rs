@@ -32,6 +32,9 @@ pub enum OpenError {
     /// The directory cannot be created.
     #[error("cannot create the directory {}", .0.display())]
     Directory(PathBuf, #[source] std::io::Error),
+    /// The file of an interrupted rebuild cannot be removed.
+    #[error("cannot remove {}, which an interrupted rebuild left", .0.display())]
+    Remove(PathBuf, #[source] std::io::Error),
     /// The log cannot be opened.
     #[error(transparent)]
     Log(#[from] LogError),

@@ -95,6 +95,15 @@ fn an_interrupted_rebuild_leaves_the_live_file_and_is_cleaned_up() {
 }
 
 #[test]
+fn a_rebuild_names_a_file_that_it_cannot_remove() {
+    let dir = ledger(&["a-1"]);
+    fs::create_dir(dir.path().join("model.rebuild.redb")).unwrap();
+    let error = fails(&["rebuild", "--data-dir", path(&dir)], 1);
+    assert!(error.contains("cannot remove"), "{error}");
+    assert!(error.contains("model.rebuild.redb"), "{error}");
+}
+
+#[test]
 fn a_truncated_log_is_an_alarm_until_it_is_accepted() {
     let (long, short) = (ledger(&["a-1", "a-2", "a-3"]), ledger(&["a-1"]));
     fs::copy(short.path().join("log.redb"), long.path().join("log.redb")).unwrap();
