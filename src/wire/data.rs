@@ -47,8 +47,8 @@ pub struct SessionCreatedData<'a> {
 }
 
 /// The descriptive fields of a session.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct ProfileData<'a>(Option<&'a Profile>);
+#[derive(Debug, Clone, Copy)]
+pub struct ProfileData<'a>(&'a Profile);
 
 /// Data of `session.refreshed`.
 #[derive(Debug, Clone, Default, Serialize)]
@@ -152,22 +152,6 @@ pub struct RulesData {
     pub version: u32,
 }
 
-impl<'a> SessionCreatedData<'a> {
-    /// Data with nothing but what is required.
-    pub fn new(agent_id: &'a AgentId) -> Self {
-        Self {
-            agent_id,
-            deadline: None,
-            scopes: None,
-            metadata: None,
-            parent_session_id: None,
-            project_id: None,
-            phase: None,
-            profile: ProfileData::default(),
-        }
-    }
-}
-
 impl<'a> From<&'a Created> for SessionCreatedData<'a> {
     fn from(created: &'a Created) -> Self {
         Self {
@@ -185,13 +169,13 @@ impl<'a> From<&'a Created> for SessionCreatedData<'a> {
 
 impl<'a> From<&'a Profile> for ProfileData<'a> {
     fn from(profile: &'a Profile) -> Self {
-        Self(Some(profile))
+        Self(profile)
     }
 }
 
 impl Serialize for ProfileData<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let fields = self.0.map(Profile::each).into_iter().flatten();
+        let fields = self.0.each().into_iter();
         let present = fields.filter_map(|(name, text)| Some((name, text?)));
         serializer.collect_map(present)
     }

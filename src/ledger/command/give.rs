@@ -3,7 +3,7 @@
 use crate::domain::event::Writer;
 use crate::domain::limits::UNCONFIRMED_TRIES_MAX;
 use crate::domain::{Event, Payload, Position, Private, Rules, Source, TenantId, Verdict};
-use crate::ledger::append::{AppendError, Outcome, Refused, Submission};
+use crate::ledger::append::{Outcome, Refused, Submission};
 use crate::ledger::command::identity::Identity;
 use crate::ledger::command::{By, CommandError, Commands};
 use crate::log::LogError;
@@ -53,8 +53,7 @@ impl Commands {
     pub(super) async fn give(&self, step: Step<'_>) -> Result<Outcome, CommandError> {
         let event = step.submission(self.ledger.rules())?;
         let outcomes = self.ledger.append_and_wait(step.by.tenant, vec![event]);
-        let outcome = outcomes.await?.into_iter().next();
-        let outcome = outcome.ok_or(AppendError::Stopped)??;
+        let outcome = only(outcomes.await?)?;
         if let Some(Verdict::Duplicate(first)) = outcome.verdict.map(|row| row.verdict) {
             self.check_copy(first, &step.event.private).await?;
         }
@@ -92,8 +91,7 @@ impl Commands {
     /// clients that do not retry: the fold drops the copies.
     pub(super) async fn give_surely(&self, step: Step<'_>) -> Result<Outcome, CommandError> {
         let outcomes = self.give_each_surely(step.by.tenant, vec![step]).await?;
-        let outcome = outcomes.into_iter().next();
-        Ok(outcome.ok_or(AppendError::Stopped)?)
+        Ok(only(outcomes))
     }
 
     /// Appends the events of several commands of a tenant in the same way. If the log is in doubt
@@ -118,7 +116,8 @@ impl Commands {
                 (Err(_), Some(_)) => {}
             }
         }
-        Err(doubt.unwrap_or(LogError::Overtaken).into())
+        let doubt = doubt.expect("there is a try, and each returns or leaves a doubt");
+        Err(doubt.into())
     }
 
     /// Appends all or none: if the log has taken some of the events, it is in doubt about all of
@@ -144,4 +143,10 @@ impl Commands {
             Some(error) => Err(LogError::unconfirmed(error).into()),
         }
     }
+}
+
+/// Returns the outcome of the only record of an append.
+fn only<T>(outcomes: Vec<T>) -> T {
+    let outcome = outcomes.into_iter().next();
+    outcome.expect("the log answers for each record of an append")
 }
