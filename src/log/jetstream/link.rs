@@ -5,13 +5,13 @@
 
 use std::future;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use async_nats::jetstream::{Context, ContextBuilder};
 use async_nats::{Client, ConnectOptions, Event};
 use tokio::sync::{Semaphore, watch};
 use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
 
 use super::config::{Credentials, JetStreamConfig};
 use super::speed::Speed;
@@ -56,7 +56,7 @@ pub(super) struct Link {
     pub(super) batches: Option<Arc<Semaphore>>,
     pub(super) speed: Arc<Speed>,
     pub(super) writable: Arc<Writable>,
-    closed: Arc<AtomicBool>,
+    closed: CancellationToken,
     state: watch::Receiver<LinkState>,
 }
 
@@ -98,7 +98,7 @@ impl Link {
             batches,
             speed: Arc::default(),
             writable: Arc::default(),
-            closed: Arc::default(),
+            closed: CancellationToken::new(),
             state,
         })
     }
@@ -127,9 +127,7 @@ impl Link {
     /// Closes the connection and does not reconnect. Waits until the server has everything that was
     /// published.
     pub(super) async fn close(&self) {
-        if self.closed.swap(true, Ordering::AcqRel) {
-            return;
-        }
+        self.closed.cancel();
         let LinkState {
             generation,
             connected,
@@ -145,7 +143,7 @@ impl Link {
 
     /// Fails as `Unavailable` once the connection was closed.
     pub(super) fn require_open(&self) -> Result<(), LogError> {
-        if self.closed.load(Ordering::Acquire) {
+        if self.closed.is_cancelled() {
             return Err(LogError::closed());
         }
         Ok(())
@@ -153,8 +151,12 @@ impl Link {
 
     /// Waits until there is a connection. Fails as `Unavailable` once it was closed.
     pub(super) async fn connected(&self) -> Result<LinkState, LogError> {
-        self.require_open()?;
-        self.wait(|state| state.connected).await
+        // While the server is away, the state does not change when the connection is closed.
+        tokio::select! {
+            biased;
+            () = self.closed.cancelled() => Err(LogError::closed()),
+            connected = self.wait(|state| state.connected) => connected,
+        }
     }
 
     /// Waits until the connection of a generation is lost or closed.
