@@ -67,7 +67,7 @@ impl JetStreamTail {
                         );
                         return Ok(self.hand_over(records));
                     }
-                    Err(Refused::Alarm(error)) => {
+                    Err(Refused::Final(error)) => {
                         self.reopen(None);
                         return Err(error);
                     }

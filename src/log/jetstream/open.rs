@@ -42,8 +42,8 @@ pub(super) enum Opened {
 /// Why nothing was opened.
 #[derive(Debug)]
 pub(super) enum Refused {
-    /// Records are missing. A retry would not find them.
-    Alarm(LogError),
+    /// A retry would not help: records are missing, or the log was closed.
+    Final(LogError),
     /// Anything else. Retry.
     Later(String),
 }
@@ -57,7 +57,7 @@ impl From<LogError> for Refused {
 /// Opens a consumer as soon as there is a connection.
 pub(super) async fn open(shared: Arc<Shared>, opening: Opening) -> Result<Opened, Refused> {
     sleep(opening.pause).await;
-    let connected = shared.reads.connected().await.map_err(Refused::Alarm)?;
+    let connected = shared.reads.connected().await.map_err(Refused::Final)?;
     let generation = connected.generation;
     tokio::select! {
         biased;
@@ -85,7 +85,7 @@ async fn open_connected(
             .await?
             .is_none()
     {
-        return Err(Refused::Alarm(LogError::Gap { after, found }));
+        return Err(Refused::Final(LogError::Gap { after, found }));
     }
     let link = shared.reads.clone();
     let inbox = link.client.new_inbox();
@@ -135,13 +135,13 @@ async fn check_stream(shared: &Shared, after: Position) -> Result<(), Refused> {
         return Err(no_stream(&shared.stream, after));
     };
     if state.head < after {
-        return Err(Refused::Alarm(LogError::Truncated {
+        return Err(Refused::Final(LogError::Truncated {
             head: state.head,
             after,
         }));
     }
     if after != Position::ZERO && state.created_ns != shared.created_ns {
-        return Err(Refused::Alarm(LogError::damaged(format!(
+        return Err(Refused::Final(LogError::damaged(format!(
             "stream {} was deleted and created again",
             shared.stream
         ))));
@@ -154,7 +154,7 @@ fn no_stream(stream: &str, after: Position) -> Refused {
     if after == Position::ZERO {
         return Refused::from(topology::missing(stream));
     }
-    Refused::Alarm(LogError::Truncated {
+    Refused::Final(LogError::Truncated {
         head: Position::ZERO,
         after,
     })

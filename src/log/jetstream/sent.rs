@@ -27,7 +27,7 @@ const WAIT_AFTER_RECONNECT: Duration = Duration::from_millis(250);
 
 /// Why a record was not acknowledged.
 pub(super) enum Failure {
-    /// The record was not sent yet, or the server was busy and did not store it.
+    /// The server was busy and did not store the record.
     Busy,
     /// Any other failure.
     Final(LogError),
