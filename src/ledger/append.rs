@@ -44,7 +44,7 @@ pub struct Emitter<'a> {
 
 /// Why an event cannot be appended. Nothing was written.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum Refused {
+pub enum SubmissionError {
     /// The event is not valid: the fold would reject it.
     #[error(transparent)]
     Undecodable(#[from] Undecodable),
@@ -90,11 +90,11 @@ impl Submission {
     /// Checks an event of a runtime, for a log with these rules.
     ///
     /// The event must be valid by the newest rules too, whatever the rules of the log are.
-    pub fn check(rules: Rules, emitter: Emitter<'_>, body: Bytes) -> Result<Self, Refused> {
+    pub fn check(rules: Rules, emitter: Emitter<'_>, body: Bytes) -> Result<Self, SubmissionError> {
         let (event_type, event) = Opened::of(&body)?;
         let subject = |writer| {
             let subject = Subject::new(writer, emitter.tenant.clone(), event_type);
-            subject.ok_or(Refused::Reserved(event_type))
+            subject.ok_or(SubmissionError::Reserved(event_type))
         };
         let (by_runtime, by_ledger) = (subject(Writer::Runtime)?, subject(Writer::Ledger)?);
         let as_written = Private::of_emitted(emitter.credential);
@@ -121,7 +121,7 @@ impl Submission {
     }
 
     /// Returns an error if `data` has unknown members.
-    pub fn strictly(self) -> Result<Self, Refused> {
+    pub fn strictly(self) -> Result<Self, SubmissionError> {
         if self.ignored.is_empty() {
             return Ok(self);
         }
@@ -137,11 +137,11 @@ impl Submission {
         tenant: &TenantId,
         event: &Event,
         notes: Notes<'_>,
-    ) -> Result<Self, Refused> {
+    ) -> Result<Self, SubmissionError> {
         wire::check(&event.payload, notes.reason)?;
         let event_type = event.event_type();
         let subject = Subject::new(event.writer, tenant.clone(), event_type);
-        let subject = subject.ok_or(Refused::Reserved(event_type))?;
+        let subject = subject.ok_or(SubmissionError::Reserved(event_type))?;
         let private = Private {
             written_by: notes.actor.filter(|_| Rules::V2 <= rules).map(Into::into),
             ..event.private.clone()
@@ -171,7 +171,7 @@ fn record(subject: &Subject, private: &Private, body: Bytes) -> NewRecord {
     }
 }
 
-impl Refused {
+impl SubmissionError {
     /// The reason code and the wrong fields.
     pub fn details(&self) -> (Option<Reason>, &[FieldError]) {
         match self {

@@ -3,7 +3,7 @@
 use crate::domain::event::Writer;
 use crate::domain::limits::UNCONFIRMED_TRIES_MAX;
 use crate::domain::{Event, Payload, Position, Private, Rules, Source, TenantId, Verdict};
-use crate::ledger::append::{Outcome, Refused, Submission};
+use crate::ledger::append::{Outcome, Submission, SubmissionError};
 use crate::ledger::command::identity::Identity;
 use crate::ledger::command::{By, CommandError, Commands};
 use crate::log::LogError;
@@ -41,7 +41,7 @@ impl<'a> Step<'a> {
         Self { reason, ..self }
     }
 
-    fn submission(&self, rules: Rules) -> Result<Submission, Refused> {
+    fn submission(&self, rules: Rules) -> Result<Submission, SubmissionError> {
         let By { tenant, actor, .. } = self.by;
         let reason = self.reason.as_deref();
         Submission::of_values(rules, tenant, &self.event, Notes { actor, reason })

@@ -16,7 +16,7 @@ mod sessions;
 use std::sync::Arc;
 
 use crate::domain::{AgentId, Position, SessionId, TenantId};
-use crate::ledger::append::{AppendError, Ledger, Outcome, Refused};
+use crate::ledger::append::{AppendError, Ledger, Outcome, SubmissionError};
 use crate::ledger::tokens::{TokenSecret, Tokens};
 use crate::log::LogError;
 use crate::projection::StoreError;
@@ -80,7 +80,7 @@ pub struct AgentDone {
 pub enum CommandError {
     /// Its values are out of bounds. Nothing was written.
     #[error(transparent)]
-    Refused(#[from] Refused),
+    Submission(#[from] SubmissionError),
     /// The credential is bound to an agent, and may change no agent. Nothing was written.
     #[error("the credential is bound to an agent, and may change only that agent's sessions")]
     AgentBound,
@@ -104,7 +104,7 @@ pub enum CommandError {
 
 impl From<Undecodable> for CommandError {
     fn from(undecodable: Undecodable) -> Self {
-        Self::Refused(Refused::Undecodable(undecodable))
+        Self::Submission(SubmissionError::Undecodable(undecodable))
     }
 }
 

@@ -11,7 +11,7 @@ use crate::http::request::caller::{Caller, Write};
 use crate::http::request::extract::{QueryParams, Values};
 use crate::http::request::params::{Param, STRICT, WAIT};
 use crate::http::state::App;
-use crate::ledger::{Emitter, Outcome, Refused, Submission};
+use crate::ledger::{Emitter, Outcome, Submission, SubmissionError};
 
 /// The verdicts on the first copies of duplicates, by position.
 pub(crate) type FirstVerdicts = HashMap<Position, Verdict>;
@@ -50,7 +50,7 @@ pub(crate) fn check(
     emitter: Emitter<'_>,
     event: Bytes,
     strict: bool,
-) -> Result<Submission, Refused> {
+) -> Result<Submission, SubmissionError> {
     let submission = Submission::check(rules, emitter, event)?;
     if strict {
         return submission.strictly();
