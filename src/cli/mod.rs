@@ -46,7 +46,7 @@ use crate::domain::WithCauses;
 
 /// The result of a command. A negative result, such as a failed check, is an exit code and no
 /// error.
-type Outcome = anyhow::Result<ExitCode>;
+type CommandResult = anyhow::Result<ExitCode>;
 
 const AFTER_HELP: &str = "\
 Start here:
@@ -155,7 +155,7 @@ fn without_empty_variables(command: clap::Command) -> clap::Command {
         .mut_subcommands(without_empty_variables)
 }
 
-async fn dispatch(command: Command) -> Outcome {
+async fn dispatch(command: Command) -> CommandResult {
     match command {
         Command::Serve(serve) => serve.run().await,
         Command::Demo(demo) => demo.run().await,

@@ -55,7 +55,7 @@ pub enum SubmissionError {
 
 /// The result of appending an event.
 #[derive(Debug, Clone)]
-pub struct Outcome {
+pub struct Receipt {
     /// The position of the event.
     pub position: Position,
     /// The verdict; `None` if the fold has not reached the event yet.
@@ -229,7 +229,7 @@ impl Ledger {
         &self,
         tenant: &TenantId,
         events: Vec<Submission>,
-    ) -> Result<Vec<Result<Outcome, LogError>>, AppendError> {
+    ) -> Result<Vec<Result<Receipt, LogError>>, AppendError> {
         let _waiting = self
             .waiters
             .try_acquire()
@@ -244,7 +244,7 @@ impl Ledger {
         else {
             return Ok(appended
                 .into_iter()
-                .map(|one| one.map(Outcome::pending))
+                .map(|one| one.map(Receipt::pending))
                 .collect());
         };
         let wait = Duration::from_millis(VERDICT_WAIT_MS);
@@ -281,7 +281,7 @@ impl Ledger {
     }
 }
 
-impl Outcome {
+impl Receipt {
     fn pending(position: Position) -> Self {
         Self {
             position,
@@ -294,19 +294,19 @@ fn read_verdicts(
     projection: &Projection,
     tenant: &TenantId,
     appended: Vec<Result<Position, LogError>>,
-) -> Result<Vec<Result<Outcome, LogError>>, StoreError> {
+) -> Result<Vec<Result<Receipt, LogError>>, StoreError> {
     let snapshot = projection.snapshot()?;
     let tenant = snapshot.of_tenant(tenant)?;
-    let mut outcomes = Vec::with_capacity(appended.len());
+    let mut receipts = Vec::with_capacity(appended.len());
     for one in appended {
-        outcomes.push(match (one, tenant) {
-            (Ok(position), Some(tenant)) => Ok(Outcome {
+        receipts.push(match (one, tenant) {
+            (Ok(position), Some(tenant)) => Ok(Receipt {
                 position,
                 verdict: tenant.verdict(position)?,
             }),
-            (Ok(position), None) => Ok(Outcome::pending(position)),
+            (Ok(position), None) => Ok(Receipt::pending(position)),
             (Err(error), _) => Err(error),
         });
     }
-    Ok(outcomes)
+    Ok(receipts)
 }

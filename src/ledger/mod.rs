@@ -12,7 +12,7 @@ mod revocation;
 pub mod rules;
 mod tokens;
 
-pub use append::{AppendError, Emitter, Ledger, Outcome, Submission, SubmissionError};
+pub use append::{AppendError, Emitter, Ledger, Receipt, Submission, SubmissionError};
 pub use command::{By, Commands, IdempotencyKey, TokenPolicy};
 pub use reactor::Reactor;
 pub use tokens::{Token, TokenClaim, TokenSecret, Tokens};

@@ -16,7 +16,7 @@ mod sessions;
 use std::sync::Arc;
 
 use crate::domain::{AgentId, Position, SessionId, TenantId};
-use crate::ledger::append::{AppendError, Ledger, Outcome, SubmissionError};
+use crate::ledger::append::{AppendError, Ledger, Receipt, SubmissionError};
 use crate::ledger::tokens::{TokenSecret, Tokens};
 use crate::log::LogError;
 use crate::projection::StoreError;
@@ -61,7 +61,7 @@ pub struct SessionDone {
     /// The session that the answer is about: for a hand-off, the child.
     pub session: SessionId,
     /// The position and verdict of the command's event.
-    pub outcome: Outcome,
+    pub receipt: Receipt,
     /// The tokens that the command gave out; they count if it was applied.
     pub tokens: Option<Tokens>,
 }
@@ -72,7 +72,7 @@ pub struct AgentDone {
     /// The agent.
     pub agent: AgentId,
     /// The position and verdict of the command's event.
-    pub outcome: Outcome,
+    pub receipt: Receipt,
 }
 
 /// Why a command has no verdict.

@@ -21,7 +21,7 @@ use crate::http::request::media_type::{self, JSON};
 use crate::http::response::body;
 use crate::http::response::command::location;
 use crate::http::state::App;
-use crate::ledger::Outcome;
+use crate::ledger::Receipt;
 use crate::log::LogError;
 use crate::wire::binary::{self, Attribute};
 use crate::wire::headers::ATTRIBUTE_PREFIX;
@@ -149,29 +149,29 @@ async fn append_one(
     let tenant = caller.tenant();
     let submission = check(app.ledger().rules(), emitter(caller), event, query.strict)?;
     let ignored = submission.ignored().to_vec();
-    let outcome = if query.wait {
-        let outcomes = app
+    let receipt = if query.wait {
+        let receipts = app
             .ledger()
             .append_and_wait(tenant, vec![submission])
             .await?;
-        only(outcomes)?
+        only(receipts)?
     } else {
         let position = only(app.ledger().append(vec![submission]).await?)?;
-        Outcome {
+        Receipt {
             position,
             verdict: None,
         }
     };
-    let verdict = outcome.verdict.map(|row| row.verdict);
+    let verdict = receipt.verdict.map(|row| row.verdict);
     if let Some(Verdict::Rejected(reason)) = verdict {
         let problem = Problem::new(Code::Event(reason));
-        return Err(problem.with_position(outcome.position, Verdict::Rejected(reason)));
+        return Err(problem.with_position(receipt.position, Verdict::Rejected(reason)));
     }
-    let firsts = first_verdicts(app, tenant, std::slice::from_ref(&outcome)).await?;
-    let answer = appended(&outcome, &firsts, ignored);
+    let firsts = first_verdicts(app, tenant, std::slice::from_ref(&receipt)).await?;
+    let answer = appended(&receipt, &firsts, ignored);
     let mut response = body::json_with_status(verdict_status(verdict), &answer);
     let headers = response.headers_mut();
-    headers.insert(LOCATION, location(outcome.position));
+    headers.insert(LOCATION, location(receipt.position));
     if verdict.is_none() {
         headers.insert(RETRY_AFTER, HeaderValue::from_static("1"));
     }
