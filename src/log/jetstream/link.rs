@@ -19,7 +19,8 @@ use super::writable::Writable;
 use crate::domain::backoff;
 use crate::domain::causes::because;
 use crate::domain::limits::{
-    LOG_APPEND_WAIT_MS, LOG_BATCHES_OPEN_MAX, LOG_MESSAGE_BYTES_MAX, LOG_PING_MS,
+    LOG_APPEND_WAIT_MS, LOG_BATCHES_OPEN_MAX, LOG_CLOSE_WAIT_MS, LOG_MESSAGE_BYTES_MAX,
+    LOG_PING_MS, LOG_UNACKNOWLEDGED_MAX,
 };
 use crate::log::LogError;
 
@@ -33,10 +34,8 @@ const REQUEST_WAIT: Duration = Duration::from_millis(LOG_APPEND_WAIT_MS);
 /// The first and the longest pause between two attempts to reconnect.
 const RECONNECT_PAUSE_MIN: Duration = Duration::from_millis(4);
 const RECONNECT_PAUSE_MAX: Duration = Duration::from_secs(1);
-/// The longest time that closing may take. A server that hangs does not answer the last ping.
-const CLOSE_WAIT: Duration = Duration::from_secs(1);
-/// The most unacknowledged messages of all appends together. The server refuses more than 10,000.
-const UNACKNOWLEDGED_MAX: usize = 8192;
+/// The longest time that closing may take.
+const CLOSE_WAIT: Duration = Duration::from_millis(LOG_CLOSE_WAIT_MS);
 
 type Version = [u64; 3];
 
@@ -85,7 +84,7 @@ impl Link {
             .then(|| Arc::new(Semaphore::new(LOG_BATCHES_OPEN_MAX)));
         let context = ContextBuilder::new()
             .timeout(REQUEST_WAIT)
-            .max_ack_inflight(UNACKNOWLEDGED_MAX)
+            .max_ack_inflight(LOG_UNACKNOWLEDGED_MAX)
             .backpressure_on_inflight(true)
             .build(client.clone());
         // The event of the first connection comes late. Without this wait, it would look like a

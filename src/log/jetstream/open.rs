@@ -11,13 +11,12 @@ use tokio::time::sleep;
 use super::link::Link;
 use super::pull::Pull;
 use super::{Shared, get, topology};
+use crate::domain::limits::LOG_RESCUED_RECORDS_MAX;
 use crate::domain::{Position, WithCauses};
 use crate::log::{LogError, Record};
 
 /// How long the server keeps a consumer without requests.
 const INACTIVE_MAX: Duration = Duration::from_secs(10);
-/// The most records to read by position when deliveries break the connection.
-const RESCUED_RECORDS_MAX: usize = 64;
 
 /// A request to open a consumer.
 #[derive(Debug, Clone, Copy, Default)]
@@ -165,7 +164,7 @@ fn no_stream(stream: &str, after: Position) -> NotOpened {
 async fn rescue(shared: &Shared, after: Position) -> Result<Vec<Record>, LogError> {
     let mut records = Vec::new();
     let mut position = after.next();
-    while records.len() < RESCUED_RECORDS_MAX {
+    while records.len() < LOG_RESCUED_RECORDS_MAX {
         match get::get_one(&shared.writes, &shared.stream, position).await? {
             Some(record) => records.push(record),
             None => break,
