@@ -89,6 +89,17 @@ pub async fn make_dir(dir: &DataDir) -> Result<(), OpenError> {
     .await
 }
 
+/// Fails if the log is built in and its file is missing. Opening the log would create an empty one.
+pub fn require_log(source: &LogSource, dir: &DataDir) -> Result<(), OpenError> {
+    match source {
+        LogSource::Embedded if !dir.log().exists() => Err(OpenError::Missing {
+            dir: dir.path().to_path_buf(),
+            file: "log.redb (is its log on NATS? then add --nats-url)",
+        }),
+        LogSource::Embedded | LogSource::JetStream(_) => Ok(()),
+    }
+}
+
 /// Opens the log. `known` is the last position that was read from it. Unless that is zero, a
 /// missing stream on NATS is an error.
 pub async fn open_log(

@@ -126,7 +126,7 @@ enum Case<'a> {
 /// Rebuilds the read model of a directory. No server may have it open.
 pub async fn run(request: Request, mut on_step: impl FnMut(Step)) -> anyhow::Result<Rebuilt> {
     let dir = DataDir::new(&request.data_dir);
-    require_log(&request.log, &dir)?;
+    open::require_log(&request.log, &dir)?;
     let live = open_live(&dir).await?;
     let known = match &live {
         LiveModel::Open(_, progress) if !request.accept_truncation => progress.position,
@@ -138,17 +138,6 @@ pub async fn run(request: Request, mut on_step: impl FnMut(Step)) -> anyhow::Res
     log.close().await;
     let (rebuilt, live) = result?;
     swap(&dir, rebuilt, live, &*clock)
-}
-
-/// Fails if the log is built in and its file is missing. Opening the log would create an empty one.
-pub(super) fn require_log(source: &LogSource, dir: &DataDir) -> Result<(), OpenError> {
-    match source {
-        LogSource::Embedded if !dir.log().exists() => Err(OpenError::Missing {
-            dir: dir.path().to_path_buf(),
-            file: "log.redb (is its log on NATS? then add --nats-url)",
-        }),
-        LogSource::Embedded | LogSource::JetStream(_) => Ok(()),
-    }
 }
 
 async fn open_live(dir: &DataDir) -> Result<LiveModel, OpenError> {
