@@ -105,6 +105,7 @@ fn run(
         log: Arc::clone(&log),
         projection: Arc::clone(&projection),
         clock: Arc::new(SystemClock),
+        metrics: Arc::default(),
     };
     tasks.spawn(expiry.expire(stop.clone()));
     Ok(Ledger { log, projection })
@@ -154,7 +155,11 @@ async fn watch(ledger: &Ledger, deadlines: &[Timestamp]) -> anyhow::Result<Vec<i
     while let Some(next) = deadlines.get(latencies_us.len()) {
         folded.changed().await?;
         let now = SystemClock.now();
-        let earliest = ledger.projection.snapshot()?.deadlines(1)?;
+        let earliest = ledger
+            .projection
+            .snapshot()?
+            .of_all_tenants()
+            .deadlines(1)?;
         let left = earliest.first().map_or(Timestamp::MAX, |(left, _)| *left);
         if left <= *next {
             continue;

@@ -34,6 +34,7 @@ pub struct Metrics {
     commits: Family<CommitLabels, Histogram, fn() -> Histogram>,
     requests: Family<RequestLabels, Histogram, fn() -> Histogram>,
     refused: Family<RefusedLabels, Counter>,
+    reactor_failures: Family<ReactorLabels, Counter>,
     connections: Gauge,
     closed: Family<ClosedLabels, Counter>,
     unsent: Gauge,
@@ -64,6 +65,11 @@ struct RefusedLabels {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ReactorLabels {
+    reactor: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct ClosedLabels {
     reason: &'static str,
 }
@@ -82,6 +88,7 @@ impl Default for Metrics {
             commits: Family::new_with_constructor(latency),
             requests: Family::new_with_constructor(latency),
             refused: Family::default(),
+            reactor_failures: Family::default(),
             connections: Gauge::default(),
             closed: Family::default(),
             unsent: Gauge::default(),
@@ -134,6 +141,15 @@ impl Metrics {
             Unit::Seconds,
             self.commits.clone(),
         );
+        registry.register(
+            "reactor_failures",
+            "Times that a reactor could not find the events that are due, by reactor",
+            self.reactor_failures.clone(),
+        );
+        self.register_http(registry);
+    }
+
+    fn register_http(&self, registry: &mut Registry) {
         registry.register_with_unit(
             "http_request",
             "Time to answer a request, by route template",
@@ -246,6 +262,12 @@ impl Metrics {
     pub fn refused(&self, code: &'static str, reason: &'static str) {
         let labels = RefusedLabels { code, reason };
         self.refused.get_or_create(&labels).inc();
+    }
+
+    /// Counts that a reactor could not find the events that are due.
+    pub fn reactor_failed(&self, reactor: &'static str) {
+        let labels = ReactorLabels { reactor };
+        self.reactor_failures.get_or_create(&labels).inc();
     }
 
     /// All metrics in the Prometheus text format 0.0.4, which every scraper reads.

@@ -13,9 +13,9 @@ use crate::app::open::{self, OpenError};
 use crate::app::tasks::Tasks;
 use crate::auth::jwt::Tokens;
 use crate::auth::{self, Credentials, Keys, RateLimits};
-use crate::domain::{Clock, Position};
+use crate::domain::{Clock, Position, WithCauses};
+use crate::log::EventLog;
 use crate::log::jetstream::JetStreamConfig;
-use crate::log::{EventLog, WithCauses};
 
 /// How long the task that follows the log may take to end.
 const STOP_WAIT: Duration = Duration::from_secs(5);

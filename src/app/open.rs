@@ -32,15 +32,18 @@ pub enum OpenError {
     /// The directory cannot be created.
     #[error("cannot create the directory {}", .0.display())]
     Directory(PathBuf, #[source] std::io::Error),
+    /// The file of an interrupted rebuild cannot be removed.
+    #[error("cannot remove {}, which an interrupted rebuild left", .0.display())]
+    Remove(PathBuf, #[source] std::io::Error),
     /// The log cannot be opened.
     #[error(transparent)]
     Log(#[from] LogError),
     /// The read model cannot be opened.
     #[error(transparent)]
     Store(StoreError),
-    /// Opening panicked.
-    #[error("opening the ledger's files failed unexpectedly")]
-    Panicked,
+    /// Work on the ledger's files panicked.
+    #[error("work on the ledger's files failed unexpectedly")]
+    Panicked(#[source] tokio::task::JoinError),
 }
 
 /// An open ledger whose tasks are not started yet.
@@ -84,6 +87,17 @@ pub async fn make_dir(dir: &DataDir) -> Result<(), OpenError> {
             .map_err(|error| OpenError::Directory(dir.path().to_path_buf(), error))
     })
     .await
+}
+
+/// Fails if the log is built in and its file is missing. Opening the log would create an empty one.
+pub fn require_log(source: &LogSource, dir: &DataDir) -> Result<(), OpenError> {
+    match source {
+        LogSource::Embedded if !dir.log().exists() => Err(OpenError::Missing {
+            dir: dir.path().to_path_buf(),
+            file: "log.redb (is its log on NATS? then add --nats-url)",
+        }),
+        LogSource::Embedded | LogSource::JetStream(_) => Ok(()),
+    }
 }
 
 /// Opens the log. `known` is the last position that was read from it. Unless that is zero, a
@@ -162,5 +176,5 @@ pub async fn blocking<T: Send + 'static>(
 ) -> Result<T, OpenError> {
     tokio::task::spawn_blocking(work)
         .await
-        .unwrap_or(Err(OpenError::Panicked))
+        .unwrap_or_else(|error| Err(OpenError::Panicked(error)))
 }

@@ -4,7 +4,6 @@
 //! The live file is only read until the final rename. It stays locked until then, so no server can
 //! start on it.
 
-use std::error::Error as _;
 use std::fs;
 use std::io;
 use std::path::PathBuf;
@@ -17,7 +16,7 @@ use crate::app::clock::SystemClock;
 use crate::app::config::LogSource;
 use crate::app::files::DataDir;
 use crate::app::open::{self, OpenError, blocking};
-use crate::domain::{Clock, Position};
+use crate::domain::{Clock, Position, WithCauses};
 use crate::log::{EventLog, LogError};
 use crate::projection::{FoldError, Progress, Store, StoreError, chain, rebuild};
 
@@ -112,10 +111,22 @@ enum LiveModel {
     Open(Arc<Store>, Progress),
 }
 
+/// What there is to compare the new read model with.
+enum Case<'a> {
+    /// There is no live read model.
+    Missing,
+    /// The live read model is unreadable.
+    Unreadable(&'a StoreError),
+    /// The live read model was built from the records of this log.
+    SameLog(&'a Arc<Store>, &'a Progress),
+    /// The live read model was built from records that this log does not have.
+    OtherLog(&'a Arc<Store>, &'a Progress),
+}
+
 /// Rebuilds the read model of a directory. No server may have it open.
 pub async fn run(request: Request, mut on_step: impl FnMut(Step)) -> anyhow::Result<Rebuilt> {
     let dir = DataDir::new(&request.data_dir);
-    require_log(&request.log, &dir)?;
+    open::require_log(&request.log, &dir)?;
     let live = open_live(&dir).await?;
     let known = match &live {
         LiveModel::Open(_, progress) if !request.accept_truncation => progress.position,
@@ -127,17 +138,6 @@ pub async fn run(request: Request, mut on_step: impl FnMut(Step)) -> anyhow::Res
     log.close().await;
     let (rebuilt, live) = result?;
     swap(&dir, rebuilt, live, &*clock)
-}
-
-/// Fails if the log is built in and its file is missing. Opening the log would create an empty one.
-pub(super) fn require_log(source: &LogSource, dir: &DataDir) -> Result<(), OpenError> {
-    match source {
-        LogSource::Embedded if !dir.log().exists() => Err(OpenError::Missing {
-            dir: dir.path().to_path_buf(),
-            file: "log.redb (is its log on NATS? then add --nats-url)",
-        }),
-        LogSource::Embedded | LogSource::JetStream(_) => Ok(()),
-    }
 }
 
 async fn open_live(dir: &DataDir) -> Result<LiveModel, OpenError> {
@@ -169,32 +169,31 @@ async fn rebuild_beside(
     on_step: &mut impl FnMut(Step),
 ) -> anyhow::Result<(Rebuilt, LiveModel)> {
     let until = log.head().await?;
-    let same_log = match &live {
-        LiveModel::Open(_, progress) => {
-            same_log(log, until, progress, request.accept_truncation).await?
-        }
-        LiveModel::Missing | LiveModel::Unreadable(_) => true,
-    };
+    let case = live.case(log, until, request.accept_truncation).await?;
     let store = new_store(dir).await?;
-    let mut on_batch = |position| on_step(Step::Folding { position, until });
-    let comparison = match &live {
-        LiveModel::Missing => Comparison::NoLiveModel,
-        LiveModel::Unreadable(error) => Comparison::Unreadable { why: why(error) },
-        LiveModel::Open(_, progress) if !same_log => Comparison::OtherLog {
+    let mut fold = async |up_to| {
+        let mut on_batch = |position| on_step(Step::Folding { position, until });
+        rebuild::fold_up_to(&store, log, up_to, &mut on_batch).await?;
+        on_step(Step::Comparing);
+        anyhow::Ok(())
+    };
+    let comparison = match case {
+        Case::Missing => Comparison::NoLiveModel,
+        Case::Unreadable(error) => Comparison::Unreadable {
+            why: WithCauses(error).to_string(),
+        },
+        Case::OtherLog(_, progress) => Comparison::OtherLog {
             position: progress.position,
         },
-        LiveModel::Open(live, progress) => {
-            rebuild::fold_up_to(&store, log, progress.position, &mut on_batch).await?;
-            on_step(Step::Comparing);
+        Case::SameLog(live, progress) => {
+            fold(progress.position).await?;
             compare(&store, live, progress.position).await?
         }
     };
-    let mut on_batch = |position| on_step(Step::Folding { position, until });
-    rebuild::fold_up_to(&store, log, until, &mut on_batch).await?;
-    on_step(Step::Comparing);
-    let lost = match &live {
-        LiveModel::Open(live, progress) if !same_log => Some(lost(&store, live, progress).await?),
-        LiveModel::Open(..) | LiveModel::Missing | LiveModel::Unreadable(_) => None,
+    fold(until).await?;
+    let lost = match case {
+        Case::OtherLog(live, progress) => Some(lost(&store, live, progress).await?),
+        Case::SameLog(..) | Case::Missing | Case::Unreadable(_) => None,
     };
     let progress = *store.snapshot()?.progress();
     let rebuilt = Rebuilt {
@@ -208,35 +207,50 @@ async fn rebuild_beside(
     Ok((rebuilt, live))
 }
 
-/// Whether the live read model was built from this log. Fails if it was not, unless `accepted`.
-async fn same_log(
+impl LiveModel {
+    /// Compares the live read model with a log. Fails if it was built from other records, unless that is
+    /// `accepted`.
+    async fn case(
+        &self,
+        log: &dyn EventLog,
+        head: Position,
+        accepted: bool,
+    ) -> anyhow::Result<Case<'_>> {
+        let (store, progress) = match self {
+            Self::Missing => return Ok(Case::Missing),
+            Self::Unreadable(error) => return Ok(Case::Unreadable(error)),
+            Self::Open(store, progress) => (store, progress),
+        };
+        let Some(problem) = difference(log, head, progress).await? else {
+            return Ok(Case::SameLog(store, progress));
+        };
+        anyhow::ensure!(
+            accepted,
+            "{problem}. If the log was cut or replaced on purpose, add --accept-truncation: the new \
+             read model is then built from the records that the log has, and the old file is kept"
+        );
+        Ok(Case::OtherLog(store, progress))
+    }
+}
+
+/// How the log differs from the records that a live read model was built from; `None` if it does not.
+async fn difference(
     log: &dyn EventLog,
     head: Position,
     live: &Progress,
-    accepted: bool,
-) -> anyhow::Result<bool> {
+) -> anyhow::Result<Option<FoldError>> {
     let at = live.position;
     if at == Position::ZERO {
-        return Ok(true);
+        return Ok(None);
     }
-    let problem: FoldError = if head < at {
-        LogError::Truncated { head, after: at }.into()
-    } else {
-        let records = log.get(vec![at]).await?;
-        let next = records
-            .first()
-            .map(|record| chain::next(&live.chain_before, live.rules.at(at), record));
-        if next == Some(live.chain) {
-            return Ok(true);
-        }
-        FoldError::Diverged { at }
-    };
-    anyhow::ensure!(
-        accepted,
-        "{problem}. If the log was cut or replaced on purpose, add --accept-truncation: the new \
-         read model is then built from the records that the log has, and the old file is kept"
-    );
-    Ok(false)
+    if head < at {
+        return Ok(Some(LogError::Truncated { head, after: at }.into()));
+    }
+    let records = log.get(vec![at]).await?;
+    let chain = records
+        .first()
+        .map(|record| chain::next(&live.chain_before, live.rules.at(at), record));
+    Ok((chain != Some(live.chain)).then_some(FoldError::Diverged { at }))
 }
 
 async fn new_store(dir: &DataDir) -> Result<Arc<Store>, OpenError> {
@@ -245,7 +259,7 @@ async fn new_store(dir: &DataDir) -> Result<Arc<Store>, OpenError> {
         let path = dir.rebuilding();
         match fs::remove_file(&path) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                return Err(OpenError::Directory(path, error));
+                return Err(OpenError::Remove(path, error));
             }
             // Removed the file of an interrupted rebuild, or there was none.
             Ok(()) | Err(_) => {}
@@ -268,18 +282,11 @@ async fn compare(
             position,
             live_digest,
         },
-        Err(OpenError::Store(error)) if error.is_mended_by_a_rebuild() => {
-            Comparison::Unreadable { why: why(&error) }
-        }
+        Err(OpenError::Store(error)) if error.is_mended_by_a_rebuild() => Comparison::Unreadable {
+            why: WithCauses(&error).to_string(),
+        },
         Err(error) => return Err(error.into()),
     })
-}
-
-fn why(error: &StoreError) -> String {
-    match error.source() {
-        Some(cause) => format!("{error}: {cause}"),
-        None => error.to_string(),
-    }
 }
 
 async fn digest(store: &Arc<Store>) -> Result<String, OpenError> {

@@ -7,7 +7,6 @@ use crate::app::clock::SystemClock;
 use crate::app::config::LogSource;
 use crate::app::files::DataDir;
 use crate::app::open::{self, OpenError};
-use crate::app::rebuild::require_log;
 use crate::domain::{Clock, Position};
 use crate::ledger::rules;
 use crate::log::EventLog;
@@ -27,7 +26,7 @@ pub async fn adopt(ledger: Ledger) -> anyhow::Result<Position> {
     let log: Arc<dyn EventLog> = match ledger {
         Ledger::Directory(dir) => {
             let dir = DataDir::new(&dir);
-            require_log(&LogSource::Embedded, &dir)?;
+            open::require_log(&LogSource::Embedded, &dir)?;
             let clock: Arc<dyn Clock> = Arc::new(SystemClock);
             open::open_embedded(dir.log(), &dir, &clock).await?
         }

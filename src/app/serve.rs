@@ -16,10 +16,10 @@ use crate::app::secret;
 use crate::app::tasks::Tasks;
 use crate::dialects;
 use crate::domain::limits::SHUTDOWN_WAIT_MS;
-use crate::domain::{Clock, Position, Rules};
+use crate::domain::{Clock, Position, Rules, WithCauses};
 use crate::http::{Hosts, Services};
 use crate::ledger::{Commands, Ledger, Reactor, rules};
-use crate::log::{EventLog, WithCauses};
+use crate::log::EventLog;
 use crate::metrics::Metrics;
 use crate::projection::{Projection, Waited, runner};
 
@@ -66,7 +66,7 @@ pub async fn start(config: Config) -> anyhow::Result<Running> {
         // Until the first record is folded, the server would reject requests.
         projection.wait_for(position, BEGIN_WAIT).await;
     }
-    spawn_reactors(&mut workers, &projection, &log, &clock);
+    spawn_reactors(&mut workers, &projection, &log, &clock, &metrics);
     let secret = match &config.token_secret_file {
         Some(file) => secret::read(file)?,
         None => secret::read_or_make(&DataDir::new(&config.data_dir).token_secret())?,
@@ -116,11 +116,13 @@ fn spawn_reactors(
     projection: &Arc<Projection>,
     log: &Arc<dyn EventLog>,
     clock: &Arc<dyn Clock>,
+    metrics: &Arc<Metrics>,
 ) {
     let expiry = Reactor {
         log: Arc::clone(log),
         projection: Arc::clone(projection),
         clock: Arc::clone(clock),
+        metrics: Arc::clone(metrics),
     };
     let revocation = expiry.clone();
     workers.spawn("expiry", |stop| expiry.expire(stop));

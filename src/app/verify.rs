@@ -10,7 +10,6 @@ use crate::app::clock::SystemClock;
 use crate::app::config::LogSource;
 use crate::app::files::DataDir;
 use crate::app::open::{self, OpenError, blocking};
-use crate::app::rebuild::require_log;
 use crate::domain::{Clock, Position};
 use crate::projection::{Store, verify};
 
@@ -55,7 +54,7 @@ pub struct Verified {
 /// Verifies a directory. No server may have it open.
 pub async fn run(request: Request, mut on_step: impl FnMut(Step)) -> anyhow::Result<Verified> {
     let dir = DataDir::new(&request.data_dir);
-    require_log(&request.log, &dir)?;
+    open::require_log(&request.log, &dir)?;
     if !dir.model().exists() {
         let (dir, file) = (
             request.data_dir,

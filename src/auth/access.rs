@@ -47,7 +47,7 @@ impl<'a> Presented<'a> {
 
 /// Why a credential is rejected. For logs and metrics: callers do not see it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum Refused {
+pub enum CredentialError {
     /// The credential exceeds the size limit and was not examined.
     #[error("the credential has {0} bytes, and the limit is {CREDENTIAL_BYTES_MAX}")]
     TooLong(usize),
@@ -68,7 +68,7 @@ pub enum Refused {
     Token(#[from] TokenError),
 }
 
-impl Refused {
+impl CredentialError {
     /// Returns the kind of reason, as a label for metrics.
     pub fn kind(&self) -> &'static str {
         match self {
@@ -91,10 +91,10 @@ impl Credentials {
         &self,
         presented: Presented<'_>,
         now: Timestamp,
-    ) -> Result<Identity, Refused> {
+    ) -> Result<Identity, CredentialError> {
         let text = presented.text();
         if CREDENTIAL_BYTES_MAX < text.len() {
-            return Err(Refused::TooLong(text.len()));
+            return Err(CredentialError::TooLong(text.len()));
         }
         match (presented, &self.tokens) {
             (Presented::Bearer(token), Some(tokens)) if !ApiKey::looks_like(token) => {
@@ -103,17 +103,17 @@ impl Credentials {
             (Presented::Bearer(_) | Presented::Key(_), _) => {
                 let key = ApiKey::parse(text).ok_or_else(|| self.no_key(presented))?;
                 let found = self.keys.authenticate(&key, now);
-                found.map_err(|why| Refused::Key(key.id(), why))
+                found.map_err(|why| CredentialError::Key(key.id(), why))
             }
         }
     }
 
-    fn no_key(&self, presented: Presented<'_>) -> Refused {
+    fn no_key(&self, presented: Presented<'_>) -> CredentialError {
         match presented {
             Presented::Bearer(token) if self.tokens.is_none() && !ApiKey::looks_like(token) => {
-                Refused::NoTokens
+                CredentialError::NoTokens
             }
-            Presented::Bearer(_) | Presented::Key(_) => Refused::NotAKey,
+            Presented::Bearer(_) | Presented::Key(_) => CredentialError::NotAKey,
         }
     }
 }

@@ -17,7 +17,7 @@ mod principal;
 mod rate_limit;
 mod role;
 
-pub use access::{Access, Credentials, Presented, Refused};
+pub use access::{Access, CredentialError, Credentials, Presented};
 pub use api_key::{ApiKey, KeyId, Spelling};
 pub use author::Author;
 pub use event::{Grant, GrantError};

@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use crate::cli::client::{Api, ApiError, read};
 use crate::cli::target::Target;
-use crate::cli::{Outcome, agents, output, show, table};
+use crate::cli::{CommandResult, agents, output, show, table};
 use crate::ledger::IdempotencyKey;
 
 /// How to send a request and print its answer. It must be the last of a command's arguments.
@@ -52,7 +52,7 @@ impl Fields {
 
 impl Change {
     /// Sends a request and prints the answer.
-    pub(super) async fn send(self, method: Method, path: &[&str], fields: Fields) -> Outcome {
+    pub(super) async fn send(self, method: Method, path: &[&str], fields: Fields) -> CommandResult {
         let Self {
             idempotency_key: key,
             data,
@@ -72,7 +72,7 @@ impl Change {
     }
 }
 
-fn print(answer: Result<String, ApiError>, key: &str, json: bool) -> Outcome {
+fn print(answer: Result<String, ApiError>, key: &str, json: bool) -> CommandResult {
     let answer = match answer {
         Ok(answer) => answer,
         Err(error) => {

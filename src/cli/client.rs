@@ -15,6 +15,7 @@ use serde::de::DeserializeOwned;
 use crate::app::terminal;
 use crate::cli::Usage;
 use crate::cli::patience::{Again, Patience};
+use crate::domain::causes::root_cause;
 use crate::http::dto::Problem;
 
 /// How much of an unexpected answer an error shows, in characters.
@@ -316,7 +317,7 @@ impl Api {
             refused: error.is_connect() && !error.is_timeout(),
             ..Failed::from(ApiError::Unreachable {
                 url: self.base.clone(),
-                cause: root_cause(&error),
+                cause: root_cause(&error).to_string(),
                 nobody: false,
             })
         })?;
@@ -380,15 +381,6 @@ pub(super) fn read<T: DeserializeOwned>(answer: &str) -> anyhow::Result<T> {
 fn shown(text: &str) -> String {
     let text: String = text.chars().take(SHOWN_CHARS_MAX).collect();
     terminal::one_line(&text).into_owned()
-}
-
-/// The innermost cause, which is usually an error of the operating system.
-fn root_cause(error: &dyn std::error::Error) -> String {
-    let mut cause = error;
-    while let Some(inner) = cause.source() {
-        cause = inner;
-    }
-    cause.to_string()
 }
 
 fn describe(problem: &Problem) -> String {

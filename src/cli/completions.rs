@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use clap::{Args, CommandFactory as _};
 use clap_complete::Shell;
 
-use crate::cli::{Cli, Outcome, output};
+use crate::cli::{Cli, CommandResult, output};
 
 const AFTER_HELP: &str = "\
 Examples:
@@ -25,7 +25,7 @@ pub(super) struct Completions {
 }
 
 impl Completions {
-    pub(super) fn run(&self) -> Outcome {
+    pub(super) fn run(&self) -> CommandResult {
         // Into memory first: the generator panics on a closed pipe.
         let mut script = Vec::new();
         let mut command = Cli::command();

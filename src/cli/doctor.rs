@@ -11,8 +11,8 @@ use crate::app::files::DataDir;
 use crate::cli::client::{Api, Identity};
 use crate::cli::nats::NatsArgs;
 use crate::cli::target::{DEFAULT_URL, URL_VARIABLE};
-use crate::cli::{Outcome, output, table};
-use crate::log::WithCauses;
+use crate::cli::{CommandResult, output, table};
+use crate::domain::WithCauses;
 use crate::log::jetstream::{self, InspectedStream, JetStreamConfig};
 use crate::projection::{Store, StoreError};
 
@@ -83,7 +83,7 @@ enum Finding {
 type Checks = Vec<Check>;
 
 impl Doctor {
-    pub(super) async fn run(self) -> Outcome {
+    pub(super) async fn run(self) -> CommandResult {
         let mut checks = Checks::new();
         // With --url, NATS is not checked. As a health check, the command inherits the NATS settings
         // of the server's container.
@@ -269,6 +269,9 @@ fn model(dir: &DataDir, checks: &mut Checks) {
             let detail = "a running server holds the directory; check that server with --url";
             add(checks, "lock", Finding::Ok, detail);
         }
-        Err(error) => add(checks, "read model", Finding::Fail, error.to_string()),
+        Err(error) => {
+            let detail = WithCauses(&error).to_string();
+            add(checks, "read model", Finding::Fail, detail);
+        }
     }
 }

@@ -9,7 +9,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 use strum::VariantNames;
 
-use crate::cli::Outcome;
+use crate::cli::CommandResult;
 use crate::cli::client::{Api, ApiError, Query, read};
 use crate::cli::output;
 use crate::cli::target::Target;
@@ -80,7 +80,7 @@ struct Replay {
 }
 
 impl Events {
-    pub(super) async fn run(self) -> Outcome {
+    pub(super) async fn run(self) -> CommandResult {
         let replay = Replay {
             filter: vec![
                 ("type", self.event_type),
@@ -98,7 +98,7 @@ impl Events {
 }
 
 impl Replay {
-    async fn print(mut self, api: &Api) -> Outcome {
+    async fn print(mut self, api: &Api) -> CommandResult {
         let mut page = self.next_page(api).await?;
         loop {
             for event in &page.events {

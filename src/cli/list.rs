@@ -8,7 +8,7 @@ use crate::app::clock::SystemClock;
 use crate::cli::moment::moment;
 use crate::cli::pages::{Listed, PageArgs, Pages};
 use crate::cli::target::Target;
-use crate::cli::{Outcome, table};
+use crate::cli::{CommandResult, table};
 use crate::domain::Clock as _;
 use crate::domain::session::Status;
 use crate::http::dto::{AsOf, Session, SessionList};
@@ -61,7 +61,7 @@ pub(super) struct List {
 }
 
 impl List {
-    pub(super) async fn run(self) -> Outcome {
+    pub(super) async fn run(self) -> CommandResult {
         let now = SystemClock.now();
         let created_after = moment("--created-after", self.created_after, now)?;
         let created_before = moment("--created-before", self.created_before, now)?;

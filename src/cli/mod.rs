@@ -42,11 +42,11 @@ use clap::{Arg, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
 use crate::app::config::ConfigError;
 use crate::app::terminal;
-use crate::log::WithCauses;
+use crate::domain::WithCauses;
 
 /// The result of a command. A negative result, such as a failed check, is an exit code and no
 /// error.
-type Outcome = anyhow::Result<ExitCode>;
+type CommandResult = anyhow::Result<ExitCode>;
 
 const AFTER_HELP: &str = "\
 Start here:
@@ -155,7 +155,7 @@ fn without_empty_variables(command: clap::Command) -> clap::Command {
         .mut_subcommands(without_empty_variables)
 }
 
-async fn dispatch(command: Command) -> Outcome {
+async fn dispatch(command: Command) -> CommandResult {
     match command {
         Command::Serve(serve) => serve.run().await,
         Command::Demo(demo) => demo.run().await,

@@ -6,7 +6,7 @@ use clap::Args;
 use serde::de::DeserializeOwned;
 
 use crate::cli::client::{Api, Query, read};
-use crate::cli::{Outcome, output};
+use crate::cli::{CommandResult, output};
 use crate::domain::limits::PAGE_ROWS_MAX;
 use crate::http::dto::AsOf;
 
@@ -91,7 +91,7 @@ impl Pages {
         api: &Api,
         json: bool,
         table: impl Fn(&[L::Row]) -> String,
-    ) -> Outcome {
+    ) -> CommandResult {
         let mut rows = Vec::new();
         let mut last: L;
         loop {

@@ -10,7 +10,7 @@ use crate::app::rebuild::{self, Comparison, Rebuilt, Request, Step};
 use crate::app::telemetry::{self, LogFormat};
 use crate::cli::nats::NatsArgs;
 use crate::cli::progress::Progress;
-use crate::cli::{Outcome, output};
+use crate::cli::{CommandResult, output};
 
 const AFTER_HELP: &str = "\
 Examples:
@@ -52,7 +52,7 @@ pub(super) struct Rebuild {
 }
 
 impl Rebuild {
-    pub(super) async fn run(self) -> Outcome {
+    pub(super) async fn run(self) -> CommandResult {
         telemetry::init(LogFormat::Text, "warn")?;
         let request = Request {
             data_dir: self.data_dir,

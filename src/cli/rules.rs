@@ -8,7 +8,7 @@ use clap::{Args, Subcommand};
 use crate::app::rules::{self, Ledger};
 use crate::app::telemetry::{self, LogFormat};
 use crate::cli::nats::NatsArgs;
-use crate::cli::{Outcome, Usage, output};
+use crate::cli::{CommandResult, Usage, output};
 use crate::domain::Rules as Version;
 
 const AFTER_HELP: &str = "\
@@ -54,7 +54,7 @@ struct Adopt {
 }
 
 impl Rules {
-    pub(super) async fn run(self) -> Outcome {
+    pub(super) async fn run(self) -> CommandResult {
         telemetry::init(LogFormat::Text, "warn")?;
         let Command::Adopt(adopt) = self.command;
         let ledger = match (adopt.data_dir, adopt.nats.config()?) {

@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use anyhow::Context as _;
 use clap::Args;
 
-use crate::cli::{Outcome, Usage, output};
+use crate::cli::{CommandResult, Usage, output};
 use crate::http::openapi;
 use crate::wire::schema::{self, Document};
 
@@ -33,7 +33,7 @@ pub(super) struct Schema {
 }
 
 impl Schema {
-    pub(super) fn run(self) -> Outcome {
+    pub(super) fn run(self) -> CommandResult {
         let mut documents = schema::documents();
         documents.push(Document {
             path: "openapi.json".to_owned(),

@@ -11,7 +11,7 @@ use crate::app::telemetry::{self, LogFormat};
 use crate::app::{Config, DialectAddress, signals};
 use crate::cli::access::AccessArgs;
 use crate::cli::nats::NatsArgs;
-use crate::cli::{Outcome, Usage, address};
+use crate::cli::{CommandResult, Usage, address};
 use crate::dialects::Dialect;
 use crate::http::Origin;
 
@@ -105,7 +105,7 @@ enum Format {
 }
 
 impl Serve {
-    pub(super) async fn run(self) -> Outcome {
+    pub(super) async fn run(self) -> CommandResult {
         let format = match self.log_format {
             Format::Text => LogFormat::Text,
             Format::Json => LogFormat::Json,

@@ -7,7 +7,7 @@ use serde::Deserialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-use crate::cli::Outcome;
+use crate::cli::CommandResult;
 use crate::cli::client::{Api, read};
 use crate::cli::target::Target;
 use crate::cli::{output, table};
@@ -56,7 +56,7 @@ struct History {
 }
 
 impl Show {
-    pub(super) async fn run(self) -> Outcome {
+    pub(super) async fn run(self) -> CommandResult {
         let (id, json) = (self.id, self.json);
         self.target
             .with_api(async |api| print(api, &id, json).await)
@@ -64,7 +64,7 @@ impl Show {
     }
 }
 
-async fn print(api: &Api, id: &str, json: bool) -> Outcome {
+async fn print(api: &Api, id: &str, json: bool) -> CommandResult {
     let session = api.get(&["v1", "agent-sessions", id], &Vec::new()).await?;
     let events = history(api, id).await?;
     if json {

@@ -12,7 +12,7 @@ use crate::app::telemetry::{self, LogFormat};
 use crate::app::{Access, Config, Running};
 use crate::auth::ApiKey;
 use crate::cli::client::{Api, Identity};
-use crate::cli::{Outcome, Usage};
+use crate::cli::{CommandResult, Usage};
 use crate::domain::TenantId;
 
 /// The default of `--url`.
@@ -51,7 +51,10 @@ pub(super) const KEY_VARIABLE: &str = "SESSION_LEDGER_KEY";
 
 impl Target {
     /// Runs `work` with a client of the ledger's API.
-    pub(super) async fn with_api(self, work: impl AsyncFnOnce(&Api) -> Outcome) -> Outcome {
+    pub(super) async fn with_api(
+        self,
+        work: impl AsyncFnOnce(&Api) -> CommandResult,
+    ) -> CommandResult {
         let Some(dir) = &self.data_dir else {
             if self.key.is_none() && self.tenant.is_none() {
                 return Err(Usage(NOBODY.to_owned()).into());

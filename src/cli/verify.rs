@@ -9,7 +9,7 @@ use crate::app::telemetry::{self, LogFormat};
 use crate::app::verify::{self, Request, Step, Verified};
 use crate::cli::nats::NatsArgs;
 use crate::cli::progress::Progress;
-use crate::cli::{Outcome, output};
+use crate::cli::{CommandResult, output};
 
 const AFTER_HELP: &str = "\
 Examples:
@@ -39,7 +39,7 @@ pub(super) struct Verify {
 }
 
 impl Verify {
-    pub(super) async fn run(self) -> Outcome {
+    pub(super) async fn run(self) -> CommandResult {
         telemetry::init(LogFormat::Text, "warn")?;
         let request = Request {
             data_dir: self.data_dir,

@@ -1,4 +1,7 @@
-//! Every bound of the ledger, in one place.
+//! The bounds that decide verdicts, and most others: of memory, of waits, and of what callers send.
+//!
+//! A bound that only one file needs may stand there: that of a dialect or a handler, a pause between
+//! retries, or a number from which on something is faster.
 //!
 //! The first part decides verdicts: a change of any of these numbers is a new version of the
 //! [`Rules`](crate::domain::Rules), because two nodes that disagree on one would fold the same log into
@@ -65,6 +68,19 @@ pub const LOG_READ_RECORDS_MAX: usize = 4096;
 pub const LOG_READ_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// Most published messages of one append that wait for their acknowledgement.
 pub const LOG_PUBLISH_IN_FLIGHT_MAX: usize = 256;
+/// Most unacknowledged messages of all appends together. The server refuses more than 10,000.
+pub const LOG_UNACKNOWLEDGED_MAX: usize = 8192;
+/// How long to wait for an acknowledgement after a reconnect, in milliseconds. Most are lost with the
+/// old connection. Those of messages that were still queued arrive at once.
+pub const LOG_RECONNECTED_WAIT_MS: u64 = 250;
+/// Most records that are read by position when their deliveries break the connection.
+pub const LOG_RESCUED_RECORDS_MAX: usize = 64;
+/// How long the server may send nothing to a reader, in milliseconds: two of its heartbeats and some
+/// time.
+pub const LOG_SILENCE_MS: u64 = 2_500;
+/// How long closing a connection may take, in milliseconds. A server that hangs does not answer the
+/// last ping.
+pub const LOG_CLOSE_WAIT_MS: u64 = 1_000;
 /// The time that the server needs for an atomic batch of any size, in microseconds: it syncs each
 /// batch once.
 pub const LOG_BATCH_US: u64 = 12_000;

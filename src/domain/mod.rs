@@ -8,6 +8,7 @@
 
 pub mod agent;
 pub mod backoff;
+pub mod causes;
 pub mod command;
 pub mod event;
 pub mod filter;
@@ -24,6 +25,7 @@ pub mod verdict;
 
 pub use agent::{Agent, AgentStatus};
 pub use backoff::backoff;
+pub use causes::WithCauses;
 pub use event::{AgentEvent, Event, EventKey, EventType, Payload, SessionEvent};
 pub use filter::{AgentFilter, SessionFilter, StatusSet, TimeRange};
 pub use ids::{AgentId, EventId, Position, ProjectId, SessionId, Source, TenantId};

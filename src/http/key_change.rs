@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use crate::auth::{ApiKey, Author, Grant, GrantError, KeyEntry, KeyId, KeysError};
-use crate::domain::Reason;
+use crate::domain::{Reason, WithCauses};
 use crate::http::problem::Problem;
 use crate::http::problem::code::Code;
 use crate::http::request::caller::{Admin, Caller};
@@ -135,7 +135,7 @@ fn changed_problem(error: KeysError) -> Problem {
         | KeysError::Behind
         | KeysError::Random(_)
         | KeysError::Collision => {
-            tracing::error!("failed to issue or revoke a key: {error}");
+            tracing::error!("failed to issue or revoke a key: {}", WithCauses(&error));
             Problem::new(Code::InternalError)
         }
     }

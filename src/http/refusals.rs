@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use axum::response::Response;
 
-use crate::auth::Refused;
+use crate::auth::CredentialError;
 use crate::domain::limits::REFUSALS_TOLD_MS;
 use crate::domain::{Reason, TenantId};
 use crate::http::problem::Problem;
@@ -32,7 +32,7 @@ struct LastWarning {
 pub(crate) struct Refusal<'a> {
     pub(crate) problem: &'a Problem,
     /// Why the credential is invalid.
-    pub(crate) why: Option<&'a Refused>,
+    pub(crate) why: Option<&'a CredentialError>,
     /// The identity of a valid credential.
     pub(crate) by: Option<&'a str>,
     /// The tenant, if the credential may act for it.
@@ -58,7 +58,7 @@ impl Refusals {
     /// Counts a rejected request and logs it.
     pub(crate) fn record(&self, refusal: &Refusal<'_>, metrics: &Metrics) {
         let code = refusal.problem.code();
-        let reason = refusal.why.map_or("", Refused::kind);
+        let reason = refusal.why.map_or("", CredentialError::kind);
         metrics.refused(code.as_str(), reason);
         // No warning for a request without a credential: scanners send those all day.
         let due = match code {

@@ -44,7 +44,7 @@ pub struct Emitter<'a> {
 
 /// Why an event cannot be appended. Nothing was written.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum Refused {
+pub enum SubmissionError {
     /// The event is not valid: the fold would reject it.
     #[error(transparent)]
     Undecodable(#[from] Undecodable),
@@ -55,7 +55,7 @@ pub enum Refused {
 
 /// The result of appending an event.
 #[derive(Debug, Clone)]
-pub struct Outcome {
+pub struct Receipt {
     /// The position of the event.
     pub position: Position,
     /// The verdict; `None` if the fold has not reached the event yet.
@@ -81,17 +81,20 @@ pub enum AppendError {
     /// The read model failed after the events were appended.
     #[error("the events are on the log, but their verdicts cannot be read")]
     Verdict(#[source] StoreError),
+    /// Reading the verdicts panicked, after the events were appended.
+    #[error("the events are on the log, but reading their verdicts failed unexpectedly")]
+    Panicked(#[source] tokio::task::JoinError),
 }
 
 impl Submission {
     /// Checks an event of a runtime, for a log with these rules.
     ///
     /// The event must be valid by the newest rules too, whatever the rules of the log are.
-    pub fn check(rules: Rules, emitter: Emitter<'_>, body: Bytes) -> Result<Self, Refused> {
+    pub fn check(rules: Rules, emitter: Emitter<'_>, body: Bytes) -> Result<Self, SubmissionError> {
         let (event_type, event) = Opened::of(&body)?;
         let subject = |writer| {
             let subject = Subject::new(writer, emitter.tenant.clone(), event_type);
-            subject.ok_or(Refused::Reserved(event_type))
+            subject.ok_or(SubmissionError::Reserved(event_type))
         };
         let (by_runtime, by_ledger) = (subject(Writer::Runtime)?, subject(Writer::Ledger)?);
         let as_written = Private::of_emitted(emitter.credential);
@@ -118,7 +121,7 @@ impl Submission {
     }
 
     /// Returns an error if `data` has unknown members.
-    pub fn strictly(self) -> Result<Self, Refused> {
+    pub fn strictly(self) -> Result<Self, SubmissionError> {
         if self.ignored.is_empty() {
             return Ok(self);
         }
@@ -132,11 +135,11 @@ impl Submission {
         tenant: &TenantId,
         event: &Event,
         notes: Notes<'_>,
-    ) -> Result<Self, Refused> {
+    ) -> Result<Self, SubmissionError> {
         wire::check(&event.payload, notes.reason)?;
         let event_type = event.event_type();
         let subject = Subject::new(event.writer, tenant.clone(), event_type);
-        let subject = subject.ok_or(Refused::Reserved(event_type))?;
+        let subject = subject.ok_or(SubmissionError::Reserved(event_type))?;
         let private = Private {
             written_by: notes.actor.filter(|_| Rules::V2 <= rules).map(Into::into),
             ..event.private.clone()
@@ -214,7 +217,7 @@ impl Ledger {
         &self,
         tenant: &TenantId,
         events: Vec<Submission>,
-    ) -> Result<Vec<Result<Outcome, LogError>>, AppendError> {
+    ) -> Result<Vec<Result<Receipt, LogError>>, AppendError> {
         let _waiting = self
             .waiters
             .try_acquire()
@@ -229,7 +232,7 @@ impl Ledger {
         else {
             return Ok(appended
                 .into_iter()
-                .map(|one| one.map(Outcome::pending))
+                .map(|one| one.map(Receipt::pending))
                 .collect());
         };
         let wait = Duration::from_millis(VERDICT_WAIT_MS);
@@ -238,7 +241,7 @@ impl Ledger {
         let read = move || read_verdicts(&projection, &tenant, appended);
         let verdicts = tokio::task::spawn_blocking(read).await;
         verdicts
-            .unwrap_or(Err(StoreError::Damaged("verdicts")))
+            .map_err(AppendError::Panicked)?
             .map_err(AppendError::Verdict)
     }
 
@@ -264,7 +267,7 @@ impl Ledger {
     }
 }
 
-impl Outcome {
+impl Receipt {
     fn pending(position: Position) -> Self {
         Self {
             position,
@@ -277,19 +280,19 @@ fn read_verdicts(
     projection: &Projection,
     tenant: &TenantId,
     appended: Vec<Result<Position, LogError>>,
-) -> Result<Vec<Result<Outcome, LogError>>, StoreError> {
+) -> Result<Vec<Result<Receipt, LogError>>, StoreError> {
     let snapshot = projection.snapshot()?;
     let tenant = snapshot.of_tenant(tenant)?;
-    let mut outcomes = Vec::with_capacity(appended.len());
+    let mut receipts = Vec::with_capacity(appended.len());
     for one in appended {
-        outcomes.push(match (one, tenant) {
-            (Ok(position), Some(tenant)) => Ok(Outcome {
+        receipts.push(match (one, tenant) {
+            (Ok(position), Some(tenant)) => Ok(Receipt {
                 position,
                 verdict: tenant.verdict(position)?,
             }),
-            (Ok(position), None) => Ok(Outcome::pending(position)),
+            (Ok(position), None) => Ok(Receipt::pending(position)),
             (Err(error), _) => Err(error),
         });
     }
-    Ok(outcomes)
+    Ok(receipts)
 }

@@ -17,14 +17,14 @@ use crate::wire::{EXPIRIES, Envelope, Subject, source};
 impl Reactor {
     /// Expires sessions until `stop`, or until the fold has stopped.
     pub async fn expire(self, stop: CancellationToken) {
-        self.run(due, stop).await;
+        self.run("expiry", due, stop).await;
     }
 }
 
 fn due(snapshot: &Snapshot, by: Timestamp) -> Result<Due<(Timestamp, Ordinal)>, StoreError> {
-    let mut due = Due::nothing();
+    let (mut due, all) = (Due::nothing(), snapshot.of_all_tenants());
     // Usually no session is due. The first deadline is enough to know that.
-    due.next = snapshot.deadlines(1)?.first().map(|(next, _)| *next);
+    due.next = all.deadlines(1)?.first().map(|(next, _)| *next);
     if due.next.is_none_or(|next| by < next) {
         return Ok(due);
     }
@@ -34,16 +34,16 @@ fn due(snapshot: &Snapshot, by: Timestamp) -> Result<Due<(Timestamp, Ordinal)>, 
         after: progress.last_expiry,
         read_to: progress.position,
     });
-    let deadlines = snapshot.deadlines(REACTOR_BATCH_MAX)?;
+    let deadlines = all.deadlines(REACTOR_BATCH_MAX)?;
     due.first = deadlines.first().copied();
     for (deadline, ordinal) in deadlines {
         due.next = Some(deadline);
         if by < deadline {
             break;
         }
-        let stored = snapshot.session(ordinal)?;
+        let stored = all.session(ordinal)?;
         let row = stored.row()?;
-        let tenant = snapshot.tenant_id(row.tenant)?;
+        let tenant = all.tenant_id(row.tenant)?;
         due.records.push(expired(tenant, row.session_id, deadline));
     }
     Ok(due)

@@ -12,7 +12,7 @@ mod revocation;
 pub mod rules;
 mod tokens;
 
-pub use append::{AppendError, Emitter, Ledger, Outcome, Refused, Submission};
+pub use append::{AppendError, Emitter, Ledger, Receipt, Submission, SubmissionError};
 pub use command::{By, ClientKind, Commands, IdempotencyKey};
 pub use reactor::Reactor;
 pub use tokens::{Token, TokenClaim, TokenSecret, Tokens};

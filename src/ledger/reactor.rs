@@ -15,15 +15,18 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::watch;
+use tokio::task::JoinError;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::domain::causes::BoxError;
 use crate::domain::limits::{
     FOLD_LAG_MS_MAX, REACTOR_FAILED_MS, REACTOR_LOOK_MS, REACTOR_RETRY_MS, REACTOR_YIELD_MS,
 };
-use crate::domain::{Clock, Timestamp, backoff};
-use crate::log::{EventLog, Guard, LogError, NewRecord, WithCauses};
+use crate::domain::{Clock, Timestamp, WithCauses, backoff};
+use crate::log::{EventLog, Guard, LogError, NewRecord};
+use crate::metrics::Metrics;
 use crate::projection::{Progress, Projection, Snapshot, StoreError, Waited};
 
 /// First and longest pause before an event that had no effect is written again.
@@ -48,6 +51,8 @@ pub struct Reactor {
     pub projection: Arc<Projection>,
     /// The clock of this node.
     pub clock: Arc<dyn Clock>,
+    /// Counts the failures of reactors.
+    pub metrics: Arc<Metrics>,
 }
 
 /// The events that are due now.
@@ -120,21 +125,27 @@ type Ask<M> = fn(&Snapshot, Timestamp) -> Result<Due<M>, StoreError>;
 
 impl Reactor {
     /// Writes due events until `stop`, or until the fold has stopped.
-    pub(super) async fn run<M>(self, ask: Ask<M>, stop: CancellationToken)
+    ///
+    /// `kind` names the reactor in metrics and in the server's log.
+    pub(super) async fn run<M>(self, kind: &'static str, ask: Ask<M>, stop: CancellationToken)
     where
         M: PartialEq + Send + 'static,
     {
         let reads = TaskTracker::new();
         tokio::select! {
             () = stop.cancelled() => {}
-            () = self.react(ask, &reads) => {}
+            () = self.react((kind, ask), &reads) => {}
         }
         // A read that has begun holds the read model's file open.
         reads.close();
         reads.wait().await;
     }
 
-    async fn react<M: PartialEq + Send + 'static>(&self, ask: Ask<M>, reads: &TaskTracker) {
+    async fn react<M: PartialEq + Send + 'static>(
+        &self,
+        asked: (&'static str, Ask<M>),
+        reads: &TaskTracker,
+    ) {
         // After a long absence, other nodes may have written events that the read model shows as due.
         if let Ok(head) = self.log.head().await {
             self.projection.reach(head).await;
@@ -152,7 +163,7 @@ impl Reactor {
             let now = self.clock.now();
             pace.behind = pace.behind.min(self.behind_at_most(now));
             let by = before(now, pace.hold());
-            let due = self.due(reads, ask, now, by).await;
+            let due = self.due(reads, asked, (now, by)).await;
             if due.records.is_empty() {
                 self.rest(due.next, &mut folded, &mut pace).await;
                 continue;
@@ -262,9 +273,8 @@ impl Reactor {
     async fn due<M: Send + 'static>(
         &self,
         reads: &TaskTracker,
-        ask: Ask<M>,
-        now: Timestamp,
-        by: Timestamp,
+        (kind, ask): (&'static str, Ask<M>),
+        (now, by): (Timestamp, Timestamp),
     ) -> Due<M> {
         // While the fold catches up, it shows events as due that later records have settled.
         if Duration::from_millis(FOLD_LAG_MS_MAX) < self.projection.lag(now, self.log.known_head())
@@ -273,18 +283,28 @@ impl Reactor {
         }
         let projection = Arc::clone(&self.projection);
         let asked = reads.spawn_blocking(move || ask(&*projection.snapshot()?, by));
-        match asked.await {
-            Ok(Ok(due)) => due,
-            Ok(Err(error)) => {
-                tracing::error!(
-                    "cannot find the events that are due: {}",
-                    WithCauses(&error)
-                );
-                Due::nothing()
-            }
-            Err(_panicked) => Due::nothing(),
-        }
+        found(asked.await, &self.metrics, kind)
     }
+}
+
+/// Returns the events that are due, or reports why they cannot be found and returns none.
+fn found<M>(
+    asked: Result<Result<Due<M>, StoreError>, JoinError>,
+    metrics: &Metrics,
+    kind: &'static str,
+) -> Due<M> {
+    let error: BoxError = match asked {
+        Ok(Ok(due)) => return due,
+        Ok(Err(error)) => error.into(),
+        Err(panicked) => panicked.into(),
+    };
+    tracing::error!(
+        reactor = kind,
+        "cannot find the events that are due: {}",
+        WithCauses(&*error)
+    );
+    metrics.reactor_failed(kind);
+    Due::nothing()
 }
 
 fn before(time: Timestamp, by: Duration) -> Timestamp {
@@ -303,4 +323,23 @@ fn micros(duration: Duration) -> i64 {
 async fn changed(folded: &mut watch::Receiver<Progress>, at_most: Duration) -> bool {
     // The projection is ours, so it cannot be gone.
     timeout(at_most, folded.changed()).await.is_ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn failures_to_find_due_events_are_counted() {
+        let metrics = Metrics::default();
+        let asked = |ask: fn() -> Result<Due<()>, StoreError>| tokio::task::spawn_blocking(ask);
+        let good = found(asked(|| Ok(Due::nothing())).await, &metrics, "expiry");
+        assert!(good.records.is_empty());
+        assert!(!metrics.text().contains("reactor_failures_total{"));
+        let damaged = asked(|| Err(StoreError::Damaged("a test")));
+        found(damaged.await, &metrics, "expiry");
+        found(asked(|| panic!("a test")).await, &metrics, "expiry");
+        let expected = "session_ledger_reactor_failures_total{reactor=\"expiry\"} 2\n";
+        assert!(metrics.text().contains(expected), "{}", metrics.text());
+    }
 }

@@ -17,9 +17,7 @@ use crate::domain::{
 };
 use crate::ledger::reactor::{Due, Reactor};
 use crate::log::NewRecord;
-use crate::projection::{
-    Listing, ListingPlace, PageStart, SessionOwner, SessionRow, Snapshot, StoreError,
-};
+use crate::projection::{Listing, ListingPlace, SessionOwner, SessionRow, Snapshot, StoreError};
 use crate::wire::data::SessionTerminatedData;
 use crate::wire::{Envelope, Subject, private, source};
 
@@ -28,17 +26,17 @@ const REASON: &str = "the agent was revoked";
 impl Reactor {
     /// Ends the sessions of revoked agents, until `stop` is canceled or the fold stops.
     pub async fn end_revoked(self, stop: CancellationToken) {
-        self.run(due, stop).await;
+        self.run("revocation", due, stop).await;
     }
 }
 
 fn due(snapshot: &Snapshot, _now: Timestamp) -> Result<Due<ListingPlace>, StoreError> {
-    let mut due = Due::nothing();
-    let agents = snapshot.revoked_agents(REACTOR_BATCH_MAX)?;
+    let (mut due, all) = (Due::nothing(), snapshot.of_all_tenants());
+    let agents = all.revoked_agents(REACTOR_BATCH_MAX)?;
     // Each agent gets an equal share, so that one with many sessions does not delay the others.
     let share = REACTOR_BATCH_MAX / agents.len().max(1);
     for agent in agents {
-        let known = snapshot.agent(agent)?;
+        let known = all.agent(agent)?;
         let revoked_at = known.row()?.revoked_at;
         let revoked_at = revoked_at.ok_or(StoreError::Damaged("revoked agents"))?;
         let listing = Listing {
@@ -46,10 +44,10 @@ fn due(snapshot: &Snapshot, _now: Timestamp) -> Result<Due<ListingPlace>, StoreE
             statuses: StatusSet::only(Status::Active),
             created: TimeRange::default(),
         };
-        for (place, stored) in snapshot.page(&listing, PageStart::Offset(0), share)? {
+        for (place, stored) in all.newest(&listing, share)? {
             due.first.get_or_insert(place);
             let row = stored.row()?;
-            let tenant = snapshot.tenant_id(row.tenant)?;
+            let tenant = all.tenant_id(row.tenant)?;
             due.records.push(terminated(tenant, &row, revoked_at));
         }
     }

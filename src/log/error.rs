@@ -1,19 +1,12 @@
 //! Why a log failed, with the errors behind it.
 
-use std::error::Error;
-use std::fmt;
 use std::path::PathBuf;
-use std::sync::Arc;
 
 use crate::domain::Position;
+use crate::domain::causes::{BoxError, Cause};
 
-/// The error behind another one. Shared, because one failure can concern many records.
-pub type Cause = Arc<dyn Error + Send + Sync>;
-
-/// What a [`Cause`] is made of: a text, or an error with its own causes.
-pub type BoxError = Box<dyn Error + Send + Sync>;
-
-/// Why the log did not do what it was asked to do. [`WithCauses`] prints the causes as well.
+/// Why the log did not do what it was asked to do. [`WithCauses`](crate::domain::WithCauses) prints the
+/// causes as well.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum LogError {
     /// The log cannot be reached. Nothing was written. The caller may retry.
@@ -94,63 +87,27 @@ impl LogError {
     }
 }
 
-/// Puts a text before an error: what failed because of it.
-pub(super) fn because(what: impl Into<String>, source: impl Into<BoxError>) -> BoxError {
-    let (what, source) = (what.into(), source.into());
-    Box::new(Because { what, source })
-}
-
-#[derive(Debug, thiserror::Error)]
-#[error("{what}")]
-struct Because {
-    what: String,
-    source: BoxError,
-}
-
-/// Displays an error and the errors behind it, as in `the log is unavailable: it was closed`.
-///
-/// Some errors, such as those of the NATS client, repeat their causes in their own text. These causes
-/// are not displayed a second time.
-#[derive(Debug, Clone, Copy)]
-pub struct WithCauses<'a>(pub &'a (dyn Error + 'a));
-
-impl fmt::Display for WithCauses<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut said = self.0.to_string();
-        f.write_str(&said)?;
-        let mut next = self.0.source();
-        while let Some(cause) = next {
-            let text = cause.to_string();
-            if !said.ends_with(&text) {
-                write!(f, ": {text}")?;
-                said = text;
-            }
-            next = cause.source();
-        }
-        Ok(())
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use std::error::Error as _;
+
     use super::*;
+    use crate::domain::WithCauses;
+    use crate::domain::causes::because;
 
     #[test]
-    fn causes_are_displayed_in_order_and_once() {
-        let io = || std::io::Error::other("no route to host");
-        let error = LogError::unavailable(because("cannot connect", io()));
+    fn the_causes_of_a_failure_are_displayed_behind_it() {
+        let io = std::io::Error::other("no route to host");
+        let error = LogError::unavailable(because("cannot connect", io));
         assert_eq!(error.to_string(), "the log is unavailable");
         let expected = "the log is unavailable: cannot connect: no route to host";
-        assert_eq!(WithCauses(&error).to_string(), expected);
-        let repeating = because(format!("cannot connect: {}", io()), io());
-        let error = LogError::unavailable(repeating).clone();
-        assert_eq!(WithCauses(&error).to_string(), expected);
+        assert_eq!(WithCauses(&error.clone()).to_string(), expected);
     }
 
     #[test]
     fn the_error_behind_a_failure_can_be_found() {
         let error = LogError::unconfirmed(std::io::Error::other("torn"));
-        let source = error.source().and_then(Error::source);
+        let source = error.source().and_then(std::error::Error::source);
         assert!(source.is_none());
         assert!(
             error

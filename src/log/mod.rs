@@ -24,7 +24,7 @@ use crate::domain::{Position, Rules, Timestamp};
 use crate::wire::{Headers, binary};
 
 pub use embedded::EmbeddedLog;
-pub use error::{BoxError, Cause, LogError, WithCauses};
+pub use error::LogError;
 pub use jetstream::JetStreamLog;
 
 /// A record of the log.

@@ -76,14 +76,14 @@ impl<E: Into<redb::Error>> From<E> for StoreError {
 
 /// Why an event changes nothing.
 #[derive(Debug)]
-pub(crate) enum Refused {
+pub(crate) enum Rejection {
     /// The event breaks a rule. Its verdict names the reason, and the fold continues.
     Because(Reason),
     /// The read model failed, and the fold stops.
     Store(StoreError),
 }
 
-impl Refused {
+impl Rejection {
     /// The reason to reject the event, unless the read model failed.
     pub(crate) fn reason(self) -> Result<Reason, StoreError> {
         match self {
@@ -93,13 +93,13 @@ impl Refused {
     }
 }
 
-impl From<Reason> for Refused {
+impl From<Reason> for Rejection {
     fn from(reason: Reason) -> Self {
         Self::Because(reason)
     }
 }
 
-impl From<StoreError> for Refused {
+impl From<StoreError> for Rejection {
     fn from(error: StoreError) -> Self {
         Self::Store(error)
     }

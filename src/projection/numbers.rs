@@ -1,7 +1,8 @@
 //! The numbers by which the read model names tenants, sessions, agents, projects and groups of agents.
 //!
 //! Each kind has its own type, so that the number of one kind cannot stand for another. Numbers are
-//! given in fold order, so they depend only on the log.
+//! given in fold order, so they depend only on the log. Only `projection` makes numbers: other modules
+//! get them from the view of a tenant, or from that of all tenants.
 
 use crate::projection::error::StoreError;
 
@@ -16,7 +17,7 @@ macro_rules! numbers {
             pub(crate) const FIRST: Self = Self($first);
 
             /// The number that this integer stands for in a table or a row.
-            pub(crate) const fn new(number: $integer) -> Self {
+            pub(in crate::projection) const fn new(number: $integer) -> Self {
                 Self(number)
             }
 
@@ -52,5 +53,5 @@ numbers! {
 
 impl TenantNumber {
     /// Stands for no tenant: for records of the ledger itself, and for those whose subject names none.
-    pub(crate) const NONE: Self = Self(0);
+    pub(in crate::projection) const NONE: Self = Self(0);
 }

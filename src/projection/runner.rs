@@ -14,8 +14,8 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::domain::limits::FOLD_IDLE_MS;
-use crate::domain::{Position, Timestamp, backoff};
-use crate::log::{EventLog, LogError, WithCauses};
+use crate::domain::{Position, Timestamp, WithCauses, backoff};
+use crate::log::{EventLog, LogError};
 use crate::metrics::Metrics;
 use crate::projection::batch::{Batches, Outlook};
 use crate::projection::chain;

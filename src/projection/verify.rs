@@ -6,7 +6,7 @@ use redb::{ReadOnlyTable, ReadableTable, ReadableTableMetadata};
 
 use crate::domain::limits::LOG_READ_RECORDS_MAX;
 use crate::domain::session::Status;
-use crate::domain::{AgentStatus, Position, Rules};
+use crate::domain::{AgentStatus, Position, Rules, WithCauses};
 use crate::log::{EventLog, LogError, Record};
 use crate::projection::agent_row::StoredAgent;
 use crate::projection::chain::{self, ChainHead};
@@ -39,7 +39,7 @@ pub enum Difference {
     Unreadable {
         /// The last position that was read.
         after: Position,
-        /// What the log says.
+        /// The error of the log, with its causes.
         error: String,
     },
     /// The log ends before the read model does.
@@ -120,7 +120,7 @@ pub async fn log(
             .push(Difference::Short { head, position });
     }
     if let Err(error) = walk(log, head, model, &mut checked, &mut read).await {
-        let (after, error) = (checked.position, error.to_string());
+        let (after, error) = (checked.position, WithCauses(&error).to_string());
         checked
             .differences
             .push(Difference::Unreadable { after, error });

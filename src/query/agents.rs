@@ -29,8 +29,8 @@ pub fn list(
     };
     let only = match shown.agents {
         Agents::All => {
-            let totals = snapshot.totals(&listing)?;
-            let rows = snapshot.agent_page(&listing, start, rows_max + 1)?;
+            let totals = shown.tenant.totals(&listing)?;
+            let rows = shown.tenant.agent_page(&listing, start, rows_max + 1)?;
             return Ok(Page::new(
                 rows,
                 rows_max,
@@ -39,7 +39,7 @@ pub fn list(
                 as_of,
             ));
         }
-        Agents::One(number) => snapshot.agent_in(&listing, number)?,
+        Agents::One(number) => shown.tenant.agent_in(&listing, number)?,
         Agents::None => None,
     };
     let total = u64::from(only.is_some());
@@ -64,5 +64,5 @@ pub fn get(
     };
     let number = ids::agent(shown.tenant, id)?;
     let number = number.filter(|number| shown.agents.has(*number));
-    number.map(|number| snapshot.agent(number)).transpose()
+    number.map(|number| shown.tenant.agent(number)).transpose()
 }

@@ -178,10 +178,10 @@ pub fn of_session(
     let Some(ordinal) = ids::session(shown.tenant, id)? else {
         return Ok(None);
     };
-    if !shown.has(&snapshot.session(ordinal)?.row()?)? {
+    if !shown.has(&shown.tenant.session(ordinal)?.row()?)? {
         return Ok(None);
     }
-    let (positions, total) = snapshot.history(ordinal, from, events_max)?;
+    let (positions, total) = shown.tenant.history(ordinal, from, events_max)?;
     let end = from.saturating_add(positions.len() as u64);
     let next = (end < total).then_some(end);
     let as_of = AsOf::of_shown(snapshot, Some(shown))?;

@@ -3,7 +3,9 @@
 use crate::domain::filter::Owner;
 use crate::domain::session::Status;
 use crate::domain::{AgentId, SessionFilter, SessionId, Timestamp, TokenHash};
-use crate::projection::{Listing, PageStart, RowBytes, SessionOwner, Snapshot, StoreError};
+use crate::projection::{
+    Listing, PageStart, RowBytes, SessionOwner, Snapshot, StoreError, TenantSnapshot,
+};
 use crate::query::page::Page;
 use crate::query::sight::{Agents, Shown, Sight};
 use crate::query::{AsOf, Cursor, QueryError, ids};
@@ -29,11 +31,11 @@ pub fn list(
 ) -> Result<Page<RowBytes>, QueryError> {
     let shown = sight.find(snapshot)?;
     let as_of = AsOf::of_shown(snapshot, shown)?;
-    let Some(listing) = listing(shown, filter)? else {
+    let Some((tenant, listing)) = listing(shown, filter)? else {
         return Ok(Page::empty(as_of));
     };
-    let totals = snapshot.totals(&listing)?;
-    let rows = snapshot.page(&listing, start, rows_max + 1)?;
+    let totals = tenant.totals(&listing)?;
+    let rows = tenant.page(&listing, start, rows_max + 1)?;
     Ok(Page::new(
         rows,
         rows_max,
@@ -51,7 +53,7 @@ pub fn count(
 ) -> Result<SessionCounts, QueryError> {
     let shown = sight.find(snapshot)?;
     let by_status = match listing(shown, filter)? {
-        Some(listing) => snapshot.totals(&listing)?,
+        Some((tenant, listing)) => tenant.totals(&listing)?,
         None => filter.statuses.iter().map(|status| (status, 0)).collect(),
     };
     let total = by_status.iter().map(|(_, total)| total).sum();
@@ -74,7 +76,7 @@ pub fn get(
     let Some(ordinal) = ids::session(shown.tenant, id)? else {
         return Ok(None);
     };
-    let stored = snapshot.session(ordinal)?;
+    let stored = shown.tenant.session(ordinal)?;
     let is_shown = shown.has(&stored.row()?)?;
     Ok(is_shown.then_some(stored))
 }
@@ -94,7 +96,7 @@ pub fn by_access_token(
     let Some(ordinal) = shown.tenant.ordinal(id)? else {
         return Ok(None);
     };
-    let Some(stored) = snapshot.session_with_token(ordinal, hash)? else {
+    let Some(stored) = shown.tenant.session_with_token(ordinal, hash)? else {
         return Ok(None);
     };
     let row = stored.row()?;
@@ -104,15 +106,16 @@ pub fn by_access_token(
     };
     let agent = agent.ok_or(StoreError::Damaged("agent ids"))?;
     let open = row.status_at(now) == Status::Active;
-    let usable = open && shown.agents.has(agent) && snapshot.agent_may_act(agent, now)?;
+    let usable = open && shown.agents.has(agent) && shown.tenant.agent_may_act(agent, now)?;
     Ok(usable.then_some(stored))
 }
 
-/// The listing that a filter names; `None` if its agent or project is unknown or not shown.
-fn listing(
-    shown: Option<Shown<'_>>,
+/// The listing that a filter names, and its tenant; `None` if its agent or project is unknown or not
+/// shown.
+fn listing<'a>(
+    shown: Option<Shown<'a>>,
     filter: &SessionFilter,
-) -> Result<Option<Listing<SessionOwner>>, QueryError> {
+) -> Result<Option<(TenantSnapshot<'a>, Listing<SessionOwner>)>, QueryError> {
     let Some(Shown { tenant, agents }) = shown else {
         return Ok(None);
     };
@@ -130,9 +133,12 @@ fn listing(
         (Owner::Project(_), Agents::One(_) | Agents::None) => return Err(QueryError::OneAgent),
     };
     let (statuses, created) = (filter.statuses, filter.created);
-    Ok(owner.map(|owner| Listing {
-        owner,
-        statuses,
-        created,
+    Ok(owner.map(|owner| {
+        let listing = Listing {
+            owner,
+            statuses,
+            created,
+        };
+        (tenant, listing)
     }))
 }

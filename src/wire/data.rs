@@ -137,22 +137,6 @@ pub struct RulesData {
     pub version: u32,
 }
 
-impl<'a> SessionCreatedData<'a> {
-    /// Data with only the required fields.
-    pub fn new(agent_id: &'a AgentId) -> Self {
-        Self {
-            agent_id,
-            deadline: None,
-            scopes: None,
-            metadata: None,
-            parent_session_id: None,
-            project_id: None,
-            phase: None,
-            profile: None,
-        }
-    }
-}
-
 impl<'a> From<&'a Created> for SessionCreatedData<'a> {
     fn from(created: &'a Created) -> Self {
         Self {

@@ -28,13 +28,14 @@ fn rebuild(args: &[&str]) -> Value {
 }
 
 /// Replaces every occurrence of some bytes in a file with others of the same length.
-fn tamper(file: &Path, from: &str, to: &str) {
+fn tamper(file: &Path, from: &str, to: impl AsRef<[u8]>) {
+    let to = to.as_ref();
     assert_eq!(from.len(), to.len());
     let mut bytes = fs::read(file).unwrap();
     let mut found = false;
     for at in 0..bytes.len().saturating_sub(from.len()) {
         if bytes[at..].starts_with(from.as_bytes()) {
-            bytes[at..at + to.len()].copy_from_slice(to.as_bytes());
+            bytes[at..at + to.len()].copy_from_slice(to);
             found = true;
         }
     }
@@ -94,6 +95,15 @@ fn an_interrupted_rebuild_leaves_the_live_file_and_is_cleaned_up() {
 }
 
 #[test]
+fn a_rebuild_names_a_file_that_it_cannot_remove() {
+    let dir = ledger(&["a-1"]);
+    fs::create_dir(dir.path().join("model.rebuild.redb")).unwrap();
+    let error = fails(&["rebuild", "--data-dir", path(&dir)], 1);
+    assert!(error.contains("cannot remove"), "{error}");
+    assert!(error.contains("model.rebuild.redb"), "{error}");
+}
+
+#[test]
 fn a_truncated_log_is_an_alarm_until_it_is_accepted() {
     let (long, short) = (ledger(&["a-1", "a-2", "a-3"]), ledger(&["a-1"]));
     fs::copy(short.path().join("log.redb"), long.path().join("log.redb")).unwrap();
@@ -145,6 +155,20 @@ fn verify_passes_a_sound_directory_and_finds_a_changed_record() {
     let verified: Value = serde_json::from_str(&stdout(&output)).unwrap();
     let difference = verified["differences"][0].as_str().unwrap();
     assert!(difference.contains("a record was changed"), "{difference}");
+}
+
+#[test]
+fn verify_names_a_malformed_record() {
+    let dir = ledger(&["agent-one"]);
+    // The subject of the first record is no longer UTF-8.
+    let subject = b"ledger.sys.v1.rul\xffs";
+    tamper(&dir.path().join("log.redb"), "ledger.sys.v1.rules", subject);
+    let output = run(&["verify", "--data-dir", path(&dir), "--json"]);
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+    let verified: Value = serde_json::from_str(&stdout(&output)).unwrap();
+    let expected = "the log cannot be read after position 0: the log is damaged: the record at position 1 is \
+                    malformed";
+    assert_eq!(verified["differences"][0], expected, "{verified}");
 }
 
 #[test]

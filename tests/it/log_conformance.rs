@@ -8,11 +8,10 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::FutureExt as _;
-use session_ledger::domain::Position;
+use futures_util::future::join_all;
 use session_ledger::domain::limits::{BODY_BYTES_MAX, PRIVATE_BYTES_MAX};
-use session_ledger::log::{
-    Appended, EventLog, Guard, LogError, NewRecord, Record, Tail, WithCauses,
-};
+use session_ledger::domain::{Position, WithCauses};
+use session_ledger::log::{Appended, EventLog, Guard, LogError, NewRecord, Record, Tail};
 use tokio::sync::Barrier;
 
 /// An adapter's log, which can be closed and opened again on the same store.
@@ -47,6 +46,7 @@ macro_rules! suite {
             of_racing_appends_under_one_guard_one_succeeds_and_the_others_write_nothing,
             a_guard_is_refused_only_if_a_record_of_its_kind_is_unread,
             a_closed_log_fails_clearly_and_can_be_opened_again,
+            two_closes_at_once_keep_the_appends_that_began,
         );
     };
     ($fixture:ty: $($name:ident),* $(,)?) => {
@@ -523,6 +523,29 @@ pub(crate) async fn a_closed_log_fails_clearly_and_can_be_opened_again<F: Fixtur
         [4]
     );
     drop(log);
+}
+
+pub(crate) async fn two_closes_at_once_keep_the_appends_that_began<F: Fixture>() {
+    const COUNT: usize = 24;
+    let fixture = F::start().await;
+    let log = fixture.log();
+    let appends = join_all((0..COUNT).map(|number| log.append(vec![new_record(number)])));
+    // Without the runtime's budget, every append begins before the log is closed.
+    let (appended, (), ()) =
+        tokio::task::unconstrained(async { tokio::join!(appends, log.close(), log.close()) }).await;
+    let (mut stored, mut doubtful) = (0, 0);
+    for results in appended {
+        match &results[..] {
+            [Ok(_)] => stored += 1,
+            // A server may have stored a record, and its answer may have been lost with the connection.
+            [Err(LogError::Unconfirmed(_))] => doubtful += 1,
+            other => panic!("{other:?}"),
+        }
+    }
+    drop(log);
+    let fixture = fixture.reopen().await;
+    let head = fixture.log().head().await.unwrap().get();
+    assert!((stored..=stored + doubtful).contains(&head), "{head}");
 }
 
 #[track_caller]

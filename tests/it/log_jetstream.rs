@@ -7,10 +7,9 @@ use std::time::Duration;
 use async_nats::jetstream::{self, Context, stream};
 use bytes::Bytes;
 use futures_util::StreamExt as _;
-use session_ledger::domain::Position;
-use session_ledger::domain::Rules;
+use session_ledger::domain::{Position, Rules, WithCauses};
 use session_ledger::log::jetstream::{Credentials, JetStreamConfig};
-use session_ledger::log::{EventLog, JetStreamLog, LogError, NewRecord, WithCauses};
+use session_ledger::log::{EventLog, JetStreamLog, LogError, NewRecord};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use crate::log_conformance::{
@@ -219,6 +218,18 @@ async fn an_append_waits_for_a_server_that_restarts() {
     let kept = appended.iter().filter(|result| result.is_ok()).count();
     assert_eq!(log.head().await.unwrap().get(), kept as u64);
     assert!(appended.iter().flatten().is_sorted());
+}
+
+#[tokio::test]
+async fn closing_ends_a_read_that_waits_for_a_connection() {
+    let mut fixture = JetStream::start().await;
+    let mut tail = fixture.log.tail(Position::ZERO).await.unwrap();
+    fixture.server.kill();
+    let waiting = tokio::time::timeout(Duration::from_millis(500), tail.next(1)).await;
+    assert!(waiting.is_err(), "there is no server");
+    let (read, ()) = tokio::join!(next(&mut *tail, 1), fixture.log.close());
+    let text = WithCauses(&read.unwrap_err()).to_string();
+    assert_eq!(text, "the log is unavailable: it was closed");
 }
 
 #[tokio::test]

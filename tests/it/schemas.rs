@@ -6,6 +6,7 @@
 
 use std::fs;
 use std::path::Path;
+use std::sync::LazyLock;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -14,7 +15,7 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 use session_ledger::domain::event::Writer;
 use session_ledger::domain::{EventType, Rules, TenantId, limits};
-use session_ledger::wire::schema::{documents, event_schema};
+use session_ledger::wire::schema::{Document, documents};
 use session_ledger::wire::verdict::VerdictMessage;
 use session_ledger::wire::{Notes, Subject, decode, encode, stream_subjects};
 
@@ -116,7 +117,8 @@ fn subject(event_type: EventType) -> Subject {
 
 fn validator(event_type: EventType) -> Validator {
     let options = jsonschema::options().should_validate_formats(true);
-    options.build(&event_schema(event_type)).unwrap()
+    let schema = schema(&format!("events/{}.json", event_type.as_str()));
+    options.build(&schema).unwrap()
 }
 
 fn example(event_type: EventType) -> Value {
@@ -350,10 +352,13 @@ fn the_asyncapi_document_has_every_subject_and_uses_every_channel() {
 }
 
 fn message_validator(path: &str) -> Validator {
-    let documents = documents();
-    let found = documents.iter().find(|document| document.path == path);
-    let schema = serde_json::from_str(&found.unwrap().text).unwrap();
-    jsonschema::validator_for(&schema).unwrap()
+    jsonschema::validator_for(&schema(path)).unwrap()
+}
+
+fn schema(path: &str) -> Value {
+    static DOCUMENTS: LazyLock<Vec<Document>> = LazyLock::new(documents);
+    let found = DOCUMENTS.iter().find(|document| document.path == path);
+    serde_json::from_str(&found.unwrap().text).unwrap()
 }
 
 #[test]

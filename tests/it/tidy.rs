@@ -3,8 +3,15 @@
 //! `LAYERS` and `HOMES` are the architecture. ARCHITECTURE.md explains them, and these tests enforce
 //! them. Each rule is a function on text, and is itself tested on text that breaks it.
 
+mod text;
+mod uses;
+
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
+
+use text::{line_of, places_of, quoted, sources, table_rows, without_comments};
+use uses::{Use, module_of, uses};
 
 /// The most lines of a file. A longer file does more than one thing.
 const FILE_LINES_MAX: usize = 600;
@@ -102,7 +109,7 @@ const HTTP: &[&str] = &[
 /// The module that all dialects use. A dialect uses only this module and its own.
 const DIALECT_SDK: &str = "sdk";
 
-/// Paths of outside crates and the only places that may name them. A home is a file without its
+/// Paths of outside crates, and other names, and the only places that may name them. A home is a file without its
 /// extension, or a directory.
 const HOMES: &[(&str, &[&str])] = &[
     ("async_nats::", &["src/log/jetstream"]),
@@ -110,7 +117,7 @@ const HOMES: &[(&str, &[&str])] = &[
     ("axum::", &["src/http", "src/dialects", "src/app"]),
     ("hyper::", &["src/app/http_server"]),
     ("hyper_util::", &["src/app/http_server"]),
-    ("clap::", &["src/cli", "src/main"]),
+    ("clap::", &["src/cli"]),
     ("jsonwebtoken::", &["src/auth/jwt"]),
     // The command line installs it as the TLS provider.
     ("ring::", &["src/auth/jwt/provider", "src/cli/mod"]),
@@ -127,7 +134,15 @@ const HOMES: &[(&str, &[&str])] = &[
             "src/dialects/apphandoff/failure",
             "src/dialects/otas/failure",
             "src/dialects/truthlocks/failure",
-            "src/cli",
+        ],
+    ),
+    // The rows of every tenant, without a tenant's id.
+    (
+        "of_all_tenants",
+        &[
+            "src/projection",
+            "src/ledger/expiry",
+            "src/ledger/revocation",
         ],
     ),
     ("anyhow::", &["src/app", "src/cli"]),
@@ -147,6 +162,9 @@ const CLIMB: &str = concat!("super::", "super");
 
 /// What reads the machine's clock.
 const CLOCKS: &[&str] = &["SystemTime", "Instant", "Utc::now", "now_v7", "SystemClock"];
+
+/// The files of `projection` that measure how long a batch takes, and wait. They decide nothing by it.
+const CLOCK_READERS: &[&str] = &["projection/batch.rs", "projection/runner.rs"];
 
 type Problem = (usize, String);
 
@@ -180,10 +198,74 @@ fn outside_crates_are_used_only_in_their_homes() {
 }
 
 #[test]
-fn domain_and_the_fold_read_no_clock() {
-    report(&["src/domain", "src/projection/fold"], |_, text| {
-        clock_problems(text)
-    });
+fn only_the_loops_of_the_projection_and_higher_layers_read_a_clock() {
+    report(
+        &["src/domain", "src/wire", "src/projection"],
+        |file, text| {
+            if CLOCK_READERS.iter().any(|reader| file.ends_with(reader)) {
+                return Vec::new();
+            }
+            clock_problems(text)
+        },
+    );
+}
+
+#[test]
+fn each_row_names_a_module_and_each_home_its_crate() {
+    let modules = LAYERS.iter().map(|(module, _)| format!("src/{module}"));
+    let modules = modules.chain(HTTP.iter().map(|module| format!("src/http/{module}")));
+    for module in modules.chain([format!("src/dialects/{DIALECT_SDK}")]) {
+        assert!(!sources(Path::new(&module)).is_empty(), "no file {module}");
+    }
+    for reader in CLOCK_READERS {
+        let text = fs::read_to_string(Path::new("src").join(reader)).expect("a reader is a file");
+        assert!(!clock_problems(&text).is_empty(), "{reader} reads no clock");
+    }
+    let mut stale = Vec::new();
+    for (path, homes) in HOMES {
+        for home in *homes {
+            let named = sources(Path::new(home)).into_iter().any(|file| {
+                let text = fs::read_to_string(file).expect("a source is UTF-8");
+                places_of(&without_comments(&text), path).next().is_some()
+            });
+            if !named {
+                stale.push(format!("no file of {home} names `{path}`"));
+            }
+        }
+    }
+    assert!(stale.is_empty(), "\n{}", stale.join("\n"));
+}
+
+#[test]
+fn the_tables_in_the_documents_are_those_of_this_file() {
+    let document = fs::read_to_string("ARCHITECTURE.md").expect("the document exists");
+    let (_, layers) = document.split_once("## Layers").expect("its section");
+    let (layers, _) = layers.split_once("###").expect("the end of the section");
+    let mut above = Vec::new();
+    let rows = table_rows(layers, "");
+    assert_eq!(rows.len(), LAYERS.len(), "rows of ARCHITECTURE.md");
+    for (row, (module, lower)) in rows.iter().zip(LAYERS) {
+        let [name, _, may_use] = row[..] else {
+            panic!("{row:?} has not three cells");
+        };
+        assert_eq!(quoted(name), [*module], "ARCHITECTURE.md");
+        let names: BTreeSet<&str> = quoted(may_use).into_iter().collect();
+        let named: BTreeSet<&str> = match may_use.strip_prefix("all above") {
+            Some(_) => above
+                .iter()
+                .copied()
+                .filter(|name| !names.contains(name))
+                .collect(),
+            None => names,
+        };
+        let lower = lower.iter().copied().collect();
+        assert_eq!(named, lower, "`{module}` in ARCHITECTURE.md");
+        above.push(*module);
+    }
+    let http = fs::read_to_string("src/http/mod.rs").expect("the module exists");
+    let rows = table_rows(&http, "//! ");
+    let names: Vec<&str> = rows.iter().flat_map(|row| quoted(row[0])).collect();
+    assert_eq!(names, HTTP, "src/http/mod.rs");
 }
 
 #[test]
@@ -233,6 +315,9 @@ fn a_use_of_a_higher_layer_is_found() {
     assert_eq!(found("src/query/page.rs", "use super::plan;"), 0);
     assert_eq!(found("src/query/page.rs", "// as crate::http does"), 0);
     assert_eq!(found("src/query/page.rs", "pub(crate) fn f() {}"), 0);
+    assert_eq!(found("src/metrics.rs", "use super::cli::Cli;"), 1);
+    let tests = "mod tests {\n    use super::*;\n}";
+    assert_eq!(found("src/metrics.rs", tests), 0);
     assert_eq!(found("src/main.rs", "use crate::cli;"), 0);
 }
 
@@ -248,6 +333,12 @@ fn a_use_of_a_higher_module_of_http_is_found() {
     assert_eq!(found(list, "use crate::http::response::page;"), 0);
     assert_eq!(found("src/http/state.rs", "crate::http::api::x()"), 1);
     assert_eq!(found("src/http/mod.rs", "use crate::http::api;"), 0);
+    assert_eq!(found(page, "use crate::{http::api::x, log};"), 1);
+    assert_eq!(found(page, "use crate::http;\nhttp::api::x();"), 1);
+    assert_eq!(found(page, "use super::json;"), 0);
+    assert_eq!(found("src/http/state.rs", "use super::api;"), 1);
+    assert_eq!(found("src/http/response/mod.rs", "use super::api;"), 1);
+    assert_eq!(found("src/http/response/mod.rs", "use super::dto;"), 0);
 }
 
 #[test]
@@ -263,6 +354,16 @@ fn a_use_of_another_dialect_or_of_a_route_is_found() {
     assert_eq!(found(create, "use crate::http::response::lookup;"), 0);
     assert_eq!(found(create, "use crate::http::api::sessions;"), 1);
     assert_eq!(found(create, "use crate::http::{api, state};"), 1);
+    let agi = "src/dialects/agi/mod.rs";
+    assert_eq!(found(agi, "use super::otas::agent;"), 1);
+    assert_eq!(found(agi, "use super::sdk::fields;"), 0);
+    assert_eq!(found(create, "use super::session;"), 0);
+    assert_eq!(found(create, "use crate::{dialects::otas, log};"), 1);
+    assert_eq!(
+        found(create, "use crate::dialects;\ndialects::otas::x();"),
+        1
+    );
+    assert_eq!(found(create, "use crate::dialects::*;"), 1);
 }
 
 #[test]
@@ -329,11 +430,12 @@ fn a_stub_is_found() {
 
 /// Fails with every problem that `check` finds in the sources below `roots`.
 fn report(roots: &[&str], check: impl Fn(&Path, &str) -> Vec<Problem>) {
-    let files: Vec<PathBuf> = roots
-        .iter()
-        .flat_map(|root| sources(Path::new(root)))
-        .collect();
-    assert!(!files.is_empty(), "no sources below {roots:?}");
+    let mut files: Vec<PathBuf> = Vec::new();
+    for root in roots {
+        let below = sources(Path::new(root));
+        assert!(!below.is_empty(), "no sources below {root}");
+        files.extend(below);
+    }
     let mut lines = Vec::new();
     for file in files {
         let text = fs::read_to_string(&file).expect("a source is UTF-8");
@@ -346,70 +448,59 @@ fn report(roots: &[&str], check: impl Fn(&Path, &str) -> Vec<Problem>) {
 
 /// Returns uses of modules that the file's own module may not use.
 fn layer_problems(file: &Path, text: &str) -> Vec<Problem> {
-    let place = file.with_extension("");
-    let module = place.iter().nth(1).unwrap_or_default().to_string_lossy();
-    if is_root(&module) {
+    let own = module_of(file);
+    let Some(module) = own.first() else {
         return Vec::new();
-    }
+    };
     let lower = LAYERS
         .iter()
-        .find(|(name, _)| *name == module)
+        .find(|(name, _)| name == module)
         .map_or(&[][..], |(_, lower)| lower);
-    let code = without_comments(text);
-    let mut used = first_segments(&code, "crate::");
-    // From a module's root file `super` is the crate, but tests in it say `super::*`.
-    if place.iter().count() == 2 || place.ends_with("mod") && place.iter().count() == 3 {
-        used.extend(
-            first_segments(&code, "super::")
-                .into_iter()
-                .filter(|(_, name)| is_layer(name)),
-        );
-    }
-    used.into_iter()
-        .filter(|(_, name)| *name != module && !lower.contains(&name.as_str()))
-        .map(|(number, name)| (number, format!("`{module}` must not use `{name}`")))
+    let used = uses(file, &without_comments(text)).into_iter();
+    used.filter_map(|Use { line, path }| Some((line, path.into_iter().next()?)))
+        .filter(|(_, name)| name != module && !lower.contains(&name.as_str()))
+        .map(|(line, name)| (line, format!("`{module}` must not use `{name}`")))
         .collect()
 }
 
 /// Returns uses of modules of `http` that the file's own module may not use.
 fn http_problems(file: &Path, text: &str) -> Vec<Problem> {
-    let module = part_of(file);
-    let Some(row) = HTTP.iter().position(|name| *name == module) else {
-        let root = (module != "mod").then(|| (1, format!("`{module}` has no row in HTTP")));
-        return root.into_iter().collect();
+    let own = module_of(file);
+    let Some(module) = own.get(1) else {
+        return Vec::new();
     };
-    let used = first_segments(&without_comments(text), "crate::http::");
-    used.into_iter()
+    let Some(row) = HTTP.iter().position(|name| name == module) else {
+        return vec![(1, format!("`{module}` has no row in HTTP"))];
+    };
+    parts_used(file, text, "http")
         .filter(|(_, name)| !HTTP[..=row].contains(&name.as_str()))
-        .map(|(number, name)| (number, format!("`{module}` must not use `http::{name}`")))
+        .map(|(line, name)| (line, format!("`{module}` must not use `http::{name}`")))
         .collect()
 }
 
 /// Returns uses of other dialects, and of the routes of the ledger's own API.
 fn dialect_problems(file: &Path, text: &str) -> Vec<Problem> {
-    let dialect = part_of(file);
-    if dialect == "mod" {
+    let own = module_of(file);
+    let Some(dialect) = own.get(1) else {
         return Vec::new();
-    }
-    let code = without_comments(text);
-    let used = first_segments(&code, "crate::dialects::");
-    let others = used
-        .into_iter()
-        .filter(|(_, name)| *name != dialect && name != DIALECT_SDK);
-    let used = first_segments(&code, "crate::http::");
-    let routes = used.into_iter().filter(|(_, name)| name == "api");
-    let routes = routes.map(|(number, _)| (number, "http::api".to_owned()));
+    };
+    let others = parts_used(file, text, "dialects")
+        .filter(|(_, name)| name != dialect && name != DIALECT_SDK);
+    let routes = parts_used(file, text, "http").filter(|(_, name)| name == "api");
     others
         .chain(routes)
-        .map(|(number, name)| (number, format!("`{dialect}` must not use `{name}`")))
+        .map(|(line, name)| (line, format!("`{dialect}` must not use `{name}`")))
         .collect()
 }
 
-/// Returns the name of the module in a layer to which a file belongs.
-fn part_of(file: &Path) -> String {
-    let place = file.with_extension("");
-    let part = place.iter().nth(2).unwrap_or_default();
-    part.to_string_lossy().into_owned()
+/// Returns the lines and names of the parts of a layer that a file uses.
+fn parts_used(file: &Path, text: &str, layer: &str) -> impl Iterator<Item = Problem> {
+    let used = uses(file, &without_comments(text)).into_iter();
+    used.filter_map(move |Use { line, path }| {
+        let mut path = path.into_iter();
+        path.next().filter(|name| name == layer)?;
+        Some((line, path.next()?))
+    })
 }
 
 /// Returns uses of outside crates outside their homes.
@@ -468,102 +559,7 @@ fn stub_problems(text: &str) -> Vec<Problem> {
     problems
 }
 
-/// Returns the line number and first name of every path that starts with `prefix`, including groups in
-/// braces.
-fn first_segments(code: &str, prefix: &str) -> Vec<Problem> {
-    let mut found = Vec::new();
-    for at in places_of(code, prefix) {
-        let rest = &code[at + prefix.len()..];
-        let names = match rest.strip_prefix('{') {
-            Some(group) => group_heads(group),
-            None => vec![head(rest)],
-        };
-        found.extend(
-            names
-                .into_iter()
-                .map(|name| (line_of(code, at), name.to_owned())),
-        );
-    }
-    found
-}
-
-/// Returns the first name of each member of a `use` group. `group` begins after the opening brace.
-fn group_heads(group: &str) -> Vec<&str> {
-    let mut heads = vec![head(group.trim_start())];
-    let mut depth = 0_usize;
-    for (at, letter) in group.char_indices() {
-        match letter {
-            '{' => depth += 1,
-            '}' if depth == 0 => break,
-            '}' => depth -= 1,
-            ',' if depth == 0 => heads.push(head(group[at + 1..].trim_start())),
-            _ => {}
-        }
-    }
-    // After a trailing comma there is no member.
-    heads.retain(|name| !name.is_empty());
-    heads
-}
-
-/// Returns the identifier at the start of `text`.
-fn head(text: &str) -> &str {
-    text.split(|letter: char| !is_name(letter))
-        .next()
-        .unwrap_or_default()
-}
-
-/// Returns the indexes of `path` in `code`, except in the tail of a longer name.
-fn places_of<'a>(code: &'a str, path: &'a str) -> impl Iterator<Item = usize> + 'a {
-    code.match_indices(path)
-        .map(|(at, _)| at)
-        .filter(|at| !code[..*at].ends_with(is_name))
-}
-
-fn is_name(letter: char) -> bool {
-    letter.is_ascii_alphanumeric() || letter == '_'
-}
-
-fn is_layer(name: &str) -> bool {
-    LAYERS.iter().any(|(layer, _)| *layer == name)
-}
-
 /// Whether a module is a crate root, which is above all layers.
 fn is_root(name: &str) -> bool {
     matches!(name, "lib" | "main")
-}
-
-fn line_of(text: &str, at: usize) -> usize {
-    text[..at].matches('\n').count() + 1
-}
-
-/// Returns the text without line comments, but with all its lines. `://` counts as a URL in a string.
-fn without_comments(text: &str) -> String {
-    let cut = |line: &str| {
-        let comment = line
-            .match_indices("//")
-            .find(|(at, _)| !line[..*at].ends_with(':'));
-        comment.map_or(line, |(at, _)| &line[..at]).to_owned()
-    };
-    text.lines().map(cut).collect::<Vec<_>>().join("\n")
-}
-
-/// Returns every `.rs` file below `root`, in path order, or none if `root` does not exist.
-fn sources(root: &Path) -> Vec<PathBuf> {
-    let mut files = Vec::new();
-    let mut pending = vec![root.to_path_buf()];
-    while let Some(directory) = pending.pop() {
-        let Ok(entries) = fs::read_dir(&directory) else {
-            continue;
-        };
-        for entry in entries {
-            let path = entry.expect("a directory is readable").path();
-            if path.is_dir() {
-                pending.push(path);
-            } else if path.extension().is_some_and(|extension| extension == "rs") {
-                files.push(path);
-            }
-        }
-    }
-    files.sort();
-    files
 }

@@ -10,6 +10,7 @@ use reqwest::redirect::Policy;
 use reqwest::{Client, Url};
 
 use crate::auth::jwt::key_set::KeySetError;
+use crate::domain::causes::root_cause;
 use crate::domain::limits::JWKS_BYTES_MAX;
 
 /// Where a key set comes from.
@@ -144,13 +145,8 @@ fn fits(bytes: Vec<u8>) -> Result<Vec<u8>, LoadError> {
     Ok(bytes)
 }
 
-/// Keeps the innermost cause, which is usually that of the operating system.
 fn fetch_error(error: &reqwest::Error) -> LoadError {
-    let mut cause: &dyn std::error::Error = error;
-    while let Some(inner) = cause.source() {
-        cause = inner;
-    }
-    LoadError::Fetch(cause.to_string())
+    LoadError::Fetch(root_cause(error).to_string())
 }
 
 #[cfg(test)]

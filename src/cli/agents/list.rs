@@ -6,7 +6,7 @@ use strum::VariantNames;
 
 use crate::cli::pages::{Listed, PageArgs, Pages};
 use crate::cli::target::Target;
-use crate::cli::{Outcome, table};
+use crate::cli::{CommandResult, table};
 use crate::domain::AgentStatus;
 use crate::http::dto::{Agent, AgentList, AsOf};
 
@@ -49,7 +49,7 @@ pub(super) struct List {
 }
 
 impl List {
-    pub(super) async fn run(self) -> Outcome {
+    pub(super) async fn run(self) -> CommandResult {
         let mut filters = vec![
             ("agent_type", self.agent_type),
             ("trust_level", self.trust_level),

@@ -8,7 +8,7 @@ mod update;
 
 use clap::{Args, Subcommand};
 
-use crate::cli::Outcome;
+use crate::cli::CommandResult;
 
 pub(super) use show::FIRST;
 
@@ -51,7 +51,7 @@ enum Command {
 }
 
 impl Agents {
-    pub(super) async fn run(self) -> Outcome {
+    pub(super) async fn run(self) -> CommandResult {
         match self.command {
             Command::List(list) => list.run().await,
             Command::Show(show) => show.run().await,

@@ -4,7 +4,7 @@ use clap::Args;
 use reqwest::Method;
 use serde_json::{Map, Number, Value};
 
-use crate::cli::Outcome;
+use crate::cli::CommandResult;
 use crate::cli::change::{Change, Fields, number, object};
 
 const AFTER_HELP: &str = "\
@@ -105,7 +105,7 @@ impl Profile {
 }
 
 impl Register {
-    pub(super) async fn run(self) -> Outcome {
+    pub(super) async fn run(self) -> CommandResult {
         let fields = self.profile.into_fields().with("agent_id", self.id);
         let path = ["v1", "agents"];
         self.change.send(Method::POST, &path, fields).await

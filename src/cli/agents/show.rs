@@ -6,7 +6,7 @@ use clap::Args;
 
 use crate::cli::client::read;
 use crate::cli::target::Target;
-use crate::cli::{Outcome, output, table};
+use crate::cli::{CommandResult, output, table};
 
 const AFTER_HELP: &str = "\
 Examples:
@@ -44,7 +44,7 @@ pub(super) struct Show {
 }
 
 impl Show {
-    pub(super) async fn run(self) -> Outcome {
+    pub(super) async fn run(self) -> CommandResult {
         let (id, json) = (self.id, self.json);
         self.target
             .with_api(async |api| {

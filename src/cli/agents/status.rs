@@ -3,7 +3,7 @@
 use clap::Args;
 use reqwest::Method;
 
-use crate::cli::Outcome;
+use crate::cli::CommandResult;
 use crate::cli::change::{Change, Fields};
 
 pub(super) const SUSPEND_EXAMPLES: &str = "\
@@ -50,7 +50,7 @@ pub(super) struct StatusChange {
 }
 
 impl StatusChange {
-    pub(super) async fn run(self, step: &str) -> Outcome {
+    pub(super) async fn run(self, step: &str) -> CommandResult {
         let fields = Fields::default().with("reason", self.reason);
         let path = ["v1", "agents", &self.id, step];
         self.change.send(Method::POST, &path, fields).await

@@ -4,7 +4,7 @@ use clap::Args;
 use reqwest::Method;
 
 use super::register::Profile;
-use crate::cli::Outcome;
+use crate::cli::CommandResult;
 use crate::cli::change::Change;
 
 const AFTER_HELP: &str = "\
@@ -34,7 +34,7 @@ pub(super) struct Update {
 }
 
 impl Update {
-    pub(super) async fn run(self) -> Outcome {
+    pub(super) async fn run(self) -> CommandResult {
         let path = ["v1", "agents", &self.id];
         let fields = self.profile.into_fields();
         self.change.send(Method::PATCH, &path, fields).await

@@ -23,7 +23,7 @@ use crate::app::{Access, Config, Running};
 use crate::auth::{Author, Grant, Roles};
 use crate::cli::client::{Api, Identity, read};
 use crate::cli::duration::duration;
-use crate::cli::{Outcome, address, list, output, table};
+use crate::cli::{CommandResult, address, list, output, table};
 use crate::domain::TenantId;
 use crate::http::dto::{SessionCount, SessionList};
 use fleet::Tally;
@@ -78,7 +78,7 @@ pub(super) struct Demo {
 }
 
 impl Demo {
-    pub(super) async fn run(self) -> Outcome {
+    pub(super) async fn run(self) -> CommandResult {
         telemetry::init(LogFormat::Text, "warn")?;
         let mut signals = signals::listen()?;
         // Removed when this function ends.

@@ -14,7 +14,7 @@ use serde::Deserialize;
 use crate::app::terminal;
 use crate::cli::client::{self, Api, ApiError, EVENT_BATCH, Emitting, ONE_EVENT};
 use crate::cli::target::Target;
-use crate::cli::{Outcome, Usage, output, table};
+use crate::cli::{CommandResult, Usage, output, table};
 use crate::domain::limits::CLI_RETRY_MS;
 use crate::http::dto::{Appended, BatchResult, Problem};
 use build::EventArgs;
@@ -81,7 +81,7 @@ struct Report {
 }
 
 impl Emit {
-    pub(super) async fn run(self) -> Outcome {
+    pub(super) async fn run(self) -> CommandResult {
         let mut report = Report {
             json: self.json,
             how: Emitting {
@@ -109,7 +109,7 @@ impl Emit {
 }
 
 impl Report {
-    async fn send_all(&mut self, api: &Api, batches: &mut Batches) -> Outcome {
+    async fn send_all(&mut self, api: &Api, batches: &mut Batches) -> CommandResult {
         let mut sent = 0;
         while let Some(batch) = batches.next().await? {
             if let [event] = &batch[..] {

@@ -11,7 +11,7 @@ use strum::VariantNames;
 use crate::app::clock::SystemClock;
 use crate::auth::{KeyId, Role};
 use crate::cli::duration::duration;
-use crate::cli::{Outcome, output, table};
+use crate::cli::{CommandResult, output, table};
 use crate::domain::{Clock as _, Timestamp};
 use crate::http::dto::{IssuedKey, Key, NewKey};
 use place::KeysArgs;
@@ -115,7 +115,7 @@ struct Revoke {
 }
 
 impl Keys {
-    pub(super) async fn run(self) -> Outcome {
+    pub(super) async fn run(self) -> CommandResult {
         match self.command {
             Command::Issue(issue) => issue.run().await,
             Command::List(list) => list.run().await,
@@ -125,7 +125,7 @@ impl Keys {
 }
 
 impl Issue {
-    async fn run(self) -> Outcome {
+    async fn run(self) -> CommandResult {
         let new = NewKey {
             name: self.name,
             roles: self.role,
@@ -146,7 +146,7 @@ impl Issue {
 }
 
 impl List {
-    async fn run(self) -> Outcome {
+    async fn run(self) -> CommandResult {
         let place = self.keys.open(false).await?;
         let keys = place.done(async |place| place.list().await).await?;
         if self.json {
@@ -159,7 +159,7 @@ impl List {
 }
 
 impl Revoke {
-    async fn run(self) -> Outcome {
+    async fn run(self) -> CommandResult {
         let place = self.keys.open(false).await?;
         let id = self.id;
         let key = place.done(async |place| place.revoke(id).await).await?;

@@ -4,7 +4,7 @@ use clap::Args;
 use reqwest::Method;
 use serde_json::{Map, Value};
 
-use crate::cli::Outcome;
+use crate::cli::CommandResult;
 use crate::cli::change::{Change, Fields, object};
 
 const AFTER_HELP: &str = "\
@@ -66,7 +66,7 @@ pub(super) struct Create {
 }
 
 impl Create {
-    pub(super) async fn run(self) -> Outcome {
+    pub(super) async fn run(self) -> CommandResult {
         let fields = Fields::default()
             .with("session_id", self.id)
             .with("agent_id", self.agent)

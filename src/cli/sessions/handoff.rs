@@ -4,7 +4,7 @@ use clap::Args;
 use reqwest::Method;
 use serde_json::{Map, Value};
 
-use crate::cli::Outcome;
+use crate::cli::CommandResult;
 use crate::cli::change::{Change, Fields, object};
 
 const AFTER_HELP: &str = "\
@@ -60,7 +60,7 @@ pub(super) struct Handoff {
 }
 
 impl Handoff {
-    pub(super) async fn run(self) -> Outcome {
+    pub(super) async fn run(self) -> CommandResult {
         let fields = Fields::default()
             .with("to_agent_id", Some(self.to_agent))
             .with("session_id", self.child)

@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 use super::token::Token;
 use crate::cli::client::{Api, read};
 use crate::cli::target::Target;
-use crate::cli::{Outcome, output, table};
+use crate::cli::{CommandResult, output, table};
 
 const AFTER_HELP: &str = "\
 Examples:
@@ -46,7 +46,7 @@ pub(super) struct Introspect {
 }
 
 impl Introspect {
-    pub(super) async fn run(self) -> Outcome {
+    pub(super) async fn run(self) -> CommandResult {
         let json = self.json;
         let Value::Object(body) = json!({"token": self.token.read()?}) else {
             unreachable!("written as an object");
@@ -61,7 +61,7 @@ impl Introspect {
     }
 }
 
-fn print(answer: &str, json: bool) -> Outcome {
+fn print(answer: &str, json: bool) -> CommandResult {
     let fields: Map<String, Value> = read(answer)?;
     let active = fields.get("active").is_some_and(|active| active == true);
     if json {

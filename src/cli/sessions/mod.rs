@@ -9,7 +9,7 @@ mod token;
 
 use clap::{Args, Subcommand};
 
-use crate::cli::Outcome;
+use crate::cli::CommandResult;
 
 const AFTER_HELP: &str = "\
 Examples:
@@ -41,7 +41,7 @@ enum Command {
 }
 
 impl Sessions {
-    pub(super) async fn run(self) -> Outcome {
+    pub(super) async fn run(self) -> CommandResult {
         match self.command {
             Command::Create(create) => create.run().await,
             Command::Refresh(refresh) => refresh.run().await,

@@ -5,7 +5,7 @@ use reqwest::Method;
 use serde_json::{Map, Value};
 
 use super::token::Token;
-use crate::cli::Outcome;
+use crate::cli::CommandResult;
 use crate::cli::change::{Change, Fields, object};
 
 const AFTER_HELP: &str = "\
@@ -58,7 +58,7 @@ pub(super) struct Refresh {
 }
 
 impl Refresh {
-    pub(super) async fn run(self) -> Outcome {
+    pub(super) async fn run(self) -> CommandResult {
         let fields = Fields::default()
             .with("refresh_token", Some(self.token.read()?))
             .with("ttl_seconds", self.ttl)

@@ -3,7 +3,7 @@
 use clap::Args;
 use reqwest::Method;
 
-use crate::cli::Outcome;
+use crate::cli::CommandResult;
 use crate::cli::change::{Change, Fields};
 
 const AFTER_HELP: &str = "\
@@ -40,7 +40,7 @@ pub(super) struct Terminate {
 }
 
 impl Terminate {
-    pub(super) async fn run(self) -> Outcome {
+    pub(super) async fn run(self) -> CommandResult {
         let fields = Fields::default()
             .with("outcome", self.outcome)
             .with("reason", self.reason);

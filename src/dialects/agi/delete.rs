@@ -132,7 +132,7 @@ enum Deletion {
 }
 
 fn deletion(app: &App, command: &CommandRequest, done: &SessionDone) -> Result<Deletion, Problem> {
-    let verdict = done.outcome.verdict.map(|row| row.verdict);
+    let verdict = done.receipt.verdict.map(|row| row.verdict);
     if let Some(Verdict::Rejected(Reason::AlreadyEnded | Reason::NotActive)) = verdict {
         return Ok(Deletion::Before);
     }

@@ -250,6 +250,6 @@ pub(super) fn pending_shape(done: &AgentDone) -> Value {
         "agent_id": done.agent,
         "agentId": done.agent,
         "status": "pending",
-        "position": done.outcome.position,
+        "position": done.receipt.position,
     })
 }

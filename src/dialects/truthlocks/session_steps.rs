@@ -178,7 +178,7 @@ fn answer(
         object.value("id", &done.session);
         object.value("session_id", &done.session);
         object.value("status", "pending");
-        object.value("position", &done.outcome.position);
+        object.value("position", &done.receipt.position);
         Success::Accepted
     };
     if let Some(Tokens { access, refresh }) = tokens {

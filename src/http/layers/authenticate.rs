@@ -12,7 +12,7 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 
 use crate::auth::{
-    Access, ApiKey, Credentials, Presented, Principal, Refused, Standing, TenantError,
+    Access, ApiKey, CredentialError, Credentials, Presented, Principal, Standing, TenantError,
 };
 use crate::domain::{AgentId, TenantId, TokenHash};
 use crate::http::problem::Problem;
@@ -144,7 +144,7 @@ pub(crate) async fn authenticate(
 struct Found {
     principal: Result<Principal, Problem>,
     /// Why the credential is invalid.
-    why: Option<Refused>,
+    why: Option<CredentialError>,
     /// The id of a valid credential, even if it may not make this request.
     by: Option<Arc<str>>,
     /// The state of the credential's rate limit.

@@ -16,10 +16,10 @@
 
 use axum::http::StatusCode;
 
-use crate::domain::Reason;
+use crate::domain::{Reason, WithCauses};
 use crate::ledger::command::CommandError;
-use crate::ledger::{AppendError, Refused};
-use crate::log::{LogError, WithCauses};
+use crate::ledger::{AppendError, SubmissionError};
+use crate::log::LogError;
 use crate::query::{CursorError, QueryError};
 
 use crate::http::problem::Problem;
@@ -320,8 +320,8 @@ impl From<AppendError> for Problem {
             ),
             AppendError::Busy => Self::new(Code::TooManyWaiters),
             AppendError::Stopped => Self::new(Code::FoldStopped),
-            AppendError::Verdict(error) => {
-                tracing::error!("reading verdicts failed: {}", WithCauses(&error));
+            AppendError::Verdict(_) | AppendError::Panicked(_) => {
+                tracing::error!("an answer has no verdicts: {}", WithCauses(&error));
                 Self::new(Code::VerdictUnreadable)
             }
         }
@@ -331,7 +331,7 @@ impl From<AppendError> for Problem {
 impl From<CommandError> for Problem {
     fn from(error: CommandError) -> Self {
         match error {
-            CommandError::Refused(refused) => Self::from(refused).for_command(),
+            CommandError::Submission(refused) => Self::from(refused).for_command(),
             CommandError::AgentBound => Self::new(Code::AgentBound),
             CommandError::Read(error) => error.into(),
             CommandError::Reused(position) => {
@@ -379,8 +379,8 @@ impl Problem {
     }
 }
 
-impl From<Refused> for Problem {
-    fn from(refused: Refused) -> Self {
+impl From<SubmissionError> for Problem {
+    fn from(refused: SubmissionError) -> Self {
         let (code, errors) = refused_parts(&refused);
         let detail = match (code, errors.as_slice()) {
             (Code::Event(Reason::NotJson), [(_, flaw)]) => format!("the body {flaw}"),
@@ -393,14 +393,14 @@ impl From<Refused> for Problem {
 }
 
 /// The code of an event that is rejected before it is written, and what is wrong field by field.
-pub(crate) fn refused_parts(refused: &Refused) -> (Code, Vec<(String, String)>) {
+pub(crate) fn refused_parts(refused: &SubmissionError) -> (Code, Vec<(String, String)>) {
     match refused {
-        Refused::Undecodable(undecodable) => {
+        SubmissionError::Undecodable(undecodable) => {
             let errors = undecodable.errors.iter();
             let pairs = errors.map(|error| (error.field.clone(), error.message.clone()));
             (Code::Event(undecodable.reason), pairs.collect())
         }
-        Refused::Reserved(_) => {
+        SubmissionError::Reserved(_) => {
             let error = ("type".to_owned(), refused.to_string());
             (Code::ReservedType, vec![error])
         }

@@ -16,7 +16,7 @@ use crate::http::response::session_row;
 use crate::http::response::success::Success;
 use crate::http::state::App;
 use crate::ledger::command::{AgentDone, SessionDone};
-use crate::ledger::{Outcome, Token, Tokens};
+use crate::ledger::{Receipt, Token, Tokens};
 use crate::projection::{KnownAgent, RowBytes};
 use crate::query::{self, Sight};
 
@@ -36,10 +36,10 @@ enum Settled {
 /// What became of a command; a rejection is a problem. `status` says where the session or agent
 /// stands that did not take the step.
 fn settle(
-    outcome: &Outcome,
+    receipt: &Receipt,
     status: impl FnOnce(Reason) -> Result<Option<&'static str>, Problem>,
 ) -> Result<Settled, Problem> {
-    match outcome.verdict.map(|row| row.verdict) {
+    match receipt.verdict.map(|row| row.verdict) {
         None | Some(Verdict::Parked) => Ok(Settled::Pending),
         Some(Verdict::Applied) => Ok(Settled::Now),
         Some(
@@ -68,7 +68,7 @@ fn settle(
             };
             Err(problem
                 .with_status(status)
-                .with_position(outcome.position, Verdict::Rejected(reason)))
+                .with_position(receipt.position, Verdict::Rejected(reason)))
         }
     }
 }
@@ -103,16 +103,16 @@ pub(crate) fn stepped(
     let now = app.now();
     let find = |id: &SessionId| app.read(|snapshot| Ok(query::sessions::get(snapshot, sight, id)?));
     let SessionDone {
-        session, outcome, ..
+        session, receipt, ..
     } = done;
-    let outcome = &Outcome {
-        verdict: match outcome.verdict {
+    let receipt = &Receipt {
+        verdict: match receipt.verdict {
             Some(row) => {
                 Some(app.read(|snapshot| Ok(query::events::verdict_shown(snapshot, sight, row)?))?)
             }
             None => None,
         },
-        ..*outcome
+        ..*receipt
     };
     let status = |reason| {
         let id = match reason {
@@ -125,7 +125,7 @@ pub(crate) fn stepped(
             None => Ok(None),
         }
     };
-    let before = match settle(outcome, status)? {
+    let before = match settle(receipt, status)? {
         Settled::Now => false,
         Settled::Before => true,
         Settled::Pending => return Ok(None),
@@ -148,7 +148,7 @@ pub(crate) fn session(
     let found = stepped(app, sight, about, &done)?;
     let SessionDone {
         session,
-        outcome,
+        receipt,
         tokens,
     } = done;
     let Some(Stepped {
@@ -156,7 +156,7 @@ pub(crate) fn session(
         before,
     }) = found
     else {
-        return Ok(pending(session.as_str(), &outcome, tokens));
+        return Ok(pending(session.as_str(), &receipt, tokens));
     };
     let status = if before { Success::Ok } else { if_now };
     let row = stored.row()?;
@@ -169,7 +169,7 @@ pub(crate) fn session(
         out.raw(",\"refresh_token\":");
         out.text(refresh.reveal());
     }
-    write_outcome(&mut out, &outcome);
+    write_receipt(&mut out, &receipt);
     let mut response = body::json(out.into_bytes());
     *response.status_mut() = status.into();
     Ok(response)
@@ -189,13 +189,13 @@ pub(crate) fn stepped_agent(
     sight: Sight<'_>,
     done: &AgentDone,
 ) -> Result<Option<SteppedAgent>, Problem> {
-    let AgentDone { agent, outcome } = done;
+    let AgentDone { agent, receipt } = done;
     let find = || app.read(|snapshot| Ok(query::agents::get(snapshot, sight, agent)?));
     let status = |_reason| match find()? {
         Some(known) => Ok(Some(known.row()?.status.as_str())),
         None => Ok(None),
     };
-    let before = match settle(outcome, status)? {
+    let before = match settle(receipt, status)? {
         Settled::Now => false,
         Settled::Before => true,
         Settled::Pending => return Ok(None),
@@ -211,50 +211,50 @@ pub(crate) fn agent(
     done: &AgentDone,
     if_now: Success,
 ) -> Result<Response, Problem> {
-    let AgentDone { agent, outcome } = done;
+    let AgentDone { agent, receipt } = done;
     let Some(SteppedAgent {
         agent: known,
         before,
     }) = stepped_agent(app, sight, done)?
     else {
-        return Ok(pending(agent.as_str(), outcome, None));
+        return Ok(pending(agent.as_str(), receipt, None));
     };
     let status = if before { Success::Ok } else { if_now };
     let mut out = Json::with_capacity(ANSWER_BYTES);
     out.raw("{\"agent\":");
     agent_row::write(&mut out, &known)?;
-    write_outcome(&mut out, outcome);
+    write_receipt(&mut out, receipt);
     let mut response = body::json(out.into_bytes());
     *response.status_mut() = status.into();
     Ok(response)
 }
 
-fn write_outcome(out: &mut Json, outcome: &Outcome) {
+fn write_receipt(out: &mut Json, receipt: &Receipt) {
     out.raw(",\"verdict\":");
-    out.text_or_null(outcome.verdict.map(|row| row.verdict.as_str()));
-    if let Some(Verdict::Rejected(reason)) = outcome.verdict.map(|row| row.verdict) {
+    out.text_or_null(receipt.verdict.map(|row| row.verdict.as_str()));
+    if let Some(Verdict::Rejected(reason)) = receipt.verdict.map(|row| row.verdict) {
         out.raw(",\"reason\":");
         out.text(reason.code());
     }
     out.raw(",\"position\":");
-    out.value(&outcome.position);
+    out.value(&receipt.position);
     out.raw("}");
 }
 
 /// The answer to a command that the fold has not reached in time.
-fn pending(id: &str, outcome: &Outcome, tokens: Option<Tokens>) -> Response {
+fn pending(id: &str, receipt: &Receipt, tokens: Option<Tokens>) -> Response {
     let (token, refresh_token) = tokens.map(|given| (given.access, given.refresh)).unzip();
     let text = |token: Token| token.reveal().to_owned();
     let pending = dto::CommandPending {
         id: id.to_owned(),
-        position: outcome.position.get(),
+        position: receipt.position.get(),
         verdict: "pending".to_owned(),
         token: token.map(text),
         refresh_token: refresh_token.map(text),
     };
     let mut response = body::json_with_status(Success::Accepted, &pending);
     let headers = response.headers_mut();
-    headers.insert(LOCATION, location(outcome.position));
+    headers.insert(LOCATION, location(receipt.position));
     headers.insert(RETRY_AFTER, HeaderValue::from_static("1"));
     response
 }

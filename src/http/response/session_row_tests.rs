@@ -78,7 +78,7 @@ fn row<'a>(values: &'a RowValues, scopes: &'a str, metadata: &'a str) -> Session
     let maybe = |at: usize| (values.times[at] % 2 != 0).then(|| time(at));
     let mut texts = values.texts[4..].iter().map(Option::as_deref);
     SessionRow {
-        tenant: TenantNumber::new(1),
+        tenant: TenantNumber::FIRST,
         session_id: &values.ids.0,
         agent_id: &values.ids.1,
         status: Status::ALL[values.words.0],

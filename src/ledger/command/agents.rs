@@ -20,8 +20,8 @@ impl Commands {
         let event = AgentEvent::Registered(Box::new(new.profile));
         let payload = Payload::Agent(agent.clone(), event);
         let step = Step::new(by, ids, payload, Private::default());
-        let outcome = self.give(step).await?;
-        Ok(AgentDone { agent, outcome })
+        let receipt = self.give(step).await?;
+        Ok(AgentDone { agent, receipt })
     }
 
     /// Changes fields of an agent, or its status.
@@ -42,8 +42,8 @@ impl Commands {
         let ids = Identity::of(name, agent.as_str(), &by);
         let payload = Payload::Agent(agent.clone(), event);
         let step = Step::new(by, ids, payload, Private::default()).because(reason);
-        let outcome = self.give(step).await?;
-        Ok(AgentDone { agent, outcome })
+        let receipt = self.give(step).await?;
+        Ok(AgentDone { agent, receipt })
     }
 }
 

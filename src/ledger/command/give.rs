@@ -3,7 +3,7 @@
 use crate::domain::event::Writer;
 use crate::domain::limits::UNCONFIRMED_TRIES_MAX;
 use crate::domain::{Event, Payload, Position, Private, Rules, Source, TenantId, Verdict};
-use crate::ledger::append::{AppendError, Outcome, Refused, Submission};
+use crate::ledger::append::{Receipt, Submission, SubmissionError};
 use crate::ledger::command::identity::Identity;
 use crate::ledger::command::{By, CommandError, Commands};
 use crate::log::LogError;
@@ -41,7 +41,7 @@ impl<'a> Step<'a> {
         Self { reason, ..self }
     }
 
-    fn submission(&self, rules: Rules) -> Result<Submission, Refused> {
+    fn submission(&self, rules: Rules) -> Result<Submission, SubmissionError> {
         let By { tenant, actor, .. } = self.by;
         let reason = self.reason.as_deref();
         Submission::of_values(rules, tenant, &self.event, Notes { actor, reason })
@@ -50,15 +50,14 @@ impl<'a> Step<'a> {
 
 impl Commands {
     /// Appends the event of a command once. Its client retries with the same idempotency key.
-    pub(super) async fn give(&self, step: Step<'_>) -> Result<Outcome, CommandError> {
+    pub(super) async fn give(&self, step: Step<'_>) -> Result<Receipt, CommandError> {
         let event = step.submission(self.ledger.rules())?;
-        let outcomes = self.ledger.append_and_wait(step.by.tenant, vec![event]);
-        let outcome = outcomes.await?.into_iter().next();
-        let outcome = outcome.ok_or(AppendError::Stopped)??;
-        if let Some(Verdict::Duplicate(first)) = outcome.verdict.map(|row| row.verdict) {
+        let receipts = self.ledger.append_and_wait(step.by.tenant, vec![event]);
+        let receipt = only(receipts.await?)?;
+        if let Some(Verdict::Duplicate(first)) = receipt.verdict.map(|row| row.verdict) {
             self.check_copy(first, &step.event.private).await?;
         }
-        Ok(outcome)
+        Ok(receipt)
     }
 
     /// The fold recognizes duplicates by what everybody may see of them. The answer to a duplicate
@@ -90,10 +89,9 @@ impl Commands {
 
     /// Appends the event of a command until the log says that it has it or that it has not. For
     /// clients that do not retry: the fold drops the copies.
-    pub(super) async fn give_surely(&self, step: Step<'_>) -> Result<Outcome, CommandError> {
-        let outcomes = self.give_each_surely(step.by.tenant, vec![step]).await?;
-        let outcome = outcomes.into_iter().next();
-        Ok(outcome.ok_or(AppendError::Stopped)?)
+    pub(super) async fn give_surely(&self, step: Step<'_>) -> Result<Receipt, CommandError> {
+        let receipts = self.give_each_surely(step.by.tenant, vec![step]).await?;
+        Ok(only(receipts))
     }
 
     /// Appends the events of several commands of a tenant in the same way. If the log is in doubt
@@ -102,14 +100,14 @@ impl Commands {
         &self,
         tenant: &TenantId,
         steps: Vec<Step<'_>>,
-    ) -> Result<Vec<Outcome>, CommandError> {
+    ) -> Result<Vec<Receipt>, CommandError> {
         let rules = self.ledger.rules();
         let events = steps.iter().map(|step| step.submission(rules));
         let events = events.collect::<Result<Vec<_>, _>>()?;
         let mut doubt = None;
         for _ in 0..UNCONFIRMED_TRIES_MAX {
             match (self.append_all(tenant, events.clone()).await, &doubt) {
-                (Ok(outcomes), _) => return Ok(outcomes),
+                (Ok(receipts), _) => return Ok(receipts),
                 (Err(CommandError::Log(LogError::Unconfirmed(why))), _) => {
                     doubt = Some(LogError::Unconfirmed(why));
                 }
@@ -118,7 +116,8 @@ impl Commands {
                 (Err(_), Some(_)) => {}
             }
         }
-        Err(doubt.unwrap_or(LogError::Overtaken).into())
+        let doubt = doubt.expect("there is a try, and each returns or leaves a doubt");
+        Err(doubt.into())
     }
 
     /// Appends all or none: if the log has taken some of the events, it is in doubt about all of
@@ -127,21 +126,27 @@ impl Commands {
         &self,
         tenant: &TenantId,
         events: Vec<Submission>,
-    ) -> Result<Vec<Outcome>, CommandError> {
-        let mut outcomes = Vec::with_capacity(events.len());
+    ) -> Result<Vec<Receipt>, CommandError> {
+        let mut receipts = Vec::with_capacity(events.len());
         let mut failure = None;
         for one in self.ledger.append_and_wait(tenant, events).await? {
             match one {
-                Ok(outcome) => outcomes.push(outcome),
+                Ok(receipt) => receipts.push(receipt),
                 Err(error @ LogError::Unconfirmed(_)) => failure = Some(error),
                 Err(error) => failure = failure.or(Some(error)),
             }
         }
         match failure {
-            None => Ok(outcomes),
+            None => Ok(receipts),
             Some(error @ LogError::Unconfirmed(_)) => Err(error.into()),
-            Some(error) if outcomes.is_empty() => Err(error.into()),
+            Some(error) if receipts.is_empty() => Err(error.into()),
             Some(error) => Err(LogError::unconfirmed(error).into()),
         }
     }
+}
+
+/// Returns the receipt of the only record of an append.
+fn only<T>(receipts: Vec<T>) -> T {
+    let receipt = receipts.into_iter().next();
+    receipt.expect("the log answers for each record of an append")
 }

@@ -16,7 +16,7 @@ mod sessions;
 use std::sync::Arc;
 
 use crate::domain::{AgentId, Position, SessionId, TenantId};
-use crate::ledger::append::{AppendError, Ledger, Outcome, Refused};
+use crate::ledger::append::{AppendError, Ledger, Receipt, SubmissionError};
 use crate::ledger::tokens::{TokenSecret, Tokens};
 use crate::log::LogError;
 use crate::projection::StoreError;
@@ -62,7 +62,7 @@ pub struct SessionDone {
     /// The session that the answer is about: for a hand-off, the child.
     pub session: SessionId,
     /// The position and verdict of the command's event.
-    pub outcome: Outcome,
+    pub receipt: Receipt,
     /// The tokens that the command gave out; they count if it was applied.
     pub tokens: Option<Tokens>,
 }
@@ -73,7 +73,7 @@ pub struct AgentDone {
     /// The agent.
     pub agent: AgentId,
     /// The position and verdict of the command's event.
-    pub outcome: Outcome,
+    pub receipt: Receipt,
 }
 
 /// Why a command has no verdict.
@@ -81,7 +81,7 @@ pub struct AgentDone {
 pub enum CommandError {
     /// Its values are out of bounds. Nothing was written.
     #[error(transparent)]
-    Refused(#[from] Refused),
+    Submission(#[from] SubmissionError),
     /// The credential is bound to an agent, and may change no agent. Nothing was written.
     #[error("the credential is bound to an agent, and may change only that agent's sessions")]
     AgentBound,
@@ -105,7 +105,7 @@ pub enum CommandError {
 
 impl From<Undecodable> for CommandError {
     fn from(undecodable: Undecodable) -> Self {
-        Self::Refused(Refused::Undecodable(undecodable))
+        Self::Submission(SubmissionError::Undecodable(undecodable))
     }
 }
 

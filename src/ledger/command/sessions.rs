@@ -3,7 +3,7 @@
 use crate::domain::command::{HandOff, KeepOpen, NewSession, Refresh, Terminate};
 use crate::domain::event::{HandedOff, Terminated};
 use crate::domain::{Payload, Private, SessionEvent, SessionId};
-use crate::ledger::append::Outcome;
+use crate::ledger::append::Receipt;
 use crate::ledger::command::give::Step;
 use crate::ledger::command::identity::Identity;
 use crate::ledger::command::{By, ClientKind, CommandError, Commands, SessionDone};
@@ -148,10 +148,10 @@ impl Commands {
             steps.push(step);
             ended.push(session);
         }
-        let outcomes = self.give_each_surely(by.tenant, steps).await?;
-        let pairs = ended.into_iter().zip(outcomes);
+        let receipts = self.give_each_surely(by.tenant, steps).await?;
+        let pairs = ended.into_iter().zip(receipts);
         Ok(pairs
-            .map(|(session, outcome)| done(session, outcome))
+            .map(|(session, receipt)| done(session, receipt))
             .collect())
     }
 
@@ -177,7 +177,7 @@ impl Commands {
         step.event.private.tokens = Some(tokens.hashes());
         Ok(SessionDone {
             session,
-            outcome: self.give(step).await?,
+            receipt: self.give(step).await?,
             tokens: Some(tokens),
         })
     }
@@ -191,10 +191,10 @@ fn terminated(by: By<'_>, ids: Identity, session: SessionId, terminate: Terminat
 }
 
 /// The result of a command that gives out no tokens.
-fn done(session: SessionId, outcome: Outcome) -> SessionDone {
+fn done(session: SessionId, receipt: Receipt) -> SessionDone {
     SessionDone {
         session,
-        outcome,
+        receipt,
         tokens: None,
     }
 }

@@ -16,10 +16,8 @@ use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use tokio::sync::{mpsc, watch};
 
-use crate::domain::{Clock, Position};
-use crate::log::{
-    Appended, EventLog, Guard, LogError, NewRecord, Notice, Record, Tail, WithCauses,
-};
+use crate::domain::{Clock, Position, WithCauses};
+use crate::log::{Appended, EventLog, Guard, LogError, NewRecord, Notice, Record, Tail};
 use store::Store;
 use tail::EmbeddedTail;
 use writer::{Job, Started};
@@ -31,8 +29,7 @@ pub struct EmbeddedLog {
     head: watch::Receiver<Position>,
     /// Why the log accepts no more records, once a commit has failed.
     broken: Arc<OnceLock<String>>,
-    /// The writer's thread; `None` once the log is closed.
-    thread: Mutex<Option<JoinHandle<()>>>,
+    thread: Arc<WriterThread>,
 }
 
 impl EmbeddedLog {
@@ -52,7 +49,7 @@ impl EmbeddedLog {
             jobs,
             head,
             broken,
-            thread: Mutex::new(Some(thread)),
+            thread: Arc::new(WriterThread(Mutex::new(Some(thread)))),
         })
     }
 
@@ -63,21 +60,30 @@ impl EmbeddedLog {
             Err(LogError::closed())
         }
     }
-
-    fn take_thread(&self) -> Option<JoinHandle<()>> {
-        self.thread
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .take()
-    }
 }
 
 impl Drop for EmbeddedLog {
     fn drop(&mut self) {
         // The writer stops when the last sender is dropped, so this puts another one in its place.
         drop(std::mem::replace(&mut self.jobs, mpsc::channel(1).0));
-        join(self.take_thread());
+        self.thread.join();
         self.store.close();
+    }
+}
+
+/// The writer's thread; `None` once it has ended.
+struct WriterThread(Mutex<Option<JoinHandle<()>>>);
+
+impl WriterThread {
+    /// Waits until the thread has ended. Concurrent callers all wait: the lock is held meanwhile, because
+    /// the store must not close under the writer.
+    fn join(&self) {
+        let mut thread = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(thread) = thread.take()
+            && thread.join().is_err()
+        {
+            tracing::error!("the log's writer panicked");
+        }
     }
 }
 
@@ -153,9 +159,9 @@ impl EventLog for EmbeddedLog {
         async move {
             // Fails only if the writer has stopped already.
             drop(self.jobs.send(Job::Close).await);
-            let (store, thread) = (Arc::clone(&self.store), self.take_thread());
+            let (store, thread) = (Arc::clone(&self.store), Arc::clone(&self.thread));
             let closed = blocking(move || {
-                join(thread);
+                thread.join();
                 store.close();
                 Ok(())
             });
@@ -174,12 +180,4 @@ async fn blocking<T: Send + 'static>(
     tokio::task::spawn_blocking(work)
         .await
         .unwrap_or_else(|error| Err(LogError::unavailable(error)))
-}
-
-fn join(thread: Option<JoinHandle<()>>) {
-    if let Some(thread) = thread
-        && thread.join().is_err()
-    {
-        tracing::error!("the log's writer panicked");
-    }
 }

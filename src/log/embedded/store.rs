@@ -13,7 +13,7 @@ use redb::{Builder, Database, DatabaseError, ReadableDatabase, ReadableTable, Ta
 use super::codec;
 use crate::domain::limits::{LOG_CACHE_BYTES, LOG_READ_BYTES_MAX};
 use crate::domain::{Position, Timestamp};
-use crate::log::{BoxError, Guard, LogError, NewRecord, Record};
+use crate::log::{Guard, LogError, NewRecord, Record};
 
 /// From position to encoded record, see [`codec`].
 const RECORDS: TableDefinition<'static, u64, &[u8]> = TableDefinition::new("records");
@@ -35,7 +35,7 @@ impl Store {
     pub(super) fn open(file: &Path) -> Result<(Self, End), LogError> {
         let dir = file.parent().filter(|dir| !dir.as_os_str().is_empty());
         let dir = dir.unwrap_or(Path::new("."));
-        fs::create_dir_all(dir).map_err(unavailable)?;
+        fs::create_dir_all(dir).map_err(LogError::unavailable)?;
         let created = !file.exists();
         let database = Builder::new()
             .set_cache_size(LOG_CACHE_BYTES)
@@ -45,7 +45,7 @@ impl Store {
             // Without this, the file can lose its name when the power fails.
             File::open(dir)
                 .and_then(|dir| dir.sync_all())
-                .map_err(unavailable)?;
+                .map_err(LogError::unavailable)?;
         }
         let end = prepare(&database)?;
         Ok((
@@ -67,11 +67,11 @@ impl Store {
         recorded_at: Timestamp,
     ) -> Result<(), LogError> {
         self.with(|database| {
-            let mut txn = database.begin_write().map_err(unavailable)?;
+            let mut txn = database.begin_write().map_err(LogError::unavailable)?;
             // Saves the allocator's state with each commit, so the file opens at once after a crash.
             txn.set_quick_repair(true);
             {
-                let mut table = txn.open_table(RECORDS).map_err(unavailable)?;
+                let mut table = txn.open_table(RECORDS).map_err(LogError::unavailable)?;
                 let mut position = head;
                 for (record, len_bytes) in records {
                     position = position.next();
@@ -90,8 +90,8 @@ impl Store {
     pub(super) fn read(&self, range: RangeInclusive<Position>) -> Result<Vec<Record>, LogError> {
         let (first, last) = (range.start().get(), range.end().get());
         self.with(|database| {
-            let txn = database.begin_read().map_err(unavailable)?;
-            let table = txn.open_table(RECORDS).map_err(unavailable)?;
+            let txn = database.begin_read().map_err(LogError::unavailable)?;
+            let table = txn.open_table(RECORDS).map_err(LogError::unavailable)?;
             let mut records = Vec::with_capacity(usize::try_from(last - first + 1).unwrap_or(0));
             let mut bytes_left = LOG_READ_BYTES_MAX;
             let mut expected = *range.start();
@@ -126,8 +126,8 @@ impl Store {
             return Ok(false);
         }
         self.with(|database| {
-            let txn = database.begin_read().map_err(unavailable)?;
-            let table = txn.open_table(RECORDS).map_err(unavailable)?;
+            let txn = database.begin_read().map_err(LogError::unavailable)?;
+            let table = txn.open_table(RECORDS).map_err(LogError::unavailable)?;
             for entry in table
                 .range(first.get()..=head.get())
                 .map_err(storage_error)?
@@ -147,8 +147,8 @@ impl Store {
     /// Returns the records at positions that exist, in the order of the request.
     pub(super) fn get(&self, positions: &[Position]) -> Result<Vec<Record>, LogError> {
         self.with(|database| {
-            let txn = database.begin_read().map_err(unavailable)?;
-            let table = txn.open_table(RECORDS).map_err(unavailable)?;
+            let txn = database.begin_read().map_err(LogError::unavailable)?;
+            let table = txn.open_table(RECORDS).map_err(LogError::unavailable)?;
             let get_one = |position: &Position| {
                 let value = table.get(position.get()).map_err(storage_error)?;
                 let value = value.ok_or_else(|| missing(*position))?;
@@ -177,9 +177,9 @@ impl Store {
 
 /// Creates the table if it does not exist, and finds the last record.
 fn prepare(database: &Database) -> Result<End, LogError> {
-    let txn = database.begin_write().map_err(unavailable)?;
+    let txn = database.begin_write().map_err(LogError::unavailable)?;
     let end = {
-        let table = txn.open_table(RECORDS).map_err(unavailable)?;
+        let table = txn.open_table(RECORDS).map_err(LogError::unavailable)?;
         match table.last().map_err(storage_error)? {
             None => End {
                 head: Position::ZERO,
@@ -192,7 +192,7 @@ fn prepare(database: &Database) -> Result<End, LogError> {
             }
         }
     };
-    txn.commit().map_err(unavailable)?;
+    txn.commit().map_err(LogError::unavailable)?;
     Ok(end)
 }
 
@@ -200,19 +200,15 @@ fn open_error(error: DatabaseError, file: &Path) -> LogError {
     match error {
         DatabaseError::DatabaseAlreadyOpen => LogError::Held(file.to_path_buf()),
         DatabaseError::Storage(error) => storage_error(error),
-        error => unavailable(error),
+        error => LogError::unavailable(error),
     }
 }
 
 fn storage_error(error: redb::StorageError) -> LogError {
     match error {
         redb::StorageError::Corrupted(_) => LogError::damaged(error),
-        error => unavailable(error),
+        error => LogError::unavailable(error),
     }
-}
-
-fn unavailable(error: impl Into<BoxError>) -> LogError {
-    LogError::unavailable(error)
 }
 
 fn missing(position: Position) -> LogError {

@@ -13,8 +13,8 @@ use tokio::sync::{mpsc, oneshot, watch};
 use super::codec;
 use super::store::{End, Store};
 use crate::domain::limits::{BODY_BYTES_MAX, LOG_APPEND_QUEUE_MAX, LOG_GROUP_RECORDS_MAX};
-use crate::domain::{Clock, Position, Timestamp};
-use crate::log::{Appended, Guard, LogError, NewRecord, WithCauses};
+use crate::domain::{Clock, Position, Timestamp, WithCauses};
+use crate::log::{Appended, Guard, LogError, NewRecord};
 
 /// A job for the writer.
 pub(super) enum Job {

@@ -8,7 +8,7 @@ use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 
 use super::Shared;
-use super::open::{Opened, Opening, Refused, open};
+use super::open::{NotOpened, Opened, Opening, open};
 use super::pull::{Doubt, Pull};
 use crate::domain::{Position, backoff};
 use crate::log::{LogError, Record, Tail};
@@ -33,7 +33,7 @@ pub(super) struct JetStreamTail {
 
 enum Stage {
     /// Lives longer than one call, so a caller that often drops the future does not start it again.
-    Opening(BoxFuture<'static, Result<Opened, Refused>>),
+    Opening(BoxFuture<'static, Result<Opened, NotOpened>>),
     Open(Box<Pull>),
 }
 
@@ -67,11 +67,11 @@ impl JetStreamTail {
                         );
                         return Ok(self.hand_over(records));
                     }
-                    Err(Refused::Alarm(error)) => {
+                    Err(NotOpened::Final(error)) => {
                         self.reopen(None);
                         return Err(error);
                     }
-                    Err(Refused::Later(why)) => self.fail(&why, None),
+                    Err(NotOpened::Later(why)) => self.fail(&why, None),
                 },
                 Stage::Open(pull) => match pull.next(records_max).await {
                     Ok(records) => {

@@ -15,10 +15,11 @@ use serde::Deserialize;
 use super::link::Link;
 use super::message;
 use super::topology;
+use crate::domain::causes::BoxError;
+use crate::domain::causes::because;
 use crate::domain::limits::LOG_GET_IN_FLIGHT_MAX;
 use crate::domain::{Position, Timestamp};
-use crate::log::error::because;
-use crate::log::{BoxError, LogError, Record};
+use crate::log::{LogError, Record};
 
 /// The server's answer.
 #[derive(Deserialize)]

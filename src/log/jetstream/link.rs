@@ -5,23 +5,24 @@
 
 use std::future;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use async_nats::jetstream::{Context, ContextBuilder};
 use async_nats::{Client, ConnectOptions, Event};
 use tokio::sync::{Semaphore, watch};
 use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
 
 use super::config::{Credentials, JetStreamConfig};
 use super::speed::Speed;
 use super::writable::Writable;
 use crate::domain::backoff;
+use crate::domain::causes::because;
 use crate::domain::limits::{
-    LOG_APPEND_WAIT_MS, LOG_BATCHES_OPEN_MAX, LOG_MESSAGE_BYTES_MAX, LOG_PING_MS,
+    LOG_APPEND_WAIT_MS, LOG_BATCHES_OPEN_MAX, LOG_CLOSE_WAIT_MS, LOG_MESSAGE_BYTES_MAX,
+    LOG_PING_MS, LOG_UNACKNOWLEDGED_MAX,
 };
 use crate::log::LogError;
-use crate::log::error::because;
 
 /// The oldest server that keeps the log's promises. Older ones lose or reorder batches.
 const SERVER_VERSION_MIN: Version = [2, 12, 3];
@@ -33,10 +34,8 @@ const REQUEST_WAIT: Duration = Duration::from_millis(LOG_APPEND_WAIT_MS);
 /// The first and the longest pause between two attempts to reconnect.
 const RECONNECT_PAUSE_MIN: Duration = Duration::from_millis(4);
 const RECONNECT_PAUSE_MAX: Duration = Duration::from_secs(1);
-/// The longest time that closing may take. A server that hangs does not answer the last ping.
-const CLOSE_WAIT: Duration = Duration::from_secs(1);
-/// The most unacknowledged messages of all appends together. The server refuses more than 10,000.
-const UNACKNOWLEDGED_MAX: usize = 8192;
+/// The longest time that closing may take.
+const CLOSE_WAIT: Duration = Duration::from_millis(LOG_CLOSE_WAIT_MS);
 
 type Version = [u64; 3];
 
@@ -56,7 +55,7 @@ pub(super) struct Link {
     pub(super) batches: Option<Arc<Semaphore>>,
     pub(super) speed: Arc<Speed>,
     pub(super) writable: Arc<Writable>,
-    closed: Arc<AtomicBool>,
+    closed: CancellationToken,
     state: watch::Receiver<LinkState>,
 }
 
@@ -85,7 +84,7 @@ impl Link {
             .then(|| Arc::new(Semaphore::new(LOG_BATCHES_OPEN_MAX)));
         let context = ContextBuilder::new()
             .timeout(REQUEST_WAIT)
-            .max_ack_inflight(UNACKNOWLEDGED_MAX)
+            .max_ack_inflight(LOG_UNACKNOWLEDGED_MAX)
             .backpressure_on_inflight(true)
             .build(client.clone());
         // The event of the first connection comes late. Without this wait, it would look like a
@@ -98,7 +97,7 @@ impl Link {
             batches,
             speed: Arc::default(),
             writable: Arc::default(),
-            closed: Arc::default(),
+            closed: CancellationToken::new(),
             state,
         })
     }
@@ -127,9 +126,7 @@ impl Link {
     /// Closes the connection and does not reconnect. Waits until the server has everything that was
     /// published.
     pub(super) async fn close(&self) {
-        if self.closed.swap(true, Ordering::AcqRel) {
-            return;
-        }
+        self.closed.cancel();
         let LinkState {
             generation,
             connected,
@@ -145,7 +142,7 @@ impl Link {
 
     /// Fails as `Unavailable` once the connection was closed.
     pub(super) fn require_open(&self) -> Result<(), LogError> {
-        if self.closed.load(Ordering::Acquire) {
+        if self.closed.is_cancelled() {
             return Err(LogError::closed());
         }
         Ok(())
@@ -153,8 +150,12 @@ impl Link {
 
     /// Waits until there is a connection. Fails as `Unavailable` once it was closed.
     pub(super) async fn connected(&self) -> Result<LinkState, LogError> {
-        self.require_open()?;
-        self.wait(|state| state.connected).await
+        // While the server is away, the state does not change when the connection is closed.
+        tokio::select! {
+            biased;
+            () = self.closed.cancelled() => Err(LogError::closed()),
+            connected = self.wait(|state| state.connected) => connected,
+        }
     }
 
     /// Waits until the connection of a generation is lost or closed.
@@ -228,7 +229,7 @@ fn check_version(version: &str) -> Result<Version, LogError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::log::WithCauses;
+    use crate::domain::WithCauses;
 
     #[test]
     fn servers_older_than_2_12_3_are_refused() {

@@ -11,13 +11,12 @@ use tokio::time::sleep;
 use super::link::Link;
 use super::pull::Pull;
 use super::{Shared, get, topology};
-use crate::domain::Position;
-use crate::log::{LogError, Record, WithCauses};
+use crate::domain::limits::LOG_RESCUED_RECORDS_MAX;
+use crate::domain::{Position, WithCauses};
+use crate::log::{LogError, Record};
 
 /// How long the server keeps a consumer without requests.
 const INACTIVE_MAX: Duration = Duration::from_secs(10);
-/// The most records to read by position when deliveries break the connection.
-const RESCUED_RECORDS_MAX: usize = 64;
 
 /// A request to open a consumer.
 #[derive(Debug, Clone, Copy, Default)]
@@ -41,29 +40,29 @@ pub(super) enum Opened {
 
 /// Why nothing was opened.
 #[derive(Debug)]
-pub(super) enum Refused {
-    /// Records are missing. A retry would not find them.
-    Alarm(LogError),
+pub(super) enum NotOpened {
+    /// A retry would not help: records are missing, or the log was closed.
+    Final(LogError),
     /// Anything else. Retry.
     Later(String),
 }
 
-impl From<LogError> for Refused {
+impl From<LogError> for NotOpened {
     fn from(error: LogError) -> Self {
         Self::Later(WithCauses(&error).to_string())
     }
 }
 
 /// Opens a consumer as soon as there is a connection.
-pub(super) async fn open(shared: Arc<Shared>, opening: Opening) -> Result<Opened, Refused> {
+pub(super) async fn open(shared: Arc<Shared>, opening: Opening) -> Result<Opened, NotOpened> {
     sleep(opening.pause).await;
-    let connected = shared.reads.connected().await.map_err(Refused::Alarm)?;
+    let connected = shared.reads.connected().await.map_err(NotOpened::Final)?;
     let generation = connected.generation;
     tokio::select! {
         biased;
         opened = open_connected(&shared, opening, generation) => opened,
         () = shared.reads.lost(generation) => {
-            Err(Refused::Later("the connection was lost again".to_owned()))
+            Err(NotOpened::Later("the connection was lost again".to_owned()))
         }
     }
 }
@@ -72,7 +71,7 @@ async fn open_connected(
     shared: &Shared,
     opening: Opening,
     generation: u64,
-) -> Result<Opened, Refused> {
+) -> Result<Opened, NotOpened> {
     let after = opening.after;
     if opening.rescue {
         let rescued = rescue(shared, after).await?;
@@ -85,12 +84,12 @@ async fn open_connected(
             .await?
             .is_none()
     {
-        return Err(Refused::Alarm(LogError::Gap { after, found }));
+        return Err(NotOpened::Final(LogError::Gap { after, found }));
     }
     let link = shared.reads.clone();
     let inbox = link.client.new_inbox();
     let messages = link.client.subscribe(inbox.clone()).await;
-    let messages = messages.map_err(|error| Refused::Later(error.to_string()))?;
+    let messages = messages.map_err(|error| NotOpened::Later(error.to_string()))?;
     let consumer = create(&link, &shared.stream, after).await?;
     // After the consumer: if the stream is replaced later, the server deletes the consumer with it.
     check_stream(shared, after).await?;
@@ -104,7 +103,7 @@ async fn open_connected(
     ))))
 }
 
-async fn create(link: &Link, stream: &str, after: Position) -> Result<String, Refused> {
+async fn create(link: &Link, stream: &str, after: Position) -> Result<String, NotOpened> {
     let config = pull::Config {
         deliver_policy: DeliverPolicy::ByStartSequence {
             start_sequence: after.next().get(),
@@ -123,25 +122,27 @@ async fn create(link: &Link, stream: &str, after: Position) -> Result<String, Re
             {
                 Err(no_stream(stream, after))
             }
-            _ => Err(Refused::Later(format!("cannot create a consumer: {error}"))),
+            _ => Err(NotOpened::Later(format!(
+                "cannot create a consumer: {error}"
+            ))),
         },
     }
 }
 
 /// Checks that this is the stream that was read before. If it was replaced, or is shorter now, a consumer
 /// would wait for positions that mean something else, so this is an alarm.
-async fn check_stream(shared: &Shared, after: Position) -> Result<(), Refused> {
+async fn check_stream(shared: &Shared, after: Position) -> Result<(), NotOpened> {
     let Some(state) = topology::state(&shared.reads, &shared.stream).await? else {
         return Err(no_stream(&shared.stream, after));
     };
     if state.head < after {
-        return Err(Refused::Alarm(LogError::Truncated {
+        return Err(NotOpened::Final(LogError::Truncated {
             head: state.head,
             after,
         }));
     }
     if after != Position::ZERO && state.created_ns != shared.created_ns {
-        return Err(Refused::Alarm(LogError::damaged(format!(
+        return Err(NotOpened::Final(LogError::damaged(format!(
             "stream {} was deleted and created again",
             shared.stream
         ))));
@@ -150,11 +151,11 @@ async fn check_stream(shared: &Shared, after: Position) -> Result<(), Refused> {
     Ok(())
 }
 
-fn no_stream(stream: &str, after: Position) -> Refused {
+fn no_stream(stream: &str, after: Position) -> NotOpened {
     if after == Position::ZERO {
-        return Refused::from(topology::missing(stream));
+        return NotOpened::from(topology::missing(stream));
     }
-    Refused::Alarm(LogError::Truncated {
+    NotOpened::Final(LogError::Truncated {
         head: Position::ZERO,
         after,
     })
@@ -163,7 +164,7 @@ fn no_stream(stream: &str, after: Position) -> Refused {
 async fn rescue(shared: &Shared, after: Position) -> Result<Vec<Record>, LogError> {
     let mut records = Vec::new();
     let mut position = after.next();
-    while records.len() < RESCUED_RECORDS_MAX {
+    while records.len() < LOG_RESCUED_RECORDS_MAX {
         match get::get_one(&shared.writes, &shared.stream, position).await? {
             Some(record) => records.push(record),
             None => break,

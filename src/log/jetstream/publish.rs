@@ -22,8 +22,8 @@ struct Append<'a> {
     link: &'a Link,
     stream: &'a str,
     records: &'a [NewRecord],
-    /// The result of each record; `Busy` before the first attempt.
-    results: Vec<Result<Position, Failure>>,
+    /// The result of each record; `None` before the first attempt.
+    results: Vec<Option<Result<Position, Failure>>>,
     grace: Grace,
 }
 
@@ -31,11 +31,11 @@ struct Append<'a> {
 pub(super) async fn append(link: &Link, stream: &str, records: &[NewRecord]) -> Appended {
     let results = records.iter().map(|record| {
         if record.fits() {
-            Err(Failure::Busy)
+            None
         } else {
-            Err(Failure::Final(LogError::TooLarge {
+            Some(Err(Failure::Final(LogError::TooLarge {
                 bytes_max: BODY_BYTES_MAX,
-            }))
+            })))
         }
     });
     let mut append = Append {
@@ -51,7 +51,11 @@ pub(super) async fn append(link: &Link, stream: &str, records: &[NewRecord]) -> 
     append
         .results
         .into_iter()
-        .map(|result| result.map_err(Failure::into_error))
+        .map(|result| {
+            // A record without an attempt stands behind one that a busy server refused.
+            let result = result.unwrap_or(Err(Failure::Busy));
+            result.map_err(Failure::into_error)
+        })
         .collect()
 }
 
@@ -95,7 +99,7 @@ impl Append<'_> {
             self.publish(&left).await;
             if left
                 .iter()
-                .all(|index| matches!(self.results.get(*index), Some(Ok(_))))
+                .all(|index| matches!(self.results.get(*index), Some(Some(Ok(_)))))
             {
                 self.link.speed.learn(&sample);
             }
@@ -110,10 +114,10 @@ impl Append<'_> {
     /// Returns the indexes of the records that are still to be published. A record that a busy server
     /// refused is left out if a later one may be stored: it would be out of order.
     fn left(&self) -> Vec<usize> {
-        let stored = |result: &Result<Position, Failure>| {
+        let stored = |result: &Option<Result<Position, Failure>>| {
             matches!(
                 result,
-                Ok(_) | Err(Failure::Final(LogError::Unconfirmed(_)))
+                Some(Ok(_) | Err(Failure::Final(LogError::Unconfirmed(_))))
             )
         };
         let first = self
@@ -121,8 +125,11 @@ impl Append<'_> {
             .iter()
             .rposition(stored)
             .map_or(0, |last| last + 1);
-        let busy = |index: &usize| matches!(self.results.get(*index), Some(Err(Failure::Busy)));
-        (first..self.results.len()).filter(busy).collect()
+        let is_left = |index: &usize| {
+            let result = self.results.get(*index);
+            matches!(result, Some(None | Some(Err(Failure::Busy))))
+        };
+        (first..self.results.len()).filter(is_left).collect()
     }
 
     /// Publishes records in order, and waits for all their acknowledgements. Stops early if the server is
@@ -181,7 +188,7 @@ impl Append<'_> {
 
     fn set(&mut self, index: usize, result: Result<Position, Failure>) {
         if let Some(slot) = self.results.get_mut(index) {
-            *slot = result;
+            *slot = Some(result);
         }
     }
 }

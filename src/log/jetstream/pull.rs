@@ -17,13 +17,13 @@ use tokio::time::sleep;
 use super::link::Link;
 use super::message::{self, Delivery};
 use crate::domain::Position;
-use crate::domain::limits::{LOG_READ_BYTES_MAX, LOG_READ_RECORDS_MAX};
+use crate::domain::limits::{LOG_READ_BYTES_MAX, LOG_READ_RECORDS_MAX, LOG_SILENCE_MS};
 use crate::log::Record;
 
 /// The interval of the server's heartbeats while it has nothing to send.
 const HEARTBEAT: Duration = Duration::from_secs(1);
 /// The longest time without a message from the server.
-const SILENCE_MAX: Duration = Duration::from_millis(2_500);
+const SILENCE_MAX: Duration = Duration::from_millis(LOG_SILENCE_MS);
 /// The time after which a request at the server expires.
 const REQUEST_EXPIRES: Duration = Duration::from_secs(5);
 /// The headers of the notice that ends a request: the records and bytes that it asked for and did not get.

@@ -16,18 +16,17 @@ use super::link::Link;
 use super::message::{CONTENT_TYPE, CONTENT_TYPE_HEADER, PRIVATE_HEADER};
 use super::writable;
 use crate::domain::Position;
-use crate::domain::limits::LOG_APPEND_WAIT_MS;
+use crate::domain::limits::{LOG_APPEND_WAIT_MS, LOG_RECONNECTED_WAIT_MS};
 use crate::log::{LogError, NewRecord};
 
 /// How long an append waits for an acknowledgement, or for a connection.
 pub(super) const WAIT: Duration = Duration::from_millis(LOG_APPEND_WAIT_MS);
-/// How long to wait for an acknowledgement after a reconnect. Most are lost with the old connection.
-/// Those of messages that were still queued arrive at once.
-const WAIT_AFTER_RECONNECT: Duration = Duration::from_millis(250);
+/// How long to wait for an acknowledgement after a reconnect.
+const WAIT_AFTER_RECONNECT: Duration = Duration::from_millis(LOG_RECONNECTED_WAIT_MS);
 
 /// Why a record was not acknowledged.
 pub(super) enum Failure {
-    /// The record was not sent yet, or the server was busy and did not store it.
+    /// The server was busy and did not store the record.
     Busy,
     /// Any other failure.
     Final(LogError),

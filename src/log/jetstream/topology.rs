@@ -14,9 +14,9 @@ use async_nats::jetstream::stream::{
 use super::config::JetStreamConfig;
 use super::link::Link;
 use crate::domain::Position;
+use crate::domain::causes::because;
 use crate::domain::limits::LOG_MESSAGE_BYTES_MAX;
 use crate::log::LogError;
-use crate::log::error::because;
 
 /// The shortest window that the server allows. Within it, the server drops a message whose
 /// `Nats-Msg-Id` another publisher has used.
@@ -294,7 +294,7 @@ fn message_bytes_max() -> i32 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::log::WithCauses;
+    use crate::domain::WithCauses;
 
     #[track_caller]
     fn check_changed(change: impl FnOnce(&mut Config), expected: &str) {

@@ -1,7 +1,7 @@
 //! Events about agents.
 
 use crate::domain::{Agent, AgentEvent, AgentId, Reason, Verdict};
-use crate::projection::error::{Refused, StoreError};
+use crate::projection::error::{Rejection, StoreError};
 use crate::projection::fold::decision::{Decision, Step, copy_or_reuse};
 use crate::projection::keys::Entity;
 use crate::projection::numbers::AgentNumber;
@@ -35,7 +35,7 @@ fn register(
     step: &Step<'_>,
     id: &AgentId,
     happened: &AgentEvent,
-) -> Result<AgentNumber, Refused> {
+) -> Result<AgentNumber, Rejection> {
     let AgentEvent::Registered(profile) = happened else {
         return Err(Reason::NotFound.into());
     };
@@ -50,7 +50,7 @@ fn change(
     step: &Step<'_>,
     number: AgentNumber,
     happened: &AgentEvent,
-) -> Result<(), Refused> {
+) -> Result<(), Rejection> {
     working.change_agent(number, |agent| match happened {
         AgentEvent::Registered(profile) => agent.adopt(&step.at, profile),
         AgentEvent::Updated(changes) => agent.update(&step.at, changes),

@@ -1,7 +1,7 @@
 //! One step of the fold: the event and the decision on it.
 
 use crate::domain::{EventKey, Moment, Position, Private, Reason, Verdict};
-use crate::projection::error::{Refused, StoreError};
+use crate::projection::error::{Rejection, StoreError};
 use crate::projection::keys::Entity;
 use crate::projection::numbers::{AgentNumber, TenantNumber};
 use crate::projection::prepare::Prepared;
@@ -39,7 +39,7 @@ impl Decision {
     }
 
     /// The decision on an event that was applied or refused; fails if the read model failed.
-    pub(crate) fn of(changed: Result<(), Refused>) -> Result<Self, StoreError> {
+    pub(crate) fn of(changed: Result<(), Rejection>) -> Result<Self, StoreError> {
         Ok(match changed {
             Ok(()) => Self::new(Verdict::Applied),
             Err(refused) => Self::rejected(refused.reason()?),

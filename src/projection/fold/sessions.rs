@@ -4,7 +4,7 @@ use crate::domain::event::{Created, HandedOff};
 use crate::domain::{
     Agent, AgentId, EventKey, Reason, Rules, Scopes, Session, SessionEvent, SessionId, Verdict,
 };
-use crate::projection::error::{Refused, StoreError};
+use crate::projection::error::{Rejection, StoreError};
 use crate::projection::fold::decision::{Decision, Step, copy_or_reuse};
 use crate::projection::fold::parking;
 use crate::projection::keys::Entity;
@@ -56,7 +56,7 @@ fn open(
     id: &SessionId,
     created: &Created,
     known: Option<AgentNumber>,
-) -> Result<(Entity, AgentNumber), Refused> {
+) -> Result<(Entity, AgentNumber), Rejection> {
     step.private.check_agent(&created.agent_id)?;
     let scopes = match &created.scopes {
         Some(scopes) => scopes.clone(),
@@ -105,7 +105,7 @@ fn change(
     step: &Step<'_>,
     ordinal: Ordinal,
     happened: &SessionEvent,
-) -> Result<(), Refused> {
+) -> Result<(), Rejection> {
     let (at, private) = (&step.at, step.private);
     match happened {
         SessionEvent::Created(_) => return Err(Reason::AlreadyExists.into()),
@@ -136,7 +136,7 @@ fn hand_off(
     step: &Step<'_>,
     ordinal: Ordinal,
     handed_off: &HandedOff,
-) -> Result<(), Refused> {
+) -> Result<(), Rejection> {
     // First, because the state of the parent is the better answer if several things are wrong.
     let parent = &working.session(ordinal)?.session;
     parent.check_step(&step.at, step.private)?;
@@ -171,7 +171,7 @@ fn check_own_agent(
     working: &mut Working<'_>,
     step: &Step<'_>,
     ordinal: Ordinal,
-) -> Result<(), Refused> {
+) -> Result<(), Rejection> {
     let stored = working.session(ordinal)?;
     let (number, id) = (stored.agent, stored.session.agent_id.clone());
     working.find_agent(step.tenant, &id)?;
@@ -185,7 +185,7 @@ fn check_agent(
     known: Option<AgentNumber>,
     step: &Step<'_>,
     scopes: &Scopes,
-) -> Result<(), Refused> {
+) -> Result<(), Rejection> {
     let Some(number) = known else {
         return if step.private.agent_registered {
             Err(Reason::AgentNotRegistered.into())

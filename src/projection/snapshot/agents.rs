@@ -29,7 +29,10 @@ impl KnownAgent {
 
 impl Snapshot {
     /// An agent.
-    pub fn agent(&self, number: AgentNumber) -> Result<KnownAgent, StoreError> {
+    pub(in crate::projection) fn agent(
+        &self,
+        number: AgentNumber,
+    ) -> Result<KnownAgent, StoreError> {
         let rows = &self.tables.agents;
         let row = rows
             .get(number.get())?
@@ -53,7 +56,11 @@ impl Snapshot {
     }
 
     /// Whether an agent may act at this time.
-    pub fn agent_may_act(&self, number: AgentNumber, time: Timestamp) -> Result<bool, StoreError> {
+    pub(in crate::projection) fn agent_may_act(
+        &self,
+        number: AgentNumber,
+        time: Timestamp,
+    ) -> Result<bool, StoreError> {
         let rows = &self.tables.agents;
         let row = rows
             .get(number.get())?
@@ -63,7 +70,10 @@ impl Snapshot {
     }
 
     /// Some revoked agents that still have active sessions, by number.
-    pub fn revoked_agents(&self, count: usize) -> Result<Vec<AgentNumber>, StoreError> {
+    pub(in crate::projection) fn revoked_agents(
+        &self,
+        count: usize,
+    ) -> Result<Vec<AgentNumber>, StoreError> {
         let revoked = &self.tables.revoked;
         let numbers = revoked.iter()?.take(count);
         numbers

@@ -55,7 +55,7 @@ impl<O: ListingOwner> Listing<O> {
 
 impl Snapshot {
     /// How many rows a listing has, per status.
-    pub fn totals<O: ListingOwner>(
+    pub(in crate::projection) fn totals<O: ListingOwner>(
         &self,
         listing: &Listing<O>,
     ) -> Result<Vec<(O::Status, u64)>, StoreError> {
@@ -69,7 +69,7 @@ impl Snapshot {
     }
 
     /// Some sessions of a listing, newest first, with their places.
-    pub fn page(
+    pub(in crate::projection) fn page(
         &self,
         listing: &Listing<SessionOwner>,
         start: PageStart,
@@ -91,7 +91,7 @@ impl Snapshot {
     }
 
     /// Some agents of a listing, newest first, with their places.
-    pub fn agent_page(
+    pub(in crate::projection) fn agent_page(
         &self,
         listing: &Listing<AgentOwner>,
         start: PageStart,
@@ -107,7 +107,7 @@ impl Snapshot {
     }
 
     /// An agent, if it is in a listing.
-    pub fn agent_in(
+    pub(in crate::projection) fn agent_in(
         &self,
         listing: &Listing<AgentOwner>,
         number: AgentNumber,

@@ -1,6 +1,7 @@
-//! One consistent view of the read model, which queries read.
+//! One consistent view of the read model. Queries read the part of one tenant, and reactors the parts of all.
 
 mod agents;
+mod all_tenants;
 mod listings;
 mod tenant;
 
@@ -20,6 +21,7 @@ use crate::projection::session_row::SessionRow;
 use crate::projection::tables::ReadTables;
 
 pub use agents::KnownAgent;
+pub use all_tenants::AllTenants;
 pub use listings::{Listing, ListingPlace, PageStart};
 pub use tenant::TenantSnapshot;
 
@@ -113,13 +115,21 @@ impl Snapshot {
     pub fn of_tenant(&self, id: &TenantId) -> Result<Option<TenantSnapshot<'_>>, StoreError> {
         let number = self.tables.tenants.get(id.as_str())?;
         Ok(number.map(|number| TenantSnapshot {
-            tables: &self.tables,
+            snapshot: self,
             tenant: TenantNumber::new(number.value()),
         }))
     }
 
+    /// All tenants' parts of the snapshot, for reactors. Queries must not use it.
+    pub fn of_all_tenants(&self) -> AllTenants<'_> {
+        AllTenants { snapshot: self }
+    }
+
     /// The id of the tenant with this number.
-    pub fn tenant_id(&self, number: TenantNumber) -> Result<TenantId, StoreError> {
+    pub(in crate::projection) fn tenant_id(
+        &self,
+        number: TenantNumber,
+    ) -> Result<TenantId, StoreError> {
         let ids = &self.tables.tenant_ids;
         let id = ids
             .get(number.get())?
@@ -128,7 +138,7 @@ impl Snapshot {
     }
 
     /// A session.
-    pub fn session(&self, ordinal: Ordinal) -> Result<RowBytes, StoreError> {
+    pub(in crate::projection) fn session(&self, ordinal: Ordinal) -> Result<RowBytes, StoreError> {
         let rows = &self.tables.sessions;
         let row = rows
             .get(ordinal.get())?
@@ -137,7 +147,7 @@ impl Snapshot {
     }
 
     /// A session, if its access token has this hash.
-    pub fn session_with_token(
+    pub(in crate::projection) fn session_with_token(
         &self,
         ordinal: Ordinal,
         hash: &TokenHash,
@@ -157,7 +167,7 @@ impl Snapshot {
 
     /// At most `count` positions of a session's events from number `from` on, in the order in which
     /// they took effect, and how many there are.
-    pub fn history(
+    pub(in crate::projection) fn history(
         &self,
         ordinal: Ordinal,
         from: u64,
@@ -174,7 +184,10 @@ impl Snapshot {
     }
 
     /// The next deadlines of active sessions, earliest first.
-    pub fn deadlines(&self, count: usize) -> Result<Vec<(Timestamp, Ordinal)>, StoreError> {
+    pub(in crate::projection) fn deadlines(
+        &self,
+        count: usize,
+    ) -> Result<Vec<(Timestamp, Ordinal)>, StoreError> {
         let table = &self.tables.deadlines;
         let mut found = Vec::new();
         for entry in table.iter()?.take(count) {

@@ -2,21 +2,23 @@
 
 use std::fmt;
 
-use crate::domain::{AgentFilter, AgentId, Position, ProjectId, SessionId};
+use crate::domain::{AgentFilter, AgentId, Position, ProjectId, SessionId, Timestamp, TokenHash};
 use crate::projection::error::StoreError;
-use crate::projection::keys::{self, AgentOwner, SessionOwner};
+use crate::projection::keys::{self, AgentOwner, ListingOwner, SessionOwner};
 use crate::projection::numbers::{AgentNumber, GroupNumber, Ordinal, ProjectNumber, TenantNumber};
-use crate::projection::snapshot::RejectionCode;
-use crate::projection::tables::ReadTables;
+use crate::projection::snapshot::{
+    KnownAgent, Listing, ListingPlace, PageStart, RejectionCode, RowBytes, Snapshot,
+};
 use crate::projection::verdict_row::VerdictRow;
 
 /// One tenant's part of a snapshot.
 ///
-/// No method takes the number of a tenant, so a caller cannot name the data of another one. The
-/// numbers that the methods return are those of this tenant's sessions, agents and projects.
+/// No method takes the number of a tenant. The numbers of sessions, agents and projects that the methods
+/// take are those that other methods return, and only `projection` makes numbers. So a caller that has
+/// only this view cannot name the data of another tenant.
 #[derive(Clone, Copy)]
 pub struct TenantSnapshot<'a> {
-    pub(super) tables: &'a ReadTables,
+    pub(super) snapshot: &'a Snapshot,
     pub(super) tenant: TenantNumber,
 }
 
@@ -36,7 +38,7 @@ impl TenantSnapshot<'_> {
 
     /// The session's ordinal, if it has opened.
     pub fn ordinal(&self, id: &SessionId) -> Result<Option<Ordinal>, StoreError> {
-        let ids = &self.tables.session_ids;
+        let ids = &self.snapshot.tables.session_ids;
         Ok(ids
             .get(&*keys::named(self.tenant, id.as_str()))?
             .map(|ordinal| Ordinal::new(ordinal.value())))
@@ -44,7 +46,7 @@ impl TenantSnapshot<'_> {
 
     /// The agent's number, if it is known.
     pub fn agent_number(&self, id: &AgentId) -> Result<Option<AgentNumber>, StoreError> {
-        let ids = &self.tables.agent_ids;
+        let ids = &self.snapshot.tables.agent_ids;
         Ok(ids
             .get(&*keys::named(self.tenant, id.as_str()))?
             .map(|number| AgentNumber::new(number.value())))
@@ -52,7 +54,7 @@ impl TenantSnapshot<'_> {
 
     /// The owner of the listing of a project's sessions; `None` if the project never had a session.
     pub fn project(&self, id: &ProjectId) -> Result<Option<SessionOwner>, StoreError> {
-        let ids = &self.tables.project_ids;
+        let ids = &self.snapshot.tables.project_ids;
         let found = ids.get(&*keys::named(self.tenant, id.as_str()))?;
         Ok(found.map(|number| SessionOwner::Project(ProjectNumber::new(number.value()))))
     }
@@ -64,22 +66,94 @@ impl TenantSnapshot<'_> {
             return Ok(Some(AgentOwner::Tenant(self.tenant)));
         }
         let key = keys::group(self.tenant, agent_type.as_deref(), trust_level.as_deref());
-        let groups = &self.tables.agent_groups;
+        let groups = &self.snapshot.tables.agent_groups;
         Ok(groups
             .get(&*key)?
             .map(|number| AgentOwner::Group(GroupNumber::new(number.value()))))
     }
 
+    /// A session.
+    pub fn session(&self, ordinal: Ordinal) -> Result<RowBytes, StoreError> {
+        self.snapshot.session(ordinal)
+    }
+
+    /// A session, if its access token has this hash.
+    pub fn session_with_token(
+        &self,
+        ordinal: Ordinal,
+        hash: &TokenHash,
+    ) -> Result<Option<RowBytes>, StoreError> {
+        self.snapshot.session_with_token(ordinal, hash)
+    }
+
+    /// At most `count` positions of a session's events from number `from` on, in the order in which
+    /// they took effect, and how many there are.
+    pub fn history(
+        &self,
+        ordinal: Ordinal,
+        from: u64,
+        count: usize,
+    ) -> Result<(Vec<Position>, u64), StoreError> {
+        self.snapshot.history(ordinal, from, count)
+    }
+
+    /// An agent.
+    pub fn agent(&self, number: AgentNumber) -> Result<KnownAgent, StoreError> {
+        self.snapshot.agent(number)
+    }
+
+    /// Whether an agent may act at this time.
+    pub fn agent_may_act(&self, number: AgentNumber, time: Timestamp) -> Result<bool, StoreError> {
+        self.snapshot.agent_may_act(number, time)
+    }
+
+    /// How many rows a listing has, per status.
+    pub fn totals<O: ListingOwner>(
+        &self,
+        listing: &Listing<O>,
+    ) -> Result<Vec<(O::Status, u64)>, StoreError> {
+        self.snapshot.totals(listing)
+    }
+
+    /// Some sessions of a listing, newest first, with their places.
+    pub fn page(
+        &self,
+        listing: &Listing<SessionOwner>,
+        start: PageStart,
+        rows_max: usize,
+    ) -> Result<Vec<(ListingPlace, RowBytes)>, StoreError> {
+        self.snapshot.page(listing, start, rows_max)
+    }
+
+    /// Some agents of a listing, newest first, with their places.
+    pub fn agent_page(
+        &self,
+        listing: &Listing<AgentOwner>,
+        start: PageStart,
+        rows_max: usize,
+    ) -> Result<Vec<(ListingPlace, KnownAgent)>, StoreError> {
+        self.snapshot.agent_page(listing, start, rows_max)
+    }
+
+    /// An agent, if it is in a listing.
+    pub fn agent_in(
+        &self,
+        listing: &Listing<AgentOwner>,
+        number: AgentNumber,
+    ) -> Result<Option<KnownAgent>, StoreError> {
+        self.snapshot.agent_in(listing, number)
+    }
+
     /// The verdict on the event at a position; `None` if the tenant has no event there.
     pub fn verdict(&self, position: Position) -> Result<Option<VerdictRow>, StoreError> {
-        let verdicts = &self.tables.verdicts;
+        let verdicts = &self.snapshot.tables.verdicts;
         let found = verdicts.get(&keys::verdict(self.tenant, position))?;
         found.map(|row| VerdictRow::decode(row.value())).transpose()
     }
 
     /// The verdict on the tenant's last event; `None` if it has no event.
     pub fn last_verdict(&self) -> Result<Option<VerdictRow>, StoreError> {
-        let verdicts = &self.tables.verdicts;
+        let verdicts = &self.snapshot.tables.verdicts;
         let low = keys::verdict(self.tenant, Position::ZERO);
         let high = keys::verdict(self.tenant, Position::new(u64::MAX));
         let last = verdicts.range::<&[u8; 12]>(&low..=&high)?.next_back();
@@ -94,7 +168,7 @@ impl TenantSnapshot<'_> {
         after: Position,
         mut visit: impl FnMut(Position, VerdictRow) -> bool,
     ) -> Result<(), StoreError> {
-        let verdicts = &self.tables.verdicts;
+        let verdicts = &self.snapshot.tables.verdicts;
         let low = keys::verdict(self.tenant, after.next());
         let high = keys::verdict(self.tenant, Position::new(u64::MAX));
         for entry in verdicts.range::<&[u8; 12]>(&low..=&high)? {
@@ -109,7 +183,7 @@ impl TenantSnapshot<'_> {
 
     /// How many of the tenant's events were rejected or are parked, by code.
     pub fn rejection_totals(&self) -> Result<Vec<(RejectionCode, u64)>, StoreError> {
-        let totals = &self.tables.rejection_totals;
+        let totals = &self.snapshot.tables.rejection_totals;
         let mut found = Vec::new();
         for code in RejectionCode::all() {
             let key = keys::rejection_count(self.tenant, code.number());
@@ -127,7 +201,7 @@ impl TenantSnapshot<'_> {
         before: Position,
         count: usize,
     ) -> Result<Vec<Position>, StoreError> {
-        let table = &self.tables.rejections;
+        let table = &self.snapshot.tables.rejections;
         let mut positions = Vec::new();
         for code in codes {
             let low = keys::rejection(self.tenant, code.number(), 0);

@@ -5,7 +5,7 @@ use redb::{ReadableTable, Table};
 use crate::domain::agent::AgentProfile;
 use crate::domain::{Agent, AgentId, Reason};
 use crate::projection::agent_row::{AgentGroups, AgentPartitions, StoredAgent};
-use crate::projection::error::{Refused, StoreError};
+use crate::projection::error::{Rejection, StoreError};
 use crate::projection::history::History;
 use crate::projection::keys;
 use crate::projection::meta::Progress;
@@ -87,7 +87,7 @@ impl Working<'_> {
         &mut self,
         number: AgentNumber,
         change: impl FnOnce(&mut Agent) -> Result<(), Reason>,
-    ) -> Result<(), Refused> {
+    ) -> Result<(), Rejection> {
         let slot = self.agents.get_mut(&number);
         let stored = &mut slot.ok_or(StoreError::Damaged("agent ids"))?.stored;
         change(&mut stored.agent)?;

@@ -43,11 +43,6 @@ pub fn documents() -> Vec<Document> {
     documents
 }
 
-/// The JSON Schema of a whole event of this type.
-pub fn event_schema(event_type: EventType) -> Value {
-    event::schema(event_type)
-}
-
 /// The names of the fields of an event's data. Cached, because every command needs them.
 pub(super) fn data_fields(event_type: EventType) -> &'static [&'static str] {
     static FIELDS: LazyLock<BTreeMap<EventType, Vec<&'static str>>> = LazyLock::new(|| {

@@ -36,7 +36,11 @@ pub(super) fn check(snapshot: &Snapshot, model: &Model, rows_max: usize) {
             revoked.push(number);
         }
     }
-    let found = snapshot.revoked_agents(usize::MAX).unwrap().into_iter();
+    let found = snapshot
+        .of_all_tenants()
+        .revoked_agents(usize::MAX)
+        .unwrap()
+        .into_iter();
     assert_eq!(found.map(AgentNumber::get).collect::<Vec<_>>(), revoked);
 }
 

@@ -143,6 +143,7 @@ impl App {
             log: self.log(),
             projection: Arc::clone(&self.projection),
             clock: Arc::<ManualClock>::clone(&self.clock),
+            metrics: Arc::default(),
         }
     }
 

@@ -55,6 +55,7 @@ impl Node {
             log: Arc::clone(&self.log),
             projection: Arc::clone(&self.projection),
             clock,
+            metrics: Arc::default(),
         };
         self.tasks.spawn(expiry.expire(self.expiry_stop.clone()));
     }
@@ -83,7 +84,13 @@ impl Node {
             loop {
                 folded.mark_unchanged();
                 let snapshot = self.projection.snapshot().unwrap();
-                if snapshot.deadlines(usize::MAX).unwrap().len() <= count {
+                if snapshot
+                    .of_all_tenants()
+                    .deadlines(usize::MAX)
+                    .unwrap()
+                    .len()
+                    <= count
+                {
                     return;
                 }
                 folded.changed().await.unwrap();

@@ -11,7 +11,7 @@ use crate::http::request::caller::{Caller, Write};
 use crate::http::request::extract::{QueryParams, Values};
 use crate::http::request::params::{Param, STRICT, WAIT};
 use crate::http::state::App;
-use crate::ledger::{Emitter, Outcome, Refused, Submission};
+use crate::ledger::{Emitter, Receipt, Submission, SubmissionError};
 
 /// The verdicts on the first copies of duplicates, by position.
 pub(crate) type FirstVerdicts = HashMap<Position, Verdict>;
@@ -50,7 +50,7 @@ pub(crate) fn check(
     emitter: Emitter<'_>,
     event: Bytes,
     strict: bool,
-) -> Result<Submission, Refused> {
+) -> Result<Submission, SubmissionError> {
     let submission = Submission::check(rules, emitter, event)?;
     if strict {
         return submission.strictly();
@@ -62,9 +62,9 @@ pub(crate) fn check(
 pub(crate) async fn first_verdicts<'o>(
     app: &App,
     tenant: &TenantId,
-    outcomes: impl IntoIterator<Item = &'o Outcome>,
+    receipts: impl IntoIterator<Item = &'o Receipt>,
 ) -> Result<FirstVerdicts, Problem> {
-    let verdicts = outcomes.into_iter().filter_map(|outcome| outcome.verdict);
+    let verdicts = receipts.into_iter().filter_map(|receipt| receipt.verdict);
     let firsts: Vec<Position> = verdicts
         .filter_map(|row| match row.verdict {
             Verdict::Duplicate(first) => Some(first),
@@ -91,11 +91,11 @@ pub(crate) async fn first_verdicts<'o>(
 
 /// The result of an append, as clients see it.
 pub(crate) fn appended(
-    outcome: &Outcome,
+    receipt: &Receipt,
     firsts: &FirstVerdicts,
     ignored: Vec<String>,
 ) -> dto::Appended {
-    let row = outcome.verdict;
+    let row = receipt.verdict;
     let verdict = row.map(|row| row.verdict);
     let first = match verdict {
         Some(Verdict::Duplicate(first)) => Some(first),
@@ -107,7 +107,7 @@ pub(crate) fn appended(
     };
     let first_verdict = first.and_then(|first| firsts.get(&first));
     dto::Appended {
-        position: outcome.position.get(),
+        position: receipt.position.get(),
         verdict: verdict.map_or("pending", Verdict::as_str).to_owned(),
         reason: reason.map(|reason| reason.code().to_owned()),
         detail: reason.map(|reason| reason.advice().to_owned()),

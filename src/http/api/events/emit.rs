@@ -22,7 +22,7 @@ use crate::http::response::body;
 use crate::http::response::event_row::location;
 use crate::http::response::success::Success;
 use crate::http::state::App;
-use crate::ledger::Outcome;
+use crate::ledger::Receipt;
 use crate::log::LogError;
 use crate::wire::binary::{self, Attribute};
 use crate::wire::headers::ATTRIBUTE_PREFIX;
@@ -150,29 +150,29 @@ async fn append_one(
     let tenant = caller.tenant();
     let submission = check(app.ledger().rules(), emitter(caller), event, query.strict)?;
     let ignored = submission.ignored().to_vec();
-    let outcome = if query.wait {
-        let outcomes = app
+    let receipt = if query.wait {
+        let receipts = app
             .ledger()
             .append_and_wait(tenant, vec![submission])
             .await?;
-        only(outcomes)?
+        only(receipts)?
     } else {
         let position = only(app.ledger().append(vec![submission]).await?)?;
-        Outcome {
+        Receipt {
             position,
             verdict: None,
         }
     };
-    let verdict = outcome.verdict.map(|row| row.verdict);
+    let verdict = receipt.verdict.map(|row| row.verdict);
     let status = Success::of_verdict(verdict).map_err(|reason| {
         let problem = Problem::new(Code::Event(reason));
-        problem.with_position(outcome.position, Verdict::Rejected(reason))
+        problem.with_position(receipt.position, Verdict::Rejected(reason))
     })?;
-    let firsts = first_verdicts(app, tenant, std::slice::from_ref(&outcome)).await?;
-    let answer = appended(&outcome, &firsts, ignored);
+    let firsts = first_verdicts(app, tenant, std::slice::from_ref(&receipt)).await?;
+    let answer = appended(&receipt, &firsts, ignored);
     let mut response = body::json_with_status(status, &answer);
     let headers = response.headers_mut();
-    headers.insert(LOCATION, location(outcome.position));
+    headers.insert(LOCATION, location(receipt.position));
     if verdict.is_none() {
         headers.insert(RETRY_AFTER, HeaderValue::from_static("1"));
     }

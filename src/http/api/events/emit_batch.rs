@@ -21,7 +21,7 @@ use crate::http::request::json_body;
 use crate::http::response::body;
 use crate::http::response::success::Success;
 use crate::http::state::App;
-use crate::ledger::{Outcome, Submission};
+use crate::ledger::{Receipt, Submission};
 use crate::log::LogError;
 use crate::query::{AsOf, Sight};
 
@@ -30,7 +30,7 @@ const CHECK_INLINE_BYTES_MAX: usize = 32 * 1024;
 /// The most errors that an answer lists.
 const ERRORS_MAX: usize = 100;
 
-type Outcomes = Vec<Result<Outcome, LogError>>;
+type Receipts = Vec<Result<Receipt, LogError>>;
 
 /// Appends a batch and answers with a result for each event.
 pub(crate) async fn append(
@@ -46,26 +46,26 @@ pub(crate) async fn append(
         .iter()
         .map(|submission| submission.ignored().to_vec())
         .collect();
-    let outcomes: Outcomes = if submissions.is_empty() {
+    let receipts: Receipts = if submissions.is_empty() {
         Vec::new()
     } else if query.wait {
         app.ledger().append_and_wait(&tenant, submissions).await?
     } else {
         let positions = app.ledger().append(submissions).await?.into_iter();
-        let pending = |position| Outcome {
+        let pending = |position| Receipt {
             position,
             verdict: None,
         };
         positions.map(|one| one.map(pending)).collect()
     };
-    refuse_if_none_was_written(&outcomes)?;
-    let written = outcomes.iter().filter_map(|one| one.as_ref().ok());
+    refuse_if_none_was_written(&receipts)?;
+    let written = receipts.iter().filter_map(|one| one.as_ref().ok());
     let firsts = first_verdicts(app, &tenant, written).await?;
     // The whole tenant: callers that are bound to an agent cannot emit events.
     let sight = Sight::of_tenant(&tenant);
     let as_of = app.read(|snapshot| Ok(AsOf::of(snapshot, sight)?))?;
     let answer = dto::BatchResult {
-        results: outcomes
+        results: receipts
             .iter()
             .zip(ignored)
             .map(|(one, ignored)| item(one, &firsts, ignored))
@@ -147,12 +147,12 @@ fn in_batch(index: usize, field: &str) -> String {
 }
 
 /// Returns a problem if no event is known to be on the log.
-fn refuse_if_none_was_written(outcomes: &Outcomes) -> Result<(), Problem> {
-    let errors: Vec<&LogError> = outcomes
+fn refuse_if_none_was_written(receipts: &Receipts) -> Result<(), Problem> {
+    let errors: Vec<&LogError> = receipts
         .iter()
         .filter_map(|one| one.as_ref().err())
         .collect();
-    if errors.is_empty() || errors.len() < outcomes.len() {
+    if errors.is_empty() || errors.len() < receipts.len() {
         return Ok(());
     }
     // Report the least certain error: `Unconfirmed` before the others.
@@ -164,14 +164,14 @@ fn refuse_if_none_was_written(outcomes: &Outcomes) -> Result<(), Problem> {
 }
 
 fn item(
-    outcome: &Result<Outcome, LogError>,
+    receipt: &Result<Receipt, LogError>,
     firsts: &FirstVerdicts,
     ignored: Vec<String>,
 ) -> dto::BatchItem {
-    match outcome {
-        Ok(outcome) => dto::BatchItem {
-            status: status(outcome.verdict.map(|row| row.verdict)),
-            appended: Some(appended(outcome, firsts, ignored)),
+    match receipt {
+        Ok(receipt) => dto::BatchItem {
+            status: status(receipt.verdict.map(|row| row.verdict)),
+            appended: Some(appended(receipt, firsts, ignored)),
             error: None,
         },
         Err(error) => {

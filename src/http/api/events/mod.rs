@@ -29,7 +29,7 @@ use crate::http::response::event_row;
 use crate::http::response::json::Json;
 use crate::http::response::links;
 use crate::http::state::App;
-use crate::ledger::Outcome;
+use crate::ledger::Receipt;
 use crate::query::{self, EventFilter, LedgerEvent, Sight};
 use crate::wire::{self, Origin};
 
@@ -218,11 +218,11 @@ pub(crate) async fn get(
     }
     let verdict =
         app.read(|snapshot| Ok(query::events::verdict_shown(snapshot, sight, verdict)?))?;
-    let outcome = Outcome {
+    let receipt = Receipt {
         position,
         verdict: Some(verdict),
     };
-    let firsts = appended::first_verdicts(&app, sight.tenant, [&outcome]).await?;
+    let firsts = appended::first_verdicts(&app, sight.tenant, [&receipt]).await?;
     let LedgerEvent {
         record,
         body: sent,
@@ -232,7 +232,7 @@ pub(crate) async fn get(
     let decoded = wire::decode(*rules, &record.subject, &record.private, sent);
     let ignored = decoded.map_or_else(|_undecodable| Vec::new(), |decoded| decoded.ignored);
     Ok(body::json_of(&appended::appended(
-        &outcome, &firsts, ignored,
+        &receipt, &firsts, ignored,
     )))
 }
 
