@@ -232,6 +232,10 @@ impl Ledger {
             .try_acquire()
             .map_err(|_full| AppendError::Busy)?;
         self.check_fold()?;
+        let bodies: Vec<_> = events
+            .iter()
+            .map(|event| event.record.body.clone())
+            .collect();
         let appended = self.append_now(events).await;
         let Some(last) = appended
             .iter()
@@ -247,7 +251,7 @@ impl Ledger {
         let wait = Duration::from_millis(VERDICT_WAIT_MS);
         let _reached: Waited = self.projection.wait_for(last, wait).await;
         let (projection, tenant) = (Arc::clone(&self.projection), tenant.clone());
-        let read = move || read_verdicts(&projection, &tenant, appended);
+        let read = move || read_verdicts(&projection, &tenant, appended, &bodies);
         let verdicts = tokio::task::spawn_blocking(read).await;
         verdicts
             .unwrap_or(Err(StoreError::Damaged("verdicts")))
@@ -287,22 +291,41 @@ impl Outcome {
     }
 }
 
+/// Reads the verdicts on events that were appended.
+///
+/// A log that was replaced by an older copy gives a new event a position that this ledger has folded
+/// before. The verdict there belongs to another event, so the append counts as unconfirmed.
 fn read_verdicts(
     projection: &Projection,
     tenant: &TenantId,
     appended: Vec<Result<Position, LogError>>,
+    bodies: &[Bytes],
 ) -> Result<Vec<Result<Outcome, LogError>>, StoreError> {
     let snapshot = projection.snapshot()?;
+    let folded = snapshot.progress().position;
     let tenant = snapshot.of_tenant(tenant)?;
     let mut outcomes = Vec::with_capacity(appended.len());
-    for one in appended {
-        outcomes.push(match (one, tenant) {
-            (Ok(position), Some(tenant)) => Ok(Outcome {
+    for (one, body) in appended.into_iter().zip(bodies) {
+        let position = match one {
+            Ok(position) => position,
+            Err(error) => {
+                outcomes.push(Err(error));
+                continue;
+            }
+        };
+        let verdict = match tenant {
+            Some(tenant) => tenant.verdict(position)?,
+            None => None,
+        };
+        outcomes.push(match verdict {
+            Some(row) if row.is_on(body) => Ok(Outcome {
                 position,
-                verdict: tenant.verdict(position)?,
+                verdict: Some(row),
             }),
-            (Ok(position), None) => Ok(Outcome::pending(position)),
-            (Err(error), _) => Err(error),
+            None if folded < position => Ok(Outcome::pending(position)),
+            Some(_) | None => Err(LogError::unconfirmed(format!(
+                "the log gave the event position {position}, where another event was folded"
+            ))),
         });
     }
     Ok(outcomes)

@@ -134,6 +134,9 @@ pub trait EventLog: Send + Sync + 'static {
     fn get(&self, positions: Vec<Position>) -> BoxFuture<'_, Result<Vec<Record>, LogError>>;
 
     /// Starts to read after a position. Fails as [`LogError::Truncated`] if it is beyond the head.
+    ///
+    /// The tail remembers the last record that was read: the one at this position, then the last that
+    /// it returned. It fails as [`LogError::Replaced`] once the log has another record there.
     fn tail(&self, after: Position) -> BoxFuture<'_, Result<Box<dyn Tail>, LogError>>;
 
     /// Asks the log for its last position.

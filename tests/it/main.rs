@@ -46,6 +46,7 @@ mod log_batches;
 mod log_conformance;
 mod log_embedded;
 mod log_jetstream;
+mod log_replaced;
 mod nats_faults;
 mod nats_login;
 mod nats_permissions;
