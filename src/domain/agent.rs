@@ -12,6 +12,8 @@
 //! fills in its fields.
 
 use crate::domain::metadata::Metadata;
+pub use crate::domain::profile::AgentTexts;
+use crate::domain::profile::replace;
 use crate::domain::rules::Rules;
 use crate::domain::scopes::Scopes;
 use crate::domain::time::{Moment, Timestamp};
@@ -79,28 +81,14 @@ impl AgentStatus {
 /// Fields of an agent; in an update, those that change.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct AgentProfile {
-    /// What kind of agent it is; free text.
-    pub agent_type: Option<Box<str>>,
-    /// Its name.
-    pub display_name: Option<Box<str>>,
-    /// What it is for.
-    pub description: Option<Box<str>>,
+    /// What describes it.
+    pub texts: AgentTexts,
     /// What it may do; `None` sets no bound.
     pub scopes: Option<Scopes>,
     /// The caller's own data.
     pub metadata: Option<Metadata>,
-    /// How far it is trusted; free text.
-    pub trust_level: Option<Box<str>>,
     /// How far it is trusted, in thousandths from 0 to 1000.
     pub trust_score_milli: Option<u16>,
-    /// Its public key.
-    pub public_key: Option<Box<str>>,
-    /// The id of that key.
-    pub key_id: Option<Box<str>>,
-    /// The agent that it came from.
-    pub parent_agent_id: Option<Box<str>>,
-    /// Who registered it.
-    pub created_by_user_id: Option<Box<str>>,
     /// When it ends by itself.
     pub expires_at: Option<Timestamp>,
 }
@@ -108,8 +96,12 @@ pub struct AgentProfile {
 impl Agent {
     /// An agent that was first named by a session.
     pub fn implicit(at: &Moment) -> Self {
-        let profile = AgentProfile {
+        let texts = AgentTexts {
             agent_type: Some("unknown".into()),
+            ..AgentTexts::default()
+        };
+        let profile = AgentProfile {
+            texts,
             ..AgentProfile::default()
         };
         Self::new(at, profile, false)
@@ -241,28 +233,11 @@ impl AgentProfile {
     }
 
     fn take(&mut self, changes: &Self) {
-        fn replace<T: Clone>(field: &mut Option<T>, change: Option<&T>) {
-            if let Some(change) = change {
-                *field = Some(change.clone());
-            }
-        }
-        replace(&mut self.agent_type, changes.agent_type.as_ref());
-        replace(&mut self.display_name, changes.display_name.as_ref());
-        replace(&mut self.description, changes.description.as_ref());
+        self.texts.take(&changes.texts);
         replace(&mut self.scopes, changes.scopes.as_ref());
         replace(&mut self.metadata, changes.metadata.as_ref());
-        replace(&mut self.trust_level, changes.trust_level.as_ref());
-        replace(
-            &mut self.trust_score_milli,
-            changes.trust_score_milli.as_ref(),
-        );
-        replace(&mut self.public_key, changes.public_key.as_ref());
-        replace(&mut self.key_id, changes.key_id.as_ref());
-        replace(&mut self.parent_agent_id, changes.parent_agent_id.as_ref());
-        replace(
-            &mut self.created_by_user_id,
-            changes.created_by_user_id.as_ref(),
-        );
+        let score = changes.trust_score_milli.as_ref();
+        replace(&mut self.trust_score_milli, score);
         replace(&mut self.expires_at, changes.expires_at.as_ref());
     }
 }

@@ -29,6 +29,7 @@ pub use filter::{AgentFilter, SessionFilter, StatusSet, TimeRange};
 pub use ids::{AgentId, EventId, Position, ProjectId, SessionId, Source, TenantId};
 pub use metadata::Metadata;
 pub use private::{Private, TokenHash, TokenHashes};
+pub use profile::{TextField, TextKind};
 pub use rules::{Rules, RulesHistory};
 pub use scopes::Scopes;
 pub use session::{Session, SessionStatus};

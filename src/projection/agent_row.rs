@@ -7,13 +7,13 @@
 //! suspended_at | revoked_at | expires_at (8 each, the smallest number is none)
 //! trust score in thousandths (2, 0xffff is none)
 //! texts, each as length (2, 0xffff is none) and UTF-8:
-//!     agent_id, agent_type, display_name, description, scopes, metadata, trust_level,
-//!     public_key, key_id, parent_agent_id, created_by_user_id
+//!     agent_id, and those of `domain::profile::AgentTexts` in their order, with scopes and metadata
+//!     before trust_level
 //! -- end of the public part --
 //! history: see `projection::history`
 //! ```
 
-use crate::domain::agent::AgentProfile;
+use crate::domain::agent::{AgentProfile, AgentTexts};
 use crate::domain::{Agent, AgentId, AgentStatus, Metadata, Scopes, Timestamp};
 use crate::projection::bytes::{Reader, Writer};
 use crate::projection::error::StoreError;
@@ -23,6 +23,8 @@ use crate::projection::numbers::{GroupNumber, TenantNumber};
 
 const VERSION: u8 = 2;
 const PUBLIC_LENGTH_AT: usize = 1;
+/// The text before which rows have scopes and metadata.
+const AFTER_JSON: &str = "trust_level";
 const NO_TIME: i64 = i64::MIN;
 const NO_SCORE: u16 = u16::MAX;
 
@@ -62,16 +64,9 @@ pub struct AgentRow<'a> {
     pub revoked_at: Option<Timestamp>,
     pub expires_at: Option<Timestamp>,
     pub trust_score_milli: Option<u16>,
-    pub agent_type: Option<&'a str>,
-    pub display_name: Option<&'a str>,
-    pub description: Option<&'a str>,
     pub scopes: Option<&'a str>,
     pub metadata: Option<&'a str>,
-    pub trust_level: Option<&'a str>,
-    pub public_key: Option<&'a str>,
-    pub key_id: Option<&'a str>,
-    pub parent_agent_id: Option<&'a str>,
-    pub created_by_user_id: Option<&'a str>,
+    pub texts: AgentTexts<&'a str>,
 }
 
 impl StoredAgent {
@@ -95,16 +90,13 @@ impl StoredAgent {
         }
         out.u16(profile.trust_score_milli.unwrap_or(NO_SCORE));
         out.text(Some(self.id.as_str()));
-        out.text(profile.agent_type.as_deref());
-        out.text(profile.display_name.as_deref());
-        out.text(profile.description.as_deref());
-        out.text(profile.scopes.as_ref().map(Scopes::json));
-        out.text(profile.metadata.as_ref().map(Metadata::json));
-        out.text(profile.trust_level.as_deref());
-        out.text(profile.public_key.as_deref());
-        out.text(profile.key_id.as_deref());
-        out.text(profile.parent_agent_id.as_deref());
-        out.text(profile.created_by_user_id.as_deref());
+        for (field, text) in profile.texts.each() {
+            if field.name == AFTER_JSON {
+                out.text(profile.scopes.as_ref().map(Scopes::json));
+                out.text(profile.metadata.as_ref().map(Metadata::json));
+            }
+            out.text(text.map(|text| &**text));
+        }
         out.set_u32(PUBLIC_LENGTH_AT, out.len());
         self.history.encode(&mut out);
         out.finish()
@@ -172,6 +164,14 @@ impl<'a> AgentRow<'a> {
         };
         let (suspended_at, revoked_at, expires_at) = (maybe()?, maybe()?, maybe()?);
         let score = from.u16()?;
+        let agent_id = from.required()?;
+        let (mut scopes, mut metadata) = (None, None);
+        let texts = AgentTexts::read(|field| {
+            if field.name == AFTER_JSON {
+                (scopes, metadata) = (from.text()?, from.text()?);
+            }
+            from.text()
+        })?;
         let row = Self {
             tenant: TenantNumber::new(tenant),
             status,
@@ -183,24 +183,16 @@ impl<'a> AgentRow<'a> {
             revoked_at,
             expires_at,
             trust_score_milli: (score != NO_SCORE).then_some(score),
-            agent_id: from.required()?,
-            agent_type: from.text()?,
-            display_name: from.text()?,
-            description: from.text()?,
-            scopes: from.text()?,
-            metadata: from.text()?,
-            trust_level: from.text()?,
-            public_key: from.text()?,
-            key_id: from.text()?,
-            parent_agent_id: from.text()?,
-            created_by_user_id: from.text()?,
+            agent_id,
+            scopes,
+            metadata,
+            texts,
         };
         Ok((row, groups, from))
     }
 
     /// Converts the row to an agent.
     fn agent(&self) -> Agent {
-        let owned = |text: Option<&str>| text.map(Box::<str>::from);
         Agent {
             status: self.status,
             registered: self.registered,
@@ -210,17 +202,10 @@ impl<'a> AgentRow<'a> {
             suspended_at: self.suspended_at,
             revoked_at: self.revoked_at,
             profile: AgentProfile {
-                agent_type: owned(self.agent_type),
-                display_name: owned(self.display_name),
-                description: owned(self.description),
+                texts: self.texts.map(Box::from),
                 scopes: self.scopes.map(Scopes::from_checked),
                 metadata: self.metadata.map(Metadata::from_checked),
-                trust_level: owned(self.trust_level),
                 trust_score_milli: self.trust_score_milli,
-                public_key: owned(self.public_key),
-                key_id: owned(self.key_id),
-                parent_agent_id: owned(self.parent_agent_id),
-                created_by_user_id: owned(self.created_by_user_id),
                 expires_at: self.expires_at,
             },
         }

@@ -164,7 +164,7 @@ impl StoredSession {
         out.text(session.project.as_ref().map(ProjectId::as_str));
         out.text(to);
         out.text(child);
-        for (_name, text) in session.profile.each() {
+        for (_field, text) in session.profile.each() {
             out.text(text.map(|text| &**text));
         }
     }
@@ -270,7 +270,7 @@ impl<'a> SessionRow<'a> {
             project_id: from.text()?,
             handed_off_to: from.text()?,
             handed_off_session_id: from.text()?,
-            profile: Profile::read(|| from.text())?,
+            profile: Profile::read(|_field| from.text())?,
         };
         Ok((
             row,

@@ -6,8 +6,7 @@
 use crate::domain::agent::AgentProfile;
 use crate::domain::event::{Deadline, Renewal};
 use crate::domain::limits::TTL_SECONDS_MAX;
-use crate::domain::session::Profile;
-use crate::domain::{AgentEvent, AgentId, Payload, Reason, SessionEvent, SessionId};
+use crate::domain::{AgentEvent, Payload, Reason, SessionEvent, SessionId, TextField};
 use crate::wire::decode::Undecodable;
 use crate::wire::field::{Fields, TextRule};
 use crate::wire::payload;
@@ -37,7 +36,7 @@ fn session(fields: &mut Fields, id: &SessionId, event: &SessionEvent) {
         SessionEvent::Created(created) => {
             payload::check_parent(fields, created.parent.as_ref(), Some(id));
             deadline(fields, created.deadline);
-            profile(fields, &created.profile);
+            texts(fields, created.profile.each());
         }
         SessionEvent::Refreshed(refreshed) => match refreshed.renewal {
             Some(Renewal::To(to)) => deadline(fields, Some(to)),
@@ -73,47 +72,38 @@ fn deadline(fields: &mut Fields, deadline: Option<Deadline>) {
     }
 }
 
-fn profile(fields: &mut Fields, profile: &Profile) {
-    for (name, value) in profile.each() {
-        text(fields, name, value.map(|text| &**text), TextRule::TEXT);
-    }
-}
-
 fn agent_profile(fields: &mut Fields, profile: &AgentProfile) {
-    for (name, value, rule) in [
-        ("agent_type", &profile.agent_type, TextRule::TEXT),
-        ("display_name", &profile.display_name, TextRule::NAME),
-        ("description", &profile.description, TextRule::DESCRIPTION),
-        ("trust_level", &profile.trust_level, TextRule::TEXT),
-        ("public_key", &profile.public_key, TextRule::PUBLIC_KEY),
-        ("key_id", &profile.key_id, TextRule::TEXT),
-        (
-            "created_by_user_id",
-            &profile.created_by_user_id,
-            TextRule::TEXT,
-        ),
-    ] {
-        text(fields, name, value.as_deref(), rule);
-    }
-    if let Some(Err(wrong)) = profile.parent_agent_id.as_deref().map(AgentId::parse) {
-        fields.error("parent_agent_id", wrong.to_string());
-    }
+    texts(fields, profile.texts.each());
     if profile.trust_score_milli.is_some_and(|milli| 1000 < milli) {
         fields.error("trust_score", "must be a number from 0 to 1");
     }
 }
 
+fn texts<'t, T: AsRef<str> + 't>(
+    fields: &mut Fields,
+    texts: impl IntoIterator<Item = (&'static TextField, Option<&'t T>)>,
+) {
+    for (field, value) in texts {
+        let rule = TextRule::of(field.kind);
+        text(fields, field.name, value.map(AsRef::as_ref), rule);
+    }
+}
+
 fn text(fields: &mut Fields, name: &str, value: Option<&str>, rule: TextRule) {
-    if value.is_some_and(|text| !rule.allows(text)) {
-        fields.error(name, rule.message());
+    if let Some(Err(wrong)) = value.map(|text| rule.check(text)) {
+        fields.error(name, wrong);
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::convert::Infallible;
+
     use super::*;
+    use crate::domain::agent::AgentTexts;
     use crate::domain::event::{Created, HandedOff, Refreshed, Writer};
-    use crate::domain::{Event, EventId, Metadata, Private, Rules, Source, TenantId};
+    use crate::domain::session::Profile;
+    use crate::domain::{AgentId, Event, EventId, Metadata, Private, Rules, Source, TenantId};
     use crate::wire::{FieldError, Notes, Subject, decode, encode, source};
 
     fn session_id() -> SessionId {
@@ -188,13 +178,17 @@ mod tests {
             &[],
         );
         let text = |chars| Some("x".repeat(chars).into());
-        let profile = AgentProfile {
+        let texts = AgentTexts {
             agent_type: text(512),
             display_name: text(256),
             description: Some("a\nb".into()),
-            trust_score_milli: Some(1000),
             public_key: text(2048),
             parent_agent_id: text(256),
+            ..AgentTexts::default()
+        };
+        let profile = AgentProfile {
+            texts,
+            trust_score_milli: Some(1000),
             ..AgentProfile::default()
         };
         check_like_decoding(&updated(profile), None, &[]);
@@ -204,27 +198,10 @@ mod tests {
 
     #[test]
     fn every_text_of_a_session_is_checked_as_decoding_checks_it() {
-        let long = || Some("x".repeat(513).into());
-        let profile = Profile {
-            agent_name: long(),
-            agent_key_id: long(),
-            user_id: long(),
-            machine_id: long(),
-            caller_role: long(),
-            caller_origin: long(),
-            ip_address: Some("a\nb".into()),
-            user_agent: long(),
-        };
-        let fields = [
-            "agent_name",
-            "agent_key_id",
-            "user_id",
-            "machine_id",
-            "caller_role",
-            "caller_origin",
-            "ip_address",
-            "user_agent",
-        ];
+        let long = |_: &TextField| Ok::<_, Infallible>(Some("x".repeat(513).into()));
+        let mut profile = Profile::read(long).unwrap();
+        profile.ip_address = Some("a\nb".into());
+        let fields = <Profile>::FIELDS.map(|field| field.name);
         check_like_decoding(
             &opened(Created {
                 profile,
@@ -237,30 +214,24 @@ mod tests {
 
     #[test]
     fn every_text_of_an_agent_is_checked_as_decoding_checks_it() {
-        let long = || Some("x".repeat(2049).into());
-        let profile = AgentProfile {
-            agent_type: long(),
-            display_name: long(),
-            description: long(),
-            trust_level: long(),
-            trust_score_milli: Some(1001),
-            public_key: long(),
-            key_id: long(),
+        let longer_than = |chars: usize| Some("x".repeat(chars + 1).into());
+        let texts = AgentTexts {
+            agent_type: longer_than(512),
+            display_name: longer_than(256),
+            description: longer_than(2048),
+            trust_level: longer_than(512),
+            public_key: longer_than(2048),
+            key_id: longer_than(512),
             parent_agent_id: Some("a/b".into()),
-            created_by_user_id: long(),
+            created_by_user_id: longer_than(512),
+        };
+        let profile = AgentProfile {
+            texts,
+            trust_score_milli: Some(1001),
             ..AgentProfile::default()
         };
-        let fields = [
-            "agent_type",
-            "display_name",
-            "description",
-            "trust_level",
-            "public_key",
-            "key_id",
-            "created_by_user_id",
-            "parent_agent_id",
-            "trust_score",
-        ];
+        let names = <AgentTexts>::FIELDS.map(|field| field.name);
+        let fields = [&names[..], &["trust_score"]].concat();
         check_like_decoding(&updated(profile), None, &fields);
         let long = "x".repeat(1025);
         for event in [

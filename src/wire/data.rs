@@ -11,7 +11,7 @@ use serde::ser::Error;
 use serde::{Serialize, Serializer};
 use serde_json::value::RawValue;
 
-use crate::domain::agent::AgentProfile;
+use crate::domain::agent::{AgentProfile, AgentTexts};
 use crate::domain::event::{Created, Deadline, HandedOff, Refreshed, Renewal, Terminated};
 use crate::domain::session::{Outcome, Phase, Profile};
 use crate::domain::{AgentId, Metadata, ProjectId, Scopes, SessionId, Timestamp};
@@ -41,14 +41,10 @@ pub struct SessionCreatedData<'a> {
     /// Its first phase.
     #[serde(serialize_with = "phase", skip_serializing_if = "Option::is_none")]
     pub phase: Option<Phase>,
-    /// Descriptive fields.
+    /// Descriptive texts.
     #[serde(flatten)]
-    pub profile: ProfileData<'a>,
+    pub profile: Option<&'a Profile>,
 }
-
-/// The descriptive fields of a session.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct ProfileData<'a>(Option<&'a Profile>);
 
 /// Data of `session.refreshed`.
 #[derive(Debug, Clone, Default, Serialize)]
@@ -104,35 +100,25 @@ pub struct SessionExpiredData {
 }
 
 /// Data of `agent.registered` and `agent.updated`.
-#[derive(Debug, Clone, Default, Serialize)]
-#[expect(missing_docs, reason = "the fields of domain::agent::AgentProfile")]
+#[derive(Debug, Clone, Serialize)]
 pub struct AgentProfileData<'a> {
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub agent_type: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub display_name: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub description: Option<&'a str>,
+    /// Descriptive texts.
+    #[serde(flatten)]
+    pub texts: &'a AgentTexts,
+    /// What it may do.
     #[serde(serialize_with = "scopes", skip_serializing_if = "Option::is_none")]
     pub scopes: Option<&'a Scopes>,
+    /// The caller's own data.
     #[serde(serialize_with = "metadata", skip_serializing_if = "Option::is_none")]
     pub metadata: Option<&'a Metadata>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub trust_level: Option<&'a str>,
+    /// How far it is trusted, in thousandths.
     #[serde(
         rename = "trust_score",
         serialize_with = "share",
         skip_serializing_if = "Option::is_none"
     )]
     pub trust_score_milli: Option<u16>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub public_key: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub key_id: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub parent_agent_id: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub created_by_user_id: Option<&'a str>,
+    /// When it ends by itself.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub expires_at: Option<Timestamp>,
 }
@@ -163,7 +149,7 @@ impl<'a> SessionCreatedData<'a> {
             parent_session_id: None,
             project_id: None,
             phase: None,
-            profile: ProfileData::default(),
+            profile: None,
         }
     }
 }
@@ -178,22 +164,8 @@ impl<'a> From<&'a Created> for SessionCreatedData<'a> {
             parent_session_id: created.parent.as_ref(),
             project_id: created.project.as_ref(),
             phase: created.phase,
-            profile: ProfileData::from(&created.profile),
+            profile: Some(&created.profile),
         }
-    }
-}
-
-impl<'a> From<&'a Profile> for ProfileData<'a> {
-    fn from(profile: &'a Profile) -> Self {
-        Self(Some(profile))
-    }
-}
-
-impl Serialize for ProfileData<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let fields = self.0.map(Profile::each).into_iter().flatten();
-        let present = fields.filter_map(|(name, text)| Some((name, text?)));
-        serializer.collect_map(present)
     }
 }
 
@@ -232,17 +204,10 @@ impl From<Terminated> for SessionTerminatedData<'_> {
 impl<'a> From<&'a AgentProfile> for AgentProfileData<'a> {
     fn from(agent: &'a AgentProfile) -> Self {
         Self {
-            agent_type: agent.agent_type.as_deref(),
-            display_name: agent.display_name.as_deref(),
-            description: agent.description.as_deref(),
+            texts: &agent.texts,
             scopes: agent.scopes.as_ref(),
             metadata: agent.metadata.as_ref(),
-            trust_level: agent.trust_level.as_deref(),
             trust_score_milli: agent.trust_score_milli,
-            public_key: agent.public_key.as_deref(),
-            key_id: agent.key_id.as_deref(),
-            parent_agent_id: agent.parent_agent_id.as_deref(),
-            created_by_user_id: agent.created_by_user_id.as_deref(),
             expires_at: agent.expires_at,
         }
     }

@@ -136,7 +136,7 @@ fn a_created_session_has_all_its_fields() {
         ("s0", "p/1")
     );
     assert_eq!(phase.unwrap().as_str(), "running");
-    let texts = profile.each().map(|(_name, text)| &**text.unwrap());
+    let texts = profile.each().map(|(_field, text)| &**text.unwrap());
     assert_eq!(texts.join(" "), "name key u m r o ::1 ua/1");
 }
 

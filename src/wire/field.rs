@@ -14,7 +14,7 @@ use crate::domain::limits::{
     REASON_CHARS_MAX, TEXT_CHARS_MAX,
 };
 use crate::domain::metadata::MetadataError;
-use crate::domain::{AgentId, Metadata, Scopes, SessionId, Timestamp};
+use crate::domain::{AgentId, Metadata, Scopes, SessionId, TextKind, Timestamp};
 use crate::wire::json::{self, Member};
 
 /// The most errors that are reported for one event.
@@ -33,56 +33,64 @@ pub struct FieldError {
 
 /// The texts that a field accepts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct TextRule {
-    pub(super) chars_max: usize,
-    /// Whether tabs and line breaks are allowed. Other control characters never are.
-    pub(super) lines: bool,
+pub(super) enum TextRule {
+    /// At most so many characters. Tabs and line breaks are allowed only with `lines`. Other control
+    /// characters never are.
+    Chars { max: usize, lines: bool },
+    /// The id of an agent.
+    AgentId,
 }
 
 impl TextRule {
-    pub(super) const TEXT: Self = Self {
-        chars_max: TEXT_CHARS_MAX,
-        lines: false,
-    };
-    pub(super) const NAME: Self = Self {
-        chars_max: DISPLAY_NAME_CHARS_MAX,
-        lines: false,
-    };
-    pub(super) const REASON: Self = Self {
-        chars_max: REASON_CHARS_MAX,
-        lines: true,
-    };
-    pub(super) const DESCRIPTION: Self = Self {
-        chars_max: DESCRIPTION_CHARS_MAX,
-        lines: true,
-    };
-    pub(super) const PUBLIC_KEY: Self = Self {
-        chars_max: PUBLIC_KEY_CHARS_MAX,
+    pub(super) const REASON: Self = Self::Chars {
+        max: REASON_CHARS_MAX,
         lines: true,
     };
 
-    pub(super) fn allows(self, text: &str) -> bool {
-        // Without an early end, so that the compiler can look at many bytes at a time.
-        let plain = text
-            .bytes()
-            .fold(true, |plain, b| plain & (0x20..0x7f).contains(&b));
-        if plain && text.len() <= self.chars_max {
-            return true;
-        }
-        let forbidden =
-            |c: char| c.is_control() && !(self.lines && matches!(c, '\t' | '\n' | '\r'));
-        text.chars().count() <= self.chars_max && !text.contains(forbidden)
-    }
-
-    pub(super) fn message(self) -> String {
-        let except = if self.lines {
-            " except tabs and line breaks"
-        } else {
-            ""
+    /// The rule for a descriptive text.
+    pub(super) fn of(kind: TextKind) -> Self {
+        let (max, lines) = match kind {
+            TextKind::Text => (TEXT_CHARS_MAX, false),
+            TextKind::Name => (DISPLAY_NAME_CHARS_MAX, false),
+            TextKind::Description => (DESCRIPTION_CHARS_MAX, true),
+            TextKind::PublicKey => (PUBLIC_KEY_CHARS_MAX, true),
+            TextKind::AgentId => return Self::AgentId,
         };
-        let chars_max = self.chars_max;
-        format!("must have at most {chars_max} characters and no control characters{except}")
+        Self::Chars { max, lines }
     }
+
+    /// Checks a text. The error says which texts are allowed.
+    pub(super) fn check(self, text: &str) -> Result<(), String> {
+        match self {
+            Self::Chars { max, lines } if has_only(text, max, lines) => Ok(()),
+            Self::Chars { max, lines } => {
+                let except = if lines {
+                    " except tabs and line breaks"
+                } else {
+                    ""
+                };
+                Err(format!(
+                    "must have at most {max} characters and no control characters{except}"
+                ))
+            }
+            Self::AgentId => match AgentId::parse(text) {
+                Ok(_) => Ok(()),
+                Err(wrong) => Err(wrong.to_string()),
+            },
+        }
+    }
+}
+
+fn has_only(text: &str, chars_max: usize, lines: bool) -> bool {
+    // Without an early end, so that the compiler can look at many bytes at a time.
+    let plain = text
+        .bytes()
+        .fold(true, |plain, b| plain & (0x20..0x7f).contains(&b));
+    if plain && text.len() <= chars_max {
+        return true;
+    }
+    let forbidden = |c: char| c.is_control() && !(lines && matches!(c, '\t' | '\n' | '\r'));
+    text.chars().count() <= chars_max && !text.contains(forbidden)
 }
 
 /// Reads fields and gathers what is wrong with them.
@@ -152,8 +160,8 @@ impl Fields {
 
     pub(super) fn text(&mut self, name: &str, raw: &str, rule: TextRule) -> Option<Box<str>> {
         let text = self.string(name, raw)?;
-        if !rule.allows(&text) {
-            self.error(name, rule.message());
+        if let Err(wrong) = rule.check(&text) {
+            self.error(name, wrong);
             return None;
         }
         Some(text.into())
@@ -348,10 +356,7 @@ mod tests {
 
     #[test]
     fn texts_are_counted_in_characters_and_may_hold_no_control_characters() {
-        let rule = TextRule {
-            chars_max: 3,
-            lines: false,
-        };
+        let allows = |text: &str, lines| TextRule::Chars { max: 3, lines }.check(text).is_ok();
         for (text, allowed) in [
             ("", true),
             ("abc", true),
@@ -360,14 +365,10 @@ mod tests {
             ("a\nb", false),
             ("a\u{85}", false),
         ] {
-            assert_eq!(rule.allows(text), allowed, "{text:?}");
+            assert_eq!(allows(text, false), allowed, "{text:?}");
         }
-        let lines = TextRule {
-            lines: true,
-            ..rule
-        };
-        assert!(lines.allows("a\nb") && lines.allows("\r\t"));
-        assert!(!lines.allows("a\0b"));
+        assert!(allows("a\nb", true) && allows("\r\t", true));
+        assert!(!allows("a\0b", true));
     }
 
     #[test]

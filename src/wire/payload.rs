@@ -167,7 +167,7 @@ pub(super) fn created(
             "project_id" => project = fields.id(name, raw, ProjectId::parse),
             "phase" => phase = fields.word(name, raw),
             _ => match profile.get_mut(name) {
-                Some(text) => *text = fields.text(name, raw, TextRule::TEXT),
+                Some((kind, text)) => *text = fields.text(name, raw, TextRule::of(kind)),
                 None => kept(fields, name, raw),
             },
         }
@@ -325,24 +325,14 @@ pub(super) fn agent_profile(fields: &mut Fields, data: &[Member<'_>]) -> AgentPr
     let mut agent = AgentProfile::default();
     for Member { name, raw } in data {
         match &**name {
-            "agent_type" => agent.agent_type = fields.text(name, raw, TextRule::TEXT),
-            "display_name" => agent.display_name = fields.text(name, raw, TextRule::NAME),
-            "description" => agent.description = fields.text(name, raw, TextRule::DESCRIPTION),
             "scopes" => agent.scopes = fields.scopes(name, raw),
             "metadata" => agent.metadata = fields.metadata(name, raw),
-            "trust_level" => agent.trust_level = fields.text(name, raw, TextRule::TEXT),
             "trust_score" => agent.trust_score_milli = fields.share_milli(name, raw),
-            "public_key" => agent.public_key = fields.text(name, raw, TextRule::PUBLIC_KEY),
-            "key_id" => agent.key_id = fields.text(name, raw, TextRule::TEXT),
-            "parent_agent_id" => {
-                let parent: Option<AgentId> = fields.agent_id(name, raw);
-                agent.parent_agent_id = parent.map(|id| id.as_str().into());
-            }
-            "created_by_user_id" => {
-                agent.created_by_user_id = fields.text(name, raw, TextRule::TEXT);
-            }
             "expires_at" => agent.expires_at = fields.time(name, raw),
-            _ => kept(fields, name, raw),
+            _ => match agent.texts.get_mut(name) {
+                Some((kind, text)) => *text = fields.text(name, raw, TextRule::of(kind)),
+                None => kept(fields, name, raw),
+            },
         }
     }
     agent

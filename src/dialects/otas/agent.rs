@@ -36,10 +36,10 @@ impl Agent {
         Ok(Some(Self {
             id: AgentId::parse(row.agent_id)
                 .map_err(|_damaged| Problem::new(Code::InternalError))?,
-            name: row.display_name.unwrap_or(row.agent_id).to_owned(),
-            description: owned(row.description),
+            name: row.texts.display_name.unwrap_or(row.agent_id).to_owned(),
+            description: owned(row.texts.description),
             provider: row.metadata.and_then(provider).unwrap_or_default(),
-            created_by: owned(row.created_by_user_id),
+            created_by: owned(row.texts.created_by_user_id),
             created_at: row.created_at,
         }))
     }

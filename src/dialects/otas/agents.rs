@@ -15,7 +15,7 @@ use super::keys;
 use crate::dialects::sdk::change::{self, Change};
 use crate::dialects::sdk::fields::{Fields, wrong};
 use crate::dialects::sdk::whole_list;
-use crate::domain::agent::AgentProfile;
+use crate::domain::agent::{AgentProfile, AgentTexts};
 use crate::domain::command::NewAgent;
 use crate::domain::limits::PAGE_ROWS_MAX;
 use crate::domain::{AgentFilter, AgentId, AgentStatus, Metadata, Reason, StatusSet, Timestamp};
@@ -163,11 +163,15 @@ impl Wanted {
         let metadata = Metadata::of_texts(&[(PROVIDER, &self.provider)]);
         let metadata = metadata.map_err(|error| wrong("agent_provider", error.to_string()))?;
         let description = Some(&*self.description).filter(|text| !text.is_empty());
-        let profile = AgentProfile {
+        let texts = AgentTexts {
             display_name: Some(self.name.as_str().into()),
             description: description.map(Into::into),
-            metadata: Some(metadata),
             created_by_user_id: Some(created_by.into()),
+            ..AgentTexts::default()
+        };
+        let profile = AgentProfile {
+            texts,
+            metadata: Some(metadata),
             ..AgentProfile::default()
         };
         Ok(NewAgent { id: None, profile })

@@ -35,15 +35,15 @@ pub(super) fn write_members(
     agent: &KnownAgent,
 ) -> Result<(), StoreError> {
     let row = agent.row()?;
-    let name = row.display_name.unwrap_or(row.agent_id);
+    let name = row.texts.display_name.unwrap_or(row.agent_id);
     let scopes = row.scopes.unwrap_or(UNBOUNDED);
     object.value("id", row.agent_id);
     object.value("agent_id", row.agent_id);
     object.value("tenant_id", tenant);
-    object.value("agent_type", row.agent_type.unwrap_or(UNKNOWN));
+    object.value("agent_type", row.texts.agent_type.unwrap_or(UNKNOWN));
     object.value("display_name", name);
     object.value("name", name);
-    object.value("description", &row.description);
+    object.value("description", &row.texts.description);
     object.value("status", row.status.as_str());
     object.value("trust_level", trust_level(&row));
     object.value("trust_score", &trust_score(&row));
@@ -52,11 +52,11 @@ pub(super) fn write_members(
     object.raw("metadata", row.metadata.unwrap_or("{}"));
     write_keys(object, &row);
     object.value("session_count", &agent.sessions);
-    object.value("parent_agent_id", &row.parent_agent_id);
+    object.value("parent_agent_id", &row.texts.parent_agent_id);
     // The depth is known only for agents without a parent.
-    let depth = row.parent_agent_id.is_none().then_some(0);
+    let depth = row.texts.parent_agent_id.is_none().then_some(0);
     object.value("delegation_depth", &depth);
-    object.value("created_by_user_id", &row.created_by_user_id);
+    object.value("created_by_user_id", &row.texts.created_by_user_id);
     object.raw("compromised_at", "null");
     object.value("expires_at", &row.expires_at);
     object.value("suspended_at", &row.suspended_at);
@@ -68,13 +68,13 @@ pub(super) fn write_members(
 
 /// The key that was registered, if any: the ledger makes none, and knows no algorithm.
 fn write_keys(object: &mut Object<'_>, row: &AgentRow<'_>) {
-    object.value("public_key", &row.public_key);
-    object.value("key_id", &row.key_id);
+    object.value("public_key", &row.texts.public_key);
+    object.value("key_id", &row.texts.key_id);
     object.member("keys", |out| {
         out.raw("[");
-        if let Some(key) = row.public_key {
+        if let Some(key) = row.texts.public_key {
             let mut object = Object::begin(out);
-            object.value("kid", &row.key_id);
+            object.value("kid", &row.texts.key_id);
             object.raw("algorithm", "null");
             object.value("public_key", key);
             object.value("status", row.status.as_str());
@@ -101,7 +101,7 @@ pub(super) fn write_trust(out: &mut Json, agent: &KnownAgent) -> Result<(), Stor
 }
 
 fn trust_level<'a>(row: &AgentRow<'a>) -> &'a str {
-    row.trust_level.unwrap_or(UNKNOWN)
+    row.texts.trust_level.unwrap_or(UNKNOWN)
 }
 
 fn trust_score(row: &AgentRow<'_>) -> f64 {

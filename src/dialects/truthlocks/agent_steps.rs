@@ -8,7 +8,7 @@ use super::agent::TRUST_SCORE_MILLI_DEFAULT;
 use super::{agents, request, scope};
 use crate::dialects::sdk::change::{self, Change};
 use crate::dialects::sdk::fields::{Fields, wrong};
-use crate::domain::agent::AgentProfile;
+use crate::domain::agent::{AgentProfile, AgentTexts};
 use crate::domain::command::{AgentChange, NewAgent};
 use crate::domain::{AgentId, AgentStatus, Reason, Scopes, Timestamp};
 use crate::http::problem::Problem;
@@ -40,9 +40,13 @@ fn changeable(fields: &Fields<'_>) -> Result<AgentProfile, Problem> {
     if display_name.as_deref().is_some_and(str::is_empty) {
         return Err(wrong("display_name", "must not be empty"));
     }
-    Ok(AgentProfile {
+    let texts = AgentTexts {
         display_name,
         description: request::boxed(fields, &["description"])?,
+        ..AgentTexts::default()
+    };
+    Ok(AgentProfile {
+        texts,
         scopes: scope::read(fields)?,
         metadata: request::metadata(fields)?,
         ..AgentProfile::default()
@@ -56,19 +60,23 @@ pub(super) async fn register(
 ) -> Result<Response, Problem> {
     let fields = Fields::parse(&command.body)?;
     let given = changeable(&fields)?;
-    if given.display_name.is_none() {
+    if given.texts.display_name.is_none() {
         return Err(wrong("display_name", "is required"));
     }
     let text = |names: &[&str]| request::boxed(&fields, names);
-    let profile = AgentProfile {
+    let texts = AgentTexts {
         agent_type: text(&TYPE)?.or_else(|| Some(TYPE_DEFAULT.into())),
-        // Without a list of its own the ledger would set no bound.
-        scopes: given.scopes.or_else(|| Some(Scopes::default())),
         trust_level: Some(TRUST_LEVEL_DEFAULT.into()),
-        trust_score_milli: Some(TRUST_SCORE_MILLI_DEFAULT),
         public_key: text(&PUBLIC_KEY)?,
         key_id: text(&KEY_ID)?,
         parent_agent_id: text(&PARENT)?,
+        ..given.texts
+    };
+    let profile = AgentProfile {
+        texts,
+        // Without a list of its own the ledger would set no bound.
+        scopes: given.scopes.or_else(|| Some(Scopes::default())),
+        trust_score_milli: Some(TRUST_SCORE_MILLI_DEFAULT),
         expires_at: expires_at(&fields)?,
         ..given
     };

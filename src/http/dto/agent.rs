@@ -20,21 +20,8 @@ pub struct Agent {
     pub display_name: Option<String>,
     /// What the agent is for.
     pub description: Option<String>,
-    /// Whether the agent may act.
-    #[schema(value_type = AgentStatus, example = "active")]
-    pub status: String,
-    /// True if the agent was registered; false if only sessions have named it.
-    pub registered: bool,
     /// How far the agent is trusted, as any text.
     pub trust_level: Option<String>,
-    /// How far the agent is trusted, from 0 to 1.
-    #[schema(minimum = 0, maximum = 1)]
-    pub trust_score: Option<f64>,
-    /// The most that sessions of the agent may do; null sets no limit.
-    pub scopes: Option<Vec<String>>,
-    /// Data of the caller.
-    #[schema(value_type = Object)]
-    pub metadata: Map<String, Value>,
     /// The public key of the agent.
     pub public_key: Option<String>,
     /// The id of the public key.
@@ -43,6 +30,19 @@ pub struct Agent {
     pub parent_agent_id: Option<String>,
     /// The person who registered the agent.
     pub created_by_user_id: Option<String>,
+    /// Whether the agent may act.
+    #[schema(value_type = AgentStatus, example = "active")]
+    pub status: String,
+    /// True if the agent was registered; false if only sessions have named it.
+    pub registered: bool,
+    /// How far the agent is trusted, from 0 to 1.
+    #[schema(minimum = 0, maximum = 1)]
+    pub trust_score: Option<f64>,
+    /// The most that sessions of the agent may do; null sets no limit.
+    pub scopes: Option<Vec<String>>,
+    /// Data of the caller.
+    #[schema(value_type = Object)]
+    pub metadata: Map<String, Value>,
     /// The number of its sessions, ended ones included.
     pub session_count: u64,
     /// The number of its active sessions.

@@ -1,8 +1,8 @@
 //! A writer of JSON text, for hot paths where a tree of values or a serializer would cost too much.
 //!
-//! Callers write the punctuation themselves. Each method writes one value.
+//! Callers write the punctuation themselves. Each method but [`Json::texts`] writes one value.
 
-use crate::domain::Timestamp;
+use crate::domain::{TextField, Timestamp};
 
 /// A buffer of JSON text.
 #[derive(Debug, Default)]
@@ -63,6 +63,16 @@ impl Json {
         match text {
             Some(text) => self.text(text),
             None => self.raw("null"),
+        }
+    }
+
+    /// Writes descriptive texts as members of an object, with a comma before each.
+    pub(crate) fn texts<const N: usize>(&mut self, fields: [(&TextField, Option<&&str>); N]) {
+        for (field, text) in fields {
+            self.raw(",\"");
+            self.raw(field.name);
+            self.raw("\":");
+            self.text_or_null(text.copied());
         }
     }
 

@@ -16,7 +16,7 @@ pub(crate) fn write(out: &mut Json, row: &SessionRow<'_>, status: Status) {
     out.raw(",\"agent_id\":");
     out.text(row.agent_id);
     let [agent_name, agent_key_id, caller @ ..] = row.profile.each();
-    write_texts(out, [agent_name, agent_key_id]);
+    out.texts([agent_name, agent_key_id]);
     out.raw(",\"status\":");
     out.text(status.as_str());
     out.raw(",\"phase\":");
@@ -37,22 +37,13 @@ pub(crate) fn write(out: &mut Json, row: &SessionRow<'_>, status: Status) {
     out.text_or_null(row.handed_off_session_id);
     out.raw(",\"project_id\":");
     out.text_or_null(row.project_id);
-    write_texts(out, caller);
+    out.texts(caller);
     write_times(out, row);
     out.raw(if row.time_adjusted {
         ",\"time_adjusted\":true}"
     } else {
         ",\"time_adjusted\":false}"
     });
-}
-
-fn write_texts<const N: usize>(out: &mut Json, fields: [(&str, Option<&&str>); N]) {
-    for (name, text) in fields {
-        out.raw(",\"");
-        out.raw(name);
-        out.raw("\":");
-        out.text_or_null(text.copied());
-    }
 }
 
 fn write_times(out: &mut Json, row: &SessionRow<'_>) {

@@ -100,7 +100,7 @@ fn row<'a>(values: &'a RowValues, scopes: &'a str, metadata: &'a str) -> Session
         project_id: text(1),
         handed_off_to: text(2),
         handed_off_session_id: text(3),
-        profile: Profile::read(|| Ok::<_, Infallible>(texts.next().unwrap())).unwrap(),
+        profile: Profile::read(|_field| Ok::<_, Infallible>(texts.next().unwrap())).unwrap(),
     }
 }
 

@@ -160,7 +160,7 @@ fn groups(
         tables.agent_groups.insert(&*key, number.get())?;
         Ok(Some(number))
     };
-    let (agent_type, trust_level) = (&profile.agent_type, &profile.trust_level);
+    let (agent_type, trust_level) = (&profile.texts.agent_type, &profile.texts.trust_level);
     let mut groups = AgentGroups::default();
     if agent_type.is_some() {
         groups.agent_type = group(agent_type.as_deref(), None)?;

@@ -2,9 +2,10 @@
 
 use serde_json::{Map, Value, json};
 
-use crate::domain::EventType;
+use crate::domain::agent::AgentTexts;
 use crate::domain::limits::{BODY_BYTES_MAX, METADATA_DEPTH_MAX, TENANT_CHARS_MAX};
 use crate::domain::session::Profile;
+use crate::domain::{EventType, TextField};
 use crate::wire::decode::SPEC_VERSION;
 use crate::wire::field::TextRule;
 use crate::wire::payload::SECRET_FIELDS;
@@ -282,8 +283,6 @@ pub(super) fn data(event_type: EventType) -> Data {
 }
 
 fn created() -> Data {
-    let [agent_name, agent_key_id, caller @ ..] =
-        <Profile>::FIELDS.map(|(name, description)| (name, text(TextRule::TEXT, description)));
     let mut fields = vec![
         (
             "agent_id",
@@ -302,8 +301,6 @@ fn created() -> Data {
             ),
         ),
         ("metadata", metadata("Data of the caller.")),
-        agent_name,
-        agent_key_id,
         (
             "parent_session_id",
             named_id(
@@ -314,13 +311,9 @@ fn created() -> Data {
             "project_id",
             opaque_id("The project of the session. A UUID is the same in any case."),
         ),
-        (
-            "user_id",
-            text(TextRule::TEXT, "The person for whom the session runs."),
-        ),
+        ("phase", phase()),
     ];
-    fields.extend(caller);
-    fields.push(("phase", phase()));
+    fields.extend(texts(<Profile>::FIELDS));
     Data {
         fields,
         required: &["agent_id"],
@@ -383,16 +376,7 @@ fn handed_off() -> Data {
 }
 
 fn agent() -> Data {
-    let fields = vec![
-        ("agent_type", text(TextRule::TEXT, "The kind of the agent.")),
-        (
-            "display_name",
-            text(TextRule::NAME, "The name of the agent."),
-        ),
-        (
-            "description",
-            text(TextRule::DESCRIPTION, "What the agent is for."),
-        ),
+    let mut fields = vec![
         (
             "scopes",
             scopes("The most that sessions of the agent may do. Without it, there is no bound."),
@@ -401,30 +385,19 @@ fn agent() -> Data {
             "metadata",
             metadata("Data of the caller. An update replaces it as a whole."),
         ),
-        (
-            "trust_level",
-            text(TextRule::TEXT, "How far the agent is trusted, as any text."),
-        ),
         ("trust_score", share("How far the agent is trusted.")),
-        (
-            "public_key",
-            text(TextRule::PUBLIC_KEY, "The public key of the agent."),
-        ),
-        ("key_id", text(TextRule::TEXT, "The id of the public key.")),
-        (
-            "parent_agent_id",
-            named_id("The agent from which this agent was derived."),
-        ),
-        (
-            "created_by_user_id",
-            text(TextRule::TEXT, "The person who registered the agent."),
-        ),
         ("expires_at", time("When the agent expires.")),
     ];
+    fields.extend(texts(<AgentTexts>::FIELDS));
     Data {
         fields,
         required: &[],
     }
+}
+
+fn texts(fields: &'static [TextField]) -> impl Iterator<Item = (&'static str, Value)> {
+    let schema = |field: &TextField| text(TextRule::of(field.kind), field.about);
+    fields.iter().map(move |field| (field.name, schema(field)))
 }
 
 fn reason() -> Value {

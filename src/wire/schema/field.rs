@@ -46,13 +46,15 @@ pub fn optional(mut schema: Value) -> Value {
 }
 
 pub(super) fn text(rule: TextRule, description: &str) -> Value {
-    let pattern = if rule.lines { LINES } else { PRINTABLE };
-    let except = if rule.lines {
-        " but tabs and ends of lines"
-    } else {
-        ""
+    let (chars_max, lines) = match rule {
+        TextRule::Chars { max, lines } => (max, lines),
+        TextRule::AgentId => return named_id(description),
     };
-    let chars_max = rule.chars_max;
+    let (pattern, except) = if lines {
+        (LINES, " but tabs and ends of lines")
+    } else {
+        (PRINTABLE, "")
+    };
     json!({
         "type": "string",
         "maxLength": chars_max,

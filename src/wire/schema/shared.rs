@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::domain::EventType;
+use crate::domain::{EventType, TextKind};
 use crate::wire::field::TextRule;
 use crate::wire::schema::command::{event_component, for_clients};
 use crate::wire::schema::field::{
@@ -37,9 +37,9 @@ pub fn shared() -> Vec<(&'static str, Value)> {
         ("Id", named_id("")),
         ("OpaqueId", opaque_id("")),
         ("Source", source()),
-        ("Text", text(TextRule::TEXT, "")),
-        ("NameText", text(TextRule::NAME, "")),
-        ("LongText", text(TextRule::DESCRIPTION, "")),
+        ("Text", text(TextRule::of(TextKind::Text), "")),
+        ("NameText", text(TextRule::of(TextKind::Name), "")),
+        ("LongText", text(TextRule::of(TextKind::Description), "")),
         ("ReasonText", text(TextRule::REASON, "")),
         ("Time", time("")),
         ("TtlSeconds", ttl_seconds("")),

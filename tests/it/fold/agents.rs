@@ -101,8 +101,8 @@ fn check_agent(found: &KnownAgent, expected: &ModelAgent, model: &Model) {
     assert_eq!(row.agent_id, expected.id);
     assert_eq!(row.status.as_str(), expected.status);
     assert_eq!(row.registered, expected.registered);
-    assert_eq!(row.agent_type, expected.agent_type.as_deref());
-    assert_eq!(row.trust_level, expected.trust_level.as_deref());
+    assert_eq!(row.texts.agent_type, expected.agent_type.as_deref());
+    assert_eq!(row.texts.trust_level, expected.trust_level.as_deref());
     let scopes = expected.scopes.as_ref();
     let scopes = scopes.map(|scopes| serde_json::to_string(scopes).unwrap());
     assert_eq!(row.scopes, scopes.as_deref());

@@ -1,10 +1,12 @@
 //! Proptest strategies for domain events.
 
+use std::convert::Infallible;
+
 use proptest::collection::{btree_map, vec};
 use proptest::option::of;
 use proptest::prelude::*;
 use serde_json::{Value, json};
-use session_ledger::domain::agent::AgentProfile;
+use session_ledger::domain::agent::{AgentProfile, AgentTexts};
 use session_ledger::domain::event::{
     Created, Deadline, HandedOff, Refreshed, Renewal, Terminated, Writer,
 };
@@ -164,25 +166,15 @@ prop_compose! {
 }
 
 prop_compose! {
-    fn profile()(texts in vec(of(text()), 8)) -> Profile {
+    fn profile()(texts in vec(of(text()), <Profile>::FIELDS.len())) -> Profile {
         let mut texts = texts.into_iter();
-        let mut next = || texts.next().flatten();
-        Profile {
-            agent_name: next(),
-            agent_key_id: next(),
-            user_id: next(),
-            machine_id: next(),
-            caller_role: next(),
-            caller_origin: next(),
-            ip_address: next(),
-            user_agent: next(),
-        }
+        Profile::read(|_field| Ok::<_, Infallible>(texts.next().flatten())).unwrap()
     }
 }
 
 prop_compose! {
     fn agent_profile(ids: Ids)(
-        texts in vec(of(text()), 7),
+        texts in vec(of(text()), <AgentTexts>::FIELDS.len()),
         scopes in of(scopes(ids)),
         metadata in of(metadata()),
         trust_score_milli in of(0..=1000_u16),
@@ -190,21 +182,9 @@ prop_compose! {
         expires_at in of(time(ids)),
     ) -> AgentProfile {
         let mut texts = texts.into_iter();
-        let mut next = || texts.next().flatten();
-        AgentProfile {
-            agent_type: next(),
-            display_name: next(),
-            description: next(),
-            scopes,
-            metadata,
-            trust_level: next(),
-            trust_score_milli,
-            public_key: next(),
-            key_id: next(),
-            parent_agent_id: parent.map(|id| id.as_str().into()),
-            created_by_user_id: next(),
-            expires_at,
-        }
+        let mut texts = AgentTexts::read(|_field| Ok::<_, Infallible>(texts.next().flatten())).unwrap();
+        texts.parent_agent_id = parent.map(|id| id.as_str().into());
+        AgentProfile { texts, scopes, metadata, trust_score_milli, expires_at }
     }
 }
 
