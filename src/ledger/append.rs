@@ -195,6 +195,11 @@ impl Ledger {
         &*self.log
     }
 
+    /// The head of the log when the ledger started.
+    pub fn began_at(&self) -> Position {
+        self.began_at
+    }
+
     /// The rules for the next record, as of the last record that the fold has applied.
     pub fn rules(&self) -> Rules {
         self.projection.progress().rules.current()

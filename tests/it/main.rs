@@ -37,6 +37,7 @@ mod http_operations;
 mod http_overload;
 mod http_races;
 mod http_sessions;
+mod http_start;
 mod http_unread;
 mod http_web;
 mod http_writers;
