@@ -1,8 +1,8 @@
 //! Dialects: the APIs of other products, so that their published clients work unchanged.
 //!
-//! A [`Dialect`] translates only: it reads through `query` and changes through `ledger::Commands`.
+//! A [`Dialect`] only translates: it reads through `query` and changes through `ledger::Commands`.
 //! Shapes, statuses and texts are those of the vendor's documents, so these routes are not in the
-//! ledger's own document. [`sdk`] has what every dialect is made of. No dialect uses another.
+//! ledger's own document. [`sdk`] has the parts that dialects share. No dialect uses another.
 
 mod agi;
 mod apphandoff;
@@ -23,7 +23,7 @@ use sdk::definition::Definition;
 
 pub use sdk::calls::Call;
 
-/// An API of somebody else that the ledger serves.
+/// The API of another product, which the ledger serves.
 #[derive(
     Debug,
     Clone,
@@ -39,7 +39,7 @@ pub use sdk::calls::Call;
 pub enum Dialect {
     /// Sessions of AGI.
     Agi,
-    /// Agent sessions of projects, of `AppHandoff`.
+    /// Agent sessions of `AppHandoff`'s projects.
     AppHandoff,
     /// Agents of OTAS, their keys and sessions.
     Otas,

@@ -23,21 +23,21 @@ use strum::VariantArray as _;
 /// An agent: the facts so far.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Agent {
-    /// Where it stands.
+    /// Its status.
     pub status: AgentStatus,
     /// Whether there was an `agent.registered`. Otherwise only a session named the agent.
     pub registered: bool,
     /// When it became known, by its emitter's clock.
     pub created_at: Timestamp,
-    /// When that came onto the log.
+    /// The log's time of that event.
     pub recorded_at: Timestamp,
     /// Time of the latest event that changed it.
     pub updated_at: Timestamp,
-    /// Since when it is suspended, or was when it was revoked.
+    /// When it was suspended, if it still is or was at its revocation.
     pub suspended_at: Option<Timestamp>,
     /// When it was revoked.
     pub revoked_at: Option<Timestamp>,
-    /// What it is and may do.
+    /// Its fields.
     pub profile: AgentProfile,
 }
 
@@ -171,7 +171,7 @@ impl Agent {
         Ok(())
     }
 
-    /// Ends it for good.
+    /// Revokes it.
     pub fn revoke(&mut self, at: &Moment) -> Result<(), Reason> {
         if self.status == AgentStatus::Revoked {
             return Err(Reason::AlreadyRevoked);

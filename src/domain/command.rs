@@ -12,7 +12,7 @@ use crate::domain::session::Outcome;
 pub struct NewSession {
     /// The session's id; the ledger makes one if it is `None`.
     pub id: Option<SessionId>,
-    /// What the session is.
+    /// The fields of the session.
     pub created: Created,
 }
 
@@ -22,7 +22,7 @@ pub struct Refresh {
     /// The refresh token that the client presents. With it the command replaces both tokens of the
     /// session; without it the tokens stay.
     pub presented: Option<String>,
-    /// What changes.
+    /// The fields that change.
     pub refreshed: Refreshed,
 }
 
@@ -33,22 +33,22 @@ pub struct HandOff {
     pub to: AgentId,
     /// The child's id; the ledger makes one if it is `None`.
     pub child: Option<SessionId>,
-    /// What the child may do; `None` is what its parent may.
+    /// The child's scopes; `None` means those of its parent.
     pub scopes: Option<Scopes>,
     /// The child's metadata.
     pub metadata: Metadata,
     /// The child's deadline.
     pub deadline: Option<Deadline>,
-    /// Why, for people.
+    /// The reason, for people.
     pub reason: Option<Box<str>>,
 }
 
 /// Ends a session.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Terminate {
-    /// How it went.
+    /// The outcome.
     pub outcome: Option<Outcome>,
-    /// Why, for people.
+    /// The reason, for people.
     pub reason: Option<Box<str>>,
 }
 
@@ -57,7 +57,7 @@ pub struct Terminate {
 pub struct NewAgent {
     /// The agent's id; the ledger makes one if it is `None`.
     pub id: Option<AgentId>,
-    /// What the agent is and may do.
+    /// The fields of the agent.
     pub profile: AgentProfile,
 }
 
@@ -68,17 +68,17 @@ pub enum AgentChange {
     Update(Box<AgentProfile>),
     /// Keeps the agent from acting until it is reinstated.
     Suspend {
-        /// Why.
+        /// The reason.
         reason: Option<Box<str>>,
     },
     /// Lets the agent act again.
     Reinstate {
-        /// Why.
+        /// The reason.
         reason: Option<Box<str>>,
     },
-    /// Ends the agent for good.
+    /// Revokes the agent.
     Revoke {
-        /// Why.
+        /// The reason.
         reason: Option<Box<str>>,
     },
 }

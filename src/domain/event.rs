@@ -16,15 +16,15 @@ const SECOND_US: i64 = 1_000_000;
 /// One event of the log.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Event {
-    /// Who wrote it, by the subject that it came on.
+    /// The writer, from the record's subject.
     pub writer: Writer,
     /// Unique together with the source.
     pub id: EventId,
-    /// Who emitted it.
+    /// The source that emitted it.
     pub source: Source,
     /// When it happened, by the emitter's clock.
     pub time: Option<Timestamp>,
-    /// What happened to whom.
+    /// What happened, and to which session or agent.
     pub payload: Payload,
     /// The private part, which no caller may see.
     pub private: Private,
@@ -46,14 +46,14 @@ impl Event {
     }
 }
 
-/// What happened to whom.
+/// What happened, and to which session or agent.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Payload {
     /// Something happened to a session.
     Session(SessionId, SessionEvent),
     /// Something happened to an agent.
     Agent(AgentId, AgentEvent),
-    /// From here on, the log is folded by these rules.
+    /// These rules hold for all later records.
     Rules {
         /// The rules version.
         version: u32,
@@ -119,7 +119,7 @@ impl Deadline {
 /// How a refresh moves the deadline.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Renewal {
-    /// To this one.
+    /// To this deadline.
     To(Deadline),
     /// By the session's time to live, counted from the refresh.
     ByTtl,
@@ -128,15 +128,15 @@ pub enum Renewal {
 /// Data of `session.created`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Created {
-    /// Whose session it is.
+    /// The agent of the session.
     pub agent_id: AgentId,
-    /// When it ends by itself; `None` is never.
+    /// Its deadline; `None` means that it has none.
     pub deadline: Option<Deadline>,
-    /// What it may do; `None` is what its agent may.
+    /// Its scopes; `None` means those of its agent.
     pub scopes: Option<Scopes>,
     /// The caller's own data.
     pub metadata: Metadata,
-    /// The session that it came from.
+    /// Its parent session.
     pub parent: Option<SessionId>,
     /// The project that it belongs to.
     pub project: Option<ProjectId>,
@@ -147,7 +147,7 @@ pub struct Created {
 }
 
 impl Created {
-    /// A session of an agent, without anything else.
+    /// A session of an agent, without other fields.
     pub fn new(agent_id: AgentId) -> Self {
         Self {
             agent_id,
@@ -165,11 +165,11 @@ impl Created {
 /// Data of `session.refreshed`.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Refreshed {
-    /// What becomes of the deadline; `None` leaves it.
+    /// How the deadline moves; `None` keeps it.
     pub renewal: Option<Renewal>,
-    /// The new phase; `None` leaves it.
+    /// The new phase; `None` keeps it.
     pub phase: Option<Phase>,
-    /// A merge patch.
+    /// A merge patch for the metadata.
     pub metadata: Option<Metadata>,
 }
 
@@ -180,7 +180,7 @@ pub struct HandedOff {
     pub to: AgentId,
     /// The session that opens for it.
     pub child: SessionId,
-    /// What the child may do; `None` is what its parent may.
+    /// The child's scopes; `None` means those of its parent.
     pub scopes: Option<Scopes>,
     /// The child's metadata.
     pub metadata: Metadata,
@@ -191,7 +191,7 @@ pub struct HandedOff {
 /// Data of `session.terminated`. The reason stays in the event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Terminated {
-    /// How it went.
+    /// The outcome.
     pub outcome: Option<Outcome>,
 }
 
@@ -247,7 +247,7 @@ pub enum EventType {
     /// A session showed a sign of life.
     #[strum(serialize = "session.refreshed")]
     SessionRefreshed = 2,
-    /// A session went over to another agent.
+    /// A session was handed off to another agent.
     #[strum(serialize = "session.handed_off")]
     SessionHandedOff = 3,
     /// A session was ended.
@@ -276,7 +276,7 @@ pub enum EventType {
     Rules = 11,
 }
 
-/// Who may write an event of some type.
+/// The writer of an event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, strum::IntoStaticStr, strum::VariantNames)]
 #[strum(serialize_all = "snake_case")]
 pub enum Writer {
@@ -316,13 +316,14 @@ impl EventType {
 pub struct EventKey([u8; 16]);
 
 impl EventKey {
-    /// Stands in a child's history for the hand-off that opened it, whose key is its parent's.
+    /// Stands in a child's history for the hand-off that opened it. The key of the hand-off is in
+    /// the history of the parent.
     pub const OPENING: Self = Self([0; 16]);
 
     /// The key of an event.
     pub fn of(writer: Writer, source: &Source, id: &EventId) -> Self {
         let mut hasher = Sha256::new();
-        // A runtime must not be able to use up the key of an event that the ledger will write.
+        // A runtime must not be able to take the key of an event that the ledger will write.
         hasher.update([match writer {
             Writer::Runtime => 1,
             Writer::Ledger => 2,

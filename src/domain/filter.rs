@@ -9,7 +9,7 @@ use crate::domain::ids::{AgentId, ProjectId};
 use crate::domain::session::Status;
 use crate::domain::time::Timestamp;
 
-/// A status by which a listing may be narrowed down.
+/// A status by which listings can be filtered.
 pub trait ListedStatus: Copy + VariantArray {
     /// Its number. The numbers begin with 0 and have no gaps.
     fn number(self) -> u8;
@@ -27,7 +27,7 @@ impl ListedStatus for AgentStatus {
     }
 }
 
-/// A set of statuses, those of sessions unless it says otherwise; never empty.
+/// A set of statuses, by default of sessions. It is never empty.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct StatusSet<S = Status> {
     bits: u8,
@@ -38,12 +38,12 @@ impl<S: ListedStatus> StatusSet<S> {
     /// Every status.
     pub const ALL: Self = Self::from_bits((1 << S::VARIANTS.len()) - 1);
 
-    /// Just this one.
+    /// The set with only this status.
     pub fn only(status: S) -> Self {
         Self::from_bits(1 << status.number())
     }
 
-    /// Just these; `None` if there are none.
+    /// The set with only these statuses; `None` if there are none.
     pub fn of(statuses: &[S]) -> Option<Self> {
         let bits = statuses
             .iter()
@@ -78,20 +78,20 @@ impl<S: ListedStatus> StatusSet<S> {
 /// Half-open range of creation times: `after <= created_at < before`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct TimeRange {
-    /// Earliest time inside.
+    /// The earliest time in the range.
     pub after: Option<Timestamp>,
-    /// Earliest time outside again.
+    /// The earliest time after the range.
     pub before: Option<Timestamp>,
 }
 
 /// The owner of the sessions of a listing.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Owner {
-    /// All of the tenant.
+    /// All sessions of the tenant.
     Tenant,
-    /// Those of one agent.
+    /// The sessions of one agent.
     Agent(AgentId),
-    /// Those of one project.
+    /// The sessions of one project.
     Project(ProjectId),
 }
 

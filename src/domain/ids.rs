@@ -1,7 +1,7 @@
 //! Ids: opaque texts that are checked once, where they enter.
 //!
-//! All are case-sensitive but for those of projects, if they are UUIDs. Callers may spell ids that the ledger made in another way:
-//! `query::ids` knows how those are found.
+//! Ids are case-sensitive, except those of projects that are UUIDs. Callers may write an id that
+//! the ledger made in another spelling of a UUID: `query::ids` finds it.
 
 use std::fmt;
 
@@ -11,7 +11,7 @@ use uuid::fmt::Hyphenated;
 
 use crate::domain::limits::{ID_CHARS_MAX, SOURCE_CHARS_MAX, TENANT_CHARS_MAX};
 
-/// Words that are routes of the API, and path segments that clients resolve away.
+/// Words that are routes of the API, and path segments that clients remove.
 const RESERVED: &[&str] = &["count", "introspect", "stream", ".", ".."];
 
 /// Why a text is not an id.
@@ -62,7 +62,7 @@ macro_rules! text_id {
 }
 
 text_id!(
-    /// A tenant: `[A-Za-z0-9_-]{1,64}`, so that it is a NATS subject token as it is.
+    /// A tenant: `[A-Za-z0-9_-]{1,64}`, so that every tenant is a valid token of a NATS subject.
     TenantId,
     tenant
 );
@@ -77,8 +77,8 @@ text_id!(
     named
 );
 text_id!(
-    /// A project, unique within its tenant. A UUID is the same in any case (RFC 9562, section 4), so
-    /// its digits are in lower case here, however they came.
+    /// A project, unique within its tenant. The case of a UUID does not matter (RFC 9562, section
+    /// 4), so its digits are stored in lower case.
     ProjectId,
     project
 );
@@ -93,7 +93,7 @@ text_id!(
     source
 );
 
-/// Where a record stands on the log: 1 for the first, and no gaps. 0 is before the first.
+/// The position of a record on the log: 1 for the first, without gaps. 0 is before the first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize)]
 #[serde(transparent)]
 pub struct Position(u64);
@@ -129,7 +129,7 @@ macro_rules! made_by_the_ledger {
     ($($name:ident)*) => {
         $(
             impl $name {
-                /// The spelling in which the ledger makes ids, if this one is a UUID in another.
+                /// This id in the ledger's spelling, if it is a UUID in another spelling.
                 pub fn as_made(&self) -> Option<Self> {
                     as_made(&self.0).map(Self)
                 }
@@ -140,7 +140,8 @@ macro_rules! made_by_the_ledger {
 
 made_by_the_ledger! { SessionId AgentId }
 
-/// A UUID in lower case with hyphens, if a text is one in another spelling (RFC 9562, section 4).
+/// Returns a UUID in lower case with hyphens, if a text is a UUID in another spelling (RFC 9562,
+/// section 4).
 fn as_made(text: &str) -> Option<Box<str>> {
     let made = Uuid::try_parse(text).ok()?.to_string();
     (made != text).then(|| made.into())
@@ -195,15 +196,15 @@ pub fn is_uuid(text: &str) -> bool {
 }
 
 fn check_printable(text: &str, chars_max: usize) -> Result<(), IdError> {
-    // Nearly every id is plain ASCII, which needs no decoding. Without an early end, so that the
-    // compiler can look at many bytes at a time.
+    // Nearly every id is plain ASCII, which needs no decoding. Without an early exit, the compiler
+    // vectorizes the scan.
     let plain = text
         .bytes()
         .fold(true, |plain, b| plain & (0x20..0x7f).contains(&b));
     if plain && !text.is_empty() && text.len() <= chars_max {
         return Ok(());
     }
-    // Bytes first: no text of `n` characters has more than `4 n` bytes, so counting stays bounded.
+    // Bytes first: a text of `n` characters has at most `4 n` bytes, so the count is bounded.
     if text.is_empty() || 4 * chars_max < text.len() || chars_max < text.chars().count() {
         return Err(IdError::Length(chars_max));
     }
@@ -263,7 +264,7 @@ mod tests {
         assert_eq!(read(lower), lower);
         assert_eq!(read(&lower.to_ascii_uppercase()), lower);
         assert_eq!(read("2489E9ad-2ee2-8E00-8ec9-32d5f69181C0"), lower);
-        // Other ids are opaque, also the same number in forms that are no id of anybody's.
+        // Other ids are opaque, also other spellings of the UUID.
         let plain = lower.replace('-', "").to_ascii_uppercase();
         let urn = format!("urn:uuid:{}", lower.to_ascii_uppercase());
         for other in ["Shop", &plain, &urn, "2489E9AD"] {

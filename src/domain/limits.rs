@@ -59,13 +59,14 @@ pub const SUBJECT_BYTES_MAX: usize = 256;
 pub const LOG_APPEND_QUEUE_MAX: usize = 1024;
 /// Most records in one group commit of the embedded log.
 pub const LOG_GROUP_RECORDS_MAX: usize = 4096;
-/// Most records that one read of the log hands over.
+/// Most records that one read of the log returns.
 pub const LOG_READ_RECORDS_MAX: usize = 4096;
-/// Most bytes of record bodies that one read of the log hands over, give or take one record.
+/// Most bytes of record bodies that one read of the log returns, give or take one record.
 pub const LOG_READ_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// Most published messages of one append that wait for their acknowledgement.
 pub const LOG_PUBLISH_IN_FLIGHT_MAX: usize = 256;
-/// How long an atomic batch takes the server whatever is in it, in microseconds: it syncs a batch once.
+/// The time that the server needs for an atomic batch of any size, in microseconds: it syncs each
+/// batch once.
 pub const LOG_BATCH_US: u64 = 12_000;
 /// Fewest records that are published as an atomic batch, until the speed of the server is known. A
 /// server that syncs every message gets batches from about 40 records on.
@@ -74,15 +75,15 @@ pub const LOG_BATCH_RECORDS_MIN: usize = 500;
 pub const LOG_BATCH_RECORDS_MAX: usize = 1_000;
 /// Most atomic batches of this process that are open at one time. The server takes 50 per stream.
 pub const LOG_BATCHES_OPEN_MAX: usize = 8;
-/// Most records under a guard that are published one after another, each awaited: more take longer
-/// than a batch.
+/// Most records under a guard that are published one after another, each after the acknowledgement
+/// of the one before. For more records, a batch is faster.
 pub const LOG_GUARDED_SINGLES_MAX: usize = 40;
 /// Most records fetched from the log at a time for one page of history.
 pub const LOG_GET_IN_FLIGHT_MAX: usize = 32;
 /// How long an append waits for the log's acknowledgement, in milliseconds.
 pub const LOG_APPEND_WAIT_MS: u64 = 5_000;
-/// How often a server of the log that says nothing is asked whether it is there, in milliseconds. After
-/// the third time without an answer the connection counts as lost.
+/// How often the ledger pings a silent server of the log, in milliseconds. After the third ping
+/// without an answer, the connection counts as lost.
 pub const LOG_PING_MS: u64 = 1_000;
 /// How often the server asks a log that refuses writes whether it accepts them again, in milliseconds.
 pub const LOG_PROBE_MS: u64 = 1_000;
@@ -98,15 +99,15 @@ pub const FOLD_AWAITED_RECORDS_MAX: usize = 20_000;
 /// A transaction takes no more records once their bodies and the rows that they are about have this many
 /// bytes.
 pub const FOLD_BATCH_BYTES_MAX: usize = 128 * 1024 * 1024;
-/// How long a fold that is behind waits, during one batch, for more to fold at once, in milliseconds.
+/// How long a fold that is behind waits during one batch for more records, in milliseconds.
 pub const FOLD_LINGER_MS: u64 = 200;
 /// How many records may follow a batch on the log before its verdicts are no longer published.
 pub const NOTICES_BEHIND_MAX: u64 = 1_000;
 /// Most verdicts of one batch that are published.
 pub const NOTICES_MAX: usize = 1_000;
-/// With this many tenants that missed verdicts, gap messages are published although the fold is behind.
+/// If this many tenants missed verdicts, gap messages are published even while the fold is behind.
 pub const NOTICE_GAPS_MAX: usize = 10_000;
-/// Longest wait for verdicts to be handed to the connection, in milliseconds.
+/// Longest wait until the connection accepts verdicts, in milliseconds.
 pub const NOTICES_WAIT_MS: u64 = 50;
 /// Most chunks of the log that are decoded and wait for the fold.
 pub const FOLD_QUEUE_CHUNKS_MAX: usize = 2;
@@ -122,7 +123,7 @@ pub const FOLD_DURABLE_MS_MIN: u64 = 250;
 pub const FOLD_IDLE_MS: u64 = 250;
 /// Events of a session's history that its row holds; older ones move to a table of their own.
 pub const HISTORY_INLINE_MAX: usize = 32;
-/// Keys of a tally bucket above which the bucket is counted by its next byte.
+/// Most keys of a tally bucket. A bucket with more is split by the next byte of its keys.
 pub const TALLY_BUCKET_KEYS_MAX: u64 = 64;
 /// Memory for the read model's page cache, in bytes.
 pub const STORE_CACHE_BYTES: usize = 128 * 1024 * 1024;
@@ -131,27 +132,28 @@ pub const LOG_CACHE_BYTES: usize = 32 * 1024 * 1024;
 
 // --- Limits of the reactors ----------------------------------------------------------------------
 
-/// Most events that a reactor writes in one append. While the fold takes its first records, the log
-/// takes the next.
+/// Most events that a reactor writes in one append. The fold can then take these records while the
+/// log stores the next ones.
 pub const REACTOR_BATCH_MAX: usize = 4_000;
-/// First and longest wait before a reactor tries again what did not take effect, in milliseconds.
+/// First and longest wait before a reactor retries an event that did not take effect, in
+/// milliseconds.
 pub const REACTOR_RETRY_MS: (u64, u64) = (50, 5_000);
 /// How long a reactor waits after the log did not accept its records, in milliseconds.
 pub const REACTOR_FAILED_MS: u64 = 200;
-/// How long a reactor that found nothing due waits at least before it looks again, in milliseconds.
+/// Shortest wait of a reactor that found nothing due, in milliseconds.
 pub const REACTOR_LOOK_MS: u64 = 10;
-/// How long a reactor waits for a ledger that was faster before, in milliseconds.
+/// How long a reactor leaves due events to a node that was faster the last time, in milliseconds.
 pub const REACTOR_YIELD_MS: u64 = 100;
 
 // --- Limits of the API ---------------------------------------------------------------------------
 
-/// Rows of a page when the caller names no number.
+/// Rows of a page if the request has no limit.
 pub const PAGE_ROWS_DEFAULT: u16 = 50;
 /// Most rows of a page.
 pub const PAGE_ROWS_MAX: u16 = 200;
 /// Most events of a page of history.
 pub const EVENTS_PAGE_MAX: u16 = 1000;
-/// Most index entries that one page of filtered history looks at; the page says where to go on.
+/// Most index entries that one page of filtered history reads. The page says where to continue.
 pub const EVENTS_SCAN_MAX: usize = 20_000;
 /// Most events of one batch.
 pub const BATCH_EVENTS_MAX: usize = 1000;
@@ -161,53 +163,54 @@ pub const REQUEST_BYTES_MAX: usize = 8 * 1024 * 1024;
 pub const VERDICT_WAIT_MS: u64 = 2_000;
 /// How long a read waits for the position that it asks for, in milliseconds.
 pub const MIN_POSITION_WAIT_MS: u64 = 2_000;
-/// Longest text that is looked at as a token, in characters: the longest ids of tenant and session
-/// (64 and 256 characters of up to four bytes) in base64, and the secret part.
+/// Longest text that the server reads as a token, in characters: the longest ids of tenant and
+/// session (64 and 256 characters of up to four bytes) in base64, and the secret part.
 pub const TOKEN_CHARS_MAX: usize = 1536;
-/// How often an event is given to a log that does not say whether it has it, if its caller cannot
-/// send it again safely.
+/// How often the ledger appends an event that the log does not confirm, if its caller cannot safely
+/// retry.
 pub const UNCONFIRMED_TRIES_MAX: usize = 3;
 /// Longest idempotency key, in characters.
 pub const IDEMPOTENCY_KEY_CHARS_MAX: usize = 255;
 /// Most requests that wait for the fold at one time.
 pub const WAITERS_MAX: usize = 4096;
-/// How far the fold may lag, in milliseconds, before new events are refused with 503.
+/// How far the fold may lag, in milliseconds, before the server rejects new events with a 503.
 pub const FOLD_LAG_MS_MAX: u64 = 1_000;
 /// Most requests that read the read model at one time.
 pub const READS_MAX: usize = 256;
-/// Most open connections of all addresses together. For one more, those that were idle longest are
-/// closed.
+/// Most open connections of all addresses together. For one more, the server closes those that were
+/// idle longest.
 pub const CONNECTIONS_MAX: usize = 8192;
 /// Most connections beyond [`CONNECTIONS_MAX`], while none of those is idle. The server answers health
 /// checks on them, and 503 to every other request.
 pub const CONNECTIONS_HEALTH_MAX: usize = 64;
-/// Most idle connections that are closed at one time to make room: to look for them costs more than
-/// to close one.
+/// Most idle connections that the server closes at one time to make room: to find them costs more
+/// than to close one.
 pub const CONNECTIONS_CLOSED_AT_ONCE: usize = 16;
-/// How long a new connection waits for the end of those that are closed for it, in milliseconds.
+/// How long a new connection waits until the connections that make room for it are closed, in
+/// milliseconds.
 pub const CONNECTION_ROOM_WAIT_MS: u64 = 100;
-/// How long the client of a connection must have read nothing before the connection is closed to
-/// make room, in milliseconds.
+/// The server closes a connection to make room only if its client has read nothing for this long,
+/// in milliseconds.
 pub const CONNECTION_STALLED_MS: u64 = 1_000;
 /// File descriptors that connections leave to files, to the connection to NATS and to startup.
 pub const DESCRIPTORS_KEPT: usize = 256;
-/// Most bytes of answers of one connection that are made and not sent. A connection without
-/// unsent bytes may exceed it with one answer.
+/// Most unsent bytes of answers on one connection. A connection without unsent bytes may exceed it
+/// with one answer.
 pub const UNSENT_PER_CONNECTION_BYTES_MAX: usize = 32 * 1024 * 1024;
-/// Most bytes of answers of all connections together that are made and not sent.
+/// Most unsent bytes of answers on all connections together.
 pub const UNSENT_BYTES_MAX: usize = 256 * 1024 * 1024;
-/// From so many unsent bytes on, a connection may be ended for the room that it takes, in bytes.
+/// With this many unsent bytes or more, the server may close a connection to free memory.
 pub const UNSENT_LARGE_BYTES: usize = 1024 * 1024;
-/// Longest piece in which an answer is given to its connection, in bytes. A client that reads less
-/// than this in [`WRITE_WAIT_MS`] reads nothing.
+/// Most bytes of an answer that its connection gets at once. A client that reads less than this in
+/// [`WRITE_WAIT_MS`] counts as reading nothing.
 pub const UNSENT_PIECE_BYTES: usize = 64 * 1024;
-/// How much the system keeps of a connection that its client has no room for, in bytes.
+/// Most unsent bytes of a connection that the operating system buffers.
 pub const SOCKET_UNSENT_BYTES: u32 = 128 * 1024;
 /// How long a client may read nothing of its answers, in milliseconds.
 pub const WRITE_WAIT_MS: u64 = 30_000;
 /// How long a client may take to read one answer, in milliseconds.
 pub const ANSWER_WAIT_MS: u64 = 300_000;
-/// Most long pages of history that are made at one time.
+/// Most long pages of history that the server builds at one time.
 pub const HISTORY_PAGES_MAX: usize = 8;
 /// How often at most the log says that the server is full, in milliseconds.
 pub const FULL_WARNING_MS: u64 = 10_000;
@@ -224,30 +227,30 @@ pub const REQUEST_BODY_WAIT_MS: u64 = 30_000;
 pub const UNREAD_BODY_WAIT_MS: u64 = 1_000;
 /// Most requests at one time on a connection of HTTP/2.
 pub const HTTP2_STREAMS_MAX: u32 = 256;
-/// How often a connection of HTTP/2 is asked whether it is alive, and how long it has to answer, in
+/// How often the server pings an HTTP/2 connection, and how long the client has to answer, in
 /// milliseconds.
 pub const HTTP2_KEEP_ALIVE_MS: (u64, u64) = (20_000, 10_000);
 /// How long shutdown waits for requests under way, in milliseconds.
 pub const SHUTDOWN_WAIT_MS: u64 = 10_000;
-/// How long shutdown waits for requests that have not arrived to their end, in milliseconds.
+/// How long shutdown waits for requests that have not arrived completely, in milliseconds.
 pub const SHUTDOWN_ARRIVAL_MS: u64 = 1_000;
 
 // --- Limits of credentials -----------------------------------------------------------------------
 
-/// Most keys of a tenant that are not revoked; expired ones count until they are.
+/// Most keys of a tenant that are not revoked. An expired key counts until it is revoked.
 pub const KEYS_PER_TENANT_MAX: usize = 1_000;
-/// How many revoked keys of a tenant are listed; older ones are forgotten, on the log they stay.
+/// How many revoked keys of a tenant are listed. Older ones are only on the log.
 pub const KEYS_REVOKED_MAX: usize = 1_000;
 /// Longest name of a key, in characters.
 pub const KEY_NAME_CHARS_MAX: usize = 256;
-/// Longest credential that is looked at, in bytes. A token of Entra ID with the 200 groups that it names
-/// at most has about 12 kB.
+/// Longest credential that the server reads, in bytes. A token of Entra ID has about 12 kB with 200
+/// groups, the most that it names.
 pub const CREDENTIAL_BYTES_MAX: usize = 32 * 1024;
-/// Longest head of a request of HTTP/2, in bytes: a credential and twice as much beside it. HTTP/1 takes
-/// more.
+/// Longest head of an HTTP/2 request, in bytes: the longest credential, and twice as much for other
+/// headers. HTTP/1 accepts more.
 pub const REQUEST_HEAD_BYTES_MAX: u32 = 96 * 1024;
-/// Longest id of a credential, in bytes: `iss|sub` of a token. It stands beside every event that the
-/// credential gives to a ledger.
+/// Longest id of a credential, in bytes: `iss|sub` of a token. Every event that the credential
+/// sends to a ledger is stored with it.
 pub const CREDENTIAL_ID_BYTES_MAX: usize = 512;
 /// How far the clocks of token issuers may differ from ours, in microseconds.
 pub const TOKEN_LEEWAY_US: i64 = 30 * 1_000_000;
@@ -257,18 +260,19 @@ pub const TOKEN_TENANTS_MAX: usize = 256;
 pub const CLAIM_NAME_CHARS_MAX: usize = 256;
 /// Most dots of such a name: each may lead into an object within the claims, or be part of a name.
 pub const CLAIM_NAME_DOTS_MAX: usize = 8;
-/// Most claims that are looked at for a token's tenants, or for its roles.
+/// Most claims that the server reads for a token's tenants, or for its roles.
 pub const CLAIM_NAMES_MAX: usize = 8;
-/// Most pairs of an identity provider's word and the role that it gives.
+/// Most pairs of a word of an identity provider and the role that the word means.
 pub const ROLE_WORDS_MAX: usize = 256;
-/// Most keys that one token's signature is checked with. With ES256 they take a millisecond.
+/// Most keys with which the server checks one token's signature. With ES256 this takes a
+/// millisecond.
 pub const TOKEN_KEYS_TRIED_MAX: usize = 16;
 /// Most words of a token, or keys of a key set, that a line of the server's log names.
 pub const LOGGED_WORDS_MAX: usize = 16;
-/// Most characters of each.
+/// Most characters of each such word or key.
 pub const LOGGED_WORD_CHARS_MAX: usize = 128;
-/// How much time there is at least between two lines of the server's log about refused requests of one
-/// kind, in milliseconds.
+/// Shortest time between two lines of the server's log about rejected requests of one kind, in
+/// milliseconds.
 pub const REFUSALS_TOLD_MS: u64 = 10_000;
 /// Shortest secret for tokens signed with HS256, in bytes: as long as the hash, see RFC 7518, 3.2.
 pub const HS256_SECRET_BYTES_MIN: usize = 32;
@@ -278,15 +282,15 @@ pub const JWKS_BYTES_MAX: usize = 256 * 1024;
 pub const JWKS_KEYS_MAX: usize = 128;
 /// How often a key set is fetched from its URL, in milliseconds.
 pub const JWKS_FETCH_MS: u64 = 5 * 60_000;
-/// How often the file of a key set is looked at, in milliseconds.
+/// How often the server checks the file of a key set, in milliseconds.
 pub const JWKS_FILE_MS: u64 = 1_000;
-/// How much time there is at least from the end of a fetch to the next one for tokens with an
-/// unknown key, in milliseconds.
-pub const JWKS_REFETCH_MS: u64 = 5_000;
-/// How long a fetch of a key set may take, and a token with an unknown key wait for one, in
+/// Shortest time from the end of a fetch to the next fetch for a token with an unknown key, in
 /// milliseconds.
+pub const JWKS_REFETCH_MS: u64 = 5_000;
+/// How long a fetch of a key set may take, and how long a token with an unknown key may wait for
+/// it, in milliseconds.
 pub const JWKS_WAIT_MS: u64 = 5_000;
-/// How many requests are counted between two sweeps of the rate limits that are at rest again.
+/// How many requests the server counts between two sweeps that remove idle rate limits.
 pub const RATE_SWEEP_REQUESTS: u64 = 65_536;
 
 // --- Limits of the command line ------------------------------------------------------------------
@@ -298,7 +302,7 @@ pub const CLI_CONNECT_WAIT_MS: u64 = 3_000;
 pub const CLI_SILENCE_MS: u64 = 10_000;
 /// How long an answer may take from its start to its end, in milliseconds.
 pub const CLI_ANSWER_MS: u64 = 60_000;
-/// First and longest pause before a call is made again, in milliseconds.
+/// First and longest pause before a command retries a call, in milliseconds.
 pub const CLI_RETRY_MS: (u64, u64) = (100, 2_000);
-/// How long after the first try a call is made again, in milliseconds.
+/// How long after the first try a command still retries a call, in milliseconds.
 pub const CLI_RETRIES_MS: u64 = 15_000;

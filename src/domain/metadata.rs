@@ -1,4 +1,4 @@
-//! Metadata: a caller's JSON object, kept as the text it came in.
+//! Metadata: a caller's JSON object, kept as the text that the caller sent.
 
 use std::collections::BTreeMap;
 
@@ -20,7 +20,8 @@ pub enum MetadataError {
     Depth,
 }
 
-/// A JSON object within the limits. Numbers keep their digits: a merge copies what it does not name.
+/// A JSON object within the limits. Numbers keep their digits: a merge copies the text of the
+/// members that it does not name.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Metadata(Box<str>);
 
@@ -47,7 +48,7 @@ impl Metadata {
         Ok(Self(json.into()))
     }
 
-    /// Metadata of texts by name. The names must differ.
+    /// Builds metadata from names and texts. The names must differ.
     pub fn of_texts(texts: &[(&str, &str)]) -> Result<Self, MetadataError> {
         let json_of = |text: &str| serde_json::to_string(text).expect("a text is JSON");
         let members = texts
@@ -61,8 +62,8 @@ impl Metadata {
         Ok(Self(json.into()))
     }
 
-    /// Takes what [`Metadata::json`] gave, or what was checked as [`Metadata::parse`] would, without
-    /// reading it again.
+    /// Wraps a text that [`Metadata::json`] returned, or that has passed the checks of
+    /// [`Metadata::parse`]. Does not check it again.
     pub(crate) fn from_checked(json: &str) -> Self {
         Self(json.into())
     }

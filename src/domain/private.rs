@@ -12,7 +12,7 @@ use crate::domain::verdict::Reason;
 pub struct TokenHash([u8; 32]);
 
 impl PartialEq for TokenHash {
-    /// Takes as long whether or not they are the same.
+    /// Compares in constant time.
     fn eq(&self, other: &Self) -> bool {
         self.0.ct_eq(&other.0).into()
     }
@@ -50,11 +50,12 @@ pub struct TokenHashes {
 /// The private part of a record. Only the ledger writes one.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Private {
-    /// Precondition: the session is open. Missing is `not_found`, and nothing is parked.
+    /// Precondition: the session is open. If it is missing, the event is rejected as `not_found`
+    /// and not parked.
     pub existing: bool,
-    /// Precondition: the agent is known already, be it by a session of its own.
+    /// Precondition: the agent is already known, even if only a session has named it.
     pub agent_registered: bool,
-    /// Precondition: the session is this agent's.
+    /// Precondition: the session belongs to this agent.
     pub agent: Option<AgentId>,
     /// Precondition: the session's refresh token has this hash.
     pub refresh_token: Option<TokenHash>,
@@ -62,12 +63,12 @@ pub struct Private {
     pub tokens: Option<TokenHashes>,
     /// A runtime emitted the event through a ledger, which wrote it for the runtime.
     pub emitted: bool,
-    /// The credential that gave the event or command to a ledger.
+    /// The credential that sent the event or command to a ledger.
     pub written_by: Option<Box<str>>,
 }
 
 impl Private {
-    /// What a ledger notes beside an event that a runtime emits through it.
+    /// The private part of an event that a runtime emits through a ledger.
     pub fn of_emitted(written_by: Option<&str>) -> Self {
         Self {
             emitted: true,
@@ -76,7 +77,7 @@ impl Private {
         }
     }
 
-    /// Its demands and tokens, without the note of who gave them to the ledger.
+    /// Its preconditions and tokens, without the sender of the event.
     #[must_use]
     pub fn without_writer(&self) -> Self {
         Self {
@@ -86,7 +87,8 @@ impl Private {
         }
     }
 
-    /// What a command about a session demands that is there already; of this agent, if any.
+    /// The precondition of a command about an existing session. With an agent, the session must
+    /// belong to that agent.
     pub fn of_existing(agent: Option<&AgentId>) -> Self {
         Self {
             existing: true,
@@ -95,7 +97,7 @@ impl Private {
         }
     }
 
-    /// Whether what was asked for concerns the agent that it may concern.
+    /// Checks that an agent is the one that the precondition names, if it names one.
     pub fn check_agent(&self, agent: &AgentId) -> Result<(), Reason> {
         match &self.agent {
             Some(only) if only != agent => Err(Reason::OtherAgent),

@@ -1,4 +1,4 @@
-//! Versions of the rules that decide verdicts, and since when each of them holds on a log.
+//! Versions of the rules that decide verdicts, and the position on a log from which each one holds.
 //!
 //! A log begins under the first version. A `ledger.rules` record switches all later records to a newer
 //! one, so every node that folds the log changes its rules at the same position.
@@ -9,10 +9,11 @@ use crate::domain::ids::Position;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[repr(u32)]
 pub enum Rules {
-    /// What every log begins with.
+    /// The version with which every log begins.
     V1 = 1,
-    /// Follows the bindings of `CloudEvents` for NATS and for `data_base64`, says who emitted an event,
-    /// and corrects times that lie before what they end or extend.
+    /// Follows the bindings of `CloudEvents` for NATS and for `data_base64`, and records who
+    /// emitted an event. Corrects the time of a step that lies before the session or agent was
+    /// created.
     V2 = 2,
 }
 
@@ -46,7 +47,7 @@ impl RulesHistory {
         self.at(Position::new(u64::MAX))
     }
 
-    /// The rules by which the record at a position is folded.
+    /// The rules for the record at a position.
     pub fn at(&self, position: Position) -> Rules {
         let mut newer = Rules::ALL[1..].iter().copied().zip(self.switched);
         newer

@@ -1,8 +1,8 @@
 //! Scopes: what a session or an agent may do, and whether one set lies within another.
 //!
 //! A scope is an opaque text such as `files:read`. In it, `*` stands for any run of characters, and
-//! a leading `!` denies. Kept as the JSON text of an array, because a listing copies scopes far more
-//! often than a hand-off compares them.
+//! a leading `!` denies. Scopes are kept as the JSON text of an array, because listings copy them
+//! far more often than hand-offs compare them.
 
 use crate::domain::limits::{SCOPE_CHARS_MAX, SCOPES_MAX};
 
@@ -45,7 +45,7 @@ impl Scopes {
         Ok(Self(json.into()))
     }
 
-    /// Takes back what [`Scopes::json`] gave, without reading it again.
+    /// Wraps a text that [`Scopes::json`] returned. Does not check it again.
     pub(crate) fn from_checked(json: &str) -> Self {
         Self(json.into())
     }
@@ -57,14 +57,14 @@ impl Scopes {
 
     /// The scopes one by one.
     pub fn list(&self) -> Vec<String> {
-        // Only a damaged file holds anything else, and no scopes are the safe reading of that.
+        // Only a damaged file holds another value. No scopes are then the safe result.
         serde_json::from_str(&self.0).unwrap_or_default()
     }
 
-    /// What both `self` and `bound` allow, as far as single scopes of one lie within the other.
+    /// The scopes that both `self` and `bound` allow: each lies within a scope of the other.
     ///
-    /// Two patterns that only overlap, such as `a*` and `*b`, contribute nothing: no single scope says
-    /// what they share.
+    /// Two patterns that only overlap, such as `a*` and `*b`, contribute nothing: no single scope
+    /// means their intersection.
     #[must_use]
     pub fn narrowed_to(&self, bound: &Self) -> Self {
         if bound.covers(self) {
@@ -93,19 +93,20 @@ impl Scopes {
                 allowed.push(scope);
             }
         }
-        // Denials first: if there are too many scopes in all, it is allowed ones that are left out.
+        // Denied scopes come first: if there are too many scopes, only allowed ones are left out.
         let denied = denied.iter().map(|scope| format!("!{scope}"));
         let mut narrowed: Vec<String> = denied.collect();
         narrowed.extend(allowed.into_iter().map(str::to_owned));
         narrowed.truncate(SCOPES_MAX);
-        // Only a damaged row holds a scope that fails the check. To allow nothing is the safe reading.
+        // Only a damaged row holds a scope that fails the check. To allow nothing is then safe.
         Self::parse(&narrowed).unwrap_or_default()
     }
 
-    /// Whether `narrower` allows nothing that `self` does not.
+    /// Whether `self` allows everything that `narrower` allows.
     ///
-    /// Every scope that it allows must match one allowed here. A scope denied here must be denied
-    /// there as well, or overlap with nothing that is allowed there: dropping a denial widens.
+    /// Each scope that `narrower` allows must match a scope that `self` allows. `narrower` must
+    /// also deny each scope that `self` denies, unless that scope overlaps with none that
+    /// `narrower` allows.
     pub fn covers(&self, narrower: &Self) -> bool {
         if narrower.0 == self.0 {
             return true;
@@ -115,9 +116,9 @@ impl Scopes {
     }
 }
 
-/// A list of scopes, taken apart.
+/// A list of scopes, split into denied and allowed ones.
 struct Parts<'a> {
-    /// Those that deny, without their `!`.
+    /// The denied scopes, without their `!`.
     denied: Vec<&'a str>,
     allowed: Vec<&'a str>,
 }
@@ -132,7 +133,7 @@ impl<'a> Parts<'a> {
         }
     }
 
-    /// Whether `inner` allows nothing that these do not.
+    /// Whether these scopes allow everything that `inner` allows.
     fn cover(&self, inner: &Parts<'_>) -> bool {
         inner.allowed.iter().all(|scope| {
             self.allowed.iter().any(|pattern| matches(pattern, scope))
@@ -144,7 +145,7 @@ impl<'a> Parts<'a> {
     }
 }
 
-/// Whether some text matches both patterns. Where both have a `*`, their middles can be written one
+/// Whether some text matches both patterns. If both have a `*`, a text can have their middles one
 /// after the other, so only the ends decide.
 fn overlap(a: &str, b: &str) -> bool {
     match (ends(a), ends(b)) {
@@ -157,7 +158,7 @@ fn overlap(a: &str, b: &str) -> bool {
     }
 }
 
-/// What a pattern has before its first `*` and after its last; `None` without any.
+/// The text of a pattern before its first `*`, and after its last; `None` if it has no `*`.
 fn ends(pattern: &str) -> Option<(&str, &str)> {
     let (head, _) = pattern.split_once('*')?;
     let (_, tail) = pattern.rsplit_once('*')?;
@@ -176,7 +177,7 @@ fn matches(pattern: &str, text: &str) -> bool {
     let tail = middles.pop().expect("a text splits into at least one part");
     for middle in middles {
         match text.find(middle) {
-            // The earliest match leaves the most text for those that follow.
+            // The earliest match leaves the most text for the parts that follow.
             Some(at) => text = &text[at + middle.len()..],
             None => return false,
         }
@@ -222,7 +223,7 @@ mod tests {
         check(&["files:read"], &["files:read", "!files:delete"], true);
     }
 
-    /// A denial that only partly covers what is asked for still denies a part of it.
+    /// A denied scope that covers only a part of a requested scope still denies that part.
     #[test]
     fn a_denial_that_crosses_a_scope_is_not_covered() {
         check(&["*", "!*:delete"], &["files:*"], false);

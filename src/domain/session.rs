@@ -7,8 +7,8 @@
 //! | terminated | terminated | `already_ended` | terminated if it happened before the deadline, else `not_active` | `not_active` |
 //! | expired | expired if the deadline is the session's and has passed | `not_active` | `not_active` | `not_active` |
 //!
-//! A session that has ended in any way may be deleted once: that keeps how it ended. A refused
-//! transition leaves the session as it was.
+//! A session that has ended in any way may be deleted once. The deletion keeps its status and
+//! outcome. A rejected transition changes nothing.
 
 use crate::domain::event::{Created, Deadline, HandedOff, Refreshed, Renewal, Terminated};
 use crate::domain::ids::{AgentId, ProjectId, SessionId};
@@ -24,13 +24,13 @@ use strum::VariantArray as _;
 /// A session: the facts so far.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Session {
-    /// Whose it is.
+    /// Its agent.
     pub agent_id: AgentId,
-    /// Where it stands.
+    /// Its status.
     pub status: SessionStatus,
     /// When it opened, by its emitter's clock.
     pub created_at: Timestamp,
-    /// When its opening came onto the log.
+    /// The log's time of its opening.
     pub recorded_at: Timestamp,
     /// Time of the latest event that changed it. (By the first rules a deletion after its end did not
     /// count.)
@@ -41,21 +41,21 @@ pub struct Session {
     pub refreshed_at: Option<Timestamp>,
     /// When it was deleted.
     pub deleted_at: Option<Timestamp>,
-    /// When it ends by itself.
+    /// Its deadline.
     pub expires_at: Option<Timestamp>,
     /// Its time to live when it opened, in microseconds.
     pub ttl_us: Option<i64>,
-    /// Whether a time that an event claimed for it could not be right and was corrected.
+    /// Whether the ledger corrected an impossible time of one of its events.
     pub time_adjusted: bool,
-    /// What it may do.
+    /// Its scopes.
     pub scopes: Scopes,
     /// The caller's own data.
     pub metadata: Metadata,
-    /// The session that it came from.
+    /// Its parent session.
     pub parent: Option<SessionId>,
     /// The project that it belongs to.
     pub project: Option<ProjectId>,
-    /// What it is busy with.
+    /// Its phase.
     pub phase: Option<Phase>,
     /// Descriptive fields.
     pub profile: Profile,
@@ -70,18 +70,18 @@ pub enum SessionStatus {
     Active,
     /// It was ended.
     Terminated {
-        /// When.
+        /// When it ended.
         at: Timestamp,
-        /// How it went.
+        /// Its outcome.
         outcome: Option<Outcome>,
     },
     /// Its deadline passed.
     Expired,
     /// Another agent took over.
     HandedOff {
-        /// Which agent.
+        /// The agent that took over.
         to: AgentId,
-        /// In which session.
+        /// The session of that agent.
         child: SessionId,
     },
 }
@@ -137,7 +137,7 @@ impl Status {
     }
 }
 
-/// What an open session is busy with. The numbers are stored and never reused.
+/// What an open session is doing. The numbers are stored and never reused.
 #[derive(
     Debug,
     Clone,
@@ -176,7 +176,7 @@ impl Phase {
     }
 }
 
-/// How an ended session went. The numbers are stored and never reused.
+/// The outcome of an ended session. The numbers are stored and never reused.
 #[derive(
     Debug,
     Clone,
@@ -195,7 +195,7 @@ impl Phase {
 #[strum(serialize_all = "snake_case")]
 #[repr(u8)]
 pub enum Outcome {
-    /// It did what it was for.
+    /// It completed its task.
     Completed = 1,
     /// It failed.
     Error = 2,
@@ -246,7 +246,7 @@ impl Session {
         })
     }
 
-    /// Takes a sign of life.
+    /// Applies a sign of life.
     pub fn refresh(
         &mut self,
         at: &Moment,
@@ -260,8 +260,8 @@ impl Session {
         {
             return Err(Reason::TokenStale);
         }
-        // A refresh with the latest token, or of a session that is known to exist, is the latest one,
-        // whatever the clocks say.
+        // A refresh with the latest token, or of a session that is known to exist, is the latest
+        // one, even if its time is earlier.
         let ordered = private.refresh_token.is_some() || private.existing;
         let time = self.not_before_opening(at);
         if !ordered && self.refreshed_at.is_some_and(|latest| time < latest) {
@@ -322,7 +322,7 @@ impl Session {
             parent: Some(id.clone()),
             project: self.project.clone(),
             phase: None,
-            // The person stays the same; machine, address and key are the new agent's affair.
+            // The user stays the same. Machine, address and key differ for the new agent.
             profile: Profile {
                 user_id: self.profile.user_id.clone(),
                 ..Profile::default()
@@ -351,7 +351,7 @@ impl Session {
         let is_deletion = outcome == Some(Outcome::Deleted);
         let refused = match self.status {
             SessionStatus::Active => None,
-            // The runtime knew before the clock did.
+            // The runtime ended the session before its deadline.
             SessionStatus::Expired if !is_deletion && self.is_before_deadline(at.time) => None,
             SessionStatus::Terminated { .. } => Some(Reason::AlreadyEnded),
             SessionStatus::Expired | SessionStatus::HandedOff { .. } => Some(Reason::NotActive),
@@ -363,7 +363,7 @@ impl Session {
                 self.status = SessionStatus::Terminated { at: time, outcome };
                 self.updated_at = self.updated_at.max(time);
             }
-            // It is put out of sight, and how it ended stays as it was.
+            // The deletion hides the session and keeps its status and outcome.
             Some(_) if deletes && at.rules < Rules::V2 => {}
             Some(_) if deletes => self.updated_at = self.updated_at.max(time),
             Some(reason) => return Err(reason),
@@ -375,7 +375,7 @@ impl Session {
         Ok(())
     }
 
-    /// Notes that a deadline passed.
+    /// Ends the session because its deadline passed.
     pub fn expire(&mut self, at: &Moment, passed: Timestamp) -> Result<(), Reason> {
         if self.status != SessionStatus::Active {
             return Err(Reason::NotActive);
@@ -414,8 +414,8 @@ impl Session {
         at.time.max(self.created_at)
     }
 
-    /// Whether a refresh came so late that its deadline would end the session at once. It was sent to
-    /// keep the session alive, so it must not cut short the time that the session still has.
+    /// Whether a refresh came so late that its deadline would end the session at once. A refresh is
+    /// meant to keep the session alive, so it must not shorten the time that the session still has.
     fn ends_too_soon(&self, at: &Moment, renewed: Timestamp) -> bool {
         let shortens = self.expires_at.is_none_or(|current| renewed < current);
         Rules::V2 <= at.rules && shortens && renewed <= at.recorded_at

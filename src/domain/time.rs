@@ -61,8 +61,8 @@ impl Timestamp {
         self.0 - earlier.0
     }
 
-    /// The text as bytes, all of them ASCII. A page of a listing writes three hundred of them, so
-    /// this does without a general formatter.
+    /// The text as bytes, all of them ASCII. A page of a listing writes three hundred times, so
+    /// this uses no general formatter.
     pub(crate) fn text(self) -> [u8; TEXT_BYTES] {
         let in_day = u32_of(self.0.rem_euclid(DAY_US) / 1_000_000);
         let micros = u32_of(self.0.rem_euclid(1_000_000));
@@ -124,7 +124,7 @@ impl Moment {
         self.adjusted && Rules::V2 <= self.rules
     }
 
-    /// Settles an event's time against the log's.
+    /// Decides the time of an event from the time that it claims and the log's time.
     pub fn new(
         rules: Rules,
         position: Position,
@@ -157,8 +157,8 @@ pub trait Clock: Send + Sync + 'static {
 
 /// Year, month and day, given the days since 1970; the year is 1 or later.
 ///
-/// Counted in years that begin with March, so that a leap day is the last of its year, and in spans
-/// of 400 years, after which the calendar repeats itself.
+/// The calculation uses years that begin with March, so that a leap day is the last of its year. It
+/// uses spans of 400 years, after which the calendar repeats itself.
 fn date(days_since_1970: i64) -> (u32, u32, u32) {
     const DAYS_OF_400_YEARS: u32 = 146_097;
     const DAYS_FROM_MARCH_OF_YEAR_0_TO_1970: i64 = 719_468;

@@ -2,7 +2,7 @@
 
 use crate::domain::ids::Position;
 
-/// What became of an event.
+/// The decision of the fold about an event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, strum::IntoStaticStr, strum::VariantNames)]
 #[strum(serialize_all = "snake_case")]
 pub enum Verdict {
@@ -72,7 +72,7 @@ reasons! {
     SubjectMismatch = 4 "subject_mismatch" "the type does not match the NATS subject that the event was published on";
     /// The event names another tenant than its subject or credential.
     TenantMismatch = 5 "tenant_mismatch" "tenantid differs from the tenant of the subject or credential";
-    /// An event with the same source and id but another body was taken before.
+    /// An earlier event has the same source and id, but another body.
     IdReused = 6 "id_reused" "this source and id were used for another event; give every event its own id";
     /// The session or agent exists already.
     AlreadyExists = 7 "already_exists" "a session or agent with this id exists already; choose another id";

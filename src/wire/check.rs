@@ -1,7 +1,7 @@
 //! Checks the values of an event that was not read from JSON, as decoding checks the JSON.
 //!
-//! Ids, scopes, metadata and times are checked by their types. What is left are the texts, the
-//! lengths of time, and ids that must differ.
+//! The types of ids, scopes, metadata and times check their values. This module checks the rest:
+//! texts, lengths of time, and ids that must differ.
 
 use crate::domain::agent::AgentProfile;
 use crate::domain::event::{Deadline, Renewal};
@@ -11,8 +11,7 @@ use crate::wire::decode::Undecodable;
 use crate::wire::field::{Fields, TextRule};
 use crate::wire::payload;
 
-/// Checks the payload of an event, and the reason that stands beside it. The error names every
-/// wrong field.
+/// Checks the payload of an event, and its reason. The error names every wrong field.
 pub fn check(payload: &Payload, reason: Option<&str>) -> Result<(), Undecodable> {
     let mut fields = Fields::default();
     text(&mut fields, "reason", reason, TextRule::REASON);
@@ -126,7 +125,7 @@ mod tests {
         Payload::Agent(agent_id(), AgentEvent::Updated(Box::new(profile)))
     }
 
-    /// What decoding says of the same values, without what the fields are below.
+    /// The errors of decoding these values, without the prefix of the fields.
     fn decoded(payload: &Payload, reason: Option<&str>) -> Vec<FieldError> {
         let event = Event {
             writer: Writer::Ledger,

@@ -1,9 +1,8 @@
 //! Reads the bodies of commands: the data of an event, and fields that the log does not store, such
 //! as a refresh token.
 //!
-//! Each body becomes a command, by the readers that decode events. A field that the command does
-//! not take is an error: a client that asks for a change learns of a typo, where an event that is
-//! merely kept may hold anything.
+//! The readers that decode events also read these bodies. But here an unknown field is an error, so
+//! that a client notices a typo in its request. An event may have unknown fields.
 
 use crate::domain::agent::AgentProfile;
 use crate::domain::command::{HandOff, NewAgent, NewSession, Refresh, Terminate};
@@ -17,7 +16,7 @@ use crate::wire::not_json::not_an_object;
 use crate::wire::{payload, schema};
 
 /// Reads the body of a command that opens a session: data of `session.created`, and `session_id`.
-/// `agent_default` is whose session it is if the body does not say so.
+/// If the body names no agent, the session belongs to `agent_default`.
 pub fn new_session(
     body: &[u8],
     agent_default: Option<&AgentId>,
@@ -95,8 +94,8 @@ pub fn agent_update(body: &[u8]) -> Result<AgentProfile, Undecodable> {
     body.finish(Some(profile))
 }
 
-/// Reads why an agent's status changes: data of `agent.suspended`, `agent.reinstated` and
-/// `agent.revoked`.
+/// Reads the reason for a change of an agent's status: data of `agent.suspended`,
+/// `agent.reinstated` and `agent.revoked`.
 pub fn agent_reason(body: &[u8]) -> Result<Option<Box<str>>, Undecodable> {
     let mut body = Body::parse(body, EventType::AgentSuspended, &[])?;
     body.refuse_nulls();
@@ -104,7 +103,7 @@ pub fn agent_reason(body: &[u8]) -> Result<Option<Box<str>>, Undecodable> {
     body.finish(Some(reason))
 }
 
-/// What is wrong with an event whose data has members that its type does not know, given as paths.
+/// The error of an event whose data has members that its type does not know, given as paths.
 pub fn unknown_members(event_type: EventType, paths: Vec<String>) -> Undecodable {
     let known = schema::data_fields(event_type).join(", ");
     let errors = paths.into_iter().map(|field| FieldError {
@@ -117,15 +116,15 @@ pub fn unknown_members(event_type: EventType, paths: Vec<String>) -> Undecodable
     undecodable(Reason::Invalid, errors.collect())
 }
 
-/// The members of a body, and what is wrong with them so far.
+/// The members of a body, and the errors in them so far.
 struct Body<'a> {
     members: Vec<Member<'a>>,
     fields: Fields,
 }
 
 impl<'a> Body<'a> {
-    /// Reads a body: the data of an event of this type, and some fields beside. Nothing at all, or
-    /// `null`, is an object without members.
+    /// Reads a body: the data of an event of this type, and some other fields. An empty body and
+    /// `null` count as an object without members.
     fn parse(body: &'a [u8], event_type: EventType, beside: &[&str]) -> Result<Self, Undecodable> {
         let fields = Fields::default();
         if matches!(body.trim_ascii(), b"" | b"null") {
@@ -155,7 +154,7 @@ impl<'a> Body<'a> {
         Ok(Self { members, fields })
     }
 
-    /// Takes out a field that is not for the log.
+    /// Removes and returns a field that the log does not store.
     fn take(&mut self, name: &str) -> Option<&'a str> {
         let index = self.members.iter().position(|one| one.name == name)?;
         Some(self.members.remove(index).raw)
@@ -167,7 +166,7 @@ impl<'a> Body<'a> {
         given.any(|one| names.contains(&&*one.name))
     }
 
-    /// Refuses fields that are null, where a client might mean to take them away.
+    /// Rejects fields that are null, because a client could mean to remove them.
     fn refuse_nulls(&mut self) {
         let nulls = self.members.iter().filter(|one| one.raw == "null");
         for null in nulls {
@@ -176,7 +175,7 @@ impl<'a> Body<'a> {
         }
     }
 
-    /// The command, unless something is wrong with the body.
+    /// Returns the command, or the errors in the body.
     fn finish<T>(self, command: Option<T>) -> Result<T, Undecodable> {
         match command {
             Some(command) if self.fields.is_clean() => Ok(command),

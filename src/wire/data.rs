@@ -1,7 +1,7 @@
-//! The `data` of events, to be filled and serialized. What is `None` is left out.
+//! The `data` of events, to be filled and serialized. Fields that are `None` are left out.
 //!
-//! The order of fields is the order of members, and with it part of the bytes that reactors on
-//! several nodes must agree on.
+//! The order of fields is the order of members. It must not change: reactors on several nodes must
+//! write the same bytes.
 #![expect(
     clippy::ref_option_ref,
     reason = "serde hands over a reference to the field"
@@ -21,18 +21,18 @@ const SECOND_US: i64 = 1_000_000;
 /// Data of `session.created`.
 #[derive(Debug, Clone, Serialize)]
 pub struct SessionCreatedData<'a> {
-    /// Whose session it is.
+    /// The agent of the session.
     pub agent_id: &'a AgentId,
-    /// When it ends by itself.
+    /// Its deadline.
     #[serde(flatten, serialize_with = "deadline")]
     pub deadline: Option<Deadline>,
-    /// What it may do.
+    /// Its scopes.
     #[serde(serialize_with = "scopes", skip_serializing_if = "Option::is_none")]
     pub scopes: Option<&'a Scopes>,
     /// The caller's own data.
     #[serde(serialize_with = "metadata", skip_serializing_if = "Option::is_none")]
     pub metadata: Option<&'a Metadata>,
-    /// The session that it came from.
+    /// Its parent session.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub parent_session_id: Option<&'a SessionId>,
     /// The project that it belongs to.
@@ -49,13 +49,13 @@ pub struct SessionCreatedData<'a> {
 /// Data of `session.refreshed`.
 #[derive(Debug, Clone, Default, Serialize)]
 pub struct SessionRefreshedData<'a> {
-    /// What becomes of the deadline.
+    /// How the deadline moves.
     #[serde(flatten, serialize_with = "renewal")]
     pub renewal: Option<Renewal>,
     /// The new phase.
     #[serde(serialize_with = "phase", skip_serializing_if = "Option::is_none")]
     pub phase: Option<Phase>,
-    /// A merge patch.
+    /// A merge patch for the metadata.
     #[serde(serialize_with = "metadata", skip_serializing_if = "Option::is_none")]
     pub metadata: Option<&'a Metadata>,
 }
@@ -67,7 +67,7 @@ pub struct SessionHandedOffData<'a> {
     pub to_agent_id: &'a AgentId,
     /// The session that opens for it.
     pub session_id: &'a SessionId,
-    /// What the child may do; what its parent may, if left out.
+    /// The child's scopes; those of its parent if left out.
     #[serde(serialize_with = "scopes", skip_serializing_if = "Option::is_none")]
     pub scopes: Option<&'a Scopes>,
     /// The child's metadata.
@@ -76,7 +76,7 @@ pub struct SessionHandedOffData<'a> {
     /// The child's deadline.
     #[serde(flatten, serialize_with = "deadline")]
     pub deadline: Option<Deadline>,
-    /// Why, for people.
+    /// The reason, for people.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<&'a str>,
 }
@@ -84,10 +84,10 @@ pub struct SessionHandedOffData<'a> {
 /// Data of `session.terminated`.
 #[derive(Debug, Clone, Default, Serialize)]
 pub struct SessionTerminatedData<'a> {
-    /// Why, for people.
+    /// The reason, for people.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<&'a str>,
-    /// How it went.
+    /// The outcome.
     #[serde(serialize_with = "outcome", skip_serializing_if = "Option::is_none")]
     pub outcome: Option<Outcome>,
 }
@@ -126,7 +126,7 @@ pub struct AgentProfileData<'a> {
 /// Data of `agent.suspended`, `agent.reinstated` and `agent.revoked`.
 #[derive(Debug, Clone, Default, Serialize)]
 pub struct AgentReasonData<'a> {
-    /// Why, for people.
+    /// The reason, for people.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<&'a str>,
 }
@@ -134,12 +134,12 @@ pub struct AgentReasonData<'a> {
 /// Data of `ledger.rules`.
 #[derive(Debug, Clone, Serialize)]
 pub struct RulesData {
-    /// The rules version from here on.
+    /// The version of the rules for all later records.
     pub version: u32,
 }
 
 impl<'a> SessionCreatedData<'a> {
-    /// Data with nothing but what is required.
+    /// Data with only the required fields.
     pub fn new(agent_id: &'a AgentId) -> Self {
         Self {
             agent_id,
@@ -213,7 +213,7 @@ impl<'a> From<&'a AgentProfile> for AgentProfileData<'a> {
     }
 }
 
-/// Metadata without members is what an event without metadata has.
+/// Leaves out metadata without members: an event without metadata means the same.
 fn unless_empty(metadata: &Metadata) -> Option<&Metadata> {
     Some(metadata).filter(|metadata| **metadata != Metadata::default())
 }
@@ -245,7 +245,7 @@ fn deadline<S: Serializer>(
     }
     let (expires_at, ttl_seconds) = match *deadline {
         Some(Deadline::At(time)) => (Some(time), None),
-        // Rounded up: nobody gets less time than was asked for.
+        // Rounded up, so that no session gets less time than its client wanted.
         Some(Deadline::After(micros)) => {
             (None, Some(micros.saturating_add(SECOND_US - 1) / SECOND_US))
         }

@@ -52,7 +52,7 @@ pub struct Undecodable {
 }
 
 impl Undecodable {
-    /// Why an event of more bytes than allowed is none.
+    /// The error of an event with more bytes than allowed.
     pub fn too_large() -> Self {
         Failed::too_large().of(None)
     }
@@ -82,7 +82,7 @@ pub fn decode(
 pub struct Opened<'a> {
     envelope: Envelope<'a>,
     event_type: Option<EventType>,
-    /// What is wrong so far.
+    /// The errors so far.
     fields: Fields,
 }
 
@@ -192,7 +192,7 @@ impl<'a> Opened<'a> {
         let mut fields = Fields::default();
         fields.each_name_once(&members);
         if !fields.is_clean() {
-            // Which of two types or tenants is meant cannot be told.
+            // With two types or tenants, it is unknown which one counts.
             return Err(Failed::invalid(fields));
         }
         let envelope = Envelope::read(&mut fields, &members);

@@ -1,4 +1,4 @@
-//! Domain events to structured JSON, for what the ledger itself writes and for its clients.
+//! Encodes domain events as structured JSON, for the ledger's own events and for its clients.
 //!
 //! Members come in a fixed order and without space between them, so that the same event has the
 //! same bytes on every node.
@@ -20,17 +20,17 @@ use crate::wire::subject::Subject;
 pub struct Envelope<'a, D> {
     /// Unique together with the source.
     pub id: &'a EventId,
-    /// Who writes it.
+    /// The source that writes it.
     pub source: &'a Source,
-    /// What happened.
+    /// The type and the details of the event.
     pub event_type: EventType,
-    /// To which session or agent; `rules` for a change of the rules.
+    /// The session or agent; `rules` for a change of the rules.
     pub subject: &'a str,
     /// When it happened.
     pub time: Option<Timestamp>,
-    /// Whose it is; `None` leaves it to the subject that the event is published on.
+    /// The tenant; `None` if only the subject of the record names it.
     pub tenant: Option<&'a TenantId>,
-    /// On whose behalf the ledger writes it, if anybody's.
+    /// The credential on whose behalf the ledger writes it, if any.
     pub actor: Option<&'a str>,
     /// The details: a shape of [`data`](crate::wire::data), or anything else that becomes a JSON
     /// object.
@@ -70,7 +70,7 @@ impl<D: Serialize> Envelope<'_, D> {
     }
 }
 
-/// What stands in an event for people, and what the fold does not read.
+/// The parts of an event that are for people. The fold does not read them.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Notes<'a> {
     /// The credential on whose behalf the ledger writes the event.

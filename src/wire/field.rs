@@ -93,7 +93,7 @@ fn has_only(text: &str, chars_max: usize, lines: bool) -> bool {
     text.chars().count() <= chars_max && !text.contains(forbidden)
 }
 
-/// Reads fields and gathers what is wrong with them.
+/// Reads fields and collects the errors in them.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Fields {
     prefix: &'static str,
@@ -287,7 +287,7 @@ impl Fields {
     }
 }
 
-/// Why a value is none that an event may have; the message says what is allowed.
+/// The error of an invalid value. The message says what is allowed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct ValueError(String);

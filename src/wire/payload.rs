@@ -1,7 +1,7 @@
 //! The `data` of an event, by type.
 //!
-//! Fields that a type does not know are kept on the log and not read. A field whose name says that
-//! it carries a token is refused: bodies are shown to everyone who may read the tenant's history.
+//! Fields that a type does not know are kept on the log and not read. A field with the name of a
+//! token is rejected: every caller who may read the tenant's history sees the bodies.
 
 use crate::domain::agent::AgentProfile;
 use crate::domain::command::{HandOff, Terminate};
@@ -28,7 +28,7 @@ pub(super) const SECRET_FIELDS: &[&str] = &[
     "refresh_token_sha256",
 ];
 
-/// Reads the payload of an event of this type. `None` if something is wrong, which is then noted.
+/// Reads the payload of an event of this type. `None` if it has errors, which the fields collect.
 pub(super) fn read(
     fields: &mut Fields,
     event_type: EventType,
@@ -145,7 +145,8 @@ fn agent_event(
     Some(bare)
 }
 
-/// The data of a session that opens. `agent_default` is whose it is if the data does not say so.
+/// The data of a session that opens. If the data names no agent, the session belongs to
+/// `agent_default`.
 pub(super) fn created(
     fields: &mut Fields,
     id: Option<&SessionId>,
@@ -186,7 +187,7 @@ pub(super) fn created(
     })
 }
 
-/// Notes a session that names itself as the one that it came from.
+/// Adds an error if a session names itself as its parent.
 pub(super) fn check_parent(
     fields: &mut Fields,
     parent: Option<&SessionId>,
@@ -251,7 +252,7 @@ fn handed_off(
     })
 }
 
-/// Notes a session that would be handed off to itself.
+/// Adds an error if a session would be handed off to itself.
 pub(super) fn check_child(fields: &mut Fields, child: Option<&SessionId>, id: Option<&SessionId>) {
     if child.is_some() && child == id {
         fields.error(

@@ -1,7 +1,7 @@
 //! Pause, resume and cancel: signs of life with another phase.
 //!
-//! Whether a session can be paused is looked up before, so of two that pause it at one time both
-//! may be told that they did.
+//! A call checks the phase before it writes. So if two clients pause a session at the same time,
+//! both may get the answer that they paused it.
 
 use axum::extract::State;
 use axum::response::Response;
@@ -46,7 +46,7 @@ pub(super) async fn resume(
     }
 }
 
-/// Ends what the session works on. The session itself stays.
+/// Cancels the current task of a session. The session itself stays open.
 pub(super) async fn cancel(
     State(app): State<App>,
     Path(id): Path<SessionId>,
@@ -62,7 +62,7 @@ pub(super) async fn cancel(
     }
 }
 
-/// What an open session is busy with.
+/// Returns the phase of an open session. Fails if the session is missing or has ended.
 fn phase(app: &App, command: &Command, id: &SessionId) -> Result<Phase, Failure> {
     let stored = read::find(app, command.sight(), id)?.ok_or_else(not_found)?;
     let row = stored.row().map_err(Problem::from)?;

@@ -1,8 +1,8 @@
 //! `POST /v1/sessions`: opens a session for an agent, which here is the name of a model.
 //!
-//! Of what the body says, the ledger keeps what tells one kind of session from another. It keeps no
-//! `goal`, `webhook_url` or `cdp_url`: prompts and addresses with secrets in them cannot be taken
-//! off its log again.
+//! The ledger keeps the fields that distinguish kinds of sessions. It does not keep `goal`,
+//! `webhook_url` and `cdp_url`: they hold prompts, and addresses with secrets, which cannot be
+//! removed from the log again.
 
 use std::borrow::Cow;
 
@@ -28,7 +28,7 @@ use crate::ledger::TokenPolicy;
 use crate::ledger::command::SessionDone;
 
 const AGENT_DEFAULT: &str = "agi-0";
-/// As AGI's documents have it.
+/// The limit in AGI's documents.
 const WEBHOOK_CHARS_MAX: usize = 2000;
 /// Fields that are kept as metadata.
 const KEPT: [&str; 4] = [
@@ -55,10 +55,10 @@ pub(super) async fn create(
     }
 }
 
-/// What is asked for.
+/// The session that a request wants to create.
 struct Wanted<'b> {
     agent: AgentId,
-    /// What is kept as metadata, by name.
+    /// The names and values of the metadata.
     kept: Vec<(&'static str, Cow<'b, str>)>,
 }
 
@@ -106,7 +106,7 @@ fn check_webhook(url: &str) -> Result<(), Problem> {
     Err(wrong("webhook_url", message))
 }
 
-/// The answer while the session is on the log and not in the list yet.
+/// The answer while the session is on the log, but not in the list yet.
 fn begun(app: &App, done: &SessionDone, wanted: &Wanted<'_>) -> Response {
     let mut shape = json!({
         "session_id": done.session,

@@ -1,5 +1,5 @@
-//! Deletion: the session is terminated with the outcome `deleted`, and is gone for this API. What has
-//! ended before keeps how it did.
+//! Deletion: terminates a session with the outcome `deleted`. This API then no longer shows the
+//! session. A session that had already ended keeps its status and outcome.
 
 use axum::extract::State;
 use axum::response::Response;
@@ -53,12 +53,13 @@ pub(super) async fn one(
     }
 }
 
-/// Deletes every session that is there when the call comes, a page at a time.
+/// Deletes every session that exists when the call begins, a page at a time.
 pub(super) async fn all(
     State(app): State<App>,
     Change(command): Change,
 ) -> Result<Response, Failure> {
-    // A credential that is bound to an agent is shown no others, and may end no others.
+    // With a credential that is bound to an agent, this lists only sessions of that agent. The
+    // caller may end no others.
     let filter = SessionFilter::default();
     let (mut start, mut deleted, mut status) = (PageStart::Offset(0), 0_u64, Success::Ok);
     loop {
@@ -75,7 +76,7 @@ pub(super) async fn all(
         });
         let failed = move |problem| told(deleted, problem);
         let (ids, next) = page.map_err(failed)?;
-        // A page may be full of sessions that are gone; others must get their turn.
+        // If all sessions of a page are deleted already, nothing else here yields to other tasks.
         tokio::task::yield_now().await;
         for done in delete_each(&app, &command, &ids).await.map_err(failed)? {
             let failed = |problem| told(deleted, problem);
@@ -97,7 +98,7 @@ pub(super) async fn all(
     Ok(answer(status, 0 < deleted, &message))
 }
 
-/// A failure after so many were deleted.
+/// Converts a failure after this many sessions were deleted.
 fn told(deleted: u64, problem: Problem) -> Problem {
     if deleted == 0 {
         return problem;
@@ -122,12 +123,12 @@ async fn delete_each(
     Ok(done.await?)
 }
 
-/// What became of a deletion.
+/// The result of a deletion.
 enum Deletion {
     Done,
-    /// It is on the log, and not folded yet.
+    /// The event is on the log, but not folded yet.
     Pending,
-    /// Somebody else deleted it meanwhile.
+    /// Another caller had already deleted the session.
     Before,
 }
 

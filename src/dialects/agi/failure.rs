@@ -14,15 +14,15 @@ use crate::http::response::body;
 /// Why a call failed.
 #[derive(Debug)]
 pub(super) enum Failure {
-    /// As the ledger sees it.
+    /// A failure that the ledger reports.
     Ledger(Problem),
-    /// A session that pauses cannot be paused.
+    /// The session is already paused.
     AlreadyPaused,
-    /// A session that does not pause cannot go on.
+    /// The session is not paused, so it cannot resume.
     NotPaused,
-    /// A session that has ended takes no more steps.
+    /// The session has ended, so it cannot change.
     Ended,
-    /// The call is for a runtime of agents, which this is not.
+    /// Only a runtime of agents can serve the call, and the ledger is not one.
     Runtime,
 }
 
@@ -62,25 +62,25 @@ impl IntoResponse for Failure {
     }
 }
 
-/// Words a problem.
+/// Converts a problem to a status and a body.
 pub(super) fn word(failure: &style::Failure<'_>) -> (StatusCode, Value) {
     let code = failure.problem.code();
     let (status, mut body) = match code {
-        // An id that cannot be is the id of no session.
+        // An invalid id is the id of no session.
         Code::InvalidParameter | Code::Event(Reason::NotFound) => (
             StatusCode::NOT_FOUND,
             shape(Reason::NotFound.code(), "Session not found"),
         ),
         _ => (status(code), shape(code.as_str(), &failure.text())),
     };
-    // Some texts speak of it.
+    // Some texts refer to the request's id.
     body["request_id"] = json!(failure.request_id);
     (status, body)
 }
 
 fn status(code: Code) -> StatusCode {
     match code {
-        // Clients would send it again, and it may be there already.
+        // The event may already be on the log. After a 5xx, clients would send the request again.
         Code::Unconfirmed | Code::VerdictUnreadable => StatusCode::CONFLICT,
         Code::Event(Reason::Invalid | Reason::NotJson) => StatusCode::UNPROCESSABLE_ENTITY,
         other => other.status(),

@@ -1,12 +1,12 @@
-//! AGI: sessions of agents that work in a browser, as `agi-python` and its siblings ask for them.
+//! AGI: sessions of agents that work in a browser, for `agi-python` and AGI's other clients.
 //!
-//! - What the ledger knows of a session is served: it opens, pauses, goes on, ends, is deleted.
-//! - Messages, the stream of an agent's thoughts, navigation and screenshots are a runtime's, and
-//!   are answered with 501.
-//! - A status is the phase of a session that is open, and the outcome of one that has ended.
-//! - Deleted sessions are gone for this API. The ledger keeps them, as terminated.
-//! - Clients send a request again after any 5xx, without a key that tells copies: there is none
-//!   once something may have been written.
+//! - Clients create, pause, resume, cancel and delete sessions.
+//! - Messages, the stream of an agent's thoughts, navigation and screenshots need a runtime. These
+//!   calls get a 501.
+//! - The status of an open session is its phase. The status of an ended session is its outcome.
+//! - This API does not show deleted sessions. The ledger keeps them.
+//! - Clients send a request again after any 5xx, without an idempotency key. So the server answers
+//!   with a 5xx only if it has written nothing.
 
 mod control;
 mod create;
@@ -52,7 +52,7 @@ pub(super) fn definition() -> Definition {
     }
 }
 
-/// Answers what only an agent's runtime could.
+/// Answers the calls that only a runtime of agents can serve.
 async fn runtime(_caller: Caller<Anyone>) -> Failure {
     Failure::Runtime
 }

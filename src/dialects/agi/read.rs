@@ -1,4 +1,4 @@
-//! The list, one session, and what it works on.
+//! The list of sessions, one session, and the status of its work.
 
 use axum::extract::State;
 use axum::response::Response;
@@ -21,7 +21,7 @@ use crate::query::{self, Sight};
 /// Bytes of a usual answer.
 const ANSWER_BYTES: usize = 256;
 
-/// Every session that was not deleted, as a bare array.
+/// Lists every session that was not deleted, as a bare array.
 pub(super) async fn list(
     State(app): State<App>,
     caller: Caller<Read>,
@@ -46,7 +46,7 @@ pub(super) async fn get(
     Ok(answer(&app, &stored)?)
 }
 
-/// What a session works on.
+/// Answers with the status of a session's work.
 pub(super) async fn status(
     State(app): State<App>,
     caller: Caller<Read>,
@@ -58,7 +58,7 @@ pub(super) async fn status(
     Ok(body::json_of(&json!({"status": status})))
 }
 
-/// A session that the caller is shown, and that was not deleted.
+/// Finds a session that the caller may see and that was not deleted.
 pub(super) fn find(
     app: &App,
     sight: Sight<'_>,
@@ -73,7 +73,7 @@ pub(super) fn find(
     })
 }
 
-/// The answer of a call about one session.
+/// The answer to a call about one session.
 pub(super) fn answer(app: &App, stored: &RowBytes) -> Result<Response, Problem> {
     let row = stored.row()?;
     let mut out = Json::with_capacity(ANSWER_BYTES);

@@ -8,10 +8,10 @@ use crate::domain::session::{Outcome, Phase, Status};
 use crate::http::response::json::Json;
 use crate::projection::SessionRow;
 
-/// Where the kind of a session is kept, among its metadata.
+/// The member of the metadata that holds the kind of a session.
 pub(super) const KIND: &str = "agent_session_type";
 
-/// Whether a session is still there.
+/// Whether this API shows a session: it was not deleted.
 pub(super) fn is_there(row: &SessionRow<'_>) -> bool {
     row.deleted_at.is_none()
 }
@@ -22,16 +22,16 @@ pub(super) fn status(row: &SessionRow<'_>, now: Timestamp) -> &'static str {
         (Status::Active, _) => phase(row).as_str(),
         (Status::Terminated, Some(Outcome::Completed)) => "completed",
         (Status::Terminated, Some(Outcome::Error)) => "error",
-        // There is no word for what happened to the others.
+        // AGI has no words for the other outcomes.
         (Status::Terminated | Status::Expired | Status::HandedOff, _) => "terminated",
     }
 }
 
-/// The status of what a session works on, which has other words.
+/// The status of a session's work, for which AGI has other words.
 pub(super) fn work_status(row: &SessionRow<'_>, now: Timestamp) -> &'static str {
     match (row.status_at(now), row.outcome) {
         (Status::Active, _) => match phase(row) {
-            // There is no word for it, and it ends without anybody's help as running does.
+            // AGI has no word for initializing. Like running, it ends without another call.
             Phase::Initializing | Phase::Running => "running",
             Phase::Ready => "ready",
             Phase::Paused => "paused",
@@ -41,12 +41,12 @@ pub(super) fn work_status(row: &SessionRow<'_>, now: Timestamp) -> &'static str 
     }
 }
 
-/// The phase of a session. A session whose phase nobody reported waits for work.
+/// The phase of a session; ready if no event named a phase.
 pub(super) fn phase(row: &SessionRow<'_>) -> Phase {
     row.phase.unwrap_or(Phase::Ready)
 }
 
-/// Writes a session as the list has it.
+/// Writes a session as a row of the list.
 pub(super) fn write_listed(out: &mut Json, row: &SessionRow<'_>, now: Timestamp) {
     write_members(out, row, now);
     out.raw("}");
@@ -67,7 +67,7 @@ fn write_members(out: &mut Json, row: &SessionRow<'_>, now: Timestamp) {
     out.text(status(row, now));
     out.raw(",\"created_at\":");
     out.text(&millis(row.created_at));
-    // Left out if nobody said it: clients refuse a null.
+    // Left out if unknown, because clients reject null.
     if let Some(kind) = kind(row.metadata) {
         out.raw(",\"agent_session_type\":");
         out.text(&kind);

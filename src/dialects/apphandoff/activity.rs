@@ -1,5 +1,5 @@
-//! `GET /projects/{id}/agent-activity` and its batch: who is present in a project, on what they
-//! work, and what was done there lately.
+//! `GET /projects/{id}/agent-activity` and its batch: the live sessions of a project, their work,
+//! and the newest sessions that have ended.
 
 use axum::extract::State;
 use axum::response::Response;
@@ -22,9 +22,9 @@ use crate::http::response::json::Json;
 use crate::http::state::App;
 use crate::query::{self, PageStart, Sight};
 
-/// Projects of a batch, as their documents have it.
+/// The most projects of a batch, from the vendor's documents.
 const PROJECTS_MAX: usize = 25;
-/// What has ended.
+/// The statuses of ended sessions.
 const ENDED: [Status; 3] = [Status::Terminated, Status::Expired, Status::HandedOff];
 /// Bytes of a usual history.
 const HISTORY_BYTES: usize = 4096;
@@ -82,7 +82,7 @@ fn asked(fields: &Fields<'_>) -> Result<Vec<String>, Problem> {
     ids.iter().enumerate().map(id).collect()
 }
 
-/// Adds what there is to say of a project, without the opening brace.
+/// Adds the members of a project, without the opening brace.
 fn describe(
     app: &App,
     sight: Sight<'_>,
@@ -90,7 +90,7 @@ fn describe(
     parts: &mut Vec<Part>,
 ) -> Result<(), Problem> {
     let mut history = Json::with_capacity(HISTORY_BYTES);
-    // Nobody reports how far a task has come.
+    // No event reports the progress of a task.
     history.raw("],\"checkpoints\":[],\"session_history\":[");
     write_history(app, sight, owner.clone(), &mut history)?;
     history.raw("]}");
@@ -104,7 +104,7 @@ fn describe(
     Ok(())
 }
 
-/// The newest sessions that have ended.
+/// Writes the newest sessions that have ended.
 fn write_history(app: &App, sight: Sight<'_>, owner: Owner, out: &mut Json) -> Result<(), Problem> {
     let filter = SessionFilter {
         owner,

@@ -1,4 +1,4 @@
-//! Failures in `AppHandoff`'s words: a text, a code, and what is wrong field by field.
+//! Failures in `AppHandoff`'s words: a text, a code, and the error of each field.
 
 use axum::http::StatusCode;
 use serde_json::{Map, Value, json};
@@ -10,11 +10,11 @@ use crate::http::problem::style::Failure;
 
 const NO_PROJECT: &str = "There is no such project, or the credential has no access to it";
 
-/// Words a problem.
+/// Converts a problem to a status and a body.
 pub(super) fn word(failure: &Failure<'_>) -> (StatusCode, Value) {
     let (status, mut body) = match failure.problem.code() {
-        // An id that cannot be is the id of no project. Whether it is missing or another's is for
-        // nobody to learn.
+        // An invalid id is the id of no project. The answer must not reveal whether a project is
+        // missing or belongs to another tenant.
         Code::InvalidParameter | Code::Event(Reason::NotFound) => (
             StatusCode::FORBIDDEN,
             json!({"error": NO_PROJECT, "code": "FORBIDDEN"}),

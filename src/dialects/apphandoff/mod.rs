@@ -1,10 +1,11 @@
 //! `AppHandoff`: which agents are connected to a project, and what they work on.
 //!
-//! - It only reads: the vendor's sessions begin, live and end over MCP. Here runtimes emit these
-//!   events to the ledger itself, with the project's id.
-//! - Who was silent for five minutes is not there, by the ledger's clock.
-//! - A project is there once a session names it. One that is not, or is another tenant's, is
-//!   forbidden.
+//! - This API only reads. Clients of the vendor open, refresh and end sessions over MCP. Here
+//!   runtimes emit these events to the ledger, with the project's id.
+//! - An open session is live if its last sign of life is at most five minutes old, by the ledger's
+//!   clock.
+//! - A project exists once a session names it. For a missing project, and for that of another
+//!   tenant, the answer is a 403.
 
 mod activity;
 mod failure;
@@ -22,7 +23,7 @@ use crate::http::layers::authenticate::CredentialScheme;
 use crate::http::problem::style::ErrorStyle;
 use crate::http::request::caller::Read;
 
-/// Clients have the `/api` in their base URL, or they have it not.
+/// Some clients have `/api` in their base URL, and others do not.
 const BASES: [&str; 2] = ["", "/api"];
 
 pub(super) fn definition() -> Definition {
@@ -50,7 +51,7 @@ pub(super) fn definition() -> Definition {
         style: ErrorStyle::new(failure::word),
         cors: Some(Cors {
             methods: vec![Method::GET, Method::POST],
-            // The last says which tenant, with a token of several.
+            // The last header names the tenant, for tokens of several tenants.
             headers: vec![
                 ACCEPT,
                 AUTHORIZATION,

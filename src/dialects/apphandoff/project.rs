@@ -1,4 +1,4 @@
-//! A project as clients name it, and whose sessions of the ledger that means.
+//! A project in a request, and the sessions of the ledger that belong to it.
 
 use crate::domain::filter::Owner;
 use crate::domain::ids::IdError;
@@ -9,10 +9,10 @@ use crate::http::request::extract::PathParam;
 use crate::http::state::App;
 use crate::query::{self, Sight};
 
-/// Stands for all sessions of the tenant: those that are in no project can be seen nowhere else.
+/// The id for all sessions of the tenant. Only there do clients see sessions without a project.
 const EVERY_PROJECT: &str = "00000000-0000-0000-0000-000000000000";
 
-/// A project that a client asks for, and may not be there.
+/// A project that a client names. It may not exist.
 #[derive(Debug)]
 pub(super) struct Project(Owner);
 
@@ -24,7 +24,7 @@ impl Project {
         ProjectId::parse(text).map(|id| Self(Owner::Project(id)))
     }
 
-    /// Whose sessions it has; that there never were any is a problem.
+    /// Returns the owner of the project's sessions. A problem if the project never had a session.
     pub(super) fn owner(self, app: &App, sight: Sight<'_>) -> Result<Owner, Problem> {
         let owner = self.0;
         if owner == Owner::Tenant {
@@ -51,7 +51,7 @@ impl PathParam for Project {
     }
 }
 
-/// No such project, or another tenant's: nobody can tell which.
+/// The problem for a missing project and for another tenant's: callers cannot tell them apart.
 pub(super) fn missing() -> Problem {
     Problem::new(Code::Event(Reason::NotFound))
 }

@@ -1,5 +1,5 @@
-//! A session in `AppHandoff`'s words. It has three shapes for one: a connection, somebody present,
-//! and a finished piece of work.
+//! A session in `AppHandoff`'s words. It has three shapes: a connection, a live agent, and a
+//! finished task.
 
 use serde::Deserialize;
 use serde_json::Value;
@@ -13,14 +13,14 @@ use crate::projection::SessionRow;
 use crate::wire;
 
 const SECOND_US: i64 = 1_000_000;
-/// Who was silent for longer is not there, in their documents' words.
+/// A session without a sign of life for longer than this is not live, by the vendor's documents.
 const LIVE_US: i64 = 5 * 60 * SECOND_US;
-/// Who was silent for as long may be away.
+/// A session without a sign of life for this long is stale.
 const STALE_US: i64 = 60 * SECOND_US;
-/// For fields that must be a text where nobody said one: no id of anything.
+/// The value of required texts that are unknown. No id is empty.
 const UNSAID: &str = "";
 
-/// Whether a session is there: open, and not silent for long.
+/// Whether a session is live: open, and with a recent sign of life.
 pub(super) fn is_live(row: &SessionRow<'_>, now: Timestamp) -> bool {
     row.status_at(now) == Status::Active && now.micros_since(row.last_activity_at) <= LIVE_US
 }
@@ -46,7 +46,7 @@ pub(super) fn write(out: &mut Json, row: &SessionRow<'_>, _now: Timestamp) {
     out.raw("}");
 }
 
-/// Writes a session as somebody present.
+/// Writes a session as a live agent.
 pub(super) fn write_present(out: &mut Json, row: &SessionRow<'_>, now: Timestamp) {
     let work = Work::of(row);
     let works_since = work
@@ -69,7 +69,7 @@ pub(super) fn write_present(out: &mut Json, row: &SessionRow<'_>, now: Timestamp
     out.raw("}");
 }
 
-/// Writes a session that has ended as a piece of work.
+/// Writes an ended session as a finished task.
 pub(super) fn write_done(out: &mut Json, row: &SessionRow<'_>) {
     let ended_at = ended_at(row);
     out.raw("{\"id\":");
@@ -89,7 +89,7 @@ pub(super) fn write_done(out: &mut Json, row: &SessionRow<'_>) {
     out.raw("}");
 }
 
-/// In which role it acts: that of its agent, where nobody named one.
+/// The role of a session; the id of its agent if no event named a role.
 fn role<'a>(row: &SessionRow<'a>) -> &'a str {
     row.profile.caller_role.unwrap_or(row.agent_id)
 }
@@ -100,16 +100,16 @@ fn ended_at(row: &SessionRow<'_>) -> Timestamp {
         Status::Expired => row.expires_at,
         Status::Active | Status::HandedOff => None,
     };
-    // A handoff is the last that changes a session.
+    // A handoff is the last event that changes a session.
     said.unwrap_or(row.updated_at)
 }
 
-/// Whole seconds from one time to another; clocks may differ, so none are less than none.
+/// Whole seconds from one time to another. 0 if the second time is earlier: clocks may differ.
 fn seconds(from: Timestamp, to: Timestamp) -> u64 {
     u64::try_from(to.micros_since(from) / SECOND_US).unwrap_or_default()
 }
 
-/// What a session works on, as its metadata says. A value that cannot be is none.
+/// The work of a session, from its metadata. An invalid value counts as absent.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Work {
     ticket_id: Option<String>,

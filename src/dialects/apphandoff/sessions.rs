@@ -1,8 +1,8 @@
-//! `GET /projects/{id}/agent-sessions`: who is connected, or ever was.
+//! `GET /projects/{id}/agent-sessions`: the live sessions of a project, or all of them.
 //!
 //! The ledger lists a project's sessions by status and time of creation, not by their last sign of
-//! life. So who is there is looked up among all that are open, a page at a time: sessions that are
-//! silent and never end cost time until they do. With a deadline they end by themselves.
+//! life. So the server reads all open sessions, a page at a time, and shows the live ones. Silent
+//! sessions cost time until they end. With a deadline they end by themselves.
 
 use axum::extract::{RawQuery, State};
 use axum::response::Response;
@@ -47,9 +47,9 @@ pub(super) async fn list(
     list.answer(&app)
 }
 
-/// Whether the query says `active=false`. Whatever else it says does not widen the list.
+/// Whether the query has `active=false`. No other parameter widens the list.
 fn asks_for_all(query: &str) -> bool {
-    // As Python writes it, too.
+    // Python clients send `False`.
     form_urlencoded::parse(query.as_bytes())
         .any(|(name, value)| name == "active" && value.eq_ignore_ascii_case("false"))
 }

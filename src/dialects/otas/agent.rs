@@ -1,4 +1,4 @@
-//! An agent in OTAS' words: one that may act. To this API there are no others.
+//! An agent in OTAS' words. This API shows only agents that may act.
 
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -12,10 +12,10 @@ use crate::http::state::App;
 use crate::projection::AgentRow;
 use crate::query::{self, Sight};
 
-/// Where the provider of an agent is kept, among its metadata.
+/// The member of the metadata that holds the provider of an agent.
 pub(super) const PROVIDER: &str = "provider";
 
-/// An agent. What the ledger does not know of it is an empty text.
+/// An agent. Texts that the ledger does not know are empty.
 pub(super) struct Agent {
     pub(super) id: AgentId,
     pub(super) name: String,
@@ -26,7 +26,7 @@ pub(super) struct Agent {
 }
 
 impl Agent {
-    /// What a row says, unless the agent may not act at this time.
+    /// Reads an agent from its row. `None` if the agent may not act at this time.
     pub(super) fn of(row: &AgentRow<'_>, now: Timestamp) -> Result<Option<Self>, Problem> {
         let has_expired = row.expires_at.is_some_and(|at| at <= now);
         if row.status != AgentStatus::Active || has_expired {
@@ -44,7 +44,7 @@ impl Agent {
         }))
     }
 
-    /// What every answer about an agent has.
+    /// The members that every answer about an agent has.
     pub(super) fn shape(&self) -> Value {
         json!({
             "id": self.id,
@@ -57,7 +57,7 @@ impl Agent {
     }
 }
 
-/// An agent that the caller is shown, by its id.
+/// Finds an agent by its id. `None` if the caller may not see the agent, or the agent may not act.
 pub(super) fn find(app: &App, sight: Sight<'_>, id: &str) -> Result<Option<Agent>, Problem> {
     let now = app.now();
     let Ok(id) = AgentId::parse(id) else {
@@ -69,7 +69,7 @@ pub(super) fn find(app: &App, sight: Sight<'_>, id: &str) -> Result<Option<Agent
     })
 }
 
-/// The agent of a key, which must have one.
+/// The agent of the caller's key. Fails if the key is bound to no agent that may act.
 pub(super) fn of_key(app: &App, sight: Sight<'_>) -> Result<Agent, Failure> {
     let id = sight.agent.ok_or(Refusal::InvalidAgentKey)?;
     let agent = find(app, sight, id.as_str())?;

@@ -38,7 +38,7 @@ pub(super) async fn create(
 ) -> Result<Response, Failure> {
     key_change::refuse_unfit(&caller)?;
     let wanted = Wanted::read(&command.body).map_err(creation_failed)?;
-    // An agent without a key is of no use to who asked.
+    // The caller needs the key as well, so there must be room for it before the agent is created.
     key_change::check_room(&app, &caller)?;
     let created_by = user(&caller);
     let new = wanted.command(created_by).map_err(creation_failed)?;
@@ -46,13 +46,14 @@ pub(super) async fn create(
     let done = done.map_err(Problem::from).map_err(creation_failed)?;
     let (status, agent) = match registered(&app, &command, &done)? {
         Some(agent) => (Success::Created, agent),
-        // It is on the log, and nobody has decided yet.
+        // The event is on the log, and has no verdict yet.
         None => (
             Success::Accepted,
             wanted.agent(done.agent, created_by, app.now()),
         ),
     };
-    // Who sends it again with the same Idempotency-Key has not seen the key that was given before.
+    // A retry with the same Idempotency-Key also gets a new key: its sender did not receive the
+    // first.
     let given = keys::give(&app, &caller, &agent.id).await;
     let (key, entry) = given.map_err(|problem| keyless(&agent.id, &problem))?;
     let mut shape = agent.shape();
@@ -104,7 +105,7 @@ pub(super) async fn list(
     Ok(answer?)
 }
 
-/// Whose key this is.
+/// Answers with the agent of the caller's key.
 pub(super) async fn verify(
     State(app): State<App>,
     caller: Caller<Anyone>,
@@ -117,7 +118,7 @@ pub(super) async fn verify(
     Ok(success(Success::Ok, "authenticated", "response", &payload))
 }
 
-/// Whether a user may see an agent.
+/// Answers whether a user may see an agent.
 pub(super) async fn authenticate(
     State(app): State<App>,
     caller: Caller<Read>,
@@ -133,7 +134,7 @@ pub(super) async fn authenticate(
     Ok(success(Success::Ok, "authenticated", "agent", &payload))
 }
 
-/// What is asked for.
+/// The agent that a request wants to create.
 struct Wanted {
     name: String,
     description: String,
@@ -195,7 +196,8 @@ fn user(caller: &Caller<Admin>) -> &str {
     id.split_once('|').map_or(id, |(_issuer, subject)| subject)
 }
 
-/// The agent that is registered now, or was by an earlier try. `None` while there is no verdict.
+/// The agent that this request registered, or an earlier try of it. `None` if there is no verdict
+/// yet.
 fn registered(app: &App, command: &Command, done: &AgentDone) -> Result<Option<Agent>, Failure> {
     let failed = |problem: Problem| match problem.code() {
         Code::VerdictUnreadable => keyless(&done.agent, &problem),
@@ -216,7 +218,8 @@ fn registered(app: &App, command: &Command, done: &AgentDone) -> Result<Option<A
     agent.map_err(failed)?.map(Some).ok_or_else(may_not_act)
 }
 
-/// What a failure is once the agent is there: to send all of it again would make another one.
+/// The failure if the agent exists but has no key. To repeat the whole request would create another
+/// agent.
 fn keyless(id: &AgentId, problem: &Problem) -> Failure {
     let why = problem.code().as_str();
     let detail = format!(
@@ -226,7 +229,7 @@ fn keyless(id: &AgentId, problem: &Problem) -> Failure {
     Failure::Because(Refusal::AgentWithoutKey, detail)
 }
 
-/// What the ledger takes for no agent is one that cannot be created.
+/// Converts a problem of a create. The word for an invalid agent is `agent_creation_failed`.
 fn creation_failed(problem: Problem) -> Failure {
     match problem.code() {
         Code::Event(
@@ -239,7 +242,7 @@ fn creation_failed(problem: Problem) -> Failure {
     }
 }
 
-/// The caller knows of a body's fields, not of those of the event that they become.
+/// Renames fields of the event to those of the body, because the caller knows only these.
 fn in_words_of_the_body(problem: &Problem) -> Problem {
     let errors = problem.errors().iter().map(|error| {
         let field = match &*error.field {

@@ -11,7 +11,7 @@ const USER_TOKEN: HeaderName = HeaderName::from_static("x-otas-user-token");
 const AGENT_KEY: HeaderName = HeaderName::from_static("x-otas-agent-key");
 const AGENT_ID: HeaderName = HeaderName::from_static("x-otas-agent-id");
 
-/// The token of a user, who must say for which project it is used, too.
+/// The token of a user. The request must also name a project.
 pub(super) fn of_user(headers: &HeaderMap) -> Result<Presented<'_>, Problem> {
     let project = headers.get(PROJECT).filter(|value| !value.is_empty());
     let token = only(headers, &USER_TOKEN)?.filter(|_| project.is_some());
@@ -27,14 +27,14 @@ pub(super) fn of_agent(headers: &HeaderMap) -> Result<Presented<'_>, Problem> {
         .ok_or_else(|| Problem::new(Code::CredentialRequired))
 }
 
-/// The agent that a call is about, which is no secret.
+/// The id of the agent that a call is about. It is not a secret.
 pub(super) fn agent_id(headers: &HeaderMap) -> Option<&str> {
     let value = headers.get(AGENT_ID)?;
-    // What is no text is the id of no agent.
+    // A value that is not text is the id of no agent.
     Some(value.to_str().unwrap_or("?")).filter(|id| !id.is_empty())
 }
 
-/// The one value of a header. An empty one is none, and of two nobody knows which counts.
+/// The only value of a header. Empty values do not count, and two values are an error.
 fn only<'h>(headers: &'h HeaderMap, name: &HeaderName) -> Result<Option<&'h str>, Problem> {
     let mut values = headers.get_all(name).iter().filter(|it| !it.is_empty());
     let (first, second) = (values.next(), values.next());

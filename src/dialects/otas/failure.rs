@@ -15,17 +15,17 @@ use crate::http::response::success::Success;
 /// Why a call failed.
 #[derive(Debug)]
 pub(super) enum Failure {
-    /// As the ledger sees it.
+    /// A failure that the ledger reports.
     Ledger(Problem),
-    /// As the vendor's servers say it.
+    /// A failure that the vendor's servers know.
     Refused(Refusal),
-    /// As the vendor's servers say it, with a detail that only the ledger has.
+    /// A failure that the vendor's servers know, with a detail that only the ledger has.
     Because(Refusal, String),
 }
 
 macro_rules! refusals {
     ($($name:ident $status:ident $word:literal;)*) => {
-        /// What the vendor's servers answer, and in their manner what cannot happen to them.
+        /// The failures that the vendor's servers know, and others in the same form.
         #[derive(Debug, Clone, Copy, PartialEq, Eq)]
         pub(super) enum Refusal {
             $($name,)*
@@ -66,7 +66,7 @@ refusals! {
     AgentKeyNotFound NOT_FOUND "agent_key_not_found";
 }
 
-/// The answer to a call that succeeded; `name` is where its payload stands.
+/// The answer to a call that succeeded; `name` is the member with the payload.
 pub(super) fn success(status: Success, word: &str, name: &str, payload: &Value) -> Response {
     let shape = json!({"status": 1, "status_description": word, name: payload});
     body::json_with_status(status, &shape)
@@ -95,7 +95,7 @@ impl IntoResponse for Failure {
     }
 }
 
-/// Words a problem.
+/// Converts a problem to a status and a body.
 pub(super) fn word(failure: &style::Failure<'_>) -> (StatusCode, Value) {
     let code = failure.problem.code();
     if let Some(refusal) = refusal(code, failure.path) {
@@ -114,21 +114,21 @@ pub(super) fn word(failure: &style::Failure<'_>) -> (StatusCode, Value) {
         _ => failure.text(),
     };
     let mut body = explained(word, &detail);
-    // Some texts speak of it.
+    // Some texts refer to the request's id.
     body["request_id"] = json!(failure.request_id);
     (status, body)
 }
 
 fn status(code: Code) -> StatusCode {
     match code {
-        // Clients would send it again, and it may be there already. A key that was not heard of in
-        // time is.
+        // The change may already be on the log; with `NotCaughtUp` it is. After a 5xx, clients
+        // would send the request again.
         Code::Unconfirmed | Code::VerdictUnreadable | Code::NotCaughtUp => StatusCode::CONFLICT,
         other => other.status(),
     }
 }
 
-/// What the vendor's servers answer to the same.
+/// The failure of the vendor's servers with the same meaning, if there is one.
 fn refusal(code: Code, path: &str) -> Option<Refusal> {
     let of_agents = is_asked_by_agents(path);
     match code {

@@ -1,6 +1,7 @@
 //! Keys of agents: an agent has one at a time, for 30 days.
 //!
-//! They are keys of the ledger that are bound to the agent and may write, in another spelling.
+//! They are keys of the ledger in another spelling. They are bound to the agent and have the role
+//! `write`.
 
 use axum::extract::State;
 use axum::response::Response;
@@ -25,7 +26,7 @@ const TTL_US: i64 = 30 * 24 * 3600 * 1_000_000;
 const MAYBE_REVOKED: &str = "it is not confirmed that the key is revoked; ask again: \
                              agent_key_not_found says that it is";
 
-/// Gives an agent a new key in place of the one that it had.
+/// Gives an agent a new key, which replaces its earlier keys.
 pub(super) async fn create(
     State(app): State<App>,
     caller: Caller<Admin>,
@@ -89,7 +90,7 @@ pub(super) async fn give(
     change::rotate(app, caller, grant).await
 }
 
-/// A key in the only answer that shows it.
+/// A key in the answer that issues it, the only one that shows its text.
 pub(super) fn issued_shape(key: &ApiKey, entry: &KeyEntry) -> Value {
     let mut shape = shape(entry);
     shape["api_key"] = json!(key.reveal_as(Spelling::Agent));

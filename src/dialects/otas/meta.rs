@@ -1,8 +1,9 @@
-//! What a session carries: `meta` of a create, any JSON at all, as metadata, which are objects.
+//! The `meta` of a session. It may be any JSON value, but metadata of the ledger is always an
+//! object.
 //!
-//! An object is kept as it is. Anything else is kept as the only member of one, `otas_meta`, and
-//! shown without it; an object that looks like that is wrapped as well, so that each comes out as it
-//! went in, to the digit.
+//! The ledger keeps an object unchanged. It keeps another value as `otas_meta`, the only member of
+//! an object, and answers show only the value. An object that already looks like this is wrapped as
+//! well. So clients get back exactly what they sent, to the digit.
 
 use std::collections::BTreeMap;
 
@@ -15,7 +16,7 @@ use crate::wire;
 
 const WRAP: &str = "otas_meta";
 
-/// The metadata that a body asks for.
+/// Reads the metadata from a body.
 pub(super) fn read(body: &[u8]) -> Result<Metadata, Failure> {
     #[derive(Deserialize)]
     struct Create<'a> {
@@ -26,7 +27,7 @@ pub(super) fn read(body: &[u8]) -> Result<Metadata, Failure> {
     if body.is_empty() {
         return Ok(Metadata::default());
     }
-    // A list would be read as the fields in their order.
+    // Without this check, serde would read a list as the fields in their order.
     let is_object = body.starts_with(b"{");
     let create: Option<Create<'_>> = serde_json::from_slice(body).ok();
     let create = create.filter(|_| is_object).ok_or(Refusal::InvalidJson)?;
@@ -46,7 +47,7 @@ pub(super) fn shown(metadata: &str) -> &str {
     wrapped(metadata).unwrap_or(metadata)
 }
 
-/// What is the only member of an object, if it has the name for that.
+/// The value of the member `otas_meta`, if the object has no other member.
 fn wrapped(metadata: &str) -> Option<&str> {
     if !metadata.contains(WRAP) {
         return None;

@@ -1,10 +1,9 @@
-//! OTAS: agents of a project, their keys and their sessions, as its front end and its agents ask for
-//! them.
+//! OTAS: agents of a project, their keys and their sessions, for OTAS' front end and agents.
 //!
-//! - A project is a tenant. People show a token and name the project; agents show a key.
-//! - A session is a row that never changes: no call ends one, and rows say nothing of an end.
+//! - A project is a tenant. Users send a token and name the project; agents send a key.
+//! - No call ends a session, and a row does not show whether its session has ended.
 //! - All paths end with a slash.
-//! - Users, logins, projects and captured requests are kept by the vendor's own servers.
+//! - The vendor's own servers keep users, logins, projects and captured requests.
 
 mod agent;
 mod agents;
@@ -72,12 +71,13 @@ pub(super) fn definition() -> Definition {
     }
 }
 
-/// Whether callers of a path show the key of an agent.
+/// Whether callers of a path send the key of an agent.
 fn is_asked_by_agents(path: &str) -> bool {
     [SESSION_CREATE, VERIFY].contains(&path)
 }
 
-/// As the vendor's servers let pages ask, and with the two headers that these use and forgot.
+/// The CORS rules of the vendor's servers, and two headers that these servers read but do not
+/// allow.
 fn cors() -> Cors {
     let headers = [
         "accept",

@@ -1,5 +1,5 @@
-//! The token that an agent gets for a session, a JWT: the only place of the answer that has the
-//! session's id.
+//! The token that an agent gets for a session. It is a JWT. Only its claims have the session's id,
+//! and no other part of the answer.
 //!
 //! ```text
 //! HS256 with HMAC-SHA-256("otas session token") under the ledger's token secret, in hexadecimal
@@ -14,7 +14,7 @@ use crate::auth::jwt::{self, Secret};
 use crate::domain::{AgentId, SessionId, Timestamp};
 use crate::http::state::App;
 
-/// How long a token is good for, and so how long a session is open.
+/// How long a token is valid, and so how long a session is open.
 pub(super) const TTL_S: u32 = 30 * 24 * 3600;
 const PURPOSE: &str = "otas session token";
 
@@ -26,7 +26,7 @@ struct Claims<'a> {
     exp: i64,
 }
 
-/// The token of a session that opened at this time: the same whenever it is asked for.
+/// Returns the token of a session that opened at this time. Equal arguments give equal tokens.
 pub(super) fn issue(
     app: &App,
     session: &SessionId,

@@ -24,7 +24,7 @@ use crate::http::state::App;
 use crate::ledger::TokenPolicy;
 use crate::projection::SessionRow;
 
-/// Every session of an agent, whatever has become of it.
+/// Lists every session of an agent, also those that have ended.
 pub(super) async fn list(
     State(app): State<App>,
     caller: Caller<Read>,
@@ -49,7 +49,8 @@ pub(super) async fn list(
     Ok(list.answer(&app)?)
 }
 
-/// Of several the last counts, as the vendor's servers have it. An empty one is none.
+/// The agent that the query names. As on the vendor's servers, the last of several counts. An empty
+/// id counts as absent.
 fn agent_id(uri: &Uri) -> Option<String> {
     let query = uri.query().unwrap_or_default();
     let named = form_urlencoded::parse(query.as_bytes()).filter(|(name, _)| name == "agent_id");

@@ -1,4 +1,4 @@
-//! How OTAS writes times, and what is kept of a body's fields.
+//! How OTAS writes times, and which fields of a body count as given.
 
 use crate::dialects::sdk::fields::Fields;
 use crate::domain::Timestamp;
@@ -13,7 +13,7 @@ pub(super) fn iso(time: Timestamp) -> String {
     format!("{seconds}{fraction}+00:00")
 }
 
-/// The JSON text of a field that must be there, and not be the empty text.
+/// The JSON text of a field; `None` if the field is absent or the empty text.
 pub(super) fn given<'b>(fields: &Fields<'b>, name: &str) -> Option<&'b str> {
     fields.raw(name).filter(|raw| *raw != "\"\"")
 }

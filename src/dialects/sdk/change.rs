@@ -25,8 +25,8 @@ impl FromRequest<App> for Change {
 }
 
 /// Returns the session after a command about it; `None` if there is no verdict yet. `about` is the
-/// session that the command changed. A rejection is a problem. A failure after the write is another
-/// problem than one before it; see [`after_writing`].
+/// session that the command changed. A rejection is a problem. A failure after the write is
+/// converted by [`after_writing`].
 pub(crate) fn stepped(
     app: &App,
     command: &Command,

@@ -1,7 +1,7 @@
 //! Reads the fields of a JSON body, and ignores unknown fields.
 //!
-//! A field that is null counts as absent, and a body of nothing as one without fields. The body is
-//! split once, and each field is read where it is needed.
+//! A field that is null counts as absent, and an empty body has no fields. The body is split once,
+//! and each field is read where it is needed.
 
 use std::borrow::Cow;
 
@@ -49,7 +49,7 @@ impl<'b> Fields<'b> {
     }
 }
 
-/// A field with a value that it cannot have.
+/// The problem for a field with an invalid value.
 pub(crate) fn wrong(name: &str, message: impl Into<String>) -> Problem {
     Problem::new(Code::Event(Reason::Invalid)).with_error(name, message)
 }

@@ -1,53 +1,35 @@
 //! The parts from which a dialect is built, and how to write one.
 //!
 //! A dialect serves the API of another product. It only translates: it reads through `query`,
-//! changes through `ledger::Commands`, and uses no other dialect.
-//!
-//! # The parts
-//!
-//! - [`definition::Definition`] is the whole dialect: its calls, its credential schemes, its error
-//!   style and its CORS rules.
-//! - [`calls::Calls`] is a list of routes. `on` adds a route with the role that it needs, and
-//!   `open` adds a route without a credential. `tests/it/access` tries every listed route.
-//! - `CredentialScheme` says in which headers clients send their credential and their tenant.
-//!   `CredentialScheme::usual()` is that of the ledger's own API.
-//! - `ErrorStyle` wraps a function that converts a failure to a status and a JSON body. It formats
-//!   every failure below the dialect's path, including those of authentication and unknown routes.
-//! - [`change::Change`] extracts a request that changes something, with any content type and query.
-//!   The handler passes its `command.by()` to a method of `app.commands()`, and the result to
-//!   [`change::stepped`] or [`change::stepped_agent`]. These return the changed session or agent,
-//!   or `None` while there is no verdict. Convert later failures with [`change::after_writing`].
-//! - [`fields::Fields`] reads the fields of a JSON body and ignores unknown ones.
-//! - [`whole_list::WholeList`] writes a list of sessions without pages. `whole_list::answer` does
-//!   it for other rows.
-//! - [`millis::millis`] writes a time with milliseconds. [`cors::Cors`] allows pages of other
-//!   sites.
-//!
-//! A handler that only reads takes `Caller<Read>`. If a query may have parameters that the dialect
-//! does not know, use `LenientQuery` instead of `Query`.
+//! changes through `ledger::Commands`, and uses no other dialect. Almost everything here is
+//! `pub(crate)`, so read the documentation of
+//! `cargo doc --no-deps --document-private-items --open`.
 //!
 //! # A complete dialect with one route
 //!
-//! `GET /v1/sessions` lists the open sessions of the caller's tenant. `dialects/acme/mod.rs`:
+//! `GET /acme/runs?state=live&max=10` answers `{"runs":[..],"total":N}`. Both parameters may be
+//! missing. `dialects/acme/mod.rs`:
 //!
 //! ```text
-//! //! Acme: lists open sessions.
+//! //! Acme: lists runs, which are sessions of the ledger.
 //!
 //! mod failure;
 //!
 //! use axum::{extract::State, http::Method, response::Response};
+//! use serde_json::json;
 //!
 //! use crate::dialects::sdk::{calls::Calls, definition::Definition};
-//! use crate::dialects::sdk::{millis::millis, whole_list::WholeList};
-//! use crate::domain::{SessionFilter, StatusSet, Timestamp, session::Status};
+//! use crate::domain::{SessionFilter, StatusSet, session::Status};
 //! use crate::http::layers::authenticate::CredentialScheme;
 //! use crate::http::problem::{Problem, style::ErrorStyle};
 //! use crate::http::request::caller::{Caller, Read};
-//! use crate::http::{response::json::Json, state::App};
-//! use crate::projection::SessionRow;
+//! use crate::http::request::extract::{LenientQuery, QueryParams, Values};
+//! use crate::http::request::params::{Param, ROWS_LIMIT, Shape};
+//! use crate::http::{response::body, state::App};
+//! use crate::query::{PageStart, sessions};
 //!
 //! pub(super) fn definition() -> Definition {
-//!     let known = Calls::default().on(Method::GET, "/v1/sessions", Read, list);
+//!     let known = Calls::default().on(Method::GET, "/acme/runs", Read, list);
 //!     Definition {
 //!         known: vec![(known, CredentialScheme::usual())],
 //!         open: Calls::default(),
@@ -56,27 +38,60 @@
 //!     }
 //! }
 //!
-//! async fn list(State(app): State<App>, caller: Caller<Read>) -> Result<Response, Problem> {
-//!     let list = WholeList {
-//!         principal: caller.principal().clone(),
-//!         filter: SessionFilter {
-//!             statuses: StatusSet::only(Status::Active),
-//!             ..SessionFilter::default()
-//!         },
-//!         // A session past its deadline may still be stored as active.
-//!         shows: |row, now| row.status_at(now) == Status::Active,
-//!         write: write_session,
-//!         frame: ["{\"sessions\":[".to_owned(), "]}".to_owned()],
-//!     };
-//!     list.answer(&app)
+//! const STATE: Param = Param {
+//!     name: "state",
+//!     about: "Only runs in this state.",
+//!     shape: Shape::Word(|| <RunState as strum::VariantNames>::VARIANTS.to_vec()),
+//! };
+//! const MAX: Param = Param {
+//!     name: "max",
+//!     ..ROWS_LIMIT
+//! };
+//!
+//! #[derive(strum::EnumString, strum::VariantNames)]
+//! #[strum(serialize_all = "lowercase")]
+//! enum RunState {
+//!     Live,
+//!     Done,
 //! }
 //!
-//! fn write_session(out: &mut Json, row: &SessionRow<'_>, _now: Timestamp) {
-//!     out.raw("{\"id\":");
-//!     out.text(row.session_id);
-//!     out.raw(",\"startedAt\":");
-//!     out.text(&millis(row.created_at));
-//!     out.raw("}");
+//! /// Which runs to list, and how many at most.
+//! struct ListQuery(SessionFilter, usize);
+//!
+//! impl QueryParams for ListQuery {
+//!     const PARAMS: &'static [Param] = &[STATE, MAX];
+//!
+//!     fn read(values: &mut Values) -> Result<Self, Problem> {
+//!         let statuses: &[Status] = match values.word(&STATE) {
+//!             Some(RunState::Live) => &[Status::Active],
+//!             Some(RunState::Done) => &[Status::Terminated, Status::Expired, Status::HandedOff],
+//!             None => Status::ALL,
+//!         };
+//!         let max = values.integer(&MAX).map(usize::try_from);
+//!         let filter = SessionFilter {
+//!             statuses: StatusSet::of(statuses).unwrap_or(StatusSet::ALL),
+//!             ..SessionFilter::default()
+//!         };
+//!         Ok(Self(filter, max.and_then(Result::ok).unwrap_or_default()))
+//!     }
+//! }
+//!
+//! async fn list(
+//!     State(app): State<App>,
+//!     caller: Caller<Read>,
+//!     LenientQuery(ListQuery(filter, max)): LenientQuery<ListQuery>,
+//! ) -> Result<Response, Problem> {
+//!     app.read(|snapshot| {
+//!         let start = PageStart::Offset(0);
+//!         let page = sessions::list(snapshot, caller.sight(), &filter, start, max)?;
+//!         let mut runs = Vec::new();
+//!         for stored in &page.rows {
+//!             let row = stored.row()?;
+//!             let status = row.status_at(app.now()).as_str();
+//!             runs.push(json!({"id": row.session_id, "status": status}));
+//!         }
+//!         Ok(body::json_of(&json!({"runs": runs, "total": page.total})))
+//!     })
 //! }
 //! ```
 //!
@@ -96,21 +111,105 @@
 //! }
 //! ```
 //!
+//! # Routes
+//!
+//! - [`definition::Definition`] is the whole dialect: its calls, its credential schemes, its error
+//!   style and its CORS rules ([`cors::Cors`]).
+//! - [`calls::Calls`] is a list of routes. `on` adds a route with the role that it needs, and
+//!   `open` adds a route without a credential. Paths are those of the vendor, with placeholders
+//!   such as `{id}`. The server removes `/compat/<name>` before it looks up a route.
+//! - `CredentialScheme` says in which headers clients send their credential and their tenant.
+//!   `CredentialScheme::usual()` accepts a key or token as `Authorization: Bearer`, a key as
+//!   `X-API-Key`, and the tenant as `X-Tenant-ID`.
+//! - `ErrorStyle` wraps a function that converts a failure to a status and a JSON body. It formats
+//!   every failure below the dialect's path, including those of authentication and unknown routes.
+//!
+//! # Parameters
+//!
+//! A dialect ignores unknown parameters, so its handlers take `LenientQuery<T>`, never `Query<T>`.
+//! `T` implements `QueryParams`: `PARAMS` lists the known parameters, and `read` reads their
+//! values.
+//!
+//! - A `Param` has a name, a description (`about`) and a `Shape`. To rename an existing parameter,
+//!   override its name: `ROWS_LIMIT` is a number from 1 to 200, and 50 if absent.
+//! - `Values` has a method for each shape: `text`, `time`, `boolean`, `integer`, `word` for one
+//!   word of a list, and `words` for a parameter that may be repeated. `parsed` calls a parser of
+//!   yours, as in `values.parsed(&AGENT_ID, AgentId::parse)`.
+//! - `word` and `words` parse through `FromStr`. An enum derives it with `strum::EnumString`, and
+//!   the list of its words for the `Shape` with `strum::VariantNames`.
+//! - A method that finds an invalid value returns nothing and stores the error in `Values`. So
+//!   `read` returns `Ok` even then. The extractor then answers one 400 with all errors.
+//! - A path parameter is a `Path<T>`, such as `Path<SessionId>`.
+//!
+//! # Reads
+//!
+//! - A handler that only reads takes `Caller<Read>`. `caller.sight()` is the part of the tenant's
+//!   data that this caller may see: a credential that is bound to an agent sees only that agent and
+//!   its sessions.
+//! - `query::sessions::list` returns one page: its rows, and the total over all pages. `query` also
+//!   has single sessions, agents and events.
+//! - The filter and the total follow the statuses that the ledger has recorded. The ledger records
+//!   an expiry a little after the deadline, so until then the total counts the session as active.
+//!   `row.status_at(now)` is already `Expired`. A dialect can show that status or leave out the
+//!   row, but it cannot correct the total.
+//! - [`whole_list::WholeList`] streams all sessions that match `filter`, without a limit or a
+//!   total. Its function `shows` can leave out some of them, such as sessions past their deadline.
+//!   For rows other than sessions, call `whole_list::answer` with a function that writes one page.
+//! - `json!` sorts the members of an object by name. If clients need another order, write the text
+//!   with `http::response::json::Json`, or pass a struct that derives `Serialize` to
+//!   `body::json_of`. [`millis::millis`] formats a time with milliseconds.
+//!
+//! # Changes
+//!
+//! - A handler that changes something takes [`change::Change`], which accepts any content type and
+//!   any query. [`fields::Fields`] reads the JSON body and ignores unknown fields.
+//! - The handler passes `command.by()` and a value of `domain::command` to a method of
+//!   `app.commands()`. It passes the result to [`change::stepped`] for a session, or to
+//!   [`change::stepped_agent`] for an agent. Both return the session or agent after the change.
+//!   They return `None` if the ledger has not processed the event yet: then answer 202.
+//! - Convert each later failure with [`change::after_writing`], so that clients do not send the
+//!   change again.
+//!
 //! # Registration and tests
 //!
-//! 1. `dialects/mod.rs`: declare the module, add a variant to `Dialect`, and add it to `ALL`,
-//!    `as_str` and `definition`. The dialect is then at `/compat/acme` and at the addresses of
-//!    `--dialect`.
-//! 2. `tests/it/tidy.rs`: allow `StatusCode` in the dialect's `failure.rs`.
-//! 3. `tests/it/dialects/mounts.rs`: add one path of the dialect, the headers of its credential,
-//!    and its statuses for a missing and an ambiguous credential.
-//! 4. `tests/it/dialects/views.rs`: add a `View`, so that the sessions of every API are compared.
-//! 5. `tests/it/access`: add the bodies of new routes to `world.rs`, and add a rule to `rules.rs`
-//!    if an answer follows from no existing rule.
+//! 1. `dialects/mod.rs`: add `mod acme;`, a variant of `Dialect` with a doc comment, and its arm in
+//!    `definition`. Without the arm, the crate does not compile. The dialect is then at
+//!    `/compat/acme`, and `serve --dialect` knows its name.
+//! 2. `tests/it/tidy.rs`, `HOMES`: allow `StatusCode` in `src/dialects/acme/failure`. Otherwise
+//!    `tidy::outside_crates_are_used_only_in_their_homes` fails.
+//! 3. `tests/it/dialects/mounts.rs`: add the dialect to its four matches: `a_path` (a `GET` path
+//!    that answers 200 without parameters), `shown`, `refusals` and `clients_name_a_tenant`.
+//!    Otherwise the tests do not compile.
+//! 4. `tests/it/access` tries every route with every kind of credential, and fails if a handler
+//!    shows more than `caller.sight()`. Add new placeholders in paths and new bodies to `world.rs`.
+//!    An unknown placeholder fails the test, but a missing body may not: the test then sees only
+//!    a 400. The test also fails if an answer follows from no rule in `rules.rs`: add an exception.
+//! 5. `tests/it/dialects/views.rs`: add a `View`, so that the tests compare the sessions of every
+//!    API. No test notices if it is missing.
 //! 6. Run the vendor's published client, pinned in `scripts/test`, or send the requests of its
-//!    documents. Add bad input. Describe the dialect in `docs/dialects.md`.
+//!    documents. Add bad input. Describe the dialect in `docs/dialects.md` and in the table of
+//!    README.md. No test notices if one of these is missing.
 //!
-//! CONTRIBUTING.md, "Add a dialect", has the complete recipe.
+//! # Try it
+//!
+//! The first command prints a key. `--dialect` is an option of `serve`, not of `demo`. If the
+//! program is not installed, write `cargo run --` instead of `session-ledger`.
+//!
+//! ```text
+//! session-ledger keys issue --data-dir ./ledger --tenant acme \
+//!   --role admin --role read --role write
+//! session-ledger serve --data-dir ./ledger --dialect acme=127.0.0.1:8788
+//! ```
+//!
+//! In another terminal:
+//!
+//! ```text
+//! export SESSION_LEDGER_KEY=slk_...
+//! session-ledger agents register a-1
+//! session-ledger sessions create s-1 --agent a-1
+//! curl -H "X-API-Key: $SESSION_LEDGER_KEY" 'http://127.0.0.1:8788/acme/runs?state=live&max=10'
+//! curl -H "X-API-Key: $SESSION_LEDGER_KEY" http://127.0.0.1:8787/compat/acme/acme/runs
+//! ```
 
 pub(crate) mod calls;
 pub(super) mod change;

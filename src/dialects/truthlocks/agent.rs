@@ -1,7 +1,7 @@
-//! An agent in the words of Truthlocks, and how far it is trusted.
+//! An agent in the words of Truthlocks, and its trust level and score.
 //!
-//! Editors read names, types and scores without asking whether there are any. So what nobody said of
-//! an agent has a word here as well.
+//! Editors expect that every agent has a name, a type and a score. So the answers have defaults for
+//! fields that no event has set.
 
 use super::object::Object;
 use super::scope;
@@ -9,11 +9,10 @@ use crate::domain::TenantId;
 use crate::http::response::json::Json;
 use crate::projection::{AgentRow, KnownAgent, StoreError};
 
-/// How far an agent is trusted that nobody rated, in thousandths. So are those that this API
-/// registers.
+/// The trust score of an agent without one, in thousandths. This API registers agents with it.
 pub(super) const TRUST_SCORE_MILLI_DEFAULT: u16 = 500;
 const UNKNOWN: &str = "unknown";
-/// Scopes of an agent that nothing bounds.
+/// The scopes of an agent without a bound.
 const UNBOUNDED: &str = "[\"*\"]";
 
 /// Writes an agent.
@@ -66,7 +65,7 @@ pub(super) fn write_members(
     Ok(())
 }
 
-/// The key that was registered, if any: the ledger makes none, and knows no algorithm.
+/// Writes the registered public key, if any. The ledger makes no keys, and knows no algorithm.
 fn write_keys(object: &mut Object<'_>, row: &AgentRow<'_>) {
     object.value("public_key", &row.texts.public_key);
     object.value("key_id", &row.texts.key_id);
@@ -84,7 +83,7 @@ fn write_keys(object: &mut Object<'_>, row: &AgentRow<'_>) {
     });
 }
 
-/// Writes how far an agent is trusted, as far as somebody said it: the ledger computes nothing.
+/// Writes the trust level and score that an event has set. The ledger computes nothing.
 pub(super) fn write_trust(out: &mut Json, agent: &KnownAgent) -> Result<(), StoreError> {
     let row = agent.row()?;
     let mut object = Object::begin(out);

@@ -113,7 +113,7 @@ pub(super) async fn update(
     }
     let mut undecided = None;
     for (number, change) in steps.into_iter().enumerate() {
-        // Also where the one before has no verdict in time: the log keeps the order.
+        // The second step follows even if the first has no verdict yet: the log keeps the order.
         let taken = step(&app, &command, &id, change).await;
         let taken = match number {
             0 => taken?,
@@ -128,7 +128,7 @@ pub(super) async fn update(
     agents::answer(command.tenant(), &known).map_err(change::after_writing)
 }
 
-/// Takes a step of an update. What has no verdict yet is returned.
+/// Takes a step of an update. Returns the step if it has no verdict yet.
 async fn step(
     app: &App,
     command: &Command,
@@ -138,13 +138,13 @@ async fn step(
     let done = give(app, command, id, change).await?;
     match change::stepped_agent(app, command, &done) {
         Ok(stepped) => Ok(stepped.is_none().then_some(done)),
-        // It is as it should be.
+        // The agent is already active, as requested.
         Err(problem) if problem.code() == Code::Event(Reason::NotSuspended) => Ok(None),
         Err(problem) => Err(problem),
     }
 }
 
-/// What a failure of the second step is: the first is on the log.
+/// Converts a failure of the second step, while the first is on the log.
 fn half_done(problem: Problem) -> Problem {
     let detail = format!(
         "the change of the fields is on the log; that of the status is not made, or not confirmed: {}",
@@ -177,7 +177,7 @@ pub(super) async fn revoke(
     end(&app, &command, &id, AgentChange::Revoke { reason }).await
 }
 
-/// Keeps an agent from acting.
+/// Suspends or revokes an agent.
 async fn end(
     app: &App,
     command: &Command,
@@ -188,7 +188,7 @@ async fn end(
     answer(app, command, &done, Success::Ok)
 }
 
-/// Rejects fields that cannot be changed, so that the caller learns that they were not.
+/// Rejects fields that no call changes. Otherwise the caller would believe that they changed.
 fn refuse_fixed(fields: &Fields<'_>) -> Result<(), Problem> {
     let mut names = FIXED.into_iter().flatten();
     match names.find(|name| fields.raw(name).is_some()) {
@@ -197,7 +197,7 @@ fn refuse_fixed(fields: &Fields<'_>) -> Result<(), Problem> {
     }
 }
 
-/// The status that a body asks for, as the step that leads there.
+/// The step that leads to the status in a body.
 fn status(fields: &Fields<'_>) -> Result<Option<AgentChange>, Problem> {
     let Some(word) = fields.text("status")? else {
         return Ok(None);

@@ -1,4 +1,4 @@
-//! The listing of agents, one agent, and how far it is trusted.
+//! The listing of agents, one agent, and its trust level and score.
 
 use axum::extract::State;
 use axum::response::Response;
@@ -19,8 +19,8 @@ use crate::http::state::App;
 use crate::projection::KnownAgent;
 use crate::query::{self, Sight};
 
-/// Other names for `agent_type`, as the SDKs and an editor have it. If a query gives several, the first
-/// counts.
+/// The names of `agent_type` in the documents, the SDKs and an editor. If a query has several, the
+/// first one in this list counts.
 const TYPES: [Param; 3] = [
     AGENT_TYPE,
     Param {
@@ -40,7 +40,7 @@ const TRUST_LEVELS: [Param; 2] = [
     },
 ];
 
-/// Where the documents, the SDKs and an editor look for the rows of a page.
+/// The members in which the documents, the SDKs and an editor expect the rows of a page.
 const NAMES: [&str; 3] = ["agents", "items", "data"];
 
 /// The query of a listing.
@@ -76,7 +76,7 @@ impl QueryParams for ListQuery {
     }
 }
 
-/// The tenant's agents, newest first.
+/// Lists the tenant's agents, newest first.
 pub(super) async fn list(
     State(app): State<App>,
     caller: Caller<Read>,
@@ -103,7 +103,8 @@ pub(super) async fn get(
     answer(caller.tenant(), &find(&app, caller.sight(), &id)?)
 }
 
-/// How far an agent is trusted. To compute it anew gives what is on the log.
+/// Answers with the trust level and score of an agent. The call to compute them has the same
+/// answer: the ledger computes nothing.
 pub(super) async fn trust(
     State(app): State<App>,
     caller: Caller<Read>,
@@ -115,13 +116,13 @@ pub(super) async fn trust(
     Ok(body::json(out.into_bytes()))
 }
 
-/// An agent that the caller is shown.
+/// Finds an agent that the caller may see.
 pub(super) fn find(app: &App, sight: Sight<'_>, id: &AgentId) -> Result<KnownAgent, Problem> {
     let found = app.read(|snapshot| Ok(query::agents::get(snapshot, sight, id)?))?;
     found.ok_or_else(|| Problem::new(Code::Event(Reason::NotFound)))
 }
 
-/// The answer of a call about one agent.
+/// The answer to a call about one agent.
 pub(super) fn answer(tenant: &TenantId, known: &KnownAgent) -> Result<Response, Problem> {
     let mut out = Json::with_capacity(ANSWER_BYTES);
     agent::write(&mut out, tenant, known)?;

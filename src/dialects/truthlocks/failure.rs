@@ -1,4 +1,5 @@
-//! Failures in the words of Truthlocks: what its documents and each of its SDKs read, in one body.
+//! Failures in the words of Truthlocks. One body has the members that its documents and its SDKs
+//! name.
 
 use axum::http::StatusCode;
 use serde_json::{Value, json};
@@ -9,16 +10,17 @@ use crate::http::problem::Problem;
 use crate::http::problem::code::Code;
 use crate::http::problem::style;
 
-/// Of an agent past its deadline. The ledger's own advice is to move that, which no call here does.
+/// The text for an agent past its deadline. The ledger's own text says to move the deadline, but no
+/// call of this API does that.
 const AGENT_EXPIRED: &str = "the agent's expires_at has passed, and no call of this API moves it: \
                              register another agent, or move it with the ledger's own API";
 
-/// Words a problem.
+/// Converts a problem to a status and a body.
 pub(super) fn word(failure: &style::Failure<'_>) -> (StatusCode, Value) {
     let problem = failure.problem;
     let status = status(problem);
     let message = match problem.code() {
-        // An id that cannot be is the id of nothing.
+        // An invalid id is the id of no session or agent.
         _ if is_of_id(problem) => missing(failure.path).to_owned(),
         Code::Event(Reason::NotFound) => missing(failure.path).to_owned(),
         Code::Event(Reason::AgentExpired) => AGENT_EXPIRED.to_owned(),
@@ -43,12 +45,12 @@ fn status(problem: &Problem) -> StatusCode {
             StatusCode::CONFLICT
         }
         Code::Event(Reason::TokenStale) => StatusCode::UNAUTHORIZED,
-        // What cannot be a tenant is not the caller's.
+        // An invalid tenant cannot be the caller's.
         Code::InvalidTenant => StatusCode::FORBIDDEN,
         Code::Event(Reason::MetadataTooLarge | Reason::DeadlineNotAfterTime) => {
             StatusCode::BAD_REQUEST
         }
-        // Editors would send it again, and it may be there already.
+        // The event may already be on the log. After a 5xx, editors would send the request again.
         Code::Unconfirmed | Code::VerdictUnreadable => StatusCode::CONFLICT,
         other => other.status(),
     }
@@ -67,13 +69,13 @@ fn missing(path: &str) -> &'static str {
     }
 }
 
-/// Whether it is about the id in the path.
+/// Whether a problem is about the id in the path.
 fn is_of_id(problem: &Problem) -> bool {
     let named = problem.errors().first().map(|error| &*error.field);
     problem.code() == Code::InvalidParameter && named == Some("id")
 }
 
-/// The word for a status, from the list of Truthlocks where that has one.
+/// The code for a status; from the list of Truthlocks, if that has one.
 fn code(status: StatusCode) -> &'static str {
     match status {
         StatusCode::BAD_REQUEST => "INVALID_INPUT",

@@ -1,8 +1,8 @@
 //! `POST /v1/agents/{id}/kill`: revokes an agent, and answers once its sessions have ended.
 //!
-//! The ledger itself ends the sessions of a revoked agent, and nobody can open another. So the
-//! call waits until they have ended, and then counts them. Nothing changes that number later, so a
-//! retry gets the same answer.
+//! The ledger itself ends the sessions of a revoked agent, and the agent can open no others. So the
+//! call waits until these sessions have ended, and then counts them. The number cannot change
+//! later, so a retry gets the same answer.
 
 use std::time::Duration;
 
@@ -43,7 +43,7 @@ pub(super) async fn kill(
     let change = AgentChange::Revoke {
         reason: told(reason, operator).map(Into::into),
     };
-    // Before anything is written, so that the error may still ask for a retry.
+    // Comes before the write, so that its error may still ask for a retry.
     let _waiting = app.waiting()?;
     let done = give(&app, &command, &id, change).await?;
     if change::stepped_agent(&app, &command, &done)?.is_none() {
@@ -88,7 +88,7 @@ async fn answer(
     Ok(response)
 }
 
-/// Rejects `cascade`. A caller that relies on other agents being stopped must learn that they are not.
+/// Rejects `cascade`, because the ledger would not stop other agents.
 fn check_cascade(fields: &Fields<'_>) -> Result<(), Problem> {
     match fields.raw("cascade") {
         None | Some("false") => Ok(()),
@@ -108,7 +108,8 @@ fn told(reason: Option<&str>, operator: Option<&str>) -> Option<String> {
     }
 }
 
-/// Waits until no session is open, for as long as any call waits. Whether that is so.
+/// Waits until the agent has no open session, at most as long as other calls wait for a verdict.
+/// Returns whether that succeeded.
 async fn all_ended(app: &App, sight: Sight<'_>, agent: &AgentId) -> Result<bool, Problem> {
     let filter = sessions_of(agent, Status::Active);
     let wait = async {
@@ -130,8 +131,8 @@ async fn all_ended(app: &App, sight: Sight<'_>, agent: &AgentId) -> Result<bool,
     ended.unwrap_or(Ok(false))
 }
 
-/// How many of an agent's sessions ended because it was revoked. There is no index of that, so it
-/// looks at all that were terminated, a page at a time.
+/// Counts the sessions that ended because their agent was revoked. There is no index for that, so
+/// this reads all terminated sessions of the agent, a page at a time.
 async fn terminated(app: &App, sight: Sight<'_>, agent: &AgentId) -> Result<u64, Problem> {
     let filter = sessions_of(agent, Status::Terminated);
     let (mut start, mut terminated) = (PageStart::Offset(0), 0);
@@ -148,7 +149,7 @@ async fn terminated(app: &App, sight: Sight<'_>, agent: &AgentId) -> Result<u64,
             return Ok(terminated);
         };
         start = next.into();
-        // There may be very many; others must get their turn.
+        // There may be many pages, so this yields to other tasks.
         tokio::task::yield_now().await;
     }
 }

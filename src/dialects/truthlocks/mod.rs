@@ -1,13 +1,13 @@
-//! Truthlocks: sessions and agents of its Machine Agent Identity Protocol (MAIP), as its documents,
-//! its SDKs and its editors ask for them.
+//! Truthlocks: sessions and agents of its Machine Agent Identity Protocol (MAIP), for the API of
+//! its documents, its SDKs and its editor extensions.
 //!
-//! - The three do not agree on names. Bodies may have the spelling of any of them, and answers have
-//!   all: snake case and camel case, `sessions` and `items`, `scopes` and `scope`.
-//! - An id is the ledger's own, in `id` as in `session_id` or `agent_id`.
-//! - Sessions live for an hour unless told otherwise, and for a day at most: limits of this API, not
-//!   of the ledger.
-//! - Receipts, delegations, orchestrations and guardrails are no matter of sessions: they are not
-//!   served.
+//! - These three use different names. Bodies may have any of the spellings, and answers have all of
+//!   them: snake case and camel case, `sessions` and `items`, `scopes` and `scope`.
+//! - `id` and `session_id` or `agent_id` have the same value: the id in the ledger.
+//! - A session lives for an hour by default, and for a day at most. These are limits of this API,
+//!   not of the ledger.
+//! - Receipts, delegations, orchestrations and guardrails are not served: they are not about
+//!   sessions.
 
 mod agent;
 mod agent_steps;
@@ -31,7 +31,7 @@ use crate::http::layers::authenticate::CredentialScheme;
 use crate::http::problem::style::ErrorStyle;
 use crate::http::request::caller::{Read, Write};
 
-/// What stands before the paths of calls: that of the documents and SDKs, and that of editors.
+/// The prefixes of all paths: that of the documents and SDKs, and that of editors.
 const PREFIXES: [&str; 2] = ["/v1", "/v1/machine-identity"];
 
 pub(super) fn definition() -> Definition {
@@ -91,7 +91,7 @@ fn with_agent_calls(calls: Calls, prefix: &str) -> Calls {
         .on(post.clone(), one("/kill"), Write, kill::kill)
         .on(get.clone(), one("/trust-score"), Read, agents::trust)
         .on(post, one("/trust-score/compute"), Read, agents::trust)
-        // As one editor asks, and as another did before.
+        // The path of one editor, and a former path of another.
         .on(get.clone(), one("/trust"), Read, agents::trust)
         .on(
             get,

@@ -1,4 +1,4 @@
-//! Pages: which one a request asks for, and the answer around its rows.
+//! Pages: the page that a request wants, and the answer around its rows.
 
 use axum::response::Response;
 
@@ -23,7 +23,7 @@ pub(super) const LIMIT: Param = Param {
     }),
 };
 
-/// The page of a listing that a request asks for.
+/// The page of a listing that a request wants.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct PageQuery {
     limit: Option<u16>,

@@ -28,12 +28,12 @@ pub(super) fn text<'b>(
     }
 }
 
-/// A text as commands have it.
+/// A text in the type that commands use.
 pub(super) fn boxed(fields: &Fields<'_>, names: &[&str]) -> Result<Option<Box<str>>, Problem> {
     Ok(text(fields, names)?.map(Into::into))
 }
 
-/// The id of an agent, which must be there.
+/// The id of an agent, which is required.
 pub(super) fn agent_id(fields: &Fields<'_>, names: &[&str]) -> Result<AgentId, Problem> {
     let (Some((name, _)), Some(text)) = (given(fields, names), text(fields, names)?) else {
         return Err(wrong(names.first().unwrap_or(&""), "is required"));
@@ -62,7 +62,7 @@ pub(super) fn metadata(fields: &Fields<'_>) -> Result<Option<Metadata>, Problem>
     metadata.map_err(|error| wrong(name, error.to_string()))
 }
 
-/// Why something is done.
+/// The reason for a change.
 pub(super) fn reason(fields: &Fields<'_>) -> Result<Option<Box<str>>, Problem> {
     boxed(fields, &["reason"])
 }

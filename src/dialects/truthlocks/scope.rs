@@ -1,6 +1,5 @@
-//! What a session or agent may do, in the spellings of this API: `scopes` and `capabilities` are
-//! lists of `resource:action`, `scope` is an object of actions and resources that stands for every
-//! pair of them.
+//! Scopes in the spellings of this API. `scopes` and `capabilities` are lists of `resource:action`.
+//! `scope` is an object of actions and resources, and means every pair of them.
 
 use super::object::Object;
 use crate::dialects::sdk::fields::{Fields, wrong};
@@ -13,7 +12,7 @@ use crate::wire;
 const LISTS: [&str; 2] = ["scopes", "capabilities"];
 const PAIRS: &str = "scope";
 
-/// Reads what a body asks for, if it says anything of it.
+/// Reads the scopes in a body; `None` if it has none.
 pub(super) fn read(fields: &Fields<'_>) -> Result<Option<Scopes>, Problem> {
     for name in LISTS {
         if let Some(raw) = fields.raw(name) {
@@ -48,7 +47,7 @@ fn pairs(scope: &str) -> Result<Vec<String>, Problem> {
     };
     let (actions, resources) = (list("actions")?, list("resources")?);
     check_constraints(member("constraints"))?;
-    // Before they are written out: few of each can make very many pairs.
+    // Checked before the pairs are made, because short lists can make very many pairs.
     if SCOPES_MAX < actions.len().saturating_mul(resources.len()) {
         let message = format!("must make at most {SCOPES_MAX} pairs of an action and a resource");
         return Err(wrong(PAIRS, message));
@@ -60,7 +59,7 @@ fn pairs(scope: &str) -> Result<Vec<String>, Problem> {
     Ok(actions.iter().flat_map(of_action).collect())
 }
 
-/// There is no place for constraints, and without them a scope would allow more.
+/// Rejects constraints: the ledger keeps none, and without them a scope would allow more.
 fn check_constraints(constraints: Option<&str>) -> Result<(), Problem> {
     let is_empty = constraints.is_none_or(|raw| {
         raw == "null" || wire::members(raw).is_some_and(|members| members.is_empty())
@@ -80,13 +79,13 @@ fn texts(name: &str, raw: &str) -> Result<Vec<String>, Problem> {
 
 /// Writes scopes, given as JSON text, in the spellings that sessions and agents share.
 pub(super) fn write(object: &mut Object<'_>, scopes: &str) {
-    // Only a damaged file holds anything else, and no scopes are the safe reading of that.
+    // Only a damaged file holds another value. No scopes are then the safe result.
     let list: Vec<String> = serde_json::from_str(scopes).unwrap_or_default();
     object.raw("scopes", scopes);
     object.member("scope", |out| write_pairs(out, &list));
 }
 
-/// What is denied cannot be said with actions and resources.
+/// Writes `scope`. It leaves out denied scopes, which actions and resources cannot express.
 fn write_pairs(out: &mut Json, scopes: &[String]) {
     let (mut actions, mut resources) = (Vec::new(), Vec::new());
     for scope in scopes.iter().filter(|scope| !scope.starts_with('!')) {

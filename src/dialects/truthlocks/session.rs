@@ -6,8 +6,8 @@ use crate::domain::Timestamp;
 use crate::http::response::json::Json;
 use crate::projection::SessionRow;
 
-/// Writes a session as it is at this time: past its deadline it is not active any more, whether or
-/// not the log says so yet.
+/// Writes a session as it is at this time. Past its deadline it is not active, even if its expiry
+/// is not on the log yet.
 pub(super) fn write(out: &mut Json, row: &SessionRow<'_>, now: Timestamp) {
     let mut object = Object::begin(out);
     write_members(&mut object, row, now);

@@ -46,7 +46,8 @@ pub(super) async fn create(
 ) -> Result<Response, Problem> {
     let fields = Fields::parse(&command.body)?;
     let ttl_seconds = request::ttl_seconds(&fields)?;
-    // A copy of the request must make the same event, also once the program has another version.
+    // A retry must make an equal event, even if the client's program was updated meanwhile. So an
+    // event that a client can retry has no user agent.
     let may_be_sent_again = command.by().retry.is_some();
     let user_agent = user_agent(&headers).filter(|_| !may_be_sent_again);
     let ttl_seconds = ttl_seconds.unwrap_or(TTL_SECONDS_DEFAULT);
@@ -65,7 +66,7 @@ pub(super) async fn create(
     answer(&app, &command, &done.session, &done, Success::Created)
 }
 
-/// Prolongs a session by its time to live, and replaces its tokens.
+/// Extends a session by its time to live, and replaces its tokens.
 pub(super) async fn refresh(
     State(app): State<App>,
     Path(id): Path<SessionId>,
@@ -125,18 +126,19 @@ pub(super) async fn terminate(
     answer(&app, &command, &id, &done, Success::Ok)
 }
 
-/// The caller's program, as it calls itself. A header may hold tabs, which an event may not.
+/// The user agent in the headers, without control characters: a header may hold tabs, but an event
+/// may not.
 fn user_agent(headers: &HeaderMap) -> Option<Box<str>> {
     let text = headers.get(USER_AGENT)?.to_str().ok()?.chars();
     let text = text.filter(|letter| !letter.is_control());
     Some(text.take(TEXT_CHARS_MAX).collect::<String>().into())
 }
 
-/// How a refresh moves the deadline: a session of this API ends a day after it was created at the
-/// latest. `None` leaves a deadline that is later than that.
+/// How a refresh moves the deadline. A session of this API ends at most a day after its creation.
+/// `None` keeps a deadline that is already later.
 ///
-/// The answer holds no time of the call, so that a retry asks for the same. Only if the day has
-/// become the bound in between, a retry asks for something else.
+/// The result does not contain the time of the call, so a retry makes an equal event. The event of
+/// a retry differs only if the day has become the limit meanwhile.
 fn renewal(row: &SessionRow<'_>, now: Timestamp) -> Option<Renewal> {
     let day_us = i64::try_from(TTL_SECONDS_MAX).unwrap_or(i64::MAX) * SECOND_US;
     let latest = row.created_at.plus_micros(day_us);
@@ -146,7 +148,7 @@ fn renewal(row: &SessionRow<'_>, now: Timestamp) -> Option<Renewal> {
     if latest < expires_at {
         return None;
     }
-    // The log takes it up to so much later, and counts from then.
+    // The log may store the event this much later, and the time to live counts from then.
     let append_wait_us = i64::try_from(LOG_APPEND_WAIT_MS).unwrap_or(i64::MAX) * 1000;
     if latest < now.plus_micros(ttl_us).plus_micros(append_wait_us) {
         return Some(Renewal::To(Deadline::At(latest)));
@@ -154,7 +156,8 @@ fn renewal(row: &SessionRow<'_>, now: Timestamp) -> Option<Renewal> {
     Some(Renewal::ByTtl)
 }
 
-/// The session flat, as the SDKs read it; with tokens it is there once more, as documented.
+/// Answers with the members of the session, as the SDKs read them. An answer with tokens also has
+/// them in the member `session`, as the documents say.
 fn answer(
     app: &App,
     command: &Command,

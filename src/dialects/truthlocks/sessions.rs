@@ -25,11 +25,11 @@ const AGENT_ID_OF_SDKS: Param = Param {
     ..AGENT_ID
 };
 
-/// Where the documents and the SDKs look for the rows of a page.
+/// The members in which the documents and the SDKs expect the rows of a page.
 const NAMES: [&str; 2] = ["sessions", "items"];
 /// Bytes of a usual answer about one session.
 pub(super) const ANSWER_BYTES: usize = 4096;
-/// Rows of a page of `/v1/sessions` when the caller names no number.
+/// Rows of a page of `/v1/sessions` if the request has no limit.
 const SDK_ROWS_DEFAULT: u16 = 25;
 
 /// The query of a listing.

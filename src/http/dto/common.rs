@@ -54,7 +54,7 @@ pub struct FieldError {
     /// What is wrong, and what is allowed.
     #[schema(example = "must be a whole number from 1 to 200")]
     pub message: String,
-    /// The code of the problem that the event alone would get. Only in a batch.
+    /// The code of the problem that the event would get in a request of its own. Only in a batch.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(schema_with = problem_code)]
     pub code: Option<String>,

@@ -52,7 +52,7 @@ pub struct Appended {
 /// The result for one event of a batch. Members without a value are absent.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BatchItem {
-    /// The HTTP status that the event alone would get.
+    /// The HTTP status that the event would get in a request of its own.
     pub status: u16,
     /// The position and the verdict, if the event is on the log.
     #[serde(flatten)]
@@ -75,7 +75,7 @@ impl PartialSchema for BatchItem {
             "type": "integer",
             "minimum": 200,
             "maximum": 599,
-            "description": "The HTTP status that the event alone would get.",
+            "description": "The HTTP status that the event would get in a request of its own.",
             "example": 201,
         });
         schema["properties"]["error"] = json!({

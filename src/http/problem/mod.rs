@@ -50,7 +50,7 @@ pub(crate) struct Problem {
 pub(crate) struct FieldProblem {
     pub(crate) field: String,
     pub(crate) message: String,
-    /// In a batch: the code of the problem that the event alone would get.
+    /// In a batch: the code of the problem that the event would get in a request of its own.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) code: Option<&'static str>,
 }

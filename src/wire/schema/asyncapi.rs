@@ -127,7 +127,7 @@ pub(super) fn verdict() -> Value {
     })
 }
 
-/// The schema of the mark for verdicts that are not told.
+/// The schema of a gap message, for verdicts that were not sent.
 pub(super) fn gap() -> Value {
     let number =
         |description: &str| json!({"type": "integer", "minimum": 1, "description": description});

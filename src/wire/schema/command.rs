@@ -1,4 +1,4 @@
-//! The bodies of commands: the data of an event, and what stands beside it.
+//! The bodies of commands: the data of an event, and other fields.
 //!
 //! They are for the API's document, so they use only what generators of clients can read.
 
@@ -105,7 +105,7 @@ pub fn command_schema(kind: CommandKind) -> Value {
 pub fn event_component(event_type: EventType) -> Value {
     let mut schema = event::with_plain_data(event_type);
     if let Some(schema) = schema.as_object_mut() {
-        // What all have in common is said once, of `CloudEvent`.
+        // The description of `CloudEvent` says what all types have in common.
         schema.insert("description".to_owned(), event::summary(event_type).into());
         schema.remove("$schema");
         // It would change what references are relative to.
@@ -143,14 +143,14 @@ pub fn for_clients(mut schema: Value) -> Value {
 fn simplify(part: &mut Value) {
     match part {
         Value::Object(members) => {
-            // They parse such a text as a date, and then match the pattern against the date.
+            // Generators parse such a text as a date, and then match the pattern against the date.
             if members
                 .get("format")
                 .is_some_and(|format| format == "date-time")
             {
                 members.remove("pattern");
             }
-            // They know neither a constant nor a list of words without a type.
+            // Generators know neither a constant nor a list of words without a type.
             if let Some(word) = members.remove("const") {
                 members.insert("enum".to_owned(), json!([word]));
             }
@@ -252,7 +252,7 @@ mod tests {
         };
         let nullable = json!(["string", "null"]);
         assert_eq!(reason(CommandKind::TerminateSession), Some(nullable));
-        // A change of null could mean to take the field away.
+        // A change of null could mean to remove the field.
         assert_eq!(reason(CommandKind::ChangeAgent), Some(json!("string")));
     }
 }

@@ -22,7 +22,7 @@ const JSON_MEDIA_TYPE: &str = concat!(
     r"(;[^\u0000-\u001f\u007f-\u009f]*)?$",
 );
 
-/// The data of a type: its fields, and which of them must be there.
+/// The data of a type: its fields, and which of them are required.
 pub(super) struct Data {
     pub(super) fields: Vec<(&'static str, Value)>,
     pub(super) required: &'static [&'static str],
@@ -102,7 +102,7 @@ fn envelope(event_type: EventType, data: &Value, also_required: &[&str]) -> Valu
     })
 }
 
-/// What holds for every event.
+/// The description that holds for every event.
 pub fn about() -> String {
     format!(
         "A CloudEvent in structured JSON mode, in UTF-8, of at most {BODY_BYTES_MAX} bytes. A member \
@@ -111,7 +111,8 @@ pub fn about() -> String {
     )
 }
 
-/// What no event may have: data in both members or, if its type needs data, in neither.
+/// Matches events that are invalid: with data in both members or, if the type needs data, in
+/// neither.
 fn wrong_data(needs_data: bool) -> Value {
     let given = json!({"not": {"type": "null"}});
     let both = json!({

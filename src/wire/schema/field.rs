@@ -1,7 +1,7 @@
 //! Schemas of single fields, with the limits that [`crate::wire::field`] checks.
 //!
-//! Patterns keep to what every dialect of regular expressions has: no look-ahead, no classes by
-//! name.
+//! Patterns use only features that every dialect of regular expressions has: no look-ahead, and no
+//! named classes.
 
 use serde_json::{Value, json};
 use strum::VariantNames;
@@ -22,7 +22,7 @@ const ID: &str = concat!(
     r"^[^\u0000-\u001f\u007f-\u009f",
     r"\u00ad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb]*$",
 );
-/// The same, and no slash.
+/// No control or invisible characters, and no slash.
 const SEGMENT: &str = concat!(
     r"^[^/\u0000-\u001f\u007f-\u009f",
     r"\u00ad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb]*$",
@@ -80,7 +80,7 @@ pub fn named_id(description: &str) -> Value {
     })
 }
 
-/// An id that is in no path of the API.
+/// An id that no path of the API contains.
 pub fn opaque_id(description: &str) -> Value {
     printable(ID_CHARS_MAX, description)
 }

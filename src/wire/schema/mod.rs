@@ -1,4 +1,4 @@
-//! The schemas that say to others what this layer accepts and writes.
+//! The JSON Schemas of what this layer accepts and writes.
 //!
 //! They are built from the constants that decoding uses, so that no limit is written twice. What
 //! JSON Schema cannot say is in the descriptions: sizes in bytes, depth, names given twice, unpaired
@@ -48,7 +48,7 @@ pub fn event_schema(event_type: EventType) -> Value {
     event::schema(event_type)
 }
 
-/// The names of the fields of an event's data. Kept, because every command asks.
+/// The names of the fields of an event's data. Cached, because every command needs them.
 pub(super) fn data_fields(event_type: EventType) -> &'static [&'static str] {
     static FIELDS: LazyLock<BTreeMap<EventType, Vec<&'static str>>> = LazyLock::new(|| {
         let fields = |event_type: &EventType| (*event_type, event::fields(*event_type));

@@ -24,7 +24,8 @@ pub fn shared_as_they_are() -> Vec<(&'static str, Value)> {
     ]
 }
 
-/// The shared parts. What a user of one says beside it stands before its description.
+/// The shared parts. The description of a field that uses one comes before the part's own
+/// description.
 pub fn shared() -> Vec<(&'static str, Value)> {
     let event = event_component(EventType::SessionTerminated);
     let part = |pointer: &str| event.pointer(pointer).cloned().unwrap_or_default();
