@@ -78,7 +78,7 @@ impl Store {
                     let mut slot = table
                         .insert_reserve(position.get(), len_bytes)
                         .map_err(storage_error)?;
-                    codec::encode(record, recorded_at, slot.as_mut());
+                    codec::encode(position, record, recorded_at, slot.as_mut());
                 }
             }
             txn.commit().map_err(LogError::unconfirmed)
