@@ -9,6 +9,7 @@ use session_ledger::domain::{Position, Rules, TenantId};
 use session_ledger::ledger::{Emitter, Ledger, Submission};
 use session_ledger::log::{EmbeddedLog, EventLog, LogError};
 
+use crate::support::cli::{Server, fails, ok};
 use crate::support::client::{Client, created};
 use crate::support::nats_ledger::{CREATED, World, ledger, publish, until_ready_is};
 use crate::support::node::Node;
@@ -162,4 +163,73 @@ async fn the_verdict_on_another_event_is_never_given() {
     let pending = pending.as_ref().unwrap();
     assert_eq!(pending.position, Position::new(3));
     assert!(pending.verdict.is_none(), "{pending:?}");
+}
+
+#[tokio::test]
+async fn the_removed_file_of_a_built_in_log_is_noticed_with_and_without_appends() {
+    for appends in [false, true] {
+        let dir = tempfile::tempdir().unwrap();
+        let server = Server::start(dir.path());
+        let client = Client::new(server.url(), "acme");
+        client.apply(&created("s1", "a1", TIME)).await;
+        std::fs::remove_file(dir.path().join("log.redb")).unwrap();
+        if appends {
+            let unsure = client.emit(&created("s2", "a1", TIME)).await;
+            unsure.problem(503, "unconfirmed");
+            let refused = client.emit(&created("s3", "a1", TIME)).await;
+            refused.problem(503, "unavailable");
+        }
+        let said = until_ready_is(&client, 503).await;
+        assert!(said.contains("was removed or replaced"), "{said}");
+        // The records that it still has can be read.
+        let events = client.get("/v1/events").await.ok();
+        assert!(!events["events"].as_array().unwrap().is_empty());
+        drop(server.terminate());
+    }
+}
+
+#[test]
+fn a_server_does_not_start_on_an_older_log_of_keys() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().to_str().unwrap();
+    let issue = [
+        "keys",
+        "issue",
+        "--data-dir",
+        path,
+        "--tenant",
+        "acme",
+        "--role",
+        "admin",
+    ];
+    let id = |issued: &str| {
+        let line = issued.lines().find(|line| line.contains("slk_")).unwrap();
+        line.split_whitespace()
+            .find(|word| word.starts_with("slk_"))
+            .unwrap()
+            .to_owned()
+    };
+    let first = ok(&issue);
+    let older = std::fs::read(dir.path().join("admin.redb")).unwrap();
+    let second = ok(&issue);
+    assert_ne!(id(&first), id(&second));
+    drop(Server::start_guarded(dir.path(), &[]).terminate());
+
+    let newer = std::fs::read(dir.path().join("admin.redb")).unwrap();
+    std::fs::write(dir.path().join("admin.redb"), older).unwrap();
+    let serve = ["serve", "--data-dir", path, "--listen", "127.0.0.1:0"];
+    let said = fails(&serve, 1);
+    assert!(said.contains("revoked keys could be valid again"), "{said}");
+    assert!(said.contains("keys.seen"), "{said}");
+
+    // Another log of the same length is noticed too.
+    ok(&issue);
+    let said = fails(&serve, 1);
+    assert!(
+        said.contains("is no longer the one that was read"),
+        "{said}"
+    );
+
+    std::fs::write(dir.path().join("admin.redb"), newer).unwrap();
+    drop(Server::start_guarded(dir.path(), &[]).terminate());
 }
