@@ -3,6 +3,7 @@
 //! ```text
 //! log.redb                        the built-in log
 //! admin.redb                      the built-in log of the keys
+//! keys.seen                       how far the server has read the log of the keys
 //! model.redb                      the read model
 //! token.secret                    the secret that session tokens are made from
 //! model.rebuild.redb              the new read model of a rebuild that runs or was interrupted
@@ -49,6 +50,11 @@ impl DataDir {
     /// The built-in log of the keys.
     pub fn admin_log(&self) -> PathBuf {
         self.0.join("admin.redb")
+    }
+
+    /// How far the server has read the log of the keys.
+    pub fn keys_seen(&self) -> PathBuf {
+        self.0.join("keys.seen")
     }
 
     /// The read model.

@@ -9,6 +9,7 @@ use anyhow::Context as _;
 use crate::app::clock::SystemClock;
 use crate::app::config::{Access, Config, LogSource};
 use crate::app::files::DataDir;
+use crate::app::keys_seen;
 use crate::app::open::{self, OpenError};
 use crate::app::tasks::Tasks;
 use crate::auth::jwt::Tokens;
@@ -20,11 +21,25 @@ use crate::log::jetstream::JetStreamConfig;
 /// How long the task that follows the log may take to end.
 const STOP_WAIT: Duration = Duration::from_secs(5);
 
-/// Reads all keys, and starts a task that follows their log.
-pub(super) async fn follow(
+/// Does what [`follow`] does, and remembers in a directory how far this node has read. Fails if the log
+/// lacks what this node has read before.
+pub(super) async fn follow_and_remember(
     admin: &Arc<dyn EventLog>,
+    dir: &DataDir,
     workers: &mut Tasks,
 ) -> anyhow::Result<Arc<Keys>> {
+    let file = dir.keys_seen();
+    let seen = keys_seen::check(&file, &**admin).await?;
+    let keys = follow(admin, workers).await?;
+    let remembered = Arc::clone(&keys);
+    workers.spawn("keys seen", |stop| {
+        keys_seen::remember(file, remembered, seen, stop)
+    });
+    Ok(keys)
+}
+
+/// Reads all keys, and starts a task that follows their log.
+async fn follow(admin: &Arc<dyn EventLog>, workers: &mut Tasks) -> anyhow::Result<Arc<Keys>> {
     let keys = Arc::new(Keys::new(Arc::clone(admin)));
     let followed = Arc::clone(&keys);
     workers.spawn("keys", |stop| async move {

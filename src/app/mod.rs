@@ -10,6 +10,7 @@ mod descriptors;
 pub mod files;
 pub mod http_server;
 pub mod keys;
+mod keys_seen;
 pub mod listeners;
 pub mod open;
 pub mod rebuild;

@@ -58,7 +58,8 @@ pub async fn start(config: Config) -> anyhow::Result<Running> {
     warn_of_old_rules(&projection);
     let metrics = Arc::new(Metrics::default());
     let mut workers = Tasks::default();
-    let keys = keys::follow(&admin, &mut workers).await?;
+    let keys =
+        keys::follow_and_remember(&admin, &DataDir::new(&config.data_dir), &mut workers).await?;
     let access = keys::access(&config, &keys, &mut workers).await?;
     spawn_fold(&mut workers, &projection, &log, &metrics);
     spawn_watch(&mut workers, &log);

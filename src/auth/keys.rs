@@ -9,6 +9,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::auth::event::{Grant, GrantError, KeyEvent};
 use crate::auth::keyring::{KeyEntry, KeyError, Keyring};
+use crate::auth::seen::Seen;
 use crate::auth::{ApiKey, Author, Identity, KeyId, Role};
 use crate::domain::limits::{KEYS_PER_TENANT_MAX, LOG_READ_RECORDS_MAX, VERDICT_WAIT_MS};
 use crate::domain::{Position, TenantId, Timestamp};
@@ -52,7 +53,7 @@ pub enum KeysError {
 /// How far the keyring has read its log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Progress {
-    position: Position,
+    seen: Seen,
     stopped: bool,
 }
 
@@ -75,7 +76,7 @@ impl Keys {
             log,
             ring: RwLock::default(),
             progress: watch::Sender::new(Progress {
-                position: Position::ZERO,
+                seen: Seen::NOTHING,
                 stopped: false,
             }),
             revoking_admin: Mutex::default(),
@@ -93,10 +94,12 @@ impl Keys {
 
     async fn tail(&self) -> Result<(), LogError> {
         let mut tail = self.log.tail(Position::ZERO).await?;
+        let mut seen = Seen::NOTHING;
         loop {
             let records = tail.next(LOG_READ_RECORDS_MAX).await?;
             let mut ring = self.ring.write().unwrap_or_else(PoisonError::into_inner);
             for record in &records {
+                seen.add(record);
                 if let Err(unreadable) = ring.apply(record) {
                     let position = record.position;
                     tracing::warn!(
@@ -107,16 +110,22 @@ impl Keys {
                 }
             }
             drop(ring);
-            if let Some(last) = records.last() {
-                self.progress
-                    .send_modify(|progress| progress.position = last.position);
-            }
+            self.progress.send_modify(|progress| progress.seen = seen);
         }
     }
 
     /// Whether this node learns of revocations: the log is available, and the keyring follows it.
     pub fn are_followed(&self) -> bool {
         !self.progress.borrow().stopped && self.log.is_available()
+    }
+
+    /// Waits until the keyring has read more than `known`. Returns what it has read; `None` once it has
+    /// stopped.
+    pub async fn seen_after(&self, known: Seen) -> Option<Seen> {
+        let mut progress = self.progress.subscribe();
+        let more = progress.wait_for(|progress| progress.seen != known || progress.stopped);
+        let progress = more.await.ok().map(|progress| *progress)?;
+        (!progress.stopped).then_some(progress.seen)
     }
 
     /// Waits until the keyring has read everything that is on the log now.
@@ -128,9 +137,9 @@ impl Keys {
     async fn reach(&self, position: Position) -> Result<(), KeysError> {
         let mut progress = self.progress.subscribe();
         let reached =
-            progress.wait_for(|progress| position <= progress.position || progress.stopped);
+            progress.wait_for(|progress| position <= progress.seen.position() || progress.stopped);
         match reached.await {
-            Ok(progress) if position <= progress.position => Ok(()),
+            Ok(progress) if position <= progress.seen.position() => Ok(()),
             Ok(_) | Err(_) => Err(KeysError::Stopped),
         }
     }

@@ -16,6 +16,7 @@ mod keys;
 mod principal;
 mod rate_limit;
 mod role;
+mod seen;
 
 pub use access::{Access, CredentialError, Credentials, Presented};
 pub use api_key::{ApiKey, KeyId, Spelling};
@@ -27,3 +28,4 @@ pub use keys::{Keys, KeysError};
 pub use principal::{Identity, Principal, TenantError, Tenants};
 pub use rate_limit::{RateLimit, RateLimits, Standing};
 pub use role::{Role, Roles};
+pub use seen::{NotSeen, Seen};

@@ -133,6 +133,8 @@ pub const FOLD_DURABLE_RECORDS_MAX: u64 = 200_000;
 pub const FOLD_DURABLE_BATCHES_MAX: u32 = 12;
 /// Replay debt in time: the longest wait before a durable commit, in milliseconds.
 pub const FOLD_DURABLE_MS_MAX: u64 = 5_000;
+/// The wait before the first durable commit after a start, in milliseconds. It doubles with each one.
+pub const FOLD_DURABLE_MS_MIN: u64 = 250;
 /// How long the log must be quiet before the fold commits durably ahead of time, in milliseconds.
 pub const FOLD_IDLE_MS: u64 = 250;
 /// Events of a session's history that its row holds; older ones move to a table of their own.

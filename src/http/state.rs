@@ -123,6 +123,7 @@ impl App {
         &self,
         ask: impl FnOnce(&Snapshot) -> Result<R, Problem>,
     ) -> Result<R, Problem> {
+        self.check_started()?;
         ask(&*self.projection().snapshot()?)
     }
 
@@ -131,6 +132,7 @@ impl App {
         &self,
         ask: impl FnOnce(&Snapshot) -> Result<R, Problem> + Send + 'static,
     ) -> Result<R, Problem> {
+        self.check_started()?;
         let permit = Arc::clone(&self.0.scans).acquire_owned().await;
         let projection = Arc::clone(self.projection());
         // Log lines of the read carry the request's span.
@@ -145,9 +147,11 @@ impl App {
     }
 
     /// Waits until the read model has reached `position`. Returns a problem if that takes too long
-    /// or if the log ends before it.
+    /// or if the log ends before it. Right after a start, waits for the head that the log had then.
     pub(crate) async fn wait_for(&self, position: Option<Position>) -> Result<(), Problem> {
-        let Some(position) = position else {
+        let starting = self.check_started().err();
+        let head_at_start = starting.map(|_problem| self.ledger().began_at());
+        let Some(position) = position.max(head_at_start) else {
             return Ok(());
         };
         if position <= self.projection().position() {
@@ -197,6 +201,20 @@ impl App {
         }
     }
 
+    /// Returns a problem if the read model may show an older state than before a restart: the fold has
+    /// not reached the head that the log had at the start. A fold that has stopped will not reach it,
+    /// and its last state is shown.
+    fn check_started(&self) -> Result<(), Problem> {
+        let (position, began_at) = (self.projection().position(), self.ledger().began_at());
+        if began_at <= position || self.projection().has_stopped() {
+            return Ok(());
+        }
+        Err(Problem::new(Code::NotCaughtUp).with_detail(format!(
+            "the server has just started, and has read its log up to position {position} of \
+             {began_at}; try again"
+        )))
+    }
+
     /// Returns a problem if the read model may be stale: the log cannot be reached, or the fold has
     /// stopped or lags behind.
     pub(crate) fn check_fresh(&self) -> Result<(), Problem> {
@@ -206,6 +224,9 @@ impl App {
         }
         if !self.log().is_available() {
             return not_ready("the log cannot be reached".to_owned());
+        }
+        if let Err(starting) = self.check_started() {
+            return not_ready(starting.detail().to_owned());
         }
         let head = self.log().known_head();
         let lag = self.projection().lag(self.now(), head);

@@ -186,6 +186,11 @@ impl Ledger {
         &*self.log
     }
 
+    /// The head of the log when the ledger started.
+    pub fn began_at(&self) -> Position {
+        self.began_at
+    }
+
     /// The rules for the next record, as of the last record that the fold has applied.
     pub fn rules(&self) -> Rules {
         self.projection.progress().rules.current()
@@ -223,6 +228,10 @@ impl Ledger {
             .try_acquire()
             .map_err(|_full| AppendError::Busy)?;
         self.check_fold()?;
+        let bodies: Vec<_> = events
+            .iter()
+            .map(|event| event.record.body.clone())
+            .collect();
         let appended = self.append_now(events).await;
         let Some(last) = appended
             .iter()
@@ -238,7 +247,7 @@ impl Ledger {
         let wait = Duration::from_millis(VERDICT_WAIT_MS);
         let _reached: Waited = self.projection.wait_for(last, wait).await;
         let (projection, tenant) = (Arc::clone(&self.projection), tenant.clone());
-        let read = move || read_verdicts(&projection, &tenant, appended);
+        let read = move || read_verdicts(&projection, &tenant, appended, &bodies);
         let verdicts = tokio::task::spawn_blocking(read).await;
         verdicts
             .map_err(AppendError::Panicked)?
@@ -276,22 +285,41 @@ impl Receipt {
     }
 }
 
+/// Reads the verdicts on events that were appended.
+///
+/// A log that was replaced by an older copy gives a new event a position that this ledger has folded
+/// before. The verdict there belongs to another event, so the append counts as unconfirmed.
 fn read_verdicts(
     projection: &Projection,
     tenant: &TenantId,
     appended: Vec<Result<Position, LogError>>,
+    bodies: &[Bytes],
 ) -> Result<Vec<Result<Receipt, LogError>>, StoreError> {
     let snapshot = projection.snapshot()?;
+    let folded = snapshot.progress().position;
     let tenant = snapshot.of_tenant(tenant)?;
     let mut receipts = Vec::with_capacity(appended.len());
-    for one in appended {
-        receipts.push(match (one, tenant) {
-            (Ok(position), Some(tenant)) => Ok(Receipt {
+    for (one, body) in appended.into_iter().zip(bodies) {
+        let position = match one {
+            Ok(position) => position,
+            Err(error) => {
+                receipts.push(Err(error));
+                continue;
+            }
+        };
+        let verdict = match tenant {
+            Some(tenant) => tenant.verdict(position)?,
+            None => None,
+        };
+        receipts.push(match verdict {
+            Some(row) if row.is_on(body) => Ok(Receipt {
                 position,
-                verdict: tenant.verdict(position)?,
+                verdict: Some(row),
             }),
-            (Ok(position), None) => Ok(Receipt::pending(position)),
-            (Err(error), _) => Err(error),
+            None if folded < position => Ok(Receipt::pending(position)),
+            Some(_) | None => Err(LogError::unconfirmed(format!(
+                "the log gave the event position {position}, where another event was folded"
+            ))),
         });
     }
     Ok(receipts)

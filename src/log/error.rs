@@ -47,6 +47,22 @@ pub enum LogError {
         /// The position that the caller asked for.
         after: Position,
     },
+    /// The log has another record at a position that was read from it. This is an alarm: the log was
+    /// replaced, or restored from an older copy.
+    #[error(
+        "the record at position {at} is no longer the one that was read: the log was replaced, or \
+         restored from an older copy"
+    )]
+    Replaced {
+        /// The position.
+        at: Position,
+    },
+    /// The first records of the log are gone. This is an alarm.
+    #[error("the log begins at position {first}: the records before it were erased")]
+    Erased {
+        /// The first position that the log still has.
+        first: Position,
+    },
     /// The log's settings break a promise of [`EventLog`](super::EventLog).
     #[error("the log is misconfigured")]
     Misconfigured(#[source] Cause),

@@ -134,6 +134,9 @@ pub trait EventLog: Send + Sync + 'static {
     fn get(&self, positions: Vec<Position>) -> BoxFuture<'_, Result<Vec<Record>, LogError>>;
 
     /// Starts to read after a position. Fails as [`LogError::Truncated`] if it is beyond the head.
+    ///
+    /// The tail remembers the last record that was read: the one at this position, then the last that
+    /// it returned. It fails as [`LogError::Replaced`] once the log has another record there.
     fn tail(&self, after: Position) -> BoxFuture<'_, Result<Box<dyn Tail>, LogError>>;
 
     /// Asks the log for its last position.
@@ -149,7 +152,8 @@ pub trait EventLog: Send + Sync + 'static {
     /// failed for such a reason since the last one that succeeded.
     fn refuses_writes(&self) -> Option<String>;
 
-    /// Never returns. While the log refuses writes, asks it whether it accepts them again.
+    /// Never returns. Watches the log while nobody appends: whether it still exists, and whether a log
+    /// that refuses writes accepts them again.
     fn watch(&self) -> BoxFuture<'_, ()>;
 
     /// Sends notices to the current listeners, and returns whether all were sent. A log that nobody can

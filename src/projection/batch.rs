@@ -11,8 +11,8 @@ use tokio::task::spawn_blocking;
 
 use crate::domain::limits::{
     FOLD_AWAITED_RECORDS_MAX, FOLD_BATCH_BYTES_MAX, FOLD_BATCH_RECORDS_MAX,
-    FOLD_DURABLE_BATCHES_MAX, FOLD_DURABLE_MS_MAX, FOLD_DURABLE_RECORDS_MAX, FOLD_LINGER_MS,
-    LOG_READ_RECORDS_MAX,
+    FOLD_DURABLE_BATCHES_MAX, FOLD_DURABLE_MS_MAX, FOLD_DURABLE_MS_MIN, FOLD_DURABLE_RECORDS_MAX,
+    FOLD_LINGER_MS, LOG_READ_RECORDS_MAX,
 };
 use crate::domain::{Position, Verdict};
 use crate::projection::error::FoldError;
@@ -68,7 +68,7 @@ impl Batches {
     /// Makes everything folded so far durable.
     pub(super) async fn flush(&mut self) -> Result<(), FoldError> {
         let store = Arc::clone(&self.store);
-        self.debt = Debt::default();
+        self.debt.settle();
         let flushed = spawn_blocking(move || store.flush()).await;
         Ok(flushed.map_err(FoldError::Panicked)??)
     }
@@ -172,11 +172,26 @@ impl Size {
 /// A durable commit stalls the fold, and the stall grows with the number of pages to write. So a durable
 /// commit follows a number of batches. Under a light load batches are small, and the stalls are short;
 /// under a heavy load batches are large, and the stalls are few.
-#[derive(Default)]
+///
+/// The first durable commits come early, and the time between them doubles, so that a process that
+/// crashes again and again still gets on.
 struct Debt {
     batches: u32,
     records: u64,
     since: Option<Instant>,
+    /// How long the next durable commit may wait.
+    patience: Duration,
+}
+
+impl Default for Debt {
+    fn default() -> Self {
+        Self {
+            batches: 0,
+            records: 0,
+            since: None,
+            patience: Duration::from_millis(FOLD_DURABLE_MS_MIN),
+        }
+    }
 }
 
 impl Debt {
@@ -185,13 +200,22 @@ impl Debt {
         self.batches += 1;
         self.records += records as u64;
         let since = *self.since.get_or_insert_with(Instant::now);
-        let old = Duration::from_millis(FOLD_DURABLE_MS_MAX) <= since.elapsed();
+        let old = self.patience <= since.elapsed();
         let large = FOLD_DURABLE_RECORDS_MAX <= self.records;
         if old || large || FOLD_DURABLE_BATCHES_MAX <= self.batches {
-            *self = Self::default();
+            self.settle();
             return Commit::Durable;
         }
         Commit::Visible
+    }
+
+    /// Notes that everything is durable.
+    fn settle(&mut self) {
+        let longest = Duration::from_millis(FOLD_DURABLE_MS_MAX);
+        *self = Self {
+            patience: longest.min(self.patience * 2),
+            ..Self::default()
+        };
     }
 }
 

@@ -128,6 +128,20 @@ fn a_debt_is_paid_after_so_many_batches_or_records() {
 }
 
 #[test]
+fn the_time_between_durable_commits_grows_from_a_quarter_of_a_second_to_its_bound() {
+    let mut debt = Debt::default();
+    let mut waits = Vec::new();
+    for _ in 0..7 {
+        let patience = debt.patience;
+        debt.since = Instant::now().checked_sub(patience);
+        assert_eq!(debt.commit(1), Commit::Durable, "{patience:?}");
+        assert_eq!(debt.commit(1), Commit::Visible, "{patience:?}");
+        waits.push(patience.as_millis());
+    }
+    assert_eq!(waits, [250, 500, 1000, 2000, 4000, 5000, 5000]);
+}
+
+#[test]
 fn readers_share_a_snapshot_until_something_is_committed() {
     let Fixture { store, .. } = fixture();
     let first = store.snapshot().unwrap();

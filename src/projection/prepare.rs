@@ -5,7 +5,7 @@ use bytes::Bytes;
 use crate::domain::{Payload, Rules};
 use crate::log::Record;
 use crate::projection::chain::RecordHashes;
-use crate::projection::verdict_row::BodyHash;
+use crate::projection::verdict_row::{BodyHash, first_half};
 use crate::wire::{self, Decoded, Subject, Undecodable};
 
 /// A record that is ready to be folded.
@@ -44,8 +44,7 @@ impl Prepared {
 
     /// The first half of the body's hash. It distinguishes a copy of an event from a reused id.
     pub(crate) fn body_hash(&self) -> BodyHash {
-        let [half @ .., _, _, _, _, _, _, _, _, _, _, _, _, _, _, _, _] = self.hashes.body;
-        half
+        first_half(self.hashes.body)
     }
 }
 

@@ -237,8 +237,9 @@ async fn read(
     feed: Feed,
 ) -> Result<(), FoldError> {
     let progress = projection.progress();
-    check_same_log(&progress, log).await?;
     let mut tail = retry(|| log.tail(progress.position)).await?;
+    // After the tail has begun: from then on the tail notices if the log is replaced.
+    check_same_log(&progress, log).await?;
     feed.run(&mut *tail).await
 }
 

@@ -9,6 +9,8 @@
 //! copy of a duplicate, or of the event that ended the waiting of a parked one; 0 is none. Subject
 //! kinds: 0 none, 1 session, 2 agent. The body hash is the first half of SHA-256.
 
+use sha2::{Digest as _, Sha256};
+
 use crate::domain::{EventType, Position, Reason, Timestamp, Verdict};
 use crate::projection::bytes::{Reader, Writer};
 use crate::projection::error::StoreError;
@@ -17,6 +19,13 @@ use crate::projection::numbers::{AgentNumber, Ordinal};
 
 /// First half of SHA-256 over a body.
 pub(crate) type BodyHash = [u8; 16];
+
+/// The first half of a hash.
+pub(crate) fn first_half(
+    [half @ .., _, _, _, _, _, _, _, _, _, _, _, _, _, _, _, _]: [u8; 32],
+) -> BodyHash {
+    half
+}
 
 /// The verdict on an event, and what the event is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,6 +54,11 @@ impl VerdictRow {
     /// Whether the event is about this agent or one of its sessions.
     pub fn concerns_agent(&self, number: AgentNumber) -> bool {
         self.agent == Some(number)
+    }
+
+    /// Whether this is the verdict on an event with this body.
+    pub fn is_on(&self, body: &[u8]) -> bool {
+        self.body_hash == first_half(Sha256::digest(body).into())
     }
 
     pub(crate) fn encode(&self) -> Vec<u8> {

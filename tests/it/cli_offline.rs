@@ -2,8 +2,12 @@
 
 use std::fs;
 use std::path::Path;
+use std::sync::Arc;
 
 use serde_json::Value;
+use session_ledger::app::clock::SystemClock;
+use session_ledger::domain::Position;
+use session_ledger::log::{EmbeddedLog, EventLog, NewRecord};
 
 use crate::support::cli::{Server, fails, ok, run, stdout};
 
@@ -145,11 +149,33 @@ fn only_the_records_after_the_truncation_are_lost() {
     assert_eq!(rebuilt["lost"]["last"], 3);
 }
 
-#[test]
-fn verify_passes_a_sound_directory_and_finds_a_changed_record() {
+/// Writes the built-in log again, with one record changed and all checksums right.
+async fn forge(log: &Path, from: &str, to: &str) {
+    let open = |path: &Path| EmbeddedLog::open(path, Arc::new(SystemClock)).unwrap();
+    let (old, forged) = (log.with_extension("old"), log.with_extension("forged"));
+    fs::rename(log, &old).unwrap();
+    let (read, written) = (open(&old), open(&forged));
+    let positions = (1..=read.known_head().get()).map(Position::new);
+    let records = read.get(positions.collect()).await.unwrap();
+    let records = records.into_iter().map(|record| NewRecord {
+        subject: record.subject,
+        private: record.private,
+        body: String::from_utf8(record.payload.to_vec())
+            .unwrap()
+            .replace(from, to)
+            .into(),
+    });
+    let appended = written.append(records.collect()).await;
+    assert!(appended.iter().all(Result::is_ok));
+    drop((read, written));
+    fs::rename(forged, log).unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn verify_passes_a_sound_directory_and_finds_a_changed_record() {
     let dir = ledger(&["agent-one", "agent-two"]);
     assert!(ok(&["verify", "--data-dir", path(&dir)]).contains("ok:"));
-    tamper(&dir.path().join("log.redb"), "agent-two", "agent-2wo");
+    forge(&dir.path().join("log.redb"), "agent-two", "agent-2wo").await;
     let output = run(&["verify", "--data-dir", path(&dir), "--json"]);
     assert_eq!(output.status.code(), Some(1), "{output:?}");
     let verified: Value = serde_json::from_str(&stdout(&output)).unwrap();
@@ -169,6 +195,17 @@ fn verify_names_a_malformed_record() {
     let expected = "the log cannot be read after position 0: the log is damaged: the record at position 1 is \
                     malformed";
     assert_eq!(verified["differences"][0], expected, "{verified}");
+}
+
+#[test]
+fn no_command_opens_a_log_whose_last_record_is_damaged() {
+    let dir = ledger(&["agent-one", "agent-two"]);
+    tamper(&dir.path().join("log.redb"), "agent-two", "agent-2wo");
+    for command in ["verify", "rebuild", "serve"] {
+        let said = fails(&[command, "--data-dir", path(&dir)], 1);
+        let expected = "the log is damaged: the record at position 3 is malformed";
+        assert!(said.contains(expected), "{command}: {said}");
+    }
 }
 
 #[test]

@@ -283,7 +283,7 @@ async fn a_stream_recreated_empty_under_a_reader_is_truncated() {
 }
 
 #[tokio::test]
-async fn a_stream_recreated_and_filled_under_a_reader_is_damaged() {
+async fn a_stream_recreated_and_filled_under_a_reader_is_replaced() {
     let fixture = JetStream::start().await;
     let (log, nats) = (fixture.log(), fixture.stranger().await);
     log.append(new_records(0..3)).await;
@@ -307,7 +307,7 @@ async fn a_stream_recreated_and_filled_under_a_reader_is_damaged() {
             Err(error) => break error,
         }
     };
-    assert!(matches!(error, LogError::Damaged(_)), "{error:?}");
+    assert!(matches!(error, LogError::Replaced { .. }), "{error:?}");
 }
 
 #[tokio::test]

@@ -230,6 +230,8 @@ pub(crate) fn log_code(error: &LogError) -> Code {
         LogError::Held(_)
         | LogError::Gap { .. }
         | LogError::Truncated { .. }
+        | LogError::Replaced { .. }
+        | LogError::Erased { .. }
         | LogError::Misconfigured(_)
         | LogError::Damaged(_) => Code::LogFailed,
     }

@@ -11,11 +11,13 @@ mod writer;
 use std::path::Path;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use tokio::sync::{mpsc, watch};
 
+use crate::domain::limits::LOG_PROBE_MS;
 use crate::domain::{Clock, Position, WithCauses};
 use crate::log::{Appended, EventLog, Guard, LogError, NewRecord, Notice, Record, Tail};
 use store::Store;
@@ -145,8 +147,19 @@ impl EventLog for EmbeddedLog {
     }
 
     fn watch(&self) -> BoxFuture<'_, ()> {
-        // After a failed commit the log accepts no records until it is opened again.
-        std::future::pending().boxed()
+        // Checks the file while nobody appends. After a failure the log accepts no records until it is
+        // opened again.
+        async move {
+            loop {
+                tokio::time::sleep(Duration::from_millis(LOG_PROBE_MS)).await;
+                let store = Arc::clone(&self.store);
+                let in_place = blocking(move || Ok(store.is_in_place())).await;
+                if self.is_available() && matches!(in_place, Ok(false)) {
+                    writer::lose(&self.broken);
+                }
+            }
+        }
+        .boxed()
     }
 
     fn notify(&self, _notices: Vec<Notice>) -> BoxFuture<'_, bool> {

@@ -5,7 +5,8 @@
 
 use std::fs::{self, File};
 use std::ops::RangeInclusive;
-use std::path::Path;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
 use std::sync::{PoisonError, RwLock};
 
 use redb::{Builder, Database, DatabaseError, ReadableDatabase, ReadableTable, TableDefinition};
@@ -20,6 +21,9 @@ const RECORDS: TableDefinition<'static, u64, &[u8]> = TableDefinition::new("reco
 
 /// The file. The database is `None` once it is closed.
 pub(super) struct Store {
+    path: PathBuf,
+    /// The device and inode of the open file.
+    identity: (u64, u64),
     database: RwLock<Option<Database>>,
 }
 
@@ -48,12 +52,18 @@ impl Store {
                 .map_err(LogError::unavailable)?;
         }
         let end = prepare(&database)?;
-        Ok((
-            Self {
-                database: RwLock::new(Some(database)),
-            },
-            end,
-        ))
+        let store = Self {
+            path: file.to_path_buf(),
+            identity: identity(file).map_err(LogError::unavailable)?,
+            database: RwLock::new(Some(database)),
+        };
+        Ok((store, end))
+    }
+
+    /// Whether the path still leads to the open file. Records in a file that was removed or replaced are
+    /// lost when the process ends.
+    pub(super) fn is_in_place(&self) -> bool {
+        identity(&self.path).is_ok_and(|found| found == self.identity)
     }
 
     /// Writes records after `head` in one durable transaction.
@@ -78,7 +88,7 @@ impl Store {
                     let mut slot = table
                         .insert_reserve(position.get(), len_bytes)
                         .map_err(storage_error)?;
-                    codec::encode(record, recorded_at, slot.as_mut());
+                    codec::encode(position, record, recorded_at, slot.as_mut());
                 }
             }
             txn.commit().map_err(LogError::unconfirmed)
@@ -173,6 +183,11 @@ impl Store {
         let database = database.as_ref().ok_or_else(LogError::closed)?;
         work(database)
     }
+}
+
+fn identity(file: &Path) -> std::io::Result<(u64, u64)> {
+    let metadata = fs::metadata(file)?;
+    Ok((metadata.dev(), metadata.ino()))
 }
 
 /// Creates the table if it does not exist, and finds the last record.

@@ -160,6 +160,10 @@ impl Writer {
         let recorded_at = self.recorded_at.max(self.clock.now());
         let records = group.iter().flat_map(Append::fitting);
         match self.store.write(head, records, recorded_at) {
+            Ok(()) if !self.store.is_in_place() => {
+                lose(&self.broken);
+                Err(LogError::unconfirmed(LOST))
+            }
             Ok(()) => {
                 let written: u64 = group.iter().map(Append::fitting_count).sum();
                 self.recorded_at = recorded_at;
@@ -179,6 +183,17 @@ impl Writer {
                 Err(error)
             }
         }
+    }
+}
+
+/// Why the log accepts no more records after its file was removed.
+const LOST: &str = "the file of the log was removed or replaced while the server runs: its records are \
+                    lost when the server stops; copy them with `session-ledger events` first";
+
+/// Notes that the file was removed or replaced.
+pub(super) fn lose(broken: &OnceLock<String>) {
+    if broken.set(LOST.to_owned()).is_ok() {
+        tracing::error!("the log accepts no more records: {LOST}");
     }
 }
 

@@ -6,9 +6,10 @@ use std::time::Duration;
 
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
+use tokio::time::sleep;
 
 use super::Shared;
-use super::open::{NotOpened, Opened, Opening, open};
+use super::open::{NotOpened, Opened, Opening, check_stream, open, position_of};
 use super::pull::{Doubt, Pull};
 use crate::domain::{Position, backoff};
 use crate::log::{LogError, Record, Tail};
@@ -16,15 +17,21 @@ use crate::log::{LogError, Record, Tail};
 /// The first and the longest pause after a failed attempt.
 const PAUSE_MIN: Duration = Duration::from_millis(10);
 const PAUSE_MAX: Duration = Duration::from_millis(2_560);
+/// How often to check that the stream still has what was read.
+const CHECK_INTERVAL: Duration = Duration::from_secs(2);
 /// How often the connection may break before the next record arrives. After that, the tail assumes that
 /// the record breaks it.
 const LOSSES_MAX: u32 = 2;
 
-/// A reader. `after` is the last position that it has returned.
+/// A reader.
 pub(super) struct JetStreamTail {
     shared: Arc<Shared>,
-    after: Position,
+    /// The last record that was read: returned by this tail, or by an earlier one.
+    last: Option<Record>,
     stage: Stage,
+    /// Checks after a while that the stream still has what was read. An operator can erase records
+    /// while a consumer goes on.
+    check: BoxFuture<'static, Result<(), NotOpened>>,
     /// The number of attempts since the last record that returned no record.
     failures: u32,
     /// How many of these ended because the connection broke.
@@ -37,18 +44,31 @@ enum Stage {
     Open(Box<Pull>),
 }
 
+/// What a tail waits for.
+enum Event {
+    Next(Result<Vec<Record>, Doubt>),
+    Checked(Result<(), NotOpened>),
+}
+
+async fn check_later(shared: Arc<Shared>, last: Option<Record>) -> Result<(), NotOpened> {
+    sleep(CHECK_INTERVAL).await;
+    check_stream(&shared, last.as_ref()).await
+}
+
 impl JetStreamTail {
-    /// Starts to read after a position.
-    pub(super) fn new(shared: Arc<Shared>, after: Position) -> Self {
+    /// Starts to read after a record, or at the beginning.
+    pub(super) fn new(shared: Arc<Shared>, last: Option<Record>) -> Self {
         let opening = Opening {
-            after,
+            last: last.clone(),
             ..Opening::default()
         };
         let stage = Stage::Opening(open(Arc::clone(&shared), opening).boxed());
+        let check = check_later(Arc::clone(&shared), last.clone()).boxed();
         Self {
             shared,
-            after,
+            last,
             stage,
+            check,
             failures: 0,
             losses: 0,
         }
@@ -61,7 +81,7 @@ impl JetStreamTail {
                     Ok(Opened::Pull(pull)) => self.stage = Stage::Open(pull),
                     Ok(Opened::Rescued(records)) => {
                         tracing::warn!(
-                            position = %self.after.next(),
+                            position = %self.after().next(),
                             "read a message by its position, because its delivery breaks the \
                              connection"
                         );
@@ -73,20 +93,49 @@ impl JetStreamTail {
                     }
                     Err(NotOpened::Later(why)) => self.fail(&why, None),
                 },
-                Stage::Open(pull) => match pull.next(records_max).await {
-                    Ok(records) => {
-                        self.shared.note_head(pull.head());
-                        self.after = records.last().map_or(self.after, |last| last.position);
-                        return Ok(records);
+                Stage::Open(pull) => {
+                    let event = tokio::select! {
+                        next = pull.next(records_max) => Event::Next(next),
+                        checked = &mut self.check => Event::Checked(checked),
+                    };
+                    match event {
+                        Event::Next(Ok(records)) => {
+                            self.shared.note_head(pull.head());
+                            self.remember(&records);
+                            return Ok(records);
+                        }
+                        Event::Next(Err(doubt)) => self.doubt(&doubt),
+                        Event::Checked(checked) => self.checked(checked)?,
                     }
-                    Err(doubt) => self.doubt(&doubt),
-                },
+                }
             }
         }
     }
 
+    fn checked(&mut self, checked: Result<(), NotOpened>) -> Result<(), LogError> {
+        self.check = check_later(Arc::clone(&self.shared), self.last.clone()).boxed();
+        match checked {
+            Ok(()) => Ok(()),
+            Err(NotOpened::Final(error)) => Err(error),
+            Err(NotOpened::Later(why)) => {
+                tracing::debug!(why, "the stream could not be checked");
+                Ok(())
+            }
+        }
+    }
+
+    fn after(&self) -> Position {
+        position_of(self.last.as_ref())
+    }
+
+    fn remember(&mut self, records: &[Record]) {
+        if let Some(last) = records.last() {
+            self.last = Some(last.clone());
+        }
+    }
+
     fn hand_over(&mut self, records: Vec<Record>) -> Vec<Record> {
-        self.after = records.last().map_or(self.after, |last| last.position);
+        self.remember(&records);
         (self.failures, self.losses) = (0, 0);
         self.reopen(None);
         records
@@ -109,7 +158,7 @@ impl JetStreamTail {
 
     fn fail(&mut self, why: &str, jumped_to: Option<Position>) {
         if self.failures == 0 {
-            tracing::warn!(why, position = %self.after, "reading was interrupted; trying again");
+            tracing::warn!(why, position = %self.after(), "reading was interrupted; trying again");
         }
         self.failures = self.failures.saturating_add(1);
         self.reopen(jumped_to);
@@ -118,7 +167,7 @@ impl JetStreamTail {
     fn reopen(&mut self, jumped_to: Option<Position>) {
         let rescue = LOSSES_MAX <= self.losses;
         let opening = Opening {
-            after: self.after,
+            last: self.last.clone(),
             pause: pause(self.failures),
             jumped_to,
             rescue,

@@ -166,15 +166,12 @@ impl EventLog for JetStreamLog {
     fn tail(&self, after: Position) -> BoxFuture<'_, Result<Box<dyn Tail>, LogError>> {
         async move {
             self.shared.writes.require_open()?;
-            let head = match after {
+            let last = match after {
                 // Every stream has a start.
-                Position::ZERO => Position::ZERO,
-                _ => self.shared.head().await?,
+                Position::ZERO => None,
+                _ => self.get(vec![after]).await?.pop(),
             };
-            if head < after {
-                return Err(LogError::Truncated { head, after });
-            }
-            Ok(Box::new(JetStreamTail::new(Arc::clone(&self.shared), after)) as Box<dyn Tail>)
+            Ok(Box::new(JetStreamTail::new(Arc::clone(&self.shared), last)) as Box<dyn Tail>)
         }
         .boxed()
     }

@@ -19,16 +19,22 @@ use crate::log::{LogError, Record};
 const INACTIVE_MAX: Duration = Duration::from_secs(10);
 
 /// A request to open a consumer.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct Opening {
-    /// The position to start after.
-    pub(super) after: Position,
+    /// The last record that was read, to start after it; `None` to start at the beginning.
+    pub(super) last: Option<Record>,
     /// The pause before the attempt.
     pub(super) pause: Duration,
     /// The position that the last consumer delivered instead of the next one, if it did.
     pub(super) jumped_to: Option<Position>,
     /// Whether to read the next records by position, because their delivery breaks the connection.
     pub(super) rescue: bool,
+}
+
+impl Opening {
+    fn after(&self) -> Position {
+        position_of(self.last.as_ref())
+    }
 }
 
 /// The result of an [`Opening`].
@@ -72,7 +78,7 @@ async fn open_connected(
     opening: Opening,
     generation: u64,
 ) -> Result<Opened, NotOpened> {
-    let after = opening.after;
+    let after = opening.after();
     if opening.rescue {
         let rescued = rescue(shared, after).await?;
         if !rescued.is_empty() {
@@ -91,8 +97,8 @@ async fn open_connected(
     let messages = link.client.subscribe(inbox.clone()).await;
     let messages = messages.map_err(|error| NotOpened::Later(error.to_string()))?;
     let consumer = create(&link, &shared.stream, after).await?;
-    // After the consumer: if the stream is replaced later, the server deletes the consumer with it.
-    check_stream(shared, after).await?;
+    // After the consumer: if the stream is replaced later, the consumer ends with it.
+    check_stream(shared, opening.last.as_ref()).await?;
     let subject = format!("$JS.API.CONSUMER.MSG.NEXT.{}.{consumer}", shared.stream);
     Ok(Opened::Pull(Box::new(Pull::new(
         link,
@@ -129,9 +135,10 @@ async fn create(link: &Link, stream: &str, after: Position) -> Result<String, No
     }
 }
 
-/// Checks that this is the stream that was read before. If it was replaced, or is shorter now, a consumer
-/// would wait for positions that mean something else, so this is an alarm.
-async fn check_stream(shared: &Shared, after: Position) -> Result<(), NotOpened> {
+/// Checks that this is the stream that was read before, and that it still has every record. Otherwise
+/// the positions mean something else now, so this is an alarm.
+pub(super) async fn check_stream(shared: &Shared, last: Option<&Record>) -> Result<(), NotOpened> {
+    let after = position_of(last);
     let Some(state) = topology::state(&shared.reads, &shared.stream).await? else {
         return Err(no_stream(&shared.stream, after));
     };
@@ -141,14 +148,31 @@ async fn check_stream(shared: &Shared, after: Position) -> Result<(), NotOpened>
             after,
         }));
     }
-    if after != Position::ZERO && state.created_ns != shared.created_ns {
-        return Err(NotOpened::Final(LogError::damaged(format!(
-            "stream {} was deleted and created again",
-            shared.stream
-        ))));
+    if Position::ZERO.next() < state.first {
+        return Err(NotOpened::Final(LogError::Erased { first: state.first }));
+    }
+    if let Some(last) = last {
+        let found = get::get_one(&shared.reads, &shared.stream, after).await?;
+        let is_same = found.is_some_and(|found| is_same(&found, last));
+        if !is_same || state.created_ns != shared.created_ns {
+            return Err(NotOpened::Final(LogError::Replaced { at: after }));
+        }
     }
     shared.note_head(state.head);
     Ok(())
+}
+
+/// Whether both are the same record. Headers are left out: an answer by position and a delivery can
+/// spell them differently.
+fn is_same(found: &Record, last: &Record) -> bool {
+    found.recorded_at == last.recorded_at
+        && found.subject == last.subject
+        && found.private == last.private
+        && found.payload == last.payload
+}
+
+pub(super) fn position_of(last: Option<&Record>) -> Position {
+    last.map_or(Position::ZERO, |record| record.position)
 }
 
 fn no_stream(stream: &str, after: Position) -> NotOpened {

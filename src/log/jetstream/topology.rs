@@ -25,6 +25,8 @@ const DUPLICATE_WINDOW: Duration = Duration::from_millis(100);
 /// The state of a stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct StreamState {
+    /// The first position that the stream still has; 1 if it has never had a record.
+    pub(super) first: Position,
     pub(super) head: Position,
     /// The time at which it was created, in nanoseconds. Differs if a stream was deleted and created
     /// again.
@@ -95,6 +97,8 @@ pub(super) async fn get(
         Ok(stream) => {
             let info = stream.cached_info();
             let state = StreamState {
+                // Of an empty stream, servers say 0 or 1.
+                first: Position::new(info.state.first_sequence.max(1)),
                 head: Position::new(info.state.last_sequence),
                 created_ns: info.created.unix_timestamp_nanos(),
             };

@@ -93,6 +93,26 @@ impl NatsServer {
         }
     }
 
+    /// Kills the server, copies its store, and restarts it.
+    pub(crate) async fn copy_store(&mut self) -> tempfile::TempDir {
+        self.kill();
+        let copy = tempfile::tempdir().unwrap();
+        copy_dir(&self.dir.path().join("jetstream"), copy.path());
+        self.restart().await;
+        copy
+    }
+
+    /// Kills the server, replaces its store by a copy, and restarts it on another port, where its old
+    /// clients do not find it. Returns that address.
+    pub(crate) async fn restart_hidden_with(&mut self, copy: &Path) -> String {
+        self.kill();
+        let store = self.dir.path().join("jetstream");
+        fs::remove_dir_all(&store).unwrap();
+        copy_dir(copy, &store);
+        self.process = spawn(self.dir.path(), -1, &self.setup);
+        listening(self.dir.path()).await.0
+    }
+
     /// Restarts the server on the same port and store. Kills it first if it still runs.
     pub(crate) async fn restart(&mut self) {
         if self.process.try_wait().unwrap().is_none() {
@@ -157,6 +177,19 @@ async fn listening(dir: &Path) -> (String, u16) {
             "nats-server did not start in {START_MAX:?}"
         );
         tokio::time::sleep(LOOK_AGAIN).await;
+    }
+}
+
+fn copy_dir(from: &Path, to: &Path) {
+    fs::create_dir_all(to).unwrap();
+    for entry in fs::read_dir(from).unwrap() {
+        let (entry, to) = (entry.as_ref().unwrap(), to);
+        let target = to.join(entry.file_name());
+        if entry.file_type().unwrap().is_dir() {
+            copy_dir(&entry.path(), &target);
+        } else {
+            fs::copy(entry.path(), target).unwrap();
+        }
     }
 }
 

@@ -1,0 +1,61 @@
+//! The file that remembers how far this node has read the log of keys.
+
+use std::fs::{self, File};
+use std::io::{self, Write as _};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use tokio_util::sync::CancellationToken;
+
+use crate::auth::{Keys, Seen};
+use crate::log::EventLog;
+
+/// Checks that the log of keys has every record that this node has read before. Returns what it had
+/// read.
+pub(super) async fn check(file: &Path, log: &dyn EventLog) -> anyhow::Result<Seen> {
+    let seen = match fs::read_to_string(file) {
+        Ok(text) => text.parse().map_err(anyhow::Error::from),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Seen::NOTHING),
+        Err(error) => Err(error.into()),
+    };
+    let seen: Seen = seen.with_context(|| format!("cannot read {}", file.display()))?;
+    seen.check(log).await.with_context(|| {
+        format!(
+            "the log of keys lacks records that this server has read, so revoked keys could be \
+             valid again. Restore the newer log; or, to accept the loss, delete {}",
+            file.display()
+        )
+    })?;
+    Ok(seen)
+}
+
+/// Keeps the file up to date, until `stop` is canceled.
+pub(super) async fn remember(
+    file: PathBuf,
+    keys: Arc<Keys>,
+    mut seen: Seen,
+    stop: CancellationToken,
+) {
+    while let Some(Some(more)) = stop.run_until_cancelled(keys.seen_after(seen)).await {
+        seen = more;
+        let path = file.clone();
+        let written = tokio::task::spawn_blocking(move || write(&path, &seen));
+        if let Ok(Err(error)) = written.await {
+            tracing::warn!(
+                "cannot write {}: {error}. A restart would not notice an older log of keys",
+                file.display()
+            );
+        }
+    }
+}
+
+/// Replaces the file as a whole.
+fn write(path: &Path, seen: &Seen) -> io::Result<()> {
+    let dir = path.parent().unwrap_or(Path::new("."));
+    let mut file = tempfile::NamedTempFile::new_in(dir)?;
+    writeln!(file, "{seen}")?;
+    file.as_file().sync_all()?;
+    file.persist(path).map_err(|error| error.error)?;
+    File::open(dir)?.sync_all()
+}

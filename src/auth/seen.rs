@@ -1,0 +1,91 @@
+//! How far a node has read the log of keys, so that it recognizes the log after a restart.
+//!
+//! An older copy of the log lacks revocations, so that revoked keys would be valid again.
+
+use std::fmt;
+use std::str::FromStr;
+
+use sha2::{Digest as _, Sha256};
+
+use crate::domain::Position;
+use crate::domain::limits::LOG_READ_RECORDS_MAX;
+use crate::log::{EventLog, LogError, Record};
+
+/// The last record of the log of keys that a node has read, and a hash chain over all records up to it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Seen {
+    position: Position,
+    chain: [u8; 32],
+}
+
+/// A text that is not a [`Seen`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("it must hold a position and 64 hexadecimal digits")]
+pub struct NotSeen;
+
+impl Seen {
+    /// Nothing was read.
+    pub const NOTHING: Self = Self {
+        position: Position::ZERO,
+        chain: [0; 32],
+    };
+
+    /// The last position that was read.
+    pub fn position(&self) -> Position {
+        self.position
+    }
+
+    /// Adds the next record.
+    pub(super) fn add(&mut self, record: &Record) {
+        let mut hasher = Sha256::new();
+        hasher.update(self.chain);
+        for part in [record.subject.as_bytes(), &record.private, &record.payload] {
+            hasher.update((part.len() as u64).to_be_bytes());
+            hasher.update(part);
+        }
+        self.chain = hasher.finalize().into();
+        self.position = record.position;
+    }
+
+    /// Checks that a log has everything that was read. Fails as [`LogError::Truncated`] or
+    /// [`LogError::Replaced`].
+    pub async fn check(&self, log: &dyn EventLog) -> Result<(), LogError> {
+        let head = log.head().await?;
+        if head < self.position {
+            return Err(LogError::Truncated {
+                head,
+                after: self.position,
+            });
+        }
+        let (mut found, mut tail) = (Self::NOTHING, log.tail(Position::ZERO).await?);
+        while found.position < self.position {
+            let records = tail.next(LOG_READ_RECORDS_MAX).await?;
+            let up_to = records
+                .iter()
+                .take_while(|one| one.position <= self.position);
+            up_to.for_each(|record| found.add(record));
+        }
+        if found == *self {
+            return Ok(());
+        }
+        Err(LogError::Replaced { at: self.position })
+    }
+}
+
+impl fmt::Display for Seen {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.position, hex::encode(self.chain))
+    }
+}
+
+impl FromStr for Seen {
+    type Err = NotSeen;
+
+    fn from_str(text: &str) -> Result<Self, NotSeen> {
+        let (position, digits) = text.trim_end().split_once(' ').ok_or(NotSeen)?;
+        let position = Position::new(position.parse().map_err(|_not_a_number| NotSeen)?);
+        let mut chain = [0; 32];
+        hex::decode_to_slice(digits, &mut chain).map_err(|_not_hex| NotSeen)?;
+        Ok(Self { position, chain })
+    }
+}
