@@ -169,7 +169,7 @@ async fn rebuild_beside(
     on_step: &mut impl FnMut(Step),
 ) -> anyhow::Result<(Rebuilt, LiveModel)> {
     let until = log.head().await?;
-    let case = live.case(log, until, request.accept_truncation).await?;
+    let case = live.case(log, until, request).await?;
     let store = new_store(dir).await?;
     let mut fold = async |up_to| {
         let mut on_batch = |position| on_step(Step::Folding { position, until });
@@ -187,13 +187,25 @@ async fn rebuild_beside(
         },
         Case::SameLog(live, progress) => {
             fold(progress.position).await?;
-            compare(&store, live, progress.position).await?
+            if store.snapshot()?.progress().chain == progress.chain {
+                compare(&store, live, progress.position).await?
+            } else {
+                let changed = lost(&store, live, progress).await?;
+                let problem = FoldError::Diverged { at: changed.first };
+                accept(request, &problem)?;
+                Comparison::OtherLog {
+                    position: progress.position,
+                }
+            }
         }
     };
     fold(until).await?;
-    let lost = match case {
-        Case::OtherLog(live, progress) => Some(lost(&store, live, progress).await?),
-        Case::SameLog(..) | Case::Missing | Case::Unreadable(_) => None,
+    let lost = match (&comparison, case) {
+        (
+            Comparison::OtherLog { .. },
+            Case::SameLog(live, progress) | Case::OtherLog(live, progress),
+        ) => Some(lost(&store, live, progress).await?),
+        _ => None,
     };
     let progress = *store.snapshot()?.progress();
     let rebuilt = Rebuilt {
@@ -208,13 +220,13 @@ async fn rebuild_beside(
 }
 
 impl LiveModel {
-    /// Compares the live read model with a log. Fails if it was built from other records, unless that is
-    /// `accepted`.
+    /// Compares the live read model with the end of a log. Fails if it was built from other records,
+    /// unless the request accepts that.
     async fn case(
         &self,
         log: &dyn EventLog,
         head: Position,
-        accepted: bool,
+        request: &Request,
     ) -> anyhow::Result<Case<'_>> {
         let (store, progress) = match self {
             Self::Missing => return Ok(Case::Missing),
@@ -224,13 +236,19 @@ impl LiveModel {
         let Some(problem) = difference(log, head, progress).await? else {
             return Ok(Case::SameLog(store, progress));
         };
-        anyhow::ensure!(
-            accepted,
-            "{problem}. If the log was cut or replaced on purpose, add --accept-truncation: the new \
-             read model is then built from the records that the log has, and the old file is kept"
-        );
+        accept(request, &problem)?;
         Ok(Case::OtherLog(store, progress))
     }
+}
+
+/// Fails with a problem of the log, unless the request accepts it.
+fn accept(request: &Request, problem: &FoldError) -> anyhow::Result<()> {
+    anyhow::ensure!(
+        request.accept_truncation,
+        "{problem}. If the log was cut or replaced on purpose, add --accept-truncation: the new read \
+         model is then built from the records that the log has, and the old file is kept"
+    );
+    Ok(())
 }
 
 /// How the log differs from the records that a live read model was built from; `None` if it does not.

@@ -5,11 +5,11 @@ use std::path::Path;
 use std::sync::Arc;
 
 use serde_json::Value;
-use session_ledger::app::clock::SystemClock;
 use session_ledger::domain::Position;
 use session_ledger::log::{EmbeddedLog, EventLog, NewRecord};
 
 use crate::support::cli::{Server, fails, ok, run, stdout};
+use crate::support::clock::ManualClock;
 
 /// Returns the directory of a stopped server, with one session for each of these agents.
 fn ledger(agents: &[&str]) -> tempfile::TempDir {
@@ -149,26 +149,41 @@ fn only_the_records_after_the_truncation_are_lost() {
     assert_eq!(rebuilt["lost"]["last"], 3);
 }
 
-/// Writes the built-in log again, with one record changed and all checksums right.
+/// Writes the built-in log again, with the bodies changed, and all times and checksums right.
 async fn forge(log: &Path, from: &str, to: &str) {
-    let open = |path: &Path| EmbeddedLog::open(path, Arc::new(SystemClock)).unwrap();
+    let clock = Arc::new(ManualClock::default());
+    let open = |path: &Path| EmbeddedLog::open(path, Arc::<ManualClock>::clone(&clock)).unwrap();
     let (old, forged) = (log.with_extension("old"), log.with_extension("forged"));
     fs::rename(log, &old).unwrap();
     let (read, written) = (open(&old), open(&forged));
     let positions = (1..=read.known_head().get()).map(Position::new);
-    let records = read.get(positions.collect()).await.unwrap();
-    let records = records.into_iter().map(|record| NewRecord {
-        subject: record.subject,
-        private: record.private,
-        body: String::from_utf8(record.payload.to_vec())
-            .unwrap()
-            .replace(from, to)
-            .into(),
-    });
-    let appended = written.append(records.collect()).await;
-    assert!(appended.iter().all(Result::is_ok));
+    for record in read.get(positions.collect()).await.unwrap() {
+        clock.set_micros(record.recorded_at.micros());
+        let body = String::from_utf8(record.payload.to_vec()).unwrap();
+        let forged = NewRecord {
+            subject: record.subject,
+            private: record.private,
+            body: body.replace(from, to).into(),
+        };
+        assert!(written.append(vec![forged]).await[0].is_ok());
+    }
     drop((read, written));
     fs::rename(forged, log).unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_rebuild_refuses_a_log_with_a_changed_record_before_the_last() {
+    let dir = ledger(&["agent-one", "agent-two"]);
+    forge(&dir.path().join("log.redb"), "agent-one", "agent-1ne").await;
+    let said = fails(&["rebuild", "--data-dir", path(&dir)], 1);
+    let expected = "the record at position 2 is not the one";
+    assert!(said.contains(expected), "{said}");
+    let verified = run(&["verify", "--data-dir", path(&dir)]);
+    assert_eq!(verified.status.code(), Some(1), "{verified:?}");
+    let rebuilt = rebuild(&[path(&dir), "--accept-truncation"]);
+    assert_eq!(rebuilt["comparison"]["result"], "other_log", "{rebuilt}");
+    assert_eq!(rebuilt["lost"]["first"], 2, "{rebuilt}");
+    assert_eq!(rebuilt["lost"]["last"], 3, "{rebuilt}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
