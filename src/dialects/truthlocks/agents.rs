@@ -12,7 +12,8 @@ use crate::http::problem::Problem;
 use crate::http::problem::code::Code;
 use crate::http::request::caller::{Caller, Read};
 use crate::http::request::extract::{LenientQuery, Path, QueryParams, Values};
-use crate::http::request::params::{AGENT_STATUS, AGENT_TYPE, OFFSET, Param, TRUST_LEVEL};
+use crate::http::request::param::{AnyParam, Param, Text};
+use crate::http::request::params::{AGENT_STATUS, AGENT_TYPE, OFFSET, TRUST_LEVEL};
 use crate::http::response::body;
 use crate::http::response::json::Json;
 use crate::http::state::App;
@@ -21,7 +22,7 @@ use crate::query::{self, Sight};
 
 /// The names of `agent_type` in the documents, the SDKs and an editor. If a query has several, the
 /// first one in this list counts.
-const TYPES: [Param; 3] = [
+const TYPES: [Param<Text>; 3] = [
     AGENT_TYPE,
     Param {
         name: "agentType",
@@ -32,7 +33,7 @@ const TYPES: [Param; 3] = [
         ..AGENT_TYPE
     },
 ];
-const TRUST_LEVELS: [Param; 2] = [
+const TRUST_LEVELS: [Param<Text>; 2] = [
     TRUST_LEVEL,
     Param {
         name: "trustLevel",
@@ -51,15 +52,15 @@ pub(super) struct ListQuery {
 }
 
 impl QueryParams for ListQuery {
-    const PARAMS: &'static [Param] = &[
-        TYPES[0],
-        TYPES[1],
-        TYPES[2],
-        AGENT_STATUS,
-        TRUST_LEVELS[0],
-        TRUST_LEVELS[1],
-        LIMIT,
-        OFFSET,
+    const PARAMS: &'static [&'static dyn AnyParam] = &[
+        &TYPES[0],
+        &TYPES[1],
+        &TYPES[2],
+        &AGENT_STATUS,
+        &TRUST_LEVELS[0],
+        &TRUST_LEVELS[1],
+        &LIMIT,
+        &OFFSET,
     ];
 
     fn read(values: &mut Values) -> Result<Self, Problem> {

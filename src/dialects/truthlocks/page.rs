@@ -5,7 +5,8 @@ use axum::response::Response;
 use crate::domain::limits::PAGE_ROWS_MAX;
 use crate::http::problem::Problem;
 use crate::http::request::extract::Values;
-use crate::http::request::params::{IntegerRange, OFFSET, Param, Shape};
+use crate::http::request::param::{Param, Range};
+use crate::http::request::params::OFFSET;
 use crate::http::response::body;
 use crate::http::response::json::Json;
 use crate::query::{Page, PageStart};
@@ -13,14 +14,14 @@ use crate::query::{Page, PageStart};
 /// Bytes of a usual row.
 const ROW_BYTES: usize = 2048;
 
-pub(super) const LIMIT: Param = Param {
+pub(super) const LIMIT: Param<Range> = Param {
     name: "limit",
     about: "Most rows of the page.",
-    shape: Shape::Integer(IntegerRange {
+    component: None,
+    shape: Range {
         min: 1,
         max: PAGE_ROWS_MAX as u64,
-        default: None,
-    }),
+    },
 };
 
 /// The page of a listing that a request wants.
@@ -39,10 +40,10 @@ pub(super) struct Wanted {
 
 impl PageQuery {
     pub(super) fn read(values: &mut Values) -> Self {
-        let limit = values.integer(&LIMIT);
+        let limit = values.optional_number(&LIMIT);
         Self {
             limit: limit.and_then(|limit| u16::try_from(limit).ok()),
-            offset: values.integer(&OFFSET).unwrap_or(0),
+            offset: values.number(&OFFSET),
         }
     }
 

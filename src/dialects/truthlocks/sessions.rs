@@ -11,7 +11,8 @@ use crate::domain::{AgentId, SessionFilter, SessionId, StatusSet};
 use crate::http::problem::Problem;
 use crate::http::request::caller::{Caller, Read};
 use crate::http::request::extract::{LenientQuery, Path, QueryParams, Values};
-use crate::http::request::params::{AGENT_ID, OFFSET, Param, STATUS};
+use crate::http::request::param::{AnyParam, Param, Text};
+use crate::http::request::params::{AGENT_ID, OFFSET, STATUS};
 use crate::http::response::body;
 use crate::http::response::json::Json;
 use crate::http::response::lookup;
@@ -20,7 +21,7 @@ use crate::projection::RowBytes;
 use crate::query::{self, Sight};
 
 /// Another name for `agent_id`, as the SDKs spell it.
-const AGENT_ID_OF_SDKS: Param = Param {
+const AGENT_ID_OF_SDKS: Param<Text> = Param {
     name: "agentId",
     ..AGENT_ID
 };
@@ -40,7 +41,8 @@ pub(super) struct ListQuery {
 }
 
 impl QueryParams for ListQuery {
-    const PARAMS: &'static [Param] = &[AGENT_ID, AGENT_ID_OF_SDKS, STATUS, LIMIT, OFFSET];
+    const PARAMS: &'static [&'static dyn AnyParam] =
+        &[&AGENT_ID, &AGENT_ID_OF_SDKS, &STATUS, &LIMIT, &OFFSET];
 
     fn read(values: &mut Values) -> Result<Self, Problem> {
         let agent = values

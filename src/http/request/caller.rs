@@ -17,7 +17,7 @@ use crate::domain::TenantId;
 use crate::domain::limits::TENANT_CHARS_MAX;
 use crate::http::problem::Problem;
 use crate::http::problem::code::Code;
-use crate::http::request::params::component;
+use crate::http::request::param::component;
 use crate::query::Sight;
 
 /// The `OpenAPI` extension that carries the roles of a route from its handler to the document.

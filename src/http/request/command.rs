@@ -17,7 +17,7 @@ use crate::http::problem::code::Code;
 use crate::http::request::body::{Body, JsonBody};
 use crate::http::request::caller::{Caller, Write};
 use crate::http::request::extract::{NoQuery, Query};
-use crate::http::request::params::component;
+use crate::http::request::param::component;
 use crate::http::state::App;
 use crate::ledger::{By, IdempotencyKey};
 use crate::query::Sight;

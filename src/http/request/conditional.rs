@@ -11,7 +11,7 @@ use utoipa::openapi::Required;
 use utoipa::openapi::path::{Parameter, ParameterBuilder, ParameterIn};
 use utoipa::openapi::schema::{ObjectBuilder, Type};
 
-use crate::http::request::params::component;
+use crate::http::request::param::component;
 
 /// The URI of a request, and the versions of its answer that the client has.
 #[derive(Debug)]

@@ -13,20 +13,21 @@ use utoipa::IntoParams;
 use utoipa::openapi::Required;
 use utoipa::openapi::path::{Parameter, ParameterBuilder, ParameterIn};
 
-use crate::domain::limits::EVENTS_PAGE_MAX;
 use crate::domain::{AgentId, Position, SessionId, Timestamp};
 use crate::http::problem::Problem;
 use crate::http::problem::code::Code;
 use crate::http::raw_schema::raw;
-use crate::http::request::params::{EVENTS_LIMIT, IntegerRange, Param, Shape, an_id, component};
+use crate::http::request::param::{
+    AnyParam, Flag, Number, Param, Range, Text, Time, Word, Words, component,
+};
+use crate::http::request::params::an_id;
 
 /// The most characters of a caller's text that an answer repeats.
 const ECHO_CHARS_MAX: usize = 64;
 /// The positions that an event can have.
-const POSITION: IntegerRange = IntegerRange {
+const POSITION: Range = Range {
     min: 1,
     max: i64::MAX as u64,
-    default: None,
 };
 /// The most unknown parameters that an answer names.
 const ERRORS_MAX: usize = 16;
@@ -34,7 +35,7 @@ const ERRORS_MAX: usize = 16;
 /// The query parameters of a route.
 pub(crate) trait QueryParams: Sized {
     /// All known parameters. [`Query`] rejects other parameters, and [`LenientQuery`] ignores them.
-    const PARAMS: &'static [Param];
+    const PARAMS: &'static [&'static dyn AnyParam];
 
     /// Reads the parameters. Errors of single values are collected in `values` and reported first.
     /// The returned problem is only for parameters that do not fit together.
@@ -63,7 +64,7 @@ impl<S: Sync, T: QueryParams> FromRequestParts<S> for LenientQuery<T> {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Problem> {
-        let is_known = |name: &str| T::PARAMS.iter().any(|param| param.name == name);
+        let is_known = |name: &str| T::PARAMS.iter().any(|param| param.name() == name);
         let values = Values::parse(parts.uri.query().unwrap_or_default(), is_known)?;
         values.read().map(Self)
     }
@@ -71,7 +72,7 @@ impl<S: Sync, T: QueryParams> FromRequestParts<S> for LenientQuery<T> {
 
 impl<T: QueryParams> IntoParams for Query<T> {
     fn into_params(_place: impl Fn() -> Option<ParameterIn>) -> Vec<Parameter> {
-        T::PARAMS.iter().map(Param::describe).collect()
+        T::PARAMS.iter().map(|param| param.describe()).collect()
     }
 }
 
@@ -80,7 +81,7 @@ impl<T: QueryParams> IntoParams for Query<T> {
 pub(crate) struct NoQuery;
 
 impl QueryParams for NoQuery {
-    const PARAMS: &'static [Param] = &[];
+    const PARAMS: &'static [&'static dyn AnyParam] = &[];
 
     fn read(_values: &mut Values) -> Result<Self, Problem> {
         Ok(Self)
@@ -95,12 +96,6 @@ pub(crate) struct Values {
 }
 
 impl Values {
-    /// The limit of a page of events.
-    pub(crate) fn events_limit(&mut self) -> u16 {
-        let limit = self.integer(&EVENTS_LIMIT).map(u16::try_from);
-        limit.and_then(Result::ok).unwrap_or(EVENTS_PAGE_MAX)
-    }
-
     /// Decodes the query. A parameter that cannot be decoded is an error if `matters` says so for
     /// its name; otherwise it is skipped.
     fn parse(query: &str, matters: impl Fn(&str) -> bool) -> Result<Self, Problem> {
@@ -120,13 +115,13 @@ impl Values {
         Ok(values)
     }
 
-    fn refuse_unknown(&self, known: &[Param]) -> Result<(), Problem> {
-        let is_known = |name: &str| known.iter().any(|param| param.name == name);
+    fn refuse_unknown(&self, known: &[&dyn AnyParam]) -> Result<(), Problem> {
+        let is_known = |name: &str| known.iter().any(|param| param.name() == name);
         let unknown = || self.pairs.iter().filter(|(name, _)| !is_known(name));
         let Some((first, _)) = unknown().next() else {
             return Ok(());
         };
-        let names: Vec<&str> = known.iter().map(|param| param.name).collect();
+        let names: Vec<&str> = known.iter().map(|param| param.name()).collect();
         let known = match names.as_slice() {
             [] => "this route takes none".to_owned(),
             names => format!("this route takes {}", names.join(", ")),
@@ -160,17 +155,17 @@ impl Values {
     }
 
     /// Adds an error about a parameter.
-    pub(crate) fn error(&mut self, param: &Param, message: impl Into<String>) {
-        self.errors.push((param.name.to_owned(), message.into()));
+    pub(crate) fn error(&mut self, param: &dyn AnyParam, message: impl Into<String>) {
+        self.errors.push((param.name().to_owned(), message.into()));
     }
 
-    pub(crate) fn has(&self, param: &Param) -> bool {
-        self.pairs.iter().any(|(name, _)| name == param.name)
+    pub(crate) fn has(&self, param: &dyn AnyParam) -> bool {
+        self.pairs.iter().any(|(name, _)| name == param.name())
     }
 
-    /// Returns the text of a parameter. Adds an error if the parameter occurs twice.
-    pub(crate) fn text(&mut self, param: &Param) -> Option<String> {
-        let mut given = self.pairs.iter().filter(|(name, _)| name == param.name);
+    /// The value of a parameter. Adds an error if the parameter occurs twice.
+    fn value(&mut self, param: &dyn AnyParam) -> Option<String> {
+        let mut given = self.pairs.iter().filter(|(name, _)| name == param.name());
         let first = given.next().map(|(_, value)| value.clone());
         if given.next().is_some() {
             self.error(param, "must be given once");
@@ -179,14 +174,13 @@ impl Values {
         first
     }
 
-    /// Returns a parameter that `parse` has read. Adds the error of `parse`, if any.
-    pub(crate) fn parsed<T, E: Display>(
+    fn read_value<T, E: Display>(
         &mut self,
-        param: &Param,
-        parse: impl FnOnce(&str) -> Result<T, E>,
+        param: &dyn AnyParam,
+        read: impl FnOnce(&str) -> Result<T, E>,
     ) -> Option<T> {
-        let text = self.text(param)?;
-        match parse(&text) {
+        let value = self.value(param)?;
+        match read(&value) {
             Ok(value) => Some(value),
             Err(error) => {
                 self.error(param, error.to_string());
@@ -195,53 +189,71 @@ impl Values {
         }
     }
 
-    /// Returns a number within the range of the parameter, or its default if it is absent.
-    pub(crate) fn integer(&mut self, param: &Param) -> Option<u64> {
-        let Shape::Integer(range) = param.shape else {
-            return None;
-        };
-        if !self.has(param) {
-            return range.default;
-        }
-        self.parsed(param, |text| integer(text, range))
+    /// Returns a text.
+    pub(crate) fn text(&mut self, param: &Param<Text>) -> Option<String> {
+        self.value(param)
     }
 
-    pub(crate) fn position(&mut self, param: &Param) -> Option<Position> {
-        self.integer(param).map(Position::new)
+    /// Returns a text that `parse` has read. Adds the error of `parse`, if any.
+    pub(crate) fn parsed<T, E: Display>(
+        &mut self,
+        param: &Param<Text>,
+        parse: impl FnOnce(&str) -> Result<T, E>,
+    ) -> Option<T> {
+        self.read_value(param, parse)
     }
 
-    pub(crate) fn time(&mut self, param: &Param) -> Option<Timestamp> {
-        self.parsed(param, |text| {
+    /// Returns a number, or its default if it is absent or invalid.
+    pub(crate) fn number(&mut self, param: &Param<Number>) -> u64 {
+        let Number { range, default } = param.shape;
+        let read = self.read_value(param, |text| integer(text, range));
+        read.unwrap_or(default)
+    }
+
+    /// Returns how many rows or events a page has at most.
+    pub(crate) fn limit(&mut self, param: &Param<Number>) -> u16 {
+        u16::try_from(self.number(param)).unwrap_or(u16::MAX)
+    }
+
+    /// Returns a number without a default, if it is given.
+    pub(crate) fn optional_number(&mut self, param: &Param<Range>) -> Option<u64> {
+        self.read_value(param, |text| integer(text, param.shape))
+    }
+
+    /// Returns a position, if it is given.
+    pub(crate) fn position(&mut self, param: &Param<Range>) -> Option<Position> {
+        self.optional_number(param).map(Position::new)
+    }
+
+    pub(crate) fn time(&mut self, param: &Param<Time>) -> Option<Timestamp> {
+        self.read_value(param, |text| {
             time(text)
                 .ok_or("must be a time with an offset as in RFC 3339, such as 2026-01-31T23:59:59Z")
         })
     }
 
-    pub(crate) fn boolean(&mut self, param: &Param) -> bool {
-        let Shape::Boolean { default } = param.shape else {
-            return false;
-        };
+    /// Returns a flag, or its default if it is absent or invalid.
+    pub(crate) fn flag(&mut self, param: &Param<Flag>) -> bool {
         let read = |text: &str| match text {
             "true" => Ok(true),
             "false" => Ok(false),
             _ => Err("must be true or false"),
         };
-        self.parsed(param, read).unwrap_or(default)
+        self.read_value(param, read).unwrap_or(param.shape.0)
     }
 
-    /// Returns the parsed word of a parameter.
-    pub(crate) fn word<T: FromStr>(&mut self, param: &Param) -> Option<T> {
-        self.parsed(param, |text| {
-            text.parse().map_err(|_unknown| expected(param))
-        })
+    /// Returns the value of a word.
+    pub(crate) fn word<T: FromStr>(&mut self, param: &Param<Word<T>>) -> Option<T> {
+        let expected = |_unknown| param.shape.expected();
+        self.read_value(param, |text| text.parse().map_err(expected))
     }
 
-    /// Returns the parsed words of a parameter that may be repeated.
-    pub(crate) fn words<T: FromStr>(&mut self, param: &Param) -> Vec<T> {
+    /// Returns the values of a parameter that may be repeated.
+    pub(crate) fn words<T: FromStr>(&mut self, param: &Param<Words<T>>) -> Vec<T> {
         let given = self.pairs.iter().filter(|(name, _)| name == param.name);
         let words: Result<Vec<T>, _> = given.map(|(_, value)| value.parse()).collect();
         words.unwrap_or_else(|_unknown| {
-            self.error(param, expected(param));
+            self.error(param, param.shape.expected());
             Vec::new()
         })
     }
@@ -331,7 +343,7 @@ impl PathParam for Position {
     const COMPONENT: &'static str = "PositionInPath";
 
     fn schema() -> Value {
-        let IntegerRange { min, max, .. } = POSITION;
+        let Range { min, max } = POSITION;
         json!({"type": "integer", "format": "int64", "minimum": min, "maximum": max})
     }
 
@@ -340,8 +352,8 @@ impl PathParam for Position {
     }
 }
 
-fn integer(text: &str, range: IntegerRange) -> Result<u64, String> {
-    let IntegerRange { min, max, .. } = range;
+fn integer(text: &str, range: Range) -> Result<u64, String> {
+    let Range { min, max } = range;
     // `str::parse` also accepts a sign.
     let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
     let number = text.parse().ok().filter(|_| digits);
@@ -372,19 +384,6 @@ fn time(text: &str) -> Option<Timestamp> {
     Timestamp::parse(&format!("{clock}{sign}{offset}"))
 }
 
-fn expected(param: &Param) -> String {
-    match param.shape {
-        Shape::Word(words) => format!("must be one of: {}", words().join(", ")),
-        Shape::Words(words) => format!(
-            "must be one of: {}; repeat the parameter to give several",
-            words().join(", ")
-        ),
-        Shape::Text(_) | Shape::Time | Shape::Boolean { .. } | Shape::Integer(_) => {
-            "has an invalid value".to_owned()
-        }
-    }
-}
-
 /// Decodes a name or a value of a query, where `+` is a space; `None` if it is not UTF-8.
 fn decode(text: &str) -> Option<String> {
     let spaced = text.replace('+', " ");
@@ -408,7 +407,7 @@ mod tests {
     #[test]
     fn each_unknown_parameter_is_named_once() {
         let values = Values::parse("other=1&status=a&other=2&more", |_name| true).unwrap();
-        let problem = values.refuse_unknown(&[STATUS, OFFSET]).unwrap_err();
+        let problem = values.refuse_unknown(&[&STATUS, &OFFSET]).unwrap_err();
         let message = "is unknown; this route takes status, offset";
         let errors = problem.errors().iter();
         let errors: Vec<_> = errors.map(|it| (&*it.field, &*it.message)).collect();

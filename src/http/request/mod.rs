@@ -14,4 +14,5 @@ pub(crate) mod json_body;
 pub(crate) mod media_type;
 pub(crate) mod negotiate;
 pub(crate) mod page_query;
+pub(crate) mod param;
 pub(crate) mod params;

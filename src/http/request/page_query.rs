@@ -1,10 +1,10 @@
 //! The query parameters that select a page of a listing, or the state that an answer must include.
 
-use crate::domain::limits::PAGE_ROWS_DEFAULT;
 use crate::domain::{Position, TenantId};
 use crate::http::problem::Problem;
 use crate::http::request::extract::{QueryParams, Values};
-use crate::http::request::params::{CURSOR, MIN_POSITION, OFFSET, Param, ROWS_LIMIT};
+use crate::http::request::param::AnyParam;
+use crate::http::request::params::{CURSOR, MIN_POSITION, OFFSET, ROWS_LIMIT};
 use crate::query::{Cursor, PageStart, Paged};
 
 /// The query of a route that reads one session, agent or event.
@@ -14,7 +14,7 @@ pub(crate) struct GetQuery {
 }
 
 impl QueryParams for GetQuery {
-    const PARAMS: &'static [Param] = &[MIN_POSITION];
+    const PARAMS: &'static [&'static dyn AnyParam] = &[&MIN_POSITION];
 
     fn read(values: &mut Values) -> Result<Self, Problem> {
         let min_position = values.position(&MIN_POSITION);
@@ -34,14 +34,13 @@ pub(crate) struct PageQuery {
 
 impl PageQuery {
     pub(crate) fn read(values: &mut Values) -> Self {
-        let limit = values.integer(&ROWS_LIMIT).map(u16::try_from);
-        let offset = values.integer(&OFFSET).unwrap_or(0);
+        let (limit, offset) = (values.limit(&ROWS_LIMIT), values.number(&OFFSET));
         // Generated clients send the default offset, 0, with a cursor.
         if values.has(&CURSOR) && offset != 0 {
             values.error(&CURSOR, "must not be combined with an offset other than 0");
         }
         Self {
-            limit: limit.and_then(Result::ok).unwrap_or(PAGE_ROWS_DEFAULT),
+            limit,
             offset,
             cursor: values.text(&CURSOR),
             min_position: values.position(&MIN_POSITION),

@@ -5,7 +5,7 @@ use axum::http::{HeaderValue, Uri};
 use axum::response::Response;
 use percent_encoding::percent_decode_str;
 
-use crate::http::request::params::Param;
+use crate::http::request::param::AnyParam;
 
 /// Adds a `Link` header to other pages of the listing at a URI. `starts` lists the parameters that
 /// say where a page starts; `pages` has the relation of each page and its start. Links are
@@ -23,11 +23,16 @@ pub(crate) fn add(
 }
 
 /// Adds links for a listing whose next page starts after, or before, a number.
-pub(crate) fn add_next(response: &mut Response, uri: &Uri, param: &Param, next: Option<u64>) {
+pub(crate) fn add_next(
+    response: &mut Response,
+    uri: &Uri,
+    param: &dyn AnyParam,
+    next: Option<u64>,
+) {
     let next = next.map(|next| next.to_string());
     let mut pages = vec![("first", None)];
-    pages.extend(next.as_deref().map(|at| ("next", Some((param.name, at)))));
-    add(response, uri, &[param.name], &pages);
+    pages.extend(next.as_deref().map(|at| ("next", Some((param.name(), at)))));
+    add(response, uri, &[param.name()], &pages);
 }
 
 /// The value of the header.

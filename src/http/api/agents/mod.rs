@@ -16,8 +16,9 @@ use crate::http::request::conditional::Conditional;
 use crate::http::request::extract::{Path, Query, QueryParams, Values};
 use crate::http::request::page_query::GetQuery;
 use crate::http::request::page_query::PageQuery;
+use crate::http::request::param::AnyParam;
 use crate::http::request::params::{
-    AGENT_STATUS, AGENT_TYPE, CURSOR, MIN_POSITION, OFFSET, Param, ROWS_LIMIT, TRUST_LEVEL,
+    AGENT_STATUS, AGENT_TYPE, CURSOR, MIN_POSITION, OFFSET, ROWS_LIMIT, TRUST_LEVEL,
 };
 use crate::http::response::agent_row;
 use crate::http::response::body;
@@ -34,14 +35,14 @@ pub(crate) struct ListQuery {
 }
 
 impl QueryParams for ListQuery {
-    const PARAMS: &'static [Param] = &[
-        AGENT_TYPE,
-        AGENT_STATUS,
-        TRUST_LEVEL,
-        ROWS_LIMIT,
-        OFFSET,
-        CURSOR,
-        MIN_POSITION,
+    const PARAMS: &'static [&'static dyn AnyParam] = &[
+        &AGENT_TYPE,
+        &AGENT_STATUS,
+        &TRUST_LEVEL,
+        &ROWS_LIMIT,
+        &OFFSET,
+        &CURSOR,
+        &MIN_POSITION,
     ];
 
     fn read(values: &mut Values) -> Result<Self, Problem> {

@@ -9,7 +9,8 @@ use crate::http::dto;
 use crate::http::problem::Problem;
 use crate::http::request::caller::{Caller, Write};
 use crate::http::request::extract::{QueryParams, Values};
-use crate::http::request::params::{Param, STRICT, WAIT};
+use crate::http::request::param::AnyParam;
+use crate::http::request::params::{STRICT, WAIT};
 use crate::http::state::App;
 use crate::ledger::{Emitter, Receipt, Submission, SubmissionError};
 
@@ -25,12 +26,12 @@ pub(crate) struct AppendQuery {
 }
 
 impl QueryParams for AppendQuery {
-    const PARAMS: &'static [Param] = &[WAIT, STRICT];
+    const PARAMS: &'static [&'static dyn AnyParam] = &[&WAIT, &STRICT];
 
     fn read(values: &mut Values) -> Result<Self, Problem> {
         Ok(Self {
-            wait: values.boolean(&WAIT),
-            strict: values.boolean(&STRICT),
+            wait: values.flag(&WAIT),
+            strict: values.flag(&STRICT),
         })
     }
 }

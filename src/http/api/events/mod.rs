@@ -21,8 +21,9 @@ use crate::http::request::caller::{Audit, Caller, WriteOrAudit};
 use crate::http::request::extract::{Path, Query, QueryParams, Values};
 use crate::http::request::negotiate::weighed;
 use crate::http::request::page_query::GetQuery;
+use crate::http::request::param::AnyParam;
 use crate::http::request::params::{
-    AFTER_POSITION, AGENT_ID, EVENTS_LIMIT, MIN_POSITION, Param, SESSION_ID, TYPE,
+    AFTER_POSITION, AGENT_ID, EVENTS_LIMIT, MIN_POSITION, SESSION_ID, TYPE,
 };
 use crate::http::response::body;
 use crate::http::response::event_row;
@@ -52,19 +53,19 @@ pub(crate) struct EventsQuery {
 }
 
 impl QueryParams for EventsQuery {
-    const PARAMS: &'static [Param] = &[
-        AFTER_POSITION,
-        EVENTS_LIMIT,
-        TYPE,
-        AGENT_ID,
-        SESSION_ID,
-        MIN_POSITION,
+    const PARAMS: &'static [&'static dyn AnyParam] = &[
+        &AFTER_POSITION,
+        &EVENTS_LIMIT,
+        &TYPE,
+        &AGENT_ID,
+        &SESSION_ID,
+        &MIN_POSITION,
     ];
 
     fn read(values: &mut Values) -> Result<Self, Problem> {
         Ok(Self {
-            after: values.position(&AFTER_POSITION).unwrap_or_default(),
-            limit: values.events_limit(),
+            after: Position::new(values.number(&AFTER_POSITION)),
+            limit: values.limit(&EVENTS_LIMIT),
             filter: EventFilter {
                 event_type: values.word(&TYPE),
                 agent: values.parsed(&AGENT_ID, AgentId::parse),

@@ -10,7 +10,8 @@ use crate::http::problem::Problem;
 use crate::http::problem::sets::RejectionsProblems;
 use crate::http::request::caller::{Audit, Caller};
 use crate::http::request::extract::{Query, QueryParams, Values};
-use crate::http::request::params::{BEFORE_POSITION, EVENTS_LIMIT, MIN_POSITION, Param, REASON};
+use crate::http::request::param::AnyParam;
+use crate::http::request::params::{BEFORE_POSITION, EVENTS_LIMIT, MIN_POSITION, REASON};
 use crate::http::response::body;
 use crate::http::response::event_row;
 use crate::http::response::json::Json;
@@ -30,12 +31,13 @@ pub(crate) struct RejectionsQuery {
 }
 
 impl QueryParams for RejectionsQuery {
-    const PARAMS: &'static [Param] = &[REASON, EVENTS_LIMIT, BEFORE_POSITION, MIN_POSITION];
+    const PARAMS: &'static [&'static dyn AnyParam] =
+        &[&REASON, &EVENTS_LIMIT, &BEFORE_POSITION, &MIN_POSITION];
 
     fn read(values: &mut Values) -> Result<Self, Problem> {
         Ok(Self {
             code: values.word(&REASON),
-            limit: values.events_limit(),
+            limit: values.limit(&EVENTS_LIMIT),
             before: values.position(&BEFORE_POSITION),
             min_position: values.position(&MIN_POSITION),
         })

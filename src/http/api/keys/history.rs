@@ -10,7 +10,8 @@ use crate::http::problem::Problem;
 use crate::http::problem::sets::KeyHistoryProblems;
 use crate::http::request::caller::{AuditOrAdmin, Caller};
 use crate::http::request::extract::{Query, QueryParams, Values};
-use crate::http::request::params::{CHANGES_AFTER, CHANGES_LIMIT, Param};
+use crate::http::request::param::AnyParam;
+use crate::http::request::params::{CHANGES_AFTER, CHANGES_LIMIT};
 use crate::http::response::body;
 use crate::http::state::App;
 
@@ -22,10 +23,10 @@ pub(crate) struct HistoryQuery {
 }
 
 impl QueryParams for HistoryQuery {
-    const PARAMS: &'static [Param] = &[CHANGES_LIMIT, CHANGES_AFTER];
+    const PARAMS: &'static [&'static dyn AnyParam] = &[&CHANGES_LIMIT, &CHANGES_AFTER];
 
     fn read(values: &mut Values) -> Result<Self, Problem> {
-        let mut number = |param| usize::try_from(values.integer(param).unwrap_or(0));
+        let mut number = |param| usize::try_from(values.number(param));
         Ok(Self {
             limit: number(&CHANGES_LIMIT).unwrap_or(usize::from(PAGE_ROWS_MAX)),
             after: number(&CHANGES_AFTER).unwrap_or(usize::MAX),

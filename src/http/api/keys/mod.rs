@@ -17,7 +17,8 @@ use crate::http::problem::sets::{IssueKeyProblems, ListKeysProblems, RevokeKeyPr
 use crate::http::request::body::JsonBody;
 use crate::http::request::caller::{Admin, Caller};
 use crate::http::request::extract::{NoQuery, Path, PathParam, Query, QueryParams, Values};
-use crate::http::request::params::{KEYS_LIMIT, KEYS_OFFSET, Param};
+use crate::http::request::param::AnyParam;
+use crate::http::request::params::{KEYS_LIMIT, KEYS_OFFSET};
 use crate::http::response::body;
 use crate::http::response::success::Success;
 use crate::http::state::App;
@@ -30,10 +31,10 @@ pub(crate) struct ListQuery {
 }
 
 impl QueryParams for ListQuery {
-    const PARAMS: &'static [Param] = &[KEYS_LIMIT, KEYS_OFFSET];
+    const PARAMS: &'static [&'static dyn AnyParam] = &[&KEYS_LIMIT, &KEYS_OFFSET];
 
     fn read(values: &mut Values) -> Result<Self, Problem> {
-        let mut number = |param| usize::try_from(values.integer(param).unwrap_or(0));
+        let mut number = |param| usize::try_from(values.number(param));
         Ok(Self {
             limit: number(&KEYS_LIMIT).unwrap_or(usize::MAX),
             offset: number(&KEYS_OFFSET).unwrap_or(usize::MAX),

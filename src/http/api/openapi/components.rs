@@ -6,7 +6,7 @@ use std::mem;
 
 use serde_json::{Map, Value, json};
 
-use crate::http::request::params::COMPONENT_EXTENSION;
+use crate::http::request::param::COMPONENT_EXTENSION;
 
 /// Schemas of answers that always have all their members.
 const COMPLETE: &[&str] = &[

@@ -10,7 +10,8 @@ use crate::http::problem::Problem;
 use crate::http::problem::sets::GetProblems;
 use crate::http::request::caller::{Caller, ReadOrAudit};
 use crate::http::request::extract::{Path, Query, QueryParams, Values};
-use crate::http::request::params::{AFTER_NUMBER, EVENTS_LIMIT, MIN_POSITION, Param};
+use crate::http::request::param::AnyParam;
+use crate::http::request::params::{AFTER_NUMBER, EVENTS_LIMIT, MIN_POSITION};
 use crate::http::response::body;
 use crate::http::response::event_row;
 use crate::http::response::json::Json;
@@ -28,12 +29,12 @@ pub(crate) struct HistoryQuery {
 }
 
 impl QueryParams for HistoryQuery {
-    const PARAMS: &'static [Param] = &[AFTER_NUMBER, EVENTS_LIMIT, MIN_POSITION];
+    const PARAMS: &'static [&'static dyn AnyParam] = &[&AFTER_NUMBER, &EVENTS_LIMIT, &MIN_POSITION];
 
     fn read(values: &mut Values) -> Result<Self, Problem> {
         Ok(Self {
-            after: values.integer(&AFTER_NUMBER).unwrap_or(0),
-            limit: values.events_limit(),
+            after: values.number(&AFTER_NUMBER),
+            limit: values.limit(&EVENTS_LIMIT),
             min_position: values.position(&MIN_POSITION),
         })
     }

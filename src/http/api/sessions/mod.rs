@@ -19,9 +19,10 @@ use crate::http::request::caller::{Caller, Read};
 use crate::http::request::conditional::Conditional;
 use crate::http::request::extract::{Path, Query, QueryParams, Values};
 use crate::http::request::page_query::{GetQuery, PageQuery};
+use crate::http::request::param::AnyParam;
 use crate::http::request::params::{
-    AGENT_ID, CREATED_AFTER, CREATED_BEFORE, CURSOR, MIN_POSITION, OFFSET, PROJECT_ID, Param,
-    ROWS_LIMIT, STATUS,
+    AGENT_ID, CREATED_AFTER, CREATED_BEFORE, CURSOR, MIN_POSITION, OFFSET, PROJECT_ID, ROWS_LIMIT,
+    STATUS,
 };
 use crate::http::response::body;
 use crate::http::response::json::Json;
@@ -40,16 +41,16 @@ pub(crate) struct ListQuery {
 }
 
 impl QueryParams for ListQuery {
-    const PARAMS: &'static [Param] = &[
-        AGENT_ID,
-        STATUS,
-        PROJECT_ID,
-        CREATED_AFTER,
-        CREATED_BEFORE,
-        ROWS_LIMIT,
-        OFFSET,
-        CURSOR,
-        MIN_POSITION,
+    const PARAMS: &'static [&'static dyn AnyParam] = &[
+        &AGENT_ID,
+        &STATUS,
+        &PROJECT_ID,
+        &CREATED_AFTER,
+        &CREATED_BEFORE,
+        &ROWS_LIMIT,
+        &OFFSET,
+        &CURSOR,
+        &MIN_POSITION,
     ];
 
     fn read(values: &mut Values) -> Result<Self, Problem> {
@@ -68,13 +69,13 @@ pub(crate) struct CountQuery {
 }
 
 impl QueryParams for CountQuery {
-    const PARAMS: &'static [Param] = &[
-        AGENT_ID,
-        STATUS,
-        PROJECT_ID,
-        CREATED_AFTER,
-        CREATED_BEFORE,
-        MIN_POSITION,
+    const PARAMS: &'static [&'static dyn AnyParam] = &[
+        &AGENT_ID,
+        &STATUS,
+        &PROJECT_ID,
+        &CREATED_AFTER,
+        &CREATED_BEFORE,
+        &MIN_POSITION,
     ];
 
     fn read(values: &mut Values) -> Result<Self, Problem> {
