@@ -133,6 +133,7 @@ const HOMES: &[(&str, &[&str])] = &[
             "src/dialects/agi/failure",
             "src/dialects/apphandoff/failure",
             "src/dialects/otas/failure",
+            "src/dialects/sdk/example/failure",
             "src/dialects/truthlocks/failure",
         ],
     ),

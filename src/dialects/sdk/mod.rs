@@ -7,109 +7,10 @@
 //!
 //! # A complete dialect with one route
 //!
-//! `GET /acme/runs?state=live&max=10` answers `{"runs":[..],"total":N}`. Both parameters may be
-//! missing. `dialects/acme/mod.rs`:
-//!
-//! ```text
-//! //! Acme: lists runs, which are sessions of the ledger.
-//!
-//! mod failure;
-//!
-//! use axum::{extract::State, http::Method, response::Response};
-//! use serde_json::json;
-//!
-//! use crate::dialects::sdk::{calls::Calls, definition::Definition};
-//! use crate::domain::{SessionFilter, StatusSet, session::Status};
-//! use crate::http::layers::authenticate::CredentialScheme;
-//! use crate::http::problem::{Problem, style::ErrorStyle};
-//! use crate::http::request::caller::{Caller, Read};
-//! use crate::http::request::extract::{LenientQuery, QueryParams, Values};
-//! use crate::http::request::params::{Param, ROWS_LIMIT, Shape};
-//! use crate::http::{response::body, state::App};
-//! use crate::query::{PageStart, sessions};
-//!
-//! pub(super) fn definition() -> Definition {
-//!     let known = Calls::default().on(Method::GET, "/acme/runs", Read, list);
-//!     Definition {
-//!         known: vec![(known, CredentialScheme::usual())],
-//!         open: Calls::default(),
-//!         style: ErrorStyle::new(failure::word),
-//!         cors: None,
-//!     }
-//! }
-//!
-//! const STATE: Param = Param {
-//!     name: "state",
-//!     about: "Only runs in this state.",
-//!     shape: Shape::Word(|| <RunState as strum::VariantNames>::VARIANTS.to_vec()),
-//! };
-//! const MAX: Param = Param {
-//!     name: "max",
-//!     ..ROWS_LIMIT
-//! };
-//!
-//! #[derive(strum::EnumString, strum::VariantNames)]
-//! #[strum(serialize_all = "lowercase")]
-//! enum RunState {
-//!     Live,
-//!     Done,
-//! }
-//!
-//! /// Which runs to list, and how many at most.
-//! struct ListQuery(SessionFilter, usize);
-//!
-//! impl QueryParams for ListQuery {
-//!     const PARAMS: &'static [Param] = &[STATE, MAX];
-//!
-//!     fn read(values: &mut Values) -> Result<Self, Problem> {
-//!         let statuses: &[Status] = match values.word(&STATE) {
-//!             Some(RunState::Live) => &[Status::Active],
-//!             Some(RunState::Done) => &[Status::Terminated, Status::Expired, Status::HandedOff],
-//!             None => Status::ALL,
-//!         };
-//!         let max = values.integer(&MAX).map(usize::try_from);
-//!         let filter = SessionFilter {
-//!             statuses: StatusSet::of(statuses).unwrap_or(StatusSet::ALL),
-//!             ..SessionFilter::default()
-//!         };
-//!         Ok(Self(filter, max.and_then(Result::ok).unwrap_or_default()))
-//!     }
-//! }
-//!
-//! async fn list(
-//!     State(app): State<App>,
-//!     caller: Caller<Read>,
-//!     LenientQuery(ListQuery(filter, max)): LenientQuery<ListQuery>,
-//! ) -> Result<Response, Problem> {
-//!     app.read(|snapshot| {
-//!         let start = PageStart::Offset(0);
-//!         let page = sessions::list(snapshot, caller.sight(), &filter, start, max)?;
-//!         let mut runs = Vec::new();
-//!         for stored in &page.rows {
-//!             let row = stored.row()?;
-//!             let status = row.status_at(app.now()).as_str();
-//!             runs.push(json!({"id": row.session_id, "status": status}));
-//!         }
-//!         Ok(body::json_of(&json!({"runs": runs, "total": page.total})))
-//!     })
-//! }
-//! ```
-//!
-//! `dialects/acme/failure.rs`, the only file of a dialect that names a `StatusCode`:
-//!
-//! ```text
-//! //! Failures in Acme's words: a text and a code.
-//!
-//! use axum::http::StatusCode;
-//! use serde_json::{Value, json};
-//!
-//! use crate::http::problem::style::Failure;
-//!
-//! pub(super) fn word(failure: &Failure<'_>) -> (StatusCode, Value) {
-//!     let code = failure.problem.code();
-//!     (code.status(), json!({"error": failure.text(), "code": code.as_str()}))
-//! }
-//! ```
+//! `sdk/example/` is a whole dialect, and compiled with the tests: `GET /acme/runs?state=live&max=10`
+//! answers `{"runs":[..],"total":N}`. Both parameters may be missing. Copy its two files to
+//! `dialects/acme/`: `mod.rs` has the route, and `failure.rs` the words for failures. A dialect names
+//! `StatusCode` only in `failure.rs`.
 //!
 //! # Routes
 //!
@@ -130,15 +31,15 @@
 //! `T` implements `QueryParams`: `PARAMS` lists the known parameters, and `read` reads their
 //! values.
 //!
-//! - A `Param` has a name, a description (`about`) and a `Shape`. To rename an existing parameter,
-//!   override its name: `ROWS_LIMIT` is a number from 1 to 200, and 50 if absent.
-//! - `Values` has a method for each shape: `text`, `time`, `boolean`, `integer`, `word` for one
-//!   word of a list, and `words` for a parameter that may be repeated. `parsed` calls a parser of
-//!   yours, as in `values.parsed(&AGENT_ID, AgentId::parse)`.
-//! - `word` and `words` parse through `FromStr`. An enum derives it with `strum::EnumString`, and
-//!   the list of its words for the `Shape` with `strum::VariantNames`.
-//! - A method that finds an invalid value returns nothing and stores the error in `Values`. So
-//!   `read` returns `Ok` even then. The extractor then answers one 400 with all errors.
+//! - A `Param<S>` has a name, a description (`about`) and a shape `S`. To rename an existing
+//!   parameter, override its name: `ROWS_LIMIT` is a number from 1 to 200, and 50 if absent.
+//! - `Values` has a method for each shape: `text` (`Text`), `time` (`Time`), `flag` (`Flag`),
+//!   `number` and `limit` (`Number`), `optional_number` (`Range`), `word` for one word of an enum
+//!   (`Word`), and `words` for a parameter that may be repeated (`Words`). `parsed` calls a parser
+//!   of yours, as in `values.parsed(&AGENT_ID, AgentId::parse)`.
+//! - An enum of words derives `strum::EnumString` and `strum::VariantNames`.
+//! - A method that finds an invalid value stores the error in `Values`, and returns the default or
+//!   nothing. So `read` returns `Ok` even then. The extractor then answers one 400 with all errors.
 //! - A path parameter is a `Path<T>`, such as `Path<SessionId>`.
 //!
 //! # Reads
@@ -215,6 +116,8 @@ pub(crate) mod calls;
 pub(super) mod change;
 pub(super) mod cors;
 pub(super) mod definition;
+#[cfg(test)]
+mod example;
 pub(super) mod fields;
 pub(super) mod millis;
 mod pieces;
