@@ -70,6 +70,9 @@ pub const LOG_READ_BYTES_MAX: usize = 16 * 1024 * 1024;
 pub const LOG_PUBLISH_IN_FLIGHT_MAX: usize = 256;
 /// Most unacknowledged messages of all appends together. The server refuses more than 10,000.
 pub const LOG_UNACKNOWLEDGED_MAX: usize = 8192;
+/// How long an append waits for its turn while the appends before it have that many messages in flight,
+/// in milliseconds. Beyond that, the answer is 503.
+pub const LOG_TURN_WAIT_MS: u64 = 1_000;
 /// How long to wait for an acknowledgement after a reconnect, in milliseconds. Most are lost with the
 /// old connection. Those of messages that were still queued arrive at once.
 pub const LOG_RECONNECTED_WAIT_MS: u64 = 250;

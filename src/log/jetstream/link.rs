@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use async_nats::jetstream::{Context, ContextBuilder};
 use async_nats::{Client, ConnectOptions, Event};
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::{Semaphore, SemaphorePermit, watch};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
@@ -20,7 +20,7 @@ use crate::domain::backoff;
 use crate::domain::causes::because;
 use crate::domain::limits::{
     LOG_APPEND_WAIT_MS, LOG_BATCHES_OPEN_MAX, LOG_CLOSE_WAIT_MS, LOG_MESSAGE_BYTES_MAX,
-    LOG_PING_MS, LOG_UNACKNOWLEDGED_MAX,
+    LOG_PING_MS, LOG_PUBLISH_IN_FLIGHT_MAX, LOG_TURN_WAIT_MS, LOG_UNACKNOWLEDGED_MAX,
 };
 use crate::log::LogError;
 
@@ -53,6 +53,8 @@ pub(super) struct Link {
     pub(super) context: Context,
     /// A permit for each atomic batch that may be open; `None` if the server is too old for batches.
     pub(super) batches: Option<Arc<Semaphore>>,
+    /// A permit for each message that may be in flight.
+    in_flight: Arc<Semaphore>,
     pub(super) speed: Arc<Speed>,
     pub(super) writable: Arc<Writable>,
     closed: CancellationToken,
@@ -95,6 +97,7 @@ impl Link {
             client,
             context,
             batches,
+            in_flight: Arc::new(Semaphore::new(LOG_UNACKNOWLEDGED_MAX)),
             speed: Arc::default(),
             writable: Arc::default(),
             closed: CancellationToken::new(),
@@ -116,6 +119,15 @@ impl Link {
                  max_payload in its configuration to {LOG_MESSAGE_BYTES_MAX} or more"
             )
         })
+    }
+
+    /// Waits until an append of this many records may begin; `None` if that takes too long. The appends
+    /// take turns. Each holds its permits until it ends.
+    pub(super) async fn admit(&self, records: usize) -> Option<SemaphorePermit<'_>> {
+        let permits = u32::try_from(records.min(LOG_PUBLISH_IN_FLIGHT_MAX)).ok()?;
+        let turn = self.in_flight.acquire_many(permits);
+        let wait = Duration::from_millis(LOG_TURN_WAIT_MS);
+        timeout(wait, turn).await.ok()?.ok()
     }
 
     /// Whether there is a connection now.

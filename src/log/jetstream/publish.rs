@@ -45,6 +45,12 @@ pub(super) async fn append(link: &Link, stream: &str, records: &[NewRecord]) -> 
         results: results.collect(),
         grace: None,
     };
+    // Before the first message. Otherwise appends would hold a part of the messages that may be in
+    // flight while each waits for more of them, until all time out.
+    let Some(_permits) = link.admit(records.len()).await else {
+        let busy = LogError::unavailable("too many appends wait for NATS");
+        return vec![Err(busy); records.len()];
+    };
     let deadline = Instant::now() + WAIT;
     append.publish_batches().await;
     append.run(deadline).await;
