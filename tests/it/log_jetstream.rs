@@ -220,6 +220,34 @@ async fn an_append_waits_for_a_server_that_restarts() {
     assert!(appended.iter().flatten().is_sorted());
 }
 
+/// Appends that each hold a part of the messages that may be in flight, and wait for more, would all
+/// wait until they time out.
+#[tokio::test]
+async fn appends_beyond_what_may_be_in_flight_take_turns_or_write_nothing() {
+    const APPENDS: usize = 300;
+    const EACH: usize = 100;
+    let fixture = JetStream::start().await;
+    let log = fixture.log();
+    let appends = (0..APPENDS).map(|number| {
+        let first = number * EACH;
+        log.append(new_records(first..first + EACH))
+    });
+    let appended = futures_util::future::join_all(appends).await;
+    let mut kept = 0;
+    for one in appended {
+        match &one[0] {
+            Ok(_) => kept += positions(one).len(),
+            Err(error) => {
+                let told = WithCauses(error).to_string();
+                assert!(told.contains("too many appends wait for NATS"), "{told}");
+                assert!(one.iter().all(Result::is_err));
+            }
+        }
+    }
+    assert!(EACH * 81 <= kept, "{kept}");
+    assert_eq!(log.head().await.unwrap().get(), kept as u64);
+}
+
 #[tokio::test]
 async fn closing_ends_a_read_that_waits_for_a_connection() {
     let mut fixture = JetStream::start().await;

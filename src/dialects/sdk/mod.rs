@@ -47,8 +47,11 @@
 //! - A handler that only reads takes `Caller<Read>`. `caller.sight()` is the part of the tenant's
 //!   data that this caller may see: a credential that is bound to an agent sees only that agent and
 //!   its sessions.
-//! - `query::sessions::list` returns one page: its rows, and the total over all pages. `query` also
-//!   has single sessions, agents and events.
+//! - `query::sessions::list` returns one page: its rows, and the total over all pages.
+//! - `http::response::lookup` finds one session or agent, or returns the problem for a 404. A path
+//!   parameter is checked by its type: a malformed id is a 400.
+//! - `created_at` of a row is the time of the event that opened the session, and `recorded_at` the
+//!   time at which the log stored it. A session is open while its status is `Active`.
 //! - The filter and the total follow the statuses that the ledger has recorded. The ledger records
 //!   an expiry a little after the deadline, so until then the total counts the session as active.
 //!   `row.status_at(now)` is already `Expired`. A dialect can show that status or leave out the
@@ -79,12 +82,12 @@
 //! 2. `tests/it/tidy.rs`, `HOMES`: allow `StatusCode` in `src/dialects/acme/failure`. Otherwise
 //!    `tidy::outside_crates_are_used_only_in_their_homes` fails.
 //! 3. `tests/it/dialects/mounts.rs`: add the dialect to its four matches: `a_path` (a `GET` path
-//!    that answers 200 without parameters), `shown`, `refusals` and `clients_name_a_tenant`.
-//!    Otherwise the tests do not compile.
+//!    that answers 200 on an empty ledger, such as a list: every dialect needs one), `shown`,
+//!    `refusals` and `clients_name_a_tenant`. Otherwise the tests do not compile.
 //! 4. `tests/it/access` tries every route with every kind of credential, and fails if a handler
-//!    shows more than `caller.sight()`. Add new placeholders in paths and new bodies to `world.rs`.
-//!    An unknown placeholder fails the test, but a missing body may not: the test then sees only
-//!    a 400. The test also fails if an answer follows from no rule in `rules.rs`: add an exception.
+//!    shows more than `caller.sight()`. Add new bodies to `world.rs`, and new placeholders: the
+//!    segment before `{id}` says there what the id names. An unknown placeholder fails the test,
+//!    but a missing body may not: the test then sees only a 400. The test also fails if an answer follows from no rule in `rules.rs`: add an exception.
 //! 5. `tests/it/dialects/views.rs`: add a `View`, so that the tests compare the sessions of every
 //!    API. No test notices if it is missing.
 //! 6. Run the vendor's published client, pinned in `scripts/test`, or send the requests of its
