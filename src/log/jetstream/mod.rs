@@ -21,6 +21,7 @@ mod open;
 mod publish;
 mod pull;
 mod sent;
+mod settings;
 mod speed;
 mod topology;
 mod writable;
