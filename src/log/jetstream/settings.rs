@@ -33,8 +33,50 @@ pub(super) fn required(config: &JetStreamConfig) -> Config {
     }
 }
 
+/// Returns the settings of an existing stream, changed so that it takes atomic batches.
+pub(super) fn with_batches(existing: &Config) -> Config {
+    Config {
+        allow_atomic_publish: true,
+        ..existing.clone()
+    }
+}
+
+/// Returns the settings of an existing stream with all changes that cost no record and no promise:
+/// it takes atomic batches, and has at least the required replicas.
+pub(super) fn up_to_date(existing: &Config, config: &JetStreamConfig) -> Config {
+    Config {
+        num_replicas: existing.num_replicas.max(config.replicas),
+        ..with_batches(existing)
+    }
+}
+
+/// Returns the fields that [`up_to_date`] may change and that differ, each with its new value.
+pub(super) fn changes(before: &Config, after: &Config) -> Vec<String> {
+    let mut changes = Vec::new();
+    if before.allow_atomic_publish != after.allow_atomic_publish {
+        changes.push(format!(
+            "allow_atomic is now {}",
+            after.allow_atomic_publish
+        ));
+    }
+    if before.num_replicas != after.num_replicas {
+        changes.push(format!("num_replicas is now {}", after.num_replicas));
+    }
+    changes
+}
+
 /// Checks the settings of an existing stream. The error names each wrong field and the right value.
 pub(super) fn check(actual: &Config, config: &JetStreamConfig) -> Result<(), LogError> {
+    let wrong = wrong(actual, config);
+    if wrong.is_empty() {
+        return Ok(());
+    }
+    let (stream, wrong) = (&config.stream, wrong.join("; "));
+    Err(LogError::misconfigured(format!("stream {stream}: {wrong}")))
+}
+
+/// Returns each wrong field with the right value.
+pub(super) fn wrong(actual: &Config, config: &JetStreamConfig) -> Vec<String> {
     let mut wrong = Vec::new();
     wrong.extend(wrong_subjects(actual, config));
     let rules = retention(actual).into_iter().chain(integrity(actual));
@@ -47,17 +89,13 @@ pub(super) fn check(actual: &Config, config: &JetStreamConfig) -> Result<(), Log
         wrong.push(format!("max_msg_size must be {}", message_bytes_max()));
     }
     if actual.num_replicas < config.replicas {
-        let (stream, replicas) = (&config.stream, config.replicas);
+        let replicas = config.replicas;
         wrong.push(format!(
-            "num_replicas must be {replicas} or more (`nats stream edit {stream} --replicas \
-             {replicas}` raises it; its events stay)"
+            "num_replicas must be {replicas} or more (`session-ledger streams create \
+             --nats-replicas {replicas}` raises it if nothing else is wrong; its events stay)"
         ));
     }
-    if wrong.is_empty() {
-        return Ok(());
-    }
-    let (stream, wrong) = (&config.stream, wrong.join("; "));
-    Err(LogError::misconfigured(format!("stream {stream}: {wrong}")))
+    wrong
 }
 
 fn wrong_subjects(actual: &Config, config: &JetStreamConfig) -> Option<String> {
@@ -171,7 +209,23 @@ mod tests {
             },
             "the log is misconfigured: stream LEDGER: deny_purge must be true; \
              allow_rollup_hdrs must be false; num_replicas must be 1 or more \
-             (`nats stream edit LEDGER --replicas 1` raises it; its events stay)",
+             (`session-ledger streams create --nats-replicas 1` raises it if nothing else is wrong; \
+             its events stay)",
         );
+    }
+
+    #[test]
+    fn bringing_a_stream_up_to_date_raises_replicas_and_never_lowers_them() {
+        let mut config = JetStreamConfig::new(Vec::new());
+        let mut earlier = required(&config);
+        earlier.allow_atomic_publish = false;
+        config.replicas = 3;
+        let raised = up_to_date(&earlier, &config);
+        let said = ["allow_atomic is now true", "num_replicas is now 3"];
+        assert_eq!(changes(&earlier, &raised), said);
+        assert_eq!(wrong(&raised, &config), Vec::<String>::new());
+        config.replicas = 1;
+        assert_eq!(up_to_date(&raised, &config), raised);
+        assert!(changes(&raised, &raised).is_empty());
     }
 }

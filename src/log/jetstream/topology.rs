@@ -1,16 +1,17 @@
-//! Creates the stream, or checks that the settings of an existing one keep the log's promises.
+//! Creates streams, changes and checks their settings, and reads their state.
 
 use std::error::Error as _;
 
 use async_nats::jetstream::ErrorCode;
 use async_nats::jetstream::context::{
-    CreateStreamErrorKind, GetStreamError, GetStreamErrorKind, RequestError, RequestErrorKind,
+    CreateStreamError, CreateStreamErrorKind, GetStreamError, GetStreamErrorKind, RequestError,
+    RequestErrorKind,
 };
 use async_nats::jetstream::stream::Config;
 
 use super::config::JetStreamConfig;
 use super::link::Link;
-use super::settings::{check, required};
+use super::settings::{self, check, required};
 use crate::domain::Position;
 use crate::domain::causes::because;
 use crate::log::LogError;
@@ -26,14 +27,16 @@ pub(super) struct StreamState {
     pub(super) created_ns: i128,
 }
 
-/// Creates the stream if it does not exist, and checks it.
+/// Creates the stream if it does not exist, or allows atomic batches on the stream of an earlier build.
+/// Checks its settings.
 pub(super) async fn ensure(
     link: &Link,
     config: &JetStreamConfig,
     expect_existing: bool,
 ) -> Result<StreamState, LogError> {
     if let Some((existing, state)) = get(link, &config.stream).await? {
-        check(&allow_batches(link, existing, config).await, config)?;
+        let wanted = settings::with_batches(&existing);
+        check(&change(link, existing, wanted, config).await?, config)?;
         return Ok(state);
     }
     if expect_existing {
@@ -43,30 +46,35 @@ pub(super) async fn ensure(
             config.stream
         )));
     }
-    create(link, config).await?;
-    match get(link, &config.stream).await? {
-        Some((created, state)) => check(&created, config).map(|()| state),
-        None => Err(missing(&config.stream)),
-    }
+    create(link, config).await.map(|(_, state)| state)
 }
 
-/// Allows atomic batches on the stream of an earlier build, if its other settings are right.
-async fn allow_batches(link: &Link, existing: Config, config: &JetStreamConfig) -> Config {
-    let changed = Config {
-        allow_atomic_publish: true,
-        ..existing.clone()
-    };
-    if changed == existing || check(&changed, config).is_err() {
-        return existing;
+/// Changes the settings of a stream to others, if those are right. Returns the present settings.
+pub(super) async fn change(
+    link: &Link,
+    existing: Config,
+    wanted: Config,
+    config: &JetStreamConfig,
+) -> Result<Config, LogError> {
+    if wanted == existing || check(&wanted, config).is_err() {
+        return Ok(existing);
     }
-    match link.context.update_stream(changed).await {
-        Ok(updated) => {
-            tracing::info!(stream = %config.stream, "allowed atomic batches");
-            updated.config
+    let stream = &config.stream;
+    let subject = format!("$JS.API.STREAM.UPDATE.{stream}");
+    let request = link.context.update_stream(&wanted);
+    match link.denials.or_denied(&subject, request).await {
+        Ok(Ok(updated)) => {
+            let changes = settings::changes(&existing, &updated.config);
+            tracing::info!(stream = %stream, "changed stream {stream}: {}", changes.join(", "));
+            Ok(updated.config)
         }
-        Err(error) => {
-            tracing::warn!("the server did not allow atomic batches on the stream: {error}");
-            existing
+        Ok(Err(error)) => Err(not_done("change", stream, error)),
+        Err(_denied) => {
+            let wrong = settings::wrong(&existing, config).join("; ");
+            Err(LogError::misconfigured(format!(
+                "stream {stream}: {wrong}. This NATS user may not change the stream: run \
+                 `session-ledger streams create` as a user that may"
+            )))
         }
     }
 }
@@ -86,7 +94,11 @@ pub(super) async fn get(
     link: &Link,
     stream: &str,
 ) -> Result<Option<(Config, StreamState)>, LogError> {
-    match link.context.get_stream(stream).await {
+    let subject = format!("$JS.API.STREAM.INFO.{stream}");
+    let request = link.context.get_stream(stream);
+    let cannot_read = || format!("cannot read the settings of stream {stream}");
+    let answer = link.denials.or_denied(&subject, request).await;
+    match answer.map_err(|denied| LogError::unavailable(because(cannot_read(), denied)))? {
         Ok(stream) => {
             let info = stream.cached_info();
             let state = StreamState {
@@ -126,8 +138,7 @@ pub(super) async fn get(
                 Err(not_enabled())
             }
             GetStreamErrorKind::JetStream(_) | GetStreamErrorKind::Request => {
-                let what = format!("cannot read the settings of stream {stream}");
-                Err(LogError::unavailable(because(what, error)))
+                Err(LogError::unavailable(because(cannot_read(), error)))
             }
         },
     }
@@ -144,26 +155,55 @@ fn has_no_responders(error: &GetStreamError) -> bool {
         .is_some_and(|error| error.kind() == RequestErrorKind::NoResponders)
 }
 
-async fn create(link: &Link, config: &JetStreamConfig) -> Result<(), LogError> {
-    let Err(error) = link.context.create_stream(required(config)).await else {
-        tracing::info!(stream = %config.stream, "created stream {}", config.stream);
-        return Ok(());
+/// Creates the stream and checks it. Returns `true` unless another node was faster, and the state.
+pub(super) async fn create(
+    link: &Link,
+    config: &JetStreamConfig,
+) -> Result<(bool, StreamState), LogError> {
+    let created = request_creation(link, config).await?;
+    // The settings are those that the server has stored, or those of the other node.
+    match get(link, &config.stream).await? {
+        Some((settings, state)) => check(&settings, config).map(|()| (created, state)),
+        None => Err(missing(&config.stream)),
+    }
+}
+
+/// Returns `false` if the stream exists.
+async fn request_creation(link: &Link, config: &JetStreamConfig) -> Result<bool, LogError> {
+    let stream = &config.stream;
+    let subject = format!("$JS.API.STREAM.CREATE.{stream}");
+    let request = link.context.create_stream(required(config));
+    let error = match link.denials.or_denied(&subject, request).await {
+        Ok(Ok(_)) => {
+            tracing::info!(stream = %stream, "created stream {stream}");
+            return Ok(true);
+        }
+        Ok(Err(error)) => error,
+        Err(_denied) => {
+            return Err(LogError::misconfigured(format!(
+                "stream {stream} does not exist, and this NATS user may not create it: run \
+                 `session-ledger streams create` as a user that may"
+            )));
+        }
     };
     match error.kind() {
-        // Another node was faster. The caller checks its stream like any other.
         CreateStreamErrorKind::JetStream(error)
             if error.error_code() == ErrorCode::STREAM_NAME_EXIST =>
         {
-            Ok(())
+            Ok(false)
         }
+        _ => Err(not_done("create", stream, error)),
+    }
+}
+
+/// Returns the error for a stream that was not created or changed.
+fn not_done(what: &str, stream: &str, error: CreateStreamError) -> LogError {
+    match error.kind() {
         // The server refuses, for example because of another stream's subjects or too many replicas.
         CreateStreamErrorKind::JetStream(error) if error.code() != 503 => {
-            let what = format!("the server refuses to create stream {}", config.stream);
-            Err(LogError::misconfigured(because(what, error)))
+            let what = format!("the server refuses to {what} stream {stream}");
+            LogError::misconfigured(because(what, error))
         }
-        _ => {
-            let what = format!("cannot create stream {}", config.stream);
-            Err(LogError::unavailable(because(what, error)))
-        }
+        _ => LogError::unavailable(because(format!("cannot {what} stream {stream}"), error)),
     }
 }
