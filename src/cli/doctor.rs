@@ -195,7 +195,10 @@ async fn nats_server(config: &JetStreamConfig, checks: &mut Checks) {
                 add(checks, "nats stream", Finding::Fail, detail);
             }
             None => {
-                let detail = format!("there is no stream {name} yet; `serve` creates it");
+                let detail = format!(
+                    "there is no stream {name} yet; `streams create` creates it, and so does \
+                     `serve` if its user may"
+                );
                 add(checks, "nats stream", Finding::Warn, detail);
             }
         }

@@ -28,6 +28,7 @@ mod schema;
 mod serve;
 mod sessions;
 mod show;
+mod streams;
 mod table;
 mod target;
 mod tokens;
@@ -86,6 +87,7 @@ enum Command {
     Rebuild(rebuild::Rebuild),
     Verify(verify::Verify),
     Rules(rules::Rules),
+    Streams(streams::Streams),
     Doctor(doctor::Doctor),
     Schema(schema::Schema),
     Completions(completions::Completions),
@@ -169,6 +171,7 @@ async fn dispatch(command: Command) -> CommandResult {
         Command::Rebuild(rebuild) => rebuild.run().await,
         Command::Verify(verify) => verify.run().await,
         Command::Rules(rules) => rules.run().await,
+        Command::Streams(streams) => streams.run().await,
         // Boxed because its future is large.
         Command::Doctor(doctor) => Box::pin(doctor.run()).await,
         Command::Schema(schema) => schema.run(),

@@ -7,7 +7,7 @@ use std::process::{Command, Stdio};
 use crate::support::cli::{command, fails, ok};
 
 /// Every command and group. The name of a command in a group begins with the group.
-const COMMANDS: [&str; 31] = [
+const COMMANDS: [&str; 33] = [
     "serve",
     "demo",
     "emit",
@@ -37,6 +37,8 @@ const COMMANDS: [&str; 31] = [
     "doctor",
     "rules",
     "rules adopt",
+    "streams",
+    "streams create",
     "schema",
     "completions",
 ];
@@ -64,7 +66,7 @@ fn every_command_has_help_with_examples() {
 
 #[test]
 fn every_command_is_listed_here() {
-    for group in ["", "sessions", "agents", "rules"] {
+    for group in ["", "sessions", "agents", "rules", "streams"] {
         let overview = help(group);
         let (_, listed) = overview.split_once("\nCommands:\n").unwrap();
         let lines = listed.lines().take_while(|line| !line.is_empty());
@@ -176,6 +178,7 @@ fn wrong_usage_exits_with_2_and_says_what_is_right() {
         (&["sessions"], "introspect"),
         (&["sessions", "handoff", "s", "--tenant", "a"], "--to-agent"),
         (&["agents", "rename"], "rename"),
+        (&["streams", "create"], "--nats-url"),
     ] {
         let error = fails(args, 2);
         assert!(error.contains(said), "{args:?}: {error}");

@@ -11,6 +11,7 @@ mod cli_offline;
 mod cli_patience;
 mod cli_rules;
 mod cli_serve;
+mod cli_streams;
 mod cli_terminal;
 mod cli_tokens;
 mod cloudevents_sdk;

@@ -1,14 +1,15 @@
 //! The shipped configuration of NATS, tried with a stock client: runtimes can write the events of their
 //! tenant and receive its verdicts, and nothing else.
 
-use async_nats::jetstream::{self, context::PublishErrorKind};
+use async_nats::jetstream::{context::PublishErrorKind, stream};
 use futures_util::{FutureExt as _, StreamExt as _};
+use serde_json::json;
 use session_ledger::domain::Position;
 use session_ledger::log::{EventLog, Guard, LogError, Notice};
 use session_ledger::wire::{ADMIN_STREAM_SUBJECTS, EXPIRIES, stream_subjects};
 
 use crate::log_conformance::{content, expired, new_record, new_records, positions, read};
-use crate::support::shipped_nats::{SOON, World, header_map};
+use crate::support::shipped_nats::{SOON, STREAMS, World, header_map};
 
 const OURS: &str = "ledger.v1.acme.session.created";
 const THEIRS: &str = "ledger.v1.globex.session.created";
@@ -118,7 +119,7 @@ async fn the_streams_are_out_of_a_runtimes_reach() {
     let world = World::start().await;
     let acme = world.user("acme").await;
     acme.store(OURS, &[]).await;
-    for stream in ["LEDGER", "LEDGER_ADMIN"] {
+    for stream in STREAMS {
         for request in [
             "STREAM.INFO.<>",
             "STREAM.CREATE.<>",
@@ -151,12 +152,7 @@ async fn the_streams_are_out_of_a_runtimes_reach() {
             "SERVER.REMOVE",
             "ACCOUNT.PURGE.LEDGER",
         ] {
-            let subject = format!("$JS.API.{}", request.replace("<>", stream));
-            acme.client
-                .publish(subject.clone(), "{}".into())
-                .await
-                .unwrap();
-            acme.complains("publish", &subject).await;
+            acme.cannot_request(request, stream, "{}").await;
         }
     }
     for subject in [
@@ -170,33 +166,181 @@ async fn the_streams_are_out_of_a_runtimes_reach() {
     assert_eq!(world.stored().await, [1, 0]);
 }
 
+/// Requests that would erase records, or change what a stream keeps.
+const DESTRUCTIVE: [&str; 7] = [
+    "STREAM.DELETE.<>",
+    "STREAM.PURGE.<>",
+    "STREAM.RESTORE.<>",
+    "STREAM.MSG.DELETE.<>",
+    "STREAM.PEER.REMOVE.<>",
+    "STREAM.LEADER.STEPDOWN.<>",
+    "ACCOUNT.PURGE.LEDGER",
+];
+
+/// Returns a stream's settings with a limit that would erase all records but one.
+fn limited(settings: &stream::Config) -> stream::Config {
+    stream::Config {
+        max_messages: 1,
+        discard: stream::DiscardPolicy::Old,
+        ..settings.clone()
+    }
+}
+
 #[tokio::test]
-async fn not_even_the_ledger_can_delete_from_the_streams() {
+async fn the_ledger_cannot_change_the_streams_or_delete_from_them() {
     let world = World::start().await;
     world.ledger.append(new_records(0..3)).await;
     let ledger = world.user("ledger").await;
-    for stream in ["LEDGER", "LEDGER_ADMIN"] {
-        for request in [
-            "STREAM.DELETE",
-            "STREAM.PURGE",
-            "STREAM.MSG.DELETE",
-            "STREAM.RESTORE",
+    for stream in STREAMS {
+        let before = ledger.settings(stream).await;
+        let body = serde_json::to_string(&limited(&before)).unwrap();
+        for request in [&["STREAM.CREATE.<>", "STREAM.UPDATE.<>"], &DESTRUCTIVE[..]].concat() {
+            ledger.cannot_request(request, stream, &body).await;
+        }
+        assert_eq!(ledger.settings(stream).await, before);
+    }
+    assert_eq!(world.stored().await, [3, 0]);
+    assert_eq!(world.first_position().await, 1);
+}
+
+/// The server publishes answers, acknowledgements and deliveries on any subject that a request names.
+/// None of them may count as a request of its own.
+#[tokio::test]
+async fn the_ledger_cannot_make_the_server_change_the_streams_for_it() {
+    let world = World::start().await;
+    let setup = world.user("ledger-setup").await;
+    // With this setting, the server could answer DIRECT.GET.
+    let before = stream::Config {
+        allow_direct: true,
+        ..setup.settings("LEDGER").await
+    };
+    setup.change(before.clone()).await.unwrap();
+    let ledger = world.user("ledger").await;
+    let subject = stream_subjects()[0].replace('*', "acme");
+    let body = serde_json::to_string(&limited(&before)).unwrap();
+    for _ in 0..3 {
+        let sent = ledger.request(&subject, &body).await;
+        assert!(sent.contains("seq"), "{sent}");
+    }
+    let get = json!({ "last_by_subj": subject }).to_string();
+    for request in [
+        "DIRECT.GET.<>",
+        "DIRECT.GET.<>.ledger.v1.acme.session.created",
+    ] {
+        ledger.cannot_request(request, "LEDGER", &get).await;
+    }
+    let consumer = json!({"stream_name": "LEDGER", "config": {"name": "c", "ack_policy": "none"}});
+    let create = "$JS.API.CONSUMER.CREATE.LEDGER.c";
+    let said = ledger.request(create, &consumer.to_string()).await;
+    assert!(said.contains("created"), "{said}");
+    for forged in ["UPDATE", "PURGE"] {
+        let forged = format!("$JS.API.STREAM.{forged}.LEDGER");
+        let config = json!({"deliver_subject": forged, "ack_policy": "none"});
+        let push = json!({"stream_name": "LEDGER", "config": config}).to_string();
+        let said = ledger
+            .request("$JS.API.CONSUMER.CREATE.LEDGER", &push)
+            .await;
+        assert!(said.contains("created"), "{said}");
+        for (subject, body) in [
+            (subject.as_str(), body.as_str()),
+            ("$JS.API.STREAM.MSG.GET.LEDGER", &get),
+            ("$JS.API.STREAM.INFO.LEDGER", ""),
+            ("$JS.API.CONSUMER.INFO.LEDGER.c", ""),
+            (
+                "$JS.API.CONSUMER.MSG.NEXT.LEDGER.c",
+                r#"{"batch":9,"no_wait":true}"#,
+            ),
+            (
+                "$JS.API.CONSUMER.MSG.NEXT.LEDGER.c",
+                r#"{"batch":9,"no_wait":true}"#,
+            ),
         ] {
-            let subject = format!("$JS.API.{request}.{stream}");
-            ledger
-                .client
-                .publish(subject.clone(), "{}".into())
-                .await
-                .unwrap();
-            ledger.complains("publish", &subject).await;
+            let (client, body) = (&ledger.client, body.to_owned());
+            let sent = client.publish_with_reply(subject.to_owned(), forged.clone(), body.into());
+            sent.await.unwrap();
         }
     }
-    // The ledger may change the stream's configuration, but cannot unset these two fields.
-    let context = jetstream::new(ledger.client.clone());
-    let mut stream = context.get_stream("LEDGER").await.unwrap();
-    let mut config = stream.info().await.unwrap().config.clone();
-    (config.deny_delete, config.deny_purge) = (false, false);
-    let refused = context.update_stream(config).await.unwrap_err();
+    // The server takes this request after those.
+    let ack = ledger.store(&subject, &[]).await;
+    assert_eq!(ack.sequence, 6);
+    assert_eq!(ledger.settings("LEDGER").await, before);
+    assert_eq!(world.first_position().await, 1);
+}
+
+/// An answer without a body on the subject of a deletion counts as one. docs/operations.md says so.
+#[tokio::test]
+async fn the_ledger_can_still_delete_a_whole_stream_with_a_reply_subject() {
+    let world = World::start().await;
+    let ledger = world.user("ledger").await;
+    let consumer = json!({"stream_name": "LEDGER", "config": {"name": "c", "ack_policy": "none"}});
+    let create = "$JS.API.CONSUMER.CREATE.LEDGER.c";
+    let said = ledger.request(create, &consumer.to_string()).await;
+    assert!(said.contains("created"), "{said}");
+    let next = "$JS.API.CONSUMER.MSG.NEXT.LEDGER.c";
+    let (forged, body) = (
+        "$JS.API.STREAM.DELETE.LEDGER",
+        r#"{"batch":1,"no_wait":true}"#,
+    );
+    let sent = ledger.client.publish_with_reply(next, forged, body.into());
+    sent.await.unwrap();
+    let is_gone = async {
+        while !ledger
+            .request("$JS.API.STREAM.INFO.LEDGER", "")
+            .await
+            .contains("stream not found")
+        {}
+    };
+    tokio::time::timeout(SOON, is_gone).await.unwrap();
+    // The ledger notices.
+    assert!(world.ledger.head().await.is_err());
+}
+
+#[tokio::test]
+async fn the_setup_user_can_only_create_and_change_the_streams() {
+    let world = World::start().await;
+    world.ledger.append(new_records(0..3)).await;
+    let setup = world.user("ledger-setup").await;
+    let subjects = stream_subjects().into_iter();
+    let subjects = subjects.chain(ADMIN_STREAM_SUBJECTS.map(str::to_owned));
+    let verdicts = ["ledger.verdict.v1.acme".to_owned()];
+    for subject in subjects.chain(verdicts) {
+        let subject = subject.replace('*', "acme");
+        let sent = setup.client.publish(subject.clone(), "{}".into());
+        sent.await.unwrap();
+        setup.complains("publish", &subject).await;
+    }
+    for stream in STREAMS {
+        for request in [
+            "INFO",
+            "STREAM.NAMES",
+            "STREAM.LIST",
+            "STREAM.SNAPSHOT.<>",
+            "STREAM.MSG.GET.<>",
+            "DIRECT.GET.<>",
+            "DIRECT.GET.<>.ledger.v1.acme.session.created",
+            "CONSUMER.CREATE.<>",
+            "CONSUMER.CREATE.<>.c",
+            "CONSUMER.DURABLE.CREATE.<>.c",
+            "CONSUMER.MSG.NEXT.<>.c",
+            "CONSUMER.INFO.<>.c",
+            "CONSUMER.DELETE.<>.c",
+            "STREAM.CREATE.OTHER",
+        ]
+        .iter()
+        .chain(&DESTRUCTIVE)
+        {
+            setup.cannot_request(request, stream, "{}").await;
+        }
+    }
+    // The ledger receives the records that it reads on `_INBOX.>`.
+    for subject in [">", "ledger.>", "_INBOX.>", "_INBOX_ledger.>", "$JS.>"] {
+        let _listening = setup.client.subscribe(subject).await.unwrap();
+        setup.complains("subscription", subject).await;
+    }
+    // It may change settings, but the server does not let it unset these two.
+    let mut settings = setup.settings("LEDGER").await;
+    (settings.deny_delete, settings.deny_purge) = (false, false);
+    let refused = setup.change(settings).await.unwrap_err();
     assert!(refused.to_string().contains("deny"), "{refused}");
     assert_eq!(world.stored().await, [3, 0]);
 }

@@ -2,6 +2,7 @@
 
 use super::config::JetStreamConfig;
 use super::link::Link;
+use super::settings;
 use super::topology::{self, StreamState};
 use super::writable;
 use crate::domain::Position;
@@ -38,7 +39,7 @@ pub async fn inspect(config: &JetStreamConfig) -> Result<Inspection, LogError> {
         let found = match topology::get(&link, &config.stream).await? {
             None => None,
             Some((stream, StreamState { head, .. })) => Some(
-                match topology::check(&stream, config) {
+                match settings::check(&stream, config) {
                     Ok(()) => writable::probe(&link, &config.probe_subject()).await,
                     Err(error) => Err(error),
                 }

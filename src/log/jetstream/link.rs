@@ -14,6 +14,7 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use super::config::{Credentials, JetStreamConfig};
+use super::denied::Denials;
 use super::speed::Speed;
 use super::writable::Writable;
 use crate::domain::backoff;
@@ -57,6 +58,7 @@ pub(super) struct Link {
     in_flight: Arc<Semaphore>,
     pub(super) speed: Arc<Speed>,
     pub(super) writable: Arc<Writable>,
+    pub(super) denials: Denials,
     closed: CancellationToken,
     state: watch::Receiver<LinkState>,
 }
@@ -65,6 +67,8 @@ impl Link {
     /// Connects, and checks that the server is recent enough.
     pub(super) async fn connect(config: &JetStreamConfig, name: &str) -> Result<Self, LogError> {
         let (sender, mut state) = watch::channel(LinkState::default());
+        let denials = Denials::new();
+        let noted = denials.clone();
         let options = options(config)
             .await?
             .name(name)
@@ -75,6 +79,9 @@ impl Link {
             .reconnect_delay_callback(reconnect_pause)
             .event_callback(move |event| {
                 update(&sender, &event);
+                if let Event::ServerError(error) = &event {
+                    noted.note(error);
+                }
                 future::ready(())
             });
         let client = options
@@ -100,6 +107,7 @@ impl Link {
             in_flight: Arc::new(Semaphore::new(LOG_UNACKNOWLEDGED_MAX)),
             speed: Arc::default(),
             writable: Arc::default(),
+            denials,
             closed: CancellationToken::new(),
             state,
         })

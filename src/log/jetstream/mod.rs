@@ -12,15 +12,18 @@
 mod batch;
 mod config;
 mod consume;
+mod denied;
 mod get;
 mod guarded;
 mod inspect;
 mod link;
 mod message;
 mod open;
+mod prepare;
 mod publish;
 mod pull;
 mod sent;
+mod settings;
 mod speed;
 mod topology;
 mod writable;
@@ -33,6 +36,7 @@ use futures_util::future::BoxFuture;
 
 pub use config::{Credentials, JetStreamConfig};
 pub use inspect::{InspectedStream, Inspection, inspect};
+pub use prepare::{Prepared, PreparedStream, prepare};
 
 use crate::domain::Position;
 use crate::log::{Appended, EventLog, Guard, LogError, NewRecord, Notice, Record, Tail};
@@ -58,7 +62,7 @@ struct Shared {
 }
 
 impl JetStreamLog {
-    /// Connects. Creates the stream, or checks the one that exists.
+    /// Connects. Creates the stream if the user may, or checks the one that exists.
     ///
     /// Set `expect_existing` if this ledger has read from the stream before. Then a missing stream is
     /// an error.

@@ -1,24 +1,29 @@
 //! A NATS server with the shipped configuration, two tenants, and a ledger.
 
+use std::process::{Command, Output};
 use std::sync::Arc;
 use std::time::Duration;
 
-use async_nats::jetstream::context::PublishError;
-use async_nats::jetstream::{self, publish::PublishAck};
+use async_nats::jetstream::context::{PublishError, UpdateStreamError};
+use async_nats::jetstream::{self, publish::PublishAck, stream};
 use async_nats::{Client, ConnectOptions, Event, HeaderMap, ServerError};
 use session_ledger::log::jetstream::{Credentials, JetStreamConfig};
 use session_ledger::log::{EventLog as _, JetStreamLog, Record};
 use tokio::sync::{Mutex, mpsc};
 
+use super::cli::{command, stderr};
 use super::nats::{NatsServer, Setup};
 
 const SHIPPED: &str = include_str!("../../../deploy/nats/nats-server.conf");
 /// Users and their passwords.
-const PASSWORDS: [(&str, &str); 3] = [
+const PASSWORDS: [(&str, &str); 4] = [
     ("ledger", "12345678"),
+    ("ledger-setup", "set up"),
     ("acme", r#"ac#me; {x} "y""#),
     ("globex", "globex"),
 ];
+/// The streams of the ledger.
+pub(crate) const STREAMS: [&str; 2] = ["LEDGER", "LEDGER_ADMIN"];
 /// How long a test waits for a message.
 pub(crate) const SOON: Duration = Duration::from_secs(10);
 
@@ -70,19 +75,76 @@ fn add_tenant(config: &str, tenant: &str) -> String {
     copied + account + &renamed(account) + &config[end..]
 }
 
+fn password(user: &str) -> &'static str {
+    let (_, password) = PASSWORDS.iter().find(|(name, _)| *name == user).unwrap();
+    password
+}
+
+/// Returns the prefix of the inboxes that a user may subscribe to.
+fn inbox_prefix(user: &str) -> &'static str {
+    if user == "ledger-setup" {
+        "_INBOX_ledger-setup"
+    } else {
+        "_INBOX"
+    }
+}
+
+/// Starts a server with the shipped configuration and a second tenant, and without streams.
+pub(crate) async fn server() -> NatsServer {
+    let config = add_tenant(&shipped(), "globex");
+    let quoted = PASSWORDS.map(|(user, password)| {
+        let variable = format!("{}_NATS_PASSWORD", user.to_uppercase().replace('-', "_"));
+        (variable, format!("'{password}'"))
+    });
+    let env = quoted.to_vec();
+    NatsServer::start_as(Setup { config, env }).await
+}
+
+/// Returns a command of the program that logs in to the server as a user.
+pub(crate) fn command_as(server: &NatsServer, user: &str, args: &[&str]) -> Command {
+    let mut command = command(args);
+    command.env("SESSION_LEDGER_NATS_URL", server.url());
+    command.env("SESSION_LEDGER_NATS_USER", user);
+    command.env("SESSION_LEDGER_NATS_PASSWORD", password(user));
+    command.env("SESSION_LEDGER_NATS_INBOX_PREFIX", inbox_prefix(user));
+    command
+}
+
+/// Runs `streams create` as the user that may.
+pub(crate) fn create_streams(server: &NatsServer, more: &[&str]) -> Output {
+    let args = [&["streams", "create"], more].concat();
+    command_as(server, "ledger-setup", &args).output().unwrap()
+}
+
+/// Connects to the server as a user.
+pub(crate) async fn connect(server: &NatsServer, name: &str) -> User {
+    let (sender, complaints) = mpsc::channel(1000);
+    let client = ConnectOptions::with_user_and_password(name.to_owned(), password(name).to_owned())
+        .custom_inbox_prefix(inbox_prefix(name))
+        .event_callback(move |event| {
+            if let Event::ServerError(ServerError::Other(text)) = event {
+                sender.try_send(text).unwrap();
+            }
+            std::future::ready(())
+        })
+        .connect(server.url())
+        .await
+        .unwrap();
+    User {
+        client,
+        complaints: Mutex::new(complaints),
+    }
+}
+
 impl World {
     pub(crate) async fn start() -> Self {
-        let config = add_tenant(&shipped(), "globex");
-        let quoted = PASSWORDS.map(|(user, password)| {
-            let variable = format!("{}_NATS_PASSWORD", user.to_uppercase());
-            (variable, format!("'{password}'"))
-        });
-        let env = quoted.to_vec();
-        let server = NatsServer::start_as(Setup { config, env }).await;
+        let server = server().await;
+        let created = create_streams(&server, &[]);
+        assert!(created.status.success(), "{}", stderr(&created));
         let config = JetStreamConfig {
             credentials: Credentials::UserPassword {
                 user: "ledger".to_owned(),
-                password: PASSWORDS[0].1.to_owned(),
+                password: password("ledger").to_owned(),
             },
             ..JetStreamConfig::new(vec![server.url().to_owned()])
         };
@@ -97,23 +159,7 @@ impl World {
     }
 
     pub(crate) async fn user(&self, name: &str) -> User {
-        let (_, password) = PASSWORDS.iter().find(|(user, _)| *user == name).unwrap();
-        let (sender, complaints) = mpsc::channel(1000);
-        let client =
-            ConnectOptions::with_user_and_password(name.to_owned(), (*password).to_owned())
-                .event_callback(move |event| {
-                    if let Event::ServerError(ServerError::Other(text)) = event {
-                        sender.try_send(text).unwrap();
-                    }
-                    std::future::ready(())
-                })
-                .connect(self.server.url())
-                .await
-                .unwrap();
-        User {
-            client,
-            complaints: Mutex::new(complaints),
-        }
+        connect(&self.server, name).await
     }
 
     /// Returns the last positions of both streams.
@@ -124,6 +170,13 @@ impl World {
         ]
     }
 
+    /// Returns the first position that the stream of events still has.
+    pub(crate) async fn first_position(&self) -> u64 {
+        let context = jetstream::new(self.user("ledger").await.client);
+        let stream = context.get_stream("LEDGER").await.unwrap();
+        stream.cached_info().state.first_sequence
+    }
+
     pub(crate) async fn last_record(&self) -> Record {
         let head = self.ledger.head().await.unwrap();
         self.ledger.get(vec![head]).await.unwrap().remove(0)
@@ -131,6 +184,19 @@ impl World {
 }
 
 impl User {
+    /// Returns the settings of a stream.
+    pub(crate) async fn settings(&self, stream: &str) -> stream::Config {
+        let context = jetstream::new(self.client.clone());
+        let stream = context.get_stream(stream).await.unwrap();
+        stream.cached_info().config.clone()
+    }
+
+    /// Changes the settings of a stream.
+    pub(crate) async fn change(&self, settings: stream::Config) -> Result<(), UpdateStreamError> {
+        let context = jetstream::new(self.client.clone());
+        context.update_stream(settings).await.map(|_| ())
+    }
+
     /// Waits for the server's next error, which must be about publishing or subscribing to this subject.
     pub(crate) async fn complains(&self, of: &str, subject: &str) {
         let mut complaints = self.complaints.lock().await;
@@ -141,6 +207,21 @@ impl User {
             .unwrap();
         let expected = format!("permissions violation for {of} to \"{subject}\"");
         assert_eq!(complaint.to_lowercase(), expected.to_lowercase());
+    }
+
+    /// Sends a request to JetStream, which the server must deny. `<>` stands for the stream.
+    pub(crate) async fn cannot_request(&self, request: &str, stream: &str, body: &str) {
+        let subject = format!("$JS.API.{}", request.replace("<>", stream));
+        let sent = self.client.publish(subject.clone(), body.to_owned().into());
+        sent.await.unwrap();
+        self.complains("publish", &subject).await;
+    }
+
+    /// Sends a request. Returns the answer.
+    pub(crate) async fn request(&self, subject: &str, body: &str) -> String {
+        let (subject, body) = (subject.to_owned(), body.to_owned());
+        let answer = self.client.request(subject, body.into()).await.unwrap();
+        String::from_utf8(answer.payload.to_vec()).unwrap()
     }
 
     /// Publishes a message, which a stream must store.
