@@ -73,10 +73,10 @@ fn text(out: &mut Vec<u8>, name: &str, value: Option<&str>) {
         return out.extend_from_slice(b"null");
     };
     // Without an early exit, the compiler vectorizes the scan.
-    let is_plain = value.bytes().fold(true, |plain, byte| {
-        plain & (byte >= 0x20) & (byte != b'"') & (byte != b'\\')
+    let escapes = value.bytes().fold(0, |escapes, byte| {
+        escapes | u8::from(byte < 0x20) | u8::from(byte == b'"') | u8::from(byte == b'\\')
     });
-    if !is_plain {
+    if escapes != 0 {
         return serde_json::to_writer(out, value).expect("a text is JSON");
     }
     out.push(b'"');
@@ -125,7 +125,7 @@ fn main() {
     for _ in 0..3 {
         measure("copied by hand", |out| black_box(&stored).copy(out));
         measure("by serde", |out| {
-            serde_json::to_writer(out, &row()).expect("JSON")
+            serde_json::to_writer(out, &row()).expect("JSON");
         });
     }
 }

@@ -13,6 +13,9 @@ use crate::cli::target::Target;
 use crate::cli::{CommandResult, agents, output, show, table};
 use crate::ledger::IdempotencyKey;
 
+/// The members of an answer that come first, after the session or agent.
+const FIRST: [&str; 3] = ["token", "refresh_token", "ended_sessions"];
+
 /// How to send a request and print its answer. It must be the last of a command's arguments.
 #[derive(Debug, Args)]
 pub(super) struct Change {
@@ -90,6 +93,8 @@ fn print(answer: Result<String, ApiError>, key: &str, json: bool) -> CommandResu
         }
     };
     let mut fields: Map<String, Value> = read(&answer)?;
+    // Other answers have the session or the agent instead.
+    let is_pending = fields.contains_key("id");
     if json {
         output::json(&answer)?;
     } else {
@@ -99,7 +104,7 @@ fn print(answer: Result<String, ApiError>, key: &str, json: bool) -> CommandResu
                 output::line("")?;
             }
         }
-        output::data(&table::fields(&fields, &["token", "refresh_token"]))?;
+        output::data(&table::fields(&fields, &FIRST))?;
     }
     if fields
         .get("verdict")
@@ -110,6 +115,11 @@ fn print(answer: Result<String, ApiError>, key: &str, json: bool) -> CommandResu
             "the command is on the log at position {at} and has no verdict yet; to see it later: \
              session-ledger events --after {before} --limit 1",
             before = at.as_u64().unwrap_or_default().saturating_sub(1),
+        ));
+    } else if is_pending {
+        output::note(format_args!(
+            "the agent is revoked, and the ledger has not ended all of its sessions yet; repeat \
+             the command with --idempotency-key {key} to wait for them",
         ));
     }
     Ok(ExitCode::SUCCESS)

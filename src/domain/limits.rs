@@ -178,7 +178,8 @@ pub const EVENTS_SCAN_MAX: usize = 20_000;
 pub const BATCH_EVENTS_MAX: usize = 1000;
 /// Longest request body, in bytes.
 pub const REQUEST_BYTES_MAX: usize = 8 * 1024 * 1024;
-/// How long a request waits for its events to be folded, in milliseconds.
+/// How long a request waits for its events to be folded, in milliseconds. A revocation then waits as long
+/// again until the sessions of the agent have ended.
 pub const VERDICT_WAIT_MS: u64 = 2_000;
 /// How long a read waits for the position that it asks for, in milliseconds.
 pub const MIN_POSITION_WAIT_MS: u64 = 2_000;
@@ -317,7 +318,7 @@ pub const RATE_SWEEP_REQUESTS: u64 = 65_536;
 /// How long a command waits for a connection, in milliseconds.
 pub const CLI_CONNECT_WAIT_MS: u64 = 3_000;
 /// How long a server may be silent while a command waits for its answer, in milliseconds. A server
-/// itself waits up to 7 s for the log and the fold.
+/// itself waits up to 9 s for the log and the fold.
 pub const CLI_SILENCE_MS: u64 = 10_000;
 /// How long an answer may take from its start to its end, in milliseconds.
 pub const CLI_ANSWER_MS: u64 = 60_000;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, SemaphorePermit};
 
 use crate::domain::event::Writer;
 use crate::domain::limits::{FOLD_LAG_MS_MAX, VERDICT_WAIT_MS, WAITERS_MAX};
@@ -79,7 +79,7 @@ pub enum AppendError {
     #[error("the fold has stopped; the server's log says why")]
     Stopped,
     /// The read model failed after the events were appended.
-    #[error("the events are on the log, but their verdicts cannot be read")]
+    #[error("the events are on the log, but their verdicts or effects cannot be read")]
     Verdict(#[source] StoreError),
     /// Reading the verdicts panicked, after the events were appended.
     #[error("the events are on the log, but reading their verdicts failed unexpectedly")]
@@ -196,6 +196,17 @@ impl Ledger {
         self.projection.progress().rules.current()
     }
 
+    /// The read model that the ledger waits for.
+    pub(super) fn projection(&self) -> &Arc<Projection> {
+        &self.projection
+    }
+
+    /// Takes a permit to wait for the fold; an error if too many requests wait already.
+    pub(super) fn waiter(&self) -> Result<SemaphorePermit<'_>, AppendError> {
+        let waiters = &self.waiters;
+        waiters.try_acquire().map_err(|_full| AppendError::Busy)
+    }
+
     /// A snapshot of the current read model.
     pub(super) fn snapshot(&self) -> Result<Arc<Snapshot>, StoreError> {
         self.projection.snapshot()
@@ -223,10 +234,7 @@ impl Ledger {
         tenant: &TenantId,
         events: Vec<Submission>,
     ) -> Result<Vec<Result<Receipt, LogError>>, AppendError> {
-        let _waiting = self
-            .waiters
-            .try_acquire()
-            .map_err(|_full| AppendError::Busy)?;
+        let _waiting = self.waiter()?;
         self.check_fold()?;
         let bodies: Vec<_> = events
             .iter()

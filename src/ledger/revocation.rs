@@ -13,7 +13,7 @@ use crate::domain::event::Writer;
 use crate::domain::limits::REACTOR_BATCH_MAX;
 use crate::domain::session::{Outcome, Status};
 use crate::domain::{
-    EventId, EventType, Private, Source, StatusSet, TenantId, TimeRange, Timestamp,
+    EventId, EventKey, EventType, Private, Source, StatusSet, TenantId, TimeRange, Timestamp,
 };
 use crate::ledger::reactor::{Due, Reactor};
 use crate::log::NewRecord;
@@ -54,13 +54,26 @@ fn due(snapshot: &Snapshot, _now: Timestamp) -> Result<Due<ListingPlace>, StoreE
     Ok(due)
 }
 
+/// The idempotency key of the events that end the sessions of an agent that was revoked at a time.
+pub(super) fn ending_key(revoked_at: Timestamp) -> EventKey {
+    EventKey::of(Writer::Ledger, &ending_source(), &ending_id(revoked_at))
+}
+
+fn ending_id(revoked_at: Timestamp) -> EventId {
+    let id = EventId::parse(&format!("revoked-{}", revoked_at.micros()));
+    id.expect("a word and a number are an id")
+}
+
+fn ending_source() -> Source {
+    Source::parse(source::REVOCATION).expect("a constant that is a source")
+}
+
 /// The event that ends a session of a revoked agent. Deterministic: every node builds equal bytes,
 /// so the fold recognizes copies.
 fn terminated(tenant: TenantId, session: &SessionRow<'_>, revoked_at: Timestamp) -> NewRecord {
-    let id = EventId::parse(&format!("revoked-{}", revoked_at.micros()));
     let body = Envelope {
-        id: &id.expect("a word and a number are an id"),
-        source: &Source::parse(source::REVOCATION).expect("a constant that is a source"),
+        id: &ending_id(revoked_at),
+        source: &ending_source(),
         event_type: EventType::SessionTerminated,
         subject: session.session_id,
         // The time of a revocation may be before the session opened, but a session cannot end then.

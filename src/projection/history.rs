@@ -82,6 +82,11 @@ impl History {
         Ok(found.map(|position| Position::new(position.value())))
     }
 
+    /// The latest events, oldest first: all that are in the row.
+    pub(crate) fn latest(&self) -> impl DoubleEndedIterator<Item = &Entry> {
+        self.latest.iter()
+    }
+
     /// The number of events.
     pub(crate) fn len(&self) -> u64 {
         u64::from(self.moved) + self.latest.len() as u64

@@ -36,8 +36,8 @@ pub use prepare::Prepared;
 pub use runner::{Projection, Waited};
 pub use session_row::SessionRow;
 pub use snapshot::{
-    AllTenants, KnownAgent, Listing, ListingPlace, PageStart, RejectionCode, RowBytes, Snapshot,
-    TenantSnapshot,
+    AllTenants, Endings, KnownAgent, Listing, ListingPlace, PageStart, RejectionCode, RowBytes,
+    Snapshot, TenantSnapshot,
 };
 pub use store::{Commit, Folded, Folding, Store};
 pub use verdict_row::VerdictRow;

@@ -225,8 +225,10 @@ impl<'a> SessionRow<'a> {
     }
 
     /// The history of a stored session.
-    pub(crate) fn history(bytes: &[u8]) -> Result<History, StoreError> {
-        StoredSession::decode(bytes).map(|stored| stored.history)
+    pub(crate) fn history(bytes: &'a [u8]) -> Result<History, StoreError> {
+        let (_row, mut hidden) = Self::split(bytes)?;
+        hidden.tokens()?;
+        History::decode(&mut hidden.rest)
     }
 
     fn split(bytes: &'a [u8]) -> Result<(Self, Hidden<'a>), StoreError> {

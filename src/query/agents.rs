@@ -1,7 +1,10 @@
-//! Listings of agents: pages with totals, and one agent by its id.
+//! Listings of agents: pages with totals, one agent by its id, and how the sessions of a revoked agent
+//! ended.
 
-use crate::domain::{AgentFilter, AgentId, TimeRange};
-use crate::projection::{KnownAgent, Listing, PageStart, Snapshot, StoreError};
+use crate::domain::{AgentFilter, AgentId, EventKey, TimeRange};
+use crate::projection::{
+    AgentNumber, Endings, KnownAgent, Listing, PageStart, Snapshot, StoreError, TenantSnapshot,
+};
 use crate::query::page::Page;
 use crate::query::sight::{Agents, Sight};
 use crate::query::{AsOf, Cursor, ids};
@@ -59,10 +62,37 @@ pub fn get(
     sight: Sight<'_>,
     id: &AgentId,
 ) -> Result<Option<KnownAgent>, StoreError> {
+    let found = find(snapshot, sight, id)?;
+    found
+        .map(|(tenant, number)| tenant.agent(number))
+        .transpose()
+}
+
+/// How the sessions of a revoked agent ended so far; `None` if the caller is shown no agent with this id.
+/// `key` is the one of the events by which the revocation ends them.
+///
+/// Reads every session of the agent that has ended, so call it on the blocking pool.
+pub fn endings(
+    snapshot: &Snapshot,
+    sight: Sight<'_>,
+    id: &AgentId,
+    key: EventKey,
+) -> Result<Option<Endings>, StoreError> {
+    let found = find(snapshot, sight, id)?;
+    found
+        .map(|(tenant, number)| tenant.endings(number, key))
+        .transpose()
+}
+
+fn find<'a>(
+    snapshot: &'a Snapshot,
+    sight: Sight<'_>,
+    id: &AgentId,
+) -> Result<Option<(TenantSnapshot<'a>, AgentNumber)>, StoreError> {
     let Some(shown) = sight.find(snapshot)? else {
         return Ok(None);
     };
     let number = ids::agent(shown.tenant, id)?;
     let number = number.filter(|number| shown.agents.has(*number));
-    number.map(|number| shown.tenant.agent(number)).transpose()
+    Ok(number.map(|number| (shown.tenant, number)))
 }

@@ -301,7 +301,8 @@ async fn a_command_for_a_missing_session_creates_none() {
 
 #[tokio::test]
 async fn suspending_an_agent_pauses_its_tokens_and_revoking_it_ends_them() {
-    let app = App::start().await;
+    let mut app = App::start().await;
+    app.start_revocation();
     let acme = Commander::new(&app).await;
     let created = acme.create(&json!({"agent_id": "a1"})).await;
     let reason = json!({"reason": "looking into it"});

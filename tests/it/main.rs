@@ -37,6 +37,7 @@ mod http_json_bodies;
 mod http_operations;
 mod http_overload;
 mod http_races;
+mod http_revocation;
 mod http_sessions;
 mod http_start;
 mod http_unread;

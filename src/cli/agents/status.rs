@@ -29,8 +29,9 @@ Examples:
   session-ledger agents revoke triage-1 --reason 'its key leaked'
 
 A revocation is final: the tokens of its sessions become invalid, and the ledger
-terminates its open sessions. If the agent is revoked already, the command
-changes nothing and shows it, with the time of the first revocation.
+terminates its open sessions. The command waits for that, and prints the number
+of these sessions (ended_sessions). If the agent is revoked already, the command
+changes nothing, and shows the time and the number of the first revocation.
 
 Exit code 1 if the ledger rejects the command.";
 

@@ -71,6 +71,8 @@
 //!   `app.commands()`. It passes the result to [`change::stepped`] for a session, or to
 //!   [`change::stepped_agent`] for an agent. Both return the session or agent after the change.
 //!   They return `None` if the ledger has not processed the event yet: then answer 202.
+//! - `revocation` in the result of a revocation says how many sessions the ledger ended. If it has
+//!   no `settled_position`, some sessions are still active: then answer 202.
 //! - Convert each later failure with [`change::after_writing`], so that clients do not send the
 //!   change again.
 //!

@@ -5,20 +5,24 @@ use axum::response::Response;
 use serde_json::{Value, json};
 
 use super::agent::TRUST_SCORE_MILLI_DEFAULT;
-use super::{agents, request, scope};
+use super::object::Object;
+use super::sessions::ANSWER_BYTES;
+use super::{agent, agents, request, scope};
 use crate::dialects::sdk::change::{self, Change};
 use crate::dialects::sdk::fields::{Fields, wrong};
 use crate::domain::agent::{AgentProfile, AgentTexts};
 use crate::domain::command::{AgentChange, NewAgent};
-use crate::domain::{AgentId, AgentStatus, Reason, Scopes, Timestamp};
+use crate::domain::{AgentId, AgentStatus, Reason, Scopes, TenantId, Timestamp};
 use crate::http::problem::Problem;
 use crate::http::problem::code::Code;
 use crate::http::request::command::CommandRequest;
 use crate::http::request::extract::Path;
 use crate::http::response::body;
+use crate::http::response::json::Json;
 use crate::http::response::success::Success;
 use crate::http::state::App;
-use crate::ledger::command::AgentDone;
+use crate::ledger::command::{AgentDone, Revocation};
+use crate::projection::KnownAgent;
 use crate::wire;
 
 const TYPE_DEFAULT: &str = "worker";
@@ -231,12 +235,43 @@ fn answer(
     let Some(stepped) = change::stepped_agent(app, command, done)? else {
         return Ok(pending(done));
     };
-    let answer = agents::answer(command.tenant(), &stepped.agent);
-    let mut response = answer.map_err(change::after_writing)?;
+    let (tenant, agent) = (command.tenant(), &stepped.agent);
+    if let Some(revocation) = done.revocation {
+        return revoked(tenant, agent, revocation).map_err(change::after_writing);
+    }
+    let mut response = agents::answer(tenant, agent).map_err(change::after_writing)?;
     if !stepped.before {
         *response.status_mut() = if_now.into();
     }
     Ok(response)
+}
+
+/// The answer to a revocation: the agent, and how its sessions ended.
+fn revoked(
+    tenant: &TenantId,
+    agent: &KnownAgent,
+    revocation: Revocation,
+) -> Result<Response, Problem> {
+    let mut out = Json::with_capacity(ANSWER_BYTES);
+    let mut object = Object::begin(&mut out);
+    agent::write_members(&mut object, tenant, agent)?;
+    let status = write_revocation(&mut object, Some(revocation));
+    object.end();
+    let mut response = body::json(out.into_bytes());
+    *response.status_mut() = status.into();
+    Ok(response)
+}
+
+/// Writes how the sessions of a revoked agent ended. Returns the status of the answer.
+pub(super) fn write_revocation(object: &mut Object<'_>, revocation: Option<Revocation>) -> Success {
+    let ended_sessions = revocation.map_or(0, |revocation| revocation.ended_sessions);
+    let settled_position = revocation.and_then(|revocation| revocation.settled_position);
+    object.value("terminated_sessions", &ended_sessions);
+    object.value("settled_position", &settled_position);
+    match settled_position {
+        Some(_) => Success::Ok,
+        None => Success::Accepted,
+    }
 }
 
 /// The answer while the step is on the log and has no verdict yet.

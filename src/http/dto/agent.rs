@@ -98,4 +98,12 @@ pub struct AgentChanged {
     pub reason: Option<String>,
     /// The position of the event on the log. Give it as `min_position` to read the change.
     pub position: u64,
+    /// The number of sessions that the revocation ended. Only of a revocation.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub ended_sessions: Option<u64>,
+    /// Give it as `min_position` to see that no session is active. Only of a revocation.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub settled_position: Option<u64>,
 }

@@ -7,7 +7,7 @@ use utoipa::ToSchema;
 use utoipa::openapi::schema::Schema;
 use utoipa::openapi::{Ref, RefOr};
 
-use super::words::{CurrentStatus, HealthStatus, Pending, Verdict};
+use super::words::{CurrentStatus, HealthStatus, Verdict, VerdictSoFar};
 
 /// The state of the ledger that an answer shows.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -23,7 +23,7 @@ pub struct AsOf {
     pub caught_up: bool,
 }
 
-/// The answer to a command that is on the log and has no verdict yet.
+/// The answer to a command that is on the log and not done yet.
 ///
 /// Its tokens are valid if the verdict becomes `applied`. If the verdict becomes `duplicate`, send the command again to get the first tokens.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -32,8 +32,8 @@ pub struct CommandPending {
     pub id: String,
     /// The position of the event on the log. Read the verdict there.
     pub position: u64,
-    /// Always `pending`.
-    #[schema(value_type = Pending)]
+    /// `pending`. If an agent is revoked and has active sessions: the verdict on the revocation.
+    #[schema(value_type = VerdictSoFar)]
     pub verdict: String,
     /// The access token. Only for commands that give out tokens.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -70,8 +70,6 @@ words! {
     /// What the fold decided about a command that gives out tokens.
     TokensVerdict: "What the fold decided about a command that gives out tokens. `duplicate` is a retry.",
         names::<domain::Verdict>().take(2);
-    /// There is no verdict yet.
-    Pending: "The fold has not decided yet.", [PENDING];
     /// Why an event was rejected.
     Reason: "Why an event was rejected. A later version may add reasons.",
         domain::Reason::ALL.iter().map(|reason| reason.code());

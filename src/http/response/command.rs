@@ -15,13 +15,15 @@ use crate::http::response::json::Json;
 use crate::http::response::session_row;
 use crate::http::response::success::Success;
 use crate::http::state::App;
-use crate::ledger::command::{AgentDone, SessionDone};
+use crate::ledger::command::{AgentDone, Revocation, SessionDone};
 use crate::ledger::{Receipt, Token, Tokens};
 use crate::projection::{KnownAgent, RowBytes};
 use crate::query::{self, Sight};
 
 /// Bytes of a usual answer.
 const ANSWER_BYTES: usize = 2048;
+/// What answers have as the verdict while there is none.
+const PENDING: &str = "pending";
 
 /// What a verdict means for a command.
 enum Settled {
@@ -156,7 +158,7 @@ pub(crate) fn session(
         before,
     }) = found
     else {
-        return Ok(pending(session.as_str(), &receipt, tokens));
+        return Ok(pending(session.as_str(), &receipt, PENDING, tokens));
     };
     let status = if before { Success::Ok } else { if_now };
     let row = stored.row()?;
@@ -189,7 +191,7 @@ pub(crate) fn stepped_agent(
     sight: Sight<'_>,
     done: &AgentDone,
 ) -> Result<Option<SteppedAgent>, Problem> {
-    let AgentDone { agent, receipt } = done;
+    let AgentDone { agent, receipt, .. } = done;
     let find = || app.read(|snapshot| Ok(query::agents::get(snapshot, sight, agent)?));
     let status = |_reason| match find()? {
         Some(known) => Ok(Some(known.row()?.status.as_str())),
@@ -204,25 +206,49 @@ pub(crate) fn stepped_agent(
     Ok(Some(SteppedAgent { agent, before }))
 }
 
-/// The answer to a command about an agent.
+/// The answer to a command about an agent. A revocation is pending while sessions of the agent are active.
 pub(crate) fn agent(
     app: &App,
     sight: Sight<'_>,
     done: &AgentDone,
     if_now: Success,
 ) -> Result<Response, Problem> {
-    let AgentDone { agent, receipt } = done;
+    let AgentDone {
+        agent,
+        receipt,
+        revocation,
+    } = done;
     let Some(SteppedAgent {
         agent: known,
         before,
     }) = stepped_agent(app, sight, done)?
     else {
-        return Ok(pending(agent.as_str(), receipt, None));
+        return Ok(pending(agent.as_str(), receipt, PENDING, None));
+    };
+    let settled = match revocation {
+        None => None,
+        Some(Revocation {
+            ended_sessions,
+            settled_position: Some(position),
+        }) => Some((ended_sessions, position)),
+        Some(Revocation {
+            settled_position: None,
+            ..
+        }) => {
+            let verdict = receipt.verdict.map_or(PENDING, |row| row.verdict.as_str());
+            return Ok(pending(agent.as_str(), receipt, verdict, None));
+        }
     };
     let status = if before { Success::Ok } else { if_now };
     let mut out = Json::with_capacity(ANSWER_BYTES);
     out.raw("{\"agent\":");
     agent_row::write(&mut out, &known)?;
+    if let Some((ended_sessions, settled_position)) = settled {
+        out.raw(",\"ended_sessions\":");
+        out.value(ended_sessions);
+        out.raw(",\"settled_position\":");
+        out.value(settled_position);
+    }
     write_receipt(&mut out, receipt);
     let mut response = body::json(out.into_bytes());
     *response.status_mut() = status.into();
@@ -241,14 +267,14 @@ fn write_receipt(out: &mut Json, receipt: &Receipt) {
     out.raw("}");
 }
 
-/// The answer to a command that the fold has not reached in time.
-fn pending(id: &str, receipt: &Receipt, tokens: Option<Tokens>) -> Response {
+/// The answer to a command that the fold has not reached in time, or whose effects it has not reached.
+fn pending(id: &str, receipt: &Receipt, verdict: &str, tokens: Option<Tokens>) -> Response {
     let (token, refresh_token) = tokens.map(|given| (given.access, given.refresh)).unzip();
     let text = |token: Token| token.reveal().to_owned();
     let pending = dto::CommandPending {
         id: id.to_owned(),
         position: receipt.position.get(),
-        verdict: "pending".to_owned(),
+        verdict: verdict.to_owned(),
         token: token.map(text),
         refresh_token: refresh_token.map(text),
     };

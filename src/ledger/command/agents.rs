@@ -21,10 +21,16 @@ impl Commands {
         let payload = Payload::Agent(agent.clone(), event);
         let step = Step::new(by, ids, payload, Private::default());
         let receipt = self.give(step).await?;
-        Ok(AgentDone { agent, receipt })
+        let revocation = None;
+        Ok(AgentDone {
+            agent,
+            receipt,
+            revocation,
+        })
     }
 
-    /// Changes fields of an agent, or its status.
+    /// Changes fields of an agent, or its status. After a revocation, waits until the sessions of the
+    /// agent have ended.
     pub async fn change_agent(
         &self,
         by: By<'_>,
@@ -38,12 +44,23 @@ impl Commands {
             AgentChange::Reinstate { reason } => ("reinstate", AgentEvent::Reinstated, reason),
             AgentChange::Revoke { reason } => ("revoke", AgentEvent::Revoked, reason),
         };
+        let revokes = matches!(event, AgentEvent::Revoked);
+        // Before the event is written, so that its error may still ask for a retry.
+        let waiting = revokes.then(|| self.ledger.waiter()).transpose()?;
         let agent = self.known_agent(&by, agent)?;
         let ids = Identity::of(name, agent.as_str(), &by);
         let payload = Payload::Agent(agent.clone(), event);
         let step = Step::new(by, ids, payload, Private::default()).because(reason);
         let receipt = self.give(step).await?;
-        Ok(AgentDone { agent, receipt })
+        let revocation = match waiting {
+            Some(_waiting) => self.endings(by.tenant, &agent, &receipt).await?,
+            None => None,
+        };
+        Ok(AgentDone {
+            agent,
+            receipt,
+            revocation,
+        })
     }
 }
 

@@ -5,10 +5,13 @@
 //! token is the latest, the agent is the credential's. This condition is in the private part of
 //! its record, and only the fold decides. So each of two racing commands gets the verdict that counts.
 //!
+//! A revocation is answered once the sessions of the agent have ended too.
+//!
 //! Events of commands carry no time: the time of the log counts. A retry then makes the same bytes,
 //! and the fold recognizes the duplicate.
 
 mod agents;
+mod endings;
 mod give;
 mod identity;
 mod sessions;
@@ -74,6 +77,19 @@ pub struct AgentDone {
     pub agent: AgentId,
     /// The position and verdict of the command's event.
     pub receipt: Receipt,
+    /// How the sessions of the agent ended, if the command revoked it or found it revoked.
+    pub revocation: Option<Revocation>,
+}
+
+/// How the sessions of a revoked agent ended. After all of them have, this never changes, so a retry of
+/// the revocation returns it again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Revocation {
+    /// The number of sessions that the revocation has ended.
+    pub ended_sessions: u64,
+    /// The position from which on no session of the agent is active: that of the last event that ended
+    /// one, or of the revocation. `None` while a session is active.
+    pub settled_position: Option<Position>,
 }
 
 /// Why a command has no verdict.

@@ -1,14 +1,17 @@
-//! Agents, and the number of sessions of each.
+//! Agents, the number of sessions of each, and how those of a revoked agent ended.
 
 use redb::ReadableTable;
 
-use crate::domain::Timestamp;
 use crate::domain::session::Status;
+use crate::domain::{EventKey, EventType, Position, Timestamp};
 use crate::projection::agent_row::{AgentRow, StoredAgent};
 use crate::projection::error::StoreError;
+use crate::projection::history::History;
 use crate::projection::keys::{self, Partition, SessionOwner};
-use crate::projection::numbers::AgentNumber;
+use crate::projection::numbers::{AgentNumber, TenantNumber};
+use crate::projection::session_row::SessionRow;
 use crate::projection::snapshot::Snapshot;
+use crate::projection::verdict_row::VerdictRow;
 
 /// The public part of a stored agent, copied out of the file, and the number of its sessions.
 #[derive(Debug, Clone)]
@@ -18,6 +21,16 @@ pub struct KnownAgent {
     pub sessions: u64,
     /// Its active sessions.
     pub active_sessions: u64,
+}
+
+/// How the sessions of a revoked agent ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Endings {
+    /// The number of sessions that the revocation ended.
+    pub sessions: u64,
+    /// The position of the last event that ended an active session of the agent, or of the revocation if
+    /// no session was active. Later deletions do not change it.
+    pub last: Position,
 }
 
 impl KnownAgent {
@@ -67,6 +80,88 @@ impl Snapshot {
             .ok_or(StoreError::Damaged("agent ids"))?;
         let agent = StoredAgent::decode(row.value())?.agent;
         Ok(agent.check_may_act(time).is_ok())
+    }
+
+    /// How the sessions of a revoked agent ended so far. `key` is the one of the events by which the
+    /// revocation ends them.
+    ///
+    /// There is no index for that, so this reads every session of the agent that has ended.
+    pub(in crate::projection) fn endings(
+        &self,
+        number: AgentNumber,
+        key: EventKey,
+    ) -> Result<Endings, StoreError> {
+        let agents = &self.tables.agents;
+        let agent = agents
+            .get(number.get())?
+            .ok_or(StoreError::Damaged("agent ids"))?;
+        let agent = StoredAgent::decode(agent.value())?;
+        // Nothing changes an agent after its revocation.
+        let revoked = agent.history.latest().next_back();
+        let revoked = revoked.ok_or(StoreError::Damaged("agents"))?.position;
+        let mut endings = Endings {
+            sessions: 0,
+            last: revoked,
+        };
+        for status in [Status::Terminated, Status::Expired, Status::HandedOff] {
+            let partition = keys::partition(SessionOwner::Agent(number), status);
+            let low = keys::listing(partition, [0; 16]);
+            let high = keys::listing(partition, [0xff; 16]);
+            for entry in self
+                .tables
+                .listing
+                .range::<&keys::ListingKey>(&low..=&high)?
+            {
+                let ordinal = keys::ordinal_of(&keys::sort_key_of(entry?.0.value()));
+                let row = self.tables.sessions.get(ordinal.get())?;
+                let row = row.ok_or(StoreError::Damaged("listing"))?;
+                let history = SessionRow::history(row.value())?;
+                let is_later = |last: Position| revoked < last;
+                let last = history.latest().next_back().map(|entry| entry.position);
+                if !last.is_some_and(is_later) {
+                    continue;
+                }
+                let by_revocation = history.latest().find(|entry| entry.key == key);
+                let ended = match by_revocation {
+                    Some(entry) => {
+                        endings.sessions += 1;
+                        Some(entry.position)
+                    }
+                    None => self.first_ending(agent.tenant, &history)?,
+                };
+                endings.last = endings.last.max(ended.unwrap_or(revoked));
+            }
+        }
+        Ok(endings)
+    }
+
+    /// The position of the event that ended a session. An ended session has few later events, so the
+    /// ending is among the latest.
+    fn first_ending(
+        &self,
+        tenant: TenantNumber,
+        history: &History,
+    ) -> Result<Option<Position>, StoreError> {
+        for entry in history.latest() {
+            if entry.key == EventKey::OPENING {
+                continue;
+            }
+            let key = keys::verdict(tenant, entry.position);
+            let row = self.tables.verdicts.get(&key)?;
+            let row = row.ok_or(StoreError::Damaged("verdicts"))?;
+            let ends = matches!(
+                VerdictRow::decode(row.value())?.event_type,
+                Some(
+                    EventType::SessionTerminated
+                        | EventType::SessionExpired
+                        | EventType::SessionHandedOff
+                )
+            );
+            if ends {
+                return Ok(Some(entry.position));
+            }
+        }
+        Ok(None)
     }
 
     /// Some revoked agents that still have active sessions, by number.

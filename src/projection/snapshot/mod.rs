@@ -20,7 +20,7 @@ use crate::projection::numbers::{Ordinal, TenantNumber};
 use crate::projection::session_row::SessionRow;
 use crate::projection::tables::ReadTables;
 
-pub use agents::KnownAgent;
+pub use agents::{Endings, KnownAgent};
 pub use all_tenants::AllTenants;
 pub use listings::{Listing, ListingPlace, PageStart};
 pub use tenant::TenantSnapshot;

@@ -2,12 +2,14 @@
 
 use std::fmt;
 
-use crate::domain::{AgentFilter, AgentId, Position, ProjectId, SessionId, Timestamp, TokenHash};
+use crate::domain::{
+    AgentFilter, AgentId, EventKey, Position, ProjectId, SessionId, Timestamp, TokenHash,
+};
 use crate::projection::error::StoreError;
 use crate::projection::keys::{self, AgentOwner, ListingOwner, SessionOwner};
 use crate::projection::numbers::{AgentNumber, GroupNumber, Ordinal, ProjectNumber, TenantNumber};
 use crate::projection::snapshot::{
-    KnownAgent, Listing, ListingPlace, PageStart, RejectionCode, RowBytes, Snapshot,
+    Endings, KnownAgent, Listing, ListingPlace, PageStart, RejectionCode, RowBytes, Snapshot,
 };
 use crate::projection::verdict_row::VerdictRow;
 
@@ -100,6 +102,12 @@ impl TenantSnapshot<'_> {
     /// An agent.
     pub fn agent(&self, number: AgentNumber) -> Result<KnownAgent, StoreError> {
         self.snapshot.agent(number)
+    }
+
+    /// How the sessions of a revoked agent ended so far. `key` is the one of the events by which the
+    /// revocation ends them. Reads every session of the agent that has ended.
+    pub fn endings(&self, number: AgentNumber, key: EventKey) -> Result<Endings, StoreError> {
+        self.snapshot.endings(number, key)
     }
 
     /// Whether an agent may act at this time.

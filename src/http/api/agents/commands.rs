@@ -40,7 +40,7 @@ use crate::http::state::App;
         (status = 201, description = "The agent is registered", body = dto::AgentChanged),
         (status = 200, description = "A retry: the agent was registered before",
             body = dto::AgentChanged),
-        (status = 202, description = "The command is on the log and has no verdict yet", body = dto::CommandPending),
+        (status = 202, description = "The command is on the log and not done yet", body = dto::CommandPending),
         RegisterProblems,
     )
 )]
@@ -71,7 +71,7 @@ pub(crate) async fn register(
     ),
     responses(
         (status = 200, description = "The agent is changed", body = dto::AgentChanged),
-        (status = 202, description = "The command is on the log and has no verdict yet", body = dto::CommandPending),
+        (status = 202, description = "The command is on the log and not done yet", body = dto::CommandPending),
         UpdateProblems,
     )
 )]
@@ -102,7 +102,7 @@ pub(crate) async fn update(
     ),
     responses(
         (status = 200, description = "The agent is suspended", body = dto::AgentChanged),
-        (status = 202, description = "The command is on the log and has no verdict yet", body = dto::CommandPending),
+        (status = 202, description = "The command is on the log and not done yet", body = dto::CommandPending),
         SuspendProblems,
     )
 )]
@@ -134,7 +134,7 @@ pub(crate) async fn suspend(
     ),
     responses(
         (status = 200, description = "The agent may act again", body = dto::AgentChanged),
-        (status = 202, description = "The command is on the log and has no verdict yet", body = dto::CommandPending),
+        (status = 202, description = "The command is on the log and not done yet", body = dto::CommandPending),
         ReinstateProblems,
     )
 )]
@@ -151,9 +151,9 @@ pub(crate) async fn reinstate(
 
 /// Revoke an agent
 ///
-/// Ends the agent for good. The tokens of its sessions are no longer active, and the ledger soon
-/// terminates its active sessions with the outcome `revoked`. If the agent was revoked before, the answer
-/// has the agent with the time of the first revocation.
+/// Ends the agent for good. The tokens of its sessions are no longer active, and the ledger
+/// terminates its active sessions with the outcome `revoked` before it answers. If the agent was revoked
+/// before, the answer is about the first revocation.
 #[utoipa::path(
     post,
     path = "/v1/agents/{id}/revoke",
@@ -167,7 +167,7 @@ pub(crate) async fn reinstate(
     ),
     responses(
         (status = 200, description = "The agent is revoked", body = dto::AgentChanged),
-        (status = 202, description = "The command is on the log and has no verdict yet", body = dto::CommandPending),
+        (status = 202, description = "The command is on the log and not done yet", body = dto::CommandPending),
         RevokeProblems,
     )
 )]

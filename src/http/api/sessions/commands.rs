@@ -40,7 +40,7 @@ use crate::ledger::ClientKind;
         (status = 201, description = "The session is active", body = dto::SessionTokens),
         (status = 200, description = "A retry: the session was created before",
             body = dto::SessionTokens),
-        (status = 202, description = "The command is on the log and has no verdict yet", body = dto::CommandPending),
+        (status = 202, description = "The command is on the log and not done yet", body = dto::CommandPending),
         CreateProblems,
     )
 )]
@@ -77,7 +77,7 @@ pub(crate) async fn create(
     ),
     responses(
         (status = 200, description = "The session has new tokens", body = dto::SessionTokens),
-        (status = 202, description = "The command is on the log and has no verdict yet", body = dto::CommandPending),
+        (status = 202, description = "The command is on the log and not done yet", body = dto::CommandPending),
         RefreshProblems,
     )
 )]
@@ -113,7 +113,7 @@ pub(crate) async fn refresh(
         (status = 201, description = "The child is active", body = dto::SessionTokens),
         (status = 200, description = "A retry: the session was created before",
             body = dto::SessionTokens),
-        (status = 202, description = "The command is on the log and has no verdict yet", body = dto::CommandPending),
+        (status = 202, description = "The command is on the log and not done yet", body = dto::CommandPending),
         HandOffProblems,
     )
 )]
@@ -149,7 +149,7 @@ pub(crate) async fn hand_off(
     ),
     responses(
         (status = 200, description = "The session has ended", body = dto::SessionEnded),
-        (status = 202, description = "The command is on the log and has no verdict yet", body = dto::CommandPending),
+        (status = 202, description = "The command is on the log and not done yet", body = dto::CommandPending),
         TerminateProblems,
     )
 )]

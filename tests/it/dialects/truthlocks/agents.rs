@@ -276,7 +276,8 @@ async fn an_agent_past_its_deadline_opens_no_session_and_the_error_says_what_hel
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_suspended_agent_keeps_its_sessions_and_opens_none_until_it_is_reinstated() {
-    let app = App::start().await;
+    let mut app = App::start().await;
+    app.start_revocation();
     let client = app.client("acme");
     let id = agent(&client, &["a:b"]).await;
     let opened = super::session(&client, &id).await;

@@ -1,4 +1,5 @@
-//! The kill switch: it revokes an agent, and ends the agent's sessions before it answers.
+//! The kill switch and the revocation: both revoke an agent, and answer when the agent's sessions have
+//! ended.
 
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -103,7 +104,8 @@ async fn a_kill_counts_only_the_sessions_that_the_revocation_ended() {
         client.apply(&event("end", kind, id, &data)).await;
     };
     end("s1", "session.terminated", json!({})).await;
-    post(&client, "/v1/agents/a1/revoke", &json!({})).await.ok();
+    let revoked = post(&client, "/v1/agents/a1/revoke", &json!({})).await;
+    assert_eq!(revoked.status, 202, "{}", revoked.text);
     // This session ends before the ledger ends it.
     end("s2", "session.terminated", json!({"outcome": "completed"})).await;
     app.start_revocation();
@@ -111,6 +113,45 @@ async fn a_kill_counts_only_the_sessions_that_the_revocation_ended() {
         kill(&client, "a1", &json!({})).await["terminated_sessions"],
         2
     );
+    app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_kill_and_a_revocation_are_answered_when_the_sessions_have_ended() {
+    const SESSIONS: usize = 20;
+    let mut app = App::start().await;
+    app.start_revocation();
+    let client = app.client("acme");
+    for call in ["kill", "revoke"] {
+        let id = agent(&client, &["a:b"]).await;
+        for _ in 0..SESSIONS {
+            session(&client, &id).await;
+        }
+        let path = format!("/v1/agents/{id}/{call}");
+        let first = post(&client, &path, &json!({})).await.ok();
+        assert_eq!(first["terminated_sessions"], SESSIONS, "{call}");
+        let position = &first["settled_position"];
+        let native = "/v1/agent-sessions?status=active&agent_id=";
+        let native = format!("{native}{id}&min_position={position}");
+        assert_eq!(client.get(&native).await.ok()["total"], 0, "{call}");
+        assert_eq!(active(&client, &id).await, 0, "{call}");
+        assert_eq!(post(&client, &path, &json!({})).await.ok(), first, "{call}");
+    }
+    app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_revocation_says_when_sessions_are_still_open() {
+    // The revocation reactor does not run.
+    let app = App::start().await;
+    let client = app.client("acme");
+    client.apply(&created("s1", "a1", NOW)).await;
+    let answer = post(&client, "/v1/agents/a1/revoke", &json!({})).await;
+    assert_eq!(answer.status, 202, "{}", answer.text);
+    let pending = answer.json();
+    assert_eq!(pending["status"], "revoked");
+    assert_eq!(pending["terminated_sessions"], 0);
+    assert_eq!(pending["settled_position"], Value::Null);
     app.stop().await;
 }
 
