@@ -128,7 +128,7 @@ async fn open_logs(
         )),
         LogSource::JetStream(config) => {
             let log = connect(config, known).await?;
-            let admin = log.connect_admin(config).await?;
+            let admin = log.connect_admin(config, dir.keys_seen().exists()).await?;
             Ok((Arc::new(log), Arc::new(admin)))
         }
     }

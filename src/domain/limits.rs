@@ -81,6 +81,9 @@ pub const LOG_RESCUED_RECORDS_MAX: usize = 64;
 /// How long the server may send nothing to a reader, in milliseconds: two of its heartbeats and some
 /// time.
 pub const LOG_SILENCE_MS: u64 = 2_500;
+/// How long a NATS server must say that records are missing before that is an alarm, in milliseconds. A
+/// server that lags behind its cluster may say so for a moment.
+pub const LOG_DOUBT_MS: u64 = 5_000;
 /// How long closing a connection may take, in milliseconds. A server that hangs does not answer the
 /// last ping.
 pub const LOG_CLOSE_WAIT_MS: u64 = 1_000;

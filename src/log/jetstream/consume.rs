@@ -6,12 +6,13 @@ use std::time::Duration;
 
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 
 use super::Shared;
 use super::open::{NotOpened, Opened, Opening, check_stream, open, position_of};
 use super::pull::{Doubt, Pull};
-use crate::domain::{Position, backoff};
+use crate::domain::limits::LOG_DOUBT_MS;
+use crate::domain::{Position, WithCauses, backoff};
 use crate::log::{LogError, Record, Tail};
 
 /// The first and the longest pause after a failed attempt.
@@ -19,6 +20,8 @@ const PAUSE_MIN: Duration = Duration::from_millis(10);
 const PAUSE_MAX: Duration = Duration::from_millis(2_560);
 /// How often to check that the stream still has what was read.
 const CHECK_INTERVAL: Duration = Duration::from_secs(2);
+/// How long records must seem to be missing before that is an alarm.
+const DOUBT_MAX: Duration = Duration::from_millis(LOG_DOUBT_MS);
 /// How often the connection may break before the next record arrives. After that, the tail assumes that
 /// the record breaks it.
 const LOSSES_MAX: u32 = 2;
@@ -32,6 +35,8 @@ pub(super) struct JetStreamTail {
     /// Checks after a while that the stream still has what was read. An operator can erase records
     /// while a consumer goes on.
     check: BoxFuture<'static, Result<(), NotOpened>>,
+    /// Since when records seem to be missing.
+    doubtful_since: Option<Instant>,
     /// The number of attempts since the last record that returned no record.
     failures: u32,
     /// How many of these ended because the connection broke.
@@ -69,6 +74,7 @@ impl JetStreamTail {
             last,
             stage,
             check,
+            doubtful_since: None,
             failures: 0,
             losses: 0,
         }
@@ -78,7 +84,10 @@ impl JetStreamTail {
         loop {
             match &mut self.stage {
                 Stage::Opening(opening) => match opening.await {
-                    Ok(Opened::Pull(pull)) => self.stage = Stage::Open(pull),
+                    Ok(Opened::Pull(pull)) => {
+                        self.doubtful_since = None;
+                        self.stage = Stage::Open(pull);
+                    }
                     Ok(Opened::Rescued(records)) => {
                         tracing::warn!(
                             position = %self.after().next(),
@@ -91,6 +100,7 @@ impl JetStreamTail {
                         self.reopen(None);
                         return Err(error);
                     }
+                    Err(NotOpened::Doubtful(error)) => self.ask_again(error)?,
                     Err(NotOpened::Later(why)) => self.fail(&why, None),
                 },
                 Stage::Open(pull) => {
@@ -117,11 +127,24 @@ impl JetStreamTail {
         match checked {
             Ok(()) => Ok(()),
             Err(NotOpened::Final(error)) => Err(error),
+            Err(NotOpened::Doubtful(error)) => self.ask_again(error),
             Err(NotOpened::Later(why)) => {
                 tracing::debug!(why, "the stream could not be checked");
                 Ok(())
             }
         }
+    }
+
+    /// Opens another consumer after an answer that may come from a server that lags behind. Fails once
+    /// the servers have said so for a while.
+    fn ask_again(&mut self, error: LogError) -> Result<(), LogError> {
+        let since = *self.doubtful_since.get_or_insert_with(Instant::now);
+        if DOUBT_MAX <= since.elapsed() {
+            self.reopen(None);
+            return Err(error);
+        }
+        self.fail(&WithCauses(&error).to_string(), None);
+        Ok(())
     }
 
     fn after(&self) -> Position {

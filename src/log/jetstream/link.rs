@@ -140,7 +140,9 @@ impl Link {
 
     /// Whether there is a connection now.
     pub(super) fn is_connected(&self) -> bool {
-        self.require_open().is_ok() && self.state.borrow().connected
+        // The client library drops the sender if its connection task dies.
+        let is_alive = self.state.has_changed().is_ok();
+        is_alive && self.require_open().is_ok() && self.state.borrow().connected
     }
 
     /// Closes the connection and does not reconnect. Waits until the server has everything that was

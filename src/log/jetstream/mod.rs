@@ -53,7 +53,6 @@ struct Shared {
     stream: String,
     /// A subject of the stream, for probes.
     probe_subject: String,
-    created_ns: i128,
     writes: Link,
     /// Separate from `writes`, so that a message that breaks this connection costs no acknowledgements,
     /// and so that acknowledgements do not wait for long reads.
@@ -79,11 +78,15 @@ impl JetStreamLog {
         Self::open(writes, reads, config, expect_existing).await
     }
 
-    /// Opens the stream of API keys over the same connections. Creates it if it does not exist. Closing
-    /// one of the two logs closes both.
-    pub async fn connect_admin(&self, config: &JetStreamConfig) -> Result<Self, LogError> {
+    /// Opens the stream of API keys over the same connections. Creates it if it does not exist, unless
+    /// `expect_existing` is set. Closing one of the two logs closes both.
+    pub async fn connect_admin(
+        &self,
+        config: &JetStreamConfig,
+        expect_existing: bool,
+    ) -> Result<Self, LogError> {
         let (writes, reads) = (self.shared.writes.clone(), self.shared.reads.clone());
-        Self::open(writes, reads, &config.admin(), false).await
+        Self::open(writes, reads, &config.admin(), expect_existing).await
     }
 
     async fn open(
@@ -97,7 +100,6 @@ impl JetStreamLog {
         let shared = Shared {
             stream: config.stream.clone(),
             probe_subject: config.probe_subject(),
-            created_ns: state.created_ns,
             writes,
             reads,
             head: AtomicU64::new(state.head.get()),

@@ -49,6 +49,9 @@ pub(super) enum Opened {
 pub(super) enum NotOpened {
     /// A retry would not help: records are missing, or the log was closed.
     Final(LogError),
+    /// Records seem to be missing. A server of a cluster that lags behind another may say so too: ask
+    /// again for a while.
+    Doubtful(LogError),
     /// Anything else. Retry.
     Later(String),
 }
@@ -143,7 +146,7 @@ pub(super) async fn check_stream(shared: &Shared, last: Option<&Record>) -> Resu
         return Err(no_stream(&shared.stream, after));
     };
     if state.head < after {
-        return Err(NotOpened::Final(LogError::Truncated {
+        return Err(NotOpened::Doubtful(LogError::Truncated {
             head: state.head,
             after,
         }));
@@ -152,10 +155,11 @@ pub(super) async fn check_stream(shared: &Shared, last: Option<&Record>) -> Resu
         return Err(NotOpened::Final(LogError::Erased { first: state.first }));
     }
     if let Some(last) = last {
-        let found = get::get_one(&shared.reads, &shared.stream, after).await?;
-        let is_same = found.is_some_and(|found| is_same(&found, last));
-        if !is_same || state.created_ns != shared.created_ns {
-            return Err(NotOpened::Final(LogError::Replaced { at: after }));
+        let replaced = LogError::Replaced { at: after };
+        match get::get_one(&shared.reads, &shared.stream, after).await? {
+            Some(found) if is_same(&found, last) => {}
+            Some(_other) => return Err(NotOpened::Final(replaced)),
+            None => return Err(NotOpened::Doubtful(replaced)),
         }
     }
     shared.note_head(state.head);
@@ -179,7 +183,7 @@ fn no_stream(stream: &str, after: Position) -> NotOpened {
     if after == Position::ZERO {
         return NotOpened::from(topology::missing(stream));
     }
-    NotOpened::Final(LogError::Truncated {
+    NotOpened::Doubtful(LogError::Truncated {
         head: Position::ZERO,
         after,
     })

@@ -22,9 +22,6 @@ pub(super) struct StreamState {
     /// The first position that the stream still has; 1 if it has never had a record.
     pub(super) first: Position,
     pub(super) head: Position,
-    /// The time at which it was created, in nanoseconds. Differs if a stream was deleted and created
-    /// again.
-    pub(super) created_ns: i128,
 }
 
 /// Creates the stream if it does not exist, or allows atomic batches on the stream of an earlier build.
@@ -105,7 +102,6 @@ pub(super) async fn get(
                 // Of an empty stream, servers say 0 or 1.
                 first: Position::new(info.state.first_sequence.max(1)),
                 head: Position::new(info.state.last_sequence),
-                created_ns: info.created.unix_timestamp_nanos(),
             };
             Ok(Some((info.config.clone(), state)))
         }

@@ -149,7 +149,7 @@ impl World {
             ..JetStreamConfig::new(vec![server.url().to_owned()])
         };
         let ledger = JetStreamLog::connect(&config, false).await.unwrap();
-        let admin = ledger.connect_admin(&config).await.unwrap();
+        let admin = ledger.connect_admin(&config, false).await.unwrap();
         let ledger = Arc::new(ledger);
         Self {
             server,
