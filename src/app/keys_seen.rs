@@ -4,12 +4,17 @@ use std::fs::{self, File};
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::Context as _;
+use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
 use crate::auth::{Keys, Seen};
 use crate::log::EventLog;
+
+/// The pause before a file that could not be written is written again.
+const RETRY_AFTER: Duration = Duration::from_secs(5);
 
 /// Checks that the log of keys has every record that this node has read before. Returns what it had
 /// read.
@@ -22,8 +27,8 @@ pub(super) async fn check(file: &Path, log: &dyn EventLog) -> anyhow::Result<See
     let seen: Seen = seen.with_context(|| format!("cannot read {}", file.display()))?;
     seen.check(log).await.with_context(|| {
         format!(
-            "the log of keys lacks records that this server has read, so revoked keys could be \
-             valid again. Restore the newer log; or, to accept the loss, delete {}",
+            "the log of keys lacks records that this server has read, or has others in their \
+             place, so revoked keys could be valid again. Restore the newer log; or, to accept the loss, delete {}",
             file.display()
         )
     })?;
@@ -37,15 +42,32 @@ pub(super) async fn remember(
     mut seen: Seen,
     stop: CancellationToken,
 ) {
-    while let Some(Some(more)) = stop.run_until_cancelled(keys.seen_after(seen)).await {
-        seen = more;
-        let path = file.clone();
-        let written = tokio::task::spawn_blocking(move || write(&path, &seen));
-        if let Ok(Err(error)) = written.await {
-            tracing::warn!(
-                "cannot write {}: {error}. A restart would not notice an older log of keys",
-                file.display()
-            );
+    loop {
+        let more = stop.run_until_cancelled(keys.seen_after(seen)).await;
+        let more = match more {
+            Some(None) => return,
+            Some(Some(more)) => more,
+            // Once more at the end, so that the last revocation is not missed.
+            None => keys.seen(),
+        };
+        if more != seen {
+            let path = file.clone();
+            let written = tokio::task::spawn_blocking(move || write(&path, &more));
+            match written.await {
+                Ok(Ok(())) => seen = more,
+                Ok(Err(error)) => {
+                    tracing::warn!(
+                        "cannot write {}: {error}. Until it is written, a restart would not notice \
+                         an older log of keys",
+                        file.display()
+                    );
+                    stop.run_until_cancelled(sleep(RETRY_AFTER)).await;
+                }
+                Err(_panicked) => return,
+            }
+        }
+        if stop.is_cancelled() {
+            return;
         }
     }
 }

@@ -119,6 +119,11 @@ impl Keys {
         !self.progress.borrow().stopped && self.log.is_available()
     }
 
+    /// What the keyring has read.
+    pub fn seen(&self) -> Seen {
+        self.progress.borrow().seen
+    }
+
     /// Waits until the keyring has read more than `known`. Returns what it has read; `None` once it has
     /// stopped.
     pub async fn seen_after(&self, known: Seen) -> Option<Seen> {
