@@ -149,9 +149,15 @@ impl App {
     /// Waits until the read model has reached `position`. Returns a problem if that takes too long
     /// or if the log ends before it. Right after a start, waits for the head that the log had then.
     pub(crate) async fn wait_for(&self, position: Option<Position>) -> Result<(), Problem> {
-        let starting = self.check_started().err();
-        let head_at_start = starting.map(|_problem| self.ledger().began_at());
-        let Some(position) = position.max(head_at_start) else {
+        let at_most = Duration::from_millis(MIN_POSITION_WAIT_MS);
+        if self.check_started().is_err() {
+            let _waiting = self.waiting()?;
+            // Without `wait_for`, which would make the batches of a fold that catches up smaller.
+            let started = self.projection().reach(self.ledger().began_at());
+            let _reached = tokio::time::timeout(at_most, started).await;
+            self.check_started()?;
+        }
+        let Some(position) = position else {
             return Ok(());
         };
         if position <= self.projection().position() {
@@ -159,7 +165,6 @@ impl App {
         }
         // Before `reach`, so that the number of requests that query the log is bounded too.
         let _waiting = self.waiting()?;
-        let at_most = Duration::from_millis(MIN_POSITION_WAIT_MS);
         tokio::time::timeout(at_most, self.reach(position))
             .await
             .unwrap_or_else(|_elapsed| Err(Problem::not_reached(self.log().is_available())))
@@ -202,8 +207,8 @@ impl App {
     }
 
     /// Returns a problem if the read model may show an older state than before a restart: the fold has
-    /// not reached the head that the log had at the start. A fold that has stopped will not reach it,
-    /// and its last state is shown.
+    /// not reached the head that the log had at the start. If the fold has stopped, it never will, so
+    /// the server then shows the last state that it has.
     fn check_started(&self) -> Result<(), Problem> {
         let (position, began_at) = (self.projection().position(), self.ledger().began_at());
         if began_at <= position || self.projection().has_stopped() {

@@ -135,8 +135,9 @@ pub trait EventLog: Send + Sync + 'static {
 
     /// Starts to read after a position. Fails as [`LogError::Truncated`] if it is beyond the head.
     ///
-    /// The tail remembers the last record that was read: the one at this position, then the last that
-    /// it returned. It fails as [`LogError::Replaced`] once the log has another record there.
+    /// If another process can replace the log, the tail remembers the last record that was read: the one
+    /// at this position, then the last that it returned. It fails as [`LogError::Replaced`] once the log
+    /// has another record there.
     fn tail(&self, after: Position) -> BoxFuture<'_, Result<Box<dyn Tail>, LogError>>;
 
     /// Asks the log for its last position.

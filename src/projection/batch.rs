@@ -1,7 +1,8 @@
 //! Folds records into one transaction: those that have arrived, and those that arrive while it folds.
 //!
 //! Large transactions make each record cheaper, because neighbors in an index share a page. So a fold
-//! that is catching up waits a moment for more records, unless a request waits for the fold.
+//! that is catching up waits a moment for more records. It does not begin to wait while a request waits
+//! for the fold.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};

@@ -150,8 +150,9 @@ async fn a_session_that_expires_settles_a_revocation() {
     let ending = async {
         let revoked = app.projection.position().next();
         app.projection.wait_for(revoked, SOON).await;
+        let last = end(&client, "s0").await;
         app.set_time("2026-01-31T12:02:00Z");
-        end(&client, "s0").await
+        last
     };
     let (first, last) = tokio::join!(revoke(&client, "k"), ending);
     let first = first.ok();

@@ -12,7 +12,7 @@ use crate::support::nats_ledger::CREATED;
 
 const TIME: &str = "2026-01-31T12:00:00Z";
 /// Enough that the fold takes longer than the first requests.
-const SESSIONS: usize = 20_000;
+const SESSIONS: usize = 40_000;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn reads_wait_for_what_was_on_the_log_at_the_start_and_the_server_is_not_ready_before() {

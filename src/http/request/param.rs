@@ -18,8 +18,8 @@ use crate::http::raw_schema::raw;
 pub(crate) struct Param<S> {
     pub(crate) name: &'static str,
     pub(crate) about: &'static str,
-    /// The name of the parameter in the API's document, where operations refer to it. Several
-    /// parameters have the same name in queries, and differ.
+    /// The name of the parameter in the API's document, where operations refer to it. Parameters of
+    /// different routes can have the same `name`.
     pub(crate) component: Option<&'static str>,
     pub(crate) shape: S,
 }

@@ -63,7 +63,11 @@ impl Store {
     /// Whether the path still leads to the open file. Records in a file that was removed or replaced are
     /// lost when the process ends.
     pub(super) fn is_in_place(&self) -> bool {
-        identity(&self.path).is_ok_and(|found| found == self.identity)
+        match identity(&self.path) {
+            Ok(found) => found == self.identity,
+            // Other errors say nothing about the file.
+            Err(error) => error.kind() != std::io::ErrorKind::NotFound,
+        }
     }
 
     /// Writes records after `head` in one durable transaction.
