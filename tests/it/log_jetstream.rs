@@ -544,6 +544,29 @@ async fn a_message_with_broken_headers_does_not_stop_the_reader() {
     assert_eq!(content(&read(&mut *tail, 1).await[0]), new_record(6));
 }
 
+/// The client library panics at such a header, and its connection does not come back.
+#[tokio::test]
+async fn a_message_that_kills_the_connection_of_the_reader_is_read_by_another_one() {
+    let fixture = JetStream::start().await;
+    let log = fixture.log();
+    let mut tail = log.tail(Position::ZERO).await.unwrap();
+    for round in 0..3 {
+        let first = 2 * round as u64;
+        log.append(new_records(round..round + 1)).await;
+        publish_raw(
+            &fixture.server,
+            SUBJECT,
+            b"NATS/1.0\r\nA: a\rb\r\n\r\n",
+            b"{}",
+        )
+        .await;
+        assert_gapless(&read(&mut *tail, 2).await, first);
+        let mut again = log.tail(Position::new(first)).await.unwrap();
+        assert_gapless(&read(&mut *again, 2).await, first);
+    }
+    assert!(log.is_available());
+}
+
 // --- Credentials ---------------------------------------------------------------------------------
 
 #[tokio::test]

@@ -140,9 +140,13 @@ impl Link {
 
     /// Whether there is a connection now.
     pub(super) fn is_connected(&self) -> bool {
-        // The client library drops the sender if its connection task dies.
-        let is_alive = self.state.has_changed().is_ok();
-        is_alive && self.require_open().is_ok() && self.state.borrow().connected
+        !self.is_dead() && self.require_open().is_ok() && self.state.borrow().connected
+    }
+
+    /// Whether the task of the client library has died. Then nothing connects again.
+    pub(super) fn is_dead(&self) -> bool {
+        // The library drops the callback, and with it the sender, when its tasks end.
+        self.require_open().is_ok() && self.state.has_changed().is_err()
     }
 
     /// Closes the connection and does not reconnect. Waits until the server has everything that was

@@ -22,6 +22,7 @@ mod open;
 mod prepare;
 mod publish;
 mod pull;
+mod reads;
 mod sent;
 mod settings;
 mod speed;
@@ -42,6 +43,7 @@ use crate::domain::Position;
 use crate::log::{Appended, EventLog, Guard, LogError, NewRecord, Notice, Record, Tail};
 use consume::JetStreamTail;
 use link::Link;
+use reads::Reads;
 
 /// The log on a stream.
 pub struct JetStreamLog {
@@ -56,7 +58,7 @@ struct Shared {
     writes: Link,
     /// Separate from `writes`, so that a message that breaks this connection costs no acknowledgements,
     /// and so that acknowledgements do not wait for long reads.
-    reads: Link,
+    reads: Reads,
     head: AtomicU64,
 }
 
@@ -71,7 +73,7 @@ impl JetStreamLog {
     ) -> Result<Self, LogError> {
         // Boxed, because these futures take several kilobytes.
         let writes = Box::pin(Link::connect(config, "session-ledger")).await?;
-        let reads = Box::pin(Link::connect(config, "session-ledger reads")).await?;
+        let reads = Box::pin(Reads::connect(config)).await?;
         if let Some(too_small) = writes.too_small() {
             tracing::warn!("{too_small}");
         }
@@ -91,7 +93,7 @@ impl JetStreamLog {
 
     async fn open(
         writes: Link,
-        reads: Link,
+        reads: Reads,
         config: &JetStreamConfig,
         expect_existing: bool,
     ) -> Result<Self, LogError> {
@@ -187,7 +189,7 @@ impl EventLog for JetStreamLog {
     }
 
     fn is_available(&self) -> bool {
-        self.shared.writes.is_connected() && self.shared.reads.is_connected()
+        self.shared.writes.is_connected() && self.shared.reads.link().is_connected()
     }
 
     fn known_head(&self) -> Position {
@@ -221,7 +223,7 @@ impl EventLog for JetStreamLog {
     /// arrived.
     fn close(&self) -> BoxFuture<'_, ()> {
         async move {
-            self.shared.reads.close().await;
+            self.shared.reads.link().close().await;
             self.shared.writes.close().await;
         }
         .boxed()

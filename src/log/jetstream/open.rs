@@ -65,12 +65,13 @@ impl From<LogError> for NotOpened {
 /// Opens a consumer as soon as there is a connection.
 pub(super) async fn open(shared: Arc<Shared>, opening: Opening) -> Result<Opened, NotOpened> {
     sleep(opening.pause).await;
-    let connected = shared.reads.connected().await.map_err(NotOpened::Final)?;
+    let reads = shared.reads.alive().await?;
+    let connected = reads.connected().await.map_err(NotOpened::Final)?;
     let generation = connected.generation;
     tokio::select! {
         biased;
-        opened = open_connected(&shared, opening, generation) => opened,
-        () = shared.reads.lost(generation) => {
+        opened = open_connected(&shared, &reads, opening, generation) => opened,
+        () = reads.lost(generation) => {
             Err(NotOpened::Later("the connection was lost again".to_owned()))
         }
     }
@@ -78,6 +79,7 @@ pub(super) async fn open(shared: Arc<Shared>, opening: Opening) -> Result<Opened
 
 async fn open_connected(
     shared: &Shared,
+    reads: &Link,
     opening: Opening,
     generation: u64,
 ) -> Result<Opened, NotOpened> {
@@ -95,7 +97,7 @@ async fn open_connected(
     {
         return Err(NotOpened::Final(LogError::Gap { after, found }));
     }
-    let link = shared.reads.clone();
+    let link = reads.clone();
     let inbox = link.client.new_inbox();
     let messages = link.client.subscribe(inbox.clone()).await;
     let messages = messages.map_err(|error| NotOpened::Later(error.to_string()))?;
@@ -142,7 +144,8 @@ async fn create(link: &Link, stream: &str, after: Position) -> Result<String, No
 /// the positions mean something else now, so this is an alarm.
 pub(super) async fn check_stream(shared: &Shared, last: Option<&Record>) -> Result<(), NotOpened> {
     let after = position_of(last);
-    let Some(state) = topology::state(&shared.reads, &shared.stream).await? else {
+    let reads = shared.reads.link();
+    let Some(state) = topology::state(&reads, &shared.stream).await? else {
         return Err(no_stream(&shared.stream, after));
     };
     if state.head < after {
@@ -156,7 +159,7 @@ pub(super) async fn check_stream(shared: &Shared, last: Option<&Record>) -> Resu
     }
     if let Some(last) = last {
         let replaced = LogError::Replaced { at: after };
-        match get::get_one(&shared.reads, &shared.stream, after).await? {
+        match get::get_one(&reads, &shared.stream, after).await? {
             Some(found) if is_same(&found, last) => {}
             Some(_other) => return Err(NotOpened::Final(replaced)),
             None => return Err(NotOpened::Doubtful(replaced)),
