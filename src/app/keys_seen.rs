@@ -14,7 +14,7 @@ use crate::auth::{Keys, Seen};
 use crate::log::EventLog;
 
 /// The pause before a file that could not be written is written again.
-const RETRY_AFTER: Duration = Duration::from_secs(5);
+const RETRY_AFTER: Duration = Duration::from_mins(1);
 
 /// Checks that the log of keys has every record that this node has read before. Returns what it had
 /// read.
@@ -28,7 +28,8 @@ pub(super) async fn check(file: &Path, log: &dyn EventLog) -> anyhow::Result<See
     seen.check(log).await.with_context(|| {
         format!(
             "the log of keys lacks records that this server has read, or has others in their \
-             place, so revoked keys could be valid again. Restore the newer log; or, to accept the loss, delete {}",
+             place, so revoked keys could be valid again. Restore the newer log; or, to accept the \
+             loss, delete {}",
             file.display()
         )
     })?;

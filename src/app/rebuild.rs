@@ -17,8 +17,8 @@ use crate::app::config::LogSource;
 use crate::app::files::DataDir;
 use crate::app::open::{self, OpenError, blocking};
 use crate::domain::{Clock, Position, WithCauses};
-use crate::log::{EventLog, LogError};
-use crate::projection::{FoldError, Progress, Store, StoreError, chain, rebuild};
+use crate::log::{EventLog, LogError, chain};
+use crate::projection::{FoldError, Progress, Store, StoreError, rebuild};
 
 /// What to rebuild.
 #[derive(Debug, Clone)]
@@ -177,6 +177,7 @@ async fn rebuild_beside(
         on_step(Step::Comparing);
         anyhow::Ok(())
     };
+    let mut changed = None;
     let comparison = match case {
         Case::Missing => Comparison::NoLiveModel,
         Case::Unreadable(error) => Comparison::Unreadable {
@@ -190,9 +191,9 @@ async fn rebuild_beside(
             if store.snapshot()?.progress().chain == progress.chain {
                 compare(&store, live, progress.position).await?
             } else {
-                let changed = lost(&store, live, progress).await?;
-                let problem = FoldError::Diverged { at: changed.first };
-                accept(request, &problem)?;
+                let records = lost(&store, live, progress).await?;
+                accept(request, &FoldError::Diverged { at: records.first })?;
+                changed = Some(records);
                 Comparison::OtherLog {
                     position: progress.position,
                 }
@@ -200,12 +201,9 @@ async fn rebuild_beside(
         }
     };
     fold(until).await?;
-    let lost = match (&comparison, case) {
-        (
-            Comparison::OtherLog { .. },
-            Case::SameLog(live, progress) | Case::OtherLog(live, progress),
-        ) => Some(lost(&store, live, progress).await?),
-        _ => None,
+    let lost = match case {
+        Case::OtherLog(live, progress) => Some(lost(&store, live, progress).await?),
+        Case::SameLog(..) | Case::Missing | Case::Unreadable(_) => changed,
     };
     let progress = *store.snapshot()?.progress();
     let rebuilt = Rebuilt {

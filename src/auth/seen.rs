@@ -5,17 +5,16 @@
 use std::fmt;
 use std::str::FromStr;
 
-use sha2::{Digest as _, Sha256};
-
-use crate::domain::Position;
 use crate::domain::limits::LOG_READ_RECORDS_MAX;
+use crate::domain::{Position, Rules};
+use crate::log::chain::{self, ChainHead};
 use crate::log::{EventLog, LogError, Record};
 
 /// The last record of the log of keys that a node has read, and a hash chain over all records up to it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Seen {
     position: Position,
-    chain: [u8; 32],
+    chain: ChainHead,
 }
 
 /// A text that is not a [`Seen`].
@@ -27,7 +26,7 @@ impl Seen {
     /// Nothing was read.
     pub const NOTHING: Self = Self {
         position: Position::ZERO,
-        chain: [0; 32],
+        chain: chain::EMPTY,
     };
 
     /// The last position that was read.
@@ -37,13 +36,9 @@ impl Seen {
 
     /// Adds the next record.
     pub(super) fn add(&mut self, record: &Record) {
-        let mut hasher = Sha256::new();
-        hasher.update(self.chain);
-        for part in [record.subject.as_bytes(), &record.private, &record.payload] {
-            hasher.update((part.len() as u64).to_be_bytes());
-            hasher.update(part);
-        }
-        self.chain = hasher.finalize().into();
+        // The rules matter only to messages in binary mode. They must not change with a build, because
+        // the chain would change with them.
+        self.chain = chain::next(&self.chain, Rules::V1, record);
         self.position = record.position;
     }
 
@@ -84,7 +79,7 @@ impl FromStr for Seen {
     fn from_str(text: &str) -> Result<Self, NotSeen> {
         let (position, digits) = text.trim_end().split_once(' ').ok_or(NotSeen)?;
         let position = Position::new(position.parse().map_err(|_not_a_number| NotSeen)?);
-        let mut chain = [0; 32];
+        let mut chain = chain::EMPTY;
         hex::decode_to_slice(digits, &mut chain).map_err(|_not_hex| NotSeen)?;
         Ok(Self { position, chain })
     }

@@ -15,6 +15,7 @@
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
 
+pub mod chain;
 pub mod embedded;
 mod error;
 pub mod jetstream;

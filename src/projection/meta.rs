@@ -11,8 +11,8 @@
 use redb::ReadableTable;
 
 use crate::domain::{Position, Rules, RulesHistory, Timestamp};
+use crate::log::chain::{self, ChainHead};
 use crate::projection::bytes::{Reader, Writer};
-use crate::projection::chain::{self, ChainHead};
 use crate::projection::error::StoreError;
 use crate::projection::numbers::{AgentNumber, GroupNumber, Ordinal, ProjectNumber, TenantNumber};
 use crate::projection::tables::LAYOUT;

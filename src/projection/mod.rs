@@ -6,7 +6,6 @@
 mod agent_row;
 mod batch;
 mod bytes;
-pub mod chain;
 mod error;
 mod feed;
 mod fold;

@@ -4,7 +4,7 @@ use bytes::Bytes;
 
 use crate::domain::{Payload, Rules};
 use crate::log::Record;
-use crate::projection::chain::RecordHashes;
+use crate::log::chain::RecordHashes;
 use crate::projection::verdict_row::{BodyHash, first_half};
 use crate::wire::{self, Decoded, Subject, Undecodable};
 

@@ -15,10 +15,10 @@ use tokio_util::sync::CancellationToken;
 
 use crate::domain::limits::FOLD_IDLE_MS;
 use crate::domain::{Position, Timestamp, WithCauses, backoff};
+use crate::log::chain;
 use crate::log::{EventLog, LogError};
 use crate::metrics::Metrics;
 use crate::projection::batch::{Batches, Outlook};
-use crate::projection::chain;
 use crate::projection::error::{FoldError, StoreError};
 use crate::projection::feed::Feed;
 use crate::projection::meta::Progress;
@@ -91,7 +91,7 @@ impl Projection {
         self.folded.subscribe()
     }
 
-    /// Waits until a position is folded. Meanwhile the fold takes smaller batches.
+    /// Waits until a position is folded. Until then, the fold takes smaller batches.
     pub async fn wait_for(&self, position: Position, at_most: Duration) -> Waited {
         let _waiting = Waiting::begin(&self.waiting);
         tokio::time::timeout(at_most, self.reach(position))

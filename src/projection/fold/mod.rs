@@ -11,7 +11,7 @@ mod verdicts;
 
 use crate::domain::limits::PARKED_ENDED_PER_RECORD_MAX;
 use crate::domain::{Event, Moment, Payload, Position, Reason, Rules, Timestamp, Verdict};
-use crate::projection::chain;
+use crate::log::chain;
 use crate::projection::error::{FoldError, StoreError};
 use crate::projection::numbers::TenantNumber;
 use crate::projection::prepare::Prepared;

@@ -11,7 +11,7 @@ use std::str::FromStr;
 use redb::{ReadTransaction, ReadableTable};
 
 use crate::domain::{Position, Reason, TenantId, Timestamp, TokenHash};
-use crate::projection::chain;
+use crate::log::chain;
 use crate::projection::error::StoreError;
 use crate::projection::fold::PARKED_CODE;
 use crate::projection::keys::{self, Entity};
