@@ -32,8 +32,8 @@ pub(super) struct JetStreamTail {
     /// The last record that was read: returned by this tail, or by an earlier one.
     last: Option<Record>,
     stage: Stage,
-    /// Checks after a while that the stream still has what was read. An operator can erase records
-    /// while a consumer goes on.
+    /// Checks at intervals, while a consumer is open, that the stream still has what was read. An
+    /// operator can erase records without ending the consumer.
     check: BoxFuture<'static, Result<(), NotOpened>>,
     /// Since when records seem to be missing.
     doubtful_since: Option<Instant>,
@@ -101,7 +101,11 @@ impl JetStreamTail {
                         return Err(error);
                     }
                     Err(NotOpened::Doubtful(error)) => self.ask_again(error)?,
-                    Err(NotOpened::Later(why)) => self.fail(&why, None),
+                    Err(NotOpened::Later(why)) => {
+                        // Only answers without a failure between them count as one doubt.
+                        self.doubtful_since = None;
+                        self.fail(&why, None);
+                    }
                 },
                 Stage::Open(pull) => {
                     let event = tokio::select! {

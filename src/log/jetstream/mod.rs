@@ -223,7 +223,7 @@ impl EventLog for JetStreamLog {
     /// arrived.
     fn close(&self) -> BoxFuture<'_, ()> {
         async move {
-            self.shared.reads.link().close().await;
+            self.shared.reads.close().await;
             self.shared.writes.close().await;
         }
         .boxed()

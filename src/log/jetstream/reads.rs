@@ -3,6 +3,7 @@
 //! A runtime can publish a message with headers at which the library panics. That ends the task of
 //! the connection that the message is delivered on, and the library does not start it again.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use tokio::sync::Mutex;
@@ -23,6 +24,7 @@ struct Shared {
     link: RwLock<Link>,
     /// Held while the connection is made again, so that one tail does it.
     replacing: Mutex<()>,
+    closed: AtomicBool,
 }
 
 impl Reads {
@@ -32,6 +34,7 @@ impl Reads {
             config: config.clone(),
             link: RwLock::new(link),
             replacing: Mutex::default(),
+            closed: AtomicBool::default(),
         })))
     }
 
@@ -50,8 +53,17 @@ impl Reads {
         }
         tracing::warn!("the task of the connection for reads died; connecting again");
         let other = Box::pin(Link::connect(&self.0.config, NAME)).await?;
-        let mut current = self.0.link.write().unwrap_or_else(PoisonError::into_inner);
-        *current = other.clone();
+        *self.0.link.write().unwrap_or_else(PoisonError::into_inner) = other.clone();
+        // After the new link is in place: `close` sees it, or is seen here.
+        if self.0.closed.load(Ordering::SeqCst) {
+            other.close().await;
+        }
         Ok(other)
+    }
+
+    /// Closes the connection, and one that is being made.
+    pub(super) async fn close(&self) {
+        self.0.closed.store(true, Ordering::SeqCst);
+        self.link().close().await;
     }
 }
