@@ -46,8 +46,8 @@ pub(super) async fn create(
 ) -> Result<Response, Problem> {
     let fields = Fields::parse(&command.body)?;
     let ttl_seconds = request::ttl_seconds(&fields)?;
-    // A retry must make an equal event, even if the client's program was updated meanwhile. So an
-    // event that a client can retry has no user agent.
+    // A retry must make an equal event, even if the client was updated after its first attempt. So
+    // an event that a client can retry has no user agent.
     let may_be_sent_again = command.by().retry.is_some();
     let user_agent = user_agent(&headers).filter(|_| !may_be_sent_again);
     let ttl_seconds = ttl_seconds.unwrap_or(TTL_SECONDS_DEFAULT);
@@ -135,8 +135,8 @@ fn user_agent(headers: &HeaderMap) -> Option<Box<str>> {
 /// How a refresh moves the deadline. A session of this API ends at most a day after its creation.
 /// `None` keeps a deadline that is already later.
 ///
-/// The result does not contain the time of the call, so a retry makes an equal event. The event of
-/// a retry differs only if the day has become the limit meanwhile.
+/// The result does not contain the time of the call, so a retry makes an equal event. It differs
+/// only if the limit of a day did not apply to the first attempt and applies to the retry.
 fn renewal(row: &SessionRow<'_>, now: Timestamp) -> Option<Renewal> {
     let day_us = i64::try_from(TTL_SECONDS_MAX).unwrap_or(i64::MAX) * SECOND_US;
     let latest = row.created_at.plus_micros(day_us);

@@ -77,8 +77,8 @@ impl Drop for EmbeddedLog {
 struct WriterThread(Mutex<Option<JoinHandle<()>>>);
 
 impl WriterThread {
-    /// Waits until the thread has ended. Concurrent callers all wait: the lock is held meanwhile, because
-    /// the store must not close under the writer.
+    /// Waits until the thread has ended. Holds the lock until then, so that every caller waits: the store
+    /// must not close under the writer.
     fn join(&self) {
         let mut thread = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(thread) = thread.take()
