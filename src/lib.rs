@@ -11,4 +11,5 @@ pub mod log;
 pub mod metrics;
 pub mod projection;
 pub mod query;
+pub mod storage;
 pub mod wire;

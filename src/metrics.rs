@@ -34,6 +34,7 @@ pub struct Metrics {
     commits: Family<CommitLabels, Histogram, fn() -> Histogram>,
     requests: Family<RequestLabels, Histogram, fn() -> Histogram>,
     refused: Family<RefusedLabels, Counter>,
+    read_model_mended: Counter,
     reactor_failures: Family<ReactorLabels, Counter>,
     connections: Gauge,
     closed: Family<ClosedLabels, Counter>,
@@ -88,6 +89,7 @@ impl Default for Metrics {
             commits: Family::new_with_constructor(latency),
             requests: Family::new_with_constructor(latency),
             refused: Family::default(),
+            read_model_mended: Counter::default(),
             reactor_failures: Family::default(),
             connections: Gauge::default(),
             closed: Family::default(),
@@ -140,6 +142,11 @@ impl Metrics {
             "Time to fold and commit one batch",
             Unit::Seconds,
             self.commits.clone(),
+        );
+        registry.register(
+            "read_model_mended",
+            "Times that the file of the read model failed and was opened again or replaced",
+            self.read_model_mended.clone(),
         );
         registry.register(
             "reactor_failures",
@@ -243,6 +250,11 @@ impl Metrics {
         self.commits
             .get_or_create(&labels)
             .observe(took.as_secs_f64());
+    }
+
+    /// Counts a failure of the read model's file that was mended.
+    pub fn read_model_mended(&self) {
+        self.read_model_mended.inc();
     }
 
     /// Records how long a request took. `route` is a template, so that ids make no new time series.

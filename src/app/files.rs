@@ -6,6 +6,7 @@
 //! keys.seen                       how far the server has read the log of the keys
 //! model.redb                      the read model
 //! token.secret                    the secret that session tokens are made from
+//! model.damaged.redb              the last read model that the server could not use and made again
 //! model.rebuild.redb              the new read model of a rebuild that runs or was interrupted
 //! model.replaced-<position>.redb  the old read model that a rebuild replaced and kept
 //! model.replaced-<position>.json  why the rebuild kept it

@@ -5,6 +5,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::watch;
+
 use crate::app::config::{Access, Config};
 use crate::app::descriptors;
 use crate::app::files::DataDir;
@@ -21,7 +23,7 @@ use crate::http::{Hosts, Services};
 use crate::ledger::{Commands, Ledger, Reactor, rules};
 use crate::log::EventLog;
 use crate::metrics::Metrics;
-use crate::projection::{Projection, Waited, runner};
+use crate::projection::{FoldError, Projection, StoreError, Waited, runner};
 
 /// How long the HTTP server may take to end. It includes its own timeout for requests under way.
 const HTTP_WAIT: Duration = Duration::from_millis(SHUTDOWN_WAIT_MS + 5_000);
@@ -40,6 +42,25 @@ pub struct Running {
     admin: Arc<dyn EventLog>,
     requests: Tasks,
     workers: Tasks,
+    fatal: Fatal,
+}
+
+/// Why the process must end; `None` while it need not.
+#[derive(Debug, Clone)]
+struct Fatal(Arc<watch::Sender<Option<String>>>);
+
+impl Default for Fatal {
+    fn default() -> Self {
+        Self(Arc::new(watch::Sender::new(None)))
+    }
+}
+
+impl Fatal {
+    fn note(&self, error: &dyn std::error::Error) {
+        let why = WithCauses(error).to_string();
+        tracing::error!("the server ends: {why}");
+        self.0.send_replace(Some(why));
+    }
 }
 
 /// Opens the ledger, starts its tasks and serves.
@@ -61,8 +82,10 @@ pub async fn start(config: Config) -> anyhow::Result<Running> {
     let keys =
         keys::follow_and_remember(&admin, &DataDir::new(&config.data_dir), &mut workers).await?;
     let access = keys::access(&config, &keys, &mut workers).await?;
-    spawn_fold(&mut workers, &projection, &log, &metrics);
-    spawn_watch(&mut workers, &log);
+    let fatal = Fatal::default();
+    spawn_fold(&mut workers, &projection, &log, &metrics, &fatal);
+    spawn_watch(&mut workers, &log, &fatal);
+    spawn_watch(&mut workers, &admin, &fatal);
     if let Some(position) = began {
         // Until the first record is folded, the server would reject requests.
         projection.wait_for(position, BEGIN_WAIT).await;
@@ -109,6 +132,7 @@ pub async fn start(config: Config) -> anyhow::Result<Running> {
         admin,
         requests,
         workers,
+        fatal,
     })
 }
 
@@ -144,12 +168,14 @@ fn warn_of_old_rules(projection: &Projection) {
     }
 }
 
-/// Watches the log. Without it, a server that writes nothing would not notice that the log accepts
-/// writes again.
-fn spawn_watch(workers: &mut Tasks, log: &Arc<dyn EventLog>) {
-    let log = Arc::clone(log);
+/// Watches a log. Without it, a server that writes nothing would not notice that the log accepts writes
+/// again.
+fn spawn_watch(workers: &mut Tasks, log: &Arc<dyn EventLog>, fatal: &Fatal) {
+    let (log, fatal) = (Arc::clone(log), fatal.clone());
     workers.spawn("log", |stop| async move {
-        let _stopped = stop.run_until_cancelled(log.watch()).await;
+        if let Some(error) = stop.run_until_cancelled(log.watch()).await {
+            fatal.note(&error);
+        }
     });
 }
 
@@ -158,11 +184,16 @@ fn spawn_fold(
     projection: &Arc<Projection>,
     log: &Arc<dyn EventLog>,
     metrics: &Arc<Metrics>,
+    fatal: &Fatal,
 ) {
     let (projection, metrics) = (Arc::clone(projection), Arc::clone(metrics));
-    let log = Arc::clone(log);
+    let (log, fatal) = (Arc::clone(log), fatal.clone());
     workers.spawn("fold", |stop| async move {
         if let Err(error) = runner::run(projection, log, metrics, stop).await {
+            if let FoldError::Store(StoreError::NotSynced(_)) = &error {
+                fatal.note(&error);
+                return;
+            }
             tracing::error!(
                 "the fold has stopped: {}. Reads show the last state, and the server accepts no \
                  changes",
@@ -181,6 +212,20 @@ impl Running {
     /// The base URL of the HTTP server, without a slash at its end.
     pub fn url(&self) -> String {
         format!("http://{}", self.addresses.own)
+    }
+
+    /// Waits until the process must end, and returns why. Drop the server then: it must write nothing more.
+    pub async fn failed(&self) -> String {
+        let mut fatal = self.fatal.0.subscribe();
+        loop {
+            if let Some(why) = &*fatal.borrow_and_update() {
+                return why.clone();
+            }
+            if fatal.changed().await.is_err() {
+                // Cannot be: `self` keeps the sender.
+                return std::future::pending().await;
+            }
+        }
     }
 
     /// The data directory.

@@ -15,14 +15,21 @@ const ECHO: Duration = Duration::from_secs(1);
 pub struct Signals {
     interrupt: Signal,
     terminate: Signal,
+    /// Received and ignored.
+    _file_too_large: Signal,
     last: Option<Instant>,
 }
 
-/// Installs handlers for both signals. From then on they no longer end the process by themselves.
+/// SIGXFSZ, which has this number on every Linux: a write went beyond the limit of `ulimit -f`.
+const FILE_TOO_LARGE: SignalKind = SignalKind::from_raw(25);
+
+/// Installs handlers for both signals. From then on they no longer end the process by themselves. Nor
+/// does a file that may not grow: the write fails, as on a full disk.
 pub fn listen() -> io::Result<Signals> {
     Ok(Signals {
         interrupt: signal(SignalKind::interrupt())?,
         terminate: signal(SignalKind::terminate())?,
+        _file_too_large: signal(FILE_TOO_LARGE)?,
         last: None,
     })
 }

@@ -1,11 +1,13 @@
 //! Logging: lines of text or JSON on stderr.
 
 use std::io::{self, IsTerminal as _};
+use std::panic;
 
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::{LevelFilter, ParseError};
 
 use crate::app::terminal::LogLines;
+use crate::storage;
 
 /// The default log levels. At `info` the NATS client would log every connection.
 pub const DEFAULT_DIRECTIVES: &str = "info,async_nats=warn";
@@ -48,8 +50,20 @@ pub fn init(format: LogFormat, directives: &str) -> Result<(), DirectivesError> 
         LogFormat::Json => builder.json().flatten_event(true).try_init(),
     };
     // It fails if logging was started before in this process, for example by a test.
-    drop(started);
+    if started.is_ok() {
+        hush_guarded_panics();
+    }
     Ok(())
+}
+
+/// Prints no panic that becomes an error: the error says what failed.
+fn hush_guarded_panics() {
+    let print = panic::take_hook();
+    panic::set_hook(Box::new(move |panic| {
+        if !storage::is_guarded() {
+            print(panic);
+        }
+    }));
 }
 
 /// Rejects a single word that is not a level.

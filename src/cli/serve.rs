@@ -127,7 +127,10 @@ impl Serve {
             running = crate::app::start(config) => running?,
             _signal = signals.next() => return Ok(ExitCode::SUCCESS),
         };
-        let name = signals.next().await;
+        let name = tokio::select! {
+            name = signals.next() => name,
+            why = running.failed() => anyhow::bail!("the server ended itself: {why}"),
+        };
         tracing::info!("{name}: stopping");
         tokio::select! {
             stopped = running.stop() => stopped?,

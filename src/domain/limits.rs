@@ -66,6 +66,12 @@ pub const LOG_GROUP_RECORDS_MAX: usize = 4096;
 pub const LOG_READ_RECORDS_MAX: usize = 4096;
 /// Most bytes of record bodies that one read of the log returns, give or take one record.
 pub const LOG_READ_BYTES_MAX: usize = 16 * 1024 * 1024;
+/// The room that the disk of the embedded log must have, in bytes. With less, the log refuses records
+/// before a write can fail. The read model needs less, so that the fold still folds what the log has.
+pub const LOG_ROOM_BYTES_MIN: u64 = 128 * 1024 * 1024;
+/// How far the clock may be behind the last record of the embedded log before later records get an
+/// earlier time, in microseconds.
+pub const LOG_CLOCK_BEHIND_US_MAX: i64 = 300 * 1_000_000;
 /// Most published messages of one append that wait for their acknowledgement.
 pub const LOG_PUBLISH_IN_FLIGHT_MAX: usize = 256;
 /// Most unacknowledged messages of all appends together. The server refuses more than 10,000.
@@ -143,6 +149,22 @@ pub const FOLD_DURABLE_MS_MAX: u64 = 5_000;
 pub const FOLD_DURABLE_MS_MIN: u64 = 250;
 /// How long the log must be quiet before the fold commits durably ahead of time, in milliseconds.
 pub const FOLD_IDLE_MS: u64 = 250;
+/// The room that the disk of the read model must have, in bytes. With less, the fold waits, and readers
+/// see the last state. What redb has not written yet is at most half of its cache.
+pub const FOLD_ROOM_BYTES_MIN: u64 = 48 * 1024 * 1024 + STORE_CACHE_BYTES as u64 / 2;
+/// How often the fold looks whether there is room, in milliseconds.
+pub const FOLD_ROOM_WAIT_MS: u64 = 500;
+/// Most times that one process makes its read model again because the file was damaged. A disk that
+/// damages files again and again needs an operator.
+pub const FOLD_RENEWALS_MAX: u32 = 3;
+/// How many of the last records a start looks at for tokens that were made from another secret.
+pub const SECRET_RECORDS_MAX: u64 = 100;
+/// Snapshots of the read model that stay in the shared directory.
+pub const SNAPSHOTS_KEPT: usize = 2;
+/// How long a node waits after a snapshot that it could not write, in milliseconds.
+pub const SNAPSHOT_RETRY_MS: u64 = 60_000;
+/// The cache of the file that a snapshot is written to, in bytes.
+pub const SNAPSHOT_CACHE_BYTES: usize = 32 * 1024 * 1024;
 /// Events of a session's history that its row holds; older ones move to a table of their own.
 pub const HISTORY_INLINE_MAX: usize = 32;
 /// Most keys of a tally bucket. A bucket with more is split by the next byte of its keys.

@@ -153,7 +153,7 @@ impl App {
         if self.check_started().is_err() {
             let _waiting = self.waiting()?;
             // Without `wait_for`, which would make the batches of a fold that catches up smaller.
-            let started = self.projection().reach(self.ledger().began_at());
+            let started = self.projection().reach(self.projection().owed());
             let _reached = tokio::time::timeout(at_most, started).await;
             self.check_started()?;
         }
@@ -206,17 +206,17 @@ impl App {
         }
     }
 
-    /// Returns a problem if the read model may show an older state than before a restart: the fold has
-    /// not reached the head that the log had at the start. If the fold has stopped, it never will, so
-    /// the server then shows the last state that it has.
+    /// Returns a problem if the read model may show an older state than before: since a start, or since its
+    /// file failed, the fold has not reached the head that the log had then. If the fold has stopped, it
+    /// never will, so the server then shows the last state that it has.
     fn check_started(&self) -> Result<(), Problem> {
-        let (position, began_at) = (self.projection().position(), self.ledger().began_at());
-        if began_at <= position || self.projection().has_stopped() {
+        let (position, owed) = (self.projection().position(), self.projection().owed());
+        if owed <= position || self.projection().has_stopped() {
             return Ok(());
         }
         Err(Problem::new(Code::NotCaughtUp).with_detail(format!(
-            "the server has just started, and has read its log up to position {position} of \
-             {began_at}; try again"
+            "the server has just started, or is mending its read model, and has read its log up to \
+             position {position} of {owed}; try again"
         )))
     }
 
@@ -229,6 +229,9 @@ impl App {
         }
         if !self.log().is_available() {
             return not_ready("the log cannot be reached".to_owned());
+        }
+        if let Some(why) = self.projection().trouble() {
+            return not_ready(format!("the fold waits: {why}"));
         }
         if let Err(starting) = self.check_started() {
             return not_ready(starting.detail().to_owned());

@@ -20,9 +20,6 @@ pub struct Ledger {
     projection: Arc<Projection>,
     clock: Arc<dyn Clock>,
     waiters: Arc<Semaphore>,
-    /// The head of the log when the ledger started. Until the fold reaches it, the rules for the
-    /// next record are unknown.
-    began_at: Position,
 }
 
 /// An event that was checked and can be appended.
@@ -68,9 +65,9 @@ pub enum AppendError {
     /// The fold is too far behind for a verdict in time. Nothing was written.
     #[error("the fold is {} ms behind the log", .0.as_millis())]
     Behind(Duration),
-    /// The fold has not reached the head that the log had when the ledger started. Nothing was
-    /// written.
-    #[error("the ledger has just started, and is still reading its log")]
+    /// The fold has not reached the head that the log had when the ledger started, or when it began to
+    /// mend its read model. Nothing was written.
+    #[error("the ledger is still reading its log")]
     Starting,
     /// Too many requests wait for a verdict. Nothing was written.
     #[error("too many requests wait for a verdict")]
@@ -172,8 +169,10 @@ fn record(subject: &Subject, private: &Private, body: Bytes) -> NewRecord {
 impl Ledger {
     /// A ledger that appends to a log and waits for the read model of that log.
     pub fn new(log: Arc<dyn EventLog>, projection: Arc<Projection>, clock: Arc<dyn Clock>) -> Self {
+        // Until the fold reaches the head, the rules for the next record are unknown, and readers would see
+        // an older state than before a restart.
+        projection.owe(log.known_head());
         Self {
-            began_at: log.known_head(),
             log,
             projection,
             clock,
@@ -184,11 +183,6 @@ impl Ledger {
     /// The log to which the ledger appends.
     pub(super) fn log(&self) -> &dyn EventLog {
         &*self.log
-    }
-
-    /// The head of the log when the ledger started.
-    pub fn began_at(&self) -> Position {
-        self.began_at
     }
 
     /// The rules for the next record, as of the last record that the fold has applied.
@@ -277,7 +271,7 @@ impl Ledger {
         if self.projection.has_stopped() {
             return Err(AppendError::Stopped);
         }
-        if self.projection.position() < self.began_at {
+        if self.projection.position() < self.projection.owed() {
             return Err(AppendError::Starting);
         }
         Ok(())

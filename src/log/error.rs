@@ -69,6 +69,10 @@ pub enum LogError {
     /// A stored record cannot be read.
     #[error("the log is damaged")]
     Damaged(#[source] Cause),
+    /// The disk did not confirm a sync. The kernel may have dropped records that it could not write, so
+    /// the process must end: only what a new one reads from the disk is known to be there.
+    #[error("the disk did not confirm that it has the records ({0})")]
+    NotSynced(String),
 }
 
 impl LogError {

@@ -66,6 +66,11 @@ impl Batches {
         self.debt.since.is_none()
     }
 
+    /// Whether the disk has room for the next batch.
+    pub(super) fn has_room(&self) -> bool {
+        self.store.has_room()
+    }
+
     /// Makes everything folded so far durable.
     pub(super) async fn flush(&mut self) -> Result<(), FoldError> {
         let store = Arc::clone(&self.store);

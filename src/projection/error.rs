@@ -12,6 +12,15 @@ pub enum StoreError {
     /// The file cannot be opened, read or written.
     #[error("the read model's file cannot be used")]
     File(#[source] Box<redb::Error>),
+    /// redb panicked on the file.
+    #[error("the read model's file is damaged ({0}); run `session-ledger rebuild`")]
+    Unreadable(String),
+    /// The file failed, and is opened again or replaced by a new one.
+    #[error("the read model's file has failed, and the server is mending it")]
+    Mending,
+    /// The disk did not confirm a sync: the process must end.
+    #[error("the disk did not confirm that it has the read model ({0})")]
+    NotSynced(String),
     /// Stored bytes make no sense. Rebuild the read model from the log.
     #[error("the read model is damaged ({0}); run `session-ledger rebuild`")]
     Damaged(&'static str),
@@ -47,7 +56,7 @@ impl StoreError {
     /// Whether the file is at fault, so that another one made from the log mends it.
     pub fn is_mended_by_a_rebuild(&self) -> bool {
         match self {
-            Self::Damaged(_) | Self::Layout { .. } => true,
+            Self::Damaged(_) | Self::Unreadable(_) | Self::Layout { .. } => true,
             Self::File(error) => match &**error {
                 redb::Error::Io(error) => matches!(
                     error.kind(),
@@ -60,7 +69,23 @@ impl StoreError {
                 | redb::Error::TypeDefinitionChanged { .. } => true,
                 _ => false,
             },
-            Self::InUse | Self::Rules { .. } | Self::Exhausted(_) => false,
+            Self::InUse
+            | Self::Mending
+            | Self::NotSynced(_)
+            | Self::Rules { .. }
+            | Self::Exhausted(_) => false,
+        }
+    }
+
+    /// Whether the file has failed, so that the server mends it. A reader may try again.
+    pub fn is_being_mended(&self) -> bool {
+        match self {
+            Self::Mending => true,
+            Self::File(error) => matches!(
+                &**error,
+                redb::Error::Io(_) | redb::Error::PreviousIo | redb::Error::DatabaseClosed
+            ),
+            _ => false,
         }
     }
 }

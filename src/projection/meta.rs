@@ -8,14 +8,14 @@
 //!             | where each version of the rules after the first was switched on (8 each)
 //! ```
 
-use redb::ReadableTable;
+use redb::{ReadTransaction, ReadableTable, TableError};
 
 use crate::domain::{Position, Rules, RulesHistory, Timestamp};
 use crate::log::chain::{self, ChainHead};
 use crate::projection::bytes::{Reader, Writer};
 use crate::projection::error::StoreError;
 use crate::projection::numbers::{AgentNumber, GroupNumber, Ordinal, ProjectNumber, TenantNumber};
-use crate::projection::tables::LAYOUT;
+use crate::projection::tables::{LAYOUT, meta};
 
 const KEY_LAYOUT: &str = "layout";
 const KEY_FOLD: &str = "fold";
@@ -131,23 +131,29 @@ impl Progress {
     }
 }
 
-/// Writes this build's layout into a new file, and rejects a file with another layout.
-pub(crate) fn check_layout(
-    table: &mut redb::Table<'_, &'static str, &'static [u8]>,
-) -> Result<(), StoreError> {
-    let found = match table.get(KEY_LAYOUT)? {
-        Some(bytes) => Some(Reader::new(bytes.value(), "layout").u32()?),
-        None => None,
+/// Whether a file has this build's layout. A new file has none yet, and any other layout is an error.
+pub(crate) fn has_layout(txn: &ReadTransaction) -> Result<bool, StoreError> {
+    let table = match txn.open_table(meta) {
+        Ok(table) => table,
+        Err(TableError::TableDoesNotExist(_)) => return Ok(false),
+        Err(error) => return Err(error.into()),
     };
-    match found {
-        Some(LAYOUT) => Ok(()),
-        Some(found) => Err(StoreError::Layout {
+    let Some(bytes) = table.get(KEY_LAYOUT)? else {
+        return Ok(false);
+    };
+    match Reader::new(bytes.value(), "layout").u32()? {
+        LAYOUT => Ok(true),
+        found => Err(StoreError::Layout {
             found,
             expected: LAYOUT,
         }),
-        None => {
-            table.insert(KEY_LAYOUT, &LAYOUT.to_be_bytes()[..])?;
-            Ok(())
-        }
     }
+}
+
+/// Writes this build's layout into a new file.
+pub(crate) fn write_layout(
+    table: &mut redb::Table<'_, &'static str, &'static [u8]>,
+) -> Result<(), StoreError> {
+    table.insert(KEY_LAYOUT, &LAYOUT.to_be_bytes()[..])?;
+    Ok(())
 }

@@ -11,6 +11,7 @@ mod feed;
 mod fold;
 mod history;
 mod keys;
+mod live;
 mod meta;
 mod notices;
 mod numbers;
@@ -29,10 +30,11 @@ mod working;
 pub use agent_row::AgentRow;
 pub use error::{FoldError, StoreError};
 pub use keys::{AgentOwner, ListingOwner, SessionOwner};
+pub use live::{Projection, Waited};
 pub use meta::Progress;
 pub use numbers::{AgentNumber, GroupNumber, Ordinal, ProjectNumber, TenantNumber};
 pub use prepare::Prepared;
-pub use runner::{Projection, Waited};
+
 pub use session_row::SessionRow;
 pub use snapshot::{
     AllTenants, Endings, KnownAgent, Listing, ListingPlace, PageStart, RejectionCode, RowBytes,
@@ -40,3 +42,8 @@ pub use snapshot::{
 };
 pub use store::{Commit, Folded, Folding, Store};
 pub use verdict_row::VerdictRow;
+
+/// The layout of the read models that this build reads and writes.
+pub fn layout() -> u32 {
+    tables::LAYOUT
+}

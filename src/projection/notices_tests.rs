@@ -84,7 +84,7 @@ impl EventLog for Ears {
         None
     }
 
-    fn watch(&self) -> BoxFuture<'_, ()> {
+    fn watch(&self) -> BoxFuture<'_, LogError> {
         std::future::pending().boxed()
     }
 

@@ -3,162 +3,33 @@
 //! `feed` reads and decodes while `batch` folds all records that have arrived. So a quiet ledger shows
 //! an event at once, and a busy one folds large batches, which cost less for each record.
 
-use std::path::Path;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::watch;
 use tokio::task::spawn_blocking;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use crate::domain::limits::FOLD_IDLE_MS;
-use crate::domain::{Position, Timestamp, WithCauses, backoff};
+use crate::domain::limits::{FOLD_IDLE_MS, FOLD_RENEWALS_MAX, FOLD_ROOM_WAIT_MS};
+use crate::domain::{Position, WithCauses, backoff};
 use crate::log::chain;
-use crate::log::{EventLog, LogError};
+use crate::log::{EventLog, LogError, Record};
 use crate::metrics::Metrics;
 use crate::projection::batch::{Batches, Outlook};
 use crate::projection::error::{FoldError, StoreError};
 use crate::projection::feed::Feed;
+use crate::projection::live::Projection;
 use crate::projection::meta::Progress;
 use crate::projection::notices::{self, News, Teller};
-use crate::projection::snapshot::Snapshot;
-use crate::projection::store::{Commit, Store};
+use crate::projection::store::Commit;
+use crate::storage::Failure;
 
 /// The first and the longest pause before a request to an unavailable log is retried.
 const RETRY_MIN: Duration = Duration::from_millis(50);
 const RETRY_MAX: Duration = Duration::from_secs(2);
 
-/// The read model and the progress of its fold.
-#[derive(Debug)]
-pub struct Projection {
-    store: Arc<Store>,
-    folded: watch::Sender<Progress>,
-    stopped: watch::Sender<bool>,
-    behind_since: Mutex<Option<Instant>>,
-    /// The number of requests that wait for a position.
-    waiting: AtomicUsize,
-}
-
-/// How waiting for a position ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Waited {
-    /// The position is folded.
-    Reached,
-    /// It took too long. The fold goes on.
-    TimedOut,
-    /// The fold has stopped and will not reach the position.
-    Stopped,
-}
-
-impl Projection {
-    /// Opens the read model.
-    pub fn open(path: &Path) -> Result<Self, StoreError> {
-        let store = Store::open(path)?;
-        let progress = *store.snapshot()?.progress();
-        Ok(Self {
-            store: Arc::new(store),
-            folded: watch::Sender::new(progress),
-            stopped: watch::Sender::new(false),
-            behind_since: Mutex::new(None),
-            waiting: AtomicUsize::new(0),
-        })
-    }
-
-    /// The read model as it is now.
-    pub fn snapshot(&self) -> Result<Arc<Snapshot>, StoreError> {
-        self.store.snapshot()
-    }
-
-    /// The progress of the fold.
-    pub fn progress(&self) -> Progress {
-        *self.folded.borrow()
-    }
-
-    /// The last position that was folded.
-    pub fn position(&self) -> Position {
-        self.folded.borrow().position
-    }
-
-    /// Whether the fold has stopped for good. The server's log says why.
-    pub fn has_stopped(&self) -> bool {
-        *self.stopped.borrow()
-    }
-
-    /// Returns a receiver that changes with every batch.
-    pub fn watch(&self) -> watch::Receiver<Progress> {
-        self.folded.subscribe()
-    }
-
-    /// Waits until a position is folded. Until then, the fold takes smaller batches.
-    pub async fn wait_for(&self, position: Position, at_most: Duration) -> Waited {
-        let _waiting = Waiting::begin(&self.waiting);
-        tokio::time::timeout(at_most, self.reach(position))
-            .await
-            .unwrap_or(Waited::TimedOut)
-    }
-
-    /// Waits until a position is folded, without a timeout and without making batches smaller.
-    pub async fn reach(&self, position: Position) -> Waited {
-        let mut folded = self.folded.subscribe();
-        let mut stopped = self.stopped.subscribe();
-        let reached = folded.wait_for(|progress| position <= progress.position);
-        tokio::select! {
-            biased;
-            _ = reached => Waited::Reached,
-            _ = stopped.wait_for(|stopped| *stopped) => Waited::Stopped,
-        }
-    }
-
-    /// How far the fold lags behind a log that is known to reach `head`, in time. There are two upper
-    /// bounds: the age of the last folded record, and the time since the fold was last seen caught up.
-    /// The smaller one counts.
-    pub fn lag(&self, now: Timestamp, head: Position) -> Duration {
-        let progress = self.progress();
-        let Some(since) = self.behind_since(progress.position, head) else {
-            return Duration::ZERO;
-        };
-        let age = now.micros_since(progress.recorded_at);
-        since
-            .elapsed()
-            .min(Duration::from_micros(u64::try_from(age).unwrap_or(0)))
-    }
-
-    /// Since when the fold has been behind, as far as calls of this function have seen.
-    fn behind_since(&self, position: Position, head: Position) -> Option<Instant> {
-        let mut since = self
-            .behind_since
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        *since = (position < head).then(|| since.unwrap_or_else(Instant::now));
-        *since
-    }
-
-    fn publish(&self, progress: Progress, head: Position) {
-        self.behind_since(progress.position, head);
-        self.folded.send_replace(progress);
-    }
-}
-
-/// RAII guard: counts as one waiting request for as long as it lives.
-struct Waiting<'a>(&'a AtomicUsize);
-
-impl<'a> Waiting<'a> {
-    fn begin(waiting: &'a AtomicUsize) -> Self {
-        waiting.fetch_add(1, Ordering::Relaxed);
-        Self(waiting)
-    }
-}
-
-impl Drop for Waiting<'_> {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
-    }
-}
-
-/// Folds the log until `stop` is canceled, or until an error that a retry does not fix. Everything
-/// folded is durable when this returns.
+/// Folds the log until `stop` is canceled, or until an error that neither a retry nor another file
+/// fixes. Everything folded is durable when this returns.
 pub async fn run(
     projection: Arc<Projection>,
     log: Arc<dyn EventLog>,
@@ -166,9 +37,10 @@ pub async fn run(
     stop: CancellationToken,
 ) -> Result<(), FoldError> {
     metrics.progress(projection.position(), log.known_head());
-    let result = follow(&projection, &log, &metrics, &stop).await;
-    let store = Arc::clone(&projection.store);
+    let result = follow_and_mend(&projection, &log, &metrics, &stop).await;
+    let flushing = Arc::clone(&projection);
     let progress = blocking(move || {
+        let store = flushing.store()?;
         store.flush()?;
         Ok(*store.snapshot()?.progress())
     })
@@ -177,9 +49,80 @@ pub async fn run(
         // Part of a failed batch may have been committed.
         projection.publish(*progress, log.known_head());
     }
-    projection.stopped.send_replace(true);
+    projection.set_stopped();
     result?;
     progress.map(|_| ())
+}
+
+/// Follows the log, and goes on after failures of the read model's file.
+async fn follow_and_mend(
+    projection: &Arc<Projection>,
+    log: &Arc<dyn EventLog>,
+    metrics: &Arc<Metrics>,
+    stop: &CancellationToken,
+) -> Result<(), FoldError> {
+    let mut renewals = 0;
+    loop {
+        let result = follow(projection, log, metrics, stop).await;
+        if stop.is_cancelled() {
+            return result;
+        }
+        let failure = projection.store().ok().and_then(|store| store.failure());
+        let damaged = match (failure, result) {
+            (Some(Failure::Sync(why)), _) => return Err(StoreError::NotSynced(why).into()),
+            (Some(failure @ Failure::Damaged(_)), result) => {
+                renewals += 1;
+                if FOLD_RENEWALS_MAX < renewals {
+                    return result;
+                }
+                projection.set_trouble(Some(format!("the read model: {failure}")));
+                true
+            }
+            (Some(failure), _) => {
+                projection.set_trouble(Some(format!("the read model: {failure}")));
+                false
+            }
+            // The embedded log opens its file again after a failure.
+            (None, Err(FoldError::Log(LogError::Unavailable(_)))) if log.is_available() => {
+                pause(stop).await;
+                continue;
+            }
+            (None, result) => return result,
+        };
+        // Readers saw the position before. After damage they also wait for what was acknowledged since.
+        projection.owe(log.known_head());
+        mend(projection, damaged, stop).await?;
+        metrics.read_model_mended();
+    }
+}
+
+/// Mends the read model's file. Tries again until it succeeds or `stop` is canceled.
+async fn mend(
+    projection: &Arc<Projection>,
+    damaged: bool,
+    stop: &CancellationToken,
+) -> Result<(), FoldError> {
+    while !stop.is_cancelled() {
+        let mending = Arc::clone(projection);
+        match blocking(move || Ok(mending.mend(damaged)?)).await {
+            Ok(()) => {
+                projection.set_trouble(None);
+                return Ok(());
+            }
+            Err(FoldError::Store(error)) => {
+                let why = format!("the read model cannot be opened: {}", WithCauses(&error));
+                projection.set_trouble(Some(why));
+                pause(stop).await;
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
+}
+
+async fn pause(stop: &CancellationToken) {
+    let pause = Duration::from_millis(FOLD_ROOM_WAIT_MS);
+    let _canceled = tokio::time::timeout(pause, stop.cancelled()).await;
 }
 
 async fn follow(
@@ -188,17 +131,20 @@ async fn follow(
     metrics: &Arc<Metrics>,
     stop: &CancellationToken,
 ) -> Result<(), FoldError> {
+    let store = projection.store()?;
     let (feed, chunks) = Feed::endless(projection.progress().rules.current());
     let ended = stop.child_token();
     let reading = async {
         tokio::select! {
             () = ended.cancelled() => Ok(()),
+            // A reader can find damage while the fold has nothing to do.
+            _failure = store.failed() => Ok(()),
             result = read(log, projection, feed) => result,
         }
     };
     let folding = async {
-        let batches = Batches::new(Arc::clone(&projection.store), chunks);
-        let result = fold(projection, log, metrics, batches).await;
+        let batches = Batches::new(Arc::clone(&store), chunks);
+        let result = fold(projection, log, metrics, batches, &ended).await;
         ended.cancel();
         result
     };
@@ -218,16 +164,32 @@ async fn check_same_log(progress: &Progress, log: &Arc<dyn EventLog>) -> Result<
     if head < at {
         return Err(LogError::Truncated { head, after: at }.into());
     }
-    let records = retry(|| log.get(vec![at])).await?;
-    let same = records.first().is_some_and(|record| {
-        let rules = progress.rules.at(at);
-        chain::next(&progress.chain_before, rules, record) == progress.chain
-    });
-    if same {
+    let record = retry(|| log.get(vec![at])).await?;
+    if record
+        .first()
+        .is_some_and(|record| is_next(progress, record))
+    {
         Ok(())
     } else {
         Err(FoldError::Diverged { at })
     }
+}
+
+/// Whether a read model was built from a log that reaches its position.
+pub async fn is_of_log(progress: &Progress, log: &dyn EventLog) -> Result<bool, LogError> {
+    if progress.position == Position::ZERO {
+        return Ok(true);
+    }
+    let record = log.get(vec![progress.position]).await?;
+    Ok(record
+        .first()
+        .is_some_and(|record| is_next(progress, record)))
+}
+
+/// Whether a record is the last one that a read model was built from.
+fn is_next(progress: &Progress, record: &Record) -> bool {
+    let rules = progress.rules.at(progress.position);
+    chain::next(&progress.chain_before, rules, record) == progress.chain
 }
 
 /// Reads the log from the position of the fold.
@@ -248,6 +210,7 @@ async fn fold(
     log: &Arc<dyn EventLog>,
     metrics: &Arc<Metrics>,
     mut batches: Batches,
+    ended: &CancellationToken,
 ) -> Result<(), FoldError> {
     let idle = Duration::from_millis(FOLD_IDLE_MS);
     let mut teller = Teller::new(Arc::clone(log));
@@ -269,6 +232,15 @@ async fn fold(
         let Some(first) = first else {
             return Ok(());
         };
+        while !batches.has_room() {
+            let why = "the disk of the read model is full, or nearly full: make room";
+            projection.set_trouble(Some(why.to_owned()));
+            pause(ended).await;
+            if ended.is_cancelled() {
+                return Ok(());
+            }
+        }
+        projection.set_trouble(None);
         let started = Instant::now();
         let outlook = GrowingLog {
             projection: Arc::clone(projection),
@@ -297,7 +269,7 @@ impl Outlook for GrowingLog {
     }
 
     fn is_awaited(&self) -> bool {
-        self.projection.waiting.load(Ordering::Relaxed) != 0
+        self.projection.is_awaited()
     }
 }
 

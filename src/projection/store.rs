@@ -1,11 +1,13 @@
 //! The read model's file: one writer, any number of snapshots.
 
-use std::path::Path;
+use std::fs::File;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use redb::backends::FileBackend;
 use redb::{Database, Durability, ReadableDatabase, WriteTransaction};
 
-use crate::domain::limits::STORE_CACHE_BYTES;
+use crate::domain::limits::{FOLD_ROOM_BYTES_MIN, SNAPSHOT_CACHE_BYTES, STORE_CACHE_BYTES};
 use crate::domain::{Position, Verdict};
 use crate::projection::error::{FoldError, StoreError};
 use crate::projection::fold;
@@ -15,6 +17,7 @@ use crate::projection::prepare::Prepared;
 use crate::projection::snapshot::Snapshot;
 use crate::projection::tables::Tables;
 use crate::projection::working::Working;
+use crate::storage::{CheckedFile, Failure, Health, Watched, guarded, room};
 
 /// How a batch is committed. Both ways make it visible at once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,19 +43,54 @@ pub struct Store {
     /// The snapshot that readers share until the next commit. The first reader makes it.
     latest: Mutex<Option<Arc<Snapshot>>>,
     db: Database,
+    health: Health,
+    path: PathBuf,
 }
 
 impl Store {
-    /// Opens the file, or makes a new one.
+    /// Opens the file, or makes a new one. Writes nothing to an existing one, so that it opens on a full
+    /// disk.
     pub fn open(path: &Path) -> Result<Self, StoreError> {
-        let db = Database::builder()
-            .set_cache_size(STORE_CACHE_BYTES)
-            .create(path)?;
-        let txn = db.begin_write()?;
-        meta::check_layout(&mut Tables::open(&txn)?.meta)?;
+        let health = Health::default();
+        let opened = guarded(|| {
+            let db = database(path, STORE_CACHE_BYTES, &health)?;
+            prepare(&db)?;
+            Ok(db)
+        });
+        let db = opened.unwrap_or_else(|panic| Err(StoreError::Unreadable(panic)))?;
+        Ok(Self {
+            latest: Mutex::new(None),
+            db,
+            health,
+            path: path.to_path_buf(),
+        })
+    }
+
+    /// Copies the current read model into an empty file, which then has no free pages. While this runs,
+    /// the file cannot reuse the pages that the copy reads.
+    pub(crate) fn copy_to(&self, path: &Path) -> Result<Progress, StoreError> {
+        let snapshot = self.snapshot()?;
+        let db = database(path, SNAPSHOT_CACHE_BYTES, &Health::default())?;
+        let mut txn = db.begin_write()?;
+        txn.set_quick_repair(true);
+        Tables::open(&txn)?.copy_from(&snapshot.tables)?;
         txn.commit()?;
-        let latest = Mutex::new(None);
-        Ok(Self { latest, db })
+        Ok(*snapshot.progress())
+    }
+
+    /// The first failure of the file, after which it must be opened again.
+    pub(crate) fn failure(&self) -> Option<Failure> {
+        self.health.failure()
+    }
+
+    /// Waits until the file fails, for a reader or for the fold.
+    pub(crate) async fn failed(&self) -> Failure {
+        self.health.failed().await
+    }
+
+    /// Whether the disk has room for a batch and for all batches that are not durable yet.
+    pub(crate) fn has_room(&self) -> bool {
+        room::has(&self.path, FOLD_ROOM_BYTES_MIN)
     }
 
     /// Folds a batch in one transaction: readers see all of it or nothing. If a record asks for rules
@@ -120,6 +158,33 @@ impl Store {
     fn latest(&self) -> MutexGuard<'_, Option<Arc<Snapshot>>> {
         self.latest.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+fn database(path: &Path, cache_bytes: usize, health: &Health) -> Result<Database, StoreError> {
+    let file = File::options()
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .open(path)?;
+    let checked = CheckedFile::open(FileBackend::new(file)?)?;
+    let db = Database::builder()
+        .set_cache_size(cache_bytes)
+        .create_with_backend(Watched::new(checked, health.clone()))?;
+    Ok(db)
+}
+
+/// Creates the tables of a new file, and rejects a file with another layout.
+fn prepare(db: &Database) -> Result<(), StoreError> {
+    if meta::has_layout(&db.begin_read()?)? {
+        return Ok(());
+    }
+    let mut txn = db.begin_write()?;
+    // A checked file needs commits in two phases.
+    txn.set_quick_repair(true);
+    meta::write_layout(&mut Tables::open(&txn)?.meta)?;
+    txn.commit()?;
+    Ok(())
 }
 
 /// An open transaction of the fold.

@@ -7,14 +7,14 @@ use crate::projection::error::StoreError;
 type Def<K, V> = TableDefinition<'static, K, V>;
 
 /// Layout of the tables. Another number means another file: rebuild.
-pub(crate) const LAYOUT: u32 = 4;
+pub(crate) const LAYOUT: u32 = 5;
 
 macro_rules! tables {
     ($($(#[$doc:meta])* $field:ident: $key:ty => $value:ty;)*) => {
         $(
             $(#[$doc])*
             #[expect(non_upper_case_globals, reason = "a definition has the name of its table")]
-            const $field: Def<$key, $value> = TableDefinition::new(stringify!($field));
+            pub(crate) const $field: Def<$key, $value> = TableDefinition::new(stringify!($field));
         )*
 
         /// All tables, open for writing.
@@ -25,6 +25,18 @@ macro_rules! tables {
         impl<'txn> Tables<'txn> {
             pub(crate) fn open(txn: &'txn WriteTransaction) -> Result<Self, StoreError> {
                 Ok(Self { $($field: txn.open_table($field)?,)* })
+            }
+
+            /// Inserts every entry of other tables, in the order of their keys.
+            pub(crate) fn copy_from(&mut self, other: &ReadTables) -> Result<(), StoreError> {
+                use redb::ReadableTable;
+                $(
+                    for entry in other.$field.iter()? {
+                        let (key, value) = entry?;
+                        self.$field.insert(key.value(), value.value())?;
+                    }
+                )*
+                Ok(())
             }
         }
 

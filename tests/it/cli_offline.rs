@@ -227,8 +227,13 @@ fn no_command_opens_a_log_whose_last_record_is_damaged() {
 fn verify_or_rebuild_finds_a_changed_read_model() {
     let dir = ledger(&["agent-one", "agent-two"]);
     tamper(&dir.path().join("model.redb"), "agent-two", "agent-2wo");
+    let said = fails(&["verify", "--data-dir", path(&dir)], 1);
+    assert!(
+        said.contains("has another checksum than when it was written"),
+        "{said}"
+    );
     let rebuilt = rebuild(&[path(&dir)]);
-    assert_eq!(rebuilt["comparison"]["result"], "different", "{rebuilt}");
-    assert!(dir.path().join("model.replaced-3.redb").exists());
+    assert_eq!(rebuilt["comparison"]["result"], "unreadable", "{rebuilt}");
+    assert!(dir.path().join("model.replaced-0.redb").exists());
     assert_eq!(rebuild(&[path(&dir)])["comparison"]["result"], "equal");
 }

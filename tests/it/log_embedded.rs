@@ -139,6 +139,29 @@ async fn setting_the_clock_back_does_not_set_recorded_at_back() {
 }
 
 #[tokio::test]
+async fn a_clock_that_was_far_ahead_once_does_not_stamp_later_records() {
+    let dir = tempfile::tempdir().unwrap();
+    let clock = Arc::new(ManualClock::default());
+    let log = EmbeddedLog::open(
+        &dir.path().join("log.redb"),
+        Arc::<ManualClock>::clone(&clock),
+    )
+    .unwrap();
+    let (minute, year) = (60_000_000, 365 * 24 * 3_600_000_000);
+    for micros in [minute, minute + year, 2 * minute, minute, 3 * minute] {
+        clock.set_micros(micros);
+        log.append(new_records(0..1)).await;
+    }
+    let records = read(&mut *log.tail(Position::ZERO).await.unwrap(), 5).await;
+    let micros: Vec<_> = records.iter().map(|record| record.recorded_at).collect();
+    assert_eq!(
+        micros,
+        [minute, minute + year, 2 * minute, 2 * minute, 3 * minute]
+            .map(Timestamp::from_micros_clamped)
+    );
+}
+
+#[tokio::test]
 async fn a_file_that_is_not_a_log_is_rejected() {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("log.redb");

@@ -16,6 +16,7 @@ mod cli_terminal;
 mod cli_tokens;
 mod cloudevents_sdk;
 mod dialects;
+mod disk_faults;
 mod expiry;
 mod expiry_nodes;
 mod fold;

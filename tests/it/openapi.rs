@@ -93,8 +93,14 @@ fn every_route_is_described_in_full() {
 
 #[test]
 fn the_document_stays_small() {
+    let operations: usize = document()["paths"]
+        .as_object()
+        .unwrap()
+        .values()
+        .map(|path| path.as_object().unwrap().len())
+        .sum();
     let bytes = openapi::text().len();
-    assert!(bytes < 150_000, "{bytes}");
+    assert!(bytes < 5_100 * operations, "{bytes} for {operations}");
 }
 
 /// Each code that an operation lists has a status that the operation describes, and is one of all codes.

@@ -22,8 +22,12 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("domain", &[]),
     ("metrics", &["domain"]),
     ("wire", &["domain", "metrics"]),
-    ("log", &["domain", "metrics", "wire"]),
-    ("projection", &["domain", "metrics", "wire", "log"]),
+    ("storage", &["domain"]),
+    ("log", &["domain", "metrics", "wire", "storage"]),
+    (
+        "projection",
+        &["domain", "metrics", "wire", "storage", "log"],
+    ),
     ("query", &["domain", "metrics", "log", "projection"]),
     (
         "ledger",
@@ -63,6 +67,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "domain",
             "metrics",
             "wire",
+            "storage",
             "log",
             "projection",
             "query",
@@ -113,7 +118,10 @@ const DIALECT_SDK: &str = "sdk";
 /// extension, or a directory.
 const HOMES: &[(&str, &[&str])] = &[
     ("async_nats::", &["src/log/jetstream"]),
-    ("redb::", &["src/projection", "src/log/embedded"]),
+    (
+        "redb::",
+        &["src/storage", "src/projection", "src/log/embedded"],
+    ),
     ("axum::", &["src/http", "src/dialects", "src/app"]),
     ("hyper::", &["src/app/http_server"]),
     ("hyper_util::", &["src/app/http_server"]),
@@ -168,6 +176,7 @@ const CLOCKS: &[&str] = &["SystemTime", "Instant", "Utc::now", "now_v7", "System
 const CLOCK_READERS: &[&str] = &[
     "projection/batch.rs",
     "projection/batch_tests.rs",
+    "projection/live.rs",
     "projection/runner.rs",
 ];
 

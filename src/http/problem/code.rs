@@ -149,6 +149,8 @@ codes! {
     FoldStopped "fold_stopped" SERVICE_UNAVAILABLE "the fold has stopped; the log of the server says why";
     /// The read model has not reached the position of the request.
     NotCaughtUp "not_caught_up" SERVICE_UNAVAILABLE "the read model has not reached that position in time; try again";
+    /// The file of the read model failed.
+    Degraded "degraded" SERVICE_UNAVAILABLE "the file of the read model has failed, and the server is mending it from its log; try again";
     /// The server has no room for the connection.
     ServerFull "server_full" SERVICE_UNAVAILABLE "nothing was done, because all connections of the server are in use; try again";
     /// The client, or clients together, do not read.
@@ -233,7 +235,8 @@ pub(crate) fn log_code(error: &LogError) -> Code {
         | LogError::Replaced { .. }
         | LogError::Erased { .. }
         | LogError::Misconfigured(_)
-        | LogError::Damaged(_) => Code::LogFailed,
+        | LogError::Damaged(_)
+        | LogError::NotSynced(_) => Code::LogFailed,
     }
 }
 
@@ -292,6 +295,9 @@ impl From<LogError> for Problem {
 impl From<StoreError> for Problem {
     fn from(error: StoreError) -> Self {
         tracing::error!("reading the read model failed: {}", WithCauses(&error));
+        if error.is_being_mended() {
+            return Self::new(Code::Degraded);
+        }
         Self::new(Code::InternalError)
     }
 }

@@ -61,6 +61,7 @@ const CALLER: Codes = &[
 const READ: Codes = &[
     Code::PositionBeyondHead,
     Code::NotCaughtUp,
+    Code::Degraded,
     Code::FoldStopped,
     Code::TooManyWaiters,
     Code::Unavailable,
@@ -90,6 +91,7 @@ const WRITE: Codes = &[
     Code::Event(Reason::IdReused),
     Code::Event(Reason::TooLarge),
     Code::FoldBehind,
+    Code::Degraded,
     Code::FoldStopped,
     Code::TooManyWaiters,
     Code::Unavailable,

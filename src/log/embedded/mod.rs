@@ -4,12 +4,14 @@
 #![warn(clippy::indexing_slicing)]
 
 mod codec;
+mod refusal;
 mod store;
 mod tail;
 mod writer;
 
+use std::convert::Infallible;
 use std::path::Path;
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -20,6 +22,7 @@ use tokio::sync::{mpsc, watch};
 use crate::domain::limits::LOG_PROBE_MS;
 use crate::domain::{Clock, Position, WithCauses};
 use crate::log::{Appended, EventLog, Guard, LogError, NewRecord, Notice, Record, Tail};
+use refusal::Refusal;
 use store::Store;
 use tail::EmbeddedTail;
 use writer::{Job, Started};
@@ -29,8 +32,7 @@ pub struct EmbeddedLog {
     store: Arc<Store>,
     jobs: mpsc::Sender<Job>,
     head: watch::Receiver<Position>,
-    /// Why the log accepts no more records, once a commit has failed.
-    broken: Arc<OnceLock<String>>,
+    refusal: Arc<Refusal>,
     thread: Arc<WriterThread>,
 }
 
@@ -44,15 +46,32 @@ impl EmbeddedLog {
             thread,
             jobs,
             head,
-            broken,
+            refusal,
         } = writer::start(Arc::clone(&store), end, clock)?;
         Ok(Self {
             store,
             jobs,
             head,
-            broken,
+            refusal,
             thread: Arc::new(WriterThread(Mutex::new(Some(thread)))),
         })
+    }
+
+    /// Checks the file while nobody appends: whether it still exists, and, after a failure, whether it
+    /// accepts records again.
+    async fn keep_checking(&self) -> Infallible {
+        loop {
+            tokio::time::sleep(Duration::from_millis(LOG_PROBE_MS)).await;
+            let store = Arc::clone(&self.store);
+            let in_place = blocking(move || Ok(store.is_in_place())).await;
+            if self.is_available() && matches!(in_place, Ok(false)) {
+                self.refusal.give_up(writer::LOST);
+            }
+            if self.refusal.may_end() {
+                // Fails if the queue is full: then the next append finds out.
+                drop(self.jobs.try_send(Job::Probe));
+            }
+        }
     }
 
     fn require_open(&self) -> Result<(), LogError> {
@@ -143,20 +162,14 @@ impl EventLog for EmbeddedLog {
     }
 
     fn refuses_writes(&self) -> Option<String> {
-        self.broken.get().cloned()
+        self.refusal.why()
     }
 
-    fn watch(&self) -> BoxFuture<'_, ()> {
-        // Checks the file while nobody appends. After a failure the log accepts no records until it is
-        // opened again.
+    fn watch(&self) -> BoxFuture<'_, LogError> {
         async move {
-            loop {
-                tokio::time::sleep(Duration::from_millis(LOG_PROBE_MS)).await;
-                let store = Arc::clone(&self.store);
-                let in_place = blocking(move || Ok(store.is_in_place())).await;
-                if self.is_available() && matches!(in_place, Ok(false)) {
-                    writer::lose(&self.broken);
-                }
+            tokio::select! {
+                error = self.refusal.must_end() => error,
+                never = self.keep_checking() => match never {},
             }
         }
         .boxed()

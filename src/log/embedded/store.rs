@@ -9,22 +9,32 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::{PoisonError, RwLock};
 
+use redb::backends::FileBackend;
 use redb::{Builder, Database, DatabaseError, ReadableDatabase, ReadableTable, TableDefinition};
 
 use super::codec;
-use crate::domain::limits::{LOG_CACHE_BYTES, LOG_READ_BYTES_MAX};
+use crate::domain::causes::{BoxError, because};
+use crate::domain::limits::{LOG_CACHE_BYTES, LOG_READ_BYTES_MAX, LOG_ROOM_BYTES_MIN};
 use crate::domain::{Position, Timestamp};
 use crate::log::{Guard, LogError, NewRecord, Record};
+use crate::storage::{Failure, Health, Watched, guarded, room};
 
 /// From position to encoded record, see [`codec`].
 const RECORDS: TableDefinition<'static, u64, &[u8]> = TableDefinition::new("records");
 
-/// The file. The database is `None` once it is closed.
+/// The file.
 pub(super) struct Store {
     path: PathBuf,
     /// The device and inode of the open file.
     identity: (u64, u64),
-    database: RwLock<Option<Database>>,
+    /// `None` once the file is closed, or if it could not be opened again.
+    open: RwLock<Option<Open>>,
+}
+
+/// The open database and the health of its file.
+struct Open {
+    database: Database,
+    health: Health,
 }
 
 /// The last record of the log: its position and time.
@@ -35,29 +45,46 @@ pub(super) struct End {
 }
 
 impl Store {
-    /// Opens the file. Creates it and its directory if they do not exist.
+    /// Opens the file. Creates it and its directory if they do not exist. Writes nothing to an existing
+    /// log, so that it opens on a full disk.
     pub(super) fn open(file: &Path) -> Result<(Self, End), LogError> {
-        let dir = file.parent().filter(|dir| !dir.as_os_str().is_empty());
-        let dir = dir.unwrap_or(Path::new("."));
+        let dir = dir_of(file);
         fs::create_dir_all(dir).map_err(LogError::unavailable)?;
         let created = !file.exists();
-        let database = Builder::new()
-            .set_cache_size(LOG_CACHE_BYTES)
-            .create(file)
-            .map_err(|error| open_error(error, file))?;
+        let (open, end) = Open::file(file)?;
         if created {
             // Without this, the file can lose its name when the power fails.
             File::open(dir)
                 .and_then(|dir| dir.sync_all())
                 .map_err(LogError::unavailable)?;
         }
-        let end = prepare(&database)?;
         let store = Self {
             path: file.to_path_buf(),
             identity: identity(file).map_err(LogError::unavailable)?,
-            database: RwLock::new(Some(database)),
+            open: RwLock::new(Some(open)),
         };
         Ok((store, end))
+    }
+
+    /// Opens the file again after a failure, because redb does not use a file after its first failure.
+    /// Readers wait until it is open. If this fails, the file stays closed.
+    pub(super) fn reopen(&self) -> Result<End, LogError> {
+        let mut slot = self.open.write().unwrap_or_else(PoisonError::into_inner);
+        close(slot.take());
+        let (open, end) = Open::file(&self.path)?;
+        *slot = Some(open);
+        Ok(end)
+    }
+
+    /// The first failure of the open file.
+    pub(super) fn failure(&self) -> Option<Failure> {
+        let open = self.open.read().unwrap_or_else(PoisonError::into_inner);
+        open.as_ref().and_then(|open| open.health.failure())
+    }
+
+    /// Whether the disk has room for a group of records.
+    pub(super) fn has_room(&self) -> bool {
+        room::has(dir_of(&self.path), LOG_ROOM_BYTES_MIN)
     }
 
     /// Whether the path still leads to the open file. Records in a file that was removed or replaced are
@@ -174,19 +201,58 @@ impl Store {
 
     /// Closes the file and releases its lock. Later calls fail as `Unavailable`.
     pub(super) fn close(&self) {
-        drop(
-            self.database
-                .write()
-                .unwrap_or_else(PoisonError::into_inner)
-                .take(),
-        );
+        let mut slot = self.open.write().unwrap_or_else(PoisonError::into_inner);
+        close(slot.take());
     }
 
     fn with<T>(&self, work: impl FnOnce(&Database) -> Result<T, LogError>) -> Result<T, LogError> {
-        let database = self.database.read().unwrap_or_else(PoisonError::into_inner);
-        let database = database.as_ref().ok_or_else(LogError::closed)?;
-        work(database)
+        let open = self.open.read().unwrap_or_else(PoisonError::into_inner);
+        let Open { database, health } = open.as_ref().ok_or_else(LogError::closed)?;
+        guarded(|| work(database)).unwrap_or_else(|panic| {
+            health.note(Failure::Damaged(panic.clone()));
+            Err(damaged_file(&self.path, panic))
+        })
     }
+}
+
+impl Open {
+    fn file(path: &Path) -> Result<(Self, End), LogError> {
+        let health = Health::default();
+        let opened = guarded(|| {
+            let database = database(path, &health)?;
+            let end = prepare(&database)?;
+            Ok((database, end))
+        });
+        let (database, end) = opened.unwrap_or_else(|panic| Err(damaged_file(path, panic)))?;
+        Ok((Self { database, health }, end))
+    }
+}
+
+fn database(path: &Path, health: &Health) -> Result<Database, LogError> {
+    let file = File::options()
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .open(path)
+        .map_err(LogError::unavailable)?;
+    let backend = FileBackend::new(file).map_err(LogError::unavailable)?;
+    Builder::new()
+        .set_cache_size(LOG_CACHE_BYTES)
+        .create_with_backend(Watched::new(backend, health.clone()))
+        .map_err(|error| open_error(error, path))
+}
+
+/// Closes a database. Closing writes, so it can fail like any write on a damaged file.
+fn close(open: Option<Open>) {
+    if let Err(panic) = guarded(|| drop(open)) {
+        tracing::warn!("the file of the log was not closed properly: {panic}");
+    }
+}
+
+fn dir_of(file: &Path) -> &Path {
+    let dir = file.parent().filter(|dir| !dir.as_os_str().is_empty());
+    dir.unwrap_or(Path::new("."))
 }
 
 fn identity(file: &Path) -> std::io::Result<(u64, u64)> {
@@ -194,32 +260,42 @@ fn identity(file: &Path) -> std::io::Result<(u64, u64)> {
     Ok((metadata.dev(), metadata.ino()))
 }
 
-/// Creates the table if it does not exist, and finds the last record.
+/// Finds the last record. Creates the table if it does not exist.
 fn prepare(database: &Database) -> Result<End, LogError> {
-    let txn = database.begin_write().map_err(LogError::unavailable)?;
-    let end = {
-        let table = txn.open_table(RECORDS).map_err(LogError::unavailable)?;
-        match table.last().map_err(storage_error)? {
-            None => End {
-                head: Position::ZERO,
-                recorded_at: Timestamp::MIN,
-            },
-            Some((key, value)) => {
-                let head = Position::new(key.value());
-                let recorded_at = codec::decode_recorded_at(head, value.value())?;
-                End { head, recorded_at }
-            }
-        }
-    };
+    let txn = database.begin_read().map_err(LogError::unavailable)?;
+    match txn.open_table(RECORDS) {
+        Ok(table) => return last(&table),
+        Err(redb::TableError::TableDoesNotExist(_)) => {}
+        Err(error) => return Err(LogError::damaged(error)),
+    }
+    let mut txn = database.begin_write().map_err(LogError::unavailable)?;
+    txn.set_quick_repair(true);
+    let end = last(&txn.open_table(RECORDS).map_err(LogError::unavailable)?)?;
     txn.commit().map_err(LogError::unavailable)?;
     Ok(end)
+}
+
+fn last(records: &impl ReadableTable<u64, &'static [u8]>) -> Result<End, LogError> {
+    let Some((key, value)) = records.last().map_err(storage_error)? else {
+        return Ok(End {
+            head: Position::ZERO,
+            recorded_at: Timestamp::MIN,
+        });
+    };
+    let head = Position::new(key.value());
+    let recorded_at = codec::decode_recorded_at(head, value.value())?;
+    Ok(End { head, recorded_at })
 }
 
 fn open_error(error: DatabaseError, file: &Path) -> LogError {
     match error {
         DatabaseError::DatabaseAlreadyOpen => LogError::Held(file.to_path_buf()),
-        DatabaseError::Storage(error) => storage_error(error),
-        error => LogError::unavailable(error),
+        DatabaseError::Storage(redb::StorageError::Io(error))
+            if error.kind() != std::io::ErrorKind::InvalidData =>
+        {
+            LogError::unavailable(because(format!("cannot open {}", file.display()), error))
+        }
+        error => damaged_file(file, error),
     }
 }
 
@@ -228,6 +304,18 @@ fn storage_error(error: redb::StorageError) -> LogError {
         redb::StorageError::Corrupted(_) => LogError::damaged(error),
         error => LogError::unavailable(error),
     }
+}
+
+/// The error of a file that redb cannot read.
+fn damaged_file(file: &Path, cause: impl Into<BoxError>) -> LogError {
+    LogError::damaged(because(
+        format!(
+            "the file {} cannot be read: restore it from a backup; a copy that was taken while a \
+             server wrote the file is no backup",
+            file.display()
+        ),
+        cause,
+    ))
 }
 
 fn missing(position: Position) -> LogError {

@@ -5,21 +5,27 @@
 //!
 //! The writer also checks guards, because only it knows what it is about to write.
 
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::codec;
+use super::refusal::Refusal;
 use super::store::{End, Store};
-use crate::domain::limits::{BODY_BYTES_MAX, LOG_APPEND_QUEUE_MAX, LOG_GROUP_RECORDS_MAX};
+use crate::domain::limits::{
+    BODY_BYTES_MAX, LOG_APPEND_QUEUE_MAX, LOG_CLOCK_BEHIND_US_MAX, LOG_GROUP_RECORDS_MAX,
+};
 use crate::domain::{Clock, Position, Timestamp, WithCauses};
 use crate::log::{Appended, Guard, LogError, NewRecord};
+use crate::storage::Failure;
 
 /// A job for the writer.
 pub(super) enum Job {
     /// Append records.
     Append(Append),
+    /// Find out whether the log accepts records again.
+    Probe,
     /// Finish the jobs that are queued, then stop.
     Close,
 }
@@ -40,8 +46,9 @@ struct Writer {
     jobs: mpsc::Receiver<Job>,
     head: watch::Sender<Position>,
     recorded_at: Timestamp,
-    /// Set by a failed commit. The content of the file is unknown until it is opened again.
-    broken: Arc<OnceLock<String>>,
+    refusal: Arc<Refusal>,
+    /// Whether the file failed and must be opened again before the next write.
+    failed: bool,
 }
 
 /// A started writer.
@@ -49,8 +56,7 @@ pub(super) struct Started {
     pub(super) thread: JoinHandle<()>,
     pub(super) jobs: mpsc::Sender<Job>,
     pub(super) head: watch::Receiver<Position>,
-    /// Why the writer accepts no more records.
-    pub(super) broken: Arc<OnceLock<String>>,
+    pub(super) refusal: Arc<Refusal>,
 }
 
 /// Starts the thread.
@@ -61,14 +67,15 @@ pub(super) fn start(
 ) -> Result<Started, LogError> {
     let (jobs, receiver) = mpsc::channel(LOG_APPEND_QUEUE_MAX);
     let (head, head_receiver) = watch::channel(end.head);
-    let broken = Arc::<OnceLock<String>>::default();
+    let refusal = Arc::<Refusal>::default();
     let writer = Writer {
         store,
         clock,
         jobs: receiver,
         head,
         recorded_at: end.recorded_at,
-        broken: Arc::clone(&broken),
+        refusal: Arc::clone(&refusal),
+        failed: false,
     };
     let thread = thread::Builder::new()
         .name("log-writer".to_owned())
@@ -78,7 +85,7 @@ pub(super) fn start(
         thread,
         jobs,
         head: head_receiver,
-        broken,
+        refusal,
     })
 }
 
@@ -101,6 +108,7 @@ impl Writer {
                     records_count += append.records.len();
                     group.push(append);
                 }
+                Job::Probe => self.probe(),
                 // The channel accepts no more jobs, but still hands over those that are queued.
                 Job::Close => self.jobs.close(),
             }
@@ -153,15 +161,12 @@ impl Writer {
     }
 
     fn write(&mut self, head: Position, group: &[Append]) -> Result<(), LogError> {
-        if let Some(why) = self.broken.get() {
-            return Err(LogError::refusing(why.clone()));
-        }
-        // If the clock was set back, this record still gets no earlier time than the one before.
-        let recorded_at = self.recorded_at.max(self.clock.now());
+        self.require_writable(head)?;
+        let recorded_at = self.now();
         let records = group.iter().flat_map(Append::fitting);
         match self.store.write(head, records, recorded_at) {
             Ok(()) if !self.store.is_in_place() => {
-                lose(&self.broken);
+                self.refusal.give_up(LOST);
                 Err(LogError::unconfirmed(LOST))
             }
             Ok(()) => {
@@ -170,32 +175,115 @@ impl Writer {
                 self.head.send_replace(Position::new(head.get() + written));
                 Ok(())
             }
-            Err(error) => {
-                if matches!(error, LogError::Unconfirmed(_)) {
-                    tracing::error!(
-                        "the log failed to commit and accepts no more records: {}",
-                        WithCauses(&error)
-                    );
-                    let why = "an earlier commit failed; start the server again".to_owned();
-                    // Cannot be set already: a broken log writes nothing.
-                    drop(self.broken.set(why));
-                }
-                Err(error)
+            Err(error) => Err(self.after_failure(head, error)),
+        }
+    }
+
+    /// Fails as `Refusing` if the log cannot take records now. A head that differs from `head` means that
+    /// records were found after a failure: then the caller's checks are out of date.
+    fn require_writable(&mut self, head: Position) -> Result<(), LogError> {
+        self.probe();
+        match self.refusal.why() {
+            Some(why) => Err(LogError::refusing(why)),
+            None if *self.head.borrow() != head => Err(LogError::unavailable(
+                "records that were thought lost were found",
+            )),
+            None => Ok(()),
+        }
+    }
+
+    /// Finds out whether the log can take records, and opens the file again if it failed.
+    fn probe(&mut self) {
+        if self.refusal.why().is_some() && !self.refusal.may_end() {
+            return;
+        }
+        if !self.store.has_room() {
+            return self.refusal.wait(NO_ROOM.to_owned());
+        }
+        if self.failed
+            && let Err(error) = self.reopen()
+        {
+            let why = format!("its file cannot be opened again: {}", WithCauses(&error));
+            return self.refusal.wait(why);
+        }
+        self.refusal.end();
+    }
+
+    /// Opens the file again, and takes the head that it has.
+    fn reopen(&mut self) -> Result<(), LogError> {
+        let end = self.store.reopen()?;
+        self.failed = false;
+        self.recorded_at = end.recorded_at;
+        self.head.send_if_modified(|head| {
+            let found = *head < end.head;
+            *head = end.head.max(*head);
+            found
+        });
+        Ok(())
+    }
+
+    /// Finds out what a failed write has left, and returns the error for its callers.
+    fn after_failure(&mut self, head: Position, error: LogError) -> LogError {
+        let failure = self.store.failure();
+        tracing::error!("a write to the log failed: {}", WithCauses(&error));
+        match failure {
+            Some(Failure::Sync(why)) => {
+                self.refusal.not_synced(why);
+                return error;
+            }
+            Some(Failure::Damaged(why)) => {
+                self.refusal.give_up(&format!(
+                    "its file is damaged ({why}): stop the server and restore the log from a backup"
+                ));
+                return error;
+            }
+            // The file is sound.
+            Some(Failure::NoRoom(_) | Failure::Write(_)) | None => {}
+        }
+        self.failed = true;
+        match self.reopen() {
+            Ok(()) if *self.head.borrow() == head => {
+                let why = failure.map_or_else(|| NO_ROOM.to_owned(), |failure| failure.to_string());
+                self.refusal.wait(why.clone());
+                LogError::refusing(why)
+            }
+            Ok(()) => error,
+            Err(reopening) => {
+                let why = format!(
+                    "its file cannot be opened again: {}",
+                    WithCauses(&reopening)
+                );
+                self.refusal.wait(why);
+                error
             }
         }
     }
-}
 
-/// Why the log accepts no more records after its file was removed.
-const LOST: &str = "the file of the log was removed or replaced while the server runs: its records are \
-                    lost when the server stops; copy them with `session-ledger events` first";
-
-/// Notes that the file was removed or replaced.
-pub(super) fn lose(broken: &OnceLock<String>) {
-    if broken.set(LOST.to_owned()).is_ok() {
-        tracing::error!("the log accepts no more records: {LOST}");
+    /// The time of the next records. A clock that is a little behind the last record does not set the
+    /// time back. One that is far behind does: otherwise a clock that was once a year ahead would keep
+    /// every later record there.
+    fn now(&self) -> Timestamp {
+        let now = self.clock.now();
+        let behind_us = self.recorded_at.micros_since(now);
+        if self.head.borrow().get() == 0 || behind_us <= LOG_CLOCK_BEHIND_US_MAX {
+            return self.recorded_at.max(now);
+        }
+        tracing::warn!(
+            "the clock is {} s behind the last record of the log: it is wrong now, or was wrong then. \
+             Records get its time again, so recorded_at goes back here",
+            behind_us / 1_000_000
+        );
+        now
     }
 }
+
+/// Why the log accepts no records on a full disk.
+const NO_ROOM: &str = "its disk is full, or nearly full: make room";
+
+/// Why the log accepts no more records after its file was removed.
+pub(super) const LOST: &str = "the file of the log was removed or replaced while the server runs: its \
+                               records are lost when the server stops; copy them with \
+                               `session-ledger events` first";
 
 impl Append {
     fn new(

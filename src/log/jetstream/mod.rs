@@ -200,7 +200,7 @@ impl EventLog for JetStreamLog {
         self.shared.writes.writable.refusal()
     }
 
-    fn watch(&self) -> BoxFuture<'_, ()> {
+    fn watch(&self) -> BoxFuture<'_, LogError> {
         writable::watch(&self.shared.writes, &self.shared.probe_subject).boxed()
     }
 

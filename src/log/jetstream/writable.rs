@@ -76,7 +76,7 @@ pub(super) fn is_refusal(error: &jetstream::Error) -> bool {
 }
 
 /// Probes a stream that refuses messages, until the future is dropped.
-pub(super) async fn watch(link: &Link, stream_subject: &str) {
+pub(super) async fn watch(link: &Link, stream_subject: &str) -> LogError {
     let mut refusals = link.writable.0.subscribe();
     loop {
         if refusals.wait_for(Option::is_some).await.is_err() {

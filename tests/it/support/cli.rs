@@ -88,12 +88,28 @@ impl Server {
         Self::start_guarded(dir, &[&["--no-auth"], more].concat())
     }
 
+    /// Starts a server without credentials, whose files may not grow beyond this size.
+    pub(crate) fn start_limited(dir: &Path, bytes: u64) -> Self {
+        let serve = command(&Self::serve(dir, &["--no-auth"]));
+        let mut limited = Command::new("prlimit");
+        limited.arg(format!("--fsize={bytes}:unlimited"));
+        limited.arg(serve.get_program()).args(serve.get_args());
+        Self::spawn(limited)
+    }
+
     /// Starts a server that requires credentials.
     pub(crate) fn start_guarded(dir: &Path, more: &[&str]) -> Self {
+        Self::spawn(command(&Self::serve(dir, more)))
+    }
+
+    fn serve<'a>(dir: &'a Path, more: &[&'a str]) -> Vec<&'a str> {
         let dir = dir.to_str().unwrap();
-        let mut args = vec!["serve", "--data-dir", dir, "--listen", "127.0.0.1:0"];
-        args.extend(more);
-        let mut child = command(&args).stderr(Stdio::piped()).spawn().unwrap();
+        let serve = ["serve", "--data-dir", dir, "--listen", "127.0.0.1:0"];
+        [&serve, more].concat()
+    }
+
+    fn spawn(mut command: Command) -> Self {
+        let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
         let mut lines = BufReader::new(child.stderr.take().unwrap());
         let (mut line, mut said) = (String::new(), String::new());
         while !line.contains("serving on http://") {
@@ -137,6 +153,16 @@ impl Server {
     /// Adds the arguments that name this server and the tenant `acme`.
     pub(crate) fn args<'a>(&'a self, args: &[&'a str]) -> Vec<&'a str> {
         [args, &["--url", &self.url, "--tenant", "acme"]].concat()
+    }
+
+    /// Lets no file of the server grow beyond this size, or lifts that limit.
+    pub(crate) fn limit_files(&self, bytes: Option<u64>) {
+        let limit = bytes.map_or("unlimited".to_owned(), |bytes| bytes.to_string());
+        let id = self.child.id().to_string();
+        let set = Command::new("prlimit")
+            .args(["--pid", &id, &format!("--fsize={limit}:unlimited")])
+            .status();
+        assert!(set.unwrap().success());
     }
 
     /// Sends a signal to the server.

@@ -81,7 +81,7 @@ macro_rules! call_its_log {
             self.log.refuses_writes()
         }
 
-        fn watch(&self) -> futures_util::future::BoxFuture<'_, ()> {
+        fn watch(&self) -> futures_util::future::BoxFuture<'_, session_ledger::log::LogError> {
             self.log.watch()
         }
 

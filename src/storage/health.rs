@@ -1,0 +1,76 @@
+//! What has failed in a file.
+
+use std::io::{self, ErrorKind};
+use std::sync::Arc;
+
+use tokio::sync::watch;
+
+/// The first failure of a file. redb uses the file no more after it.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Failure {
+    /// The disk is full or writable no more. The file itself is sound: opened again, it goes on.
+    #[error("the disk takes no more bytes ({0})")]
+    NoRoom(String),
+    /// A write or a request for the size failed for another reason.
+    #[error("the file cannot be written ({0})")]
+    Write(String),
+    /// A sync failed. The kernel may have dropped what it could not write, so no later sync proves
+    /// anything: the process must end.
+    #[error("the disk did not confirm a sync ({0})")]
+    Sync(String),
+    /// Stored bytes changed, or cannot be read.
+    #[error("stored bytes cannot be read as they were written ({0})")]
+    Damaged(String),
+}
+
+impl Failure {
+    /// Classifies the error of a write.
+    pub(super) fn of_write(error: &io::Error) -> Self {
+        let text = error.to_string();
+        match error.kind() {
+            // `FileTooLarge` is a limit of the process (`ulimit -f`) or of the file system.
+            ErrorKind::StorageFull
+            | ErrorKind::QuotaExceeded
+            | ErrorKind::FileTooLarge
+            | ErrorKind::ReadOnlyFilesystem => Self::NoRoom(text),
+            _ => Self::Write(text),
+        }
+    }
+}
+
+/// The health of a file, shared by the backend that uses it and by its owner.
+#[derive(Debug, Clone)]
+pub struct Health(Arc<watch::Sender<Option<Failure>>>);
+
+impl Default for Health {
+    fn default() -> Self {
+        Self(Arc::new(watch::Sender::new(None)))
+    }
+}
+
+impl Health {
+    /// The first failure, if there was one.
+    pub fn failure(&self) -> Option<Failure> {
+        self.0.borrow().clone()
+    }
+
+    /// Waits for a failure.
+    pub async fn failed(&self) -> Failure {
+        let mut changes = self.0.subscribe();
+        let failed = changes.wait_for(Option::is_some).await;
+        match failed.ok().and_then(|failure| failure.clone()) {
+            Some(failure) => failure,
+            // Cannot be: `self` keeps the sender.
+            None => std::future::pending().await,
+        }
+    }
+
+    /// Notes a failure, unless there was one before.
+    pub fn note(&self, failure: Failure) {
+        self.0.send_if_modified(|first| {
+            let is_first = first.is_none();
+            first.get_or_insert(failure);
+            is_first
+        });
+    }
+}
