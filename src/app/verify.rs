@@ -11,7 +11,7 @@ use crate::app::config::LogSource;
 use crate::app::files::DataDir;
 use crate::app::open::{self, OpenError, blocking};
 use crate::domain::{Clock, Position};
-use crate::projection::{Store, verify};
+use crate::projection::{Store, rebuild, verify};
 
 /// What to verify.
 #[derive(Debug, Clone)]
@@ -32,7 +32,14 @@ pub enum Step {
         /// The last record to read.
         until: Position,
     },
-    /// The verification is counting the rows of the read model.
+    /// The verification is folding the log again.
+    Folding {
+        /// The last record that was folded.
+        position: Position,
+        /// The last record to fold.
+        until: Position,
+    },
+    /// The verification is counting the rows of the read model, and comparing them.
     Counting,
 }
 
@@ -75,13 +82,34 @@ pub async fn run(request: Request, mut on_step: impl FnMut(Step)) -> anyhow::Res
         on_step(Step::Reading { position, until });
     })
     .await;
+    // The directory goes when it is dropped.
+    let scratch = tempfile::tempdir_in(dir.path())?;
+    let expected = if checked.differences.is_empty() {
+        let file = scratch.path().join("model.redb");
+        let again = blocking(move || Store::open(&file).map_err(OpenError::Store)).await?;
+        let again = Arc::new(again);
+        let until = progress.position;
+        rebuild::fold_up_to(&again, &*log, until, |position| {
+            on_step(Step::Folding { position, until });
+        })
+        .await?;
+        Some(again)
+    } else {
+        // Another log gives another read model.
+        None
+    };
     log.close().await;
     on_step(Step::Counting);
     let counted = blocking(move || {
-        let counted = store
-            .snapshot()
-            .and_then(|snapshot| verify::totals(&snapshot));
-        counted.map_err(OpenError::Store)
+        let compare = || {
+            let snapshot = store.snapshot()?;
+            let mut differences = verify::totals(&snapshot)?;
+            if let Some(expected) = expected {
+                differences.extend(verify::tables(&snapshot, &*expected.snapshot()?)?);
+            }
+            Ok(differences)
+        };
+        compare().map_err(OpenError::Store)
     })
     .await?;
     let differences = checked.differences.iter().chain(&counted);

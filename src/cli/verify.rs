@@ -18,9 +18,11 @@ Examples:
     --nats-url nats://127.0.0.1:4222
 
 Stop the server first. The command reads the whole log, and computes its hash
-chain again. It checks that no position is missing, that the chain is the one
-that the read model was built from, and that every total of the read model
-equals the number of its rows. Exit code 1 if anything differs.";
+chain again. It checks that no position is missing, and that the chain is the
+one that the read model was built from. Then it folds the log a second time,
+into a temporary file in the data directory, and compares every table of the
+read model with that. It also compares every total with the number of its rows.
+Exit code 1 if anything differs.";
 
 /// Check the log and the read model of a directory from start to end.
 #[derive(Debug, Args)]
@@ -48,7 +50,11 @@ impl Verify {
         let bar = Progress::new("reading");
         let verified = verify::run(request, |step| match step {
             Step::Reading { position, until } => bar.at(position, until),
-            Step::Counting => bar.phase("counting"),
+            Step::Folding { position, until } => {
+                bar.phase("folding again");
+                bar.at(position, until);
+            }
+            Step::Counting => bar.phase("comparing"),
         })
         .await;
         bar.end();
@@ -73,8 +79,8 @@ fn describe(verified: &Verified) -> String {
     );
     if verified.differences.is_empty() {
         text.push_str(
-            "ok: no position is missing, the chains agree at the read model's position, and every \
-             total equals the counted rows\n",
+            "ok: no position is missing, the chains agree at the read model's position, every table is \
+             what the log gives, and every total equals the counted rows\n",
         );
     }
     for difference in &verified.differences {

@@ -1,6 +1,6 @@
 //! Proves the read model: its chain against the log, its totals against what they count.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use redb::{ReadOnlyTable, ReadableTable, ReadableTableMetadata};
 
@@ -63,6 +63,9 @@ pub enum Difference {
         /// The read model's.
         model: String,
     },
+    /// A table has other entries than a new fold of the log gives.
+    #[error("the table {0} is not what the log gives: run `session-ledger rebuild`")]
+    Table(String),
     /// A total is not the number of what it counts.
     #[error("{what}: the total says {total}, but there are {counted}")]
     Total {
@@ -222,6 +225,16 @@ fn listings(snapshot: &Snapshot, differences: &mut Vec<Difference>) -> Result<()
         compare(&what, 0, counted, differences);
     }
     Ok(())
+}
+
+/// Compares every table of a read model with one that was folded from the log again.
+pub fn tables(model: &Snapshot, expected: &Snapshot) -> Result<Vec<Difference>, StoreError> {
+    let (model, expected) = (model.digests()?, expected.digests()?);
+    let tables: BTreeSet<&String> = model.keys().chain(expected.keys()).collect();
+    let differing = tables
+        .into_iter()
+        .filter(|table| model.get(*table) != expected.get(*table));
+    Ok(differing.cloned().map(Difference::Table).collect())
 }
 
 /// Every session and agent must stand in the listings that its row names, and in no other.

@@ -5,6 +5,7 @@ mod all_tenants;
 mod listings;
 mod tenant;
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
 
@@ -207,5 +208,24 @@ impl Snapshot {
             }
         })?;
         Ok(hasher.finalize().into())
+    }
+
+    /// Digests over the entries of each table that has entries, by the name of the table.
+    pub(in crate::projection) fn digests(
+        &self,
+    ) -> Result<BTreeMap<String, chain::ChainHead>, StoreError> {
+        use sha2::{Digest, Sha256};
+        let mut hashers = BTreeMap::<String, Sha256>::new();
+        self.tables.visit_all(&mut |table, key, value| {
+            let hasher = hashers.entry(table.to_owned()).or_default();
+            for part in [key, value] {
+                hasher.update((part.len() as u64).to_be_bytes());
+                hasher.update(part);
+            }
+        })?;
+        let digests = hashers.into_iter();
+        Ok(digests
+            .map(|(table, hasher)| (table, hasher.finalize().into()))
+            .collect())
     }
 }
