@@ -17,10 +17,10 @@ use crate::app::open::{self, Opened};
 use crate::app::secret;
 use crate::app::tasks::Tasks;
 use crate::dialects;
-use crate::domain::limits::SHUTDOWN_WAIT_MS;
+use crate::domain::limits::{SECRET_RECORDS_MAX, SHUTDOWN_WAIT_MS};
 use crate::domain::{Clock, Position, Rules, WithCauses};
 use crate::http::{Hosts, Services};
-use crate::ledger::{Commands, Ledger, Reactor, rules};
+use crate::ledger::{Commands, Ledger, Reactor, TokenSecret, rules};
 use crate::log::EventLog;
 use crate::metrics::Metrics;
 use crate::projection::{FoldError, Projection, StoreError, Waited, runner};
@@ -95,6 +95,7 @@ pub async fn start(config: Config) -> anyhow::Result<Running> {
         Some(file) => secret::read(file)?,
         None => secret::read_or_make(&DataDir::new(&config.data_dir).token_secret())?,
     };
+    warn_of_another_secret(&*log, &secret).await;
     let ledger = Ledger::new(
         Arc::clone(&log),
         Arc::clone(&projection),
@@ -152,6 +153,30 @@ fn spawn_reactors(
     let revocation = expiry.clone();
     workers.spawn("expiry", |stop| expiry.expire(stop));
     workers.spawn("revocation", |stop| revocation.end_revoked(stop));
+}
+
+/// Warns if one of the last records has tokens from another secret. Reading them is not worth a failure.
+async fn warn_of_another_secret(log: &dyn EventLog, secret: &TokenSecret) {
+    let head = log.known_head().get();
+    let last = (head.saturating_sub(SECRET_RECORDS_MAX) + 1)..=head;
+    let records = log.get(last.map(Position::new).collect()).await;
+    let foreign = records
+        .unwrap_or_default()
+        .into_iter()
+        .rev()
+        .find(|record| {
+            // The newest rules read what all earlier ones wrote.
+            secret.made_tokens_of(Rules::LATEST, record) == Some(false)
+        });
+    if let Some(record) = foreign {
+        tracing::warn!(
+            "the session tokens of the event at position {} were made from another secret: another \
+             server of this ledger has its own, or this server had another one. A command that is \
+             retried at the other server answers 409 tokens_of_another_node. Give all servers one \
+             secret, with --token-secret-file",
+            record.position
+        );
+    }
 }
 
 /// Warns if newer rules are available. A ledger keeps the rules of the build that created it until

@@ -16,8 +16,11 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::{Digest, Sha256};
 
+use crate::domain::event::{Payload, SessionEvent};
 use crate::domain::limits::TOKEN_CHARS_MAX;
-use crate::domain::{EventId, SessionId, TenantId, TokenHash, TokenHashes};
+use crate::domain::{EventId, Rules, SessionId, TenantId, TokenHash, TokenHashes};
+use crate::log::Record;
+use crate::wire;
 
 const ACCESS: &str = "slat_";
 const REFRESH: &str = "slrt_";
@@ -89,6 +92,24 @@ impl TokenSecret {
         Tokens {
             access: token(ACCESS),
             refresh: token(REFRESH),
+        }
+    }
+}
+
+impl TokenSecret {
+    /// Whether the tokens of a record were made from this secret. `None` if the record gave out none, or
+    /// if it is a handoff, whose tokens are those of another session.
+    pub fn made_tokens_of(&self, rules: Rules, record: &Record) -> Option<bool> {
+        let body = record.body(rules);
+        let decoded = wire::decode(rules, &record.subject, &record.private, &body).ok()?;
+        let (tenant, event) = (decoded.tenant?, decoded.event);
+        let stored = event.private.tokens?;
+        match &event.payload {
+            Payload::Session(_, SessionEvent::HandedOff(_)) => None,
+            Payload::Session(session, _) => {
+                Some(self.issue(&tenant, session, &event.id).hashes() == stored)
+            }
+            Payload::Agent(..) | Payload::Rules { .. } => None,
         }
     }
 }

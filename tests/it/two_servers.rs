@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use session_ledger::app::{Config, LogSource, Running, start};
 use session_ledger::log::jetstream::JetStreamConfig;
 
+use crate::support::cli::Server;
 use crate::support::client::{Answer, Client};
 use crate::support::nats::NatsServer;
 
@@ -101,4 +102,34 @@ async fn a_server_with_another_secret_makes_no_second_session_and_no_wrong_token
     let client = Client::new(&servers.ledgers[1].url(), "acme");
     assert_eq!(client.get("/v1/agent-sessions").await.ok()["total"], 1);
     servers.stop().await;
+}
+
+#[tokio::test]
+async fn a_server_that_starts_says_that_another_one_has_another_secret() {
+    let nats = NatsServer::start().await;
+    let dirs = [tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap()];
+    let on_nats = ["--nats-url", nats.url()];
+    let first = Server::start_with(dirs[0].path(), &on_nats);
+    let client = Client::new(first.url(), "acme");
+    let headers = [("content-type", "application/json")];
+    for (path, body) in [
+        ("/v1/agents", json!({"agent_id": "a1"})),
+        ("/v1/agent-sessions", json!({"agent_id": "a1"})),
+    ] {
+        let body = body.to_string().into_bytes();
+        let given = client.send(Method::POST, path, &headers, body).await;
+        assert_eq!(given.status, 201, "{}", given.text);
+    }
+    let secret = dirs[0].path().join("token.secret");
+    let shared = ["--token-secret-file", secret.to_str().unwrap()];
+    for (more, warns) in [(&[][..], true), (&shared[..], false)] {
+        let second = Server::start_with(dirs[1].path(), &[&on_nats, more].concat());
+        let said = second.started();
+        assert_eq!(
+            said.contains("were made from another secret"),
+            warns,
+            "{said}"
+        );
+        drop(second.terminate());
+    }
 }
