@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use crate::app::snapshots::Snapshots;
 use crate::auth::jwt::TokenConfig;
 use crate::auth::{ApiKey, RateLimit};
 use crate::dialects::Dialect;
@@ -27,6 +28,8 @@ pub struct Config {
     pub access: Access,
     /// The origins whose pages may call the API from a browser (CORS).
     pub origins: Vec<Origin>,
+    /// Where snapshots of the read model are; `None` neither reads nor writes any.
+    pub snapshots: Option<Snapshots>,
 }
 
 /// An address that serves one dialect only, at its root path.
@@ -100,6 +103,7 @@ impl Config {
             token_secret_file: None,
             access: Access::Local,
             origins: Vec::new(),
+            snapshots: None,
         }
     }
 

@@ -18,6 +18,7 @@ pub mod rules;
 pub mod secret;
 pub mod serve;
 pub mod signals;
+pub mod snapshots;
 pub mod tasks;
 pub mod telemetry;
 pub mod terminal;
@@ -25,3 +26,4 @@ pub mod verify;
 
 pub use config::{Access, Config, CredentialConfig, DialectAddress, LogSource};
 pub use serve::{Running, start};
+pub use snapshots::Snapshots;

@@ -58,25 +58,35 @@ pub struct Opened {
     pub clock: Arc<dyn Clock>,
 }
 
-/// Opens the read model and the logs. Creates what is missing.
-pub async fn open(config: &Config) -> Result<Opened, OpenError> {
+/// Opens the read model and the logs. Creates what is missing. A missing read model starts from a
+/// snapshot if there is one.
+pub async fn open(config: &Config) -> anyhow::Result<Opened> {
     let dir = DataDir::new(&config.data_dir);
     make_dir(&dir).await?;
     // The read model first: its lock shows whether another process has the directory open. A log on
     // NATS has no such lock.
-    let model = dir.clone();
-    let projection = blocking(move || {
-        Projection::open(&model.model()).map_err(|error| store_error(error, &model))
-    })
-    .await?;
+    let mut projection = open_model(&dir).await?;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let (log, admin) = open_logs(&config.log, &dir, &clock, projection.position()).await?;
+    if let Some(snapshots) = &config.snapshots
+        && projection.position() == Position::ZERO
+        && let Some(installed) = snapshots.install(&*log, &dir.model()).await?
+    {
+        drop(projection);
+        installed.persist(&dir.model())?;
+        projection = open_model(&dir).await?;
+    }
     Ok(Opened {
         log,
         admin,
         projection: Arc::new(projection),
         clock,
     })
+}
+
+async fn open_model(dir: &DataDir) -> Result<Projection, OpenError> {
+    let dir = dir.clone();
+    blocking(move || Projection::open(&dir.model()).map_err(|error| store_error(error, &dir))).await
 }
 
 /// Creates the data directory if it is missing.

@@ -91,6 +91,12 @@ pub async fn start(config: Config) -> anyhow::Result<Running> {
         projection.wait_for(position, BEGIN_WAIT).await;
     }
     spawn_reactors(&mut workers, &projection, &log, &clock, &metrics);
+    if let Some(snapshots) = config.snapshots {
+        let (source, clock) = (Arc::clone(&projection), Arc::clone(&clock));
+        workers.spawn("snapshots", |stop| {
+            snapshots.keep_writing(source, clock, stop)
+        });
+    }
     let secret = match &config.token_secret_file {
         Some(file) => secret::read(file)?,
         None => secret::read_or_make(&DataDir::new(&config.data_dir).token_secret())?,

@@ -8,7 +8,7 @@ use clap::{Args, ValueEnum};
 use strum::VariantNames;
 
 use crate::app::telemetry::{self, LogFormat};
-use crate::app::{Config, DialectAddress, signals};
+use crate::app::{Config, DialectAddress, Snapshots, signals};
 use crate::cli::access::AccessArgs;
 use crate::cli::nats::NatsArgs;
 use crate::cli::{CommandResult, Usage, address};
@@ -84,6 +84,18 @@ pub(super) struct Serve {
     #[arg(help_heading = "Access")]
     token_secret_file: Option<PathBuf>,
 
+    /// Directory that the nodes of a ledger share, with snapshots of the read model. A node without a read
+    /// model starts from the newest snapshot that fits its log, instead of folding the whole log
+    #[arg(long, env = "SESSION_LEDGER_SNAPSHOTS", value_name = "DIR")]
+    #[arg(help_heading = "Snapshots")]
+    snapshots: Option<PathBuf>,
+
+    /// Write a snapshot when the newest one is so many records behind
+    #[arg(long, env = "SESSION_LEDGER_SNAPSHOT_RECORDS", value_name = "N")]
+    #[arg(default_value_t = 100_000, value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(help_heading = "Snapshots")]
+    snapshot_records: u64,
+
     /// Format of log lines on stderr
     #[arg(long, env = "SESSION_LEDGER_LOG_FORMAT", value_name = "FORMAT")]
     #[arg(value_enum, default_value_t = Format::Text, help_heading = "Logging")]
@@ -120,6 +132,10 @@ impl Serve {
             token_secret_file: self.token_secret_file,
             access: self.access.access()?,
             origins: self.origins,
+            snapshots: self.snapshots.map(|dir| Snapshots {
+                dir,
+                every_records: self.snapshot_records,
+            }),
         };
         // Before the start, which can take long: a signal during it must stop the process.
         let mut signals = signals::listen()?;

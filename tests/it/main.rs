@@ -59,6 +59,7 @@ mod openapi;
 mod revocation;
 mod schemas;
 mod secrets;
+mod snapshots;
 mod support;
 mod tidy;
 mod token_providers;

@@ -1,0 +1,241 @@
+//! Snapshots of the read model in a directory that the nodes of a ledger share.
+//!
+//! ```text
+//! model-<layout>-<position>.redb  the read model at a position, without free pages
+//! model-<layout>-<position>.json  what it is: see [`Manifest`]
+//! ```
+//!
+//! A node without a read model starts from the newest snapshot that fits its build and its log, and folds
+//! only what came after it. Every node writes a snapshot when the newest one is old enough. If two do so
+//! at a time, both are right.
+
+use std::fs::{self, File};
+use std::io::{self, Read, Write};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
+use tempfile::NamedTempFile;
+use tokio_util::sync::CancellationToken;
+
+use crate::domain::limits::{SNAPSHOT_RETRY_MS, SNAPSHOTS_KEPT};
+use crate::domain::{Clock, Position, Rules};
+use crate::log::EventLog;
+use crate::projection::{Projection, Store, Waited, layout, runner};
+
+/// How many bytes are copied and hashed at a time.
+const COPY_BYTES: usize = 1024 * 1024;
+
+/// Where snapshots are, and when to write one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Snapshots {
+    /// The shared directory.
+    pub dir: PathBuf,
+    /// A node writes a snapshot when the newest one is so many records behind.
+    pub every_records: u64,
+}
+
+/// What a snapshot is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct Manifest {
+    layout: u32,
+    rules: u32,
+    position: u64,
+    /// The head of the hash chain over the log up to the position, in hexadecimal digits.
+    chain: String,
+    /// The hash of the file, in hexadecimal digits.
+    sha256: String,
+    made_at: String,
+}
+
+/// The snapshot that a start has installed, still to be opened.
+pub(super) struct Installed {
+    file: NamedTempFile,
+    position: u64,
+}
+
+impl Installed {
+    /// Puts the snapshot in the place of a read model that no process has open.
+    pub(super) fn persist(self, model: &Path) -> anyhow::Result<()> {
+        self.file
+            .persist(model)
+            .with_context(|| format!("cannot write {}", model.display()))?;
+        tracing::info!("started from the snapshot at position {}", self.position);
+        Ok(())
+    }
+}
+
+impl Snapshots {
+    /// Finds the newest snapshot that fits this build and a log, and copies it next to the read model. A
+    /// snapshot that does not fit or is damaged is left out with a warning.
+    pub(super) async fn install(
+        &self,
+        log: &dyn EventLog,
+        model: &Path,
+    ) -> anyhow::Result<Option<Installed>> {
+        let head = log.head().await?;
+        let (dir, known) = (self.dir.clone(), Rules::LATEST.number());
+        let found = blocking(move || list(&dir)).await?;
+        for manifest in found {
+            if head < Position::new(manifest.position) || known < manifest.rules {
+                continue;
+            }
+            let (dir, into) = (self.dir.clone(), model.to_path_buf());
+            let copied = blocking(move || {
+                let file = copy(&dir, &manifest, &into)?;
+                let store = Store::open(file.path())?;
+                Ok((file, *store.snapshot()?.progress()))
+            });
+            match copied.await {
+                Ok((file, progress)) if runner::is_of_log(&progress, log).await? => {
+                    let position = progress.position.get();
+                    return Ok(Some(Installed { file, position }));
+                }
+                Ok((_, progress)) => tracing::warn!(
+                    "the snapshot at position {} was made from another log; left out",
+                    progress.position
+                ),
+                Err(error) => tracing::warn!("a snapshot cannot be used; left out: {error:#}"),
+            }
+        }
+        Ok(None)
+    }
+
+    /// Writes snapshots until `stop` is canceled.
+    pub(super) async fn keep_writing(
+        self,
+        projection: Arc<Projection>,
+        clock: Arc<dyn Clock>,
+        stop: CancellationToken,
+    ) {
+        let mut last_try = Position::ZERO;
+        loop {
+            let due = async {
+                let newest = self.newest().await.max(last_try);
+                let next = Position::new(newest.get().saturating_add(self.every_records));
+                // Not while the fold catches up: it needs the disk more.
+                projection.reach(next.max(projection.owed())).await
+            };
+            match stop.run_until_cancelled(due).await {
+                Some(Waited::Reached) => {}
+                Some(Waited::TimedOut | Waited::Stopped) | None => return,
+            }
+            last_try = projection.position();
+            let (dir, source) = (self.dir.clone(), Arc::clone(&projection));
+            let made_at = clock.now().to_string();
+            let written = blocking(move || write(&dir, &source, made_at)).await;
+            match written {
+                Ok(position) => tracing::info!("wrote a snapshot at position {position}"),
+                Err(error) => {
+                    tracing::warn!("no snapshot could be written: {error:#}");
+                    let pause = Duration::from_millis(SNAPSHOT_RETRY_MS);
+                    let _canceled = tokio::time::timeout(pause, stop.cancelled()).await;
+                }
+            }
+        }
+    }
+
+    /// The position of the newest snapshot that this build could use.
+    async fn newest(&self) -> Position {
+        let dir = self.dir.clone();
+        let found = blocking(move || list(&dir)).await.unwrap_or_default();
+        let newest = found.first().map_or(0, |manifest| manifest.position);
+        Position::new(newest)
+    }
+}
+
+impl Manifest {
+    fn file(&self, kind: &str) -> String {
+        format!("model-{}-{:020}.{kind}", self.layout, self.position)
+    }
+}
+
+/// The snapshots of this build's layout, newest first.
+fn list(dir: &Path) -> anyhow::Result<Vec<Manifest>> {
+    let mut found = Vec::new();
+    let entries = match fs::read_dir(dir) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(found),
+        entries => entries.with_context(|| format!("cannot read {}", dir.display()))?,
+    };
+    for entry in entries {
+        let path = entry?.path();
+        if path.extension().is_none_or(|kind| kind != "json") {
+            continue;
+        }
+        let manifest = fs::read(&path).map_err(anyhow::Error::from);
+        match manifest.and_then(|text| Ok(serde_json::from_slice::<Manifest>(&text)?)) {
+            Ok(manifest) if manifest.layout == layout() => found.push(manifest),
+            Ok(_) => {}
+            Err(error) => tracing::warn!("{} is no snapshot: {error:#}", path.display()),
+        }
+    }
+    found.sort_by_key(|manifest| std::cmp::Reverse(manifest.position));
+    Ok(found)
+}
+
+/// Copies a snapshot into a temporary file beside the read model, and compares its hash.
+fn copy(dir: &Path, manifest: &Manifest, model: &Path) -> anyhow::Result<NamedTempFile> {
+    let name = manifest.file("redb");
+    let mut from = File::open(dir.join(&name)).with_context(|| format!("cannot open {name}"))?;
+    let beside = model.parent().unwrap_or(Path::new("."));
+    let mut into = NamedTempFile::new_in(beside)?;
+    let found = copy_and_hash(&mut from, &mut into)?;
+    into.as_file().sync_all()?;
+    anyhow::ensure!(
+        found == manifest.sha256,
+        "{name} has the hash {found}, and its manifest says {}",
+        manifest.sha256
+    );
+    Ok(into)
+}
+
+/// Writes a snapshot of the read model, and removes old ones. The manifest comes last, so a snapshot
+/// without one is not complete.
+fn write(dir: &Path, projection: &Projection, made_at: String) -> anyhow::Result<Position> {
+    fs::create_dir_all(dir).with_context(|| format!("cannot create {}", dir.display()))?;
+    let file = NamedTempFile::new_in(dir)?;
+    let progress = projection.copy_to(file.path())?;
+    let manifest = Manifest {
+        layout: layout(),
+        rules: progress.rules.current().number(),
+        position: progress.position.get(),
+        chain: hex::encode(progress.chain),
+        sha256: copy_and_hash(&mut File::open(file.path())?, &mut io::sink())?,
+        made_at,
+    };
+    file.persist(dir.join(manifest.file("redb")))?;
+    let mut text = NamedTempFile::new_in(dir)?;
+    serde_json::to_writer_pretty(&mut text, &manifest)?;
+    text.as_file().sync_all()?;
+    text.persist(dir.join(manifest.file("json")))?;
+    File::open(dir)?.sync_all()?;
+    for old in list(dir)?.iter().skip(SNAPSHOTS_KEPT) {
+        // Another node may have removed it.
+        drop(fs::remove_file(dir.join(old.file("json"))));
+        drop(fs::remove_file(dir.join(old.file("redb"))));
+    }
+    Ok(progress.position)
+}
+
+/// Copies all bytes, and returns their hash in hexadecimal digits.
+fn copy_and_hash(from: &mut impl Read, into: &mut impl Write) -> io::Result<String> {
+    let (mut hasher, mut chunk) = (Sha256::new(), vec![0; COPY_BYTES]);
+    loop {
+        let count = from.read(&mut chunk)?;
+        let bytes = chunk.get(..count).unwrap_or_default();
+        if bytes.is_empty() {
+            return Ok(hex::encode(hasher.finalize()));
+        }
+        hasher.update(bytes);
+        into.write_all(bytes)?;
+    }
+}
+
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> anyhow::Result<T> + Send + 'static,
+) -> anyhow::Result<T> {
+    tokio::task::spawn_blocking(work).await?
+}
