@@ -3,13 +3,17 @@
 //! Every function blocks. The callers run on the blocking pool or on the writer's thread. No
 //! transaction outlives its function.
 
-use std::fs::{self, File};
+use std::fs::{self, File, Permissions};
+use std::io::ErrorKind;
 use std::ops::RangeInclusive;
-use std::os::unix::fs::MetadataExt as _;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::{PoisonError, RwLock};
 
-use redb::{Builder, Database, DatabaseError, ReadableDatabase, ReadableTable, TableDefinition};
+use redb::{
+    Builder, Database, DatabaseError, ReadableDatabase, ReadableTable, StorageBackend,
+    TableDefinition,
+};
 
 use super::codec;
 use crate::domain::limits::{LOG_CACHE_BYTES, LOG_READ_BYTES_MAX};
@@ -21,9 +25,8 @@ const RECORDS: TableDefinition<'static, u64, &[u8]> = TableDefinition::new("reco
 
 /// The file. The database is `None` once it is closed.
 pub(super) struct Store {
-    path: PathBuf,
-    /// The device and inode of the open file.
-    identity: (u64, u64),
+    /// The path, device and inode of the open file; `None` if the storage is not a file.
+    place: Option<(PathBuf, (u64, u64))>,
     database: RwLock<Option<Database>>,
 }
 
@@ -40,33 +43,42 @@ impl Store {
         let dir = file.parent().filter(|dir| !dir.as_os_str().is_empty());
         let dir = dir.unwrap_or(Path::new("."));
         fs::create_dir_all(dir).map_err(LogError::unavailable)?;
-        let created = !file.exists();
-        let database = Builder::new()
-            .set_cache_size(LOG_CACHE_BYTES)
+        if !file.exists() {
+            create(file, dir)?;
+        }
+        let database = builder()
             .create(file)
             .map_err(|error| open_error(error, file))?;
-        if created {
-            // Without this, the file can lose its name when the power fails.
-            File::open(dir)
-                .and_then(|dir| dir.sync_all())
-                .map_err(LogError::unavailable)?;
-        }
+        let identity = identity(file).map_err(LogError::unavailable)?;
+        Self::of(database, Some((file.to_path_buf(), identity)))
+    }
+
+    /// Opens a log on any storage.
+    pub(super) fn open_on(storage: impl StorageBackend) -> Result<(Self, End), LogError> {
+        let database = builder().create_with_backend(storage);
+        let database = database.map_err(|error| open_error(error, Path::new("memory")))?;
+        Self::of(database, None)
+    }
+
+    fn of(
+        database: Database,
+        place: Option<(PathBuf, (u64, u64))>,
+    ) -> Result<(Self, End), LogError> {
         let end = prepare(&database)?;
-        let store = Self {
-            path: file.to_path_buf(),
-            identity: identity(file).map_err(LogError::unavailable)?,
-            database: RwLock::new(Some(database)),
-        };
-        Ok((store, end))
+        let database = RwLock::new(Some(database));
+        Ok((Self { place, database }, end))
     }
 
     /// Whether the path still leads to the open file. Records in a file that was removed or replaced are
     /// lost when the process ends.
     pub(super) fn is_in_place(&self) -> bool {
-        match identity(&self.path) {
-            Ok(found) => found == self.identity,
+        let Some((path, opened)) = &self.place else {
+            return true;
+        };
+        match identity(path) {
+            Ok(found) => found == *opened,
             // Other errors say nothing about the file.
-            Err(error) => error.kind() != std::io::ErrorKind::NotFound,
+            Err(error) => error.kind() != ErrorKind::NotFound,
         }
     }
 
@@ -187,6 +199,36 @@ impl Store {
         let database = database.as_ref().ok_or_else(LogError::closed)?;
         work(database)
     }
+}
+
+/// Makes an empty log. The file gets its name when it is complete: if the power fails before, the next
+/// start makes another one.
+fn create(file: &Path, dir: &Path) -> Result<(), LogError> {
+    let mut new = tempfile::Builder::new();
+    // Who else may read it, the umask says.
+    new.prefix(".new-")
+        .permissions(Permissions::from_mode(0o666));
+    let new = new.tempfile_in(dir).map_err(LogError::unavailable)?;
+    let database = builder().create(new.path());
+    let database = database.map_err(|error| open_error(error, file))?;
+    prepare(&database)?;
+    drop(database);
+    match new.persist_noclobber(file) {
+        Ok(_) => {}
+        // Another process has just made one.
+        Err(error) if error.error.kind() == ErrorKind::AlreadyExists => {}
+        Err(error) => return Err(LogError::unavailable(error.error)),
+    }
+    // Without this, the file can lose its name when the power fails.
+    File::open(dir)
+        .and_then(|dir| dir.sync_all())
+        .map_err(LogError::unavailable)
+}
+
+fn builder() -> Builder {
+    let mut builder = Builder::new();
+    builder.set_cache_size(LOG_CACHE_BYTES);
+    builder
 }
 
 fn identity(file: &Path) -> std::io::Result<(u64, u64)> {
