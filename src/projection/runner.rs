@@ -55,7 +55,11 @@ pub enum Waited {
 impl Projection {
     /// Opens the read model.
     pub fn open(path: &Path) -> Result<Self, StoreError> {
-        let store = Store::open(path)?;
+        Self::of(Store::open(path)?)
+    }
+
+    /// The read model in a store.
+    pub fn of(store: Store) -> Result<Self, StoreError> {
         let progress = *store.snapshot()?.progress();
         Ok(Self {
             store: Arc::new(store),

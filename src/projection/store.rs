@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use redb::{Database, Durability, ReadableDatabase, WriteTransaction};
+use redb::{Builder, Database, Durability, ReadableDatabase, StorageBackend, WriteTransaction};
 
 use crate::domain::limits::STORE_CACHE_BYTES;
 use crate::domain::{Position, Verdict};
@@ -45,9 +45,15 @@ pub struct Store {
 impl Store {
     /// Opens the file, or makes a new one.
     pub fn open(path: &Path) -> Result<Self, StoreError> {
-        let db = Database::builder()
-            .set_cache_size(STORE_CACHE_BYTES)
-            .create(path)?;
+        Self::prepare(builder().create(path)?)
+    }
+
+    /// Opens a read model on any storage. With it, tests simulate power failures.
+    pub fn open_on(storage: impl StorageBackend) -> Result<Self, StoreError> {
+        Self::prepare(builder().create_with_backend(storage)?)
+    }
+
+    fn prepare(db: Database) -> Result<Self, StoreError> {
         let txn = db.begin_write()?;
         meta::check_layout(&mut Tables::open(&txn)?.meta)?;
         txn.commit()?;
@@ -120,6 +126,12 @@ impl Store {
     fn latest(&self) -> MutexGuard<'_, Option<Arc<Snapshot>>> {
         self.latest.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+fn builder() -> Builder {
+    let mut builder = Database::builder();
+    builder.set_cache_size(STORE_CACHE_BYTES);
+    builder
 }
 
 /// An open transaction of the fold.
