@@ -197,7 +197,7 @@ fn copy(dir: &Path, manifest: &Manifest, model: &Path) -> anyhow::Result<NamedTe
 fn write(dir: &Path, projection: &Projection, made_at: String) -> anyhow::Result<Position> {
     fs::create_dir_all(dir).with_context(|| format!("cannot create {}", dir.display()))?;
     let file = NamedTempFile::new_in(dir)?;
-    let progress = projection.copy_to(file.path())?;
+    let progress = projection.copy_to(file.reopen()?)?;
     let manifest = Manifest {
         layout: layout(),
         rules: progress.rules.current().number(),

@@ -1,6 +1,6 @@
 //! The read model that a server reads, and how far its fold has come.
 
-use std::fs;
+use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
@@ -19,7 +19,8 @@ use crate::storage::guarded;
 /// The read model and the progress of its fold.
 #[derive(Debug)]
 pub struct Projection {
-    path: PathBuf,
+    /// `None` if the storage is not a file.
+    path: Option<PathBuf>,
     /// `None` while the file is opened again after a failure.
     store: RwLock<Option<Arc<Store>>>,
     folded: watch::Sender<Progress>,
@@ -48,10 +49,18 @@ impl Projection {
     /// Opens the read model. A file that cannot be used, because it is damaged or has the layout of another
     /// build, is set aside, and the fold makes a new one from the log.
     pub fn open(path: &Path) -> Result<Self, StoreError> {
-        let store = open_or_renew(path)?;
+        Self::of_file(open_or_renew(path)?, Some(path.to_path_buf()))
+    }
+
+    /// The read model in a store. If the store fails, it cannot be opened again.
+    pub fn of(store: Store) -> Result<Self, StoreError> {
+        Self::of_file(store, None)
+    }
+
+    fn of_file(store: Store, path: Option<PathBuf>) -> Result<Self, StoreError> {
         let progress = *store.snapshot()?.progress();
         Ok(Self {
-            path: path.to_path_buf(),
+            path,
             store: RwLock::new(Some(Arc::new(store))),
             folded: watch::Sender::new(progress),
             stopped: watch::Sender::new(false),
@@ -69,8 +78,8 @@ impl Projection {
     }
 
     /// Copies the read model into an empty file. Returns how far it had come.
-    pub fn copy_to(&self, path: &Path) -> Result<Progress, StoreError> {
-        self.store()?.copy_to(path)
+    pub fn copy_to(&self, file: File) -> Result<Progress, StoreError> {
+        self.store()?.copy_to(file)
     }
 
     /// The file. Drop it before the next await: while it is in use, it cannot be opened again.
@@ -116,15 +125,16 @@ impl Projection {
     /// position again.
     pub(super) fn mend(&self, damaged: bool) -> Result<(), StoreError> {
         self.owe(self.position());
+        let path = self.path.as_deref().ok_or(StoreError::Mending)?;
         let mut slot = self.store.write().unwrap_or_else(PoisonError::into_inner);
         let failed = slot.take();
         if let Err(panic) = guarded(|| drop(failed)) {
             tracing::warn!("the read model's file was not closed properly: {panic}");
         }
-        if damaged && self.path.exists() {
-            set_aside(&self.path)?;
+        if damaged && path.exists() {
+            set_aside(path)?;
         }
-        let store = open_or_renew(&self.path)?;
+        let store = open_or_renew(path)?;
         let progress = *store.snapshot()?.progress();
         *slot = Some(Arc::new(store));
         drop(slot);

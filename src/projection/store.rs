@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use redb::backends::FileBackend;
-use redb::{Database, Durability, ReadableDatabase, WriteTransaction};
+use redb::{Database, Durability, ReadableDatabase, StorageBackend, WriteTransaction};
 
 use crate::domain::limits::{FOLD_ROOM_BYTES_MIN, SNAPSHOT_CACHE_BYTES, STORE_CACHE_BYTES};
 use crate::domain::{Position, Verdict};
@@ -44,16 +44,37 @@ pub struct Store {
     latest: Mutex<Option<Arc<Snapshot>>>,
     db: Database,
     health: Health,
-    path: PathBuf,
+    /// `None` if the storage is not a file.
+    path: Option<PathBuf>,
 }
 
 impl Store {
     /// Opens the file, or makes a new one. Writes nothing to an existing one, so that it opens on a full
     /// disk.
     pub fn open(path: &Path) -> Result<Self, StoreError> {
+        Self::of(Some(path), |health| {
+            let file = File::options()
+                .read(true)
+                .write(true)
+                .create(true)
+                .truncate(false)
+                .open(path)?;
+            database(FileBackend::new(file)?, STORE_CACHE_BYTES, health)
+        })
+    }
+
+    /// Opens a read model on any storage. With it, tests simulate power failures.
+    pub fn open_on(storage: impl StorageBackend) -> Result<Self, StoreError> {
+        Self::of(None, |health| database(storage, STORE_CACHE_BYTES, health))
+    }
+
+    fn of(
+        path: Option<&Path>,
+        open: impl FnOnce(&Health) -> Result<Database, StoreError>,
+    ) -> Result<Self, StoreError> {
         let health = Health::default();
         let opened = guarded(|| {
-            let db = database(path, STORE_CACHE_BYTES, &health)?;
+            let db = open(&health)?;
             prepare(&db)?;
             Ok(db)
         });
@@ -62,15 +83,16 @@ impl Store {
             latest: Mutex::new(None),
             db,
             health,
-            path: path.to_path_buf(),
+            path: path.map(Path::to_path_buf),
         })
     }
 
-    /// Copies the current read model into an empty file, which then has no free pages. While this runs,
-    /// the file cannot reuse the pages that the copy reads.
-    pub(crate) fn copy_to(&self, path: &Path) -> Result<Progress, StoreError> {
+    /// Copies the current read model into a file, which then has no free pages. While this runs, the file
+    /// of the read model cannot reuse the pages that the copy reads.
+    pub(crate) fn copy_to(&self, file: File) -> Result<Progress, StoreError> {
         let snapshot = self.snapshot()?;
-        let db = database(path, SNAPSHOT_CACHE_BYTES, &Health::default())?;
+        let copy = FileBackend::new(file)?;
+        let db = database(copy, SNAPSHOT_CACHE_BYTES, &Health::default())?;
         let mut txn = db.begin_write()?;
         txn.set_quick_repair(true);
         Tables::open(&txn)?.copy_from(&snapshot.tables)?;
@@ -90,7 +112,8 @@ impl Store {
 
     /// Whether the disk has room for a batch and for all batches that are not durable yet.
     pub(crate) fn has_room(&self) -> bool {
-        room::has(&self.path, FOLD_ROOM_BYTES_MIN)
+        let path = self.path.as_deref();
+        path.is_none_or(|path| room::has(path, FOLD_ROOM_BYTES_MIN))
     }
 
     /// Folds a batch in one transaction: readers see all of it or nothing. If a record asks for rules
@@ -160,14 +183,12 @@ impl Store {
     }
 }
 
-fn database(path: &Path, cache_bytes: usize, health: &Health) -> Result<Database, StoreError> {
-    let file = File::options()
-        .read(true)
-        .write(true)
-        .create(true)
-        .truncate(false)
-        .open(path)?;
-    let checked = CheckedFile::open(FileBackend::new(file)?)?;
+fn database(
+    storage: impl StorageBackend,
+    cache_bytes: usize,
+    health: &Health,
+) -> Result<Database, StoreError> {
+    let checked = CheckedFile::open(storage)?;
     let db = Database::builder()
         .set_cache_size(cache_bytes)
         .create_with_backend(Watched::new(checked, health.clone()))?;

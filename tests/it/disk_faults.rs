@@ -1,16 +1,22 @@
 //! Disks that flip bits, fill up, or hold a copy that was taken at the wrong moment.
 
 use std::fs;
+use std::io;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use redb::StorageBackend;
+use redb::backends::InMemoryBackend;
 use session_ledger::app::clock::SystemClock;
 use session_ledger::app::{Config, Running, start};
 use session_ledger::domain::Position;
 use session_ledger::log::{EmbeddedLog, EventLog, LogError, NewRecord};
+use session_ledger::projection::{FoldError, Projection, Store, StoreError, runner};
 use session_ledger::storage::CheckedFile;
+use tokio_util::sync::CancellationToken;
 
 use crate::log_conformance::{assert_gapless, new_records, next};
 use crate::support::cli::{Server, ok, run, stdout};
@@ -308,4 +314,75 @@ async fn a_server_starts_and_answers_reads_when_its_files_cannot_grow() {
     client.get("/v1/agent-sessions/s1").await.ok();
     let (code, logged) = server.terminate();
     assert_eq!(code, Some(0), "{logged}");
+}
+
+/// Storage in memory whose syncs fail once the test says so.
+#[derive(Debug, Clone, Default)]
+struct FailingDisk {
+    bytes: Arc<InMemoryBackend>,
+    fails: Arc<AtomicBool>,
+}
+
+impl StorageBackend for FailingDisk {
+    fn len(&self) -> io::Result<u64> {
+        self.bytes.len()
+    }
+
+    fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
+        self.bytes.read(offset, out)
+    }
+
+    fn set_len(&self, len: u64) -> io::Result<()> {
+        self.bytes.set_len(len)
+    }
+
+    fn sync_data(&self) -> io::Result<()> {
+        if self.fails.load(Ordering::Relaxed) {
+            return Err(io::Error::other("the disk is gone"));
+        }
+        self.bytes.sync_data()
+    }
+
+    fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
+        self.bytes.write(offset, data)
+    }
+}
+
+#[tokio::test]
+async fn a_log_whose_disk_confirms_no_sync_acknowledges_nothing_and_says_that_the_process_must_end()
+{
+    let disk = FailingDisk::default();
+    let log = EmbeddedLog::open_on(disk.clone(), Arc::new(SystemClock)).unwrap();
+    assert!(log.append(new_records(0..1)).await[0].is_ok());
+    disk.fails.store(true, Ordering::Relaxed);
+    let appended = log.append(new_records(1..2)).await;
+    assert!(
+        matches!(appended[0], Err(LogError::Unconfirmed(_))),
+        "{appended:?}"
+    );
+    assert!(matches!(log.watch().await, LogError::NotSynced(_)));
+    // A sync that succeeds again proves nothing about the one that failed.
+    disk.fails.store(false, Ordering::Relaxed);
+    let appended = log.append(new_records(1..2)).await;
+    assert!(
+        matches!(appended[0], Err(LogError::Refusing(_))),
+        "{appended:?}"
+    );
+    assert_eq!(log.known_head(), Position::new(1));
+}
+
+#[tokio::test]
+async fn a_fold_whose_disk_confirms_no_sync_ends_with_that_error() {
+    let disk = FailingDisk::default();
+    let log: Arc<dyn EventLog> =
+        Arc::new(EmbeddedLog::open_on(FailingDisk::default(), Arc::new(SystemClock)).unwrap());
+    let projection = Arc::new(Projection::of(Store::open_on(disk.clone()).unwrap()).unwrap());
+    disk.fails.store(true, Ordering::Relaxed);
+    log.append(new_records(0..10)).await;
+    let stop = CancellationToken::new();
+    let ended = runner::run(projection, log, Arc::default(), stop).await;
+    assert!(
+        matches!(ended, Err(FoldError::Store(StoreError::NotSynced(_)))),
+        "{ended:?}"
+    );
 }

@@ -168,3 +168,29 @@ async fn a_file_that_is_not_a_log_is_rejected() {
     std::fs::write(&file, vec![0x5a; 8192]).unwrap();
     assert!(EmbeddedLog::open(&file, Arc::new(SystemClock)).is_err());
 }
+
+/// If the power fails while a log is made, the next start must not find half of one.
+#[test]
+fn a_new_log_gets_its_name_only_when_it_is_complete() {
+    let dir = tempfile::tempdir().unwrap();
+    let paths: Vec<_> = (0..20)
+        .map(|number| dir.path().join(format!("{number}.redb")))
+        .collect();
+    std::thread::scope(|scope| {
+        // Looks at each file again and again until it has another length than none.
+        scope.spawn(|| {
+            for path in &paths {
+                let found = std::iter::repeat_with(|| std::fs::read(path).ok())
+                    .flatten()
+                    .next();
+                let found = found.unwrap();
+                assert!(found.starts_with(b"redb"), "{} bytes", found.len());
+            }
+        });
+        for path in &paths {
+            drop(EmbeddedLog::open(path, Arc::new(SystemClock)).unwrap());
+        }
+    });
+    let names = std::fs::read_dir(dir.path()).unwrap();
+    assert_eq!(names.count(), paths.len(), "no other file stays");
+}

@@ -17,13 +17,14 @@ use std::time::Duration;
 
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
+use redb::StorageBackend;
 use tokio::sync::{mpsc, watch};
 
 use crate::domain::limits::LOG_PROBE_MS;
 use crate::domain::{Clock, Position, WithCauses};
 use crate::log::{Appended, EventLog, Guard, LogError, NewRecord, Notice, Record, Tail};
 use refusal::Refusal;
-use store::Store;
+use store::{End, Store};
 use tail::EmbeddedTail;
 use writer::{Job, Started};
 
@@ -40,7 +41,15 @@ impl EmbeddedLog {
     /// Opens the log in a file. Creates the file and its directory if they do not exist. Blocks the
     /// thread for some milliseconds.
     pub fn open(file: &Path, clock: Arc<dyn Clock>) -> Result<Self, LogError> {
-        let (store, end) = Store::open(file)?;
+        Self::start(Store::open(file)?, clock)
+    }
+
+    /// Opens a log on any storage. With it, tests simulate power failures.
+    pub fn open_on(storage: impl StorageBackend, clock: Arc<dyn Clock>) -> Result<Self, LogError> {
+        Self::start(Store::open_on(storage)?, clock)
+    }
+
+    fn start((store, end): (Store, End), clock: Arc<dyn Clock>) -> Result<Self, LogError> {
         let store = Arc::new(store);
         let Started {
             thread,

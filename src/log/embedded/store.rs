@@ -3,14 +3,18 @@
 //! Every function blocks. The callers run on the blocking pool or on the writer's thread. No
 //! transaction outlives its function.
 
-use std::fs::{self, File};
+use std::fs::{self, File, Permissions};
+use std::io::ErrorKind;
 use std::ops::RangeInclusive;
-use std::os::unix::fs::MetadataExt as _;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::{PoisonError, RwLock};
 
 use redb::backends::FileBackend;
-use redb::{Builder, Database, DatabaseError, ReadableDatabase, ReadableTable, TableDefinition};
+use redb::{
+    Builder, Database, DatabaseError, ReadableDatabase, ReadableTable, StorageBackend,
+    TableDefinition,
+};
 
 use super::codec;
 use crate::domain::causes::{BoxError, because};
@@ -22,11 +26,13 @@ use crate::storage::{Failure, Health, Watched, guarded, room};
 /// From position to encoded record, see [`codec`].
 const RECORDS: TableDefinition<'static, u64, &[u8]> = TableDefinition::new("records");
 
+/// Stands for the path of a log that is not in a file.
+const NO_FILE: &str = "(no file)";
+
 /// The file.
 pub(super) struct Store {
-    path: PathBuf,
-    /// The device and inode of the open file.
-    identity: (u64, u64),
+    /// The path, device and inode of the open file; `None` if the storage is not a file.
+    place: Option<(PathBuf, (u64, u64))>,
     /// `None` once the file is closed, or if it could not be opened again.
     open: RwLock<Option<Open>>,
 }
@@ -50,17 +56,23 @@ impl Store {
     pub(super) fn open(file: &Path) -> Result<(Self, End), LogError> {
         let dir = dir_of(file);
         fs::create_dir_all(dir).map_err(LogError::unavailable)?;
-        let created = !file.exists();
-        let (open, end) = Open::file(file)?;
-        if created {
-            // Without this, the file can lose its name when the power fails.
-            File::open(dir)
-                .and_then(|dir| dir.sync_all())
-                .map_err(LogError::unavailable)?;
+        if !file.exists() {
+            create(file, dir)?;
         }
+        let (open, end) = Open::file(file)?;
+        let identity = identity(file).map_err(LogError::unavailable)?;
         let store = Self {
-            path: file.to_path_buf(),
-            identity: identity(file).map_err(LogError::unavailable)?,
+            place: Some((file.to_path_buf(), identity)),
+            open: RwLock::new(Some(open)),
+        };
+        Ok((store, end))
+    }
+
+    /// Opens a log on any storage.
+    pub(super) fn open_on(storage: impl StorageBackend) -> Result<(Self, End), LogError> {
+        let (open, end) = Open::of(Path::new(NO_FILE), |health| open_on(storage, health))?;
+        let store = Self {
+            place: None,
             open: RwLock::new(Some(open)),
         };
         Ok((store, end))
@@ -71,7 +83,7 @@ impl Store {
     pub(super) fn reopen(&self) -> Result<End, LogError> {
         let mut slot = self.open.write().unwrap_or_else(PoisonError::into_inner);
         close(slot.take());
-        let (open, end) = Open::file(&self.path)?;
+        let (open, end) = Open::file(self.path())?;
         *slot = Some(open);
         Ok(end)
     }
@@ -84,16 +96,22 @@ impl Store {
 
     /// Whether the disk has room for a group of records.
     pub(super) fn has_room(&self) -> bool {
-        room::has(dir_of(&self.path), LOG_ROOM_BYTES_MIN)
+        let Some((path, _)) = &self.place else {
+            return true;
+        };
+        room::has(dir_of(path), LOG_ROOM_BYTES_MIN)
     }
 
     /// Whether the path still leads to the open file. Records in a file that was removed or replaced are
     /// lost when the process ends.
     pub(super) fn is_in_place(&self) -> bool {
-        match identity(&self.path) {
-            Ok(found) => found == self.identity,
+        let Some((path, opened)) = &self.place else {
+            return true;
+        };
+        match identity(path) {
+            Ok(found) => found == *opened,
             // Other errors say nothing about the file.
-            Err(error) => error.kind() != std::io::ErrorKind::NotFound,
+            Err(error) => error.kind() != ErrorKind::NotFound,
         }
     }
 
@@ -205,21 +223,33 @@ impl Store {
         close(slot.take());
     }
 
+    fn path(&self) -> &Path {
+        let path = self.place.as_ref().map(|(path, _)| path.as_path());
+        path.unwrap_or(Path::new(NO_FILE))
+    }
+
     fn with<T>(&self, work: impl FnOnce(&Database) -> Result<T, LogError>) -> Result<T, LogError> {
         let open = self.open.read().unwrap_or_else(PoisonError::into_inner);
         let Open { database, health } = open.as_ref().ok_or_else(LogError::closed)?;
         guarded(|| work(database)).unwrap_or_else(|panic| {
             health.note(Failure::Damaged(panic.clone()));
-            Err(damaged_file(&self.path, panic))
+            Err(damaged_file(self.path(), panic))
         })
     }
 }
 
 impl Open {
     fn file(path: &Path) -> Result<(Self, End), LogError> {
+        Self::of(path, |health| open_file(path, health))
+    }
+
+    fn of(
+        path: &Path,
+        open: impl FnOnce(&Health) -> Result<Database, LogError>,
+    ) -> Result<(Self, End), LogError> {
         let health = Health::default();
         let opened = guarded(|| {
-            let database = database(path, &health)?;
+            let database = open(&health)?;
             let end = prepare(&database)?;
             Ok((database, end))
         });
@@ -228,19 +258,44 @@ impl Open {
     }
 }
 
-fn database(path: &Path, health: &Health) -> Result<Database, LogError> {
-    let file = File::options()
-        .read(true)
-        .write(true)
-        .create(true)
-        .truncate(false)
-        .open(path)
-        .map_err(LogError::unavailable)?;
+/// Makes an empty log. The file gets its name when it is complete: if the power fails before, the next
+/// start makes another one.
+fn create(file: &Path, dir: &Path) -> Result<(), LogError> {
+    let mut new = tempfile::Builder::new();
+    // Who else may read it, the umask says.
+    new.prefix(".new-")
+        .permissions(Permissions::from_mode(0o666));
+    let new = new.tempfile_in(dir).map_err(LogError::unavailable)?;
+    let database = open_file(new.path(), &Health::default())?;
+    prepare(&database)?;
+    drop(database);
+    match new.persist_noclobber(file) {
+        Ok(_) => {}
+        // Another process has just made one.
+        Err(error) if error.error.kind() == ErrorKind::AlreadyExists => {}
+        Err(error) => return Err(LogError::unavailable(error.error)),
+    }
+    // Without this, the file can lose its name when the power fails.
+    File::open(dir)
+        .and_then(|dir| dir.sync_all())
+        .map_err(LogError::unavailable)
+}
+
+fn open_file(path: &Path, health: &Health) -> Result<Database, LogError> {
+    let file = File::options().read(true).write(true).open(path);
+    let file = file.map_err(LogError::unavailable)?;
     let backend = FileBackend::new(file).map_err(LogError::unavailable)?;
+    create_with(backend, health).map_err(|error| open_error(error, path))
+}
+
+fn open_on(storage: impl StorageBackend, health: &Health) -> Result<Database, LogError> {
+    create_with(storage, health).map_err(|error| open_error(error, Path::new(NO_FILE)))
+}
+
+fn create_with(storage: impl StorageBackend, health: &Health) -> Result<Database, DatabaseError> {
     Builder::new()
         .set_cache_size(LOG_CACHE_BYTES)
-        .create_with_backend(Watched::new(backend, health.clone()))
-        .map_err(|error| open_error(error, path))
+        .create_with_backend(Watched::new(storage, health.clone()))
 }
 
 /// Closes a database. Closing writes, so it can fail like any write on a damaged file.
@@ -291,7 +346,7 @@ fn open_error(error: DatabaseError, file: &Path) -> LogError {
     match error {
         DatabaseError::DatabaseAlreadyOpen => LogError::Held(file.to_path_buf()),
         DatabaseError::Storage(redb::StorageError::Io(error))
-            if error.kind() != std::io::ErrorKind::InvalidData =>
+            if error.kind() != ErrorKind::InvalidData =>
         {
             LogError::unavailable(because(format!("cannot open {}", file.display()), error))
         }

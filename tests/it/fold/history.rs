@@ -7,51 +7,51 @@ use session_ledger::log::Record;
 use session_ledger::wire::Headers;
 
 /// Times are multiples of this, so that deadlines, refreshes and expiries coincide.
-pub(super) const TICK_US: i64 = 600 * 1_000_000;
+pub(crate) const TICK_US: i64 = 600 * 1_000_000;
 /// The time at which histories begin.
-pub(super) const START_US: i64 = 1_700_000_000 * 1_000_000;
+pub(crate) const START_US: i64 = 1_700_000_000 * 1_000_000;
 
 /// A tick before the year 2000.
 const BEFORE_2000: i64 = -1_300_000;
 const SWITCH: &str = "ledger.rules";
 
-pub(super) const TENANTS: [&str; 2] = ["acme", "globex"];
+pub(crate) const TENANTS: [&str; 2] = ["acme", "globex"];
 /// The last two are one UUID, in the canonical spelling and in another.
-pub(super) const PROJECTS: [&str; 4] = [
+pub(crate) const PROJECTS: [&str; 4] = [
     "p0",
     "P0",
     "2489e9ad-2ee2-8e00-8ec9-32d5f69181c0",
     "2489E9AD-2ee2-8e00-8ec9-32d5f69181C0",
 ];
 
-pub(super) const AGENT_TYPES: [&str; 3] = ["worker", "unknown", ""];
-pub(super) const TRUST_LEVELS: [&str; 2] = ["low", "high"];
+pub(crate) const AGENT_TYPES: [&str; 3] = ["worker", "unknown", ""];
+pub(crate) const TRUST_LEVELS: [&str; 2] = ["low", "high"];
 
 /// An event as its emitter knows it, and its bytes.
 #[derive(Debug, Clone)]
-pub(super) struct Sent {
-    pub(super) tenant: &'static str,
-    pub(super) kind: &'static str,
-    pub(super) subject: String,
-    pub(super) source: String,
-    pub(super) id: String,
-    pub(super) time: Option<i64>,
-    pub(super) data: Value,
+pub(crate) struct Sent {
+    pub(crate) tenant: &'static str,
+    pub(crate) kind: &'static str,
+    pub(crate) subject: String,
+    pub(crate) source: String,
+    pub(crate) id: String,
+    pub(crate) time: Option<i64>,
+    pub(crate) data: Value,
     /// Set if the ledger writes the event because of a command.
-    pub(super) command: Option<Command>,
+    pub(crate) command: Option<Command>,
     /// Set if the body is not a valid event: the reason that the ledger must give.
-    pub(super) broken: Option<&'static str>,
-    pub(super) body: String,
+    pub(crate) broken: Option<&'static str>,
+    pub(crate) body: String,
 }
 
 /// The private part that the ledger adds to the event of a command. Tokens are numbers here.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Command {
-    pub(super) existing: bool,
-    pub(super) agent_registered: bool,
-    pub(super) agent: Option<String>,
-    pub(super) presented: Option<u8>,
-    pub(super) given: Option<u8>,
+pub(crate) struct Command {
+    pub(crate) existing: bool,
+    pub(crate) agent_registered: bool,
+    pub(crate) agent: Option<String>,
+    pub(crate) presented: Option<u8>,
+    pub(crate) given: Option<u8>,
 }
 
 impl Command {
@@ -84,21 +84,21 @@ impl Command {
 
 /// A sent event, and what the log adds to it.
 #[derive(Debug, Clone)]
-pub(super) struct Logged {
-    pub(super) position: u64,
-    pub(super) recorded_at: i64,
+pub(crate) struct Logged {
+    pub(crate) position: u64,
+    pub(crate) recorded_at: i64,
     /// The version of the rules at this position.
-    pub(super) rules: u32,
-    pub(super) sent: Sent,
+    pub(crate) rules: u32,
+    pub(crate) sent: Sent,
 }
 
 impl Sent {
-    pub(super) fn by_ledger(&self) -> bool {
+    pub(crate) fn by_ledger(&self) -> bool {
         self.kind == "session.expired" || self.command.is_some()
     }
 
     /// Returns the record that switches to the second version of the rules.
-    fn switch() -> Self {
+    pub(crate) fn switch() -> Self {
         let body = json!({
             "specversion": "1.0", "id": "rules-2", "source": "urn:session-ledger:rules",
             "type": SWITCH, "subject": "rules", "data": {"version": 2},
@@ -117,13 +117,22 @@ impl Sent {
         }
     }
 
-    pub(super) fn is_switch(&self) -> bool {
+    pub(crate) fn is_switch(&self) -> bool {
         self.kind == SWITCH
     }
 }
 
 impl Logged {
-    pub(super) fn record(&self) -> Record {
+    pub(crate) fn new(position: u64, recorded_at: i64, rules: u32, sent: Sent) -> Self {
+        Self {
+            position,
+            recorded_at,
+            rules,
+            sent,
+        }
+    }
+
+    pub(crate) fn record(&self) -> Record {
         let sent = &self.sent;
         let system = if sent.by_ledger() { "sys." } else { "" };
         let private = sent.command.as_ref().map(Command::private);
@@ -144,7 +153,8 @@ impl Logged {
 }
 
 /// A history of up to this many records, some of them duplicates.
-pub(super) fn history(records_max: usize) -> impl Strategy<Value = Vec<Logged>> {
+#[cfg(test)]
+pub(crate) fn history(records_max: usize) -> impl Strategy<Value = Vec<Logged>> {
     // A pause of 0 or 1 ticks, or rarely of more than a day.
     let pause = prop_oneof![24 => 0..2_i64, 1 => Just(150_i64)];
     let step = (
@@ -191,7 +201,8 @@ pub(super) fn history(records_max: usize) -> impl Strategy<Value = Vec<Logged>> 
     })
 }
 
-fn sent() -> impl Strategy<Value = Sent> {
+/// Any event, as a runtime or another ledger writes it.
+pub(crate) fn sent() -> impl Strategy<Value = Sent> {
     let who = (0..TENANTS.len(), 0..12_u8, 0..2_u8, 0..60_u16);
     let tick = prop_oneof![40 => -3..40_i64, 1 => Just(BEFORE_2000)];
     let time = proptest::option::weighted(0.9, tick);

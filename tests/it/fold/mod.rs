@@ -1,14 +1,24 @@
 //! The fold against a naive model: random histories, every filter, any page size, any batch size.
+//!
+//! The program `examples/simulate` uses the model too, without the tests.
 
-mod agents;
+pub(crate) mod agents;
+#[cfg(test)]
 mod bounds;
+pub(crate) mod checks;
+#[cfg(test)]
 mod crash;
+#[cfg(test)]
 mod guards;
-mod history;
+pub(crate) mod history;
+#[cfg(test)]
 mod large;
-mod listing;
-mod model;
+pub(crate) mod listing;
+pub(crate) mod model;
 mod model_agents;
+#[cfg(test)]
 mod properties;
+#[cfg(test)]
 mod rules;
+#[cfg(test)]
 mod world;

@@ -13,58 +13,58 @@ const YEAR_2000_US: i64 = 946_684_800 * 1_000_000;
 const DAY_US: i64 = 24 * 60 * MINUTE_US;
 
 /// A verdict: `applied`, `parked`, `duplicate 7` or a reason.
-pub(super) type Verdict = String;
+pub(crate) type Verdict = String;
 
 #[derive(Debug, Default)]
-pub(super) struct Model {
-    pub(super) sessions: Vec<ModelSession>,
+pub(crate) struct Model {
+    pub(crate) sessions: Vec<ModelSession>,
     /// The agents, in the order in which they became known.
-    pub(super) agents: Vec<ModelAgent>,
+    pub(crate) agents: Vec<ModelAgent>,
     parked: Vec<Logged>,
     /// By position: the verdict, and the position at which it was settled if the event was parked.
-    pub(super) verdicts: BTreeMap<u64, (Verdict, Option<u64>)>,
+    pub(crate) verdicts: BTreeMap<u64, (Verdict, Option<u64>)>,
 }
 
 #[derive(Debug, Clone)]
-pub(super) struct ModelSession {
-    pub(super) tenant: String,
-    pub(super) id: String,
-    pub(super) agent: String,
-    pub(super) status: &'static str,
-    pub(super) created: i64,
-    pub(super) recorded: i64,
-    pub(super) updated: i64,
-    pub(super) activity: i64,
-    pub(super) refreshed: Option<i64>,
-    pub(super) expires: Option<i64>,
-    pub(super) terminated: Option<i64>,
-    pub(super) deleted: Option<i64>,
-    pub(super) adjusted: bool,
-    pub(super) scopes: Vec<String>,
-    pub(super) metadata: Value,
-    pub(super) parent: Option<String>,
-    pub(super) project: Option<String>,
-    pub(super) phase: Option<String>,
-    pub(super) outcome: Option<String>,
-    pub(super) to: Option<String>,
-    pub(super) child: Option<String>,
+pub(crate) struct ModelSession {
+    pub(crate) tenant: String,
+    pub(crate) id: String,
+    pub(crate) agent: String,
+    pub(crate) status: &'static str,
+    pub(crate) created: i64,
+    pub(crate) recorded: i64,
+    pub(crate) updated: i64,
+    pub(crate) activity: i64,
+    pub(crate) refreshed: Option<i64>,
+    pub(crate) expires: Option<i64>,
+    pub(crate) terminated: Option<i64>,
+    pub(crate) deleted: Option<i64>,
+    pub(crate) adjusted: bool,
+    pub(crate) scopes: Vec<String>,
+    pub(crate) metadata: Value,
+    pub(crate) parent: Option<String>,
+    pub(crate) project: Option<String>,
+    pub(crate) phase: Option<String>,
+    pub(crate) outcome: Option<String>,
+    pub(crate) to: Option<String>,
+    pub(crate) child: Option<String>,
     /// The positions of its events, in the order in which they were applied.
-    pub(super) events: Vec<u64>,
+    pub(crate) events: Vec<u64>,
     ttl: Option<i64>,
     refresh_token: Option<u8>,
     seen: Vec<Logged>,
 }
 
-pub(super) struct At {
-    pub(super) time: i64,
+pub(crate) struct At {
+    pub(crate) time: i64,
     adjusted: bool,
     recorded: i64,
-    pub(super) rules: u32,
+    pub(crate) rules: u32,
 }
 
 impl At {
     /// From the second rules on, no event takes effect before its session or agent was created.
-    pub(super) fn since(&self, created: i64) -> i64 {
+    pub(crate) fn since(&self, created: i64) -> i64 {
         match self.rules {
             1 => self.time,
             _ => self.time.max(created),
@@ -73,7 +73,7 @@ impl At {
 }
 
 impl Model {
-    pub(super) fn fold(&mut self, recorded: &Logged) {
+    pub(crate) fn fold(&mut self, recorded: &Logged) {
         self.drop_overdue(recorded);
         let verdict = match recorded.sent.broken {
             _ if recorded.sent.is_switch() => "applied".to_owned(),
@@ -176,7 +176,7 @@ impl Model {
         }
     }
 
-    pub(super) fn find(&self, tenant: &str, id: &str) -> Option<usize> {
+    pub(crate) fn find(&self, tenant: &str, id: &str) -> Option<usize> {
         self.sessions
             .iter()
             .position(|session| session.tenant == tenant && session.id == id)
@@ -446,7 +446,7 @@ impl ModelSession {
 }
 
 impl Sent {
-    pub(super) fn asked(&self) -> Command {
+    pub(crate) fn asked(&self) -> Command {
         self.command.clone().unwrap_or_default()
     }
 }
@@ -456,7 +456,7 @@ fn other_agent(sent: &Sent, agent: &str) -> Option<Verdict> {
     (only != agent).then(|| "other_agent".to_owned())
 }
 
-pub(super) fn copy_of(seen: &[&Logged], sent: &Sent) -> Option<Verdict> {
+pub(crate) fn copy_of(seen: &[&Logged], sent: &Sent) -> Option<Verdict> {
     let key = |sent: &Sent| (sent.by_ledger(), sent.source.clone(), sent.id.clone());
     let first = seen.iter().find(|first| key(&first.sent) == key(sent))?;
     Some(if first.sent.body == sent.body {
@@ -466,11 +466,11 @@ pub(super) fn copy_of(seen: &[&Logged], sent: &Sent) -> Option<Verdict> {
     })
 }
 
-pub(super) fn text(data: &Value, name: &str) -> Option<String> {
+pub(crate) fn text(data: &Value, name: &str) -> Option<String> {
     data.get(name)?.as_str().map(ToOwned::to_owned)
 }
 
-pub(super) fn list(data: &Value, name: &str) -> Option<Vec<String>> {
+pub(crate) fn list(data: &Value, name: &str) -> Option<Vec<String>> {
     let list = data.get(name)?.as_array()?;
     Some(
         list.iter()
@@ -486,7 +486,7 @@ fn object(data: &Value) -> Value {
     }
 }
 
-pub(super) fn instant(data: &Value, name: &str) -> Option<i64> {
+pub(crate) fn instant(data: &Value, name: &str) -> Option<i64> {
     Timestamp::parse(data.get(name)?.as_str()?).map(Timestamp::micros)
 }
 

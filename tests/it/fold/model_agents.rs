@@ -6,20 +6,20 @@ use crate::fold::history::{Logged, Sent};
 use crate::fold::model::{At, Model, Verdict, copy_of, instant, list, text};
 
 #[derive(Debug)]
-pub(super) struct ModelAgent {
-    pub(super) tenant: String,
-    pub(super) id: String,
-    pub(super) status: &'static str,
-    pub(super) registered: bool,
-    pub(super) created: i64,
-    pub(super) recorded: i64,
-    pub(super) updated: i64,
-    pub(super) suspended: Option<i64>,
-    pub(super) revoked: Option<i64>,
-    pub(super) agent_type: Option<String>,
-    pub(super) trust_level: Option<String>,
-    pub(super) scopes: Option<Vec<String>>,
-    pub(super) expires: Option<i64>,
+pub(crate) struct ModelAgent {
+    pub(crate) tenant: String,
+    pub(crate) id: String,
+    pub(crate) status: &'static str,
+    pub(crate) registered: bool,
+    pub(crate) created: i64,
+    pub(crate) recorded: i64,
+    pub(crate) updated: i64,
+    pub(crate) suspended: Option<i64>,
+    pub(crate) revoked: Option<i64>,
+    pub(crate) agent_type: Option<String>,
+    pub(crate) trust_level: Option<String>,
+    pub(crate) scopes: Option<Vec<String>>,
+    pub(crate) expires: Option<i64>,
     seen: Vec<Logged>,
 }
 
@@ -72,7 +72,7 @@ impl At {
 }
 
 impl Model {
-    pub(super) fn on_agent(&mut self, recorded: &Logged, at: &At) -> Verdict {
+    pub(crate) fn on_agent(&mut self, recorded: &Logged, at: &At) -> Verdict {
         let sent = &recorded.sent;
         let Some(index) = self.find_agent(sent.tenant, &sent.subject) else {
             if sent.kind != "agent.registered" {
@@ -125,7 +125,7 @@ impl Model {
         "applied".to_owned()
     }
 
-    pub(super) fn refuses(
+    pub(crate) fn refuses(
         &self,
         sent: &Sent,
         agent: &str,
@@ -145,18 +145,18 @@ impl Model {
     }
 
     /// Returns why a known agent may not act.
-    pub(super) fn sleeps(&self, tenant: &str, agent: &str, time: i64) -> Option<Verdict> {
+    pub(crate) fn sleeps(&self, tenant: &str, agent: &str, time: i64) -> Option<Verdict> {
         self.agent(tenant, agent)?.sleeps(time)
     }
 
     /// Adds an agent that a session names, if it is unknown.
-    pub(super) fn know_agent(&mut self, recorded: &Logged, agent: &str, at: &At) {
+    pub(crate) fn know_agent(&mut self, recorded: &Logged, agent: &str, at: &At) {
         if self.find_agent(recorded.sent.tenant, agent).is_none() {
             self.agents.push(ModelAgent::new(recorded, agent, at));
         }
     }
 
-    pub(super) fn agent(&self, tenant: &str, id: &str) -> Option<&ModelAgent> {
+    pub(crate) fn agent(&self, tenant: &str, id: &str) -> Option<&ModelAgent> {
         self.find_agent(tenant, id).map(|index| &self.agents[index])
     }
 
