@@ -104,9 +104,10 @@ where
             }
         }
     };
-    let cores = match arguments.trace {
-        true => 1,
-        false => thread::available_parallelism().unwrap().get(),
+    let cores = if arguments.trace {
+        1
+    } else {
+        thread::available_parallelism().unwrap().get()
     };
     thread::scope(|scope| {
         for _ in 0..cores {

@@ -5,6 +5,9 @@ pub mod auth;
 pub mod cli;
 pub mod dialects;
 pub mod domain;
+#[cfg(any(fuzzing, test))]
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod http;
 pub mod ledger;
 pub mod log;

@@ -9,6 +9,8 @@ mod access;
 mod api_key;
 mod author;
 mod event;
+#[cfg(any(fuzzing, test))]
+pub(crate) mod fuzzing;
 mod history;
 pub mod jwt;
 mod keyring;

@@ -61,7 +61,7 @@ impl Default for Progress {
 }
 
 impl Progress {
-    fn encode(&self) -> Vec<u8> {
+    pub(crate) fn encode(&self) -> Vec<u8> {
         let mut out = Writer::default();
         out.u64(self.position.get());
         out.i64(self.recorded_at.micros());
@@ -80,7 +80,7 @@ impl Progress {
         out.finish()
     }
 
-    fn decode(bytes: &[u8]) -> Result<Self, StoreError> {
+    pub(crate) fn decode(bytes: &[u8]) -> Result<Self, StoreError> {
         let mut from = Reader::new(bytes, "progress");
         let (position, recorded_at) = (from.u64()?, from.i64()?);
         let (chain, chain_before) = (from.array()?, from.array()?);

@@ -9,6 +9,8 @@ mod bytes;
 mod error;
 mod feed;
 mod fold;
+#[cfg(any(fuzzing, test))]
+pub(crate) mod fuzzing;
 mod history;
 mod keys;
 mod live;

@@ -190,7 +190,7 @@ fn bounds(prefix: &[u8]) -> (ListingKey, ListingKey) {
     (low, high)
 }
 
-fn encode(children: &Children) -> Vec<u8> {
+pub(crate) fn encode(children: &Children) -> Vec<u8> {
     let mut out = Writer::with_capacity(children.len() * CHILD_BYTES);
     for (byte, count) in children {
         out.u8(*byte);
@@ -199,7 +199,7 @@ fn encode(children: &Children) -> Vec<u8> {
     out.finish()
 }
 
-fn decode(node: &[u8]) -> Result<Children, StoreError> {
+pub(crate) fn decode(node: &[u8]) -> Result<Children, StoreError> {
     let mut from = Reader::new(node, "tally");
     let mut children = Children::with_capacity(node.len() / CHILD_BYTES);
     while !from.rest().is_empty() {

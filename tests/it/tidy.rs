@@ -93,6 +93,23 @@ const LAYERS: &[(&str, &[&str])] = &[
             "app",
         ],
     ),
+    (
+        "fuzzing",
+        &[
+            "domain",
+            "metrics",
+            "wire",
+            "log",
+            "projection",
+            "query",
+            "ledger",
+            "auth",
+            "http",
+            "dialects",
+            "app",
+            "cli",
+        ],
+    ),
 ];
 
 /// The modules of `http`. A row uses only rows above it; the root, which puts them together, uses all.
@@ -120,11 +137,19 @@ const HOMES: &[(&str, &[&str])] = &[
     ("async_nats::", &["src/log/jetstream"]),
     (
         "redb::",
-        &["src/storage", "src/projection", "src/log/embedded"],
+        &[
+            "src/storage",
+            "src/projection",
+            "src/log/embedded",
+            "src/fuzzing",
+        ],
     ),
-    ("axum::", &["src/http", "src/dialects", "src/app"]),
-    ("hyper::", &["src/app/http_server"]),
-    ("hyper_util::", &["src/app/http_server"]),
+    (
+        "axum::",
+        &["src/http", "src/dialects", "src/app", "src/fuzzing"],
+    ),
+    ("hyper::", &["src/app/http_server", "src/fuzzing"]),
+    ("hyper_util::", &["src/app/http_server", "src/fuzzing"]),
     ("clap::", &["src/cli"]),
     ("jsonwebtoken::", &["src/auth/jwt"]),
     // The command line installs it as the TLS provider.

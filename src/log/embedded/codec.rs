@@ -25,14 +25,14 @@ const CHECKSUM_BYTES: usize = 1 + 4;
 const HEAD_BYTES: usize = CHECKSUM_BYTES + 8 + 2 + 2;
 
 /// The number of bytes that [`encode`] writes; `None` if a length does not fit its field.
-pub(super) fn encoded_len(record: &NewRecord) -> Option<usize> {
+pub(crate) fn encoded_len(record: &NewRecord) -> Option<usize> {
     u16::try_from(record.subject.len()).ok()?;
     u16::try_from(record.private.len()).ok()?;
     Some(HEAD_BYTES + record.subject.len() + record.private.len() + record.body.len())
 }
 
 /// Writes a record into exactly [`encoded_len`] bytes.
-pub(super) fn encode(
+pub(crate) fn encode(
     position: Position,
     record: &NewRecord,
     recorded_at: Timestamp,
@@ -59,18 +59,18 @@ fn checksum(position: Position, checked: &[u8]) -> u32 {
 }
 
 /// Decodes a stored record.
-pub(super) fn decode(position: Position, bytes: &[u8]) -> Result<Record, LogError> {
+pub(crate) fn decode(position: Position, bytes: &[u8]) -> Result<Record, LogError> {
     parse(position, bytes).ok_or_else(|| malformed(position))
 }
 
 /// Decodes the time stamp of a stored record.
-pub(super) fn decode_recorded_at(position: Position, bytes: &[u8]) -> Result<Timestamp, LogError> {
+pub(crate) fn decode_recorded_at(position: Position, bytes: &[u8]) -> Result<Timestamp, LogError> {
     let parts = Parts::split(position, bytes).ok_or_else(|| malformed(position))?;
     Ok(parts.recorded_at)
 }
 
 /// Decodes the subject of a stored record, and copies nothing.
-pub(super) fn decode_subject(position: Position, bytes: &[u8]) -> Result<&str, LogError> {
+pub(crate) fn decode_subject(position: Position, bytes: &[u8]) -> Result<&str, LogError> {
     let parts = Parts::split(position, bytes).ok_or_else(|| malformed(position))?;
     Ok(parts.subject)
 }

@@ -3,7 +3,7 @@
 //! A record is acknowledged after an fsync. One process holds the file at a time.
 #![warn(clippy::indexing_slicing)]
 
-mod codec;
+pub(crate) mod codec;
 mod refusal;
 mod store;
 mod tail;

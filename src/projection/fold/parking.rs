@@ -158,7 +158,7 @@ fn take(working: &mut Working<'_>, position: Position) -> Result<Parked, StoreEr
 }
 
 impl Parked {
-    fn encode(&self) -> Vec<u8> {
+    pub(crate) fn encode(&self) -> Vec<u8> {
         let mut out = Writer::default();
         out.u32(self.tenant.get());
         out.i64(self.record.recorded_at.micros());
@@ -171,7 +171,7 @@ impl Parked {
         out.finish()
     }
 
-    fn decode(position: Position, bytes: &[u8]) -> Result<Self, StoreError> {
+    pub(crate) fn decode(position: Position, bytes: &[u8]) -> Result<Self, StoreError> {
         let mut from = Reader::new(bytes, "parked event");
         let (tenant, recorded_at) = (TenantNumber::new(from.u32()?), from.i64()?);
         let (subject, session) = (from.required()?, from.required()?);

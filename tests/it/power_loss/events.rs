@@ -105,7 +105,7 @@ impl Server {
     }
 
     fn lose_power(&mut self) {
-        self.cuts.cuts += 1;
+        self.cuts.made += 1;
         self.log = Disk::with(self.log.cut(&mut self.rng));
         self.model = Disk::with(self.model.cut(&mut self.rng));
     }

@@ -28,7 +28,7 @@ pub(crate) fn keys(seed: u64) -> Cuts {
         for _ in 0..CUTS_PER_LIFE {
             disk.cut_after(rng.u64(..80));
             let seen = run_until_cut(&disk, &mut rng, &mut issued, &mut cuts).await;
-            cuts.cuts += 1;
+            cuts.made += 1;
             disk = Disk::with(disk.cut(&mut rng));
             check(&disk, seen, &mut issued).await;
         }

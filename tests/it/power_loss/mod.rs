@@ -24,7 +24,7 @@ pub(crate) const CUTS_PER_LIFE: u64 = 5;
 /// What a number of power failures came to.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Cuts {
-    pub(crate) cuts: u64,
+    pub(crate) made: u64,
     /// Records that were acknowledged before the power failed.
     pub(crate) acknowledged: u64,
     /// Records that were on the log although they were not acknowledged.
@@ -37,7 +37,7 @@ pub(crate) struct Cuts {
 
 impl AddAssign for Cuts {
     fn add_assign(&mut self, other: Self) {
-        self.cuts += other.cuts;
+        self.made += other.made;
         self.acknowledged += other.acknowledged;
         self.unacknowledged += other.unacknowledged;
         self.at_open += other.at_open;

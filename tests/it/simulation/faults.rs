@@ -50,7 +50,7 @@ impl Faults {
     }
 
     /// Draws how an append of this many records fails.
-    pub(crate) fn fate(&self, rng: &mut Rng, records: usize) -> Fate {
+    pub(crate) fn fate(rng: &mut Rng, records: usize) -> Fate {
         match rng.u8(..8) {
             0 | 1 => Fate::Delayed,
             2 => Fate::Torn(rng.usize(..records.max(1)), rng.bool()),

@@ -25,7 +25,7 @@ pub(crate) enum Operation {
     /// A runtime sends an event through a node.
     Emit(TenantId, Bytes),
     /// A client gives a command, with an idempotency key.
-    Command(TenantId, IdempotencyKey, Command),
+    Command(TenantId, IdempotencyKey, Box<Command>),
 }
 
 #[derive(Debug, Clone)]
@@ -91,7 +91,7 @@ impl Operation {
                     retry: Some(&key),
                 };
                 match command.give(&commands, by).await {
-                    Ok((receipt, token)) => learned(receipt, token),
+                    Ok((receipt, token)) => learned(&receipt, token),
                     Err(error) => refused(&error),
                 }
             }
@@ -110,7 +110,7 @@ async fn emit(ledger: &Ledger, tenant: &TenantId, body: Bytes) -> Learned {
     };
     match ledger.append_and_wait(tenant, vec![event]).await {
         Ok(mut receipts) => match receipts.pop() {
-            Some(Ok(receipt)) => learned(receipt, None),
+            Some(Ok(receipt)) => learned(&receipt, None),
             Some(Err(error)) => Learned::Nothing(error.to_string()),
             None => Learned::Wrong("the ledger gave no answer".to_owned()),
         },
@@ -118,7 +118,7 @@ async fn emit(ledger: &Ledger, tenant: &TenantId, body: Bytes) -> Learned {
     }
 }
 
-fn learned(receipt: Receipt, token: Option<Token>) -> Learned {
+fn learned(receipt: &Receipt, token: Option<Token>) -> Learned {
     match receipt.verdict {
         Some(row) => Learned::Judged(receipt.position, row.verdict, token),
         None => Learned::Stored(receipt.position),

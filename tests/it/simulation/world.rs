@@ -6,6 +6,7 @@ mod clients;
 
 use std::collections::{BTreeMap, HashMap};
 use std::fmt::Display;
+use std::io::Write as _;
 use std::ops::AddAssign;
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,7 +21,7 @@ use tokio::time::sleep;
 use crate::fold::history::TICK_US;
 use crate::simulation::disk::Disk;
 use crate::simulation::faults::Faults;
-use crate::simulation::log::SimLog;
+use crate::simulation::log::{Caller, SimLog};
 use crate::simulation::node::{Node, SkewedClock, Time};
 use crate::simulation::operation::{Learned, Operation};
 use crate::simulation::oracle::Oracle;
@@ -116,7 +117,7 @@ impl World {
     pub(crate) fn note(&mut self, what: impl Display) {
         let line = format!("{} {what}\n", self.counts.steps);
         if self.trace.print {
-            print_line(&line);
+            std::io::stdout().write_all(line.as_bytes()).unwrap();
         }
         self.trace.hash.update(line);
     }
@@ -131,33 +132,7 @@ impl World {
         settle().await;
         self.reap();
         let ready = self.log.ready();
-        let down = self.nodes.iter().any(|node| node.up.is_none());
-        let faults = self.faults;
-        let choices = [
-            (if ready.is_empty() { 0 } else { 600 }, Choice::Answer),
-            (
-                if self.log.late_count() == 0 { 0 } else { 30 },
-                Choice::Late,
-            ),
-            (faults.load, Choice::Operation),
-            (30, Choice::Repeat),
-            (100, Choice::Wait),
-            (faults.jump, Choice::Jump),
-            (faults.crash, Choice::Crash),
-            (faults.crash, Choice::CutSoon),
-            (faults.crash / 2, Choice::Stop),
-            (if down { 60 } else { 0 }, Choice::Restart),
-            (faults.skewed, Choice::Skew),
-            (25, Choice::Check),
-        ];
-        let total: u32 = choices.iter().map(|(weight, _)| weight).sum();
-        let mut drawn = self.rng.u32(..total);
-        let choice = choices.iter().find(|(weight, _)| {
-            let found = drawn < *weight;
-            drawn = drawn.saturating_sub(*weight);
-            found
-        });
-        match choice.unwrap().1 {
+        match self.draw(&ready) {
             Choice::Answer => {
                 let caller = ready[self.rng.usize(..ready.len())];
                 self.answer(caller, true);
@@ -184,18 +159,48 @@ impl World {
             }
             Choice::Stop => self.stop_one().await,
             Choice::Restart => self.restart(),
-            Choice::Skew => {
-                let node = self.rng.usize(..self.nodes.len());
-                let skew = self.faults.skew(&mut self.rng);
-                self.note(format_args!("the clock of node {node} is set to {skew}"));
-                self.nodes[node].clock.set_skew(skew);
-                if self.faults.log_jumps {
-                    self.log_skew_us = self.rng.i64(-2_000_000..=2_000_000);
-                }
-            }
+            Choice::Skew => self.set_clocks(),
             Choice::Check => self.check(),
         }
         sleep(STEP).await;
+    }
+
+    /// Draws what a step does.
+    fn draw(&mut self, ready: &[Caller]) -> Choice {
+        let down = self.nodes.iter().any(|node| node.up.is_none());
+        let (faults, late) = (self.faults, self.log.late_count() != 0);
+        let choices = [
+            (if ready.is_empty() { 0 } else { 600 }, Choice::Answer),
+            (if late { 30 } else { 0 }, Choice::Late),
+            (faults.load, Choice::Operation),
+            (30, Choice::Repeat),
+            (100, Choice::Wait),
+            (faults.jump, Choice::Jump),
+            (faults.crash, Choice::Crash),
+            (faults.crash, Choice::CutSoon),
+            (faults.crash / 2, Choice::Stop),
+            (if down { 60 } else { 0 }, Choice::Restart),
+            (faults.skewed, Choice::Skew),
+            (25, Choice::Check),
+        ];
+        let total: u32 = choices.iter().map(|(weight, _)| weight).sum();
+        let mut drawn = self.rng.u32(..total);
+        let choice = choices.iter().find(|(weight, _)| {
+            let found = drawn < *weight;
+            drawn = drawn.saturating_sub(*weight);
+            found
+        });
+        choice.unwrap().1
+    }
+
+    fn set_clocks(&mut self) {
+        let node = self.rng.usize(..self.nodes.len());
+        let skew = self.faults.skew(&mut self.rng);
+        self.note(format_args!("the clock of node {node} is set to {skew}"));
+        self.nodes[node].clock.set_skew(skew);
+        if self.faults.log_jumps {
+            self.log_skew_us = self.rng.i64(-2_000_000..=2_000_000);
+        }
     }
 
     /// Lets the true time jump, as if all machines had slept.
@@ -275,9 +280,4 @@ enum Choice {
     Restart,
     Skew,
     Check,
-}
-
-#[expect(clippy::print_stdout, reason = "a trace that was asked for")]
-fn print_line(line: &str) {
-    print!("{line}");
 }

@@ -5,6 +5,7 @@ use session_ledger::log::Appended;
 use tokio::sync::oneshot::Sender;
 
 use super::World;
+use crate::simulation::faults::Faults;
 use crate::simulation::log::{self, Call, Caller, Fate, NewAppend};
 
 impl World {
@@ -16,7 +17,7 @@ impl World {
             Call::Append(append, answer) => {
                 let fate = if fails {
                     self.counts.faulty_appends += 1;
-                    self.faults.fate(&mut self.rng, append.records.len())
+                    Faults::fate(&mut self.rng, append.records.len())
                 } else {
                     Fate::Acknowledged
                 };

@@ -98,7 +98,7 @@ impl World {
                     tokens.get(&session).cloned()
                 });
                 let key = IdempotencyKey::parse(&format!("k{number}")).unwrap();
-                Operation::Command(tenant, key, command)
+                Operation::Command(tenant, key, Box::new(command))
             }
         };
         self.operations.push((operation, Vec::new()));

@@ -1,0 +1,141 @@
+//! A server in memory, for the target that makes requests.
+
+use std::cell::OnceCell;
+use std::sync::Arc;
+
+use axum::body::Body;
+use axum::http::Request;
+use axum::response::Response;
+use hyper::service::Service as _;
+use hyper_util::service::TowerToHyperService;
+use redb::backends::InMemoryBackend;
+use tokio::runtime::{Builder, Runtime};
+
+use crate::auth::{Access, Keys};
+use crate::dialects;
+use crate::domain::{Clock, Position, Rules, Timestamp};
+use crate::http::{Hosts, Services};
+use crate::ledger::{Commands, Ledger, TokenSecret};
+use crate::log::{EmbeddedLog, Record};
+use crate::projection::{Commit, Prepared, Projection, Store};
+use crate::wire::Headers;
+
+const NOW_US: i64 = 1_700_000_000_000_000;
+/// The sessions of the ledger, half of them in a project.
+const SESSIONS: u64 = 9;
+
+/// The paths that read something, with `*` for the id of a session or agent.
+const PATHS: [&str; 17] = [
+    "/v1/agent-sessions",
+    "/v1/agent-sessions/count",
+    "/v1/agent-sessions/*",
+    "/v1/agent-sessions/*/events",
+    "/v1/events",
+    "/v1/events/rejections",
+    "/v1/events/*",
+    "/v1/agents",
+    "/v1/agents/*",
+    "/v1/api-keys",
+    "/compat/truthlocks/v1/sessions",
+    "/compat/truthlocks/v1/sessions/*",
+    "/compat/truthlocks/v1/agents",
+    "/compat/agi/v1/sessions",
+    "/compat/otas/api/agent/v1/sessions/list/",
+    "/compat/apphandoff/projects/*/agent-activity",
+    "/",
+];
+
+thread_local! {
+    static SERVER: OnceCell<(Runtime, TowerToHyperService<axum::Router>)> = const { OnceCell::new() };
+}
+
+/// Makes a request: a byte that chooses the path, the id and the query, as in a URL.
+pub(super) fn get(data: &[u8]) {
+    let Some((choice, rest)) = data.split_first() else {
+        return;
+    };
+    let Ok(rest) = std::str::from_utf8(rest) else {
+        return;
+    };
+    let (id, query) = rest.split_once('?').unwrap_or(("s1", rest));
+    let path = PATHS[usize::from(*choice) % PATHS.len()].replace('*', id);
+    let request = Request::get(format!("{path}?{query}"))
+        .header("host", "localhost")
+        .header("x-tenant-id", "acme")
+        .header("x-otas-project-id", "acme")
+        .body(Body::empty());
+    let Ok(request) = request else {
+        return;
+    };
+    SERVER.with(|server| {
+        let (runtime, router) = server.get_or_init(start);
+        let response: Result<Response, _> = runtime.block_on(router.call(request));
+        let response = response.expect("the router always answers");
+        let status = response.status().as_u16();
+        assert!(status < 500, "{status} on {path}?{query}");
+    });
+}
+
+/// A clock that stands still.
+struct Still;
+
+impl Clock for Still {
+    fn now(&self) -> Timestamp {
+        Timestamp::from_micros_clamped(NOW_US)
+    }
+}
+
+fn start() -> (Runtime, TowerToHyperService<axum::Router>) {
+    let runtime = Builder::new_current_thread().enable_time().build();
+    let runtime = runtime.expect("a runtime starts");
+    let router = runtime.block_on(async {
+        let clock: Arc<dyn Clock> = Arc::new(Still);
+        let log = || EmbeddedLog::open_on(InMemoryBackend::new(), Arc::new(Still));
+        let log = || Arc::new(log().expect("a log in memory opens"));
+        let store = Store::open_on(InMemoryBackend::new()).expect("a read model in memory opens");
+        let batch: Vec<Prepared> = (1..=SESSIONS).map(opened).collect();
+        let folded = store.fold(&batch, Commit::Visible);
+        folded.expect("events are folded");
+        let projection = Projection::of(store).expect("it can be read");
+        let (projection, log, keys) = (Arc::new(projection), log(), Arc::new(Keys::new(log())));
+        let ledger = Ledger::new(
+            Arc::<EmbeddedLog>::clone(&log),
+            Arc::clone(&projection),
+            Arc::clone(&clock),
+        );
+        let secret = TokenSecret::new([7; TokenSecret::BYTES]);
+        let services = Services {
+            commands: Commands::new(ledger.clone(), secret),
+            ledger,
+            projection,
+            log,
+            access: Arc::new(Access::Everybody),
+            keys,
+            clock,
+            metrics: Arc::default(),
+            origins: Vec::new(),
+        };
+        dialects::router(services, Hosts::Any)
+    });
+    (runtime, TowerToHyperService::new(router))
+}
+
+fn opened(number: u64) -> Prepared {
+    let project = if number.is_multiple_of(2) {
+        r#","project_id":"p1""#
+    } else {
+        ""
+    };
+    let body = format!(
+        r#"{{"specversion":"1.0","id":"e{number}","source":"/fuzz","type":"session.created","subject":"s{number}","data":{{"agent_id":"a1"{project}}}}}"#
+    );
+    let record = Record {
+        position: Position::new(number),
+        recorded_at: Timestamp::from_micros_clamped(NOW_US),
+        subject: "ledger.v1.acme.session.created".into(),
+        private: bytes::Bytes::new(),
+        headers: Headers::default(),
+        payload: body.into(),
+    };
+    Prepared::new(Rules::V1, record)
+}
