@@ -154,8 +154,8 @@ pub trait EventLog: Send + Sync + 'static {
     /// failed for such a reason since the last one that succeeded.
     fn refuses_writes(&self) -> Option<String>;
 
-    /// Never returns. Watches the log while nobody appends: whether it still exists, and whether a log
-    /// that refuses writes accepts them again.
+    /// Never returns. Watches the log while nobody appends: whether it still exists, whether its servers
+    /// answer, and whether a log that refuses writes accepts them again.
     fn watch(&self) -> BoxFuture<'_, ()>;
 
     /// Sends notices to the current listeners, and returns whether all were sent. A log that nobody can
