@@ -117,7 +117,10 @@ pub const LOG_PEER_LOST_MS: u64 = 3_000;
 /// milliseconds.
 pub const LOG_MOVE_MS: u64 = 2_500;
 /// How long a connection to a server of the log may take to be made, in milliseconds.
-pub const LOG_CONNECT_WAIT_MS: u64 = 3_000;
+pub const LOG_CONNECT_WAIT_MS: u64 = 2_000;
+/// How long the ledger avoids a server of the log that it could not reach, in milliseconds, if there is
+/// another one.
+pub const LOG_SERVER_AVOIDED_MS: u64 = 30_000;
 /// How often the ledger pings a silent server of the log, in milliseconds. After the third ping
 /// without an answer, the connection counts as lost.
 pub const LOG_PING_MS: u64 = 1_000;
