@@ -52,12 +52,19 @@ struct Replica {
 }
 
 impl ClusterInfo {
-    /// Whether the leader hears of most copies. One that is cut off takes 10 s to give up.
     fn has_quorum(&self) -> bool {
-        let heard = |replica: &&Replica| Duration::from_nanos(replica.active) < PEER_LOST;
-        let copies = 1 + self.replicas.len();
-        copies < 2 * (1 + self.replicas.iter().filter(heard).count())
+        let replicas = self.replicas.iter();
+        let silences = replicas.map(|replica| Duration::from_nanos(replica.active));
+        has_quorum(&silences.collect::<Vec<_>>())
     }
+}
+
+/// Whether a leader hears of most copies, including its own. `silences` is how long it has not heard of
+/// each of the others. A leader that is cut off takes 10 s to give up. The others elect a new one only
+/// after they have not heard of it for 4 s.
+pub(super) fn has_quorum(silences: &[Duration]) -> bool {
+    let heard = silences.iter().filter(|silence| **silence < PEER_LOST);
+    1 + silences.len() < 2 * (1 + heard.count())
 }
 
 /// The pulse of a connection.
