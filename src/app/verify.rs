@@ -54,6 +54,9 @@ pub struct Verified {
     pub model_position: Position,
     /// The chain of the read model, in hexadecimal digits.
     pub model_chain: String,
+    /// The digest of all tables of the read model, in hexadecimal digits. Two read models of the same log
+    /// at the same position have the same digest.
+    pub model_digest: String,
     /// What is wrong; empty if nothing is.
     pub differences: Vec<String>,
 }
@@ -100,14 +103,14 @@ pub async fn run(request: Request, mut on_step: impl FnMut(Step)) -> anyhow::Res
     };
     log.close().await;
     on_step(Step::Counting);
-    let counted = blocking(move || {
+    let (counted, digest) = blocking(move || {
         let compare = || {
             let snapshot = store.snapshot()?;
             let mut differences = verify::totals(&snapshot)?;
             if let Some(expected) = expected {
                 differences.extend(verify::tables(&snapshot, &*expected.snapshot()?)?);
             }
-            Ok(differences)
+            Ok((differences, snapshot.digest()?))
         };
         compare().map_err(OpenError::Store)
     })
@@ -118,6 +121,7 @@ pub async fn run(request: Request, mut on_step: impl FnMut(Step)) -> anyhow::Res
         log_chain: hex::encode(checked.chain),
         model_position: progress.position,
         model_chain: hex::encode(progress.chain),
+        model_digest: hex::encode(digest),
         differences: differences.map(ToString::to_string).collect(),
     })
 }

@@ -45,13 +45,8 @@ impl Seen {
     /// Checks that a log has everything that was read. Fails as [`LogError::Truncated`] or
     /// [`LogError::Replaced`].
     pub async fn check(&self, log: &dyn EventLog) -> Result<(), LogError> {
-        let head = log.head().await?;
-        if head < self.position {
-            return Err(LogError::Truncated {
-                head,
-                after: self.position,
-            });
-        }
+        // This fails if the log is shorter. A log of several servers asks for a while before that.
+        drop(log.tail(self.position).await?);
         let (mut found, mut tail) = (Self::NOTHING, log.tail(Position::ZERO).await?);
         while found.position < self.position {
             let records = tail.next(LOG_READ_RECORDS_MAX).await?;

@@ -74,8 +74,12 @@ impl Verify {
 
 fn describe(verified: &Verified) -> String {
     let mut text = format!(
-        "log         {} records, chain {}\nread model  position {}, chain {}\n",
-        verified.log_position, verified.log_chain, verified.model_position, verified.model_chain
+        "log         {} records, chain {}\nread model  position {}, chain {}, digest {}\n",
+        verified.log_position,
+        verified.log_chain,
+        verified.model_position,
+        verified.model_chain,
+        verified.model_digest
     );
     if verified.differences.is_empty() {
         text.push_str(

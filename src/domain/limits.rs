@@ -110,6 +110,23 @@ pub const LOG_GUARDED_SINGLES_MAX: usize = 40;
 pub const LOG_GET_IN_FLIGHT_MAX: usize = 32;
 /// How long an append waits for the log's acknowledgement, in milliseconds.
 pub const LOG_APPEND_WAIT_MS: u64 = 5_000;
+/// How often the ledger asks the leader of the stream for an answer, in milliseconds: normally, and while
+/// none has come for a second.
+pub const LOG_PULSE_MS: (u64, u64) = (500, 100);
+/// How long the leader of the stream may answer nothing, in milliseconds. After that, the log counts as
+/// unavailable, and the ledger connects to another server of the cluster.
+pub const LOG_PULSE_LOST_MS: u64 = 2_000;
+/// How long the leader of the stream may hear nothing of another copy, in milliseconds, before that copy
+/// counts as lost. Copies report every second.
+pub const LOG_PEER_LOST_MS: u64 = 3_000;
+/// How long the ledger waits for an answer over another server before it tries the next one, in
+/// milliseconds.
+pub const LOG_MOVE_MS: u64 = 2_500;
+/// How long a connection to a server of the log may take to be made, in milliseconds.
+pub const LOG_CONNECT_WAIT_MS: u64 = 2_000;
+/// How long the ledger avoids a server of the log that it could not reach, in milliseconds, if there is
+/// another one.
+pub const LOG_SERVER_AVOIDED_MS: u64 = 30_000;
 /// How often the ledger pings a silent server of the log, in milliseconds. After the third ping
 /// without an answer, the connection counts as lost.
 pub const LOG_PING_MS: u64 = 1_000;

@@ -154,8 +154,8 @@ pub trait EventLog: Send + Sync + 'static {
     /// failed for such a reason since the last one that succeeded.
     fn refuses_writes(&self) -> Option<String>;
 
-    /// Watches the log while nobody appends: whether it still exists, and whether a log that refuses
-    /// writes accepts them again. Returns only if the process must end.
+    /// Watches the log while nobody appends: whether it still exists, whether its servers answer, and
+    /// whether a log that refuses writes accepts them again. Returns only if the process must end.
     fn watch(&self) -> BoxFuture<'_, LogError>;
 
     /// Sends notices to the current listeners, and returns whether all were sent. A log that nobody can

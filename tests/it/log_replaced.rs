@@ -77,6 +77,35 @@ async fn an_older_copy_of_the_log_stops_the_fold_before_it_folds_foreign_records
     restarted.stop().await.unwrap();
 }
 
+/// A server of a cluster that lags behind another shows less of the log for a moment.
+#[tokio::test]
+async fn a_log_that_is_shorter_for_a_moment_stops_no_fold() {
+    let mut world = World::start().await;
+    let client = world.client();
+    apply(&client, 1..3).await;
+    let shorter = world.nats.copy_store().await;
+    until_ready_is(&client, 200).await;
+    apply(&client, 3..7).await;
+    let whole = world.nats.copy_store().await;
+    until_ready_is(&client, 200).await;
+    let folded = listed(&client).await;
+    assert_eq!(folded.len(), 6);
+    world.ledger.stop().await.unwrap();
+
+    world.nats.replace_store(shorter.path());
+    world.nats.restart().await;
+    let started = ledger(&world.nats, world.dir.path()).await;
+    let client = Client::new(&started.url(), "acme");
+    let said = until_ready_is(&client, 503).await;
+    assert!(!said.contains("the fold has stopped"), "{said}");
+    world.nats.replace_store(whole.path());
+    world.nats.restart().await;
+    until_ready_is(&client, 200).await;
+    apply(&client, 7..8).await;
+    assert_eq!(listed(&client).await.len(), 7);
+    started.stop().await.unwrap();
+}
+
 #[tokio::test]
 async fn erased_records_stop_a_ledger_that_runs_and_one_that_starts() {
     let world = World::start().await;

@@ -15,6 +15,8 @@ mod cli_streams;
 mod cli_terminal;
 mod cli_tokens;
 mod cloudevents_sdk;
+mod cluster;
+mod cluster_shipped;
 mod dialects;
 mod disk_faults;
 mod expiry;

@@ -61,8 +61,12 @@ fn with_room(bytes: &str) -> String {
 
 #[tokio::test]
 async fn a_ledger_with_a_full_log_is_not_ready_until_the_log_has_room() {
-    let (config, env) = (with_room("200KB"), Vec::new());
-    let mut nats = NatsServer::start_as(Setup { config, env }).await;
+    let mut nats = NatsServer::start_as(Setup {
+        config: with_room("200KB"),
+        env: Vec::new(),
+        included: None,
+    })
+    .await;
     let dir = tempfile::tempdir().unwrap();
     let server = Server::start_with(dir.path(), &["--nats-url", nats.url()]);
     let client = Client::new(server.url(), "acme");
@@ -131,6 +135,7 @@ async fn the_error_for_a_server_without_jetstream_says_what_it_lacks() {
     let nats = NatsServer::start_as(Setup {
         config,
         env: Vec::new(),
+        included: None,
     })
     .await;
     let dir = tempfile::tempdir().unwrap();

@@ -38,7 +38,7 @@ pub(super) async fn publish(
     };
     let deadline = Instant::now() + WAIT;
     let late = |_elapsed| {
-        let why = "NATS is not connected, or is busy with other batches";
+        let why = "NATS is not connected, the stream has no leader, or other batches take long";
         BatchError::Failed(LogError::unavailable(why))
     };
     // The server refuses a batch if too many are open.

@@ -8,10 +8,9 @@ use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use tokio::time::{Instant, sleep};
 
-use super::Shared;
 use super::open::{NotOpened, Opened, Opening, check_stream, open, position_of};
 use super::pull::{Doubt, Pull};
-use crate::domain::limits::LOG_DOUBT_MS;
+use super::{DOUBT_MAX, Shared};
 use crate::domain::{Position, WithCauses, backoff};
 use crate::log::{LogError, Record, Tail};
 
@@ -20,8 +19,6 @@ const PAUSE_MIN: Duration = Duration::from_millis(10);
 const PAUSE_MAX: Duration = Duration::from_millis(2_560);
 /// How often to check that the stream still has what was read.
 const CHECK_INTERVAL: Duration = Duration::from_secs(2);
-/// How long records must seem to be missing before that is an alarm.
-const DOUBT_MAX: Duration = Duration::from_millis(LOG_DOUBT_MS);
 /// How often the connection may break before the next record arrives. After that, the tail assumes that
 /// the record breaks it.
 const LOSSES_MAX: u32 = 2;
@@ -41,6 +38,8 @@ pub(super) struct JetStreamTail {
     failures: u32,
     /// How many of these ended because the connection broke.
     losses: u32,
+    /// Whether the last attempt read by position, because no consumer was created.
+    by_position: bool,
 }
 
 enum Stage {
@@ -77,6 +76,7 @@ impl JetStreamTail {
             doubtful_since: None,
             failures: 0,
             losses: 0,
+            by_position: false,
         }
     }
 
@@ -86,6 +86,8 @@ impl JetStreamTail {
                 Stage::Opening(opening) => match opening.await {
                     Ok(Opened::Pull(pull)) => {
                         self.doubtful_since = None;
+                        self.shared.doubt(false);
+                        self.by_position = false;
                         self.stage = Stage::Open(pull);
                     }
                     Ok(Opened::Rescued(records)) => {
@@ -95,6 +97,18 @@ impl JetStreamTail {
                              connection"
                         );
                         return Ok(self.hand_over(records));
+                    }
+                    Ok(Opened::ByPosition(records, why)) => {
+                        self.doubtful_since = None;
+                        self.shared.doubt(false);
+                        if !self.by_position {
+                            tracing::warn!(why, "no consumer was created; reading by position");
+                            self.by_position = true;
+                        }
+                        let records = self.hand_over(records);
+                        if !records.is_empty() {
+                            return Ok(records);
+                        }
                     }
                     Err(NotOpened::Final(error)) => {
                         self.reopen(None);
@@ -147,6 +161,7 @@ impl JetStreamTail {
             self.reopen(None);
             return Err(error);
         }
+        self.shared.doubt(true);
         self.fail(&WithCauses(&error).to_string(), None);
         Ok(())
     }
@@ -178,7 +193,7 @@ impl JetStreamTail {
         }
         let jumped_to = match doubt {
             Doubt::Jumped(found) => Some(*found),
-            Doubt::Lost | Doubt::Silent | Doubt::Ended(_) => None,
+            Doubt::Lost | Doubt::Moved | Doubt::Silent | Doubt::Ended(_) => None,
         };
         self.fail(&format!("{doubt:?}"), jumped_to);
     }

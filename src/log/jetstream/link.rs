@@ -1,27 +1,30 @@
 //! A connection to the server, with a generation that increments on every reconnect.
 //!
 //! The client library reconnects by itself, forever. It does not say which answers were lost with the
-//! old connection. Callers compare generations to find out.
+//! old connection. Callers compare generations to find out. `pulse` finds out whether the server at the
+//! other end reaches the leader of the stream.
 
 use std::future;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use async_nats::jetstream::{Context, ContextBuilder};
 use async_nats::{Client, ConnectOptions, Event};
 use tokio::sync::{Semaphore, SemaphorePermit, watch};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::config::{Credentials, JetStreamConfig};
 use super::denied::Denials;
+use super::servers::NextServer;
 use super::speed::Speed;
 use super::writable::Writable;
 use crate::domain::backoff;
 use crate::domain::causes::because;
 use crate::domain::limits::{
-    LOG_APPEND_WAIT_MS, LOG_BATCHES_OPEN_MAX, LOG_CLOSE_WAIT_MS, LOG_MESSAGE_BYTES_MAX,
-    LOG_PING_MS, LOG_PUBLISH_IN_FLIGHT_MAX, LOG_TURN_WAIT_MS, LOG_UNACKNOWLEDGED_MAX,
+    LOG_APPEND_WAIT_MS, LOG_BATCHES_OPEN_MAX, LOG_CLOSE_WAIT_MS, LOG_CONNECT_WAIT_MS,
+    LOG_MESSAGE_BYTES_MAX, LOG_PING_MS, LOG_PUBLISH_IN_FLIGHT_MAX, LOG_TURN_WAIT_MS,
+    LOG_UNACKNOWLEDGED_MAX,
 };
 use crate::log::LogError;
 
@@ -40,11 +43,26 @@ const CLOSE_WAIT: Duration = Duration::from_millis(LOG_CLOSE_WAIT_MS);
 
 type Version = [u64; 3];
 
-/// The state of the connection. `generation` increments on every reconnect.
+/// The state of the connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) struct LinkState {
+    /// Increments on every reconnect.
     pub(super) generation: u64,
     pub(super) connected: bool,
+    /// Whether the leader of the stream does not answer over this connection.
+    pub(super) silent: bool,
+    /// Increments when the stream has another leader, or when its leader answers again. A leader
+    /// acknowledges no message that was sent to another one, or during a silence.
+    pub(super) term: u64,
+    /// How often this process has moved the connection to another server.
+    pub(super) moves: u64,
+}
+
+impl LinkState {
+    /// Whether requests can be answered.
+    fn is_usable(&self) -> bool {
+        self.connected && !self.silent
+    }
 }
 
 /// A connection. Clones share it.
@@ -61,12 +79,19 @@ pub(super) struct Link {
     pub(super) denials: Denials,
     closed: CancellationToken,
     state: watch::Receiver<LinkState>,
+    /// The callback of the client library has the only strong reference. See [`Link::is_dead`].
+    changes: Weak<watch::Sender<LinkState>>,
+    /// When the leader of the stream last answered.
+    heard: Arc<watch::Sender<Instant>>,
 }
 
 impl Link {
     /// Connects, and checks that the server is recent enough.
     pub(super) async fn connect(config: &JetStreamConfig, name: &str) -> Result<Self, LogError> {
         let (sender, mut state) = watch::channel(LinkState::default());
+        let sender = Arc::new(sender);
+        let changes = Arc::downgrade(&sender);
+        let next_server = NextServer::default();
         let denials = Denials::new();
         let noted = denials.clone();
         let options = options(config)
@@ -76,7 +101,11 @@ impl Link {
             .request_timeout(Some(REQUEST_WAIT))
             // A server that hangs keeps its connections open. Only a missing pong shows that it hangs.
             .ping_interval(Duration::from_millis(LOG_PING_MS))
+            .connection_timeout(Duration::from_millis(LOG_CONNECT_WAIT_MS))
             .reconnect_delay_callback(reconnect_pause)
+            .reconnect_to_server_callback(move |servers, _last| {
+                future::ready(next_server.choose(&servers))
+            })
             .event_callback(move |event| {
                 update(&sender, &event);
                 if let Event::ServerError(error) = &event {
@@ -110,6 +139,8 @@ impl Link {
             denials,
             closed: CancellationToken::new(),
             state,
+            changes,
+            heard: Arc::new(watch::Sender::new(Instant::now())),
         })
     }
 
@@ -138,9 +169,42 @@ impl Link {
         timeout(wait, turn).await.ok()?.ok()
     }
 
-    /// Whether there is a connection now.
+    /// Whether there is a connection now, over which the leader of the stream answers.
     pub(super) fn is_connected(&self) -> bool {
-        !self.is_dead() && self.require_open().is_ok() && self.state.borrow().connected
+        !self.is_dead() && self.require_open().is_ok() && self.state.borrow().is_usable()
+    }
+
+    /// The state of the connection now.
+    pub(super) fn state(&self) -> LinkState {
+        *self.state.borrow()
+    }
+
+    /// Changes the state of the connection.
+    pub(super) fn change(&self, change: impl FnOnce(&mut LinkState)) {
+        if let Some(state) = self.changes.upgrade() {
+            state.send_modify(change);
+        }
+    }
+
+    /// Notes that the leader of the stream has answered.
+    pub(super) fn hear(&self) {
+        self.heard.send_replace(Instant::now());
+    }
+
+    /// When the leader of the stream last answered.
+    pub(super) fn heard_at(&self) -> Instant {
+        *self.heard.borrow()
+    }
+
+    /// Connects to another server, if there is one.
+    pub(super) async fn move_on(&self) {
+        let servers = self.client.server_pool().await;
+        if servers.is_ok_and(|servers| 1 < servers.len()) {
+            self.change(|state| state.moves += 1);
+            if let Err(error) = self.client.force_reconnect().await {
+                tracing::debug!("the connection was not moved: {error}");
+            }
+        }
     }
 
     /// Whether the task of the client library has died. Then nothing connects again.
@@ -156,7 +220,8 @@ impl Link {
         let LinkState {
             generation,
             connected,
-        } = *self.state.borrow();
+            ..
+        } = self.state();
         if let Err(error) = self.client.drain().await {
             tracing::debug!("the connection was closed already: {error}");
         }
@@ -174,13 +239,14 @@ impl Link {
         Ok(())
     }
 
-    /// Waits until there is a connection. Fails as `Unavailable` once it was closed.
+    /// Waits until there is a connection over which the leader of the stream answers. Fails as
+    /// `Unavailable` once it was closed.
     pub(super) async fn connected(&self) -> Result<LinkState, LogError> {
         // While the server is away, the state does not change when the connection is closed.
         tokio::select! {
             biased;
             () = self.closed.cancelled() => Err(LogError::closed()),
-            connected = self.wait(|state| state.connected) => connected,
+            connected = self.wait(LinkState::is_usable) => connected,
         }
     }
 
@@ -190,9 +256,12 @@ impl Link {
         drop(self.wait(gone).await);
     }
 
-    /// Waits until the client has reconnected since a generation.
-    pub(super) async fn replaced(&self, generation: u64) {
-        drop(self.wait(|state| state.generation != generation).await);
+    /// Waits until the client has reconnected, or the stream has another leader, since a state. Answers
+    /// to what was sent before are then lost.
+    pub(super) async fn replaced(&self, since: LinkState) {
+        let before = (since.generation, since.term);
+        let replaced = |state: &LinkState| (state.generation, state.term) != before;
+        drop(self.wait(replaced).await);
     }
 
     async fn wait(&self, until: impl FnMut(&LinkState) -> bool) -> Result<LinkState, LogError> {

@@ -22,28 +22,39 @@ mod open;
 mod prepare;
 mod publish;
 mod pull;
+mod pulse;
 mod reads;
 mod sent;
+mod servers;
 mod settings;
 mod speed;
 mod topology;
 mod writable;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
 
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
+use tokio::time::{Instant, sleep};
 
 pub use config::{Credentials, JetStreamConfig};
 pub use inspect::{InspectedStream, Inspection, inspect};
 pub use prepare::{Prepared, PreparedStream, prepare};
 
-use crate::domain::Position;
+use crate::domain::limits::LOG_DOUBT_MS;
+use crate::domain::{Position, WithCauses, backoff};
 use crate::log::{Appended, EventLog, Guard, LogError, NewRecord, Notice, Record, Tail};
 use consume::JetStreamTail;
 use link::Link;
 use reads::Reads;
+
+/// How long records must seem to be missing before that is an alarm.
+const DOUBT_MAX: Duration = Duration::from_millis(LOG_DOUBT_MS);
+/// The first and the longest pause before a server is asked again for records that seem to be missing.
+const DOUBT_PAUSE_MIN: Duration = Duration::from_millis(20);
+const DOUBT_PAUSE_MAX: Duration = Duration::from_millis(640);
 
 /// The log on a stream.
 pub struct JetStreamLog {
@@ -60,6 +71,8 @@ struct Shared {
     /// and so that acknowledgements do not wait for long reads.
     reads: Reads,
     head: AtomicU64,
+    /// Whether records that were read before seem to be missing.
+    doubted: AtomicBool,
 }
 
 impl JetStreamLog {
@@ -105,6 +118,7 @@ impl JetStreamLog {
             writes,
             reads,
             head: AtomicU64::new(state.head.get()),
+            doubted: AtomicBool::default(),
         };
         Ok(Self {
             shared: Arc::new(shared),
@@ -122,6 +136,10 @@ impl Shared {
         Position::new(self.head.load(Ordering::Acquire))
     }
 
+    fn doubt(&self, doubted: bool) {
+        self.doubted.store(doubted, Ordering::Release);
+    }
+
     fn note_head(&self, head: Position) {
         self.head.fetch_max(head.get(), Ordering::AcqRel);
     }
@@ -129,6 +147,34 @@ impl Shared {
     fn note_appended(&self, appended: &Appended) {
         if let Some(last) = appended.iter().flatten().max() {
             self.note_head(*last);
+        }
+    }
+
+    async fn get(&self, positions: &[Position]) -> Result<Vec<Record>, LogError> {
+        self.writes.require_open()?;
+        get::get(&self.writes, &self.stream, positions.to_vec()).await
+    }
+
+    /// Returns records that this process, or an earlier one, has read before. If they seem to be missing,
+    /// asks again for a while: a server of a cluster may lag behind another.
+    async fn get_again(&self, positions: &[Position]) -> Result<Vec<Record>, LogError> {
+        let (began, mut retries) = (Instant::now(), 0);
+        loop {
+            match self.get(positions).await {
+                Err(error @ LogError::Truncated { .. }) if began.elapsed() < DOUBT_MAX => {
+                    if retries == 0 {
+                        tracing::warn!("{}; asking again", WithCauses(&error));
+                        self.doubt(true);
+                    }
+                    sleep(backoff(retries, DOUBT_PAUSE_MIN, DOUBT_PAUSE_MAX)).await;
+                    retries += 1;
+                }
+                Ok(records) => {
+                    self.doubt(false);
+                    return Ok(records);
+                }
+                Err(error) => return Err(error),
+            }
         }
     }
 
@@ -164,9 +210,12 @@ impl EventLog for JetStreamLog {
 
     fn get(&self, positions: Vec<Position>) -> BoxFuture<'_, Result<Vec<Record>, LogError>> {
         async move {
-            let shared = &self.shared;
-            shared.writes.require_open()?;
-            get::get(&shared.writes, &shared.stream, positions).await
+            let were_seen = positions.iter().max() <= Some(&self.known_head());
+            if were_seen {
+                self.shared.get_again(&positions).await
+            } else {
+                self.shared.get(&positions).await
+            }
         }
         .boxed()
     }
@@ -177,8 +226,9 @@ impl EventLog for JetStreamLog {
             let last = match after {
                 // Every stream has a start.
                 Position::ZERO => None,
-                _ => self.get(vec![after]).await?.pop(),
+                _ => self.shared.get_again(&[after]).await?.pop(),
             };
+            self.shared.note_head(after);
             Ok(Box::new(JetStreamTail::new(Arc::clone(&self.shared), last)) as Box<dyn Tail>)
         }
         .boxed()
@@ -189,7 +239,8 @@ impl EventLog for JetStreamLog {
     }
 
     fn is_available(&self) -> bool {
-        self.shared.writes.is_connected() && self.shared.reads.link().is_connected()
+        let doubted = self.shared.doubted.load(Ordering::Acquire);
+        !doubted && self.shared.writes.is_connected() && self.shared.reads.link().is_connected()
     }
 
     fn known_head(&self) -> Position {
@@ -201,7 +252,22 @@ impl EventLog for JetStreamLog {
     }
 
     fn watch(&self) -> BoxFuture<'_, LogError> {
-        writable::watch(&self.shared.writes, &self.shared.probe_subject).boxed()
+        async move {
+            let Shared {
+                stream,
+                probe_subject,
+                writes,
+                reads,
+                ..
+            } = &*self.shared;
+            let (error, (), ()) = tokio::join!(
+                writable::watch(writes, probe_subject),
+                pulse::watch_writes(writes, stream),
+                pulse::watch_reads(reads, writes, stream),
+            );
+            error
+        }
+        .boxed()
     }
 
     fn notify(&self, notices: Vec<Notice>) -> BoxFuture<'_, bool> {

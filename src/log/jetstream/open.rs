@@ -6,15 +6,22 @@ use std::time::Duration;
 use async_nats::jetstream::ErrorCode;
 use async_nats::jetstream::consumer::{AckPolicy, DeliverPolicy, pull};
 use async_nats::jetstream::stream::ConsumerErrorKind;
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep, timeout};
 
-use super::link::Link;
+use super::link::{Link, LinkState};
 use super::pull::Pull;
 use super::{Shared, get, topology};
 use crate::domain::limits::LOG_RESCUED_RECORDS_MAX;
 use crate::domain::{Position, WithCauses};
 use crate::log::{LogError, Record};
 
+/// How long a cluster may take to create a consumer before the tail reads by position. This takes some
+/// milliseconds, but only the leader of the cluster can do it, and it may be away.
+const CREATE_MAX: Duration = Duration::from_millis(500);
+/// How long the tail reads by position before it asks for a consumer again, and the pause between two
+/// looks for the next record.
+const BY_POSITION_MAX: Duration = Duration::from_secs(2);
+const BY_POSITION_PAUSE: Duration = Duration::from_millis(20);
 /// How long the server keeps a consumer without requests.
 const INACTIVE_MAX: Duration = Duration::from_secs(10);
 
@@ -42,6 +49,8 @@ pub(super) enum Opened {
     Pull(Box<Pull>),
     /// The next records, read by position. No consumer was opened.
     Rescued(Vec<Record>),
+    /// The next records, if there are any, read by position, and why no consumer was created.
+    ByPosition(Vec<Record>, String),
 }
 
 /// Why nothing was opened.
@@ -67,12 +76,15 @@ pub(super) async fn open(shared: Arc<Shared>, opening: Opening) -> Result<Opened
     sleep(opening.pause).await;
     let reads = shared.reads.alive().await?;
     let connected = reads.connected().await.map_err(NotOpened::Final)?;
-    let generation = connected.generation;
     tokio::select! {
         biased;
-        opened = open_connected(&shared, &reads, opening, generation) => opened,
-        () = reads.lost(generation) => {
+        opened = open_connected(&shared, &reads, opening, connected) => opened,
+        () = reads.lost(connected.generation) => {
             Err(NotOpened::Later("the connection was lost again".to_owned()))
+        }
+        // The old leader does not answer any more.
+        () = reads.replaced(connected) => {
+            Err(NotOpened::Later("the stream has another leader".to_owned()))
         }
     }
 }
@@ -81,7 +93,7 @@ async fn open_connected(
     shared: &Shared,
     reads: &Link,
     opening: Opening,
-    generation: u64,
+    connected: LinkState,
 ) -> Result<Opened, NotOpened> {
     let after = opening.after();
     if opening.rescue {
@@ -101,13 +113,27 @@ async fn open_connected(
     let inbox = link.client.new_inbox();
     let messages = link.client.subscribe(inbox.clone()).await;
     let messages = messages.map_err(|error| NotOpened::Later(error.to_string()))?;
-    let consumer = create(&link, &shared.stream, after).await?;
+    let created = timeout(CREATE_MAX, create(&link, &shared.stream, after)).await;
+    let consumer = match created {
+        Ok(Ok(consumer)) => consumer,
+        Ok(Err(doubtful @ (NotOpened::Doubtful(_) | NotOpened::Final(_)))) => return Err(doubtful),
+        late => {
+            let why = match late {
+                Ok(Err(NotOpened::Later(why))) => why,
+                _ => "the leader of the cluster does not answer".to_owned(),
+            };
+            let records = by_position(shared, after).await?;
+            // After the records: if the stream is replaced later, these are still the right ones.
+            check_stream(shared, opening.last.as_ref()).await?;
+            return Ok(Opened::ByPosition(records, why));
+        }
+    };
     // After the consumer: if the stream is replaced later, the consumer ends with it.
     check_stream(shared, opening.last.as_ref()).await?;
     let subject = format!("$JS.API.CONSUMER.MSG.NEXT.{}.{consumer}", shared.stream);
     Ok(Opened::Pull(Box::new(Pull::new(
         link,
-        generation,
+        connected,
         (inbox, messages),
         subject,
         after,
@@ -190,6 +216,18 @@ fn no_stream(stream: &str, after: Position) -> NotOpened {
         head: Position::ZERO,
         after,
     })
+}
+
+/// Reads by position until there are records, or until it is time to ask for a consumer again.
+async fn by_position(shared: &Shared, after: Position) -> Result<Vec<Record>, LogError> {
+    let until = Instant::now() + BY_POSITION_MAX;
+    loop {
+        let records = rescue(shared, after).await?;
+        if !records.is_empty() || until < Instant::now() {
+            return Ok(records);
+        }
+        sleep(BY_POSITION_PAUSE).await;
+    }
 }
 
 async fn rescue(shared: &Shared, after: Position) -> Result<Vec<Record>, LogError> {

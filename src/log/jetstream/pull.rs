@@ -14,7 +14,7 @@ use futures_util::StreamExt as _;
 use futures_util::stream::Peekable;
 use tokio::time::sleep;
 
-use super::link::Link;
+use super::link::{Link, LinkState};
 use super::message::{self, Delivery};
 use crate::domain::Position;
 use crate::domain::limits::{LOG_READ_BYTES_MAX, LOG_READ_RECORDS_MAX, LOG_SILENCE_MS};
@@ -35,6 +35,8 @@ const LEFT_BYTES_HEADER: &str = "Nats-Pending-Bytes";
 pub(super) enum Doubt {
     /// The connection was lost.
     Lost,
+    /// This process has moved the connection to another server.
+    Moved,
     /// The server sent no message for too long, or a delivery is missing.
     Silent,
     /// The consumer delivered this position instead of the next one.
@@ -53,7 +55,7 @@ enum Received {
 /// A consumer and its open requests.
 pub(super) struct Pull {
     link: Link,
-    generation: u64,
+    opened_on: LinkState,
     messages: Peekable<Subscriber>,
     inbox: String,
     request_subject: String,
@@ -71,14 +73,14 @@ impl Pull {
     /// Reads through a consumer that starts after a position.
     pub(super) fn new(
         link: Link,
-        generation: u64,
+        opened_on: LinkState,
         (inbox, messages): (String, Subscriber),
         request_subject: String,
         after: Position,
     ) -> Self {
         Self {
             link,
-            generation,
+            opened_on,
             messages: messages.peekable(),
             inbox,
             request_subject,
@@ -142,7 +144,7 @@ impl Pull {
         tokio::select! {
             biased;
             sent = publish => sent.map_err(|error| Doubt::Ended(error.to_string()))?,
-            () = self.link.lost(self.generation) => return Err(Doubt::Lost),
+            () = self.link.lost(self.opened_on.generation) => return Err(self.lost()),
         }
         self.open_records += records;
         self.open_bytes += bytes;
@@ -156,9 +158,9 @@ impl Pull {
             biased;
             first = first => match first {
                 Some(_) => Ok(()),
-                None => Err(Doubt::Lost),
+                None => Err(self.lost()),
             },
-            () = self.link.lost(self.generation) => Err(Doubt::Lost),
+            () = self.link.lost(self.opened_on.generation) => Err(self.lost()),
             () = sleep(SILENCE_MAX) => Err(Doubt::Silent),
         }
     }
@@ -175,14 +177,26 @@ impl Pull {
                         Received::Nothing => {}
                         Received::Doubt(doubt) => self.doubt = Some(doubt),
                     },
-                    Poll::Ready(None) => self.doubt = Some(Doubt::Lost),
+                    Poll::Ready(None) => self.doubt = Some(self.lost()),
                     Poll::Pending => break,
                 }
             }
             Poll::Ready(())
         }))
         .await;
+        if !records.is_empty() {
+            self.link.hear();
+        }
         records
+    }
+
+    /// Why the connection is gone.
+    fn lost(&self) -> Doubt {
+        if self.link.state().moves == self.opened_on.moves {
+            Doubt::Lost
+        } else {
+            Doubt::Moved
+        }
     }
 
     fn receive(&mut self, message: Message) -> Received {

@@ -12,7 +12,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use tokio::time::{Instant, sleep_until, timeout_at};
 
-use super::link::Link;
+use super::link::{Link, LinkState};
 use super::message::{CONTENT_TYPE, CONTENT_TYPE_HEADER, PRIVATE_HEADER};
 use super::writable;
 use crate::domain::Position;
@@ -43,13 +43,14 @@ pub(super) enum Unsent {
 /// A published message whose acknowledgement has not arrived yet.
 pub(super) struct Sent {
     ack: PublishAckFuture,
-    generation: u64,
+    /// The connection on which it was sent, and the leader that it was sent to.
+    sent_to: LinkState,
     deadline: Instant,
 }
 
-/// The generation of a lost connection, and the time until which to wait for its acknowledgements. All
-/// messages that were in flight on it share one wait.
-pub(super) type Grace = Option<(u64, Instant)>;
+/// A lost connection or leader, and the time until which to wait for its acknowledgements. All messages
+/// that were in flight to it share one wait.
+pub(super) type Grace = Option<(LinkState, Instant)>;
 
 /// Publishes a record with additional headers.
 pub(super) async fn send(
@@ -58,9 +59,12 @@ pub(super) async fn send(
     more: impl IntoIterator<Item = (HeaderName, String)>,
 ) -> Result<Sent, Unsent> {
     let deadline = Instant::now() + WAIT;
-    let away = |_elapsed| Unsent::All(LogError::unavailable("NATS is not connected"));
+    let away = |_elapsed| {
+        let why = "NATS is not connected, or the stream has no leader";
+        Unsent::All(LogError::unavailable(why))
+    };
     let state = timeout_at(deadline, link.connected()).await;
-    let generation = state.map_err(away)?.map_err(Unsent::All)?.generation;
+    let sent_to = state.map_err(away)?.map_err(Unsent::All)?;
     let message = PublishMessage::build()
         .payload(record.body.clone())
         .headers(headers(record, more));
@@ -71,7 +75,7 @@ pub(super) async fn send(
     let ack = ack.map_err(|error| Unsent::Record(not_sent(link, error)))?;
     Ok(Sent {
         ack,
-        generation,
+        sent_to,
         deadline,
     })
 }
@@ -86,19 +90,16 @@ impl Sent {
     ) -> Result<Position, Failure> {
         let Self {
             ack,
-            generation,
+            sent_to,
             deadline,
         } = self;
         let give_up = async {
-            if timeout_at(deadline, link.replaced(generation))
-                .await
-                .is_ok()
-            {
+            if timeout_at(deadline, link.replaced(sent_to)).await.is_ok() {
                 let until = match *grace {
-                    Some((lost, until)) if lost == generation => until,
+                    Some((lost, until)) if lost == sent_to => until,
                     _ => Instant::now() + WAIT_AFTER_RECONNECT,
                 };
-                *grace = Some((generation, until));
+                *grace = Some((sent_to, until));
                 sleep_until(until).await;
             }
         };
@@ -145,6 +146,7 @@ fn stored_at(
     acked: Result<PublishAck, PublishError>,
 ) -> Result<Position, Failure> {
     let ack = acked.map_err(|error| refused(link, error))?;
+    link.hear();
     link.writable.accept();
     if ack.stream != stream || ack.duplicate {
         return Err(Failure::Final(LogError::unconfirmed(

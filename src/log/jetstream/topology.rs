@@ -11,6 +11,7 @@ use async_nats::jetstream::stream::Config;
 
 use super::config::JetStreamConfig;
 use super::link::Link;
+use super::pulse;
 use super::settings::{self, check, required};
 use crate::domain::Position;
 use crate::domain::causes::because;
@@ -98,6 +99,13 @@ pub(super) async fn get(
     match answer.map_err(|denied| LogError::unavailable(because(cannot_read(), denied)))? {
         Ok(stream) => {
             let info = stream.cached_info();
+            let replicas = info.cluster.iter().flat_map(|cluster| &cluster.replicas);
+            let silences: Vec<_> = replicas.map(|replica| replica.active).collect();
+            if !pulse::has_quorum(&silences) {
+                // The others may have a new leader, and more records.
+                let why = "the leader of the stream is cut off from the other servers";
+                return Err(LogError::unavailable(because(cannot_read(), why)));
+            }
             let state = StreamState {
                 // Of an empty stream, servers say 0 or 1.
                 first: Position::new(info.state.first_sequence.max(1)),

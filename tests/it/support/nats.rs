@@ -25,6 +25,8 @@ pub(crate) struct Setup {
     pub(crate) config: String,
     /// Variables that the configuration uses.
     pub(crate) env: Vec<(String, String)>,
+    /// The name and text of a file that the configuration includes, with the same replacements.
+    pub(crate) included: Option<(&'static str, String)>,
 }
 
 impl NatsServer {
@@ -38,8 +40,13 @@ impl NatsServer {
         let config = format!(
             "listen: \"127.0.0.1:{{PORT}}\"\njetstream {{ store_dir: \"{{DIR}}\" }}\n{extra}\n"
         );
-        let env = Vec::new();
-        Self::start_as(Setup { config, env }).await
+        let (env, included) = (Vec::new(), None);
+        Self::start_as(Setup {
+            config,
+            env,
+            included,
+        })
+        .await
     }
 
     /// Starts a server with another configuration.
@@ -59,6 +66,29 @@ impl NatsServer {
     /// Returns the server's address.
     pub(crate) fn url(&self) -> &str {
         &self.url
+    }
+
+    /// Restarts the server on its store and another port. Kills it first if it still runs.
+    pub(crate) async fn restart_elsewhere(&mut self) {
+        if self.process.try_wait().unwrap().is_none() {
+            self.kill();
+        }
+        self.process = spawn(self.dir.path(), -1, &self.setup);
+        (self.url, self.port) = listening(self.dir.path()).await;
+    }
+
+    /// Ends the process gracefully (SIGTERM).
+    pub(crate) fn terminate(&mut self) {
+        self.signal("TERM");
+        // It removes the file with its ports.
+        self.process.wait().unwrap();
+    }
+
+    /// Returns the port on which the server listens for `nats`, `cluster` or `monitoring`.
+    pub(crate) fn port_for(&self, part: &str) -> u16 {
+        let file = ports_files(self.dir.path()).remove(0);
+        let ports: serde_json::Value = serde_json::from_slice(&fs::read(file).unwrap()).unwrap();
+        port_of(ports[part][0].as_str().unwrap())
     }
 
     /// Makes the process hang (SIGSTOP): it keeps its connections and does not answer.
@@ -102,13 +132,18 @@ impl NatsServer {
         copy
     }
 
-    /// Kills the server, replaces its store by a copy, and restarts it on another port, where its old
-    /// clients do not find it. Returns that address.
-    pub(crate) async fn restart_hidden_with(&mut self, copy: &Path) -> String {
+    /// Kills the server, and replaces its store by a copy.
+    pub(crate) fn replace_store(&mut self, copy: &Path) {
         self.kill();
         let store = self.dir.path().join("jetstream");
         fs::remove_dir_all(&store).unwrap();
         copy_dir(copy, &store);
+    }
+
+    /// Kills the server, replaces its store by a copy, and restarts it on another port, where its old
+    /// clients do not find it. Returns that address.
+    pub(crate) async fn restart_hidden_with(&mut self, copy: &Path) -> String {
+        self.replace_store(copy);
         self.process = spawn(self.dir.path(), -1, &self.setup);
         listening(self.dir.path()).await.0
     }
@@ -132,8 +167,14 @@ impl Drop for NatsServer {
 
 fn spawn(dir: &Path, port: i32, setup: &Setup) -> Child {
     let (config, path) = (dir.join("server.conf"), dir.to_str().unwrap());
-    let text = setup.config.replace("{PORT}", &port.to_string());
-    let text = text.replace("{DIR}", path);
+    let filled = |text: &str| {
+        let text = text.replace("{PORT}", &port.to_string());
+        text.replace("{DIR}", path)
+    };
+    if let Some((name, text)) = &setup.included {
+        fs::write(dir.join(name), filled(text)).unwrap();
+    }
+    let text = filled(&setup.config);
     fs::write(&config, format!("ports_file_dir: \"{path}\"\n{text}")).unwrap();
     let spawned = Command::new(binary())
         .arg("--config")
@@ -168,8 +209,7 @@ async fn listening(dir: &Path) -> (String, u16) {
             if let Ok(ports) = serde_json::from_slice::<serde_json::Value>(&fs::read(file).unwrap())
                 && let Some(url) = ports["nats"][0].as_str()
             {
-                let port = url.rsplit(':').next().unwrap().parse().unwrap();
-                return (url.to_owned(), port);
+                return (url.to_owned(), port_of(url));
             }
         }
         assert!(
@@ -178,6 +218,10 @@ async fn listening(dir: &Path) -> (String, u16) {
         );
         tokio::time::sleep(LOOK_AGAIN).await;
     }
+}
+
+fn port_of(url: &str) -> u16 {
+    url.rsplit(':').next().unwrap().parse().unwrap()
 }
 
 fn copy_dir(from: &Path, to: &Path) {

@@ -13,8 +13,10 @@ use tokio::sync::{Mutex, mpsc};
 
 use super::cli::{command, stderr};
 use super::nats::{NatsServer, Setup};
+use super::nats_cluster::{NOWHERE, NatsCluster};
 
 const SHIPPED: &str = include_str!("../../../deploy/nats/nats-server.conf");
+const SHIPPED_CLUSTER: &str = include_str!("../../../deploy/nats/cluster.conf");
 /// Users and their passwords.
 const PASSWORDS: [(&str, &str); 4] = [
     ("ledger", "12345678"),
@@ -92,18 +94,64 @@ fn inbox_prefix(user: &str) -> &'static str {
 /// Starts a server with the shipped configuration and a second tenant, and without streams.
 pub(crate) async fn server() -> NatsServer {
     let config = add_tenant(&shipped(), "globex");
-    let quoted = PASSWORDS.map(|(user, password)| {
-        let variable = format!("{}_NATS_PASSWORD", user.to_uppercase().replace('-', "_"));
-        (variable, format!("'{password}'"))
-    });
-    let env = quoted.to_vec();
-    NatsServer::start_as(Setup { config, env }).await
+    let quoted = PASSWORDS.map(|(user, password)| variable(user, password));
+    let (env, included) = (quoted.to_vec(), None);
+    NatsServer::start_as(Setup {
+        config,
+        env,
+        included,
+    })
+    .await
+}
+
+/// Starts three servers with the shipped configuration of a cluster, and without streams.
+pub(crate) async fn cluster() -> NatsCluster {
+    NatsCluster::start_servers(|number, routes| {
+        let routes = routes.iter().map(|url| {
+            let url = url.replace("nats://", "nats://routes:r@");
+            format!("'{url}'")
+        });
+        let routes = format!("[{}]", routes.collect::<Vec<_>>().join(", "));
+        let advertise = format!("  no_advertise: true\n  advertise: \"{NOWHERE}\"\n");
+        let mut config = SHIPPED_CLUSTER.to_owned();
+        for (shipped, tested) in [
+            ("listen: 0.0.0.0:6222", "listen: \"127.0.0.1:-1\""),
+            ("  no_advertise: true\n", advertise.as_str()),
+        ] {
+            assert_eq!(config.matches(shipped).count(), 1, "{shipped}");
+            config = config.replace(shipped, tested);
+        }
+        let passwords = PASSWORDS
+            .iter()
+            .map(|(user, password)| variable(user, password));
+        let name = ("NATS_SERVER_NAME".to_owned(), format!("nats-{number}"));
+        let routes = ("NATS_ROUTES".to_owned(), routes);
+        let more = [variable("routes", "r"), name, routes];
+        let env = passwords.chain(more).collect();
+        Setup {
+            config,
+            env,
+            included: Some(("nats-server.conf", shipped())),
+        }
+    })
+    .await
+}
+
+/// Returns the variable with a user's password, quoted as the compose file does.
+fn variable(user: &str, password: &str) -> (String, String) {
+    let name = format!("{}_NATS_PASSWORD", user.to_uppercase().replace('-', "_"));
+    (name, format!("'{password}'"))
 }
 
 /// Returns a command of the program that logs in to the server as a user.
 pub(crate) fn command_as(server: &NatsServer, user: &str, args: &[&str]) -> Command {
+    command_at(server.url(), user, args)
+}
+
+/// Returns a command of the program that logs in at these addresses as a user.
+pub(crate) fn command_at(urls: &str, user: &str, args: &[&str]) -> Command {
     let mut command = command(args);
-    command.env("SESSION_LEDGER_NATS_URL", server.url());
+    command.env("SESSION_LEDGER_NATS_URL", urls);
     command.env("SESSION_LEDGER_NATS_USER", user);
     command.env("SESSION_LEDGER_NATS_PASSWORD", password(user));
     command.env("SESSION_LEDGER_NATS_INBOX_PREFIX", inbox_prefix(user));

@@ -1,0 +1,146 @@
+//! Two ledgers on a cluster of three NATS servers, while servers are killed, hang or are cut off: clients
+//! that retry go on within seconds, nothing is lost or doubled, and both ledgers end up equal.
+
+use std::time::{Duration, Instant};
+
+use serde_json::json;
+
+use crate::support::client::created;
+use crate::support::fleet::Fleet;
+use crate::support::nats_cluster::{NODES, others};
+use crate::support::nats_ledger::until_ready_is;
+
+const TIME: &str = "2026-01-31T12:00:00Z";
+/// How long writes may fail after a fault of one server. NATS elects a leader 4 to 9 s after the last one
+/// was heard, and again if the votes are split.
+const BACK_WITHIN: Duration = Duration::from_secs(25);
+/// How long writes may fail if the servers can hand the leadership over.
+const HANDED_OVER_WITHIN: Duration = Duration::from_secs(10);
+
+/// Waits until a write that was sent after `since` is acknowledged.
+async fn writes_again(fleet: &mut Fleet, since: Instant, within: Duration) {
+    let took = fleet.written_after(since).await;
+    assert!(took < within, "{took:?}");
+}
+
+async fn all_ready(fleet: &Fleet) {
+    for client in fleet.ledger_clients() {
+        until_ready_is(&client, 200).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn writes_go_on_after_the_leader_of_the_stream_is_killed() {
+    let mut fleet = Fleet::start().await;
+    let leader = fleet.cluster.leader().await;
+    fleet.cluster.kill(leader);
+    writes_again(&mut fleet, Instant::now(), BACK_WITHIN).await;
+    fleet.cluster.restart(leader).await;
+    fleet.cluster.settled().await;
+    fleet.written_more(20).await;
+    all_ready(&fleet).await;
+    fleet.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn writes_go_on_while_the_leader_of_the_stream_hangs() {
+    let mut fleet = Fleet::start().await;
+    let leader = fleet.cluster.leader().await;
+    fleet.cluster.pause(leader);
+    writes_again(&mut fleet, Instant::now(), BACK_WITHIN).await;
+    // Both ledgers have left the server.
+    all_ready(&fleet).await;
+    fleet.written_more(20).await;
+    fleet.cluster.go_on(leader);
+    fleet.cluster.settled().await;
+    fleet.written_more(20).await;
+    fleet.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn writes_go_on_while_the_leader_of_the_stream_is_cut_off() {
+    let mut fleet = Fleet::start().await;
+    let leader = fleet.cluster.leader().await;
+    fleet.cluster.cut_off(leader);
+    writes_again(&mut fleet, Instant::now(), BACK_WITHIN).await;
+    // Both ledgers have left the server, although it answers pings.
+    all_ready(&fleet).await;
+    fleet.written_more(20).await;
+    fleet.cluster.heal(leader);
+    fleet.cluster.settled().await;
+    fleet.written_more(20).await;
+    fleet.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn writes_go_on_after_the_leader_of_the_cluster_is_killed() {
+    let mut fleet = Fleet::start().await;
+    let meta = fleet.cluster.meta_leader().await;
+    while fleet.cluster.leader().await == meta {
+        fleet.cluster.step_down().await;
+    }
+    let since = Instant::now();
+    fleet.cluster.kill(meta);
+    writes_again(&mut fleet, since, HANDED_OVER_WITHIN).await;
+    fleet.cluster.restart(meta).await;
+    fleet.cluster.settled().await;
+    fleet.written_more(20).await;
+    all_ready(&fleet).await;
+    fleet.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn writes_go_on_while_all_servers_are_restarted_one_by_one() {
+    let mut fleet = Fleet::start().await;
+    for node in 0..NODES {
+        let since = Instant::now();
+        fleet.cluster.terminate(node);
+        writes_again(&mut fleet, since, BACK_WITHIN).await;
+        fleet.cluster.restart(node).await;
+        fleet.cluster.settled().await;
+    }
+    fleet.written_more(20).await;
+    all_ready(&fleet).await;
+    fleet.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn without_a_quorum_writes_are_refused_and_reads_go_on() {
+    let mut fleet = Fleet::start().await;
+    let leader = fleet.cluster.leader().await;
+    for other in others(leader) {
+        fleet.cluster.kill(other);
+    }
+    for client in fleet.ledger_clients() {
+        let said = until_ready_is(&client, 503).await;
+        assert!(said.contains("the log"), "{said}");
+        let refused = client.emit(&created("refused", "a1", TIME)).await;
+        assert_eq!(refused.status, 503, "{}", refused.text);
+        assert!(!refused.header("retry-after").is_empty());
+        let page = client.get("/v1/agent-sessions").await.ok();
+        assert_eq!(page["as_of"]["caught_up"], json!(false));
+    }
+    let reads = fleet.reads();
+    let since = Instant::now();
+    for other in others(leader) {
+        fleet.cluster.restart(other).await;
+    }
+    writes_again(&mut fleet, since, BACK_WITHIN).await;
+    assert!(reads < fleet.reads());
+    all_ready(&fleet).await;
+    fleet.cluster.settled().await;
+    fleet.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_ledger_that_is_killed_is_replaced_by_one_with_an_empty_directory() {
+    let mut fleet = Fleet::start().await;
+    fleet.written_more(50).await;
+    let since = Instant::now();
+    fleet.kill_ledger(0);
+    writes_again(&mut fleet, since, HANDED_OVER_WITHIN).await;
+    fleet.add_ledger().await;
+    all_ready(&fleet).await;
+    fleet.written_more(50).await;
+    fleet.end().await;
+}
