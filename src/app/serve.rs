@@ -13,9 +13,11 @@ use crate::app::keys;
 use crate::app::listeners::{Addresses, Listeners};
 use crate::app::open::{self, Opened};
 use crate::app::secret;
+use crate::app::secret_files::warn_of_exposed;
 use crate::app::tasks::Tasks;
+use crate::app::tls::ServerTls;
 use crate::dialects;
-use crate::domain::limits::SHUTDOWN_WAIT_MS;
+use crate::domain::limits::{SHUTDOWN_WAIT_MS, TLS_FILES_MS};
 use crate::domain::{Clock, Position, Rules, WithCauses};
 use crate::http::{Hosts, Services};
 use crate::ledger::{Commands, Ledger, Reactor, rules};
@@ -45,8 +47,10 @@ pub struct Running {
 /// Opens the ledger, starts its tasks and serves.
 pub async fn start(config: Config) -> anyhow::Result<Running> {
     config.check()?;
+    let tls = config.tls.clone().map(ServerTls::load).transpose()?;
+    warn_of_exposed(&config.secret_files);
     // Before the files: a start that fails because of its address must not create a directory.
-    let listeners = Listeners::bind(&config).await?;
+    let listeners = Listeners::bind(&config, tls.as_ref().map(ServerTls::acceptor)).await?;
     let addresses = listeners.addresses()?;
     let Opened {
         log,
@@ -63,6 +67,11 @@ pub async fn start(config: Config) -> anyhow::Result<Running> {
     let access = keys::access(&config, &keys, &mut workers).await?;
     spawn_fold(&mut workers, &projection, &log, &metrics);
     spawn_watch(&mut workers, &log);
+    if let Some(tls) = tls {
+        let (every, seen) = (Duration::from_millis(TLS_FILES_MS), Arc::clone(&metrics));
+        let with = (Arc::clone(&clock), seen);
+        workers.spawn("tls", |stop| tls.watch(every, with, stop));
+    }
     if let Some(position) = began {
         // Until the first record is folded, the server would reject requests.
         projection.wait_for(position, BEGIN_WAIT).await;
@@ -180,7 +189,7 @@ impl Running {
 
     /// The base URL of the HTTP server, without a slash at its end.
     pub fn url(&self) -> String {
-        format!("http://{}", self.addresses.own)
+        self.addresses.url()
     }
 
     /// The data directory.

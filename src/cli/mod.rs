@@ -26,6 +26,7 @@ mod rebuild;
 mod rules;
 mod schema;
 mod serve;
+mod serve_tls;
 mod sessions;
 mod show;
 mod streams;

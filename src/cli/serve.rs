@@ -7,10 +7,12 @@ use std::process::ExitCode;
 use clap::{Args, ValueEnum};
 use strum::VariantNames;
 
+use crate::app::secret_files::SecretFile;
 use crate::app::telemetry::{self, LogFormat};
 use crate::app::{Config, DialectAddress, signals};
 use crate::cli::access::AccessArgs;
 use crate::cli::nats::NatsArgs;
+use crate::cli::serve_tls::ServeTlsArgs;
 use crate::cli::{CommandResult, Usage, address};
 use crate::dialects::Dialect;
 use crate::http::Origin;
@@ -29,6 +31,9 @@ Examples:
       --jwt-issuer https://id.example --jwt-jwks https://id.example/jwks.json
   Clients of another API, at an address of their own (docs/dialects.md):
     session-ledger serve --data-dir ./ledger --dialect agi=127.0.0.1:8081
+  Over TLS (docs/operations.md has how to make certificates):
+    session-ledger serve --data-dir ./ledger --listen 0.0.0.0:8787 \\
+      --tls-cert cert.pem --tls-key key.pem
   Settings from the environment:
     export SESSION_LEDGER_DATA_DIR=./ledger SESSION_LEDGER_RATE_LIMIT=100
     session-ledger serve
@@ -84,6 +89,9 @@ pub(super) struct Serve {
     #[arg(help_heading = "Access")]
     token_secret_file: Option<PathBuf>,
 
+    #[command(flatten)]
+    tls: ServeTlsArgs,
+
     /// Format of log lines on stderr
     #[arg(long, env = "SESSION_LEDGER_LOG_FORMAT", value_name = "FORMAT")]
     #[arg(value_enum, default_value_t = Format::Text, help_heading = "Logging")]
@@ -112,12 +120,15 @@ impl Serve {
         };
         telemetry::init(format, &self.log_level)
             .map_err(|error| Usage(format!("--log-level {:?}: {error}", self.log_level)))?;
+        let secret_files = self.secret_files();
         let config = Config {
             data_dir: self.data_dir,
             listen: self.listen,
             dialects: self.dialects,
             log: self.nats.source()?,
             token_secret_file: self.token_secret_file,
+            tls: self.tls.files(),
+            secret_files,
             access: self.access.access()?,
             origins: self.origins,
         };
@@ -134,6 +145,16 @@ impl Serve {
             name = signals.next() => anyhow::bail!("ended at once by a second signal ({name})"),
         }
         Ok(ExitCode::SUCCESS)
+    }
+
+    /// The files with secrets that the options name.
+    fn secret_files(&self) -> Vec<SecretFile> {
+        let of_tokens = self.token_secret_file.clone();
+        let of_tokens = of_tokens.map(|path| SecretFile::new("--token-secret-file", path));
+        let mut files = self.tls.secret_files();
+        files.extend(of_tokens);
+        files.extend(self.access.secret_file());
+        files
     }
 }
 

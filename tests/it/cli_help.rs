@@ -100,6 +100,11 @@ fn options_stand_under_their_heading_and_examples_are_short() {
             &["--role", "--agent", "--expires"],
         ),
         ("keys issue", "NATS:", &["--nats-url"]),
+        (
+            "serve",
+            "TLS:",
+            &["--tls-cert", "--tls-key", "--tls-client-ca"],
+        ),
         ("emit", "The event:", &["--agent", "--file"]),
         ("emit", "Output:", &["--json", "--no-wait"]),
         (

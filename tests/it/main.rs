@@ -60,6 +60,7 @@ mod schemas;
 mod secrets;
 mod support;
 mod tidy;
+mod tls;
 mod token_providers;
 mod transitions;
 mod two_servers;

@@ -117,10 +117,15 @@ const HOMES: &[(&str, &[&str])] = &[
     ("axum::", &["src/http", "src/dialects", "src/app"]),
     ("hyper::", &["src/app/http_server"]),
     ("hyper_util::", &["src/app/http_server"]),
+    ("tokio_rustls::", &["src/app/http_server", "src/app/tls"]),
+    ("x509_cert::", &["src/app/tls"]),
     ("clap::", &["src/cli"]),
     ("jsonwebtoken::", &["src/auth/jwt"]),
-    // The command line installs it as the TLS provider.
-    ("ring::", &["src/auth/jwt/provider", "src/cli/mod"]),
+    // The command line installs it as the TLS provider of the client libraries, and the server uses it.
+    (
+        "ring::",
+        &["src/auth/jwt/provider", "src/cli/mod", "src/app/tls"],
+    ),
     ("governor::", &["src/auth/rate_limit"]),
     ("reqwest::", &["src/cli", "src/auth/jwt/source"]),
     // These files decide the status of problems, successes and the failures of each dialect.

@@ -1,6 +1,7 @@
 //! Support that several tests share.
 
 pub(crate) mod app;
+pub(crate) mod certs;
 pub(crate) mod cli;
 pub(crate) mod client;
 pub(crate) mod clock;

@@ -1,0 +1,5 @@
+//! TLS: of the server, of the commands that call it, and of the connections to NATS.
+
+mod reload;
+mod server;
+mod start;
