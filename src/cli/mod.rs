@@ -25,6 +25,8 @@ mod progress;
 mod rebuild;
 mod rules;
 mod schema;
+mod secret_args;
+mod secret_file;
 mod serve;
 mod serve_tls;
 mod sessions;
@@ -135,7 +137,9 @@ fn install_tls() {
 
 /// Reads the arguments and the environment.
 fn parse() -> Result<Cli, clap::Error> {
-    let mut matches = without_empty_variables(Cli::command()).try_get_matches()?;
+    let mut command = without_empty_variables(Cli::command());
+    let mut matches = command.try_get_matches_from_mut(env::args_os())?;
+    secret_args::refuse(&matches).map_err(|error| error.with_cmd(&command))?;
     Cli::from_arg_matches_mut(&mut matches)
 }
 

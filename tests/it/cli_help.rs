@@ -92,7 +92,7 @@ fn options_stand_under_their_heading_and_examples_are_short() {
         (
             "list",
             "Which ledger:",
-            &["--url", "--key", "--data-dir", "--tenant"],
+            &["--url", "--key-file", "--data-dir", "--tenant"],
         ),
         (
             "keys issue",

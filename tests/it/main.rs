@@ -57,6 +57,7 @@ mod nats_verdicts;
 mod openapi;
 mod revocation;
 mod schemas;
+mod secret_args;
 mod secrets;
 mod support;
 mod tidy;
