@@ -7,12 +7,15 @@ use std::process::ExitCode;
 use clap::Args;
 use serde::Serialize;
 
+use crate::app::clock::SystemClock;
 use crate::app::files::DataDir;
+use crate::app::secret_files::{SecretFile, exposed};
 use crate::cli::client::{Api, Identity};
+use crate::cli::client_tls::ClientTlsArgs;
 use crate::cli::nats::NatsArgs;
 use crate::cli::target::{DEFAULT_URL, URL_VARIABLE};
 use crate::cli::{CommandResult, output, table};
-use crate::domain::WithCauses;
+use crate::domain::{Clock as _, WithCauses};
 use crate::log::jetstream::{self, InspectedStream, JetStreamConfig};
 use crate::projection::{Store, StoreError};
 
@@ -60,6 +63,9 @@ pub(super) struct Doctor {
     json: bool,
 
     #[command(flatten)]
+    tls: ClientTlsArgs,
+
+    #[command(flatten)]
     nats: NatsArgs,
 }
 
@@ -98,7 +104,10 @@ impl Doctor {
             nats_server(config, &mut checks).await;
         }
         if checks.is_empty() || self.url.is_some() {
-            server(self.url.as_ref().unwrap_or(&self.default_url), &mut checks).await?;
+            let url = self.url.as_ref().unwrap_or(&self.default_url);
+            let api = Api::with_tls(url, Identity::tenant("doctor"), &self.tls.read()?)?;
+            server(&api, url, &mut checks).await;
+            secret_files(&self.tls.secret_files(), &mut checks);
         }
         if self.json {
             output::json(&serde_json::to_string(&checks)?)?;
@@ -136,9 +145,8 @@ fn add(checks: &mut Checks, what: &'static str, result: Finding, detail: impl In
     });
 }
 
-async fn server(url: &str, checks: &mut Checks) -> anyhow::Result<()> {
+async fn server(api: &Api, url: &str, checks: &mut Checks) {
     // Both routes are for operators and ignore the tenant.
-    let api = Api::new(url, Identity::tenant("doctor"))?;
     for (check, path, good) in [
         ("server alive", "healthz", "it answers"),
         (
@@ -155,7 +163,22 @@ async fn server(url: &str, checks: &mut Checks) -> anyhow::Result<()> {
             }
         }
     }
-    Ok(())
+    if let Some(validity) = api.certificate() {
+        let now = SystemClock.now();
+        let result = if validity.is_near_end(now) {
+            Finding::Warn
+        } else {
+            Finding::Ok
+        };
+        let detail = validity.describe(now);
+        add(checks, "server certificate", result, detail);
+    }
+}
+
+fn secret_files(files: &[SecretFile], checks: &mut Checks) {
+    for warning in files.iter().filter_map(exposed) {
+        add(checks, "secret file", Finding::Warn, warning);
+    }
 }
 
 async fn nats_server(config: &JetStreamConfig, checks: &mut Checks) {

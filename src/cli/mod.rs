@@ -7,6 +7,7 @@ mod access;
 mod agents;
 mod change;
 mod client;
+mod client_tls;
 mod completions;
 mod demo;
 mod doctor;

@@ -13,6 +13,7 @@ use crate::app::telemetry::{self, LogFormat};
 use crate::app::{Access, Config, Running};
 use crate::auth::ApiKey;
 use crate::cli::client::{Api, Identity};
+use crate::cli::client_tls::ClientTlsArgs;
 use crate::cli::secret_file::first_line;
 use crate::cli::{CommandResult, Usage};
 use crate::domain::TenantId;
@@ -35,6 +36,9 @@ pub(super) struct Target {
 
     #[command(flatten)]
     who: KeyArgs,
+
+    #[command(flatten)]
+    tls: ClientTlsArgs,
 
     /// Data directory to use instead of a server, with the built-in log only. No server may have it
     /// open
@@ -91,7 +95,7 @@ impl Target {
             if who.key.is_none() && who.tenant.is_none() {
                 return Err(Usage(NOBODY.to_owned()).into());
             }
-            return work(&Api::new(&self.url, who)?).await;
+            return work(&Api::with_tls(&self.url, who, &self.tls.read()?)?).await;
         };
         let Some(tenant) = self.tenant else {
             let why = "--tenant is required with --data-dir";

@@ -92,7 +92,15 @@ fn options_stand_under_their_heading_and_examples_are_short() {
         (
             "list",
             "Which ledger:",
-            &["--url", "--key-file", "--data-dir", "--tenant"],
+            &[
+                "--url",
+                "--key-file",
+                "--ca-cert",
+                "--client-cert",
+                "--client-key",
+                "--data-dir",
+                "--tenant",
+            ],
         ),
         (
             "keys issue",

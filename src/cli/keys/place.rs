@@ -13,6 +13,7 @@ use crate::app::telemetry::{self, LogFormat};
 use crate::auth::{Author, Grant, KeyId};
 use crate::cli::Usage;
 use crate::cli::client::{Api, Identity, read};
+use crate::cli::client_tls::ClientTlsArgs;
 use crate::cli::nats::NatsArgs;
 use crate::cli::target::{DEFAULT_URL, KeyArgs, NOBODY, URL_VARIABLE, tenant};
 use crate::domain::{AgentId, TenantId, Timestamp};
@@ -36,6 +37,9 @@ pub(super) struct KeysArgs {
     // The key or token must have the role admin.
     #[command(flatten)]
     who: KeyArgs,
+
+    #[command(flatten)]
+    tls: ClientTlsArgs,
 
     /// Data directory of a ledger with the built-in log, instead of a server. No server may have it
     /// open; `issue` creates what is missing
@@ -72,7 +76,7 @@ impl KeysArgs {
             tenant: self.tenant,
         };
         let url = self.url.as_deref().unwrap_or(DEFAULT_URL);
-        Ok(Place::Server(Api::new(url, who)?))
+        Ok(Place::Server(Api::with_tls(url, who, &self.tls.read()?)?))
     }
 }
 

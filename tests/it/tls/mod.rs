@@ -1,5 +1,6 @@
 //! TLS: of the server, of the commands that call it, and of the connections to NATS.
 
+mod clients;
 mod reload;
 mod server;
 mod start;

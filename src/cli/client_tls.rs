@@ -1,0 +1,47 @@
+//! Options for TLS of the commands that call a server.
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+use crate::app::secret_files::SecretFile;
+use crate::app::tls::{ClientTls, NamedFile, TlsError};
+
+/// How to connect to a server whose URL begins with `https://`.
+#[derive(Debug, Args)]
+pub(super) struct ClientTlsArgs {
+    /// CAs to trust for an `https://` server, in PEM, instead of those of this machine
+    #[arg(long, env = "SESSION_LEDGER_CA_CERT", value_name = "FILE")]
+    ca_cert: Option<PathBuf>,
+
+    /// Certificate in PEM for a server that requires one of its clients (`serve --tls-client-ca`)
+    #[arg(long, env = "SESSION_LEDGER_CLIENT_CERT", value_name = "FILE")]
+    #[arg(requires = "client_key")]
+    client_cert: Option<PathBuf>,
+
+    /// Private key of that certificate in PEM, without a password
+    #[arg(long, env = "SESSION_LEDGER_CLIENT_KEY", value_name = "FILE")]
+    #[arg(requires = "client_cert")]
+    client_key: Option<PathBuf>,
+}
+
+impl ClientTlsArgs {
+    /// Reads the files.
+    pub(super) fn read(&self) -> Result<ClientTls, TlsError> {
+        let named = |option, path: &Option<PathBuf>| {
+            let path = path.clone()?;
+            Some(NamedFile::new(option, path))
+        };
+        let own =
+            named("--client-cert", &self.client_cert).zip(named("--client-key", &self.client_key));
+        ClientTls::read(named("--ca-cert", &self.ca_cert), own)
+    }
+
+    /// The file with the private key.
+    pub(super) fn secret_files(&self) -> Vec<SecretFile> {
+        let key = self.client_key.clone();
+        key.map(|path| SecretFile::new("--client-key", path))
+            .into_iter()
+            .collect()
+    }
+}
