@@ -102,6 +102,7 @@ impl Doctor {
         }
         if let Some(config) = &nats {
             nats_server(config, &mut checks).await;
+            secret_files(&self.nats.secret_files(), &mut checks);
         }
         if checks.is_empty() || self.url.is_some() {
             let url = self.url.as_ref().unwrap_or(&self.default_url);
@@ -197,6 +198,11 @@ async fn nats_server(config: &JetStreamConfig, checks: &mut Checks) {
     add(checks, "nats server", Finding::Ok, version);
     if found.asks_for_credentials {
         add(checks, "nats credentials", Finding::Ok, "it requires them");
+    } else if config.tls.own.is_some() {
+        // NATS does not say whether it would accept a connection without a certificate.
+        let detail = "it requires no login: everyone with a certificate of its CA can write events, \
+                      and everyone at all if it does not verify certificates (`verify: true`)";
+        add(checks, "nats credentials", Finding::Warn, detail);
     } else {
         let detail = "it requires no credentials: anyone who can connect can write events";
         add(checks, "nats credentials", Finding::Fail, detail);

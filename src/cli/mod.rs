@@ -18,6 +18,7 @@ mod keys;
 mod list;
 mod moment;
 mod nats;
+mod nats_tls;
 mod nats_url;
 mod output;
 mod pages;

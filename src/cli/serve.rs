@@ -154,6 +154,7 @@ impl Serve {
         let mut files = self.tls.secret_files();
         files.extend(of_tokens);
         files.extend(self.access.secret_file());
+        files.extend(self.nats.secret_files());
         files
     }
 }

@@ -107,7 +107,11 @@ fn options_stand_under_their_heading_and_examples_are_short() {
             "The key:",
             &["--role", "--agent", "--expires"],
         ),
-        ("keys issue", "NATS:", &["--nats-url"]),
+        (
+            "keys issue",
+            "NATS:",
+            &["--nats-url", "--nats-ca", "--nats-nkey-file"],
+        ),
         (
             "serve",
             "TLS:",

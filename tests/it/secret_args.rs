@@ -1,7 +1,11 @@
 //! No secret is taken as an argument, and secrets come from files and variables.
 
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+
 use crate::support::certs::{put, text};
-use crate::support::cli::{Server, fails, ok};
+use crate::support::cli::{Server, fails, ok, run, stdout};
+use crate::support::nats::NatsServer;
 
 #[test]
 fn a_secret_among_the_arguments_is_refused_and_not_repeated() {
@@ -78,4 +82,29 @@ fn a_key_comes_from_a_file_and_the_file_goes_before_the_variable() {
         error.contains("--key-file") && error.contains("is empty"),
         "{error}"
     );
+}
+
+/// One rule holds for all files with secrets.
+#[tokio::test]
+async fn doctor_names_files_with_secrets_that_every_user_can_read() {
+    let nats = NatsServer::start_with("authorization { user: u, password: \"right\" }").await;
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("password");
+    put(&file, "right");
+    let path = text(&file);
+    let doctor = [
+        "doctor",
+        "--json",
+        "--nats-url",
+        nats.url(),
+        "--nats-user",
+        "u",
+        "--nats-password-file",
+        &path,
+    ];
+    for (mode, is_exposed) in [(0o640, false), (0o644, true)] {
+        fs::set_permissions(&file, fs::Permissions::from_mode(mode)).unwrap();
+        let said = stdout(&run(&doctor));
+        assert_eq!(said.contains("\"secret file\""), is_exposed, "{said}");
+    }
 }

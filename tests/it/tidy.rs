@@ -118,6 +118,7 @@ const HOMES: &[(&str, &[&str])] = &[
     ("hyper::", &["src/app/http_server"]),
     ("hyper_util::", &["src/app/http_server"]),
     ("tokio_rustls::", &["src/app/http_server", "src/app/tls"]),
+    ("nkeys::", &["src/log/jetstream"]),
     ("x509_cert::", &["src/app/tls"]),
     ("clap::", &["src/cli"]),
     ("jsonwebtoken::", &["src/auth/jwt"]),

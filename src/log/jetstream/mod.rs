@@ -17,6 +17,7 @@ mod get;
 mod guarded;
 mod inspect;
 mod link;
+mod login;
 mod message;
 mod open;
 mod prepare;
@@ -35,7 +36,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 
-pub use config::{Credentials, JetStreamConfig};
+pub use config::{Credentials, JetStreamConfig, NatsTls};
 pub use inspect::{InspectedStream, Inspection, inspect};
 pub use prepare::{Prepared, PreparedStream, prepare};
 

@@ -10,6 +10,7 @@ pub(crate) mod documented;
 pub(crate) mod events;
 pub(crate) mod faulty_log;
 pub(crate) mod nats;
+pub(crate) mod nats_jwt;
 pub(crate) mod nats_ledger;
 pub(crate) mod node;
 pub(crate) mod python;
