@@ -67,11 +67,7 @@ pub async fn start(config: Config) -> anyhow::Result<Running> {
     let access = keys::access(&config, &keys, &mut workers).await?;
     spawn_fold(&mut workers, &projection, &log, &metrics);
     spawn_watch(&mut workers, &log);
-    if let Some(tls) = tls {
-        let (every, seen) = (Duration::from_millis(TLS_FILES_MS), Arc::clone(&metrics));
-        let with = (Arc::clone(&clock), seen);
-        workers.spawn("tls", |stop| tls.watch(every, with, stop));
-    }
+    spawn_tls(&mut workers, tls, &clock, &metrics);
     if let Some(position) = began {
         // Until the first record is folded, the server would reject requests.
         projection.wait_for(position, BEGIN_WAIT).await;
@@ -160,6 +156,20 @@ fn spawn_watch(workers: &mut Tasks, log: &Arc<dyn EventLog>) {
     workers.spawn("log", |stop| async move {
         let _stopped = stop.run_until_cancelled(log.watch()).await;
     });
+}
+
+/// Watches the files of the TLS certificate.
+fn spawn_tls(
+    workers: &mut Tasks,
+    tls: Option<ServerTls>,
+    clock: &Arc<dyn Clock>,
+    metrics: &Arc<Metrics>,
+) {
+    if let Some(tls) = tls {
+        let with = (Arc::clone(clock), Arc::clone(metrics));
+        let every = Duration::from_millis(TLS_FILES_MS);
+        workers.spawn("tls", |stop| tls.watch(every, with, stop));
+    }
 }
 
 fn spawn_fold(

@@ -28,20 +28,14 @@ pub(super) struct ClientTlsArgs {
 impl ClientTlsArgs {
     /// Reads the files.
     pub(super) fn read(&self) -> Result<ClientTls, TlsError> {
-        let named = |option, path: &Option<PathBuf>| {
-            let path = path.clone()?;
-            Some(NamedFile::new(option, path))
-        };
-        let own =
-            named("--client-cert", &self.client_cert).zip(named("--client-key", &self.client_key));
-        ClientTls::read(named("--ca-cert", &self.ca_cert), own)
+        let own = NamedFile::given("--client-cert", self.client_cert.as_ref())
+            .zip(NamedFile::given("--client-key", self.client_key.as_ref()));
+        let ca = NamedFile::given("--ca-cert", self.ca_cert.as_ref());
+        ClientTls::read(ca, own)
     }
 
     /// The file with the private key.
-    pub(super) fn secret_files(&self) -> Vec<SecretFile> {
-        let key = self.client_key.clone();
-        key.map(|path| SecretFile::new("--client-key", path))
-            .into_iter()
-            .collect()
+    pub(super) fn secret_file(&self) -> Option<SecretFile> {
+        SecretFile::given("--client-key", self.client_key.as_ref())
     }
 }

@@ -102,13 +102,13 @@ impl Doctor {
         }
         if let Some(config) = &nats {
             nats_server(config, &mut checks).await;
-            secret_files(&self.nats.secret_files(), &mut checks);
+            secret_files(self.nats.secret_files(), &mut checks);
         }
         if checks.is_empty() || self.url.is_some() {
             let url = self.url.as_ref().unwrap_or(&self.default_url);
             let api = Api::with_tls(url, Identity::tenant("doctor"), &self.tls.read()?)?;
             server(&api, url, &mut checks).await;
-            secret_files(&self.tls.secret_files(), &mut checks);
+            secret_files(self.tls.secret_file(), &mut checks);
         }
         if self.json {
             output::json(&serde_json::to_string(&checks)?)?;
@@ -176,8 +176,8 @@ async fn server(api: &Api, url: &str, checks: &mut Checks) {
     }
 }
 
-fn secret_files(files: &[SecretFile], checks: &mut Checks) {
-    for warning in files.iter().filter_map(exposed) {
+fn secret_files(files: impl IntoIterator<Item = SecretFile>, checks: &mut Checks) {
+    for warning in files.into_iter().filter_map(|file| exposed(&file)) {
         add(checks, "secret file", Finding::Warn, warning);
     }
 }

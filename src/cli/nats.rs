@@ -141,24 +141,20 @@ impl NatsArgs {
     }
 
     fn password_file(&self) -> Option<SecretFile> {
-        let path = self.nats_password_file.clone();
-        path.map(|path| SecretFile::new("--nats-password-file", path))
+        SecretFile::given("--nats-password-file", self.nats_password_file.as_ref())
     }
 
     fn token_file(&self) -> Option<SecretFile> {
-        let path = self.nats_token_file.clone();
-        path.map(|path| SecretFile::new("--nats-token-file", path))
+        SecretFile::given("--nats-token-file", self.nats_token_file.as_ref())
     }
 
     fn nkey_file(&self) -> Option<SecretFile> {
-        let path = self.nats_nkey_file.clone();
-        path.map(|path| SecretFile::new("--nats-nkey-file", path))
+        SecretFile::given("--nats-nkey-file", self.nats_nkey_file.as_ref())
     }
 
     /// The files with secrets that these options name.
     pub(super) fn secret_files(&self) -> Vec<SecretFile> {
-        let creds = self.nats_creds.clone();
-        let creds = creds.map(|path| SecretFile::new("--nats-creds", path));
+        let creds = SecretFile::given("--nats-creds", self.nats_creds.as_ref());
         let files = [
             self.password_file(),
             self.token_file(),

@@ -10,6 +10,7 @@ use crate::log::jetstream::NatsTls;
 
 /// How to encrypt the connections to NATS.
 #[derive(Debug, Args)]
+#[expect(clippy::struct_field_names, reason = "the names are the options'")]
 pub(super) struct NatsTlsArgs {
     /// CAs of the NATS servers in PEM, instead of those of this machine. With it, every connection to
     /// NATS must use TLS
@@ -36,13 +37,11 @@ pub(super) struct NatsTlsArgs {
 impl NatsTlsArgs {
     /// Returns the settings. Checks the files, which the client of NATS reads for each connection.
     pub(super) fn read(&self) -> Result<NatsTls, TlsError> {
-        let named = |option, path: &Option<PathBuf>| {
-            let path = path.clone()?;
-            Some(NamedFile::new(option, path))
-        };
-        let own = named("--nats-client-cert", &self.nats_client_cert)
-            .zip(named("--nats-client-key", &self.nats_client_key));
-        ClientTls::read(named("--nats-ca", &self.nats_ca), own)?;
+        let own = NamedFile::given("--nats-client-cert", self.nats_client_cert.as_ref()).zip(
+            NamedFile::given("--nats-client-key", self.nats_client_key.as_ref()),
+        );
+        let ca = NamedFile::given("--nats-ca", self.nats_ca.as_ref());
+        ClientTls::read(ca, own)?;
         Ok(NatsTls {
             ca: self.nats_ca.clone(),
             own: self
@@ -55,7 +54,6 @@ impl NatsTlsArgs {
 
     /// The file with the private key.
     pub(super) fn secret_file(&self) -> Option<SecretFile> {
-        let key = self.nats_client_key.clone();
-        key.map(|path| SecretFile::new("--nats-client-key", path))
+        SecretFile::given("--nats-client-key", self.nats_client_key.as_ref())
     }
 }

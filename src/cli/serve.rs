@@ -149,11 +149,10 @@ impl Serve {
 
     /// The files with secrets that the options name.
     fn secret_files(&self) -> Vec<SecretFile> {
-        let of_tokens = self.token_secret_file.clone();
-        let of_tokens = of_tokens.map(|path| SecretFile::new("--token-secret-file", path));
-        let mut files = self.tls.secret_files();
-        files.extend(of_tokens);
-        files.extend(self.access.secret_file());
+        let of_tokens = self.token_secret_file.as_ref();
+        let of_tokens = SecretFile::given("--token-secret-file", of_tokens);
+        let given = [self.tls.secret_file(), of_tokens, self.access.secret_file()];
+        let mut files: Vec<_> = given.into_iter().flatten().collect();
         files.extend(self.nats.secret_files());
         files
     }

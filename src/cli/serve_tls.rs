@@ -39,10 +39,7 @@ impl ServeTlsArgs {
     }
 
     /// The file with the private key.
-    pub(super) fn secret_files(&self) -> Vec<SecretFile> {
-        let key = self.tls_key.clone();
-        key.map(|path| SecretFile::new("--tls-key", path))
-            .into_iter()
-            .collect()
+    pub(super) fn secret_file(&self) -> Option<SecretFile> {
+        SecretFile::given("--tls-key", self.tls_key.as_ref())
     }
 }

@@ -105,8 +105,8 @@ impl TokenArgs {
 
     /// The file with a secret that these options name.
     pub(super) fn secret_file(&self) -> Option<SecretFile> {
-        let path = self.jwt_hs256_secret_file.clone();
-        path.map(|path| SecretFile::new("--jwt-hs256-secret-file", path))
+        let path = self.jwt_hs256_secret_file.as_ref();
+        SecretFile::given("--jwt-hs256-secret-file", path)
     }
 
     /// Returns the configuration for tokens; `None` if the options accept none.

@@ -112,11 +112,7 @@ fn options_stand_under_their_heading_and_examples_are_short() {
             "NATS:",
             &["--nats-url", "--nats-ca", "--nats-nkey-file"],
         ),
-        (
-            "serve",
-            "TLS:",
-            &["--tls-cert", "--tls-key", "--tls-client-ca"],
-        ),
+        ("serve", "TLS:", &["--tls-cert"]),
         ("emit", "The event:", &["--agent", "--file"]),
         ("emit", "Output:", &["--json", "--no-wait"]),
         (

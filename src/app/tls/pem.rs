@@ -67,13 +67,18 @@ pub enum TlsError {
     Unusable(NamedFile, #[source] RustlsError),
     /// A PEM block is damaged.
     #[error("{0}: the PEM text is damaged: write the file again")]
-    Damaged(NamedFile, #[source] PemError),
+    Damaged(NamedFile),
 }
 
 impl NamedFile {
     /// The file that an option names.
     pub fn new(option: &'static str, path: PathBuf) -> Self {
         Self { option, path }
+    }
+
+    /// The file that an option names; `None` if the option is not given.
+    pub fn given(option: &'static str, path: Option<&PathBuf>) -> Option<Self> {
+        Some(Self::new(option, path?.clone()))
     }
 
     /// Reads the whole file.
@@ -95,7 +100,7 @@ impl NamedFile {
         pem: &[u8],
     ) -> Result<Vec<CertificateDer<'static>>, TlsError> {
         let read: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem).collect();
-        let read = read.map_err(|error| TlsError::Damaged(self.clone(), error))?;
+        let read = read.map_err(|_error| TlsError::Damaged(self.clone()))?;
         if read.is_empty() {
             return Err(TlsError::NoCertificate(self.clone()));
         }
@@ -128,7 +133,7 @@ pub(super) fn pair(
     let chain = cert.certificates(texts.0)?;
     let secret = PrivateKeyDer::from_pem_slice(texts.1).map_err(|error| match error {
         PemError::NoItemsFound => TlsError::NoKey(key.clone()),
-        other => TlsError::Damaged(key.clone(), other),
+        _damaged => TlsError::Damaged(key.clone()),
     })?;
     // The library finds faults of the certificate first when it compares the two.
     let provider = ring::default_provider();
