@@ -13,7 +13,8 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
 
-use crate::domain::{Position, Verdict};
+use crate::domain::time::SECOND_US;
+use crate::domain::{Position, Timestamp, Verdict};
 
 /// Upper bounds of the latency buckets, in seconds. A page takes tens of microseconds, and an
 /// append on a busy disk can take a second.
@@ -39,6 +40,9 @@ pub struct Metrics {
     connections: Gauge,
     closed: Family<ClosedLabels, Counter>,
     unsent: Gauge,
+    handshakes_failed: Family<HandshakeLabels, Counter>,
+    /// Without a time series while the server has no certificate.
+    certificate_expires: Family<NoLabels, Gauge>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -75,6 +79,14 @@ struct ClosedLabels {
     reason: &'static str,
 }
 
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct HandshakeLabels {
+    reason: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct NoLabels {}
+
 impl Default for Metrics {
     fn default() -> Self {
         let latency: fn() -> Histogram = || Histogram::new(LATENCY_BUCKETS);
@@ -94,6 +106,8 @@ impl Default for Metrics {
             connections: Gauge::default(),
             closed: Family::default(),
             unsent: Gauge::default(),
+            handshakes_failed: Family::default(),
+            certificate_expires: Family::default(),
         };
         metrics.register();
         metrics
@@ -184,6 +198,34 @@ impl Metrics {
             Unit::Bytes,
             self.unsent.clone(),
         );
+        registry.register(
+            "tls_handshakes_failed",
+            "TLS connections that ended before a request was possible, by reason",
+            self.handshakes_failed.clone(),
+        );
+        registry.register_with_unit(
+            "tls_certificate_expires_timestamp",
+            "When the TLS certificate of the server expires, since 1970",
+            Unit::Seconds,
+            self.certificate_expires.clone(),
+        );
+    }
+
+    /// Counts a TLS handshake that failed.
+    pub fn tls_handshake_failed(&self, reason: &'static str) {
+        let labels = HandshakeLabels { reason };
+        self.handshakes_failed.get_or_create(&labels).inc();
+    }
+
+    /// Sets when the TLS certificate expires; `None` if that is unknown.
+    pub fn tls_certificate(&self, until: Option<Timestamp>) {
+        match until {
+            Some(until) => {
+                let gauge = self.certificate_expires.get_or_create(&NoLabels {});
+                gauge.set(until.micros() / SECOND_US);
+            }
+            None => self.certificate_expires.clear(),
+        }
     }
 
     /// Counts a connection as open.

@@ -3,7 +3,9 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use crate::app::secret_files::SecretFile;
 use crate::app::snapshots::Snapshots;
+use crate::app::tls::TlsFiles;
 use crate::auth::jwt::TokenConfig;
 use crate::auth::{ApiKey, RateLimit};
 use crate::dialects::Dialect;
@@ -24,6 +26,10 @@ pub struct Config {
     /// The file with the secret that session tokens are made from. `None` is the file in the data
     /// directory, which is created if it is missing.
     pub token_secret_file: Option<PathBuf>,
+    /// The files for TLS on every address; `None` serves plain HTTP.
+    pub tls: Option<TlsFiles>,
+    /// The files with secrets that the options name, to warn if others can read them.
+    pub secret_files: Vec<SecretFile>,
     /// Who may call the API.
     pub access: Access,
     /// The origins whose pages may call the API from a browser (CORS).
@@ -101,6 +107,8 @@ impl Config {
             dialects: Vec::new(),
             log: LogSource::Embedded,
             token_secret_file: None,
+            tls: None,
+            secret_files: Vec::new(),
             access: Access::Local,
             origins: Vec::new(),
             snapshots: None,

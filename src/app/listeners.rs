@@ -8,14 +8,16 @@ use axum::Router;
 use tokio::net::TcpListener;
 
 use crate::app::config::Config;
-use crate::app::http_server::{self, Patience, Room};
+use crate::app::http_server::{self, Address, Patience, Room};
 use crate::app::tasks::Tasks;
+use crate::app::tls::Tls;
 use crate::dialects::Dialect;
 
 /// Bound addresses that are not served yet.
 pub struct Listeners {
     own: TcpListener,
     of_dialects: Vec<(Dialect, TcpListener)>,
+    tls: Option<Tls>,
 }
 
 /// The addresses that a ledger serves on.
@@ -25,17 +27,23 @@ pub struct Addresses {
     pub own: SocketAddr,
     /// The addresses that serve one dialect each.
     pub of_dialects: Vec<(Dialect, SocketAddr)>,
+    /// The scheme of all URLs: `http` or `https`.
+    pub scheme: &'static str,
 }
 
 impl Listeners {
-    /// Binds every address of a configuration.
-    pub async fn bind(config: &Config) -> anyhow::Result<Self> {
+    /// Binds every address of a configuration. With `tls`, all of them serve only TLS.
+    pub async fn bind(config: &Config, tls: Option<Tls>) -> anyhow::Result<Self> {
         let own = bind(config.listen).await?;
         let mut of_dialects = Vec::with_capacity(config.dialects.len());
         for wanted in &config.dialects {
             of_dialects.push((wanted.dialect, bind(wanted.listen).await?));
         }
-        Ok(Self { own, of_dialects })
+        Ok(Self {
+            own,
+            of_dialects,
+            tls,
+        })
     }
 
     /// The bound addresses, with the actual port instead of port 0.
@@ -45,7 +53,11 @@ impl Listeners {
             of_dialects.push((*dialect, listener.local_addr()?));
         }
         let own = self.own.local_addr()?;
-        Ok(Addresses { own, of_dialects })
+        Ok(Addresses {
+            own,
+            of_dialects,
+            scheme: if self.tls.is_some() { "https" } else { "http" },
+        })
     }
 
     /// Serves on all addresses until `requests` is stopped. The addresses share `room`.
@@ -56,26 +68,34 @@ impl Listeners {
             .map(|(dialect, listener)| (listener, dialect.router(whole.clone())));
         for (listener, router) in routers.chain([(self.own, whole.clone())]) {
             let room = Arc::clone(room);
+            let tls = self.tls.clone();
+            let address = Address { listener, tls };
             requests.spawn("http", |stop| {
-                http_server::run(listener, router, Patience::default(), room, stop)
+                http_server::run(address, router, Patience::default(), room, stop)
             });
         }
     }
 }
 
 impl Addresses {
+    /// The base URL of the address that serves everything, without a slash at its end.
+    pub fn url(&self) -> String {
+        format!("{}://{}", self.scheme, self.own)
+    }
+
     /// Logs the addresses.
     pub fn announce(&self) {
+        let scheme = self.scheme;
         for (dialect, addr) in &self.of_dialects {
             let name = dialect.as_str();
             tracing::info!(
                 http.addr = %addr,
                 dialect = name,
-                "serving only the dialect `{name}` on http://{addr}"
+                "serving only the dialect `{name}` on {scheme}://{addr}"
             );
         }
         let addr = self.own;
-        tracing::info!(http.addr = %addr, "serving on http://{addr}");
+        tracing::info!(http.addr = %addr, "serving on {scheme}://{addr}");
     }
 }
 

@@ -16,12 +16,14 @@ pub mod open;
 pub mod rebuild;
 pub mod rules;
 pub mod secret;
+pub mod secret_files;
 pub mod serve;
 pub mod signals;
 pub mod snapshots;
 pub mod tasks;
 pub mod telemetry;
 pub mod terminal;
+pub mod tls;
 pub mod verify;
 
 pub use config::{Access, Config, CredentialConfig, DialectAddress, LogSource};

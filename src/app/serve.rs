@@ -15,9 +15,11 @@ use crate::app::keys;
 use crate::app::listeners::{Addresses, Listeners};
 use crate::app::open::{self, Opened};
 use crate::app::secret;
+use crate::app::secret_files::warn_of_exposed;
 use crate::app::tasks::Tasks;
+use crate::app::tls::ServerTls;
 use crate::dialects;
-use crate::domain::limits::{SECRET_RECORDS_MAX, SHUTDOWN_WAIT_MS};
+use crate::domain::limits::{SECRET_RECORDS_MAX, SHUTDOWN_WAIT_MS, TLS_FILES_MS};
 use crate::domain::{Clock, Position, Rules, WithCauses};
 use crate::http::{Hosts, Services};
 use crate::ledger::{Commands, Ledger, Reactor, TokenSecret, rules};
@@ -66,8 +68,10 @@ impl Fatal {
 /// Opens the ledger, starts its tasks and serves.
 pub async fn start(config: Config) -> anyhow::Result<Running> {
     config.check()?;
+    let tls = config.tls.clone().map(ServerTls::load).transpose()?;
+    warn_of_exposed(&config.secret_files);
     // Before the files: a start that fails because of its address must not create a directory.
-    let listeners = Listeners::bind(&config).await?;
+    let listeners = Listeners::bind(&config, tls.as_ref().map(ServerTls::acceptor)).await?;
     let addresses = listeners.addresses()?;
     let Opened {
         log,
@@ -86,6 +90,7 @@ pub async fn start(config: Config) -> anyhow::Result<Running> {
     spawn_fold(&mut workers, &projection, &log, &metrics, &fatal);
     spawn_watch(&mut workers, &log, &fatal);
     spawn_watch(&mut workers, &admin, &fatal);
+    spawn_tls(&mut workers, tls, &clock, &metrics);
     if let Some(position) = began {
         // Until the first record is folded, the server would reject requests.
         projection.wait_for(position, BEGIN_WAIT).await;
@@ -210,6 +215,20 @@ fn spawn_watch(workers: &mut Tasks, log: &Arc<dyn EventLog>, fatal: &Fatal) {
     });
 }
 
+/// Watches the files of the TLS certificate.
+fn spawn_tls(
+    workers: &mut Tasks,
+    tls: Option<ServerTls>,
+    clock: &Arc<dyn Clock>,
+    metrics: &Arc<Metrics>,
+) {
+    if let Some(tls) = tls {
+        let with = (Arc::clone(clock), Arc::clone(metrics));
+        let every = Duration::from_millis(TLS_FILES_MS);
+        workers.spawn("tls", |stop| tls.watch(every, with, stop));
+    }
+}
+
 fn spawn_fold(
     workers: &mut Tasks,
     projection: &Arc<Projection>,
@@ -242,7 +261,7 @@ impl Running {
 
     /// The base URL of the HTTP server, without a slash at its end.
     pub fn url(&self) -> String {
-        format!("http://{}", self.addresses.own)
+        self.addresses.url()
     }
 
     /// Waits until the process must end, and returns why. Drop the server then: it must write nothing more.

@@ -5,6 +5,7 @@ use std::num::NonZeroU32;
 use clap::Args;
 use clap::builder::BoolishValueParser;
 
+use crate::app::secret_files::SecretFile;
 use crate::app::{Access, CredentialConfig};
 use crate::auth::RateLimit;
 use crate::cli::Usage;
@@ -64,6 +65,11 @@ impl AccessArgs {
                 tokens: self.tokens.config()?,
             }))),
         }
+    }
+
+    /// The file with a secret that these options name.
+    pub(super) fn secret_file(&self) -> Option<SecretFile> {
+        self.tokens.secret_file()
     }
 
     fn limit(&self) -> Option<RateLimit> {

@@ -1,21 +1,24 @@
 //! Calls to a ledger's HTTP API.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use anyhow::Context as _;
 use reqwest::header::{CONTENT_TYPE, LOCATION, RETRY_AFTER};
 use reqwest::redirect::Policy;
-use reqwest::{Client, Method, RequestBuilder, Url};
+use reqwest::tls::TlsInfo;
+use reqwest::{Certificate, Client, Method, RequestBuilder, Url};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::app::terminal;
+use crate::app::tls::{ClientTls, ClientTlsFiles, Validity};
 use crate::cli::Usage;
 use crate::cli::patience::{Again, Patience};
 use crate::domain::causes::root_cause;
+use crate::domain::tls_failure;
 use crate::http::dto::Problem;
 
 /// How much of an unexpected answer an error shows, in characters.
@@ -32,7 +35,11 @@ pub(super) struct Api {
     base: Url,
     who: Identity,
     client: Client,
+    /// The files for TLS, for messages.
+    tls: ClientTlsFiles,
     patience: Patience,
+    /// When the certificate of the server is valid, once the server has answered.
+    certificate: Arc<OnceLock<Validity>>,
     /// Whether the server has ever answered.
     answered: Arc<AtomicBool>,
 }
@@ -78,6 +85,9 @@ pub(super) enum ApiError {
         /// Whether every connection was refused, so that nothing was sent.
         nobody: bool,
     },
+    /// There is no TLS connection. A retry does not help.
+    #[error("no TLS connection to {url}: {why}")]
+    Tls { url: Url, why: String },
     /// The ledger answered with a problem.
     #[error("{}", describe(.0))]
     Problem(Box<Problem>),
@@ -124,7 +134,7 @@ impl ApiError {
             Self::Problem(problem) => matches!(problem.status, 429 | 503),
             // The answer of a proxy before the server.
             Self::Foreign { status, .. } => matches!(status, 429 | 502..=504),
-            Self::Moved { .. } => false,
+            Self::Moved { .. } | Self::Tls { .. } => false,
         }
     }
 
@@ -133,7 +143,7 @@ impl ApiError {
         match self {
             Self::Problem(problem) => problem.status == 429,
             Self::Foreign { status, .. } => *status == 429,
-            Self::Unreachable { .. } | Self::Moved { .. } => false,
+            Self::Unreachable { .. } | Self::Moved { .. } | Self::Tls { .. } => false,
         }
     }
 
@@ -162,35 +172,63 @@ pub(super) struct Emitting {
 impl Api {
     /// Makes a client for the ledger at a URL.
     pub(super) fn new(url: &str, who: Identity) -> anyhow::Result<Self> {
-        Self::with_patience(url, who, Patience::default())
+        Self::with_tls(url, who, &ClientTls::default())
+    }
+
+    /// Makes a client that uses files for TLS. With such files, an address without a scheme is one
+    /// with `https://`.
+    pub(super) fn with_tls(url: &str, who: Identity, tls: &ClientTls) -> anyhow::Result<Self> {
+        let scheme = if tls.is_given() { "https" } else { "http" };
+        let base = base(url, scheme)?;
+        Self::with_patience(base, who, tls, Patience::default())
     }
 
     /// Makes a client with the given timeouts.
-    pub(super) fn with_patience(
-        url: &str,
+    fn with_patience(
+        base: Url,
         who: Identity,
+        tls: &ClientTls,
         patience: Patience,
     ) -> anyhow::Result<Self> {
-        let base = base(url)?;
         // Do not take a proxy from the environment.
         let mut client = Client::builder()
             .no_proxy()
             .redirect(Policy::none())
+            .tls_info(true)
             .connect_timeout(patience.connect)
             .read_timeout(patience.silence)
             .timeout(patience.answer);
         if base.scheme() == "http" {
             // Plain HTTP needs no certificates, and a minimal container has none to load.
             client = client.tls_certs_only([]);
+        } else {
+            if let Some((file, pem)) = &tls.ca {
+                let roots = Certificate::from_pem_bundle(pem);
+                client = client.tls_certs_only(roots.with_context(|| file.to_string())?);
+            }
+            if let Some((file, pem)) = &tls.own {
+                let own = reqwest::Identity::from_pem(pem);
+                client = client.identity(own.with_context(|| file.to_string())?);
+            }
         }
-        let client = client.build().context("cannot make an HTTP client")?;
+        let client = client.build().context(
+            "cannot make an HTTP client; if this machine has no certificates of CAs, name a file with \
+             --ca-cert",
+        )?;
         Ok(Self {
             base,
             who,
             client,
+            tls: tls.files(),
             patience,
+            certificate: Arc::default(),
             answered: Arc::default(),
         })
+    }
+
+    /// When the certificate of the server is valid; `None` before the first answer and without TLS.
+    pub(super) fn certificate(&self) -> Option<Validity> {
+        self.certificate.get().copied()
     }
 
     /// Sends a GET request, with retries. Returns the unchanged text of the answer.
@@ -309,18 +347,17 @@ impl Api {
     async fn send_once(&self, request: RequestBuilder, url: &Url) -> Result<String, Failed> {
         let answer = async {
             let response = request.send().await?;
+            let peer = response.extensions().get::<TlsInfo>();
+            if let Some(certificate) = peer.and_then(TlsInfo::peer_certificate)
+                && let Some(validity) = Validity::of(certificate)
+            {
+                self.certificate.get_or_init(|| validity);
+            }
             let status = response.status();
             let headers = response.headers().clone();
             Ok::<_, reqwest::Error>((status, headers, response.text().await?))
         };
-        let (status, headers, body) = answer.await.map_err(|error| Failed {
-            refused: error.is_connect() && !error.is_timeout(),
-            ..Failed::from(ApiError::Unreachable {
-                url: self.base.clone(),
-                cause: root_cause(&error).to_string(),
-                nobody: false,
-            })
-        })?;
+        let (status, headers, body) = answer.await.map_err(|error| self.no_answer(&error))?;
         self.answered.store(true, Ordering::Relaxed);
         if status.is_success() {
             return Ok(body);
@@ -351,14 +388,35 @@ impl Api {
             ..Failed::from(error)
         })
     }
+
+    /// Converts the error of a request that got no answer.
+    fn no_answer(&self, error: &reqwest::Error) -> Failed {
+        let url = self.base.clone();
+        if let Some(failure) = tls_failure(error) {
+            let why = self.tls.explain(&failure);
+            return Failed::from(ApiError::Tls { url, why });
+        }
+        Failed {
+            refused: error.is_connect() && !error.is_timeout(),
+            ..Failed::from(ApiError::Unreachable {
+                url,
+                cause: root_cause(error).to_string(),
+                nobody: false,
+            })
+        }
+    }
 }
 
-/// Reads `http://HOST:PORT` or `HOST:PORT`.
-fn base(url: &str) -> Result<Url, Usage> {
+/// Reads `http://HOST:PORT` or `HOST:PORT`, which gets this scheme.
+fn base(url: &str, scheme: &str) -> Result<Url, Usage> {
     let has_scheme = url.contains("://");
-    let scheme = if has_scheme { "" } else { "http://" };
     let usage = |why: &str| Usage(format!("--url {url:?}: {why}"));
-    let base = Url::parse(&format!("{scheme}{url}")).map_err(|error| usage(&error.to_string()))?;
+    let whole = if has_scheme {
+        Url::parse(url)
+    } else {
+        Url::parse(&format!("{scheme}://{url}"))
+    };
+    let base = whole.map_err(|error| usage(&error.to_string()))?;
     if !base.username().is_empty() || base.password().is_some() {
         // The error does not repeat the URL, which contains a secret.
         let why = "--url must not contain a user or password; set the key as SESSION_LEDGER_KEY";
@@ -367,7 +425,7 @@ fn base(url: &str) -> Result<Url, Usage> {
     // A single word is more likely a mistake than a host.
     let is_whole = has_scheme || base.port().is_some();
     if !matches!(base.scheme(), "http" | "https") || base.cannot_be_a_base() || !is_whole {
-        return Err(usage("write http://HOST:PORT"));
+        return Err(usage("write http://HOST:PORT or https://HOST:PORT"));
     }
     Ok(base)
 }

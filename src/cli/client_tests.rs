@@ -56,7 +56,8 @@ impl Server {
             retries: Duration::from_millis(1_500),
             ..Patience::default()
         };
-        Api::with_patience(&self.url, Identity::tenant("acme"), patience).unwrap()
+        let (base, who) = (base(&self.url, "http").unwrap(), Identity::tenant("acme"));
+        Api::with_patience(base, who, &ClientTls::default(), patience).unwrap()
     }
 
     fn heard(&self) -> Vec<String> {
@@ -135,7 +136,7 @@ async fn retries_end_and_a_server_that_never_answered_is_not_retried() {
 #[test]
 fn an_address_needs_no_scheme_and_may_not_contain_a_secret() {
     let url = |text: &str| {
-        base(text)
+        base(text, "http")
             .map(|url| url.to_string())
             .map_err(|Usage(why)| why)
     };
@@ -145,6 +146,7 @@ fn an_address_needs_no_scheme_and_may_not_contain_a_secret() {
         url("https://ledger.example").unwrap(),
         "https://ledger.example/"
     );
+    assert_eq!(base("h:1", "https").unwrap().as_str(), "https://h:1/");
     assert!(url("nowhere").is_err());
     assert!(url("ftp://h").unwrap_err().contains("http://HOST:PORT"));
     let secret = url("http://u:s3cret@h").unwrap_err();

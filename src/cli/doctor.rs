@@ -7,12 +7,15 @@ use std::process::ExitCode;
 use clap::Args;
 use serde::Serialize;
 
+use crate::app::clock::SystemClock;
 use crate::app::files::DataDir;
+use crate::app::secret_files::{SecretFile, exposed};
 use crate::cli::client::{Api, Identity};
+use crate::cli::client_tls::ClientTlsArgs;
 use crate::cli::nats::NatsArgs;
 use crate::cli::target::{DEFAULT_URL, URL_VARIABLE};
 use crate::cli::{CommandResult, output, table};
-use crate::domain::WithCauses;
+use crate::domain::{Clock as _, WithCauses};
 use crate::log::jetstream::{self, InspectedStream, JetStreamConfig};
 use crate::projection::{Store, StoreError};
 
@@ -60,6 +63,9 @@ pub(super) struct Doctor {
     json: bool,
 
     #[command(flatten)]
+    tls: ClientTlsArgs,
+
+    #[command(flatten)]
     nats: NatsArgs,
 }
 
@@ -96,9 +102,13 @@ impl Doctor {
         }
         if let Some(config) = &nats {
             nats_server(config, &mut checks).await;
+            secret_files(self.nats.secret_files(), &mut checks);
         }
         if checks.is_empty() || self.url.is_some() {
-            server(self.url.as_ref().unwrap_or(&self.default_url), &mut checks).await?;
+            let url = self.url.as_ref().unwrap_or(&self.default_url);
+            let api = Api::with_tls(url, Identity::tenant("doctor"), &self.tls.read()?)?;
+            server(&api, url, &mut checks).await;
+            secret_files(self.tls.secret_file(), &mut checks);
         }
         if self.json {
             output::json(&serde_json::to_string(&checks)?)?;
@@ -136,9 +146,8 @@ fn add(checks: &mut Checks, what: &'static str, result: Finding, detail: impl In
     });
 }
 
-async fn server(url: &str, checks: &mut Checks) -> anyhow::Result<()> {
+async fn server(api: &Api, url: &str, checks: &mut Checks) {
     // Both routes are for operators and ignore the tenant.
-    let api = Api::new(url, Identity::tenant("doctor"))?;
     for (check, path, good) in [
         ("server alive", "healthz", "it answers"),
         (
@@ -155,7 +164,22 @@ async fn server(url: &str, checks: &mut Checks) -> anyhow::Result<()> {
             }
         }
     }
-    Ok(())
+    if let Some(validity) = api.certificate() {
+        let now = SystemClock.now();
+        let result = if validity.is_near_end(now) {
+            Finding::Warn
+        } else {
+            Finding::Ok
+        };
+        let detail = validity.describe(now);
+        add(checks, "server certificate", result, detail);
+    }
+}
+
+fn secret_files(files: impl IntoIterator<Item = SecretFile>, checks: &mut Checks) {
+    for warning in files.into_iter().filter_map(|file| exposed(&file)) {
+        add(checks, "secret file", Finding::Warn, warning);
+    }
 }
 
 async fn nats_server(config: &JetStreamConfig, checks: &mut Checks) {
@@ -174,6 +198,11 @@ async fn nats_server(config: &JetStreamConfig, checks: &mut Checks) {
     add(checks, "nats server", Finding::Ok, version);
     if found.asks_for_credentials {
         add(checks, "nats credentials", Finding::Ok, "it requires them");
+    } else if config.tls.own.is_some() {
+        // NATS does not say whether it would accept a connection without a certificate.
+        let detail = "it requires no login: everyone with a certificate of its CA can write events, \
+                      and everyone at all if it does not verify certificates (`verify: true`)";
+        add(checks, "nats credentials", Finding::Warn, detail);
     } else {
         let detail = "it requires no credentials: anyone who can connect can write events";
         add(checks, "nats credentials", Finding::Fail, detail);

@@ -7,6 +7,7 @@ mod access;
 mod agents;
 mod change;
 mod client;
+mod client_tls;
 mod completions;
 mod demo;
 mod doctor;
@@ -17,6 +18,7 @@ mod keys;
 mod list;
 mod moment;
 mod nats;
+mod nats_tls;
 mod nats_url;
 mod output;
 mod pages;
@@ -25,7 +27,10 @@ mod progress;
 mod rebuild;
 mod rules;
 mod schema;
+mod secret_args;
+mod secret_file;
 mod serve;
+mod serve_tls;
 mod sessions;
 mod show;
 mod streams;
@@ -134,7 +139,9 @@ fn install_tls() {
 
 /// Reads the arguments and the environment.
 fn parse() -> Result<Cli, clap::Error> {
-    let mut matches = without_empty_variables(Cli::command()).try_get_matches()?;
+    let mut command = without_empty_variables(Cli::command());
+    let mut matches = command.try_get_matches_from_mut(env::args_os())?;
+    secret_args::refuse(&matches).map_err(|error| error.with_cmd(&command))?;
     Cli::from_arg_matches_mut(&mut matches)
 }
 

@@ -7,10 +7,12 @@ use std::process::ExitCode;
 use clap::{Args, ValueEnum};
 use strum::VariantNames;
 
+use crate::app::secret_files::SecretFile;
 use crate::app::telemetry::{self, LogFormat};
 use crate::app::{Config, DialectAddress, Snapshots, signals};
 use crate::cli::access::AccessArgs;
 use crate::cli::nats::NatsArgs;
+use crate::cli::serve_tls::ServeTlsArgs;
 use crate::cli::{CommandResult, Usage, address};
 use crate::dialects::Dialect;
 use crate::http::Origin;
@@ -29,6 +31,9 @@ Examples:
       --jwt-issuer https://id.example --jwt-jwks https://id.example/jwks.json
   Clients of another API, at an address of their own (docs/dialects.md):
     session-ledger serve --data-dir ./ledger --dialect agi=127.0.0.1:8081
+  Over TLS (docs/operations.md has how to make certificates):
+    session-ledger serve --data-dir ./ledger --listen 0.0.0.0:8787 \\
+      --tls-cert cert.pem --tls-key key.pem
   Settings from the environment:
     export SESSION_LEDGER_DATA_DIR=./ledger SESSION_LEDGER_RATE_LIMIT=100
     session-ledger serve
@@ -84,6 +89,9 @@ pub(super) struct Serve {
     #[arg(help_heading = "Access")]
     token_secret_file: Option<PathBuf>,
 
+    #[command(flatten)]
+    tls: ServeTlsArgs,
+
     /// Directory that the nodes of a ledger share, with snapshots of the read model. A node without a read
     /// model starts from the newest snapshot that fits its log, instead of folding the whole log
     #[arg(long, env = "SESSION_LEDGER_SNAPSHOTS", value_name = "DIR")]
@@ -124,12 +132,15 @@ impl Serve {
         };
         telemetry::init(format, &self.log_level)
             .map_err(|error| Usage(format!("--log-level {:?}: {error}", self.log_level)))?;
+        let secret_files = self.secret_files();
         let config = Config {
             data_dir: self.data_dir,
             listen: self.listen,
             dialects: self.dialects,
             log: self.nats.source()?,
             token_secret_file: self.token_secret_file,
+            tls: self.tls.files(),
+            secret_files,
             access: self.access.access()?,
             origins: self.origins,
             snapshots: self.snapshots.map(|dir| Snapshots {
@@ -153,6 +164,16 @@ impl Serve {
             name = signals.next() => anyhow::bail!("ended at once by a second signal ({name})"),
         }
         Ok(ExitCode::SUCCESS)
+    }
+
+    /// The files with secrets that the options name.
+    fn secret_files(&self) -> Vec<SecretFile> {
+        let of_tokens = self.token_secret_file.as_ref();
+        let of_tokens = SecretFile::given("--token-secret-file", of_tokens);
+        let given = [self.tls.secret_file(), of_tokens, self.access.secret_file()];
+        let mut files: Vec<_> = given.into_iter().flatten().collect();
+        files.extend(self.nats.secret_files());
+        files
     }
 }
 

@@ -8,10 +8,13 @@ use clap::Args;
 
 use crate::app::files::DataDir;
 use crate::app::open::OpenError;
+use crate::app::secret_files::SecretFile;
 use crate::app::telemetry::{self, LogFormat};
 use crate::app::{Access, Config, Running};
 use crate::auth::ApiKey;
 use crate::cli::client::{Api, Identity};
+use crate::cli::client_tls::ClientTlsArgs;
+use crate::cli::secret_file::first_line;
 use crate::cli::{CommandResult, Usage};
 use crate::domain::TenantId;
 
@@ -31,10 +34,11 @@ pub(super) struct Target {
     #[arg(default_value = DEFAULT_URL)]
     url: String,
 
-    /// Key or token for the server. Better set the variable `SESSION_LEDGER_KEY`: other users of
-    /// this machine can see the arguments of a command
-    #[arg(long, env = KEY_VARIABLE, hide_env_values = true, value_name = "KEY")]
-    key: Option<String>,
+    #[command(flatten)]
+    who: KeyArgs,
+
+    #[command(flatten)]
+    tls: ClientTlsArgs,
 
     /// Data directory to use instead of a server, with the built-in log only. No server may have it
     /// open
@@ -46,8 +50,36 @@ pub(super) struct Target {
     tenant: Option<String>,
 }
 
-/// The variable for `--key`.
-pub(super) const KEY_VARIABLE: &str = "SESSION_LEDGER_KEY";
+/// The key or token for a server.
+#[derive(Debug, Args)]
+pub(super) struct KeyArgs {
+    /// File whose first line is a key or token for the server; or set the variable
+    /// `SESSION_LEDGER_KEY`
+    #[arg(long, env = "SESSION_LEDGER_KEY_FILE", value_name = "FILE")]
+    key_file: Option<PathBuf>,
+
+    // Hidden because it exists for the variable: `secret_args` refuses it as an argument.
+    #[arg(long, env = KEY_VARIABLE, hide = true, hide_env_values = true)]
+    key: Option<String>,
+}
+
+/// The variable with a key or token.
+const KEY_VARIABLE: &str = "SESSION_LEDGER_KEY";
+
+impl KeyArgs {
+    /// Whether there is a key.
+    pub(super) fn is_given(&self) -> bool {
+        self.key_file.is_some() || self.key.is_some()
+    }
+
+    /// Returns the key: from the file, or else from the variable.
+    pub(super) fn read(self) -> anyhow::Result<Option<String>> {
+        match self.key_file {
+            Some(path) => first_line(&SecretFile::new("--key-file", path)).map(Some),
+            None => Ok(self.key),
+        }
+    }
+}
 
 impl Target {
     /// Runs `work` with a client of the ledger's API.
@@ -56,14 +88,14 @@ impl Target {
         work: impl AsyncFnOnce(&Api) -> CommandResult,
     ) -> CommandResult {
         let Some(dir) = &self.data_dir else {
-            if self.key.is_none() && self.tenant.is_none() {
-                return Err(Usage(NOBODY.to_owned()).into());
-            }
             let who = Identity {
-                key: self.key,
+                key: self.who.read()?,
                 tenant: self.tenant,
             };
-            return work(&Api::new(&self.url, who)?).await;
+            if who.key.is_none() && who.tenant.is_none() {
+                return Err(Usage(NOBODY.to_owned()).into());
+            }
+            return work(&Api::with_tls(&self.url, who, &self.tls.read()?)?).await;
         };
         let Some(tenant) = self.tenant else {
             let why = "--tenant is required with --data-dir";
@@ -85,8 +117,8 @@ impl Target {
 }
 
 /// The error if there is neither a key nor a tenant.
-pub(super) const NOBODY: &str = "a key is required, in the variable SESSION_LEDGER_KEY or as --key; \
-                                 or --tenant, for a server that requires no credentials";
+pub(super) const NOBODY: &str = "a key is required, in the variable SESSION_LEDGER_KEY or in a \
+                                 --key-file; or --tenant, for a server that requires no credentials";
 
 /// Starts a server on a directory, so that commands always use the HTTP API. Other users of this
 /// machine can connect to it, so it accepts only a key that is generated here.

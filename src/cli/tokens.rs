@@ -7,6 +7,7 @@ use anyhow::Context as _;
 use clap::Args;
 use strum::VariantNames;
 
+use crate::app::secret_files::SecretFile;
 use crate::auth::Role;
 use crate::auth::jwt::{
     ClaimName, ClaimRules, KeySetSource, RoleRules, RoleWords, Secret, TenantRule, TokenConfig,
@@ -100,6 +101,12 @@ impl TokenArgs {
             || self.jwt_role_prefix.is_some()
             || !self.jwt_role_map.is_empty()
             || self.jwt_claim_agent.is_some()
+    }
+
+    /// The file with a secret that these options name.
+    pub(super) fn secret_file(&self) -> Option<SecretFile> {
+        let path = self.jwt_hs256_secret_file.as_ref();
+        SecretFile::given("--jwt-hs256-secret-file", path)
     }
 
     /// Returns the configuration for tokens; `None` if the options accept none.

@@ -276,8 +276,21 @@ pub const ANSWER_WAIT_MS: u64 = 300_000;
 pub const HISTORY_PAGES_MAX: usize = 8;
 /// How often at most the log says that the server is full, in milliseconds.
 pub const FULL_WARNING_MS: u64 = 10_000;
-/// How long a new connection may take until its first request's head is complete, in milliseconds.
+/// How long a new connection may take until its first request's head is complete, in milliseconds. On
+/// TLS, this includes the handshake.
 pub const HEAD_WAIT_MS: u64 = 10_000;
+/// How often the server reads the files of its TLS certificate again, in milliseconds.
+pub const TLS_FILES_MS: u64 = 2_000;
+/// Longest file with certificates or a private key, in bytes. A bundle of all public CAs has 250 kB.
+pub const TLS_FILE_BYTES_MAX: u64 = 1024 * 1024;
+/// Most encrypted bytes of a connection that wait for the socket.
+pub const TLS_UNSENT_BYTES: usize = 32 * 1024;
+/// How long the server waits for a client to read why its handshake failed, in milliseconds.
+pub const TLS_GOODBYE_MS: u64 = 1_000;
+/// How long before its end a certificate counts as expiring soon, in microseconds.
+pub const TLS_EXPIRY_NEAR_US: i64 = 14 * 86_400 * 1_000_000;
+/// Shortest time between two warnings that the certificate expires soon, in microseconds.
+pub const TLS_EXPIRY_WARNING_US: i64 = 86_400 * 1_000_000;
 /// How long a connection may take from one answer to the next request's head, in milliseconds.
 ///
 /// Longer than the 60 s after which load balancers close idle connections: they must

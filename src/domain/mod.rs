@@ -21,6 +21,7 @@ pub mod rules;
 pub mod scopes;
 pub mod session;
 pub mod time;
+pub mod tls_failure;
 pub mod verdict;
 
 pub use agent::{Agent, AgentStatus};
@@ -36,4 +37,5 @@ pub use rules::{Rules, RulesHistory};
 pub use scopes::Scopes;
 pub use session::{Session, SessionStatus};
 pub use time::{Clock, Moment, Timestamp};
+pub use tls_failure::{TlsFailure, tls_failure};
 pub use verdict::{Reason, Verdict};

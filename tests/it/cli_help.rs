@@ -92,14 +92,27 @@ fn options_stand_under_their_heading_and_examples_are_short() {
         (
             "list",
             "Which ledger:",
-            &["--url", "--key", "--data-dir", "--tenant"],
+            &[
+                "--url",
+                "--key-file",
+                "--ca-cert",
+                "--client-cert",
+                "--client-key",
+                "--data-dir",
+                "--tenant",
+            ],
         ),
         (
             "keys issue",
             "The key:",
             &["--role", "--agent", "--expires"],
         ),
-        ("keys issue", "NATS:", &["--nats-url"]),
+        (
+            "keys issue",
+            "NATS:",
+            &["--nats-url", "--nats-ca", "--nats-nkey-file"],
+        ),
+        ("serve", "TLS:", &["--tls-cert"]),
         ("emit", "The event:", &["--agent", "--file"]),
         ("emit", "Output:", &["--json", "--no-wait"]),
         (

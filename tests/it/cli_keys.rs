@@ -50,8 +50,8 @@ fn the_first_key_can_be_issued_before_the_server_first_starts() {
     ];
     let emitted = with_key(&key, &emit);
     assert!(stdout(&emitted).contains("applied"), "{}", stderr(&emitted));
-    let listed = ok(&["list", "--json", "--url", server.url(), "--key", &key]);
-    assert_eq!(json(&listed)["total"], 1);
+    let listed = with_key(&key, &["list", "--json", "--url", server.url()]);
+    assert_eq!(json(&stdout(&listed))["total"], 1);
 
     let nobody = fails(&["list", "--url", server.url(), "--tenant", "acme"], 1);
     assert!(nobody.contains("credential_required"), "{nobody}");
@@ -363,7 +363,12 @@ fn arguments_override_variables() {
         assert_eq!(on_nats.status.code(), Some(1));
         assert!(!stderr(&on_nats).contains("http"), "{}", stderr(&on_nats));
     }
-    for server in [["--url", url.1], ["--key", key.1]] {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), key.1).unwrap();
+    for server in [
+        ["--url", url.1],
+        ["--key-file", file.path().to_str().unwrap()],
+    ] {
         let asked = with(nats, &server);
         assert_eq!(asked.status.code(), Some(1));
         assert!(stderr(&asked).contains("no answer from http"), "{asked:?}");

@@ -1,5 +1,6 @@
 //! `streams create`, on a server with the shipped configuration.
 
+use std::path::Path;
 use std::time::Duration;
 
 use async_nats::jetstream::stream;
@@ -16,9 +17,13 @@ fn created(nats: &NatsServer) -> String {
     stdout(&output)
 }
 
-/// Returns the address of the server with the login of the running ledger.
-fn with_login(nats: &NatsServer) -> String {
-    nats.url().replace("nats://", "nats://ledger:12345678@")
+/// Starts a ledger as the user of the running ledger.
+fn start(nats: &NatsServer, dir: &Path) -> Server {
+    let file = dir.join("nats.password");
+    std::fs::write(&file, "12345678").unwrap();
+    let file = file.to_str().unwrap();
+    let login = ["--nats-user", "ledger", "--nats-password-file", file];
+    Server::start_with(dir, &[&["--nats-url", nats.url()], &login[..]].concat())
 }
 
 /// Runs a command as a user. It must fail, and say all of this before the request would time out.
@@ -53,7 +58,7 @@ async fn the_streams_are_created_once_and_the_ledger_then_runs() {
         "stream LEDGER: created\nstream LEDGER_ADMIN: created\n"
     );
     let dir = tempfile::tempdir().unwrap();
-    let node = Server::start_with(dir.path(), &["--nats-url", &with_login(&nats)]);
+    let node = start(&nats, dir.path());
     node.ok(&["emit", "session.created", "s-1", "--agent", "a-1"]);
     let setup = connect(&nats, "ledger-setup").await;
     let before = [
@@ -128,7 +133,7 @@ async fn a_stream_of_an_earlier_build_is_brought_up_to_date() {
     );
     assert_eq!(setup.settings("LEDGER").await, right);
     let dir = tempfile::tempdir().unwrap();
-    Server::start_with(dir.path(), &["--nats-url", &with_login(&nats)]);
+    start(&nats, dir.path());
 }
 
 #[tokio::test]

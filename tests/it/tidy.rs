@@ -150,10 +150,16 @@ const HOMES: &[(&str, &[&str])] = &[
     ),
     ("hyper::", &["src/app/http_server", "src/fuzzing"]),
     ("hyper_util::", &["src/app/http_server", "src/fuzzing"]),
+    ("tokio_rustls::", &["src/app/http_server", "src/app/tls"]),
+    ("nkeys::", &["src/log/jetstream"]),
+    ("x509_cert::", &["src/app/tls"]),
     ("clap::", &["src/cli"]),
     ("jsonwebtoken::", &["src/auth/jwt"]),
-    // The command line installs it as the TLS provider.
-    ("ring::", &["src/auth/jwt/provider", "src/cli/mod"]),
+    // The command line installs it as the TLS provider of the client libraries, and the server uses it.
+    (
+        "ring::",
+        &["src/auth/jwt/provider", "src/cli/mod", "src/app/tls"],
+    ),
     ("governor::", &["src/auth/rate_limit"]),
     ("reqwest::", &["src/cli", "src/auth/jwt/source"]),
     // These files decide the status of problems, successes and the failures of each dialect.

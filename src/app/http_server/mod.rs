@@ -4,6 +4,7 @@
 //! A server that stops finishes the requests under way, and closes every other connection.
 
 mod answer;
+mod handshake;
 mod patience;
 mod room;
 mod socket;
@@ -24,14 +25,18 @@ use hyper_util::service::TowerToHyperService;
 use socket2::SockRef;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::{JoinError, JoinSet};
-use tokio::time::{Instant, sleep, timeout_at};
+use tokio::time::{Instant, sleep, sleep_until, timeout_at};
+use tokio_rustls::server::TlsStream;
+use tokio_util::either::Either;
 use tokio_util::sync::CancellationToken;
 
+use crate::app::tls::Tls;
 use crate::domain::limits::{
     HTTP2_KEEP_ALIVE_MS, HTTP2_STREAMS_MAX, REQUEST_HEAD_BYTES_MAX, SOCKET_UNSENT_BYTES,
 };
 use crate::http::{BodyPatience, Connection, Lane};
 use answer::Answer;
+use handshake::{NoTls, shake_hands};
 use room::Place;
 use socket::Socket;
 use streams::Streams;
@@ -42,6 +47,17 @@ pub use room::{Bounds, Room};
 /// The pause after an error of `accept`, for example when no file descriptor is left.
 const ACCEPT_REST: Duration = Duration::from_millis(100);
 
+/// An address to serve on.
+pub struct Address {
+    /// Accepts the connections.
+    pub listener: TcpListener,
+    /// Encrypts them; `None` serves plain HTTP.
+    pub tls: Option<Tls>,
+}
+
+/// A connection, with or without TLS.
+type Stream = Either<Socket, Box<TlsStream<Socket>>>;
+
 /// The state that all connections of an address share.
 struct Server {
     usual: Builder<Streams>,
@@ -51,12 +67,13 @@ struct Server {
     bodies: Arc<BodyPatience>,
     room: Arc<Room>,
     stop: CancellationToken,
+    tls: Option<Tls>,
 }
 
 /// Serves until `stop` is canceled, and then until the requests under way end or time out.
 /// Requests that time out are dropped with a warning: their callers got no acknowledgement.
 pub async fn run(
-    listener: TcpListener,
+    Address { listener, tls }: Address,
     router: Router,
     patience: Patience,
     room: Arc<Room>,
@@ -77,6 +94,7 @@ pub async fn run(
         }),
         room,
         stop: stop.clone(),
+        tls,
     });
     let mut connections = JoinSet::new();
     let mut watch = pin!(server.room.watch(&patience));
@@ -178,8 +196,45 @@ impl Server {
         }
     }
 
+    /// Makes the TLS handshake if the address has TLS. `None` if it failed or took too long.
+    async fn secure(
+        &self,
+        stream: TcpStream,
+        activity: &Arc<Connection>,
+        deadline: Instant,
+    ) -> Option<Stream> {
+        let socket = Socket::new(stream, Arc::clone(activity));
+        let Some(tls) = &self.tls else {
+            return Some(Either::Left(socket));
+        };
+        let failed = tokio::select! {
+            // Boxed because a TLS session is large.
+            made = Box::pin(shake_hands(socket, tls)) => match made {
+                Ok(stream) => return Some(Either::Right(Box::new(stream))),
+                Err(failed) => failed,
+            },
+            () = sleep_until(deadline) => NoTls::Late,
+            () = activity.closing() => NoTls::Closed("had to make room"),
+            () = self.stop.cancelled() => NoTls::Closed("had no request under way"),
+        };
+        if let Some(reason) = failed.reason() {
+            self.room.handshake_failed(reason);
+        }
+        tokio::select! {
+            biased;
+            () = failed.end() => {}
+            () = activity.closing() => {}
+            () = self.stop.cancelled() => {}
+        }
+        None
+    }
+
     /// Serves one connection to its end.
     async fn serve(&self, stream: TcpStream, place: &Place) {
+        let deadline = Instant::now() + self.patience.head;
+        let Some(stream) = self.secure(stream, &place.connection, deadline).await else {
+            return;
+        };
         let activity = &place.connection;
         let service = service_fn(|mut request: Request<Incoming>| {
             let under_way = activity.begin(request.version() == Version::HTTP_2);
@@ -194,12 +249,11 @@ impl Server {
             Lane::Usual => &self.usual,
             Lane::HealthOnly => &self.health_only,
         };
-        let socket = Socket::new(stream, Arc::clone(activity));
-        let connection = builder.serve_connection(TokioIo::new(socket), service);
+        let connection = builder.serve_connection(TokioIo::new(stream), service);
         let mut connection = pin!(connection);
         let why = tokio::select! {
             ended = connection.as_mut() => return log_end(ended),
-            () = stays_unused(activity, self.patience.head) => return log_close("sent no request"),
+            () = stays_unused(activity, deadline) => return log_close("sent no request"),
             () = activity.closing() => Some("had to make room, or left answers unread"),
             () = self.stop.cancelled() => None,
         };
@@ -222,10 +276,10 @@ impl Server {
     }
 }
 
-/// Returns after this time if the connection has had no request, or is one for health checks only.
+/// Returns at the deadline if the connection has had no request, or is one for health checks only.
 /// Otherwise never returns.
-async fn stays_unused(connection: &Connection, at_most: Duration) {
-    sleep(at_most).await;
+async fn stays_unused(connection: &Connection, deadline: Instant) {
+    sleep_until(deadline).await;
     if connection.begun() != 0 && connection.lane() == Lane::Usual {
         std::future::pending::<()>().await;
     }

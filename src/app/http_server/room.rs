@@ -96,6 +96,11 @@ impl Room {
         self.bounds.connections + 2 * self.bounds.health.max(1)
     }
 
+    /// Counts a TLS handshake that failed.
+    pub(super) fn handshake_failed(&self, reason: &'static str) {
+        self.metrics.tls_handshake_failed(reason);
+    }
+
     /// Returns a place for a new connection. `None` if there is none and none becomes free in time.
     pub(super) async fn enter(self: &Arc<Self>, bodies: &Arc<BodyPatience>) -> Option<Place> {
         for (lane, places) in [(Lane::Usual, &self.usual), (Lane::HealthOnly, &self.health)] {

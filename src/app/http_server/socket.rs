@@ -21,6 +21,13 @@ impl Socket {
         Self { stream, connection }
     }
 
+    /// Waits for the first byte that the client sends, and does not take it; `None` at the end.
+    pub(super) async fn first_byte(&self) -> io::Result<Option<u8>> {
+        let mut byte = [0];
+        let count = self.stream.peek(&mut byte).await?;
+        Ok((count != 0).then_some(byte[0]))
+    }
+
     fn report(&self, written: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
         self.connection.socket(written.is_ready());
         written

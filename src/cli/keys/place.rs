@@ -13,8 +13,9 @@ use crate::app::telemetry::{self, LogFormat};
 use crate::auth::{Author, Grant, KeyId};
 use crate::cli::Usage;
 use crate::cli::client::{Api, Identity, read};
+use crate::cli::client_tls::ClientTlsArgs;
 use crate::cli::nats::NatsArgs;
-use crate::cli::target::{DEFAULT_URL, KEY_VARIABLE, NOBODY, URL_VARIABLE, tenant};
+use crate::cli::target::{DEFAULT_URL, KeyArgs, NOBODY, URL_VARIABLE, tenant};
 use crate::domain::{AgentId, TenantId, Timestamp};
 use crate::http::dto::{IssuedKey, Key, KeyList, NewKey};
 
@@ -33,10 +34,12 @@ pub(super) struct KeysArgs {
     #[arg(long, env = URL_VARIABLE, value_name = "URL")]
     url: Option<String>,
 
-    /// Key or token with the role admin, for the server. Better set the variable
-    /// `SESSION_LEDGER_KEY`: other users of this machine can see the arguments of a command
-    #[arg(long, env = KEY_VARIABLE, hide_env_values = true, value_name = "KEY")]
-    key: Option<String>,
+    // The key or token must have the role admin.
+    #[command(flatten)]
+    who: KeyArgs,
+
+    #[command(flatten)]
+    tls: ClientTlsArgs,
 
     /// Data directory of a ledger with the built-in log, instead of a server. No server may have it
     /// open; `issue` creates what is missing
@@ -64,16 +67,16 @@ impl KeysArgs {
             let keys = OpenKeys::open(source).await.map_err(with_advice)?;
             return Ok(Place::Log(Box::new(keys), tenant));
         }
-        if self.key.is_none() && self.tenant.is_none() {
+        if !self.who.is_given() && self.tenant.is_none() {
             let other = "; for the first key of a ledger, --data-dir or --nats-url";
             return Err(Usage(format!("{NOBODY}{other}")).into());
         }
         let who = Identity {
-            key: self.key,
+            key: self.who.read()?,
             tenant: self.tenant,
         };
         let url = self.url.as_deref().unwrap_or(DEFAULT_URL);
-        Ok(Place::Server(Api::new(url, who)?))
+        Ok(Place::Server(Api::with_tls(url, who, &self.tls.read()?)?))
     }
 }
 
@@ -86,7 +89,7 @@ impl KeysArgs {
         if self.typed.server && typed_log {
             return Err(Usage(BOTH.to_owned()).into());
         }
-        let names_server = self.url.is_some() || self.key.is_some();
+        let names_server = self.url.is_some() || self.who.is_given();
         if self.typed.server || (names_server && !typed_log) {
             return Ok(None);
         }
@@ -102,7 +105,7 @@ impl KeysArgs {
     }
 }
 
-const BOTH: &str = "--url and --key name a server, --data-dir and --nats-url name the log of keys: \
+const BOTH: &str = "--url and --key-file name a server, --data-dir and --nats-url name the log of keys: \
                     give options of only one kind";
 const BUILT_IN_OR_NATS: &str = "--data-dir is for a ledger with the built-in log, and the variable \
                                 SESSION_LEDGER_NATS_URL names a log on NATS: remove one of them";
@@ -110,7 +113,7 @@ const BUILT_IN_OR_NATS: &str = "--data-dir is for a ledger with the built-in log
 /// Which options are on the command line itself and not only in variables.
 #[derive(Debug)]
 struct Typed {
-    /// `--url` or `--key`.
+    /// `--url` or `--key-file`.
     server: bool,
     /// `--nats-url`.
     nats: bool,
@@ -120,7 +123,7 @@ impl FromArgMatches for Typed {
     fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
         let typed = |id: &str| matches.value_source(id) == Some(ValueSource::CommandLine);
         Ok(Self {
-            server: typed("url") || typed("key"),
+            server: typed("url") || typed("key_file"),
             nats: typed("nats_url"),
         })
     }

@@ -18,8 +18,8 @@ Examples:
   session-ledger sessions introspect - < token > /dev/null &&
     echo active
 
-Do not write the token itself as an argument: other users of this machine can
-see the arguments of a process.
+The token itself is refused as an argument: other users of this machine can see
+the arguments of a process.
 
 Exit code 1 if the token is not active: it is unknown, replaced or of another
 tenant, its session has ended, or its agent is not active.";
@@ -28,9 +28,10 @@ tenant, its session has ended, or its agent is not active.";
 #[derive(Debug, Args)]
 #[command(after_help = AFTER_HELP)]
 pub(super) struct Introspect {
-    /// The access token: `-` reads it from stdin. Do not write the token itself here: other users
-    /// of this machine can see it
+    /// `-` reads the access token from stdin. The token itself is refused here: other users of this
+    /// machine could see it
     #[arg(
+        id = "access_token",
         env = "SESSION_LEDGER_TOKEN",
         value_name = "TOKEN",
         hide_env_values = true

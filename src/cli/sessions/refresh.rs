@@ -17,8 +17,8 @@ Examples:
   session-ledger sessions refresh s-1 --refresh-token - \\
     --ttl 600 --phase running < refresh-token
 
-Do not write the token itself as an argument: other users of this machine can
-see the arguments of a process.
+The token itself is refused as an argument: other users of this machine can see
+the arguments of a process.
 
 Exit code 1 if the ledger rejects the command. The reason `token_stale` means
 that the token was replaced.";
@@ -31,9 +31,9 @@ pub(super) struct Refresh {
     #[arg(value_name = "SESSION", help_heading = None::<&str>)]
     id: String,
 
-    /// Latest refresh token of the session: `-` reads it from stdin. Do not write the token itself
-    /// here: other users of this machine can see it
-    #[arg(long = "refresh-token", value_name = "TOKEN")]
+    /// Latest refresh token of the session: `-` reads it from stdin. The token itself is refused here:
+    /// other users of this machine could see it
+    #[arg(id = "refresh_token", long = "refresh-token", value_name = "TOKEN")]
     #[arg(env = "SESSION_LEDGER_REFRESH_TOKEN", hide_env_values = true)]
     token: Token,
 

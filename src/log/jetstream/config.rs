@@ -3,6 +3,8 @@
 use std::fmt;
 use std::path::PathBuf;
 
+use nkeys::{KeyPair, KeyPairType};
+
 use crate::wire::{ADMIN_STREAM_SUBJECTS, stream_subjects};
 
 /// The servers, the stream and our credentials.
@@ -12,6 +14,8 @@ pub struct JetStreamConfig {
     pub urls: Vec<String>,
     /// Our credentials.
     pub credentials: Credentials,
+    /// How the connections are encrypted.
+    pub tls: NatsTls,
     /// The name of the stream.
     pub stream: String,
     /// The description of the stream, for operators.
@@ -30,6 +34,7 @@ impl JetStreamConfig {
         Self {
             urls,
             credentials: Credentials::None,
+            tls: NatsTls::default(),
             stream: "LEDGER".to_owned(),
             description: "Events of the session ledger",
             subjects: stream_subjects(),
@@ -56,6 +61,26 @@ impl JetStreamConfig {
     }
 }
 
+/// How the connections to the servers are encrypted. With any of these settings, TLS is required;
+/// otherwise the servers and the scheme of their addresses decide. The client reads the files for each
+/// connection, so it uses renewed certificates from the next connection on.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct NatsTls {
+    /// The file of the CAs to trust; `None` is those of the system.
+    pub ca: Option<PathBuf>,
+    /// The files of our certificate and of its key, for servers that require one.
+    pub own: Option<(PathBuf, PathBuf)>,
+    /// Whether to start TLS before the server says anything.
+    pub first: bool,
+}
+
+impl NatsTls {
+    /// Whether TLS is required.
+    pub(super) fn is_required(&self) -> bool {
+        self.ca.is_some() || self.own.is_some() || self.first
+    }
+}
+
 /// How the ledger logs in to the server.
 #[derive(Clone, PartialEq, Eq)]
 pub enum Credentials {
@@ -72,16 +97,34 @@ pub enum Credentials {
     File(PathBuf),
     /// A shared token.
     Token(String),
+    /// A key pair of a user of the server's configuration.
+    Nkey {
+        /// The seed, which is the secret.
+        seed: String,
+        /// The public key, by which the server knows the user.
+        public: String,
+    },
+}
+
+impl Credentials {
+    /// Returns the credentials with this seed; `None` if it is not the seed of a user.
+    pub fn nkey(seed: String) -> Option<Self> {
+        let pair = KeyPair::from_seed(&seed).ok()?;
+        let is_user = pair.key_pair_type() == KeyPairType::User;
+        let public = pair.public_key();
+        is_user.then_some(Self::Nkey { seed, public })
+    }
 }
 
 impl fmt::Debug for Credentials {
-    /// Prints no password and no token.
+    /// Prints no password, token or seed.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::None => f.write_str("None"),
             Self::UserPassword { user, password: _ } => write!(f, "UserPassword({user:?}, ..)"),
             Self::File(path) => write!(f, "File({})", path.display()),
             Self::Token(_) => f.write_str("Token(..)"),
+            Self::Nkey { seed: _, public } => write!(f, "Nkey({public}, ..)"),
         }
     }
 }

@@ -9,18 +9,18 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use async_nats::jetstream::{Context, ContextBuilder};
-use async_nats::{Client, ConnectOptions, Event};
+use async_nats::{Client, Event};
 use tokio::sync::{Semaphore, SemaphorePermit, watch};
 use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 
-use super::config::{Credentials, JetStreamConfig};
+use super::config::JetStreamConfig;
 use super::denied::Denials;
+use super::login;
 use super::servers::NextServer;
 use super::speed::Speed;
 use super::writable::Writable;
 use crate::domain::backoff;
-use crate::domain::causes::because;
 use crate::domain::limits::{
     LOG_APPEND_WAIT_MS, LOG_BATCHES_OPEN_MAX, LOG_CLOSE_WAIT_MS, LOG_CONNECT_WAIT_MS,
     LOG_MESSAGE_BYTES_MAX, LOG_PING_MS, LOG_PUBLISH_IN_FLIGHT_MAX, LOG_TURN_WAIT_MS,
@@ -94,7 +94,7 @@ impl Link {
         let next_server = NextServer::default();
         let denials = Denials::new();
         let noted = denials.clone();
-        let options = options(config)
+        let options = login::options(config)
             .await?
             .name(name)
             .custom_inbox_prefix(&config.inbox_prefix)
@@ -116,7 +116,7 @@ impl Link {
         let client = options
             .connect(&config.urls)
             .await
-            .map_err(|error| LogError::unavailable(because("cannot connect to NATS", error)))?;
+            .map_err(|error| LogError::unavailable(login::refused(config, error)))?;
         let version = check_version(&client.server_info().version)?;
         let batches = (BATCHES_VERSION_MIN <= version)
             .then(|| Arc::new(Semaphore::new(LOG_BATCHES_OPEN_MAX)));
@@ -283,21 +283,6 @@ fn update(state: &watch::Sender<LinkState>, event: &Event) {
         Event::ServerError(error) => tracing::warn!(error = %error, "NATS reports an error"),
         Event::LameDuckMode | Event::Draining | Event::ClientError(_) => {}
     }
-}
-
-async fn options(config: &JetStreamConfig) -> Result<ConnectOptions, LogError> {
-    let options = ConnectOptions::new();
-    Ok(match &config.credentials {
-        Credentials::None => options,
-        Credentials::UserPassword { user, password } => {
-            options.user_and_password(user.clone(), password.clone())
-        }
-        Credentials::Token(token) => options.token(token.clone()),
-        Credentials::File(path) => options.credentials_file(path).await.map_err(|error| {
-            let what = format!("cannot read the NATS credentials file {}", path.display());
-            LogError::misconfigured(because(what, error))
-        })?,
-    })
 }
 
 /// Returns the pause before an attempt to connect: zero before the first.

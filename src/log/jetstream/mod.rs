@@ -17,6 +17,7 @@ mod get;
 mod guarded;
 mod inspect;
 mod link;
+mod login;
 mod message;
 mod open;
 mod prepare;
@@ -39,7 +40,7 @@ use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use tokio::time::{Instant, sleep};
 
-pub use config::{Credentials, JetStreamConfig};
+pub use config::{Credentials, JetStreamConfig, NatsTls};
 pub use inspect::{InspectedStream, Inspection, inspect};
 pub use prepare::{Prepared, PreparedStream, prepare};
 

@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use session_ledger::app::http_server::{self, Bounds, Patience, Room};
+use session_ledger::app::http_server::{self, Address, Bounds, Patience, Room};
+use session_ledger::app::tls::{ServerTls, TlsFiles};
 use session_ledger::auth::{Access, Author, Credentials, Grant, Keys, Roles};
 use session_ledger::dialects;
 use session_ledger::domain::{Clock, TenantId, Timestamp};
@@ -24,6 +25,17 @@ pub(crate) const NOW: &str = "2026-01-31T12:00:00.000000Z";
 
 /// The origin whose pages may call it from a browser.
 pub(crate) const ORIGIN: &str = "https://console.example";
+
+/// How often the server of a test reads its TLS files.
+const TLS_FILES_EVERY: std::time::Duration = std::time::Duration::from_millis(5);
+
+/// How a ledger serves.
+#[derive(Default)]
+pub(crate) struct Serving {
+    pub(crate) patience: Patience,
+    pub(crate) bounds: Bounds,
+    pub(crate) tls: Option<TlsFiles>,
+}
 
 /// A running ledger.
 pub(crate) struct App {
@@ -155,26 +167,34 @@ impl App {
     /// Starts a ledger that never folds, with these timeouts.
     pub(crate) async fn start_with_patience(patience: Patience) -> Self {
         let access = |_keys| Access::Everybody;
-        Self::serve(
-            |log| log,
-            |keys| keys,
-            (patience, Bounds::default()),
-            access,
-        )
-        .await
+        let serving = Serving {
+            patience,
+            ..Serving::default()
+        };
+        Self::serve(|log| log, |keys| keys, serving, access).await
     }
 
     /// Starts a ledger with these timeouts and bounds.
     pub(crate) async fn start_with_bounds(patience: Patience, bounds: Bounds) -> Self {
+        Self::start_serving(Serving {
+            patience,
+            bounds,
+            tls: None,
+        })
+        .await
+    }
+
+    /// Starts a ledger that serves in this way.
+    pub(crate) async fn start_serving(serving: Serving) -> Self {
         let access = |_keys| Access::Everybody;
-        let app = Self::serve(|log| log, |keys| keys, (patience, bounds), access).await;
+        let app = Self::serve(|log| log, |keys| keys, serving, access).await;
         app.folding().await
     }
 
     async fn serve(
         wrap: impl FnOnce(Arc<dyn EventLog>) -> Arc<dyn EventLog>,
         wrap_keys: impl FnOnce(Arc<dyn EventLog>) -> Arc<dyn EventLog>,
-        (patience, bounds): (Patience, Bounds),
+        serving: Serving,
         access: impl FnOnce(Arc<Keys>) -> Access,
     ) -> Self {
         let dir = tempfile::tempdir().unwrap();
@@ -202,12 +222,27 @@ impl App {
         };
         let router = dialects::router(services, Hosts::Any);
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let url = format!("http://{}", listener.local_addr().unwrap());
+        let scheme = if serving.tls.is_some() {
+            "https"
+        } else {
+            "http"
+        };
+        let url = format!("{scheme}://{}", listener.local_addr().unwrap());
         let stop_server = CancellationToken::new();
         let mut tasks = JoinSet::new();
-        let stopped = stop_server.clone();
-        let room = Arc::new(Room::new(bounds, Arc::clone(&metrics)));
-        tasks.spawn(http_server::run(listener, router, patience, room, stopped));
+        let tls = serving.tls.map(|files| ServerTls::load(files).unwrap());
+        let acceptor = tls.as_ref().map(ServerTls::acceptor);
+        if let Some(tls) = tls {
+            let with = (as_clock(), Arc::clone(&metrics));
+            tasks.spawn(tls.watch(TLS_FILES_EVERY, with, stop_server.clone()));
+        }
+        let address = Address {
+            listener,
+            tls: acceptor,
+        };
+        let (patience, stopped) = (serving.patience, stop_server.clone());
+        let room = Arc::new(Room::new(serving.bounds, Arc::clone(&metrics)));
+        tasks.spawn(http_server::run(address, router, patience, room, stopped));
         let stop_fold = CancellationToken::new();
         let (followed, stopped) = (Arc::clone(&keys), stop_fold.clone());
         tasks.spawn(async move { followed.run(stopped).await.unwrap() });
@@ -242,7 +277,7 @@ impl App {
 
     /// Returns the server's address as host and port.
     pub(crate) fn host(&self) -> &str {
-        self.url.strip_prefix("http://").unwrap()
+        self.url.split_once("://").unwrap().1
     }
 
     /// Returns a client with a new key of a tenant.

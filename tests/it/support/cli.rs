@@ -1,9 +1,14 @@
 //! The `session-ledger` program as a user runs it: processes, pipes and signals.
 
-use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
+use std::sync::{Arc, Condvar, Mutex};
 use std::thread::JoinHandle;
+use std::time::Duration;
+
+/// How long a test waits for a line of a server's log.
+const LOG_WAIT: Duration = Duration::from_secs(30);
 
 /// Returns the command, without the `SESSION_LEDGER_` variables of the environment.
 pub(crate) fn command(args: &[&str]) -> Command {
@@ -74,7 +79,15 @@ pub(crate) struct Server {
     child: Child,
     url: String,
     started: String,
-    rest: Option<JoinHandle<String>>,
+    log: Arc<Log>,
+    reading: Option<JoinHandle<()>>,
+}
+
+/// What a server has logged since it served.
+#[derive(Default)]
+struct Log {
+    text: Mutex<String>,
+    more: Condvar,
 }
 
 impl Server {
@@ -112,7 +125,7 @@ impl Server {
         let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
         let mut lines = BufReader::new(child.stderr.take().unwrap());
         let (mut line, mut said) = (String::new(), String::new());
-        while !line.contains("serving on http://") {
+        while !line.contains("serving on http") {
             line.clear();
             assert_ne!(lines.read_line(&mut line).unwrap(), 0, "{said}");
             said.push_str(&line);
@@ -120,19 +133,38 @@ impl Server {
         let started = said;
         let (_, url) = line.split_once("serving on ").unwrap();
         let url = url.split_whitespace().next().unwrap().to_owned();
+        line.clear();
+        let log = Arc::<Log>::default();
+        let written = Arc::clone(&log);
         // The thread reads the log to the end, so that the pipe never fills.
         #[expect(clippy::disallowed_methods, reason = "it ends with the process")]
-        let rest = std::thread::spawn(move || {
-            let mut rest = String::new();
-            lines.read_to_string(&mut rest).unwrap();
-            rest
+        let reading = std::thread::spawn(move || {
+            while lines.read_line(&mut line).unwrap() != 0 {
+                written.text.lock().unwrap().push_str(&line);
+                written.more.notify_all();
+                line.clear();
+            }
         });
         Self {
             child,
             url,
             started,
-            rest: Some(rest),
+            log,
+            reading: Some(reading),
         }
+    }
+
+    /// Waits until the server has logged this text.
+    #[track_caller]
+    pub(crate) fn until_logged(&self, text: &str) {
+        if self.started.contains(text) {
+            return;
+        }
+        let seen = self.log.text.lock().unwrap();
+        let is_missing = |seen: &mut String| !seen.contains(text);
+        let waited = self.log.more.wait_timeout_while(seen, LOG_WAIT, is_missing);
+        let (seen, timeout) = waited.unwrap();
+        assert!(!timeout.timed_out(), "{text} is not in: {seen}");
     }
 
     /// Returns what the server logged until it served.
@@ -176,7 +208,8 @@ impl Server {
     pub(crate) fn terminate(mut self) -> (Option<i32>, String) {
         self.signal("TERM");
         let status = self.child.wait().unwrap();
-        let logged = self.rest.take().unwrap().join().unwrap();
+        self.reading.take().unwrap().join().unwrap();
+        let logged = std::mem::take(&mut *self.log.text.lock().unwrap());
         (status.code(), logged)
     }
 }

@@ -1,6 +1,7 @@
 //! Support that several tests share.
 
 pub(crate) mod app;
+pub(crate) mod certs;
 pub(crate) mod cli;
 pub(crate) mod client;
 pub(crate) mod clock;
@@ -11,6 +12,7 @@ pub(crate) mod faulty_log;
 pub(crate) mod fleet;
 pub(crate) mod nats;
 pub(crate) mod nats_cluster;
+pub(crate) mod nats_jwt;
 pub(crate) mod nats_ledger;
 pub(crate) mod node;
 pub(crate) mod proxy;
