@@ -43,7 +43,10 @@ impl From<&TlsError> for TlsFailure {
     fn from(error: &TlsError) -> Self {
         match error {
             TlsError::InvalidCertificate(why) => match why {
-                CertificateError::UnknownIssuer => Self::UnknownIssuer,
+                // A CA of the same name has another key.
+                CertificateError::UnknownIssuer | CertificateError::BadSignature => {
+                    Self::UnknownIssuer
+                }
                 CertificateError::NotValidForName
                 | CertificateError::NotValidForNameContext { .. } => Self::WrongName,
                 CertificateError::Expired

@@ -120,6 +120,11 @@ impl Projection {
         self.trouble.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Whether the read model is in a file, which can be opened again.
+    pub(super) fn can_be_mended(&self) -> bool {
+        self.path.is_some()
+    }
+
     /// Opens the file again after a failure, or replaces a damaged one. Blocks the thread. Readers see
     /// [`StoreError::Mending`] until it is open, and then wait until the fold has reached its last
     /// position again.

@@ -70,6 +70,9 @@ async fn follow_and_mend(
         let failure = projection.store().ok().and_then(|store| store.failure());
         let damaged = match (failure, result) {
             (Some(Failure::Sync(why)), _) => return Err(StoreError::NotSynced(why).into()),
+            (Some(_), result) if !projection.can_be_mended() => {
+                return result.and(Err(StoreError::Mending.into()));
+            }
             (Some(failure @ Failure::Damaged(_)), result) => {
                 renewals += 1;
                 if FOLD_RENEWALS_MAX < renewals {

@@ -33,12 +33,19 @@ async fn the_shipped_configuration_starts_three_servers_that_doctor_approves() {
         assert!(said.contains(&good), "{said}");
     }
     let dir = tempfile::tempdir().unwrap();
-    let with_login: Vec<_> = nats
-        .urls()
-        .iter()
-        .map(|url| url.replace("nats://", "nats://ledger:12345678@"))
-        .collect();
-    let on = ["--nats-replicas", "3", "--nats-url", &with_login.join(",")];
-    let ledger = Server::start_with(dir.path(), &on);
+    let password = dir.path().join("password");
+    std::fs::write(&password, "12345678").unwrap();
+    let servers = nats.urls().join(",");
+    let on = [
+        "--nats-replicas",
+        "3",
+        "--nats-url",
+        &servers,
+        "--nats-user",
+        "ledger",
+        "--nats-password-file",
+        password.to_str().unwrap(),
+    ];
+    let ledger = Server::start_with(&dir.path().join("data"), &on);
     ledger.ok(&["emit", "session.created", "s-1", "--agent", "a-1"]);
 }

@@ -3,6 +3,7 @@
 //! `LAYERS` and `HOMES` are the architecture. ARCHITECTURE.md explains them, and these tests enforce
 //! them. Each rule is a function on text, and is itself tested on text that breaks it.
 
+mod tables;
 mod text;
 mod uses;
 
@@ -10,184 +11,12 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use tables::{DIALECT_SDK, HOMES, HTTP, LAYERS};
 use text::{line_of, places_of, quoted, sources, table_rows, without_comments};
 use uses::{Use, module_of, uses};
 
 /// The most lines of a file. A longer file does more than one thing.
 const FILE_LINES_MAX: usize = 600;
-
-/// Each top-level module and the modules that it may use. A row names only rows above it, so the
-/// table cannot hold a cycle.
-const LAYERS: &[(&str, &[&str])] = &[
-    ("domain", &[]),
-    ("metrics", &["domain"]),
-    ("wire", &["domain", "metrics"]),
-    ("storage", &["domain"]),
-    ("log", &["domain", "metrics", "wire", "storage"]),
-    (
-        "projection",
-        &["domain", "metrics", "wire", "storage", "log"],
-    ),
-    ("query", &["domain", "metrics", "log", "projection"]),
-    (
-        "ledger",
-        &["domain", "metrics", "wire", "log", "projection", "query"],
-    ),
-    ("auth", &["domain", "metrics", "wire", "log"]),
-    (
-        "http",
-        &[
-            "domain",
-            "metrics",
-            "wire",
-            "log",
-            "projection",
-            "query",
-            "ledger",
-            "auth",
-        ],
-    ),
-    (
-        "dialects",
-        &[
-            "domain",
-            "metrics",
-            "wire",
-            "log",
-            "projection",
-            "query",
-            "ledger",
-            "auth",
-            "http",
-        ],
-    ),
-    (
-        "app",
-        &[
-            "domain",
-            "metrics",
-            "wire",
-            "storage",
-            "log",
-            "projection",
-            "query",
-            "ledger",
-            "auth",
-            "http",
-            "dialects",
-        ],
-    ),
-    (
-        "cli",
-        &[
-            "domain",
-            "metrics",
-            "wire",
-            "log",
-            "projection",
-            "query",
-            "ledger",
-            "auth",
-            "http",
-            "dialects",
-            "app",
-        ],
-    ),
-    (
-        "fuzzing",
-        &[
-            "domain",
-            "metrics",
-            "wire",
-            "log",
-            "projection",
-            "query",
-            "ledger",
-            "auth",
-            "http",
-            "dialects",
-            "app",
-            "cli",
-        ],
-    ),
-];
-
-/// The modules of `http`. A row uses only rows above it; the root, which puts them together, uses all.
-const HTTP: &[&str] = &[
-    "raw_schema",
-    "dto",
-    "problem",
-    "origin",
-    "connection",
-    "refusals",
-    "state",
-    "request",
-    "key_change",
-    "response",
-    "layers",
-    "api",
-];
-
-/// The module that all dialects use. A dialect uses only this module and its own.
-const DIALECT_SDK: &str = "sdk";
-
-/// Paths of outside crates, and other names, and the only places that may name them. A home is a file without its
-/// extension, or a directory.
-const HOMES: &[(&str, &[&str])] = &[
-    ("async_nats::", &["src/log/jetstream"]),
-    (
-        "redb::",
-        &[
-            "src/storage",
-            "src/projection",
-            "src/log/embedded",
-            "src/fuzzing",
-        ],
-    ),
-    (
-        "axum::",
-        &["src/http", "src/dialects", "src/app", "src/fuzzing"],
-    ),
-    ("hyper::", &["src/app/http_server", "src/fuzzing"]),
-    ("hyper_util::", &["src/app/http_server", "src/fuzzing"]),
-    ("tokio_rustls::", &["src/app/http_server", "src/app/tls"]),
-    ("nkeys::", &["src/log/jetstream"]),
-    ("x509_cert::", &["src/app/tls"]),
-    ("clap::", &["src/cli"]),
-    ("jsonwebtoken::", &["src/auth/jwt"]),
-    // The command line installs it as the TLS provider of the client libraries, and the server uses it.
-    (
-        "ring::",
-        &["src/auth/jwt/provider", "src/cli/mod", "src/app/tls"],
-    ),
-    ("governor::", &["src/auth/rate_limit"]),
-    ("reqwest::", &["src/cli", "src/auth/jwt/source"]),
-    // These files decide the status of problems, successes and the failures of each dialect.
-    (
-        "StatusCode",
-        &[
-            "src/http/problem",
-            "src/http/response/body",
-            "src/http/response/success",
-            "src/dialects/agi/failure",
-            "src/dialects/apphandoff/failure",
-            "src/dialects/otas/failure",
-            "src/dialects/sdk/example/failure",
-            "src/dialects/truthlocks/failure",
-        ],
-    ),
-    // The rows of every tenant, without a tenant's id.
-    (
-        "of_all_tenants",
-        &[
-            "src/projection",
-            "src/ledger/expiry",
-            "src/ledger/revocation",
-        ],
-    ),
-    ("anyhow::", &["src/app", "src/cli"]),
-    ("prometheus_client::", &["src/metrics"]),
-];
 
 /// Marks of unfinished work, in pieces so that this file does not contain them.
 const STUBS: &[&str] = &[

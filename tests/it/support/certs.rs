@@ -40,7 +40,8 @@ impl Ca {
     pub(crate) fn new() -> Self {
         let mut params = CertificateParams::new(Vec::new()).unwrap();
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        let name = "a CA of a test";
+        // Each has its own name, as real ones do.
+        let name = format!("CA {} of a test", uuid::Uuid::new_v4());
         params.distinguished_name.push(DnType::CommonName, name);
         let key = KeyPair::generate().unwrap();
         Self(CertifiedIssuer::self_signed(params, key).unwrap())
@@ -70,9 +71,16 @@ impl Ca {
 
     /// Makes a certificate that expires this long from now. It was valid for a year.
     pub(crate) fn pair_until(&self, left: Duration) -> Pair {
+        self.pair_that_expires_at(now() + left)
+    }
+
+    /// Makes a certificate that expired an hour ago.
+    pub(crate) fn expired_pair(&self) -> Pair {
+        self.pair_that_expires_at(now() - Duration::from_hours(1))
+    }
+
+    fn pair_that_expires_at(&self, until: Duration) -> Pair {
         let mut params = params(&[NAME, "127.0.0.1"]);
-        let now = u64::try_from(SystemClock.now().micros()).unwrap();
-        let until = Duration::from_micros(now) + left;
         let origin = rcgen::date_time_ymd(1970, 1, 1);
         params.not_after = origin + until;
         params.not_before = origin + (until - Duration::from_hours(365 * 24));
@@ -86,6 +94,11 @@ impl Ca {
             key: key.serialize_pem(),
         }
     }
+}
+
+/// The time since 1970.
+fn now() -> Duration {
+    Duration::from_micros(u64::try_from(SystemClock.now().micros()).unwrap())
 }
 
 fn params(names: &[&str]) -> CertificateParams {

@@ -174,7 +174,10 @@ async fn the_address_of_a_dialect_has_tls_too() {
     let (_, addr) = server.started().split_once("`agi` on https://").unwrap();
     let addr = addr.split_whitespace().next().unwrap();
     let mut stream = connect(addr, &ca, None, &[]).await.unwrap();
-    assert_eq!(status(&mut stream).await, "HTTP/1.1 200 OK");
+    stream.write_all(GET.as_bytes()).await.unwrap();
+    let mut version = [0; 9];
+    stream.read_exact(&mut version).await.unwrap();
+    assert_eq!(&version, b"HTTP/1.1 ");
     let (code, logged) = server.terminate();
     assert_eq!(code, Some(0), "{logged}");
 }
