@@ -81,7 +81,7 @@
 //! 1. `dialects/mod.rs`: add `mod acme;`, a variant of `Dialect` with a doc comment, and its arm in
 //!    `definition`. Without the arm, the crate does not compile. The dialect is then at
 //!    `/compat/acme`, and `serve --dialect` knows its name.
-//! 2. `tests/it/tidy.rs`, `HOMES`: allow `StatusCode` in `src/dialects/acme/failure`. Otherwise
+//! 2. `tests/it/tidy/tables.rs`, `HOMES`: allow `StatusCode` in `src/dialects/acme/failure`. Otherwise
 //!    `tidy::outside_crates_are_used_only_in_their_homes` fails.
 //! 3. `tests/it/dialects/mounts.rs`: add the dialect to its four matches: `a_path` (a `GET` path
 //!    that answers 200 on an empty ledger, such as a list: every dialect needs one), `shown`,
