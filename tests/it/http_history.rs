@@ -135,7 +135,7 @@ async fn replay_as_ndjson_is_one_event_a_line() {
     assert_eq!(rest.header("x-next-after"), "9", "to continue later");
     assert_eq!(rest.header("x-as-of-position"), "9");
     let beyond = get("/v1/events?after=12").await;
-    assert_eq!(beyond.header("x-next-after"), "12", "never back");
+    beyond.problem(409, "position_beyond_head");
     let lines: Vec<Value> = [answer.text, rest.text]
         .iter()
         .flat_map(|text| text.lines())
