@@ -32,6 +32,7 @@ pub use keys::{AgentOwner, ListingOwner, SessionOwner};
 pub use meta::Progress;
 pub use numbers::{AgentNumber, GroupNumber, Ordinal, ProjectNumber, TenantNumber};
 pub use prepare::Prepared;
+pub(crate) use prepare::rules_after;
 pub use runner::{Projection, Waited};
 pub use session_row::SessionRow;
 pub use snapshot::{

@@ -31,6 +31,10 @@ const LAYERS: &[(&str, &[&str])] = &[
     ),
     ("auth", &["domain", "metrics", "wire", "log"]),
     (
+        "backup",
+        &["domain", "metrics", "wire", "log", "projection", "auth"],
+    ),
+    (
         "http",
         &[
             "domain",
@@ -41,6 +45,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "query",
             "ledger",
             "auth",
+            "backup",
         ],
     ),
     (
@@ -54,6 +59,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "query",
             "ledger",
             "auth",
+            "backup",
             "http",
         ],
     ),
@@ -68,6 +74,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "query",
             "ledger",
             "auth",
+            "backup",
             "http",
             "dialects",
         ],
@@ -83,6 +90,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "query",
             "ledger",
             "auth",
+            "backup",
             "http",
             "dialects",
             "app",

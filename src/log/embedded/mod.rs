@@ -4,6 +4,7 @@
 #![warn(clippy::indexing_slicing)]
 
 mod codec;
+mod restore;
 mod store;
 mod tail;
 mod writer;
@@ -20,6 +21,7 @@ use tokio::sync::{mpsc, watch};
 use crate::domain::limits::LOG_PROBE_MS;
 use crate::domain::{Clock, Position, WithCauses};
 use crate::log::{Appended, EventLog, Guard, LogError, NewRecord, Notice, Record, Tail};
+pub use restore::EmbeddedRestore;
 use store::Store;
 use tail::EmbeddedTail;
 use writer::{Job, Started};

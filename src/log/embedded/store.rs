@@ -17,7 +17,7 @@ use crate::domain::{Position, Timestamp};
 use crate::log::{Guard, LogError, NewRecord, Record};
 
 /// From position to encoded record, see [`codec`].
-const RECORDS: TableDefinition<'static, u64, &[u8]> = TableDefinition::new("records");
+pub(super) const RECORDS: TableDefinition<'static, u64, &[u8]> = TableDefinition::new("records");
 
 /// The file. The database is `None` once it is closed.
 pub(super) struct Store {
