@@ -288,7 +288,7 @@ fn a_restore_refuses_the_backup_of_another_ledger() {
     let (one, other, place) = (ledger(), ledger(), tempfile::tempdir().unwrap());
     let to = place.path().join("b");
     backup(one.path(), &to);
-    for log in ["log.redb", "admin.redb", "keys.seen"] {
+    for log in ["log.redb", "admin.redb"] {
         fs::remove_file(other.path().join(log)).unwrap();
     }
     let args = ["restore", text(&to), "--data-dir", text(other.path())];

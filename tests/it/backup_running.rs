@@ -85,7 +85,7 @@ impl Guarded {
             let event = json!({
                 "specversion": "1.0", "id": format!("e-{number}"), "source": "urn:test",
                 "type": "session.created", "subject": format!("s-{number}"),
-                "data": {"agent_id": "a-1", "user_agent": "\u{e9}\n\"quoted\""},
+                "data": {"agent_id": "a-1", "user_agent": "\u{e9} \"quoted\""},
             });
             writeln!(stdin, "{event}").unwrap();
         }

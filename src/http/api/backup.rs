@@ -14,6 +14,7 @@ use crate::http::problem::code::Code;
 use crate::http::problem::sets::RejectionsProblems;
 use crate::http::request::caller::{Caller, Operator};
 use crate::http::request::extract::{Query, QueryParams, Values};
+use crate::http::request::page_query::GetQuery;
 use crate::http::request::param::AnyParam;
 use crate::http::request::params::{AFTER_POSITION, EVENTS_LIMIT};
 use crate::http::response::body;
@@ -49,14 +50,16 @@ impl QueryParams for SliceQuery {
     path = "/v1/backup",
     operation_id = "get_backup",
     tag = "operations",
-    params(Caller<Operator>),
+    params(Caller<Operator>, Query<GetQuery>),
     responses((status = 200, description = "The ends", body = dto::LogEnds), RejectionsProblems)
 )]
 pub(crate) async fn ends(
     State(app): State<App>,
     caller: Caller<Operator>,
+    Query(query): Query<GetQuery>,
 ) -> Result<Response, Problem> {
     caller.refuse_bound()?;
+    app.wait_for(query.min_position).await?;
     let (position, chain) = app.read(|snapshot| {
         let progress = snapshot.progress();
         Ok((progress.position, progress.chain))
