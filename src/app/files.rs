@@ -10,12 +10,14 @@
 //! model.rebuild.redb              the new read model of a rebuild that runs or was interrupted
 //! model.replaced-<position>.redb  the old read model that a rebuild replaced and kept
 //! model.replaced-<position>.json  why the rebuild kept it
+//! restoring.<log>.redb            a log of a restore that runs or was interrupted
 //! ```
 
 use std::fs::{DirBuilder, File};
 use std::io;
 use std::path::{Path, PathBuf};
 
+use crate::backup::LogKind;
 use crate::domain::Position;
 
 /// A data directory.
@@ -71,6 +73,11 @@ impl DataDir {
     /// The new read model of a rebuild.
     pub fn rebuilding(&self) -> PathBuf {
         self.0.join("model.rebuild.redb")
+    }
+
+    /// A new log of a restore.
+    pub fn restoring(&self, kind: LogKind) -> PathBuf {
+        self.0.join(format!("restoring.{}.redb", kind.as_str()))
     }
 
     /// Returns two unused names: for an old read model that a rebuild keeps, and for the reasons.

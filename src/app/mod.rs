@@ -4,6 +4,7 @@
 //! Only this layer chooses the log, the paths of files and the signals that stop the process.
 //! Every task is spawned through [`tasks::Tasks`] and joined before the log is closed.
 
+pub mod backup;
 pub mod clock;
 pub mod config;
 mod descriptors;
@@ -14,6 +15,7 @@ mod keys_seen;
 pub mod listeners;
 pub mod open;
 pub mod rebuild;
+pub mod restore;
 pub mod rules;
 pub mod secret;
 pub mod secret_files;

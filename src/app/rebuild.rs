@@ -16,6 +16,7 @@ use crate::app::clock::SystemClock;
 use crate::app::config::LogSource;
 use crate::app::files::DataDir;
 use crate::app::open::{self, OpenError, blocking};
+use crate::app::verify::LOST_RECORDS;
 use crate::domain::{Clock, Position, WithCauses};
 use crate::log::{EventLog, LogError, chain};
 use crate::projection::{FoldError, Progress, Store, StoreError, rebuild};
@@ -136,8 +137,22 @@ pub async fn run(request: Request, mut on_step: impl FnMut(Step)) -> anyhow::Res
     let log = open::open_log(&request.log, &dir, &clock, known).await?;
     let result = rebuild_beside(&request, &dir, &*log, live, &mut on_step).await;
     log.close().await;
-    let (rebuilt, live) = result?;
+    let (rebuilt, live) = result.map_err(with_advice)?;
     swap(&dir, rebuilt, live, &*clock)
+}
+
+/// Says what to do about an error if records are lost.
+fn with_advice(error: anyhow::Error) -> anyhow::Error {
+    let log = match error.downcast_ref() {
+        Some(FoldError::Log(error)) => Some(error),
+        _ => error.downcast_ref(),
+    };
+    match log {
+        Some(LogError::Damaged(_) | LogError::Gap { .. } | LogError::Erased { .. }) => {
+            anyhow::anyhow!("{}. {LOST_RECORDS}", WithCauses(&*error))
+        }
+        _ => error,
+    }
 }
 
 async fn open_live(dir: &DataDir) -> Result<LiveModel, OpenError> {

@@ -11,6 +11,7 @@ use crate::app::config::LogSource;
 use crate::app::files::DataDir;
 use crate::app::open::{self, OpenError, blocking};
 use crate::domain::{Clock, Position};
+use crate::projection::verify::Difference;
 use crate::projection::{Store, rebuild, verify};
 
 /// What to verify.
@@ -59,7 +60,15 @@ pub struct Verified {
     pub model_digest: String,
     /// What is wrong; empty if nothing is.
     pub differences: Vec<String>,
+    /// What the operator can do about it, if there is a way.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub advice: Option<&'static str>,
 }
+
+/// The way on after records were lost.
+pub const LOST_RECORDS: &str = "records are lost if the log is damaged or has a gap: \
+                                `session-ledger backup --to DIR` of this ledger names all of them, can \
+                                take them from another backup, and makes a log without a gap";
 
 /// Verifies a directory. No server may have it open.
 pub async fn run(request: Request, mut on_step: impl FnMut(Step)) -> anyhow::Result<Verified> {
@@ -115,6 +124,9 @@ pub async fn run(request: Request, mut on_step: impl FnMut(Step)) -> anyhow::Res
         compare().map_err(OpenError::Store)
     })
     .await?;
+    let lost =
+        |one: &Difference| matches!(one, Difference::Unreadable { .. } | Difference::Gap { .. });
+    let advice = checked.differences.iter().any(lost).then_some(LOST_RECORDS);
     let differences = checked.differences.iter().chain(&counted);
     Ok(Verified {
         log_position: checked.position,
@@ -123,5 +135,6 @@ pub async fn run(request: Request, mut on_step: impl FnMut(Step)) -> anyhow::Res
         model_chain: hex::encode(progress.chain),
         model_digest: hex::encode(digest),
         differences: differences.map(ToString::to_string).collect(),
+        advice,
     })
 }

@@ -57,8 +57,8 @@ pub enum GrantError {
         "a key's name must have 1 to {KEY_NAME_CHARS_MAX} characters and no control characters"
     )]
     Name,
-    /// An admin key could issue a key for any agent.
-    #[error("a key for one agent cannot have the role admin, which would let it issue others")]
+    /// An admin key could issue a key for any agent, and an operator sees all of them.
+    #[error("a key for one agent cannot have the role admin or operator, which reach other agents")]
     BoundAdmin,
     /// The key would never be valid.
     #[error("a key must expire in the future")]
@@ -74,7 +74,7 @@ impl Grant {
         if self.name.as_deref().is_some_and(|name| !is_name(name)) {
             return Err(GrantError::Name);
         }
-        if self.agent.is_some() && self.roles.has(Role::Admin) {
+        if self.agent.is_some() && self.roles.has_any(&[Role::Admin, Role::Operator]) {
             return Err(GrantError::BoundAdmin);
         }
         match self.expires_at {

@@ -174,7 +174,8 @@ impl Keys {
         })
     }
 
-    pub(super) fn log(&self) -> &dyn EventLog {
+    /// The log of keys.
+    pub fn log(&self) -> &dyn EventLog {
         &*self.log
     }
 

@@ -27,11 +27,27 @@ pub enum Role {
     Audit,
     /// Issue, list and revoke keys.
     Admin,
+    /// Read the records of all tenants, for backups. Only an operator can give it.
+    Operator,
 }
 
 impl Role {
     /// Every role.
     pub const ALL: &'static [Self] = Self::VARIANTS;
+    /// The roles that the API can give to a key, and a word of a token by itself.
+    pub const OF_TENANT: &'static [Self] = &[Self::Read, Self::Write, Self::Audit, Self::Admin];
+
+    /// The words of [`Role::OF_TENANT`].
+    pub fn words_of_tenant() -> Vec<&'static str> {
+        Self::OF_TENANT.iter().map(|role| role.as_str()).collect()
+    }
+
+    /// Reads a word of [`Role::OF_TENANT`].
+    pub fn of_tenant(word: &str) -> Option<Self> {
+        word.parse()
+            .ok()
+            .filter(|role| Self::OF_TENANT.contains(role))
+    }
 
     /// The role's word in the API and on the log.
     pub fn as_str(self) -> &'static str {
@@ -45,7 +61,7 @@ pub struct Roles(u8);
 
 impl Roles {
     /// Every role.
-    pub const ALL: Self = Self(0b1111);
+    pub const ALL: Self = Self(0b1_1111);
 
     /// Whether the set has at least one of these roles.
     pub fn has_any(self, of: &[Role]) -> bool {
@@ -93,5 +109,7 @@ mod tests {
         assert!(roles.has_any(&[Role::Admin, Role::Audit]));
         assert!(!roles.has_any(&[Role::Admin, Role::Write]));
         assert_eq!(Role::ALL.iter().copied().collect::<Roles>(), Roles::ALL);
+        assert_eq!(Role::of_tenant("admin"), Some(Role::Admin));
+        assert_eq!(Role::of_tenant("operator"), None);
     }
 }

@@ -34,6 +34,11 @@ impl Seen {
         self.position
     }
 
+    /// The chain at that position.
+    pub fn chain(&self) -> ChainHead {
+        self.chain
+    }
+
     /// Adds the next record.
     pub(super) fn add(&mut self, record: &Record) {
         // The rules matter only to messages in binary mode. They must not change with a build, because

@@ -5,6 +5,7 @@
 
 mod access;
 mod agents;
+mod backup;
 mod change;
 mod client;
 mod client_tls;
@@ -25,6 +26,8 @@ mod pages;
 mod patience;
 mod progress;
 mod rebuild;
+mod remote_log;
+mod restore;
 mod rules;
 mod schema;
 mod secret_args;
@@ -91,6 +94,8 @@ enum Command {
     Keys(Box<keys::Keys>),
     Rebuild(rebuild::Rebuild),
     Verify(verify::Verify),
+    Backup(Box<backup::Backup>),
+    Restore(restore::Restore),
     Rules(rules::Rules),
     Streams(streams::Streams),
     Doctor(doctor::Doctor),
@@ -177,6 +182,8 @@ async fn dispatch(command: Command) -> CommandResult {
         Command::Keys(keys) => keys.run().await,
         Command::Rebuild(rebuild) => rebuild.run().await,
         Command::Verify(verify) => verify.run().await,
+        Command::Backup(backup) => backup.run().await,
+        Command::Restore(restore) => restore.run().await,
         Command::Rules(rules) => rules.run().await,
         Command::Streams(streams) => streams.run().await,
         // Boxed because its future is large.

@@ -90,5 +90,8 @@ fn describe(verified: &Verified) -> String {
     for difference in &verified.differences {
         text.extend(["DIFFERENCE: ", difference, "\n"]);
     }
+    if let Some(advice) = verified.advice {
+        text.extend([advice, "\n"]);
+    }
     text
 }

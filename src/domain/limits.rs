@@ -135,6 +135,23 @@ pub const LOG_PROBE_MS: u64 = 1_000;
 /// How long the log has to answer such a question, in milliseconds.
 pub const LOG_PROBE_WAIT_MS: u64 = 2_000;
 
+// --- Limits of backups ---------------------------------------------------------------------------
+
+/// Most records of a segment of a backup.
+pub const BACKUP_SEGMENT_RECORDS_MAX: u64 = 100_000;
+/// A segment takes no more records once its lines have this many bytes.
+pub const BACKUP_SEGMENT_BYTES_MAX: usize = 64 * 1024 * 1024;
+/// A slice of a log for a backup takes no more records once its lines have this many bytes.
+pub const BACKUP_SLICE_BYTES_MAX: usize = 4 * 1024 * 1024;
+/// Longest line of a segment, in bytes: the largest record, if JSON escapes each of its bytes.
+pub const BACKUP_LINE_BYTES_MAX: u64 = 1024 * 1024;
+/// Most records that a restore reads and writes at once.
+pub const RESTORE_RECORDS_MAX: usize = 4096;
+/// Most bytes of records that a restore reads and writes at once, give or take one record.
+pub const RESTORE_BYTES_MAX: usize = 16 * 1024 * 1024;
+/// Most ranges of lost records that an error names.
+pub const LOST_RANGES_MAX: usize = 100;
+
 // --- Limits of the projection --------------------------------------------------------------------
 
 /// A transaction takes no more records once it has this many.

@@ -185,20 +185,32 @@ impl App {
         self.0.histories.acquire().await.ok()
     }
 
-    async fn reach(&self, position: Position) -> Result<(), Problem> {
+    /// Rejects a position of a client that is beyond the end of the log: an earlier log had it. The
+    /// client would miss the records up to it.
+    pub(crate) async fn check_on_log(
+        &self,
+        parameter: &'static str,
+        position: Position,
+    ) -> Result<(), Problem> {
         // Another node may have appended records that this node has not seen yet.
         if self.log().known_head() < position {
             let head = self.log().head().await.map_err(Problem::of_read)?;
             if head < position {
                 let detail = format!(
-                    "min_position is {position}, but the log ends at {head}; use the position from \
-                     the answer to an append"
+                    "{parameter} is {position}, but the log ends at {head}; use a position from an \
+                     answer. If the ledger was restored from a backup, the records after {head} are \
+                     lost: continue from there"
                 );
                 return Err(Problem::new(Code::PositionBeyondHead)
                     .with_detail(detail)
-                    .with_error("min_position", "is beyond the end of the log"));
+                    .with_error(parameter, "is beyond the end of the log"));
             }
         }
+        Ok(())
+    }
+
+    async fn reach(&self, position: Position) -> Result<(), Problem> {
+        self.check_on_log("min_position", position).await?;
         match self.projection().wait_for(position, Duration::MAX).await {
             Waited::Reached => Ok(()),
             Waited::TimedOut => Err(Problem::new(Code::NotCaughtUp)),

@@ -24,7 +24,7 @@ use crate::domain::limits::{BODY_BYTES_MAX, PRIVATE_BYTES_MAX, SUBJECT_BYTES_MAX
 use crate::domain::{Position, Rules, Timestamp};
 use crate::wire::{Headers, binary};
 
-pub use embedded::EmbeddedLog;
+pub use embedded::{EmbeddedLog, EmbeddedRestore};
 pub use error::LogError;
 pub use jetstream::JetStreamLog;
 

@@ -36,7 +36,7 @@ pub use live::{Projection, Waited};
 pub use meta::Progress;
 pub use numbers::{AgentNumber, GroupNumber, Ordinal, ProjectNumber, TenantNumber};
 pub use prepare::Prepared;
-
+pub(crate) use prepare::rules_after;
 pub use session_row::SessionRow;
 pub use snapshot::{
     AllTenants, Endings, KnownAgent, Listing, ListingPlace, PageStart, RejectionCode, RowBytes,

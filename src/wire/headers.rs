@@ -65,7 +65,8 @@ impl Headers {
         Self(Some(headers.into()))
     }
 
-    fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
+    /// All of them: names as the message spells them, and values.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
         let headers = self.0.iter().flat_map(|headers| headers.iter());
         headers.map(|header| (&*header.name, &*header.value))
     }

@@ -8,6 +8,8 @@ pub const EXPIRY: &str = "urn:session-ledger:expiry";
 pub const REVOCATION: &str = "urn:session-ledger:revocation";
 /// Changes of the rules.
 pub const RULES: &str = "urn:session-ledger:rules";
+/// Records in the place of lost ones.
+pub const BACKUP: &str = "urn:session-ledger:backup";
 /// Events that the command line emits as a runtime. Runtimes may use this source.
 pub const COMMAND_LINE: &str = "urn:session-ledger:cli";
 

@@ -7,7 +7,7 @@ use std::process::{Command, Stdio};
 use crate::support::cli::{command, fails, ok};
 
 /// Every command and group. The name of a command in a group begins with the group.
-const COMMANDS: [&str; 33] = [
+const COMMANDS: [&str; 35] = [
     "serve",
     "demo",
     "emit",
@@ -34,6 +34,8 @@ const COMMANDS: [&str; 33] = [
     "keys revoke",
     "rebuild",
     "verify",
+    "backup",
+    "restore",
     "doctor",
     "rules",
     "rules adopt",

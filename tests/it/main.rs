@@ -2,6 +2,9 @@
 #![allow(clippy::unwrap_used, reason = "a failed test should panic")]
 
 mod access;
+mod backup;
+mod backup_lost;
+mod backup_running;
 mod cli_commands;
 mod cli_demo;
 mod cli_help;

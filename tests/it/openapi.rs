@@ -88,7 +88,7 @@ fn every_route_is_described_in_full() {
             );
         }
     }
-    assert_eq!(ids.len(), 30);
+    assert_eq!(ids.len(), 33);
 }
 
 #[test]

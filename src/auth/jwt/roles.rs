@@ -27,7 +27,8 @@ impl Default for RoleRules {
 }
 
 /// Maps words of an identity provider to roles. Without a prefix and pairs, the word `admin` gives
-/// the role `admin`. With a prefix or pairs it does not: it may belong to another service.
+/// the role `admin`. With a prefix or pairs it does not: it may belong to another service. Only a pair
+/// gives the role `operator`, which reaches all tenants.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct RoleWords {
     prefix: Option<Box<str>>,
@@ -74,12 +75,12 @@ impl RoleWords {
 
     fn roles(&self, word: &str) -> Roles {
         if self.prefix.is_none() && self.pairs.is_empty() {
-            return word.parse().into_iter().collect();
+            return Role::of_tenant(word).into_iter().collect();
         }
         let rest = self.prefix.as_deref().and_then(|it| word.strip_prefix(it));
         let paired = self.pairs.iter().filter(|(from, _)| **from == *word);
         let paired = paired.map(|(_, role)| *role);
-        rest.and_then(|word| word.parse().ok())
+        rest.and_then(Role::of_tenant)
             .into_iter()
             .chain(paired)
             .collect()
@@ -214,6 +215,20 @@ mod tests {
         let both = rules(&["scope"], Some("ledger:"), &[("all", Role::Admin)]);
         let given = json!({"scope": "ledger:read all write"});
         check(&both, &given, &[Role::Read, Role::Admin]);
+    }
+
+    #[test]
+    fn only_a_pair_gives_the_role_of_operators() {
+        let plain = rules(&["roles"], None, &[]);
+        check(&plain, &json!({"roles": "operator read"}), &[Role::Read]);
+        let prefixed = rules(&["roles"], Some("ledger/"), &[]);
+        check(&prefixed, &json!({"roles": "ledger/operator"}), &[]);
+        let paired = rules(&["roles"], None, &[("ops", Role::Operator)]);
+        check(
+            &paired,
+            &json!({"roles": ["ops", "operator"]}),
+            &[Role::Operator],
+        );
     }
 
     #[test]

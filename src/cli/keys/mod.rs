@@ -31,7 +31,8 @@ Examples:
 
 Roles: `read` lists and shows sessions and agents, `write` emits events and
 changes sessions and agents, `audit` reads the history, `admin` issues and
-revokes keys. No role implies another.";
+revokes keys. No role implies another. `operator` backs up the whole ledger; a
+server cannot give it, only --data-dir and --nats-url.";
 
 const AFTER_ISSUE: &str = "\
 Examples:

@@ -1,6 +1,7 @@
 //! The routes of the ledger's own API, with a directory for each family of routes.
 
 mod agents;
+mod backup;
 mod events;
 mod keys;
 mod listing;
@@ -36,6 +37,9 @@ pub(super) fn routes() -> OpenApiRouter<App> {
         .routes(routes!(keys::list, keys::issue))
         .routes(routes!(keys::revoke))
         .routes(routes!(keys::history::list))
+        .routes(routes!(backup::ends))
+        .routes(routes!(backup::events))
+        .routes(routes!(backup::keys))
 }
 
 /// All routes that need no credential. Their answers hold no data of a tenant.

@@ -121,6 +121,24 @@ pub struct Status {
     pub as_of: AsOf,
 }
 
+/// The ends of both logs.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct LogEnds {
+    /// The log of events.
+    pub events: LogEnd,
+    /// The log of keys.
+    pub keys: LogEnd,
+}
+
+/// The end of a log.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct LogEnd {
+    /// The last position.
+    pub position: u64,
+    /// The hash chain there, in hexadecimal digits.
+    pub chain: String,
+}
+
 /// A total and its parts.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Totals {

@@ -12,7 +12,9 @@ mod session;
 pub(crate) mod words;
 
 pub use agent::{Agent, AgentChanged, AgentList};
-pub use common::{AsOf, CommandPending, FieldError, Health, Problem, Status, Totals};
+pub use common::{
+    AsOf, CommandPending, FieldError, Health, LogEnd, LogEnds, Problem, Status, Totals,
+};
 pub use event::{
     AppendAnswer, Appended, BatchItem, BatchResult, Event, EventList, EventSeen, Rejections,
     SessionEvents,

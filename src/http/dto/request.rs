@@ -3,7 +3,6 @@
 use std::borrow::Cow;
 
 use serde_json::{Map, Value, json};
-use strum::VariantNames;
 use utoipa::openapi::schema::Schema;
 use utoipa::openapi::{Ref, RefOr};
 use utoipa::{PartialSchema, ToSchema};
@@ -141,7 +140,7 @@ pub(crate) fn reference(name: &str) -> String {
 }
 
 fn issue_key() -> Value {
-    let roles = <Role as VariantNames>::VARIANTS;
+    let roles = Role::words_of_tenant();
     for_clients(json!({
         "type": "object",
         "required": ["roles"],

@@ -112,7 +112,7 @@ codes! {
     /// A cursor of another listing.
     CursorMismatch "cursor_mismatch" BAD_REQUEST "the cursor belongs to a listing with other filters; start this listing without a cursor";
     /// A position that the log has not reached.
-    PositionBeyondHead "position_beyond_head" CONFLICT "min_position is beyond the end of the log; use a position from the answer to an append";
+    PositionBeyondHead "position_beyond_head" CONFLICT "a position in the query is beyond the end of the log; use one from an answer of this ledger";
     /// Not an idempotency key.
     InvalidIdempotencyKey "invalid_idempotency_key" BAD_REQUEST "Idempotency-Key must be given once and have 1 to 255 visible ASCII characters";
     /// A batch with invalid events.

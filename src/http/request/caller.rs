@@ -59,7 +59,9 @@ needs! {
     /// For the management of keys.
     Admin: Admin;
     /// For any credential.
-    Anyone: Read | Write | Audit | Admin;
+    Anyone: Read | Write | Audit | Admin | Operator;
+    /// For backups, which have the records of all tenants.
+    Operator: Operator;
 }
 
 /// An authenticated caller that has at least one of the roles in `N`.

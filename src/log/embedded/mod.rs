@@ -5,6 +5,7 @@
 
 pub(crate) mod codec;
 mod refusal;
+mod restore;
 mod store;
 mod tail;
 mod writer;
@@ -24,6 +25,7 @@ use crate::domain::limits::LOG_PROBE_MS;
 use crate::domain::{Clock, Position, WithCauses};
 use crate::log::{Appended, EventLog, Guard, LogError, NewRecord, Notice, Record, Tail};
 use refusal::Refusal;
+pub use restore::EmbeddedRestore;
 use store::{End, Store};
 use tail::EmbeddedTail;
 use writer::{Job, Started};

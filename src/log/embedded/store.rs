@@ -24,7 +24,7 @@ use crate::log::{Guard, LogError, NewRecord, Record};
 use crate::storage::{Failure, Health, Watched, guarded, room};
 
 /// From position to encoded record, see [`codec`].
-const RECORDS: TableDefinition<'static, u64, &[u8]> = TableDefinition::new("records");
+pub(super) const RECORDS: TableDefinition<'static, u64, &[u8]> = TableDefinition::new("records");
 
 /// Stands for the path of a log that is not in a file.
 const NO_FILE: &str = "(no file)";

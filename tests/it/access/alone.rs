@@ -31,7 +31,11 @@ async fn a_tenant_without_data_sees_nothing_of_other_tenants() {
         serde_json::from_str::<Value>(&text).unwrap()
     };
     let of_many = |route: &Route| {
-        !route.one_of.is_empty() && route.method == Method::GET && !route.path.contains('{')
+        !route.one_of.is_empty()
+            && route.method == Method::GET
+            && !route.path.contains('{')
+            // An operator reads the records of all tenants.
+            && !route.path.starts_with("/v1/backup")
     };
     let mut checked = 0;
     for route in of_the_api().into_iter().filter(of_many) {

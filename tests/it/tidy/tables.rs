@@ -19,6 +19,10 @@ pub(crate) const LAYERS: &[(&str, &[&str])] = &[
     ),
     ("auth", &["domain", "metrics", "wire", "log"]),
     (
+        "backup",
+        &["domain", "metrics", "wire", "log", "projection", "auth"],
+    ),
+    (
         "http",
         &[
             "domain",
@@ -29,6 +33,7 @@ pub(crate) const LAYERS: &[(&str, &[&str])] = &[
             "query",
             "ledger",
             "auth",
+            "backup",
         ],
     ),
     (
@@ -42,6 +47,7 @@ pub(crate) const LAYERS: &[(&str, &[&str])] = &[
             "query",
             "ledger",
             "auth",
+            "backup",
             "http",
         ],
     ),
@@ -57,6 +63,7 @@ pub(crate) const LAYERS: &[(&str, &[&str])] = &[
             "query",
             "ledger",
             "auth",
+            "backup",
             "http",
             "dialects",
         ],
@@ -72,6 +79,7 @@ pub(crate) const LAYERS: &[(&str, &[&str])] = &[
             "query",
             "ledger",
             "auth",
+            "backup",
             "http",
             "dialects",
             "app",
@@ -88,6 +96,7 @@ pub(crate) const LAYERS: &[(&str, &[&str])] = &[
             "query",
             "ledger",
             "auth",
+            "backup",
             "http",
             "dialects",
             "app",

@@ -113,6 +113,9 @@ pub(crate) async fn list(
 ) -> Result<Response, Problem> {
     app.wait_for(query.min_position).await?;
     let (limit, after) = (query.limit, query.after);
+    if app.projection().position() < after {
+        app.check_on_log("after", after).await?;
+    }
     let page = app.scan(move |snapshot| {
         let (sight, filter) = (caller.sight(), &query.filter);
         let limit = usize::from(query.limit);

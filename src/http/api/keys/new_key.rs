@@ -1,7 +1,6 @@
 //! The body of `POST /v1/keys`.
 
 use serde_json::{Map, Value};
-use strum::VariantNames;
 
 use crate::auth::{Grant, Role, Roles};
 use crate::domain::{AgentId, Reason, TenantId, Timestamp};
@@ -34,7 +33,7 @@ pub(crate) fn read(tenant: &TenantId, body: &[u8]) -> Result<Grant, Problem> {
     });
     let roles = roles(members.get("roles"));
     if roles.is_none() {
-        let words = <Role as VariantNames>::VARIANTS;
+        let words = Role::words_of_tenant();
         let message = format!("must be a list of one or more of: {}", words.join(", "));
         errors.push(("roles".to_owned(), message));
     }
@@ -70,7 +69,7 @@ fn roles(value: Option<&Value>) -> Option<Roles> {
     let words = value?.as_array().filter(|words| !words.is_empty())?;
     words
         .iter()
-        .map(|word| word.as_str()?.parse().ok())
+        .map(|word| Role::of_tenant(word.as_str()?))
         .collect()
 }
 

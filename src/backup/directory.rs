@@ -1,0 +1,193 @@
+//! A backup in a directory.
+
+use std::fs::{self, DirBuilder, File, TryLockError};
+use std::io::{self, Write as _};
+use std::os::unix::fs::DirBuilderExt as _;
+use std::path::{Path, PathBuf};
+
+use sha2::{Digest as _, Sha256};
+
+use super::error::{BackupError, FileFault};
+use super::manifest::{Manifest, Origin, SecretPart};
+use super::mark::LogKind;
+use super::segment::{SUFFIX, SegmentWriter, WRITING, Written};
+use crate::domain::Timestamp;
+
+const MANIFEST: &str = "manifest.json";
+const LOCK: &str = "lock";
+const SECRET: &str = "token.secret";
+
+/// A backup in a directory.
+#[derive(Debug)]
+pub struct Directory {
+    path: PathBuf,
+    manifest: Manifest,
+    /// Held while the backup is written; `None` if it is only read.
+    lock: Option<File>,
+}
+
+impl Directory {
+    /// Opens a backup to read it.
+    pub fn open(path: &Path) -> Result<Self, BackupError> {
+        let file = path.join(MANIFEST);
+        let bytes = match fs::read(&file) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                return Err(BackupError::Missing(path.to_path_buf()));
+            }
+            read => read.map_err(|error| BackupError::file(&file, error))?,
+        };
+        let manifest = Manifest::read(&bytes).map_err(|fault| BackupError::File(file, fault))?;
+        Ok(Self {
+            path: path.to_path_buf(),
+            manifest,
+            lock: None,
+        })
+    }
+
+    /// Opens a backup to add to it, or begins one in a new or empty directory.
+    pub fn open_to_write(path: &Path, origin: Origin, now: Timestamp) -> Result<Self, BackupError> {
+        let fault = |error| BackupError::file(path, error);
+        // The records are those of every tenant, so others must not read them.
+        let mut builder = DirBuilder::new();
+        builder.recursive(true).mode(0o700);
+        builder.create(path).map_err(fault)?;
+        let mut left = Vec::new();
+        let mut others = false;
+        for entry in fs::read_dir(path).map_err(fault)? {
+            let entry = entry.map_err(fault)?;
+            let name = entry.file_name();
+            let text = name.to_string_lossy();
+            if text.starts_with(WRITING) {
+                left.push(entry.path());
+            } else if name != LOCK && !text.ends_with(SUFFIX) {
+                others = true;
+            }
+        }
+        let mut directory = match Self::open(path) {
+            Err(BackupError::Missing(_)) if !others => Self {
+                path: path.to_path_buf(),
+                manifest: Manifest::new(origin, now),
+                lock: None,
+            },
+            Err(BackupError::Missing(path)) => return Err(BackupError::NotEmpty(path)),
+            opened => opened?,
+        };
+        directory.lock = Some(lock(path)?);
+        if path.join(MANIFEST).exists() {
+            // Again, now that no other process changes it.
+            directory.manifest = Self::open(path)?.manifest;
+        }
+        for file in left {
+            // Of an interrupted backup: no other process writes now.
+            fs::remove_file(&file).map_err(|error| BackupError::file(&file, error))?;
+        }
+        directory.manifest.origin = origin;
+        for kind in [LogKind::Events, LogKind::Keys] {
+            // An interrupted backup noted them before their segment was complete.
+            let log = directory.manifest.log_mut(kind);
+            log.lost.retain(|range| range.first <= log.position);
+            if let Some(range) = log.lost.last_mut() {
+                range.last = range.last.min(log.position);
+            }
+        }
+        Ok(directory)
+    }
+
+    /// The path of the directory.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// What the backup has.
+    pub fn manifest(&self) -> &Manifest {
+        &self.manifest
+    }
+
+    pub(super) fn manifest_mut(&mut self) -> &mut Manifest {
+        &mut self.manifest
+    }
+
+    pub(super) fn put(&mut self, writer: SegmentWriter, now: Timestamp) -> Result<(), BackupError> {
+        let Written {
+            file,
+            kind,
+            segment,
+        } = writer.finish()?;
+        let path = self.path.join(&segment.file);
+        // A file with this name is of a backup that was interrupted before its manifest was written.
+        file.persist(&path)
+            .map_err(|error| BackupError::file(&path, error.error))?;
+        self.manifest.push(kind, segment);
+        self.save(now)
+    }
+
+    pub(super) fn put_secret(&mut self, text: &str, now: Timestamp) -> Result<(), BackupError> {
+        self.write(SECRET, text.as_bytes())?;
+        self.manifest.token_secret = Some(secret_part(text));
+        self.save(now)
+    }
+
+    /// Returns the secret of session tokens, if the backup has it.
+    pub fn secret(&self) -> Result<Option<String>, BackupError> {
+        let Some(part) = &self.manifest.token_secret else {
+            return Ok(None);
+        };
+        let path = self.path.join(SECRET);
+        let text = fs::read_to_string(&path).map_err(|error| BackupError::file(&path, error))?;
+        if secret_part(&text) != *part {
+            return Err(BackupError::File(
+                path,
+                FileFault::Differs("SHA-256 differs"),
+            ));
+        }
+        Ok(Some(text))
+    }
+
+    pub(super) fn finish(mut self, now: Timestamp) -> Result<Manifest, BackupError> {
+        self.save(now)?;
+        drop(self.lock);
+        Ok(self.manifest)
+    }
+
+    fn save(&mut self, now: Timestamp) -> Result<(), BackupError> {
+        self.manifest.touch(now);
+        self.write(MANIFEST, &self.manifest.to_bytes())
+    }
+
+    /// Replaces a file as a whole. A temporary file is readable by its owner only.
+    fn write(&self, name: &str, bytes: &[u8]) -> Result<(), BackupError> {
+        let path = self.path.join(name);
+        let written = || {
+            let mut file = tempfile::Builder::new()
+                .prefix(WRITING)
+                .tempfile_in(&self.path)?;
+            file.write_all(bytes)?;
+            file.as_file().sync_all()?;
+            file.persist(&path).map_err(|error| error.error)?;
+            File::open(&self.path)?.sync_all()
+        };
+        written().map_err(|error| BackupError::file(&path, error))
+    }
+}
+
+/// Takes the lock of a directory.
+fn lock(dir: &Path) -> Result<File, BackupError> {
+    let path = dir.join(LOCK);
+    let opened = File::options()
+        .create(true)
+        .truncate(false)
+        .write(true)
+        .open(&path);
+    let file = opened.map_err(|error| BackupError::file(&path, error))?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(BackupError::Held(dir.to_path_buf())),
+        Err(TryLockError::Error(error)) => Err(BackupError::file(&path, error)),
+    }
+}
+
+pub(super) fn secret_part(text: &str) -> SecretPart {
+    SecretPart {
+        sha256: Sha256::digest(text).into(),
+    }
+}

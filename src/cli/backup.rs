@@ -1,0 +1,174 @@
+//! `backup`: copies the logs of a ledger into a directory or a stream.
+
+use std::io;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::Args;
+
+use crate::app::LogSource;
+use crate::app::backup::{self, BackedUp, Destination, Options, Step};
+use crate::app::files::DataDir;
+use crate::app::open::OpenError;
+use crate::app::telemetry::{self, LogFormat};
+use crate::cli::client::{Api, Identity};
+use crate::cli::client_tls::ClientTlsArgs;
+use crate::cli::nats::NatsArgs;
+use crate::cli::progress::Progress;
+use crate::cli::target::{DEFAULT_URL, KeyArgs, NOBODY, URL_VARIABLE, tenant};
+use crate::cli::{CommandResult, Usage, output, remote_log};
+
+const AFTER_HELP: &str = "\
+Examples:
+  A server that runs, with a key that has the role operator:
+    export SESSION_LEDGER_KEY=slk_...
+    session-ledger backup --url http://127.0.0.1:8787 --to ./backup
+  A directory that no server uses:
+    session-ledger backup --data-dir ./ledger --to ./backup
+  The streams of a ledger on NATS, also while its servers run:
+    session-ledger backup --nats-url nats://127.0.0.1:4222 --to ./backup
+  As a tar archive, to another machine:
+    session-ledger backup --data-dir ./ledger --to - | ssh host 'cat > b.tar'
+
+A directory that has a backup of this ledger gets only the records that it
+lacks. So the command is safe to run again after it was interrupted. It checks
+every record that it copies. `session-ledger restore --check DIR` checks all of
+a backup, and `session-ledger restore` makes a new ledger of it.
+
+If the log has lost records, the command names them and fails. --fill-from takes
+them from another backup of this ledger. --accept-loss puts records in their
+places that say so; restore that backup into a new log, so that all nodes agree.";
+
+/// Back up the logs of a ledger: events and API keys.
+#[derive(Debug, Args)]
+#[command(after_help = AFTER_HELP)]
+pub(super) struct Backup {
+    /// Directory of the backup; `-` writes a tar archive to stdout
+    #[arg(long, value_name = "DIR")]
+    to: PathBuf,
+
+    /// Data directory of a ledger with the built-in log. No server may have it open
+    #[arg(long, value_name = "DIR")]
+    data_dir: Option<PathBuf>,
+
+    /// Server to back up, with a key that has the role operator; by default the one on this machine,
+    /// port 8787, unless --data-dir or --nats-url name the ledger
+    #[arg(long, env = URL_VARIABLE, value_name = "URL")]
+    url: Option<String>,
+
+    // With the role operator.
+    #[command(flatten)]
+    who: KeyArgs,
+
+    #[command(flatten)]
+    tls: ClientTlsArgs,
+
+    /// Tenant of the caller, for a server that requires no credentials
+    #[arg(long, env = "SESSION_LEDGER_TENANT", value_name = "TENANT", value_parser = tenant)]
+    tenant: Option<String>,
+
+    /// Also back up the secret of session tokens, token.secret in the data directory
+    #[arg(long, requires = "data_dir")]
+    with_secret: bool,
+
+    /// Backup of this ledger from which to take records that the log has lost
+    #[arg(long, value_name = "DIR")]
+    fill_from: Option<PathBuf>,
+
+    /// Put records in the places of lost ones, which say that they are lost
+    #[arg(long)]
+    accept_loss: bool,
+
+    /// JSON instead of lines
+    #[arg(long)]
+    json: bool,
+
+    #[command(flatten)]
+    nats: NatsArgs,
+}
+
+impl Backup {
+    pub(super) async fn run(self) -> CommandResult {
+        telemetry::init(LogFormat::Text, "warn")?;
+        let source = self.nats.source()?;
+        let to_stdout = self.to.as_os_str() == "-";
+        let destination = if to_stdout {
+            Destination::Stream(Box::new(io::stdout()))
+        } else {
+            Destination::Directory(self.to)
+        };
+        let dir = self.data_dir.as_deref();
+        let secret = dir.filter(|_| self.with_secret).map(DataDir::new);
+        let options = Options {
+            fill_from: self.fill_from,
+            accept_loss: self.accept_loss,
+            secret_file: secret.map(|dir| dir.token_secret()),
+        };
+        let bar = Progress::new("copying");
+        let on_step = |step: Step| bar.at(step.position, step.until);
+        let is_embedded = matches!(source, LogSource::Embedded);
+        let by_http = dir.is_none() && (self.url.is_some() || is_embedded);
+        let done = if by_http {
+            let who = Identity {
+                key: self.who.read()?,
+                tenant: self.tenant,
+            };
+            if who.key.is_none() && who.tenant.is_none() {
+                return Err(Usage(NOBODY.to_owned()).into());
+            }
+            let url = self.url.as_deref().unwrap_or(DEFAULT_URL);
+            let api = Api::with_tls(url, who, &self.tls.read()?)?;
+            Box::pin(remote_log::back_up(api, destination, &options, on_step)).await
+        } else {
+            Box::pin(backup::run(dir, &source, destination, &options, on_step)).await
+        };
+        bar.end();
+        let done = done.map_err(with_advice)?;
+        let text = describe(&done);
+        if to_stdout {
+            // The archive is on stdout.
+            output::note(format_args!("{}", text.trim_end()));
+        } else if self.json {
+            output::json(&serde_json::to_string(&done)?)?;
+        } else {
+            output::data(&text)?;
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+fn describe(done: &BackedUp) -> String {
+    let mut text = format!(
+        "backup up to position {}, {} records added\nchain   {}\nkeys    up to position {}\n",
+        done.position, done.added, done.chain, done.keys_position
+    );
+    if done.filled != 0 {
+        let filled = done.filled.to_string();
+        text.extend([
+            "FILLED: ",
+            &filled,
+            " lost records come from the other backup\n",
+        ]);
+    }
+    if done.lost != 0 {
+        let lost = done.lost.to_string();
+        text.extend([
+            "LOST: ",
+            &lost,
+            " records cannot be read, and the backup says so in their places. Restore it into a new \
+             log, and use that on every node\n",
+        ]);
+    }
+    text
+}
+
+fn with_advice(error: anyhow::Error) -> anyhow::Error {
+    match error.downcast_ref::<OpenError>() {
+        Some(OpenError::Held(dir)) => anyhow::anyhow!(
+            "a server holds the directory {}: back up the server instead, with --url and a key that has \
+             the role operator",
+            dir.display()
+        ),
+        _ => error,
+    }
+}

@@ -1,0 +1,359 @@
+//! `backup` and `restore` of a directory: what a backup has, what a restore gives back, and what both
+//! refuse.
+
+use std::fs;
+use std::path::Path;
+
+use proptest::prelude::*;
+use serde_json::Value;
+
+use crate::support::cli::{Server, fails, ok};
+
+/// Returns the directory of a stopped server with two sessions and a revoked key.
+fn ledger() -> tempfile::TempDir {
+    let dir = tempfile::tempdir().unwrap();
+    more(&dir, &["s-1", "s-2"]);
+    dir
+}
+
+/// Adds a session for each id, and a key that is revoked at once.
+fn more(dir: &tempfile::TempDir, sessions: &[&str]) {
+    let server = Server::start(dir.path());
+    for id in sessions {
+        server.ok(&["emit", "session.created", id, "--agent", "a-1"]);
+    }
+    server.terminate();
+    let key = keys(dir.path(), &["issue", "--role", "read", "--json"]);
+    let key: Value = serde_json::from_str(&key).unwrap();
+    keys(dir.path(), &["revoke", key["key_id"].as_str().unwrap()]);
+}
+
+fn keys(dir: &Path, args: &[&str]) -> String {
+    let place = ["--tenant", "acme", "--data-dir", text(dir)];
+    ok(&[&["keys"], args, &place].concat())
+}
+
+fn text(path: &Path) -> &str {
+    path.to_str().unwrap()
+}
+
+fn backup(dir: &Path, to: &Path) -> Value {
+    let args = [
+        "backup",
+        "--json",
+        "--data-dir",
+        text(dir),
+        "--to",
+        text(to),
+    ];
+    serde_json::from_str(&ok(&args)).unwrap()
+}
+
+fn restore(from: &Path, dir: &Path) -> Value {
+    let args = ["restore", text(from), "--json", "--data-dir", text(dir)];
+    serde_json::from_str(&ok(&args)).unwrap()
+}
+
+/// The position, chain and digest of a read model that is built from the log of a directory.
+fn state(dir: &Path) -> Value {
+    let rebuilt = ok(&["rebuild", "--json", "--data-dir", text(dir)]);
+    let rebuilt: Value = serde_json::from_str(&rebuilt).unwrap();
+    let fields = ["position", "chain", "digest"];
+    fields
+        .map(|name| rebuilt[name].clone())
+        .into_iter()
+        .collect()
+}
+
+/// The names and contents of the files of a backup, without its manifest.
+fn segments(backup: &Path) -> Vec<(String, Vec<u8>)> {
+    let names = fs::read_dir(backup).unwrap().map(|entry| entry.unwrap());
+    let mut files: Vec<_> = names
+        .map(|entry| (entry.file_name().into_string().unwrap(), entry.path()))
+        .filter(|(name, _)| name.ends_with(".zst"))
+        .map(|(name, path)| (name, fs::read(path).unwrap()))
+        .collect();
+    files.sort();
+    files
+}
+
+#[test]
+fn a_restored_ledger_is_the_same_and_goes_on() {
+    let (old, place) = (ledger(), tempfile::tempdir().unwrap());
+    let (to, new) = (place.path().join("b"), place.path().join("new"));
+    let made = backup(old.path(), &to);
+    let before = state(old.path());
+    assert_eq!(
+        (&made["position"], &made["chain"]),
+        (&before[0], &before[1])
+    );
+    let restored = restore(&to, &new);
+    assert_eq!(restored["position"], made["position"]);
+    assert_eq!(restored["lost"].as_array().unwrap().len(), 0);
+    assert_eq!(state(&new), before);
+    let of = |dir| keys(dir, &["list", "--json"]);
+    assert_eq!(of(&new), of(old.path()), "keys, also revoked ones");
+
+    let server = Server::start(&new);
+    server.ok(&["emit", "session.terminated", "s-1"]);
+    let shown = server.ok(&["show", "s-1", "--json"]);
+    assert!(shown.contains("\"terminated\""), "{shown}");
+    server.terminate();
+    ok(&["verify", "--data-dir", text(&new)]);
+}
+
+#[test]
+fn a_second_run_adds_only_what_is_new() {
+    let (dir, place) = (ledger(), tempfile::tempdir().unwrap());
+    let (parts, whole) = (place.path().join("parts"), place.path().join("whole"));
+    backup(dir.path(), &parts);
+    let first = segments(&parts);
+    assert_eq!(backup(dir.path(), &parts)["added"], 0);
+    assert_eq!(segments(&parts), first);
+    more(&dir, &["s-3"]);
+    // One event, and a key that was issued and revoked.
+    assert_eq!(backup(dir.path(), &parts)["added"], 3);
+    assert_eq!(segments(&parts).len(), 4);
+    backup(dir.path(), &whole);
+    assert_eq!(segments(&whole).len(), 2);
+    let (from_parts, from_whole) = (place.path().join("p"), place.path().join("w"));
+    restore(&parts, &from_parts);
+    restore(&whole, &from_whole);
+    assert_eq!(state(&from_parts), state(&from_whole));
+    assert_eq!(state(&from_parts), state(dir.path()));
+}
+
+#[test]
+fn an_interrupted_backup_is_continued() {
+    let (dir, place) = (ledger(), tempfile::tempdir().unwrap());
+    let to = place.path().join("b");
+    backup(dir.path(), &to);
+    more(&dir, &["s-3"]);
+    // What a process leaves that is killed between a segment and the manifest, or within a segment.
+    fs::write(to.join("events-00000000000000000004.ndjson.zst"), "torn").unwrap();
+    fs::write(to.join(".writing-abc"), "torn").unwrap();
+    assert_eq!(backup(dir.path(), &to)["added"], 3);
+    assert!(!to.join(".writing-abc").exists());
+    ok(&["restore", text(&to), "--check"]);
+}
+
+#[test]
+fn a_backup_of_another_ledger_is_not_continued() {
+    let (one, other, place) = (ledger(), ledger(), tempfile::tempdir().unwrap());
+    let to = place.path().join("b");
+    backup(one.path(), &to);
+    more(&other, &["s-3"]);
+    let before = segments(&to);
+    let args = [
+        "backup",
+        "--data-dir",
+        text(other.path()),
+        "--to",
+        text(&to),
+    ];
+    let error = fails(&args, 1);
+    assert!(error.contains("another ledger"), "{error}");
+    let empty = tempfile::tempdir().unwrap();
+    Server::start(empty.path()).terminate();
+    let args = [
+        "backup",
+        "--data-dir",
+        text(empty.path()),
+        "--to",
+        text(&to),
+    ];
+    let error = fails(&args, 1);
+    assert!(error.contains("before the end of the backup"), "{error}");
+    assert_eq!(segments(&to), before);
+    ok(&["restore", text(&to), "--check"]);
+}
+
+#[test]
+fn a_backup_takes_no_directory_with_other_files() {
+    let (dir, place) = (ledger(), tempfile::tempdir().unwrap());
+    fs::write(place.path().join("thesis.tex"), "").unwrap();
+    let args = [
+        "backup",
+        "--data-dir",
+        text(dir.path()),
+        "--to",
+        text(place.path()),
+    ];
+    let error = fails(&args, 1);
+    assert!(error.contains("has files and no manifest.json"), "{error}");
+}
+
+#[test]
+fn a_backup_as_a_stream_is_the_same_backup() {
+    let (dir, place) = (ledger(), tempfile::tempdir().unwrap());
+    let (to, unpacked) = (place.path().join("b"), place.path().join("t"));
+    backup(dir.path(), &to);
+    let args = [
+        "backup",
+        "--data-dir",
+        text(dir.path()),
+        "--with-secret",
+        "--to",
+        "-",
+    ];
+    let output = crate::support::cli::run(&args);
+    assert!(output.status.success(), "{output:?}");
+    fs::create_dir(&unpacked).unwrap();
+    let archive = place.path().join("b.tar");
+    fs::write(&archive, output.stdout).unwrap();
+    let untar = ["-xf", text(&archive), "-C", text(&unpacked)];
+    let status = std::process::Command::new("tar").args(untar).status();
+    assert!(status.unwrap().success());
+    assert_eq!(segments(&unpacked), segments(&to));
+    let new = place.path().join("new");
+    restore(&unpacked, &new);
+    let secret = |dir: &Path| fs::read(dir.join("token.secret")).unwrap();
+    assert_eq!(secret(&new), secret(dir.path()));
+}
+
+#[test]
+fn the_files_of_a_backup_are_private_and_other_tools_can_read_them() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let (dir, place) = (ledger(), tempfile::tempdir().unwrap());
+    let to = place.path().join("b");
+    backup(dir.path(), &to);
+    let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    assert_eq!(mode(&to), 0o700);
+    for (name, bytes) in segments(&to) {
+        assert_eq!(mode(&to.join(&name)), 0o600, "{name}");
+        let text = String::from_utf8(zstd::decode_all(&*bytes).unwrap()).unwrap();
+        for (number, line) in text.lines().enumerate() {
+            let line: Value = serde_json::from_str(line).unwrap();
+            assert_eq!(line["position"], number + 1);
+            assert!(
+                line["payload"]
+                    .as_str()
+                    .unwrap()
+                    .contains("\"specversion\"")
+            );
+        }
+    }
+    assert!(!to.join("token.secret").exists(), "only if it is wanted");
+}
+
+#[test]
+fn a_restore_replaces_no_log() {
+    let (dir, place) = (ledger(), tempfile::tempdir().unwrap());
+    let to = place.path().join("b");
+    backup(dir.path(), &to);
+    for log in ["log.redb", "admin.redb"] {
+        let new = tempfile::tempdir().unwrap();
+        fs::write(new.path().join(log), "").unwrap();
+        let error = fails(&["restore", text(&to), "--data-dir", text(new.path())], 1);
+        assert!(error.contains("a restore replaces no log"), "{error}");
+    }
+}
+
+#[test]
+fn a_restore_does_not_go_behind_what_the_directory_has_seen_unless_told() {
+    let (dir, place) = (ledger(), tempfile::tempdir().unwrap());
+    let to = place.path().join("b");
+    backup(dir.path(), &to);
+    // Read by a server, so that both the read model and `keys.seen` know of it.
+    more(&dir, &["s-3", "s-4"]);
+    more(&dir, &[]);
+    for log in ["log.redb", "admin.redb"] {
+        fs::remove_file(dir.path().join(log)).unwrap();
+    }
+    let here = text(dir.path());
+    let args = ["restore", text(&to), "--data-dir", here];
+    let error = fails(&args, 1);
+    assert!(
+        error.contains("positions 4 to 5 of the log of events"),
+        "{error}"
+    );
+    assert!(error.contains("of the log of keys"), "{error}");
+    assert!(!dir.path().join("log.redb").exists());
+    let told = ok(&[&args[..], &["--accept-loss"]].concat());
+    assert!(told.contains("LOST:"), "{told}");
+    assert!(
+        told.contains("positions 4 to 5 of the log of events"),
+        "{told}"
+    );
+    let error = fails(&["rebuild", "--data-dir", here], 1);
+    assert!(error.contains("--accept-truncation"), "{error}");
+    ok(&["rebuild", "--data-dir", here, "--accept-truncation"]);
+    let server = Server::start(dir.path());
+    server.ok(&["emit", "session.created", "s-5", "--agent", "a-1"]);
+    server.terminate();
+}
+
+#[test]
+fn a_restore_refuses_the_backup_of_another_ledger() {
+    let (one, other, place) = (ledger(), ledger(), tempfile::tempdir().unwrap());
+    let to = place.path().join("b");
+    backup(one.path(), &to);
+    for log in ["log.redb", "admin.redb"] {
+        fs::remove_file(other.path().join(log)).unwrap();
+    }
+    let args = ["restore", text(&to), "--data-dir", text(other.path())];
+    let error = fails(&args, 1);
+    assert!(error.contains("the read model"), "{error}");
+    assert!(error.contains("positions 3 to 3"), "{error}");
+    assert!(!other.path().join("log.redb").exists());
+    assert!(!other.path().join("admin.redb").exists());
+}
+
+#[test]
+fn a_backup_of_a_directory_that_a_server_holds_says_so() {
+    let (dir, place) = (ledger(), tempfile::tempdir().unwrap());
+    let server = Server::start(dir.path());
+    let to = place.path().join("b");
+    let args = ["backup", "--data-dir", text(dir.path()), "--to", text(&to)];
+    let error = fails(&args, 1);
+    assert!(error.contains("a server holds the directory"), "{error}");
+    server.terminate();
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(60))]
+
+    #[test]
+    fn every_changed_byte_of_a_backup_is_found_and_its_file_is_named(
+        file in any::<prop::sample::Index>(),
+        place in any::<prop::sample::Index>(),
+        bit in 0_u8..8,
+    ) {
+        let backup = whole_backup();
+        let damaged = tempfile::tempdir().unwrap();
+        let names = ["manifest.json", "events-00000000000000000001.ndjson.zst",
+            "keys-00000000000000000001.ndjson.zst", "token.secret"];
+        for name in names {
+            fs::copy(backup.join(name), damaged.path().join(name)).unwrap();
+        }
+        let name = names[file.index(names.len())];
+        let path = damaged.path().join(name);
+        let mut bytes = fs::read(&path).unwrap();
+        let at = place.index(bytes.len());
+        bytes[at] ^= 1 << bit;
+        fs::write(&path, bytes).unwrap();
+        let runtime = tokio::runtime::Runtime::new().unwrap();
+        let checked = session_ledger::app::restore::check(damaged.path(), |_step| {});
+        let error = runtime.block_on(checked).unwrap_err().to_string();
+        prop_assert!(error.contains(name), "byte {at} of {name}: {error}");
+    }
+}
+
+/// A backup that the process makes once.
+fn whole_backup() -> std::path::PathBuf {
+    static MADE: std::sync::OnceLock<tempfile::TempDir> = std::sync::OnceLock::new();
+    let place = MADE.get_or_init(|| {
+        let (dir, place) = (ledger(), tempfile::tempdir().unwrap());
+        let to = place.path().join("b");
+        ok(&[
+            "backup",
+            "--data-dir",
+            text(dir.path()),
+            "--with-secret",
+            "--to",
+            text(&to),
+        ]);
+        place
+    });
+    place.path().join("b")
+}

@@ -1,0 +1,212 @@
+//! A log that has lost a record in the middle: the way on, with and without another backup.
+
+use std::fs;
+use std::path::Path;
+use std::sync::Arc;
+
+use async_nats::jetstream::{self, stream};
+use serde_json::Value;
+use session_ledger::app::backup::{self, Destination, Options, Sources};
+use session_ledger::backup::{LogReader, Origin};
+use session_ledger::log::jetstream::JetStreamConfig;
+use session_ledger::log::{EventLog, JetStreamLog};
+
+use crate::log_conformance::new_records;
+use crate::support::cli::{Server, fails, ok, run, stdout};
+use crate::support::nats::NatsServer;
+
+/// A stopped ledger whose record at position 3 is about to be lost, and a backup of it.
+struct Ledger {
+    place: tempfile::TempDir,
+    /// The position, chain and digest of its read model.
+    state: Value,
+}
+
+impl Ledger {
+    fn new() -> Self {
+        let place = tempfile::tempdir().unwrap();
+        let dir = place.path().join("old");
+        let server = Server::start(&dir);
+        for (id, agent) in [("first", "a-1"), ("doomed", "a-doomed"), ("third", "a-1")] {
+            server.ok(&["emit", "session.created", id, "--agent", agent]);
+        }
+        server.ok(&["emit", "session.terminated", "doomed"]);
+        server.terminate();
+        let state = state(&dir);
+        let ledger = Self { place, state };
+        let args = ledger.backup("whole");
+        ok(&texts(&args));
+        ledger
+    }
+
+    fn path(&self, name: &str) -> String {
+        self.place.path().join(name).to_str().unwrap().to_owned()
+    }
+
+    /// Damages the event that creates the session `doomed`.
+    fn damage(&self) {
+        let file = self.place.path().join("old/log.redb");
+        let mut bytes = fs::read(&file).unwrap();
+        let word = b"\"a-doomed\"";
+        let windows = bytes.windows(word.len()).enumerate();
+        let places = windows.filter(|(_, window)| window == word);
+        let places: Vec<usize> = places.map(|(at, _)| at).collect();
+        assert!(!places.is_empty());
+        for at in places {
+            bytes[at + 1] = b'A';
+        }
+        fs::write(&file, bytes).unwrap();
+    }
+
+    fn backup(&self, to: &str) -> Vec<String> {
+        let args = ["backup", "--json", "--data-dir", &self.path("old"), "--to"];
+        let args = args.iter().map(|text| (*text).to_owned());
+        args.chain([self.path(to)]).collect()
+    }
+
+    fn restore(&self, from: &str, to: &str) -> Value {
+        let to = self.path(to);
+        ok(&["restore", &self.path(from), "--data-dir", &to]);
+        state(Path::new(&to))
+    }
+}
+
+fn state(dir: &Path) -> Value {
+    let rebuilt = ok(&["rebuild", "--json", "--data-dir", dir.to_str().unwrap()]);
+    let rebuilt: Value = serde_json::from_str(&rebuilt).unwrap();
+    let fields = ["position", "chain", "digest"];
+    fields
+        .map(|name| rebuilt[name].clone())
+        .into_iter()
+        .collect()
+}
+
+fn texts(args: &[String]) -> Vec<&str> {
+    args.iter().map(String::as_str).collect()
+}
+
+#[test]
+fn verify_and_rebuild_of_a_damaged_log_name_the_way_on() {
+    let ledger = Ledger::new();
+    ledger.damage();
+    let old = ledger.path("old");
+    let verified = run(&["verify", "--data-dir", &old]);
+    assert_eq!(verified.status.code(), Some(1));
+    let said = stdout(&verified);
+    assert!(said.contains("session-ledger backup"), "{said}");
+    for more in [&[][..], &["--accept-truncation"]] {
+        let error = fails(&[&["rebuild", "--data-dir", &old], more].concat(), 1);
+        assert!(error.contains("position 3"), "{error}");
+        assert!(error.contains("session-ledger backup"), "{error}");
+    }
+}
+
+#[test]
+fn a_lost_record_is_named_and_taken_from_another_backup() {
+    let ledger = Ledger::new();
+    ledger.damage();
+    let args = ledger.backup("rescued");
+    let error = fails(&texts(&args), 1);
+    assert!(error.contains("events cannot be read: 3 ("), "{error}");
+    assert!(error.contains("--fill-from"), "{error}");
+    let whole = ledger.path("whole");
+    let filled = ok(&[&texts(&args)[..], &["--fill-from", &whole]].concat());
+    let filled: Value = serde_json::from_str(&filled).unwrap();
+    assert_eq!((&filled["filled"], &filled["lost"]), (&1.into(), &0.into()));
+    assert_eq!(ledger.restore("rescued", "new"), ledger.state);
+}
+
+#[test]
+fn a_lost_record_is_not_taken_from_a_backup_of_another_ledger() {
+    let (ledger, other) = (Ledger::new(), Ledger::new());
+    ledger.damage();
+    let (args, whole) = (ledger.backup("rescued"), other.path("whole"));
+    let error = fails(&[&texts(&args)[..], &["--fill-from", &whole]].concat(), 1);
+    assert!(error.contains("another ledger"), "{error}");
+}
+
+#[test]
+fn an_accepted_loss_is_a_record_on_which_all_nodes_agree() {
+    let ledger = Ledger::new();
+    ledger.damage();
+    let args = ledger.backup("rescued");
+    let made = ok(&[&texts(&args)[..], &["--accept-loss"]].concat());
+    let made: Value = serde_json::from_str(&made).unwrap();
+    assert_eq!((&made["lost"], &made["position"]), (&1.into(), &5.into()));
+    let checked = ok(&["restore", &ledger.path("rescued"), "--check", "--json"]);
+    let checked: Value = serde_json::from_str(&checked).unwrap();
+    assert_eq!(checked["lost_records"], 1);
+    let manifest = fs::read_to_string(ledger.place.path().join("rescued/manifest.json")).unwrap();
+    let manifest: Value = serde_json::from_str(&manifest).unwrap();
+    let range = &manifest["events"]["lost"][0];
+    assert_eq!((&range["first"], &range["last"]), (&3.into(), &3.into()));
+
+    let (one, other) = (
+        ledger.restore("rescued", "one"),
+        ledger.restore("rescued", "other"),
+    );
+    assert_eq!(one, other);
+    let new = ledger.path("one");
+    ok(&["verify", "--data-dir", &new]);
+    let server = Server::start(Path::new(&new));
+    let page: Value = serde_json::from_str(&server.ok(&["list", "--json"])).unwrap();
+    assert_eq!(page["total"], 2, "the sessions that were not lost");
+    server.ok(&["emit", "session.created", "fourth", "--agent", "a-1"]);
+    server.terminate();
+    // The damaged log can still be backed up into the same directory: it has nothing new.
+    let again = ok(&[&texts(&args)[..], &["--accept-loss"]].concat());
+    let again: Value = serde_json::from_str(&again).unwrap();
+    assert_eq!(again["added"], 0);
+}
+
+#[tokio::test]
+async fn lost_messages_of_a_stream_are_replaced_too() {
+    let nats = NatsServer::start().await;
+    let config = JetStreamConfig::new(vec![nats.url().to_owned()]);
+    let log = Arc::new(JetStreamLog::connect(&config, false).await.unwrap());
+    let keys = Arc::new(log.connect_admin(&config, false).await.unwrap());
+    // A stream whose messages can be deleted.
+    let context = jetstream::new(async_nats::connect(nats.url()).await.unwrap());
+    let made = context.get_stream("LEDGER").await.unwrap();
+    let settings = stream::Config {
+        deny_delete: false,
+        ..made.cached_info().config.clone()
+    };
+    context.delete_stream("LEDGER").await.unwrap();
+    let made = context.create_stream(settings).await.unwrap();
+    log.append(new_records(0..8)).await;
+    for lost in [1, 4, 5, 7] {
+        made.delete_message(lost).await.unwrap();
+    }
+    let place = tempfile::tempdir().unwrap();
+    let run = async |accept_loss| {
+        let (log, keys) = (Arc::clone(&log), Arc::clone(&keys));
+        let sources = Sources {
+            events: Box::new(LogReader::new(log)),
+            keys: Box::new(LogReader::new(keys)),
+            origin: Origin::Nats,
+        };
+        let options = Options {
+            accept_loss,
+            ..Options::default()
+        };
+        let to = Destination::Directory(place.path().join("b"));
+        backup::from(sources, to, &options, |_step| {}).await
+    };
+    let error = run(false).await.unwrap_err().to_string();
+    for range in ["1 (", "4 to 5 (", "7 ("] {
+        assert!(error.contains(range), "{range}: {error}");
+    }
+    let made = run(true).await.unwrap();
+    assert_eq!((made.position.get(), made.lost), (8, 4));
+    let (from, new) = (place.path().join("b"), place.path().join("new"));
+    ok(&[
+        "restore",
+        from.to_str().unwrap(),
+        "--data-dir",
+        new.to_str().unwrap(),
+    ]);
+    ok(&["rebuild", "--data-dir", new.to_str().unwrap()]);
+    ok(&["verify", "--data-dir", new.to_str().unwrap()]);
+    log.close().await;
+}
