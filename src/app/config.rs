@@ -49,6 +49,7 @@ pub struct DialectAddress {
 
 /// Where the log is.
 #[derive(Debug, Clone)]
+#[expect(clippy::large_enum_variant, reason = "a process has few of them")]
 pub enum LogSource {
     /// The built-in log, in the data directory.
     Embedded,

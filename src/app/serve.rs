@@ -1,7 +1,7 @@
 //! Runs a ledger: starts the log, the fold and the API, and shuts them down gracefully.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,8 +14,9 @@ use crate::app::http_server::{Bounds, Room};
 use crate::app::keys;
 use crate::app::listeners::{Addresses, Listeners};
 use crate::app::open::{self, Opened};
-use crate::app::secret;
+use crate::app::secret::{self, SecretError};
 use crate::app::secret_files::warn_of_exposed;
+use crate::app::snapshots::Snapshots;
 use crate::app::tasks::Tasks;
 use crate::app::tls::ServerTls;
 use crate::dialects;
@@ -96,17 +97,9 @@ pub async fn start(config: Config) -> anyhow::Result<Running> {
         projection.wait_for(position, BEGIN_WAIT).await;
     }
     spawn_reactors(&mut workers, &projection, &log, &clock, &metrics);
-    if let Some(snapshots) = config.snapshots {
-        let (source, clock) = (Arc::clone(&projection), Arc::clone(&clock));
-        workers.spawn("snapshots", |stop| {
-            snapshots.keep_writing(source, clock, stop)
-        });
-    }
-    let secret = match &config.token_secret_file {
-        Some(file) => secret::read(file)?,
-        None => secret::read_or_make(&DataDir::new(&config.data_dir).token_secret())?,
-    };
-    warn_of_another_secret(&*log, &secret).await;
+    spawn_snapshots(&mut workers, config.snapshots, &projection, &clock);
+    let own = DataDir::new(&config.data_dir).token_secret();
+    let secret = token_secret(config.token_secret_file.as_deref(), &own, &*log).await?;
     let ledger = Ledger::new(
         Arc::clone(&log),
         Arc::clone(&projection),
@@ -129,11 +122,7 @@ pub async fn start(config: Config) -> anyhow::Result<Running> {
     };
     let router = dialects::router(services, hosts);
     let mut requests = Tasks::default();
-    let bounds = Bounds {
-        connections: descriptors::connections_max(),
-        ..Bounds::default()
-    };
-    let room = Arc::new(Room::new(bounds, metrics));
+    let room = Arc::new(Room::new(bounds(), metrics));
     listeners.serve(&router, &room, &mut requests);
     addresses.announce();
     Ok(Running {
@@ -146,6 +135,14 @@ pub async fn start(config: Config) -> anyhow::Result<Running> {
         workers,
         fatal,
     })
+}
+
+/// The bounds of connections that the open files of this process allow.
+fn bounds() -> Bounds {
+    Bounds {
+        connections: descriptors::connections_max(),
+        ..Bounds::default()
+    }
 }
 
 fn spawn_reactors(
@@ -164,6 +161,36 @@ fn spawn_reactors(
     let revocation = expiry.clone();
     workers.spawn("expiry", |stop| expiry.expire(stop));
     workers.spawn("revocation", |stop| revocation.end_revoked(stop));
+}
+
+fn spawn_snapshots(
+    workers: &mut Tasks,
+    snapshots: Option<Snapshots>,
+    projection: &Arc<Projection>,
+    clock: &Arc<dyn Clock>,
+) {
+    let Some(snapshots) = snapshots else {
+        return;
+    };
+    let (source, clock) = (Arc::clone(projection), Arc::clone(clock));
+    workers.spawn("snapshots", |stop| {
+        snapshots.keep_writing(source, clock, stop)
+    });
+}
+
+/// Reads the secret of session tokens from a file that the operator made, or else from the data
+/// directory.
+async fn token_secret(
+    given: Option<&Path>,
+    own: &Path,
+    log: &dyn EventLog,
+) -> Result<TokenSecret, SecretError> {
+    let secret = match given {
+        Some(file) => secret::read(file)?,
+        None => secret::read_or_make(own)?,
+    };
+    warn_of_another_secret(log, &secret).await;
+    Ok(secret)
 }
 
 /// Warns if one of the last records has tokens from another secret. Reading them is not worth a failure.
@@ -279,7 +306,7 @@ impl Running {
     }
 
     /// The data directory.
-    pub fn data_dir(&self) -> &std::path::Path {
+    pub fn data_dir(&self) -> &Path {
         &self.data_dir
     }
 

@@ -105,11 +105,12 @@ impl TokenSecret {
         let (tenant, event) = (decoded.tenant?, decoded.event);
         let stored = event.private.tokens?;
         match &event.payload {
-            Payload::Session(_, SessionEvent::HandedOff(_)) => None,
+            Payload::Session(_, SessionEvent::HandedOff(_))
+            | Payload::Agent(..)
+            | Payload::Rules { .. } => None,
             Payload::Session(session, _) => {
                 Some(self.issue(&tenant, session, &event.id).hashes() == stored)
             }
-            Payload::Agent(..) | Payload::Rules { .. } => None,
         }
     }
 }

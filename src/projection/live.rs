@@ -109,9 +109,10 @@ impl Projection {
         if *trouble == why {
             return;
         }
-        match &why {
-            Some(why) => tracing::error!("the fold waits: {why}"),
-            None => tracing::info!("the fold goes on"),
+        if let Some(why) = &why {
+            tracing::error!("the fold waits: {why}");
+        } else {
+            tracing::info!("the fold goes on");
         }
         *trouble = why;
     }

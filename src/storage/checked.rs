@@ -23,10 +23,12 @@ use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use redb::{BackendError, StorageBackend};
 
-const BLOCK: u64 = 4096;
+const BLOCK: u64 = BLOCK_LEN as u64;
+const BLOCK_LEN: usize = 4096;
 /// The blocks of a group, without its sums.
 const GROUP_BLOCKS: u64 = BLOCK / 4;
-const GROUP: u64 = GROUP_BLOCKS * BLOCK;
+const GROUP: u64 = GROUP_LEN as u64;
+const GROUP_LEN: usize = BLOCK_LEN / 4 * BLOCK_LEN;
 /// Stands where the sum of the first block would be.
 const MAGIC: u32 = 0x534C_4331;
 /// Says that a block was never written. It reads as zeros.
@@ -79,9 +81,6 @@ impl<B: StorageBackend> CheckedFile<B> {
         Ok(())
     }
 }
-
-const BLOCK_LEN: usize = BLOCK as usize;
-const GROUP_LEN: usize = GROUP as usize;
 
 impl Sums {
     fn load(file: &impl StorageBackend) -> io::Result<Self> {

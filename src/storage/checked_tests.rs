@@ -7,6 +7,11 @@ use redb::backends::InMemoryBackend;
 
 use super::*;
 
+/// The length of so many bytes.
+fn len_of(bytes: u64) -> usize {
+    usize::try_from(bytes).unwrap()
+}
+
 /// Bytes that outlive the backend that uses them.
 #[derive(Debug, Clone, Default)]
 struct Disk(Arc<InMemoryBackend>);
@@ -67,7 +72,7 @@ proptest! {
                     checked.set_len(blocks * BLOCK).unwrap();
                 }
                 Step::Write { at, blocks, fill } => {
-                    let bytes = vec![fill; (blocks * BLOCK) as usize];
+                    let bytes = vec![fill; len_of(blocks * BLOCK)];
                     if (at + blocks) * BLOCK <= plain.len().unwrap() {
                         plain.write(at * BLOCK, &bytes).unwrap();
                         checked.write(at * BLOCK, &bytes).unwrap();
@@ -80,7 +85,7 @@ proptest! {
             }
             let len = plain.len().unwrap();
             prop_assert_eq!(checked.len().unwrap(), len);
-            let (mut expected, mut read) = (vec![0; len as usize], vec![0; len as usize]);
+            let (mut expected, mut read) = (vec![0; len_of(len)], vec![0; len_of(len)]);
             if len > 0 {
                 plain.read(0, &mut expected).unwrap();
                 checked.read(0, &mut read).unwrap();
@@ -97,8 +102,9 @@ proptest! {
         let disk = Disk::default();
         let checked = CheckedFile::open(disk.clone()).unwrap();
         checked.set_len(7 * BLOCK).unwrap();
-        for block in 0..7 {
-            checked.write(block * BLOCK, &[0xA0 | block as u8; BLOCK_LEN]).unwrap();
+        for block in 0..7_u8 {
+            let place = u64::from(block) * BLOCK;
+            checked.write(place, &[0xA0 | block; BLOCK_LEN]).unwrap();
         }
         checked.sync_data().unwrap();
         let mut byte = [0];
@@ -121,7 +127,9 @@ proptest! {
 fn parts_of_blocks_are_read_but_not_written() {
     let checked = CheckedFile::open(Disk::default()).unwrap();
     checked.set_len(3 * BLOCK).unwrap();
-    let bytes: Vec<u8> = (0..2 * BLOCK).map(|at| (at / 31) as u8).collect();
+    let bytes: Vec<u8> = (0..2 * BLOCK)
+        .map(|at| (at / 31).to_be_bytes()[7])
+        .collect();
     checked.write(BLOCK, &bytes).unwrap();
     let mut part = vec![0; 5000];
     checked.read(BLOCK + 77, &mut part).unwrap();

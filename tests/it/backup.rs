@@ -70,7 +70,7 @@ fn segments(backup: &Path) -> Vec<(String, Vec<u8>)> {
     let names = fs::read_dir(backup).unwrap().map(|entry| entry.unwrap());
     let mut files: Vec<_> = names
         .map(|entry| (entry.file_name().into_string().unwrap(), entry.path()))
-        .filter(|(name, _)| name.ends_with(".zst"))
+        .filter(|(_, path)| path.extension().is_some_and(|kind| kind == "zst"))
         .map(|(name, path)| (name, fs::read(path).unwrap()))
         .collect();
     files.sort();

@@ -31,7 +31,7 @@ async fn all_ready(fleet: &Fleet) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn writes_go_on_after_the_leader_of_the_stream_is_killed() {
-    let mut fleet = Fleet::start().await;
+    let mut fleet = Box::pin(Fleet::start()).await;
     let leader = fleet.cluster.leader().await;
     fleet.cluster.kill(leader);
     writes_again(&mut fleet, Instant::now(), BACK_WITHIN).await;
@@ -44,7 +44,7 @@ async fn writes_go_on_after_the_leader_of_the_stream_is_killed() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn writes_go_on_while_the_leader_of_the_stream_hangs() {
-    let mut fleet = Fleet::start().await;
+    let mut fleet = Box::pin(Fleet::start()).await;
     let leader = fleet.cluster.leader().await;
     fleet.cluster.pause(leader);
     writes_again(&mut fleet, Instant::now(), BACK_WITHIN).await;
@@ -59,7 +59,7 @@ async fn writes_go_on_while_the_leader_of_the_stream_hangs() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn writes_go_on_while_the_leader_of_the_stream_is_cut_off() {
-    let mut fleet = Fleet::start().await;
+    let mut fleet = Box::pin(Fleet::start()).await;
     let leader = fleet.cluster.leader().await;
     fleet.cluster.cut_off(leader);
     writes_again(&mut fleet, Instant::now(), BACK_WITHIN).await;
@@ -74,7 +74,7 @@ async fn writes_go_on_while_the_leader_of_the_stream_is_cut_off() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn writes_go_on_after_the_leader_of_the_cluster_is_killed() {
-    let mut fleet = Fleet::start().await;
+    let mut fleet = Box::pin(Fleet::start()).await;
     let meta = fleet.cluster.meta_leader().await;
     while fleet.cluster.leader().await == meta {
         fleet.cluster.step_down().await;
@@ -91,7 +91,7 @@ async fn writes_go_on_after_the_leader_of_the_cluster_is_killed() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn writes_go_on_while_all_servers_are_restarted_one_by_one() {
-    let mut fleet = Fleet::start().await;
+    let mut fleet = Box::pin(Fleet::start()).await;
     for node in 0..NODES {
         let since = Instant::now();
         fleet.cluster.terminate(node);
@@ -106,7 +106,7 @@ async fn writes_go_on_while_all_servers_are_restarted_one_by_one() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn without_a_quorum_writes_are_refused_and_reads_go_on() {
-    let mut fleet = Fleet::start().await;
+    let mut fleet = Box::pin(Fleet::start()).await;
     let leader = fleet.cluster.leader().await;
     for other in others(leader) {
         fleet.cluster.kill(other);
@@ -134,7 +134,7 @@ async fn without_a_quorum_writes_are_refused_and_reads_go_on() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_ledger_that_is_killed_is_replaced_by_one_with_an_empty_directory() {
-    let mut fleet = Fleet::start().await;
+    let mut fleet = Box::pin(Fleet::start()).await;
     fleet.written_more(50).await;
     let since = Instant::now();
     fleet.kill_ledger(0);

@@ -26,8 +26,9 @@ impl Default for RoleRules {
     }
 }
 
-/// Maps words of an identity provider to roles. Without a prefix and pairs, the word `admin` gives
-/// the role `admin`. With a prefix or pairs it does not: it may belong to another service. Only a pair
+/// Maps words of an identity provider to roles.
+///
+/// Without a prefix and pairs, the word `admin` gives the role `admin`. With a prefix or pairs it does not: it may belong to another service. Only a pair
 /// gives the role `operator`, which reaches all tenants.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct RoleWords {

@@ -162,6 +162,7 @@ fn held(dir: &Path) -> anyhow::Error {
 }
 
 /// A place where keys can be changed.
+#[expect(clippy::large_enum_variant, reason = "a command has one")]
 pub(super) enum Place {
     /// A server.
     Server(Api),

@@ -37,7 +37,7 @@ enum Command {
     Refresh(Box<refresh::Refresh>),
     Handoff(Box<handoff::Handoff>),
     Terminate(Box<terminate::Terminate>),
-    Introspect(introspect::Introspect),
+    Introspect(Box<introspect::Introspect>),
 }
 
 impl Sessions {

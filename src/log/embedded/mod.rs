@@ -70,6 +70,7 @@ impl EmbeddedLog {
 
     /// Checks the file while nobody appends: whether it still exists, and, after a failure, whether it
     /// accepts records again.
+    #[expect(clippy::infinite_loop, reason = "its type says that it never ends")]
     async fn keep_checking(&self) -> Infallible {
         loop {
             tokio::time::sleep(Duration::from_millis(LOG_PROBE_MS)).await;

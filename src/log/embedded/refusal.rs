@@ -46,9 +46,9 @@ impl Refusal {
     }
 
     /// Accepts no records until there is room, or until the file can be opened again.
-    pub(super) fn wait(&self, why: String) {
+    pub(super) fn wait(&self, why: &str) {
         let was_waiting = self.may_end();
-        if self.set(State::Waiting(why.clone())) && !was_waiting {
+        if self.set(State::Waiting(why.to_owned())) && !was_waiting {
             tracing::error!("the log accepts no records until this ends: {why}");
         }
     }

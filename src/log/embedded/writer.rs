@@ -198,13 +198,13 @@ impl Writer {
             return;
         }
         if !self.store.has_room() {
-            return self.refusal.wait(NO_ROOM.to_owned());
+            return self.refusal.wait(NO_ROOM);
         }
         if self.failed
             && let Err(error) = self.reopen()
         {
             let why = format!("its file cannot be opened again: {}", WithCauses(&error));
-            return self.refusal.wait(why);
+            return self.refusal.wait(&why);
         }
         self.refusal.end();
     }
@@ -244,7 +244,7 @@ impl Writer {
         match self.reopen() {
             Ok(()) if *self.head.borrow() == head => {
                 let why = failure.map_or_else(|| NO_ROOM.to_owned(), |failure| failure.to_string());
-                self.refusal.wait(why.clone());
+                self.refusal.wait(&why);
                 LogError::refusing(why)
             }
             Ok(()) => error,
@@ -253,7 +253,7 @@ impl Writer {
                     "its file cannot be opened again: {}",
                     WithCauses(&reopening)
                 );
-                self.refusal.wait(why);
+                self.refusal.wait(&why);
                 error
             }
         }

@@ -61,8 +61,9 @@ impl JetStreamConfig {
     }
 }
 
-/// How the connections to the servers are encrypted. With any of these settings, TLS is required;
-/// otherwise the servers and the scheme of their addresses decide. The client reads the files for each
+/// How the connections to the servers are encrypted.
+///
+/// With any of these settings, TLS is required; otherwise the servers and the scheme of their addresses decide. The client reads the files for each
 /// connection, so it uses renewed certificates from the next connection on.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct NatsTls {

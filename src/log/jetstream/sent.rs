@@ -44,7 +44,7 @@ pub(super) enum Unsent {
 pub(super) struct Sent {
     ack: PublishAckFuture,
     /// The connection on which it was sent, and the leader that it was sent to.
-    sent_to: LinkState,
+    target: LinkState,
     deadline: Instant,
 }
 
@@ -64,7 +64,7 @@ pub(super) async fn send(
         Unsent::All(LogError::unavailable(why))
     };
     let state = timeout_at(deadline, link.connected()).await;
-    let sent_to = state.map_err(away)?.map_err(Unsent::All)?;
+    let target = state.map_err(away)?.map_err(Unsent::All)?;
     let message = PublishMessage::build()
         .payload(record.body.clone())
         .headers(headers(record, more));
@@ -75,7 +75,7 @@ pub(super) async fn send(
     let ack = ack.map_err(|error| Unsent::Record(not_sent(link, error)))?;
     Ok(Sent {
         ack,
-        sent_to,
+        target,
         deadline,
     })
 }
@@ -90,16 +90,16 @@ impl Sent {
     ) -> Result<Position, Failure> {
         let Self {
             ack,
-            sent_to,
+            target,
             deadline,
         } = self;
         let give_up = async {
-            if timeout_at(deadline, link.replaced(sent_to)).await.is_ok() {
+            if timeout_at(deadline, link.replaced(target)).await.is_ok() {
                 let until = match *grace {
-                    Some((lost, until)) if lost == sent_to => until,
+                    Some((lost, until)) if lost == target => until,
                     _ => Instant::now() + WAIT_AFTER_RECONNECT,
                 };
-                *grace = Some((sent_to, until));
+                *grace = Some((target, until));
                 sleep_until(until).await;
             }
         };

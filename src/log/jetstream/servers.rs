@@ -44,18 +44,15 @@ impl Memory {
             .failures
             .iter_mut()
             .find(|(addr, ..)| *addr == server.addr);
-        let failed_at = match remembered {
-            Some((_, count, at)) => {
-                if *count < failures {
-                    *at = now;
-                }
-                *count = failures;
-                *at
+        let failed_at = if let Some((_, count, at)) = remembered {
+            if *count < failures {
+                *at = now;
             }
-            None => {
-                self.failures.push((server.addr.clone(), failures, now));
-                now
-            }
+            *count = failures;
+            *at
+        } else {
+            self.failures.push((server.addr.clone(), failures, now));
+            now
         };
         Known {
             avoided: 0 < failures && failed_at.elapsed() < AVOIDED,

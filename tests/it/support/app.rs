@@ -62,7 +62,7 @@ impl App {
         wrap: impl FnOnce(Arc<dyn EventLog>) -> Arc<dyn EventLog>,
     ) -> Self {
         let access = |_keys| Access::Everybody;
-        let app = Self::serve(wrap, |keys| keys, Default::default(), access).await;
+        let app = Self::serve(wrap, |keys| keys, Serving::default(), access).await;
         app.folding().await
     }
 
@@ -91,7 +91,7 @@ impl App {
         wrap_keys: impl FnOnce(Arc<dyn EventLog>) -> Arc<dyn EventLog>,
         add: impl FnOnce(Credentials) -> Credentials,
     ) -> Self {
-        let app = Self::serve(wrap, wrap_keys, Default::default(), credentials(add)).await;
+        let app = Self::serve(wrap, wrap_keys, Serving::default(), credentials(add)).await;
         app.folding().await
     }
 
@@ -99,7 +99,7 @@ impl App {
     pub(crate) async fn start_with_credentials_and_no_fold(
         add: impl FnOnce(Credentials) -> Credentials,
     ) -> Self {
-        Self::serve(|log| log, |keys| keys, Default::default(), credentials(add)).await
+        Self::serve(|log| log, |keys| keys, Serving::default(), credentials(add)).await
     }
 
     /// Writes the newest rules to the log, as a server does, and starts the fold.

@@ -76,14 +76,14 @@ impl Ca {
 
     /// Makes a certificate that expired an hour ago.
     pub(crate) fn expired_pair(&self) -> Pair {
-        self.pair_that_expires_at(now() - Duration::from_hours(1))
+        self.pair_that_expires_at(now().saturating_sub(Duration::from_hours(1)))
     }
 
     fn pair_that_expires_at(&self, until: Duration) -> Pair {
         let mut params = params(&[NAME, "127.0.0.1"]);
         let origin = rcgen::date_time_ymd(1970, 1, 1);
         params.not_after = origin + until;
-        params.not_before = origin + (until - Duration::from_hours(365 * 24));
+        params.not_before = origin + until.saturating_sub(Duration::from_hours(365 * 24));
         self.sign(&params)
     }
 

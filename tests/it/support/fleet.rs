@@ -59,7 +59,7 @@ struct Seen {
 impl Fleet {
     /// Starts a cluster, two ledgers and their clients, and waits until all have written.
     pub(crate) async fn start() -> Self {
-        let cluster = NatsCluster::start().await;
+        let cluster = Box::pin(NatsCluster::start()).await;
         let mut fleet = Self {
             cluster,
             ledgers: Vec::new(),

@@ -49,7 +49,7 @@ impl NatsCluster {
             included: None,
         })
         .await;
-        while !cluster.try_prepare().await {
+        while !Box::pin(cluster.try_prepare()).await {
             tokio::time::sleep(LOOK_AGAIN).await;
         }
         cluster.settled().await;
@@ -104,7 +104,7 @@ impl NatsCluster {
     }
 
     async fn try_prepare(&self) -> bool {
-        let prepared = prepare(&self.config()).await;
+        let prepared = Box::pin(prepare(&self.config())).await;
         prepared.is_ok_and(|streams| streams.iter().all(|stream| stream.prepared.is_ok()))
     }
 

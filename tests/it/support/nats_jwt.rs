@@ -29,20 +29,20 @@ impl Operator {
         }
         let of_account =
             |limits: &Value| json!({"type": "account", "version": 2, "limits": limits});
-        let signed = |subject: &KeyPair, claims: Value| jwt(&operator, subject, "acc", claims);
+        let signed = |subject: &KeyPair, claims: &Value| jwt(&operator, subject, "acc", claims);
         let config = format!(
             "operator: {}\nsystem_account: {}\nresolver: MEMORY\nresolver_preload: {{ {}: {}, {}: {} }}",
             jwt(
                 &operator,
                 &operator,
                 "op",
-                json!({"type": "operator", "version": 2})
+                &json!({"type": "operator", "version": 2})
             ),
             system.public_key(),
             system.public_key(),
-            signed(&system, of_account(&limits)),
+            signed(&system, &of_account(&limits)),
             account.public_key(),
-            signed(&account, of_account(&with_streams)),
+            signed(&account, &of_account(&with_streams)),
         );
         Self { account, config }
     }
@@ -58,7 +58,7 @@ impl Operator {
         let claims = json!({
             "type": "user", "version": 2, "subs": -1, "data": -1, "payload": -1, "pub": {}, "sub": {},
         });
-        let jwt = jwt(&self.account, &user, "user", claims);
+        let jwt = jwt(&self.account, &user, "user", &claims);
         let seed = user.seed().unwrap();
         format!(
             "-----BEGIN NATS USER JWT-----\n{jwt}\n------END NATS USER JWT------\n\n\
@@ -67,7 +67,7 @@ impl Operator {
     }
 }
 
-fn jwt(issuer: &KeyPair, subject: &KeyPair, name: &str, claims: Value) -> String {
+fn jwt(issuer: &KeyPair, subject: &KeyPair, name: &str, claims: &Value) -> String {
     let body = json!({
         "jti": subject.public_key(), "iat": 1_700_000_000, "iss": issuer.public_key(), "name": name,
         "sub": subject.public_key(), "nats": claims,

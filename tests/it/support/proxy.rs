@@ -55,6 +55,7 @@ impl Proxy {
     }
 }
 
+#[expect(clippy::infinite_loop, reason = "the proxy aborts the task")]
 async fn accept(listener: TcpListener, target: Arc<AtomicU16>, open: watch::Receiver<bool>) {
     let mut connections = JoinSet::new();
     loop {
