@@ -74,6 +74,8 @@ struct Shared {
     head: AtomicU64,
     /// Whether records that were read before seem to be missing.
     doubted: AtomicBool,
+    /// Whether this log watches the connections, for itself and for the other log that shares them.
+    takes_pulse: bool,
 }
 
 impl JetStreamLog {
@@ -91,7 +93,7 @@ impl JetStreamLog {
         if let Some(too_small) = writes.too_small() {
             tracing::warn!("{too_small}");
         }
-        Self::open(writes, reads, config, expect_existing).await
+        Self::open(writes, reads, config, expect_existing, true).await
     }
 
     /// Opens the stream of API keys over the same connections. Creates it if it does not exist, unless
@@ -102,7 +104,8 @@ impl JetStreamLog {
         expect_existing: bool,
     ) -> Result<Self, LogError> {
         let (writes, reads) = (self.shared.writes.clone(), self.shared.reads.clone());
-        Self::open(writes, reads, &config.admin(), expect_existing).await
+        let config = config.admin();
+        Self::open(writes, reads, &config, expect_existing, false).await
     }
 
     async fn open(
@@ -110,6 +113,7 @@ impl JetStreamLog {
         reads: Reads,
         config: &JetStreamConfig,
         expect_existing: bool,
+        takes_pulse: bool,
     ) -> Result<Self, LogError> {
         // Boxed, because this future takes several kilobytes.
         let state = Box::pin(topology::ensure(&writes, config, expect_existing)).await?;
@@ -120,6 +124,7 @@ impl JetStreamLog {
             reads,
             head: AtomicU64::new(state.head.get()),
             doubted: AtomicBool::default(),
+            takes_pulse,
         };
         Ok(Self {
             shared: Arc::new(shared),
@@ -259,8 +264,12 @@ impl EventLog for JetStreamLog {
                 probe_subject,
                 writes,
                 reads,
+                takes_pulse,
                 ..
             } = &*self.shared;
+            if !*takes_pulse {
+                return writable::watch(writes, probe_subject).await;
+            }
             let (error, (), ()) = tokio::join!(
                 writable::watch(writes, probe_subject),
                 pulse::watch_writes(writes, stream),

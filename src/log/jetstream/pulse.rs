@@ -52,6 +52,11 @@ struct Replica {
 }
 
 impl ClusterInfo {
+    /// Whether the answer is of a leader. If there is none, a server with a copy answers instead.
+    fn has_leader(&self) -> bool {
+        self.leader.as_ref().is_some_and(|name| !name.is_empty())
+    }
+
     fn has_quorum(&self) -> bool {
         let replicas = self.replicas.iter();
         let silences = replicas.map(|replica| Duration::from_nanos(replica.active));
@@ -156,7 +161,7 @@ impl Pulse<'_> {
             return;
         }
         if let Some(cluster) = &answer.cluster
-            && !cluster.has_quorum()
+            && !(cluster.has_leader() && cluster.has_quorum())
         {
             return self.fall_silent();
         }

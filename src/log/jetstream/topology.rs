@@ -101,6 +101,14 @@ pub(super) async fn get(
             let info = stream.cached_info();
             let replicas = info.cluster.iter().flat_map(|cluster| &cluster.replicas);
             let silences: Vec<_> = replicas.map(|replica| replica.active).collect();
+            let has_leader = info.cluster.as_ref().is_none_or(|cluster| {
+                let leader = cluster.leader.as_ref();
+                leader.is_some_and(|name| !name.is_empty())
+            });
+            if !has_leader {
+                let why = "the stream has no leader";
+                return Err(LogError::unavailable(because(cannot_read(), why)));
+            }
             if !pulse::has_quorum(&silences) {
                 // The others may have a new leader, and more records.
                 let why = "the leader of the stream is cut off from the other servers";
