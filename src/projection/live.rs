@@ -142,9 +142,9 @@ impl Projection {
         }
         let store = open_or_renew(path)?;
         let progress = *store.snapshot()?.progress();
-        *slot = Some(Arc::new(store));
-        drop(slot);
+        // Before anybody can see the file.
         self.folded.send_replace(progress);
+        *slot = Some(Arc::new(store));
         Ok(())
     }
 

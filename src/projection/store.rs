@@ -188,7 +188,7 @@ fn database(
     cache_bytes: usize,
     health: &Health,
 ) -> Result<Database, StoreError> {
-    let checked = CheckedFile::open(storage)?;
+    let checked = CheckedFile::new(storage);
     let db = Database::builder()
         .set_cache_size(cache_bytes)
         .create_with_backend(Watched::new(checked, health.clone()))?;

@@ -38,7 +38,8 @@ const UNWRITTEN: u32 = 0;
 #[derive(Debug)]
 pub struct CheckedFile<B> {
     inner: B,
-    sums: RwLock<Sums>,
+    /// `None` until redb asks for the length of the file, which it does once it has locked the file.
+    sums: RwLock<Option<Sums>>,
 }
 
 #[derive(Debug, Default)]
@@ -50,28 +51,26 @@ struct Sums {
 }
 
 impl<B: StorageBackend> CheckedFile<B> {
-    /// Reads the checksums of a file. An empty file becomes a checked file. Fails as
-    /// [`ErrorKind::InvalidData`] if the file is of another kind.
-    pub fn open(inner: B) -> io::Result<Self> {
-        let sums = Sums::load(&inner)?;
-        Ok(Self {
-            inner,
-            sums: RwLock::new(sums),
-        })
+    /// A file with checksums. An empty file becomes one. A file of another kind has no length: that fails
+    /// as [`ErrorKind::InvalidData`].
+    pub fn new(inner: B) -> Self {
+        let sums = RwLock::new(None);
+        Self { inner, sums }
     }
 
-    fn sums(&self) -> RwLockReadGuard<'_, Sums> {
+    fn sums(&self) -> RwLockReadGuard<'_, Option<Sums>> {
         self.sums.read().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn sums_mut(&self) -> RwLockWriteGuard<'_, Sums> {
+    fn sums_mut(&self) -> RwLockWriteGuard<'_, Option<Sums>> {
         self.sums.write().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Reads whole blocks, and compares them with their sums.
     fn read_blocks(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
         // Held during the read, so that no block changes before it is compared.
-        let sums = self.sums();
+        let guard = self.sums();
+        let sums = guard.as_ref().ok_or_else(not_loaded)?;
         for (offset, piece) in pieces_mut(offset, out) {
             self.inner.read(place(offset), piece)?;
         }
@@ -159,12 +158,18 @@ impl Sums {
 
 impl<B: StorageBackend> StorageBackend for CheckedFile<B> {
     fn len(&self) -> io::Result<u64> {
-        Ok(self.sums().blocks.len() as u64 * BLOCK)
+        let mut sums = self.sums_mut();
+        let sums = match &mut *sums {
+            Some(sums) => sums,
+            none => none.insert(Sums::load(&self.inner)?),
+        };
+        Ok(sums.blocks.len() as u64 * BLOCK)
     }
 
     fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
         let end = offset + out.len() as u64;
-        if self.len()? < end {
+        let blocks = self.sums().as_ref().map(|sums| sums.blocks.len() as u64);
+        if blocks.ok_or_else(not_loaded)? * BLOCK < end {
             return Err(ErrorKind::UnexpectedEof.into());
         }
         if offset.is_multiple_of(BLOCK) && end.is_multiple_of(BLOCK) {
@@ -183,7 +188,8 @@ impl<B: StorageBackend> StorageBackend for CheckedFile<B> {
         if !len.is_multiple_of(BLOCK) {
             return Err(misaligned("a length that is no number of blocks"));
         }
-        let mut sums = self.sums_mut();
+        let mut guard = self.sums_mut();
+        let sums = guard.as_mut().ok_or_else(not_loaded)?;
         let blocks = len / BLOCK;
         self.inner
             .set_len(len + blocks.div_ceil(GROUP_BLOCKS) * BLOCK)?;
@@ -191,13 +197,14 @@ impl<B: StorageBackend> StorageBackend for CheckedFile<B> {
     }
 
     fn sync_data(&self) -> io::Result<()> {
-        let mut sums = self.sums_mut();
+        let mut guard = self.sums_mut();
+        let sums = guard.as_mut().ok_or_else(not_loaded)?;
         while let Some(group) = sums.unsaved.first().copied() {
             self.inner
                 .write(group * (GROUP + BLOCK), &sums.encode(group)?)?;
             sums.unsaved.remove(&group);
         }
-        drop(sums);
+        drop(guard);
         self.inner.sync_data()
     }
 
@@ -207,7 +214,8 @@ impl<B: StorageBackend> StorageBackend for CheckedFile<B> {
         if !is_header && !is_whole {
             return Err(misaligned("a write of a part of a block"));
         }
-        let mut sums = self.sums_mut();
+        let mut guard = self.sums_mut();
+        let sums = guard.as_mut().ok_or_else(not_loaded)?;
         for (offset, piece) in pieces(offset, data) {
             self.inner.write(place(offset), piece)?;
         }
@@ -289,6 +297,10 @@ fn to_len(number: u64) -> io::Result<usize> {
 
 fn damaged(what: impl Into<String>) -> io::Error {
     io::Error::new(ErrorKind::InvalidData, what.into())
+}
+
+fn not_loaded() -> io::Error {
+    io::Error::other("the file was used before its length was known")
 }
 
 fn misaligned(what: &'static str) -> io::Error {

@@ -7,6 +7,11 @@ use redb::backends::InMemoryBackend;
 
 use super::*;
 
+fn open(disk: Disk) -> io::Result<CheckedFile<Disk>> {
+    let file = CheckedFile::new(disk);
+    file.len().map(|_| file)
+}
+
 /// The length of so many bytes.
 fn len_of(bytes: u64) -> usize {
     usize::try_from(bytes).unwrap()
@@ -64,7 +69,7 @@ proptest! {
         steps in prop::collection::vec(step(), 1..24),
     ) {
         let (disk, plain) = (Disk::default(), InMemoryBackend::new());
-        let mut checked = CheckedFile::open(disk.clone()).unwrap();
+        let mut checked = open(disk.clone()).unwrap();
         for step in steps {
             match step {
                 Step::Resize { blocks } => {
@@ -80,7 +85,7 @@ proptest! {
                 }
                 Step::Reopen => {
                     checked.sync_data().unwrap();
-                    checked = CheckedFile::open(disk.clone()).unwrap();
+                    checked = open(disk.clone()).unwrap();
                 }
             }
             let len = plain.len().unwrap();
@@ -100,7 +105,7 @@ proptest! {
         bit in 0..8_u8,
     ) {
         let disk = Disk::default();
-        let checked = CheckedFile::open(disk.clone()).unwrap();
+        let checked = open(disk.clone()).unwrap();
         checked.set_len(7 * BLOCK).unwrap();
         for block in 0..7_u8 {
             let place = u64::from(block) * BLOCK;
@@ -111,7 +116,7 @@ proptest! {
         disk.read(place, &mut byte).unwrap();
         disk.write(place, &[byte[0] ^ (1 << bit)]).unwrap();
         let mut read = vec![0; 7 * BLOCK_LEN];
-        let result = CheckedFile::open(disk).and_then(|file| file.read(0, &mut read));
+        let result = open(disk).and_then(|file| file.read(0, &mut read));
         let in_header = (BLOCK..2 * BLOCK).contains(&place);
         // The sums of a group have room for more blocks than the file has.
         let in_spare_sums = (7 * 4..BLOCK).contains(&place);
@@ -125,7 +130,7 @@ proptest! {
 
 #[test]
 fn parts_of_blocks_are_read_but_not_written() {
-    let checked = CheckedFile::open(Disk::default()).unwrap();
+    let checked = open(Disk::default()).unwrap();
     checked.set_len(3 * BLOCK).unwrap();
     let bytes: Vec<u8> = (0..2 * BLOCK)
         .map(|at| (at / 31).to_be_bytes()[7])
@@ -150,6 +155,6 @@ fn a_file_of_another_kind_is_not_opened() {
     let disk = Disk::default();
     disk.set_len(3 * BLOCK).unwrap();
     disk.write(0, b"redb").unwrap();
-    let error = CheckedFile::open(disk).unwrap_err();
+    let error = open(disk).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::InvalidData);
 }

@@ -170,7 +170,7 @@ async fn verify_finds_an_entry_that_the_log_does_not_give() {
         .open(dir.path().join("model.redb"));
     let backend = redb::backends::FileBackend::new(model.unwrap()).unwrap();
     let database = redb::Database::builder()
-        .create_with_backend(CheckedFile::open(backend).unwrap())
+        .create_with_backend(CheckedFile::new(backend))
         .unwrap();
     let mut txn = database.begin_write().unwrap();
     txn.set_quick_repair(true);
