@@ -351,7 +351,9 @@ impl Work {
 }
 
 fn put(dir: &DataDir, kind: LogKind, place: &Path) -> anyhow::Result<()> {
-    fs::rename(dir.restoring(kind), place)
+    // Unlike a rename, a link replaces nothing: a server may have made a log here.
+    fs::hard_link(dir.restoring(kind), place)
+        .and_then(|()| fs::remove_file(dir.restoring(kind)))
         .and_then(|()| dir.sync())
         .with_context(|| format!("cannot put the restored log at {}", place.display()))
 }

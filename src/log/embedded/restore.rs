@@ -18,7 +18,6 @@ use crate::log::{LogError, NewRecord};
 pub struct EmbeddedRestore {
     database: Database,
     head: Position,
-    recorded_at: Timestamp,
 }
 
 impl EmbeddedRestore {
@@ -37,12 +36,11 @@ impl EmbeddedRestore {
         Ok(Self {
             database,
             head: Position::ZERO,
-            recorded_at: Timestamp::MIN,
         })
     }
 
-    /// Writes the next records in one durable transaction, each with its time. Fails if a time lies
-    /// before that of an earlier record, or if a record is too large for any log.
+    /// Writes the next records in one durable transaction, each with its time. Times may go back, as the
+    /// clock of the first log may have. Fails if a record is too large for any log.
     pub fn write(&mut self, records: &[(NewRecord, Timestamp)]) -> Result<(), LogError> {
         let mut txn = self.database.begin_write().map_err(LogError::unavailable)?;
         // The file then opens at once.
@@ -51,18 +49,14 @@ impl EmbeddedRestore {
             let mut table = txn.open_table(RECORDS).map_err(LogError::unavailable)?;
             for (record, recorded_at) in records {
                 let position = self.head.next();
-                let len_bytes =
-                    codec::encoded_len(record).filter(|_| self.recorded_at <= *recorded_at);
-                let len_bytes = len_bytes.ok_or_else(|| {
-                    LogError::damaged(format!(
-                        "the record for position {position} is too large, or older than the one before"
-                    ))
+                let len_bytes = codec::encoded_len(record).ok_or_else(|| {
+                    LogError::damaged(format!("the record for position {position} is too large"))
                 })?;
                 let mut slot = table
                     .insert_reserve(position.get(), len_bytes)
                     .map_err(LogError::unavailable)?;
                 codec::encode(position, record, *recorded_at, slot.as_mut());
-                (self.head, self.recorded_at) = (position, *recorded_at);
+                self.head = position;
             }
         }
         txn.commit().map_err(LogError::unavailable)
