@@ -52,8 +52,8 @@ struct Data {
     why: String,
 }
 
-/// Makes the record for a lost position. Its time is that of the record before: times on a log do not
-/// go back.
+/// Makes the record for a lost position. Its time is that of the record before, the best guess that the
+/// log allows.
 pub(super) fn record(before: &Mark, why: &str, accepted_at: Timestamp) -> Record {
     let position = before.position.next();
     let body = Body {

@@ -85,7 +85,7 @@ async fn follow_and_mend(
                 projection.set_trouble(Some(format!("the read model: {failure}")));
                 false
             }
-            // The embedded log opens its file again after a failure.
+            // The embedded log opens its file again after a failed write.
             (None, Err(FoldError::Log(LogError::Unavailable(_)))) if log.is_available() => {
                 pause(stop).await;
                 continue;

@@ -11,7 +11,8 @@
 //! each of its 1024 blocks, big-endian. The first block holds redb's header, which has checksums of its own
 //! and is written in place. So it has no sum; the file's [`MAGIC`] stands there instead.
 //!
-//! A crash cannot make a sound file look damaged. Sums are written before each sync, and redb writes no
+//! Once a file is complete, a crash cannot make it look damaged. (A file that a crash cuts off while it is
+//! made has no sums yet, and is made again.) Sums are written before each sync, and redb writes no
 //! block that belongs to the last durable commit. So the sums of those blocks do not change, whichever
 //! version of a block of sums the disk has. This needs commits in two phases, which `set_quick_repair`
 //! implies.

@@ -2,9 +2,9 @@
 //! comes to another server.
 //!
 //! A server that is cut off from its cluster still answers pings, so the client library keeps the
-//! connection. While a cluster elects a leader, no server answers requests about the stream, and nobody
-//! ever answers those that were sent meanwhile. So requests wait until the leader answers, and those that
-//! another leader should have answered are given up.
+//! connection. While a cluster elects a leader, no server answers requests about the stream, not even
+//! after the election. So requests wait until there is a leader, and the ledger gives up those that it sent
+//! to another one.
 
 use std::future;
 use std::time::Duration;

@@ -87,7 +87,7 @@ pub(crate) struct Running {
 }
 
 impl Node {
-    /// Starts a node that is down. Fails if the power of its disk is cut meanwhile.
+    /// Starts a node that is down. Fails if its disk loses power during the start.
     pub(crate) fn start(&mut self, log: &Arc<SimLog>, lagging_by: u64) -> Result<(), String> {
         let store = Store::open_on(self.disk.clone()).map_err(|error| format!("{error:?}"))?;
         let projection = Projection::of(store).map_err(|error| format!("{error:?}"))?;
