@@ -42,7 +42,14 @@ impl DataDir {
         builder.recursive(true);
         #[cfg(unix)]
         std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-        builder.create(&self.0)
+        let is_new = !self.0.exists();
+        builder.create(&self.0)?;
+        if is_new && let Some(parent) = self.0.canonicalize()?.parent() {
+            // Without this, the directory can lose its name when the power fails. A parent that this user may
+            // not read cannot be synced.
+            File::open(parent).map_or(Ok(()), |parent| parent.sync_all())?;
+        }
+        Ok(())
     }
 
     /// The built-in log.

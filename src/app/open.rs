@@ -72,7 +72,7 @@ pub async fn open(config: &Config) -> anyhow::Result<Opened> {
         && projection.position() == Position::ZERO
         && let Some(installed) = snapshots.install(&*log, &dir.model()).await?
     {
-        drop(projection);
+        // Before the old file is closed, so that no other process can open the directory in between.
         installed.persist(&dir.model())?;
         projection = open_model(&dir).await?;
     }

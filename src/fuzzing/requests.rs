@@ -90,7 +90,7 @@ fn start() -> (Runtime, TowerToHyperService<axum::Router>) {
     let runtime = runtime.expect("a runtime starts");
     let router = runtime.block_on(async {
         let clock: Arc<dyn Clock> = Arc::new(Still);
-        let log = || EmbeddedLog::open_on(InMemoryBackend::new(), Arc::new(Still));
+        let log = || EmbeddedLog::open_on(InMemoryBackend::new, Arc::new(Still));
         let log = || Arc::new(log().expect("a log in memory opens"));
         let store = Store::open_on(InMemoryBackend::new()).expect("a read model in memory opens");
         let batch: Vec<Prepared> = (1..=SESSIONS).map(opened).collect();

@@ -123,7 +123,7 @@ impl App {
         &self,
         ask: impl FnOnce(&Snapshot) -> Result<R, Problem>,
     ) -> Result<R, Problem> {
-        ask(&*snapshot(self.projection())?)
+        ask(&*self.projection().snapshot()?)
     }
 
     /// Reads that may look at thousands of entries, on the blocking pool.
@@ -138,7 +138,7 @@ impl App {
         let span = tracing::Span::current();
         let answer = tokio::task::spawn_blocking(move || {
             let _permit = permit;
-            span.in_scope(|| ask(&*snapshot(&projection)?))
+            span.in_scope(|| ask(&*projection.snapshot()?))
         });
         answer
             .await
@@ -219,7 +219,7 @@ impl App {
 
     /// Returns a problem if the read model may show an older state than before.
     fn check_started(&self) -> Result<(), Problem> {
-        check_owed(self.projection(), self.projection().position())
+        Ok(self.projection().check_started()?)
     }
 
     /// Returns a problem if the read model may be stale: the log cannot be reached, or the fold has
@@ -290,26 +290,4 @@ impl App {
             caught_up: self.is_last(as_of.position),
         }
     }
-}
-
-/// The current read model, unless it may show an older state than before. Only the snapshot itself tells
-/// that: the file can be replaced at any time.
-fn snapshot(projection: &Projection) -> Result<Arc<Snapshot>, Problem> {
-    let snapshot = projection.snapshot()?;
-    check_owed(projection, snapshot.progress().position)?;
-    Ok(snapshot)
-}
-
-/// Returns a problem if a read model at this position may show an older state than before: since a start,
-/// or since its file failed, the fold has not reached the head that the log had then. If the fold has
-/// stopped, it never will, so the server then shows the last state that it has.
-fn check_owed(projection: &Projection, position: Position) -> Result<(), Problem> {
-    let owed = projection.owed();
-    if owed <= position || projection.has_stopped() {
-        return Ok(());
-    }
-    Err(Problem::new(Code::NotCaughtUp).with_detail(format!(
-        "the server has just started, or is mending its read model, and has read its log up to position \
-         {position} of {owed}; try again"
-    )))
 }

@@ -297,7 +297,14 @@ fn read_verdicts(
     appended: Vec<Result<Position, LogError>>,
     bodies: &[Bytes],
 ) -> Result<Vec<Result<Receipt, LogError>>, StoreError> {
-    let snapshot = projection.snapshot()?;
+    let snapshot = match projection.snapshot() {
+        // The verdicts can be read later.
+        Err(error) if error.is_temporary() => {
+            let pending = appended.into_iter().map(|one| one.map(Receipt::pending));
+            return Ok(pending.collect());
+        }
+        snapshot => snapshot?,
+    };
     let folded = snapshot.progress().position;
     let tenant = snapshot.of_tenant(tenant)?;
     let mut receipts = Vec::with_capacity(appended.len());

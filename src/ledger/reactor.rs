@@ -277,7 +277,9 @@ impl Reactor {
         (now, by): (Timestamp, Timestamp),
     ) -> Due<M> {
         // While the fold catches up, it shows events as due that later records have settled.
-        if Duration::from_millis(FOLD_LAG_MS_MAX) < self.projection.lag(now, self.log.known_head())
+        if self.projection.check_started().is_err()
+            || Duration::from_millis(FOLD_LAG_MS_MAX)
+                < self.projection.lag(now, self.log.known_head())
         {
             return Due::nothing();
         }

@@ -18,6 +18,19 @@ pub enum StoreError {
     /// The file failed, and is opened again or replaced by a new one.
     #[error("the read model's file has failed, and the server is mending it")]
     Mending,
+    /// The fold has not reached what readers saw before, since a start or since the file failed.
+    #[error(
+        "the server has just started, or is mending its read model, and has read its log up to position \
+         {at} of {owed}"
+    )]
+    Behind {
+        /// How far the fold has come.
+        at: Position,
+        /// The position that it must reach first.
+        owed: Position,
+        /// Whether the fold has stopped, so that it will not reach it.
+        stopped: bool,
+    },
     /// The disk did not confirm a sync: the process must end.
     #[error("the disk did not confirm that it has the read model ({0})")]
     NotSynced(String),
@@ -71,13 +84,19 @@ impl StoreError {
             },
             Self::InUse
             | Self::Mending
+            | Self::Behind { .. }
             | Self::NotSynced(_)
             | Self::Rules { .. }
             | Self::Exhausted(_) => false,
         }
     }
 
-    /// Whether the file has failed, so that the server mends it. A reader may try again.
+    /// Whether the read model can be read later.
+    pub fn is_temporary(&self) -> bool {
+        self.is_being_mended() || matches!(self, Self::Behind { .. })
+    }
+
+    /// Whether the file has failed, so that the server mends it.
     pub fn is_being_mended(&self) -> bool {
         match self {
             Self::Mending => true,

@@ -30,6 +30,8 @@ pub struct Projection {
     waiting: AtomicUsize,
     /// The position that the fold must reach before readers see the read model.
     owed: AtomicU64,
+    /// The last position that readers may have seen before the file failed.
+    shown: AtomicU64,
     /// Why the fold does not go on, although it has not stopped.
     trouble: Mutex<Option<String>>,
 }
@@ -49,32 +51,54 @@ impl Projection {
     /// Opens the read model. A file that cannot be used, because it is damaged or has the layout of another
     /// build, is set aside, and the fold makes a new one from the log.
     pub fn open(path: &Path) -> Result<Self, StoreError> {
-        Self::of_file(open_or_renew(path)?, Some(path.to_path_buf()))
+        Ok(Self::of_file(open_or_renew(path)?, Some(path)))
     }
 
     /// The read model in a store. If the store fails, it cannot be opened again.
     pub fn of(store: Store) -> Result<Self, StoreError> {
-        Self::of_file(store, None)
+        let progress = *store.snapshot()?.progress();
+        Ok(Self::of_file((store, progress), None))
     }
 
-    fn of_file(store: Store, path: Option<PathBuf>) -> Result<Self, StoreError> {
-        let progress = *store.snapshot()?.progress();
-        Ok(Self {
-            path,
+    fn of_file((store, progress): (Store, Progress), path: Option<&Path>) -> Self {
+        Self {
+            path: path.map(Path::to_path_buf),
             store: RwLock::new(Some(Arc::new(store))),
             folded: watch::Sender::new(progress),
             stopped: watch::Sender::new(false),
             behind_since: Mutex::new(None),
             waiting: AtomicUsize::new(0),
             owed: AtomicU64::new(0),
+            shown: AtomicU64::new(0),
             trouble: Mutex::new(None),
-        })
+        }
     }
 
-    /// The read model as it is now. Fails as [`StoreError::Mending`] while its file is opened again.
+    /// The read model as it is now. Fails as [`StoreError::Mending`] while its file is opened again, and as
+    /// [`StoreError::Behind`] while it may show an older state than before.
     pub fn snapshot(&self) -> Result<Arc<Snapshot>, StoreError> {
-        let store = self.store.read().unwrap_or_else(PoisonError::into_inner);
-        store.as_ref().ok_or(StoreError::Mending)?.snapshot()
+        let snapshot = self.store()?.snapshot()?;
+        // Only the snapshot itself tells: the file can be replaced at any time.
+        self.check(snapshot.progress().position)?;
+        Ok(snapshot)
+    }
+
+    /// Fails as [`StoreError::Behind`] while the read model may show an older state than before.
+    pub fn check_started(&self) -> Result<(), StoreError> {
+        self.check(self.position())
+    }
+
+    /// Since a start, or since its file failed, the fold may not have reached what readers saw before. A fold
+    /// that has stopped will not reach it: readers then see the last state, unless this process has shown
+    /// them a newer one.
+    fn check(&self, at: Position) -> Result<(), StoreError> {
+        let stopped = self.has_stopped();
+        let owed = if stopped { &self.shown } else { &self.owed };
+        let owed = Position::new(owed.load(Ordering::Relaxed));
+        if owed <= at {
+            return Ok(());
+        }
+        Err(StoreError::Behind { at, owed, stopped })
     }
 
     /// Copies the read model into an empty file. Returns how far it had come.
@@ -126,22 +150,31 @@ impl Projection {
         self.path.is_some()
     }
 
-    /// Opens the file again after a failure, or replaces a damaged one. Blocks the thread. Readers see
-    /// [`StoreError::Mending`] until it is open, and then wait until the fold has reached its last
-    /// position again.
-    pub(super) fn mend(&self, damaged: bool) -> Result<(), StoreError> {
-        self.owe(self.position());
+    /// Opens the file again after a failure. Blocks the thread. Readers see [`StoreError::Mending`] until it
+    /// is open, and then wait until the fold has reached its last position again.
+    pub(super) fn reopen(&self) -> Result<(), StoreError> {
+        self.replace(false)
+    }
+
+    /// Sets the damaged file aside and makes a new one, otherwise like [`reopen`](Self::reopen).
+    pub(super) fn renew(&self) -> Result<(), StoreError> {
+        self.replace(true)
+    }
+
+    fn replace(&self, damaged: bool) -> Result<(), StoreError> {
+        let position = self.position();
+        self.shown.fetch_max(position.get(), Ordering::Relaxed);
+        self.owe(position);
         let path = self.path.as_deref().ok_or(StoreError::Mending)?;
         let mut slot = self.store.write().unwrap_or_else(PoisonError::into_inner);
         let failed = slot.take();
         if let Err(panic) = guarded(|| drop(failed)) {
             tracing::warn!("the read model's file was not closed properly: {panic}");
         }
-        if damaged && path.exists() {
+        if damaged {
             set_aside(path)?;
         }
-        let store = open_or_renew(path)?;
-        let progress = *store.snapshot()?.progress();
+        let (store, progress) = open_or_renew(path)?;
         // Before anybody can see the file.
         self.folded.send_replace(progress);
         *slot = Some(Arc::new(store));
@@ -244,18 +277,24 @@ impl Drop for Waiting<'_> {
 }
 
 /// Opens a file. Sets one aside that only a new fold of the log can mend, and makes a new one.
-fn open_or_renew(path: &Path) -> Result<Store, StoreError> {
-    match Store::open(path) {
+fn open_or_renew(path: &Path) -> Result<(Store, Progress), StoreError> {
+    match open(path) {
         Err(error) if error.is_mended_by_a_rebuild() => {
             tracing::error!(
                 "{}. The server now makes the read model again from the log",
                 WithCauses(&error)
             );
             set_aside(path)?;
-            Store::open(path)
+            open(path)
         }
         opened => opened,
     }
+}
+
+fn open(path: &Path) -> Result<(Store, Progress), StoreError> {
+    let store = Store::open(path)?;
+    let progress = *store.snapshot()?.progress();
+    Ok((store, progress))
 }
 
 /// Renames a file that cannot be used. Replaces an earlier one, so that the disk does not fill up.
@@ -267,4 +306,52 @@ fn set_aside(path: &Path) -> Result<(), StoreError> {
         aside.display()
     );
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::MetadataExt as _;
+
+    use super::*;
+
+    fn folded(projection: &Projection, position: u64) {
+        let position = Position::new(position);
+        let progress = Progress {
+            position,
+            ..Progress::default()
+        };
+        projection.publish(progress, position);
+    }
+
+    #[test]
+    fn readers_see_the_last_state_of_a_fold_that_has_stopped_but_none_older_than_they_have_seen() {
+        let dir = tempfile::tempdir().unwrap();
+        let projection = Projection::open(&dir.path().join("model.redb")).unwrap();
+        projection.owe(Position::new(7));
+        assert!(matches!(
+            projection.snapshot(),
+            Err(StoreError::Behind { stopped: false, .. })
+        ));
+        projection.set_stopped();
+        assert!(projection.snapshot().is_ok());
+
+        folded(&projection, 5);
+        projection.renew().unwrap();
+        assert!(matches!(
+            projection.snapshot(),
+            Err(StoreError::Behind { stopped: true, owed, .. }) if owed == Position::new(5)
+        ));
+    }
+
+    #[test]
+    fn a_file_that_is_opened_again_keeps_the_damaged_one_that_was_set_aside() {
+        let dir = tempfile::tempdir().unwrap();
+        let model = dir.path().join("model.redb");
+        let projection = Projection::open(&model).unwrap();
+        let inode = |file: &Path| fs::metadata(file).unwrap().ino();
+        let damaged = inode(&model);
+        projection.renew().unwrap();
+        projection.reopen().unwrap();
+        assert_eq!(inode(&dir.path().join("model.damaged.redb")), damaged);
+    }
 }

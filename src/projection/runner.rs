@@ -10,7 +10,7 @@ use tokio::task::spawn_blocking;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use crate::domain::limits::{FOLD_IDLE_MS, FOLD_RENEWALS_MAX, FOLD_ROOM_WAIT_MS};
+use crate::domain::limits::{FOLD_IDLE_MS, FOLD_MENDS_MAX, FOLD_ROOM_WAIT_MS};
 use crate::domain::{Position, WithCauses, backoff};
 use crate::log::chain;
 use crate::log::{EventLog, LogError, Record};
@@ -61,36 +61,44 @@ async fn follow_and_mend(
     metrics: &Arc<Metrics>,
     stop: &CancellationToken,
 ) -> Result<(), FoldError> {
-    let mut renewals = 0;
+    let mut mends = 0;
     loop {
         let result = follow(projection, log, metrics, stop).await;
         if stop.is_cancelled() {
             return result;
         }
         let failure = projection.store().ok().and_then(|store| store.failure());
-        let damaged = match (failure, result) {
+        let (why, damage) = match (failure, result) {
             (Some(Failure::Sync(why)), _) => return Err(StoreError::NotSynced(why).into()),
             (Some(_), result) if !projection.can_be_mended() => {
                 return result.and(Err(StoreError::Mending.into()));
             }
-            (Some(failure @ Failure::Damaged(_)), result) => {
-                renewals += 1;
-                if FOLD_RENEWALS_MAX < renewals {
-                    return result;
-                }
-                projection.set_trouble(Some(format!("the read model: {failure}")));
-                true
+            (Some(failure), _) => (failure.to_string(), Damage::of(&failure)),
+            (None, Err(FoldError::Store(error)))
+                if error.is_mended_by_a_rebuild() && projection.can_be_mended() =>
+            {
+                (WithCauses(&error).to_string(), Damage::Certain)
             }
-            (Some(failure), _) => {
-                projection.set_trouble(Some(format!("the read model: {failure}")));
-                false
-            }
-            // The embedded log opens its file again after a failed write.
+            // The embedded log opens its file again after a failure.
             (None, Err(FoldError::Log(LogError::Unavailable(_)))) if log.is_available() => {
                 pause(stop).await;
                 continue;
             }
             (None, result) => return result,
+        };
+        projection.set_trouble(Some(format!("the read model: {why}")));
+        let damaged = match damage {
+            Damage::None => {
+                pause(stop).await;
+                false
+            }
+            Damage::Possible | Damage::Certain if mends == FOLD_MENDS_MAX => {
+                return Err(StoreError::Unreadable(why).into());
+            }
+            Damage::Possible | Damage::Certain => {
+                mends += 1;
+                damage == Damage::Certain || 1 < mends
+            }
         };
         // Readers saw the position before. After damage they also wait for what was acknowledged since.
         projection.owe(log.known_head());
@@ -99,19 +107,49 @@ async fn follow_and_mend(
     }
 }
 
+/// Whether the bytes of a file that failed are lost.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Damage {
+    None,
+    /// What the disk does not return once, it may return the next time.
+    Possible,
+    Certain,
+}
+
+impl Damage {
+    fn of(failure: &Failure) -> Self {
+        match failure {
+            Failure::NoRoom(_) | Failure::Write(_) | Failure::Sync(_) => Self::None,
+            Failure::Read(_) => Self::Possible,
+            Failure::Damaged(_) => Self::Certain,
+        }
+    }
+}
+
 /// Mends the read model's file. Tries again until it succeeds or `stop` is canceled.
 async fn mend(
     projection: &Arc<Projection>,
-    damaged: bool,
+    mut damaged: bool,
     stop: &CancellationToken,
 ) -> Result<(), FoldError> {
     while !stop.is_cancelled() {
         let mending = Arc::clone(projection);
-        match blocking(move || Ok(mending.mend(damaged)?)).await {
+        // Once: a second time would replace the damaged file, which is evidence, by a half made one.
+        let renews = std::mem::take(&mut damaged);
+        let mended = blocking(move || {
+            let mended = if renews {
+                mending.renew()
+            } else {
+                mending.reopen()
+            };
+            Ok(mended?)
+        });
+        match mended.await {
             Ok(()) => {
                 projection.set_trouble(None);
                 return Ok(());
             }
+            Err(error @ FoldError::Store(StoreError::NotSynced(_))) => return Err(error),
             Err(FoldError::Store(error)) => {
                 let why = format!("the read model cannot be opened: {}", WithCauses(&error));
                 projection.set_trouble(Some(why));

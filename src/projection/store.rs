@@ -78,7 +78,11 @@ impl Store {
             prepare(&db)?;
             Ok(db)
         });
-        let db = opened.unwrap_or_else(|panic| Err(StoreError::Unreadable(panic)))?;
+        let opened = opened.unwrap_or_else(|panic| Err(StoreError::Unreadable(panic)));
+        let db = opened.map_err(|error| match health.failure() {
+            Some(Failure::Sync(why)) => StoreError::NotSynced(why),
+            _ => error,
+        })?;
         Ok(Self {
             latest: Mutex::new(None),
             db,
@@ -188,10 +192,10 @@ fn database(
     cache_bytes: usize,
     health: &Health,
 ) -> Result<Database, StoreError> {
-    let checked = CheckedFile::new(storage);
+    let watched = Watched::new(storage, health.clone());
     let db = Database::builder()
         .set_cache_size(cache_bytes)
-        .create_with_backend(Watched::new(checked, health.clone()))?;
+        .create_with_backend(CheckedFile::new(watched, health.clone()))?;
     Ok(db)
 }
 

@@ -24,6 +24,8 @@ use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use redb::{BackendError, StorageBackend};
 
+use super::health::{Failure, Health};
+
 const BLOCK: u64 = BLOCK_LEN as u64;
 const BLOCK_LEN: usize = 4096;
 /// The blocks of a group, without its sums.
@@ -39,6 +41,7 @@ const UNWRITTEN: u32 = 0;
 #[derive(Debug)]
 pub struct CheckedFile<B> {
     inner: B,
+    health: Health,
     /// `None` until redb asks for the length of the file, which it does once it has locked the file.
     sums: RwLock<Option<Sums>>,
 }
@@ -52,11 +55,46 @@ struct Sums {
 }
 
 impl<B: StorageBackend> CheckedFile<B> {
-    /// A file with checksums. An empty file becomes one. A file of another kind has no length: that fails
-    /// as [`ErrorKind::InvalidData`].
-    pub fn new(inner: B) -> Self {
+    /// A file with checksums, which notes the first damage that it finds. An empty file becomes one. A file
+    /// of another kind has no length: that fails as [`ErrorKind::InvalidData`].
+    pub fn new(inner: B, health: Health) -> Self {
         let sums = RwLock::new(None);
-        Self { inner, sums }
+        Self {
+            inner,
+            health,
+            sums,
+        }
+    }
+
+    fn note<T>(&self, read: io::Result<T>) -> io::Result<T> {
+        read.inspect_err(|error| self.health.note(Failure::of_read(error)))
+    }
+
+    fn load(&self) -> io::Result<u64> {
+        let mut sums = self.sums_mut();
+        let sums = match &mut *sums {
+            Some(sums) => sums,
+            none => none.insert(Sums::load(&self.inner)?),
+        };
+        Ok(sums.blocks.len() as u64 * BLOCK)
+    }
+
+    fn read_bytes(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
+        let end = offset + out.len() as u64;
+        let blocks = self.sums().as_ref().map(|sums| sums.blocks.len() as u64);
+        if blocks.ok_or_else(not_loaded)? * BLOCK < end {
+            return Err(ErrorKind::UnexpectedEof.into());
+        }
+        if offset.is_multiple_of(BLOCK) && end.is_multiple_of(BLOCK) {
+            return self.read_blocks(offset, out);
+        }
+        let first = offset - offset % BLOCK;
+        let mut whole = vec![0; to_len(end.next_multiple_of(BLOCK) - first)?];
+        self.read_blocks(first, &mut whole)?;
+        let start = to_len(offset - first)?;
+        let wanted = whole.get(start..start + out.len());
+        out.copy_from_slice(wanted.ok_or(ErrorKind::UnexpectedEof)?);
+        Ok(())
     }
 
     fn sums(&self) -> RwLockReadGuard<'_, Option<Sums>> {
@@ -159,30 +197,11 @@ impl Sums {
 
 impl<B: StorageBackend> StorageBackend for CheckedFile<B> {
     fn len(&self) -> io::Result<u64> {
-        let mut sums = self.sums_mut();
-        let sums = match &mut *sums {
-            Some(sums) => sums,
-            none => none.insert(Sums::load(&self.inner)?),
-        };
-        Ok(sums.blocks.len() as u64 * BLOCK)
+        self.note(self.load())
     }
 
     fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
-        let end = offset + out.len() as u64;
-        let blocks = self.sums().as_ref().map(|sums| sums.blocks.len() as u64);
-        if blocks.ok_or_else(not_loaded)? * BLOCK < end {
-            return Err(ErrorKind::UnexpectedEof.into());
-        }
-        if offset.is_multiple_of(BLOCK) && end.is_multiple_of(BLOCK) {
-            return self.read_blocks(offset, out);
-        }
-        let first = offset - offset % BLOCK;
-        let mut whole = vec![0; to_len(end.next_multiple_of(BLOCK) - first)?];
-        self.read_blocks(first, &mut whole)?;
-        let start = to_len(offset - first)?;
-        let wanted = whole.get(start..start + out.len());
-        out.copy_from_slice(wanted.ok_or(ErrorKind::UnexpectedEof)?);
-        Ok(())
+        self.note(self.read_bytes(offset, out))
     }
 
     fn set_len(&self, len: u64) -> io::Result<()> {

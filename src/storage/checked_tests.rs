@@ -8,7 +8,7 @@ use redb::backends::InMemoryBackend;
 use super::*;
 
 fn open(disk: Disk) -> io::Result<CheckedFile<Disk>> {
-    let file = CheckedFile::new(disk);
+    let file = CheckedFile::new(disk, Health::default());
     file.len().map(|_| file)
 }
 

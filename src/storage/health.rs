@@ -11,19 +11,31 @@ pub enum Failure {
     /// The disk is full or writable no more. The file itself is sound: opened again, it goes on.
     #[error("the disk takes no more bytes ({0})")]
     NoRoom(String),
-    /// A write or a request for the size failed for another reason.
+    /// A write failed for another reason.
     #[error("the file cannot be written ({0})")]
     Write(String),
+    /// The disk did not return bytes. It may do so when the file is opened again, or never.
+    #[error("the file cannot be read ({0})")]
+    Read(String),
     /// A sync failed. The kernel may have dropped what it could not write, so no later sync proves
     /// anything: the process must end.
     #[error("the disk did not confirm a sync ({0})")]
     Sync(String),
-    /// Stored bytes changed, or cannot be read.
-    #[error("stored bytes cannot be read as they were written ({0})")]
+    /// Stored bytes are not the ones that were written.
+    #[error("stored bytes are not the ones that were written ({0})")]
     Damaged(String),
 }
 
 impl Failure {
+    /// Classifies the error of a read.
+    pub(super) fn of_read(error: &io::Error) -> Self {
+        let text = error.to_string();
+        match error.kind() {
+            ErrorKind::InvalidData | ErrorKind::UnexpectedEof => Self::Damaged(text),
+            _ => Self::Read(text),
+        }
+    }
+
     /// Classifies the error of a write.
     pub(super) fn of_write(error: &io::Error) -> Self {
         let text = error.to_string();

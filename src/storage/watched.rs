@@ -1,6 +1,6 @@
 //! A backend of redb that notes the first failure of its file.
 
-use std::io::{self, ErrorKind};
+use std::io;
 use std::ops::Bound;
 
 use redb::{BackendError, StorageBackend};
@@ -32,29 +32,13 @@ impl<B> Watched<B> {
     }
 }
 
-/// The failure behind an error of a read. A block that the disk cannot read is lost like one that has
-/// changed.
-fn of_read(error: &io::Error) -> Failure {
-    Failure::Damaged(error.to_string())
-}
-
-fn of_sync(error: &io::Error) -> Failure {
-    match error.kind() {
-        // A checked file writes its checksums before it syncs.
-        ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::FileTooLarge => {
-            Failure::of_write(error)
-        }
-        _ => Failure::Sync(error.to_string()),
-    }
-}
-
 impl<B: StorageBackend> StorageBackend for Watched<B> {
     fn len(&self) -> io::Result<u64> {
-        self.note(self.inner.len(), of_read)
+        self.note(self.inner.len(), Failure::of_read)
     }
 
     fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
-        self.note(self.inner.read(offset, out), of_read)
+        self.note(self.inner.read(offset, out), Failure::of_read)
     }
 
     fn set_len(&self, len: u64) -> io::Result<()> {
@@ -62,7 +46,8 @@ impl<B: StorageBackend> StorageBackend for Watched<B> {
     }
 
     fn sync_data(&self) -> io::Result<()> {
-        self.note(self.inner.sync_data(), of_sync)
+        let synced = self.inner.sync_data();
+        self.note(synced, |error| Failure::Sync(error.to_string()))
     }
 
     fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {

@@ -1,11 +1,10 @@
 //! Disks that flip bits, fill up, or hold a copy that was taken at the wrong moment.
 
 use std::fs;
-use std::io;
+use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
 use std::path::Path;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use redb::StorageBackend;
@@ -15,7 +14,7 @@ use session_ledger::app::{Config, Running, start};
 use session_ledger::domain::Position;
 use session_ledger::log::{EmbeddedLog, EventLog, LogError, NewRecord};
 use session_ledger::projection::{FoldError, Projection, Store, StoreError, runner};
-use session_ledger::storage::CheckedFile;
+use session_ledger::storage::{CheckedFile, Health};
 use tokio_util::sync::CancellationToken;
 
 use crate::log_conformance::{assert_gapless, new_records, next};
@@ -149,6 +148,43 @@ async fn a_read_model_that_no_build_can_open_is_made_again() {
     }
 }
 
+/// Changes the tables of a read model that no process has open. The checksums stay right.
+fn change_model(dir: &Path, change: impl FnOnce(&redb::WriteTransaction)) {
+    let model = fs::File::options()
+        .read(true)
+        .write(true)
+        .open(dir.join("model.redb"));
+    let backend = redb::backends::FileBackend::new(model.unwrap()).unwrap();
+    let database = redb::Database::builder()
+        .create_with_backend(CheckedFile::new(backend, Health::default()))
+        .unwrap();
+    let mut txn = database.begin_write().unwrap();
+    txn.set_quick_repair(true);
+    change(&txn);
+    txn.commit().unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_read_model_whose_progress_makes_no_sense_is_made_again() {
+    let dir = tempfile::tempdir().unwrap();
+    write_log(dir.path()).await;
+    let server = ledger(dir.path()).await;
+    until_ready_is(&Client::new(&server.url(), "acme"), 200).await;
+    server.stop().await.unwrap();
+    change_model(dir.path(), |txn| {
+        let meta = redb::TableDefinition::<&str, &[u8]>::new("meta");
+        let mut table = txn.open_table(meta).unwrap();
+        table.insert("fold", b"?".as_slice()).unwrap();
+    });
+    let server = ledger(dir.path()).await;
+    let client = Client::new(&server.url(), "acme");
+    until_ready_is(&client, 200).await;
+    let count = client.get("/v1/agent-sessions/count").await.ok();
+    assert_eq!(count["total"], SESSIONS, "{count}");
+    server.stop().await.unwrap();
+    assert!(dir.path().join("model.damaged.redb").exists());
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn verify_finds_an_entry_that_the_log_does_not_give() {
     let dir = tempfile::tempdir().unwrap();
@@ -164,23 +200,11 @@ async fn verify_finds_an_entry_that_the_log_does_not_give() {
     assert_eq!(files(), before);
 
     // An entry with the right checksum that no total counts.
-    let model = fs::File::options()
-        .read(true)
-        .write(true)
-        .open(dir.path().join("model.redb"));
-    let backend = redb::backends::FileBackend::new(model.unwrap()).unwrap();
-    let database = redb::Database::builder()
-        .create_with_backend(CheckedFile::new(backend))
-        .unwrap();
-    let mut txn = database.begin_write().unwrap();
-    txn.set_quick_repair(true);
-    let children = redb::TableDefinition::<&[u8; 16], ()>::new("children");
-    txn.open_table(children)
-        .unwrap()
-        .insert(&[7; 16], ())
-        .unwrap();
-    txn.commit().unwrap();
-    drop(database);
+    change_model(dir.path(), |txn| {
+        let children = redb::TableDefinition::<&[u8; 16], ()>::new("children");
+        let mut table = txn.open_table(children).unwrap();
+        table.insert(&[7; 16], ()).unwrap();
+    });
     let found = run(&["verify", "--data-dir", path]);
     assert_eq!(found.status.code(), Some(1));
     let said = stdout(&found);
@@ -280,11 +304,24 @@ async fn a_full_disk_refuses_events_and_the_server_goes_on_when_there_is_room() 
         }
     }
     assert_eq!(refused, 3, "the limit was never reached");
-    let said = until_ready_is(&client, 503).await;
-    assert!(
-        said.contains("refuses writes") || said.contains("the fold waits"),
-        "{said}"
-    );
+    // The log tries again each second, because the disk says that it has room. So the server is not ready
+    // after each failure.
+    let mut number = 400;
+    loop {
+        number += 1;
+        if client.emit(&large(number)).await.status == 201 {
+            accepted.push(format!("large-{number}"));
+        }
+        let ready = client.get("/readyz").await;
+        if ready.status == 503 {
+            let said = ready.text;
+            assert!(
+                said.contains("refuses writes") || said.contains("the fold waits"),
+                "{said}"
+            );
+            break;
+        }
+    }
 
     server.limit_files(None);
     until_ready_is(&client, 200).await;
@@ -316,11 +353,35 @@ async fn a_server_starts_and_answers_reads_when_its_files_cannot_grow() {
     assert_eq!(code, Some(0), "{logged}");
 }
 
-/// Storage in memory whose syncs fail once the test says so.
+/// Storage in memory whose operations fail while the test says so.
 #[derive(Debug, Clone, Default)]
 struct FailingDisk {
     bytes: Arc<InMemoryBackend>,
-    fails: Arc<AtomicBool>,
+    fault: Arc<Mutex<Option<(Operation, ErrorKind)>>>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Operation {
+    Read,
+    Sync,
+}
+
+impl FailingDisk {
+    fn fail(&self, fault: Option<(Operation, ErrorKind)>) {
+        *self.fault.lock().unwrap() = fault;
+    }
+
+    fn check(&self, operation: Operation) -> io::Result<()> {
+        match *self.fault.lock().unwrap() {
+            Some((failing, kind)) if failing == operation => Err(kind.into()),
+            _ => Ok(()),
+        }
+    }
+
+    fn log(&self) -> EmbeddedLog {
+        let disk = self.clone();
+        EmbeddedLog::open_on(move || disk.clone(), Arc::new(SystemClock)).unwrap()
+    }
 }
 
 impl StorageBackend for FailingDisk {
@@ -329,6 +390,7 @@ impl StorageBackend for FailingDisk {
     }
 
     fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
+        self.check(Operation::Read)?;
         self.bytes.read(offset, out)
     }
 
@@ -337,9 +399,7 @@ impl StorageBackend for FailingDisk {
     }
 
     fn sync_data(&self) -> io::Result<()> {
-        if self.fails.load(Ordering::Relaxed) {
-            return Err(io::Error::other("the disk is gone"));
-        }
+        self.check(Operation::Sync)?;
         self.bytes.sync_data()
     }
 
@@ -351,33 +411,69 @@ impl StorageBackend for FailingDisk {
 #[tokio::test]
 async fn a_log_whose_disk_confirms_no_sync_acknowledges_nothing_and_says_that_the_process_must_end()
 {
+    // A sync can also fail because the disk is full, after the kernel has dropped what it could not write.
+    for kind in [ErrorKind::Other, ErrorKind::StorageFull] {
+        let disk = FailingDisk::default();
+        let log = disk.log();
+        assert!(log.append(new_records(0..1)).await[0].is_ok());
+        disk.fail(Some((Operation::Sync, kind)));
+        let appended = log.append(new_records(1..2)).await;
+        assert!(
+            matches!(appended[0], Err(LogError::Unconfirmed(_))),
+            "{appended:?}"
+        );
+        assert!(matches!(log.watch().await, LogError::NotSynced(_)));
+        // A sync that succeeds again proves nothing about the one that failed.
+        disk.fail(None);
+        let appended = log.append(new_records(1..2)).await;
+        assert!(
+            matches!(appended[0], Err(LogError::Refusing(_))),
+            "{appended:?}"
+        );
+        assert_eq!(log.known_head(), Position::new(1));
+    }
+}
+
+#[tokio::test]
+async fn a_log_whose_disk_failed_to_read_goes_on_once_the_disk_reads_again() {
     let disk = FailingDisk::default();
-    let log = EmbeddedLog::open_on(disk.clone(), Arc::new(SystemClock)).unwrap();
-    assert!(log.append(new_records(0..1)).await[0].is_ok());
-    disk.fails.store(true, Ordering::Relaxed);
-    let appended = log.append(new_records(1..2)).await;
+    let log = disk.log();
+    // Too much for one page, so that a log that has just opened has not read it.
+    let large = NewRecord {
+        body: "x".repeat(30_000).into(),
+        ..new_records(0..1).remove(0)
+    };
+    for _ in 0..100 {
+        assert!(log.append(vec![large.clone()]).await[0].is_ok());
+    }
+    log.close().await;
+    // With an empty cache.
+    let log = Arc::new(disk.log());
+    let watched = Arc::clone(&log);
+    let watching = tokio::spawn(async move { watched.watch().await });
+    disk.fail(Some((Operation::Read, ErrorKind::Other)));
+    let first = log.get(vec![Position::new(1)]).await;
+    assert!(matches!(first, Err(LogError::Unavailable(_))), "{first:?}");
+    disk.fail(None);
+    // Without a write that finds the failure too.
+    while log.get(vec![Position::new(1)]).await.is_err() {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    let appended = log.append(vec![large]).await;
     assert!(
-        matches!(appended[0], Err(LogError::Unconfirmed(_))),
+        matches!(appended[..], [Ok(position)] if position == Position::new(101)),
         "{appended:?}"
     );
-    assert!(matches!(log.watch().await, LogError::NotSynced(_)));
-    // A sync that succeeds again proves nothing about the one that failed.
-    disk.fails.store(false, Ordering::Relaxed);
-    let appended = log.append(new_records(1..2)).await;
-    assert!(
-        matches!(appended[0], Err(LogError::Refusing(_))),
-        "{appended:?}"
-    );
-    assert_eq!(log.known_head(), Position::new(1));
+    read_all(&log).await.unwrap();
+    watching.abort();
 }
 
 #[tokio::test]
 async fn a_fold_whose_disk_confirms_no_sync_ends_with_that_error() {
     let disk = FailingDisk::default();
-    let log: Arc<dyn EventLog> =
-        Arc::new(EmbeddedLog::open_on(FailingDisk::default(), Arc::new(SystemClock)).unwrap());
+    let log: Arc<dyn EventLog> = Arc::new(FailingDisk::default().log());
     let projection = Arc::new(Projection::of(Store::open_on(disk.clone()).unwrap()).unwrap());
-    disk.fails.store(true, Ordering::Relaxed);
+    disk.fail(Some((Operation::Sync, ErrorKind::Other)));
     log.append(new_records(0..10)).await;
     let stop = CancellationToken::new();
     let ended = runner::run(projection, log, Arc::default(), stop).await;

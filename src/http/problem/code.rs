@@ -294,6 +294,13 @@ impl From<LogError> for Problem {
 
 impl From<StoreError> for Problem {
     fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::Behind { stopped: true, .. } => return Self::new(Code::FoldStopped),
+            StoreError::Behind { .. } => {
+                return Self::new(Code::NotCaughtUp).with_detail(format!("{error}; try again"));
+            }
+            _ => {}
+        }
         tracing::error!("reading the read model failed: {}", WithCauses(&error));
         if error.is_being_mended() {
             return Self::new(Code::Degraded);

@@ -59,13 +59,20 @@ async fn all_ended(
     tenant: &TenantId,
     agent: &AgentId,
 ) -> Result<(), StoreError> {
-    while let Some(seen) = with_active_sessions(&*projection.snapshot()?, tenant, agent)? {
-        match projection.wait_for(seen.next(), Duration::MAX).await {
+    loop {
+        let next = match projection.snapshot() {
+            // A read model that is being mended may show sessions that have ended, or none yet.
+            Err(StoreError::Behind { owed, .. }) => owed,
+            snapshot => match with_active_sessions(&*snapshot?, tenant, agent)? {
+                Some(seen) => seen.next(),
+                None => return Ok(()),
+            },
+        };
+        match projection.wait_for(next, Duration::MAX).await {
             Waited::Reached => {}
-            Waited::TimedOut | Waited::Stopped => break,
+            Waited::TimedOut | Waited::Stopped => return Ok(()),
         }
     }
-    Ok(())
 }
 
 /// The position of a snapshot in which an agent has active sessions; `None` if it has none.

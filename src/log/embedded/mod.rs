@@ -46,8 +46,12 @@ impl EmbeddedLog {
         Self::start(Store::open(file)?, clock)
     }
 
-    /// Opens a log on any storage. With it, tests simulate power failures.
-    pub fn open_on(storage: impl StorageBackend, clock: Arc<dyn Clock>) -> Result<Self, LogError> {
+    /// Opens a log on any storage. With it, tests simulate failures of a disk. `storage` returns the storage,
+    /// again after each failure.
+    pub fn open_on<B: StorageBackend>(
+        storage: impl Fn() -> B + Send + Sync + 'static,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Self, LogError> {
         Self::start(Store::open_on(storage)?, clock)
     }
 
@@ -79,7 +83,8 @@ impl EmbeddedLog {
             if self.is_available() && matches!(in_place, Ok(false)) {
                 self.refusal.give_up(writer::LOST);
             }
-            if self.refusal.may_end() {
+            // A reader can find a failure of the file too.
+            if self.refusal.may_end() || self.store.has_failed() {
                 // Fails if the queue is full: then the next append finds out.
                 drop(self.jobs.try_send(Job::Probe));
             }

@@ -24,6 +24,12 @@ impl Default for Refusal {
     }
 }
 
+impl State {
+    fn is_final(&self) -> bool {
+        matches!(self, Self::Ended(_) | Self::NotSynced(_))
+    }
+}
+
 impl Refusal {
     /// Why the log accepts no records at present.
     pub(super) fn why(&self) -> Option<String> {
@@ -36,6 +42,11 @@ impl Refusal {
     /// Whether the log may accept records again by itself.
     pub(super) fn may_end(&self) -> bool {
         matches!(&*self.0.borrow(), State::Waiting(_))
+    }
+
+    /// Whether the log accepts no more records in this process.
+    pub(super) fn is_final(&self) -> bool {
+        self.0.borrow().is_final()
     }
 
     /// Accepts records again.
@@ -79,11 +90,10 @@ impl Refusal {
         }
     }
 
-    /// Returns whether the state changed. The last two states are final.
+    /// Returns whether the state changed.
     fn set(&self, state: State) -> bool {
         self.0.send_if_modified(|old| {
-            let is_final = matches!(old, State::Ended(_) | State::NotSynced(_));
-            let changes = !is_final && *old != state;
+            let changes = !old.is_final() && *old != state;
             if changes {
                 *old = state;
             }

@@ -29,10 +29,14 @@ pub(super) const RECORDS: TableDefinition<'static, u64, &[u8]> = TableDefinition
 /// Stands for the path of a log that is not in a file.
 const NO_FILE: &str = "(no file)";
 
+/// Opens the database, also again after a failure.
+type Opener = Box<dyn Fn(&Health) -> Result<Database, LogError> + Send + Sync>;
+
 /// The file.
 pub(super) struct Store {
     /// The path, device and inode of the open file; `None` if the storage is not a file.
     place: Option<(PathBuf, (u64, u64))>,
+    opener: Opener,
     /// `None` once the file is closed, or if it could not be opened again.
     open: RwLock<Option<Open>>,
 }
@@ -59,31 +63,41 @@ impl Store {
         if !file.exists() {
             create(file, dir)?;
         }
-        let (open, end) = Open::file(file)?;
+        let path = file.to_path_buf();
+        let opener: Opener = Box::new(move |health| open_file(&path, health));
+        let (open, end) = Open::of(file, &opener)?;
         let identity = identity(file).map_err(LogError::unavailable)?;
         let store = Self {
             place: Some((file.to_path_buf(), identity)),
+            opener,
             open: RwLock::new(Some(open)),
         };
         Ok((store, end))
     }
 
     /// Opens a log on any storage.
-    pub(super) fn open_on(storage: impl StorageBackend) -> Result<(Self, End), LogError> {
-        let (open, end) = Open::of(Path::new(NO_FILE), |health| open_on(storage, health))?;
+    pub(super) fn open_on<B: StorageBackend>(
+        storage: impl Fn() -> B + Send + Sync + 'static,
+    ) -> Result<(Self, End), LogError> {
+        let opener: Opener = Box::new(move |health| {
+            create_with(storage(), health).map_err(|error| open_error(error, Path::new(NO_FILE)))
+        });
+        let (open, end) = Open::of(Path::new(NO_FILE), &opener)?;
         let store = Self {
             place: None,
+            opener,
             open: RwLock::new(Some(open)),
         };
         Ok((store, end))
     }
 
     /// Opens the file again after a failure, because redb does not use a file after its first failure.
-    /// Readers wait until it is open. If this fails, the file stays closed.
+    /// Readers wait until it is open. If this fails, the file stays closed. Call this only while the file
+    /// is in its place.
     pub(super) fn reopen(&self) -> Result<End, LogError> {
         let mut slot = self.open.write().unwrap_or_else(PoisonError::into_inner);
         close(slot.take());
-        let (open, end) = Open::file(self.path())?;
+        let (open, end) = Open::of(self.path(), &self.opener)?;
         *slot = Some(open);
         Ok(end)
     }
@@ -92,6 +106,13 @@ impl Store {
     pub(super) fn failure(&self) -> Option<Failure> {
         let open = self.open.read().unwrap_or_else(PoisonError::into_inner);
         open.as_ref().and_then(|open| open.health.failure())
+    }
+
+    /// Whether the file must be opened again before it is used.
+    pub(super) fn has_failed(&self) -> bool {
+        let open = self.open.read().unwrap_or_else(PoisonError::into_inner);
+        open.as_ref()
+            .is_none_or(|open| open.health.failure().is_some())
     }
 
     /// Whether the disk has room for a group of records.
@@ -117,8 +138,8 @@ impl Store {
 
     /// Writes records after `head` in one durable transaction.
     ///
-    /// Fails as `Unconfirmed` if the commit failed: the records may have been written. Before the
-    /// commit it fails as `Unavailable` or `Damaged`, and nothing was written.
+    /// Fails as `Unconfirmed` if the commit failed, or as `Damaged` if redb finds damage: the records may
+    /// have been written. If it fails as `Unavailable`, nothing was written.
     pub(super) fn write<'a>(
         &self,
         head: Position,
@@ -230,30 +251,24 @@ impl Store {
 
     fn with<T>(&self, work: impl FnOnce(&Database) -> Result<T, LogError>) -> Result<T, LogError> {
         let open = self.open.read().unwrap_or_else(PoisonError::into_inner);
-        let Open { database, health } = open.as_ref().ok_or_else(LogError::closed)?;
-        guarded(|| work(database)).unwrap_or_else(|panic| {
-            health.note(Failure::Damaged(panic.clone()));
-            Err(damaged_file(self.path(), panic))
-        })
+        let database = &open.as_ref().ok_or_else(LogError::closed)?.database;
+        guarded(|| work(database)).unwrap_or_else(|panic| Err(damaged_file(self.path(), panic)))
     }
 }
 
 impl Open {
-    fn file(path: &Path) -> Result<(Self, End), LogError> {
-        Self::of(path, |health| open_file(path, health))
-    }
-
-    fn of(
-        path: &Path,
-        open: impl FnOnce(&Health) -> Result<Database, LogError>,
-    ) -> Result<(Self, End), LogError> {
+    fn of(path: &Path, open: &Opener) -> Result<(Self, End), LogError> {
         let health = Health::default();
         let opened = guarded(|| {
             let database = open(&health)?;
             let end = prepare(&database)?;
             Ok((database, end))
         });
-        let (database, end) = opened.unwrap_or_else(|panic| Err(damaged_file(path, panic)))?;
+        let opened = opened.unwrap_or_else(|panic| Err(damaged_file(path, panic)));
+        let (database, end) = opened.map_err(|error| match health.failure() {
+            Some(Failure::Sync(why)) => LogError::NotSynced(why),
+            _ => error,
+        })?;
         Ok((Self { database, health }, end))
     }
 }
@@ -286,10 +301,6 @@ fn open_file(path: &Path, health: &Health) -> Result<Database, LogError> {
     let file = file.map_err(LogError::unavailable)?;
     let backend = FileBackend::new(file).map_err(LogError::unavailable)?;
     create_with(backend, health).map_err(|error| open_error(error, path))
-}
-
-fn open_on(storage: impl StorageBackend, health: &Health) -> Result<Database, LogError> {
-    create_with(storage, health).map_err(|error| open_error(error, Path::new(NO_FILE)))
 }
 
 fn create_with(storage: impl StorageBackend, health: &Health) -> Result<Database, DatabaseError> {

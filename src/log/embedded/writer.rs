@@ -47,8 +47,6 @@ struct Writer {
     head: watch::Sender<Position>,
     recorded_at: Timestamp,
     refusal: Arc<Refusal>,
-    /// Whether the file failed and must be opened again before the next write.
-    failed: bool,
 }
 
 /// A started writer.
@@ -75,7 +73,6 @@ pub(super) fn start(
         head,
         recorded_at: end.recorded_at,
         refusal: Arc::clone(&refusal),
-        failed: false,
     };
     let thread = thread::Builder::new()
         .name("log-writer".to_owned())
@@ -194,66 +191,80 @@ impl Writer {
 
     /// Finds out whether the log can take records, and opens the file again if it failed.
     fn probe(&mut self) {
-        if self.refusal.why().is_some() && !self.refusal.may_end() {
+        if self.refusal.is_final() {
             return;
         }
-        if !self.store.has_room() {
-            return self.refusal.wait(NO_ROOM);
-        }
-        if self.failed
+        if self.store.has_failed()
             && let Err(error) = self.reopen()
         {
-            let why = format!("its file cannot be opened again: {}", WithCauses(&error));
-            return self.refusal.wait(&why);
+            return self.refuse(error);
         }
-        self.refusal.end();
+        if self.store.has_room() {
+            self.refusal.end();
+        } else {
+            self.refusal.wait(NO_ROOM);
+        }
     }
 
     /// Opens the file again, and takes the head that it has.
     fn reopen(&mut self) -> Result<(), LogError> {
+        if let Some(Failure::Sync(why)) = self.store.failure() {
+            return Err(LogError::NotSynced(why));
+        }
+        if !self.store.is_in_place() {
+            return Err(LogError::damaged(LOST));
+        }
         let end = self.store.reopen()?;
-        self.failed = false;
+        let head = *self.head.borrow();
+        if end.head < head {
+            return Err(LogError::damaged(format!(
+                "its file ends at position {}, although {head} was acknowledged: stop the server and \
+                 restore the log from a backup",
+                end.head
+            )));
+        }
         self.recorded_at = end.recorded_at;
         self.head.send_if_modified(|head| {
             let found = *head < end.head;
-            *head = end.head.max(*head);
+            *head = end.head;
             found
         });
         Ok(())
     }
 
+    /// Accepts no records after an error, for as long as that error may last.
+    fn refuse(&self, error: LogError) {
+        match error {
+            LogError::NotSynced(why) => self.refusal.not_synced(why),
+            LogError::Damaged(why) => self.refusal.give_up(&WithCauses(&*why).to_string()),
+            error => self.refusal.wait(&format!(
+                "its file cannot be opened again: {}",
+                WithCauses(&error)
+            )),
+        }
+    }
+
     /// Finds out what a failed write has left, and returns the error for its callers.
     fn after_failure(&mut self, head: Position, error: LogError) -> LogError {
-        let failure = self.store.failure();
         tracing::error!("a write to the log failed: {}", WithCauses(&error));
-        match failure {
-            Some(Failure::Sync(why)) => {
-                self.refusal.not_synced(why);
-                return error;
-            }
-            Some(Failure::Damaged(why)) => {
-                self.refusal.give_up(&format!(
-                    "its file is damaged ({why}): stop the server and restore the log from a backup"
-                ));
-                return error;
-            }
-            // The file is sound.
-            Some(Failure::NoRoom(_) | Failure::Write(_)) | None => {}
+        if let LogError::Damaged(_) = error {
+            self.refuse(error.clone());
+            return LogError::unconfirmed(error);
         }
-        self.failed = true;
+        let failure = self.store.failure();
         match self.reopen() {
+            // Nothing was written.
             Ok(()) if *self.head.borrow() == head => {
-                let why = failure.map_or_else(|| NO_ROOM.to_owned(), |failure| failure.to_string());
+                let why = match failure {
+                    Some(failure) => failure.to_string(),
+                    None => WithCauses(&error).to_string(),
+                };
                 self.refusal.wait(&why);
                 LogError::refusing(why)
             }
             Ok(()) => error,
             Err(reopening) => {
-                let why = format!(
-                    "its file cannot be opened again: {}",
-                    WithCauses(&reopening)
-                );
-                self.refusal.wait(&why);
+                self.refuse(reopening);
                 error
             }
         }

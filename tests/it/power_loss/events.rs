@@ -45,7 +45,7 @@ pub(crate) fn events(seed: u64) -> Cuts {
     };
     runtime().block_on(async {
         // A new log gets its name only when it is complete, which is a matter of the file system.
-        let log = EmbeddedLog::open_on(server.log.clone(), Arc::new(Still));
+        let log = EmbeddedLog::open_on(server.log.opener(), Arc::new(Still));
         log.unwrap().close().await;
         for _ in 0..CUTS_PER_LIFE {
             let unanswered = server.run_until_cut().await;
@@ -62,7 +62,7 @@ impl Server {
         self.log.cut_after(self.rng.u64(..120));
         self.model.cut_after(self.rng.u64(..500));
         let mut unanswered = Vec::new();
-        let Ok(log) = EmbeddedLog::open_on(self.log.clone(), Arc::new(Still)) else {
+        let Ok(log) = EmbeddedLog::open_on(self.log.opener(), Arc::new(Still)) else {
             self.cuts.at_open += 1;
             assert!(self.log.is_off(), "the log does not open");
             return unanswered;
@@ -112,7 +112,7 @@ impl Server {
 
     /// Opens what is left.
     async fn check(&mut self, unanswered: Vec<Unanswered>) {
-        let log = EmbeddedLog::open_on(self.log.clone(), Arc::new(Still)).unwrap();
+        let log = EmbeddedLog::open_on(self.log.opener(), Arc::new(Still)).unwrap();
         let found = log.get((1..=log.known_head().get()).map(Position::new).collect());
         let found = found.await.unwrap();
         for (number, record) in found.iter().enumerate() {

@@ -23,7 +23,7 @@ pub(crate) fn keys(seed: u64) -> Cuts {
     let (mut issued, mut cuts) = (BTreeMap::new(), Cuts::default());
     runtime().block_on(async {
         // A new log gets its name only when it is complete, which is a matter of the file system.
-        let log = EmbeddedLog::open_on(disk.clone(), Arc::new(Still));
+        let log = EmbeddedLog::open_on(disk.opener(), Arc::new(Still));
         log.unwrap().close().await;
         for _ in 0..CUTS_PER_LIFE {
             disk.cut_after(rng.u64(..80));
@@ -43,7 +43,7 @@ async fn run_until_cut(
     issued: &mut BTreeMap<u64, Issued>,
     cuts: &mut Cuts,
 ) -> Seen {
-    let Ok(log) = EmbeddedLog::open_on(disk.clone(), Arc::new(Still)) else {
+    let Ok(log) = EmbeddedLog::open_on(disk.opener(), Arc::new(Still)) else {
         assert!(disk.is_off(), "the log does not open");
         cuts.at_open += 1;
         return Seen::NOTHING;
@@ -91,7 +91,7 @@ async fn run_until_cut(
 
 /// Opens what is left.
 async fn check(disk: &Disk, seen: Seen, issued: &mut BTreeMap<u64, Issued>) {
-    let log = Arc::new(EmbeddedLog::open_on(disk.clone(), Arc::new(Still)).unwrap());
+    let log = Arc::new(EmbeddedLog::open_on(disk.opener(), Arc::new(Still)).unwrap());
     seen.check(&*log)
         .await
         .expect("a server starts again after a power failure");

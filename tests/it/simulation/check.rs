@@ -1,10 +1,13 @@
 //! What must hold while the simulation runs, and when everything has calmed down.
 
 use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
 use std::time::Duration;
 
 use session_ledger::domain::{Rules, Verdict};
-use session_ledger::projection::{Commit, Prepared, Snapshot, Store, verify};
+use session_ledger::projection::{
+    Commit, Prepared, Projection, Snapshot, Store, StoreError, verify,
+};
 use tokio::time::sleep;
 
 use crate::fold::checks::{check_histories, check_rejections, check_verdicts, modelled};
@@ -18,13 +21,23 @@ use crate::simulation::world::{World, settle};
 /// The ledgers must have written everything that is due by then.
 const PATIENCE: Duration = Duration::from_mins(30);
 
+/// What a node shows; `None` while it has just started.
+fn shown(projection: &Projection) -> Option<Arc<Snapshot>> {
+    match projection.snapshot() {
+        Err(StoreError::Behind { stopped: false, .. }) => None,
+        snapshot => Some(snapshot.unwrap()),
+    }
+}
+
 impl World {
     /// Compares one node with the naive model, and with nodes that have been at its position.
     pub(crate) fn check(&mut self) {
         let number = self.rng.usize(..self.nodes.len());
         let node = &self.nodes[number];
         if let Some(up) = node.up.as_ref().filter(|_| node.disk.has_power()) {
-            let snapshot = up.projection.snapshot().unwrap();
+            let Some(snapshot) = shown(&up.projection) else {
+                return;
+            };
             let first = self.rng.usize(..401);
             self.counts.checkpoints += 1;
             self.check_one(number, &snapshot, (first, 401));
@@ -110,9 +123,9 @@ impl World {
         );
     }
 
-    fn snapshots(&self) -> Vec<std::sync::Arc<Snapshot>> {
+    fn snapshots(&self) -> Vec<Arc<Snapshot>> {
         let up = self.nodes.iter().filter_map(|node| node.up.as_ref());
-        up.map(|up| up.projection.snapshot().unwrap()).collect()
+        up.filter_map(|up| shown(&up.projection)).collect()
     }
 
     fn is_folded(&self) -> bool {

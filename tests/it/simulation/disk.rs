@@ -43,6 +43,12 @@ enum Loss {
 }
 
 impl Disk {
+    /// Gives this disk to a log, which asks for it again after a failure.
+    pub(crate) fn opener(&self) -> impl Fn() -> Self + Send + Sync + 'static {
+        let disk = self.clone();
+        move || disk.clone()
+    }
+
     /// A disk with this content.
     pub(crate) fn with(content: Vec<u8>) -> Self {
         let state = State {
