@@ -1,16 +1,18 @@
 //! Snapshots of the read model in a directory that the nodes of a ledger share.
 //!
 //! ```text
-//! model-<layout>-<position>.redb  the read model at a position, without free pages
-//! model-<layout>-<position>.json  what it is: see [`Manifest`]
+//! model-<layout>-<position>-<hash>.redb  the read model at a position, without free pages
+//! model-<layout>-<position>-<hash>.json  what it is: see [`Manifest`]
+//! .writing-*                             a file that a node writes, or has left half written
 //! ```
 //!
 //! A node without a read model starts from the newest snapshot that fits its build and its log, and folds
-//! only what came after it. Every node writes a snapshot when the newest one is old enough. If two do so
-//! at a time, both are right.
+//! only what came after it. Every node writes a snapshot when the newest one is old enough, after a pause
+//! of random length, so that usually one node writes it. If two do so at a time, both are right.
 
-use std::fs::{self, File};
+use std::fs::{self, File, Permissions};
 use std::io::{self, Read, Write};
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,13 +23,21 @@ use sha2::{Digest as _, Sha256};
 use tempfile::NamedTempFile;
 use tokio_util::sync::CancellationToken;
 
-use crate::domain::limits::{SNAPSHOT_RETRY_MS, SNAPSHOTS_KEPT};
+use crate::domain::limits::{
+    SNAPSHOT_LEFTOVER_MS, SNAPSHOT_RETRY_MS, SNAPSHOT_SPREAD_MS, SNAPSHOTS_KEPT,
+};
 use crate::domain::{Clock, Position, Rules};
 use crate::log::EventLog;
 use crate::projection::{Projection, Store, Waited, layout, runner};
 
 /// How many bytes are copied and hashed at a time.
 const COPY_BYTES: usize = 1024 * 1024;
+/// How many digits of its hash the name of a snapshot has. Two nodes may write the same position.
+const HASH_DIGITS: usize = 16;
+/// How the name of a file begins that is not complete.
+const WRITING: &str = ".writing-";
+/// A file that is not complete after this time never will be.
+const LEFTOVER_AGE: Duration = Duration::from_millis(SNAPSHOT_LEFTOVER_MS);
 
 /// Where snapshots are, and when to write one.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -78,7 +88,12 @@ impl Snapshots {
     ) -> anyhow::Result<Option<Installed>> {
         let head = log.head().await?;
         let (dir, known) = (self.dir.clone(), Rules::LATEST.number());
-        let found = blocking(move || list(&dir)).await?;
+        let found = blocking(move || list(&dir)).await;
+        // A shared folder that is away does not keep a node from folding its log.
+        let found = found.unwrap_or_else(|error| {
+            tracing::warn!("the snapshots cannot be read; left out: {error:#}");
+            Vec::new()
+        });
         for manifest in found {
             if head < Position::new(manifest.position) || known < manifest.rules {
                 continue;
@@ -112,17 +127,21 @@ impl Snapshots {
         stop: CancellationToken,
     ) {
         let mut last_try = Position::ZERO;
-        loop {
-            let due = async {
-                let newest = self.newest().await.max(last_try);
+        let due = async |last_try: Position| {
+            loop {
+                let newest = self.newest(projection.position()).await.max(last_try);
                 let next = Position::new(newest.get().saturating_add(self.every_records));
                 // Not while the fold catches up: it needs the disk more.
-                projection.reach(next.max(projection.owed())).await
-            };
-            match stop.run_until_cancelled(due).await {
-                Some(Waited::Reached) => {}
-                Some(Waited::TimedOut | Waited::Stopped) | None => return,
+                let waited = projection.reach(next.max(projection.owed())).await;
+                let pause = fastrand::u64(0..=SNAPSHOT_SPREAD_MS);
+                tokio::time::sleep(Duration::from_millis(pause)).await;
+                // Another node may have written one.
+                if waited != Waited::Reached || self.newest(projection.position()).await < next {
+                    return waited;
+                }
             }
+        };
+        while let Some(Waited::Reached) = stop.run_until_cancelled(due(last_try)).await {
             last_try = projection.position();
             let (dir, source) = (self.dir.clone(), Arc::clone(&projection));
             let made_at = clock.now().to_string();
@@ -138,10 +157,11 @@ impl Snapshots {
         }
     }
 
-    /// The position of the newest snapshot that this build could use.
-    async fn newest(&self) -> Position {
+    /// The position of the newest snapshot that this build could use, at most `head`.
+    async fn newest(&self, head: Position) -> Position {
         let dir = self.dir.clone();
-        let found = blocking(move || list(&dir)).await.unwrap_or_default();
+        let found = blocking(move || list_to(&dir, head)).await;
+        let found = found.unwrap_or_default();
         let newest = found.first().map_or(0, |manifest| manifest.position);
         Position::new(newest)
     }
@@ -149,8 +169,17 @@ impl Snapshots {
 
 impl Manifest {
     fn file(&self, kind: &str) -> String {
-        format!("model-{}-{:020}.{kind}", self.layout, self.position)
+        let hash = self.sha256.get(..HASH_DIGITS).unwrap_or(&self.sha256);
+        format!("model-{}-{:020}-{hash}.{kind}", self.layout, self.position)
     }
+}
+
+/// The snapshots of this build's layout up to the head of a log, newest first. Those behind the head are of
+/// another log, or of a part that a restored log has lost.
+fn list_to(dir: &Path, head: Position) -> anyhow::Result<Vec<Manifest>> {
+    let mut found = list(dir)?;
+    found.retain(|manifest| manifest.position <= head.get());
+    Ok(found)
 }
 
 /// The snapshots of this build's layout, newest first.
@@ -196,7 +225,8 @@ fn copy(dir: &Path, manifest: &Manifest, model: &Path) -> anyhow::Result<NamedTe
 /// without one is not complete.
 fn write(dir: &Path, projection: &Projection, made_at: String) -> anyhow::Result<Position> {
     fs::create_dir_all(dir).with_context(|| format!("cannot create {}", dir.display()))?;
-    let file = NamedTempFile::new_in(dir)?;
+    let file = new_file(dir)?;
+    remove_leftovers(dir, file.path())?;
     let progress = projection.copy_to(file.reopen()?)?;
     let manifest = Manifest {
         layout: layout(),
@@ -207,17 +237,43 @@ fn write(dir: &Path, projection: &Projection, made_at: String) -> anyhow::Result
         made_at,
     };
     file.persist(dir.join(manifest.file("redb")))?;
-    let mut text = NamedTempFile::new_in(dir)?;
+    let mut text = new_file(dir)?;
     serde_json::to_writer_pretty(&mut text, &manifest)?;
     text.as_file().sync_all()?;
     text.persist(dir.join(manifest.file("json")))?;
     File::open(dir)?.sync_all()?;
-    for old in list(dir)?.iter().skip(SNAPSHOTS_KEPT) {
+    for old in list_to(dir, progress.position)?.iter().skip(SNAPSHOTS_KEPT) {
         // Another node may have removed it.
         drop(fs::remove_file(dir.join(old.file("json"))));
         drop(fs::remove_file(dir.join(old.file("redb"))));
     }
     Ok(progress.position)
+}
+
+/// A file that gets its name later. Who else may read it, the umask says: other nodes may run as other
+/// users.
+fn new_file(dir: &Path) -> io::Result<NamedTempFile> {
+    tempfile::Builder::new()
+        .prefix(WRITING)
+        .permissions(Permissions::from_mode(0o666))
+        .tempfile_in(dir)
+}
+
+/// Removes files that were half written long before a new one. Only the times of the shared directory count,
+/// because the clocks of nodes differ.
+fn remove_leftovers(dir: &Path, new: &Path) -> io::Result<()> {
+    let now = fs::metadata(new)?.modified()?;
+    for entry in fs::read_dir(dir)? {
+        let entry = entry?;
+        let is_ours = entry.file_name().to_string_lossy().starts_with(WRITING);
+        // A file that another node has just finished is gone.
+        let written = entry.metadata().and_then(|found| found.modified());
+        let age = written.ok().and_then(|time| now.duration_since(time).ok());
+        if is_ours && age.is_some_and(|age| LEFTOVER_AGE < age) {
+            drop(fs::remove_file(entry.path()));
+        }
+    }
+    Ok(())
 }
 
 /// Copies all bytes, and returns their hash in hexadecimal digits.

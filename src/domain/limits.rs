@@ -188,13 +188,18 @@ pub const FOLD_IDLE_MS: u64 = 250;
 pub const FOLD_ROOM_BYTES_MIN: u64 = 48 * 1024 * 1024 + STORE_CACHE_BYTES as u64 / 2;
 /// How often the fold looks whether there is room, in milliseconds.
 pub const FOLD_ROOM_WAIT_MS: u64 = 500;
-/// Most times that one process makes its read model again because the file was damaged. A disk that
-/// damages files again and again needs an operator.
-pub const FOLD_RENEWALS_MAX: u32 = 3;
+/// Most times that one process mends its read model because bytes of it were damaged or could not be read.
+/// A disk that damages files again and again needs an operator.
+pub const FOLD_MENDS_MAX: u32 = 3;
 /// How many of the last records a start looks at for tokens that were made from another secret.
 pub const SECRET_RECORDS_MAX: u64 = 100;
 /// Snapshots of the read model that stay in the shared directory.
 pub const SNAPSHOTS_KEPT: usize = 2;
+/// The longest pause before a node writes a snapshot that is due, in milliseconds. Of several nodes, one
+/// usually writes it before the others look again.
+pub const SNAPSHOT_SPREAD_MS: u64 = 2_000;
+/// How old a half written snapshot must be before another node removes it, in milliseconds.
+pub const SNAPSHOT_LEFTOVER_MS: u64 = 3_600_000;
 /// How long a node waits after a snapshot that it could not write, in milliseconds.
 pub const SNAPSHOT_RETRY_MS: u64 = 60_000;
 /// The cache of the file that a snapshot is written to, in bytes.
