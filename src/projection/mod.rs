@@ -19,6 +19,7 @@ mod notices;
 mod numbers;
 mod prepare;
 pub mod rebuild;
+mod row_sum;
 pub mod runner;
 mod session_row;
 mod snapshot;
@@ -37,6 +38,7 @@ pub use meta::Progress;
 pub use numbers::{AgentNumber, GroupNumber, Ordinal, ProjectNumber, TenantNumber};
 pub use prepare::Prepared;
 pub(crate) use prepare::rules_after;
+pub use row_sum::RowSum;
 pub use session_row::SessionRow;
 pub use snapshot::{
     AllTenants, Endings, KnownAgent, Listing, ListingPlace, PageStart, RejectionCode, RowBytes,

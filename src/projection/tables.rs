@@ -7,7 +7,7 @@ use crate::projection::error::StoreError;
 type Def<K, V> = TableDefinition<'static, K, V>;
 
 /// Layout of the tables. Another number means another file: rebuild.
-pub(crate) const LAYOUT: u32 = 5;
+pub(crate) const LAYOUT: u32 = 6;
 
 macro_rules! tables {
     ($($(#[$doc:meta])* $field:ident: $key:ty => $value:ty;)*) => {
@@ -99,6 +99,8 @@ tables! {
     totals: &'static [u8; 6] => u64;
     /// Counts within a listing: see `projection::tally`.
     tallies: &'static [u8] => &'static [u8];
+    /// Tenant -> sum over the rows of its sessions and agents: see `projection::row_sum`.
+    row_sums: u32 => u128;
     /// Deadlines of active sessions.
     deadlines: &'static [u8; 16] => ();
     /// Revoked agents that still have active sessions.

@@ -15,6 +15,7 @@ use crate::projection::keys::{self, ListingKey, Partition, SessionOwner, SortKey
 use crate::projection::meta::Progress;
 use crate::projection::numbers::{AgentNumber, Ordinal};
 use crate::projection::prepare::rules_after;
+use crate::projection::row_sum::{RowSum, RowSums};
 use crate::projection::session_row::StoredSession;
 use crate::projection::snapshot::Snapshot;
 use crate::projection::tables::ReadTables;
@@ -84,6 +85,9 @@ pub enum Difference {
         /// The id of one.
         first: String,
     },
+    /// The digest of a tenant is not that of its rows.
+    #[error("the digest of tenant number {0} is not that of its sessions and agents")]
+    Digest(u32),
     /// The index of revoked agents with active sessions does not have those and no others.
     #[error("the index of revoked agents is not what agents and totals say")]
     Revoked,
@@ -246,10 +250,13 @@ fn rows(snapshot: &Snapshot, differences: &mut Vec<Difference>) -> Result<(), St
         missing: 0,
         first: None,
     };
+    let mut sums = RowSums::default();
     let sessions = &tables.sessions;
     for entry in sessions.iter()? {
         let (ordinal, row) = entry?;
         let stored = StoredSession::decode(row.value())?;
+        let sum = RowSum::of_session(Ordinal::new(ordinal.value()), row.value());
+        sums.replace(stored.tenant, RowSum::EMPTY, sum);
         let session = &stored.session;
         let sort_key = keys::session_sort_key(session.created_at, Ordinal::new(ordinal.value()));
         let partitions = stored.partitions(session.status.kind());
@@ -262,6 +269,8 @@ fn rows(snapshot: &Snapshot, differences: &mut Vec<Difference>) -> Result<(), St
         let (number, row) = entry?;
         let stored = StoredAgent::decode(row.value())?;
         let number = AgentNumber::new(number.value());
+        let sum = RowSum::of_agent(number, row.value());
+        sums.replace(stored.tenant, RowSum::EMPTY, sum);
         let sort_key = keys::agent_sort_key(stored.agent.created_at, number);
         listed.check(stored.id.as_str(), sort_key, &stored.partitions())?;
         let active = keys::partition(SessionOwner::Agent(number), Status::Active);
@@ -269,6 +278,9 @@ fn rows(snapshot: &Snapshot, differences: &mut Vec<Difference>) -> Result<(), St
         if is_revoked && totals.get(&active)?.is_some() {
             revoked.push(number);
         }
+    }
+    if let Some(tenant) = sums.first_difference(&tables.row_sums)? {
+        differences.push(Difference::Digest(tenant.get()));
     }
     if snapshot.revoked_agents(usize::MAX)? != revoked {
         differences.push(Difference::Revoked);

@@ -224,16 +224,21 @@ async fn rejections_are_newest_first_with_their_totals() {
 async fn the_status_counts_only_the_tenants_own_data() {
     let app = App::start().await;
     fill(&app.client("acme")).await;
-    let status = app.client("acme").get("/v1/status").await.ok();
+    let mut status = app.client("acme").get("/v1/status").await.ok();
+    let digest = status["digest"].take();
+    assert_eq!(digest.as_str().unwrap().len(), 32, "{digest}");
     let by_status = json!({"active": 1, "terminated": 1, "expired": 0, "handed_off": 0});
     let expected = json!({
         "tenant": "acme",
         "sessions": {"total": 2, "by": by_status},
         "rejections": {"total": 2, "by": {"not_active": 1, "parked": 1}},
+        "digest": null,
         "rules_version": 2,
         "as_of": {"position": 8, "time": NOW, "caught_up": true},
     });
     assert_eq!(status, expected);
+    let empty = app.client("other").get("/v1/status").await.ok();
+    assert_eq!(empty["digest"], "0".repeat(32));
     app.stop().await;
 }
 

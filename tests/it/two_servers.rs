@@ -1,5 +1,6 @@
 //! Two servers on one stream: a command sent to one may be retried at the other.
 
+use std::collections::HashSet;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
@@ -9,7 +10,7 @@ use session_ledger::app::{Config, LogSource, Running, start};
 use session_ledger::log::jetstream::JetStreamConfig;
 
 use crate::support::cli::Server;
-use crate::support::client::{Answer, Client};
+use crate::support::client::{Answer, Client, created};
 use crate::support::nats::NatsServer;
 
 /// Two servers that share a token secret, or generate their own.
@@ -132,4 +133,26 @@ async fn a_server_that_starts_says_that_another_one_has_another_secret() {
         );
         drop(second.terminate());
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn servers_at_one_position_have_one_digest_that_changes_with_each_event() {
+    let servers = Servers::start(None).await;
+    let mut seen = HashSet::new();
+    for number in 0..3 {
+        let client = Client::new(&servers.ledgers[0].url(), "acme");
+        let session = created(&format!("s{number}"), "a1", "2026-01-31T12:00:00Z");
+        let position = client.apply(&session).await;
+        let path = format!("/v1/status?min_position={position}");
+        let mut digests = Vec::new();
+        for ledger in &servers.ledgers {
+            let client = Client::new(&ledger.url(), "acme");
+            let status = client.get(&path).await.ok();
+            assert_eq!(status["as_of"]["position"], position);
+            digests.push(status["digest"].as_str().unwrap().to_owned());
+        }
+        assert_eq!(digests[0], digests[1]);
+        assert!(seen.insert(digests.remove(0)), "{seen:?}");
+    }
+    servers.stop().await;
 }

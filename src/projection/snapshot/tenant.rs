@@ -8,6 +8,7 @@ use crate::domain::{
 use crate::projection::error::StoreError;
 use crate::projection::keys::{self, AgentOwner, ListingOwner, SessionOwner};
 use crate::projection::numbers::{AgentNumber, GroupNumber, Ordinal, ProjectNumber, TenantNumber};
+use crate::projection::row_sum::{self, RowSum};
 use crate::projection::snapshot::{
     Endings, KnownAgent, Listing, ListingPlace, PageStart, RejectionCode, RowBytes, Snapshot,
 };
@@ -33,6 +34,11 @@ impl fmt::Debug for TenantSnapshot<'_> {
 }
 
 impl TenantSnapshot<'_> {
+    /// The digest of the rows of all sessions and agents.
+    pub fn digest(&self) -> Result<RowSum, StoreError> {
+        row_sum::read(&self.snapshot.tables.row_sums, self.tenant)
+    }
+
     /// The owner of the listing of all sessions.
     pub fn all_sessions(&self) -> SessionOwner {
         SessionOwner::Tenant(self.tenant)

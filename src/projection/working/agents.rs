@@ -10,6 +10,7 @@ use crate::projection::history::History;
 use crate::projection::keys;
 use crate::projection::meta::Progress;
 use crate::projection::numbers::{AgentNumber, GroupNumber, TenantNumber};
+use crate::projection::row_sum::{RowSum, RowSums};
 use crate::projection::tables::Tables;
 use crate::projection::tally::{self, Delta};
 use crate::projection::working::Working;
@@ -18,6 +19,8 @@ use crate::projection::working::Working;
 pub(super) struct AgentSlot {
     pub(super) stored: StoredAgent,
     listed: AgentPartitions,
+    /// Of the stored row.
+    sum: RowSum,
     pub(super) changed: bool,
 }
 
@@ -61,11 +64,13 @@ impl Working<'_> {
         self.loaded_bytes += row.value().len();
         let stored = StoredAgent::decode(row.value())?;
         let listed = stored.partitions();
+        let sum = RowSum::of_agent(number, row.value());
         self.agents.insert(
             number,
             AgentSlot {
                 stored,
                 listed,
+                sum,
                 changed: false,
             },
         );
@@ -125,6 +130,7 @@ impl Working<'_> {
             AgentSlot {
                 stored,
                 listed: [None; 4],
+                sum: RowSum::EMPTY,
                 changed: true,
             },
         );
@@ -132,15 +138,22 @@ impl Working<'_> {
     }
 }
 
-/// Writes rows.
+/// Writes rows. Returns what that adds to the sums of tenants.
 pub(super) fn write(
     rows: &mut Table<'_, u32, &'static [u8]>,
     changed: &[(AgentNumber, AgentSlot)],
-) -> Result<(), StoreError> {
+) -> Result<RowSums, StoreError> {
+    let mut sums = RowSums::default();
     for (number, slot) in changed {
-        rows.insert(number.get(), &*slot.stored.encode())?;
+        let row = slot.stored.encode();
+        rows.insert(number.get(), &*row)?;
+        sums.replace(
+            slot.stored.tenant,
+            slot.sum,
+            RowSum::of_agent(*number, &row),
+        );
     }
-    Ok(())
+    Ok(sums)
 }
 
 /// The groups of an agent. New groups get their numbers at each event and not at the end of the batch,

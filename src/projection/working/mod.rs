@@ -153,8 +153,8 @@ impl<'txn> Working<'txn> {
         let sessions = in_key_order(self.sessions.drain().filter(|(_, slot)| slot.changed));
         let tables = &mut self.tables;
         let mut rows = || sessions::write(&mut tables.sessions, &mut tables.session_ids, &sessions);
-        let mut indexes = || {
-            agents::write(&mut tables.agents, &agents)?;
+        let mut indexes = || -> Result<_, StoreError> {
+            let sums = agents::write(&mut tables.agents, &agents)?;
             let deltas = deltas(&agents, &sessions);
             let mut listings = ListingTables {
                 listing: &mut tables.listing,
@@ -167,20 +167,20 @@ impl<'txn> Working<'txn> {
             for (key, row) in &self.verdicts {
                 tables.verdicts.insert(key, &*row.encode())?;
             }
-            Ok(())
+            Ok(sums)
         };
-        if sessions.len() < TWO_THREADS_SESSIONS_MIN {
-            rows()?;
-            indexes()?;
+        let (of_sessions, of_agents) = if sessions.len() < TWO_THREADS_SESSIONS_MIN {
+            (rows()?, indexes()?)
         } else {
             std::thread::scope(|scope| {
                 let rows = scope.spawn(rows);
                 let indexes = indexes();
-                rows.join()
-                    .unwrap_or_else(|panic| resume_unwind(panic))
-                    .and(indexes)
-            })?;
-        }
+                let rows = rows.join().unwrap_or_else(|panic| resume_unwind(panic));
+                Ok::<_, StoreError>((rows?, indexes?))
+            })?
+        };
+        of_sessions.write(&mut self.tables.row_sums)?;
+        of_agents.write(&mut self.tables.row_sums)?;
         self.progress.save(&mut self.tables.meta)?;
         Ok(self.progress)
     }

@@ -8,6 +8,7 @@ use crate::projection::error::StoreError;
 use crate::projection::history::History;
 use crate::projection::keys;
 use crate::projection::numbers::{AgentNumber, Ordinal, ProjectNumber, TenantNumber};
+use crate::projection::row_sum::{RowSum, RowSums};
 use crate::projection::session_row::StoredSession;
 use crate::projection::tally::{self, Delta};
 use crate::projection::working::Working;
@@ -16,6 +17,8 @@ use crate::projection::working::Working;
 pub(super) struct SessionSlot {
     pub(super) stored: StoredSession,
     pub(super) indexed: Option<IndexedSession>,
+    /// Of the stored row.
+    sum: RowSum,
     pub(super) changed: bool,
 }
 
@@ -94,11 +97,13 @@ impl Working<'_> {
         self.loaded_bytes += row.value().len();
         let stored = StoredSession::decode(row.value())?;
         let indexed = Some(IndexedSession::of(&stored.session));
+        let sum = RowSum::of_session(ordinal, row.value());
         self.sessions.insert(
             ordinal,
             SessionSlot {
                 stored,
                 indexed,
+                sum,
                 changed: false,
             },
         );
@@ -158,6 +163,7 @@ impl Working<'_> {
             SessionSlot {
                 stored,
                 indexed: None,
+                sum: RowSum::EMPTY,
                 changed: true,
             },
         );
@@ -167,14 +173,18 @@ impl Working<'_> {
     }
 }
 
-/// Writes rows, and the ids of new sessions.
+/// Writes rows, and the ids of new sessions. Returns what that adds to the sums of tenants.
 pub(super) fn write(
     rows: &mut Table<'_, u64, &'static [u8]>,
     ids: &mut Table<'_, &'static [u8], u64>,
     changed: &[(Ordinal, SessionSlot)],
-) -> Result<(), StoreError> {
+) -> Result<RowSums, StoreError> {
+    let mut sums = RowSums::default();
     for (ordinal, slot) in changed {
-        rows.insert(ordinal.get(), &*slot.stored.encode())?;
+        let row = slot.stored.encode();
+        rows.insert(ordinal.get(), &*row)?;
+        let sum = RowSum::of_session(*ordinal, &row);
+        sums.replace(slot.stored.tenant, slot.sum, sum);
     }
     let new = changed.iter().filter(|(_, slot)| slot.indexed.is_none());
     let key = |stored: &StoredSession| keys::named(stored.tenant, stored.id.as_str());
@@ -185,5 +195,5 @@ pub(super) fn write(
     for (key, ordinal) in new {
         ids.insert(&*key, ordinal.get())?;
     }
-    Ok(())
+    Ok(sums)
 }

@@ -13,11 +13,13 @@ use crate::http::request::page_query::GetQuery;
 use crate::http::response::body;
 use crate::http::response::totals::by_word;
 use crate::http::state::App;
+use crate::projection::RowSum;
 use crate::query;
 
 /// Read the tenant's status
 ///
-/// The number of the tenant's sessions by status, and of its rejected events by reason. For a credential
+/// The number of the tenant's sessions by status, and of its rejected events by reason, and a digest of its
+/// sessions and agents, to compare servers of one ledger. For a credential
 /// that is bound to an agent, only the sessions of that agent. `/metrics` has figures of the whole server.
 #[utoipa::path(
     get,
@@ -36,19 +38,16 @@ pub(crate) async fn get(
     let (sight, tenant) = (caller.sight(), caller.tenant());
     let found = app.read(|snapshot| {
         let counts = query::sessions::count(snapshot, sight, &SessionFilter::default())?;
-        let rejections = match (sight.agent, snapshot.of_tenant(tenant)?) {
-            // Not for callers bound to an agent: many rejected events concern no known agent.
+        // Not for callers bound to an agent: many rejected events concern no known agent.
+        let whole = match (sight.agent, snapshot.of_tenant(tenant)?) {
             (Some(_), _) => None,
-            (None, Some(tenant)) => Some(tenant.rejection_totals()?),
-            (None, None) => Some(Vec::new()),
+            (None, Some(tenant)) => Some((tenant.rejection_totals()?, tenant.digest()?)),
+            (None, None) => Some((Vec::new(), RowSum::default())),
         };
-        Ok((
-            counts,
-            rejections,
-            snapshot.progress().rules.current().number(),
-        ))
+        Ok((counts, whole, snapshot.progress().rules.current().number()))
     });
-    let (counts, rejections, rules_version) = found?;
+    let (counts, whole, rules_version) = found?;
+    let (rejections, digest) = whole.unzip();
     let by_status = counts.by_status.iter();
     let by_status = by_status.map(|(status, total)| (status.as_str().to_owned(), *total));
     let answer = dto::Status {
@@ -62,6 +61,7 @@ pub(crate) async fn get(
             let total = by.values().sum();
             dto::Totals { total, by }
         }),
+        digest: digest.map(RowSum::to_hex),
         rules_version,
         as_of: app.as_of(counts.as_of),
     };
