@@ -1,5 +1,5 @@
 //! Measures the ledger as its users run it, and compares it with the alternatives:
-//! `cargo bench --bench ledger -- <fold|page|depth|visible|append|restart|agents|all> [--sessions N]...`
+//! `cargo bench --bench ledger -- <fold|page|depth|visible|append|overload|restart|agents|all> [--sessions N]...`
 //!
 //! Prints tables. `benches/README.md` says how to read them.
 #![expect(clippy::print_stdout, reason = "a benchmark prints its figures")]
@@ -46,11 +46,13 @@ enum Subject {
     Visible,
     /// Events emitted over HTTP until their verdicts are there
     Append,
+    /// More events than the server can take, for a minute
+    Overload,
     /// A crash under load until pages are served again
     Restart,
     /// Pages of agents, in process
     Agents,
-    /// Everything
+    /// Everything except `overload`
     All,
 }
 

@@ -66,6 +66,7 @@ async fn size(
         }
         Subject::Depth => depth(report, options, sessions).await,
         Subject::Append => subjects::append::run(report).await,
+        Subject::Overload => subjects::overload::run(report).await,
         Subject::Agents => subjects::agents::run(report, options.agents),
         Subject::Fold | Subject::Page | Subject::Visible | Subject::Restart | Subject::All => {
             let measured = on_filled(report, options, (subject, sessions), earlier).await;

@@ -26,6 +26,12 @@ pub(crate) const VISIBLE_P99_MS: Must = Must::AtMost(50.0);
 pub(crate) const APPEND_RATE: Must = Must::AtLeast(30_000.0);
 /// Events per second, if the log syncs each message separately.
 pub(crate) const APPEND_SYNCED_RATE: Must = Must::AtLeast(10_000.0);
+/// In milliseconds.
+pub(crate) const PAGE_OVERLOADED_P99_MS: Must = Must::AtMost(50.0);
+/// Resident memory, in MiB.
+pub(crate) const MEMORY_OVERLOADED_MIB: Must = Must::AtMost(600.0);
+/// Acknowledged events.
+pub(crate) const LOST: Must = Must::AtMost(0.0);
 /// Resident memory, in MiB: 400 MB.
 pub(crate) const MEMORY_MIB: Must = Must::AtMost(381.0);
 /// In milliseconds.

@@ -17,6 +17,8 @@ const READ_BYTES: usize = 64 * 1024;
 pub(crate) struct Connection {
     stream: TcpStream,
     read: Vec<u8>,
+    /// When to try again, in seconds, as the last answer said.
+    pub(crate) retry_after: Option<u64>,
 }
 
 /// Returns the bytes of a GET, with a key unless it is empty.
@@ -44,6 +46,7 @@ impl Connection {
         Ok(Self {
             stream,
             read: Vec::with_capacity(READ_BYTES),
+            retry_after: None,
         })
     }
 
@@ -57,6 +60,7 @@ impl Connection {
                 break head;
             }
         };
+        self.retry_after = head.retry_after;
         let end = head.bytes + head.body_bytes;
         while self.read.len() < end {
             self.more().await?;
@@ -96,6 +100,7 @@ struct Head {
     status: u16,
     bytes: usize,
     body_bytes: usize,
+    retry_after: Option<u64>,
 }
 
 /// Parses the head of an answer, if it is complete. The servers measured here send `Content-Length`.
@@ -105,16 +110,15 @@ fn head(read: &[u8]) -> Option<Head> {
     let httparse::Status::Complete(bytes) = answer.parse(read).unwrap() else {
         return None;
     };
-    let mut length = answer
-        .headers
-        .iter()
-        .filter(|header| header.name.eq_ignore_ascii_case("content-length"));
-    let length = length
-        .next()
-        .map_or("0", |header| std::str::from_utf8(header.value).unwrap());
+    let number = |name: &str| {
+        let mut headers = answer.headers.iter();
+        let header = headers.find(|header| header.name.eq_ignore_ascii_case(name))?;
+        Some(std::str::from_utf8(header.value).unwrap().parse().unwrap())
+    };
     Some(Head {
         status: answer.code.unwrap(),
         bytes,
-        body_bytes: length.parse().unwrap(),
+        body_bytes: number("content-length").map_or(0, |length| usize::try_from(length).unwrap()),
+        retry_after: number("retry-after"),
     })
 }

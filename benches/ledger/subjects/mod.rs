@@ -5,6 +5,7 @@ pub(crate) mod append;
 pub(crate) mod depth;
 pub(crate) mod fold;
 pub(crate) mod fold_batches;
+pub(crate) mod overload;
 pub(crate) mod page;
 pub(crate) mod restart;
 pub(crate) mod visible;
