@@ -14,7 +14,7 @@ use crate::app::config::LogSource;
 use crate::app::files::DataDir;
 use crate::app::open::{self, OpenError};
 use crate::backup::{
-    Copied, Copying, Directory, LogKind, LogReader, Origin, Source, TarStream, Target, copy,
+    Copied, Copying, Directory, LogKind, LogReader, Origin, Source, TarStream, Target, check, copy,
 };
 use crate::domain::{Clock, Position, Timestamp};
 use crate::log::EventLog;
@@ -46,6 +46,15 @@ pub struct Sources {
     pub keys: Box<dyn Source>,
     /// What the sources are.
     pub origin: Origin,
+}
+
+impl Sources {
+    fn log(&mut self, kind: LogKind) -> &mut dyn Source {
+        match kind {
+            LogKind::Events => &mut *self.events,
+            LogKind::Keys => &mut *self.keys,
+        }
+    }
 }
 
 /// A finished backup.
@@ -143,12 +152,12 @@ pub async fn from(
         None => None,
     };
     let mut target = open_target(destination, sources.origin, now)?;
+    // If one of the logs is another one, nothing is copied of either.
+    for kind in [LogKind::Keys, LogKind::Events] {
+        check(&target, sources.log(kind), kind).await?;
+    }
     let mut all = Copied::default();
     for kind in [LogKind::Keys, LogKind::Events, LogKind::Keys] {
-        let source = match kind {
-            LogKind::Events => &mut *sources.events,
-            LogKind::Keys => &mut *sources.keys,
-        };
         let copying = Copying {
             kind,
             now,
@@ -162,7 +171,8 @@ pub async fn from(
                 until,
             });
         };
-        let (written, copied) = Box::pin(copy(target, source, &copying, &mut step)).await?;
+        let (written, copied) =
+            Box::pin(copy(target, sources.log(kind), &copying, &mut step)).await?;
         target = written;
         all.records += copied.records;
         all.filled += copied.filled;
