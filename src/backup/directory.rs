@@ -88,7 +88,7 @@ impl Directory {
             }
         }
         directory.manifest.origin = origin;
-        for kind in [LogKind::Events, LogKind::Keys] {
+        for kind in LogKind::ALL {
             // An interrupted backup noted them before their segment was complete.
             let log = directory.manifest.log_mut(kind);
             log.lost.retain(|range| range.first <= log.position);

@@ -178,7 +178,7 @@ impl Manifest {
         if manifest.to_bytes() != bytes {
             return Err(FileFault::Differs("SHA-256 differs, or it was changed"));
         }
-        for kind in [LogKind::Events, LogKind::Keys] {
+        for kind in LogKind::ALL {
             manifest.log(kind).check()?;
         }
         Ok(manifest)

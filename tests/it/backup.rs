@@ -249,6 +249,37 @@ fn a_restore_replaces_no_log() {
     }
 }
 
+/// A restore links its new logs to their names, the log of events last, and then removes their first names.
+#[test]
+fn no_server_opens_a_ledger_that_is_not_wholly_restored_and_a_second_restore_completes_it() {
+    let (dir, place) = (ledger(), tempfile::tempdir().unwrap());
+    let (to, new) = (place.path().join("b"), place.path().join("new"));
+    backup(dir.path(), &to);
+    for is_put in [false, true] {
+        restore(&to, &new);
+        // What a process leaves that is killed before it has put the log of events there.
+        let file = |name: &str| new.join(name);
+        fs::rename(file("log.redb"), file("restoring.events.redb")).unwrap();
+        fs::rename(file("admin.redb"), file("restoring.keys.redb")).unwrap();
+        if is_put {
+            fs::hard_link(file("restoring.keys.redb"), file("admin.redb")).unwrap();
+        }
+        let here = ["--data-dir", text(&new)];
+        let serve = ["serve", "--no-auth", "--listen", "127.0.0.1:0"];
+        let issue = ["keys", "issue", "--role", "read", "--tenant", "acme"];
+        for args in [&serve[..], &issue] {
+            let error = fails(&[args, &here].concat(), 1);
+            assert!(error.contains("was interrupted"), "{args:?}: {error}");
+        }
+        assert_eq!(file("admin.redb").exists(), is_put);
+        assert!(!file("log.redb").exists());
+        restore(&to, &new);
+        assert!(!file("restoring.events.redb").exists() && !file("restoring.keys.redb").exists());
+        assert_eq!(state(&new), state(dir.path()));
+        fs::remove_dir_all(&new).unwrap();
+    }
+}
+
 #[test]
 fn a_restore_does_not_go_behind_what_the_directory_has_seen_unless_told() {
     let (dir, place) = (ledger(), tempfile::tempdir().unwrap());
