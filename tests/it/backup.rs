@@ -7,7 +7,7 @@ use std::path::Path;
 use proptest::prelude::*;
 use serde_json::Value;
 
-use crate::support::cli::{Server, fails, ok};
+use crate::support::cli::{Server, command, fails, ok, stderr};
 
 /// Returns the directory of a stopped server with two sessions and a revoked key.
 fn ledger() -> tempfile::TempDir {
@@ -166,6 +166,45 @@ fn a_backup_of_another_ledger_is_not_continued() {
     assert!(error.contains("before the end of the backup"), "{error}");
     assert_eq!(segments(&to), before);
     ok(&["restore", text(&to), "--check"]);
+}
+
+#[test]
+fn a_backup_of_another_log_of_events_takes_no_keys_either() {
+    let (one, other, place) = (ledger(), ledger(), tempfile::tempdir().unwrap());
+    let to = place.path().join("b");
+    backup(one.path(), &to);
+    let before = segments(&to);
+    more(&one, &[]);
+    fs::copy(other.path().join("log.redb"), one.path().join("log.redb")).unwrap();
+    let args = ["backup", "--data-dir", text(one.path()), "--to", text(&to)];
+    let error = fails(&args, 1);
+    assert!(error.contains("of the log of events"), "{error}");
+    assert_eq!(segments(&to), before);
+}
+
+#[test]
+fn arguments_name_one_ledger_and_go_before_variables() {
+    let (dir, place) = (ledger(), tempfile::tempdir().unwrap());
+    let to = place.path().join("b");
+    let (url, nats) = ("http://127.0.0.1:1", "nats://127.0.0.1:1");
+    let made = command(&["backup", "--data-dir", text(dir.path()), "--to", text(&to)])
+        .env("SESSION_LEDGER_URL", url)
+        .env("SESSION_LEDGER_KEY", "slk_wrong")
+        .env("SESSION_LEDGER_NATS_URL", nats)
+        .output();
+    assert!(made.as_ref().unwrap().status.success(), "{made:?}");
+    let asked = command(&["backup", "--nats-url", nats, "--to", text(&to)])
+        .env("SESSION_LEDGER_URL", url)
+        .output();
+    let said = stderr(&asked.unwrap());
+    assert!(said.contains("the log is unavailable"), "{said}");
+    let here = ["--data-dir", text(dir.path())];
+    let (url, nats) = (["--url", url], ["--nats-url", nats]);
+    for both in [[here, url], [url, nats], [here, nats]] {
+        let args = [&["backup", "--to", text(&to)], &both.concat()[..]].concat();
+        let error = fails(&args, 2);
+        assert!(error.contains("give "), "{error}");
+    }
 }
 
 #[test]
