@@ -45,8 +45,8 @@ pub struct SeenPoint {
     pub kind: LogKind,
     /// The last position that was seen.
     pub position: Position,
-    /// The chain at that position, if it is known.
-    pub chain: Option<ChainHead>,
+    /// The chain at that position.
+    pub chain: ChainHead,
 }
 
 /// The result of a restore.
@@ -200,7 +200,7 @@ async fn seen_here(dir: &DataDir) -> anyhow::Result<Vec<SeenPoint>> {
             by: format!("the read model {}", dir.model().display()),
             kind: LogKind::Events,
             position: progress.position,
-            chain: Some(progress.chain),
+            chain: progress.chain,
         }));
     }
     let file = dir.keys_seen();
@@ -212,7 +212,7 @@ async fn seen_here(dir: &DataDir) -> anyhow::Result<Vec<SeenPoint>> {
                 by: file.display().to_string(),
                 kind: LogKind::Keys,
                 position: read.position(),
-                chain: Some(read.chain()),
+                chain: read.chain(),
             });
         }
         Err(error) if error.kind() == io::ErrorKind::NotFound => {}
@@ -281,7 +281,7 @@ impl Sink {
     fn compare(&mut self, mark: &Mark) {
         for seen in &self.seen {
             let here = seen.kind == mark.kind && seen.position == mark.position;
-            if here && seen.chain.is_some_and(|chain| chain != mark.chain) {
+            if here && seen.chain != mark.chain {
                 self.losses.push(Loss {
                     by: seen.by.clone(),
                     log: seen.kind.as_str(),
