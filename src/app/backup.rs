@@ -72,6 +72,8 @@ pub struct BackedUp {
     pub filled: u64,
     /// How many of them stand in the place of a lost one.
     pub lost: u64,
+    /// The number of records of the whole backup that stand in the place of lost ones.
+    pub lost_records: u64,
 }
 
 /// The progress of a backup or a restore.
@@ -191,6 +193,7 @@ pub async fn from(
         added: all.records,
         filled: all.filled,
         lost: all.lost,
+        lost_records: manifest.lost_records(),
     })
 }
 

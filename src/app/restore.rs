@@ -89,15 +89,12 @@ pub struct Checked {
 
 impl Checked {
     fn of(manifest: &Manifest) -> Self {
-        let ranges = manifest.events.lost.iter().chain(&manifest.keys.lost);
         Self {
             position: manifest.events.position,
             chain: hex::encode(manifest.events.chain),
             keys_position: manifest.keys.position,
             made_at: manifest.made_at,
-            lost_records: ranges
-                .map(|range| range.last.get() + 1 - range.first.get())
-                .sum(),
+            lost_records: manifest.lost_records(),
         }
     }
 }

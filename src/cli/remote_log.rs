@@ -25,6 +25,8 @@ struct RemoteLog {
     one_by_one: Position,
 }
 
+/// The code of the problem if a record is missing or damaged.
+const LOST: &str = "record_lost";
 /// The error without a credential.
 const NO_KEY: &str = "a key or token with the role operator is required, in the variable \
                       SESSION_LEDGER_KEY or in a --key-file. A server with --no-auth gives no caller \
@@ -73,8 +75,9 @@ pub(super) async fn back_up(
     };
     let done = backup::from(sources, destination, options, on_step).await?;
     let is_same = ends.events.position != done.position.get() || ends.events.chain == done.chain;
+    // Behind a record that stands in the place of a lost one, the chains differ.
     anyhow::ensure!(
-        is_same || done.lost != 0,
+        is_same || done.lost_records != 0,
         "the hash chain of the backup at position {} is {}, and the server has folded {}: the log of \
          the server was changed",
         done.position,
@@ -91,7 +94,7 @@ impl RemoteLog {
         let query = vec![("after", text.as_str()), ("limit", limit.as_str())];
         let answer = match self.api.get(&path, &query).await {
             Ok(answer) => answer,
-            Err(ApiError::Problem(problem)) if problem.code == "log_failed" => {
+            Err(ApiError::Problem(problem)) if problem.code == LOST => {
                 return Err(SourceError::Lost(
                     "the server cannot read it; its log lines say why".to_owned(),
                 ));
