@@ -154,18 +154,18 @@ pub async fn from(
         None => None,
     };
     let mut target = open_target(destination, sources.origin, now)?;
+    let copying = |kind| Copying {
+        kind,
+        now,
+        fill_from: fill_from.as_ref(),
+        accept_loss: options.accept_loss,
+    };
     // If one of the logs is another one, nothing is copied of either.
-    for kind in [LogKind::Keys, LogKind::Events] {
-        check(&target, sources.log(kind), kind).await?;
+    for kind in LogKind::ALL {
+        check(&target, sources.log(kind), &copying(kind)).await?;
     }
     let mut all = Copied::default();
     for kind in [LogKind::Keys, LogKind::Events, LogKind::Keys] {
-        let copying = Copying {
-            kind,
-            now,
-            fill_from: fill_from.as_ref(),
-            accept_loss: options.accept_loss,
-        };
         let mut step = |position, until| {
             on_step(Step {
                 kind,
@@ -174,7 +174,7 @@ pub async fn from(
             });
         };
         let (written, copied) =
-            Box::pin(copy(target, sources.log(kind), &copying, &mut step)).await?;
+            Box::pin(copy(target, sources.log(kind), &copying(kind), &mut step)).await?;
         target = written;
         all.records += copied.records;
         all.filled += copied.filled;

@@ -39,10 +39,10 @@ pub struct Copied {
 pub async fn check(
     target: &Target,
     source: &mut dyn Source,
-    kind: LogKind,
+    copying: &Copying<'_>,
 ) -> Result<(), BackupError> {
-    let head = head(source, kind).await?;
-    last_record(target, source, kind, head).await?;
+    let head = head(source, copying.kind).await?;
+    last_record(target, source, copying, head).await?;
     Ok(())
 }
 
@@ -56,7 +56,7 @@ pub async fn copy(
 ) -> Result<(Target, Copied), BackupError> {
     let (kind, accept_loss) = (copying.kind, copying.accept_loss);
     let until = head(source, kind).await?;
-    let last = last_record(&target, source, kind, until).await?;
+    let last = last_record(&target, source, copying, until).await?;
     let mut work = Work::new(target, copying, last.as_ref());
     if let Some(last) = last {
         // The other backup must be of the same ledger even if nothing follows.
@@ -88,13 +88,14 @@ async fn head(source: &mut dyn Source, kind: LogKind) -> Result<Position, Backup
 }
 
 /// Returns the record of the log at the end of the backup, which must be that of the backup. `None` at
-/// the start, and if the record is lost and the backup says so.
+/// the start, and if the record is lost and the backup has another one in its place.
 async fn last_record(
     target: &Target,
     source: &mut dyn Source,
-    kind: LogKind,
+    copying: &Copying<'_>,
     head: Position,
 ) -> Result<Option<Record>, BackupError> {
+    let kind = copying.kind;
     let log = target.manifest().log(kind);
     let (end, position) = (log.end(kind), log.position);
     if head < position {
@@ -114,7 +115,7 @@ async fn last_record(
             Some(last) if end.ends_with(&last) => Ok(Some(last)),
             Some(_) | None => Err(BackupError::OtherLog { kind, at: position }),
         },
-        Err(SourceError::Lost(_)) if is_lost => Ok(None),
+        Err(SourceError::Lost(_)) if is_lost || copying.fill_from.is_some() => Ok(None),
         Err(error) => Err(BackupError::Source(kind, error)),
     }
 }

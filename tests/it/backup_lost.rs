@@ -275,30 +275,39 @@ async fn lost_messages_of_a_stream_are_replaced_too() {
     context.delete_stream("LEDGER").await.unwrap();
     let made = context.create_stream(settings).await.unwrap();
     log.append(new_records(0..8)).await;
-    for lost in [1, 4, 5, 7] {
-        made.delete_message(lost).await.unwrap();
-    }
     let place = tempfile::tempdir().unwrap();
-    let run = async |accept_loss| {
+    let run = async |to: &str, options: Options| {
         let (log, keys) = (Arc::clone(&log), Arc::clone(&keys));
         let sources = Sources {
             events: Box::new(LogReader::new(log)),
             keys: Box::new(LogReader::new(keys)),
             origin: Origin::Nats,
         };
-        let options = Options {
-            accept_loss,
-            ..Options::default()
-        };
-        let to = Destination::Directory(place.path().join("b"));
+        let to = Destination::Directory(place.path().join(to));
         backup::from(sources, to, &options, |_step| {}).await
     };
-    let error = run(false).await.unwrap_err().to_string();
-    for range in ["1 (", "4 to 5 (", "7 ("] {
+    run("whole", Options::default()).await.unwrap();
+    for lost in [1, 4, 5, 7, 8] {
+        made.delete_message(lost).await.unwrap();
+    }
+    let error = run("b", Options::default()).await.unwrap_err().to_string();
+    for range in ["1 (", "4 to 5 (", "7 to 8 ("] {
         assert!(error.contains(range), "{range}: {error}");
     }
-    let made = run(true).await.unwrap();
-    assert_eq!((made.position.get(), made.lost), (8, 4));
+    let accepting = Options {
+        accept_loss: true,
+        ..Options::default()
+    };
+    let made = run("b", accepting).await.unwrap();
+    assert_eq!((made.position.get(), made.lost), (8, 5));
+    // A backup whose last record was filled in is continued.
+    for filled in [5, 0] {
+        let filling = Options {
+            fill_from: Some(place.path().join("whole")),
+            ..Options::default()
+        };
+        assert_eq!(run("filled", filling).await.unwrap().filled, filled);
+    }
     let (from, new) = (place.path().join("b"), place.path().join("new"));
     ok(&[
         "restore",
