@@ -115,14 +115,14 @@ pub async fn run(request: Request, on_step: impl FnMut(Step)) -> anyhow::Result<
     let dir = DataDir::new(&request.data_dir);
     open::make_dir(&dir).await?;
     refuse_logs(&dir)?;
-    // Of a restore that was interrupted.
-    clear(&dir)?;
     let mut seen = request.seen.clone();
     seen.extend(seen_here(&dir).await?);
     let mut sink = Sink::new(seen);
     sink.refuse_short(&directory, request.accept_loss)?;
     // Held to the end, so that no server starts on the directory.
     let _read_model = hold_model(&dir)?;
+    // Of a restore that was interrupted.
+    clear(&dir)?;
     let new = dir.clone();
     let result = sink
         .read_all(&directory, on_step, |kind| {
