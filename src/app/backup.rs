@@ -14,7 +14,7 @@ use crate::app::config::LogSource;
 use crate::app::files::DataDir;
 use crate::app::open::{self, OpenError};
 use crate::backup::{
-    Copied, Copying, Directory, LogKind, LogReader, Origin, Source, TarStream, Target, copy,
+    Copied, Copying, Directory, LogKind, LogReader, Origin, Source, TarStream, Target, check, copy,
 };
 use crate::domain::{Clock, Position, Timestamp};
 use crate::log::EventLog;
@@ -48,6 +48,15 @@ pub struct Sources {
     pub origin: Origin,
 }
 
+impl Sources {
+    fn log(&mut self, kind: LogKind) -> &mut dyn Source {
+        match kind {
+            LogKind::Events => &mut *self.events,
+            LogKind::Keys => &mut *self.keys,
+        }
+    }
+}
+
 /// A finished backup.
 #[derive(Debug, Clone, Serialize)]
 pub struct BackedUp {
@@ -63,6 +72,8 @@ pub struct BackedUp {
     pub filled: u64,
     /// How many of them stand in the place of a lost one.
     pub lost: u64,
+    /// The number of records of the whole backup that stand in the place of lost ones.
+    pub lost_records: u64,
 }
 
 /// The progress of a backup or a restore.
@@ -143,18 +154,18 @@ pub async fn from(
         None => None,
     };
     let mut target = open_target(destination, sources.origin, now)?;
+    let copying = |kind| Copying {
+        kind,
+        now,
+        fill_from: fill_from.as_ref(),
+        accept_loss: options.accept_loss,
+    };
+    // If one of the logs is another one, nothing is copied of either.
+    for kind in LogKind::ALL {
+        check(&target, sources.log(kind), &copying(kind)).await?;
+    }
     let mut all = Copied::default();
     for kind in [LogKind::Keys, LogKind::Events, LogKind::Keys] {
-        let source = match kind {
-            LogKind::Events => &mut *sources.events,
-            LogKind::Keys => &mut *sources.keys,
-        };
-        let copying = Copying {
-            kind,
-            now,
-            fill_from: fill_from.as_ref(),
-            accept_loss: options.accept_loss,
-        };
         let mut step = |position, until| {
             on_step(Step {
                 kind,
@@ -162,7 +173,8 @@ pub async fn from(
                 until,
             });
         };
-        let (written, copied) = Box::pin(copy(target, source, &copying, &mut step)).await?;
+        let (written, copied) =
+            Box::pin(copy(target, sources.log(kind), &copying(kind), &mut step)).await?;
         target = written;
         all.records += copied.records;
         all.filled += copied.filled;
@@ -181,6 +193,7 @@ pub async fn from(
         added: all.records,
         filled: all.filled,
         lost: all.lost,
+        lost_records: manifest.lost_records(),
     })
 }
 

@@ -10,7 +10,7 @@
 //! model.rebuild.redb              the new read model of a rebuild that runs or was interrupted
 //! model.replaced-<position>.redb  the old read model that a rebuild replaced and kept
 //! model.replaced-<position>.json  why the rebuild kept it
-//! restoring.<log>.redb            a log of a restore that runs or was interrupted
+//! restoring.<log>.redb            a log of a restore that runs or was interrupted: no log is opened here
 //! ```
 
 use std::fs::{DirBuilder, File};

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use crate::app::clock::SystemClock;
 use crate::app::config::{Config, LogSource};
 use crate::app::files::DataDir;
+use crate::backup::LogKind;
 use crate::domain::{Clock, Position};
 use crate::log::jetstream::{JetStreamConfig, JetStreamLog};
 use crate::log::{EmbeddedLog, EventLog, LogError};
@@ -29,6 +30,13 @@ pub enum OpenError {
         /// The missing file, possibly with advice.
         file: &'static str,
     },
+    /// A restore into the directory has not come to its end.
+    #[error(
+        "a restore into {} is running or was interrupted, so there is no whole ledger: run \
+         `session-ledger restore` again",
+        .0.display()
+    )]
+    Restoring(PathBuf),
     /// The directory cannot be created.
     #[error("cannot create the directory {}", .0.display())]
     Directory(PathBuf, #[source] std::io::Error),
@@ -144,16 +152,21 @@ async fn open_logs(
     }
 }
 
-/// Opens a built-in log in a file of a directory. Creates a missing file.
+/// Opens a built-in log in a file of a directory. Creates a missing file, unless a restore is about to put
+/// its log there.
 pub async fn open_embedded(
     file: PathBuf,
     dir: &DataDir,
     clock: &Arc<dyn Clock>,
 ) -> Result<Arc<dyn EventLog>, OpenError> {
-    let (clock, dir) = (Arc::clone(clock), dir.path().to_path_buf());
+    let (clock, dir) = (Arc::clone(clock), dir.clone());
     let open = move || {
+        let is_restoring = LogKind::ALL.map(|kind| dir.restoring(kind).exists());
+        if is_restoring.contains(&true) && !dir.log().exists() {
+            return Err(OpenError::Restoring(dir.path().to_path_buf()));
+        }
         EmbeddedLog::open(&file, clock).map_err(|error| match error {
-            LogError::Held(_) => OpenError::Held(dir),
+            LogError::Held(_) => OpenError::Held(dir.path().to_path_buf()),
             other => OpenError::Log(other),
         })
     };

@@ -1,10 +1,13 @@
 //! Restores the logs of a ledger from a backup, into a directory without logs.
 //!
 //! The new logs are written beside their places and put there only when all of the backup was read and
-//! found to be sound. An interrupted restore leaves no log.
+//! found to be sound. The log of events comes last. While it is missing, the files of the restore mark the
+//! directory as incomplete, and no server opens a log there (`open_embedded`). The next restore begins
+//! anew.
 
 use std::fs;
 use std::io::{self, Write as _};
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
@@ -42,8 +45,8 @@ pub struct SeenPoint {
     pub kind: LogKind,
     /// The last position that was seen.
     pub position: Position,
-    /// The chain at that position, if it is known.
-    pub chain: Option<ChainHead>,
+    /// The chain at that position.
+    pub chain: ChainHead,
 }
 
 /// The result of a restore.
@@ -86,15 +89,12 @@ pub struct Checked {
 
 impl Checked {
     fn of(manifest: &Manifest) -> Self {
-        let ranges = manifest.events.lost.iter().chain(&manifest.keys.lost);
         Self {
             position: manifest.events.position,
             chain: hex::encode(manifest.events.chain),
             keys_position: manifest.keys.position,
             made_at: manifest.made_at,
-            lost_records: ranges
-                .map(|range| range.last.get() + 1 - range.first.get())
-                .sum(),
+            lost_records: manifest.lost_records(),
         }
     }
 }
@@ -121,21 +121,19 @@ pub async fn run(request: Request, on_step: impl FnMut(Step)) -> anyhow::Result<
     sink.refuse_short(&directory, request.accept_loss)?;
     // Held to the end, so that no server starts on the directory.
     let _read_model = hold_model(&dir)?;
+    // Of a restore that was interrupted.
+    clear(&dir)?;
     let new = dir.clone();
     let result = sink
         .read_all(&directory, on_step, |kind| {
-            remove(&new.restoring(kind))?;
             Ok(Some(EmbeddedRestore::create(&new.restoring(kind))?))
         })
         .await;
     let result = result.and_then(|()| sink.refuse(request.accept_loss));
     if result.is_err() {
-        for kind in [LogKind::Events, LogKind::Keys] {
-            remove(&dir.restoring(kind))?;
-        }
+        clear(&dir)?;
     }
     result?;
-    // The log of events is the last one: without it, no server starts on the directory.
     put(&dir, LogKind::Keys, &dir.admin_log())?;
     if let Some(secret) = secret {
         put_secret(&dir, &secret)?;
@@ -149,6 +147,7 @@ pub async fn run(request: Request, on_step: impl FnMut(Step)) -> anyhow::Result<
         remove(&dir.keys_seen())?;
     }
     put(&dir, LogKind::Events, &dir.log())?;
+    clear(&dir)?;
     Ok(Restored {
         backup: Checked::of(directory.manifest()),
         lost: sink.losses,
@@ -156,14 +155,26 @@ pub async fn run(request: Request, on_step: impl FnMut(Step)) -> anyhow::Result<
 }
 
 fn refuse_logs(dir: &DataDir) -> anyhow::Result<()> {
-    for log in [dir.log(), dir.admin_log()] {
+    let refuse = |log: PathBuf| {
         anyhow::ensure!(
             !log.exists(),
             "{} exists, and a restore replaces no log: name another directory, or move this log away",
             log.display()
         );
+        Ok(())
+    };
+    refuse(dir.log())?;
+    if is_same_file(&dir.admin_log(), &dir.restoring(LogKind::Keys)) {
+        // A restore put it there, and was interrupted before it put the log of events there.
+        remove(&dir.admin_log())?;
     }
-    Ok(())
+    refuse(dir.admin_log())
+}
+
+/// Whether two names are those of one file.
+fn is_same_file(one: &Path, other: &Path) -> bool {
+    let id = |path: &Path| fs::metadata(path).map(|file| (file.dev(), file.ino()));
+    matches!((id(one), id(other)), (Ok(one), Ok(other)) if one == other)
 }
 
 /// What the read model of the directory, and its record of keys, have seen of the logs.
@@ -186,7 +197,7 @@ async fn seen_here(dir: &DataDir) -> anyhow::Result<Vec<SeenPoint>> {
             by: format!("the read model {}", dir.model().display()),
             kind: LogKind::Events,
             position: progress.position,
-            chain: Some(progress.chain),
+            chain: progress.chain,
         }));
     }
     let file = dir.keys_seen();
@@ -198,7 +209,7 @@ async fn seen_here(dir: &DataDir) -> anyhow::Result<Vec<SeenPoint>> {
                 by: file.display().to_string(),
                 kind: LogKind::Keys,
                 position: read.position(),
-                chain: Some(read.chain()),
+                chain: read.chain(),
             });
         }
         Err(error) if error.kind() == io::ErrorKind::NotFound => {}
@@ -267,7 +278,7 @@ impl Sink {
     fn compare(&mut self, mark: &Mark) {
         for seen in &self.seen {
             let here = seen.kind == mark.kind && seen.position == mark.position;
-            if here && seen.chain.is_some_and(|chain| chain != mark.chain) {
+            if here && seen.chain != mark.chain {
                 self.losses.push(Loss {
                     by: seen.by.clone(),
                     log: seen.kind.as_str(),
@@ -350,10 +361,10 @@ impl Work {
     }
 }
 
+/// Gives a new log its second name.
 fn put(dir: &DataDir, kind: LogKind, place: &Path) -> anyhow::Result<()> {
     // Unlike a rename, a link replaces nothing: a server may have made a log here.
     fs::hard_link(dir.restoring(kind), place)
-        .and_then(|()| fs::remove_file(dir.restoring(kind)))
         .and_then(|()| dir.sync())
         .with_context(|| format!("cannot put the restored log at {}", place.display()))
 }
@@ -371,6 +382,14 @@ fn put_secret(dir: &DataDir, text: &str) -> anyhow::Result<()> {
         }
     };
     written().with_context(|| format!("cannot write {}", path.display()))
+}
+
+/// Removes the first names of the new logs, or the files of a restore that did not come to its end.
+fn clear(dir: &DataDir) -> anyhow::Result<()> {
+    for kind in LogKind::ALL {
+        remove(&dir.restoring(kind))?;
+    }
+    Ok(())
 }
 
 fn remove(file: &Path) -> anyhow::Result<()> {

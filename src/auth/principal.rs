@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::auth::Roles;
+use crate::auth::{Role, Roles};
 use crate::domain::{AgentId, TenantId};
 
 /// The authenticated caller of one request. Cheap to clone.
@@ -21,11 +21,12 @@ pub struct Principal {
 }
 
 impl Principal {
-    /// A caller of a server that requires no credentials. It has every role.
+    /// A caller of a server that requires no credentials. It has every role within a tenant, but not the
+    /// role operator, which reaches all tenants: a proxy that sets the tenant could not prevent that.
     pub fn anonymous(tenant: TenantId) -> Self {
         Self {
             tenant,
-            roles: Roles::ALL,
+            roles: Role::OF_TENANT.iter().copied().collect(),
             id: None,
             agent: None,
         }

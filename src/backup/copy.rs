@@ -3,9 +3,9 @@
 use super::Target;
 use super::directory::Directory;
 use super::error::BackupError;
+use super::filling::Filling;
 use super::lost;
 use super::mark::{LogKind, Mark};
-use super::reader::Reader;
 use super::segment::SegmentWriter;
 use super::source::{Source, SourceError};
 use crate::domain::limits::LOST_RANGES_MAX;
@@ -35,101 +35,69 @@ pub struct Copied {
     pub lost: u64,
 }
 
+/// Checks that a log has the records of a backup: it must have the last one.
+pub async fn check(
+    target: &Target,
+    source: &mut dyn Source,
+    copying: &Copying<'_>,
+) -> Result<(), BackupError> {
+    let head = head(source, copying.kind).await?;
+    last_record(target, source, copying, head).await?;
+    Ok(())
+}
+
 /// Copies the records of a log that a backup does not have. Calls `on_step` with the last copied
 /// position and the last one to copy.
 pub async fn copy(
-    mut target: Target,
+    target: Target,
     source: &mut dyn Source,
     copying: &Copying<'_>,
     mut on_step: impl FnMut(Position, Position),
 ) -> Result<(Target, Copied), BackupError> {
-    let kind = copying.kind;
-    let failed = |error| BackupError::Source(kind, error);
-    let until = source.head().await.map_err(failed)?;
-    let mut end = target.manifest().log(kind).end(kind);
-    check_end(&target, source, &end, until).await?;
-    let mut copied = Copied::default();
-    let (mut writer, mut after_filled) = (None, false);
+    let (kind, accept_loss) = (copying.kind, copying.accept_loss);
+    let until = head(source, kind).await?;
+    let last = last_record(&target, source, copying, until).await?;
+    let mut work = Work::new(target, copying, last.as_ref());
+    if let Some(last) = last {
+        // The other backup must be of the same ledger even if nothing follows.
+        work = blocking(move || work.compare(&last).map(|()| work)).await?;
+    }
+    let mut end = work.end();
     while end.position < until {
-        let records = match source.read(end.position, until).await {
-            Ok(records) => {
-                // What follows a hole that was filled in must be the same too.
-                if after_filled
-                    && copying
-                        .find(&end)?
-                        .is_some_and(|found| records.first() != Some(&found))
-                {
-                    let at = end.position.next();
-                    return Err(BackupError::NotTheSameLog { kind, at });
+        match source.read(end.position, until).await {
+            Ok(records) => work = blocking(move || work.add(&records).map(|()| work)).await?,
+            Err(SourceError::Lost(why)) => {
+                let is_filled;
+                let fill = move || work.fill(&why, accept_loss).map(|filled| (work, filled));
+                (work, is_filled) = blocking(fill).await?;
+                if !is_filled {
+                    return Err(survey(source, kind, end, until).await);
                 }
-                after_filled = false;
-                records
             }
-            Err(SourceError::Lost(why)) => match copying.find(&end)? {
-                Some(found) => {
-                    copied.filled += 1;
-                    after_filled = true;
-                    vec![found]
-                }
-                None if copying.accept_loss => {
-                    copied.lost += 1;
-                    let ranges = &mut target.manifest_mut().log_mut(kind).lost;
-                    lost::add(ranges, end.position.next(), copying.now, &why);
-                    vec![lost::record(&end, &why, copying.now)]
-                }
-                None => return Err(survey(source, copying, end, until).await),
-            },
-            Err(error) => return Err(failed(error)),
-        };
-        let added = records.len() as u64;
-        let now = copying.now;
-        let job = move || add(target, writer, kind, &records, now);
-        (target, writer, end) = blocking(job).await?;
-        copied.records += added;
+            Err(error) => return Err(BackupError::Source(kind, error)),
+        }
+        end = work.end();
         on_step(end.position, until);
     }
-    if let Some(writer) = writer {
-        let now = copying.now;
-        target = blocking(move || target.put(writer, now).map(|()| target)).await?;
-    }
-    Ok((target, copied))
+    blocking(move || work.finish()).await
 }
 
-/// Adds records to the open segment, and begins others when it is full.
-fn add(
-    mut target: Target,
-    mut writer: Option<SegmentWriter>,
-    kind: LogKind,
-    records: &[Record],
-    now: Timestamp,
-) -> Result<(Target, Option<SegmentWriter>, Mark), BackupError> {
-    for record in records {
-        let mut open = match writer.take() {
-            Some(open) => open,
-            None => target.writer(kind)?,
-        };
-        open.add(record)?;
-        if open.is_full() {
-            target.put(open, now)?;
-        } else {
-            writer = Some(open);
-        }
-    }
-    let end = match &writer {
-        Some(open) => *open.end(),
-        None => target.manifest().log(kind).end(kind),
-    };
-    Ok((target, writer, end))
+async fn head(source: &mut dyn Source, kind: LogKind) -> Result<Position, BackupError> {
+    let head = source.head().await;
+    head.map_err(|error| BackupError::Source(kind, error))
 }
 
-/// Checks that the log has the records of the backup: it must have the last one.
-async fn check_end(
+/// Returns the record of the log at the end of the backup, which must be that of the backup. `None` at
+/// the start, and if the record is lost and the backup has another one in its place.
+async fn last_record(
     target: &Target,
     source: &mut dyn Source,
-    end: &Mark,
+    copying: &Copying<'_>,
     head: Position,
-) -> Result<(), BackupError> {
-    let (kind, position) = (end.kind, end.position);
+) -> Result<Option<Record>, BackupError> {
+    let kind = copying.kind;
+    let log = target.manifest().log(kind);
+    let (end, position) = (log.end(kind), log.position);
     if head < position {
         return Err(BackupError::Short {
             kind,
@@ -138,55 +106,125 @@ async fn check_end(
         });
     }
     if position == Position::ZERO {
-        return Ok(());
+        return Ok(None);
     }
     let before = Position::new(position.get() - 1);
-    let lost = &target.manifest().log(kind).lost;
-    let is_lost = lost.last().is_some_and(|range| range.last == position);
+    let is_lost = log.lost.last().is_some_and(|range| range.last == position);
     match source.read(before, position).await {
-        Ok(records) if records.iter().any(|record| end.ends_with(record)) => Ok(()),
-        Err(SourceError::Lost(_)) if is_lost => Ok(()),
-        Ok(_) => Err(BackupError::OtherLog { kind, at: position }),
+        Ok(mut records) => match records.pop() {
+            Some(last) if end.ends_with(&last) => Ok(Some(last)),
+            Some(_) | None => Err(BackupError::OtherLog { kind, at: position }),
+        },
+        Err(SourceError::Lost(_)) if is_lost || copying.fill_from.is_some() => Ok(None),
         Err(error) => Err(BackupError::Source(kind, error)),
     }
 }
 
-impl Copying<'_> {
-    /// Looks for the next record in the other backup, which must have the same chain up to it.
-    fn find(&self, end: &Mark) -> Result<Option<Record>, BackupError> {
-        let Some(other) = self.fill_from else {
-            return Ok(None);
-        };
-        if other.manifest().log(self.kind).position <= end.position {
-            return Ok(None);
+/// What writes the records. Its functions block.
+struct Work {
+    kind: LogKind,
+    now: Timestamp,
+    target: Target,
+    /// The open segment.
+    writer: Option<SegmentWriter>,
+    /// The other backup. It has been read up to the same position.
+    filling: Option<Filling>,
+    copied: Copied,
+}
+
+impl Work {
+    /// Continues a backup. `last` is compared first, if there is one.
+    fn new(target: Target, copying: &Copying<'_>, last: Option<&Record>) -> Self {
+        let (kind, now) = (copying.kind, copying.now);
+        let end = target.manifest().log(kind).position;
+        let after = last.map_or(end, |_last| Position::new(end.get() - 1));
+        let filling = copying.fill_from;
+        Self {
+            kind,
+            now,
+            target,
+            writer: None,
+            filling: filling.map(|other| Filling::new(other, kind, after)),
+            copied: Copied::default(),
         }
-        let failed = |error| BackupError::Filling(other.path().to_path_buf(), Box::new(error));
-        let find = || {
-            let before = Position::new(end.position.get().saturating_sub(1));
-            let mut reader = Reader::after(other, self.kind, before);
-            if end.position != Position::ZERO {
-                reader.next_record()?;
-            }
-            if reader.end().chain != end.chain {
-                return Err(BackupError::NotTheSameLog {
-                    kind: self.kind,
-                    at: end.position,
-                });
-            }
-            reader.next_record()
+    }
+
+    /// The last record in the backup.
+    fn end(&self) -> Mark {
+        match &self.writer {
+            Some(open) => *open.end(),
+            None => self.target.manifest().log(self.kind).end(self.kind),
+        }
+    }
+
+    fn compare(&mut self, record: &Record) -> Result<(), BackupError> {
+        match &mut self.filling {
+            Some(filling) => filling.compare(record),
+            None => Ok(()),
+        }
+    }
+
+    /// Adds records of the log.
+    fn add(&mut self, records: &[Record]) -> Result<(), BackupError> {
+        for record in records {
+            self.compare(record)?;
+            self.write(record)?;
+        }
+        Ok(())
+    }
+
+    /// Adds a record for a lost one: that of the other backup, or else one that says so. Returns whether
+    /// there is one.
+    fn fill(&mut self, why: &str, accept_loss: bool) -> Result<bool, BackupError> {
+        let end = self.end();
+        let found = match &mut self.filling {
+            Some(filling) => filling.take()?,
+            None => None,
         };
-        find().map_err(failed)
+        let record = match found {
+            Some(found) => {
+                self.copied.filled += 1;
+                found
+            }
+            None if accept_loss => {
+                self.copied.lost += 1;
+                let ranges = &mut self.target.manifest_mut().log_mut(self.kind).lost;
+                lost::add(ranges, end.position.next(), self.now, why);
+                lost::record(&end, why, self.now)
+            }
+            None => return Ok(false),
+        };
+        self.write(&record)?;
+        Ok(true)
+    }
+
+    /// Adds a record to the open segment, and begins another one when it is full.
+    fn write(&mut self, record: &Record) -> Result<(), BackupError> {
+        let mut open = match self.writer.take() {
+            Some(open) => open,
+            None => self.target.writer(self.kind)?,
+        };
+        open.add(record)?;
+        if open.is_full() {
+            self.target.put(open, self.now)?;
+        } else {
+            self.writer = Some(open);
+        }
+        self.copied.records += 1;
+        Ok(())
+    }
+
+    fn finish(mut self) -> Result<(Target, Copied), BackupError> {
+        if let Some(writer) = self.writer {
+            self.target.put(writer, self.now)?;
+        }
+        Ok((self.target, self.copied))
     }
 }
 
 /// Reads the rest of a log that has lost records, and names all of them.
-async fn survey(
-    source: &mut dyn Source,
-    copying: &Copying<'_>,
-    end: Mark,
-    until: Position,
-) -> BackupError {
-    let (kind, mut position) = (copying.kind, end.position);
+async fn survey(source: &mut dyn Source, kind: LogKind, end: Mark, until: Position) -> BackupError {
+    let mut position = end.position;
     let mut positions: Vec<(Position, Position, String)> = Vec::new();
     while position < until && positions.len() < LOST_RANGES_MAX {
         match source.read(position, until).await {

@@ -78,11 +78,17 @@ impl Directory {
             directory.manifest = Self::open(path)?.manifest;
         }
         for file in left {
-            // Of an interrupted backup: no other process writes now.
-            fs::remove_file(&file).map_err(|error| BackupError::file(&file, error))?;
+            // Of an interrupted backup: no other process writes now. One that has just ended may have
+            // removed it.
+            match fs::remove_file(&file) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                    return Err(BackupError::file(&file, error));
+                }
+                Ok(()) | Err(_) => {}
+            }
         }
         directory.manifest.origin = origin;
-        for kind in [LogKind::Events, LogKind::Keys] {
+        for kind in LogKind::ALL {
             // An interrupted backup noted them before their segment was complete.
             let log = directory.manifest.log_mut(kind);
             log.lost.retain(|range| range.first <= log.position);

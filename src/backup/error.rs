@@ -91,7 +91,7 @@ pub enum BackupError {
     Filling(PathBuf, #[source] Box<Self>),
     /// The other backup has other records.
     #[error(
-        "its log of {} has another chain at position {at}: it is a backup of another ledger",
+        "its log of {} has another record at position {at}: it is a backup of another ledger",
         .kind.as_str()
     )]
     NotTheSameLog {

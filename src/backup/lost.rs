@@ -81,6 +81,17 @@ pub(super) fn record(before: &Mark, why: &str, accepted_at: Timestamp) -> Record
     }
 }
 
+/// Whether a record stands in the place of a lost one, in a backup or in a log that was restored from it.
+pub(super) fn stands_in(record: &Record) -> bool {
+    #[derive(Deserialize)]
+    struct Written {
+        r#type: String,
+    }
+    let is_here = Subject::is_rules(&record.subject) || &*record.subject == KEYS_SUBJECT;
+    let is_lost = |written: Written| written.r#type == LOST;
+    is_here && serde_json::from_slice(&record.payload).is_ok_and(is_lost)
+}
+
 /// Adds a position to the ranges, which are in order.
 pub(super) fn add(ranges: &mut Vec<LostRange>, position: Position, at: Timestamp, why: &str) {
     match ranges.last_mut() {

@@ -137,6 +137,14 @@ impl Manifest {
         }
     }
 
+    /// The number of records that stand in the place of lost ones.
+    pub fn lost_records(&self) -> u64 {
+        let ranges = self.events.lost.iter().chain(&self.keys.lost);
+        ranges
+            .map(|range| range.last.get() + 1 - range.first.get())
+            .sum()
+    }
+
     /// Adds a segment behind the last one.
     pub(super) fn push(&mut self, kind: LogKind, segment: Segment) {
         let log = self.log_mut(kind);
@@ -178,7 +186,7 @@ impl Manifest {
         if manifest.to_bytes() != bytes {
             return Err(FileFault::Differs("SHA-256 differs, or it was changed"));
         }
-        for kind in [LogKind::Events, LogKind::Keys] {
+        for kind in LogKind::ALL {
             manifest.log(kind).check()?;
         }
         Ok(manifest)

@@ -16,6 +16,9 @@ pub enum LogKind {
 }
 
 impl LogKind {
+    /// Both logs.
+    pub const ALL: [Self; 2] = [Self::Events, Self::Keys];
+
     /// The word for the log in names of files.
     pub fn as_str(self) -> &'static str {
         self.into()

@@ -19,6 +19,7 @@ mod copy;
 mod directory;
 mod error;
 mod fields;
+mod filling;
 mod line;
 mod lost;
 mod manifest;
@@ -28,7 +29,7 @@ mod segment;
 mod source;
 mod stream;
 
-pub use copy::{Copied, Copying, copy};
+pub use copy::{Copied, Copying, check, copy};
 pub use directory::Directory;
 pub use error::{BackupError, FileFault};
 pub use line::{Line, LineError};

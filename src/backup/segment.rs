@@ -13,7 +13,7 @@ use super::manifest::Segment;
 use super::mark::{LogKind, Mark};
 use crate::domain::Position;
 use crate::domain::limits::{BACKUP_SEGMENT_BYTES_MAX, BACKUP_SEGMENT_RECORDS_MAX};
-use crate::log::Record;
+use crate::log::{LogError, Record};
 
 /// The prefix of files that are being written. An interrupted backup leaves them.
 pub(super) const WRITING: &str = ".writing-";
@@ -66,16 +66,22 @@ impl SegmentWriter {
         BACKUP_SEGMENT_RECORDS_MAX <= records || BACKUP_SEGMENT_BYTES_MAX <= self.lines_bytes
     }
 
-    /// Adds the next record.
+    /// Adds the next record. Fails if the source returned another one.
     pub(super) fn add(&mut self, record: &Record) -> Result<(), BackupError> {
+        let (kind, after) = (self.end.kind, self.end.position);
+        if !self.end.advance(record) {
+            let found = record.position;
+            return Err(BackupError::Source(
+                kind,
+                LogError::Gap { after, found }.into(),
+            ));
+        }
         let mut line = serde_json::to_vec(&Line::of(record)).map_err(|error| self.fault(error))?;
         line.push(b'\n');
         self.encoder
             .write_all(&line)
             .map_err(|error| self.fault(error))?;
         self.lines_bytes += line.len();
-        let is_next = self.end.advance(record);
-        debug_assert!(is_next, "the caller compares positions");
         Ok(())
     }
 
@@ -162,5 +168,29 @@ impl<R: io::Read> io::Read for Hashing<R> {
         let read = self.inner.read(buffer)?;
         self.pass(buffer.get(..read).unwrap_or_default());
         Ok(read)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::backup::lost;
+    use crate::domain::Timestamp;
+
+    #[test]
+    fn a_record_behind_a_gap_is_an_error() {
+        let dir = tempfile::tempdir().unwrap();
+        let start = Mark::start(LogKind::Events);
+        let mut writer = SegmentWriter::new(dir.path(), start).unwrap();
+        let first = lost::record(&start, "a test", Timestamp::MIN);
+        writer.add(&first).unwrap();
+        for position in [1, 3] {
+            let other = Record {
+                position: Position::new(position),
+                ..first.clone()
+            };
+            assert!(matches!(writer.add(&other), Err(BackupError::Source(..))));
+        }
+        assert_eq!(writer.end().position, Position::new(1));
     }
 }

@@ -80,7 +80,7 @@ impl LogReader {
                 records.retain(|record| record.position <= until);
                 Ok(records)
             }
-            Err(error) if is_loss(&error) => {
+            Err(error) if error.is_loss() => {
                 let some = after.get().saturating_add(LOG_READ_RECORDS_MAX as u64);
                 self.one_by_one = match error {
                     LogError::Gap { found, .. } => found,
@@ -98,17 +98,9 @@ impl LogReader {
 async fn one(log: &dyn EventLog, position: Position) -> Result<Vec<Record>, SourceError> {
     match log.get(vec![position]).await {
         Ok(records) => Ok(records),
-        Err(error) if is_loss(&error) => Err(SourceError::Lost(reason(&error))),
+        Err(error) if error.is_loss() => Err(SourceError::Lost(reason(&error))),
         Err(error) => Err(error.into()),
     }
-}
-
-/// Whether an error says that records are missing or damaged.
-fn is_loss(error: &LogError) -> bool {
-    matches!(
-        error,
-        LogError::Gap { .. } | LogError::Erased { .. } | LogError::Damaged(_)
-    )
 }
 
 impl Source for LogReader {

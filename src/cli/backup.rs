@@ -11,11 +11,11 @@ use crate::app::backup::{self, BackedUp, Destination, Options, Step};
 use crate::app::files::DataDir;
 use crate::app::open::OpenError;
 use crate::app::telemetry::{self, LogFormat};
-use crate::cli::client::{Api, Identity};
 use crate::cli::client_tls::ClientTlsArgs;
 use crate::cli::nats::NatsArgs;
 use crate::cli::progress::Progress;
-use crate::cli::target::{DEFAULT_URL, KeyArgs, NOBODY, URL_VARIABLE, tenant};
+use crate::cli::target::{DEFAULT_URL, KeyArgs, URL_VARIABLE, tenant};
+use crate::cli::typed::Typed;
 use crate::cli::{CommandResult, Usage, output, remote_log};
 
 const AFTER_HELP: &str = "\
@@ -30,6 +30,8 @@ Examples:
   As a tar archive, to another machine:
     session-ledger backup --data-dir ./ledger --to - | ssh host 'cat > b.tar'
 
+These options take precedence over variables such as SESSION_LEDGER_URL.
+
 A directory that has a backup of this ledger gets only the records that it
 lacks. So the command is safe to run again after it was interrupted. It checks
 every record that it copies. `session-ledger restore --check DIR` checks all of
@@ -43,6 +45,9 @@ places that say so; restore that backup into a new log, so that all nodes agree.
 #[derive(Debug, Args)]
 #[command(after_help = AFTER_HELP)]
 pub(super) struct Backup {
+    #[command(flatten)]
+    typed: Typed,
+
     /// Directory of the backup; `-` writes a tar archive to stdout
     #[arg(long, value_name = "DIR")]
     to: PathBuf,
@@ -56,14 +61,13 @@ pub(super) struct Backup {
     #[arg(long, env = URL_VARIABLE, value_name = "URL")]
     url: Option<String>,
 
-    // With the role operator.
     #[command(flatten)]
     who: KeyArgs,
 
     #[command(flatten)]
     tls: ClientTlsArgs,
 
-    /// Tenant of the caller, for a server that requires no credentials
+    /// Tenant of the caller, for a token of several tenants
     #[arg(long, env = "SESSION_LEDGER_TENANT", value_name = "TENANT", value_parser = tenant)]
     tenant: Option<String>,
 
@@ -90,7 +94,7 @@ pub(super) struct Backup {
 impl Backup {
     pub(super) async fn run(self) -> CommandResult {
         telemetry::init(LogFormat::Text, "warn")?;
-        let source = self.nats.source()?;
+        let source = self.source()?;
         let to_stdout = self.to.as_os_str() == "-";
         let destination = if to_stdout {
             Destination::Stream(Box::new(io::stdout()))
@@ -106,21 +110,12 @@ impl Backup {
         };
         let bar = Progress::new("copying");
         let on_step = |step: Step| bar.at(step.position, step.until);
-        let is_embedded = matches!(source, LogSource::Embedded);
-        let by_http = dir.is_none() && (self.url.is_some() || is_embedded);
-        let done = if by_http {
-            let who = Identity {
-                key: self.who.read()?,
-                tenant: self.tenant,
-            };
-            if who.key.is_none() && who.tenant.is_none() {
-                return Err(Usage(NOBODY.to_owned()).into());
-            }
-            let url = self.url.as_deref().unwrap_or(DEFAULT_URL);
-            let api = Api::with_tls(url, who, &self.tls.read()?)?;
-            Box::pin(remote_log::back_up(api, destination, &options, on_step)).await
-        } else {
+        let done = if let Some(source) = source {
             Box::pin(backup::run(dir, &source, destination, &options, on_step)).await
+        } else {
+            let url = self.url.as_deref().unwrap_or(DEFAULT_URL);
+            let api = remote_log::api(url, self.who, self.tenant, &self.tls.read()?)?;
+            Box::pin(remote_log::back_up(api, destination, &options, on_step)).await
         };
         bar.end();
         let done = done.map_err(with_advice)?;
@@ -136,6 +131,26 @@ impl Backup {
         Ok(ExitCode::SUCCESS)
     }
 }
+
+impl Backup {
+    /// Returns where the logs are; `None` means to ask a server.
+    fn source(&self) -> anyhow::Result<Option<LogSource>> {
+        self.typed.refuse_both()?;
+        if self.data_dir.is_some() && self.typed.nats && !self.with_secret {
+            return Err(Usage(BUILT_IN_OR_NATS.to_owned()).into());
+        }
+        if self.data_dir.is_some() && !self.typed.nats {
+            return Ok(Some(LogSource::Embedded));
+        }
+        if self.typed.server || (self.url.is_some() && !self.typed.log) {
+            return Ok(None);
+        }
+        Ok(self.nats.config()?.map(LogSource::JetStream))
+    }
+}
+
+const BUILT_IN_OR_NATS: &str = "--data-dir and --nats-url name different logs: give one of them. With \
+                                --with-secret, both are needed for a ledger on NATS";
 
 fn describe(done: &BackedUp) -> String {
     let mut text = format!(

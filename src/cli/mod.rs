@@ -40,6 +40,7 @@ mod streams;
 mod table;
 mod target;
 mod tokens;
+mod typed;
 mod verify;
 
 use std::env;

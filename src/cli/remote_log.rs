@@ -5,8 +5,11 @@ use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 
 use crate::app::backup::{self, BackedUp, Destination, Options, Sources, Step};
+use crate::app::tls::ClientTls;
 use crate::backup::{Line, LogKind, Origin, Source, SourceError};
-use crate::cli::client::{Api, ApiError, read};
+use crate::cli::Usage;
+use crate::cli::client::{Api, ApiError, Identity, read};
+use crate::cli::target::KeyArgs;
 use crate::domain::Position;
 use crate::domain::limits::EVENTS_PAGE_MAX;
 use crate::http::dto::{LogEnd, LogEnds};
@@ -22,6 +25,33 @@ struct RemoteLog {
     one_by_one: Position,
 }
 
+/// The code of the problem if a record is missing or damaged.
+const LOST: &str = "record_lost";
+/// The error without a credential.
+const NO_KEY: &str = "a key or token with the role operator is required, in the variable \
+                      SESSION_LEDGER_KEY or in a --key-file. A server with --no-auth gives no caller \
+                      this role: back up its --data-dir, once it is stopped, or its --nats-url";
+
+/// Makes a client of an operator.
+pub(super) fn api(
+    url: &str,
+    who: KeyArgs,
+    tenant: Option<String>,
+    tls: &ClientTls,
+) -> anyhow::Result<Api> {
+    let Some(key) = who.read()? else {
+        return Err(Usage(NO_KEY.to_owned()).into());
+    };
+    let key = Some(key);
+    Api::with_tls(url, Identity { key, tenant }, tls)
+}
+
+/// Asks a server for the ends of its logs.
+pub(super) async fn ends(api: &Api) -> anyhow::Result<LogEnds> {
+    let answer = api.get(&["v1", "backup"], &Vec::new()).await?;
+    read(&answer).context("the server's answer is not the ends of its logs")
+}
+
 /// Backs up a server. The copy must have the hash chain that the server has folded.
 pub(super) async fn back_up(
     api: Api,
@@ -29,24 +59,7 @@ pub(super) async fn back_up(
     options: &Options,
     on_step: impl FnMut(Step),
 ) -> anyhow::Result<BackedUp> {
-    let (sources, ends) = sources(api).await?;
-    let done = backup::from(sources, destination, options, on_step).await?;
-    let is_same = ends.events.position != done.position.get() || ends.events.chain == done.chain;
-    anyhow::ensure!(
-        is_same || done.lost != 0,
-        "the hash chain of the backup at position {} is {}, and the server has folded {}: the log of \
-         the server was changed",
-        done.position,
-        done.chain,
-        ends.events.chain
-    );
-    Ok(done)
-}
-
-/// Asks a server for the ends of its logs.
-async fn sources(api: Api) -> anyhow::Result<(Sources, LogEnds)> {
-    let answer = api.get(&["v1", "backup"], &Vec::new()).await?;
-    let ends: LogEnds = read(&answer).context("the server's answer is not the ends of its logs")?;
+    let ends = ends(&api).await?;
     let log = |kind, end: &LogEnd| {
         Box::new(RemoteLog {
             api: api.clone(),
@@ -60,7 +73,18 @@ async fn sources(api: Api) -> anyhow::Result<(Sources, LogEnds)> {
         keys: log(LogKind::Keys, &ends.keys),
         origin: Origin::Server,
     };
-    Ok((sources, ends))
+    let done = backup::from(sources, destination, options, on_step).await?;
+    let is_same = ends.events.position != done.position.get() || ends.events.chain == done.chain;
+    // Behind a record that stands in the place of a lost one, the chains differ.
+    anyhow::ensure!(
+        is_same || done.lost_records != 0,
+        "the hash chain of the backup at position {} is {}, and the server has folded {}: the log of \
+         the server was changed",
+        done.position,
+        done.chain,
+        ends.events.chain
+    );
+    Ok(done)
 }
 
 impl RemoteLog {
@@ -70,7 +94,7 @@ impl RemoteLog {
         let query = vec![("after", text.as_str()), ("limit", limit.as_str())];
         let answer = match self.api.get(&path, &query).await {
             Ok(answer) => answer,
-            Err(ApiError::Problem(problem)) if problem.code == "log_failed" => {
+            Err(ApiError::Problem(problem)) if problem.code == LOST => {
                 return Err(SourceError::Lost(
                     "the server cannot read it; its log lines say why".to_owned(),
                 ));

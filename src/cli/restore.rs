@@ -3,20 +3,20 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use anyhow::Context as _;
 use clap::Args;
 
 use crate::app::backup::Step;
 use crate::app::restore::{self, Checked, Request, Restored, SeenPoint};
 use crate::app::telemetry::{self, LogFormat};
-use crate::app::tls::ClientTls;
 use crate::backup::LogKind;
-use crate::cli::client::{Api, Identity, read};
+use crate::cli::client::Api;
 use crate::cli::client_tls::ClientTlsArgs;
 use crate::cli::progress::Progress;
-use crate::cli::target::{KeyArgs, NOBODY, tenant};
-use crate::cli::{CommandResult, Usage, output};
+use crate::cli::target::{KeyArgs, tenant};
+use crate::cli::{CommandResult, Usage, output, remote_log};
 use crate::domain::Position;
-use crate::http::dto::Status;
+use crate::http::dto::LogEnd;
 
 const AFTER_HELP: &str = "\
 Examples:
@@ -44,8 +44,8 @@ pub(super) struct Restore {
     #[arg(long, value_name = "DIR")]
     data_dir: Option<PathBuf>,
 
-    /// Server of the same ledger that still runs. The backup must have what this server has folded.
-    /// The variable `SESSION_LEDGER_KEY` has a credential for it
+    /// Server of the same ledger that still runs, with a key that has the role operator. The backup must
+    /// have what this server has read of both logs, with the same hash chains
     #[arg(long, value_name = "URL", conflicts_with = "check")]
     replica: Option<String>,
 
@@ -56,7 +56,7 @@ pub(super) struct Restore {
     #[command(flatten)]
     tls: ClientTlsArgs,
 
-    /// Tenant of the caller, for a replica that requires no credentials
+    /// Tenant of the caller, for a token of several tenants
     #[arg(long, env = "SESSION_LEDGER_TENANT", value_name = "TENANT", value_parser = tenant)]
     tenant: Option<String>,
 
@@ -95,11 +95,8 @@ impl Restore {
         };
         let mut seen = Vec::new();
         if let Some(url) = self.replica {
-            let who = Identity {
-                key: self.who.read()?,
-                tenant: self.tenant,
-            };
-            seen.push(seen_by(&url, who, &self.tls.read()?).await?);
+            let api = remote_log::api(&url, self.who, self.tenant, &self.tls.read()?)?;
+            seen = seen_by(&url, &api).await?;
         }
         let request = Request {
             from: self.from,
@@ -119,19 +116,23 @@ impl Restore {
     }
 }
 
-/// What a server of the ledger has folded.
-async fn seen_by(url: &str, who: Identity, tls: &ClientTls) -> anyhow::Result<SeenPoint> {
-    if who.key.is_none() && who.tenant.is_none() {
-        return Err(Usage(NOBODY.to_owned()).into());
-    }
-    let api = Api::with_tls(url, who, tls)?;
-    let status: Status = read(&api.get(&["v1", "status"], &Vec::new()).await?)?;
-    Ok(SeenPoint {
-        by: format!("the server at {url}"),
-        kind: LogKind::Events,
-        position: Position::new(status.as_of.position),
-        chain: None,
-    })
+/// What a server of the ledger has read of both logs.
+async fn seen_by(url: &str, api: &Api) -> anyhow::Result<Vec<SeenPoint>> {
+    let ends = remote_log::ends(api).await?;
+    let seen = |kind, end: &LogEnd| -> anyhow::Result<SeenPoint> {
+        let mut chain = [0; 32];
+        hex::decode_to_slice(&end.chain, &mut chain).context("the server's chain is no hash")?;
+        Ok(SeenPoint {
+            by: format!("the server at {url}"),
+            kind,
+            position: Position::new(end.position),
+            chain,
+        })
+    };
+    Ok(vec![
+        seen(LogKind::Events, &ends.events)?,
+        seen(LogKind::Keys, &ends.keys)?,
+    ])
 }
 
 fn describe(backup: &Checked) -> String {

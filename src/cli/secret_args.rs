@@ -30,6 +30,21 @@ const SECRETS: &[(&str, &str, &str)] = &[
          --nats-user and --nats-password-file, or --nats-token-file",
     ),
     (
+        "url",
+        "a user or password in --url",
+        "set the key as the variable SESSION_LEDGER_KEY, or give --key-file",
+    ),
+    (
+        "replica",
+        "a user or password in --replica",
+        "set the key as the variable SESSION_LEDGER_KEY, or give --key-file",
+    ),
+    (
+        "jwt_jwks",
+        "a user or password in --jwt-jwks",
+        "set the whole address as the variable SESSION_LEDGER_JWT_JWKS",
+    ),
+    (
         "refresh_token",
         "--refresh-token",
         "set the variable SESSION_LEDGER_REFRESH_TOKEN, or give `-` and the token on stdin",
@@ -71,11 +86,10 @@ pub(super) fn refuse(matches: &ArgMatches) -> Result<(), Error> {
 /// Whether the value of a secret argument is the secret itself.
 fn is_secret(id: &str, value: &str) -> bool {
     match id {
-        "nats_url" => {
-            let (_, rest) = value.split_once("://").unwrap_or(("", value));
-            let authority = rest.split(['/', '?', '#']).next();
-            authority.is_some_and(|authority| authority.contains('@'))
-        }
+        // Also behind a `/`, which many passwords have and no address of these.
+        "nats_url" | "url" | "replica" => value.contains('@'),
+        // Otherwise it is a file.
+        "jwt_jwks" => value.contains("://") && value.contains('@'),
         "refresh_token" | "access_token" => value != "-",
         _ => true,
     }

@@ -101,6 +101,14 @@ impl LogError {
         Self::Damaged(cause.into().into())
     }
 
+    /// Whether records are missing or damaged. All other failures may pass.
+    pub fn is_loss(&self) -> bool {
+        matches!(
+            self,
+            Self::Gap { .. } | Self::Erased { .. } | Self::Damaged(_)
+        )
+    }
+
     /// Returns the error of every call after [`EventLog::close`](super::EventLog::close).
     pub fn closed() -> Self {
         Self::unavailable("it was closed")

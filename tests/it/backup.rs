@@ -7,7 +7,7 @@ use std::path::Path;
 use proptest::prelude::*;
 use serde_json::Value;
 
-use crate::support::cli::{Server, fails, ok};
+use crate::support::cli::{Server, command, fails, ok, stderr};
 
 /// Returns the directory of a stopped server with two sessions and a revoked key.
 fn ledger() -> tempfile::TempDir {
@@ -169,6 +169,45 @@ fn a_backup_of_another_ledger_is_not_continued() {
 }
 
 #[test]
+fn a_backup_of_another_log_of_events_takes_no_keys_either() {
+    let (one, other, place) = (ledger(), ledger(), tempfile::tempdir().unwrap());
+    let to = place.path().join("b");
+    backup(one.path(), &to);
+    let before = segments(&to);
+    more(&one, &[]);
+    fs::copy(other.path().join("log.redb"), one.path().join("log.redb")).unwrap();
+    let args = ["backup", "--data-dir", text(one.path()), "--to", text(&to)];
+    let error = fails(&args, 1);
+    assert!(error.contains("of the log of events"), "{error}");
+    assert_eq!(segments(&to), before);
+}
+
+#[test]
+fn arguments_name_one_ledger_and_go_before_variables() {
+    let (dir, place) = (ledger(), tempfile::tempdir().unwrap());
+    let to = place.path().join("b");
+    let (url, nats) = ("http://127.0.0.1:1", "nats://127.0.0.1:1");
+    let made = command(&["backup", "--data-dir", text(dir.path()), "--to", text(&to)])
+        .env("SESSION_LEDGER_URL", url)
+        .env("SESSION_LEDGER_KEY", "slk_wrong")
+        .env("SESSION_LEDGER_NATS_URL", nats)
+        .output();
+    assert!(made.as_ref().unwrap().status.success(), "{made:?}");
+    let asked = command(&["backup", "--nats-url", nats, "--to", text(&to)])
+        .env("SESSION_LEDGER_URL", url)
+        .output();
+    let said = stderr(&asked.unwrap());
+    assert!(said.contains("the log is unavailable"), "{said}");
+    let here = ["--data-dir", text(dir.path())];
+    let (url, nats) = (["--url", url], ["--nats-url", nats]);
+    for both in [[here, url], [url, nats], [here, nats]] {
+        let args = [&["backup", "--to", text(&to)], &both.concat()[..]].concat();
+        let error = fails(&args, 2);
+        assert!(error.contains("give "), "{error}");
+    }
+}
+
+#[test]
 fn a_backup_takes_no_directory_with_other_files() {
     let (dir, place) = (ledger(), tempfile::tempdir().unwrap());
     fs::write(place.path().join("thesis.tex"), "").unwrap();
@@ -246,6 +285,37 @@ fn a_restore_replaces_no_log() {
         fs::write(new.path().join(log), "").unwrap();
         let error = fails(&["restore", text(&to), "--data-dir", text(new.path())], 1);
         assert!(error.contains("a restore replaces no log"), "{error}");
+    }
+}
+
+/// A restore links its new logs to their names, the log of events last, and then removes their first names.
+#[test]
+fn no_server_opens_a_ledger_that_is_not_wholly_restored_and_a_second_restore_completes_it() {
+    let (dir, place) = (ledger(), tempfile::tempdir().unwrap());
+    let (to, new) = (place.path().join("b"), place.path().join("new"));
+    backup(dir.path(), &to);
+    for is_put in [false, true] {
+        restore(&to, &new);
+        // What a process leaves that is killed before it has put the log of events there.
+        let file = |name: &str| new.join(name);
+        fs::rename(file("log.redb"), file("restoring.events.redb")).unwrap();
+        fs::rename(file("admin.redb"), file("restoring.keys.redb")).unwrap();
+        if is_put {
+            fs::hard_link(file("restoring.keys.redb"), file("admin.redb")).unwrap();
+        }
+        let here = ["--data-dir", text(&new)];
+        let serve = ["serve", "--no-auth", "--listen", "127.0.0.1:0"];
+        let issue = ["keys", "issue", "--role", "read", "--tenant", "acme"];
+        for args in [&serve[..], &issue] {
+            let error = fails(&[args, &here].concat(), 1);
+            assert!(error.contains("was interrupted"), "{args:?}: {error}");
+        }
+        assert_eq!(file("admin.redb").exists(), is_put);
+        assert!(!file("log.redb").exists());
+        restore(&to, &new);
+        assert!(!file("restoring.events.redb").exists() && !file("restoring.keys.redb").exists());
+        assert_eq!(state(&new), state(dir.path()));
+        fs::remove_dir_all(&new).unwrap();
     }
 }
 

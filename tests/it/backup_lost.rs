@@ -7,12 +7,15 @@ use std::sync::Arc;
 use async_nats::jetstream::{self, stream};
 use serde_json::Value;
 use session_ledger::app::backup::{self, Destination, Options, Sources};
+use session_ledger::auth::{Role, Roles};
 use session_ledger::backup::{LogReader, Origin};
 use session_ledger::log::jetstream::JetStreamConfig;
-use session_ledger::log::{EventLog, JetStreamLog};
+use session_ledger::log::{EventLog, JetStreamLog, LogError};
 
 use crate::log_conformance::new_records;
-use crate::support::cli::{Server, fails, ok, run, stdout};
+use crate::support::app::{App, grant};
+use crate::support::cli::{Server, fails, ok, run, stderr, stdout, with_key};
+use crate::support::faulty_log::UnreadLog;
 use crate::support::nats::NatsServer;
 
 /// A stopped ledger whose record at position 3 is about to be lost, and a backup of it.
@@ -45,15 +48,19 @@ impl Ledger {
 
     /// Damages the event that creates the session `doomed`.
     fn damage(&self) {
+        self.damage_all(b"\"a-doomed\"");
+    }
+
+    /// Damages every event with a word.
+    fn damage_all(&self, word: &[u8]) {
         let file = self.place.path().join("old/log.redb");
         let mut bytes = fs::read(&file).unwrap();
-        let word = b"\"a-doomed\"";
         let windows = bytes.windows(word.len()).enumerate();
-        let places = windows.filter(|(_, window)| window == word);
+        let places = windows.filter(|(_, window)| *window == word);
         let places: Vec<usize> = places.map(|(at, _)| at).collect();
         assert!(!places.is_empty());
         for at in places {
-            bytes[at + 1] = b'A';
+            bytes[at + 1] = bytes[at + 1].to_ascii_uppercase();
         }
         fs::write(&file, bytes).unwrap();
     }
@@ -126,6 +133,99 @@ fn a_lost_record_is_not_taken_from_a_backup_of_another_ledger() {
 }
 
 #[test]
+fn a_backup_that_has_lost_records_itself_fills_in_the_others() {
+    let ledger = Ledger::new();
+    ledger.damage();
+    let args = ledger.backup("other");
+    ok(&[&texts(&args)[..], &["--accept-loss"]].concat());
+    ledger.damage_all(b"\"third\"");
+    let (args, other) = (ledger.backup("rescued"), ledger.path("other"));
+    let args = [&texts(&args)[..], &["--fill-from", &other]].concat();
+    let error = fails(&args, 1);
+    assert!(error.contains("events cannot be read: 3"), "{error}");
+    let made = ok(&[&args[..], &["--accept-loss"]].concat());
+    let made: Value = serde_json::from_str(&made).unwrap();
+    assert_eq!((&made["filled"], &made["lost"]), (&1.into(), &1.into()));
+    let new = ledger.path("new");
+    ledger.restore("rescued", "new");
+    // A ledger that was restored so fits the backup that has the record.
+    let whole = ledger.path("whole");
+    let next = ledger.path("next");
+    ok(&[
+        "backup",
+        "--data-dir",
+        &new,
+        "--to",
+        &next,
+        "--fill-from",
+        &whole,
+    ]);
+}
+
+/// A server says which failures are losses, and `--accept-loss` replaces no other record.
+#[test]
+fn a_server_that_has_lost_a_record_is_backed_up_again_and_again() {
+    let ledger = Ledger::new();
+    let old = ledger.path("old");
+    let issue = |role: &str| {
+        let args = ["--tenant", "acme", "--role", role, "--data-dir", &old];
+        let issued = ok(&[&["keys", "issue", "--json"], &args[..]].concat());
+        let issued: Value = serde_json::from_str(&issued).unwrap();
+        issued["key"].as_str().unwrap().to_owned()
+    };
+    let (operator, client) = (issue("operator"), issue("write"));
+    ledger.damage();
+    let server = Server::start_guarded(Path::new(&old), &[]);
+    let to = ledger.path("rescued");
+    let args = ["backup", "--json", "--url", server.url(), "--to", &to];
+    let refused = with_key(&operator, &args);
+    // It has taken the two keys.
+    assert!(stderr(&refused).contains("read: 3 ("), "{refused:?}");
+    let args = [&args[..], &["--accept-loss"]].concat();
+    for (added, lost, next) in [(5, 1, "fourth"), (1, 0, "fifth")] {
+        let made = with_key(&operator, &args);
+        assert!(made.status.success(), "{}", stderr(&made));
+        let made: Value = serde_json::from_str(&stdout(&made)).unwrap();
+        assert_eq!(
+            (&made["added"], &made["lost"]),
+            (&added.into(), &lost.into())
+        );
+        assert_eq!(made["lost_records"], 1);
+        let emit = ["emit", "session.created", next, "--agent", "a-1"];
+        let emitted = with_key(&client, &[&emit[..], &["--url", server.url()]].concat());
+        assert!(emitted.status.success(), "{}", stderr(&emitted));
+    }
+    server.terminate();
+    ledger.restore("rescued", "new");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_log_that_fails_in_another_way_loses_nothing_whatever_is_accepted() {
+    let place = tempfile::tempdir().unwrap();
+    let to = place.path().join("b");
+    let fail = |log| -> Arc<dyn EventLog> {
+        let error = LogError::misconfigured("the test says so");
+        Arc::new(UnreadLog { log, error })
+    };
+    let app = App::start_with_credentials_on(fail, |keys| keys, |keys_only| keys_only).await;
+    let operator: Roles = [Role::Operator].into_iter().collect();
+    let key = app.key(grant("acme", operator)).await;
+    let to = to.to_str().unwrap();
+    let url = format!("http://{}", app.host());
+    let args = ["backup", "--accept-loss", "--url", &url, "--to", to];
+    let failed = tokio::task::block_in_place(|| with_key(&key, &args));
+    assert_eq!(failed.status.code(), Some(1), "{failed:?}");
+    assert!(stderr(&failed).contains("log_failed"), "{failed:?}");
+    let checked = ok(&["restore", to, "--check", "--json"]);
+    let checked: Value = serde_json::from_str(&checked).unwrap();
+    assert_eq!(
+        (&checked["position"], &checked["lost_records"]),
+        (&0.into(), &0.into())
+    );
+    app.stop().await;
+}
+
+#[test]
 fn an_accepted_loss_is_a_record_on_which_all_nodes_agree() {
     let ledger = Ledger::new();
     ledger.damage();
@@ -175,30 +275,39 @@ async fn lost_messages_of_a_stream_are_replaced_too() {
     context.delete_stream("LEDGER").await.unwrap();
     let made = context.create_stream(settings).await.unwrap();
     log.append(new_records(0..8)).await;
-    for lost in [1, 4, 5, 7] {
-        made.delete_message(lost).await.unwrap();
-    }
     let place = tempfile::tempdir().unwrap();
-    let run = async |accept_loss| {
+    let run = async |to: &str, options: Options| {
         let (log, keys) = (Arc::clone(&log), Arc::clone(&keys));
         let sources = Sources {
             events: Box::new(LogReader::new(log)),
             keys: Box::new(LogReader::new(keys)),
             origin: Origin::Nats,
         };
-        let options = Options {
-            accept_loss,
-            ..Options::default()
-        };
-        let to = Destination::Directory(place.path().join("b"));
+        let to = Destination::Directory(place.path().join(to));
         backup::from(sources, to, &options, |_step| {}).await
     };
-    let error = run(false).await.unwrap_err().to_string();
-    for range in ["1 (", "4 to 5 (", "7 ("] {
+    run("whole", Options::default()).await.unwrap();
+    for lost in [1, 4, 5, 7, 8] {
+        made.delete_message(lost).await.unwrap();
+    }
+    let error = run("b", Options::default()).await.unwrap_err().to_string();
+    for range in ["1 (", "4 to 5 (", "7 to 8 ("] {
         assert!(error.contains(range), "{range}: {error}");
     }
-    let made = run(true).await.unwrap();
-    assert_eq!((made.position.get(), made.lost), (8, 4));
+    let accepting = Options {
+        accept_loss: true,
+        ..Options::default()
+    };
+    let made = run("b", accepting).await.unwrap();
+    assert_eq!((made.position.get(), made.lost), (8, 5));
+    // A backup whose last record was filled in is continued.
+    for filled in [5, 0] {
+        let filling = Options {
+            fill_from: Some(place.path().join("whole")),
+            ..Options::default()
+        };
+        assert_eq!(run("filled", filling).await.unwrap().filled, filled);
+    }
     let (from, new) = (place.path().join("b"), place.path().join("new"));
     ok(&[
         "restore",

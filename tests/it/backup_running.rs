@@ -216,15 +216,59 @@ fn a_restore_does_not_go_behind_a_server_that_still_runs() {
         "--replica",
         url,
     ];
-    let refused = with_key(&ledger.client, &args);
-    let said = stderr(&refused);
-    assert!(
-        said.contains("has seen positions 5 to 6 of the log of events"),
-        "{said}"
-    );
-    assert!(!new.join("log.redb").exists());
+    let says = |expected: &str| {
+        let refused = with_key(&ledger.operator, &args);
+        assert_eq!(refused.status.code(), Some(1), "{refused:?}");
+        let said = stderr(&refused);
+        assert!(said.contains(expected), "{said}");
+        assert!(!new.join("log.redb").exists());
+    };
+    says("has seen positions 5 to 6 of the log of events");
     ledger.backup("b");
-    assert!(with_key(&ledger.client, &args).status.success());
+    ledger.call(&ledger.client, &["keys", "issue", "--role", "read"]);
+    says("has seen positions 3 to 3 of the log of keys");
+    ledger.backup("b");
+    assert!(with_key(&ledger.operator, &args).status.success());
+}
+
+#[test]
+fn a_restore_refuses_the_backup_of_another_ledger_than_that_of_a_server_that_still_runs() {
+    let (ledger, other) = (Guarded::start(), Guarded::start());
+    for one in [&ledger, &other] {
+        one.emit(0..3).wait().unwrap();
+    }
+    other.backup("b");
+    let (from, new) = (other.path("b"), ledger.path("new"));
+    let url = ledger.server.url();
+    let args = ["restore", text(&from), "--data-dir", text(&new)];
+    let refused = with_key(&ledger.operator, &[&args[..], &["--replica", url]].concat());
+    let said = stderr(&refused);
+    for log in [
+        "positions 4 to 4 of the log of events",
+        "2 to 2 of the log of keys",
+    ] {
+        assert!(said.contains(log), "{said}");
+    }
+    assert!(!new.join("log.redb").exists());
+}
+
+#[test]
+fn a_server_without_credentials_gives_no_caller_the_records_of_all_tenants() {
+    let place = tempfile::tempdir().unwrap();
+    let (dir, to) = (place.path().join("old"), place.path().join("b"));
+    let server = Server::start(&dir);
+    let args = server.args(&["backup", "--to", text(&to)]);
+    let error = fails(&args, 2);
+    assert!(
+        error.contains("--no-auth gives no caller this role"),
+        "{error}"
+    );
+    let refused = with_key("slk_any", &args);
+    let said = stderr(&refused);
+    assert!(said.contains("role_required"), "{said}");
+    assert!(said.contains("no caller has the role operator"), "{said}");
+    server.terminate();
+    ok(&["backup", "--data-dir", text(&dir), "--to", text(&to)]);
 }
 
 #[tokio::test]

@@ -5,6 +5,7 @@ use std::fs;
 
 use reqwest::Method;
 use serde_json::{Value, json};
+use session_ledger::auth::Roles;
 use session_ledger::http::openapi;
 
 use crate::support::app::App;
@@ -280,8 +281,8 @@ fn every_route_is_in_the_document() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_described_route_is_served_with_its_parameters() {
-    let app = App::start().await;
-    let client = app.client("acme");
+    let app = App::start_with_credentials(|keys_alone| keys_alone).await;
+    let client = app.client_with_key("acme", Roles::ALL).await;
     client
         .apply(&created("s1", "a1", "2026-01-31T12:00:00Z"))
         .await;

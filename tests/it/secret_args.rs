@@ -38,6 +38,26 @@ fn a_secret_among_the_arguments_is_refused_and_not_repeated() {
             "--nats-user",
         ),
         (
+            vec!["doctor", "--nats-url", "nats://u:s3cret/more@127.0.0.1:1"],
+            "SESSION_LEDGER_NATS_URL",
+        ),
+        (
+            vec!["list", "--url", "https://u:s3cret@127.0.0.1:1"],
+            "SESSION_LEDGER_KEY",
+        ),
+        (
+            vec!["list", "--url", "u:s3cret/more@127.0.0.1:1"],
+            "--key-file",
+        ),
+        (
+            vec!["restore", "b", "--replica", "http://s3cret@127.0.0.1:1"],
+            "SESSION_LEDGER_KEY",
+        ),
+        (
+            of_serve(&["--jwt-jwks", "https://u:s3cret@127.0.0.1:1/keys"]),
+            "SESSION_LEDGER_JWT_JWKS",
+        ),
+        (
             vec!["sessions", "refresh", "s-1", "--refresh-token", "s3cret"],
             "SESSION_LEDGER_REFRESH_TOKEN",
         ),

@@ -3,8 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
-use clap::parser::ValueSource;
-use clap::{ArgMatches, Args, FromArgMatches};
+use clap::Args;
 use reqwest::Method;
 
 use crate::app::keys::{KeySource, OpenKeys};
@@ -16,6 +15,7 @@ use crate::cli::client::{Api, Identity, read};
 use crate::cli::client_tls::ClientTlsArgs;
 use crate::cli::nats::NatsArgs;
 use crate::cli::target::{DEFAULT_URL, KeyArgs, NOBODY, URL_VARIABLE, tenant};
+use crate::cli::typed::Typed;
 use crate::domain::{AgentId, TenantId, Timestamp};
 use crate::http::dto::{IssuedKey, Key, KeyList, NewKey};
 
@@ -26,7 +26,6 @@ const PAGE_KEYS: &str = "200";
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Which ledger")]
 pub(super) struct KeysArgs {
-    // It must be first: reading the other fields removes their values.
     #[command(flatten)]
     typed: Typed,
 
@@ -81,16 +80,11 @@ impl KeysArgs {
 }
 
 impl KeysArgs {
-    /// Returns where the log of keys is; `None` means to use a server. Arguments take precedence
-    /// over variables: a container's environment has the settings of NATS, and a shell's often has
-    /// a key.
+    /// Returns where the log of keys is; `None` means to use a server.
     fn log(&mut self, make: bool) -> Result<Option<KeySource>, anyhow::Error> {
-        let typed_log = self.typed.nats || self.data_dir.is_some();
-        if self.typed.server && typed_log {
-            return Err(Usage(BOTH.to_owned()).into());
-        }
+        self.typed.refuse_both()?;
         let names_server = self.url.is_some() || self.who.is_given();
-        if self.typed.server || (names_server && !typed_log) {
+        if self.typed.server || (names_server && !self.typed.log) {
             return Ok(None);
         }
         Ok(match (self.data_dir.take(), self.nats.config()?) {
@@ -105,44 +99,8 @@ impl KeysArgs {
     }
 }
 
-const BOTH: &str = "--url and --key-file name a server, --data-dir and --nats-url name the log of keys: \
-                    give options of only one kind";
 const BUILT_IN_OR_NATS: &str = "--data-dir is for a ledger with the built-in log, and the variable \
                                 SESSION_LEDGER_NATS_URL names a log on NATS: remove one of them";
-
-/// Which options are on the command line itself and not only in variables.
-#[derive(Debug)]
-struct Typed {
-    /// `--url` or `--key-file`.
-    server: bool,
-    /// `--nats-url`.
-    nats: bool,
-}
-
-impl FromArgMatches for Typed {
-    fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
-        let typed = |id: &str| matches.value_source(id) == Some(ValueSource::CommandLine);
-        Ok(Self {
-            server: typed("url") || typed("key_file"),
-            nats: typed("nats_url"),
-        })
-    }
-
-    fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
-        *self = Self::from_arg_matches(matches)?;
-        Ok(())
-    }
-}
-
-impl Args for Typed {
-    fn augment_args(command: clap::Command) -> clap::Command {
-        command
-    }
-
-    fn augment_args_for_update(command: clap::Command) -> clap::Command {
-        command
-    }
-}
 
 fn with_advice(error: anyhow::Error) -> anyhow::Error {
     match error.downcast_ref::<OpenError>() {

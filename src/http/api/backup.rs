@@ -97,9 +97,7 @@ pub(crate) async fn events(
     caller: Caller<Operator>,
     Query(query): Query<SliceQuery>,
 ) -> Result<Response, Problem> {
-    caller.refuse_bound()?;
-    let head = app.projection().position();
-    slice(app.log(), head, &query).await
+    slice(&caller, app.log(), app.projection().position(), &query).await
 }
 
 /// Read a slice of the log of keys
@@ -121,16 +119,17 @@ pub(crate) async fn keys(
     caller: Caller<Operator>,
     Query(query): Query<SliceQuery>,
 ) -> Result<Response, Problem> {
-    caller.refuse_bound()?;
     let head = app.keys().seen().position();
-    slice(app.keys().log(), head, &query).await
+    slice(&caller, app.keys().log(), head, &query).await
 }
 
 async fn slice(
+    caller: &Caller<Operator>,
     log: &dyn EventLog,
     head: Position,
     query: &SliceQuery,
 ) -> Result<Response, Problem> {
+    caller.refuse_bound()?;
     if head < query.after {
         return Err(Problem::new(Code::PositionBeyondHead));
     }

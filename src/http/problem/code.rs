@@ -163,8 +163,10 @@ codes! {
     Unconfirmed "unconfirmed" SERVICE_UNAVAILABLE "the log did not confirm the append in time, so it may or may not be written; it is safe to send it again with the same source and id";
     /// The events are written, but their verdicts cannot be read.
     VerdictUnreadable "verdict_unreadable" INTERNAL_SERVER_ERROR "the events are written, but their verdicts could not be read; it is safe to send them again with the same source and id";
-    /// The log is damaged.
+    /// The log failed, and a retry at once does not help.
     LogFailed "log_failed" INTERNAL_SERVER_ERROR "the log failed in a way that an operator must look at";
+    /// A record is missing or damaged.
+    RecordLost "record_lost" INTERNAL_SERVER_ERROR "a record of the log is missing or damaged, and an operator must look at the log; `session-ledger backup` names every such record";
     /// A bug, or a read model that cannot be read.
     InternalError "internal_error" INTERNAL_SERVER_ERROR "the server failed; its log has the reason under the id of this request";
 }
@@ -229,13 +231,11 @@ pub(crate) fn log_code(error: &LogError) -> Code {
         LogError::Unavailable(_) | LogError::Refusing(_) | LogError::Overtaken => Code::Unavailable,
         LogError::Unconfirmed(_) => Code::Unconfirmed,
         LogError::TooLarge { .. } => Code::Event(Reason::TooLarge),
+        LogError::Gap { .. } | LogError::Erased { .. } | LogError::Damaged(_) => Code::RecordLost,
         LogError::Held(_)
-        | LogError::Gap { .. }
         | LogError::Truncated { .. }
         | LogError::Replaced { .. }
-        | LogError::Erased { .. }
         | LogError::Misconfigured(_)
-        | LogError::Damaged(_)
         | LogError::NotSynced(_) => Code::LogFailed,
     }
 }
@@ -280,7 +280,7 @@ impl From<LogError> for Problem {
                      {bytes_max} bytes with its headers"
                 ))
             }
-            _ if code == Code::LogFailed => {
+            _ if matches!(code, Code::LogFailed | Code::RecordLost) => {
                 tracing::error!("the log failed: {}", WithCauses(&error));
                 Self::new(code)
             }

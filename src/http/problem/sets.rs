@@ -66,6 +66,7 @@ const READ: Codes = &[
     Code::TooManyWaiters,
     Code::Unavailable,
     Code::LogFailed,
+    Code::RecordLost,
 ];
 
 /// Pages of listings.
@@ -98,6 +99,7 @@ const WRITE: Codes = &[
     Code::Unconfirmed,
     Code::VerdictUnreadable,
     Code::LogFailed,
+    Code::RecordLost,
 ];
 
 /// Every command has an idempotency key.
@@ -212,7 +214,9 @@ problem_sets! {
     /// A page of keys.
     ListKeysProblems: EVERYWHERE, CALLER, NOT_BOUND;
     /// A page of changes of keys.
-    KeyHistoryProblems: EVERYWHERE, CALLER, NOT_BOUND, &[Code::Unavailable, Code::LogFailed];
+    KeyHistoryProblems: EVERYWHERE, CALLER, NOT_BOUND, &[
+        Code::Unavailable, Code::LogFailed, Code::RecordLost,
+    ];
     /// The revocation of a key.
     RevokeKeyProblems: EVERYWHERE, CALLER, CHANGE_KEYS, EXISTING, SHARED_PATH, &[
         Code::LastAdminKey, Code::Event(Reason::TooLarge),

@@ -123,10 +123,16 @@ impl<N: Needs, S: Sync> FromRequestParts<S> for Caller<N> {
         };
         if !principal.roles.has_any(N::ONE_OF) {
             let words: Vec<&str> = N::ONE_OF.iter().map(|role| role.as_str()).collect();
-            let detail = format!(
-                "the credential needs one of these roles, and has none of them: {}",
-                words.join(", ")
-            );
+            let words = words.join(", ");
+            let detail = match &principal.id {
+                Some(_) => format!(
+                    "the credential needs one of these roles, and has none of them: {words}"
+                ),
+                None => format!(
+                    "this server requires no credentials, and on such a server no caller has the role \
+                     {words}"
+                ),
+            };
             return Err(Problem::new(Code::RoleRequired).with_detail(detail));
         }
         Ok(Self {

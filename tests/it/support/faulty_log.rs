@@ -197,6 +197,20 @@ impl EventLog for AwayLog {
     call_its_log!(get tail head state notify);
 }
 
+/// Fails every read by position.
+pub(crate) struct UnreadLog {
+    pub(crate) log: Arc<dyn EventLog>,
+    pub(crate) error: LogError,
+}
+
+impl EventLog for UnreadLog {
+    fn get(&self, _positions: Vec<Position>) -> BoxFuture<'_, Result<Vec<Record>, LogError>> {
+        std::future::ready(Err(self.error.clone())).boxed()
+    }
+
+    call_its_log!(append append_after tail head state notify);
+}
+
 /// Stores every record, and a number of times says that it does not know whether it did.
 pub(crate) struct DoubtfulLog {
     log: Arc<dyn EventLog>,
