@@ -37,13 +37,19 @@ struct Node {
 impl NatsCluster {
     /// Starts a cluster with empty stores, and creates the streams with three replicas.
     pub(crate) async fn start() -> Self {
+        Self::start_with(|_| String::new()).await
+    }
+
+    /// Starts a cluster as [`NatsCluster::start`] does, with more text in the configuration of each server.
+    pub(crate) async fn start_with(extra: impl Fn(usize) -> String) -> Self {
         let cluster = Self::start_servers(|number, routes| Setup {
             config: format!(
                 "server_name: n{number}\nlisten: \"127.0.0.1:{{PORT}}\"\n\
                  http: \"127.0.0.1:-1\"\njetstream {{ store_dir: \"{{DIR}}\" }}\n\
                  cluster {{ name: tests, listen: \"127.0.0.1:-1\", advertise: \"{NOWHERE}\", \
-                 no_advertise: true, routes: [{}] }}\n",
-                routes.join(", ")
+                 no_advertise: true, routes: [{}] }}\n{}",
+                routes.join(", "),
+                extra(number)
             ),
             env: Vec::new(),
             included: None,
