@@ -51,41 +51,53 @@ impl Given {
     }
 }
 
-/// What a client did to a session.
+/// What a client did to a session. No client changes a session that expires.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Step {
-    /// It opened by an event or command of its own. No client changes a session that expires.
-    Opened {
-        expires: bool,
-    },
-    /// It opened when its parent was handed off.
-    Inherited,
+    Opened(Birth),
     Refreshed,
-    HandedOff,
-    Terminated,
+    Ended(End),
 }
 
 /// A session by the account of its one writer.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Session {
     pub(crate) agent: String,
-    pub(crate) inherited: bool,
-    pub(crate) expires: bool,
+    pub(crate) birth: Birth,
     pub(crate) refreshed: u64,
-    pub(crate) handed_off: bool,
-    pub(crate) terminated: bool,
+    pub(crate) end: End,
     /// The position of the last step.
     pub(crate) position: u64,
+}
+
+/// How a session opened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) enum Birth {
+    #[default]
+    Created,
+    /// It was created with a deadline.
+    Expiring,
+    /// It opened when its parent was handed off.
+    Inherited,
+}
+
+/// How its writer ended a session.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) enum End {
+    #[default]
+    Open,
+    HandedOff,
+    Terminated,
 }
 
 impl Session {
     /// The status once its deadline, if it has one, has passed.
     pub(crate) fn status(&self) -> &'static str {
-        match (self.terminated, self.handed_off, self.expires) {
-            (true, _, _) => "terminated",
-            (_, true, _) => "handed_off",
-            (_, _, true) => "expired",
-            _ => "active",
+        match (self.end, self.birth) {
+            (End::Terminated, _) => "terminated",
+            (End::HandedOff, _) => "handed_off",
+            (End::Open, Birth::Expiring) => "expired",
+            (End::Open, Birth::Created | Birth::Inherited) => "active",
         }
     }
 }
@@ -176,11 +188,9 @@ impl Book {
         let entry = inner.sessions.entry(session.to_owned()).or_default();
         entry.position = position;
         match step {
-            Step::Opened { expires } => entry.expires = expires,
-            Step::Inherited => entry.inherited = true,
+            Step::Opened(birth) => entry.birth = birth,
             Step::Refreshed => entry.refreshed += 1,
-            Step::HandedOff => entry.handed_off = true,
-            Step::Terminated => entry.terminated = true,
+            Step::Ended(end) => entry.end = end,
         }
         if entry.agent.is_empty() {
             agent.clone_into(&mut entry.agent);

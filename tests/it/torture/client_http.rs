@@ -11,13 +11,16 @@ use serde_json::{Value, json};
 
 use crate::torture::Finding;
 use crate::torture::address::{Address, Answer, Request};
-use crate::torture::book::{Acknowledged, Book, Given, Step, What, count};
+use crate::torture::book::{Acknowledged, Birth, Book, End, Given, Step, What, count};
 
 /// Sessions of one agent.
 const SESSIONS_PER_AGENT: u64 = 50;
 /// The longest pause between two steps, and between two tries, in milliseconds.
 const STEP_MS: u64 = 60;
 const RETRY_MS: u64 = 250;
+
+/// The longest filler of an event, in bytes.
+const FILLER_BYTES_MAX: usize = 12_000;
 
 /// The session that a client works on.
 #[derive(Debug, Clone)]
@@ -31,6 +34,14 @@ pub(crate) struct Story {
 }
 
 impl Story {
+    fn birth(&self) -> Birth {
+        if self.expires {
+            Birth::Expiring
+        } else {
+            Birth::Created
+        }
+    }
+
     /// Draws the next session of a client.
     pub(crate) fn draw(prefix: &str, number: u64, rng: &mut Rng) -> Self {
         Self {
@@ -180,12 +191,11 @@ impl Writer {
             body["ttl_seconds"] = json!(self.rng.u64(1..5));
         }
         let what = What::Command("session.created", session.clone());
-        let expires = story.expires;
         let sessions = "/v1/agent-sessions";
         let mut last = self.command(Method::POST, sessions, &body, &what).await?;
         self.book
-            .step(&session, agent, Step::Opened { expires }, last.position);
-        if expires {
+            .step(&session, agent, Step::Opened(story.birth()), last.position);
+        if story.expires {
             return Ok(());
         }
         self.read_own(&session, last.position).await?;
@@ -206,9 +216,9 @@ impl Writer {
             let what = What::Command("session.handed_off", session.clone());
             last = self.command(Method::POST, &path, &body, &what).await?;
             self.book
-                .step(&session, agent, Step::HandedOff, last.position);
+                .step(&session, agent, Step::Ended(End::HandedOff), last.position);
             self.book
-                .step(&child, agent, Step::Inherited, last.position);
+                .step(&child, agent, Step::Opened(Birth::Inherited), last.position);
             self.read_own(&session, last.position).await?;
             session = child;
         }
@@ -218,7 +228,7 @@ impl Writer {
             let what = What::Command("session.terminated", session.clone());
             last = self.command(Method::DELETE, &path, &body, &what).await?;
             self.book
-                .step(&session, agent, Step::Terminated, last.position);
+                .step(&session, agent, Step::Ended(End::Terminated), last.position);
             self.read_own(&session, last.position).await?;
         }
         Ok(())
@@ -282,12 +292,18 @@ pub(crate) fn events_of(story: &Story, rng: &mut Rng) -> Vec<(Value, Step)> {
         })
     };
     let mut data = json!({"agent_id": story.agent});
-    let expires = story.expires;
-    if expires {
+    if rng.u8(..20) == 0 {
+        // So that files grow.
+        data["metadata"] = json!({"filler": "x".repeat(rng.usize(..FILLER_BYTES_MAX))});
+    }
+    if story.expires {
         data["ttl_seconds"] = json!(rng.u64(1..5));
     }
-    let mut events = vec![(event(0, "session.created", data), Step::Opened { expires })];
-    if expires {
+    let mut events = vec![(
+        event(0, "session.created", data),
+        Step::Opened(story.birth()),
+    )];
+    if story.expires {
         return events;
     }
     for _ in 0..story.refreshes {
@@ -301,7 +317,7 @@ pub(crate) fn events_of(story: &Story, rng: &mut Rng) -> Vec<(Value, Step)> {
         let data = json!({"outcome": "completed"});
         events.push((
             event(events.len(), "session.terminated", data),
-            Step::Terminated,
+            Step::Ended(End::Terminated),
         ));
     }
     events

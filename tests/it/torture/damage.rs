@@ -25,6 +25,7 @@ pub(crate) fn damage(path: &Path, damage: Damage) -> io::Result<u64> {
     }
     let places: Vec<u64> = match damage {
         Damage::Byte(seed) => vec![Rng::with_seed(seed).u64(..len)],
+        Damage::Header(seed) => vec![Rng::with_seed(seed).u64(..2 * BLOCK)],
         Damage::Bytes(seed, count) => {
             let mut rng = Rng::with_seed(seed);
             (0..count).map(|_| rng.u64(..len)).collect()

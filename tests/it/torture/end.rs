@@ -55,7 +55,7 @@ pub(crate) async fn end(run: &mut Run<'_>) -> Result<(), Finding> {
     run.report.digests = verify::all(run).await?;
     let mut counts = run.book.summary();
     for (name, count) in [
-        ("position of the last acknowledged record or later", head),
+        ("records on the log", head),
         ("starts of ledgers", restarts),
         ("ledgers that ended by themselves", ended),
         ("bytes of read models flipped", flipped),

@@ -14,7 +14,7 @@ use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::net::unix::pipe::Receiver;
 use tokio::task::JoinSet;
 
-use crate::torture::plan::Damage;
+use crate::torture::plan::{Damage, Room};
 use crate::torture::way::Way;
 use crate::torture::{Finding, LOOK_AGAIN, damage};
 
@@ -202,12 +202,16 @@ impl Ledger {
         None
     }
 
-    /// Lets no file of the ledger grow by more than `more` bytes beyond its largest one.
-    pub(crate) fn fill_disk(&mut self, more: u64) {
+    /// Lets no write of the ledger go beyond a place in its files.
+    pub(crate) fn fill_disk(&mut self, room: Room) {
         let len = |name: &str| fs::metadata(self.dir.join(name)).map_or(0, |file| file.len());
         let largest = len("log.redb").max(len("model.redb"));
-        self.file_limit = Some(largest + more);
-        self.note(&format!("no file beyond {} bytes", largest + more));
+        let limit = match room {
+            Room::Bytes(more) => largest + more,
+            Room::Percent(percent) => largest * percent / 100,
+        };
+        self.file_limit = Some(limit);
+        self.note(&format!("no write beyond {limit} bytes of {largest}"));
         self.limit();
     }
 

@@ -5,7 +5,7 @@ use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 
 use crate::torture::Finding;
 use crate::torture::address::Address;
-use crate::torture::book::{Book, What};
+use crate::torture::book::{Birth, Book, End, What};
 
 /// Most tries of one page.
 const TRIES_MAX: u32 = 40;
@@ -126,11 +126,23 @@ impl SeenLog {
         }
         for (id, session) in book.sessions() {
             let expected = [
-                ("session.created", u64::from(!session.inherited)),
+                (
+                    "session.created",
+                    u64::from(session.birth != Birth::Inherited),
+                ),
                 ("session.refreshed", session.refreshed),
-                ("session.handed_off", u64::from(session.handed_off)),
-                ("session.terminated", u64::from(session.terminated)),
-                ("session.expired", u64::from(session.expires)),
+                (
+                    "session.handed_off",
+                    u64::from(session.end == End::HandedOff),
+                ),
+                (
+                    "session.terminated",
+                    u64::from(session.end == End::Terminated),
+                ),
+                (
+                    "session.expired",
+                    u64::from(session.birth == Birth::Expiring),
+                ),
             ];
             for (event_type, expected) in expected {
                 let step = (event_type.to_owned(), id.clone());

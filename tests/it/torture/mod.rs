@@ -43,11 +43,11 @@ use world::World;
 const TENANT: &str = "acme";
 /// How long everything may take to become quiet after the faults of a round, and at the end. A ledger may have
 /// to fold its whole log again in this time, and a cluster to elect leaders.
-const QUIET_MAX: Duration = Duration::from_secs(120);
+const QUIET_MAX: Duration = Duration::from_mins(2);
 /// The pause between two looks at processes and tasks.
 const LOOK_AGAIN: Duration = Duration::from_millis(20);
 /// Clients that write events over HTTP, clients that give commands, and clients that publish on NATS.
-const WRITERS: u64 = 2;
+const WRITERS: u64 = 3;
 
 /// Where the log is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -22,8 +22,8 @@ pub(crate) enum Fault {
     LedgerCutOff(usize),
     /// The ledger does not reach its NATS servers.
     LedgerWithoutLog(usize),
-    /// No file of the ledger can grow.
-    DiskFull(usize),
+    /// The ledger cannot write behind a place in its files.
+    DiskFull(usize, Room),
     /// Some bytes of the read model change while the ledger runs.
     DamagedRunning(usize, Damage),
     /// SIGKILL; some bytes of the read model change before the new start.
@@ -41,10 +41,21 @@ pub(crate) enum Fault {
 pub(crate) enum Damage {
     /// One byte.
     Byte(u64),
+    /// One byte of the first two blocks, which have no checksums of the ledger.
+    Header(u64),
     /// A number of bytes.
     Bytes(u64, u32),
     /// One byte of each block behind the header.
     EveryBlock(u64),
+}
+
+/// Where writes to a full disk begin to fail.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Room {
+    /// This many bytes behind the end of the largest file.
+    Bytes(u64),
+    /// At this percentage of the largest file, as on a disk that needs room for every write.
+    Percent(u64),
 }
 
 /// What a fault takes place in. Two faults never have the same place at one time.
@@ -66,7 +77,7 @@ impl Fault {
             Self::LedgerPaused(_) => "ledger paused",
             Self::LedgerCutOff(_) => "ledger cut off from clients",
             Self::LedgerWithoutLog(_) => "ledger cut off from NATS",
-            Self::DiskFull(_) => "disk of a ledger full",
+            Self::DiskFull(..) => "disk of a ledger full",
             Self::DamagedRunning(..) => "read model damaged, ledger running",
             Self::DamagedStopped(..) => "read model damaged, ledger killed",
             Self::BrokerKilled(_) => "NATS server killed",
@@ -83,7 +94,7 @@ impl Fault {
             | Self::DamagedStopped(number, _) => Place::Ledger(number),
             Self::LedgerCutOff(number) => Place::Door(number),
             Self::LedgerWithoutLog(number) => Place::Ways(number),
-            Self::DiskFull(number) => Place::Disk(number),
+            Self::DiskFull(number, _) => Place::Disk(number),
             Self::BrokerKilled(number) | Self::BrokerPaused(number) => Place::Broker(number),
             Self::BrokerCutOff(number) => Place::BrokerWays(number),
         }
@@ -102,10 +113,12 @@ impl fmt::Display for Fault {
             | Self::LedgerPaused(number)
             | Self::LedgerCutOff(number)
             | Self::LedgerWithoutLog(number)
-            | Self::DiskFull(number)
             | Self::BrokerKilled(number)
             | Self::BrokerPaused(number)
             | Self::BrokerCutOff(number) => write!(out, "{} (number {number})", self.kind()),
+            Self::DiskFull(number, room) => {
+                write!(out, "{} (number {number}, {room:?})", self.kind())
+            }
             Self::DamagedRunning(number, damage) | Self::DamagedStopped(number, damage) => {
                 write!(out, "{} (number {number}, {damage:?})", self.kind())
             }
@@ -244,11 +257,9 @@ impl Plan {
         match rng.u8(..kinds) {
             0 | 1 => Fault::LedgerKilled(ledger),
             2 => Fault::LedgerPaused(ledger),
-            3 => Fault::DiskFull(ledger),
-            4 => match rng.bool() {
-                true => Fault::DamagedRunning(ledger, damage(rng)),
-                false => Fault::DamagedStopped(ledger, damage(rng)),
-            },
+            3 => Fault::DiskFull(ledger, room(rng)),
+            4 if rng.bool() => Fault::DamagedRunning(ledger, damage(rng)),
+            4 => Fault::DamagedStopped(ledger, damage(rng)),
             5 => Fault::LedgerCutOff(ledger),
             6 => Fault::LedgerWithoutLog(ledger),
             7 | 8 => Fault::BrokerKilled(broker),
@@ -260,9 +271,18 @@ impl Plan {
 
 fn damage(rng: &mut Rng) -> Damage {
     let seed = rng.u64(..);
-    match rng.u8(..4) {
+    match rng.u8(..8) {
         0 => Damage::Byte(seed),
-        1 | 2 => Damage::Bytes(seed, rng.u32(2..200)),
+        1 => Damage::Header(seed),
+        2..=4 => Damage::Bytes(seed, rng.u32(2..200)),
         _ => Damage::EveryBlock(seed),
+    }
+}
+
+fn room(rng: &mut Rng) -> Room {
+    if rng.u8(..4) == 0 {
+        Room::Bytes(rng.u64(..50_000))
+    } else {
+        Room::Percent(rng.u64(5..100))
     }
 }

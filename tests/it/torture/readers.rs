@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use crate::torture::Finding;
 use crate::torture::address::{Address, Answer};
-use crate::torture::book::{Book, Session, What, count};
+use crate::torture::book::{Book, End, Session, What, count};
 
 /// The longest pause between two reads, in milliseconds.
 const PAUSE_MS: u64 = 80;
@@ -177,7 +177,7 @@ impl Reader {
                 None => break,
             }
         }
-        let matches = |session: &Session| !ended || session.terminated;
+        let matches = |session: &Session| !ended || session.end == End::Terminated;
         let missing = known
             .iter()
             .find(|(id, session)| matches(session) && !seen.contains(id));

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::torture::plan::{Moment, Plan};
+use crate::torture::plan::{Moment, Plan, Round};
 use crate::torture::{Mode, Options, run};
 
 /// How long faults go on.
@@ -41,7 +41,7 @@ fn a_seed_gives_the_same_faults_again() {
         let draw = |seed| {
             let mut plan = Plan::new(mode, seed);
             let rounds: Vec<_> = (0..20).map(|_| plan.next_round()).collect();
-            let moments = rounds.iter().flat_map(|round| round.moments());
+            let moments = rounds.iter().flat_map(Round::moments);
             moments
                 .map(|moment: Moment| format!("{:?} {moment}", moment.at()))
                 .collect::<Vec<_>>()

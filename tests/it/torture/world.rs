@@ -11,8 +11,6 @@ use crate::torture::plan::{Fault, Moment};
 use crate::torture::way::Way;
 use crate::torture::{Finding, Mode, Options};
 
-/// How far files may grow on a full disk, in bytes: less than one round writes.
-const FULL_BYTES: u64 = 50_000;
 /// The size from which a NATS server begins another file of its log, in bytes.
 const BROKER_LOG_BYTES: u64 = 20_000_000;
 
@@ -143,7 +141,7 @@ impl World {
             Fault::LedgerPaused(number) => self.ledgers[number].pause(),
             Fault::LedgerCutOff(number) => self.ledgers[number].door().cut(),
             Fault::LedgerWithoutLog(number) => self.ways[number].iter().for_each(Way::cut),
-            Fault::DiskFull(number) => self.ledgers[number].fill_disk(FULL_BYTES),
+            Fault::DiskFull(number, room) => self.ledgers[number].fill_disk(room),
             Fault::DamagedRunning(number, damage) => self.ledgers[number].damage(damage),
             Fault::DamagedStopped(number, damage) => {
                 self.ledgers[number].kill();
@@ -175,7 +173,7 @@ impl World {
             Fault::LedgerPaused(number) => self.ledgers[number].go_on(),
             Fault::LedgerCutOff(number) => self.ledgers[number].door().heal(),
             Fault::LedgerWithoutLog(number) => self.ways[number].iter().for_each(Way::heal),
-            Fault::DiskFull(number) => self.ledgers[number].empty_disk(),
+            Fault::DiskFull(number, _) => self.ledgers[number].empty_disk(),
             // It is over as soon as it has begun.
             Fault::DamagedRunning(..) => {}
             Fault::BrokerKilled(number) => match &mut self.brokers {
