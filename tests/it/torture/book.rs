@@ -169,8 +169,7 @@ impl Book {
 
     /// Whether clients begin nothing new.
     pub(crate) fn is_ending(&self) -> bool {
-        let full = self.inner.lock().unwrap().acknowledged.len() >= ACKNOWLEDGED_MAX;
-        full || self.ending.is_cancelled()
+        ACKNOWLEDGED_MAX <= self.writes() || self.ending.is_cancelled()
     }
 
     /// Notes an acknowledgement, and the step that it confirms.
@@ -228,7 +227,8 @@ impl Book {
     /// Whether a write and a read have succeeded since all faults ended.
     pub(crate) fn is_calm(&self) -> bool {
         let recovery = self.recovery();
-        recovery.write.is_some() && recovery.read.is_some()
+        let no_more_writes = ACKNOWLEDGED_MAX <= self.writes();
+        (recovery.write.is_some() || no_more_writes) && recovery.read.is_some()
     }
 
     pub(crate) fn recovery(&self) -> Recovery {

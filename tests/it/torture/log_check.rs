@@ -16,8 +16,8 @@ const PAGE: u64 = 1_000;
 pub(crate) struct SeenLog {
     /// The record at each position.
     records: HashMap<u64, Record>,
-    /// How often an event with this id was applied.
-    applied: HashMap<String, u64>,
+    /// How often an event with this subject and id was applied. Expiries of two sessions can have one id.
+    applied: HashMap<(String, String), u64>,
     /// How often an event of this type was applied to this subject.
     steps: HashMap<(String, String), u64>,
     /// The hash of positions, ids and verdicts.
@@ -87,7 +87,8 @@ pub(crate) async fn read(address: &Address, ledger: usize, head: u64) -> Result<
 impl SeenLog {
     fn add(&mut self, position: u64, record: Record) {
         if record.verdict == "applied" {
-            *self.applied.entry(record.id.clone()).or_insert(0) += 1;
+            let event = (record.subject.clone(), record.id.clone());
+            *self.applied.entry(event).or_insert(0) += 1;
             let step = (record.event_type.clone(), record.subject.clone());
             *self.steps.entry(step).or_insert(0) += 1;
         }
@@ -105,7 +106,10 @@ impl SeenLog {
                     .word()
                     .is_none_or(|word| record.verdict == word);
                 let is_it = match &given.what {
-                    What::Event(id) => record.id == *id && self.applied.get(id) == Some(&1),
+                    What::Event(id) => {
+                        let event = (record.subject.clone(), id.clone());
+                        record.id == *id && self.applied.get(&event) == Some(&1)
+                    }
                     What::Command(event_type, subject) => {
                         record.event_type == *event_type && record.subject == *subject
                     }
@@ -119,9 +123,9 @@ impl SeenLog {
             }
         }
         let twice = self.applied.iter().find(|(_, count)| **count != 1);
-        if let Some((id, count)) = twice {
+        if let Some((event, count)) = twice {
             return Err(Finding(format!(
-                "expected: one effect of {id}; seen: {count}"
+                "expected: one effect of {event:?}; seen: {count}"
             )));
         }
         for (id, session) in book.sessions() {

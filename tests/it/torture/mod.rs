@@ -144,10 +144,10 @@ impl<'a> Run<'a> {
             }
         }
         let (address, book) = (&self.address, &self.book);
-        let reader = || Reader::new(seed, address, book);
-        self.clients.spawn(reader().totals());
-        self.clients.spawn(reader().walks());
-        self.clients.spawn(reader().verdicts());
+        let reader = |number: u64| Reader::new(seed ^ (number + 100), address, book);
+        self.clients.spawn(reader(0).totals());
+        self.clients.spawn(reader(1).walks());
+        self.clients.spawn(reader(2).verdicts());
     }
 
     /// Lets the faults of a round happen, and waits until all is quiet again.

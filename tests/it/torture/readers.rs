@@ -1,6 +1,6 @@
 //! Clients that only read: totals and pages, walks by cursor, and verdicts that were given before.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -21,6 +21,8 @@ pub(crate) struct Reader {
     rng: Rng,
     address: Arc<Address>,
     book: Arc<Book>,
+    /// The last position that each ledger has shown to this client.
+    shown: HashMap<usize, u64>,
 }
 
 impl Reader {
@@ -29,6 +31,7 @@ impl Reader {
             rng: Rng::with_seed(seed),
             address: Arc::clone(address),
             book: Arc::clone(book),
+            shown: HashMap::new(),
         }
     }
 
@@ -53,6 +56,16 @@ impl Reader {
         };
         if answer.status != 200 {
             return Err(unexpected(path, ledger, &answer));
+        }
+        // After a start, a ledger first folds what the log has, so it never shows an older state again.
+        if let Some(position) = answer.body["as_of"]["position"].as_u64() {
+            let before = self.shown.insert(ledger, position).unwrap_or_default();
+            if position < before {
+                return Err(Finding(format!(
+                    "expected: ledger {ledger} shows position {before} or later, as it did before; seen: \
+                     {position} for {path}"
+                )));
+            }
         }
         self.book.read(answer.sent);
         Ok(Some(answer.body))
