@@ -124,6 +124,7 @@ pub(crate) struct Book {
 pub(crate) struct Counts {
     pub(crate) tries: AtomicU64,
     pub(crate) duplicates: AtomicU64,
+    pub(crate) batches: AtomicU64,
     /// Answers with 503, and those that say that the verdict is unreadable.
     pub(crate) later: AtomicU64,
     /// Requests without an answer.
@@ -331,6 +332,10 @@ impl Book {
         let rows = [
             ("acknowledged writes", self.writes() as u64),
             ("tries of writes", counts.tries.load(Ordering::Relaxed)),
+            (
+                "batches of events among them",
+                counts.batches.load(Ordering::Relaxed),
+            ),
             (
                 "verdict duplicate for a retry",
                 counts.duplicates.load(Ordering::Relaxed),

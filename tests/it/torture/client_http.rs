@@ -19,6 +19,8 @@ const SESSIONS_PER_AGENT: u64 = 50;
 const STEP_MS: u64 = 60;
 const RETRY_MS: u64 = 250;
 
+/// Most events of a batch.
+const BATCH_EVENTS_MAX: u64 = 30;
 /// The longest filler of an event, in bytes.
 const FILLER_BYTES_MAX: usize = 12_000;
 
@@ -86,6 +88,9 @@ impl Writer {
             if self.book.is_ending() {
                 break;
             }
+            if self.rng.u8(..10) == 0 {
+                self.batch(&format!("b{}-{number}", self.number)).await?;
+            }
             let story = Story::draw(&prefix, number, &mut self.rng);
             for (event, step) in events_of(&story, &mut self.rng) {
                 let confirmed = self.emit(&event).await?;
@@ -97,6 +102,64 @@ impl Writer {
                 self.pause(STEP_MS).await;
             }
         }
+        Ok(())
+    }
+
+    /// Opens several sessions with one batch. Repeats the batch until each of its events is acknowledged.
+    async fn batch(&mut self, prefix: &str) -> Result<(), Finding> {
+        let stories = 0..self.rng.u64(2..=BATCH_EVENTS_MAX);
+        let stories: Vec<_> = stories
+            .map(|number| Story::draw(prefix, number, &mut self.rng))
+            .collect();
+        let created = stories
+            .iter()
+            .map(|story| events_of(story, &mut self.rng).swap_remove(0).0);
+        let events: Vec<_> = created.collect();
+        let body = Value::Array(events.clone());
+        let request = Request {
+            method: Method::POST,
+            path: "/v1/events",
+            body: Some(&body),
+            key: None,
+        };
+        let (mut acknowledged, mut tries) = (vec![false; events.len()], 0);
+        while !acknowledged.iter().all(|is_acknowledged| *is_acknowledged) {
+            tries += 1;
+            count(&self.book.counts.tries);
+            let ledger = self.rng.usize(..self.address.ledgers());
+            let Some(answer) = self.address.send(ledger, &request).await? else {
+                self.pause(RETRY_MS).await;
+                continue;
+            };
+            let results = answer.body["results"]
+                .as_array()
+                .map_or(&[][..], Vec::as_slice);
+            if answer.status != 200 || results.len() != events.len() {
+                return Err(Finding(format!(
+                    "expected: a result for each of {} events; seen: {} {}",
+                    events.len(),
+                    answer.status,
+                    answer.body
+                )));
+            }
+            for (index, result) in results.iter().enumerate() {
+                let status = u16::try_from(result["status"].as_u64().unwrap_or_default());
+                let what = What::Event(events[index]["id"].as_str().unwrap_or_default().to_owned());
+                let status = status.unwrap_or_default();
+                if status == 503 {
+                    continue;
+                }
+                let given = acknowledgement(&what, status, result, tries)?;
+                if !std::mem::replace(&mut acknowledged[index], true) {
+                    let (position, story) = (given.position, &stories[index]);
+                    self.book.acknowledge(answer.sent, given);
+                    let step = Step::Opened(story.birth());
+                    self.book.step(&story.session, &story.agent, step, position);
+                }
+            }
+            self.pause(STEP_MS).await;
+        }
+        count(&self.book.counts.batches);
         Ok(())
     }
 
@@ -123,31 +186,11 @@ impl Writer {
                 self.pause(RETRY_MS).await;
                 continue;
             };
-            let verdict = match (answer.status, answer.body["verdict"].as_str()) {
-                (202, Some("pending")) => Some(Given::None),
-                (201, Some("applied")) => Some(Given::Applied),
-                // Commands that change something that exists.
-                (200, Some("applied")) if matches!(what, What::Command(..)) => Some(Given::Applied),
-                (200, Some("duplicate")) if 1 < tries => Some(Given::Duplicate),
-                _ => None,
-            };
-            let first = answer.body["first_verdict"].as_str().unwrap_or("applied");
-            let position = answer.body["position"].as_u64();
-            let (Some(verdict), "applied", Some(position)) = (verdict, first, position) else {
-                return Err(Finding(format!(
-                    "expected: applied, pending or, for a retry, duplicate of an applied event for {what:?}; \
-                     seen at try {tries}: {} {}",
-                    answer.status, answer.body
-                )));
-            };
-            if verdict == Given::Duplicate {
+            let acknowledged = acknowledgement(what, answer.status, &answer.body, tries)?;
+            let position = acknowledged.position;
+            if acknowledged.verdict == Given::Duplicate {
                 count(&self.book.counts.duplicates);
             }
-            let acknowledged = Acknowledged {
-                what: what.clone(),
-                position,
-                verdict,
-            };
             self.book.acknowledge(answer.sent, acknowledged);
             return Ok(Confirmed { answer, position });
         }
@@ -276,6 +319,36 @@ impl Writer {
     async fn pause(&mut self, most_ms: u64) {
         tokio::time::sleep(Duration::from_millis(self.rng.u64(..most_ms))).await;
     }
+}
+
+/// Reads what an answer to a write, or a result of a batch, says. Every answer that confirms nothing is a finding.
+fn acknowledgement(
+    what: &What,
+    status: u16,
+    body: &Value,
+    tries: u64,
+) -> Result<Acknowledged, Finding> {
+    let verdict = match (status, body["verdict"].as_str()) {
+        (202, Some("pending")) => Some(Given::None),
+        (201, Some("applied")) => Some(Given::Applied),
+        // Commands that change something that exists.
+        (200, Some("applied")) if matches!(what, What::Command(..)) => Some(Given::Applied),
+        (200, Some("duplicate")) if 1 < tries => Some(Given::Duplicate),
+        _ => None,
+    };
+    let first = body["first_verdict"].as_str().unwrap_or("applied");
+    let position = body["position"].as_u64();
+    let (Some(verdict), "applied", Some(position)) = (verdict, first, position) else {
+        return Err(Finding(format!(
+            "expected: applied, pending or, for a retry, duplicate of an applied event for {what:?}; seen at \
+             try {tries}: {status} {body}"
+        )));
+    };
+    Ok(Acknowledged {
+        what: what.clone(),
+        position,
+        verdict,
+    })
 }
 
 /// The events of a session, with the step that each confirms. Every event has an id of its own.

@@ -38,7 +38,8 @@ pub(crate) async fn end(run: &mut Run<'_>) -> Result<(), Finding> {
             "expected: ledgers that show one log with the same verdicts; seen: {logs:?}"
         )));
     }
-    let (mut set_aside, mut flipped, mut restarts, mut ended) = (0, 0, 0, 0);
+    let (mut set_aside, mut flipped, mut starts) = (0, 0, 0);
+    let mut ended = BTreeMap::new();
     for ledger in &mut run.world.ledgers {
         let status = ledger.terminate(END_MAX).await;
         if status.and_then(|status| status.code()) != Some(0) {
@@ -49,21 +50,24 @@ pub(crate) async fn end(run: &mut Run<'_>) -> Result<(), Finding> {
         }
         set_aside += ledger.set_aside();
         flipped += ledger.counts.flipped;
-        restarts += ledger.counts.starts;
-        ended += ledger.counts.ended_itself;
+        starts += ledger.counts.starts;
+        for (why, count) in ledger.ended() {
+            *ended.entry(why.clone()).or_insert(0) += count;
+        }
     }
     run.report.digests = verify::all(run).await?;
     let mut counts = run.book.summary();
     for (name, count) in [
         ("records on the log", head),
-        ("starts of ledgers", restarts),
-        ("ledgers that ended by themselves", ended),
+        ("starts of ledgers", starts),
+        ("ledgers that ended by themselves", ended.values().sum()),
         ("bytes of read models flipped", flipped),
         ("read models set aside and made again", set_aside),
     ] {
         writeln!(counts, "| {name} | {count} |").unwrap();
     }
     run.report.counts = counts;
+    run.report.ended = ended;
     Ok(())
 }
 

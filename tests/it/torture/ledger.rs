@@ -1,5 +1,6 @@
 //! A ledger as a process: starts, signals, limits, and what it logs.
 
+use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::Write as _;
 use std::os::fd::OwnedFd;
@@ -20,6 +21,9 @@ use crate::torture::{Finding, LOOK_AGAIN, damage};
 
 /// The pause before a ledger starts again that ended by itself.
 const START_AGAIN: Duration = Duration::from_millis(500);
+/// Most reasons for which a ledger ended that are told apart, and the characters of each.
+const WHYS_MAX: usize = 20;
+const WHY_CHARS_MAX: usize = 200;
 /// What a ledger logs when it has set a damaged read model aside.
 const SET_ASIDE: &str = "the old file of the read model is kept as";
 /// The exit code of a Rust program that panics.
@@ -40,6 +44,7 @@ pub(crate) struct Ledger {
     ended_at: Instant,
     seen: Arc<Seen>,
     readers: JoinSet<()>,
+    ended: BTreeMap<String, u64>,
     pub(crate) counts: Counts,
 }
 
@@ -47,8 +52,6 @@ pub(crate) struct Ledger {
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Counts {
     pub(crate) starts: u64,
-    /// How often the process ended without a signal of this run.
-    pub(crate) ended_itself: u64,
     /// Bytes of its read model that were flipped.
     pub(crate) flipped: u64,
     /// How often its read model was damaged.
@@ -61,6 +64,8 @@ pub(crate) struct Counts {
 struct Seen {
     file: Mutex<File>,
     set_aside: AtomicU64,
+    /// The last line of the process.
+    last: Mutex<String>,
 }
 
 impl Ledger {
@@ -73,6 +78,7 @@ impl Ledger {
         let seen = Seen {
             file: Mutex::new(log.unwrap()),
             set_aside: AtomicU64::new(0),
+            last: Mutex::default(),
         };
         Self {
             binary: binary.to_owned(),
@@ -86,6 +92,7 @@ impl Ledger {
             ended_at: Instant::now(),
             seen: Arc::new(seen),
             readers: JoinSet::new(),
+            ended: BTreeMap::new(),
             counts: Counts::default(),
         }
     }
@@ -136,7 +143,7 @@ impl Ledger {
             self.child = None;
             self.door.aim(0);
             self.ended_at = Instant::now();
-            self.counts.ended_itself += 1;
+            self.count_end();
             self.note(&format!("the process ended by itself: {status}"));
             if status.code().is_none_or(|code| code == PANICKED) {
                 return Err(Finding(format!(
@@ -149,6 +156,22 @@ impl Ledger {
             self.start();
         }
         Ok(())
+    }
+
+    /// Counts an end without a signal of this run, by the last line of the process. Numbers in it are left out.
+    fn count_end(&mut self) {
+        let last = self.seen.last.lock().unwrap().clone();
+        let words = last.split(|letter: char| letter.is_ascii_digit());
+        let words: Vec<_> = words.filter(|word| !word.is_empty()).collect();
+        let why: String = words.join("N").chars().take(WHY_CHARS_MAX).collect();
+        if self.ended.contains_key(&why) || self.ended.len() < WHYS_MAX {
+            *self.ended.entry(why).or_insert(0) += 1;
+        }
+    }
+
+    /// Why the process ended without a signal of this run, and how often.
+    pub(crate) fn ended(&self) -> &BTreeMap<String, u64> {
+        &self.ended
     }
 
     /// Writes a line of this run into the log of the ledger.
@@ -288,5 +311,6 @@ async fn follow(pipe: Receiver, seen: Arc<Seen>, door: Arc<Way>) {
             seen.set_aside.fetch_add(1, Ordering::Relaxed);
         }
         writeln!(seen.file.lock().unwrap(), "{line}").unwrap();
+        *seen.last.lock().unwrap() = line;
     }
 }

@@ -18,6 +18,8 @@ pub(crate) struct Report {
     kinds: BTreeMap<&'static str, Kind>,
     /// The counts of the clients and of the end, as rows of a table.
     pub(crate) counts: String,
+    /// Why ledgers ended without a signal of the run, and how often.
+    pub(crate) ended: BTreeMap<String, u64>,
     /// The comparison of the read models.
     pub(crate) digests: String,
 }
@@ -88,9 +90,13 @@ impl fmt::Display for Report {
                 kind.faults, kind.last_in, seconds[0], seconds[1], seconds[2]
             )?;
         }
+        let mut ended = String::new();
+        for (why, count) in &self.ended {
+            writeln!(ended, "{count} ledgers ended by themselves: {why}")?;
+        }
         write!(
             out,
-            "{} rounds with {} faults\n\n{table}\n| what | count |\n|---|---|\n{}\n{}",
+            "{} rounds with {} faults\n\n{table}\n| what | count |\n|---|---|\n{}\n{ended}\n{}",
             self.rounds,
             self.faults_count(),
             self.counts,
