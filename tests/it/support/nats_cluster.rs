@@ -224,13 +224,11 @@ impl NatsCluster {
     /// Waits until the cluster has a leader, by the account of a server. Returns it.
     pub(crate) async fn meta_leader(&self) -> usize {
         loop {
-            for node in &self.nodes {
-                let port = node.server.port_for("monitoring");
-                let answer = self.monitor.get(format!("http://127.0.0.1:{port}/jsz"));
-                let Ok(answer) = answer.send().await else {
+            for node in 0..NODES {
+                let Some(told) = self.monitored(node, "/jsz").await else {
                     continue;
                 };
-                let told: Value = answer.json().await.unwrap();
+                let told: Value = serde_json::from_str(&told).unwrap();
                 let leader = told["meta_cluster"]["leader"].as_str();
                 if let Some(leader) = leader.and_then(number) {
                     return leader;
@@ -238,6 +236,16 @@ impl NatsCluster {
             }
             tokio::time::sleep(LOOK_AGAIN).await;
         }
+    }
+
+    /// What a server answers on its port for monitoring; `None` if it does not answer.
+    pub(crate) async fn monitored(&self, node: usize, path: &str) -> Option<String> {
+        let server = &self.nodes[node].server;
+        let port = server
+            .is_listening()
+            .then(|| server.port_for("monitoring"))?;
+        let answer = self.monitor.get(format!("http://127.0.0.1:{port}{path}"));
+        answer.send().await.ok()?.text().await.ok()
     }
 
     /// Lets another server lead the stream of events, and waits until one does.

@@ -114,7 +114,7 @@ impl<'a> Run<'a> {
         };
         match Box::pin(run.rounds_and_end()).await {
             Ok(()) => Ok(run.report),
-            Err(finding) => Err(run.explain(&finding)),
+            Err(finding) => Err(Box::pin(run.explain(&finding)).await),
         }
     }
 
@@ -220,8 +220,8 @@ impl<'a> Run<'a> {
         }
     }
 
-    fn explain(&mut self, finding: &Finding) -> String {
-        let kept = self.world.keep_files();
+    async fn explain(&mut self, finding: &Finding) -> String {
+        let kept = self.world.keep_files().await;
         let seconds = self.book.elapsed().as_secs_f64();
         format!(
             "FINDING with seed {} on {:?}, {seconds:.1} s after the start: {}\nThe faults so far:\n{}\n{}\nThe \

@@ -14,6 +14,9 @@ use crate::torture::{Finding, Mode, Options};
 /// The size from which a NATS server begins another file of its log, in bytes.
 const BROKER_LOG_BYTES: u64 = 20_000_000;
 
+/// What a NATS server says about its streams and consumers.
+const DETAILS: &str = "/jsz?streams=true&consumers=true&config=true&raft=true";
+
 /// All processes of a run. They are killed when this is dropped.
 pub(crate) struct World {
     pub(crate) ledgers: Vec<Ledger>,
@@ -194,12 +197,18 @@ impl World {
         }
     }
 
-    /// Keeps the files after the end of the run. Returns their directory.
-    pub(crate) fn keep_files(&mut self) -> PathBuf {
-        self.dir
-            .take()
-            .map(tempfile::TempDir::keep)
-            .unwrap_or_default()
+    /// Keeps the files after the end of the run, with what the servers of a cluster say about their streams and
+    /// consumers. Returns their directory.
+    pub(crate) async fn keep_files(&mut self) -> PathBuf {
+        let kept = self.dir.take().map(tempfile::TempDir::keep);
+        let kept = kept.unwrap_or_default();
+        if let Brokers::Cluster(cluster) = &self.brokers {
+            for node in 0..NODES {
+                let told = cluster.monitored(node, DETAILS).await.unwrap_or_default();
+                fs::write(kept.join(format!("nats-{node}.json")), told).unwrap();
+            }
+        }
+        kept
     }
 }
 
