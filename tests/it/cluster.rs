@@ -3,11 +3,18 @@
 
 use std::time::{Duration, Instant};
 
+use async_nats::jetstream;
+use futures_util::TryStreamExt as _;
 use serde_json::json;
+use session_ledger::domain::Position;
+use session_ledger::log::EventLog as _;
+use session_ledger::log::jetstream::{JetStreamConfig, JetStreamLog};
+use tokio::time::{sleep, timeout};
 
+use crate::log_conformance::new_records;
 use crate::support::client::created;
 use crate::support::fleet::Fleet;
-use crate::support::nats_cluster::{NODES, others};
+use crate::support::nats_cluster::{NODES, NatsCluster, others};
 use crate::support::nats_ledger::until_ready_is;
 
 const TIME: &str = "2026-01-31T12:00:00Z";
@@ -143,4 +150,52 @@ async fn a_ledger_that_is_killed_is_replaced_by_one_with_an_empty_directory() {
     all_ready(&fleet).await;
     fleet.written_more(50).await;
     fleet.end().await;
+}
+
+/// The server that has the newest consumer of the stream of events.
+async fn server_of_newest_consumer(cluster: &NatsCluster) -> Option<usize> {
+    let client = async_nats::connect(cluster.urls()).await.unwrap();
+    let stream = jetstream::new(client).get_stream("LEDGER").await.unwrap();
+    let consumers: Vec<_> = stream.consumers().try_collect().await.unwrap();
+    let newest = consumers.iter().max_by_key(|consumer| consumer.created)?;
+    let leader = newest.cluster.as_ref()?.leader.as_deref()?;
+    leader.strip_prefix('n')?.parse().ok()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_reader_goes_on_after_its_consumer_is_lost_with_a_server_that_it_is_not_connected_to() {
+    let mut cluster = Box::pin(NatsCluster::start()).await;
+    let config = JetStreamConfig {
+        replicas: NODES,
+        ..JetStreamConfig::new(vec![cluster.urls()[0].clone()])
+    };
+    let log = Box::pin(JetStreamLog::connect(&config, false))
+        .await
+        .unwrap();
+    assert!(log.append(new_records(0..1)).await[0].is_ok());
+    let (mut tail, server) = loop {
+        let mut tail = log.tail(Position::ZERO).await.unwrap();
+        assert_eq!(tail.next(10).await.unwrap().len(), 1);
+        match server_of_newest_consumer(&cluster).await {
+            Some(server @ 1..) => break (tail, server),
+            // The server that the log is connected to; or the tail reads by position.
+            Some(0) | None => {}
+        }
+    };
+    cluster.kill(server);
+    let written = async {
+        while log.append(new_records(1..2)).await[0].is_err() {
+            sleep(Duration::from_millis(50)).await;
+        }
+        Instant::now()
+    };
+    let read = async {
+        let records = tail.next(10).await.unwrap();
+        (records[0].position, Instant::now())
+    };
+    let both = async { tokio::join!(written, read) };
+    let (written, (position, read)) = timeout(BACK_WITHIN * 2, both).await.unwrap();
+    assert_eq!(position, Position::new(2));
+    let behind = read.saturating_duration_since(written);
+    assert!(behind < HANDED_OVER_WITHIN, "{behind:?}");
 }

@@ -72,6 +72,7 @@ mod support;
 mod tidy;
 mod tls;
 mod token_providers;
+mod torture;
 mod transitions;
 mod two_servers;
 mod wire;

@@ -12,7 +12,7 @@ use std::time::Duration;
 use async_nats::{Message, Subscriber};
 use futures_util::StreamExt as _;
 use futures_util::stream::Peekable;
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep_until};
 
 use super::link::{Link, LinkState};
 use super::message::{self, Delivery};
@@ -66,6 +66,8 @@ pub(super) struct Pull {
     after: Position,
     head: Position,
     progressed: bool,
+    /// When the last message arrived. Kept here and not in a call, because callers drop and repeat calls.
+    heard_at: Instant,
     doubt: Option<Doubt>,
 }
 
@@ -90,6 +92,7 @@ impl Pull {
             after,
             head: after,
             progressed: false,
+            heard_at: Instant::now(),
             doubt: None,
         }
     }
@@ -161,22 +164,25 @@ impl Pull {
                 None => Err(self.lost()),
             },
             () = self.link.lost(self.opened_on.generation) => Err(self.lost()),
-            () = sleep(SILENCE_MAX) => Err(Doubt::Silent),
+            () = sleep_until(self.heard_at + SILENCE_MAX) => Err(Doubt::Silent),
         }
     }
 
     /// Receives the messages that have arrived. Does not wait.
     async fn receive_arrived(&mut self, records_max: usize) -> Vec<Record> {
-        let mut records = Vec::new();
+        let (mut records, mut heard) = (Vec::new(), false);
         // Otherwise the runtime's budget would end the batch after some hundred messages.
         tokio::task::unconstrained(poll_fn(|cx| {
             while records.len() < records_max.max(1) && self.doubt.is_none() {
                 match self.messages.poll_next_unpin(cx) {
-                    Poll::Ready(Some(message)) => match self.receive(message) {
-                        Received::Record(record) => records.push(record),
-                        Received::Nothing => {}
-                        Received::Doubt(doubt) => self.doubt = Some(doubt),
-                    },
+                    Poll::Ready(Some(message)) => {
+                        heard = true;
+                        match self.receive(message) {
+                            Received::Record(record) => records.push(record),
+                            Received::Nothing => {}
+                            Received::Doubt(doubt) => self.doubt = Some(doubt),
+                        }
+                    }
                     Poll::Ready(None) => self.doubt = Some(self.lost()),
                     Poll::Pending => break,
                 }
@@ -184,6 +190,9 @@ impl Pull {
             Poll::Ready(())
         }))
         .await;
+        if heard {
+            self.heard_at = Instant::now();
+        }
         if !records.is_empty() {
             self.link.hear();
         }

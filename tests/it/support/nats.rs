@@ -91,6 +91,11 @@ impl NatsServer {
         port_of(ports[part][0].as_str().unwrap())
     }
 
+    /// Whether the server has begun to listen and was not ended by this test.
+    pub(crate) fn is_listening(&self) -> bool {
+        !ports_files(self.dir.path()).is_empty()
+    }
+
     /// Makes the process hang (SIGSTOP): it keeps its connections and does not answer.
     pub(crate) fn pause(&self) {
         self.signal("STOP");

@@ -37,13 +37,19 @@ struct Node {
 impl NatsCluster {
     /// Starts a cluster with empty stores, and creates the streams with three replicas.
     pub(crate) async fn start() -> Self {
+        Self::start_with(|_| String::new()).await
+    }
+
+    /// Starts a cluster as [`NatsCluster::start`] does, with more text in the configuration of each server.
+    pub(crate) async fn start_with(extra: impl Fn(usize) -> String) -> Self {
         let cluster = Self::start_servers(|number, routes| Setup {
             config: format!(
                 "server_name: n{number}\nlisten: \"127.0.0.1:{{PORT}}\"\n\
                  http: \"127.0.0.1:-1\"\njetstream {{ store_dir: \"{{DIR}}\" }}\n\
                  cluster {{ name: tests, listen: \"127.0.0.1:-1\", advertise: \"{NOWHERE}\", \
-                 no_advertise: true, routes: [{}] }}\n",
-                routes.join(", ")
+                 no_advertise: true, routes: [{}] }}\n{}",
+                routes.join(", "),
+                extra(number)
             ),
             env: Vec::new(),
             included: None,
@@ -218,13 +224,11 @@ impl NatsCluster {
     /// Waits until the cluster has a leader, by the account of a server. Returns it.
     pub(crate) async fn meta_leader(&self) -> usize {
         loop {
-            for node in &self.nodes {
-                let port = node.server.port_for("monitoring");
-                let answer = self.monitor.get(format!("http://127.0.0.1:{port}/jsz"));
-                let Ok(answer) = answer.send().await else {
+            for node in 0..NODES {
+                let Some(told) = self.monitored(node, "/jsz").await else {
                     continue;
                 };
-                let told: Value = answer.json().await.unwrap();
+                let told: Value = serde_json::from_str(&told).unwrap();
                 let leader = told["meta_cluster"]["leader"].as_str();
                 if let Some(leader) = leader.and_then(number) {
                     return leader;
@@ -232,6 +236,16 @@ impl NatsCluster {
             }
             tokio::time::sleep(LOOK_AGAIN).await;
         }
+    }
+
+    /// What a server answers on its port for monitoring; `None` if it does not answer.
+    pub(crate) async fn monitored(&self, node: usize, path: &str) -> Option<String> {
+        let server = &self.nodes[node].server;
+        let port = server
+            .is_listening()
+            .then(|| server.port_for("monitoring"))?;
+        let answer = self.monitor.get(format!("http://127.0.0.1:{port}{path}"));
+        answer.send().await.ok()?.text().await.ok()
     }
 
     /// Lets another server lead the stream of events, and waits until one does.
