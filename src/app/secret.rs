@@ -4,7 +4,10 @@ use std::fs::{self, File};
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
+use crate::domain::limits::SECRET_RECORDS_MAX;
+use crate::domain::{Position, Rules};
 use crate::ledger::TokenSecret;
+use crate::log::{EventLog, LogError, Record};
 
 /// Why the secret is not available.
 #[derive(Debug, thiserror::Error)]
@@ -47,6 +50,33 @@ pub fn read_or_make(path: &Path) -> Result<TokenSecret, SecretError> {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => read(path),
         Err(error) => Err(SecretError::File(path.to_path_buf(), error)),
     }
+}
+
+/// The position of the last record whose tokens were made from another secret, of the last
+/// `SECRET_RECORDS_MAX` records.
+pub async fn last_foreign(
+    log: &dyn EventLog,
+    secret: &TokenSecret,
+) -> Result<Option<Position>, LogError> {
+    let head = log.known_head().get();
+    let last = (head.saturating_sub(SECRET_RECORDS_MAX) + 1)..=head;
+    let records = log.get(last.map(Position::new).collect()).await?;
+    // The newest rules read what all earlier ones wrote.
+    let is_foreign = |record: &&Record| secret.made_tokens_of(Rules::LATEST, record) == Some(false);
+    Ok(records
+        .iter()
+        .rfind(is_foreign)
+        .map(|record| record.position))
+}
+
+/// What tokens from another secret mean, and what the operator can do.
+pub fn foreign_warning(position: Position) -> String {
+    format!(
+        "the session tokens of the event at position {position} were made from another secret: another \
+         server of this ledger has its own, or this server had another one. A command that is retried \
+         at the other server answers 409 tokens_of_another_node. Give all servers one secret, with \
+         --token-secret-file"
+    )
 }
 
 /// Writes the file completely or not at all, and never replaces an existing file.

@@ -20,7 +20,7 @@ use crate::app::snapshots::Snapshots;
 use crate::app::tasks::Tasks;
 use crate::app::tls::ServerTls;
 use crate::dialects;
-use crate::domain::limits::{SECRET_RECORDS_MAX, SHUTDOWN_WAIT_MS, TLS_FILES_MS};
+use crate::domain::limits::{SHUTDOWN_WAIT_MS, TLS_FILES_MS};
 use crate::domain::{Clock, Position, Rules, WithCauses};
 use crate::http::{Hosts, Services};
 use crate::ledger::{Commands, Ledger, Reactor, TokenSecret, rules};
@@ -195,25 +195,8 @@ async fn token_secret(
 
 /// Warns if one of the last records has tokens from another secret. Reading them is not worth a failure.
 async fn warn_of_another_secret(log: &dyn EventLog, secret: &TokenSecret) {
-    let head = log.known_head().get();
-    let last = (head.saturating_sub(SECRET_RECORDS_MAX) + 1)..=head;
-    let records = log.get(last.map(Position::new).collect()).await;
-    let foreign = records
-        .unwrap_or_default()
-        .into_iter()
-        .rev()
-        .find(|record| {
-            // The newest rules read what all earlier ones wrote.
-            secret.made_tokens_of(Rules::LATEST, record) == Some(false)
-        });
-    if let Some(record) = foreign {
-        tracing::warn!(
-            "the session tokens of the event at position {} were made from another secret: another \
-             server of this ledger has its own, or this server had another one. A command that is \
-             retried at the other server answers 409 tokens_of_another_node. Give all servers one \
-             secret, with --token-secret-file",
-            record.position
-        );
+    if let Ok(Some(position)) = secret::last_foreign(log, secret).await {
+        tracing::warn!("{}", secret::foreign_warning(position));
     }
 }
 

@@ -9,6 +9,7 @@ use serde::Serialize;
 
 use crate::app::clock::SystemClock;
 use crate::app::files::DataDir;
+use crate::app::secret;
 use crate::app::secret_files::{SecretFile, exposed};
 use crate::cli::client::{Api, Identity};
 use crate::cli::client_tls::ClientTlsArgs;
@@ -16,7 +17,7 @@ use crate::cli::nats::NatsArgs;
 use crate::cli::target::{DEFAULT_URL, URL_VARIABLE};
 use crate::cli::{CommandResult, output, table};
 use crate::domain::{Clock as _, WithCauses};
-use crate::log::jetstream::{self, InspectedStream, JetStreamConfig};
+use crate::log::jetstream::{self, InspectedStream, JetStreamConfig, JetStreamLog};
 use crate::projection::{Store, StoreError};
 
 /// Less free space than this, in bytes, is a failure: there may soon be no room for events.
@@ -35,6 +36,8 @@ Examples:
     session-ledger doctor --data-dir ./ledger
   A NATS server and its stream:
     session-ledger doctor --nats-url nats://127.0.0.1:4222
+  Also whether this node has the token secret of the other nodes:
+    session-ledger doctor --nats-url nats://127.0.0.1:4222 --data-dir ./ledger
 
 Exit code 1 if a check fails. The command writes no event and creates no stream.
 In a data directory it creates and removes a temporary file, and repairs a read
@@ -61,6 +64,11 @@ pub(super) struct Doctor {
     /// JSON instead of a table
     #[arg(long)]
     json: bool,
+
+    /// File with the secret that session tokens are made from, to compare with the last events of the log
+    /// on NATS. By default the one in the data directory
+    #[arg(long, env = "SESSION_LEDGER_TOKEN_SECRET_FILE", value_name = "FILE")]
+    token_secret_file: Option<PathBuf>,
 
     #[command(flatten)]
     tls: ClientTlsArgs,
@@ -103,6 +111,9 @@ impl Doctor {
         if let Some(config) = &nats {
             nats_server(config, &mut checks).await;
             secret_files(self.nats.secret_files(), &mut checks);
+            if let Some(file) = self.token_secret() {
+                token_secret(&file, config, &mut checks).await;
+            }
         }
         if checks.is_empty() || self.url.is_some() {
             let url = self.url.as_ref().unwrap_or(&self.default_url);
@@ -121,6 +132,16 @@ impl Doctor {
         } else {
             ExitCode::SUCCESS
         })
+    }
+}
+
+impl Doctor {
+    fn token_secret(&self) -> Option<PathBuf> {
+        let own = self.data_dir.as_deref().map(DataDir::new);
+        let own = own
+            .map(|dir| dir.token_secret())
+            .filter(|file| file.exists());
+        self.token_secret_file.clone().or(own)
     }
 }
 
@@ -232,6 +253,24 @@ async fn nats_server(config: &JetStreamConfig, checks: &mut Checks) {
             }
         }
     }
+}
+
+/// Compares the secret of a server with the tokens on the log that the servers share.
+async fn token_secret(file: &Path, config: &JetStreamConfig, checks: &mut Checks) {
+    let compared = async {
+        let secret = secret::read(file)?;
+        let log = JetStreamLog::connect(config, true).await?;
+        anyhow::Ok(secret::last_foreign(&log, &secret).await?)
+    };
+    let (result, detail) = match compared.await {
+        Ok(None) => (
+            Finding::Ok,
+            "the last events have no tokens of another one".to_owned(),
+        ),
+        Ok(Some(position)) => (Finding::Warn, secret::foreign_warning(position)),
+        Err(error) => (Finding::Fail, format!("{error:#}")),
+    };
+    add(checks, "token secret", result, detail);
 }
 
 fn directory(path: &Path, checks: &mut Checks) {

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use session_ledger::app::{Config, LogSource, Running, start};
 use session_ledger::log::jetstream::JetStreamConfig;
 
-use crate::support::cli::Server;
+use crate::support::cli::{Server, run, stdout};
 use crate::support::client::{Answer, Client, created};
 use crate::support::nats::NatsServer;
 
@@ -130,6 +130,13 @@ async fn a_server_that_starts_says_that_another_one_has_another_secret() {
             said.contains("were made from another secret"),
             warns,
             "{said}"
+        );
+        let own = ["doctor", "--data-dir", dirs[1].path().to_str().unwrap()];
+        let checked = stdout(&run(&[&own, &on_nats[..], more].concat()));
+        assert_eq!(
+            checked.contains("token secret      warn"),
+            warns,
+            "{checked}"
         );
         drop(second.terminate());
     }
