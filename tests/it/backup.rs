@@ -6,6 +6,8 @@ use std::path::Path;
 
 use proptest::prelude::*;
 use serde_json::Value;
+use session_ledger::domain::Timestamp;
+use session_ledger::log::{EmbeddedRestore, NewRecord};
 
 use crate::support::cli::{Server, command, fails, ok, stderr};
 
@@ -306,7 +308,7 @@ fn no_server_opens_a_ledger_that_is_not_wholly_restored_and_a_second_restore_com
         let here = ["--data-dir", text(&new)];
         let serve = ["serve", "--no-auth", "--listen", "127.0.0.1:0"];
         let issue = ["keys", "issue", "--role", "read", "--tenant", "acme"];
-        for args in [&serve[..], &issue] {
+        for args in [&issue[..], &serve] {
             let error = fails(&[args, &here].concat(), 1);
             assert!(error.contains("was interrupted"), "{args:?}: {error}");
         }
@@ -378,6 +380,42 @@ fn a_backup_of_a_directory_that_a_server_holds_says_so() {
     let error = fails(&args, 1);
     assert!(error.contains("a server holds the directory"), "{error}");
     server.terminate();
+}
+
+/// A log of 192 MiB passes through processes that may have 160 MiB of data.
+#[test]
+fn a_backup_and_its_check_hold_a_bounded_part_of_a_log_in_memory() {
+    let place = tempfile::tempdir().unwrap();
+    let path = |name: &str| place.path().join(name);
+    let old = path("old");
+    fs::create_dir(&old).unwrap();
+    let mut admin = EmbeddedRestore::create(&old.join("admin.redb")).unwrap();
+    admin.write(&[]).unwrap();
+    let mut log = EmbeddedRestore::create(&old.join("log.redb")).unwrap();
+    let record = NewRecord {
+        subject: "ledger.v1.acme.session.created".into(),
+        private: bytes::Bytes::new(),
+        body: vec![b'x'; 64 * 1024].into(),
+    };
+    log.write(&vec![(record, Timestamp::MIN); 3 * 1024])
+        .unwrap();
+    drop((admin, log));
+    let limited = |args: &[&str]| {
+        let command = command(args);
+        let mut limited = std::process::Command::new("prlimit");
+        limited
+            .arg(format!("--data={}", 160 * 1024 * 1024))
+            .arg(command.get_program())
+            .args(command.get_args())
+            // On many cores, the stacks of threads and the arenas of the allocator take more.
+            .env("TOKIO_WORKER_THREADS", "2")
+            .env("MALLOC_ARENA_MAX", "2");
+        let output = limited.output().unwrap();
+        assert!(output.status.success(), "{args:?}: {}", stderr(&output));
+    };
+    let to = path("b");
+    limited(&["backup", "--data-dir", text(&old), "--to", text(&to)]);
+    limited(&["restore", "--check", text(&to)]);
 }
 
 proptest! {
