@@ -12,6 +12,7 @@ use redb::backends::InMemoryBackend;
 use session_ledger::app::clock::SystemClock;
 use session_ledger::app::{Config, Running, start};
 use session_ledger::domain::Position;
+use session_ledger::domain::limits::LOG_CACHE_BYTES;
 use session_ledger::log::{EmbeddedLog, EventLog, LogError, NewRecord};
 use session_ledger::projection::{FoldError, Projection, Store, StoreError, runner};
 use session_ledger::storage::{CheckedFile, Health};
@@ -438,17 +439,16 @@ async fn a_log_whose_disk_confirms_no_sync_acknowledges_nothing_and_says_that_th
 async fn a_log_whose_disk_failed_to_read_goes_on_once_the_disk_reads_again() {
     let disk = FailingDisk::default();
     let log = disk.log();
-    // Too much for one page, so that a log that has just opened has not read it.
+    // More than the cache holds, so that the first record must be read from the disk.
     let large = NewRecord {
-        body: "x".repeat(30_000).into(),
+        body: "x".repeat(60_000).into(),
         ..new_records(0..1).remove(0)
     };
-    for _ in 0..100 {
+    let records = u64::try_from(2 * LOG_CACHE_BYTES / large.body.len()).unwrap();
+    for _ in 0..records {
         assert!(log.append(vec![large.clone()]).await[0].is_ok());
     }
-    log.close().await;
-    // With an empty cache.
-    let log = Arc::new(disk.log());
+    let log = Arc::new(log);
     let watched = Arc::clone(&log);
     let watching = tokio::spawn(async move { watched.watch().await });
     disk.fail(Some((Operation::Read, ErrorKind::Other)));
@@ -461,7 +461,7 @@ async fn a_log_whose_disk_failed_to_read_goes_on_once_the_disk_reads_again() {
     }
     let appended = log.append(vec![large]).await;
     assert!(
-        matches!(appended[..], [Ok(position)] if position == Position::new(101)),
+        matches!(appended[..], [Ok(position)] if position == Position::new(records + 1)),
         "{appended:?}"
     );
     read_all(&log).await.unwrap();
