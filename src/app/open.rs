@@ -80,7 +80,7 @@ pub async fn open(config: &Config) -> anyhow::Result<Opened> {
         && projection.position() == Position::ZERO
         && let Some(installed) = snapshots.install(&*log, &dir.model()).await?
     {
-        // Before the old file is closed, so that no other process can open the directory in between.
+        // If another process opens the new file first, this start fails, because that process holds it.
         installed.persist(&dir.model())?;
         projection = open_model(&dir).await?;
     }

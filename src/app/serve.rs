@@ -97,7 +97,6 @@ pub async fn start(config: Config) -> anyhow::Result<Running> {
         projection.wait_for(position, BEGIN_WAIT).await;
     }
     spawn_reactors(&mut workers, &projection, &log, &clock, &metrics);
-    spawn_snapshots(&mut workers, config.snapshots, &projection, &clock);
     let own = DataDir::new(&config.data_dir).token_secret();
     let secret = token_secret(config.token_secret_file.as_deref(), &own, &*log).await?;
     let ledger = Ledger::new(
@@ -105,6 +104,8 @@ pub async fn start(config: Config) -> anyhow::Result<Running> {
         Arc::clone(&projection),
         Arc::clone(&clock),
     );
+    // The ledger has said what the fold owes: before that, a snapshot would be due too early.
+    spawn_snapshots(&mut workers, config.snapshots, (&log, &projection), &clock);
     let services = Services {
         commands: Commands::new(ledger.clone(), secret),
         ledger,
@@ -166,13 +167,13 @@ fn spawn_reactors(
 fn spawn_snapshots(
     workers: &mut Tasks,
     snapshots: Option<Snapshots>,
-    projection: &Arc<Projection>,
+    (log, projection): (&Arc<dyn EventLog>, &Arc<Projection>),
     clock: &Arc<dyn Clock>,
 ) {
     let Some(snapshots) = snapshots else {
         return;
     };
-    let (source, clock) = (Arc::clone(projection), Arc::clone(clock));
+    let (source, clock) = ((Arc::clone(log), Arc::clone(projection)), Arc::clone(clock));
     workers.spawn("snapshots", |stop| {
         snapshots.keep_writing(source, clock, stop)
     });
@@ -255,8 +256,8 @@ fn spawn_fold(
                 return;
             }
             tracing::error!(
-                "the fold has stopped: {}. Reads show the last state, and the server accepts no \
-                 changes",
+                "the fold has stopped: {}. Reads show the last state, unless they have shown a newer \
+                 one, and the server accepts no changes",
                 WithCauses(&error)
             );
         }

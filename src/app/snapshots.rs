@@ -122,33 +122,39 @@ impl Snapshots {
     /// Writes snapshots until `stop` is canceled.
     pub(super) async fn keep_writing(
         self,
-        projection: Arc<Projection>,
+        (log, projection): (Arc<dyn EventLog>, Arc<Projection>),
         clock: Arc<dyn Clock>,
         stop: CancellationToken,
     ) {
         let mut last_try = Position::ZERO;
         let due = async |last_try: Position| {
             loop {
-                let newest = self.newest(projection.position()).await.max(last_try);
+                let newest = self.newest(log.known_head()).await.max(last_try);
                 let next = Position::new(newest.get().saturating_add(self.every_records));
                 // Not while the fold catches up: it needs the disk more.
                 let waited = projection.reach(next.max(projection.owed())).await;
                 let pause = fastrand::u64(0..=SNAPSHOT_SPREAD_MS);
                 tokio::time::sleep(Duration::from_millis(pause)).await;
                 // Another node may have written one.
-                if waited != Waited::Reached || self.newest(projection.position()).await < next {
+                if waited != Waited::Reached || self.newest(log.known_head()).await < next {
                     return waited;
                 }
             }
         };
         while let Some(Waited::Reached) = stop.run_until_cancelled(due(last_try)).await {
-            last_try = projection.position();
+            let position = projection.position();
             let (dir, source) = (self.dir.clone(), Arc::clone(&projection));
             let made_at = clock.now().to_string();
             let written = blocking(move || write(&dir, &source, made_at)).await;
             match written {
-                Ok(position) => tracing::info!("wrote a snapshot at position {position}"),
+                Ok(Some(position)) => {
+                    last_try = position;
+                    tracing::info!("wrote a snapshot at position {position}");
+                }
+                // Another node writes one. Look again after the pause that comes before each.
+                Ok(None) => {}
                 Err(error) => {
+                    last_try = position;
                     tracing::warn!("no snapshot could be written: {error:#}");
                     let pause = Duration::from_millis(SNAPSHOT_RETRY_MS);
                     let _canceled = tokio::time::timeout(pause, stop.cancelled()).await;
@@ -174,7 +180,7 @@ impl Manifest {
     }
 }
 
-/// The snapshots of this build's layout up to the head of a log, newest first. Those behind the head are of
+/// The snapshots of this build's layout up to the head of a log, newest first. Those beyond it are of
 /// another log, or of a part that a restored log has lost.
 fn list_to(dir: &Path, head: Position) -> anyhow::Result<Vec<Manifest>> {
     let mut found = list(dir)?;
@@ -222,11 +228,13 @@ fn copy(dir: &Path, manifest: &Manifest, model: &Path) -> anyhow::Result<NamedTe
 }
 
 /// Writes a snapshot of the read model, and removes old ones. The manifest comes last, so a snapshot
-/// without one is not complete.
-fn write(dir: &Path, projection: &Projection, made_at: String) -> anyhow::Result<Position> {
+/// without one is not complete. Returns its position; `None` if another node writes one.
+fn write(dir: &Path, projection: &Projection, made_at: String) -> anyhow::Result<Option<Position>> {
     fs::create_dir_all(dir).with_context(|| format!("cannot create {}", dir.display()))?;
     let file = new_file(dir)?;
-    remove_leftovers(dir, file.path())?;
+    if is_written_by_another(dir, file.path())? {
+        return Ok(None);
+    }
     let progress = projection.copy_to(file.reopen()?)?;
     let manifest = Manifest {
         layout: layout(),
@@ -247,7 +255,7 @@ fn write(dir: &Path, projection: &Projection, made_at: String) -> anyhow::Result
         drop(fs::remove_file(dir.join(old.file("json"))));
         drop(fs::remove_file(dir.join(old.file("redb"))));
     }
-    Ok(progress.position)
+    Ok(Some(progress.position))
 }
 
 /// A file that gets its name later. Who else may read it, the umask says: other nodes may run as other
@@ -259,21 +267,28 @@ fn new_file(dir: &Path) -> io::Result<NamedTempFile> {
         .tempfile_in(dir)
 }
 
-/// Removes files that were half written long before a new one. Only the times of the shared directory count,
-/// because the clocks of nodes differ.
-fn remove_leftovers(dir: &Path, new: &Path) -> io::Result<()> {
+/// Whether another node writes a snapshot. Removes files that were half written long before. Only the times
+/// of the shared directory count, because the clocks of nodes differ.
+fn is_written_by_another(dir: &Path, new: &Path) -> io::Result<bool> {
     let now = fs::metadata(new)?.modified()?;
+    let mut found = false;
     for entry in fs::read_dir(dir)? {
-        let entry = entry?;
-        let is_ours = entry.file_name().to_string_lossy().starts_with(WRITING);
+        let path = entry?.path();
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        if path == new || !name.starts_with(WRITING) {
+            continue;
+        }
         // A file that another node has just finished is gone.
-        let written = entry.metadata().and_then(|found| found.modified());
-        let age = written.ok().and_then(|time| now.duration_since(time).ok());
-        if is_ours && age.is_some_and(|age| LEFTOVER_AGE < age) {
-            drop(fs::remove_file(entry.path()));
+        let Ok(written) = fs::metadata(&path).and_then(|found| found.modified()) else {
+            continue;
+        };
+        match now.duration_since(written) {
+            Ok(age) if LEFTOVER_AGE < age => drop(fs::remove_file(&path)),
+            // Of two nodes that begin at one moment, both give way and try again.
+            Ok(_) | Err(_) => found = true,
         }
     }
-    Ok(())
+    Ok(found)
 }
 
 /// Copies all bytes, and returns their hash in hexadecimal digits.

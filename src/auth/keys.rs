@@ -11,7 +11,9 @@ use crate::auth::event::{Grant, GrantError, KeyEvent};
 use crate::auth::keyring::{KeyEntry, KeyError, Keyring};
 use crate::auth::seen::Seen;
 use crate::auth::{ApiKey, Author, Identity, KeyId, Role};
-use crate::domain::limits::{KEYS_PER_TENANT_MAX, LOG_READ_RECORDS_MAX, VERDICT_WAIT_MS};
+use crate::domain::limits::{
+    KEYS_PER_TENANT_MAX, KEYS_RETRY_MS, LOG_READ_RECORDS_MAX, VERDICT_WAIT_MS,
+};
 use crate::domain::{Position, TenantId, Timestamp};
 use crate::log::{EventLog, LogError};
 
@@ -86,15 +88,28 @@ impl Keys {
     /// Follows the log until `stop` is canceled, or until the log fails. After a failure this node
     /// misses later revocations, and [`Keys::are_followed`] returns false.
     pub async fn run(self: Arc<Self>, stop: CancellationToken) -> Result<(), LogError> {
-        let followed = stop.run_until_cancelled(self.tail()).await;
+        let followed = stop.run_until_cancelled(self.follow()).await;
         self.progress
             .send_modify(|progress| progress.stopped = true);
         followed.unwrap_or(Ok(()))
     }
 
-    async fn tail(&self) -> Result<(), LogError> {
-        let mut tail = self.log.tail(Position::ZERO).await?;
+    async fn follow(&self) -> Result<(), LogError> {
         let mut seen = Seen::NOTHING;
+        loop {
+            match self.tail(&mut seen).await {
+                // The built-in log opens its file again after a failure.
+                Err(LogError::Unavailable(_)) if self.log.is_available() => {
+                    tokio::time::sleep(Duration::from_millis(KEYS_RETRY_MS)).await;
+                }
+                ended => return ended,
+            }
+        }
+    }
+
+    /// Reads the log on from what was seen, until it fails.
+    async fn tail(&self, seen: &mut Seen) -> Result<(), LogError> {
+        let mut tail = self.log.tail(seen.position()).await?;
         loop {
             let records = tail.next(LOG_READ_RECORDS_MAX).await?;
             let mut ring = self.ring.write().unwrap_or_else(PoisonError::into_inner);
@@ -110,7 +125,7 @@ impl Keys {
                 }
             }
             drop(ring);
-            self.progress.send_modify(|progress| progress.seen = seen);
+            self.progress.send_modify(|progress| progress.seen = *seen);
         }
     }
 

@@ -195,11 +195,14 @@ pub const FOLD_MENDS_MAX: u32 = 3;
 pub const SECRET_RECORDS_MAX: u64 = 100;
 /// Snapshots of the read model that stay in the shared directory.
 pub const SNAPSHOTS_KEPT: usize = 2;
+/// The pause before a server reads the log of keys again after a failed read, in milliseconds.
+pub const KEYS_RETRY_MS: u64 = 500;
 /// The longest pause before a node writes a snapshot that is due, in milliseconds. Of several nodes, one
 /// usually writes it before the others look again.
 pub const SNAPSHOT_SPREAD_MS: u64 = 2_000;
-/// How old a half written snapshot must be before another node removes it, in milliseconds.
-pub const SNAPSHOT_LEFTOVER_MS: u64 = 3_600_000;
+/// How old a half written snapshot must be before another node removes it, in milliseconds. Until then, no
+/// other node writes one.
+pub const SNAPSHOT_LEFTOVER_MS: u64 = 600_000;
 /// How long a node waits after a snapshot that it could not write, in milliseconds.
 pub const SNAPSHOT_RETRY_MS: u64 = 60_000;
 /// The cache of the file that a snapshot is written to, in bytes.

@@ -123,7 +123,7 @@ impl App {
         &self,
         ask: impl FnOnce(&Snapshot) -> Result<R, Problem>,
     ) -> Result<R, Problem> {
-        ask(&*self.projection().snapshot()?)
+        self.or_stopped(ask(&*self.projection().snapshot()?))
     }
 
     /// Reads that may look at thousands of entries, on the blocking pool.
@@ -140,9 +140,16 @@ impl App {
             let _permit = permit;
             span.in_scope(|| ask(&*projection.snapshot()?))
         });
-        answer
-            .await
-            .unwrap_or_else(|_panicked| Err(Problem::new(Code::InternalError)))
+        let answer = answer.await;
+        self.or_stopped(answer.unwrap_or_else(|_panicked| Err(Problem::new(Code::InternalError))))
+    }
+
+    /// Says that the fold has stopped, instead of that the server is mending its read model.
+    fn or_stopped<R>(&self, answer: Result<R, Problem>) -> Result<R, Problem> {
+        answer.map_err(|problem| match problem.code() {
+            Code::Degraded if self.projection().has_stopped() => Problem::new(Code::FoldStopped),
+            _ => problem,
+        })
     }
 
     /// Waits until the read model has reached `position`. Returns a problem if that takes too long

@@ -249,7 +249,14 @@ impl Ledger {
         let wait = Duration::from_millis(VERDICT_WAIT_MS);
         let _reached: Waited = self.projection.wait_for(last, wait).await;
         let (projection, tenant) = (Arc::clone(&self.projection), tenant.clone());
-        let read = move || read_verdicts(&projection, &tenant, appended, &bodies);
+        let read = move || match read_verdicts(&projection, &tenant, &appended, &bodies) {
+            // The verdicts can be read later.
+            Err(error) if error.is_temporary() => {
+                let pending = appended.into_iter().map(|one| one.map(Receipt::pending));
+                Ok(pending.collect())
+            }
+            verdicts => verdicts,
+        };
         let verdicts = tokio::task::spawn_blocking(read).await;
         verdicts
             .map_err(AppendError::Panicked)?
@@ -294,25 +301,18 @@ impl Receipt {
 fn read_verdicts(
     projection: &Projection,
     tenant: &TenantId,
-    appended: Vec<Result<Position, LogError>>,
+    appended: &[Result<Position, LogError>],
     bodies: &[Bytes],
 ) -> Result<Vec<Result<Receipt, LogError>>, StoreError> {
-    let snapshot = match projection.snapshot() {
-        // The verdicts can be read later.
-        Err(error) if error.is_temporary() => {
-            let pending = appended.into_iter().map(|one| one.map(Receipt::pending));
-            return Ok(pending.collect());
-        }
-        snapshot => snapshot?,
-    };
+    let snapshot = projection.snapshot()?;
     let folded = snapshot.progress().position;
     let tenant = snapshot.of_tenant(tenant)?;
     let mut receipts = Vec::with_capacity(appended.len());
-    for (one, body) in appended.into_iter().zip(bodies) {
+    for (one, body) in appended.iter().zip(bodies) {
         let position = match one {
-            Ok(position) => position,
+            Ok(position) => *position,
             Err(error) => {
-                receipts.push(Err(error));
+                receipts.push(Err(error.clone()));
                 continue;
             }
         };

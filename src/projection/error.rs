@@ -12,7 +12,7 @@ pub enum StoreError {
     /// The file cannot be opened, read or written.
     #[error("the read model's file cannot be used")]
     File(#[source] Box<redb::Error>),
-    /// redb panicked on the file.
+    /// The disk does not return the bytes of the file, or redb panicked on them.
     #[error("the read model's file is damaged ({0}); run `session-ledger rebuild`")]
     Unreadable(String),
     /// The file failed, and is opened again or replaced by a new one.

@@ -3,7 +3,7 @@
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockWriteGuard};
 use std::time::Duration;
 
 use tokio::sync::watch;
@@ -103,6 +103,7 @@ impl Projection {
 
     /// Copies the read model into an empty file. Returns how far it had come.
     pub fn copy_to(&self, file: File) -> Result<Progress, StoreError> {
+        self.check_started()?;
         self.store()?.copy_to(file)
     }
 
@@ -166,8 +167,8 @@ impl Projection {
         self.shown.fetch_max(position.get(), Ordering::Relaxed);
         self.owe(position);
         let path = self.path.as_deref().ok_or(StoreError::Mending)?;
-        let mut slot = self.store.write().unwrap_or_else(PoisonError::into_inner);
-        let failed = slot.take();
+        // Not locked while the file is closed and opened, which can take long.
+        let failed = self.slot().take();
         if let Err(panic) = guarded(|| drop(failed)) {
             tracing::warn!("the read model's file was not closed properly: {panic}");
         }
@@ -177,8 +178,12 @@ impl Projection {
         let (store, progress) = open_or_renew(path)?;
         // Before anybody can see the file.
         self.folded.send_replace(progress);
-        *slot = Some(Arc::new(store));
+        *self.slot() = Some(Arc::new(store));
         Ok(())
+    }
+
+    fn slot(&self) -> RwLockWriteGuard<'_, Option<Arc<Store>>> {
+        self.store.write().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The progress of the fold.
@@ -278,7 +283,12 @@ impl Drop for Waiting<'_> {
 
 /// Opens a file. Sets one aside that only a new fold of the log can mend, and makes a new one.
 fn open_or_renew(path: &Path) -> Result<(Store, Progress), StoreError> {
-    match open(path) {
+    let opened = open(path).or_else(|error| match error {
+        // What the disk does not return once, it may return the next time.
+        StoreError::Unreadable(_) => open(path),
+        error => Err(error),
+    });
+    match opened {
         Err(error) if error.is_mended_by_a_rebuild() => {
             tracing::error!(
                 "{}. The server now makes the read model again from the log",
@@ -292,9 +302,16 @@ fn open_or_renew(path: &Path) -> Result<(Store, Progress), StoreError> {
 }
 
 fn open(path: &Path) -> Result<(Store, Progress), StoreError> {
-    let store = Store::open(path)?;
-    let progress = *store.snapshot()?.progress();
-    Ok((store, progress))
+    let is_new = !path.exists();
+    let opened = Store::open(path).and_then(|store| {
+        let progress = *store.snapshot()?.progress();
+        Ok((store, progress))
+    });
+    if is_new && opened.is_err() {
+        // A half made file would look damaged, and would replace the damaged one that was set aside.
+        drop(fs::remove_file(path));
+    }
+    opened
 }
 
 /// Renames a file that cannot be used. Replaces an earlier one, so that the disk does not fill up.

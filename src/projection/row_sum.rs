@@ -69,6 +69,12 @@ impl RowSums {
         &self,
         table: &impl ReadableTable<u32, u128>,
     ) -> Result<Option<TenantNumber>, StoreError> {
+        for entry in table.iter()? {
+            let tenant = TenantNumber::new(entry?.0.value());
+            if !self.0.contains_key(&tenant) && read(table, tenant)? != RowSum::EMPTY {
+                return Ok(Some(tenant));
+            }
+        }
         for (tenant, sum) in &self.0 {
             if read(table, *tenant)? != *sum {
                 return Ok(Some(*tenant));

@@ -80,7 +80,8 @@ async fn follow_and_mend(
                 (WithCauses(&error).to_string(), Damage::Certain)
             }
             // The embedded log opens its file again after a failure.
-            (None, Err(FoldError::Log(LogError::Unavailable(_)))) if log.is_available() => {
+            (None, Err(FoldError::Log(error @ LogError::Unavailable(_)))) if log.is_available() => {
+                projection.set_trouble(Some(WithCauses(&error).to_string()));
                 pause(stop).await;
                 continue;
             }
@@ -270,6 +271,12 @@ async fn fold(
             return Ok(());
         };
         while !batches.has_room() {
+            if projection
+                .store()
+                .is_ok_and(|store| store.failure().is_some())
+            {
+                return Ok(());
+            }
             let why = "the disk of the read model is full, or nearly full: make room";
             projection.set_trouble(Some(why.to_owned()));
             pause(ended).await;

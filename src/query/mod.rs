@@ -50,6 +50,12 @@ pub struct AsOf {
 }
 
 impl AsOf {
+    /// A state that includes no record.
+    pub(crate) const NOTHING: Self = Self {
+        position: Position::ZERO,
+        time: None,
+    };
+
     /// The state that a snapshot shows to a caller.
     pub fn of(snapshot: &Snapshot, sight: Sight<'_>) -> Result<Self, StoreError> {
         Self::of_shown(snapshot, sight.find(snapshot)?)

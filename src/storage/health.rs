@@ -61,7 +61,7 @@ impl Default for Health {
 }
 
 impl Health {
-    /// The first failure, if there was one.
+    /// The first failure, or the last failed sync, if there was one.
     pub fn failure(&self) -> Option<Failure> {
         self.0.borrow().clone()
     }
@@ -77,12 +77,15 @@ impl Health {
         }
     }
 
-    /// Notes a failure, unless there was one before.
+    /// Notes a failure, unless there was one before. A failed sync always counts, because it is worse than
+    /// what came before it.
     pub fn note(&self, failure: Failure) {
-        self.0.send_if_modified(|first| {
-            let is_first = first.is_none();
-            first.get_or_insert(failure);
-            is_first
+        self.0.send_if_modified(|noted| {
+            let counts = noted.is_none() || matches!(failure, Failure::Sync(_));
+            if counts {
+                *noted = Some(failure);
+            }
+            counts
         });
     }
 }

@@ -93,7 +93,7 @@ async fn one(report: &mut Report, name: &str, node: &Node, key: &str) {
     section.row(Row::new("sustained", "events/s", Figure::one(rate)));
     times(
         &mut section,
-        "  an event, with its verdict",
+        "  an event that was acknowledged",
         &emitted.times[1],
         None,
     );
@@ -101,6 +101,11 @@ async fn one(report: &mut Report, name: &str, node: &Node, key: &str) {
 
     let idle = join_all((0..IDLE).map(|_| open_idle(node.addr))).await;
     let slow = join_all((0..SLOW).map(|_| TcpStream::connect(node.addr))).await;
+    let opened = (idle.iter().flatten().count(), slow.iter().flatten().count());
+    section.note(format!(
+        "opened: {} idle and {} slow connections",
+        opened.0, opened.1
+    ));
     let first = emitted.acknowledged.len() as u64 + 1_000_000;
     let overload = Arrivals {
         first,
@@ -154,7 +159,7 @@ async fn one(report: &mut Report, name: &str, node: &Node, key: &str) {
     ));
     times(
         &mut section,
-        "  an event, with its verdict",
+        "  an event that was acknowledged",
         &overloaded.times[1],
         None,
     );
@@ -224,8 +229,13 @@ async fn emit(addr: SocketAddr, key: &str, arrivals: Arrivals) -> Emitted {
                 continue;
             }
             sleep_until(due).await;
+            // With a rate, the time counts from when the event was due.
+            let began = if arrivals.per_second.is_finite() {
+                due
+            } else {
+                Instant::now()
+            };
             let number = arrivals.first + number;
-            let sent = Instant::now();
             let answer = emit_one(&mut connection, addr, key, number).await;
             let mut emitted = emitted.borrow_mut();
             let Some(status) = answer else {
@@ -234,7 +244,7 @@ async fn emit(addr: SocketAddr, key: &str, arrivals: Arrivals) -> Emitted {
             };
             let acknowledged = (200..300).contains(&status);
             *emitted.by_status.entry(status).or_default() += 1;
-            emitted.times[usize::from(acknowledged)].push(ms(sent.elapsed()));
+            emitted.times[usize::from(acknowledged)].push(ms(began.elapsed()));
             if acknowledged {
                 emitted.acknowledged.push(number);
             }

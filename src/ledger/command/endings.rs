@@ -32,14 +32,16 @@ impl Commands {
         let projection = self.ledger.projection();
         let at_most = Duration::from_millis(VERDICT_WAIT_MS);
         let ended = timeout(at_most, all_ended(projection, tenant, agent)).await;
-        ended.unwrap_or(Ok(())).map_err(AppendError::Verdict)?;
+        let ended = ended.unwrap_or(Ok(()));
         let (projection, tenant) = (Arc::clone(projection), tenant.clone());
         let agent = agent.clone();
         let read = move || revocation(&*projection.snapshot()?, &tenant, &agent);
-        let revocation = tokio::task::spawn_blocking(read).await;
-        revocation
-            .map_err(AppendError::Panicked)?
-            .map_err(AppendError::Verdict)
+        let found = tokio::task::spawn_blocking(read).await;
+        match ended.and(found.map_err(AppendError::Panicked)?) {
+            // How the sessions ended can be read later.
+            Err(error) if error.is_temporary() => Ok(Some(Revocation::PENDING)),
+            found => found.map_err(AppendError::Verdict),
+        }
     }
 }
 

@@ -92,6 +92,14 @@ pub struct Revocation {
     pub settled_position: Option<Position>,
 }
 
+impl Revocation {
+    /// Nothing is known yet of the sessions.
+    const PENDING: Self = Self {
+        ended_sessions: 0,
+        settled_position: None,
+    };
+}
+
 /// Why a command has no verdict.
 #[derive(Debug, thiserror::Error)]
 pub enum CommandError {

@@ -79,12 +79,13 @@ impl EmbeddedLog {
         loop {
             tokio::time::sleep(Duration::from_millis(LOG_PROBE_MS)).await;
             let store = Arc::clone(&self.store);
-            let in_place = blocking(move || Ok(store.is_in_place())).await;
-            if self.is_available() && matches!(in_place, Ok(false)) {
+            let looked = blocking(move || Ok((store.is_in_place(), store.has_failed()))).await;
+            let (in_place, has_failed) = looked.unwrap_or((true, false));
+            if self.is_available() && !in_place {
                 self.refusal.give_up(writer::LOST);
             }
             // A reader can find a failure of the file too.
-            if self.refusal.may_end() || self.store.has_failed() {
+            if self.refusal.may_end() || has_failed {
                 // Fails if the queue is full: then the next append finds out.
                 drop(self.jobs.try_send(Job::Probe));
             }

@@ -151,7 +151,7 @@ impl Store {
             // Saves the allocator's state with each commit, so the file opens at once after a crash.
             txn.set_quick_repair(true);
             {
-                let mut table = txn.open_table(RECORDS).map_err(LogError::unavailable)?;
+                let mut table = txn.open_table(RECORDS).map_err(table_error)?;
                 let mut position = head;
                 for (record, len_bytes) in records {
                     position = position.next();
@@ -171,7 +171,7 @@ impl Store {
         let (first, last) = (range.start().get(), range.end().get());
         self.with(|database| {
             let txn = database.begin_read().map_err(LogError::unavailable)?;
-            let table = txn.open_table(RECORDS).map_err(LogError::unavailable)?;
+            let table = txn.open_table(RECORDS).map_err(table_error)?;
             let mut records = Vec::with_capacity(usize::try_from(last - first + 1).unwrap_or(0));
             let mut bytes_left = LOG_READ_BYTES_MAX;
             let mut expected = *range.start();
@@ -207,7 +207,7 @@ impl Store {
         }
         self.with(|database| {
             let txn = database.begin_read().map_err(LogError::unavailable)?;
-            let table = txn.open_table(RECORDS).map_err(LogError::unavailable)?;
+            let table = txn.open_table(RECORDS).map_err(table_error)?;
             for entry in table
                 .range(first.get()..=head.get())
                 .map_err(storage_error)?
@@ -228,7 +228,7 @@ impl Store {
     pub(super) fn get(&self, positions: &[Position]) -> Result<Vec<Record>, LogError> {
         self.with(|database| {
             let txn = database.begin_read().map_err(LogError::unavailable)?;
-            let table = txn.open_table(RECORDS).map_err(LogError::unavailable)?;
+            let table = txn.open_table(RECORDS).map_err(table_error)?;
             let get_one = |position: &Position| {
                 let value = table.get(position.get()).map_err(storage_error)?;
                 let value = value.ok_or_else(|| missing(*position))?;
@@ -267,7 +267,11 @@ impl Open {
         let opened = opened.unwrap_or_else(|panic| Err(damaged_file(path, panic)));
         let (database, end) = opened.map_err(|error| match health.failure() {
             Some(Failure::Sync(why)) => LogError::NotSynced(why),
-            _ => error,
+            Some(Failure::Damaged(_)) | None => error,
+            // redb's own error may call it damage.
+            Some(failure) => {
+                LogError::unavailable(because(format!("cannot open {}", path.display()), failure))
+            }
         })?;
         Ok((Self { database, health }, end))
     }
@@ -332,11 +336,11 @@ fn prepare(database: &Database) -> Result<End, LogError> {
     match txn.open_table(RECORDS) {
         Ok(table) => return last(&table),
         Err(redb::TableError::TableDoesNotExist(_)) => {}
-        Err(error) => return Err(LogError::damaged(error)),
+        Err(error) => return Err(table_error(error)),
     }
     let mut txn = database.begin_write().map_err(LogError::unavailable)?;
     txn.set_quick_repair(true);
-    let end = last(&txn.open_table(RECORDS).map_err(LogError::unavailable)?)?;
+    let end = last(&txn.open_table(RECORDS).map_err(table_error)?)?;
     txn.commit().map_err(LogError::unavailable)?;
     Ok(end)
 }
@@ -362,6 +366,13 @@ fn open_error(error: DatabaseError, file: &Path) -> LogError {
             LogError::unavailable(because(format!("cannot open {}", file.display()), error))
         }
         error => damaged_file(file, error),
+    }
+}
+
+fn table_error(error: redb::TableError) -> LogError {
+    match error {
+        redb::TableError::Storage(error) => storage_error(error),
+        error => LogError::damaged(error),
     }
 }
 

@@ -208,8 +208,10 @@ impl Writer {
 
     /// Opens the file again, and takes the head that it has.
     fn reopen(&mut self) -> Result<(), LogError> {
-        if let Some(Failure::Sync(why)) = self.store.failure() {
-            return Err(LogError::NotSynced(why));
+        match self.store.failure() {
+            Some(Failure::Sync(why)) => return Err(LogError::NotSynced(why)),
+            Some(failure) => tracing::warn!("the file of the log is opened again: {failure}"),
+            None => {}
         }
         if !self.store.is_in_place() {
             return Err(LogError::damaged(LOST));

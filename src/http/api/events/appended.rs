@@ -7,6 +7,7 @@ use bytes::Bytes;
 use crate::domain::{Position, Rules, TenantId, Verdict};
 use crate::http::dto;
 use crate::http::problem::Problem;
+use crate::http::problem::code::Code;
 use crate::http::request::caller::{Caller, Write};
 use crate::http::request::extract::{QueryParams, Values};
 use crate::http::request::param::AnyParam;
@@ -87,7 +88,10 @@ pub(crate) async fn first_verdicts<'o>(
         }
         Ok(found)
     });
-    found.await
+    // The events are written, so the answer must not say otherwise.
+    found
+        .await
+        .map_err(|_unread| Problem::new(Code::VerdictUnreadable))
 }
 
 /// The result of an append, as clients see it.
