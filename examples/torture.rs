@@ -4,7 +4,8 @@
 //! `--log nats` runs two ledgers on one NATS server, and `--log cluster` two on a cluster of three. Both need
 //! a `nats-server` on the `PATH`, or named by `SESSION_LEDGER_TEST_NATS_SERVER`. `--seed S` decides the faults
 //! and their times; how the processes interleave is different in every run. The program prints each fault, and
-//! at the end a report. If a promise does not hold, it prints what it expected and saw, and exits with code 1.
+//! at the end a report. If a promise does not hold, it prints what it expected and saw, and exits with code 1. SIGINT
+//! and SIGTERM end it and its processes.
 //!
 //! The ledgers are the `session-ledger` of the same build (`cargo build --release` makes it), or `--binary FILE`.
 #![allow(clippy::unwrap_used, reason = "a failed check should panic")]
@@ -65,6 +66,7 @@ fn main() -> ExitCode {
         },
         seed: arguments.seed,
         duration: Duration::from_secs_f64(arguments.minutes * 60.0),
+        ends_at_signals: true,
         binary: arguments.binary.unwrap_or_else(of_this_build),
         print: |line| println!("{line}"),
     };

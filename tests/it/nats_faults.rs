@@ -1,9 +1,15 @@
 //! A NATS server that hangs, is full, has a small limit or lacks JetStream: the ledger reports it, and
 //! recovers by itself.
 
+use std::collections::HashSet;
 use std::time::{Duration, Instant};
 
+use futures_util::StreamExt as _;
 use serde_json::json;
+use session_ledger::domain::Position;
+use session_ledger::log::EventLog as _;
+use session_ledger::log::jetstream::{JetStreamConfig, JetStreamLog};
+use tokio::time::timeout;
 
 use crate::support::cli::{Server, fails, ok, run, stdout};
 use crate::support::client::{Client, created};
@@ -13,6 +19,10 @@ use crate::support::nats_ledger::{World, until_ready_is};
 const TIME: &str = "2026-01-31T12:00:00Z";
 /// How soon the ledger must notice a server that hangs.
 const KNOWN_WITHIN: Duration = Duration::from_secs(5);
+/// How long a reader may stay at a consumer that is silent.
+const NOT_SILENT_MAX: Duration = Duration::from_secs(20);
+/// After this time a caller of the reader does something else, and calls again.
+const CALL_MAX: Duration = Duration::from_secs(1);
 
 #[tokio::test]
 async fn a_server_that_hangs_is_noticed_and_reported_and_used_again() {
@@ -50,6 +60,32 @@ async fn a_server_that_hangs_is_noticed_and_reported_and_used_again() {
     client.apply(&created("s2", "a1", TIME)).await;
     assert_eq!(caught_up().await, true);
     world.ledger.stop().await.unwrap();
+}
+
+/// In each call, a reader once began to wait anew. Callers drop calls, so it waited forever.
+#[tokio::test]
+async fn a_reader_leaves_a_silent_consumer_although_each_of_its_calls_is_dropped() {
+    // The server hands requests for records to another client, which does not answer them.
+    let lost = r#"mappings { "$JS.API.CONSUMER.MSG.NEXT.LEDGER.*": "lost.$1" }"#;
+    let nats = NatsServer::start_with(lost).await;
+    let stranger = async_nats::connect(nats.url()).await.unwrap();
+    let mut requests = stranger.subscribe("lost.*").await.unwrap();
+    stranger.flush().await.unwrap();
+    let config = JetStreamConfig::new(vec![nats.url().to_owned()]);
+    let log = Box::pin(JetStreamLog::connect(&config, false))
+        .await
+        .unwrap();
+    let mut tail = log.tail(Position::ZERO).await.unwrap();
+    let (mut consumers, began) = (HashSet::new(), Instant::now());
+    while consumers.len() < 2 {
+        assert!(began.elapsed() < NOT_SILENT_MAX, "{consumers:?}");
+        tokio::select! {
+            request = requests.next() => {
+                consumers.insert(request.unwrap().subject.to_string());
+            }
+            read = timeout(CALL_MAX, tail.next(1)) => assert!(read.is_err(), "{read:?}"),
+        }
+    }
 }
 
 fn with_room(bytes: &str) -> String {

@@ -39,6 +39,7 @@ pub(crate) struct Answer {
     pub(crate) status: u16,
     pub(crate) body: Value,
     pub(crate) sent: Instant,
+    pub(crate) ledger: usize,
 }
 
 impl Address {
@@ -115,8 +116,9 @@ impl Address {
             count(&self.book.counts.later);
             return Ok(None);
         }
-        if body["code"] == "verdict_unreadable" {
-            count(&self.book.counts.later);
+        // The write is on the log, and a fault may have hit the read model before the ledger read the verdict.
+        if request.method != Method::GET && body["code"] == "verdict_unreadable" {
+            count(&self.book.counts.unreadable);
             return Ok(None);
         }
         if status.is_server_error() {
@@ -129,6 +131,7 @@ impl Address {
             status: status.as_u16(),
             body,
             sent,
+            ledger,
         }))
     }
 
@@ -153,7 +156,7 @@ impl Address {
             )));
         }
         count(&self.book.counts.own_reads);
-        self.book.read(answer.sent);
+        self.book.read(answer.sent, ledger);
         Ok(true)
     }
 

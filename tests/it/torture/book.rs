@@ -102,7 +102,7 @@ impl Session {
     }
 }
 
-/// How long after the last fault things worked again.
+/// How long after the last fault a ledger worked again.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Recovery {
     pub(crate) write: Option<Duration>,
@@ -125,8 +125,10 @@ pub(crate) struct Counts {
     pub(crate) tries: AtomicU64,
     pub(crate) duplicates: AtomicU64,
     pub(crate) batches: AtomicU64,
-    /// Answers with 503, and those that say that the verdict is unreadable.
+    /// Answers with 503.
     pub(crate) later: AtomicU64,
+    /// Answers to writes that say that the verdict is unreadable.
+    pub(crate) unreadable: AtomicU64,
     /// Requests without an answer.
     pub(crate) lost: AtomicU64,
     pub(crate) own_reads: AtomicU64,
@@ -144,7 +146,8 @@ struct Inner {
     names: Vec<String>,
     totals: BTreeMap<u64, Totals>,
     calm_since: Option<Instant>,
-    recovery: Recovery,
+    /// Of each ledger.
+    recovery: Vec<Recovery>,
 }
 
 /// The sessions at a position.
@@ -155,11 +158,14 @@ struct Totals {
 }
 
 impl Book {
-    pub(crate) fn new() -> Self {
+    pub(crate) fn new(ledgers: usize) -> Self {
         Self {
             began: Instant::now(),
             ending: CancellationToken::new(),
-            inner: Mutex::default(),
+            inner: Mutex::new(Inner {
+                recovery: vec![Recovery::default(); ledgers],
+                ..Inner::default()
+            }),
             counts: Counts::default(),
         }
     }
@@ -173,13 +179,19 @@ impl Book {
         ACKNOWLEDGED_MAX <= self.writes() || self.ending.is_cancelled()
     }
 
-    /// Notes an acknowledgement, and the step that it confirms.
-    pub(crate) fn acknowledge(&self, sent: Instant, acknowledged: Acknowledged) {
+    /// Notes an acknowledgement of a ledger.
+    pub(crate) fn acknowledge(&self, sent: Instant, ledger: usize, acknowledged: Acknowledged) {
+        self.keep(acknowledged);
         let mut inner = self.inner.lock().unwrap();
-        inner.acknowledged.push(acknowledged);
         if let Some(since) = inner.calm_since.filter(|since| *since <= sent) {
-            inner.recovery.write.get_or_insert(since.elapsed());
+            let recovery = &mut inner.recovery[ledger];
+            recovery.write.get_or_insert(since.elapsed());
         }
+    }
+
+    /// Notes an acknowledgement of NATS.
+    pub(crate) fn keep(&self, acknowledged: Acknowledged) {
+        self.inner.lock().unwrap().acknowledged.push(acknowledged);
     }
 
     /// Notes that a session has taken a step at a position.
@@ -202,11 +214,12 @@ impl Book {
         }
     }
 
-    /// Notes that a read has succeeded.
-    pub(crate) fn read(&self, sent: Instant) {
+    /// Notes that a read has succeeded at a ledger.
+    pub(crate) fn read(&self, sent: Instant, ledger: usize) {
         let mut inner = self.inner.lock().unwrap();
         if let Some(since) = inner.calm_since.filter(|since| *since <= sent) {
-            inner.recovery.read.get_or_insert(since.elapsed());
+            let recovery = &mut inner.recovery[ledger];
+            recovery.read.get_or_insert(since.elapsed());
         }
     }
 
@@ -214,26 +227,38 @@ impl Book {
     pub(crate) fn calm_since(&self, since: Instant) {
         let mut inner = self.inner.lock().unwrap();
         inner.calm_since = Some(since);
-        inner.recovery = Recovery::default();
+        inner.recovery.fill(Recovery::default());
     }
 
     /// Notes that all ledgers are ready.
     pub(crate) fn all_are_ready(&self) {
         let mut inner = self.inner.lock().unwrap();
         if let Some(since) = inner.calm_since {
-            inner.recovery.ready.get_or_insert(since.elapsed());
+            for recovery in &mut inner.recovery {
+                recovery.ready.get_or_insert(since.elapsed());
+            }
         }
     }
 
-    /// Whether a write and a read have succeeded since all faults ended.
+    /// Whether a write and a read have succeeded at each ledger since all faults ended.
     pub(crate) fn is_calm(&self) -> bool {
         let recovery = self.recovery();
         let no_more_writes = ACKNOWLEDGED_MAX <= self.writes();
         (recovery.write.is_some() || no_more_writes) && recovery.read.is_some()
     }
 
+    /// The recovery of the slowest ledger.
     pub(crate) fn recovery(&self) -> Recovery {
-        self.inner.lock().unwrap().recovery
+        let recovery = self.inner.lock().unwrap().recovery.clone();
+        let slowest = |part: fn(&Recovery) -> Option<Duration>| {
+            let parts: Option<Vec<_>> = recovery.iter().map(part).collect();
+            parts?.into_iter().max()
+        };
+        Recovery {
+            write: slowest(|recovery| recovery.write),
+            read: slowest(|recovery| recovery.read),
+            ready: slowest(|recovery| recovery.ready),
+        }
     }
 
     /// An agent at random and its sessions with their agents' names, as they are known now.
@@ -320,9 +345,26 @@ impl Book {
     /// What the recovery still lacks, in words.
     pub(crate) fn what_is_missing(&self) -> String {
         format!(
-            "all ledgers are ready, but of a write and a read: {:?}",
-            self.recovery()
+            "all ledgers are ready, but of a write and a read at each: {:?}",
+            self.inner.lock().unwrap().recovery
         )
+    }
+
+    /// The checks that never took place.
+    pub(crate) fn never_checked(&self) -> Vec<&'static str> {
+        let counts = &self.counts;
+        let checks = [
+            ("own writes read", &counts.own_reads),
+            ("commands repeated later", &counts.repeated),
+            ("totals and pages checked", &counts.totals),
+            ("walks by cursor", &counts.walks),
+            ("verdicts read again", &counts.verdicts),
+        ];
+        let never = checks.into_iter();
+        never
+            .filter(|(_, count)| count.load(Ordering::Relaxed) == 0)
+            .map(|(name, _)| name)
+            .collect()
     }
 
     /// The counts, as lines.
@@ -343,6 +385,10 @@ impl Book {
             (
                 "answers that say: try again",
                 counts.later.load(Ordering::Relaxed),
+            ),
+            (
+                "answers that say: verdict unreadable",
+                counts.unreadable.load(Ordering::Relaxed),
             ),
             (
                 "requests without an answer",

@@ -1,5 +1,5 @@
 //! Clients that write over HTTP: events with fixed ids, and commands with idempotency keys. They repeat each
-//! write until it is acknowledged, and then read it.
+//! write until it is acknowledged. They then read it, unless it is in a batch or its session expires.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -18,6 +18,9 @@ const SESSIONS_PER_AGENT: u64 = 50;
 /// The longest pause between two steps, and between two tries, in milliseconds.
 const STEP_MS: u64 = 60;
 const RETRY_MS: u64 = 250;
+
+/// One command of so many is given once more after its acknowledgement.
+const REPEAT_EVERY: u64 = 8;
 
 /// Most events of a batch.
 const BATCH_EVENTS_MAX: u64 = 30;
@@ -152,7 +155,7 @@ impl Writer {
                 let given = acknowledgement(&what, status, result, tries)?;
                 if !std::mem::replace(&mut acknowledged[index], true) {
                     let (position, story) = (given.position, &stories[index]);
-                    self.book.acknowledge(answer.sent, given);
+                    self.book.acknowledge(answer.sent, answer.ledger, given);
                     let step = Step::Opened(story.birth());
                     self.book.step(&story.session, &story.agent, step, position);
                 }
@@ -191,7 +194,8 @@ impl Writer {
             if acknowledged.verdict == Given::Duplicate {
                 count(&self.book.counts.duplicates);
             }
-            self.book.acknowledge(answer.sent, acknowledged);
+            self.book
+                .acknowledge(answer.sent, answer.ledger, acknowledged);
             return Ok(Confirmed { answer, position });
         }
     }
@@ -287,7 +291,8 @@ impl Writer {
         what: &What,
     ) -> Result<Confirmed, Finding> {
         static KEYS: AtomicU64 = AtomicU64::new(0);
-        let key = format!("key-{}", KEYS.fetch_add(1, Ordering::Relaxed));
+        let number = KEYS.fetch_add(1, Ordering::Relaxed);
+        let key = format!("key-{number}");
         let request = Request {
             method,
             path,
@@ -295,7 +300,7 @@ impl Writer {
             key: Some(&key),
         };
         let confirmed = self.write(&request, what).await?;
-        if self.rng.u8(..8) == 0 {
+        if number.is_multiple_of(REPEAT_EVERY) {
             let ledger = self.rng.usize(..self.address.ledgers());
             if let Some(again) = self.address.send(ledger, &request).await? {
                 let tokens = |body: &Value| [body["token"].clone(), body["refresh_token"].clone()];
@@ -336,7 +341,13 @@ fn acknowledgement(
         (200, Some("duplicate")) if 1 < tries => Some(Given::Duplicate),
         _ => None,
     };
-    let first = body["first_verdict"].as_str().unwrap_or("applied");
+    // Answers to commands do not have it.
+    let first = match (verdict, what) {
+        (Some(Given::Duplicate), What::Event(_)) => {
+            body["first_verdict"].as_str().unwrap_or_default()
+        }
+        _ => "applied",
+    };
     let position = body["position"].as_u64();
     let (Some(verdict), "applied", Some(position)) = (verdict, first, position) else {
         return Err(Finding(format!(

@@ -1,7 +1,8 @@
-//! Clients that publish events on NATS, each until the stream acknowledges it.
+//! Clients that publish events on NATS, each until the stream acknowledges it. They read one
+//! of four that they have published.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use async_nats::jetstream::{self, Context};
 use fastrand::Rng;
@@ -18,6 +19,8 @@ const ACKNOWLEDGED_WITHIN: Duration = Duration::from_secs(3);
 const PING: Duration = Duration::from_secs(2);
 /// The pause before a client connects again.
 const RECONNECT: Duration = Duration::from_millis(100);
+/// Of how many events one is read afterwards.
+const READ_ONE_OF: u8 = 4;
 /// The longest pause between two events, and between two tries, in milliseconds.
 const STEP_MS: u64 = 60;
 const RETRY_MS: u64 = 250;
@@ -70,7 +73,7 @@ impl Publisher {
                 let position = self.publish(&event).await;
                 let (session, agent) = (&story.session, &story.agent);
                 self.book.step(session, agent, step, position);
-                if !story.expires && self.rng.u8(..4) == 0 {
+                if !story.expires && self.rng.u8(..READ_ONE_OF) == 0 {
                     self.read_own(session, position).await?;
                 }
                 self.pause(STEP_MS).await;
@@ -88,7 +91,6 @@ impl Publisher {
         let body = bytes::Bytes::from(event.to_string());
         loop {
             count(&self.book.counts.tries);
-            let sent = Instant::now();
             // Without an id of the message: the ledger recognizes copies by the id of the event.
             let published = self.stream.publish(subject.clone(), body.clone()).await;
             let acknowledged = match published {
@@ -97,12 +99,11 @@ impl Publisher {
             };
             if let Some(acknowledged) = acknowledged {
                 let position = acknowledged.sequence;
-                let acknowledged = Acknowledged {
+                self.book.keep(Acknowledged {
                     what: What::Event(event["id"].as_str().unwrap_or_default().to_owned()),
                     position,
                     verdict: Given::None,
-                };
-                self.book.acknowledge(sent, acknowledged);
+                });
                 return position;
             }
             count(&self.book.counts.lost);
@@ -112,8 +113,13 @@ impl Publisher {
 
     /// Reads a session that this client has written. Any ledger must show the write.
     async fn read_own(&mut self, session: &str, position: u64) -> Result<(), Finding> {
-        let ledger = self.rng.usize(..self.address.ledgers());
-        self.address.read_own(ledger, session, position).await?;
+        while !self.book.ending.is_cancelled() {
+            let ledger = self.rng.usize(..self.address.ledgers());
+            if self.address.read_own(ledger, session, position).await? {
+                break;
+            }
+            self.pause(RETRY_MS).await;
+        }
         Ok(())
     }
 

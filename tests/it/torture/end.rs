@@ -26,6 +26,12 @@ pub(crate) async fn end(run: &mut Run<'_>) -> Result<(), Finding> {
             )));
         }
     }
+    let missing = run.book.never_checked();
+    if !missing.is_empty() {
+        return Err(Finding(format!(
+            "expected: each check at least once; seen: none of {missing:?}"
+        )));
+    }
     let head = settled(run).await?;
     let mut logs = Vec::new();
     for ledger in 0..run.address.ledgers() {
@@ -48,6 +54,7 @@ pub(crate) async fn end(run: &mut Run<'_>) -> Result<(), Finding> {
                 ledger.dir().display()
             )));
         }
+        ledger.check_panic()?;
         set_aside += ledger.set_aside();
         flipped += ledger.counts.flipped;
         starts += ledger.counts.starts;

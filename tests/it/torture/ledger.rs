@@ -4,18 +4,21 @@ use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::Write as _;
 use std::os::fd::OwnedFd;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use rustix::io::Errno;
 use rustix::process::{Pid, Resource, Rlimit, Signal, kill_process, prlimit};
 use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::net::unix::pipe::Receiver;
 use tokio::task::JoinSet;
 
 use crate::torture::plan::{Damage, Room};
+use crate::torture::trouble::Troubles;
 use crate::torture::way::Way;
 use crate::torture::{Finding, LOOK_AGAIN, damage};
 
@@ -26,8 +29,10 @@ const WHYS_MAX: usize = 20;
 const WHY_CHARS_MAX: usize = 200;
 /// What a ledger logs when it has set a damaged read model aside.
 const SET_ASIDE: &str = "the old file of the read model is kept as";
-/// The exit code of a Rust program that panics.
-const PANICKED: i32 = 101;
+/// What a thread or a task logs that panics.
+const PANICKED: &str = "panicked";
+/// The exit code of the ledger after an error.
+const FAILED: i32 = 1;
 
 /// A ledger. Its process is killed when this is dropped.
 pub(crate) struct Ledger {
@@ -39,6 +44,9 @@ pub(crate) struct Ledger {
     /// Whether a fault keeps the process from running.
     held_down: bool,
     file_limit: Option<u64>,
+    pub(crate) troubles: Troubles,
+    /// The inode of the file of the read model whose bytes were flipped last.
+    damaged: Option<u64>,
     /// How often the read model was set aside before damage that the ledger must notice.
     must_set_aside: Option<u64>,
     ended_at: Instant,
@@ -54,8 +62,6 @@ pub(crate) struct Counts {
     pub(crate) starts: u64,
     /// Bytes of its read model that were flipped.
     pub(crate) flipped: u64,
-    /// How often its read model was damaged.
-    pub(crate) damaged: u64,
     /// How often the running process had its read model damaged.
     damaged_running: u64,
 }
@@ -64,8 +70,12 @@ pub(crate) struct Counts {
 struct Seen {
     file: Mutex<File>,
     set_aside: AtomicU64,
+    /// Whether the process has begun to serve.
+    served: AtomicBool,
     /// The last line of the process.
     last: Mutex<String>,
+    /// The first line about a panic.
+    panic: Mutex<Option<String>>,
 }
 
 impl Ledger {
@@ -78,7 +88,9 @@ impl Ledger {
         let seen = Seen {
             file: Mutex::new(log.unwrap()),
             set_aside: AtomicU64::new(0),
+            served: AtomicBool::new(false),
             last: Mutex::default(),
+            panic: Mutex::default(),
         };
         Self {
             binary: binary.to_owned(),
@@ -88,6 +100,8 @@ impl Ledger {
             child: None,
             held_down: false,
             file_limit: None,
+            troubles: Troubles::default(),
+            damaged: None,
             must_set_aside: None,
             ended_at: Instant::now(),
             seen: Arc::new(seen),
@@ -126,7 +140,7 @@ impl Ledger {
         let stderr = OwnedFd::from(child.stderr.take().unwrap());
         let pipe = Receiver::from_owned_fd(stderr).unwrap();
         let (seen, door) = (Arc::clone(&self.seen), Arc::clone(&self.door));
-        while self.readers.try_join_next().is_some() {}
+        self.seen.served.store(false, Ordering::Relaxed);
         self.readers.spawn(follow(pipe, seen, door));
         self.child = Some(child);
         self.held_down = false;
@@ -135,23 +149,51 @@ impl Ledger {
         self.limit();
     }
 
-    /// Starts the process again if it ended by itself. A panic that ends it is a finding.
-    pub(crate) fn look(&mut self) -> Result<(), Finding> {
+    /// Waits until everything is read that a process has logged which has ended.
+    async fn heard(&mut self) {
+        while self.readers.join_next().await.is_some() {}
+    }
+
+    /// Whether there is a process that has not ended.
+    fn runs(&mut self) -> bool {
+        let child = self.child.as_mut();
+        child.is_some_and(|child| child.try_wait().unwrap().is_none())
+    }
+
+    /// A panic of any thread is a finding, also one that does not end the process.
+    pub(crate) fn check_panic(&self) -> Result<(), Finding> {
+        match self.seen.panic.lock().unwrap().take() {
+            Some(line) => Err(Finding(format!(
+                "expected: no panic of the ledger in {}; seen: {line}",
+                self.dir.display()
+            ))),
+            None => Ok(()),
+        }
+    }
+
+    /// Starts the process again if it ended by itself. That is a finding, unless a fault excuses it.
+    pub(crate) async fn look(&mut self) -> Result<(), Finding> {
         if let Some(child) = &mut self.child
             && let Some(status) = child.try_wait().unwrap()
         {
             self.child = None;
-            self.door.aim(0);
             self.ended_at = Instant::now();
+            self.heard().await;
+            self.door.aim(0);
             self.count_end();
             self.note(&format!("the process ended by itself: {status}"));
-            if status.code().is_none_or(|code| code == PANICKED) {
+            self.check_panic()?;
+            let last = self.seen.last.lock().unwrap().clone();
+            let has_served = self.seen.served.load(Ordering::Relaxed);
+            if status.code() != Some(FAILED) || !self.troubles.excuse(&last, has_served) {
                 return Err(Finding(format!(
-                    "expected: a ledger that runs; seen: the ledger in {} ended by itself, {status}",
+                    "expected: a ledger that runs; seen: the ledger in {} ended by itself, {status}, without a \
+                     fault that explains it: {last}",
                     self.dir.display()
                 )));
             }
         }
+        self.check_panic()?;
         if self.child.is_none() && !self.held_down && START_AGAIN < self.ended_at.elapsed() {
             self.start();
         }
@@ -181,30 +223,46 @@ impl Ledger {
     }
 
     /// Ends the process at once (SIGKILL) and keeps it down until [`Ledger::start`].
-    pub(crate) fn kill(&mut self) {
+    /// Returns whether there was a process.
+    pub(crate) async fn kill(&mut self) -> bool {
+        let ran = self.runs();
+        self.end_process();
+        self.heard().await;
+        // Another process may get its port.
+        self.door.aim(0);
+        ran
+    }
+
+    fn end_process(&mut self) {
         self.held_down = true;
         if let Some(mut child) = self.child.take() {
             child.kill().unwrap();
             child.wait().unwrap();
-            // Another process may get its port.
-            self.door.aim(0);
             self.note("killed");
         }
     }
 
     /// Sends SIGSTOP or SIGCONT.
-    fn signal(&self, signal: Signal) {
-        if let Some(child) = &self.child {
+    fn signal(&mut self, signal: Signal) {
+        if self.runs()
+            && let Some(child) = &self.child
+        {
             kill_process(Pid::from_child(child), signal).unwrap();
             self.note(&format!("signal {}", signal.as_raw()));
         }
     }
 
-    pub(crate) fn pause(&self) {
+    /// Returns whether there was a process.
+    pub(crate) fn pause(&mut self) -> bool {
+        // It may miss answers of NATS.
+        self.troubles.no_log.begin();
+        let ran = self.runs();
         self.signal(Signal::STOP);
+        ran
     }
 
-    pub(crate) fn go_on(&self) {
+    pub(crate) fn go_on(&mut self) {
+        self.troubles.no_log.end();
         self.signal(Signal::CONT);
     }
 
@@ -218,6 +276,7 @@ impl Ledger {
                 && let Some(status) = child.try_wait().unwrap()
             {
                 self.child = None;
+                self.heard().await;
                 return Some(status);
             }
             tokio::time::sleep(LOOK_AGAIN).await;
@@ -225,8 +284,8 @@ impl Ledger {
         None
     }
 
-    /// Lets no write of the ledger go beyond a place in its files.
-    pub(crate) fn fill_disk(&mut self, room: Room) {
+    /// Lets no write of the ledger go beyond a place in its files. Returns whether there was a process.
+    pub(crate) fn fill_disk(&mut self, room: Room) -> bool {
         let len = |name: &str| fs::metadata(self.dir.join(name)).map_or(0, |file| file.len());
         let largest = len("log.redb").max(len("model.redb"));
         let limit = match room {
@@ -234,44 +293,68 @@ impl Ledger {
             Room::Percent(percent) => largest * percent / 100,
         };
         self.file_limit = Some(limit);
+        self.troubles.no_room.begin();
         self.note(&format!("no write beyond {limit} bytes of {largest}"));
         self.limit();
+        self.runs()
     }
 
     pub(crate) fn empty_disk(&mut self) {
         self.file_limit = None;
+        self.troubles.no_room.end();
         self.note("files may grow");
         self.limit();
     }
 
     /// A process that ends just now needs no limit.
-    fn limit(&self) {
+    fn limit(&mut self) {
         let limit = Rlimit {
             current: self.file_limit,
             maximum: None,
         };
-        if let Some(child) = &self.child {
-            let _ended = prlimit(Some(Pid::from_child(child)), Resource::Fsize, limit);
+        if self.runs()
+            && let Some(child) = &self.child
+        {
+            match prlimit(Some(Pid::from_child(child)), Resource::Fsize, limit) {
+                Ok(_) | Err(Errno::SRCH) => {}
+                Err(error) => panic!("a limit of the ledger cannot be set: {error}"),
+            }
         }
     }
 
     /// Flips bytes of the read model. A running ledger mends it up to three times, so this damages it at most
-    /// twice before the next start.
-    pub(crate) fn damage(&mut self, extent: Damage) {
+    /// twice before the next start. Returns whether a byte was flipped.
+    pub(crate) fn damage(&mut self, extent: Damage) -> bool {
         if self.child.is_some() {
             self.counts.damaged_running += 1;
             if 2 < self.counts.damaged_running {
-                return;
+                return false;
             }
         }
-        let flipped = damage::damage(&self.dir.join("model.redb"), extent).unwrap();
+        let flipped = damage::damage(&self.model(), extent).unwrap();
         self.note(&format!("{flipped} bytes of the read model flipped"));
         self.counts.flipped += flipped;
-        self.counts.damaged += 1;
+        if flipped != 0 {
+            self.damaged = self.inode();
+        }
         let is_certain = self.child.is_none() && matches!(extent, Damage::EveryBlock(_));
         if is_certain && flipped != 0 {
             self.must_set_aside = Some(self.set_aside());
         }
+        flipped != 0
+    }
+
+    fn model(&self) -> PathBuf {
+        self.dir.join("model.redb")
+    }
+
+    fn inode(&self) -> Option<u64> {
+        Some(fs::metadata(self.model()).ok()?.ino())
+    }
+
+    /// Whether bytes of the read model that it has now were flipped. The ledger makes another file when it notices.
+    pub(crate) fn may_be_damaged(&self) -> bool {
+        self.damaged.is_some() && self.damaged == self.inode()
     }
 
     /// Checks, once all is quiet, that the ledger has noticed damage that no start can overlook.
@@ -294,7 +377,7 @@ impl Ledger {
 
 impl Drop for Ledger {
     fn drop(&mut self) {
-        self.kill();
+        self.end_process();
     }
 }
 
@@ -306,9 +389,13 @@ async fn follow(pipe: Receiver, seen: Arc<Seen>, door: Arc<Way>) {
             && let Some(Ok(port)) = url.split_whitespace().next().map(str::parse)
         {
             door.aim(port);
+            seen.served.store(true, Ordering::Relaxed);
         }
         if line.contains(SET_ASIDE) {
             seen.set_aside.fetch_add(1, Ordering::Relaxed);
+        }
+        if line.contains(PANICKED) {
+            seen.panic.lock().unwrap().get_or_insert(line.clone());
         }
         writeln!(seen.file.lock().unwrap(), "{line}").unwrap();
         *seen.last.lock().unwrap() = line;

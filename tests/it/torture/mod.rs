@@ -19,6 +19,7 @@ mod readers;
 mod report;
 #[cfg(test)]
 mod tests;
+mod trouble;
 mod verify;
 mod way;
 mod world;
@@ -28,13 +29,14 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tokio::runtime::Builder;
+use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::JoinSet;
 
 use address::Address;
 use book::Book;
 use client_http::Writer;
 use client_nats::Publisher;
-use plan::{Plan, Round};
+use plan::{Moment, Plan, Round};
 use readers::Reader;
 pub(crate) use report::Report;
 use world::World;
@@ -67,6 +69,8 @@ pub(crate) struct Options {
     pub(crate) seed: u64,
     /// New rounds begin for so long.
     pub(crate) duration: Duration,
+    /// Whether SIGINT and SIGTERM end the run and its processes.
+    pub(crate) ends_at_signals: bool,
     /// The program `session-ledger`.
     pub(crate) binary: PathBuf,
     /// Gets a line for each fault.
@@ -101,8 +105,8 @@ struct Run<'a> {
 impl<'a> Run<'a> {
     async fn all(options: &'a Options) -> Result<Report, String> {
         let world = Box::pin(World::start(options)).await;
-        let book = Arc::new(Book::new());
         let doors = world.doors();
+        let book = Arc::new(Book::new(doors.len()));
         let mut run = Self {
             options,
             plan: Plan::new(options.mode, options.seed),
@@ -112,7 +116,12 @@ impl<'a> Run<'a> {
             clients: JoinSet::new(),
             report: Report::default(),
         };
-        match Box::pin(run.rounds_and_end()).await {
+        let result = tokio::select! {
+            result = Box::pin(run.rounds_and_end()) => result,
+            // The processes of the run end when it is dropped.
+            name = interrupted(options.ends_at_signals) => return Err(format!("the run was ended by {name}")),
+        };
+        match result {
             Ok(()) => Ok(run.report),
             Err(finding) => Err(Box::pin(run.explain(&finding)).await),
         }
@@ -166,10 +175,19 @@ impl<'a> Run<'a> {
             );
             (self.options.print)(&line);
             self.report.note(line);
-            Box::pin(self.world.apply(&moment)).await;
+            let took_place = Box::pin(self.world.apply(&moment)).await;
+            match moment {
+                Moment::Begin(planned) if took_place => self.report.count(planned.fault),
+                Moment::Begin(planned) => {
+                    let line = format!("{:12}nothing to do for: {}", "", planned.fault);
+                    (self.options.print)(&line);
+                    self.report.note(line);
+                }
+                Moment::End(_) => {}
+            }
             last = Some(moment.fault());
         }
-        self.report.count(round);
+        self.report.count_round();
         let since = Instant::now();
         self.until_quiet(Some(since)).await?;
         self.world.check_mended()?;
@@ -181,7 +199,7 @@ impl<'a> Run<'a> {
 
     /// Looks at processes and clients, and then waits for a moment.
     async fn look(&mut self) -> Result<(), Finding> {
-        self.world.look()?;
+        self.world.look().await?;
         while let Some(ended) = self.clients.try_join_next() {
             match ended {
                 Ok(Ok(())) => {}
@@ -193,8 +211,8 @@ impl<'a> Run<'a> {
         Ok(())
     }
 
-    /// Waits until all ledgers are ready. With `since`, also until a write and a read have succeeded that were
-    /// sent after it.
+    /// Waits until all ledgers are ready. With `since`, also until a write and a read that were sent after it have
+    /// succeeded at each of them.
     async fn until_quiet(&mut self, since: Option<Instant>) -> Result<(), Finding> {
         let began = Instant::now();
         if let Some(since) = since {
@@ -211,8 +229,7 @@ impl<'a> Run<'a> {
             }
             if QUIET_MAX < began.elapsed() {
                 let state = ready.err().unwrap_or_else(|| self.book.what_is_missing());
-                let expected =
-                    "expected: after all faults have ended, ready ledgers, a write and a read";
+                let expected = "expected: after all faults have ended, ready ledgers, and a write and a read at each";
                 return Err(Finding(format!(
                     "{expected} within {QUIET_MAX:?}; seen: {state}"
                 )));
@@ -233,5 +250,18 @@ impl<'a> Run<'a> {
             self.book.summary(),
             kept.display()
         )
+    }
+}
+
+/// Waits for SIGINT or SIGTERM if it should, and returns its name.
+async fn interrupted(listens: bool) -> &'static str {
+    if !listens {
+        return std::future::pending().await;
+    }
+    let [mut interrupt, mut terminate] =
+        [SignalKind::interrupt(), SignalKind::terminate()].map(|kind| signal(kind).unwrap());
+    tokio::select! {
+        _ = interrupt.recv() => "SIGINT",
+        _ = terminate.recv() => "SIGTERM",
     }
 }

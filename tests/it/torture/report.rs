@@ -5,7 +5,7 @@ use std::fmt::{self, Write as _};
 use std::time::Duration;
 
 use crate::torture::book::Recovery;
-use crate::torture::plan::{Fault, Round};
+use crate::torture::plan::Fault;
 
 /// Most lines about faults that are kept. Older ones are dropped.
 const LINES_MAX: usize = 400;
@@ -49,12 +49,14 @@ impl Report {
         &self.lines
     }
 
-    /// Counts the faults of a round.
-    pub(crate) fn count(&mut self, round: &Round) {
+    /// Counts a fault that took place.
+    pub(crate) fn count(&mut self, fault: Fault) {
+        self.kinds.entry(fault.kind()).or_default().faults += 1;
+    }
+
+    /// Counts a round.
+    pub(crate) fn count_round(&mut self) {
         self.rounds += 1;
-        for planned in &round.faults {
-            self.kinds.entry(planned.fault.kind()).or_default().faults += 1;
-        }
     }
 
     /// Notes how long the recovery took after a round, in which this fault ended last.

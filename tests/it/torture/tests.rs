@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::torture::plan::{Moment, Plan, Round};
+use crate::torture::trouble::Troubles;
 use crate::torture::{Mode, Options, run};
 
 /// How long faults go on.
@@ -14,6 +15,8 @@ fn run_short(mode: Mode, log: &str) {
         mode,
         seed: 1,
         duration: DURATION,
+        // The process may have other tests, which these signals should end too.
+        ends_at_signals: false,
         binary: env!("CARGO_BIN_EXE_session-ledger").into(),
         print: |line| println!("{line}"),
     };
@@ -48,5 +51,28 @@ fn a_seed_gives_the_same_faults_again() {
         };
         assert_eq!(draw(7), draw(7));
         assert_ne!(draw(7), draw(8));
+    }
+}
+
+#[test]
+fn a_ledger_that_ends_by_itself_is_excused_only_by_a_fault_that_explains_it() {
+    let [other, room, log] = [
+        "error: the server ends: why",
+        "error: the read model's file cannot be used: I/O error: File too large (os error 27)",
+        "error: the log is unavailable: cannot connect to NATS: timed out",
+    ];
+    let mut troubles = Troubles::default();
+    for last in [other, room, log] {
+        assert!(!troubles.excuse(last, false), "no fault yet: {last}");
+    }
+    troubles.no_log.begin();
+    assert!(troubles.excuse(log, false));
+    assert!(!troubles.excuse(log, true), "it has served");
+    assert!(!troubles.excuse(other, false));
+    troubles.no_log.end();
+    assert!(troubles.excuse(log, false), "a start waits for NATS");
+    troubles.no_room.begin();
+    for last in [other, room, log] {
+        assert!(troubles.excuse(last, true), "it cannot write: {last}");
     }
 }

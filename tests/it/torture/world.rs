@@ -8,6 +8,7 @@ use crate::support::nats::NatsServer;
 use crate::support::nats_cluster::{NODES, NatsCluster};
 use crate::torture::ledger::Ledger;
 use crate::torture::plan::{Fault, Moment};
+use crate::torture::trouble::Trouble;
 use crate::torture::way::Way;
 use crate::torture::{Finding, Mode, Options};
 
@@ -122,50 +123,76 @@ impl World {
         (!ways.is_empty()).then(|| urls(ways))
     }
 
-    pub(crate) fn look(&mut self) -> Result<(), Finding> {
-        self.ledgers.iter_mut().try_for_each(Ledger::look)
+    pub(crate) async fn look(&mut self) -> Result<(), Finding> {
+        for ledger in &mut self.ledgers {
+            ledger.look().await?;
+        }
+        Ok(())
     }
 
     pub(crate) fn check_mended(&mut self) -> Result<(), Finding> {
         self.ledgers.iter_mut().try_for_each(Ledger::check_mended)
     }
 
-    /// Begins or ends a fault.
-    pub(crate) async fn apply(&mut self, moment: &Moment) {
+    /// Begins or ends a fault. Returns whether it took place: a ledger that ended by itself cannot be paused.
+    pub(crate) async fn apply(&mut self, moment: &Moment) -> bool {
         match moment {
-            Moment::Begin(planned) => self.begin(planned.fault),
-            Moment::End(planned) => self.end(planned.fault).await,
+            Moment::Begin(planned) => self.begin(planned.fault).await,
+            Moment::End(planned) => {
+                self.end(planned.fault).await;
+                true
+            }
         }
     }
 
-    fn begin(&mut self, fault: Fault) {
+    /// The ledgers that a fault keeps from NATS.
+    fn without_log(&mut self, fault: Fault) -> impl Iterator<Item = &mut Trouble> {
+        let ledgers = self.ledgers.iter_mut().enumerate();
+        ledgers.filter_map(move |(ledger, state)| {
+            let is_hit = match fault {
+                Fault::LedgerWithoutLog(number) => number == ledger,
+                Fault::BrokerKilled(_) | Fault::BrokerPaused(_) | Fault::BrokerCutOff(_) => true,
+                Fault::LedgerKilled(_)
+                | Fault::LedgerPaused(_)
+                | Fault::LedgerCutOff(_)
+                | Fault::DiskFull(..)
+                | Fault::DamagedRunning(..)
+                | Fault::DamagedStopped(..) => false,
+            };
+            is_hit.then_some(&mut state.troubles.no_log)
+        })
+    }
+
+    async fn begin(&mut self, fault: Fault) -> bool {
+        self.without_log(fault).for_each(Trouble::begin);
         match fault {
-            Fault::LedgerKilled(number) => self.ledgers[number].kill(),
-            Fault::LedgerPaused(number) => self.ledgers[number].pause(),
+            Fault::LedgerKilled(number) => return self.ledgers[number].kill().await,
+            Fault::LedgerPaused(number) => return self.ledgers[number].pause(),
             Fault::LedgerCutOff(number) => self.ledgers[number].door().cut(),
             Fault::LedgerWithoutLog(number) => self.ways[number].iter().for_each(Way::cut),
-            Fault::DiskFull(number, room) => self.ledgers[number].fill_disk(room),
-            Fault::DamagedRunning(number, damage) => self.ledgers[number].damage(damage),
+            Fault::DiskFull(number, room) => return self.ledgers[number].fill_disk(room),
+            Fault::DamagedRunning(number, damage) => return self.ledgers[number].damage(damage),
             Fault::DamagedStopped(number, damage) => {
-                self.ledgers[number].kill();
-                self.ledgers[number].damage(damage);
+                self.ledgers[number].kill().await;
+                return self.ledgers[number].damage(damage);
             }
             Fault::BrokerKilled(number) => match &mut self.brokers {
-                Brokers::None => {}
+                Brokers::None => return false,
                 Brokers::One(server) => server.kill(),
                 Brokers::Cluster(cluster) => cluster.kill(number),
             },
             Fault::BrokerPaused(number) => match &self.brokers {
-                Brokers::None => {}
+                Brokers::None => return false,
                 Brokers::One(server) => server.pause(),
                 Brokers::Cluster(cluster) => cluster.pause(number),
             },
             Fault::BrokerCutOff(number) => match &self.brokers {
-                Brokers::None => {}
+                Brokers::None => return false,
                 Brokers::One(_) => self.ways.iter().flatten().for_each(Way::cut),
                 Brokers::Cluster(cluster) => cluster.cut_off(number),
             },
         }
+        true
     }
 
     async fn end(&mut self, fault: Fault) {
@@ -195,6 +222,7 @@ impl World {
                 Brokers::Cluster(cluster) => cluster.heal(number),
             },
         }
+        self.without_log(fault).for_each(Trouble::end);
     }
 
     /// Keeps the files after the end of the run, with what the servers of a cluster say about their streams and
