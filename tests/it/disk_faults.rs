@@ -469,24 +469,26 @@ async fn a_log_whose_disk_failed_to_read_goes_on_once_the_disk_reads_again() {
     for _ in 0..records {
         assert!(log.append(vec![large.clone()]).await[0].is_ok());
     }
-    let log = Arc::new(log);
-    let watched = Arc::clone(&log);
-    let watching = tokio::spawn(async move { watched.watch().await });
-    disk.fail(Some((Operation::Read, ErrorKind::Other)));
-    let first = log.get(vec![Position::new(1)]).await;
-    assert!(matches!(first, Err(LogError::Unavailable(_))), "{first:?}");
-    disk.fail(None);
-    // Without a write that finds the failure too.
-    while log.get(vec![Position::new(1)]).await.is_err() {
-        tokio::time::sleep(Duration::from_millis(5)).await;
+    let reading = async {
+        disk.fail(Some((Operation::Read, ErrorKind::Other)));
+        let first = log.get(vec![Position::new(1)]).await;
+        assert!(matches!(first, Err(LogError::Unavailable(_))), "{first:?}");
+        disk.fail(None);
+        // Without a write that finds the failure too.
+        while log.get(vec![Position::new(1)]).await.is_err() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        let appended = log.append(vec![large]).await;
+        assert!(
+            matches!(appended[..], [Ok(position)] if position == Position::new(records + 1)),
+            "{appended:?}"
+        );
+        read_all(&log).await.unwrap();
+    };
+    tokio::select! {
+        ended = log.watch() => panic!("{ended}"),
+        () = reading => {}
     }
-    let appended = log.append(vec![large]).await;
-    assert!(
-        matches!(appended[..], [Ok(position)] if position == Position::new(records + 1)),
-        "{appended:?}"
-    );
-    read_all(&log).await.unwrap();
-    watching.abort();
 }
 
 #[tokio::test]

@@ -37,6 +37,9 @@ const PAGE_EVERY: Duration = Duration::from_millis(10);
 /// Descriptors of this process.
 const DESCRIPTORS: u64 = 20_000;
 
+const EVENT: &str = "  an event that was acknowledged";
+const PAGE: &str = "  a page of 50";
+
 /// What became of the events.
 #[derive(Default)]
 struct Emitted {
@@ -82,94 +85,33 @@ async fn one(report: &mut Report, name: &str, node: &Node, key: &str) {
             OVERLOAD.as_secs()
         ),
     );
-    let sustained = Arrivals {
-        first: 0,
-        per_second: f64::INFINITY,
-        time: SUSTAINED,
-        connections: SUSTAINED_CONNECTIONS,
-    };
-    let (emitted, pages) = with_pages(node, key, sustained).await;
-    let rate = per_second(emitted.acknowledged.len() as u64, SUSTAINED);
-    section.row(Row::new("sustained", "events/s", Figure::one(rate)));
-    times(
-        &mut section,
-        "  an event that was acknowledged",
-        &emitted.times[1],
-        None,
-    );
-    times(&mut section, "  a page of 50", &pages, None);
-
-    let idle = join_all((0..IDLE).map(|_| open_idle(node.addr))).await;
-    let slow = join_all((0..SLOW).map(|_| TcpStream::connect(node.addr))).await;
-    let opened = (idle.iter().flatten().count(), slow.iter().flatten().count());
-    section.note(format!(
-        "opened: {} idle and {} slow connections",
-        opened.0, opened.1
-    ));
-    let first = emitted.acknowledged.len() as u64 + 1_000_000;
+    let (sustained, rate) = sustained(&mut section, node, key).await;
     let overload = Arrivals {
-        first,
+        first: sustained.acknowledged.len() as u64 + 1_000_000,
         per_second: rate * float(FACTOR),
         time: OVERLOAD,
         connections: EMITTING,
     };
-    let offered = overload.per_second;
+    let idle = join_all((0..IDLE).map(|_| open_idle(node.addr))).await;
+    let slow = join_all((0..SLOW).map(|_| TcpStream::connect(node.addr))).await;
+    let slow: Vec<TcpStream> = slow.into_iter().flatten().collect();
+    let idle: Vec<Connection> = idle.into_iter().flatten().collect();
+    section.note(format!(
+        "opened: {} idle and {} slow connections",
+        idle.len(),
+        slow.len()
+    ));
     let over = Cell::new(false);
-    let trickling = async {
-        let mut slow: Vec<TcpStream> = slow.into_iter().flatten().collect();
-        while !over.get() {
-            for stream in &mut slow {
-                // The server may have closed it.
-                drop(stream.write_all(b"G").await);
-            }
-            sleep(Duration::from_secs(1)).await;
-        }
-    };
     let overloading = async {
         let done = with_pages(node, key, overload).await;
         over.set(true);
         done
     };
-    let ((overloaded, pages), ()) = tokio::join!(overloading, trickling);
+    let ((overloaded, pages), ()) = tokio::join!(overloading, trickle(slow, &over));
     drop(idle);
-    let per_second = |count: u64| Figure::one(per_second(count, OVERLOAD));
-    section.row(Row::new("offered", "events/s", Figure::one(offered)));
-    let acknowledged = overloaded.acknowledged.len() as u64;
-    section.row(Row::new(
-        "  acknowledged",
-        "events/s",
-        per_second(acknowledged),
-    ));
-    for (status, count) in &overloaded.by_status {
-        if !(200..300).contains(status) {
-            let what = format!("  refused with {status} and Retry-After");
-            section.row(Row::new(what, "events/s", per_second(*count)));
-        }
-    }
-    let unsent = per_second(overloaded.unsent);
-    section.row(Row::new(
-        "  not sent, as no connection was free",
-        "events/s",
-        unsent,
-    ));
-    section.row(Row::new(
-        "  cut off",
-        "events/s",
-        per_second(overloaded.cut),
-    ));
-    times(
-        &mut section,
-        "  an event that was acknowledged",
-        &overloaded.times[1],
-        None,
-    );
-    times(&mut section, "  a refusal", &overloaded.times[0], None);
-    times(
-        &mut section,
-        "  a page of 50",
-        &pages,
-        Some(targets::PAGE_OVERLOADED_P99_MS),
-    );
+    let offered = Figure::one(rate * float(FACTOR));
+    section.row(Row::new("offered", "events/s", offered));
+    add(&mut section, &overloaded, &pages);
     let [_, peak] = node.memory();
     let memory = Row::new(
         "  memory at its peak",
@@ -177,15 +119,59 @@ async fn one(report: &mut Report, name: &str, node: &Node, key: &str) {
         Figure::one(float(peak / MIB)),
     );
     section.row(memory.must(targets::MEMORY_OVERLOADED_MIB));
-    let all = emitted
+    let all = sustained
         .acknowledged
         .into_iter()
         .chain(overloaded.acknowledged);
-    let lost = lost(node, key, all.collect()).await;
-    section.row(
-        Row::new("acknowledged and lost", "events", Figure::one(float(lost))).must(targets::LOST),
-    );
+    let lost = Figure::one(float(lost(node, key, all.collect()).await));
+    section.row(Row::new("acknowledged and lost", "events", lost).must(targets::LOST));
     report.add(section);
+}
+
+/// Measures the events a second that the server sustains.
+async fn sustained(section: &mut Section, node: &Node, key: &str) -> (Emitted, f64) {
+    let arrivals = Arrivals {
+        first: 0,
+        per_second: f64::INFINITY,
+        time: SUSTAINED,
+        connections: SUSTAINED_CONNECTIONS,
+    };
+    let (emitted, pages) = with_pages(node, key, arrivals).await;
+    let rate = per_second(emitted.acknowledged.len() as u64, SUSTAINED);
+    section.row(Row::new("sustained", "events/s", Figure::one(rate)));
+    times(section, EVENT, &emitted.times[1], None);
+    times(section, PAGE, &pages, None);
+    (emitted, rate)
+}
+
+/// Adds what became of the events and pages of the overload.
+fn add(section: &mut Section, emitted: &Emitted, pages: &[f64]) {
+    let mut rate = |what: &str, count: u64| {
+        let rate = Figure::one(per_second(count, OVERLOAD));
+        section.row(Row::new(what, "events/s", rate));
+    };
+    rate("  acknowledged", emitted.acknowledged.len() as u64);
+    for (status, count) in &emitted.by_status {
+        if !(200..300).contains(status) {
+            rate(&format!("  refused with {status} and Retry-After"), *count);
+        }
+    }
+    rate("  not sent, as no connection was free", emitted.unsent);
+    rate("  cut off", emitted.cut);
+    times(section, EVENT, &emitted.times[1], None);
+    times(section, "  a refusal", &emitted.times[0], None);
+    times(section, PAGE, pages, Some(targets::PAGE_OVERLOADED_P99_MS));
+}
+
+/// Sends a byte on each connection each second.
+async fn trickle(mut slow: Vec<TcpStream>, over: &Cell<bool>) {
+    while !over.get() {
+        for stream in &mut slow {
+            // The server may have closed it.
+            drop(stream.write_all(b"G").await);
+        }
+        sleep(Duration::from_secs(1)).await;
+    }
 }
 
 /// Emits, while another client reads the first page again and again. Returns the milliseconds of each page.
