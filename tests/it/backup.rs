@@ -6,6 +6,7 @@ use std::path::Path;
 
 use proptest::prelude::*;
 use serde_json::Value;
+use session_ledger::app::files::DataDir;
 use session_ledger::domain::Timestamp;
 use session_ledger::log::{EmbeddedRestore, NewRecord};
 
@@ -319,6 +320,46 @@ fn no_server_opens_a_ledger_that_is_not_wholly_restored_and_a_second_restore_com
         assert_eq!(state(&new), state(dir.path()));
         fs::remove_dir_all(&new).unwrap();
     }
+}
+
+#[test]
+fn a_restore_runs_once_in_a_directory_and_no_server_starts_in_it() {
+    let (dir, place) = (ledger(), tempfile::tempdir().unwrap());
+    let (to, new) = (place.path().join("b"), place.path().join("new"));
+    backup(dir.path(), &to);
+    fs::create_dir(&new).unwrap();
+    // What a restore that runs has in its new directory, which has no read model that it could lock.
+    let running = DataDir::new(&new).lock().unwrap();
+    let log = new.join("restoring.events.redb");
+    fs::write(&log, "").unwrap();
+    let serve = ["serve", "--no-auth", "--listen", "127.0.0.1:0"];
+    for args in [&["restore", text(&to)][..], &serve] {
+        let error = fails(&[args, &["--data-dir", text(&new)]].concat(), 1);
+        assert!(error.contains("is running"), "{args:?}: {error}");
+    }
+    assert!(log.exists());
+    drop(running);
+    restore(&to, &new);
+    assert_eq!(state(&new), state(dir.path()));
+}
+
+/// After a power failure, the first name of the log of keys can be there again.
+#[test]
+fn a_first_name_that_is_left_does_not_let_a_later_restore_remove_the_live_log_of_keys() {
+    let (dir, other, place) = (ledger(), ledger(), tempfile::tempdir().unwrap());
+    let to = place.path().join("b");
+    let file = |name: &str| dir.path().join(name);
+    let leave = || fs::hard_link(file("admin.redb"), file("restoring.keys.redb")).unwrap();
+    leave();
+    keys(dir.path(), &["list"]);
+    assert!(!file("restoring.keys.redb").exists());
+    leave();
+    fs::remove_file(file("log.redb")).unwrap();
+    backup(other.path(), &to);
+    let args = ["restore", text(&to), "--data-dir", text(dir.path())];
+    let error = fails(&args, 1);
+    assert!(error.contains("positions 3 to 3"), "{error}");
+    assert!(file("admin.redb").exists());
 }
 
 #[test]
