@@ -196,6 +196,14 @@ fn arguments_name_one_ledger_and_go_before_variables() {
         .env("SESSION_LEDGER_NATS_URL", nats)
         .output();
     assert!(made.as_ref().unwrap().status.success(), "{made:?}");
+    // The directory of a node on NATS has the secret, and perhaps an old log that the node does not use.
+    let with_secret = ["backup", "--with-secret", "--data-dir", text(dir.path())];
+    let refused = command(&[&with_secret[..], &["--to", text(&to)]].concat())
+        .env("SESSION_LEDGER_NATS_URL", nats)
+        .output()
+        .unwrap();
+    assert_eq!(refused.status.code(), Some(2), "{refused:?}");
+    assert!(stderr(&refused).contains("SESSION_LEDGER_NATS_URL"));
     let asked = command(&["backup", "--nats-url", nats, "--to", text(&to)])
         .env("SESSION_LEDGER_URL", url)
         .output();
