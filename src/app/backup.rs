@@ -14,7 +14,8 @@ use crate::app::config::LogSource;
 use crate::app::files::DataDir;
 use crate::app::open::{self, OpenError};
 use crate::backup::{
-    Copied, Copying, Directory, LogKind, LogReader, Origin, Source, TarStream, Target, check, copy,
+    Copied, Copying, Directory, LogKind, LogReader, Manifest, Origin, Source, TarStream, Target,
+    check, copy,
 };
 use crate::domain::{Clock, Position, Timestamp};
 use crate::log::EventLog;
@@ -74,6 +75,9 @@ pub struct BackedUp {
     pub lost: u64,
     /// The number of records of the whole backup that stand in the place of lost ones.
     pub lost_records: u64,
+    /// The manifest of the whole backup.
+    #[serde(skip)]
+    pub manifest: Manifest,
 }
 
 /// The progress of a backup or a restore.
@@ -194,6 +198,7 @@ pub async fn from(
         filled: all.filled,
         lost: all.lost,
         lost_records: manifest.lost_records(),
+        manifest,
     })
 }
 

@@ -10,10 +10,11 @@
 //! model.rebuild.redb              the new read model of a rebuild that runs or was interrupted
 //! model.replaced-<position>.redb  the old read model that a rebuild replaced and kept
 //! model.replaced-<position>.json  why the rebuild kept it
-//! restoring.<log>.redb            a log of a restore that runs or was interrupted: no log is opened here
+//! restoring.<log>.redb            a log of a restore that runs or was interrupted: without log.redb, no log
+//!                                 is opened here
 //! ```
 
-use std::fs::{DirBuilder, File};
+use std::fs::{DirBuilder, File, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -85,6 +86,19 @@ impl DataDir {
     /// A new log of a restore.
     pub fn restoring(&self, kind: LogKind) -> PathBuf {
         self.0.join(format!("restoring.{}.redb", kind.as_str()))
+    }
+
+    /// Locks the directory for a restore, until the returned file is closed. Leaves no file behind.
+    pub fn lock(&self) -> Result<File, TryLockError> {
+        let dir = File::open(&self.0).map_err(TryLockError::Error)?;
+        dir.try_lock()?;
+        Ok(dir)
+    }
+
+    /// Whether a restore has locked the directory.
+    pub fn is_locked(&self) -> bool {
+        let locked = |dir: File| matches!(dir.try_lock_shared(), Err(TryLockError::WouldBlock));
+        File::open(&self.0).is_ok_and(locked)
     }
 
     /// Returns two unused names: for an old read model that a rebuild keeps, and for the reasons.

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::{fs, io};
 
 use crate::app::clock::SystemClock;
 use crate::app::config::{Config, LogSource};
@@ -32,17 +33,20 @@ pub enum OpenError {
     },
     /// A restore into the directory has not come to its end.
     #[error(
-        "a restore into {} is running or was interrupted, so there is no whole ledger: run \
-         `session-ledger restore` again",
+        "a restore into {} was interrupted, so there is no whole ledger: run `session-ledger restore` \
+         again",
         .0.display()
     )]
     Restoring(PathBuf),
+    /// A restore into the directory is running.
+    #[error("a restore into {} is running: wait until it has ended", .0.display())]
+    RestoreRuns(PathBuf),
     /// The directory cannot be created.
     #[error("cannot create the directory {}", .0.display())]
-    Directory(PathBuf, #[source] std::io::Error),
-    /// The file of an interrupted rebuild cannot be removed.
-    #[error("cannot remove {}, which an interrupted rebuild left", .0.display())]
-    Remove(PathBuf, #[source] std::io::Error),
+    Directory(PathBuf, #[source] io::Error),
+    /// The file of an interrupted rebuild or restore cannot be removed.
+    #[error("cannot remove {}, which an interrupted command left", .0.display())]
+    Remove(PathBuf, #[source] io::Error),
     /// The log cannot be opened.
     #[error(transparent)]
     Log(#[from] LogError),
@@ -161,9 +165,19 @@ pub async fn open_embedded(
 ) -> Result<Arc<dyn EventLog>, OpenError> {
     let (clock, dir) = (Arc::clone(clock), dir.clone());
     let open = move || {
-        let is_restoring = LogKind::ALL.map(|kind| dir.restoring(kind).exists());
-        if is_restoring.contains(&true) && !dir.log().exists() {
-            return Err(OpenError::Restoring(dir.path().to_path_buf()));
+        let left = LogKind::ALL.map(|kind| dir.restoring(kind));
+        if left.iter().any(|file| file.exists()) {
+            if !dir.log().exists() {
+                let dir_path = dir.path().to_path_buf();
+                return Err(if dir.is_locked() {
+                    OpenError::RestoreRuns(dir_path)
+                } else {
+                    OpenError::Restoring(dir_path)
+                });
+            }
+            // The restore has put all of its logs there. Later these names must not mark the live logs as
+            // those of a restore that was interrupted.
+            remove_left(&dir, &left)?;
         }
         EmbeddedLog::open(&file, clock).map_err(|error| match error {
             LogError::Held(_) => OpenError::Held(dir.path().to_path_buf()),
@@ -171,6 +185,18 @@ pub async fn open_embedded(
         })
     };
     Ok(Arc::new(blocking(open).await?))
+}
+
+fn remove_left(dir: &DataDir, files: &[PathBuf]) -> Result<(), OpenError> {
+    for file in files {
+        match fs::remove_file(file).and_then(|()| dir.sync()) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                return Err(OpenError::Remove(file.clone(), error));
+            }
+            Ok(()) | Err(_) => {}
+        }
+    }
+    Ok(())
 }
 
 /// Connects to a log on NATS. `known` is the last position that was read from it. Unless that is

@@ -2,10 +2,10 @@
 //!
 //! The new logs are written beside their places and put there only when all of the backup was read and
 //! found to be sound. The log of events comes last. While it is missing, the files of the restore mark the
-//! directory as incomplete, and no server opens a log there (`open_embedded`). The next restore begins
-//! anew.
+//! directory as incomplete, and no server opens a log there (`open_embedded`). The next restore writes
+//! both logs anew. It keeps a `token.secret` that the interrupted one has written.
 
-use std::fs;
+use std::fs::{self, File, TryLockError};
 use std::io::{self, Write as _};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
@@ -109,18 +109,29 @@ pub async fn check(from: &Path, on_step: impl FnMut(Step)) -> anyhow::Result<Che
 }
 
 /// Restores the logs into a directory that has none.
-pub async fn run(request: Request, on_step: impl FnMut(Step)) -> anyhow::Result<Restored> {
+pub async fn run(request: Request, mut on_step: impl FnMut(Step)) -> anyhow::Result<Restored> {
     let directory = Directory::open(&request.from)?;
     let secret = directory.secret()?;
     let dir = DataDir::new(&request.data_dir);
     open::make_dir(&dir).await?;
-    refuse_logs(&dir)?;
+    // Held to the end, so that no other restore writes into the directory. A new one has no read model
+    // that could be locked.
+    let _lock = lock(&dir)?;
+    let is_half_put = refuse_logs(&dir)?;
     let mut seen = request.seen.clone();
     seen.extend(seen_here(&dir).await?);
-    let mut sink = Sink::new(seen);
+    let mut sink = Sink::new(seen.clone());
     sink.refuse_short(&directory, request.accept_loss)?;
     // Held to the end, so that no server starts on the directory.
     let _read_model = hold_model(&dir)?;
+    if is_half_put {
+        // Before anything is removed, all of the backup must be right for this directory.
+        let mut first = Sink::new(seen);
+        let read = first.read_all(&directory, &mut on_step, |_kind| Ok(None));
+        read.await?;
+        first.refuse(request.accept_loss)?;
+        remove(&dir.admin_log())?;
+    }
     // Of a restore that was interrupted.
     clear(&dir)?;
     let new = dir.clone();
@@ -154,7 +165,21 @@ pub async fn run(request: Request, on_step: impl FnMut(Step)) -> anyhow::Result<
     })
 }
 
-fn refuse_logs(dir: &DataDir) -> anyhow::Result<()> {
+fn lock(dir: &DataDir) -> anyhow::Result<File> {
+    match dir.lock() {
+        Err(TryLockError::WouldBlock) => {
+            Err(OpenError::RestoreRuns(dir.path().to_path_buf()).into())
+        }
+        Err(TryLockError::Error(error)) => {
+            Err(error).with_context(|| format!("cannot lock {}", dir.path().display()))
+        }
+        Ok(file) => Ok(file),
+    }
+}
+
+/// Fails if the directory has a log. Returns whether it has a log of keys that a restore put there, which
+/// was interrupted before it put the log of events there.
+fn refuse_logs(dir: &DataDir) -> anyhow::Result<bool> {
     let refuse = |log: PathBuf| {
         anyhow::ensure!(
             !log.exists(),
@@ -165,10 +190,10 @@ fn refuse_logs(dir: &DataDir) -> anyhow::Result<()> {
     };
     refuse(dir.log())?;
     if is_same_file(&dir.admin_log(), &dir.restoring(LogKind::Keys)) {
-        // A restore put it there, and was interrupted before it put the log of events there.
-        remove(&dir.admin_log())?;
+        return Ok(true);
     }
-    refuse(dir.admin_log())
+    refuse(dir.admin_log())?;
+    Ok(false)
 }
 
 /// Whether two names are those of one file.
@@ -389,7 +414,9 @@ fn clear(dir: &DataDir) -> anyhow::Result<()> {
     for kind in LogKind::ALL {
         remove(&dir.restoring(kind))?;
     }
-    Ok(())
+    // A name that came back after a power failure would be one of a live log.
+    dir.sync()
+        .with_context(|| format!("cannot sync {}", dir.path().display()))
 }
 
 fn remove(file: &Path) -> anyhow::Result<()> {

@@ -6,6 +6,7 @@ use super::error::BackupError;
 use super::filling::Filling;
 use super::lost;
 use super::mark::{LogKind, Mark};
+use super::reader::Reader;
 use super::segment::SegmentWriter;
 use super::source::{Source, SourceError};
 use crate::domain::limits::LOST_RANGES_MAX;
@@ -35,7 +36,8 @@ pub struct Copied {
     pub lost: u64,
 }
 
-/// Checks that a log has the records of a backup: it must have the last one.
+/// Checks that a log has the records of a backup: it must have the last one, or, if that is lost, an
+/// earlier one.
 pub async fn check(
     target: &Target,
     source: &mut dyn Source,
@@ -57,22 +59,25 @@ pub async fn copy(
     let (kind, accept_loss) = (copying.kind, copying.accept_loss);
     let until = head(source, kind).await?;
     let last = last_record(&target, source, copying, until).await?;
-    let mut work = Work::new(target, copying, last.as_ref());
-    if let Some(last) = last {
-        // The other backup must be of the same ledger even if nothing follows.
-        work = blocking(move || work.compare(&last).map(|()| work)).await?;
-    }
+    let mut work = Work::new(target, copying);
+    // The other backup must be of the same ledger even if nothing follows. If it ends before this one,
+    // nothing is compared.
+    work = blocking(move || work.compare_end(last.as_ref()).map(|()| work)).await?;
     let mut end = work.end();
     while end.position < until {
         match source.read(end.position, until).await {
             Ok(records) => work = blocking(move || work.add(&records).map(|()| work)).await?,
             Err(SourceError::Lost(why)) => {
-                let is_filled;
-                let fill = move || work.fill(&why, accept_loss).map(|filled| (work, filled));
-                (work, is_filled) = blocking(fill).await?;
+                let fill = move || {
+                    let is_filled = work.fill(&why, accept_loss)?;
+                    Ok((work, why, is_filled))
+                };
+                let (filled, why, is_filled) = blocking(fill).await?;
                 if !is_filled {
-                    return Err(survey(source, kind, end, until).await);
+                    let first = (end.position.next(), why);
+                    return Err(survey(source, kind, filled.filling, first, until).await);
                 }
+                work = filled;
             }
             Err(error) => return Err(BackupError::Source(kind, error)),
         }
@@ -88,7 +93,8 @@ async fn head(source: &mut dyn Source, kind: LogKind) -> Result<Position, Backup
 }
 
 /// Returns the record of the log at the end of the backup, which must be that of the backup. `None` at
-/// the start, and if the record is lost and the backup has another one in its place.
+/// the start, and if the log has lost the record. Then an earlier record must be that of the backup. If the
+/// log has none of those that the manifest knows, the caller must have said what to do about lost records.
 async fn last_record(
     target: &Target,
     source: &mut dyn Source,
@@ -97,7 +103,7 @@ async fn last_record(
 ) -> Result<Option<Record>, BackupError> {
     let kind = copying.kind;
     let log = target.manifest().log(kind);
-    let (end, position) = (log.end(kind), log.position);
+    let position = log.position;
     if head < position {
         return Err(BackupError::Short {
             kind,
@@ -105,19 +111,46 @@ async fn last_record(
             position,
         });
     }
-    if position == Position::ZERO {
+    let mut lost = None;
+    // The last record of each segment can be checked without its file.
+    for segment in log.segments.iter().rev() {
+        let (end, at) = (segment.end(kind), segment.last);
+        match source.read(before(at), at).await {
+            Ok(mut records) => match records.pop() {
+                Some(last) if end.ends_with(&last) => {
+                    return Ok((at == position).then_some(last));
+                }
+                Some(_) | None => return Err(BackupError::OtherLog { kind, at }),
+            },
+            Err(SourceError::Lost(why)) => {
+                lost.get_or_insert(why);
+            }
+            Err(error) => return Err(BackupError::Source(kind, error)),
+        }
+    }
+    let is_noted = log.lost.last().is_some_and(|range| range.last == position);
+    let is_accepted = is_noted || copying.accept_loss || copying.fill_from.is_some();
+    match lost {
+        Some(why) if !is_accepted => Err(survey(source, kind, None, (position, why), head).await),
+        Some(_) | None => Ok(None),
+    }
+}
+
+/// Returns the last record of a log in a backup. An archive in a stream cannot be read again.
+fn last_in(target: &Target, kind: LogKind) -> Result<Option<Record>, BackupError> {
+    let Target::Directory(directory) = target else {
         return Ok(None);
-    }
-    let before = Position::new(position.get() - 1);
-    let is_lost = log.lost.last().is_some_and(|range| range.last == position);
-    match source.read(before, position).await {
-        Ok(mut records) => match records.pop() {
-            Some(last) if end.ends_with(&last) => Ok(Some(last)),
-            Some(_) | None => Err(BackupError::OtherLog { kind, at: position }),
-        },
-        Err(SourceError::Lost(_)) if is_lost || copying.fill_from.is_some() => Ok(None),
-        Err(error) => Err(BackupError::Source(kind, error)),
-    }
+    };
+    let end = directory.manifest().log(kind).position;
+    let mut reader = Reader::after(directory, kind, before(end));
+    let last = reader.next_record()?;
+    // At the end of its file, the checksum is compared.
+    reader.next_record()?;
+    Ok(last)
+}
+
+fn before(position: Position) -> Position {
+    Position::new(position.get().saturating_sub(1))
 }
 
 /// What writes the records. Its functions block.
@@ -127,17 +160,16 @@ struct Work {
     target: Target,
     /// The open segment.
     writer: Option<SegmentWriter>,
-    /// The other backup. It has been read up to the same position.
+    /// The other backup. After `compare_end`, it has been read up to the same position.
     filling: Option<Filling>,
     copied: Copied,
 }
 
 impl Work {
-    /// Continues a backup. `last` is compared first, if there is one.
-    fn new(target: Target, copying: &Copying<'_>, last: Option<&Record>) -> Self {
+    /// Continues a backup.
+    fn new(target: Target, copying: &Copying<'_>) -> Self {
         let (kind, now) = (copying.kind, copying.now);
-        let end = target.manifest().log(kind).position;
-        let after = last.map_or(end, |_last| Position::new(end.get() - 1));
+        let after = before(target.manifest().log(kind).position);
         let filling = copying.fill_from;
         Self {
             kind,
@@ -154,6 +186,25 @@ impl Work {
         match &self.writer {
             Some(open) => *open.end(),
             None => self.target.manifest().log(self.kind).end(self.kind),
+        }
+    }
+
+    /// Compares the last record of the backup with that of the other backup. `last` is that of the log; if
+    /// it is lost there, the backup still has it.
+    fn compare_end(&mut self, last: Option<&Record>) -> Result<(), BackupError> {
+        let Some(filling) = &mut self.filling else {
+            return Ok(());
+        };
+        if self.target.manifest().log(self.kind).position == Position::ZERO {
+            return Ok(());
+        }
+        if let Some(last) = last {
+            return filling.compare(last);
+        }
+        match last_in(&self.target, self.kind)? {
+            Some(own) => filling.compare(&own),
+            // This run has written the whole archive, and has compared all of it.
+            None => filling.take().map(|_passed| ()),
         }
     }
 
@@ -222,24 +273,76 @@ impl Work {
     }
 }
 
-/// Reads the rest of a log that has lost records, and names all of them.
-async fn survey(source: &mut dyn Source, kind: LogKind, end: Mark, until: Position) -> BackupError {
-    let mut position = end.position;
-    let mut positions: Vec<(Position, Position, String)> = Vec::new();
-    while position < until && positions.len() < LOST_RANGES_MAX {
+/// Reads the rest of a log that has lost records, and names all that the other backup lacks, too. `first`
+/// is the first of them, up to which the other backup has been read, and why it is lost.
+async fn survey(
+    source: &mut dyn Source,
+    kind: LogKind,
+    filling: Option<Filling>,
+    first: (Position, String),
+    until: Position,
+) -> BackupError {
+    let found = find_lost(source, kind, filling, first, until).await;
+    found.map_or_else(
+        |error| error,
+        |(positions, end)| BackupError::Lost {
+            kind,
+            positions,
+            more_after: (end < until).then_some(end),
+        },
+    )
+}
+
+/// The first and last position of a range of lost records, and why the first is lost.
+type Range = (Position, Position, String);
+
+/// Returns the ranges of lost records, and where the search ended.
+async fn find_lost(
+    source: &mut dyn Source,
+    kind: LogKind,
+    mut filling: Option<Filling>,
+    first: (Position, String),
+    until: Position,
+) -> Result<(Vec<Range>, Position), BackupError> {
+    let (mut position, why) = first;
+    let mut ranges: Vec<Range> = vec![(position, position, why)];
+    while position < until && ranges.len() < LOST_RANGES_MAX {
         match source.read(position, until).await {
-            Ok(records) => position = records.last().map_or(until, |last| last.position),
+            Ok(records) => {
+                position = records.last().map_or(until, |last| last.position);
+                let compare = move || {
+                    if let Some(other) = &mut filling {
+                        records
+                            .iter()
+                            .try_for_each(|record| other.compare(record))?;
+                    }
+                    Ok(filling)
+                };
+                filling = blocking(compare).await?;
+            }
             Err(SourceError::Lost(why)) => {
                 position = position.next();
-                match positions.last_mut() {
+                let take = move || {
+                    let found = match &mut filling {
+                        Some(other) => other.take()?,
+                        None => None,
+                    };
+                    Ok((filling, found.is_some()))
+                };
+                let is_elsewhere;
+                (filling, is_elsewhere) = blocking(take).await?;
+                if is_elsewhere {
+                    continue;
+                }
+                match ranges.last_mut() {
                     Some((_, last, _)) if last.next() == position => *last = position,
-                    _ => positions.push((position, position, why)),
+                    _ => ranges.push((position, position, why)),
                 }
             }
-            Err(error) => return BackupError::Source(kind, error),
+            Err(error) => return Err(BackupError::Source(kind, error)),
         }
     }
-    BackupError::Lost { kind, positions }
+    Ok((ranges, position))
 }
 
 /// Runs work on files on a thread for such work.

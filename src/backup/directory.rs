@@ -9,7 +9,6 @@ use sha2::{Digest as _, Sha256};
 
 use super::error::{BackupError, FileFault};
 use super::manifest::{Manifest, Origin, SecretPart};
-use super::mark::LogKind;
 use super::segment::{SUFFIX, SegmentWriter, WRITING, Written};
 use crate::domain::Timestamp;
 
@@ -88,14 +87,6 @@ impl Directory {
             }
         }
         directory.manifest.origin = origin;
-        for kind in LogKind::ALL {
-            // An interrupted backup noted them before their segment was complete.
-            let log = directory.manifest.log_mut(kind);
-            log.lost.retain(|range| range.first <= log.position);
-            if let Some(range) = log.lost.last_mut() {
-                range.last = range.last.min(log.position);
-            }
-        }
         Ok(directory)
     }
 

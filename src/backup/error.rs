@@ -79,12 +79,14 @@ pub enum BackupError {
         at: Position,
     },
     /// Records are lost.
-    #[error("{}", lost(*.kind, .positions))]
+    #[error("{}", lost(*.kind, .positions, *.more_after))]
     Lost {
         /// The log.
         kind: LogKind,
         /// The first and last positions of each range, and why the first could not be read.
         positions: Vec<(Position, Position, String)>,
+        /// Where the search ended before the end of the log, because there are so many ranges.
+        more_after: Option<Position>,
     },
     /// The other backup cannot fill a hole.
     #[error("the backup in {} cannot be used to fill in lost records", .0.display())]
@@ -111,7 +113,11 @@ impl BackupError {
     }
 }
 
-fn lost(kind: LogKind, positions: &[(Position, Position, String)]) -> String {
+fn lost(
+    kind: LogKind,
+    positions: &[(Position, Position, String)],
+    more_after: Option<Position>,
+) -> String {
     let ranges = positions.iter().map(|(first, last, why)| {
         if first == last {
             format!("{first} ({why})")
@@ -120,11 +126,14 @@ fn lost(kind: LogKind, positions: &[(Position, Position, String)]) -> String {
         }
     });
     format!(
-        "these records of the log of {} cannot be read: {}. Take them from another backup of this \
+        "these records of the log of {} cannot be read: {}{}. Take them from another backup of this \
          ledger: --fill-from DIR. If there is none, --accept-loss puts records in their places that \
          say so",
         kind.as_str(),
-        ranges.collect::<Vec<_>>().join(", ")
+        ranges.collect::<Vec<_>>().join(", "),
+        more_after.map_or_else(String::new, |position| format!(
+            ", and perhaps more after position {position}"
+        ))
     )
 }
 

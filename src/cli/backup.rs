@@ -114,7 +114,7 @@ impl Backup {
             Box::pin(backup::run(dir, &source, destination, &options, on_step)).await
         } else {
             let url = self.url.as_deref().unwrap_or(DEFAULT_URL);
-            let api = remote_log::api(url, self.who, self.tenant, &self.tls.read()?)?;
+            let api = remote_log::api(url, self.who, self.tenant, &self.tls.read()?, INSTEAD)?;
             Box::pin(remote_log::back_up(api, destination, &options, on_step)).await
         };
         bar.end();
@@ -140,6 +140,10 @@ impl Backup {
             return Err(Usage(BUILT_IN_OR_NATS.to_owned()).into());
         }
         if self.data_dir.is_some() && !self.typed.nats {
+            if self.with_secret && self.nats.config()?.is_some() {
+                // A node on NATS has such a directory, perhaps with an old log in it.
+                return Err(Usage(BUILT_IN_OR_VARIABLE.to_owned()).into());
+            }
             return Ok(Some(LogSource::Embedded));
         }
         if self.typed.server || (self.url.is_some() && !self.typed.log) {
@@ -151,6 +155,11 @@ impl Backup {
 
 const BUILT_IN_OR_NATS: &str = "--data-dir and --nats-url name different logs: give one of them. With \
                                 --with-secret, both are needed for a ledger on NATS";
+const BUILT_IN_OR_VARIABLE: &str = "--data-dir is for a ledger with the built-in log, and the variable \
+                                    SESSION_LEDGER_NATS_URL names a log on NATS. For a ledger on NATS, \
+                                    give --nats-url, too; otherwise remove the variable";
+/// What to do about a server with `--no-auth`.
+const INSTEAD: &str = "back up its --data-dir, once it is stopped, or its --nats-url";
 
 fn describe(done: &BackedUp) -> String {
     let mut text = format!(

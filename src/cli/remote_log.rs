@@ -6,7 +6,7 @@ use futures_util::future::BoxFuture;
 
 use crate::app::backup::{self, BackedUp, Destination, Options, Sources, Step};
 use crate::app::tls::ClientTls;
-use crate::backup::{Line, LogKind, Origin, Source, SourceError};
+use crate::backup::{Line, LogKind, LogPart, Origin, Source, SourceError};
 use crate::cli::Usage;
 use crate::cli::client::{Api, ApiError, Identity, read};
 use crate::cli::target::KeyArgs;
@@ -30,17 +30,18 @@ const LOST: &str = "record_lost";
 /// The error without a credential.
 const NO_KEY: &str = "a key or token with the role operator is required, in the variable \
                       SESSION_LEDGER_KEY or in a --key-file. A server with --no-auth gives no caller \
-                      this role: back up its --data-dir, once it is stopped, or its --nats-url";
+                      this role";
 
-/// Makes a client of an operator.
+/// Makes a client of an operator. `instead` says what to do about a server that gives no caller this role.
 pub(super) fn api(
     url: &str,
     who: KeyArgs,
     tenant: Option<String>,
     tls: &ClientTls,
+    instead: &str,
 ) -> anyhow::Result<Api> {
     let Some(key) = who.read()? else {
-        return Err(Usage(NO_KEY.to_owned()).into());
+        return Err(Usage(format!("{NO_KEY}: {instead}")).into());
     };
     let key = Some(key);
     Api::with_tls(url, Identity { key, tenant }, tls)
@@ -74,17 +75,26 @@ pub(super) async fn back_up(
         origin: Origin::Server,
     };
     let done = backup::from(sources, destination, options, on_step).await?;
-    let is_same = ends.events.position != done.position.get() || ends.events.chain == done.chain;
-    // Behind a record that stands in the place of a lost one, the chains differ.
-    anyhow::ensure!(
-        is_same || done.lost_records != 0,
-        "the hash chain of the backup at position {} is {}, and the server has folded {}: the log of \
-         the server was changed",
-        done.position,
-        done.chain,
-        ends.events.chain
-    );
+    for (kind, end) in [(LogKind::Events, &ends.events), (LogKind::Keys, &ends.keys)] {
+        let copy = done.manifest.log(kind);
+        anyhow::ensure!(
+            agrees(copy, end),
+            "the hash chain of the log of {} in the backup at position {} is {}, and the server has \
+             folded {}: the log of the server was changed",
+            kind.as_str(),
+            copy.position,
+            hex::encode(copy.chain),
+            end.chain
+        );
+    }
     Ok(done)
+}
+
+/// Whether the copy of a log has the hash chain that the server has folded. Behind a record that stands in
+/// the place of a lost one, the chains of this log differ, and cannot be compared.
+fn agrees(copy: &LogPart, end: &LogEnd) -> bool {
+    let is_same = hex::encode(copy.chain) == end.chain;
+    is_same || end.position != copy.position.get() || !copy.lost.is_empty()
 }
 
 impl RemoteLog {
@@ -139,5 +149,34 @@ impl Source for RemoteLog {
         until: Position,
     ) -> BoxFuture<'_, Result<Vec<Record>, SourceError>> {
         self.next(after, until).boxed()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::backup::LostRange;
+    use crate::domain::Timestamp;
+
+    #[test]
+    fn a_copy_has_the_chain_of_the_server_unless_it_has_lost_records_of_that_log() {
+        let end = |chain: [u8; 32]| LogEnd {
+            position: 3,
+            chain: hex::encode(chain),
+        };
+        let mut copy = LogPart {
+            position: Position::new(3),
+            chain: [1; 32],
+            ..LogPart::default()
+        };
+        assert!(agrees(&copy, &end([1; 32])));
+        assert!(!agrees(&copy, &end([2; 32])));
+        copy.lost.push(LostRange {
+            first: Position::new(2),
+            last: Position::new(2),
+            accepted_at: Timestamp::MIN,
+            why: "the test says so".to_owned(),
+        });
+        assert!(agrees(&copy, &end([2; 32])));
     }
 }

@@ -32,6 +32,9 @@ backup has, the command names the records that would be lost, and fails.
 --accept-loss restores nevertheless. If the directory has a read model, then run
 `session-ledger rebuild --accept-truncation`.";
 
+/// What to do about a replica with `--no-auth`.
+const INSTEAD: &str = "such a server cannot be asked, so restore without --replica";
+
 /// Restore a backup into a new ledger, or check it.
 #[derive(Debug, Args)]
 #[command(after_help = AFTER_HELP)]
@@ -95,7 +98,7 @@ impl Restore {
         };
         let mut seen = Vec::new();
         if let Some(url) = self.replica {
-            let api = remote_log::api(&url, self.who, self.tenant, &self.tls.read()?)?;
+            let api = remote_log::api(&url, self.who, self.tenant, &self.tls.read()?, INSTEAD)?;
             seen = seen_by(&url, &api).await?;
         }
         let request = Request {

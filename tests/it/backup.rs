@@ -6,6 +6,7 @@ use std::path::Path;
 
 use proptest::prelude::*;
 use serde_json::Value;
+use session_ledger::app::files::DataDir;
 use session_ledger::domain::Timestamp;
 use session_ledger::log::{EmbeddedRestore, NewRecord};
 
@@ -195,6 +196,14 @@ fn arguments_name_one_ledger_and_go_before_variables() {
         .env("SESSION_LEDGER_NATS_URL", nats)
         .output();
     assert!(made.as_ref().unwrap().status.success(), "{made:?}");
+    // The directory of a node on NATS has the secret, and perhaps an old log that the node does not use.
+    let with_secret = ["backup", "--with-secret", "--data-dir", text(dir.path())];
+    let refused = command(&[&with_secret[..], &["--to", text(&to)]].concat())
+        .env("SESSION_LEDGER_NATS_URL", nats)
+        .output()
+        .unwrap();
+    assert_eq!(refused.status.code(), Some(2), "{refused:?}");
+    assert!(stderr(&refused).contains("SESSION_LEDGER_NATS_URL"));
     let asked = command(&["backup", "--nats-url", nats, "--to", text(&to)])
         .env("SESSION_LEDGER_URL", url)
         .output();
@@ -319,6 +328,46 @@ fn no_server_opens_a_ledger_that_is_not_wholly_restored_and_a_second_restore_com
         assert_eq!(state(&new), state(dir.path()));
         fs::remove_dir_all(&new).unwrap();
     }
+}
+
+#[test]
+fn a_restore_runs_once_in_a_directory_and_no_server_starts_in_it() {
+    let (dir, place) = (ledger(), tempfile::tempdir().unwrap());
+    let (to, new) = (place.path().join("b"), place.path().join("new"));
+    backup(dir.path(), &to);
+    fs::create_dir(&new).unwrap();
+    // What a restore that runs has in its new directory, which has no read model that it could lock.
+    let running = DataDir::new(&new).lock().unwrap();
+    let log = new.join("restoring.events.redb");
+    fs::write(&log, "").unwrap();
+    let serve = ["serve", "--no-auth", "--listen", "127.0.0.1:0"];
+    for args in [&["restore", text(&to)][..], &serve] {
+        let error = fails(&[args, &["--data-dir", text(&new)]].concat(), 1);
+        assert!(error.contains("is running"), "{args:?}: {error}");
+    }
+    assert!(log.exists());
+    drop(running);
+    restore(&to, &new);
+    assert_eq!(state(&new), state(dir.path()));
+}
+
+/// After a power failure, the first name of the log of keys can be there again.
+#[test]
+fn a_first_name_that_is_left_does_not_let_a_later_restore_remove_the_live_log_of_keys() {
+    let (dir, other, place) = (ledger(), ledger(), tempfile::tempdir().unwrap());
+    let to = place.path().join("b");
+    let file = |name: &str| dir.path().join(name);
+    let leave = || fs::hard_link(file("admin.redb"), file("restoring.keys.redb")).unwrap();
+    leave();
+    keys(dir.path(), &["list"]);
+    assert!(!file("restoring.keys.redb").exists());
+    leave();
+    fs::remove_file(file("log.redb")).unwrap();
+    backup(other.path(), &to);
+    let args = ["restore", text(&to), "--data-dir", text(dir.path())];
+    let error = fails(&args, 1);
+    assert!(error.contains("positions 3 to 3"), "{error}");
+    assert!(file("admin.redb").exists());
 }
 
 #[test]

@@ -1,12 +1,13 @@
 //! A log that has lost a record in the middle: the way on, with and without another backup.
 
 use std::fs;
-use std::path::Path;
+use std::ops::Range;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use async_nats::jetstream::{self, stream};
 use serde_json::Value;
-use session_ledger::app::backup::{self, Destination, Options, Sources};
+use session_ledger::app::backup::{self, BackedUp, Destination, Options, Sources};
 use session_ledger::auth::{Role, Roles};
 use session_ledger::backup::{LogReader, Origin};
 use session_ledger::log::jetstream::JetStreamConfig;
@@ -259,63 +260,153 @@ fn an_accepted_loss_is_a_record_on_which_all_nodes_agree() {
     assert_eq!(again["added"], 0);
 }
 
-#[tokio::test]
-async fn lost_messages_of_a_stream_are_replaced_too() {
-    let nats = NatsServer::start().await;
-    let config = JetStreamConfig::new(vec![nats.url().to_owned()]);
-    let log = Arc::new(JetStreamLog::connect(&config, false).await.unwrap());
-    let keys = Arc::new(log.connect_admin(&config, false).await.unwrap());
-    // A stream whose messages can be deleted.
-    let context = jetstream::new(async_nats::connect(nats.url()).await.unwrap());
-    let made = context.get_stream("LEDGER").await.unwrap();
-    let settings = stream::Config {
-        deny_delete: false,
-        ..made.cached_info().config.clone()
-    };
-    context.delete_stream("LEDGER").await.unwrap();
-    let made = context.create_stream(settings).await.unwrap();
-    log.append(new_records(0..8)).await;
-    let place = tempfile::tempdir().unwrap();
-    let run = async |to: &str, options: Options| {
-        let (log, keys) = (Arc::clone(&log), Arc::clone(&keys));
+/// Both logs on a NATS server, on which messages of the log of events can be deleted.
+struct Streams {
+    _nats: NatsServer,
+    log: Arc<JetStreamLog>,
+    keys: Arc<JetStreamLog>,
+    messages: stream::Stream,
+    place: tempfile::TempDir,
+}
+
+impl Streams {
+    async fn start() -> Self {
+        let nats = NatsServer::start().await;
+        let config = JetStreamConfig::new(vec![nats.url().to_owned()]);
+        let log = Arc::new(JetStreamLog::connect(&config, false).await.unwrap());
+        let keys = Arc::new(log.connect_admin(&config, false).await.unwrap());
+        let context = jetstream::new(async_nats::connect(nats.url()).await.unwrap());
+        let made = context.get_stream("LEDGER").await.unwrap();
+        let settings = stream::Config {
+            deny_delete: false,
+            ..made.cached_info().config.clone()
+        };
+        context.delete_stream("LEDGER").await.unwrap();
+        let messages = context.create_stream(settings).await.unwrap();
+        Self {
+            _nats: nats,
+            log,
+            keys,
+            messages,
+            place: tempfile::tempdir().unwrap(),
+        }
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.place.path().join(name)
+    }
+
+    async fn append(&self, numbers: Range<usize>) {
+        self.log.append(new_records(numbers)).await;
+    }
+
+    async fn lose(&self, positions: impl IntoIterator<Item = u64>) {
+        for position in positions {
+            self.messages.delete_message(position).await.unwrap();
+        }
+    }
+
+    async fn backup(&self, to: &str, options: Options) -> anyhow::Result<BackedUp> {
+        let (log, keys) = (Arc::clone(&self.log), Arc::clone(&self.keys));
         let sources = Sources {
             events: Box::new(LogReader::new(log)),
             keys: Box::new(LogReader::new(keys)),
             origin: Origin::Nats,
         };
-        let to = Destination::Directory(place.path().join(to));
+        let to = Destination::Directory(self.path(to));
         backup::from(sources, to, &options, |_step| {}).await
-    };
-    run("whole", Options::default()).await.unwrap();
-    for lost in [1, 4, 5, 7, 8] {
-        made.delete_message(lost).await.unwrap();
     }
-    let error = run("b", Options::default()).await.unwrap_err().to_string();
+}
+
+fn filling_from(path: PathBuf) -> Options {
+    Options {
+        fill_from: Some(path),
+        ..Options::default()
+    }
+}
+
+#[tokio::test]
+async fn lost_messages_of_a_stream_are_replaced_too() {
+    let streams = Streams::start().await;
+    streams.append(0..4).await;
+    streams.backup("half", Options::default()).await.unwrap();
+    streams.append(4..8).await;
+    streams.backup("whole", Options::default()).await.unwrap();
+    streams.lose([1, 4, 5, 7, 8]).await;
+    let error = streams.backup("b", Options::default()).await.unwrap_err();
+    let error = error.to_string();
     for range in ["1 (", "4 to 5 (", "7 to 8 ("] {
         assert!(error.contains(range), "{range}: {error}");
     }
+    assert!(!error.contains("perhaps more"), "{error}");
+    // Only those that the other backup lacks, too.
+    let half = filling_from(streams.path("half"));
+    let error = streams.backup("c", half).await.unwrap_err().to_string();
+    assert!(error.contains("cannot be read: 5 ("), "{error}");
+    assert!(error.contains(", 7 to 8 ("), "{error}");
     let accepting = Options {
         accept_loss: true,
         ..Options::default()
     };
-    let made = run("b", accepting).await.unwrap();
+    let made = streams.backup("b", accepting).await.unwrap();
     assert_eq!((made.position.get(), made.lost), (8, 5));
     // A backup whose last record was filled in is continued.
     for filled in [5, 0] {
-        let filling = Options {
-            fill_from: Some(place.path().join("whole")),
-            ..Options::default()
-        };
-        assert_eq!(run("filled", filling).await.unwrap().filled, filled);
+        let whole = filling_from(streams.path("whole"));
+        let made = streams.backup("filled", whole).await.unwrap();
+        assert_eq!(made.filled, filled);
     }
-    let (from, new) = (place.path().join("b"), place.path().join("new"));
-    ok(&[
-        "restore",
-        from.to_str().unwrap(),
-        "--data-dir",
-        new.to_str().unwrap(),
-    ]);
-    ok(&["rebuild", "--data-dir", new.to_str().unwrap()]);
-    ok(&["verify", "--data-dir", new.to_str().unwrap()]);
-    log.close().await;
+    let (from, new) = (streams.path("b"), streams.path("new"));
+    let (from, new) = (from.to_str().unwrap(), new.to_str().unwrap());
+    ok(&["restore", from, "--data-dir", new]);
+    ok(&["rebuild", "--data-dir", new]);
+    ok(&["verify", "--data-dir", new]);
+    streams.log.close().await;
+}
+
+#[tokio::test]
+async fn a_backup_whose_last_record_the_log_has_lost_is_continued_if_another_record_identifies_the_log()
+ {
+    let (streams, other) = (Streams::start().await, Streams::start().await);
+    streams.append(0..4).await;
+    streams.backup("two", Options::default()).await.unwrap();
+    streams.append(4..8).await;
+    other.append(0..8).await;
+    other.backup("b", Options::default()).await.unwrap();
+    for to in ["two", "one"] {
+        let made = streams.backup(to, Options::default()).await.unwrap();
+        assert_eq!(made.position.get(), 8);
+    }
+    streams.append(8..10).await;
+    streams.lose([8]).await;
+    // Its first file ends with a record that the log still has.
+    let made = streams.backup("two", Options::default()).await.unwrap();
+    assert_eq!((made.added, made.lost), (2, 0));
+    let error = streams.backup("one", Options::default()).await.unwrap_err();
+    let error = error.to_string();
+    assert!(error.contains("cannot be read: 8 ("), "{error}");
+    assert!(error.contains("--fill-from"), "{error}");
+    // Nothing that the log still has could be compared with this one.
+    let of_another = filling_from(other.path("b"));
+    let error = streams.backup("one", of_another).await.unwrap_err();
+    let error = format!("{error:#}");
+    assert!(error.contains("another record at position 8"), "{error}");
+    let two = filling_from(streams.path("two"));
+    let made = streams.backup("one", two).await.unwrap();
+    assert_eq!((made.added, made.filled, made.lost), (2, 0, 0));
+    for of in [&streams, &other] {
+        of.log.close().await;
+    }
+}
+
+#[tokio::test]
+async fn an_error_that_does_not_name_all_lost_records_says_so() {
+    let streams = Streams::start().await;
+    streams.append(0..203).await;
+    streams.lose((1..=101).map(|half| half * 2)).await;
+    let error = streams.backup("b", Options::default()).await.unwrap_err();
+    let error = error.to_string();
+    let end = "perhaps more after position 200. Take them";
+    assert!(error.contains(end), "{error}");
+    streams.log.close().await;
 }

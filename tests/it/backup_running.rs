@@ -263,6 +263,9 @@ fn a_server_without_credentials_gives_no_caller_the_records_of_all_tenants() {
         error.contains("--no-auth gives no caller this role"),
         "{error}"
     );
+    let restore = ["restore", text(&to), "--data-dir", text(&dir)];
+    let error = fails(&[&restore[..], &["--replica", server.url()]].concat(), 2);
+    assert!(error.contains("restore without --replica"), "{error}");
     let refused = with_key("slk_any", &args);
     let said = stderr(&refused);
     assert!(said.contains("role_required"), "{said}");
