@@ -310,3 +310,23 @@ async fn blocking<T: Send + 'static>(
 ) -> anyhow::Result<T> {
     tokio::task::spawn_blocking(work).await?
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_node_gives_way_to_one_that_writes_but_not_to_what_a_killed_one_left() {
+        let dir = tempfile::tempdir().unwrap();
+        let mine = new_file(dir.path()).unwrap();
+        let gives_way = || is_written_by_another(dir.path(), mine.path()).unwrap();
+        assert!(!gives_way());
+        let other = new_file(dir.path()).unwrap();
+        assert!(gives_way());
+        let now = fs::metadata(mine.path()).unwrap().modified().unwrap();
+        let long_ago = now - LEFTOVER_AGE - Duration::from_secs(1);
+        other.as_file().set_modified(long_ago).unwrap();
+        assert!(!gives_way());
+        assert!(!other.path().exists());
+    }
+}

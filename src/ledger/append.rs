@@ -7,7 +7,7 @@ use bytes::Bytes;
 use tokio::sync::{Semaphore, SemaphorePermit};
 
 use crate::domain::event::Writer;
-use crate::domain::limits::{FOLD_LAG_MS_MAX, VERDICT_WAIT_MS, WAITERS_MAX};
+use crate::domain::limits::{FOLD_LAG_MS_MAX, VERDICT_WAIT_MS, WRITERS_MAX};
 use crate::domain::{Clock, Event, EventType, Position, Private, Rules, TenantId};
 use crate::log::{EventLog, LogError, NewRecord};
 use crate::projection::{Projection, Snapshot, StoreError, VerdictRow, Waited};
@@ -176,7 +176,7 @@ impl Ledger {
             log,
             projection,
             clock,
-            waiters: Arc::new(Semaphore::new(WAITERS_MAX)),
+            waiters: Arc::new(Semaphore::new(WRITERS_MAX)),
         }
     }
 
@@ -193,6 +193,15 @@ impl Ledger {
     /// The read model that the ledger waits for.
     pub(super) fn projection(&self) -> &Arc<Projection> {
         &self.projection
+    }
+
+    /// Returns an error if too many requests wait for a verdict already. An overloaded server asks before it
+    /// spends time on a request.
+    pub fn check_waiters(&self) -> Result<(), AppendError> {
+        match self.waiters.available_permits() {
+            0 => Err(AppendError::Busy),
+            _ => Ok(()),
+        }
     }
 
     /// Takes a permit to wait for the fold; an error if too many requests wait already.
@@ -332,4 +341,39 @@ fn read_verdicts(
         });
     }
     Ok(receipts)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::Timestamp;
+    use crate::log::EmbeddedLog;
+
+    struct Still;
+
+    impl Clock for Still {
+        fn now(&self) -> Timestamp {
+            Timestamp::MIN
+        }
+    }
+
+    #[tokio::test]
+    async fn one_write_more_than_may_wait_is_refused_before_anything_is_written() {
+        let clock: Arc<dyn Clock> = Arc::new(Still);
+        let dir = tempfile::tempdir().unwrap();
+        let log = EmbeddedLog::open(&dir.path().join("log.redb"), Arc::clone(&clock)).unwrap();
+        let log: Arc<dyn EventLog> = Arc::new(log);
+        let projection = Projection::open(&dir.path().join("model.redb")).unwrap();
+        let projection = Arc::new(projection);
+        let ledger = Ledger::new(Arc::clone(&log), projection, clock);
+
+        let mut waiting: Vec<_> = (0..WRITERS_MAX).map(|_| ledger.waiter().unwrap()).collect();
+        let tenant = TenantId::parse("acme").unwrap();
+        let refused = ledger.append_and_wait(&tenant, Vec::new()).await;
+        assert!(matches!(refused, Err(AppendError::Busy)), "{refused:?}");
+        assert!(matches!(ledger.check_waiters(), Err(AppendError::Busy)));
+        assert_eq!(log.known_head(), Position::ZERO);
+        waiting.pop();
+        assert!(ledger.check_waiters().is_ok());
+    }
 }

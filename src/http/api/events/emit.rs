@@ -93,6 +93,9 @@ pub(crate) async fn append(
     Body(body): Body,
 ) -> Result<Response, Problem> {
     caller.refuse_bound()?;
+    if query.wait {
+        app.ledger().check_waiters()?;
+    }
     match sent(&headers, body)? {
         Sent::One(event) => append_one(&app, &caller, event, &query).await,
         Sent::Batch(events) => emit_batch::append(&app, caller, events, query).await,
