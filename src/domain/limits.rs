@@ -260,8 +260,10 @@ pub const UNCONFIRMED_TRIES_MAX: usize = 3;
 pub const IDEMPOTENCY_KEY_CHARS_MAX: usize = 255;
 /// Most reads that wait for the fold at one time.
 pub const WAITERS_MAX: usize = 4096;
-/// Most writes that wait for their verdicts at one time. Each batch of the fold wakes all of them, and the
-/// next one waits for those in front. `docs/testing.md` compares it with 4,096 on an overloaded server.
+/// Most writes that wait for their verdicts at one time.
+///
+/// Each batch of the fold wakes all of them, and the next one waits for those in front. `docs/testing.md`
+/// compares it with 4,096 on an overloaded server.
 pub const WRITERS_MAX: usize = 512;
 /// How far the fold may lag, in milliseconds, before the server rejects new events with a 503.
 pub const FOLD_LAG_MS_MAX: u64 = 1_000;
