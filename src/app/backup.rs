@@ -13,6 +13,7 @@ use crate::app::clock::SystemClock;
 use crate::app::config::LogSource;
 use crate::app::files::DataDir;
 use crate::app::open::{self, OpenError};
+use crate::app::restore::{self, Checked};
 use crate::backup::{
     Copied, Copying, Directory, LogKind, LogReader, Manifest, Origin, Source, TarStream, Target,
     check, copy,
@@ -61,20 +62,15 @@ impl Sources {
 /// A finished backup.
 #[derive(Debug, Clone, Serialize)]
 pub struct BackedUp {
-    /// The last position of the log of events.
-    pub position: Position,
-    /// The chain at that position, in hexadecimal digits.
-    pub chain: String,
-    /// The last position of the log of keys.
-    pub keys_position: Position,
+    /// What the whole backup has.
+    #[serde(flatten)]
+    pub backup: Checked,
     /// The number of records that this run added.
     pub added: u64,
     /// How many of them come from another backup.
     pub filled: u64,
     /// How many of them stand in the place of a lost one.
     pub lost: u64,
-    /// The number of records of the whole backup that stand in the place of lost ones.
-    pub lost_records: u64,
     /// The manifest of the whole backup.
     #[serde(skip)]
     pub manifest: Manifest,
@@ -191,13 +187,10 @@ pub async fn from(
     }
     let manifest = target.finish(SystemClock.now())?;
     Ok(BackedUp {
-        position: manifest.events.position,
-        chain: hex::encode(manifest.events.chain),
-        keys_position: manifest.keys.position,
+        backup: Checked::of(&manifest),
         added: all.records,
         filled: all.filled,
         lost: all.lost,
-        lost_records: manifest.lost_records(),
         manifest,
     })
 }
@@ -213,6 +206,6 @@ fn open_target(destination: Destination, origin: Origin, now: Timestamp) -> anyh
 
 /// Opens a backup, and reads all of it.
 async fn checked(path: &Path) -> anyhow::Result<Directory> {
-    crate::app::restore::check(path, |_step| {}).await?;
+    restore::check(path, |_step| {}).await?;
     Ok(Directory::open(path)?)
 }

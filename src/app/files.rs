@@ -14,12 +14,20 @@
 //!                                 is opened here
 //! ```
 
-use std::fs::{DirBuilder, File, TryLockError};
+use std::fs::{self, DirBuilder, File, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::backup::LogKind;
 use crate::domain::Position;
+
+/// Removes a file, unless there is none.
+pub fn remove(file: &Path) -> io::Result<()> {
+    match fs::remove_file(file) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        removed => removed,
+    }
+}
 
 /// A data directory.
 #[derive(Debug, Clone)]
@@ -86,6 +94,19 @@ impl DataDir {
     /// A new log of a restore.
     pub fn restoring(&self, kind: LogKind) -> PathBuf {
         self.0.join(format!("restoring.{}.redb", kind.as_str()))
+    }
+
+    /// Removes the new logs of a restore, or their first names if they have others. An error comes with the
+    /// file.
+    pub fn clear_restore(&self) -> Result<(), (PathBuf, io::Error)> {
+        for kind in LogKind::ALL {
+            let file = self.restoring(kind);
+            // Synced, because a name that came back after a power failure would be one of a live log.
+            remove(&file)
+                .and_then(|()| self.sync())
+                .map_err(|error| (file, error))?;
+        }
+        Ok(())
     }
 
     /// Locks the directory for a restore, until the returned file is closed. Leaves no file behind.

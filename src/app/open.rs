@@ -1,8 +1,8 @@
 //! Opens the data directory, the logs and the read model of a ledger.
 
+use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::{fs, io};
 
 use crate::app::clock::SystemClock;
 use crate::app::config::{Config, LogSource};
@@ -44,7 +44,7 @@ pub enum OpenError {
     /// The directory cannot be created.
     #[error("cannot create the directory {}", .0.display())]
     Directory(PathBuf, #[source] io::Error),
-    /// The file of an interrupted rebuild or restore cannot be removed.
+    /// A file of an interrupted rebuild or restore cannot be removed.
     #[error("cannot remove {}, which an interrupted command left", .0.display())]
     Remove(PathBuf, #[source] io::Error),
     /// The log cannot be opened.
@@ -165,8 +165,10 @@ pub async fn open_embedded(
 ) -> Result<Arc<dyn EventLog>, OpenError> {
     let (clock, dir) = (Arc::clone(clock), dir.clone());
     let open = move || {
-        let left = LogKind::ALL.map(|kind| dir.restoring(kind));
-        if left.iter().any(|file| file.exists()) {
+        if LogKind::ALL
+            .iter()
+            .any(|kind| dir.restoring(*kind).exists())
+        {
             if !dir.log().exists() {
                 let dir_path = dir.path().to_path_buf();
                 return Err(if dir.is_locked() {
@@ -177,7 +179,8 @@ pub async fn open_embedded(
             }
             // The restore has put all of its logs there. Later these names must not mark the live logs as
             // those of a restore that was interrupted.
-            remove_left(&dir, &left)?;
+            let cleared = dir.clear_restore();
+            cleared.map_err(|(file, error)| OpenError::Remove(file, error))?;
         }
         EmbeddedLog::open(&file, clock).map_err(|error| match error {
             LogError::Held(_) => OpenError::Held(dir.path().to_path_buf()),
@@ -185,18 +188,6 @@ pub async fn open_embedded(
         })
     };
     Ok(Arc::new(blocking(open).await?))
-}
-
-fn remove_left(dir: &DataDir, files: &[PathBuf]) -> Result<(), OpenError> {
-    for file in files {
-        match fs::remove_file(file).and_then(|()| dir.sync()) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                return Err(OpenError::Remove(file.clone(), error));
-            }
-            Ok(()) | Err(_) => {}
-        }
-    }
-    Ok(())
 }
 
 /// Connects to a log on NATS. `known` is the last position that was read from it. Unless that is

@@ -5,7 +5,6 @@
 //! start on it.
 
 use std::fs;
-use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -14,7 +13,7 @@ use serde::Serialize;
 
 use crate::app::clock::SystemClock;
 use crate::app::config::LogSource;
-use crate::app::files::DataDir;
+use crate::app::files::{self, DataDir};
 use crate::app::open::{self, OpenError, blocking};
 use crate::app::verify::LOST_RECORDS;
 use crate::domain::{Clock, Position, WithCauses};
@@ -147,12 +146,10 @@ fn with_advice(error: anyhow::Error) -> anyhow::Error {
         Some(FoldError::Log(error)) => Some(error),
         _ => error.downcast_ref(),
     };
-    match log {
-        Some(LogError::Damaged(_) | LogError::Gap { .. } | LogError::Erased { .. }) => {
-            anyhow::anyhow!("{}. {LOST_RECORDS}", WithCauses(&*error))
-        }
-        _ => error,
+    if log.is_some_and(LogError::is_loss) {
+        return anyhow::anyhow!("{}. {LOST_RECORDS}", WithCauses(&*error));
     }
+    error
 }
 
 async fn open_live(dir: &DataDir) -> Result<LiveModel, OpenError> {
@@ -288,13 +285,8 @@ async fn new_store(dir: &DataDir) -> Result<Arc<Store>, OpenError> {
     let dir = dir.clone();
     blocking(move || {
         let path = dir.rebuilding();
-        match fs::remove_file(&path) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                return Err(OpenError::Remove(path, error));
-            }
-            // Removed the file of an interrupted rebuild, or there was none.
-            Ok(()) | Err(_) => {}
-        }
+        // Of a rebuild that was interrupted.
+        files::remove(&path).map_err(|error| OpenError::Remove(path.clone(), error))?;
         let store = Store::open(&path).map_err(|error| open::store_error(error, &dir))?;
         Ok(Arc::new(store))
     })

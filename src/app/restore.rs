@@ -14,7 +14,7 @@ use anyhow::Context as _;
 use serde::Serialize;
 
 use crate::app::backup::Step;
-use crate::app::files::DataDir;
+use crate::app::files::{self, DataDir};
 use crate::app::open::{self, OpenError, blocking};
 use crate::auth::Seen;
 use crate::backup::{BackupError, Directory, LogKind, Manifest, Mark, Reader};
@@ -88,7 +88,7 @@ pub struct Checked {
 }
 
 impl Checked {
-    fn of(manifest: &Manifest) -> Self {
+    pub(super) fn of(manifest: &Manifest) -> Self {
         Self {
             position: manifest.events.position,
             chain: hex::encode(manifest.events.chain),
@@ -118,12 +118,12 @@ pub async fn run(request: Request, mut on_step: impl FnMut(Step)) -> anyhow::Res
     // that could be locked.
     let _lock = lock(&dir)?;
     let is_half_put = refuse_logs(&dir)?;
+    // Held to the end, so that no server starts on the directory.
+    let read_model = hold_model(&dir).await?;
     let mut seen = request.seen.clone();
-    seen.extend(seen_here(&dir).await?);
+    seen.extend(seen_here(&dir, read_model.as_ref())?);
     let mut sink = Sink::new(seen.clone());
     sink.refuse_short(&directory, request.accept_loss)?;
-    // Held to the end, so that no server starts on the directory.
-    let _read_model = hold_model(&dir)?;
     if is_half_put {
         // Before anything is removed, all of the backup must be right for this directory.
         let mut first = Sink::new(seen);
@@ -203,27 +203,17 @@ fn is_same_file(one: &Path, other: &Path) -> bool {
 }
 
 /// What the read model of the directory, and its record of keys, have seen of the logs.
-async fn seen_here(dir: &DataDir) -> anyhow::Result<Vec<SeenPoint>> {
+fn seen_here(dir: &DataDir, read_model: Option<&Store>) -> anyhow::Result<Vec<SeenPoint>> {
     let mut seen = Vec::new();
-    if dir.model().exists() {
-        let model = dir.clone();
-        let progress = blocking(move || {
-            let store = Store::open(&model.model());
-            let progress = store.and_then(|store| Ok(*store.snapshot()?.progress()));
-            match progress {
-                // It is no evidence, and the next start makes it again.
-                Err(error) if error.is_mended_by_a_rebuild() => Ok(None),
-                read => read
-                    .map(Some)
-                    .map_err(|error| open::store_error(error, &model)),
-            }
-        });
-        seen.extend(progress.await?.map(|progress| SeenPoint {
+    if let Some(store) = read_model {
+        let snapshot = store.snapshot()?;
+        let progress = snapshot.progress();
+        seen.push(SeenPoint {
             by: format!("the read model {}", dir.model().display()),
             kind: LogKind::Events,
             position: progress.position,
             chain: progress.chain,
-        }));
+        });
     }
     let file = dir.keys_seen();
     match fs::read_to_string(&file) {
@@ -243,17 +233,25 @@ async fn seen_here(dir: &DataDir) -> anyhow::Result<Vec<SeenPoint>> {
     Ok(seen)
 }
 
-/// Locks the read model, if the directory has one.
-fn hold_model(dir: &DataDir) -> Result<Option<Store>, OpenError> {
-    if !dir.model().exists() {
-        return Ok(None);
-    }
-    match Store::open(&dir.model()) {
-        Err(error) if error.is_mended_by_a_rebuild() => Ok(None),
-        opened => opened
-            .map(Some)
-            .map_err(|error| open::store_error(error, dir)),
-    }
+/// Opens the read model, which locks it, if the directory has one.
+async fn hold_model(dir: &DataDir) -> Result<Option<Store>, OpenError> {
+    let dir = dir.clone();
+    blocking(move || {
+        if !dir.model().exists() {
+            return Ok(None);
+        }
+        // Its progress too must make sense.
+        let opened =
+            Store::open(&dir.model()).and_then(|store| store.snapshot().map(drop).map(|()| store));
+        match opened {
+            // It is no evidence, and the next start makes it again.
+            Err(error) if error.is_mended_by_a_rebuild() => Ok(None),
+            opened => opened
+                .map(Some)
+                .map_err(|error| open::store_error(error, &dir)),
+        }
+    })
+    .await
 }
 
 /// What reads the records, and compares them with what was seen.
@@ -410,22 +408,13 @@ fn put_secret(dir: &DataDir, text: &str) -> anyhow::Result<()> {
 }
 
 /// Removes the first names of the new logs, or the files of a restore that did not come to its end.
-fn clear(dir: &DataDir) -> anyhow::Result<()> {
-    for kind in LogKind::ALL {
-        remove(&dir.restoring(kind))?;
-    }
-    // A name that came back after a power failure would be one of a live log.
-    dir.sync()
-        .with_context(|| format!("cannot sync {}", dir.path().display()))
+fn clear(dir: &DataDir) -> Result<(), OpenError> {
+    let cleared = dir.clear_restore();
+    cleared.map_err(|(file, error)| OpenError::Remove(file, error))
 }
 
 fn remove(file: &Path) -> anyhow::Result<()> {
-    match fs::remove_file(file) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => {
-            Err(error).with_context(|| format!("cannot remove {}", file.display()))
-        }
-        Ok(()) | Err(_) => Ok(()),
-    }
+    files::remove(file).with_context(|| format!("cannot remove {}", file.display()))
 }
 
 impl std::fmt::Display for Loss {

@@ -11,12 +11,12 @@ use crate::app::backup::{self, BackedUp, Destination, Options, Step};
 use crate::app::files::DataDir;
 use crate::app::open::OpenError;
 use crate::app::telemetry::{self, LogFormat};
-use crate::cli::client_tls::ClientTlsArgs;
 use crate::cli::nats::NatsArgs;
 use crate::cli::progress::Progress;
-use crate::cli::target::{DEFAULT_URL, KeyArgs, URL_VARIABLE, tenant};
+use crate::cli::remote_log::{self, OperatorArgs};
+use crate::cli::target::{DEFAULT_URL, URL_VARIABLE};
 use crate::cli::typed::Typed;
-use crate::cli::{CommandResult, Usage, output, remote_log};
+use crate::cli::{CommandResult, Usage, output};
 
 const AFTER_HELP: &str = "\
 Examples:
@@ -62,14 +62,7 @@ pub(super) struct Backup {
     url: Option<String>,
 
     #[command(flatten)]
-    who: KeyArgs,
-
-    #[command(flatten)]
-    tls: ClientTlsArgs,
-
-    /// Tenant of the caller, for a token of several tenants
-    #[arg(long, env = "SESSION_LEDGER_TENANT", value_name = "TENANT", value_parser = tenant)]
-    tenant: Option<String>,
+    operator: OperatorArgs,
 
     /// Also back up the secret of session tokens, token.secret in the data directory
     #[arg(long, requires = "data_dir")]
@@ -114,7 +107,7 @@ impl Backup {
             Box::pin(backup::run(dir, &source, destination, &options, on_step)).await
         } else {
             let url = self.url.as_deref().unwrap_or(DEFAULT_URL);
-            let api = remote_log::api(url, self.who, self.tenant, &self.tls.read()?, INSTEAD)?;
+            let api = self.operator.api(url, INSTEAD)?;
             Box::pin(remote_log::back_up(api, destination, &options, on_step)).await
         };
         bar.end();
@@ -164,7 +157,7 @@ const INSTEAD: &str = "back up its --data-dir, once it is stopped, or its --nats
 fn describe(done: &BackedUp) -> String {
     let mut text = format!(
         "backup up to position {}, {} records added\nchain   {}\nkeys    up to position {}\n",
-        done.position, done.added, done.chain, done.keys_position
+        done.backup.position, done.added, done.backup.chain, done.backup.keys_position
     );
     if done.filled != 0 {
         let filled = done.filled.to_string();

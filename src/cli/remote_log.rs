@@ -1,15 +1,16 @@
 //! The logs of a server, read over HTTP for a backup.
 
 use anyhow::Context as _;
+use clap::Args;
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 
 use crate::app::backup::{self, BackedUp, Destination, Options, Sources, Step};
-use crate::app::tls::ClientTls;
 use crate::backup::{Line, LogKind, LogPart, Origin, Source, SourceError};
 use crate::cli::Usage;
 use crate::cli::client::{Api, ApiError, Identity, read};
-use crate::cli::target::KeyArgs;
+use crate::cli::client_tls::ClientTlsArgs;
+use crate::cli::target::{KeyArgs, tenant};
 use crate::domain::Position;
 use crate::domain::limits::EVENTS_PAGE_MAX;
 use crate::http::dto::{LogEnd, LogEnds};
@@ -32,19 +33,32 @@ const NO_KEY: &str = "a key or token with the role operator is required, in the 
                       SESSION_LEDGER_KEY or in a --key-file. A server with --no-auth gives no caller \
                       this role";
 
-/// Makes a client of an operator. `instead` says what to do about a server that gives no caller this role.
-pub(super) fn api(
-    url: &str,
+/// An operator of a server.
+#[derive(Debug, Args)]
+pub(super) struct OperatorArgs {
+    #[command(flatten)]
     who: KeyArgs,
+
+    #[command(flatten)]
+    tls: ClientTlsArgs,
+
+    /// Tenant of the caller, for a token of several tenants
+    #[arg(long, env = "SESSION_LEDGER_TENANT", value_name = "TENANT", value_parser = tenant)]
     tenant: Option<String>,
-    tls: &ClientTls,
-    instead: &str,
-) -> anyhow::Result<Api> {
-    let Some(key) = who.read()? else {
-        return Err(Usage(format!("{NO_KEY}: {instead}")).into());
-    };
-    let key = Some(key);
-    Api::with_tls(url, Identity { key, tenant }, tls)
+}
+
+impl OperatorArgs {
+    /// Makes a client. `instead` says what to do about a server that gives no caller this role.
+    pub(super) fn api(self, url: &str, instead: &str) -> anyhow::Result<Api> {
+        let Some(key) = self.who.read()? else {
+            return Err(Usage(format!("{NO_KEY}: {instead}")).into());
+        };
+        let who = Identity {
+            key: Some(key),
+            tenant: self.tenant,
+        };
+        Api::with_tls(url, who, &self.tls.read()?)
+    }
 }
 
 /// Asks a server for the ends of its logs.

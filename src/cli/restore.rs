@@ -11,10 +11,9 @@ use crate::app::restore::{self, Checked, Request, Restored, SeenPoint};
 use crate::app::telemetry::{self, LogFormat};
 use crate::backup::LogKind;
 use crate::cli::client::Api;
-use crate::cli::client_tls::ClientTlsArgs;
 use crate::cli::progress::Progress;
-use crate::cli::target::{KeyArgs, tenant};
-use crate::cli::{CommandResult, Usage, output, remote_log};
+use crate::cli::remote_log::{self, OperatorArgs};
+use crate::cli::{CommandResult, Usage, output};
 use crate::domain::Position;
 use crate::http::dto::LogEnd;
 
@@ -54,14 +53,7 @@ pub(super) struct Restore {
 
     // For the replica.
     #[command(flatten)]
-    who: KeyArgs,
-
-    #[command(flatten)]
-    tls: ClientTlsArgs,
-
-    /// Tenant of the caller, for a token of several tenants
-    #[arg(long, env = "SESSION_LEDGER_TENANT", value_name = "TENANT", value_parser = tenant)]
-    tenant: Option<String>,
+    operator: OperatorArgs,
 
     /// Only check the backup
     #[arg(long, conflicts_with_all = ["data_dir", "accept_loss"])]
@@ -98,7 +90,7 @@ impl Restore {
         };
         let mut seen = Vec::new();
         if let Some(url) = self.replica {
-            let api = remote_log::api(&url, self.who, self.tenant, &self.tls.read()?, INSTEAD)?;
+            let api = self.operator.api(&url, INSTEAD)?;
             seen = seen_by(&url, &api).await?;
         }
         let request = Request {

@@ -287,7 +287,7 @@ impl Ledger {
         if self.projection.has_stopped() {
             return Err(AppendError::Stopped);
         }
-        if self.projection.position() < self.projection.owed() {
+        if self.projection.check_started().is_err() {
             return Err(AppendError::Starting);
         }
         Ok(())

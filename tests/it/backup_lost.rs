@@ -349,7 +349,7 @@ async fn lost_messages_of_a_stream_are_replaced_too() {
         ..Options::default()
     };
     let made = streams.backup("b", accepting).await.unwrap();
-    assert_eq!((made.position.get(), made.lost), (8, 5));
+    assert_eq!((made.backup.position.get(), made.lost), (8, 5));
     // A backup whose last record was filled in is continued.
     for filled in [5, 0] {
         let whole = filling_from(streams.path("whole"));
@@ -375,7 +375,7 @@ async fn a_backup_whose_last_record_the_log_has_lost_is_continued_if_another_rec
     other.backup("b", Options::default()).await.unwrap();
     for to in ["two", "one"] {
         let made = streams.backup(to, Options::default()).await.unwrap();
-        assert_eq!(made.position.get(), 8);
+        assert_eq!(made.backup.position.get(), 8);
     }
     streams.append(8..10).await;
     streams.lose([8]).await;

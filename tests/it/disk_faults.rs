@@ -149,6 +149,16 @@ async fn a_read_model_that_no_build_can_open_is_made_again() {
     }
 }
 
+/// A ledger that has folded its log, and that no process has open.
+async fn folded() -> tempfile::TempDir {
+    let dir = tempfile::tempdir().unwrap();
+    write_log(dir.path()).await;
+    let server = ledger(dir.path()).await;
+    until_ready_is(&Client::new(&server.url(), "acme"), 200).await;
+    server.stop().await.unwrap();
+    dir
+}
+
 /// Changes the tables of a read model that no process has open. The checksums stay right.
 fn change_model(dir: &Path, change: impl FnOnce(&redb::WriteTransaction)) {
     let model = fs::File::options()
@@ -167,11 +177,7 @@ fn change_model(dir: &Path, change: impl FnOnce(&redb::WriteTransaction)) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_read_model_whose_progress_makes_no_sense_is_made_again() {
-    let dir = tempfile::tempdir().unwrap();
-    write_log(dir.path()).await;
-    let server = ledger(dir.path()).await;
-    until_ready_is(&Client::new(&server.url(), "acme"), 200).await;
-    server.stop().await.unwrap();
+    let dir = folded().await;
     change_model(dir.path(), |txn| {
         let meta = redb::TableDefinition::<&str, &[u8]>::new("meta");
         let mut table = txn.open_table(meta).unwrap();
@@ -188,11 +194,7 @@ async fn a_read_model_whose_progress_makes_no_sense_is_made_again() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn verify_finds_an_entry_that_the_log_does_not_give() {
-    let dir = tempfile::tempdir().unwrap();
-    write_log(dir.path()).await;
-    let server = ledger(dir.path()).await;
-    until_ready_is(&Client::new(&server.url(), "acme"), 200).await;
-    server.stop().await.unwrap();
+    let dir = folded().await;
     let path = dir.path().to_str().unwrap();
     let files = || fs::read_dir(path).unwrap().count();
     let before = files();

@@ -116,7 +116,8 @@ pub struct Status {
     /// Its rejected and parked events by code. Null if the credential is bound to an agent.
     pub rejections: Option<Totals>,
     /// A digest of the rows of its sessions and agents: 32 hexadecimal digits. Two servers of a ledger that
-    /// run one build and have equal `as_of.position` must have equal digests. Null if the credential is bound to an agent.
+    /// run one build and have equal `as_of.position` must have equal digests. Null if the credential is
+    /// bound to an agent.
     pub digest: Option<String>,
     /// The version of the rules by which the ledger decides verdicts.
     pub rules_version: u32,
