@@ -258,13 +258,17 @@ pub const TOKEN_CHARS_MAX: usize = 1536;
 pub const UNCONFIRMED_TRIES_MAX: usize = 3;
 /// Longest idempotency key, in characters.
 pub const IDEMPOTENCY_KEY_CHARS_MAX: usize = 255;
+/// Most verdicts that an append reads on the thread of its request. More are read on the blocking pool.
+pub const VERDICTS_INLINE_MAX: usize = 50;
 /// Most reads that wait for the fold at one time.
 pub const WAITERS_MAX: usize = 4096;
-/// Most writes that wait for their verdicts at one time.
-///
-/// Each batch of the fold wakes all of them, and the next one waits for those in front. `docs/testing.md`
-/// compares it with 4,096 on an overloaded server.
-pub const WRITERS_MAX: usize = 512;
+/// Most writes that wait for their verdicts at one time. With more, an overloaded server answers reads
+/// later, because each batch of the fold wakes all of them; `docs/testing.md` compares.
+pub const WRITERS_MAX: usize = 256;
+/// Most writes that wait for their turn to be one of [`WRITERS_MAX`], before their bodies are read.
+pub const WRITERS_QUEUED_MAX: usize = 8192;
+/// How long a write waits for its turn, in milliseconds.
+pub const WRITER_TURN_WAIT_MS: u64 = 1_000;
 /// How far the fold may lag, in milliseconds, before the server rejects new events with a 503.
 pub const FOLD_LAG_MS_MAX: u64 = 1_000;
 /// Most requests that read the read model at one time.

@@ -1,17 +1,17 @@
 //! Appends events: checks each event, appends it, waits for the fold, and returns its verdict.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
-use tokio::sync::{Semaphore, SemaphorePermit};
-
 use crate::domain::event::Writer;
-use crate::domain::limits::{FOLD_LAG_MS_MAX, VERDICT_WAIT_MS, WRITERS_MAX};
+use crate::domain::limits::{FOLD_LAG_MS_MAX, VERDICT_WAIT_MS, VERDICTS_INLINE_MAX};
 use crate::domain::{Clock, Event, EventType, Position, Private, Rules, TenantId};
+use crate::ledger::turns::{Turn, Turns};
 use crate::log::{EventLog, LogError, NewRecord};
 use crate::projection::{Projection, Snapshot, StoreError, VerdictRow, Waited};
 use crate::wire::{self, Notes, Opened, Subject, Undecodable};
+use bytes::Bytes;
 
 /// The write side of a ledger.
 #[derive(Clone)]
@@ -19,7 +19,7 @@ pub struct Ledger {
     log: Arc<dyn EventLog>,
     projection: Arc<Projection>,
     clock: Arc<dyn Clock>,
-    waiters: Arc<Semaphore>,
+    turns: Arc<Turns>,
 }
 
 /// An event that was checked and can be appended.
@@ -80,7 +80,7 @@ pub enum AppendError {
     Verdict(#[source] StoreError),
     /// Reading the verdicts panicked, after the events were appended.
     #[error("the events are on the log, but reading their verdicts failed unexpectedly")]
-    Panicked(#[source] tokio::task::JoinError),
+    Panicked,
 }
 
 impl Submission {
@@ -176,7 +176,7 @@ impl Ledger {
             log,
             projection,
             clock,
-            waiters: Arc::new(Semaphore::new(WRITERS_MAX)),
+            turns: Arc::new(Turns::new()),
         }
     }
 
@@ -195,19 +195,10 @@ impl Ledger {
         &self.projection
     }
 
-    /// Returns an error if too many requests wait for a verdict already. An overloaded server asks before it
-    /// spends time on a request.
-    pub fn check_waiters(&self) -> Result<(), AppendError> {
-        match self.waiters.available_permits() {
-            0 => Err(AppendError::Busy),
-            _ => Ok(()),
-        }
-    }
-
-    /// Takes a permit to wait for the fold; an error if too many requests wait already.
-    pub(super) fn waiter(&self) -> Result<SemaphorePermit<'_>, AppendError> {
-        let waiters = &self.waiters;
-        waiters.try_acquire().map_err(|_full| AppendError::Busy)
+    /// Waits for a turn to append events and to wait for their verdicts. Fails as [`AppendError::Busy`] if
+    /// the ledger has too many writes.
+    pub async fn turn(&self) -> Result<Turn<'_>, AppendError> {
+        self.turns.next().await.ok_or(AppendError::Busy)
     }
 
     /// A snapshot of the current read model.
@@ -234,10 +225,10 @@ impl Ledger {
     /// reached in time has no verdict: read it later by its position.
     pub async fn append_and_wait(
         &self,
+        _turn: &Turn<'_>,
         tenant: &TenantId,
         events: Vec<Submission>,
     ) -> Result<Vec<Result<Receipt, LogError>>, AppendError> {
-        let _waiting = self.waiter()?;
         self.check_fold()?;
         let bodies: Vec<_> = events
             .iter()
@@ -258,6 +249,7 @@ impl Ledger {
         let wait = Duration::from_millis(VERDICT_WAIT_MS);
         let _reached: Waited = self.projection.wait_for(last, wait).await;
         let (projection, tenant) = (Arc::clone(&self.projection), tenant.clone());
+        let count = appended.len();
         let read = move || match read_verdicts(&projection, &tenant, &appended, &bodies) {
             // The verdicts can be read later.
             Err(error) if error.is_temporary() => {
@@ -266,10 +258,13 @@ impl Ledger {
             }
             verdicts => verdicts,
         };
-        let verdicts = tokio::task::spawn_blocking(read).await;
-        verdicts
-            .map_err(AppendError::Panicked)?
-            .map_err(AppendError::Verdict)
+        let verdicts = if count <= VERDICTS_INLINE_MAX {
+            catch_unwind(AssertUnwindSafe(read)).map_err(|_logged| AppendError::Panicked)
+        } else {
+            let read = tokio::task::spawn_blocking(read).await;
+            read.map_err(|_logged| AppendError::Panicked)
+        };
+        verdicts?.map_err(AppendError::Verdict)
     }
 
     /// Returns an error if the fold lags too far behind for verdicts in time.
@@ -341,39 +336,4 @@ fn read_verdicts(
         });
     }
     Ok(receipts)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::domain::Timestamp;
-    use crate::log::EmbeddedLog;
-
-    struct Still;
-
-    impl Clock for Still {
-        fn now(&self) -> Timestamp {
-            Timestamp::MIN
-        }
-    }
-
-    #[tokio::test]
-    async fn one_write_more_than_may_wait_is_refused_before_anything_is_written() {
-        let clock: Arc<dyn Clock> = Arc::new(Still);
-        let dir = tempfile::tempdir().unwrap();
-        let log = EmbeddedLog::open(&dir.path().join("log.redb"), Arc::clone(&clock)).unwrap();
-        let log: Arc<dyn EventLog> = Arc::new(log);
-        let projection = Projection::open(&dir.path().join("model.redb")).unwrap();
-        let projection = Arc::new(projection);
-        let ledger = Ledger::new(Arc::clone(&log), projection, clock);
-
-        let mut waiting: Vec<_> = (0..WRITERS_MAX).map(|_| ledger.waiter().unwrap()).collect();
-        let tenant = TenantId::parse("acme").unwrap();
-        let refused = ledger.append_and_wait(&tenant, Vec::new()).await;
-        assert!(matches!(refused, Err(AppendError::Busy)), "{refused:?}");
-        assert!(matches!(ledger.check_waiters(), Err(AppendError::Busy)));
-        assert_eq!(log.known_head(), Position::ZERO);
-        waiting.pop();
-        assert!(ledger.check_waiters().is_ok());
-    }
 }

@@ -11,8 +11,10 @@ mod reactor;
 mod revocation;
 pub mod rules;
 mod tokens;
+mod turns;
 
 pub use append::{AppendError, Emitter, Ledger, Receipt, Submission, SubmissionError};
 pub use command::{By, ClientKind, Commands, IdempotencyKey};
 pub use reactor::Reactor;
 pub use tokens::{Token, TokenClaim, TokenSecret, Tokens};
+pub use turns::Turn;

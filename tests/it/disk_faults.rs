@@ -193,6 +193,32 @@ async fn a_read_model_whose_progress_makes_no_sense_is_made_again() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_read_model_whose_rows_make_no_sense_to_the_fold_is_made_again() {
+    let dir = folded().await;
+    change_model(dir.path(), |txn| {
+        let sessions = redb::TableDefinition::<u64, &[u8]>::new("sessions");
+        let mut table = txn.open_table(sessions).unwrap();
+        for ordinal in 0..=SESSIONS as u64 {
+            table.insert(ordinal, b"?".as_slice()).unwrap();
+        }
+    });
+    let server = ledger(dir.path()).await;
+    let client = Client::new(&server.url(), "acme");
+    until_ready_is(&client, 200).await;
+    // The fold reads the row of the session.
+    let refreshed = event("e1", "session.refreshed", "s7", &serde_json::json!({}));
+    let emitted = client.emit(&refreshed).await;
+    assert!([201, 202].contains(&emitted.status), "{}", emitted.text);
+    let position = emitted.json()["position"].as_u64().unwrap();
+    let path = format!("/v1/agent-sessions/s7?min_position={position}");
+    let session: serde_json::Value = serde_json::from_str(&answer(&client, &path).await).unwrap();
+    assert_eq!(session["session_id"], "s7", "{session}");
+    server.stop().await.unwrap();
+    assert!(dir.path().join("model.damaged.redb").exists());
+    ok(&["verify", "--data-dir", dir.path().to_str().unwrap()]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn verify_finds_an_entry_that_the_log_does_not_give() {
     let dir = folded().await;
     let path = dir.path().to_str().unwrap();

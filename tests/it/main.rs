@@ -46,6 +46,7 @@ mod http_races;
 mod http_revocation;
 mod http_sessions;
 mod http_start;
+mod http_turns;
 mod http_unread;
 mod http_web;
 mod http_writers;

@@ -45,16 +45,16 @@ impl Commands {
             AgentChange::Revoke { reason } => ("revoke", AgentEvent::Revoked, reason),
         };
         let revokes = matches!(event, AgentEvent::Revoked);
-        // Before the event is written, so that its error may still ask for a retry.
-        let waiting = revokes.then(|| self.ledger.waiter()).transpose()?;
+        let turn = self.ledger.turn().await?;
         let agent = self.known_agent(&by, agent)?;
         let ids = Identity::of(name, agent.as_str(), &by);
         let payload = Payload::Agent(agent.clone(), event);
         let step = Step::new(by, ids, payload, Private::default()).because(reason);
-        let receipt = self.give(step).await?;
-        let revocation = match waiting {
-            Some(_waiting) => self.endings(by.tenant, &agent, &receipt).await?,
-            None => None,
+        let receipt = self.give_in(&turn, step).await?;
+        let revocation = if revokes {
+            self.endings(by.tenant, &agent, &receipt).await?
+        } else {
+            None
         };
         Ok(AgentDone {
             agent,

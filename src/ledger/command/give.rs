@@ -6,6 +6,7 @@ use crate::domain::{Event, Payload, Position, Private, Rules, Source, TenantId, 
 use crate::ledger::append::{Receipt, Submission, SubmissionError};
 use crate::ledger::command::identity::Identity;
 use crate::ledger::command::{By, CommandError, Commands};
+use crate::ledger::turns::Turn;
 use crate::log::LogError;
 use crate::wire::{Notes, private, source};
 
@@ -51,8 +52,19 @@ impl<'a> Step<'a> {
 impl Commands {
     /// Appends the event of a command once. Its client retries with the same idempotency key.
     pub(super) async fn give(&self, step: Step<'_>) -> Result<Receipt, CommandError> {
+        let turn = self.ledger.turn().await?;
+        self.give_in(&turn, step).await
+    }
+
+    /// Like [`give`](Self::give), in a turn that the command has and keeps.
+    pub(super) async fn give_in(
+        &self,
+        turn: &Turn<'_>,
+        step: Step<'_>,
+    ) -> Result<Receipt, CommandError> {
         let event = step.submission(self.ledger.rules())?;
-        let receipts = self.ledger.append_and_wait(step.by.tenant, vec![event]);
+        let ledger = &self.ledger;
+        let receipts = ledger.append_and_wait(turn, step.by.tenant, vec![event]);
         let receipt = only(receipts.await?)?;
         if let Some(Verdict::Duplicate(first)) = receipt.verdict.map(|row| row.verdict) {
             self.check_copy(first, &step.event.private).await?;
@@ -104,9 +116,10 @@ impl Commands {
         let rules = self.ledger.rules();
         let events = steps.iter().map(|step| step.submission(rules));
         let events = events.collect::<Result<Vec<_>, _>>()?;
+        let turn = self.ledger.turn().await?;
         let mut doubt = None;
         for _ in 0..UNCONFIRMED_TRIES_MAX {
-            match (self.append_all(tenant, events.clone()).await, &doubt) {
+            match (self.append_all(&turn, tenant, events.clone()).await, &doubt) {
                 (Ok(receipts), _) => return Ok(receipts),
                 (Err(CommandError::Log(LogError::Unconfirmed(why))), _) => {
                     doubt = Some(LogError::Unconfirmed(why));
@@ -124,12 +137,13 @@ impl Commands {
     /// them.
     async fn append_all(
         &self,
+        turn: &Turn<'_>,
         tenant: &TenantId,
         events: Vec<Submission>,
     ) -> Result<Vec<Receipt>, CommandError> {
         let mut receipts = Vec::with_capacity(events.len());
         let mut failure = None;
-        for one in self.ledger.append_and_wait(tenant, events).await? {
+        for one in self.ledger.append_and_wait(turn, tenant, events).await? {
             match one {
                 Ok(receipt) => receipts.push(receipt),
                 Err(error @ LogError::Unconfirmed(_)) => failure = Some(error),

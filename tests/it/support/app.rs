@@ -40,6 +40,7 @@ pub(crate) struct Serving {
 /// A running ledger.
 pub(crate) struct App {
     pub(crate) log: Arc<EmbeddedLog>,
+    pub(crate) ledger: Ledger,
     pub(crate) projection: Arc<Projection>,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) keys: Arc<Keys>,
@@ -211,7 +212,7 @@ impl App {
         let secret = TokenSecret::new([7; TokenSecret::BYTES]);
         let services = Services {
             commands: Commands::new(ledger.clone(), secret),
-            ledger,
+            ledger: ledger.clone(),
             projection: Arc::clone(&projection),
             log: as_log,
             access: Arc::new(access(Arc::clone(&keys))),
@@ -248,6 +249,7 @@ impl App {
         tasks.spawn(async move { followed.run(stopped).await.unwrap() });
         Self {
             log,
+            ledger,
             projection,
             metrics,
             keys,

@@ -1,6 +1,6 @@
 //! `POST /v1/events`: appends one event or a batch, and answers with the fold's verdict.
 
-use axum::extract::State;
+use axum::extract::{FromRequest as _, Request, State};
 use axum::http::header::{CONTENT_TYPE, LOCATION, RETRY_AFTER};
 use axum::http::{HeaderMap, HeaderName, HeaderValue};
 use axum::response::{IntoResponse, Response};
@@ -22,7 +22,7 @@ use crate::http::response::body;
 use crate::http::response::event_row::location;
 use crate::http::response::success::Success;
 use crate::http::state::App;
-use crate::ledger::Receipt;
+use crate::ledger::{Receipt, Turn};
 use crate::log::LogError;
 use crate::wire::binary::{self, Attribute};
 use crate::wire::headers::ATTRIBUTE_PREFIX;
@@ -89,16 +89,20 @@ pub(crate) async fn append(
     State(app): State<App>,
     caller: Caller<Write>,
     Query(query): Query<AppendQuery>,
-    headers: HeaderMap,
-    Body(body): Body,
+    request: Request,
 ) -> Result<Response, Problem> {
     caller.refuse_bound()?;
-    if query.wait {
-        app.ledger().check_waiters()?;
-    }
+    // Before the body is read, so that requests that wait for their turn take little memory.
+    let turn = if query.wait {
+        Some(app.ledger().turn().await?)
+    } else {
+        None
+    };
+    let headers = request.headers().clone();
+    let Body(body) = Body::from_request(request, &app).await?;
     match sent(&headers, body)? {
-        Sent::One(event) => append_one(&app, &caller, event, &query).await,
-        Sent::Batch(events) => emit_batch::append(&app, caller, events, query).await,
+        Sent::One(event) => append_one(&app, &caller, turn, event, query.strict).await,
+        Sent::Batch(events) => emit_batch::append(&app, caller, turn, events, query.strict).await,
     }
 }
 
@@ -147,16 +151,17 @@ fn from_binary(
 async fn append_one(
     app: &App,
     caller: &Caller<Write>,
+    turn: Option<Turn<'_>>,
     event: Bytes,
-    query: &AppendQuery,
+    strict: bool,
 ) -> Result<Response, Problem> {
     let tenant = caller.tenant();
-    let submission = check(app.ledger().rules(), emitter(caller), event, query.strict)?;
+    let submission = check(app.ledger().rules(), emitter(caller), event, strict)?;
     let ignored = submission.ignored().to_vec();
-    let receipt = if query.wait {
+    let receipt = if let Some(turn) = turn {
         let receipts = app
             .ledger()
-            .append_and_wait(tenant, vec![submission])
+            .append_and_wait(&turn, tenant, vec![submission])
             .await?;
         only(receipts)?
     } else {

@@ -11,7 +11,7 @@ use serde_json::value::RawValue;
 use crate::domain::limits::BATCH_EVENTS_MAX;
 use crate::domain::{Rules, Verdict};
 use crate::http::api::events::appended::{
-    AppendQuery, FirstVerdicts, appended, check as check_event, emitter, first_verdicts,
+    FirstVerdicts, appended, check as check_event, emitter, first_verdicts,
 };
 use crate::http::dto;
 use crate::http::problem::code::{Code, log_code, refused_parts};
@@ -21,7 +21,7 @@ use crate::http::request::json_body;
 use crate::http::response::body;
 use crate::http::response::success::Success;
 use crate::http::state::App;
-use crate::ledger::{Receipt, Submission};
+use crate::ledger::{Receipt, Submission, Turn};
 use crate::log::LogError;
 use crate::query::{AsOf, Sight};
 
@@ -36,11 +36,11 @@ type Receipts = Vec<Result<Receipt, LogError>>;
 pub(crate) async fn append(
     app: &App,
     caller: Caller<Write>,
+    turn: Option<Turn<'_>>,
     body: Bytes,
-    query: AppendQuery,
+    strict: bool,
 ) -> Result<Response, Problem> {
     let tenant = caller.tenant().clone();
-    let strict = query.strict;
     let submissions = check(app.ledger().rules(), caller, body, strict).await?;
     let ignored: Vec<Vec<String>> = submissions
         .iter()
@@ -48,8 +48,10 @@ pub(crate) async fn append(
         .collect();
     let receipts: Receipts = if submissions.is_empty() {
         Vec::new()
-    } else if query.wait {
-        app.ledger().append_and_wait(&tenant, submissions).await?
+    } else if let Some(turn) = &turn {
+        app.ledger()
+            .append_and_wait(turn, &tenant, submissions)
+            .await?
     } else {
         let positions = app.ledger().append(submissions).await?.into_iter();
         let pending = |position| Receipt {
@@ -74,10 +76,9 @@ pub(crate) async fn append(
             .collect(),
         as_of: app.as_of(as_of),
     };
-    let status = if query.wait {
-        Success::Ok
-    } else {
-        Success::Accepted
+    let status = match turn {
+        Some(_) => Success::Ok,
+        None => Success::Accepted,
     };
     Ok(body::json_with_status(status, &answer))
 }

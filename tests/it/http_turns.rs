@@ -1,0 +1,63 @@
+//! More writes than may wait for their verdicts: the next one waits for its turn, and its body stays unread.
+
+use futures_util::future::join_all;
+use session_ledger::domain::limits::WRITERS_MAX;
+use session_ledger::log::EventLog as _;
+
+use crate::support::app::{App, NOW};
+use crate::support::client::created;
+use crate::support::connection::{rest, send};
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_write_whose_turn_does_not_come_is_refused_before_its_body_is_read() {
+    let app = App::start().await;
+    let turns = join_all((0..WRITERS_MAX).map(|_| app.ledger.turn())).await;
+    let head = "POST /v1/events HTTP/1.1\r\nHost: localhost\r\nX-Tenant-ID: acme\r\n\
+                Content-Type: application/json\r\nContent-Length: 100\r\n\
+                Expect: 100-continue\r\nConnection: close\r\n\r\n";
+    // Without "100 Continue" before it.
+    let refused = rest(send(&app, head).await).await.to_lowercase();
+    assert!(refused.starts_with("http/1.1 503"), "{refused}");
+    assert!(refused.contains("too_many_waiters"), "{refused}");
+    assert!(refused.contains("retry-after: 1\r\n"), "{refused}");
+    // A command needs a turn as well.
+    let client = app.client("acme");
+    let answer = client.post(
+        "/v1/agent-sessions",
+        "application/json",
+        "{\"agent_id\":\"a1\"}",
+    );
+    answer.await.problem(503, "too_many_waiters");
+    assert!(app.is_empty());
+    drop(turns);
+    app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_write_goes_on_when_its_turn_comes() {
+    let app = App::start().await;
+    let turns = join_all((0..WRITERS_MAX).map(|_| app.ledger.turn())).await;
+    let client = app.client("acme");
+    let event = created("s1", "a1", NOW);
+    let end_turns = async {
+        tokio::task::yield_now().await;
+        drop(turns);
+    };
+    let (position, ()) = tokio::join!(client.apply(&event), end_turns);
+    assert_eq!(position, app.log.known_head().get());
+    app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_read_and_a_write_that_asks_for_no_verdict_need_no_turn() {
+    let app = App::start().await;
+    let turns = join_all((0..WRITERS_MAX).map(|_| app.ledger.turn())).await;
+    let client = app.client("acme");
+    let event = created("s1", "a1", NOW).to_string();
+    let sent = client.post("/v1/events?wait=false", "application/json", event);
+    let position = sent.await.json()["position"].as_u64().unwrap();
+    let read = format!("/v1/agent-sessions?min_position={position}");
+    assert_eq!(client.get(&read).await.ok()["total"], 1);
+    drop(turns);
+    app.stop().await;
+}
