@@ -19,6 +19,8 @@ const READY_MAX: Duration = Duration::from_secs(5);
 /// The ledgers of a run.
 pub(crate) struct Address {
     doors: Vec<String>,
+    /// The API key of all clients.
+    key: String,
     http: reqwest::Client,
     book: Arc<Book>,
 }
@@ -43,7 +45,7 @@ pub(crate) struct Answer {
 }
 
 impl Address {
-    pub(crate) fn new(doors: Vec<String>, book: Arc<Book>) -> Self {
+    pub(crate) fn new(doors: Vec<String>, key: &str, book: Arc<Book>) -> Self {
         // reqwest needs a TLS provider even for plain HTTP. Installing a second one has no effect.
         drop(rustls::crypto::ring::default_provider().install_default());
         let http = reqwest::Client::builder()
@@ -52,7 +54,12 @@ impl Address {
             .connect_timeout(CONNECT_MAX)
             .build()
             .unwrap();
-        Self { doors, http, book }
+        Self {
+            doors,
+            key: key.to_owned(),
+            http,
+            book,
+        }
     }
 
     /// The number of ledgers.
@@ -79,7 +86,9 @@ impl Address {
     ) -> Result<Option<Answer>, Finding> {
         let url = format!("{}{}", self.doors[ledger], request.path);
         let mut builder = self.http.request(request.method.clone(), url);
-        builder = builder.header("x-tenant-id", TENANT);
+        builder = builder
+            .header("x-tenant-id", TENANT)
+            .header("x-api-key", &self.key);
         if let Some(key) = request.key {
             builder = builder.header("idempotency-key", key);
         }
@@ -89,9 +98,13 @@ impl Address {
                 .body(body.to_string());
         }
         let sent = Instant::now();
-        let Ok(response) = builder.send().await else {
-            count(&self.book.counts.lost);
-            return Ok(None);
+        let response = match builder.send().await {
+            Ok(response) => response,
+            Err(error) if error.is_builder() => panic!("not a request: {error}"),
+            Err(_lost) => {
+                count(&self.book.counts.lost);
+                return Ok(None);
+            }
         };
         let status = response.status();
         let may_retry = response.headers().contains_key("retry-after");

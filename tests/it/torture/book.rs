@@ -133,6 +133,8 @@ pub(crate) struct Counts {
     pub(crate) lost: AtomicU64,
     pub(crate) own_reads: AtomicU64,
     pub(crate) repeated: AtomicU64,
+    /// Agents that were revoked, whose sessions have all ended.
+    pub(crate) revoked: AtomicU64,
     pub(crate) totals: AtomicU64,
     pub(crate) walks: AtomicU64,
     pub(crate) verdicts: AtomicU64,
@@ -356,6 +358,7 @@ impl Book {
         let checks = [
             ("own writes read", &counts.own_reads),
             ("commands repeated later", &counts.repeated),
+            ("agents revoked", &counts.revoked),
             ("totals and pages checked", &counts.totals),
             ("walks by cursor", &counts.walks),
             ("verdicts read again", &counts.verdicts),
@@ -399,6 +402,7 @@ impl Book {
                 "commands repeated later",
                 counts.repeated.load(Ordering::Relaxed),
             ),
+            ("agents revoked", counts.revoked.load(Ordering::Relaxed)),
             (
                 "totals and pages checked",
                 counts.totals.load(Ordering::Relaxed),

@@ -17,7 +17,7 @@ use crate::torture::book::{Acknowledged, Birth, Book, End, Given, Step, What, co
 const SESSIONS_PER_AGENT: u64 = 50;
 /// The longest pause between two steps, and between two tries, in milliseconds.
 const STEP_MS: u64 = 60;
-const RETRY_MS: u64 = 250;
+pub(crate) const RETRY_MS: u64 = 250;
 
 /// One command of so many is given once more after its acknowledgement.
 const REPEAT_EVERY: u64 = 8;
@@ -61,17 +61,17 @@ impl Story {
 }
 
 /// What an answer to a write has confirmed.
-struct Confirmed {
-    answer: Answer,
-    position: u64,
+pub(crate) struct Confirmed {
+    pub(crate) answer: Answer,
+    pub(crate) position: u64,
 }
 
 /// A client that writes over HTTP.
 pub(crate) struct Writer {
     number: u64,
-    rng: Rng,
-    address: Arc<Address>,
-    book: Arc<Book>,
+    pub(crate) rng: Rng,
+    pub(crate) address: Arc<Address>,
+    pub(crate) book: Arc<Book>,
 }
 
 impl Writer {
@@ -283,7 +283,7 @@ impl Writer {
 
     /// Gives a command until it is acknowledged. Now and then, gives it once more: the answer must have the
     /// tokens of the first one.
-    async fn command(
+    pub(crate) async fn command(
         &mut self,
         method: Method,
         path: &str,
@@ -321,7 +321,7 @@ impl Writer {
         Ok(confirmed)
     }
 
-    async fn pause(&mut self, most_ms: u64) {
+    pub(crate) async fn pause(&mut self, most_ms: u64) {
         tokio::time::sleep(Duration::from_millis(self.rng.u64(..most_ms))).await;
     }
 }

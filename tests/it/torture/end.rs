@@ -44,7 +44,7 @@ pub(crate) async fn end(run: &mut Run<'_>) -> Result<(), Finding> {
             "expected: ledgers that show one log with the same verdicts; seen: {logs:?}"
         )));
     }
-    let (mut set_aside, mut flipped, mut starts) = (0, 0, 0);
+    let (mut set_aside, mut flipped, mut starts, mut from_snapshot) = (0, 0, 0, 0);
     let mut ended = BTreeMap::new();
     for ledger in &mut run.world.ledgers {
         let status = ledger.terminate(END_MAX).await;
@@ -58,6 +58,7 @@ pub(crate) async fn end(run: &mut Run<'_>) -> Result<(), Finding> {
         set_aside += ledger.set_aside();
         flipped += ledger.counts.flipped;
         starts += ledger.counts.starts;
+        from_snapshot += ledger.starts_from_snapshots();
         for (why, count) in ledger.ended() {
             *ended.entry(why.clone()).or_insert(0) += count;
         }
@@ -70,6 +71,7 @@ pub(crate) async fn end(run: &mut Run<'_>) -> Result<(), Finding> {
         ("ledgers that ended by themselves", ended.values().sum()),
         ("bytes of read models flipped", flipped),
         ("read models set aside and made again", set_aside),
+        ("starts from a snapshot", from_snapshot),
     ] {
         writeln!(counts, "| {name} | {count} |").unwrap();
     }

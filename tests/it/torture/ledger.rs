@@ -29,6 +29,8 @@ const WHYS_MAX: usize = 20;
 const WHY_CHARS_MAX: usize = 200;
 /// What a ledger logs when it has set a damaged read model aside.
 const SET_ASIDE: &str = "the old file of the read model is kept as";
+/// What a ledger logs that starts from a snapshot of the read model.
+const FROM_SNAPSHOT: &str = "started from the snapshot at position";
 /// What a thread or a task logs that panics.
 const PANICKED: &str = "panicked";
 /// The exit code of the ledger after an error.
@@ -70,6 +72,7 @@ pub(crate) struct Counts {
 struct Seen {
     file: Mutex<File>,
     set_aside: AtomicU64,
+    from_snapshot: AtomicU64,
     /// Whether the process has begun to serve.
     served: AtomicBool,
     /// The last line of the process.
@@ -88,6 +91,7 @@ impl Ledger {
         let seen = Seen {
             file: Mutex::new(log.unwrap()),
             set_aside: AtomicU64::new(0),
+            from_snapshot: AtomicU64::new(0),
             served: AtomicBool::new(false),
             last: Mutex::default(),
             panic: Mutex::default(),
@@ -373,6 +377,11 @@ impl Ledger {
     pub(crate) fn set_aside(&self) -> u64 {
         self.seen.set_aside.load(Ordering::Relaxed)
     }
+
+    /// How often it has started from a snapshot.
+    pub(crate) fn starts_from_snapshots(&self) -> u64 {
+        self.seen.from_snapshot.load(Ordering::Relaxed)
+    }
 }
 
 impl Drop for Ledger {
@@ -393,6 +402,9 @@ async fn follow(pipe: Receiver, seen: Arc<Seen>, door: Arc<Way>) {
         }
         if line.contains(SET_ASIDE) {
             seen.set_aside.fetch_add(1, Ordering::Relaxed);
+        }
+        if line.contains(FROM_SNAPSHOT) {
+            seen.from_snapshot.fetch_add(1, Ordering::Relaxed);
         }
         if line.contains(PANICKED) {
             seen.panic.lock().unwrap().get_or_insert(line.clone());

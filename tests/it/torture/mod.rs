@@ -10,6 +10,7 @@ mod address;
 mod book;
 mod client_http;
 mod client_nats;
+mod client_revoke;
 mod damage;
 mod end;
 mod ledger;
@@ -110,7 +111,7 @@ impl<'a> Run<'a> {
         let mut run = Self {
             options,
             plan: Plan::new(options.mode, options.seed),
-            address: Arc::new(Address::new(doors, Arc::clone(&book))),
+            address: Arc::new(Address::new(doors, world.key(), Arc::clone(&book))),
             book,
             world,
             clients: JoinSet::new(),
@@ -153,6 +154,8 @@ impl<'a> Run<'a> {
             }
         }
         let (address, book) = (&self.address, &self.book);
+        let writer = Writer::new(WRITERS, seed, address, book);
+        self.clients.spawn(writer.revocations());
         let reader = |number: u64| Reader::new(seed ^ (number + 100), address, book);
         self.clients.spawn(reader(0).totals());
         self.clients.spawn(reader(1).walks());

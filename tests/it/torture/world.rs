@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::support::nats::NatsServer;
 use crate::support::nats_cluster::{NODES, NatsCluster};
@@ -10,10 +10,13 @@ use crate::torture::ledger::Ledger;
 use crate::torture::plan::{Fault, Moment};
 use crate::torture::trouble::Trouble;
 use crate::torture::way::Way;
-use crate::torture::{Finding, Mode, Options};
+use crate::torture::{Finding, Mode, Options, TENANT};
 
 /// The size from which a NATS server begins another file of its log, in bytes.
 const BROKER_LOG_BYTES: u64 = 20_000_000;
+
+/// A ledger writes a snapshot of its read model when the last one is so many records behind.
+const SNAPSHOT_RECORDS: &str = "1000";
 
 /// What a NATS server says about its streams and consumers.
 const DETAILS: &str = "/jsz?streams=true&consumers=true&config=true&raft=true";
@@ -25,6 +28,8 @@ pub(crate) struct World {
     /// From each ledger to each NATS server; the last row is from the clients that publish.
     ways: Vec<Vec<Way>>,
     dir: Option<tempfile::TempDir>,
+    /// The API key of all clients.
+    key: String,
     pub(crate) binary: PathBuf,
 }
 
@@ -67,18 +72,28 @@ impl World {
             ledgers: Vec::new(),
             brokers,
             ways,
+            key: String::new(),
             binary: options.binary.clone(),
             dir: None,
         };
+        // The built-in log of the keys is in the directory of the one ledger.
+        world.key = world.issue_key(&dir.path().join("ledger-0"));
+        let snapshots = dir.path().join("snapshots");
+        fs::create_dir(&snapshots).unwrap();
         for number in 0..ledgers {
             let place = dir.path().join(format!("ledger-{number}"));
-            let mut arguments: Vec<String> = ["--listen", "127.0.0.1:0", "--no-auth"]
-                .map(str::to_owned)
-                .into();
-            arguments.extend([
-                "--token-secret-file".to_owned(),
-                secret.display().to_string(),
-            ]);
+            let mut arguments: Vec<String> = [
+                "--listen",
+                "127.0.0.1:0",
+                "--token-secret-file",
+                secret.to_str().unwrap(),
+                "--snapshots",
+                snapshots.to_str().unwrap(),
+                "--snapshot-records",
+                SNAPSHOT_RECORDS,
+            ]
+            .map(str::to_owned)
+            .into();
             arguments.extend(world.nats_arguments(&world.ways[number]));
             let mut ledger = Ledger::new(&options.binary, place, arguments).await;
             ledger.start();
@@ -86,6 +101,30 @@ impl World {
         }
         world.dir = Some(dir);
         world
+    }
+
+    /// Issues a key for all clients, before a ledger runs.
+    fn issue_key(&self, dir: &Path) -> String {
+        let mut command = Ledger::command(&self.binary);
+        command.args(["keys", "issue", "--json", "--tenant", TENANT]);
+        for role in ["admin", "read", "write", "audit"] {
+            command.args(["--role", role]);
+        }
+        match &self.brokers {
+            Brokers::None => command.arg("--data-dir").arg(dir),
+            Brokers::One(_) | Brokers::Cluster(_) => {
+                command.args(self.nats_arguments(&self.ways[0]))
+            }
+        };
+        let issued = command.output().unwrap();
+        assert!(issued.status.success(), "{issued:?}");
+        let issued: serde_json::Value = serde_json::from_slice(&issued.stdout).unwrap();
+        issued["key"].as_str().unwrap().to_owned()
+    }
+
+    /// The API key of all clients.
+    pub(crate) fn key(&self) -> &str {
+        &self.key
     }
 
     /// The options with which a command of the ledger finds the log through these ways.
