@@ -9,7 +9,7 @@ use session_ledger::domain::{Position, Rules, TenantId};
 use session_ledger::ledger::{Emitter, Ledger, Submission};
 use session_ledger::log::{EmbeddedLog, EventLog, LogError};
 
-use crate::support::cli::{Server, fails, ok};
+use crate::support::cli::{Server, fails, ok, run, stdout};
 use crate::support::client::{Client, created};
 use crate::support::nats_ledger::{CREATED, World, ledger, publish, until_ready_is};
 use crate::support::node::Node;
@@ -126,6 +126,10 @@ async fn erased_records_stop_a_ledger_that_runs_and_one_that_starts() {
     (config.max_messages, config.discard) = (-1, DiscardPolicy::New);
     runtime.update_stream(&config).await.unwrap();
     world.ledger.stop().await.unwrap();
+    let checked = run(&["doctor", "--nats-url", world.nats.url()]);
+    assert_eq!(checked.status.code(), Some(1));
+    let said = stdout(&checked);
+    assert!(said.contains("the records before it were erased"), "{said}");
     let restarted = ledger(&world.nats, world.dir.path()).await;
     until_stopped(&Client::new(&restarted.url(), "acme")).await;
     restarted.stop().await.unwrap();

@@ -26,8 +26,8 @@ pub struct Inspection {
 pub struct InspectedStream {
     /// The name of the stream.
     pub name: String,
-    /// The last position of the stream, or what is wrong with its settings, or why it accepts no
-    /// messages. `None` if the stream does not exist.
+    /// The last position of the stream; or what is wrong with its settings, that its first records are
+    /// gone, or why it accepts no messages. `None` if the stream does not exist.
     pub found: Option<Result<Position, LogError>>,
 }
 
@@ -38,8 +38,9 @@ pub async fn inspect(config: &JetStreamConfig) -> Result<Inspection, LogError> {
     for config in [config, &config.admin()] {
         let found = match topology::get(&link, &config.stream).await? {
             None => None,
-            Some((stream, StreamState { head, .. })) => Some(
+            Some((stream, StreamState { first, head })) => Some(
                 match settings::check(&stream, config) {
+                    Ok(()) if Position::ZERO.next() < first => Err(LogError::Erased { first }),
                     Ok(()) => writable::probe(&link, &config.probe_subject()).await,
                     Err(error) => Err(error),
                 }
