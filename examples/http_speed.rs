@@ -120,8 +120,8 @@ async fn fill(ledger: &Ledger, sessions: usize) -> anyhow::Result<()> {
     }
     let last = Submission::check(ledger.rules(), emitter, created(sessions))?;
     let turn = ledger.turn().await?;
-    while ledger
-        .append_and_wait(&turn, &tenant, vec![last.clone()])
+    while turn
+        .append_and_wait(&tenant, vec![last.clone()])
         .await
         .is_err()
     {

@@ -37,6 +37,7 @@ pub struct Metrics {
     refused: Family<RefusedLabels, Counter>,
     read_model_mended: Counter,
     reactor_failures: Family<ReactorLabels, Counter>,
+    writes: Family<WriteLabels, Gauge>,
     connections: Gauge,
     closed: Family<ClosedLabels, Counter>,
     unsent: Gauge,
@@ -75,6 +76,11 @@ struct ReactorLabels {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct WriteLabels {
+    state: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct ClosedLabels {
     reason: &'static str,
 }
@@ -103,6 +109,7 @@ impl Default for Metrics {
             refused: Family::default(),
             read_model_mended: Counter::default(),
             reactor_failures: Family::default(),
+            writes: Family::default(),
             connections: Gauge::default(),
             closed: Family::default(),
             unsent: Gauge::default(),
@@ -183,6 +190,11 @@ impl Metrics {
             self.refused.clone(),
         );
         registry.register(
+            "writes",
+            "Writes that wait for the verdicts of their events (running), or for their turn (queued)",
+            self.writes.clone(),
+        );
+        registry.register(
             "connections",
             "Connections that are open",
             self.connections.clone(),
@@ -260,6 +272,14 @@ impl Metrics {
         self.position.set(gauge(position.get()));
         self.head.set(gauge(head.get()));
         self.lag.set(gauge(head.get() - position.get()));
+    }
+
+    /// Sets how many writes are under way.
+    pub fn writes(&self, running: usize, queued: usize) {
+        for (state, count) in [("running", running), ("queued", queued)] {
+            let gauge = self.writes.get_or_create(&WriteLabels { state });
+            gauge.set(i64::try_from(count).unwrap_or(i64::MAX));
+        }
     }
 
     /// Sets whether the log can be reached, and whether it refuses writes.

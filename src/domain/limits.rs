@@ -265,10 +265,13 @@ pub const WAITERS_MAX: usize = 4096;
 /// Most writes that wait for their verdicts at one time. With more, an overloaded server answers reads
 /// later, because each batch of the fold wakes all of them; `docs/testing.md` compares.
 pub const WRITERS_MAX: usize = 256;
-/// Most writes that wait for their turn to be one of [`WRITERS_MAX`], before their bodies are read.
+/// Most writes that wait for their turn to be one of [`WRITERS_MAX`].
 pub const WRITERS_QUEUED_MAX: usize = 8192;
 /// How long a write waits for its turn, in milliseconds.
 pub const WRITER_TURN_WAIT_MS: u64 = 1_000;
+/// How long a write may wait for its body during its turn, in milliseconds. Then others have their turn
+/// until the body is there.
+pub const WRITER_BODY_WAIT_MS: u64 = 100;
 /// How far the fold may lag, in milliseconds, before the server rejects new events with a 503.
 pub const FOLD_LAG_MS_MAX: u64 = 1_000;
 /// Most requests that read the read model at one time.

@@ -1,17 +1,18 @@
 //! Appends events: checks each event, appends it, waits for the fold, and returns its verdict.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
+
+use bytes::Bytes;
+use tokio::sync::SemaphorePermit;
 
 use crate::domain::event::Writer;
 use crate::domain::limits::{FOLD_LAG_MS_MAX, VERDICT_WAIT_MS, VERDICTS_INLINE_MAX};
 use crate::domain::{Clock, Event, EventType, Position, Private, Rules, TenantId};
-use crate::ledger::turns::{Turn, Turns};
+use crate::ledger::turns::{Turns, Writes};
 use crate::log::{EventLog, LogError, NewRecord};
 use crate::projection::{Projection, Snapshot, StoreError, VerdictRow, Waited};
 use crate::wire::{self, Notes, Opened, Subject, Undecodable};
-use bytes::Bytes;
 
 /// The write side of a ledger.
 #[derive(Clone)]
@@ -20,6 +21,13 @@ pub struct Ledger {
     projection: Arc<Projection>,
     clock: Arc<dyn Clock>,
     turns: Arc<Turns>,
+}
+
+/// The right to append events to a ledger and to wait for their verdicts. It ends when it is dropped.
+#[must_use]
+pub struct Turn<'a> {
+    ledger: &'a Ledger,
+    _permit: SemaphorePermit<'a>,
 }
 
 /// An event that was checked and can be appended.
@@ -80,7 +88,7 @@ pub enum AppendError {
     Verdict(#[source] StoreError),
     /// Reading the verdicts panicked, after the events were appended.
     #[error("the events are on the log, but reading their verdicts failed unexpectedly")]
-    Panicked,
+    Panicked(#[source] tokio::task::JoinError),
 }
 
 impl Submission {
@@ -198,7 +206,17 @@ impl Ledger {
     /// Waits for a turn to append events and to wait for their verdicts. Fails as [`AppendError::Busy`] if
     /// the ledger has too many writes.
     pub async fn turn(&self) -> Result<Turn<'_>, AppendError> {
-        self.turns.next().await.ok_or(AppendError::Busy)
+        self.check_fold()?;
+        let turn = self.turns.next().await.ok_or(AppendError::Busy)?;
+        Ok(Turn {
+            ledger: self,
+            _permit: turn,
+        })
+    }
+
+    /// How many writes are under way.
+    pub fn writes(&self) -> Writes {
+        self.turns.writes()
     }
 
     /// A snapshot of the current read model.
@@ -219,52 +237,6 @@ impl Ledger {
         self.log
             .append(events.into_iter().map(|event| event.record).collect())
             .await
-    }
-
-    /// Appends events, and returns the fold's verdict on each. An event that the fold has not
-    /// reached in time has no verdict: read it later by its position.
-    pub async fn append_and_wait(
-        &self,
-        _turn: &Turn<'_>,
-        tenant: &TenantId,
-        events: Vec<Submission>,
-    ) -> Result<Vec<Result<Receipt, LogError>>, AppendError> {
-        self.check_fold()?;
-        let bodies: Vec<_> = events
-            .iter()
-            .map(|event| event.record.body.clone())
-            .collect();
-        let appended = self.append_now(events).await;
-        let Some(last) = appended
-            .iter()
-            .filter_map(|one| one.as_ref().ok())
-            .max()
-            .copied()
-        else {
-            return Ok(appended
-                .into_iter()
-                .map(|one| one.map(Receipt::pending))
-                .collect());
-        };
-        let wait = Duration::from_millis(VERDICT_WAIT_MS);
-        let _reached: Waited = self.projection.wait_for(last, wait).await;
-        let (projection, tenant) = (Arc::clone(&self.projection), tenant.clone());
-        let count = appended.len();
-        let read = move || match read_verdicts(&projection, &tenant, &appended, &bodies) {
-            // The verdicts can be read later.
-            Err(error) if error.is_temporary() => {
-                let pending = appended.into_iter().map(|one| one.map(Receipt::pending));
-                Ok(pending.collect())
-            }
-            verdicts => verdicts,
-        };
-        let verdicts = if count <= VERDICTS_INLINE_MAX {
-            catch_unwind(AssertUnwindSafe(read)).map_err(|_logged| AppendError::Panicked)
-        } else {
-            let read = tokio::task::spawn_blocking(read).await;
-            read.map_err(|_logged| AppendError::Panicked)
-        };
-        verdicts?.map_err(AppendError::Verdict)
     }
 
     /// Returns an error if the fold lags too far behind for verdicts in time.
@@ -289,6 +261,56 @@ impl Ledger {
     }
 }
 
+impl Turn<'_> {
+    /// Appends events, and returns the fold's verdict on each. An event that the fold has not
+    /// reached in time has no verdict: read it later by its position.
+    pub async fn append_and_wait(
+        &self,
+        tenant: &TenantId,
+        events: Vec<Submission>,
+    ) -> Result<Vec<Result<Receipt, LogError>>, AppendError> {
+        let ledger = self.ledger;
+        // It may have changed while the caller waited for its turn.
+        ledger.check_fold()?;
+        let bodies: Vec<_> = events
+            .iter()
+            .map(|event| event.record.body.clone())
+            .collect();
+        let appended = ledger.append_now(events).await;
+        let Some(last) = appended
+            .iter()
+            .filter_map(|one| one.as_ref().ok())
+            .max()
+            .copied()
+        else {
+            return Ok(appended
+                .into_iter()
+                .map(|one| one.map(Receipt::pending))
+                .collect());
+        };
+        let wait = Duration::from_millis(VERDICT_WAIT_MS);
+        let _reached: Waited = ledger.projection.wait_for(last, wait).await;
+        let (projection, tenant) = (Arc::clone(&ledger.projection), tenant.clone());
+        let count = appended.len();
+        let read = move || {
+            let ask = |snapshot: &Snapshot| read_verdicts(snapshot, &tenant, &appended, &bodies);
+            match projection.read(ask) {
+                // The verdicts can be read later.
+                Err(error) if error.is_temporary() => {
+                    let pending = appended.into_iter().map(|one| one.map(Receipt::pending));
+                    Ok(pending.collect())
+                }
+                verdicts => verdicts.map_err(AppendError::Verdict),
+            }
+        };
+        if count <= VERDICTS_INLINE_MAX {
+            return read();
+        }
+        let read = tokio::task::spawn_blocking(read).await;
+        read.unwrap_or_else(|panicked| Err(AppendError::Panicked(panicked)))
+    }
+}
+
 impl Receipt {
     fn pending(position: Position) -> Self {
         Self {
@@ -303,12 +325,11 @@ impl Receipt {
 /// A log that was replaced by an older copy gives a new event a position that this ledger has folded
 /// before. The verdict there belongs to another event, so the append counts as unconfirmed.
 fn read_verdicts(
-    projection: &Projection,
+    snapshot: &Snapshot,
     tenant: &TenantId,
     appended: &[Result<Position, LogError>],
     bodies: &[Bytes],
 ) -> Result<Vec<Result<Receipt, LogError>>, StoreError> {
-    let snapshot = projection.snapshot()?;
     let folded = snapshot.progress().position;
     let tenant = snapshot.of_tenant(tenant)?;
     let mut receipts = Vec::with_capacity(appended.len());

@@ -13,8 +13,8 @@ pub mod rules;
 mod tokens;
 mod turns;
 
-pub use append::{AppendError, Emitter, Ledger, Receipt, Submission, SubmissionError};
+pub use append::{AppendError, Emitter, Ledger, Receipt, Submission, SubmissionError, Turn};
 pub use command::{By, ClientKind, Commands, IdempotencyKey};
 pub use reactor::Reactor;
 pub use tokens::{Token, TokenClaim, TokenSecret, Tokens};
-pub use turns::Turn;
+pub use turns::Writes;

@@ -1,8 +1,7 @@
 //! How many writes wait for their verdicts at one time, and how others wait for their turn.
 //!
 //! Each batch of the fold wakes all writes that wait for it. So beyond a number of them, more make the
-//! ledger slower. A write that comes then waits for a short time, in the order of arrival. Its body is
-//! still unread, so it takes little memory.
+//! ledger slower. A write that comes then waits for its turn for a short time, in the order of arrival.
 
 use std::time::Duration;
 
@@ -18,11 +17,13 @@ pub(super) struct Turns {
     queued: Semaphore,
 }
 
-/// The right to append events and to wait for their verdicts. It ends when it is dropped.
-#[derive(Debug)]
-#[must_use]
-pub struct Turn<'a> {
-    _permit: SemaphorePermit<'a>,
+/// How many writes of a ledger are under way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Writes {
+    /// Those that have their turn.
+    pub running: usize,
+    /// Those that wait for their turn.
+    pub queued: usize,
 }
 
 impl Turns {
@@ -34,19 +35,27 @@ impl Turns {
     }
 
     /// Waits for a turn; `None` if that takes too long, or if too many wait already.
-    pub(super) async fn next(&self) -> Option<Turn<'_>> {
-        if let Ok(permit) = self.running.try_acquire() {
-            return Some(Turn { _permit: permit });
+    pub(super) async fn next(&self) -> Option<SemaphorePermit<'_>> {
+        if let Ok(turn) = self.running.try_acquire() {
+            return Some(turn);
         }
         let _queued = self.queued.try_acquire().ok()?;
         let at_most = Duration::from_millis(WRITER_TURN_WAIT_MS);
-        let permit = timeout(at_most, self.running.acquire()).await.ok()?.ok()?;
-        Some(Turn { _permit: permit })
+        timeout(at_most, self.running.acquire()).await.ok()?.ok()
+    }
+
+    pub(super) fn writes(&self) -> Writes {
+        Writes {
+            running: WRITERS_MAX - self.running.available_permits(),
+            queued: WRITERS_QUEUED_MAX - self.queued.available_permits(),
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::cell::RefCell;
+
     use futures_util::future::join_all;
     use tokio::time::Instant;
 
@@ -56,17 +65,24 @@ mod tests {
     async fn a_write_waits_for_its_turn_in_the_order_of_arrival() {
         let turns = Turns::new();
         let mut running: Vec<_> = join_all((0..WRITERS_MAX).map(|_| turns.next())).await;
-        let order = std::cell::RefCell::new(Vec::new());
+        let order = RefCell::new(Vec::new());
         let wait = async |name: &'static str| {
             let turn = turns.next().await;
             order.borrow_mut().push(name);
             drop(turn);
         };
         let end_one = async {
-            tokio::task::yield_now().await;
+            let (running_now, queued) = (WRITERS_MAX, 2);
+            assert_eq!(
+                turns.writes(),
+                Writes {
+                    running: running_now,
+                    queued
+                }
+            );
             running.pop();
         };
-        tokio::join!(wait("first"), wait("second"), end_one);
+        tokio::join!(biased; wait("first"), wait("second"), end_one);
         assert_eq!(*order.borrow(), ["first", "second"]);
     }
 
@@ -86,12 +102,12 @@ mod tests {
         let turns = Turns::new();
         let _running: Vec<_> = join_all((0..WRITERS_MAX).map(|_| turns.next())).await;
         let refused_after = async {
-            // The queue fills first: `join!` polls in order.
             let began = Instant::now();
             assert!(turns.next().await.is_none());
             began.elapsed()
         };
         let queued = join_all((0..WRITERS_QUEUED_MAX).map(|_| turns.next()));
+        // The queue fills first.
         let (queued, after) = tokio::join!(biased; queued, refused_after);
         assert_eq!(after, Duration::ZERO);
         assert!(queued.iter().all(Option::is_none));

@@ -83,6 +83,15 @@ impl Projection {
         Ok(snapshot)
     }
 
+    /// Reads the read model as it is now. A panic on a damaged file becomes an error.
+    pub fn read<R>(
+        &self,
+        ask: impl FnOnce(&Snapshot) -> Result<R, StoreError>,
+    ) -> Result<R, StoreError> {
+        let snapshot = self.snapshot()?;
+        guarded(|| ask(&snapshot)).unwrap_or_else(|panic| Err(StoreError::Unreadable(panic)))
+    }
+
     /// Fails as [`StoreError::Behind`] while the read model may show an older state than before.
     pub fn check_started(&self) -> Result<(), StoreError> {
         self.check(self.position())

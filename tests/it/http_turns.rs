@@ -3,6 +3,7 @@
 use futures_util::future::join_all;
 use session_ledger::domain::limits::WRITERS_MAX;
 use session_ledger::log::EventLog as _;
+use tokio::io::AsyncWriteExt as _;
 
 use crate::support::app::{App, NOW};
 use crate::support::client::created;
@@ -33,6 +34,13 @@ async fn a_write_whose_turn_does_not_come_is_refused_before_its_body_is_read() {
     app.stop().await;
 }
 
+/// Waits until so many writes wait for their turn.
+async fn until_queued(app: &App, queued: usize) {
+    while app.ledger.writes().queued != queued {
+        tokio::task::yield_now().await;
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_write_goes_on_when_its_turn_comes() {
     let app = App::start().await;
@@ -40,11 +48,42 @@ async fn a_write_goes_on_when_its_turn_comes() {
     let client = app.client("acme");
     let event = created("s1", "a1", NOW);
     let end_turns = async {
-        tokio::task::yield_now().await;
+        until_queued(&app, 1).await;
+        let metrics = client.get("/metrics").await.text;
+        for (state, count) in [("running", WRITERS_MAX), ("queued", 1)] {
+            let line = format!("session_ledger_writes{{state=\"{state}\"}} {count}\n");
+            assert!(metrics.contains(&line), "{metrics}");
+        }
         drop(turns);
     };
     let (position, ()) = tokio::join!(client.apply(&event), end_turns);
     assert_eq!(position, app.log.known_head().get());
+    assert_eq!(
+        (app.ledger.writes().running, app.ledger.writes().queued),
+        (0, 0)
+    );
+    app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_write_whose_body_is_late_gives_its_turn_to_others() {
+    let app = App::start().await;
+    let turns = join_all((1..WRITERS_MAX).map(|_| app.ledger.turn())).await;
+    let body = created("late", "a1", NOW).to_string();
+    let head = format!(
+        "POST /v1/events HTTP/1.1\r\nHost: localhost\r\nX-Tenant-ID: acme\r\nContent-Type: application/json\r\n\
+         Content-Length: {}\r\nConnection: close\r\n\r\n",
+        body.len()
+    );
+    let mut late = send(&app, &head).await;
+    while app.ledger.writes().running < WRITERS_MAX {
+        tokio::task::yield_now().await;
+    }
+    app.client("acme").apply(&created("s1", "a1", NOW)).await;
+    late.write_all(body.as_bytes()).await.unwrap();
+    let answer = rest(late).await;
+    assert!(answer.starts_with("HTTP/1.1 201"), "{answer}");
+    drop(turns);
     app.stop().await;
 }
 

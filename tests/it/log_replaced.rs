@@ -172,7 +172,7 @@ async fn the_verdict_on_another_event_is_never_given() {
     );
     let events = vec![event("s1"), event("s2")];
     let turn = before.turn().await.unwrap();
-    let outcomes = before.append_and_wait(&turn, &tenant, events).await;
+    let outcomes = turn.append_and_wait(&tenant, events).await;
     let outcomes = outcomes.unwrap();
     assert!(
         outcomes
@@ -187,7 +187,7 @@ async fn the_verdict_on_another_event_is_never_given() {
     );
     let events = vec![event("s3"), event("s2"), event("s4")];
     let turn = replaced.turn().await.unwrap();
-    let outcomes = replaced.append_and_wait(&turn, &tenant, events).await;
+    let outcomes = turn.append_and_wait(&tenant, events).await;
     let outcomes = outcomes.unwrap();
     let [foreign, same, pending] = &outcomes[..] else {
         panic!("{outcomes:?}");

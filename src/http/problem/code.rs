@@ -335,7 +335,7 @@ impl From<AppendError> for Problem {
             ),
             AppendError::Busy => Self::new(Code::TooManyWaiters),
             AppendError::Stopped => Self::new(Code::FoldStopped),
-            AppendError::Verdict(_) | AppendError::Panicked => {
+            AppendError::Verdict(_) | AppendError::Panicked(_) => {
                 tracing::error!("an answer has no verdicts: {}", WithCauses(&error));
                 Self::new(Code::VerdictUnreadable)
             }

@@ -35,9 +35,9 @@ impl Commands {
         let ended = ended.unwrap_or(Ok(()));
         let (projection, tenant) = (Arc::clone(projection), tenant.clone());
         let agent = agent.clone();
-        let read = move || revocation(&*projection.snapshot()?, &tenant, &agent);
+        let read = move || projection.read(|snapshot| revocation(snapshot, &tenant, &agent));
         let found = tokio::task::spawn_blocking(read).await;
-        match ended.and(found.map_err(|_logged| AppendError::Panicked)?) {
+        match ended.and(found.map_err(AppendError::Panicked)?) {
             // How the sessions ended can be read later.
             Err(error) if error.is_temporary() => Ok(Some(Revocation::PENDING)),
             found => found.map_err(AppendError::Verdict),

@@ -3,10 +3,9 @@
 use crate::domain::event::Writer;
 use crate::domain::limits::UNCONFIRMED_TRIES_MAX;
 use crate::domain::{Event, Payload, Position, Private, Rules, Source, TenantId, Verdict};
-use crate::ledger::append::{Receipt, Submission, SubmissionError};
+use crate::ledger::append::{Receipt, Submission, SubmissionError, Turn};
 use crate::ledger::command::identity::Identity;
 use crate::ledger::command::{By, CommandError, Commands};
-use crate::ledger::turns::Turn;
 use crate::log::LogError;
 use crate::wire::{Notes, private, source};
 
@@ -63,8 +62,7 @@ impl Commands {
         step: Step<'_>,
     ) -> Result<Receipt, CommandError> {
         let event = step.submission(self.ledger.rules())?;
-        let ledger = &self.ledger;
-        let receipts = ledger.append_and_wait(turn, step.by.tenant, vec![event]);
+        let receipts = turn.append_and_wait(step.by.tenant, vec![event]);
         let receipt = only(receipts.await?)?;
         if let Some(Verdict::Duplicate(first)) = receipt.verdict.map(|row| row.verdict) {
             self.check_copy(first, &step.event.private).await?;
@@ -119,7 +117,7 @@ impl Commands {
         let turn = self.ledger.turn().await?;
         let mut doubt = None;
         for _ in 0..UNCONFIRMED_TRIES_MAX {
-            match (self.append_all(&turn, tenant, events.clone()).await, &doubt) {
+            match (append_all(&turn, tenant, events.clone()).await, &doubt) {
                 (Ok(receipts), _) => return Ok(receipts),
                 (Err(CommandError::Log(LogError::Unconfirmed(why))), _) => {
                     doubt = Some(LogError::Unconfirmed(why));
@@ -132,30 +130,29 @@ impl Commands {
         let doubt = doubt.expect("there is a try, and each returns or leaves a doubt");
         Err(doubt.into())
     }
+}
 
-    /// Appends all or none: if the log has taken some of the events, it is in doubt about all of
-    /// them.
-    async fn append_all(
-        &self,
-        turn: &Turn<'_>,
-        tenant: &TenantId,
-        events: Vec<Submission>,
-    ) -> Result<Vec<Receipt>, CommandError> {
-        let mut receipts = Vec::with_capacity(events.len());
-        let mut failure = None;
-        for one in self.ledger.append_and_wait(turn, tenant, events).await? {
-            match one {
-                Ok(receipt) => receipts.push(receipt),
-                Err(error @ LogError::Unconfirmed(_)) => failure = Some(error),
-                Err(error) => failure = failure.or(Some(error)),
-            }
+/// Appends all or none: if the log has taken some of the events, it is in doubt about all of
+/// them.
+async fn append_all(
+    turn: &Turn<'_>,
+    tenant: &TenantId,
+    events: Vec<Submission>,
+) -> Result<Vec<Receipt>, CommandError> {
+    let mut receipts = Vec::with_capacity(events.len());
+    let mut failure = None;
+    for one in turn.append_and_wait(tenant, events).await? {
+        match one {
+            Ok(receipt) => receipts.push(receipt),
+            Err(error @ LogError::Unconfirmed(_)) => failure = Some(error),
+            Err(error) => failure = failure.or(Some(error)),
         }
-        match failure {
-            None => Ok(receipts),
-            Some(error @ LogError::Unconfirmed(_)) => Err(error.into()),
-            Some(error) if receipts.is_empty() => Err(error.into()),
-            Some(error) => Err(LogError::unconfirmed(error).into()),
-        }
+    }
+    match failure {
+        None => Ok(receipts),
+        Some(error @ LogError::Unconfirmed(_)) => Err(error.into()),
+        Some(error) if receipts.is_empty() => Err(error.into()),
+        Some(error) => Err(LogError::unconfirmed(error).into()),
     }
 }
 

@@ -112,7 +112,7 @@ async fn emit(ledger: &Ledger, tenant: &TenantId, body: Bytes) -> Learned {
         Ok(turn) => turn,
         Err(error) => return refused(&CommandError::Append(error)),
     };
-    match ledger.append_and_wait(&turn, tenant, vec![event]).await {
+    match turn.append_and_wait(tenant, vec![event]).await {
         Ok(mut receipts) => match receipts.pop() {
             Some(Ok(receipt)) => learned(&receipt, None),
             Some(Err(error)) => Learned::Nothing(error.to_string()),

@@ -1,11 +1,16 @@
 //! `POST /v1/events`: appends one event or a batch, and answers with the fold's verdict.
 
+use std::pin::pin;
+use std::time::Duration;
+
 use axum::extract::{FromRequest as _, Request, State};
 use axum::http::header::{CONTENT_TYPE, LOCATION, RETRY_AFTER};
 use axum::http::{HeaderMap, HeaderName, HeaderValue};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
+use tokio::time::timeout;
 
+use crate::domain::limits::WRITER_BODY_WAIT_MS;
 use crate::domain::{Reason, Rules, Verdict};
 use crate::http::api::events::appended::{AppendQuery, appended, check, emitter, first_verdicts};
 use crate::http::api::events::emit_batch;
@@ -92,18 +97,32 @@ pub(crate) async fn append(
     request: Request,
 ) -> Result<Response, Problem> {
     caller.refuse_bound()?;
-    // Before the body is read, so that requests that wait for their turn take little memory.
-    let turn = if query.wait {
-        Some(app.ledger().turn().await?)
-    } else {
-        None
-    };
     let headers = request.headers().clone();
-    let Body(body) = Body::from_request(request, &app).await?;
+    let (turn, body) = if query.wait {
+        let (turn, body) = turn_and_body(&app, request).await?;
+        (Some(turn), body)
+    } else {
+        let Body(body) = Body::from_request(request, &app).await?;
+        (None, body)
+    };
     match sent(&headers, body)? {
         Sent::One(event) => append_one(&app, &caller, turn, event, query.strict).await,
         Sent::Batch(events) => emit_batch::append(&app, caller, turn, events, query.strict).await,
     }
+}
+
+/// Waits for a turn to write, and then reads the body, so that a request that waits takes little memory. A
+/// client whose body is late gives its turn to others until the body is there.
+async fn turn_and_body(app: &App, request: Request) -> Result<(Turn<'_>, Bytes), Problem> {
+    let turn = app.ledger().turn().await?;
+    let mut reading = pin!(Body::from_request(request, app));
+    let at_most = Duration::from_millis(WRITER_BODY_WAIT_MS);
+    if let Ok(body) = timeout(at_most, &mut reading).await {
+        return Ok((turn, body?.0));
+    }
+    drop(turn);
+    let Body(body) = reading.await?;
+    Ok((app.ledger().turn().await?, body))
 }
 
 /// Reads the mode of the body from the headers, as in the HTTP binding of `CloudEvents`.
@@ -159,11 +178,7 @@ async fn append_one(
     let submission = check(app.ledger().rules(), emitter(caller), event, strict)?;
     let ignored = submission.ignored().to_vec();
     let receipt = if let Some(turn) = turn {
-        let receipts = app
-            .ledger()
-            .append_and_wait(&turn, tenant, vec![submission])
-            .await?;
-        only(receipts)?
+        only(turn.append_and_wait(tenant, vec![submission]).await?)?
     } else {
         let position = only(app.ledger().append(vec![submission]).await?)?;
         Receipt {

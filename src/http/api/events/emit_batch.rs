@@ -49,9 +49,7 @@ pub(crate) async fn append(
     let receipts: Receipts = if submissions.is_empty() {
         Vec::new()
     } else if let Some(turn) = &turn {
-        app.ledger()
-            .append_and_wait(turn, &tenant, submissions)
-            .await?
+        turn.append_and_wait(&tenant, submissions).await?
     } else {
         let positions = app.ledger().append(submissions).await?.into_iter();
         let pending = |position| Receipt {

@@ -72,6 +72,8 @@ pub(crate) async fn metrics(State(app): State<App>, headers: HeaderMap) -> Respo
     app.metrics().progress(position, head);
     let (available, refuses) = (app.log().is_available(), app.log().refuses_writes());
     app.metrics().log(available, refuses.is_some());
+    let writes = app.ledger().writes();
+    app.metrics().writes(writes.running, writes.queued);
     let mut response = if wants_open_metrics(&headers) {
         body::typed(OPEN_METRICS, app.metrics().open_metrics())
     } else {
