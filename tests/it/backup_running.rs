@@ -7,6 +7,7 @@ use std::process::{Child, Stdio};
 use serde_json::{Value, json};
 
 use crate::support::cli::{Server, command, fails, ok, stderr, stdout, with_key};
+use crate::support::client::Client;
 use crate::support::nats::NatsServer;
 use crate::support::python;
 
@@ -272,6 +273,65 @@ fn a_server_without_credentials_gives_no_caller_the_records_of_all_tenants() {
     assert!(said.contains("no caller has the role operator"), "{said}");
     server.terminate();
     ok(&["backup", "--data-dir", text(&dir), "--to", text(&to)]);
+}
+
+/// A client keeps what it has read of a ledger, before an older backup of that ledger is restored.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_gets_clear_answers_about_records_that_a_restore_has_lost() {
+    let place = tempfile::tempdir().unwrap();
+    let [old, to, new] = ["old", "backup", "new"].map(|name| place.path().join(name));
+    let server = Server::start(&old);
+    let open = |server: &Server, ids: [&str; 3]| {
+        for id in ids {
+            server.ok(&["emit", "session.created", id, "--agent", "a-1"]);
+        }
+    };
+    open(&server, ["s-1", "s-2", "s-3"]);
+    server.terminate();
+    let made = ok(&[
+        "backup",
+        "--json",
+        "--data-dir",
+        text(&old),
+        "--to",
+        text(&to),
+    ]);
+    let made: Value = serde_json::from_str(&made).unwrap();
+    let server = Server::start(&old);
+    open(&server, ["s-4", "s-5", "s-6"]);
+    let page = Client::new(server.url(), "acme")
+        .get("/v1/agent-sessions?limit=2")
+        .await;
+    let page = page.ok();
+    let (position, cursor) = (&page["as_of"]["position"], page["next_cursor"].as_str());
+    server.terminate();
+
+    ok(&["restore", text(&to), "--data-dir", text(&new)]);
+    let server = Server::start(&new);
+    let client = Client::new(server.url(), "acme");
+    let end = format!("but the log ends at {}", made["position"]);
+    for read in [
+        format!("/v1/agent-sessions?min_position={position}"),
+        format!("/v1/agent-sessions/count?min_position={position}"),
+        format!("/v1/events?after={position}"),
+    ] {
+        let problem = client.get(&read).await.problem(409, "position_beyond_head");
+        let detail = problem["detail"].as_str().unwrap();
+        assert!(
+            detail.contains(&end) && detail.contains("restored from a backup"),
+            "{detail}"
+        );
+    }
+    // It is a place in the order of the listing, behind s-5.
+    let next = format!("/v1/agent-sessions?limit=2&cursor={}", cursor.unwrap());
+    let next = client.get(&next).await.ok();
+    let ids = [0, 1].map(|row: usize| next["sessions"][row]["session_id"].clone());
+    assert_eq!(ids, ["s-3", "s-2"], "{next}");
+    client
+        .get(&format!("/v1/events/{position}"))
+        .await
+        .problem(404, "not_found");
+    server.terminate();
 }
 
 #[tokio::test]
