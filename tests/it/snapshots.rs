@@ -104,6 +104,18 @@ async fn a_node_without_a_read_model_starts_from_the_newest_snapshot_that_fits()
             Some(10),
         ),
         (&|files: &[PathBuf]| files.iter().for_each(flip), None),
+        (
+            &|files: &[PathBuf]| edit(&files[1], |manifest| manifest["layout"] = 1.into()),
+            Some(10),
+        ),
+        (
+            &|files: &[PathBuf]| edit(&files[1], |manifest| manifest["rules"] = 99.into()),
+            Some(10),
+        ),
+        (
+            &|files: &[PathBuf]| fs::write(files[1].with_extension("json"), "{").unwrap(),
+            Some(10),
+        ),
     ] {
         let (dir, shared) = (log_of(dir.path()), with(change));
         let node = node(dir.path(), shared.path()).await;
@@ -124,6 +136,28 @@ async fn a_node_without_a_read_model_starts_from_the_newest_snapshot_that_fits()
     );
     assert_eq!(folded(&node).await, 21);
     node.stop().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_whose_snapshots_cannot_be_read_folds_its_log() {
+    let dir = tempfile::tempdir().unwrap();
+    let first = another(dir.path()).await;
+    let expected = sessions(&first).await;
+    first.stop().await.unwrap();
+    // In the place of the folder.
+    let file = tempfile::NamedTempFile::new().unwrap();
+    let log = log_of(dir.path());
+    let node = node(log.path(), file.path()).await;
+    assert_eq!(sessions(&node).await, expected);
+    node.stop().await.unwrap();
+}
+
+/// Changes the manifest of a snapshot.
+fn edit(snapshot: &Path, change: impl FnOnce(&mut serde_json::Value)) {
+    let file = snapshot.with_extension("json");
+    let mut manifest = serde_json::from_slice(&fs::read(&file).unwrap()).unwrap();
+    change(&mut manifest);
+    fs::write(file, manifest.to_string()).unwrap();
 }
 
 /// A ledger with 20 sessions, and without snapshots.
