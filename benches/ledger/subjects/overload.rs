@@ -94,12 +94,12 @@ async fn one(report: &mut Report, name: &str, node: &Node, key: &str) {
     };
     let idle = join_all((0..IDLE).map(|_| open_idle(node.addr))).await;
     let slow = join_all((0..SLOW).map(|_| TcpStream::connect(node.addr))).await;
-    let slow: Vec<TcpStream> = slow.into_iter().flatten().collect();
+    let slow: Vec<Option<TcpStream>> = slow.into_iter().map(Result::ok).collect();
     let idle: Vec<Connection> = idle.into_iter().flatten().collect();
     section.note(format!(
         "opened: {} idle and {} slow connections",
         idle.len(),
-        slow.len()
+        slow.iter().flatten().count()
     ));
     let over = Cell::new(false);
     let overloading = async {
@@ -107,7 +107,7 @@ async fn one(report: &mut Report, name: &str, node: &Node, key: &str) {
         over.set(true);
         done
     };
-    let ((overloaded, pages), ()) = tokio::join!(overloading, trickle(slow, &over));
+    let ((overloaded, pages), ()) = tokio::join!(overloading, trickle(node.addr, slow, &over));
     drop(idle);
     let offered = Figure::one(rate * float(FACTOR));
     section.row(Row::new("offered", "events/s", offered));
@@ -163,12 +163,18 @@ fn add(section: &mut Section, emitted: &Emitted, pages: &[f64]) {
     times(section, PAGE, pages, Some(targets::PAGE_OVERLOADED_P99_MS));
 }
 
-/// Sends a byte on each connection each second.
-async fn trickle(mut slow: Vec<TcpStream>, over: &Cell<bool>) {
+/// Sends a byte on each connection each second. The server closes one whose request takes too long; then
+/// opens another one.
+async fn trickle(addr: SocketAddr, mut slow: Vec<Option<TcpStream>>, over: &Cell<bool>) {
     while !over.get() {
-        for stream in &mut slow {
-            // The server may have closed it.
-            drop(stream.write_all(b"G").await);
+        for slot in &mut slow {
+            let sent = match slot {
+                Some(stream) => stream.write_all(b"G").await.is_ok(),
+                None => false,
+            };
+            if !sent {
+                *slot = TcpStream::connect(addr).await.ok();
+            }
         }
         sleep(Duration::from_secs(1)).await;
     }
