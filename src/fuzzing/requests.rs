@@ -13,12 +13,11 @@ use tokio::runtime::{Builder, Runtime};
 
 use crate::auth::{Access, Keys};
 use crate::dialects;
-use crate::domain::{Clock, Position, Rules, Timestamp};
+use crate::domain::{Clock, Rules, Timestamp};
 use crate::http::{Hosts, Services};
 use crate::ledger::{Commands, Ledger, TokenSecret};
-use crate::log::{EmbeddedLog, Record};
+use crate::log::{EmbeddedLog, EventLog as _, NewRecord};
 use crate::projection::{Commit, Prepared, Projection, Store};
-use crate::wire::Headers;
 
 const NOW_US: i64 = 1_700_000_000_000_000;
 /// The sessions of the ledger, half of them in a project.
@@ -93,11 +92,12 @@ fn start() -> (Runtime, TowerToHyperService<axum::Router>) {
         let log = || EmbeddedLog::open_on(InMemoryBackend::new, Arc::new(Still));
         let log = || Arc::new(log().expect("a log in memory opens"));
         let store = Store::open_on(InMemoryBackend::new()).expect("a read model in memory opens");
-        let batch: Vec<Prepared> = (1..=SESSIONS).map(opened).collect();
+        let (log, keys) = (log(), Arc::new(Keys::new(log())));
+        let batch = appended(&log).await;
         let folded = store.fold(&batch, Commit::Visible);
         folded.expect("events are folded");
         let projection = Projection::of(store).expect("it can be read");
-        let (projection, log, keys) = (Arc::new(projection), log(), Arc::new(Keys::new(log())));
+        let projection = Arc::new(projection);
         let ledger = Ledger::new(
             Arc::<EmbeddedLog>::clone(&log),
             Arc::clone(&projection),
@@ -120,7 +120,19 @@ fn start() -> (Runtime, TowerToHyperService<axum::Router>) {
     (runtime, TowerToHyperService::new(router))
 }
 
-fn opened(number: u64) -> Prepared {
+/// Appends the events of all sessions, whose bodies the server reads from the log.
+async fn appended(log: &EmbeddedLog) -> Vec<Prepared> {
+    let appended = log.append((1..=SESSIONS).map(opened).collect()).await;
+    let positions: Result<Vec<_>, _> = appended.into_iter().collect();
+    let records = log.get(positions.expect("a log in memory takes records"));
+    let records = records.await.expect("a log in memory has its records");
+    let prepared = records.into_iter();
+    prepared
+        .map(|record| Prepared::new(Rules::V1, record))
+        .collect()
+}
+
+fn opened(number: u64) -> NewRecord {
     let project = if number.is_multiple_of(2) {
         r#","project_id":"p1""#
     } else {
@@ -129,13 +141,9 @@ fn opened(number: u64) -> Prepared {
     let body = format!(
         r#"{{"specversion":"1.0","id":"e{number}","source":"/fuzz","type":"session.created","subject":"s{number}","data":{{"agent_id":"a1"{project}}}}}"#
     );
-    let record = Record {
-        position: Position::new(number),
-        recorded_at: Timestamp::from_micros_clamped(NOW_US),
+    NewRecord {
         subject: "ledger.v1.acme.session.created".into(),
         private: bytes::Bytes::new(),
-        headers: Headers::default(),
-        payload: body.into(),
-    };
-    Prepared::new(Rules::V1, record)
+        body: body.into(),
+    }
 }
