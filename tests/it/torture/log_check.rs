@@ -2,13 +2,12 @@
 
 use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+use std::time::Instant;
 
-use crate::torture::Finding;
 use crate::torture::address::Address;
 use crate::torture::book::{Birth, Book, End, What};
+use crate::torture::{Finding, LOOK_AGAIN, QUIET_MAX};
 
-/// Most tries of one page.
-const TRIES_MAX: u32 = 40;
 /// Events of one page.
 const PAGE: u64 = 1_000;
 
@@ -41,19 +40,20 @@ pub(crate) async fn read(address: &Address, ledger: usize, head: u64) -> Result<
         steps: HashMap::new(),
         digest: 0,
     };
-    let (mut after, mut hasher, mut tries) = (0, DefaultHasher::new(), 0);
+    let (mut after, mut hasher, mut missing_since) = (0, DefaultHasher::new(), None);
     while after < head {
         let path = format!("/v1/events?limit={PAGE}&after={after}&min_position={head}");
         let Some(page) = address.get(ledger, &path).await? else {
-            tries += 1;
-            if TRIES_MAX < tries {
+            // The read may have found damage that nothing had read before, so that the ledger folds its log again.
+            if QUIET_MAX < missing_since.get_or_insert_with(Instant::now).elapsed() {
                 return Err(Finding(format!(
-                    "expected: a page of events within {TRIES_MAX} tries; seen: none for {path} at ledger \
-                     {ledger}"
+                    "expected: a page of events within {QUIET_MAX:?}; seen: none for {path} at ledger {ledger}"
                 )));
             }
+            tokio::time::sleep(LOOK_AGAIN).await;
             continue;
         };
+        missing_since = None;
         for entry in page.body["events"].as_array().into_iter().flatten() {
             let position = entry["position"].as_u64().unwrap_or_default();
             let text = |value: &serde_json::Value| value.as_str().unwrap_or_default().to_owned();
