@@ -4,17 +4,18 @@
 use std::collections::HashSet;
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
 use futures_util::StreamExt as _;
 use serde_json::json;
 use session_ledger::domain::Position;
-use session_ledger::log::EventLog as _;
 use session_ledger::log::jetstream::{JetStreamConfig, JetStreamLog};
+use session_ledger::log::{EventLog as _, NewRecord};
 use tokio::time::timeout;
 
 use crate::support::cli::{Server, fails, ok, run, stdout};
 use crate::support::client::{Client, created};
 use crate::support::nats::{NatsServer, Setup};
-use crate::support::nats_ledger::{World, until_ready_is};
+use crate::support::nats_ledger::{CREATED, World, until_ready_is};
 
 const TIME: &str = "2026-01-31T12:00:00Z";
 /// How soon the ledger must notice a server that hangs.
@@ -86,6 +87,43 @@ async fn a_reader_leaves_a_silent_consumer_although_each_of_its_calls_is_dropped
             read = timeout(CALL_MAX, tail.next(1)) => assert!(read.is_err(), "{read:?}"),
         }
     }
+}
+
+/// While a cluster changes its leader, the previous one may answer as well. It lacks the newest records.
+#[tokio::test]
+async fn a_record_that_one_answer_lacks_is_asked_for_again() {
+    // The server hands requests for one record to another client, which answers as a previous leader.
+    let previous = r#"mappings { "$JS.API.STREAM.MSG.GET.LEDGER": "previous" }"#;
+    let nats = NatsServer::start_with(previous).await;
+    let stranger = async_nats::connect(nats.url()).await.unwrap();
+    let mut requests = stranger.subscribe("previous").await.unwrap();
+    stranger.flush().await.unwrap();
+    let config = JetStreamConfig::new(vec![nats.url().to_owned()]);
+    let log = Box::pin(JetStreamLog::connect(&config, false))
+        .await
+        .unwrap();
+    let record = NewRecord {
+        subject: CREATED.into(),
+        private: Bytes::new(),
+        body: "{}".into(),
+    };
+    let position = log.append(vec![record]).await.remove(0).unwrap();
+    let answers = [
+        json!({"error": {"code": 404, "err_code": 10037, "description": "no message found"}}),
+        json!({"message": {"subject": CREATED, "seq": position.get(), "data": "e30=", "time": TIME}}),
+    ];
+    let answering = async {
+        for answer in answers {
+            let request = requests.next().await.unwrap();
+            let to = request.reply.unwrap();
+            stranger
+                .publish(to, answer.to_string().into())
+                .await
+                .unwrap();
+        }
+    };
+    let (read, ()) = tokio::join!(log.get(vec![position]), answering);
+    assert_eq!(read.unwrap()[0].payload, "{}");
 }
 
 fn with_room(bytes: &str) -> String {

@@ -11,15 +11,22 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use serde::Deserialize;
+use tokio::time::sleep;
 
 use super::link::Link;
 use super::message;
 use super::topology;
+use super::{DOUBT_PAUSE_MAX, DOUBT_PAUSE_MIN};
 use crate::domain::causes::BoxError;
 use crate::domain::causes::because;
 use crate::domain::limits::LOG_GET_IN_FLIGHT_MAX;
-use crate::domain::{Position, Timestamp};
+use crate::domain::{Position, Timestamp, backoff};
 use crate::log::{LogError, Record};
+
+/// How often a missing record is asked for again, within about 140 ms. A previous leader learns of the next one
+/// with the next record, or with a heartbeat. A backup asks for each of up to a hundred gaps in this way, one
+/// after the other, so the time must be short.
+const MISSING_RETRIES: u32 = 3;
 
 /// The server's answer.
 #[derive(Deserialize)]
@@ -49,15 +56,30 @@ pub(super) async fn get(
     positions: Vec<Position>,
 ) -> Result<Vec<Record>, LogError> {
     stream::iter(positions)
-        .map(|position| async move {
-            match get_one(link, stream, position).await? {
-                Some(record) => Ok(record),
-                None => Err(explain_missing(link, stream, position).await),
-            }
-        })
+        .map(|position| get_surely(link, stream, position))
         .buffered(LOG_GET_IN_FLIGHT_MAX)
         .try_collect()
         .await
+}
+
+/// Returns the record at a position of a stream that has had it.
+///
+/// While a cluster changes the leader of the stream, the previous one may answer as well, and lacks the
+/// newest records. So a record that seems to be missing, although the stream goes on, is asked for again.
+async fn get_surely(link: &Link, stream: &str, position: Position) -> Result<Record, LogError> {
+    let mut retries = 0;
+    loop {
+        if let Some(record) = get_one(link, stream, position).await? {
+            return Ok(record);
+        }
+        match explain_missing(link, stream, position).await {
+            LogError::Damaged(_) if retries < MISSING_RETRIES => {
+                sleep(backoff(retries, DOUBT_PAUSE_MIN, DOUBT_PAUSE_MAX)).await;
+                retries += 1;
+            }
+            why => return Err(why),
+        }
+    }
 }
 
 /// Returns the record at a position; `None` if the stream has no such record.
