@@ -90,6 +90,11 @@ pub const LOG_SILENCE_MS: u64 = 2_500;
 /// How long a NATS server must say that records are missing before that is an alarm, in milliseconds. A
 /// server that lags behind its cluster may say so for a moment.
 pub const LOG_DOUBT_MS: u64 = 5_000;
+/// How often a missing record of a stream that goes on is asked for again, within about 140 ms.
+///
+/// A previous leader learns of the next one with the next record, or with a heartbeat. A backup asks for each
+/// of up to [`LOST_RANGES_MAX`] gaps in this way, one after the other, so the time must be short.
+pub const LOG_MISSING_RETRIES: u32 = 3;
 /// How long closing a connection may take, in milliseconds. A server that hangs does not answer the
 /// last ping.
 pub const LOG_CLOSE_WAIT_MS: u64 = 1_000;

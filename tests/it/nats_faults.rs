@@ -63,19 +63,41 @@ async fn a_server_that_hangs_is_noticed_and_reported_and_used_again() {
     world.ledger.stop().await.unwrap();
 }
 
+/// A log on a server that hands some requests to another client.
+struct Intercepted {
+    nats: NatsServer,
+    log: JetStreamLog,
+    stranger: async_nats::Client,
+    requests: async_nats::Subscriber,
+}
+
+/// Starts a server with a mapping of requests to a subject, to which another client subscribes.
+async fn intercepted(mapping: &str, subject: &'static str) -> Intercepted {
+    let nats = NatsServer::start_with(mapping).await;
+    let stranger = async_nats::connect(nats.url()).await.unwrap();
+    let requests = stranger.subscribe(subject).await.unwrap();
+    stranger.flush().await.unwrap();
+    let config = JetStreamConfig::new(vec![nats.url().to_owned()]);
+    let log = Box::pin(JetStreamLog::connect(&config, false)).await;
+    Intercepted {
+        nats,
+        log: log.unwrap(),
+        stranger,
+        requests,
+    }
+}
+
 /// In each call, a reader once began to wait anew. Callers drop calls, so it waited forever.
 #[tokio::test]
 async fn a_reader_leaves_a_silent_consumer_although_each_of_its_calls_is_dropped() {
     // The server hands requests for records to another client, which does not answer them.
     let lost = r#"mappings { "$JS.API.CONSUMER.MSG.NEXT.LEDGER.*": "lost.$1" }"#;
-    let nats = NatsServer::start_with(lost).await;
-    let stranger = async_nats::connect(nats.url()).await.unwrap();
-    let mut requests = stranger.subscribe("lost.*").await.unwrap();
-    stranger.flush().await.unwrap();
-    let config = JetStreamConfig::new(vec![nats.url().to_owned()]);
-    let log = Box::pin(JetStreamLog::connect(&config, false))
-        .await
-        .unwrap();
+    let Intercepted {
+        log,
+        stranger: _stranger,
+        mut requests,
+        nats: _nats,
+    } = intercepted(lost, "lost.*").await;
     let mut tail = log.tail(Position::ZERO).await.unwrap();
     let (mut consumers, began) = (HashSet::new(), Instant::now());
     while consumers.len() < 2 {
@@ -94,14 +116,12 @@ async fn a_reader_leaves_a_silent_consumer_although_each_of_its_calls_is_dropped
 async fn a_record_that_one_answer_lacks_is_asked_for_again() {
     // The server hands requests for one record to another client, which answers as a previous leader.
     let previous = r#"mappings { "$JS.API.STREAM.MSG.GET.LEDGER": "previous" }"#;
-    let nats = NatsServer::start_with(previous).await;
-    let stranger = async_nats::connect(nats.url()).await.unwrap();
-    let mut requests = stranger.subscribe("previous").await.unwrap();
-    stranger.flush().await.unwrap();
-    let config = JetStreamConfig::new(vec![nats.url().to_owned()]);
-    let log = Box::pin(JetStreamLog::connect(&config, false))
-        .await
-        .unwrap();
+    let Intercepted {
+        log,
+        stranger,
+        mut requests,
+        nats: _nats,
+    } = intercepted(previous, "previous").await;
     let record = NewRecord {
         subject: CREATED.into(),
         private: Bytes::new(),

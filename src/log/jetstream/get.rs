@@ -19,14 +19,9 @@ use super::topology;
 use super::{DOUBT_PAUSE_MAX, DOUBT_PAUSE_MIN};
 use crate::domain::causes::BoxError;
 use crate::domain::causes::because;
-use crate::domain::limits::LOG_GET_IN_FLIGHT_MAX;
+use crate::domain::limits::{LOG_GET_IN_FLIGHT_MAX, LOG_MISSING_RETRIES};
 use crate::domain::{Position, Timestamp, backoff};
 use crate::log::{LogError, Record};
-
-/// How often a missing record is asked for again, within about 140 ms. A previous leader learns of the next one
-/// with the next record, or with a heartbeat. A backup asks for each of up to a hundred gaps in this way, one
-/// after the other, so the time must be short.
-const MISSING_RETRIES: u32 = 3;
 
 /// The server's answer.
 #[derive(Deserialize)]
@@ -73,7 +68,7 @@ async fn get_surely(link: &Link, stream: &str, position: Position) -> Result<Rec
             return Ok(record);
         }
         match explain_missing(link, stream, position).await {
-            LogError::Damaged(_) if retries < MISSING_RETRIES => {
+            LogError::Damaged(_) if retries < LOG_MISSING_RETRIES => {
                 sleep(backoff(retries, DOUBT_PAUSE_MIN, DOUBT_PAUSE_MAX)).await;
                 retries += 1;
             }

@@ -3,7 +3,7 @@
 use super::config::JetStreamConfig;
 use super::link::Link;
 use super::settings;
-use super::topology::{self, StreamState};
+use super::topology;
 use super::writable;
 use crate::domain::Position;
 use crate::log::LogError;
@@ -38,13 +38,12 @@ pub async fn inspect(config: &JetStreamConfig) -> Result<Inspection, LogError> {
     for config in [config, &config.admin()] {
         let found = match topology::get(&link, &config.stream).await? {
             None => None,
-            Some((stream, StreamState { first, head })) => Some(
-                match settings::check(&stream, config) {
-                    Ok(()) if Position::ZERO.next() < first => Err(LogError::Erased { first }),
+            Some((stream, state)) => Some(
+                match settings::check(&stream, config).and_then(|()| state.check_first()) {
                     Ok(()) => writable::probe(&link, &config.probe_subject()).await,
                     Err(error) => Err(error),
                 }
-                .map(|()| head),
+                .map(|()| state.head),
             ),
         };
         streams.push(InspectedStream {

@@ -180,9 +180,7 @@ pub(super) async fn check_stream(shared: &Shared, last: Option<&Record>) -> Resu
             after,
         }));
     }
-    if Position::ZERO.next() < state.first {
-        return Err(NotOpened::Final(LogError::Erased { first: state.first }));
-    }
+    state.check_first().map_err(NotOpened::Final)?;
     if let Some(last) = last {
         let replaced = LogError::Replaced { at: after };
         match get::get_one(&reads, &shared.stream, after).await? {

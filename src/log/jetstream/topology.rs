@@ -25,6 +25,16 @@ pub(super) struct StreamState {
     pub(super) head: Position,
 }
 
+impl StreamState {
+    /// Returns an error if the first records are gone.
+    pub(super) fn check_first(&self) -> Result<(), LogError> {
+        if Position::ZERO.next() < self.first {
+            return Err(LogError::Erased { first: self.first });
+        }
+        Ok(())
+    }
+}
+
 /// Creates the stream if it does not exist, or allows atomic batches on the stream of an earlier build.
 /// Checks its settings.
 pub(super) async fn ensure(
