@@ -72,14 +72,8 @@ mod tests {
             drop(turn);
         };
         let end_one = async {
-            let (running_now, queued) = (WRITERS_MAX, 2);
-            assert_eq!(
-                turns.writes(),
-                Writes {
-                    running: running_now,
-                    queued
-                }
-            );
+            let writes = turns.writes();
+            assert_eq!((writes.running, writes.queued), (WRITERS_MAX, 2));
             running.pop();
         };
         tokio::join!(biased; wait("first"), wait("second"), end_one);
