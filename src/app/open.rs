@@ -1,7 +1,7 @@
 //! Opens the data directory, the logs and the read model of a ledger.
 
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::app::clock::SystemClock;
@@ -47,6 +47,12 @@ pub enum OpenError {
     /// A file of an interrupted rebuild or restore cannot be removed.
     #[error("cannot remove {}, which an interrupted command left", .0.display())]
     Remove(PathBuf, #[source] io::Error),
+    /// The disk does not let the process open, read or write the read model.
+    #[error(
+        "cannot open {}: check who may read and write it, and whether its disk can be read and written",
+        .0.display()
+    )]
+    Model(PathBuf, #[source] io::Error),
     /// The log cannot be opened.
     #[error(transparent)]
     Log(#[from] LogError),
@@ -97,8 +103,8 @@ pub async fn open(config: &Config) -> anyhow::Result<Opened> {
 }
 
 async fn open_model(dir: &DataDir) -> Result<Projection, OpenError> {
-    let dir = dir.clone();
-    blocking(move || Projection::open(&dir.model()).map_err(|error| store_error(error, &dir))).await
+    let model = dir.model();
+    blocking(move || Projection::open(&model).map_err(|error| store_error(error, &model))).await
 }
 
 /// Creates the data directory if it is missing.
@@ -202,11 +208,14 @@ pub async fn connect(config: &JetStreamConfig, known: Position) -> Result<JetStr
     Ok(log)
 }
 
-/// Converts an error. If the read model is in use, names the directory.
-pub fn store_error(error: StoreError, dir: &DataDir) -> OpenError {
+/// Converts the error of opening a read model. Names the file, or the directory that is in use.
+pub fn store_error(error: StoreError, file: &Path) -> OpenError {
     match error {
-        StoreError::InUse => OpenError::Held(dir.path().to_path_buf()),
-        other => OpenError::Store(other),
+        StoreError::InUse => OpenError::Held(file.parent().unwrap_or(Path::new(".")).to_path_buf()),
+        other => match other.into_os_error() {
+            Ok(error) => OpenError::Model(file.to_path_buf(), error),
+            Err(other) => OpenError::Store(other),
+        },
     }
 }
 

@@ -166,7 +166,7 @@ async fn open_live(dir: &DataDir) -> Result<LiveModel, OpenError> {
         });
         match opened {
             Err(error) if error.is_mended_by_a_rebuild() => Ok(LiveModel::Unreadable(error)),
-            other => other.map_err(|error| open::store_error(error, &dir)),
+            other => other.map_err(|error| open::store_error(error, &dir.model())),
         }
     })
     .await
@@ -287,7 +287,7 @@ async fn new_store(dir: &DataDir) -> Result<Arc<Store>, OpenError> {
         let path = dir.rebuilding();
         // Of a rebuild that was interrupted.
         files::remove(&path).map_err(|error| OpenError::Remove(path.clone(), error))?;
-        let store = Store::open(&path).map_err(|error| open::store_error(error, &dir))?;
+        let store = Store::open(&path).map_err(|error| open::store_error(error, &path))?;
         Ok(Arc::new(store))
     })
     .await

@@ -248,7 +248,7 @@ async fn hold_model(dir: &DataDir) -> Result<Option<Store>, OpenError> {
             Err(error) if error.is_mended_by_a_rebuild() => Ok(None),
             opened => opened
                 .map(Some)
-                .map_err(|error| open::store_error(error, &dir)),
+                .map_err(|error| open::store_error(error, &dir.model())),
         }
     })
     .await

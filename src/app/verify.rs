@@ -81,11 +81,9 @@ pub async fn run(request: Request, mut on_step: impl FnMut(Step)) -> anyhow::Res
         );
         return Err(OpenError::Missing { dir, file }.into());
     }
-    let model = dir.clone();
-    let store = blocking(move || {
-        Store::open(&model.model()).map_err(|error| open::store_error(error, &model))
-    })
-    .await?;
+    let model = dir.model();
+    let open = move || Store::open(&model).map_err(|error| open::store_error(error, &model));
+    let store = blocking(open).await?;
     let progress = *store.snapshot()?.progress();
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let log = open::open_log(&request.log, &dir, &clock, progress.position).await?;

@@ -91,6 +91,17 @@ impl StoreError {
         }
     }
 
+    /// The error of the operating system, if that is why the file cannot be used.
+    pub fn into_os_error(self) -> Result<std::io::Error, Self> {
+        match self {
+            Self::File(error) => match *error {
+                redb::Error::Io(error) => Ok(error),
+                other => Err(Self::File(Box::new(other))),
+            },
+            other => Err(other),
+        }
+    }
+
     /// Whether the read model can be read later.
     pub fn is_temporary(&self) -> bool {
         self.is_being_mended() || matches!(self, Self::Behind { .. })

@@ -24,6 +24,7 @@ mod dialects;
 mod disk_faults;
 mod expiry;
 mod expiry_nodes;
+mod failing_disk;
 mod fold;
 mod fold_runner;
 mod http_agents;

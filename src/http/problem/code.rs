@@ -296,6 +296,8 @@ impl From<StoreError> for Problem {
     fn from(error: StoreError) -> Self {
         match error {
             StoreError::Behind { stopped: true, .. } => return Self::new(Code::FoldStopped),
+            // The fold logs when that begins and when it ends.
+            StoreError::Mending => return Self::new(Code::Degraded),
             StoreError::Behind { .. } => {
                 return Self::new(Code::NotCaughtUp).with_detail(format!("{error}; try again"));
             }

@@ -4,7 +4,7 @@
 //! transaction outlives its function.
 
 use std::fs::{self, File, Permissions};
-use std::io::ErrorKind;
+use std::io::{self, ErrorKind};
 use std::ops::RangeInclusive;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
@@ -302,9 +302,17 @@ fn create(file: &Path, dir: &Path) -> Result<(), LogError> {
 
 fn open_file(path: &Path, health: &Health) -> Result<Database, LogError> {
     let file = File::options().read(true).write(true).open(path);
-    let file = file.map_err(LogError::unavailable)?;
+    let file = file.map_err(|error| LogError::unavailable(not_opened(path, error)))?;
     let backend = FileBackend::new(file).map_err(LogError::unavailable)?;
     create_with(backend, health).map_err(|error| open_error(error, path))
+}
+
+fn not_opened(path: &Path, error: io::Error) -> BoxError {
+    let path = path.display();
+    let what = format!(
+        "cannot open {path}: check who may read and write it, and whether its disk can be read and written"
+    );
+    because(what, error)
 }
 
 fn create_with(storage: impl StorageBackend, health: &Health) -> Result<Database, DatabaseError> {
@@ -325,7 +333,7 @@ fn dir_of(file: &Path) -> &Path {
     dir.unwrap_or(Path::new("."))
 }
 
-fn identity(file: &Path) -> std::io::Result<(u64, u64)> {
+fn identity(file: &Path) -> io::Result<(u64, u64)> {
     let metadata = fs::metadata(file)?;
     Ok((metadata.dev(), metadata.ino()))
 }

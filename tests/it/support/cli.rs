@@ -1,7 +1,7 @@
 //! The `session-ledger` program as a user runs it: processes, pipes and signals.
 
 use std::io::{BufRead as _, BufReader, Write as _};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::{Arc, Condvar, Mutex};
 use std::thread::JoinHandle;
@@ -110,6 +110,13 @@ impl Server {
         Self::spawn(limited)
     }
 
+    /// Starts a server without credentials, with more variables in its environment.
+    pub(crate) fn start_in(dir: &Path, variables: &[(&str, PathBuf)]) -> Self {
+        let mut serve = command(&Self::serve(dir, &["--no-auth"]));
+        serve.envs(variables.iter().cloned());
+        Self::spawn(serve)
+    }
+
     /// Starts a server that requires credentials.
     pub(crate) fn start_guarded(dir: &Path, more: &[&str]) -> Self {
         Self::spawn(command(&Self::serve(dir, more)))
@@ -205,8 +212,13 @@ impl Server {
     }
 
     /// Sends SIGTERM and waits. Returns the exit code and the log.
-    pub(crate) fn terminate(mut self) -> (Option<i32>, String) {
+    pub(crate) fn terminate(self) -> (Option<i32>, String) {
         self.signal("TERM");
+        self.wait()
+    }
+
+    /// Waits until the server ends by itself. Returns the exit code and the log.
+    pub(crate) fn wait(mut self) -> (Option<i32>, String) {
         let status = self.child.wait().unwrap();
         self.reading.take().unwrap().join().unwrap();
         let logged = std::mem::take(&mut *self.log.text.lock().unwrap());
