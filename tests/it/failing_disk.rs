@@ -79,7 +79,7 @@ fn total(count: &Value) -> u64 {
 async fn a_server_whose_disk_confirms_no_sync_exits_with_code_1_and_starts_again() {
     let faults = Faults::new();
     let dir = tempfile::tempdir().unwrap();
-    let (server, client) = faults.server(dir.path()).await;
+    let (server, _) = faults.server(dir.path()).await;
     faults.begin("no-sync");
     // The process may end before it answers, and then this command tries again.
     let of_s2 = [
