@@ -1,5 +1,5 @@
-//! Two ledgers on a cluster of three NATS servers, while servers are killed, hang or are cut off: clients
-//! that retry go on within seconds, nothing is lost or doubled, and both ledgers end up equal.
+//! Two or three ledgers on a cluster of three NATS servers, while servers are killed, hang or are cut off: clients
+//! that retry go on within seconds, nothing is lost or doubled, and all ledgers end up equal.
 
 use std::time::{Duration, Instant};
 
@@ -149,6 +149,25 @@ async fn a_ledger_that_is_killed_is_replaced_by_one_with_an_empty_directory() {
     fleet.add_ledger().await;
     all_ready(&fleet).await;
     fleet.written_more(50).await;
+    fleet.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn three_ledgers_are_rolled_one_by_one_and_survive_the_leader_of_the_stream() {
+    let mut fleet = Box::pin(Fleet::start_with(3)).await;
+    for _ in 0..3 {
+        let since = Instant::now();
+        fleet.roll_oldest_ledger().await;
+        writes_again(&mut fleet, since, HANDED_OVER_WITHIN).await;
+        all_ready(&fleet).await;
+    }
+    let leader = fleet.cluster.leader().await;
+    fleet.cluster.kill(leader);
+    writes_again(&mut fleet, Instant::now(), BACK_WITHIN).await;
+    fleet.cluster.restart(leader).await;
+    fleet.cluster.settled().await;
+    fleet.written_more(20).await;
+    all_ready(&fleet).await;
     fleet.end().await;
 }
 

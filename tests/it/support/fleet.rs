@@ -1,4 +1,4 @@
-//! Two ledgers on a cluster of NATS servers, behind one address, with clients that write and read all the
+//! Ledgers on a cluster of NATS servers, behind one address, with clients that write and read all the
 //! time and check what they see.
 
 use std::collections::HashMap;
@@ -59,6 +59,11 @@ struct Seen {
 impl Fleet {
     /// Starts a cluster, two ledgers and their clients, and waits until all have written.
     pub(crate) async fn start() -> Self {
+        Self::start_with(2).await
+    }
+
+    /// As `start`, with this many ledgers.
+    pub(crate) async fn start_with(ledgers: usize) -> Self {
         let cluster = Box::pin(NatsCluster::start()).await;
         let mut fleet = Self {
             cluster,
@@ -76,8 +81,9 @@ impl Fleet {
             clients: JoinSet::new(),
             stop: CancellationToken::new(),
         };
-        fleet.add_ledger().await;
-        fleet.add_ledger().await;
+        for _ in 0..ledgers {
+            fleet.add_ledger().await;
+        }
         for writer in 0..WRITERS {
             let (address, seen) = (Arc::clone(&fleet.address), Arc::clone(&fleet.seen));
             fleet
@@ -92,7 +98,10 @@ impl Fleet {
 
     /// Starts a ledger with an empty directory behind the address.
     pub(crate) async fn add_ledger(&mut self) {
-        let dir = tempfile::tempdir().unwrap();
+        self.start_ledger(tempfile::tempdir().unwrap()).await;
+    }
+
+    async fn start_ledger(&mut self, dir: tempfile::TempDir) {
         let config = Config {
             log: LogSource::JetStream(self.cluster.config()),
             ..Config::local(dir.path().to_owned(), SocketAddr::from(([127, 0, 0, 1], 0)))
@@ -100,6 +109,15 @@ impl Fleet {
         let ledger = Box::pin(start(config)).await.unwrap();
         self.address.urls.lock().unwrap().push(ledger.url());
         self.ledgers.push((ledger, dir));
+    }
+
+    /// Stops the oldest ledger, as an upgrade does, and starts one on its directory.
+    pub(crate) async fn roll_oldest_ledger(&mut self) {
+        // The load balancer first: it sends no more requests there.
+        self.address.urls.lock().unwrap().remove(0);
+        let (ledger, dir) = self.ledgers.remove(0);
+        ledger.stop().await.unwrap();
+        self.start_ledger(dir).await;
     }
 
     /// Drops a ledger, which is like a crash, and its directory.
@@ -147,7 +165,7 @@ impl Fleet {
     }
 
     /// Stops the clients, and checks that nothing is lost, doubled or different: every acknowledged event
-    /// is on the log once, with the verdict that was given; both ledgers have the same read model, and
+    /// is on the log once, with the verdict that was given; all ledgers have the same read model, and
     /// their totals, parts and pages agree.
     pub(crate) async fn end(mut self) {
         self.stop.cancel();
@@ -169,7 +187,8 @@ impl Fleet {
             ledger.stop().await.unwrap();
             digests.push(digest(dir.path()));
         }
-        assert_eq!(digests[0], digests[1], "the ledgers differ");
+        digests.dedup();
+        assert_eq!(digests.len(), 1, "the ledgers differ: {digests:?}");
     }
 }
 
