@@ -306,7 +306,8 @@ impl Writer {
                 let tokens = |body: &Value| [body["token"].clone(), body["refresh_token"].clone()];
                 let [first, second] = [&confirmed.answer.body, &again.body].map(tokens);
                 let word = again.body["verdict"].as_str();
-                let is_copy = again.status == 200 && word == Some("duplicate");
+                let is_done = again.status == 200 || what.is_unsettled(again.status);
+                let is_copy = is_done && word == Some("duplicate");
                 if first != second || !(is_copy || word == Some("pending")) {
                     return Err(Finding(format!(
                         "expected: duplicate with the same tokens for {what:?}, given again; seen: {} {}, at \
@@ -326,6 +327,14 @@ impl Writer {
     }
 }
 
+impl What {
+    /// Whether an answer with this status gives a verdict, and says that some of its effects are still to come:
+    /// the sessions of a revoked agent have not all ended yet.
+    fn is_unsettled(&self, status: u16) -> bool {
+        status == 202 && matches!(self, Self::Command("agent.revoked", _))
+    }
+}
+
 /// Reads what an answer to a write, or a result of a batch, says. Every answer that confirms nothing is a finding.
 fn acknowledgement(
     what: &What,
@@ -333,12 +342,15 @@ fn acknowledgement(
     body: &Value,
     tries: u64,
 ) -> Result<Acknowledged, Finding> {
+    let is_done = status == 200 || what.is_unsettled(status);
     let verdict = match (status, body["verdict"].as_str()) {
         (202, Some("pending")) => Some(Given::None),
         (201, Some("applied")) => Some(Given::Applied),
         // Commands that change something that exists.
-        (200, Some("applied")) if matches!(what, What::Command(..)) => Some(Given::Applied),
-        (200, Some("duplicate")) if 1 < tries => Some(Given::Duplicate),
+        (_, Some("applied")) if is_done && matches!(what, What::Command(..)) => {
+            Some(Given::Applied)
+        }
+        (_, Some("duplicate")) if is_done && 1 < tries => Some(Given::Duplicate),
         _ => None,
     };
     // Answers to commands do not have it.
