@@ -1,4 +1,4 @@
-//! `events`: prints a tenant's history as NDJSON, oldest first.
+//! `events`: prints a tenant's history as NDJSON, oldest or newest first.
 
 use std::process::ExitCode;
 use std::time::Duration;
@@ -13,9 +13,10 @@ use crate::cli::CommandResult;
 use crate::cli::client::{Api, ApiError, Query, read};
 use crate::cli::output;
 use crate::cli::target::Target;
-use crate::domain::EventType;
 use crate::domain::limits::EVENTS_PAGE_MAX;
+use crate::domain::{EventType, VerdictKind};
 use crate::http::dto::AsOf;
+use crate::projection::RejectionCode;
 
 /// How long to wait before asking for new events again.
 const FOLLOW_PAUSE: Duration = Duration::from_millis(250);
@@ -25,7 +26,8 @@ const RETRY_PAUSE: Duration = Duration::from_secs(1);
 const AFTER_HELP: &str = "\
 Examples:
   session-ledger events > history.ndjson
-  session-ledger events --type session.terminated --limit 10
+  session-ledger events --newest --limit 10 --type session.terminated
+  session-ledger events --verdict rejected --project checkout
   session-ledger events --after 4711 --follow |
     jq -c '[.position, .verdict, .type]'
 
@@ -41,9 +43,25 @@ pub(super) struct Events {
     #[arg(long, value_name = "POSITION", default_value_t = 0)]
     after: u64,
 
-    /// Only events of this type
-    #[arg(long = "type", value_name = "TYPE", value_parser = types())]
-    event_type: Option<String>,
+    /// Only events before this position
+    #[arg(long, value_name = "POSITION", conflicts_with = "follow")]
+    before: Option<u64>,
+
+    /// Print the newest first
+    #[arg(long, conflicts_with = "follow")]
+    newest: bool,
+
+    /// Only events of this type; repeat it for several
+    #[arg(long = "type", value_name = "TYPE", value_parser = words::<EventType>())]
+    types: Vec<String>,
+
+    /// Only events with this verdict; repeat it for several
+    #[arg(long = "verdict", value_name = "VERDICT", value_parser = words::<VerdictKind>())]
+    verdicts: Vec<String>,
+
+    /// Only events that were rejected for this reason, or `parked` ones; repeat it for several
+    #[arg(long = "reason", value_name = "REASON", value_parser = reasons(), hide_possible_values = true)]
+    reasons: Vec<String>,
 
     /// Only events about this agent or its sessions
     #[arg(long, value_name = "ID")]
@@ -52,6 +70,10 @@ pub(super) struct Events {
     /// Only events about this session
     #[arg(long, value_name = "ID")]
     session: Option<String>,
+
+    /// Only events about sessions of this project
+    #[arg(long, value_name = "ID")]
+    project: Option<String>,
 
     /// Stop after this number of events
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
@@ -69,25 +91,42 @@ pub(super) struct Events {
 struct Page {
     events: Vec<Box<RawValue>>,
     next_after: Option<u64>,
+    next_before: Option<u64>,
     as_of: AsOf,
 }
 
 struct Replay {
-    filter: Vec<(&'static str, Option<String>)>,
+    filter: Vec<(&'static str, String)>,
     after: u64,
+    before: Option<u64>,
+    newest: bool,
     left: u64,
     follow: bool,
 }
 
 impl Events {
     pub(super) async fn run(self) -> CommandResult {
+        let several = [
+            ("type", self.types),
+            ("verdict", self.verdicts),
+            ("reason", self.reasons),
+        ];
+        let one = [
+            ("agent_id", self.agent),
+            ("session_id", self.session),
+            ("project_id", self.project),
+        ];
+        let several = several
+            .into_iter()
+            .flat_map(|(name, values)| values.into_iter().map(move |value| (name, value)));
+        let one = one
+            .into_iter()
+            .filter_map(|(name, value)| Some((name, value?)));
         let replay = Replay {
-            filter: vec![
-                ("type", self.event_type),
-                ("agent_id", self.agent),
-                ("session_id", self.session),
-            ],
+            filter: several.chain(one).collect(),
             after: self.after,
+            before: self.before,
+            newest: self.newest,
             left: self.limit.unwrap_or(u64::MAX),
             follow: self.follow,
         };
@@ -105,14 +144,15 @@ impl Replay {
                 output::json(&on_one_line(event.get()))?;
                 self.left -= 1;
             }
-            match page.next_after {
+            match (page.next_after, page.next_before) {
                 _ if self.left == 0 => return Ok(ExitCode::SUCCESS),
-                Some(after) => self.after = after,
-                None if self.follow => {
+                (Some(after), _) => self.after = after,
+                (None, Some(before)) => self.before = Some(before),
+                (None, None) if self.follow => {
                     self.after = self.after.max(page.as_of.position);
                     tokio::time::sleep(FOLLOW_PAUSE).await;
                 }
-                None => return Ok(ExitCode::SUCCESS),
+                (None, None) => return Ok(ExitCode::SUCCESS),
             }
             page = self.next_page(api).await?;
         }
@@ -123,8 +163,7 @@ impl Replay {
         if !self.follow {
             let page = self.page(api, Api::get).await;
             let page = page.map_err(|error| {
-                let after = self.after;
-                error.with_advice(|| format!("to continue where it stopped: --after {after}"))
+                error.with_advice(|| format!("to continue where it stopped: {}", self.place()))
             });
             return read(&page?);
         }
@@ -144,16 +183,27 @@ impl Replay {
         }
     }
 
+    /// The option that continues at the next page.
+    fn place(&self) -> String {
+        match self.before {
+            Some(before) if self.newest => format!("--before {before}"),
+            _ => format!("--after {}", self.after),
+        }
+    }
+
     async fn page(
         &self,
         api: &Api,
         get: impl AsyncFn(&Api, &[&str], &Query<'_>) -> Result<String, ApiError>,
     ) -> Result<String, ApiError> {
         let after = self.after.to_string();
+        let before = self.before.map(|before| before.to_string());
         let limit = self.left.min(u64::from(EVENTS_PAGE_MAX)).to_string();
         let mut query: Query<'_> = vec![("after", &after), ("limit", &limit)];
+        query.extend(before.as_deref().map(|before| ("before", before)));
+        query.extend(self.newest.then_some(("order", "newest")));
         for (name, value) in &self.filter {
-            query.extend(value.as_deref().map(|value| (*name, value)));
+            query.push((name, value));
         }
         get(api, &["v1", "events"], &query).await
     }
@@ -165,8 +215,12 @@ fn on_one_line(json: &str) -> String {
     json.replace(['\n', '\r'], " ")
 }
 
-fn types() -> PossibleValuesParser {
-    PossibleValuesParser::new(<EventType as VariantNames>::VARIANTS)
+fn words<T: VariantNames>() -> PossibleValuesParser {
+    PossibleValuesParser::new(T::VARIANTS)
+}
+
+fn reasons() -> PossibleValuesParser {
+    PossibleValuesParser::new(RejectionCode::all().map(RejectionCode::as_str))
 }
 
 #[cfg(test)]
@@ -185,6 +239,8 @@ mod tests {
         let replay = Replay {
             filter: Vec::new(),
             after: 0,
+            before: None,
+            newest: false,
             left: u64::MAX,
             follow: false,
         };

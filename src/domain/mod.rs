@@ -38,4 +38,4 @@ pub use scopes::Scopes;
 pub use session::{Session, SessionStatus};
 pub use time::{Clock, Moment, Timestamp};
 pub use tls_failure::{TlsFailure, tls_failure};
-pub use verdict::{Reason, Verdict};
+pub use verdict::{Reason, Verdict, VerdictKind};

@@ -3,8 +3,23 @@
 use crate::domain::ids::Position;
 
 /// The decision of the fold about an event.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, strum::IntoStaticStr, strum::VariantNames)]
+#[derive(
+    Debug,
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    strum::EnumDiscriminants,
+    strum::IntoStaticStr,
+    strum::VariantNames,
+)]
 #[strum(serialize_all = "snake_case")]
+#[strum_discriminants(
+    name(VerdictKind),
+    derive(strum::EnumString, strum::VariantArray, strum::VariantNames),
+    strum(serialize_all = "snake_case"),
+    doc = "A verdict without its reason or position."
+)]
 pub enum Verdict {
     /// It changed the read model.
     Applied,

@@ -4,22 +4,39 @@ use bytes::Bytes;
 
 use crate::domain::limits::EVENTS_SCAN_MAX;
 use crate::domain::{
-    AgentId, EventType, Position, Reason, Rules, RulesHistory, SessionId, Verdict,
+    AgentId, EventType, Position, ProjectId, Reason, Rules, RulesHistory, SessionId, Verdict,
+    VerdictKind,
 };
 use crate::log::{EventLog, Record};
-use crate::projection::{RejectionCode, Snapshot, StoreError, TenantSnapshot, VerdictRow};
-use crate::query::sight::{Agents, Sight};
+use crate::projection::{
+    Between, Order, Ordinal, RejectionCode, Snapshot, StoreError, TenantSnapshot, VerdictRow,
+};
+use crate::query::sight::{Agents, Shown, Sight};
 use crate::query::{AsOf, QueryError, ids};
 
 /// Which events a page of history has.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct EventFilter {
-    /// Of this type.
-    pub event_type: Option<EventType>,
+    /// Of one of these types, or of any if there are none.
+    pub types: Vec<EventType>,
+    /// With one of these verdicts, or with any if there are none.
+    pub verdicts: Vec<VerdictKind>,
+    /// Rejected for one of these reasons or parked, or with any verdict if there are none.
+    pub codes: Vec<RejectionCode>,
     /// Concerning this agent.
     pub agent: Option<AgentId>,
     /// About this session.
     pub session: Option<SessionId>,
+    /// About a session of this project.
+    pub project: Option<ProjectId>,
+}
+
+/// A filter whose names are looked up.
+struct Wanted<'a> {
+    filter: &'a EventFilter,
+    tenant: TenantSnapshot<'a>,
+    agents: Agents,
+    session: Option<Ordinal>,
 }
 
 /// The positions and verdicts of the events of a page.
@@ -69,62 +86,93 @@ impl EventPage {
     }
 }
 
-/// The events that a caller is shown, after a position, oldest first.
+/// The events that a caller is shown between two positions. The next page starts after `next`, or before
+/// it if the newest come first.
 pub fn list(
     snapshot: &Snapshot,
     sight: Sight<'_>,
     filter: &EventFilter,
-    after: Position,
+    (between, order): (Between, Order),
     events_max: usize,
 ) -> Result<EventPage, StoreError> {
     let shown = sight.find(snapshot)?;
     let as_of = AsOf::of_shown(snapshot, shown)?;
-    let Some(shown) = shown else {
+    let Some(wanted) = Wanted::find(shown, filter)? else {
         return Ok(EventPage::empty(as_of));
-    };
-    let agents = match &filter.agent {
-        Some(id) => match ids::agent(shown.tenant, id)? {
-            Some(number) if shown.agents.has(number) => Agents::One(number),
-            Some(_) | None => Agents::None,
-        },
-        None => shown.agents,
-    };
-    if agents == Agents::None {
-        return Ok(EventPage::empty(as_of));
-    }
-    let session = match &filter.session {
-        Some(id) => match ids::session(shown.tenant, id)? {
-            Some(ordinal) => Some(ordinal),
-            None => return Ok(EventPage::empty(as_of)),
-        },
-        None => None,
-    };
-    let matches = |row: &VerdictRow| {
-        filter
-            .event_type
-            .is_none_or(|wanted| row.event_type == Some(wanted))
-            && agents.concern(row)
-            && session.is_none_or(|wanted| row.is_about_session(wanted))
     };
     let (mut events, mut next, mut looked_at) = (Vec::new(), None, 0);
-    shown.tenant.verdicts(after, |position, row| {
+    let visit = |position: Position, row| {
         if events.len() == events_max || looked_at == EVENTS_SCAN_MAX {
-            // This one is left for the next page, which starts after the one before it.
-            next = Some(position.get() - 1);
-            return false;
+            // This one is left for the next page.
+            next = Some(match order {
+                Order::OldestFirst => position.get() - 1,
+                Order::NewestFirst => position.get() + 1,
+            });
+            return Ok(false);
         }
         looked_at += 1;
-        if matches(&row) {
+        if wanted.has(&row)? {
             events.push((position, row));
         }
-        true
-    })?;
+        Ok(true)
+    };
+    wanted.tenant.verdicts(between, order, visit)?;
     Ok(EventPage {
         events,
         next,
         total: None,
         as_of,
     })
+}
+
+impl<'a> Wanted<'a> {
+    /// Looks up the names; `None` if no event that the caller is shown can match.
+    fn find(shown: Option<Shown<'a>>, filter: &'a EventFilter) -> Result<Option<Self>, StoreError> {
+        let Some(Shown { tenant, agents }) = shown else {
+            return Ok(None);
+        };
+        let agents = match &filter.agent {
+            Some(id) => match ids::agent(tenant, id)? {
+                Some(number) if agents.has(number) => Agents::One(number),
+                Some(_) | None => Agents::None,
+            },
+            None => agents,
+        };
+        let session = match &filter.session {
+            Some(id) => ids::session(tenant, id)?,
+            None => None,
+        };
+        let is_unknown = agents == Agents::None || filter.session.is_some() && session.is_none();
+        Ok((!is_unknown).then_some(Self {
+            filter,
+            tenant,
+            agents,
+            session,
+        }))
+    }
+
+    fn has(&self, row: &VerdictRow) -> Result<bool, StoreError> {
+        let EventFilter {
+            types,
+            verdicts,
+            codes,
+            project,
+            ..
+        } = self.filter;
+        let has_type = row.event_type.is_some_and(|of_row| types.contains(&of_row));
+        let has_code = RejectionCode::of(row.verdict).is_some_and(|of_row| codes.contains(&of_row));
+        let matches = (types.is_empty() || has_type)
+            && (verdicts.is_empty() || verdicts.contains(&row.verdict.into()))
+            && (codes.is_empty() || has_code)
+            && self.agents.concern(row)
+            && self
+                .session
+                .is_none_or(|wanted| row.is_about_session(wanted));
+        match project {
+            Some(project) if matches => self.tenant.is_in_project(row, project),
+            _ => Ok(matches),
+        }
+    }
 }
 
 /// The event at a position; `None` if the caller is shown none there.

@@ -65,6 +65,14 @@ fn emitted_events_are_listed_shown_and_replayed() {
     assert_eq!(verdicts, ["applied", "duplicate", "applied"]);
     let after = server.ok(&["events", "--after", "3", "--type", "session.refreshed"]);
     assert_eq!(json(&after)["position"], 4);
+    let copies = server.ok(&["events", "--verdict", "duplicate", "--verdict", "parked"]);
+    assert_eq!(json(&copies)["position"], 3);
+    let newest = server.ok(&["events", "--newest", "--before", "4"]);
+    let newest: Vec<Value> = newest
+        .lines()
+        .map(|line| json(line)["position"].clone())
+        .collect();
+    assert_eq!(newest, [3, 2]);
 }
 
 #[test]

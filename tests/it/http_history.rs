@@ -86,6 +86,20 @@ async fn replay_has_every_event_with_its_verdict() {
         ("agent_id=a2", vec![3, 8]),
         ("agent_id=nobody", vec![]),
         ("session_id=s1&type=session.created", vec![2]),
+        (
+            "type=session.created&type=session.terminated",
+            vec![2, 3, 5, 8],
+        ),
+        ("verdict=rejected&verdict=parked", vec![6, 7]),
+        ("reason=not_active&reason=invalid", vec![6]),
+        ("reason=parked", vec![7]),
+        ("verdict=applied&reason=not_active", vec![]),
+        ("after=3&before=6", vec![4, 5]),
+        ("after=5&before=6", vec![]),
+        ("after=6&before=3", vec![]),
+        ("order=newest&limit=2", vec![8, 7]),
+        ("order=newest&after=6", vec![8, 7]),
+        ("order=newest&before=5&type=session.created", vec![3, 2]),
     ] {
         let page = client.get(&format!("/v1/events?{query}")).await.ok();
         assert_eq!(positions(&page), expected, "{query}");
@@ -93,26 +107,87 @@ async fn replay_has_every_event_with_its_verdict() {
     app.stop().await;
 }
 
+/// Reads a listing of events page by page, and checks that each link to the next page leads there.
+async fn walk(client: &Client, query: &str) -> Vec<u64> {
+    let (mut seen, mut path) = (Vec::new(), format!("/v1/events?{query}"));
+    loop {
+        let answer = client.get(&path).await;
+        let page = answer.ok();
+        seen.extend(positions(&page));
+        let at = match query.contains("order=newest") {
+            false => page["next_after"].as_u64().map(|at| format!("after={at}")),
+            true => page["next_before"]
+                .as_u64()
+                .map(|at| format!("before={at}")),
+        };
+        let both = [&page["next_after"], &page["next_before"]];
+        assert!(both.iter().any(|next| next.is_null()), "{page}");
+        let Some(at) = at else {
+            assert!(!answer.header("link").contains("rel=\"next\""));
+            return seen;
+        };
+        let link = answer.header("link").split(", ").last().unwrap();
+        let link = link.strip_prefix("<").unwrap();
+        let (link, _) = link.split_once(">; rel=\"next\"").unwrap();
+        assert!(link.ends_with(&at), "{link} {at}");
+        path = format!("/v1/events{link}");
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn replay_continues_where_a_page_ends() {
     let app = App::start().await;
     let client = app.client("acme");
     fill(&client).await;
-    for (limit, filter) in [(2, ""), (1, "&session_id=s1"), (3, "&type=session.created")] {
-        let whole = client
-            .get(&format!("/v1/events?limit=100{filter}"))
-            .await
-            .ok();
-        let (mut seen, mut after) = (Vec::new(), json!(0));
-        while !after.is_null() {
-            let page = client
-                .get(&format!("/v1/events?limit={limit}&after={after}{filter}"))
-                .await
-                .ok();
-            seen.extend(positions(&page));
-            after = page["next_after"].clone();
+    for filter in [
+        "",
+        "&session_id=s1",
+        "&type=session.created",
+        "&after=3",
+        "&before=7",
+    ] {
+        let whole = walk(&client, &format!("limit=100{filter}")).await;
+        for limit in 1..=3 {
+            let oldest = walk(&client, &format!("limit={limit}{filter}")).await;
+            assert_eq!(oldest, whole, "{filter}");
+            let mut newest = walk(&client, &format!("limit={limit}&order=newest{filter}")).await;
+            newest.reverse();
+            assert_eq!(newest, whole, "{filter}");
         }
-        assert_eq!(seen, positions(&whole), "{filter}");
+    }
+    app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn replay_of_a_project_has_the_events_of_its_sessions() {
+    let app = App::start().await;
+    let client = app.client("acme");
+    let project = "0190a5b0-0000-7000-8000-00000000000b";
+    let in_project = |id: &str, project: &str| {
+        let mut opened = created(id, "a1", NOW);
+        opened["data"]["project_id"] = json!(project);
+        opened
+    };
+    let first = client.apply(&in_project("s1", project)).await;
+    client.apply(&in_project("s2", "other")).await;
+    client.apply(&created("s3", "a2", NOW)).await;
+    let ended = event("t1", "session.terminated", "s1", &json!({}));
+    let ended = client.apply(&ended).await;
+    for (query, expected) in [
+        (format!("project_id={project}"), vec![first, ended]),
+        (
+            format!("project_id={}", project.to_uppercase()),
+            vec![first, ended],
+        ),
+        (
+            format!("project_id={project}&type=session.terminated"),
+            vec![ended],
+        ),
+        (format!("project_id={project}&agent_id=a2"), vec![]),
+        ("project_id=unknown".to_owned(), vec![]),
+    ] {
+        let page = client.get(&format!("/v1/events?{query}")).await.ok();
+        assert_eq!(positions(&page), expected, "{query}");
     }
     app.stop().await;
 }
@@ -133,6 +208,10 @@ async fn replay_as_ndjson_is_one_event_a_line() {
     assert_eq!(answer.header("x-as-of-position"), "9");
     assert_eq!(rest.header("x-next-after"), "9", "to continue later");
     assert_eq!(rest.header("x-as-of-position"), "9");
+    let newest = get("/v1/events?order=newest&limit=2").await;
+    assert_eq!(newest.header("x-next-before"), "8");
+    let oldest = get("/v1/events?order=newest&before=3").await;
+    assert!(!oldest.headers.contains_key("x-next-before"));
     let beyond = get("/v1/events?after=12").await;
     beyond.problem(409, "position_beyond_head");
     let lines: Vec<Value> = [answer.text, rest.text]

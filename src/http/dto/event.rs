@@ -189,16 +189,19 @@ impl ToSchema for EventSeen {
     }
 }
 
-/// A page of the tenant's events, oldest first.
+/// A page of the tenant's events.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct EventList {
     /// The events of this page. It may have fewer events than the limit although more pages follow.
     pub events: Vec<Event>,
     /// The limit of this page.
     pub limit: u16,
-    /// Give it as `after` to read the next page; null on the last page for now. To read new events
-    /// later, give `as_of.position`.
+    /// Give it as `after` to read the next page; null on the last page for now, and with the newest first.
+    /// To read new events later, give `as_of.position`.
     pub next_after: Option<u64>,
+    /// With the newest first: give it as `before` to read the next page; null on the last page.
+    #[serde(default)]
+    pub next_before: Option<u64>,
     /// The state that the page shows.
     pub as_of: AsOf,
 }

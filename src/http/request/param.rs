@@ -102,6 +102,11 @@ impl<T: VariantNames> Words<T> {
 }
 
 impl<T> Words<T> {
+    /// Any of these words, from which `T` can be parsed.
+    pub(crate) const fn any_of(words: fn() -> Vec<&'static str>) -> Self {
+        Self(Word::one_of(words))
+    }
+
     /// What the values must be.
     pub(crate) fn expected(&self) -> String {
         let one = self.0.expected();

@@ -6,9 +6,9 @@ use serde_json::{Value, json};
 
 use crate::domain::limits::{EVENTS_PAGE_MAX, PAGE_ROWS_DEFAULT, PAGE_ROWS_MAX};
 use crate::domain::session::Status;
-use crate::domain::{AgentStatus, EventType};
+use crate::domain::{AgentStatus, EventType, VerdictKind};
 use crate::http::request::param::{Flag, Number, Param, Range, Text, Time, Word, Words};
-use crate::projection::RejectionCode;
+use crate::projection::{Order, RejectionCode};
 use crate::wire::schema;
 
 /// Events of a page without a limit in the request.
@@ -169,17 +169,42 @@ pub(crate) const BEFORE_POSITION: Param<Range> = Param {
     component: Some("BeforePosition"),
     shape: COUNTER,
 };
-pub(crate) const TYPE: Param<Word<EventType>> = Param {
-    name: "type",
-    about: "Only events of this type.",
-    component: Some("EventType"),
+pub(crate) const ORDER: Param<Word<Order>> = Param {
+    name: "order",
+    about: "Which events come first, by position. By default the oldest. With newest, the next page \
+            starts at before, not at after.",
+    component: Some("EventsOrder"),
     shape: Word::any(),
+};
+pub(crate) const TYPES: Param<Words<EventType>> = Param {
+    name: "type",
+    about: "Only events of this type. Repeat it for several.",
+    component: Some("EventTypes"),
+    shape: Words::any(),
+};
+pub(crate) const VERDICTS: Param<Words<VerdictKind>> = Param {
+    name: "verdict",
+    about: "Only events with this verdict. Repeat it for several.",
+    component: Some("Verdicts"),
+    shape: Words::any(),
+};
+pub(crate) const REASONS: Param<Words<RejectionCode>> = Param {
+    name: "reason",
+    about: "Only events that were rejected for this reason, or parked events. Repeat it for several.",
+    component: Some("RejectionReasons"),
+    shape: Words::any_of(rejection_codes),
+};
+pub(crate) const EVENTS_PROJECT: Param<Text> = Param {
+    name: "project_id",
+    about: "Only events about sessions of this project. A UUID matches in any case.",
+    component: Some("EventsProjectId"),
+    shape: Text(a_project),
 };
 pub(crate) const REASON: Param<Word<RejectionCode>> = Param {
     name: "reason",
     about: "Only events that were rejected for this reason, or parked events.",
     component: Some("RejectionReason"),
-    shape: Word::one_of(|| RejectionCode::all().map(RejectionCode::as_str).collect()),
+    shape: Word::one_of(rejection_codes),
 };
 pub(crate) const WAIT: Param<Flag> = Param {
     name: "wait",
@@ -196,6 +221,10 @@ pub(crate) const STRICT: Param<Flag> = Param {
     component: Some("Strict"),
     shape: Flag(false),
 };
+
+fn rejection_codes() -> Vec<&'static str> {
+    RejectionCode::all().map(RejectionCode::as_str).collect()
+}
 
 fn any_text() -> Value {
     json!({"type": "string"})

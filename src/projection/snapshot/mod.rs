@@ -11,7 +11,7 @@ use std::str::FromStr;
 
 use redb::{ReadTransaction, ReadableTable};
 
-use crate::domain::{Position, Reason, TenantId, Timestamp, TokenHash};
+use crate::domain::{Position, Reason, TenantId, Timestamp, TokenHash, Verdict};
 use crate::log::chain;
 use crate::projection::error::StoreError;
 use crate::projection::fold::PARKED_CODE;
@@ -24,7 +24,7 @@ use crate::projection::tables::ReadTables;
 pub use agents::{Endings, KnownAgent};
 pub use all_tenants::AllTenants;
 pub use listings::{Listing, ListingPlace, PageStart};
-pub use tenant::TenantSnapshot;
+pub use tenant::{Between, Order, TenantSnapshot};
 
 /// The public part of a stored session, copied out of the file.
 #[derive(Debug, Clone)]
@@ -58,6 +58,15 @@ impl RejectionCode {
             .iter()
             .map(|reason| Self::Rejected(*reason))
             .chain([Self::Parked])
+    }
+
+    /// The code of a verdict, if it is one of a rejected or parked event.
+    pub fn of(verdict: Verdict) -> Option<Self> {
+        match verdict {
+            Verdict::Rejected(reason) => Some(Self::Rejected(reason)),
+            Verdict::Parked => Some(Self::Parked),
+            Verdict::Applied | Verdict::Duplicate(_) => None,
+        }
     }
 
     /// The word for it.

@@ -6,13 +6,34 @@ use crate::domain::{
     AgentFilter, AgentId, EventKey, Position, ProjectId, SessionId, Timestamp, TokenHash,
 };
 use crate::projection::error::StoreError;
-use crate::projection::keys::{self, AgentOwner, ListingOwner, SessionOwner};
+use crate::projection::keys::{self, AgentOwner, Entity, ListingOwner, SessionOwner};
 use crate::projection::numbers::{AgentNumber, GroupNumber, Ordinal, ProjectNumber, TenantNumber};
 use crate::projection::row_sum::{self, RowSum};
 use crate::projection::snapshot::{
     Endings, KnownAgent, Listing, ListingPlace, PageStart, RejectionCode, RowBytes, Snapshot,
 };
 use crate::projection::verdict_row::VerdictRow;
+
+/// The positions after one position and before another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Between {
+    /// The position before the first.
+    pub after: Position,
+    /// The position behind the last.
+    pub before: Position,
+}
+
+/// The order of events.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, strum::EnumString, strum::VariantNames)]
+pub enum Order {
+    /// By their positions.
+    #[default]
+    #[strum(serialize = "oldest")]
+    OldestFirst,
+    /// By their positions, backwards.
+    #[strum(serialize = "newest")]
+    NewestFirst,
+}
 
 /// One tenant's part of a snapshot.
 ///
@@ -165,6 +186,15 @@ impl TenantSnapshot<'_> {
         found.map(|row| VerdictRow::decode(row.value())).transpose()
     }
 
+    /// Whether an event is about a session of a project.
+    pub fn is_in_project(&self, event: &VerdictRow, id: &ProjectId) -> Result<bool, StoreError> {
+        let Some(Entity::Session(ordinal)) = event.subject else {
+            return Ok(false);
+        };
+        let session = self.snapshot.session(ordinal)?;
+        Ok(session.row()?.project_id == Some(id.as_str()))
+    }
+
     /// The verdict on the tenant's last event; `None` if it has no event.
     pub fn last_verdict(&self) -> Result<Option<VerdictRow>, StoreError> {
         let verdicts = &self.snapshot.tables.verdicts;
@@ -175,20 +205,29 @@ impl TenantSnapshot<'_> {
             .transpose()
     }
 
-    /// Calls `visit` with the verdicts on the events after a position, oldest first, until it returns
+    /// Calls `visit` with the verdicts on the events between two positions, in this order, until it returns
     /// false.
     pub fn verdicts(
         &self,
-        after: Position,
-        mut visit: impl FnMut(Position, VerdictRow) -> bool,
+        between: Between,
+        order: Order,
+        mut visit: impl FnMut(Position, VerdictRow) -> Result<bool, StoreError>,
     ) -> Result<(), StoreError> {
         let verdicts = &self.snapshot.tables.verdicts;
-        let low = keys::verdict(self.tenant, after.next());
-        let high = keys::verdict(self.tenant, Position::new(u64::MAX));
-        for entry in verdicts.range::<&[u8; 12]>(&low..=&high)? {
+        if between.before <= between.after.next() {
+            return Ok(());
+        }
+        let low = keys::verdict(self.tenant, between.after.next());
+        let high = keys::verdict(self.tenant, between.before);
+        let mut entries = verdicts.range::<&[u8; 12]>(&low..&high)?;
+        let next = || match order {
+            Order::OldestFirst => entries.next(),
+            Order::NewestFirst => entries.next_back(),
+        };
+        for entry in std::iter::from_fn(next) {
             let (key, row) = entry?;
             let (_, position) = keys::verdict_parts(*key.value());
-            if !visit(position, VerdictRow::decode(row.value())?) {
+            if !visit(position, VerdictRow::decode(row.value())?)? {
                 break;
             }
         }

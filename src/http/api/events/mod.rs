@@ -11,7 +11,7 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, Uri};
 use axum::response::Response;
 
 use crate::auth::{Principal, Role};
-use crate::domain::{AgentId, Position, Reason, SessionId};
+use crate::domain::{AgentId, Position, ProjectId, Reason, SessionId};
 
 use crate::http::dto;
 use crate::http::problem::Problem;
@@ -23,7 +23,8 @@ use crate::http::request::negotiate::weighed;
 use crate::http::request::page_query::GetQuery;
 use crate::http::request::param::AnyParam;
 use crate::http::request::params::{
-    AFTER_POSITION, AGENT_ID, EVENTS_LIMIT, MIN_POSITION, SESSION_ID, TYPE,
+    AFTER_POSITION, AGENT_ID, BEFORE_POSITION, EVENTS_LIMIT, EVENTS_PROJECT, MIN_POSITION, ORDER,
+    REASONS, SESSION_ID, TYPES, VERDICTS,
 };
 use crate::http::response::body;
 use crate::http::response::event_row;
@@ -31,6 +32,7 @@ use crate::http::response::json::Json;
 use crate::http::response::links;
 use crate::http::state::App;
 use crate::ledger::Receipt;
+use crate::projection::{Between, Order};
 use crate::query::{self, EventFilter, LedgerEvent, Sight};
 use crate::wire::{self, Origin};
 
@@ -40,6 +42,8 @@ const NDJSON: &str = "application/x-ndjson";
 /// In NDJSON answers, the position after which the next page starts. Every page has it, so that a
 /// client at the end of the log knows where to continue later.
 const NEXT_AFTER: HeaderName = HeaderName::from_static("x-next-after");
+/// In NDJSON answers with the newest first, the position before which the next page starts.
+const NEXT_BEFORE: HeaderName = HeaderName::from_static("x-next-before");
 /// In NDJSON answers, the position of the state that the page shows.
 const AS_OF_POSITION: HeaderName = HeaderName::from_static("x-as-of-position");
 
@@ -47,6 +51,8 @@ const AS_OF_POSITION: HeaderName = HeaderName::from_static("x-as-of-position");
 #[derive(Debug)]
 pub(crate) struct EventsQuery {
     after: Position,
+    before: Option<Position>,
+    order: Order,
     limit: u16,
     filter: EventFilter,
     min_position: Option<Position>,
@@ -55,33 +61,89 @@ pub(crate) struct EventsQuery {
 impl QueryParams for EventsQuery {
     const PARAMS: &'static [&'static dyn AnyParam] = &[
         &AFTER_POSITION,
+        &BEFORE_POSITION,
+        &ORDER,
         &EVENTS_LIMIT,
-        &TYPE,
+        &TYPES,
+        &VERDICTS,
+        &REASONS,
         &AGENT_ID,
         &SESSION_ID,
+        &EVENTS_PROJECT,
         &MIN_POSITION,
     ];
 
     fn read(values: &mut Values) -> Result<Self, Problem> {
         Ok(Self {
             after: Position::new(values.number(&AFTER_POSITION)),
+            before: values.position(&BEFORE_POSITION),
+            order: values.word(&ORDER).unwrap_or_default(),
             limit: values.limit(&EVENTS_LIMIT),
             filter: EventFilter {
-                event_type: values.word(&TYPE),
+                types: values.words(&TYPES),
+                verdicts: values.words(&VERDICTS),
+                codes: values.words(&REASONS),
                 agent: values.parsed(&AGENT_ID, AgentId::parse),
                 session: values.parsed(&SESSION_ID, SessionId::parse),
+                project: values.parsed(&EVENTS_PROJECT, ProjectId::parse),
             },
             min_position: values.position(&MIN_POSITION),
         })
     }
 }
 
+/// Where the next page starts.
+struct Next {
+    order: Order,
+    at: Option<u64>,
+}
+
+impl Next {
+    /// Of a page for which `found` events were found. If the answer holds fewer, because it would be too
+    /// long, the next page starts at its last event.
+    fn of(order: Order, events: &[LedgerEvent], found: usize, next: Option<u64>) -> Self {
+        let at = match events.last() {
+            Some(last) if events.len() < found => Some(last.record.position.get()),
+            _ => next,
+        };
+        Self { order, at }
+    }
+
+    /// The parameter that takes it.
+    fn param(&self) -> &'static dyn AnyParam {
+        match self.order {
+            Order::OldestFirst => &AFTER_POSITION,
+            Order::NewestFirst => &BEFORE_POSITION,
+        }
+    }
+
+    fn write(&self, out: &mut Json) {
+        let (after, before) = match self.order {
+            Order::OldestFirst => (self.at, None),
+            Order::NewestFirst => (None, self.at),
+        };
+        out.raw(",\"next_after\":");
+        out.number_or_null(after);
+        out.raw(",\"next_before\":");
+        out.number_or_null(before);
+    }
+
+    /// The header of an NDJSON answer. `searched` is the last position of the state that the page shows.
+    fn header(&self, searched: u64) -> Option<(HeaderName, u64)> {
+        match self.order {
+            Order::OldestFirst => Some((NEXT_AFTER, self.at.unwrap_or(searched))),
+            Order::NewestFirst => self.at.map(|at| (NEXT_BEFORE, at)),
+        }
+    }
+}
+
 /// Replay events
 ///
-/// A page of the tenant's events in the order of the log, each with its verdict. With the header
-/// `Accept: application/x-ndjson` the answer has one event per line. Then the header `X-Next-After` says
-/// where the next page starts, and `X-As-Of-Position` which state the page shows. If `X-Next-After` is
-/// not below `X-As-Of-Position`, this is the last page for now.
+/// A page of the tenant's events in the order of the log, or the newest first, each with its verdict. A
+/// page searches a bounded number of events, so with a filter it may have none although more pages follow.
+/// With the header `Accept: application/x-ndjson` the answer has one event per line. Then the header
+/// `X-Next-After` says where the next page starts, and `X-As-Of-Position` which state the page shows. If
+/// `X-Next-After` is not below `X-As-Of-Position`, this is the last page for now.
 #[utoipa::path(
     get,
     path = "/v1/events",
@@ -97,6 +159,8 @@ impl QueryParams for EventsQuery {
             headers(
                 ("X-Next-After" = u64, description = "NDJSON only: give it as `after` to read \
                     the next page. On the last page, it is the last position that was searched"),
+                ("X-Next-Before" = u64, description = "NDJSON with `order=newest` only: give it as \
+                    `before` to read the next page. The last page has none"),
                 ("X-As-Of-Position" = u64, description = "NDJSON only: the position of the state \
                     that the page shows"),
             ),
@@ -112,54 +176,46 @@ pub(crate) async fn list(
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     app.wait_for(query.min_position).await?;
-    let (limit, after) = (query.limit, query.after);
+    let (limit, after, order) = (query.limit, query.after, query.order);
     if app.projection().position() < after {
         app.check_on_log("after", after).await?;
     }
     let page = app.scan(move |snapshot| {
         let (sight, filter) = (caller.sight(), &query.filter);
-        let limit = usize::from(query.limit);
+        let between = Between {
+            after,
+            before: query.before.unwrap_or(Position::new(u64::MAX)),
+        };
+        let limit = usize::from(limit);
         Ok(query::events::list(
             snapshot,
             sight,
             filter,
-            query.after,
+            (between, order),
             limit,
         )?)
     });
     let page = page.await?;
     let found = page.events.len();
     let events = event_row::with_bodies(&app, page.events).await?;
-    let next = next_after(&events, found, page.next);
-    if wants_ndjson(&headers) {
+    let next = Next::of(order, &events, found, page.next);
+    let mut response = if wants_ndjson(&headers) {
         let as_of = page.as_of.position;
-        let after = next.unwrap_or(as_of.max(after).get());
-        let mut response = ndjson(&events, after, as_of);
-        links::add_next(&mut response, &uri, &AFTER_POSITION, next);
-        return Ok(response);
-    }
-    let mut out = Json::with_capacity(EVENT_BYTES * (events.len() + 1));
-    out.raw("{\"events\":[");
-    event_row::write_all(&mut out, &events);
-    out.raw("],\"limit\":");
-    out.value(&limit);
-    out.raw(",\"next_after\":");
-    out.number_or_null(next);
-    out.raw(",\"as_of\":");
-    out.value(&app.as_of(page.as_of));
-    out.raw("}");
-    let mut response = body::json(out.into_bytes());
-    links::add_next(&mut response, &uri, &AFTER_POSITION, next);
+        ndjson(&events, next.header(as_of.max(after).get()), as_of)
+    } else {
+        let mut out = Json::with_capacity(EVENT_BYTES * (events.len() + 1));
+        out.raw("{\"events\":[");
+        event_row::write_all(&mut out, &events);
+        out.raw("],\"limit\":");
+        out.value(&limit);
+        next.write(&mut out);
+        out.raw(",\"as_of\":");
+        out.value(&app.as_of(page.as_of));
+        out.raw("}");
+        body::json(out.into_bytes())
+    };
+    links::add_next(&mut response, &uri, next.param(), next.at);
     Ok(response)
-}
-
-/// The position after which the next page starts. If the answer holds fewer events than the page,
-/// that is the position of its last event.
-fn next_after(events: &[LedgerEvent], found: usize, next: Option<u64>) -> Option<u64> {
-    match events.last() {
-        Some(last) if events.len() < found => Some(last.record.position.get()),
-        _ => next,
-    }
 }
 
 /// Whether the client accepts NDJSON by name. A weight of zero excludes it.
@@ -168,7 +224,7 @@ fn wants_ndjson(headers: &HeaderMap) -> bool {
         .any(|(media_type, weight)| media_type.split(';').next() == Some(NDJSON) && 0.0 < weight)
 }
 
-fn ndjson(events: &[LedgerEvent], next: u64, as_of: Position) -> Response {
+fn ndjson(events: &[LedgerEvent], next: Option<(HeaderName, u64)>, as_of: Position) -> Response {
     let mut out = Json::with_capacity(EVENT_BYTES * events.len());
     for event in events {
         event_row::write(&mut out, event);
@@ -176,7 +232,7 @@ fn ndjson(events: &[LedgerEvent], next: u64, as_of: Position) -> Response {
     }
     let mut response = body::typed(NDJSON, out.into_bytes());
     let headers = response.headers_mut();
-    headers.insert(NEXT_AFTER, HeaderValue::from(next));
+    headers.extend(next.map(|(name, at)| (name, HeaderValue::from(at))));
     headers.insert(AS_OF_POSITION, HeaderValue::from(as_of.get()));
     response
 }
