@@ -4,17 +4,18 @@ use std::cell::OnceCell;
 use std::sync::Arc;
 
 use axum::body::Body;
-use axum::http::Request;
+use axum::http::{Method, Request};
 use axum::response::Response;
 use hyper::service::Service as _;
 use hyper_util::service::TowerToHyperService;
 use redb::backends::InMemoryBackend;
+use serde_json::Value;
 use tokio::runtime::{Builder, Runtime};
 
 use crate::auth::{Access, Keys};
-use crate::dialects;
+use crate::dialects::{self, Call, Dialect};
 use crate::domain::{Clock, Rules, Timestamp};
-use crate::http::{Hosts, Services};
+use crate::http::{Hosts, Services, openapi};
 use crate::ledger::{Commands, Ledger, TokenSecret};
 use crate::log::{EmbeddedLog, EventLog as _, NewRecord};
 use crate::projection::{Commit, Prepared, Projection, Store};
@@ -23,29 +24,9 @@ const NOW_US: i64 = 1_700_000_000_000_000;
 /// The sessions of the ledger, half of them in a project.
 const SESSIONS: u64 = 9;
 
-/// The paths that read something, with `*` for the id of a session or agent.
-const PATHS: [&str; 17] = [
-    "/v1/agent-sessions",
-    "/v1/agent-sessions/count",
-    "/v1/agent-sessions/*",
-    "/v1/agent-sessions/*/events",
-    "/v1/events",
-    "/v1/events/rejections",
-    "/v1/events/*",
-    "/v1/agents",
-    "/v1/agents/*",
-    "/v1/api-keys",
-    "/compat/truthlocks/v1/sessions",
-    "/compat/truthlocks/v1/sessions/*",
-    "/compat/truthlocks/v1/agents",
-    "/compat/agi/v1/sessions",
-    "/compat/otas/api/agent/v1/sessions/list/",
-    "/compat/apphandoff/projects/*/agent-activity",
-    "/",
-];
-
 thread_local! {
     static SERVER: OnceCell<(Runtime, TowerToHyperService<axum::Router>)> = const { OnceCell::new() };
+    static PATHS: OnceCell<Vec<String>> = const { OnceCell::new() };
 }
 
 /// Makes a request: a byte that chooses the path, the id and the query, as in a URL.
@@ -57,7 +38,15 @@ pub(super) fn get(data: &[u8]) {
         return;
     };
     let (id, query) = rest.split_once('?').unwrap_or(("s1", rest));
-    let path = PATHS[usize::from(*choice) % PATHS.len()].replace('*', id);
+    let path = PATHS.with(|paths| {
+        let paths = paths.get_or_init(paths_that_read);
+        paths[usize::from(*choice) % paths.len()].clone()
+    });
+    // Ids of sessions and agents, and positions.
+    let path = path
+        .split('/')
+        .map(|part| if part.starts_with('{') { id } else { part });
+    let path = path.collect::<Vec<_>>().join("/");
     let request = Request::get(format!("{path}?{query}"))
         .header("host", "localhost")
         .header("x-tenant-id", "acme")
@@ -71,8 +60,29 @@ pub(super) fn get(data: &[u8]) {
         let response: Result<Response, _> = runtime.block_on(router.call(request));
         let response = response.expect("the router always answers");
         let status = response.status().as_u16();
-        assert!(status < 500, "{status} on {path}?{query}");
+        // 501 is the answer of a dialect to calls that it does not have.
+        assert!(status < 500 || status == 501, "{status} on {path}?{query}");
     });
+}
+
+/// The paths of all APIs that read something of a tenant, sorted. Parameters are in braces.
+fn paths_that_read() -> Vec<String> {
+    let document: Value = serde_json::from_str(&openapi::text()).expect("the document is JSON");
+    let paths = document["paths"].as_object().into_iter().flatten();
+    let native = paths
+        .filter(|(path, item)| path.starts_with("/v1/") && item.get("get").is_some())
+        .map(|(path, _)| path.clone());
+    let of_dialect = |dialect: &Dialect| {
+        let reads = |call: &Call| call.method == Method::GET;
+        let name = dialect.as_str();
+        let calls = dialect.calls().into_iter().filter(reads);
+        calls.map(move |call| format!("/compat/{name}{}", call.path))
+    };
+    let mut paths: Vec<String> = native
+        .chain(Dialect::ALL.iter().flat_map(of_dialect))
+        .collect();
+    paths.sort_unstable();
+    paths
 }
 
 /// A clock that stands still.
