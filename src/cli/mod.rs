@@ -16,6 +16,7 @@ mod duration;
 mod emit;
 mod events;
 mod keys;
+mod lineage;
 mod list;
 mod moment;
 mod nats;

@@ -1,4 +1,4 @@
-//! `show`: prints one session and its events.
+//! `show`: prints one session and its events, or its lineage.
 
 use std::process::ExitCode;
 
@@ -10,13 +10,14 @@ use serde_json::value::RawValue;
 use crate::cli::CommandResult;
 use crate::cli::client::{Api, read};
 use crate::cli::target::Target;
-use crate::cli::{output, table};
+use crate::cli::{lineage, output, table};
 use crate::http::dto::Event;
 
 const AFTER_HELP: &str = "\
 Examples:
   session-ledger show 0198c7a0-5e0f-7d3a-9c43-1f6a2b3c4d5e
   session-ledger show s-1 --tenant acme --data-dir ./ledger --json
+  session-ledger show s-1 --tree
 
 Exit code 1 if the tenant has no such session.";
 
@@ -32,7 +33,7 @@ pub(super) const FIRST: [&str; 8] = [
     "expires_at",
 ];
 
-/// Show one session with its events.
+/// Show one session with its events, or with those above and below it.
 #[derive(Debug, Args)]
 #[command(after_help = AFTER_HELP)]
 pub(super) struct Show {
@@ -40,7 +41,11 @@ pub(super) struct Show {
     #[arg(value_name = "SESSION")]
     id: String,
 
-    /// The API's JSON: an object with `session` and `events`
+    /// The sessions above and below it instead of its events: which session opened which
+    #[arg(long)]
+    tree: bool,
+
+    /// The API's JSON: an object with `session` and `events`, or the lineage
     #[arg(long)]
     json: bool,
 
@@ -57,9 +62,14 @@ struct History {
 
 impl Show {
     pub(super) async fn run(self) -> CommandResult {
-        let (id, json) = (self.id, self.json);
+        let (id, tree, json) = (self.id, self.tree, self.json);
         self.target
-            .with_api(async |api| print(api, &id, json).await)
+            .with_api(async |api| {
+                if tree {
+                    return lineage::print(api, &id, json).await;
+                }
+                print(api, &id, json).await
+            })
             .await
     }
 }

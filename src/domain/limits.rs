@@ -246,6 +246,12 @@ pub const PAGE_ROWS_MAX: u16 = 200;
 pub const EVENTS_PAGE_MAX: u16 = 1000;
 /// Most index entries that one page of filtered history reads. The page says where to continue.
 pub const EVENTS_SCAN_MAX: usize = 20_000;
+/// Most ancestors in the lineage of a session: the nearest ones.
+pub const LINEAGE_ANCESTORS_MAX: usize = 200;
+/// How deep the descendants in a lineage go. Deeper ones are in the lineage of those at this depth.
+pub const LINEAGE_DEPTH_MAX: usize = 1_000;
+/// Most hand-offs that a lineage follows to find the session that goes on now.
+pub const LINEAGE_HANDOFFS_MAX: usize = 10_000;
 /// Most events of one batch.
 pub const BATCH_EVENTS_MAX: usize = 1000;
 /// Longest request body, in bytes.

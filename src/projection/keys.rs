@@ -281,6 +281,11 @@ pub(crate) fn pair(parent: Ordinal, child: Ordinal) -> [u8; 16] {
     (u128::from(parent.get()) << 64 | u128::from(child.get())).to_be_bytes()
 }
 
+/// The child in the key of a pair.
+pub(crate) fn child_of_pair(pair: [u8; 16]) -> Ordinal {
+    Ordinal::new(last_number(&pair))
+}
+
 /// The number in the last eight bytes.
 fn last_number(bytes: &[u8]) -> u64 {
     let chunk = bytes.last_chunk();

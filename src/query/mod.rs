@@ -8,6 +8,7 @@ pub mod agents;
 mod cursor;
 pub mod events;
 mod ids;
+pub mod lineage;
 mod page;
 pub mod sessions;
 mod sight;
@@ -16,6 +17,7 @@ pub use crate::projection::PageStart;
 pub use cursor::{Cursor, CursorError, Paged};
 pub use events::{EventFilter, EventPage, LedgerEvent, Rejections};
 pub use ids::{known_agent, known_session};
+pub use lineage::{Lineage, LineageStart};
 pub use page::Page;
 pub use sessions::SessionCounts;
 pub use sight::Sight;
@@ -34,6 +36,9 @@ pub enum QueryError {
     /// The log failed while bodies were read from it.
     #[error(transparent)]
     Log(#[from] LogError),
+    /// A page of descendants starts after a session that is none of them.
+    #[error("is no descendant of this session; send next_after of a page unchanged")]
+    NoDescendant,
     /// The answer is not known for a single agent, and the caller may see only one.
     #[error("the credential is bound to an agent, and the answer is not known for a single agent")]
     OneAgent,

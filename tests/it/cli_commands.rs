@@ -91,6 +91,16 @@ fn commands_print_their_result_field_by_field() {
     assert_eq!(field(&child, "agent_id"), "a-2");
     assert_eq!(field(&child, "parent_session_id"), "s-1");
     let id = field(&child, "session_id");
+    let tree = world.server.ok(&["show", id, "--tree"]);
+    let tree: Vec<Vec<&str>> = tree
+        .lines()
+        .map(|line| line.split_whitespace().take(4).collect())
+        .collect();
+    assert_eq!(tree[1][..3], ["s-1", "a-1", "handed_off"]);
+    assert_eq!(tree[2][..], ["|-", "*", id, "a-2"]);
+    let lineage = world.json(&["show", "s-1", "--tree"]);
+    assert_eq!(lineage["holder"]["session_id"], id);
+    assert_eq!(lineage["descendants"].as_array().unwrap().len(), 2);
     let ended = world.server.ok(&["sessions", "terminate", id]);
     assert_eq!(field(&ended, "status"), "terminated");
     assert!(!ended.contains("token"), "{ended}");

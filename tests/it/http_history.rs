@@ -114,12 +114,13 @@ async fn walk(client: &Client, query: &str) -> Vec<u64> {
         let answer = client.get(&path).await;
         let page = answer.ok();
         seen.extend(positions(&page));
-        let at = match query.contains("order=newest") {
-            false => page["next_after"].as_u64().map(|at| format!("after={at}")),
-            true => page["next_before"]
-                .as_u64()
-                .map(|at| format!("before={at}")),
+        let param = if query.contains("order=newest") {
+            "before"
+        } else {
+            "after"
         };
+        let at = page[format!("next_{param}")].as_u64();
+        let at = at.map(|at| format!("{param}={at}"));
         let both = [&page["next_after"], &page["next_before"]];
         assert!(both.iter().any(|next| next.is_null()), "{page}");
         let Some(at) = at else {

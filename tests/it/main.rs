@@ -41,6 +41,7 @@ mod http_connections;
 mod http_history;
 mod http_ids;
 mod http_json_bodies;
+mod http_lineage;
 mod http_operations;
 mod http_overload;
 mod http_races;

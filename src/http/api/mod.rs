@@ -27,6 +27,7 @@ pub(super) fn routes() -> OpenApiRouter<App> {
         .routes(routes!(sessions::commands::hand_off))
         .routes(routes!(sessions::introspect::introspect))
         .routes(routes!(sessions::events::list))
+        .routes(routes!(sessions::lineage::get))
         .routes(routes!(agents::list, agents::commands::register))
         .routes(routes!(agents::get, agents::commands::update))
         .routes(routes!(agents::commands::suspend))

@@ -24,4 +24,7 @@ pub use request::{
     ChangeAgent, CreateSession, EventOrBatch, HandOffSession, IntrospectToken, IssueKey,
     RefreshSession, RegisterAgent, TerminateSession, UpdateAgent,
 };
-pub use session::{Introspection, Session, SessionCount, SessionEnded, SessionList, SessionTokens};
+pub use session::{
+    Descendant, Introspection, Lineage, Session, SessionCount, SessionEnded, SessionList,
+    SessionTokens,
+};

@@ -104,6 +104,41 @@ pub struct SessionList {
     pub as_of: AsOf,
 }
 
+/// The sessions above and below a session.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Lineage {
+    /// The session.
+    pub session: Session,
+    /// The sessions above it, from the root down; at most the 200 that are nearest to it.
+    pub ancestors: Vec<Session>,
+    /// Whether the first ancestor has ancestors.
+    pub more_ancestors: bool,
+    /// The session to which the hand-offs of this one have led; this session if it was not handed off. Null if
+    /// the credential may not see it, or after 10,000 hand-offs.
+    pub holder: Option<Session>,
+    /// A page of the sessions below it. Each comes before those that it opened.
+    pub descendants: Vec<Descendant>,
+    /// The limit of this page.
+    pub limit: u16,
+    /// Give it as `after` to read the next page; null on the last page.
+    pub next_after: Option<String>,
+    /// The state that the answer shows.
+    pub as_of: AsOf,
+}
+
+/// A session below another one.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Descendant {
+    /// How many sessions above it the other one is: 1 for a child.
+    #[schema(minimum = 1, maximum = 1000)]
+    pub depth: u16,
+    /// Whether it has opened sessions that are left out, because they are deeper than 1,000. Its own lineage has
+    /// them.
+    pub more_below: bool,
+    /// The session.
+    pub session: Session,
+}
+
 /// How many sessions match a filter.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct SessionCount {

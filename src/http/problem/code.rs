@@ -316,6 +316,9 @@ impl From<QueryError> for Problem {
         match error {
             QueryError::Store(error) => error.into(),
             QueryError::Log(error) => Self::of_read(error),
+            QueryError::NoDescendant => {
+                Self::new(Code::InvalidParameter).with_error("after", error.to_string())
+            }
             QueryError::OneAgent => Self::new(Code::AgentBound).with_detail(error.to_string()),
         }
     }

@@ -163,6 +163,12 @@ pub(crate) const AFTER_NUMBER: Param<Number> = Param {
     component: Some("AfterNumber"),
     shape: COUNTER_FROM_0,
 };
+pub(crate) const AFTER_SESSION: Param<Text> = Param {
+    name: "after",
+    about: "The last descendant of the previous page: its next_after.",
+    component: Some("AfterSession"),
+    shape: Text(an_id),
+};
 pub(crate) const BEFORE_POSITION: Param<Range> = Param {
     name: "before",
     about: "Only events before this position: next_before of the previous page.",

@@ -1,6 +1,7 @@
 //! One tenant's part of a snapshot.
 
 use std::fmt;
+use std::ops::Bound;
 
 use crate::domain::{
     AgentFilter, AgentId, EventKey, Position, ProjectId, SessionId, Timestamp, TokenHash,
@@ -9,6 +10,7 @@ use crate::projection::error::StoreError;
 use crate::projection::keys::{self, AgentOwner, Entity, ListingOwner, SessionOwner};
 use crate::projection::numbers::{AgentNumber, GroupNumber, Ordinal, ProjectNumber, TenantNumber};
 use crate::projection::row_sum::{self, RowSum};
+use crate::projection::session_row::SessionRow;
 use crate::projection::snapshot::{
     Endings, KnownAgent, Listing, ListingPlace, PageStart, RejectionCode, RowBytes, Snapshot,
 };
@@ -113,6 +115,43 @@ impl TenantSnapshot<'_> {
         hash: &TokenHash,
     ) -> Result<Option<RowBytes>, StoreError> {
         self.snapshot.session_with_token(ordinal, hash)
+    }
+
+    /// The session that opened another one; `None` for a root.
+    pub fn parent(&self, session: &SessionRow<'_>) -> Result<Option<Ordinal>, StoreError> {
+        self.named(session.parent_session_id)
+    }
+
+    /// The session that goes on after a hand-off of another one; `None` if that was not handed off.
+    pub fn successor(&self, session: &SessionRow<'_>) -> Result<Option<Ordinal>, StoreError> {
+        self.named(session.handed_off_session_id)
+    }
+
+    fn named(&self, id: Option<&str>) -> Result<Option<Ordinal>, StoreError> {
+        let Some(id) = id else {
+            return Ok(None);
+        };
+        let ids = &self.snapshot.tables.session_ids;
+        let found = ids.get(&*keys::named(self.tenant, id))?;
+        Ok(found.map(|ordinal| Ordinal::new(ordinal.value())))
+    }
+
+    /// The first child that a session opened, or the first after another child of it.
+    pub fn next_child(
+        &self,
+        parent: Ordinal,
+        after: Option<Ordinal>,
+    ) -> Result<Option<Ordinal>, StoreError> {
+        let children = &self.snapshot.tables.children;
+        let low = match after {
+            Some(child) => Bound::Excluded(keys::pair(parent, child)),
+            None => Bound::Included(keys::pair(parent, Ordinal::new(0))),
+        };
+        let high = keys::pair(parent, Ordinal::new(u64::MAX));
+        let low = low.as_ref();
+        let mut found = children.range::<&[u8; 16]>((low, Bound::Included(&high)))?;
+        let child = found.next().transpose()?;
+        Ok(child.map(|(pair, _)| keys::child_of_pair(*pair.value())))
     }
 
     /// At most `count` positions of a session's events from number `from` on, in the order in which

@@ -3,6 +3,7 @@
 pub(super) mod commands;
 pub(super) mod events;
 pub(super) mod introspect;
+pub(super) mod lineage;
 mod scope_detail;
 
 use axum::extract::State;

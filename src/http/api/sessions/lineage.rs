@@ -1,0 +1,138 @@
+//! `GET /v1/agent-sessions/{id}/lineage`: the sessions above and below one.
+
+use axum::extract::State;
+use axum::http::Uri;
+use axum::response::Response;
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+
+use crate::domain::{Position, SessionId};
+use crate::http::api::listing::ROW_BYTES;
+use crate::http::dto;
+use crate::http::problem::Problem;
+use crate::http::problem::sets::GetProblems;
+use crate::http::request::caller::{Caller, Read};
+use crate::http::request::extract::{Path, Query, QueryParams, Values};
+use crate::http::request::param::AnyParam;
+use crate::http::request::params::{AFTER_SESSION, MIN_POSITION, ROWS_LIMIT};
+use crate::http::response::body;
+use crate::http::response::json::Json;
+use crate::http::response::links;
+use crate::http::response::lookup::session_not_found;
+use crate::http::response::session_row;
+use crate::http::state::App;
+use crate::projection::RowBytes;
+use crate::query::{self, Lineage, LineageStart};
+
+/// The query of a lineage.
+#[derive(Debug)]
+pub(crate) struct LineageQuery {
+    after: Option<SessionId>,
+    limit: u16,
+    min_position: Option<Position>,
+}
+
+impl QueryParams for LineageQuery {
+    const PARAMS: &'static [&'static dyn AnyParam] = &[&AFTER_SESSION, &ROWS_LIMIT, &MIN_POSITION];
+
+    fn read(values: &mut Values) -> Result<Self, Problem> {
+        Ok(Self {
+            after: values.parsed(&AFTER_SESSION, SessionId::parse),
+            limit: values.limit(&ROWS_LIMIT),
+            min_position: values.position(&MIN_POSITION),
+        })
+    }
+}
+
+/// Read the lineage of a session
+///
+/// The sessions above a session, from the root down, the session to which its hand-offs have led, and a page
+/// of the sessions below it. Each of these comes before those that it opened. A credential that is bound to
+/// an agent is shown only sessions of that agent, and none that it could reach only through another session.
+#[utoipa::path(
+    get,
+    path = "/v1/agent-sessions/{id}/lineage",
+    operation_id = "get_session_lineage",
+    tag = "sessions",
+    params(Caller<Read>, Path<SessionId>, Query<LineageQuery>),
+    responses((status = 200, description = "The lineage", body = dto::Lineage), GetProblems)
+)]
+pub(crate) async fn get(
+    State(app): State<App>,
+    caller: Caller<Read>,
+    Path(id): Path<SessionId>,
+    Query(query): Query<LineageQuery>,
+    uri: Uri,
+) -> Result<Response, Problem> {
+    app.wait_for(query.min_position).await?;
+    let limit = query.limit;
+    let lineage = app.scan(move |snapshot| {
+        let start = LineageStart {
+            after: query.after.as_ref(),
+            rows_max: usize::from(limit),
+        };
+        let found = query::lineage::of_session(snapshot, caller.sight(), &id, start)?;
+        found.ok_or_else(session_not_found)
+    });
+    let lineage = lineage.await?;
+    let last = match lineage.descendants.last() {
+        Some(last) if lineage.has_more => Some(last.row.row()?.session_id),
+        _ => None,
+    };
+    let mut out = Json::with_capacity(ROW_BYTES * (lineage.descendants.len() + 2));
+    write(&mut out, &lineage)?;
+    out.raw(",\"limit\":");
+    out.value(&limit);
+    out.raw(",\"next_after\":");
+    out.text_or_null(last);
+    out.raw(",\"as_of\":");
+    out.value(&app.as_of(lineage.as_of));
+    out.raw("}");
+    let mut response = body::json(out.into_bytes());
+    let next = last.map(|id| utf8_percent_encode(id, NON_ALPHANUMERIC).to_string());
+    let mut pages = vec![("first", None)];
+    let name = AFTER_SESSION.name;
+    pages.extend(next.as_deref().map(|at| ("next", Some((name, at)))));
+    links::add(&mut response, &uri, &[name], &pages);
+    Ok(response)
+}
+
+fn write(out: &mut Json, lineage: &Lineage) -> Result<(), Problem> {
+    out.raw("{\"session\":");
+    write_session(out, &lineage.session)?;
+    out.raw(",\"ancestors\":[");
+    for (index, ancestor) in lineage.ancestors.iter().enumerate() {
+        if 0 < index {
+            out.raw(",");
+        }
+        write_session(out, ancestor)?;
+    }
+    out.raw("],\"more_ancestors\":");
+    out.value(&lineage.has_more_ancestors);
+    out.raw(",\"holder\":");
+    match &lineage.holder {
+        Some(holder) => write_session(out, holder)?,
+        None => out.raw("null"),
+    }
+    out.raw(",\"descendants\":[");
+    for (index, descendant) in lineage.descendants.iter().enumerate() {
+        out.raw(if 0 < index {
+            ",{\"depth\":"
+        } else {
+            "{\"depth\":"
+        });
+        out.value(&descendant.depth);
+        out.raw(",\"more_below\":");
+        out.value(&descendant.is_cut);
+        out.raw(",\"session\":");
+        write_session(out, &descendant.row)?;
+        out.raw("}");
+    }
+    out.raw("]");
+    Ok(())
+}
+
+fn write_session(out: &mut Json, stored: &RowBytes) -> Result<(), Problem> {
+    let row = stored.row()?;
+    session_row::write(out, &row, row.status);
+    Ok(())
+}

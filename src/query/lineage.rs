@@ -1,0 +1,218 @@
+//! Lineage: which session opened which, from the root down, and where a chain of hand-offs has ended.
+
+use crate::domain::SessionId;
+use crate::domain::limits::{LINEAGE_ANCESTORS_MAX, LINEAGE_DEPTH_MAX, LINEAGE_HANDOFFS_MAX};
+use crate::projection::{Ordinal, RowBytes, Snapshot, StoreError};
+use crate::query::sight::{Shown, Sight};
+use crate::query::{AsOf, QueryError, ids};
+
+/// A page of the descendants of a session.
+#[derive(Debug, Clone, Copy)]
+pub struct LineageStart<'a> {
+    /// The last session of the page before; the first page has none.
+    pub after: Option<&'a SessionId>,
+    /// The most descendants of the page.
+    pub rows_max: usize,
+}
+
+/// A session, those above it, and some of those below it.
+#[derive(Debug, Clone)]
+pub struct Lineage {
+    /// The sessions above it, from the root down. If there are too many: those that are nearest to it.
+    pub ancestors: Vec<RowBytes>,
+    /// Whether the first ancestor has ancestors.
+    pub has_more_ancestors: bool,
+    /// The session.
+    pub session: RowBytes,
+    /// The session that the hand-offs of this one have led to. The session itself if it was not handed off;
+    /// `None` if the caller is not shown it, or if there are too many hand-offs.
+    pub holder: Option<RowBytes>,
+    /// Those below it: each before those that it opened, and these in the order in which they opened.
+    pub descendants: Vec<Descendant>,
+    /// Whether more descendants follow after the last one.
+    pub has_more: bool,
+    /// The state that the answer shows.
+    pub as_of: AsOf,
+}
+
+/// A session below another one.
+#[derive(Debug, Clone)]
+pub struct Descendant {
+    /// Its distance: 1 for a child.
+    pub depth: usize,
+    /// The session.
+    pub row: RowBytes,
+    /// Whether it has children that are left out, because they are too deep.
+    pub is_cut: bool,
+}
+
+/// The lineage of a session; `None` if the caller is shown no session with this id. Sessions that the caller
+/// is not shown are left out, with those that are connected only through them.
+pub fn of_session(
+    snapshot: &Snapshot,
+    sight: Sight<'_>,
+    id: &SessionId,
+    start: LineageStart<'_>,
+) -> Result<Option<Lineage>, QueryError> {
+    let Some(shown) = sight.find(snapshot)? else {
+        return Ok(None);
+    };
+    let Some(root) = ids::session(shown.tenant, id)? else {
+        return Ok(None);
+    };
+    let tree = Tree { shown, root };
+    let Some(session) = tree.shown(root)? else {
+        return Ok(None);
+    };
+    let (ancestors, has_more_ancestors) = tree.ancestors()?;
+    let place = match start.after {
+        Some(after) => {
+            let after = ids::session(shown.tenant, after)?;
+            tree.place(after.ok_or(QueryError::NoDescendant)?)?
+        }
+        None => Place::root(root),
+    };
+    let (descendants, has_more) = tree.descendants(place, start.rows_max)?;
+    Ok(Some(Lineage {
+        ancestors,
+        has_more_ancestors,
+        session,
+        holder: tree.holder()?,
+        descendants,
+        has_more,
+        as_of: AsOf::of_shown(snapshot, Some(shown))?,
+    }))
+}
+
+/// The sessions below one, as far as a caller is shown them.
+struct Tree<'a> {
+    shown: Shown<'a>,
+    root: Ordinal,
+}
+
+/// A session below the root, after those that lie between.
+struct Place {
+    path: Vec<Ordinal>,
+}
+
+impl Place {
+    fn root(root: Ordinal) -> Self {
+        Self { path: vec![root] }
+    }
+
+    fn depth(&self) -> usize {
+        self.path.len() - 1
+    }
+}
+
+impl Tree<'_> {
+    /// A session, if the caller is shown it.
+    fn shown(&self, ordinal: Ordinal) -> Result<Option<RowBytes>, StoreError> {
+        let stored = self.shown.tenant.session(ordinal)?;
+        let is_shown = self.shown.has(&stored.row()?)?;
+        Ok(is_shown.then_some(stored))
+    }
+
+    fn parent(&self, ordinal: Ordinal) -> Result<Option<Ordinal>, StoreError> {
+        let stored = self.shown.tenant.session(ordinal)?;
+        self.shown.tenant.parent(&stored.row()?)
+    }
+
+    fn ancestors(&self) -> Result<(Vec<RowBytes>, bool), StoreError> {
+        let (mut ancestors, mut above) = (Vec::new(), self.parent(self.root)?);
+        while let Some(ordinal) = above {
+            let Some(stored) = self.shown(ordinal)? else {
+                break;
+            };
+            if ancestors.len() == LINEAGE_ANCESTORS_MAX {
+                ancestors.reverse();
+                return Ok((ancestors, true));
+            }
+            above = self.shown.tenant.parent(&stored.row()?)?;
+            ancestors.push(stored);
+        }
+        ancestors.reverse();
+        Ok((ancestors, false))
+    }
+
+    /// Follows the hand-offs of the root to their end.
+    fn holder(&self) -> Result<Option<RowBytes>, StoreError> {
+        let mut at = self.root;
+        for _ in 0..=LINEAGE_HANDOFFS_MAX {
+            let Some(stored) = self.shown(at)? else {
+                return Ok(None);
+            };
+            match self.shown.tenant.successor(&stored.row()?)? {
+                Some(next) => at = next,
+                None => return Ok(Some(stored)),
+            }
+        }
+        Ok(None)
+    }
+
+    /// The place of a session below the root, if the caller is shown it and all that lie between.
+    fn place(&self, ordinal: Ordinal) -> Result<Place, QueryError> {
+        let (mut path, mut at) = (Vec::new(), ordinal);
+        while path.len() < LINEAGE_DEPTH_MAX {
+            let stored = self.shown(at)?.ok_or(QueryError::NoDescendant)?;
+            path.push(at);
+            let parent = self.shown.tenant.parent(&stored.row()?)?;
+            at = parent.ok_or(QueryError::NoDescendant)?;
+            if at == self.root {
+                path.push(at);
+                path.reverse();
+                return Ok(Place { path });
+            }
+        }
+        Err(QueryError::NoDescendant)
+    }
+
+    /// At most `rows_max` sessions after a place, and whether there are more.
+    fn descendants(
+        &self,
+        mut place: Place,
+        rows_max: usize,
+    ) -> Result<(Vec<Descendant>, bool), StoreError> {
+        let mut found = Vec::new();
+        while let Some(row) = self.advance(&mut place)? {
+            if found.len() == rows_max {
+                return Ok((found, true));
+            }
+            let depth = place.depth();
+            let is_cut = depth == LINEAGE_DEPTH_MAX && self.first_child(&place)?.is_some();
+            found.push(Descendant { depth, row, is_cut });
+        }
+        Ok((found, false))
+    }
+
+    fn first_child(&self, place: &Place) -> Result<Option<Ordinal>, StoreError> {
+        let parent = place.path.last().copied().unwrap_or(self.root);
+        self.shown.tenant.next_child(parent, None)
+    }
+
+    /// Moves a place to the next session that the caller is shown: down if that is possible, else to the next
+    /// child of the nearest session above.
+    fn advance(&self, place: &mut Place) -> Result<Option<RowBytes>, StoreError> {
+        let mut after = None;
+        loop {
+            let Some(parent) = place.path.last().copied() else {
+                return Ok(None);
+            };
+            let child = if place.depth() < LINEAGE_DEPTH_MAX {
+                self.shown.tenant.next_child(parent, after)?
+            } else {
+                None
+            };
+            match child {
+                Some(child) => match self.shown(child)? {
+                    Some(row) => {
+                        place.path.push(child);
+                        return Ok(Some(row));
+                    }
+                    None => after = Some(child),
+                },
+                None => after = place.path.pop(),
+            }
+        }
+    }
+}
