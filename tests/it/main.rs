@@ -60,6 +60,7 @@ mod log_embedded;
 mod log_jetstream;
 mod log_replaced;
 mod nats_faults;
+mod nats_groups;
 mod nats_login;
 mod nats_permissions;
 mod nats_verdicts;
