@@ -9,6 +9,7 @@ use session_ledger::log::{EventLog, Guard, LogError, Notice};
 use session_ledger::wire::{ADMIN_STREAM_SUBJECTS, EXPIRIES, stream_subjects};
 
 use crate::log_conformance::{content, expired, new_record, new_records, positions, read};
+use crate::support::python;
 use crate::support::shipped_nats::{SOON, STREAMS, World, header_map};
 
 const OURS: &str = "ledger.v1.acme.session.created";
@@ -505,4 +506,34 @@ async fn a_runtime_can_learn_the_last_position_on_a_subject_and_nothing_else() {
         "{refused}"
     );
     assert_eq!(world.stored().await, [2, 0]);
+}
+
+#[tokio::test]
+async fn the_user_for_backups_copies_the_streams_and_restores_them() {
+    let world = World::start_with_backup_user().await;
+    assert_eq!(
+        positions(world.ledger.append(new_records(0..300)).await)[299],
+        300
+    );
+    let mut tail = world.ledger.tail(Position::ZERO).await.unwrap();
+    let before = read(&mut *tail, 300).await;
+    drop(tail);
+    let copies = tempfile::tempdir().unwrap();
+    let script = include_str!("nats_snapshot.py");
+    let url = world.url_as("ledger-backup");
+    let copies = copies.path().to_str().unwrap();
+    python::run(script, &[&url, "backup", copies]).await;
+    // What was written since is lost with the stream.
+    world.ledger.append(new_records(300..310)).await;
+    python::run(script, &[&url, "restore", copies]).await;
+    let mut tail = world.ledger.tail(Position::ZERO).await.unwrap();
+    let after = read(&mut *tail, 300).await;
+    assert_eq!(after, before);
+    assert_eq!(world.stored().await, [300, 0]);
+
+    let user = world.user("ledger-backup").await;
+    for subject in [OURS, "ledger.sys.v1.rules", "$JS.API.STREAM.UPDATE.LEDGER"] {
+        user.client.publish(subject, "{}".into()).await.unwrap();
+        user.complains("publish", subject).await;
+    }
 }

@@ -44,7 +44,8 @@ async def restore(connection, stream, path):
 
 
 async def main(url, action, directory):
-    connection = await nats.connect(url)
+    # The shipped configuration lets the user for backups receive nothing else.
+    connection = await nats.connect(url, inbox_prefix=b"_INBOX_ledger-backup")
     for stream in ["LEDGER", "LEDGER_ADMIN"]:
         work = {"backup": backup, "restore": restore}[action]
         await work(connection, stream, f"{directory}/{stream}")

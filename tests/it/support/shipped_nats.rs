@@ -18,9 +18,10 @@ use super::nats_cluster::{NOWHERE, NatsCluster};
 const SHIPPED: &str = include_str!("../../../deploy/nats/nats-server.conf");
 const SHIPPED_CLUSTER: &str = include_str!("../../../deploy/nats/cluster.conf");
 /// Users and their passwords.
-const PASSWORDS: [(&str, &str); 4] = [
+const PASSWORDS: [(&str, &str); 5] = [
     ("ledger", "12345678"),
     ("ledger-setup", "set up"),
+    ("ledger-backup", "backup"),
     ("acme", r#"ac#me; {x} "y""#),
     ("globex", "globex"),
 ];
@@ -84,16 +85,34 @@ fn password(user: &str) -> &'static str {
 
 /// Returns the prefix of the inboxes that a user may subscribe to.
 fn inbox_prefix(user: &str) -> &'static str {
-    if user == "ledger-setup" {
-        "_INBOX_ledger-setup"
-    } else {
-        "_INBOX"
+    match user {
+        "ledger-setup" => "_INBOX_ledger-setup",
+        "ledger-backup" => "_INBOX_ledger-backup",
+        _ => "_INBOX",
     }
+}
+
+/// Adds the user for backups as the comments in the configuration say.
+fn add_backup_user(config: &str) -> String {
+    let lines = config
+        .lines()
+        .map(|line| line.replacen("      #", "      ", 1));
+    let (mut added, mut is_user) = (String::new(), false);
+    for (line, uncommented) in config.lines().zip(lines) {
+        is_user |= line == "      #{";
+        added.extend([if is_user { &uncommented } else { line }, "\n"]);
+        is_user &= line != "      #}";
+    }
+    assert!(added.contains("\n        user: ledger-backup\n"));
+    added
 }
 
 /// Starts a server with the shipped configuration and a second tenant, and without streams.
 pub(crate) async fn server() -> NatsServer {
-    let config = add_tenant(&shipped(), "globex");
+    start(add_tenant(&shipped(), "globex")).await
+}
+
+async fn start(config: String) -> NatsServer {
     let quoted = PASSWORDS.map(|(user, password)| variable(user, password));
     let (env, included) = (quoted.to_vec(), None);
     NatsServer::start_as(Setup {
@@ -186,7 +205,15 @@ pub(crate) async fn connect(server: &NatsServer, name: &str) -> User {
 
 impl World {
     pub(crate) async fn start() -> Self {
-        let server = server().await;
+        Self::start_on(server().await).await
+    }
+
+    /// Starts the server with the user for backups.
+    pub(crate) async fn start_with_backup_user() -> Self {
+        Self::start_on(start(add_backup_user(&shipped())).await).await
+    }
+
+    async fn start_on(server: NatsServer) -> Self {
         let created = create_streams(&server, &[]);
         assert!(created.status.success(), "{}", stderr(&created));
         let config = JetStreamConfig {
@@ -204,6 +231,12 @@ impl World {
             ledger,
             admin,
         }
+    }
+
+    /// The address of the server, with the login of a user.
+    pub(crate) fn url_as(&self, user: &str) -> String {
+        let login = format!("nats://{user}:{}@", password(user));
+        self.server.url().replace("nats://", &login)
     }
 
     pub(crate) async fn user(&self, name: &str) -> User {
