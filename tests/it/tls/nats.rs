@@ -26,6 +26,8 @@ fn every_command(dir: &Path, nats: &[&str]) {
     assert_eq!(code, Some(0), "{logged}");
     assert!(run(&["verify", "--data-dir", &data]).contains("ok:"));
     assert!(run(&["rebuild", "--data-dir", &data]).contains("equal"));
+    let copy = text(&dir.join("copy"));
+    run(&["backup", "--to", &copy]);
     assert!(run(&["rules", "adopt"]).contains("rules version"));
 }
 
