@@ -15,7 +15,7 @@ use std::io::{self, Read, Write};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use serde::{Deserialize, Serialize};
@@ -24,7 +24,8 @@ use tempfile::NamedTempFile;
 use tokio_util::sync::CancellationToken;
 
 use crate::domain::limits::{
-    SNAPSHOT_LEFTOVER_MS, SNAPSHOT_RETRY_MS, SNAPSHOT_SPREAD_MS, SNAPSHOTS_KEPT,
+    SNAPSHOT_LEFTOVER_MS, SNAPSHOT_REST_TIMES, SNAPSHOT_RETRY_MS, SNAPSHOT_SPREAD_MS,
+    SNAPSHOTS_KEPT,
 };
 use crate::domain::{Clock, Position, Rules};
 use crate::log::EventLog;
@@ -145,11 +146,16 @@ impl Snapshots {
             let position = projection.position();
             let (dir, source) = (self.dir.clone(), Arc::clone(&projection));
             let made_at = clock.now().to_string();
+            let began = Instant::now();
             let written = blocking(move || write(&dir, &source, made_at)).await;
             match written {
                 Ok(Some(position)) => {
                     last_try = position;
                     tracing::info!("wrote a snapshot at position {position}");
+                    // The larger the read model, the longer a snapshot takes, and the fold and readers wait
+                    // for the disk.
+                    let rest = began.elapsed() * SNAPSHOT_REST_TIMES;
+                    let _canceled = tokio::time::timeout(rest, stop.cancelled()).await;
                 }
                 // Another node writes one. Look again after the pause that comes before each.
                 Ok(None) => {}

@@ -210,6 +210,8 @@ pub const SNAPSHOT_SPREAD_MS: u64 = 2_000;
 pub const SNAPSHOT_LEFTOVER_MS: u64 = 600_000;
 /// How long a node waits after a snapshot that it could not write, in milliseconds.
 pub const SNAPSHOT_RETRY_MS: u64 = 60_000;
+/// How many times as long as a snapshot took a node waits before it writes the next one.
+pub const SNAPSHOT_REST_TIMES: u32 = 20;
 /// The cache of the file that a snapshot is written to, in bytes.
 pub const SNAPSHOT_CACHE_BYTES: usize = 32 * 1024 * 1024;
 /// Events of a session's history that its row holds; older ones move to a table of their own.

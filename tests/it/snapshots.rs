@@ -6,7 +6,9 @@ use std::path::{Path, PathBuf};
 
 use session_ledger::app::{Config, Running, Snapshots, start};
 
+use crate::support::cli::Server;
 use crate::support::client::{Client, created};
+use crate::support::nats::NatsServer;
 use crate::support::nats_ledger::until_ready_is;
 
 const TIME: &str = "2026-01-31T12:00:00Z";
@@ -182,4 +184,45 @@ async fn folded(running: &Running) -> u64 {
         count.rsplit_once(' ')?.1.parse::<u64>().ok()
     });
     counts.sum()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_on_nats_starts_from_the_snapshot_of_another_node() {
+    let nats = NatsServer::start().await;
+    let place = tempfile::tempdir().unwrap();
+    let [shared, first, second] = ["shared", "1", "2"].map(|name| place.path().join(name));
+    let (shared, url) = (shared.to_str().unwrap(), nats.url());
+    let on_nats = [
+        "--nats-url",
+        url,
+        "--snapshots",
+        shared,
+        "--snapshot-records",
+        "1000",
+    ];
+    let first = Server::start_with(&first, &on_nats);
+    let client = Client::new(first.url(), "acme");
+    let event = |number: u32| created(&format!("s{number}"), "a1", TIME);
+    for batch in [0..1_000, 1_000..1_100] {
+        let events: Vec<_> = batch.map(event).collect();
+        let body = serde_json::Value::from(events).to_string();
+        let posted = client.post("/v1/events", "application/cloudevents-batch+json", body);
+        posted.await.ok();
+        first.until_logged("wrote a snapshot at position");
+    }
+    let second = Server::start_with(&second, &on_nats);
+    second.until_logged("started from the snapshot at position");
+    let mut pages = Vec::new();
+    for server in [&first, &second] {
+        let client = Client::new(server.url(), "acme");
+        until_ready_is(&client, 200).await;
+        pages.push(
+            client
+                .get("/v1/agent-sessions?limit=200&offset=900")
+                .await
+                .ok(),
+        );
+    }
+    assert_eq!(pages[0]["total"], 1_100);
+    assert_eq!(pages[0], pages[1]);
 }
