@@ -17,6 +17,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::client::{Client, created};
 use super::nats_cluster::NatsCluster;
+use super::nats_ledger::until_ready_is;
 
 const TIME: &str = "2026-01-31T12:00:00Z";
 /// The clients that write.
@@ -52,6 +53,8 @@ struct Seen {
     /// When the last write was acknowledged, and the last read answered.
     last_write: Mutex<Option<Instant>>,
     reads: AtomicU64,
+    /// Tries of writes, and reads after them, that got no answer or a 503.
+    failed: AtomicU64,
     /// Answers to writes with 503 that lack `Retry-After`.
     without_retry_after: AtomicU64,
 }
@@ -107,6 +110,7 @@ impl Fleet {
             ..Config::local(dir.path().to_owned(), SocketAddr::from(([127, 0, 0, 1], 0)))
         };
         let ledger = Box::pin(start(config)).await.unwrap();
+        until_ready_is(&Client::new(&ledger.url(), "acme"), 200).await;
         self.address.urls.lock().unwrap().push(ledger.url());
         self.ledgers.push((ledger, dir));
     }
@@ -157,6 +161,11 @@ impl Fleet {
             }
             tokio::time::sleep(PAUSE).await;
         }
+    }
+
+    /// The tries of clients that failed, for which they tried again.
+    pub(crate) fn failed(&self) -> u64 {
+        self.seen.failed.load(Ordering::Relaxed)
     }
 
     /// The number of pages that were read.
@@ -318,6 +327,7 @@ async fn write(writer: u64, address: Arc<Address>, seen: Arc<Seen>, stop: Cancel
                 Some((_, status, _, body)) => panic!("{status} {body}"),
                 None => {}
             }
+            seen.failed.fetch_add(1, Ordering::Relaxed);
             tokio::time::sleep(PAUSE).await;
         };
         *seen.last_write.lock().unwrap() = Some(sent);
@@ -334,6 +344,7 @@ async fn write(writer: u64, address: Arc<Address>, seen: Arc<Seen>, stop: Cancel
                 Some((_, StatusCode::SERVICE_UNAVAILABLE, _, _)) | None => {}
                 Some((_, status, _, body)) => panic!("own write {position}: {status} {body}"),
             }
+            seen.failed.fetch_add(1, Ordering::Relaxed);
             tokio::time::sleep(PAUSE).await;
         }
     }
