@@ -17,7 +17,7 @@ use crate::app::backup::Step;
 use crate::app::files::{self, DataDir};
 use crate::app::open::{self, OpenError, blocking};
 use crate::auth::Seen;
-use crate::backup::{BackupError, Directory, LogKind, Manifest, Mark, Reader};
+use crate::backup::{BackupError, Directory, LogKind, LogPart, Manifest, Mark, Reader};
 use crate::domain::{Position, Timestamp};
 use crate::log::chain::ChainHead;
 use crate::log::{EmbeddedRestore, NewRecord};
@@ -231,6 +231,19 @@ fn seen_here(dir: &DataDir, read_model: Option<&Store>) -> anyhow::Result<Vec<Se
         Err(error) => return Err(error).with_context(|| format!("cannot read {}", file.display())),
     }
     Ok(seen)
+}
+
+/// What another backup of the ledger has of both logs.
+pub fn seen_in(backup: &Path) -> anyhow::Result<[SeenPoint; 2]> {
+    let directory = Directory::open(backup)?;
+    let Manifest { events, keys, .. } = directory.manifest();
+    let seen = |kind, log: &LogPart| SeenPoint {
+        by: format!("the backup {}", backup.display()),
+        kind,
+        position: log.position,
+        chain: log.chain,
+    };
+    Ok([seen(LogKind::Events, events), seen(LogKind::Keys, keys)])
 }
 
 /// Opens the read model, which locks it, if the directory has one.

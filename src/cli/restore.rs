@@ -51,6 +51,11 @@ pub(super) struct Restore {
     #[arg(long, value_name = "URL", conflicts_with = "check")]
     replica: Option<String>,
 
+    /// Another backup of the same ledger, such as its newest one. The backup must have what this one has,
+    /// with the same hash chains; repeat it for several
+    #[arg(long, value_name = "BACKUP", conflicts_with = "check")]
+    seen: Vec<PathBuf>,
+
     // For the replica.
     #[command(flatten)]
     operator: OperatorArgs,
@@ -89,9 +94,12 @@ impl Restore {
             return Err(Usage(which.to_owned()).into());
         };
         let mut seen = Vec::new();
+        for other in &self.seen {
+            seen.extend(restore::seen_in(other)?);
+        }
         if let Some(url) = self.replica {
             let api = self.operator.api(&url, INSTEAD)?;
-            seen = seen_by(&url, &api).await?;
+            seen.extend(seen_by(&url, &api).await?);
         }
         let request = Request {
             from: self.from,

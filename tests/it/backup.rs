@@ -405,6 +405,34 @@ fn a_restore_does_not_go_behind_what_the_directory_has_seen_unless_told() {
 }
 
 #[test]
+fn a_restore_does_not_go_behind_another_backup_unless_told() {
+    let (dir, place) = (ledger(), tempfile::tempdir().unwrap());
+    let [old, newest, other] = ["old", "newest", "other"].map(|name| place.path().join(name));
+    let [a, b, c] = ["a", "b", "c"].map(|name| place.path().join(name));
+    backup(dir.path(), &old);
+    more(&dir, &["s-3"]);
+    backup(dir.path(), &newest);
+    let args = ["restore", text(&old), "--data-dir", text(&a)];
+    let seen = [&args[..], &["--seen", text(&newest)]].concat();
+    let error = fails(&seen, 1);
+    assert!(
+        error.contains("positions 4 to 4 of the log of events"),
+        "{error}"
+    );
+    assert!(error.contains("of the log of keys"), "{error}");
+    assert!(error.contains(text(&newest)), "{error}");
+    let told = ok(&[&seen[..], &["--accept-loss"]].concat());
+    assert!(told.contains("LOST:"), "{told}");
+
+    let args = ["restore", text(&newest), "--data-dir", text(&b)];
+    ok(&[&args[..], &["--seen", text(&old), "--seen", text(&newest)]].concat());
+    backup(ledger().path(), &other);
+    let args = ["restore", text(&newest), "--data-dir", text(&c)];
+    let error = fails(&[&args[..], &["--seen", text(&other)]].concat(), 1);
+    assert!(error.contains(text(&other)), "{error}");
+}
+
+#[test]
 fn a_restore_refuses_the_backup_of_another_ledger() {
     let (one, other, place) = (ledger(), ledger(), tempfile::tempdir().unwrap());
     let to = place.path().join("b");
