@@ -13,7 +13,8 @@ use crate::http::dto::{Lineage, Session};
 /// The most sessions below the session that are printed.
 const DESCENDANTS_MAX: usize = 1_000;
 
-/// Prints the lineage of a session, as a tree or as the API's JSON.
+/// Prints the lineage of a session, as a tree or as the API's JSON. Its pages may show later and later
+/// states; the JSON names the first.
 pub(super) async fn print(api: &Api, id: &str, json: bool) -> CommandResult {
     let mut lineage: Value = page(api, id, None).await?;
     while let Some(after) = lineage["next_after"].as_str().map(str::to_owned) {
@@ -23,9 +24,7 @@ pub(super) async fn print(api: &Api, id: &str, json: bool) -> CommandResult {
         let mut next: Value = page(api, id, Some(&after)).await?;
         let more = std::mem::take(descendants(&mut next));
         descendants(&mut lineage).extend(more);
-        for member in ["next_after", "as_of"] {
-            lineage[member] = next[member].take();
-        }
+        lineage["next_after"] = next["next_after"].take();
     }
     if json {
         output::json(&lineage.to_string())?;
@@ -33,8 +32,23 @@ pub(super) async fn print(api: &Api, id: &str, json: bool) -> CommandResult {
     }
     let lineage: Lineage = serde_json::from_value(lineage)?;
     output::data(&tree(&lineage))?;
-    if let Some(after) = &lineage.next_after {
-        output::note(format_args!("more sessions follow after {after}"));
+    let root = lineage.ancestors.first().filter(|_| lineage.more_ancestors);
+    if let Some(root) = root {
+        let id = &root.session_id;
+        output::note(format_args!(
+            "the sessions above {id} are left out: ask for its tree"
+        ));
+    }
+    let cut = lineage.descendants.iter().filter(|below| below.more_below);
+    for id in cut.map(|below| &below.session.session_id) {
+        output::note(format_args!(
+            "the sessions below {id} are left out: ask for its tree"
+        ));
+    }
+    if lineage.next_after.is_some() {
+        output::note(format_args!(
+            "only the first {DESCENDANTS_MAX} sessions below it are shown: ask for the tree of one of them"
+        ));
     }
     Ok(ExitCode::SUCCESS)
 }

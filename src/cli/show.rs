@@ -41,7 +41,7 @@ pub(super) struct Show {
     #[arg(value_name = "SESSION")]
     id: String,
 
-    /// The sessions above and below it instead of its events: which session opened which
+    /// The sessions above and below it instead of its events. An asterisk marks the session
     #[arg(long)]
     tree: bool,
 

@@ -210,7 +210,7 @@ pub const SNAPSHOT_SPREAD_MS: u64 = 2_000;
 pub const SNAPSHOT_LEFTOVER_MS: u64 = 600_000;
 /// How long a node waits after a snapshot that it could not write, in milliseconds.
 pub const SNAPSHOT_RETRY_MS: u64 = 60_000;
-/// How many times as long as a snapshot took a node waits before it writes the next one.
+/// After a snapshot, a node waits this many times as long as the snapshot took.
 pub const SNAPSHOT_REST_TIMES: u32 = 20;
 /// The cache of the file that a snapshot is written to, in bytes.
 pub const SNAPSHOT_CACHE_BYTES: usize = 32 * 1024 * 1024;
@@ -254,6 +254,8 @@ pub const LINEAGE_ANCESTORS_MAX: usize = 200;
 pub const LINEAGE_DEPTH_MAX: usize = 1_000;
 /// Most hand-offs that a lineage follows to find the session that goes on now.
 pub const LINEAGE_HANDOFFS_MAX: usize = 10_000;
+/// Most sessions of other agents that a page of a lineage skips, for a credential that is bound to an agent.
+pub const LINEAGE_SKIPPED_MAX: usize = 10_000;
 /// Most events of one batch.
 pub const BATCH_EVENTS_MAX: usize = 1000;
 /// Longest request body, in bytes.

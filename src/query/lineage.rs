@@ -1,7 +1,9 @@
 //! Lineage: which session opened which, from the root down, and where a chain of hand-offs has ended.
 
 use crate::domain::SessionId;
-use crate::domain::limits::{LINEAGE_ANCESTORS_MAX, LINEAGE_DEPTH_MAX, LINEAGE_HANDOFFS_MAX};
+use crate::domain::limits::{
+    LINEAGE_ANCESTORS_MAX, LINEAGE_DEPTH_MAX, LINEAGE_HANDOFFS_MAX, LINEAGE_SKIPPED_MAX,
+};
 use crate::projection::{Ordinal, RowBytes, Snapshot, StoreError};
 use crate::query::sight::{Shown, Sight};
 use crate::query::{AsOf, QueryError, ids};
@@ -46,8 +48,10 @@ pub struct Descendant {
     pub is_cut: bool,
 }
 
-/// The lineage of a session; `None` if the caller is shown no session with this id. Sessions that the caller
-/// is not shown are left out, with those that are connected only through them.
+/// The lineage of a session; `None` if the caller is shown no session with this id.
+///
+/// Sessions that the caller is not shown are left out, with those that are connected only through them. Fails
+/// if a page would leave out too many.
 pub fn of_session(
     snapshot: &Snapshot,
     sight: Sight<'_>,
@@ -61,7 +65,7 @@ pub fn of_session(
         return Ok(None);
     };
     let tree = Tree { shown, root };
-    let Some(session) = tree.shown(root)? else {
+    let Some(session) = tree.session(root)? else {
         return Ok(None);
     };
     let (ancestors, has_more_ancestors) = tree.ancestors()?;
@@ -90,7 +94,7 @@ struct Tree<'a> {
     root: Ordinal,
 }
 
-/// A session below the root, after those that lie between.
+/// The path from the root to a session, both included.
 struct Place {
     path: Vec<Ordinal>,
 }
@@ -107,7 +111,7 @@ impl Place {
 
 impl Tree<'_> {
     /// A session, if the caller is shown it.
-    fn shown(&self, ordinal: Ordinal) -> Result<Option<RowBytes>, StoreError> {
+    fn session(&self, ordinal: Ordinal) -> Result<Option<RowBytes>, StoreError> {
         let stored = self.shown.tenant.session(ordinal)?;
         let is_shown = self.shown.has(&stored.row()?)?;
         Ok(is_shown.then_some(stored))
@@ -121,7 +125,7 @@ impl Tree<'_> {
     fn ancestors(&self) -> Result<(Vec<RowBytes>, bool), StoreError> {
         let (mut ancestors, mut above) = (Vec::new(), self.parent(self.root)?);
         while let Some(ordinal) = above {
-            let Some(stored) = self.shown(ordinal)? else {
+            let Some(stored) = self.session(ordinal)? else {
                 break;
             };
             if ancestors.len() == LINEAGE_ANCESTORS_MAX {
@@ -139,7 +143,7 @@ impl Tree<'_> {
     fn holder(&self) -> Result<Option<RowBytes>, StoreError> {
         let mut at = self.root;
         for _ in 0..=LINEAGE_HANDOFFS_MAX {
-            let Some(stored) = self.shown(at)? else {
+            let Some(stored) = self.session(at)? else {
                 return Ok(None);
             };
             match self.shown.tenant.successor(&stored.row()?)? {
@@ -154,7 +158,7 @@ impl Tree<'_> {
     fn place(&self, ordinal: Ordinal) -> Result<Place, QueryError> {
         let (mut path, mut at) = (Vec::new(), ordinal);
         while path.len() < LINEAGE_DEPTH_MAX {
-            let stored = self.shown(at)?.ok_or(QueryError::NoDescendant)?;
+            let stored = self.session(at)?.ok_or(QueryError::NoDescendant)?;
             path.push(at);
             let parent = self.shown.tenant.parent(&stored.row()?)?;
             at = parent.ok_or(QueryError::NoDescendant)?;
@@ -172,47 +176,60 @@ impl Tree<'_> {
         &self,
         mut place: Place,
         rows_max: usize,
-    ) -> Result<(Vec<Descendant>, bool), StoreError> {
-        let mut found = Vec::new();
-        while let Some(row) = self.advance(&mut place)? {
+    ) -> Result<(Vec<Descendant>, bool), QueryError> {
+        let (mut found, mut skipped) = (Vec::new(), 0);
+        while let Some((ordinal, row)) = self.advance(&mut place, &mut skipped)? {
             if found.len() == rows_max {
                 return Ok((found, true));
             }
             let depth = place.depth();
-            let is_cut = depth == LINEAGE_DEPTH_MAX && self.first_child(&place)?.is_some();
+            let is_cut =
+                depth == LINEAGE_DEPTH_MAX && self.child(ordinal, None, &mut skipped)?.is_some();
             found.push(Descendant { depth, row, is_cut });
         }
         Ok((found, false))
     }
 
-    fn first_child(&self, place: &Place) -> Result<Option<Ordinal>, StoreError> {
-        let parent = place.path.last().copied().unwrap_or(self.root);
-        self.shown.tenant.next_child(parent, None)
-    }
-
     /// Moves a place to the next session that the caller is shown: down if that is possible, else to the next
     /// child of the nearest session above.
-    fn advance(&self, place: &mut Place) -> Result<Option<RowBytes>, StoreError> {
+    fn advance(
+        &self,
+        place: &mut Place,
+        skipped: &mut usize,
+    ) -> Result<Option<(Ordinal, RowBytes)>, QueryError> {
         let mut after = None;
-        loop {
-            let Some(parent) = place.path.last().copied() else {
-                return Ok(None);
-            };
+        while let Some(parent) = place.path.last().copied() {
             let child = if place.depth() < LINEAGE_DEPTH_MAX {
-                self.shown.tenant.next_child(parent, after)?
+                self.child(parent, after, skipped)?
             } else {
                 None
             };
-            match child {
-                Some(child) => match self.shown(child)? {
-                    Some(row) => {
-                        place.path.push(child);
-                        return Ok(Some(row));
-                    }
-                    None => after = Some(child),
-                },
-                None => after = place.path.pop(),
+            if let Some((ordinal, row)) = child {
+                place.path.push(ordinal);
+                return Ok(Some((ordinal, row)));
             }
+            after = place.path.pop();
         }
+        Ok(None)
+    }
+
+    /// The first child that the caller is shown, or the first after another one. Counts those that it skips.
+    fn child(
+        &self,
+        parent: Ordinal,
+        mut after: Option<Ordinal>,
+        skipped: &mut usize,
+    ) -> Result<Option<(Ordinal, RowBytes)>, QueryError> {
+        while let Some(child) = self.shown.tenant.next_child(parent, after)? {
+            if let Some(row) = self.session(child)? {
+                return Ok(Some((child, row)));
+            }
+            *skipped += 1;
+            if LINEAGE_SKIPPED_MAX < *skipped {
+                return Err(QueryError::OneAgent);
+            }
+            after = Some(child);
+        }
+        Ok(None)
     }
 }

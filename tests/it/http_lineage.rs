@@ -238,12 +238,15 @@ async fn a_key_of_an_agent_is_shown_only_what_it_reaches_through_that_agents_ses
         .client_with_key("acme", [Role::Write].into_iter().collect())
         .await;
     let mut forest = Forest::default();
-    // The agents are a0, a1, a2, a0, a1; the hand-off is to a1.
+    // The agents are a0, a1, a2, a0, a1, a2, a0; the hand-off is to a1.
     let root = forest.open(None);
     let other = forest.open(Some(&root));
     let below_other = forest.open(Some(&other));
     let own = forest.open(Some(&root));
     forest.open(Some(&below_other));
+    forest.open(None);
+    // Of a0, and below sessions of others.
+    let hidden_own = forest.open(Some(&below_other));
     forest.hand_off(&own);
     forest.send(&client).await;
     let of_a0 = Grant {
@@ -260,7 +263,8 @@ async fn a_key_of_an_agent_is_shown_only_what_it_reaches_through_that_agents_ses
         (&Value::Null, &json!([]))
     );
     bound.get(&path(&other)).await.problem(404, "not_found");
-    for hidden in [&other, &below_other] {
+    bound.get(&path(&hidden_own)).await.ok();
+    for hidden in [&other, &below_other, &hidden_own] {
         let after = format!("{}?after={hidden}", path(&root));
         bound.get(&after).await.problem(400, "invalid_parameter");
     }

@@ -129,7 +129,7 @@ pub struct Lineage {
 /// A session below another one.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Descendant {
-    /// How many sessions above it the other one is: 1 for a child.
+    /// Steps from the session of the lineage down to this one: 1 for a child.
     #[schema(minimum = 1, maximum = 1000)]
     pub depth: u16,
     /// Whether it has opened sessions that are left out, because they are deeper than 1,000. Its own lineage has

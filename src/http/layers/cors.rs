@@ -27,12 +27,13 @@ const SENT: [HeaderName; 9] = [
     HeaderName::from_static("x-tenant-id"),
 ];
 /// The response headers that a page may read.
-const READ: [HeaderName; 10] = [
+const READ: [HeaderName; 11] = [
     ETAG,
     LINK,
     RETRY_AFTER,
     HeaderName::from_static("x-as-of-position"),
     HeaderName::from_static("x-next-after"),
+    HeaderName::from_static("x-next-before"),
     HeaderName::from_static("x-ratelimit-limit"),
     HeaderName::from_static("x-ratelimit-policy"),
     HeaderName::from_static("x-ratelimit-remaining"),

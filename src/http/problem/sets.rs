@@ -144,6 +144,8 @@ problem_sets! {
     CountProblems: EVERYWHERE, CALLER, READ, NOT_BOUND, &[Code::UnsupportedFilter];
     /// A session.
     GetSessionProblems: EVERYWHERE, CALLER, READ, EXISTING, SHARED_PATH;
+    /// The lineage of a session.
+    LineageProblems: EVERYWHERE, CALLER, READ, EXISTING, NOT_BOUND;
     /// An agent, an event, or the history of a session.
     GetProblems: EVERYWHERE, CALLER, READ, EXISTING;
     /// A page of events, or counts.

@@ -177,8 +177,8 @@ pub(crate) const BEFORE_POSITION: Param<Range> = Param {
 };
 pub(crate) const ORDER: Param<Word<Order>> = Param {
     name: "order",
-    about: "Which events come first, by position. By default the oldest. With newest, the next page \
-            starts at before, not at after.",
+    about: "Which events come first, by position: by default the oldest. With newest, give next_before \
+            of this page as before to read the next page.",
     component: Some("EventsOrder"),
     shape: Word::any(),
 };

@@ -32,15 +32,15 @@ use crate::http::response::json::Json;
 use crate::http::response::links;
 use crate::http::state::App;
 use crate::ledger::Receipt;
-use crate::projection::{Between, Order};
+use crate::projection::{Order, Range};
 use crate::query::{self, EventFilter, LedgerEvent, Sight};
 use crate::wire::{self, Origin};
 
 /// The size of a typical event. A buffer with this capacity for each event seldom grows.
 const EVENT_BYTES: usize = 768;
 const NDJSON: &str = "application/x-ndjson";
-/// In NDJSON answers, the position after which the next page starts. Every page has it, so that a
-/// client at the end of the log knows where to continue later.
+/// In NDJSON answers with the oldest first, the position after which the next page starts. Every page has it,
+/// so that a client at the end of the log knows where to continue later.
 const NEXT_AFTER: HeaderName = HeaderName::from_static("x-next-after");
 /// In NDJSON answers with the newest first, the position before which the next page starts.
 const NEXT_BEFORE: HeaderName = HeaderName::from_static("x-next-before");
@@ -99,8 +99,8 @@ struct Next {
 }
 
 impl Next {
-    /// Of a page for which `found` events were found. If the answer holds fewer, because it would be too
-    /// long, the next page starts at its last event.
+    /// Finds where the next page starts, after a page for which `found` events were found. If the answer holds
+    /// fewer, because it would be too long, the next page starts at its last event.
     fn of(order: Order, events: &[LedgerEvent], found: usize, next: Option<u64>) -> Self {
         let at = match events.last() {
             Some(last) if events.len() < found => Some(last.record.position.get()),
@@ -128,10 +128,10 @@ impl Next {
         out.number_or_null(before);
     }
 
-    /// The header of an NDJSON answer. `searched` is the last position of the state that the page shows.
-    fn header(&self, searched: u64) -> Option<(HeaderName, u64)> {
+    /// The header of an NDJSON answer. `end` is the last position of the state that the page shows.
+    fn header(&self, end: u64) -> Option<(HeaderName, u64)> {
         match self.order {
-            Order::OldestFirst => Some((NEXT_AFTER, self.at.unwrap_or(searched))),
+            Order::OldestFirst => Some((NEXT_AFTER, self.at.unwrap_or(end))),
             Order::NewestFirst => self.at.map(|at| (NEXT_BEFORE, at)),
         }
     }
@@ -158,7 +158,8 @@ impl Next {
             ),
             headers(
                 ("X-Next-After" = u64, description = "NDJSON only: give it as `after` to read \
-                    the next page. On the last page, it is the last position that was searched"),
+                    the next page. On the last page, it is the last position of the state that the page \
+                    shows, also if `before` ended the search earlier"),
                 ("X-Next-Before" = u64, description = "NDJSON with `order=newest` only: give it as \
                     `before` to read the next page. The last page has none"),
                 ("X-As-Of-Position" = u64, description = "NDJSON only: the position of the state \
@@ -182,18 +183,13 @@ pub(crate) async fn list(
     }
     let page = app.scan(move |snapshot| {
         let (sight, filter) = (caller.sight(), &query.filter);
-        let between = Between {
+        let range = Range {
             after,
             before: query.before.unwrap_or(Position::new(u64::MAX)),
+            order,
         };
         let limit = usize::from(limit);
-        Ok(query::events::list(
-            snapshot,
-            sight,
-            filter,
-            (between, order),
-            limit,
-        )?)
+        Ok(query::events::list(snapshot, sight, filter, range, limit)?)
     });
     let page = page.await?;
     let found = page.events.len();

@@ -9,7 +9,7 @@ use crate::domain::{Position, SessionId};
 use crate::http::api::listing::ROW_BYTES;
 use crate::http::dto;
 use crate::http::problem::Problem;
-use crate::http::problem::sets::GetProblems;
+use crate::http::problem::sets::LineageProblems;
 use crate::http::request::caller::{Caller, Read};
 use crate::http::request::extract::{Path, Query, QueryParams, Values};
 use crate::http::request::param::AnyParam;
@@ -47,14 +47,15 @@ impl QueryParams for LineageQuery {
 ///
 /// The sessions above a session, from the root down, the session to which its hand-offs have led, and a page
 /// of the sessions below it. Each of these comes before those that it opened. A credential that is bound to
-/// an agent is shown only sessions of that agent, and none that it could reach only through another session.
+/// an agent is shown only sessions of that agent. Sessions that are connected only through a session of another
+/// agent are left out.
 #[utoipa::path(
     get,
     path = "/v1/agent-sessions/{id}/lineage",
     operation_id = "get_session_lineage",
     tag = "sessions",
     params(Caller<Read>, Path<SessionId>, Query<LineageQuery>),
-    responses((status = 200, description = "The lineage", body = dto::Lineage), GetProblems)
+    responses((status = 200, description = "The lineage", body = dto::Lineage), LineageProblems)
 )]
 pub(crate) async fn get(
     State(app): State<App>,
