@@ -9,7 +9,7 @@ use crate::domain::{
 };
 use crate::log::{EventLog, Record};
 use crate::projection::{
-    Between, Order, Ordinal, RejectionCode, Snapshot, StoreError, TenantSnapshot, VerdictRow,
+    Order, Ordinal, Range, RejectionCode, Snapshot, StoreError, TenantSnapshot, VerdictRow,
 };
 use crate::query::sight::{Agents, Shown, Sight};
 use crate::query::{AsOf, QueryError, ids};
@@ -21,7 +21,7 @@ pub struct EventFilter {
     pub types: Vec<EventType>,
     /// With one of these verdicts, or with any if there are none.
     pub verdicts: Vec<VerdictKind>,
-    /// Rejected for one of these reasons or parked, or with any verdict if there are none.
+    /// Rejected with one of these codes, or parked; any event if there are none.
     pub codes: Vec<RejectionCode>,
     /// Concerning this agent.
     pub agent: Option<AgentId>,
@@ -86,13 +86,13 @@ impl EventPage {
     }
 }
 
-/// The events that a caller is shown between two positions. The next page starts after `next`, or before
-/// it if the newest come first.
+/// The events of a range that a caller is shown. The next page starts after `next`, or before it if the
+/// newest come first.
 pub fn list(
     snapshot: &Snapshot,
     sight: Sight<'_>,
     filter: &EventFilter,
-    (between, order): (Between, Order),
+    range: Range,
     events_max: usize,
 ) -> Result<EventPage, StoreError> {
     let shown = sight.find(snapshot)?;
@@ -104,7 +104,7 @@ pub fn list(
     let visit = |position: Position, row| {
         if events.len() == events_max || looked_at == EVENTS_SCAN_MAX {
             // This one is left for the next page.
-            next = Some(match order {
+            next = Some(match range.order {
                 Order::OldestFirst => position.get() - 1,
                 Order::NewestFirst => position.get() + 1,
             });
@@ -116,7 +116,7 @@ pub fn list(
         }
         Ok(true)
     };
-    wanted.tenant.verdicts(between, order, visit)?;
+    wanted.tenant.verdicts(range, visit)?;
     Ok(EventPage {
         events,
         next,
@@ -142,7 +142,12 @@ impl<'a> Wanted<'a> {
             Some(id) => ids::session(tenant, id)?,
             None => None,
         };
-        let is_unknown = agents == Agents::None || filter.session.is_some() && session.is_none();
+        let is_unknown = agents == Agents::None
+            || filter.session.is_some() && session.is_none()
+            || match &filter.project {
+                Some(id) => tenant.project(id)?.is_none(),
+                None => false,
+            };
         Ok((!is_unknown).then_some(Self {
             filter,
             tenant,

@@ -16,13 +16,15 @@ use crate::projection::snapshot::{
 };
 use crate::projection::verdict_row::VerdictRow;
 
-/// The positions after one position and before another.
+/// Which positions of a log are visited, and in which order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Between {
-    /// The position before the first.
+pub struct Range {
+    /// This position and earlier ones are left out.
     pub after: Position,
-    /// The position behind the last.
+    /// This position and later ones are left out.
     pub before: Position,
+    /// The order.
+    pub order: Order,
 }
 
 /// The order of events.
@@ -69,10 +71,7 @@ impl TenantSnapshot<'_> {
 
     /// The session's ordinal, if it has opened.
     pub fn ordinal(&self, id: &SessionId) -> Result<Option<Ordinal>, StoreError> {
-        let ids = &self.snapshot.tables.session_ids;
-        Ok(ids
-            .get(&*keys::named(self.tenant, id.as_str()))?
-            .map(|ordinal| Ordinal::new(ordinal.value())))
+        self.named(Some(id.as_str()))
     }
 
     /// The agent's number, if it is known.
@@ -244,20 +243,23 @@ impl TenantSnapshot<'_> {
             .transpose()
     }
 
-    /// Calls `visit` with the verdicts on the events between two positions, in this order, until it returns
-    /// false.
+    /// Calls `visit` with the verdicts on the events of a range, until it returns false.
     pub fn verdicts(
         &self,
-        between: Between,
-        order: Order,
+        range: Range,
         mut visit: impl FnMut(Position, VerdictRow) -> Result<bool, StoreError>,
     ) -> Result<(), StoreError> {
         let verdicts = &self.snapshot.tables.verdicts;
-        if between.before <= between.after.next() {
+        let Range {
+            after,
+            before,
+            order,
+        } = range;
+        if before <= after.next() {
             return Ok(());
         }
-        let low = keys::verdict(self.tenant, between.after.next());
-        let high = keys::verdict(self.tenant, between.before);
+        let low = keys::verdict(self.tenant, after.next());
+        let high = keys::verdict(self.tenant, before);
         let mut entries = verdicts.range::<&[u8; 12]>(&low..&high)?;
         let next = || match order {
             Order::OldestFirst => entries.next(),
