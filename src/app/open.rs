@@ -12,6 +12,7 @@ use crate::domain::{Clock, Position};
 use crate::log::jetstream::{JetStreamConfig, JetStreamLog};
 use crate::log::{EmbeddedLog, EventLog, LogError};
 use crate::projection::{Projection, StoreError};
+use crate::storage;
 
 /// Why a ledger could not be opened.
 #[derive(Debug, thiserror::Error)]
@@ -48,10 +49,7 @@ pub enum OpenError {
     #[error("cannot remove {}, which an interrupted command left", .0.display())]
     Remove(PathBuf, #[source] io::Error),
     /// The disk does not let the process open, read or write the read model.
-    #[error(
-        "cannot open {}: check who may read and write it, and whether its disk can be read and written",
-        .0.display()
-    )]
+    #[error("{}", storage::not_opened(.0))]
     Model(PathBuf, #[source] io::Error),
     /// The log cannot be opened.
     #[error(transparent)]
@@ -212,6 +210,10 @@ pub async fn connect(config: &JetStreamConfig, known: Position) -> Result<JetStr
 pub fn store_error(error: StoreError, file: &Path) -> OpenError {
     match error {
         StoreError::InUse => OpenError::Held(file.parent().unwrap_or(Path::new(".")).to_path_buf()),
+        error if error.is_mended_by_a_rebuild() => OpenError::Store(match error {
+            StoreError::File(error) => StoreError::Unreadable(error.to_string()),
+            other => other,
+        }),
         other => match other.into_os_error() {
             Ok(error) => OpenError::Model(file.to_path_buf(), error),
             Err(other) => OpenError::Store(other),

@@ -6,6 +6,8 @@
 //! - [`room`] tells whether the disk has room.
 #![warn(missing_docs)]
 
+use std::path::Path;
+
 mod checked;
 mod guard;
 mod health;
@@ -16,3 +18,11 @@ pub use checked::CheckedFile;
 pub use guard::{guarded, is_guarded};
 pub use health::{Failure, Health};
 pub use watched::Watched;
+
+/// Says that the operating system does not let this process open a file, and what to check.
+pub fn not_opened(file: &Path) -> String {
+    let file = file.display();
+    format!(
+        "cannot open {file}: check who may read and write it, and whether its disk can be read and written"
+    )
+}

@@ -21,7 +21,7 @@ use crate::domain::causes::{BoxError, because};
 use crate::domain::limits::{LOG_CACHE_BYTES, LOG_READ_BYTES_MAX, LOG_ROOM_BYTES_MIN};
 use crate::domain::{Position, Timestamp};
 use crate::log::{Guard, LogError, NewRecord, Record};
-use crate::storage::{Failure, Health, Watched, guarded, room};
+use crate::storage::{self, Failure, Health, Watched, guarded, room};
 
 /// From position to encoded record, see [`codec`].
 pub(super) const RECORDS: TableDefinition<'static, u64, &[u8]> = TableDefinition::new("records");
@@ -302,17 +302,10 @@ fn create(file: &Path, dir: &Path) -> Result<(), LogError> {
 
 fn open_file(path: &Path, health: &Health) -> Result<Database, LogError> {
     let file = File::options().read(true).write(true).open(path);
-    let file = file.map_err(|error| LogError::unavailable(not_opened(path, error)))?;
+    let file =
+        file.map_err(|error| LogError::unavailable(because(storage::not_opened(path), error)))?;
     let backend = FileBackend::new(file).map_err(LogError::unavailable)?;
     create_with(backend, health).map_err(|error| open_error(error, path))
-}
-
-fn not_opened(path: &Path, error: io::Error) -> BoxError {
-    let path = path.display();
-    let what = format!(
-        "cannot open {path}: check who may read and write it, and whether its disk can be read and written"
-    );
-    because(what, error)
 }
 
 fn create_with(storage: impl StorageBackend, health: &Health) -> Result<Database, DatabaseError> {
