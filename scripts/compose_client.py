@@ -1,7 +1,8 @@
 """A client of the servers in a compose file, for scripts/test-compose.
 
-Usage: compose_client.py publish|publish_patiently|listed|refused|isolated NATS_URL HTTP_URL
+Usage: compose_client.py publish|publish_patiently|listed|refused|isolated NATS_URL HTTP_URL [SESSIONS]
 
+SESSIONS is how many sessions there are: the last of them is published, and all must be listed (default 1).
 The variables ACME_KEY and GLOBEX_KEY hold the keys of two tenants.
 """
 
@@ -16,17 +17,17 @@ import urllib.request
 import nats
 from nats.js.errors import NoStreamResponseError
 
-SESSION = "compose-session-1"
+SESSIONS = [f"compose-session-{number}" for number in range(1, int((sys.argv[4:] or [1])[0]) + 1)]
 WAIT_SECONDS = 10
 # An election of NATS takes up to 9 s, and a second one if two servers ask for votes at once.
 ELECTION_WAIT_SECONDS = 40
 
 EVENT = {
     "specversion": "1.0",
-    "id": "compose-event-1",
+    "id": f"created-{SESSIONS[-1]}",
     "source": "urn:test:compose",
     "type": "session.created",
-    "subject": SESSION,
+    "subject": SESSIONS[-1],
     "tenantid": "acme",
     "datacontenttype": "application/json",
     "data": {"agent_id": "compose-agent"},
@@ -128,9 +129,9 @@ def listed(url):
     while True:
         page = sessions(url, key_of("acme"))
         ids = [row["session_id"] for row in page["sessions"]]
-        if ids == [SESSION] and page["total"] == 1:
+        if sorted(ids) == SESSIONS and page["total"] == len(SESSIONS):
             break
-        assert time.monotonic() < deadline, f"expected {SESSION} alone, got {page}"
+        assert time.monotonic() < deadline, f"expected {SESSIONS}, got {page}"
         time.sleep(0.1)
     foreign = sessions(url, key_of("globex"))
     assert foreign["total"] == 0 and foreign["sessions"] == [], foreign
@@ -138,7 +139,7 @@ def listed(url):
 
 
 def main():
-    step, nats_url, http_url = sys.argv[1:]
+    step, nats_url, http_url = sys.argv[1:4]
     if step == "publish":
         asyncio.run(publish(nats_url))
     elif step == "publish_patiently":
