@@ -60,12 +60,13 @@ pub(super) fn get(data: &[u8]) {
         let response: Result<Response, _> = runtime.block_on(router.call(request));
         let response = response.expect("the router always answers");
         let status = response.status().as_u16();
-        // 501 is the answer of a dialect to calls that it does not have.
-        assert!(status < 500 || status == 501, "{status} on {path}?{query}");
+        // A dialect answers 501 to calls of the other API that it does not have.
+        let is_left_out = status == 501 && path.starts_with("/compat/");
+        assert!(status < 500 || is_left_out, "{status} on {path}?{query}");
     });
 }
 
-/// The paths of all APIs that read something of a tenant, sorted. Parameters are in braces.
+/// The paths of all GET requests for something of a tenant, sorted. Parameters are in braces.
 fn paths_that_read() -> Vec<String> {
     let document: Value = serde_json::from_str(&openapi::text()).expect("the document is JSON");
     let paths = document["paths"].as_object().into_iter().flatten();

@@ -25,7 +25,7 @@ use crate::support::nats_ledger::{CREATED, until_ready_is};
 
 const TIME: &str = "2026-01-31T12:00:00Z";
 /// Sessions of the ledger whose read model is damaged. Their file has some hundred blocks.
-const SESSIONS: usize = 1_000;
+pub(crate) const SESSIONS: usize = 1_000;
 
 /// Writes the log of a ledger with many sessions of a few agents.
 async fn write_log(dir: &Path) {
@@ -42,7 +42,7 @@ async fn write_log(dir: &Path) {
     log.close().await;
 }
 
-async fn ledger(dir: &Path) -> Running {
+pub(crate) async fn ledger(dir: &Path) -> Running {
     let config = Config::local(dir.to_owned(), SocketAddr::from(([127, 0, 0, 1], 0)));
     Box::pin(start(config)).await.unwrap()
 }
@@ -149,85 +149,8 @@ async fn a_read_model_that_no_build_can_open_is_made_again() {
     }
 }
 
-/// Reads all events, page by page; the status of the first page that fails.
-async fn all_events(client: &Client) -> Result<Vec<serde_json::Value>, u16> {
-    let (mut events, mut after) = (Vec::new(), 0);
-    loop {
-        let answer = client
-            .get(&format!("/v1/events?limit=100&after={after}"))
-            .await;
-        if answer.status != 200 {
-            return Err(answer.status);
-        }
-        let page = answer.json();
-        events.extend(page["events"].as_array().unwrap().clone());
-        match page["next_after"].as_u64() {
-            Some(next) => after = next,
-            None => return Ok(events),
-        }
-    }
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_flipped_bit_in_a_built_in_log_is_never_an_answer() {
-    let whole = folded().await;
-    let server = ledger(whole.path()).await;
-    let expected = all_events(&Client::new(&server.url(), "acme"))
-        .await
-        .unwrap();
-    server.stop().await.unwrap();
-    assert_eq!(expected.len(), SESSIONS);
-    let mut random = fastrand::Rng::with_seed(10);
-    let mut noticed = 0;
-    for log in ["log.redb", "admin.redb"].into_iter().cycle().take(24) {
-        let dir = tempfile::tempdir().unwrap();
-        // The second half of the flips has a read model that was folded before.
-        let files = ["log.redb", "admin.redb", "token.secret", "model.redb"];
-        for file in &files[..3 + usize::from(random.bool())] {
-            fs::copy(whole.path().join(file), dir.path().join(file)).unwrap();
-        }
-        let mut bytes = fs::read(dir.path().join(log)).unwrap();
-        // Behind redb's header.
-        let place = random.usize(8_192..bytes.len());
-        bytes[place] ^= 1 << random.u8(0..8);
-        fs::write(dir.path().join(log), bytes).unwrap();
-
-        let config = Config::local(dir.path().to_owned(), SocketAddr::from(([127, 0, 0, 1], 0)));
-        let Ok(server) = Box::pin(start(config)).await else {
-            noticed += 1;
-            continue;
-        };
-        let client = Client::new(&server.url(), "acme");
-        // Ready, or stopped by the damage.
-        let ready = loop {
-            let answer = client.get("/readyz").await;
-            if answer.status == 200 || answer.text.contains("the fold has stopped") {
-                break answer.status;
-            }
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        };
-        let read = all_events(&client).await;
-        match &read {
-            // A fold that has stopped shows its last state.
-            Ok(events) if ready != 200 => assert!(expected.starts_with(events)),
-            Ok(events) => assert_eq!(events, &expected, "{log}, byte {place}"),
-            Err(status) => assert!(*status >= 500, "{status}: {log}, byte {place}"),
-        }
-        if ready == 200 {
-            let count = client.get("/v1/agent-sessions/count").await.ok();
-            assert_eq!(count["total"], SESSIONS, "{log}, byte {place}");
-        }
-        noticed += usize::from(ready != 200 || read.is_err());
-        drop(server.stop().await);
-    }
-    assert!(
-        noticed > 2,
-        "only {noticed} flips were in bytes that a read uses"
-    );
-}
-
 /// A ledger that has folded its log, and that no process has open.
-async fn folded() -> tempfile::TempDir {
+pub(crate) async fn folded() -> tempfile::TempDir {
     let dir = tempfile::tempdir().unwrap();
     write_log(dir.path()).await;
     let server = ledger(dir.path()).await;

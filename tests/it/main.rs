@@ -22,6 +22,7 @@ mod cluster;
 mod cluster_shipped;
 mod dialects;
 mod disk_faults;
+mod disk_flips;
 mod expiry;
 mod expiry_nodes;
 mod failing_disk;
