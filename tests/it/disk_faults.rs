@@ -323,7 +323,8 @@ async fn a_full_disk_refuses_events_and_the_server_goes_on_when_there_is_room() 
     for number in 0..400 {
         let answer = client.emit(&large(number)).await;
         match answer.status {
-            201 => accepted.push(format!("large-{number}")),
+            // On a busy machine, the verdict may come later.
+            201 | 202 => accepted.push(format!("large-{number}")),
             // Not written, or written and folded later.
             503 => refused += 1,
             _ => panic!("{}", answer.text),
@@ -338,7 +339,7 @@ async fn a_full_disk_refuses_events_and_the_server_goes_on_when_there_is_room() 
     let mut number = 400;
     loop {
         number += 1;
-        if client.emit(&large(number)).await.status == 201 {
+        if [201, 202].contains(&client.emit(&large(number)).await.status) {
             accepted.push(format!("large-{number}"));
         }
         let said = client.get("/readyz").await.text;
