@@ -108,7 +108,11 @@ impl Progress {
             .skip(1)
             .filter(|rules| *rules <= current)
         {
-            progress.rules.switch(rules, Position::new(from.u64()?));
+            let switched = Position::new(from.u64()?);
+            if switched == Position::ZERO || progress.position < switched {
+                return Err(from.damaged());
+            }
+            progress.rules.switch(rules, switched);
         }
         from.end()?;
         Ok(progress)

@@ -1,6 +1,7 @@
 //! An HTTP/1.1 client that costs little, so that the server has the machine.
 
 mod load;
+mod streams;
 
 use std::io;
 use std::net::SocketAddr;
@@ -9,6 +10,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
 pub(crate) use load::{Load, PagesLoad};
+pub(crate) use streams::Streams;
 
 const HEADERS_MAX: usize = 32;
 const READ_BYTES: usize = 64 * 1024;

@@ -1,7 +1,8 @@
-//! More events than the server can take, from more connections than it keeps, while a client reads pages.
+//! More events than the server can take, beside more connections than it keeps, while a client reads pages.
 
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, HashSet};
+use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -12,26 +13,30 @@ use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep, sleep_until};
 
 use crate::filled::LARGEST;
-use crate::http::{self, Connection};
+use crate::http::{self, Connection, Streams};
 use crate::nats::{NatsServer, Preset};
 use crate::node::{Ledger, Node};
 use crate::report::{Must, Report, Row, Section};
 use crate::stats::{Figure, MIB, float, ms, per_second, percentile, sorted};
 use crate::targets;
 
-/// The load that the server sustains is measured with so many connections, each with one request.
-const SUSTAINED_CONNECTIONS: usize = 64;
+/// The connections of the load (HTTP/2).
+const CONNECTIONS: usize = 64;
+/// The load that the server sustains is measured with so many requests at a time.
+const SUSTAINED_REQUESTS: usize = 64;
 const SUSTAINED: Duration = Duration::from_secs(10);
 /// How many times as many events are offered.
 const FACTOR: u64 = 4;
 const OVERLOAD: Duration = Duration::from_mins(1);
-/// Connections that emit, each with one request: more than the server lets wait for verdicts.
-const EMITTING: usize = 5_000;
+/// Requests at a time: more than the server lets wait for verdicts and for their turn.
+const REQUESTS: usize = 12_800;
 /// Connections that send a byte of a request each second.
 const SLOW: usize = 1_000;
 /// Connections that were used once and are kept open.
 const IDLE: usize = 10_000;
-/// An event is given up if no connection was free for so long.
+/// Connections that ask for a page of 200 rows each second, and read nothing.
+const UNREAD: usize = 200;
+/// An event is given up if it could not be sent for so long.
 const LATE: Duration = Duration::from_secs(1);
 const PAGE_EVERY: Duration = Duration::from_millis(10);
 /// Descriptors of this process.
@@ -47,7 +52,7 @@ struct Emitted {
     /// The milliseconds until the answer, by whether the event was acknowledged.
     times: [Vec<f64>; 2],
     by_status: BTreeMap<u16, u64>,
-    /// Given up, because no connection was free.
+    /// Given up, because all requests were waiting for answers.
     unsent: u64,
     /// The connection ended before the answer.
     cut: u64,
@@ -58,7 +63,7 @@ struct Arrivals {
     first: u64,
     per_second: f64,
     time: Duration,
-    connections: usize,
+    requests: usize,
 }
 
 pub(crate) async fn run(report: &mut Report) {
@@ -80,8 +85,9 @@ async fn one(report: &mut Report, name: &str, node: &Node, key: &str) {
     let mut section = Section::new(
         "overload",
         format!(
-            "{name}: {FACTOR} times the events that it sustains for {} s, one an HTTP request, on {EMITTING} \
-             connections, beside {SLOW} slow and {IDLE} idle connections and a reader of pages",
+            "{name}: {FACTOR} times the events that it sustains for {} s, one a request, {REQUESTS} at a time on \
+             {CONNECTIONS} connections, beside {SLOW} slow, {IDLE} idle and {UNREAD} connections that read nothing, \
+             and a reader of pages",
             OVERLOAD.as_secs()
         ),
     );
@@ -90,7 +96,7 @@ async fn one(report: &mut Report, name: &str, node: &Node, key: &str) {
         first: sustained.acknowledged.len() as u64 + 1_000_000,
         per_second: rate * float(FACTOR),
         time: OVERLOAD,
-        connections: EMITTING,
+        requests: REQUESTS,
     };
     let idle = join_all((0..IDLE).map(|_| open_idle(node.addr))).await;
     let slow = join_all((0..SLOW).map(|_| TcpStream::connect(node.addr))).await;
@@ -107,7 +113,9 @@ async fn one(report: &mut Report, name: &str, node: &Node, key: &str) {
         over.set(true);
         done
     };
-    let ((overloaded, pages), ()) = tokio::join!(overloading, trickle(node.addr, slow, &over));
+    let trickling = trickle(node.addr, slow, &over);
+    let unread = never_read(node.addr, key, &over);
+    let ((overloaded, pages), (), ()) = tokio::join!(overloading, trickling, unread);
     drop(idle);
     let offered = Figure::one(rate * float(FACTOR));
     section.row(Row::new("offered", "events/s", offered));
@@ -134,7 +142,7 @@ async fn sustained(section: &mut Section, node: &Node, key: &str) -> (Emitted, f
         first: 0,
         per_second: f64::INFINITY,
         time: SUSTAINED,
-        connections: SUSTAINED_CONNECTIONS,
+        requests: SUSTAINED_REQUESTS,
     };
     let (emitted, pages) = with_pages(node, key, arrivals).await;
     let rate = per_second(emitted.acknowledged.len() as u64, SUSTAINED);
@@ -156,7 +164,7 @@ fn add(section: &mut Section, emitted: &Emitted, pages: &[f64]) {
             rate(&format!("  refused with {status} and Retry-After"), *count);
         }
     }
-    rate("  not sent, as no connection was free", emitted.unsent);
+    rate("  not sent, as all requests were waiting", emitted.unsent);
     rate("  cut off", emitted.cut);
     times(section, EVENT, &emitted.times[1], None);
     times(section, "  a refusal", &emitted.times[0], None);
@@ -173,6 +181,28 @@ async fn trickle(addr: SocketAddr, mut slow: Vec<Option<TcpStream>>, over: &Cell
                 None => false,
             };
             if !sent {
+                *slot = TcpStream::connect(addr).await.ok();
+            }
+        }
+        sleep(Duration::from_secs(1)).await;
+    }
+}
+
+/// Asks for a page on each connection each second, and reads nothing. Opens a connection that the server has
+/// closed again.
+async fn never_read(addr: SocketAddr, key: &str, over: &Cell<bool>) {
+    let page = http::get("/v1/agent-sessions?limit=200", key);
+    let mut connections: Vec<Option<TcpStream>> = (0..UNREAD).map(|_| None).collect();
+    while !over.get() {
+        for slot in &mut connections {
+            let asked = match slot {
+                // A write that would wait shows that the server reads no more requests.
+                Some(stream) => stream
+                    .try_write(&page)
+                    .map_or_else(|error| error.kind() == ErrorKind::WouldBlock, |_| true),
+                None => false,
+            };
+            if !asked {
                 *slot = TcpStream::connect(addr).await.ok();
             }
         }
@@ -207,8 +237,8 @@ async fn emit(addr: SocketAddr, key: &str, arrivals: Arrivals) -> Emitted {
     let emitted = RefCell::new(Emitted::default());
     let next = Cell::new(0);
     let started = Instant::now();
-    let one = async || {
-        let mut connection = None;
+    let streams = Streams::new(addr, CONNECTIONS);
+    let one = async |place| {
         loop {
             let number: u64 = next.get();
             next.set(number + 1);
@@ -228,7 +258,7 @@ async fn emit(addr: SocketAddr, key: &str, arrivals: Arrivals) -> Emitted {
                 Instant::now()
             };
             let number = arrivals.first + number;
-            let answer = emit_one(&mut connection, addr, key, number).await;
+            let answer = emit_one(&streams, place, key, number).await;
             let mut emitted = emitted.borrow_mut();
             let Some(status) = answer else {
                 emitted.cut += 1;
@@ -242,34 +272,23 @@ async fn emit(addr: SocketAddr, key: &str, arrivals: Arrivals) -> Emitted {
             }
         }
     };
-    join_all((0..arrivals.connections).map(|_| one())).await;
+    join_all((0..arrivals.requests).map(one)).await;
     emitted.into_inner()
 }
 
 /// Emits an event. Returns the status; `None` if the connection failed. A refusal must say when to try again.
-async fn emit_one(
-    connection: &mut Option<Connection>,
-    addr: SocketAddr,
-    key: &str,
-    number: u64,
-) -> Option<u16> {
-    if connection.is_none() {
-        *connection = Connection::open(addr).await.ok();
-    }
-    let body = format!(
+async fn emit_one(streams: &Streams, place: usize, key: &str, number: u64) -> Option<u16> {
+    let events = format!(
         r#"[{{"specversion":"1.0","id":"{number}","source":"/overload","type":"session.created","subject":"{number}","data":{{"agent_id":"a{}"}}}}]"#,
         number % 100
     );
-    let open = connection.as_mut()?;
-    let answer = open.ask(&http::post_events(key, &body)).await;
-    let status = answer.ok().map(|(status, _)| status);
-    match status {
-        Some(200..300) => {}
-        Some(status @ (429 | 503)) => assert!(open.retry_after.is_some(), "{status}"),
-        Some(status) => panic!("{status}"),
-        None => *connection = None,
+    let answer = streams.post(place, key, events).await.ok()?;
+    match answer.status {
+        200..300 => {}
+        429 | 503 => assert!(answer.has_retry_after, "{}", answer.status),
+        status => panic!("{status}"),
     }
-    status
+    Some(answer.status)
 }
 
 async fn open_idle(addr: SocketAddr) -> Option<Connection> {
