@@ -11,7 +11,7 @@ use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
 use crate::auth::{Keys, Seen};
-use crate::log::EventLog;
+use crate::log::{EventLog, LogError};
 
 /// The pause before a file that could not be written is written again.
 const RETRY_AFTER: Duration = Duration::from_mins(1);
@@ -25,13 +25,23 @@ pub(super) async fn check(file: &Path, log: &dyn EventLog) -> anyhow::Result<See
         Err(error) => Err(error.into()),
     };
     let seen: Seen = seen.with_context(|| format!("cannot read {}", file.display()))?;
-    seen.check(log).await.with_context(|| {
-        format!(
-            "the log of keys lacks records that this server has read, or has others in their \
-             place, so revoked keys could be valid again. Restore the newer log; or, to accept the \
-             loss, delete {}",
-            file.display()
-        )
+    let checked = seen.check(log).await;
+    checked.map_err(|error| {
+        let is_older = matches!(
+            error,
+            LogError::Truncated { .. } | LogError::Replaced { .. } | LogError::Erased { .. }
+        );
+        let what = if is_older {
+            let file = file.display();
+            format!(
+                "the log of keys lacks records that this server has read, or has others in their \
+                 place, so revoked keys could be valid again. Restore the newer log; or, to accept the \
+                 loss, delete {file}"
+            )
+        } else {
+            "the log of keys cannot be read".to_owned()
+        };
+        anyhow::Error::from(error).context(what)
     })?;
     Ok(seen)
 }
@@ -81,4 +91,27 @@ fn write(path: &Path, seen: &Seen) -> io::Result<()> {
     file.as_file().sync_all()?;
     file.persist(path).map_err(|error| error.error)?;
     File::open(dir)?.sync_all()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::app::clock::SystemClock;
+    use crate::log::EmbeddedLog;
+
+    #[tokio::test]
+    async fn only_a_log_that_lacks_records_is_a_reason_to_delete_what_was_seen() {
+        let dir = tempfile::tempdir().unwrap();
+        let log = EmbeddedLog::open(&dir.path().join("admin.redb"), Arc::new(SystemClock)).unwrap();
+        let file = dir.path().join("keys.seen");
+        fs::write(&file, format!("1 {}\n", "0".repeat(64))).unwrap();
+        let shorter = check(&file, &log).await.unwrap_err();
+        assert!(format!("{shorter:#}").contains("delete"), "{shorter:#}");
+        log.close().await;
+        let away = format!("{:#}", check(&file, &log).await.unwrap_err());
+        assert!(
+            !away.contains("delete") && away.contains("unavailable"),
+            "{away}"
+        );
+    }
 }
