@@ -41,8 +41,8 @@ pub(crate) use prepare::rules_after;
 pub use row_sum::RowSum;
 pub use session_row::SessionRow;
 pub use snapshot::{
-    AllTenants, Endings, KnownAgent, Listing, ListingPlace, Order, PageStart, Range, RejectionCode,
-    RowBytes, Snapshot, TenantSnapshot,
+    AllTenants, Endings, EventRange, KnownAgent, Listing, ListingPlace, Order, PageStart,
+    RejectionCode, RowBytes, Snapshot, TenantSnapshot,
 };
 pub use store::{Commit, Folded, Folding, Store};
 pub use verdict_row::VerdictRow;

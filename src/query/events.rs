@@ -9,7 +9,7 @@ use crate::domain::{
 };
 use crate::log::{EventLog, Record};
 use crate::projection::{
-    Order, Ordinal, Range, RejectionCode, Snapshot, StoreError, TenantSnapshot, VerdictRow,
+    EventRange, Order, Ordinal, RejectionCode, Snapshot, StoreError, TenantSnapshot, VerdictRow,
 };
 use crate::query::sight::{Agents, Shown, Sight};
 use crate::query::{AsOf, QueryError, ids};
@@ -92,7 +92,7 @@ pub fn list(
     snapshot: &Snapshot,
     sight: Sight<'_>,
     filter: &EventFilter,
-    range: Range,
+    range: EventRange,
     events_max: usize,
 ) -> Result<EventPage, StoreError> {
     let shown = sight.find(snapshot)?;
@@ -231,7 +231,7 @@ pub fn of_session(
     let Some(ordinal) = ids::session(shown.tenant, id)? else {
         return Ok(None);
     };
-    if !shown.has(&shown.tenant.session(ordinal)?.row()?)? {
+    if shown.session(ordinal)?.is_none() {
         return Ok(None);
     }
     let (positions, total) = shown.tenant.history(ordinal, from, events_max)?;
@@ -247,11 +247,12 @@ pub fn of_session(
     }))
 }
 
-/// A tenant's rejected and parked events before a position, newest first.
+/// A tenant's rejected and parked events before a position, newest first; with one of these codes, or with any
+/// if there are none.
 pub fn rejections(
     snapshot: &Snapshot,
     sight: Sight<'_>,
-    code: Option<RejectionCode>,
+    codes: &[RejectionCode],
     before: Position,
     events_max: usize,
 ) -> Result<Rejections, QueryError> {
@@ -269,7 +270,7 @@ pub fn rejections(
     let wanted: Vec<(RejectionCode, u64)> = by_code
         .iter()
         .copied()
-        .filter(|(found, _)| code.is_none_or(|code| code == *found))
+        .filter(|(found, _)| codes.is_empty() || codes.contains(found))
         .collect();
     let codes: Vec<RejectionCode> = wanted.iter().map(|(code, _)| *code).collect();
     let mut positions = tenant.rejections(&codes, before, events_max + 1)?;

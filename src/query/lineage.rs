@@ -64,11 +64,11 @@ pub fn of_session(
     let Some(root) = ids::session(shown.tenant, id)? else {
         return Ok(None);
     };
-    let tree = Tree { shown, root };
-    let Some(session) = tree.session(root)? else {
+    let Some(session) = shown.session(root)? else {
         return Ok(None);
     };
-    let (ancestors, has_more_ancestors) = tree.ancestors()?;
+    let tree = Tree { shown, root };
+    let (ancestors, has_more_ancestors) = tree.ancestors(&session)?;
     let place = match start.after {
         Some(after) => {
             let after = ids::session(shown.tenant, after)?;
@@ -110,29 +110,18 @@ impl Place {
 }
 
 impl Tree<'_> {
-    /// A session, if the caller is shown it.
-    fn session(&self, ordinal: Ordinal) -> Result<Option<RowBytes>, StoreError> {
-        let stored = self.shown.tenant.session(ordinal)?;
-        let is_shown = self.shown.has(&stored.row()?)?;
-        Ok(is_shown.then_some(stored))
-    }
-
-    fn parent(&self, ordinal: Ordinal) -> Result<Option<Ordinal>, StoreError> {
-        let stored = self.shown.tenant.session(ordinal)?;
-        self.shown.tenant.parent(&stored.row()?)
-    }
-
-    fn ancestors(&self) -> Result<(Vec<RowBytes>, bool), StoreError> {
-        let (mut ancestors, mut above) = (Vec::new(), self.parent(self.root)?);
+    fn ancestors(&self, of: &RowBytes) -> Result<(Vec<RowBytes>, bool), StoreError> {
+        let tenant = self.shown.tenant;
+        let (mut ancestors, mut above) = (Vec::new(), tenant.parent(&of.row()?)?);
         while let Some(ordinal) = above {
-            let Some(stored) = self.session(ordinal)? else {
+            let Some(stored) = self.shown.session(ordinal)? else {
                 break;
             };
             if ancestors.len() == LINEAGE_ANCESTORS_MAX {
                 ancestors.reverse();
                 return Ok((ancestors, true));
             }
-            above = self.shown.tenant.parent(&stored.row()?)?;
+            above = tenant.parent(&stored.row()?)?;
             ancestors.push(stored);
         }
         ancestors.reverse();
@@ -143,7 +132,7 @@ impl Tree<'_> {
     fn holder(&self) -> Result<Option<RowBytes>, StoreError> {
         let mut at = self.root;
         for _ in 0..=LINEAGE_HANDOFFS_MAX {
-            let Some(stored) = self.session(at)? else {
+            let Some(stored) = self.shown.session(at)? else {
                 return Ok(None);
             };
             match self.shown.tenant.successor(&stored.row()?)? {
@@ -158,7 +147,7 @@ impl Tree<'_> {
     fn place(&self, ordinal: Ordinal) -> Result<Place, QueryError> {
         let (mut path, mut at) = (Vec::new(), ordinal);
         while path.len() < LINEAGE_DEPTH_MAX {
-            let stored = self.session(at)?.ok_or(QueryError::NoDescendant)?;
+            let stored = self.shown.session(at)?.ok_or(QueryError::NoDescendant)?;
             path.push(at);
             let parent = self.shown.tenant.parent(&stored.row()?)?;
             at = parent.ok_or(QueryError::NoDescendant)?;
@@ -221,7 +210,7 @@ impl Tree<'_> {
         skipped: &mut usize,
     ) -> Result<Option<(Ordinal, RowBytes)>, QueryError> {
         while let Some(child) = self.shown.tenant.next_child(parent, after)? {
-            if let Some(row) = self.session(child)? {
+            if let Some(row) = self.shown.session(child)? {
                 return Ok(Some((child, row)));
             }
             *skipped += 1;

@@ -76,9 +76,7 @@ pub fn get(
     let Some(ordinal) = ids::session(shown.tenant, id)? else {
         return Ok(None);
     };
-    let stored = shown.tenant.session(ordinal)?;
-    let is_shown = shown.has(&stored.row()?)?;
-    Ok(is_shown.then_some(stored))
+    shown.session(ordinal)
 }
 
 /// The session of an access token, if the token is valid at this time: it is the session's latest, the

@@ -6,7 +6,7 @@
 
 use crate::domain::{AgentId, TenantId};
 use crate::projection::{
-    AgentNumber, SessionRow, Snapshot, StoreError, TenantSnapshot, VerdictRow,
+    AgentNumber, Ordinal, RowBytes, SessionRow, Snapshot, StoreError, TenantSnapshot, VerdictRow,
 };
 use crate::query::ids;
 
@@ -76,8 +76,14 @@ impl Agents {
 }
 
 impl Shown<'_> {
-    /// Whether the caller is shown a session.
-    pub(super) fn has(self, row: &SessionRow<'_>) -> Result<bool, StoreError> {
+    /// A session, if the caller is shown it.
+    pub(super) fn session(self, ordinal: Ordinal) -> Result<Option<RowBytes>, StoreError> {
+        let stored = self.tenant.session(ordinal)?;
+        let is_shown = self.has(&stored.row()?)?;
+        Ok(is_shown.then_some(stored))
+    }
+
+    fn has(self, row: &SessionRow<'_>) -> Result<bool, StoreError> {
         if self.agents == Agents::All {
             return Ok(true);
         }

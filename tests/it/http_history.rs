@@ -297,6 +297,9 @@ async fn rejections_are_newest_first_with_their_totals() {
     assert_eq!((positions(&parked), &parked["total"]), (vec![7], &json!(1)));
     let none = client.get("/v1/rejections?reason=id_reused").await.ok();
     assert_eq!((positions(&none), &none["total"]), (vec![], &json!(0)));
+    let both = "/v1/rejections?reason=parked&reason=not_active";
+    let both = client.get(both).await.ok();
+    assert_eq!((positions(&both), &both["total"]), (vec![7, 6], &json!(2)));
     app.stop().await;
 }
 

@@ -69,15 +69,10 @@ impl Wanted {
         self,
         names: &[&str],
         page: &Page<R>,
-        mut write_row: impl FnMut(&mut Json, &R) -> Result<(), Problem>,
+        write_row: impl FnMut(&mut Json, &R) -> Result<(), Problem>,
     ) -> Result<Response, Problem> {
         let mut rows = Json::with_capacity(ROW_BYTES * page.rows.len());
-        for (index, row) in page.rows.iter().enumerate() {
-            if 0 < index {
-                rows.raw(",");
-            }
-            write_row(&mut rows, row)?;
-        }
+        rows.elements(&page.rows, write_row)?;
         let rows = String::from_utf8(rows.into_bytes()).expect("JSON is written in UTF-8");
         let mut out = Json::with_capacity(names.len() * rows.len() + ROW_BYTES);
         out.raw("{");

@@ -50,7 +50,7 @@ pub(super) async fn answer<R>(
     out.raw("{");
     out.text(rows_name);
     out.raw(":[");
-    write_rows(&mut out, &page.rows, write_row)?;
+    out.elements(&page.rows, write_row)?;
     out.raw("],\"total\":");
     out.value(&page.total);
     out.raw(",");
@@ -59,20 +59,6 @@ pub(super) async fn answer<R>(
     validator::add(&mut response, request.uri(), app, sight, &as_of);
     add_links(&mut response, request, query, next.as_deref());
     Ok(response)
-}
-
-fn write_rows<R>(
-    out: &mut Json,
-    rows: &[R],
-    mut write_row: impl FnMut(&mut Json, &R) -> Result<(), Problem>,
-) -> Result<(), Problem> {
-    for (index, row) in rows.iter().enumerate() {
-        if 0 < index {
-            out.raw(",");
-        }
-        write_row(out, row)?;
-    }
-    Ok(())
 }
 
 /// Writes where the page stands in its listing, which ends the answer.

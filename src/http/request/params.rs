@@ -206,12 +206,6 @@ pub(crate) const EVENTS_PROJECT: Param<Text> = Param {
     component: Some("EventsProjectId"),
     shape: Text(a_project),
 };
-pub(crate) const REASON: Param<Word<RejectionCode>> = Param {
-    name: "reason",
-    about: "Only events that were rejected for this reason, or parked events.",
-    component: Some("RejectionReason"),
-    shape: Word::one_of(rejection_codes),
-};
 pub(crate) const WAIT: Param<Flag> = Param {
     name: "wait",
     about: "Whether to wait for the verdicts. With false the server answers as soon as the log has \

@@ -1,6 +1,8 @@
 //! Writes events of the history with their verdicts: the stored body unchanged, and never the
 //! private part.
 
+use std::convert::Infallible;
+
 use axum::http::HeaderValue;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -46,6 +48,15 @@ pub(crate) async fn with_bodies(
     Ok(found)
 }
 
+/// Where the page after this one starts, for which `found` events were found. If the answer holds fewer, because
+/// it would be too long, that is at its last event.
+pub(crate) fn next_place(events: &[LedgerEvent], found: usize, next: Option<u64>) -> Option<u64> {
+    match events.last() {
+        Some(last) if events.len() < found => Some(last.record.position.get()),
+        _ => next,
+    }
+}
+
 /// Writes an event.
 pub(crate) fn write(out: &mut Json, event: &LedgerEvent) {
     let LedgerEvent {
@@ -86,12 +97,11 @@ pub(crate) fn write(out: &mut Json, event: &LedgerEvent) {
 
 /// Writes events as the elements of an array.
 pub(crate) fn write_all(out: &mut Json, events: &[LedgerEvent]) {
-    for (index, event) in events.iter().enumerate() {
-        if 0 < index {
-            out.raw(",");
-        }
+    let written: Result<(), Infallible> = out.elements(events, |out, event| {
         write(out, event);
-    }
+        Ok(())
+    });
+    let Ok(()) = written;
 }
 
 fn write_verdict(out: &mut Json, event: &LedgerEvent) {

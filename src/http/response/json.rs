@@ -1,6 +1,7 @@
 //! A writer of JSON text, for hot paths where a tree of values or a serializer would cost too much.
 //!
-//! Callers write the punctuation themselves. Each method but [`Json::texts`] writes one value.
+//! Callers write the punctuation themselves. Each method but [`Json::elements`] and
+//! [`Json::texts`] writes one value.
 
 use crate::domain::{TextField, Timestamp};
 
@@ -42,6 +43,21 @@ impl Json {
             }
         };
         self.0.extend(json.bytes().map(spaced));
+    }
+
+    /// Writes the elements of an array, without its brackets.
+    pub(crate) fn elements<T, E>(
+        &mut self,
+        elements: &[T],
+        mut write: impl FnMut(&mut Self, &T) -> Result<(), E>,
+    ) -> Result<(), E> {
+        for (index, element) in elements.iter().enumerate() {
+            if 0 < index {
+                self.raw(",");
+            }
+            write(self, element)?;
+        }
+        Ok(())
     }
 
     pub(crate) fn text(&mut self, text: &str) {

@@ -1,5 +1,7 @@
 //! `Link` headers of listings (RFC 8288).
 
+use std::fmt::Display;
+
 use axum::http::header::LINK;
 use axum::http::{HeaderValue, Uri};
 use axum::response::Response;
@@ -22,12 +24,12 @@ pub(crate) fn add(
     }
 }
 
-/// Adds links for a listing whose next page starts after, or before, a number.
+/// Adds links for a listing whose next page starts after, or before, a place: a number, or percent-encoded text.
 pub(crate) fn add_next(
     response: &mut Response,
     uri: &Uri,
     param: &dyn AnyParam,
-    next: Option<u64>,
+    next: Option<impl Display>,
 ) {
     let next = next.map(|next| next.to_string());
     let mut pages = vec![("first", None)];

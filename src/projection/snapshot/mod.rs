@@ -24,7 +24,7 @@ use crate::projection::tables::ReadTables;
 pub use agents::{Endings, KnownAgent};
 pub use all_tenants::AllTenants;
 pub use listings::{Listing, ListingPlace, PageStart};
-pub use tenant::{Order, Range, TenantSnapshot};
+pub use tenant::{EventRange, Order, TenantSnapshot};
 
 /// The public part of a stored session, copied out of the file.
 #[derive(Debug, Clone)]

@@ -18,7 +18,7 @@ use crate::projection::verdict_row::VerdictRow;
 
 /// Which positions of a log are visited, and in which order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Range {
+pub struct EventRange {
     /// This position and earlier ones are left out.
     pub after: Position,
     /// This position and later ones are left out.
@@ -246,11 +246,11 @@ impl TenantSnapshot<'_> {
     /// Calls `visit` with the verdicts on the events of a range, until it returns false.
     pub fn verdicts(
         &self,
-        range: Range,
+        range: EventRange,
         mut visit: impl FnMut(Position, VerdictRow) -> Result<bool, StoreError>,
     ) -> Result<(), StoreError> {
         let verdicts = &self.snapshot.tables.verdicts;
-        let Range {
+        let EventRange {
             after,
             before,
             order,

@@ -74,7 +74,7 @@ pub(crate) fn check_rejections(snapshot: &Snapshot, history: &[Logged], model: &
         while let Some(position) = before {
             let position = Position::new(position);
             let found =
-                events::rejections(snapshot, Sight::of_tenant(&tenant), None, position, 7).unwrap();
+                events::rejections(snapshot, Sight::of_tenant(&tenant), &[], position, 7).unwrap();
             let by_code: u64 = found.by_code.iter().map(|(_, total)| total).sum();
             assert_eq!(
                 (found.page.total, by_code),

@@ -32,7 +32,7 @@ use crate::http::response::json::Json;
 use crate::http::response::links;
 use crate::http::state::App;
 use crate::ledger::Receipt;
-use crate::projection::{Order, Range};
+use crate::projection::{EventRange, Order};
 use crate::query::{self, EventFilter, LedgerEvent, Sight};
 use crate::wire::{self, Origin};
 
@@ -99,16 +99,6 @@ struct Next {
 }
 
 impl Next {
-    /// Finds where the next page starts, after a page for which `found` events were found. If the answer holds
-    /// fewer, because it would be too long, the next page starts at its last event.
-    fn of(order: Order, events: &[LedgerEvent], found: usize, next: Option<u64>) -> Self {
-        let at = match events.last() {
-            Some(last) if events.len() < found => Some(last.record.position.get()),
-            _ => next,
-        };
-        Self { order, at }
-    }
-
     /// The parameter that takes it.
     fn param(&self) -> &'static dyn AnyParam {
         match self.order {
@@ -183,7 +173,7 @@ pub(crate) async fn list(
     }
     let page = app.scan(move |snapshot| {
         let (sight, filter) = (caller.sight(), &query.filter);
-        let range = Range {
+        let range = EventRange {
             after,
             before: query.before.unwrap_or(Position::new(u64::MAX)),
             order,
@@ -194,7 +184,8 @@ pub(crate) async fn list(
     let page = page.await?;
     let found = page.events.len();
     let events = event_row::with_bodies(&app, page.events).await?;
-    let next = Next::of(order, &events, found, page.next);
+    let at = event_row::next_place(&events, found, page.next);
+    let next = Next { order, at };
     let mut response = if wants_ndjson(&headers) {
         let as_of = page.as_of.position;
         ndjson(&events, next.header(as_of.max(after).get()), as_of)

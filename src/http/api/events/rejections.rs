@@ -11,7 +11,7 @@ use crate::http::problem::sets::RejectionsProblems;
 use crate::http::request::caller::{Audit, Caller};
 use crate::http::request::extract::{Query, QueryParams, Values};
 use crate::http::request::param::AnyParam;
-use crate::http::request::params::{BEFORE_POSITION, EVENTS_LIMIT, MIN_POSITION, REASON};
+use crate::http::request::params::{BEFORE_POSITION, EVENTS_LIMIT, MIN_POSITION, REASONS};
 use crate::http::response::body;
 use crate::http::response::event_row;
 use crate::http::response::json::Json;
@@ -24,7 +24,7 @@ use crate::query;
 /// The query of a page of rejections.
 #[derive(Debug)]
 pub(crate) struct RejectionsQuery {
-    code: Option<RejectionCode>,
+    codes: Vec<RejectionCode>,
     limit: u16,
     before: Option<Position>,
     min_position: Option<Position>,
@@ -32,11 +32,11 @@ pub(crate) struct RejectionsQuery {
 
 impl QueryParams for RejectionsQuery {
     const PARAMS: &'static [&'static dyn AnyParam] =
-        &[&REASON, &EVENTS_LIMIT, &BEFORE_POSITION, &MIN_POSITION];
+        &[&REASONS, &EVENTS_LIMIT, &BEFORE_POSITION, &MIN_POSITION];
 
     fn read(values: &mut Values) -> Result<Self, Problem> {
         Ok(Self {
-            code: values.word(&REASON),
+            codes: values.words(&REASONS),
             limit: values.limit(&EVENTS_LIMIT),
             before: values.position(&BEFORE_POSITION),
             min_position: values.position(&MIN_POSITION),
@@ -67,18 +67,15 @@ pub(crate) async fn list(
     let found = app.scan(move |snapshot| {
         let before = query.before.unwrap_or(Position::new(u64::MAX));
         let events_max = usize::from(query.limit);
-        let (sight, code) = (caller.sight(), query.code);
+        let (sight, codes) = (caller.sight(), &query.codes);
         Ok(query::events::rejections(
-            snapshot, sight, code, before, events_max,
+            snapshot, sight, codes, before, events_max,
         )?)
     });
     let query::Rejections { page, by_code } = found.await?;
     let (count, as_of) = (page.events.len(), app.as_of(page.as_of));
     let events = event_row::with_bodies(&app, page.events).await?;
-    let next = match events.last() {
-        Some(last) if events.len() < count => Some(last.record.position.get()),
-        _ => page.next,
-    };
+    let next = event_row::next_place(&events, count, page.next);
     let mut out = Json::default();
     out.raw("{\"events\":[");
     event_row::write_all(&mut out, &events);

@@ -7,6 +7,7 @@ use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
 use crate::domain::{Position, SessionId};
 use crate::http::api::listing::ROW_BYTES;
+use crate::http::api::sessions::write_row;
 use crate::http::dto;
 use crate::http::problem::Problem;
 use crate::http::problem::sets::LineageProblems;
@@ -18,9 +19,7 @@ use crate::http::response::body;
 use crate::http::response::json::Json;
 use crate::http::response::links;
 use crate::http::response::lookup::session_not_found;
-use crate::http::response::session_row;
 use crate::http::state::App;
-use crate::projection::RowBytes;
 use crate::query::{self, Lineage, LineageStart};
 
 /// The query of a lineage.
@@ -89,51 +88,34 @@ pub(crate) async fn get(
     out.value(&app.as_of(lineage.as_of));
     out.raw("}");
     let mut response = body::json(out.into_bytes());
-    let next = last.map(|id| utf8_percent_encode(id, NON_ALPHANUMERIC).to_string());
-    let mut pages = vec![("first", None)];
-    let name = AFTER_SESSION.name;
-    pages.extend(next.as_deref().map(|at| ("next", Some((name, at)))));
-    links::add(&mut response, &uri, &[name], &pages);
+    let next = last.map(|id| utf8_percent_encode(id, NON_ALPHANUMERIC));
+    links::add_next(&mut response, &uri, &AFTER_SESSION, next);
     Ok(response)
 }
 
 fn write(out: &mut Json, lineage: &Lineage) -> Result<(), Problem> {
     out.raw("{\"session\":");
-    write_session(out, &lineage.session)?;
+    write_row(out, &lineage.session)?;
     out.raw(",\"ancestors\":[");
-    for (index, ancestor) in lineage.ancestors.iter().enumerate() {
-        if 0 < index {
-            out.raw(",");
-        }
-        write_session(out, ancestor)?;
-    }
+    out.elements(&lineage.ancestors, write_row)?;
     out.raw("],\"more_ancestors\":");
     out.value(&lineage.has_more_ancestors);
     out.raw(",\"holder\":");
     match &lineage.holder {
-        Some(holder) => write_session(out, holder)?,
+        Some(holder) => write_row(out, holder)?,
         None => out.raw("null"),
     }
     out.raw(",\"descendants\":[");
-    for (index, descendant) in lineage.descendants.iter().enumerate() {
-        out.raw(if 0 < index {
-            ",{\"depth\":"
-        } else {
-            "{\"depth\":"
-        });
+    out.elements(&lineage.descendants, |out, descendant| {
+        out.raw("{\"depth\":");
         out.value(&descendant.depth);
         out.raw(",\"more_below\":");
         out.value(&descendant.is_cut);
         out.raw(",\"session\":");
-        write_session(out, &descendant.row)?;
+        write_row(out, &descendant.row)?;
         out.raw("}");
-    }
+        Ok::<_, Problem>(())
+    })?;
     out.raw("]");
-    Ok(())
-}
-
-fn write_session(out: &mut Json, stored: &RowBytes) -> Result<(), Problem> {
-    let row = stored.row()?;
-    session_row::write(out, &row, row.status);
     Ok(())
 }

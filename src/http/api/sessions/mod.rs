@@ -136,11 +136,6 @@ pub(crate) async fn list(
     Query(query): Query<ListQuery>,
     conditional: Conditional,
 ) -> Result<Response, Problem> {
-    let write_row = |out: &mut Json, stored: &RowBytes| {
-        let row = stored.row()?;
-        session_row::write(out, &row, row.status);
-        Ok(())
-    };
     let (sight, ListQuery { filter, page }) = (caller.sight(), query);
     let find = |snapshot: &Snapshot| {
         let (start, rows_max) = (page.start(sight.tenant, &filter)?, page.rows_max());
@@ -156,6 +151,13 @@ pub(crate) async fn list(
         rows_name: "sessions",
     };
     listing::answer(listing, find, write_row).await
+}
+
+/// Writes a session as the log says, whatever time it is.
+fn write_row(out: &mut Json, stored: &RowBytes) -> Result<(), Problem> {
+    let row = stored.row()?;
+    session_row::write(out, &row, row.status);
+    Ok(())
 }
 
 /// Count sessions
