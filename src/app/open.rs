@@ -210,10 +210,6 @@ pub async fn connect(config: &JetStreamConfig, known: Position) -> Result<JetStr
 pub fn store_error(error: StoreError, file: &Path) -> OpenError {
     match error {
         StoreError::InUse => OpenError::Held(file.parent().unwrap_or(Path::new(".")).to_path_buf()),
-        error if error.is_mended_by_a_rebuild() => OpenError::Store(match error {
-            StoreError::File(error) => StoreError::Unreadable(error.to_string()),
-            other => other,
-        }),
         other => match other.into_os_error() {
             Ok(error) => OpenError::Model(file.to_path_buf(), error),
             Err(other) => OpenError::Store(other),

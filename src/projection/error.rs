@@ -70,18 +70,7 @@ impl StoreError {
     pub fn is_mended_by_a_rebuild(&self) -> bool {
         match self {
             Self::Damaged(_) | Self::Unreadable(_) | Self::Layout { .. } => true,
-            Self::File(error) => match &**error {
-                redb::Error::Io(error) => matches!(
-                    error.kind(),
-                    std::io::ErrorKind::InvalidData | std::io::ErrorKind::UnexpectedEof
-                ),
-                redb::Error::Corrupted(_)
-                | redb::Error::UpgradeRequired(_)
-                | redb::Error::RepairAborted
-                | redb::Error::TableTypeMismatch { .. }
-                | redb::Error::TypeDefinitionChanged { .. } => true,
-                _ => false,
-            },
+            Self::File(error) => Self::is_of_content(error),
             Self::InUse
             | Self::Mending
             | Self::Behind { .. }
@@ -91,14 +80,30 @@ impl StoreError {
         }
     }
 
-    /// The error of the operating system, if that is why the file cannot be used.
+    /// The error of the operating system, if that is why the file cannot be used, and not its content.
     pub fn into_os_error(self) -> Result<std::io::Error, Self> {
         match self {
-            Self::File(error) => match *error {
+            Self::File(error) if !Self::is_of_content(&error) => match *error {
                 redb::Error::Io(error) => Ok(error),
                 other => Err(Self::File(Box::new(other))),
             },
             other => Err(other),
+        }
+    }
+
+    /// Whether the bytes of the file are at fault.
+    fn is_of_content(error: &redb::Error) -> bool {
+        match error {
+            redb::Error::Io(error) => matches!(
+                error.kind(),
+                std::io::ErrorKind::InvalidData | std::io::ErrorKind::UnexpectedEof
+            ),
+            redb::Error::Corrupted(_)
+            | redb::Error::UpgradeRequired(_)
+            | redb::Error::RepairAborted
+            | redb::Error::TableTypeMismatch { .. }
+            | redb::Error::TypeDefinitionChanged { .. } => true,
+            _ => false,
         }
     }
 

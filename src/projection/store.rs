@@ -81,7 +81,7 @@ impl Store {
         let opened = opened.unwrap_or_else(|panic| Err(StoreError::Unreadable(panic)));
         let db = opened.map_err(|error| match health.failure() {
             Some(Failure::Sync(why)) => StoreError::NotSynced(why),
-            Some(Failure::Read(why)) => StoreError::Unreadable(why),
+            Some(Failure::Read(why) | Failure::Damaged(why)) => StoreError::Unreadable(why),
             _ => error,
         })?;
         Ok(Self {
