@@ -1,7 +1,7 @@
 //! A server in memory, for the target that makes requests.
 
 use std::cell::OnceCell;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use axum::body::Body;
 use axum::http::{Method, Request};
@@ -24,9 +24,10 @@ const NOW_US: i64 = 1_700_000_000_000_000;
 /// The sessions of the ledger, half of them in a project.
 const SESSIONS: u64 = 9;
 
+static PATHS: LazyLock<Vec<String>> = LazyLock::new(paths_that_read);
+
 thread_local! {
     static SERVER: OnceCell<(Runtime, TowerToHyperService<axum::Router>)> = const { OnceCell::new() };
-    static PATHS: OnceCell<Vec<String>> = const { OnceCell::new() };
 }
 
 /// Makes a request: a byte that chooses the path, the id and the query, as in a URL.
@@ -38,10 +39,7 @@ pub(super) fn get(data: &[u8]) {
         return;
     };
     let (id, query) = rest.split_once('?').unwrap_or(("s1", rest));
-    let path = PATHS.with(|paths| {
-        let paths = paths.get_or_init(paths_that_read);
-        paths[usize::from(*choice) % paths.len()].clone()
-    });
+    let path = &PATHS[usize::from(*choice) % PATHS.len()];
     // Ids of sessions and agents, and positions.
     let path = path
         .split('/')

@@ -30,6 +30,17 @@ async fn writes_again(fleet: &mut Fleet, since: Instant, within: Duration) {
     assert!(took < within, "{took:?}");
 }
 
+/// Kills the leader of the stream, and starts it again once others have taken over.
+async fn survives_its_leader(fleet: &mut Fleet) {
+    let leader = fleet.cluster.leader().await;
+    fleet.cluster.kill(leader);
+    writes_again(fleet, Instant::now(), BACK_WITHIN).await;
+    fleet.cluster.restart(leader).await;
+    fleet.cluster.settled().await;
+    fleet.written_more(20).await;
+    all_ready(fleet).await;
+}
+
 async fn all_ready(fleet: &Fleet) {
     for client in fleet.ledger_clients() {
         until_ready_is(&client, 200).await;
@@ -39,13 +50,7 @@ async fn all_ready(fleet: &Fleet) {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn writes_go_on_after_the_leader_of_the_stream_is_killed() {
     let mut fleet = Box::pin(Fleet::start()).await;
-    let leader = fleet.cluster.leader().await;
-    fleet.cluster.kill(leader);
-    writes_again(&mut fleet, Instant::now(), BACK_WITHIN).await;
-    fleet.cluster.restart(leader).await;
-    fleet.cluster.settled().await;
-    fleet.written_more(20).await;
-    all_ready(&fleet).await;
+    survives_its_leader(&mut fleet).await;
     fleet.end().await;
 }
 
@@ -165,13 +170,7 @@ async fn three_ledgers_are_rolled_one_by_one_and_survive_the_leader_of_the_strea
     // At most one request of each client was on its way to each ledger that stopped.
     let failed = fleet.failed() - failed;
     assert!(failed <= 9, "{failed}");
-    let leader = fleet.cluster.leader().await;
-    fleet.cluster.kill(leader);
-    writes_again(&mut fleet, Instant::now(), BACK_WITHIN).await;
-    fleet.cluster.restart(leader).await;
-    fleet.cluster.settled().await;
-    fleet.written_more(20).await;
-    all_ready(&fleet).await;
+    survives_its_leader(&mut fleet).await;
     fleet.end().await;
 }
 
