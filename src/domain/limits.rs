@@ -281,7 +281,7 @@ pub const WAITERS_MAX: usize = 4096;
 /// later, because each batch of the fold wakes all of them; `docs/testing.md` compares.
 pub const WRITERS_MAX: usize = 256;
 /// Most writes that wait for their turn to be one of [`WRITERS_MAX`].
-pub const WRITERS_QUEUED_MAX: usize = 2_048;
+pub const WRITERS_QUEUED_MAX: usize = 512;
 /// How long a write waits for its turn, in milliseconds.
 pub const WRITER_TURN_WAIT_MS: u64 = 1_000;
 /// How long a write may wait for its body during its turn, in milliseconds. Then others have their turn

@@ -203,6 +203,11 @@ impl Ledger {
         &self.projection
     }
 
+    /// Whether [`turn`](Self::turn) would fail at once.
+    pub fn is_busy(&self) -> bool {
+        self.turns.are_taken()
+    }
+
     /// Waits for a turn to append events and to wait for their verdicts. Fails as [`AppendError::Busy`] if
     /// the ledger has too many writes.
     pub async fn turn(&self) -> Result<Turn<'_>, AppendError> {

@@ -44,6 +44,11 @@ impl Turns {
         timeout(at_most, self.running.acquire()).await.ok()?.ok()
     }
 
+    /// Whether a write that comes now would be refused.
+    pub(super) fn are_taken(&self) -> bool {
+        self.running.available_permits() == 0 && self.queued.available_permits() == 0
+    }
+
     pub(super) fn writes(&self) -> Writes {
         Writes {
             running: WRITERS_MAX - self.running.available_permits(),

@@ -1,7 +1,8 @@
-//! More writes than may wait for their verdicts: the next one waits for its turn, and its body stays unread.
+//! More writes than may wait for their verdicts: the next one waits for its turn, and its body stays unread. If
+//! too many wait already, it is refused at once.
 
 use futures_util::future::join_all;
-use session_ledger::domain::limits::WRITERS_MAX;
+use session_ledger::domain::limits::{WRITERS_MAX, WRITERS_QUEUED_MAX};
 use session_ledger::log::EventLog as _;
 use tokio::io::AsyncWriteExt as _;
 
@@ -30,6 +31,35 @@ async fn a_write_whose_turn_does_not_come_is_refused_before_its_body_is_read() {
     );
     answer.await.problem(503, "too_many_waiters");
     assert!(app.is_empty());
+    drop(turns);
+    app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn events_are_refused_before_their_caller_is_known_while_no_more_may_wait() {
+    let app = App::start().await;
+    let turns = join_all((0..WRITERS_MAX).map(|_| app.ledger.turn())).await;
+    let queued = join_all((0..WRITERS_QUEUED_MAX).map(|_| app.ledger.turn()));
+    let ask = async |target: &str| {
+        let head = format!(
+            "POST {target} HTTP/1.1\r\nHost: localhost\r\nContent-Length: 2\r\nConnection: close\r\n\r\n{{}}"
+        );
+        rest(send(&app, &head).await).await
+    };
+    let asking = async {
+        until_queued(&app, WRITERS_QUEUED_MAX).await;
+        let refused = ask("/v1/events").await;
+        assert!(refused.contains("too_many_waiters"), "{refused}");
+        assert!(refused.contains("x-request-id: "), "{refused}");
+        // This one would not wait for a verdict.
+        let unknown = ask("/v1/events?wait=false").await;
+        assert!(unknown.contains("tenant_required"), "{unknown}");
+    };
+    tokio::select! {
+        biased;
+        _ = queued => panic!("the turns are taken"),
+        () = asking => {}
+    }
     drop(turns);
     app.stop().await;
 }

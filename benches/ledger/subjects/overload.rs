@@ -4,12 +4,16 @@ use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, HashSet};
 use std::io::ErrorKind;
 use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use futures_util::future::join_all;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
+use tokio::runtime::Builder;
+use tokio::task::spawn_blocking;
 use tokio::time::{Instant, sleep, sleep_until};
 
 use crate::filled::LARGEST;
@@ -212,25 +216,32 @@ async fn never_read(addr: SocketAddr, key: &str, over: &Cell<bool>) {
 
 /// Emits, while another client reads the first page again and again. Returns the milliseconds of each page.
 async fn with_pages(node: &Node, key: &str, arrivals: Arrivals) -> (Emitted, Vec<f64>) {
-    let over = Cell::new(false);
-    let emitting = async {
-        let emitted = emit(node.addr, key, arrivals).await;
-        over.set(true);
-        emitted
-    };
-    let reading = async {
-        let mut connection = node.connect().await;
+    let over = Arc::new(AtomicBool::new(false));
+    let reader = spawn_blocking({
+        let (over, addr, key) = (Arc::clone(&over), node.addr, key.to_owned());
+        move || read_pages(addr, &key, &over)
+    });
+    let emitted = emit(node.addr, key, arrivals).await;
+    over.store(true, Ordering::Relaxed);
+    (emitted, reader.await.expect("the reader ends"))
+}
+
+/// Reads the first page every [`PAGE_EVERY`]. It has a thread of its own: behind the load in a queue of tasks,
+/// it would measure the load.
+fn read_pages(addr: SocketAddr, key: &str, over: &AtomicBool) -> Vec<f64> {
+    let runtime = Builder::new_current_thread().enable_all().build();
+    runtime.expect("a runtime").block_on(async {
+        let mut connection = Connection::open(addr).await.expect("the server accepts");
         let page = http::get("/v1/agent-sessions?limit=50", key);
         let mut times = Vec::new();
-        while !over.get() {
+        while !over.load(Ordering::Relaxed) {
             let asked = Instant::now();
             connection.ok(&page).await;
             times.push(ms(asked.elapsed()));
             sleep_until(asked + PAGE_EVERY).await;
         }
         times
-    };
-    tokio::join!(emitting, reading)
+    })
 }
 
 async fn emit(addr: SocketAddr, key: &str, arrivals: Arrivals) -> Emitted {

@@ -249,8 +249,8 @@ impl Server {
             Lane::Usual => &self.usual,
             Lane::HealthOnly => &self.health_only,
         };
-        let connection = builder.serve_connection(TokioIo::new(stream), service);
-        let mut connection = pin!(connection);
+        // Boxed, because a variable that is pinned later would be in the memory of the task twice.
+        let mut connection = Box::pin(builder.serve_connection(TokioIo::new(stream), service));
         let why = tokio::select! {
             ended = connection.as_mut() => return log_end(ended),
             () = stays_unused(activity, deadline) => return log_close("sent no request"),

@@ -12,7 +12,6 @@ use axum::body::{Body, BodyDataStream, HttpBody as _};
 use axum::extract::Request;
 use axum::http::header::{CONNECTION, EXPECT};
 use axum::http::{HeaderMap, HeaderValue, Version};
-use axum::middleware::Next;
 use axum::response::Response;
 use bytes::Bytes;
 use futures_util::{Stream as _, StreamExt as _, stream};
@@ -20,15 +19,18 @@ use futures_util::{Stream as _, StreamExt as _, stream};
 use crate::domain::limits::{REQUEST_BYTES_MAX, UNREAD_BODY_WAIT_MS};
 
 /// Runs the handler, then reads a body that the handler has not touched, and returns the answer.
-pub(crate) async fn answer(request: Request, next: Next) -> Response {
+pub(crate) async fn answer(
+    request: Request,
+    handle: impl AsyncFnOnce(Request) -> Response,
+) -> Response {
     // HTTP/2 can end one request without closing the connection.
     if request.body().is_end_stream() || Version::HTTP_11 < request.version() {
-        return next.run(request).await;
+        return handle(request).await;
     }
     let waits_to_be_asked = waits_to_be_asked(request.headers());
     let (parts, body) = request.into_parts();
     let body = Shared::new(body);
-    let mut response = next.run(Request::from_parts(parts, body.lend())).await;
+    let mut response = handle(Request::from_parts(parts, body.lend())).await;
     // Reading the body would send `100 Continue`, which asks the client for it.
     let ended = if waits_to_be_asked {
         body.progress() == Progress::Ended

@@ -8,4 +8,5 @@ mod drain_body;
 pub(crate) mod error_style;
 pub(crate) mod hosts;
 pub(crate) mod observe;
+mod shed;
 mod unsent;

@@ -10,7 +10,7 @@ use axum::response::Response;
 use tracing::Instrument;
 use uuid::Uuid;
 
-use crate::http::layers::drain_body;
+use crate::http::layers::{drain_body, shed};
 use crate::http::problem::Problem;
 use crate::http::problem::style::ErrorStyle;
 use crate::http::state::App;
@@ -34,7 +34,8 @@ pub(crate) async fn observe(State(app): State<App>, request: Request, next: Next
     // At level `error`, so that a log filter for errors keeps the request id of each error.
     let span = tracing::error_span!("request", request.id = %request_id, method, route);
 
-    let mut response = drain_body::answer(request, next)
+    let handle = async |request| shed::refuse_or(&app, request, next).await;
+    let mut response = drain_body::answer(request, handle)
         .instrument(span.clone())
         .await;
 
