@@ -13,7 +13,7 @@ use session_ledger::app::clock::SystemClock;
 use session_ledger::auth::{Access, Author, Credentials, Grant, Keys, Roles};
 use session_ledger::dialects::router;
 use session_ledger::domain::{Clock, TenantId, Timestamp};
-use session_ledger::http::{Hosts, Services};
+use session_ledger::http::{Hosts, Services, StreamTasks};
 use session_ledger::ledger::{Commands, Emitter, Ledger, Submission, TokenSecret};
 use session_ledger::log::{EmbeddedLog, EventLog};
 use session_ledger::metrics::Metrics;
@@ -71,6 +71,7 @@ async fn main() -> anyhow::Result<()> {
         keys,
         clock,
         metrics,
+        streams: StreamTasks::default(),
         origins: Vec::new(),
     };
     let listener = TcpListener::bind("127.0.0.1:8788").await?;

@@ -39,6 +39,7 @@ pub struct Metrics {
     reactor_failures: Family<ReactorLabels, Counter>,
     writes: Family<WriteLabels, Gauge>,
     connections: Gauge,
+    streams: Gauge,
     closed: Family<ClosedLabels, Counter>,
     unsent: Gauge,
     handshakes_failed: Family<HandshakeLabels, Counter>,
@@ -111,6 +112,7 @@ impl Default for Metrics {
             reactor_failures: Family::default(),
             writes: Family::default(),
             connections: Gauge::default(),
+            streams: Gauge::default(),
             closed: Family::default(),
             unsent: Gauge::default(),
             handshakes_failed: Family::default(),
@@ -195,6 +197,11 @@ impl Metrics {
             self.writes.clone(),
         );
         registry.register(
+            "streams",
+            "Streams of sessions and events that clients follow",
+            self.streams.clone(),
+        );
+        registry.register(
             "connections",
             "Connections that are open",
             self.connections.clone(),
@@ -238,6 +245,16 @@ impl Metrics {
             }
             None => self.certificate_expires.clear(),
         }
+    }
+
+    /// Counts a stream as open.
+    pub fn stream_opened(&self) {
+        self.streams.inc();
+    }
+
+    /// Counts a stream as ended.
+    pub fn stream_ended(&self) {
+        self.streams.dec();
     }
 
     /// Counts a connection as open.

@@ -22,7 +22,7 @@ use crate::app::tls::ServerTls;
 use crate::dialects;
 use crate::domain::limits::{SHUTDOWN_WAIT_MS, TLS_FILES_MS};
 use crate::domain::{Clock, Position, Rules, WithCauses};
-use crate::http::{Hosts, Services};
+use crate::http::{Hosts, Services, StreamTasks};
 use crate::ledger::{Commands, Ledger, Reactor, TokenSecret, rules};
 use crate::log::EventLog;
 use crate::metrics::Metrics;
@@ -106,6 +106,7 @@ pub async fn start(config: Config) -> anyhow::Result<Running> {
     );
     // The ledger has said what the fold owes: before that, a snapshot would be due too early.
     spawn_snapshots(&mut workers, config.snapshots, (&log, &projection), &clock);
+    let streams = StreamTasks::default();
     let services = Services {
         commands: Commands::new(ledger.clone(), secret),
         ledger,
@@ -115,6 +116,7 @@ pub async fn start(config: Config) -> anyhow::Result<Running> {
         keys: Arc::clone(&keys),
         clock,
         metrics: Arc::clone(&metrics),
+        streams: streams.clone(),
         origins: config.origins,
     };
     let hosts = match config.access {
@@ -125,6 +127,7 @@ pub async fn start(config: Config) -> anyhow::Result<Running> {
     let mut requests = Tasks::default();
     let room = Arc::new(Room::new(bounds(), metrics));
     listeners.serve(&router, &room, &mut requests);
+    requests.spawn("streams", |stop| streams.end_after(stop));
     addresses.announce();
     Ok(Running {
         addresses,

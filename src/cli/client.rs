@@ -5,11 +5,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use anyhow::Context as _;
-use reqwest::header::{CONTENT_TYPE, LOCATION, RETRY_AFTER};
+use anyhow::{Context as _, ensure};
+use reqwest::header::{ACCEPT, CONTENT_TYPE, LOCATION, RETRY_AFTER};
 use reqwest::redirect::Policy;
 use reqwest::tls::TlsInfo;
-use reqwest::{Certificate, Client, Method, RequestBuilder, Url};
+use reqwest::{Certificate, Client, Method, RequestBuilder, Response, Url};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -18,11 +18,16 @@ use crate::app::tls::{ClientTls, ClientTlsFiles, Validity};
 use crate::cli::Usage;
 use crate::cli::patience::{Again, Patience};
 use crate::domain::causes::root_cause;
+use crate::domain::limits::{ANSWER_WAIT_MS, CLI_LINE_BYTES_MAX};
 use crate::domain::tls_failure;
 use crate::http::dto::Problem;
 
 /// How much of an unexpected answer an error shows, in characters.
 const SHOWN_CHARS_MAX: usize = 200;
+
+const NDJSON: &str = "application/x-ndjson";
+/// For a whole stream, which the server ends earlier.
+const STREAM_TIMEOUT: Duration = Duration::from_millis(ANSWER_WAIT_MS);
 
 /// Media type of one event.
 pub(super) const ONE_EVENT: &str = "application/cloudevents+json";
@@ -126,6 +131,20 @@ impl From<ApiError> for Failed {
     }
 }
 
+impl Failed {
+    /// The error of a call that is not repeated. `first` says that the server has never answered.
+    pub(super) fn seen(self, first: bool) -> ApiError {
+        match self.error {
+            ApiError::Unreachable { url, cause, .. } => ApiError::Unreachable {
+                url,
+                cause,
+                nobody: self.refused && first,
+            },
+            other => other,
+        }
+    }
+}
+
 impl ApiError {
     /// Whether a retry may succeed: the server was silent or overloaded.
     pub(super) fn is_passing(&self) -> bool {
@@ -167,6 +186,37 @@ pub(super) struct Emitting {
     pub(super) wait: bool,
     /// Whether the ledger rejects events with unknown members in their data.
     pub(super) strict: bool,
+}
+
+/// The lines of a stream.
+pub(super) struct Lines {
+    response: Response,
+    /// What was read after the last line.
+    read: Vec<u8>,
+}
+
+impl Lines {
+    /// Waits for the next line; `None` when the stream ends or its connection fails. An error if a line is too
+    /// long for one of a ledger.
+    pub(super) async fn next(&mut self) -> anyhow::Result<Option<String>> {
+        let mut searched = 0;
+        loop {
+            let end = self.read[searched..].iter().position(|byte| *byte == b'\n');
+            if let Some(end) = end {
+                let line: Vec<u8> = self.read.drain(..=searched + end).collect();
+                return Ok(Some(String::from_utf8_lossy(&line).trim_end().to_owned()));
+            }
+            searched = self.read.len();
+            ensure!(
+                searched <= CLI_LINE_BYTES_MAX,
+                "the answer is not one of a ledger: a line is longer than {CLI_LINE_BYTES_MAX} bytes"
+            );
+            match self.response.chunk().await {
+                Ok(Some(chunk)) => self.read.extend_from_slice(&chunk),
+                Ok(None) | Err(_) => return Ok(None),
+            }
+        }
+    }
 }
 
 impl Api {
@@ -323,19 +373,25 @@ impl Api {
         url
     }
 
+    /// Opens a stream of NDJSON, without retries.
+    pub(super) async fn stream(&self, path: &[&str], query: &Query<'_>) -> Result<Lines, ApiError> {
+        let url = self.url(path);
+        let request = self.client.get(url.clone()).query(query);
+        let request = request.header(ACCEPT, NDJSON).timeout(STREAM_TIMEOUT);
+        let response = self.open(self.identified(request), &url).await;
+        let answered = self.answered.load(Ordering::Relaxed);
+        let response = response.map_err(|failed| failed.seen(!answered))?;
+        let read = Vec::new();
+        Ok(Lines { response, read })
+    }
+
     async fn send(
         &self,
         request: RequestBuilder,
         url: Url,
         again: Again,
     ) -> Result<String, ApiError> {
-        let mut request = request;
-        if let Some(tenant) = &self.who.tenant {
-            request = request.header("X-Tenant-ID", tenant);
-        }
-        if let Some(key) = &self.who.key {
-            request = request.bearer_auth(key);
-        }
+        let request = self.identified(request);
         let (request, url) = (&request, &url);
         let call = || async move {
             let request = request.try_clone().expect("the body is not a stream");
@@ -344,24 +400,41 @@ impl Api {
         self.patience.call(again, &self.answered, call).await
     }
 
-    async fn send_once(&self, request: RequestBuilder, url: &Url) -> Result<String, Failed> {
-        let answer = async {
-            let response = request.send().await?;
-            let peer = response.extensions().get::<TlsInfo>();
-            if let Some(certificate) = peer.and_then(TlsInfo::peer_certificate)
-                && let Some(validity) = Validity::of(certificate)
-            {
-                self.certificate.get_or_init(|| validity);
-            }
-            let status = response.status();
-            let headers = response.headers().clone();
-            Ok::<_, reqwest::Error>((status, headers, response.text().await?))
-        };
-        let (status, headers, body) = answer.await.map_err(|error| self.no_answer(&error))?;
-        self.answered.store(true, Ordering::Relaxed);
-        if status.is_success() {
-            return Ok(body);
+    /// Adds the identity of the caller.
+    fn identified(&self, mut request: RequestBuilder) -> RequestBuilder {
+        if let Some(tenant) = &self.who.tenant {
+            request = request.header("X-Tenant-ID", tenant);
         }
+        if let Some(key) = &self.who.key {
+            request = request.bearer_auth(key);
+        }
+        request
+    }
+
+    async fn send_once(&self, request: RequestBuilder, url: &Url) -> Result<String, Failed> {
+        let response = self.open(request, url).await?;
+        let body = response.text().await;
+        body.map_err(|error| self.no_answer(&error))
+    }
+
+    /// Sends a request. Returns an answer whose body is not read yet, or the error of one that is no success.
+    async fn open(&self, request: RequestBuilder, url: &Url) -> Result<Response, Failed> {
+        let response = request.send().await;
+        let response = response.map_err(|error| self.no_answer(&error))?;
+        let peer = response.extensions().get::<TlsInfo>();
+        if let Some(certificate) = peer.and_then(TlsInfo::peer_certificate)
+            && let Some(validity) = Validity::of(certificate)
+        {
+            self.certificate.get_or_init(|| validity);
+        }
+        let (status, headers) = (response.status(), response.headers().clone());
+        if status.is_success() {
+            self.answered.store(true, Ordering::Relaxed);
+            return Ok(response);
+        }
+        let body = response.text().await;
+        let body = body.map_err(|error| self.no_answer(&error))?;
+        self.answered.store(true, Ordering::Relaxed);
         let (url, status_code) = (url.clone(), status.as_u16());
         if let (true, Some(location)) = (status.is_redirection(), headers.get(LOCATION)) {
             let location = String::from_utf8_lossy(location.as_bytes());

@@ -1,7 +1,7 @@
 //! `events`: prints a tenant's history as NDJSON, oldest or newest first.
 
+use std::ops::ControlFlow;
 use std::process::ExitCode;
-use std::time::Duration;
 
 use clap::Args;
 use clap::builder::PossibleValuesParser;
@@ -11,17 +11,13 @@ use strum::VariantNames;
 
 use crate::cli::CommandResult;
 use crate::cli::client::{Api, ApiError, Query, read};
+use crate::cli::follow::{Follower, follow};
 use crate::cli::output;
 use crate::cli::target::Target;
 use crate::domain::limits::EVENTS_PAGE_MAX;
 use crate::domain::{EventType, VerdictKind};
 use crate::http::dto::AsOf;
 use crate::projection::RejectionCode;
-
-/// How long to wait before asking for new events again.
-const FOLLOW_PAUSE: Duration = Duration::from_millis(250);
-/// How long to wait before a retry if the server does not answer.
-const RETRY_PAUSE: Duration = Duration::from_secs(1);
 
 const AFTER_HELP: &str = "\
 Examples:
@@ -92,7 +88,20 @@ struct Page {
     events: Vec<Box<RawValue>>,
     next_after: Option<u64>,
     next_before: Option<u64>,
-    as_of: AsOf,
+}
+
+/// How the line of a frame with an event begins. The members of the event follow.
+const EVENT_FRAME: &str = r#"{"frame":"event","#;
+
+/// What `--follow` needs of a frame.
+#[derive(Deserialize)]
+#[serde(tag = "frame", rename_all = "snake_case")]
+enum Frame {
+    Reset,
+    Event { position: u64 },
+    Searched { position: u64 },
+    Synced { as_of: AsOf },
+    Bye,
 }
 
 struct Replay {
@@ -101,7 +110,6 @@ struct Replay {
     before: Option<u64>,
     newest: bool,
     left: u64,
-    follow: bool,
 }
 
 impl Events {
@@ -128,10 +136,16 @@ impl Events {
             before: self.before,
             newest: self.newest,
             left: self.limit.unwrap_or(u64::MAX),
-            follow: self.follow,
         };
+        let follow = self.follow;
         self.target
-            .with_api(async |api| replay.print(api).await)
+            .with_api(async |api| {
+                if follow {
+                    replay.follow(api).await
+                } else {
+                    replay.print(api).await
+                }
+            })
             .await
     }
 }
@@ -148,39 +162,22 @@ impl Replay {
                 _ if self.left == 0 => return Ok(ExitCode::SUCCESS),
                 (Some(after), _) => self.after = after,
                 (None, Some(before)) => self.before = Some(before),
-                (None, None) if self.follow => {
-                    self.after = self.after.max(page.as_of.position);
-                    tokio::time::sleep(FOLLOW_PAUSE).await;
-                }
                 (None, None) => return Ok(ExitCode::SUCCESS),
             }
             page = self.next_page(api).await?;
         }
     }
 
-    /// Returns the next page. With `follow`, waits until a server that does not answer is back.
+    async fn follow(mut self, api: &Api) -> CommandResult {
+        follow(api, &["v1", "events", "stream"], &mut self).await?;
+        Ok(ExitCode::SUCCESS)
+    }
+
     async fn next_page(&self, api: &Api) -> anyhow::Result<Page> {
-        if !self.follow {
-            let page = self.page(api, Api::get).await;
-            let page = page.map_err(|error| {
-                error.with_advice(|| format!("to continue where it stopped: {}", self.place()))
-            });
-            return read(&page?);
-        }
-        let mut announced = false;
-        loop {
-            match self.page(api, Api::get_once).await {
-                Ok(page) => return read(&page),
-                Err(error) if error.is_passing() => {
-                    if !announced {
-                        output::note(format_args!("{error}; trying again"));
-                        announced = true;
-                    }
-                }
-                Err(error) => return Err(error.into()),
-            }
-            tokio::time::sleep(RETRY_PAUSE).await;
-        }
+        let page = self.page(api).await.map_err(|error| {
+            error.with_advice(|| format!("to continue where it stopped: {}", self.place()))
+        });
+        read(&page?)
     }
 
     /// The option that continues at the next page.
@@ -191,11 +188,7 @@ impl Replay {
         }
     }
 
-    async fn page(
-        &self,
-        api: &Api,
-        get: impl AsyncFn(&Api, &[&str], &Query<'_>) -> Result<String, ApiError>,
-    ) -> Result<String, ApiError> {
+    async fn page(&self, api: &Api) -> Result<String, ApiError> {
         let after = self.after.to_string();
         let before = self.before.map(|before| before.to_string());
         let limit = self.left.min(u64::from(EVENTS_PAGE_MAX)).to_string();
@@ -205,7 +198,40 @@ impl Replay {
         for (name, value) in &self.filter {
             query.push((name, value));
         }
-        get(api, &["v1", "events"], &query).await
+        api.get(&["v1", "events"], &query).await
+    }
+}
+
+impl Follower for Replay {
+    type Frame = Frame;
+
+    fn query(&self) -> Vec<(&'static str, String)> {
+        let after = ("after", self.after.to_string());
+        [after].into_iter().chain(self.filter.clone()).collect()
+    }
+
+    fn take(&mut self, frame: Frame, line: &str) -> anyhow::Result<ControlFlow<()>> {
+        match frame {
+            Frame::Event { position } => {
+                self.after = position;
+                let members = line.strip_prefix(EVENT_FRAME).unwrap_or(line);
+                output::json(&format!("{{{members}"))?;
+                self.left -= 1;
+            }
+            Frame::Searched { position } => self.after = position,
+            Frame::Synced { as_of } => self.after = as_of.position,
+            Frame::Reset => {
+                let after = std::mem::take(&mut self.after);
+                output::note(format_args!(
+                    "the log does not have position {after} any more; printing it from its beginning"
+                ));
+            }
+            Frame::Bye => {}
+        }
+        Ok(match self.left {
+            0 => ControlFlow::Break(()),
+            _ => ControlFlow::Continue(()),
+        })
     }
 }
 
@@ -242,7 +268,6 @@ mod tests {
             before: None,
             newest: false,
             left: u64::MAX,
-            follow: false,
         };
         let message = replay.print(&server.api()).await.unwrap_err().to_string();
         assert!(

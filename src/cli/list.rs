@@ -5,6 +5,7 @@ use clap::builder::PossibleValuesParser;
 use strum::VariantNames;
 
 use crate::app::clock::SystemClock;
+use crate::cli::list_follow::Followed;
 use crate::cli::moment::moment;
 use crate::cli::pages::{Listed, PageArgs, Pages};
 use crate::cli::target::Target;
@@ -19,6 +20,7 @@ Examples:
   session-ledger list --agent triage-1 --status active --limit 10
   session-ledger list --created-after 2026-01-31T00:00:00Z --all
   session-ledger list --created-after '2 days' --created-before 1h
+  session-ledger list --status active --follow
   session-ledger list --json | jq '.sessions[].session_id'
 
 Times are shown in UTC, to the second; --json has them to the microsecond.";
@@ -52,7 +54,12 @@ pub(super) struct List {
     #[command(flatten)]
     page: PageArgs,
 
-    /// The API's JSON instead of a table; with --all one page per line
+    /// Show the newest rows and each change of them, until Ctrl-C: a table in a terminal, otherwise a
+    /// line for each change
+    #[arg(long, help_heading = "Which page", conflicts_with_all = ["all", "cursor", "offset"])]
+    follow: bool,
+
+    /// The API's JSON instead of a table; with --all one page per line, with --follow one frame
     #[arg(long, help_heading = "Output")]
     json: bool,
 
@@ -72,6 +79,13 @@ impl List {
             ("created_before", created_before),
         ];
         filters.extend(self.status.into_iter().map(|word| ("status", Some(word))));
+        if self.follow {
+            let followed = Followed::new(filters, &self.page, self.json);
+            return self
+                .target
+                .with_api(async |api| followed.follow(api).await)
+                .await;
+        }
         let pages = Pages::new(&["v1", "agent-sessions"], filters, self.page);
         let json = self.json;
         self.target
@@ -103,16 +117,21 @@ pub(super) fn sessions(sessions: &[Session]) -> String {
         "SESSION", "AGENT", "STATUS", "PHASE", "CREATED", "ACTIVE", "EXPIRES",
     ]);
     for session in sessions {
-        let expires = session.expires_at.as_deref().map(table::time);
-        rows.add_row([
-            session.session_id.clone(),
-            session.agent_id.clone(),
-            session.status.clone(),
-            table::or_dash(session.phase.as_deref()).to_owned(),
-            table::time(&session.created_at),
-            table::time(&session.last_activity_at),
-            table::or_dash(expires.as_deref()).to_owned(),
-        ]);
+        rows.add_row(cells(session));
     }
     table::text(&rows)
+}
+
+/// The cells of a session's row.
+pub(super) fn cells(session: &Session) -> [String; 7] {
+    let expires = session.expires_at.as_deref().map(table::time);
+    [
+        session.session_id.clone(),
+        session.agent_id.clone(),
+        session.status.clone(),
+        table::or_dash(session.phase.as_deref()).to_owned(),
+        table::time(&session.created_at),
+        table::time(&session.last_activity_at),
+        table::or_dash(expires.as_deref()).to_owned(),
+    ]
 }

@@ -36,6 +36,15 @@ pub(super) struct PageArgs {
     min_position: Option<u64>,
 }
 
+impl PageArgs {
+    /// The parameters of a stream of the first rows.
+    pub(super) fn window(&self) -> Vec<(&'static str, String)> {
+        let mut query = vec![("window", self.limit.to_string())];
+        query.extend(self.min_position.map(|at| ("min_position", at.to_string())));
+        query
+    }
+}
+
 /// A page of a listing in an answer of the API.
 pub(super) trait Listed: DeserializeOwned {
     /// A row of the listing.

@@ -86,13 +86,6 @@ impl Patience {
             .adjust(in_time)
             .notify(announce);
         let called = called.await;
-        called.map_err(|failed| match failed.error {
-            ApiError::Unreachable { url, cause, .. } => ApiError::Unreachable {
-                url,
-                cause,
-                nobody: failed.refused && !announced && !answered.load(Ordering::Relaxed),
-            },
-            other => other,
-        })
+        called.map_err(|failed| failed.seen(!announced && !answered.load(Ordering::Relaxed)))
     }
 }

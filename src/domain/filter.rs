@@ -28,7 +28,7 @@ impl ListedStatus for AgentStatus {
 }
 
 /// A set of statuses, by default of sessions. It is never empty.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct StatusSet<S = Status> {
     bits: u8,
     of: PhantomData<S>,
@@ -76,7 +76,7 @@ impl<S: ListedStatus> StatusSet<S> {
 }
 
 /// Half-open range of creation times: `after <= created_at < before`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub struct TimeRange {
     /// The earliest time in the range.
     pub after: Option<Timestamp>,
@@ -85,7 +85,7 @@ pub struct TimeRange {
 }
 
 /// The owner of the sessions of a listing.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Owner {
     /// All sessions of the tenant.
     Tenant,
@@ -96,7 +96,7 @@ pub enum Owner {
 }
 
 /// The sessions of a tenant that a listing contains.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct SessionFilter {
     /// Their owner.
     pub owner: Owner,

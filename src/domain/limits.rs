@@ -287,6 +287,37 @@ pub const WRITER_TURN_WAIT_MS: u64 = 1_000;
 /// How long a write may wait for its body during its turn, in milliseconds. Then others have their turn
 /// until the body is there.
 pub const WRITER_BODY_WAIT_MS: u64 = 100;
+/// Most streams that clients follow at one time.
+pub const FOLLOWERS_MAX: usize = 4096;
+/// Most different listings that clients follow at one time, of all tenants together. Each keeps its rows in
+/// memory.
+pub const SESSION_FEEDS_MAX: usize = 1024;
+/// Most different histories that clients follow at one time, of all tenants together. Each keeps its last
+/// batches in memory.
+pub const EVENT_FEEDS_MAX: usize = 128;
+/// Most events of a batch that all clients of a history share.
+pub const FEED_BATCH_EVENTS_MAX: usize = 128;
+/// Longest batch that clients share, in bytes. One event may be longer.
+pub const FEED_BATCH_BYTES_MAX: usize = 64 * 1024;
+/// How many batches are kept for clients that are slower than others.
+pub const FEED_BATCHES_MAX: usize = 16;
+/// Most feeds of a kind that read at one time.
+pub const FEED_LOOKS_MAX: usize = 4;
+/// How long a feed waits before it tries again to read what has failed, in milliseconds.
+pub const FEED_RETRY_MS: u64 = 1_000;
+/// Most events that a stream reads at once for a client that is behind.
+pub const STREAM_PAGE_EVENTS_MAX: usize = 500;
+/// Longest page that a stream reads at once, in bytes. One event may be longer.
+pub const STREAM_PAGE_BYTES_MAX: usize = 1024 * 1024;
+/// How long after its last frame a stream sends one that says up to where nothing has happened, in
+/// milliseconds.
+pub const BOOKMARK_EVERY_MS: u64 = 5_000;
+/// How long a stream lasts at most, in milliseconds.
+pub const STREAM_TIME_MS: u64 = 240_000;
+/// How much earlier a stream may end, in milliseconds, so that not all end together.
+pub const STREAM_TIME_SPREAD_MS: u64 = 60_000;
+/// How long a client should wait before it connects again to a server that stops, in milliseconds.
+pub const STREAM_RESTART_WAIT_MS: u64 = 1_000;
 /// How far the fold may lag, in milliseconds, before the server rejects new events with a 503.
 pub const FOLD_LAG_MS_MAX: u64 = 1_000;
 /// Most requests that read the read model at one time.
@@ -422,6 +453,8 @@ pub const RATE_SWEEP_REQUESTS: u64 = 65_536;
 
 // --- Limits of the command line ------------------------------------------------------------------
 
+/// Longest line of a stream that a command reads, in bytes.
+pub const CLI_LINE_BYTES_MAX: usize = 8 * 1024 * 1024;
 /// How long a command waits for a connection, in milliseconds.
 pub const CLI_CONNECT_WAIT_MS: u64 = 3_000;
 /// How long a server may be silent while a command waits for its answer, in milliseconds. A server

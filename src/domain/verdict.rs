@@ -16,7 +16,7 @@ use crate::domain::ids::Position;
 #[strum(serialize_all = "snake_case")]
 #[strum_discriminants(
     name(VerdictKind),
-    derive(strum::EnumString, strum::VariantNames),
+    derive(Hash, strum::EnumString, strum::VariantNames),
     strum(serialize_all = "snake_case"),
     doc = "A verdict without its reason or position."
 )]

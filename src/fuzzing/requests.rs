@@ -15,7 +15,7 @@ use tokio::runtime::{Builder, Runtime};
 use crate::auth::{Access, Keys};
 use crate::dialects::{self, Call, Dialect};
 use crate::domain::{Clock, Rules, Timestamp};
-use crate::http::{Hosts, Services, openapi};
+use crate::http::{Hosts, Services, StreamTasks, openapi};
 use crate::ledger::{Commands, Ledger, TokenSecret};
 use crate::log::{EmbeddedLog, EventLog as _, NewRecord};
 use crate::projection::{Commit, Prepared, Projection, Store};
@@ -122,6 +122,7 @@ fn start() -> (Runtime, TowerToHyperService<axum::Router>) {
             keys,
             clock,
             metrics: Arc::default(),
+            streams: StreamTasks::default(),
             origins: Vec::new(),
         };
         dialects::router(services, Hosts::Any)

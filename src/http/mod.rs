@@ -8,10 +8,12 @@
 //! | `origin` | the origins that may call the API from a browser (CORS) |
 //! | `connection` | the state of a connection: unsent bytes, times |
 //! | `refusals` | counts and logs requests that were rejected because of their caller |
+//! | `stream_tasks` | the tasks of streams, which end when the server stops |
 //! | `state` | the state that handlers share: the services, bounded waits and reads |
 //! | `request` | extractors: caller, path, query, body |
 //! | `key_change` | issues and revokes keys: checks, log lines, problems |
 //! | `response` | rows, validators and links of pages, outcomes of commands |
+//! | `live` | streams: listings and histories that clients follow |
 //! | `layers` | middleware around the routes |
 //! | `api` | the routes |
 //!
@@ -24,6 +26,7 @@ pub(crate) mod connection;
 pub mod dto;
 pub(crate) mod key_change;
 pub(crate) mod layers;
+mod live;
 mod origin;
 pub(crate) mod problem;
 mod raw_schema;
@@ -31,14 +34,18 @@ mod refusals;
 pub(crate) mod request;
 pub(crate) mod response;
 pub(crate) mod state;
+mod stream_tasks;
 
-use axum::Router;
+use std::sync::Arc;
+
 use axum::middleware::{from_fn, from_fn_with_state};
+use axum::{Extension, Router};
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::cors::CorsLayer;
 
 use layers::authenticate::{CredentialScheme, Gate, authenticate};
 use layers::{around, cors, error_style, hosts, observe};
+use live::Live;
 use problem::style::ErrorStyle;
 use state::App;
 
@@ -46,6 +53,7 @@ pub use api::openapi;
 pub use connection::{BodyPatience, Connection, Lane, UnderWay, Unsent, UnsentBounds};
 pub use origin::{Origin, OriginError};
 pub use state::Services;
+pub use stream_tasks::StreamTasks;
 
 /// The host names in requests that a server answers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -75,8 +83,11 @@ pub(crate) fn router(
     mounts: impl FnOnce(&App) -> Vec<Mount>,
 ) -> Router {
     let cors = cors::layer(&services.origins);
+    let live = Live::new(services.streams.clone(), Arc::clone(&services.metrics));
     let app = App::new(services);
     let (guarded, _document) = api::routes().split_for_parts();
+    let (streams, _document) = api::stream_routes().split_for_parts();
+    let guarded = guarded.merge(streams.layer(Extension(Arc::new(live))));
     let (open, _document) = api::open_routes().split_for_parts();
     let routes = guard(guarded, &app, CredentialScheme::usual()).merge(open);
     let own = with_cors(around_routes(routes, hosts), cors);

@@ -16,6 +16,7 @@ use crate::http::origin::Origin;
 use crate::http::problem::Problem;
 use crate::http::problem::code::Code;
 use crate::http::refusals::Refusals;
+use crate::http::stream_tasks::StreamTasks;
 use crate::ledger::{Commands, Ledger};
 use crate::log::EventLog;
 use crate::metrics::Metrics;
@@ -42,6 +43,8 @@ pub struct Services {
     pub clock: Arc<dyn Clock>,
     /// The metrics of the server.
     pub metrics: Arc<Metrics>,
+    /// The tasks of streams. They end when the server stops.
+    pub streams: StreamTasks,
     /// The origins whose pages may call the API from a browser.
     pub origins: Vec<Origin>,
 }

@@ -15,7 +15,7 @@ use crate::query::sight::{Agents, Shown, Sight};
 use crate::query::{AsOf, QueryError, ids};
 
 /// Which events a page of history has.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
 pub struct EventFilter {
     /// Of one of these types, or of any if there are none.
     pub types: Vec<EventType>,

@@ -2,10 +2,12 @@
 
 use crate::domain::filter::Owner;
 use crate::domain::session::Status;
-use crate::domain::{AgentId, SessionFilter, SessionId, Timestamp, TokenHash};
+use crate::domain::{AgentId, Position, SessionFilter, SessionId, Timestamp, TokenHash};
 use crate::projection::{
-    Listing, PageStart, RowBytes, SessionOwner, Snapshot, StoreError, TenantSnapshot,
+    EventRange, Listing, Order, PageStart, RowBytes, SessionOwner, Snapshot, StoreError,
+    TenantSnapshot,
 };
+use crate::query::live::Window;
 use crate::query::page::Page;
 use crate::query::sight::{Agents, Shown, Sight};
 use crate::query::{AsOf, Cursor, QueryError, ids};
@@ -62,6 +64,52 @@ pub fn count(
         by_status,
         as_of: AsOf::of_shown(snapshot, shown)?,
     })
+}
+
+/// The first rows of the sessions that a caller is shown, with the totals.
+pub fn window(
+    snapshot: &Snapshot,
+    sight: Sight<'_>,
+    filter: &SessionFilter,
+    rows_max: usize,
+) -> Result<Window, QueryError> {
+    let SessionCounts {
+        total,
+        by_status,
+        as_of,
+    } = count(snapshot, sight, filter)?;
+    let rows = match listing(sight.find(snapshot)?, filter)? {
+        Some((tenant, listing)) => tenant.page(&listing, PageStart::Offset(0), rows_max)?,
+        None => Vec::new(),
+    };
+    Ok(Window {
+        rows,
+        total,
+        by_status,
+        as_of,
+    })
+}
+
+/// Whether the caller's tenant has records after a position.
+pub fn has_new_records(
+    snapshot: &Snapshot,
+    sight: Sight<'_>,
+    since: Position,
+) -> Result<bool, StoreError> {
+    let Some(shown) = sight.find(snapshot)? else {
+        return Ok(false);
+    };
+    let range = EventRange {
+        after: since,
+        before: Position::new(u64::MAX),
+        order: Order::OldestFirst,
+    };
+    let mut changed = false;
+    shown.tenant.verdicts(range, |_position, _row| {
+        changed = true;
+        Ok(false)
+    })?;
+    Ok(changed)
 }
 
 /// One session; `None` if the caller is shown none with this id.

@@ -207,6 +207,58 @@ fn a_follower_sees_events_as_they_arrive() {
 }
 
 #[test]
+fn a_followed_list_shows_each_change_as_a_line() {
+    let dir = tempfile::tempdir().unwrap();
+    let server = Server::start(dir.path());
+    server.ok(&["emit", "session.created", "s-1", "--agent", "a-1"]);
+    let args = server.args(&["list", "--follow", "--status", "active", "--limit", "1"]);
+    let mut follower = command(&args).stdout(Stdio::piped()).spawn().unwrap();
+    let mut lines = BufReader::new(follower.stdout.take().unwrap()).lines();
+    let mut next = || lines.next().unwrap().unwrap();
+    assert!(next().starts_with("s-1\ta-1\tactive\t-\t"));
+    server.ok(&["emit", "session.created", "s-2", "--agent", "a-2"]);
+    assert_eq!(next(), "s-1\t(left)");
+    assert!(next().starts_with("s-2\ta-2\tactive\t"));
+    server.ok(&["emit", "session.terminated", "s-2"]);
+    assert_eq!(next(), "s-2\t(left)");
+    assert!(next().starts_with("s-1\ta-1\tactive\t"));
+    follower.kill().unwrap();
+    follower.wait().unwrap();
+    let refused = command(&server.args(&["list", "--follow", "--all"])).output();
+    assert_eq!(refused.unwrap().status.code(), Some(2));
+}
+
+#[test]
+fn followers_go_on_when_the_server_is_back() {
+    let dir = tempfile::tempdir().unwrap();
+    let server = Server::start(dir.path());
+    server.ok(&["emit", "session.created", "s-1", "--agent", "a-1"]);
+    let start = |args: &[&str]| {
+        let mut follower = command(&server.args(args))
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let lines = BufReader::new(follower.stdout.take().unwrap()).lines();
+        (follower, lines)
+    };
+    let (mut list, mut rows) = start(&["list", "--follow"]);
+    let (mut events, mut history) = start(&["events", "--follow", "--limit", "2"]);
+    assert!(rows.next().unwrap().unwrap().starts_with("s-1\t"));
+    assert_eq!(json(&history.next().unwrap().unwrap())["position"], 2);
+    let address = server.url().trim_start_matches("http://").to_owned();
+    let (code, logged) = server.terminate();
+    assert_eq!(code, Some(0), "{logged}");
+    let server = Server::start_at(dir.path(), &address);
+    server.ok(&["emit", "session.created", "s-2", "--agent", "a-1"]);
+    // Rows that have not changed are not shown again.
+    assert!(rows.next().unwrap().unwrap().starts_with("s-2\t"));
+    assert_eq!(json(&history.next().unwrap().unwrap())["position"], 3);
+    assert!(events.wait().unwrap().success());
+    list.kill().unwrap();
+    list.wait().unwrap();
+}
+
+#[test]
 fn sigterm_loses_no_acknowledged_event() {
     let dir = tempfile::tempdir().unwrap();
     let server = Server::start(dir.path());

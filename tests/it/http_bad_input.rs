@@ -194,7 +194,16 @@ async fn other_routes_check_their_parameters_too() {
         ),
         ("/v1/agent-sessions/a%2Fb", "invalid_parameter", vec!["id"]),
         ("/v1/agent-sessions/%FF", "invalid_parameter", vec!["id"]),
-        ("/v1/agent-sessions/stream", "invalid_parameter", vec!["id"]),
+        (
+            "/v1/agent-sessions/stream?window=201",
+            "invalid_parameter",
+            vec!["window"],
+        ),
+        (
+            "/v1/events/stream?before=1",
+            "unknown_parameter",
+            vec!["before"],
+        ),
         ("/v1/events?limit=1001", "invalid_parameter", vec!["limit"]),
         (
             "/v1/events?type=session.opened",

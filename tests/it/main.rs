@@ -43,6 +43,8 @@ mod http_history;
 mod http_ids;
 mod http_json_bodies;
 mod http_lineage;
+mod http_live;
+mod http_live_events;
 mod http_operations;
 mod http_overload;
 mod http_races;

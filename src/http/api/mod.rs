@@ -43,6 +43,13 @@ pub(super) fn routes() -> OpenApiRouter<App> {
         .routes(routes!(backup::keys))
 }
 
+/// The routes of streams. They need a credential, and an extension with [`Live`](crate::http::live::Live).
+pub(super) fn stream_routes() -> OpenApiRouter<App> {
+    OpenApiRouter::new()
+        .routes(routes!(events::stream::follow))
+        .routes(routes!(sessions::stream::follow))
+}
+
 /// All routes that need no credential. Their answers hold no data of a tenant.
 pub(super) fn open_routes() -> OpenApiRouter<App> {
     OpenApiRouter::new()

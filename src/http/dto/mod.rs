@@ -6,6 +6,7 @@
 mod agent;
 mod common;
 mod event;
+mod frame;
 mod key;
 mod request;
 mod session;
@@ -19,6 +20,7 @@ pub use event::{
     AppendAnswer, Appended, BatchItem, BatchResult, Event, EventList, EventSeen, Rejections,
     SessionEvents,
 };
+pub use frame::{Bye, EventFrame, SessionFrame};
 pub use key::{IssuedKey, Key, KeyChange, KeyHistory, KeyList, NewKey};
 pub use request::{
     ChangeAgent, CreateSession, EventOrBatch, HandOffSession, IntrospectToken, IssueKey,

@@ -15,13 +15,14 @@ use crate::http::origin::Origin;
 /// How long a browser may cache the answer to a preflight request.
 const REMEMBERED_S: u64 = 86_400;
 /// The request headers that a page may set, in addition to those that CORS always allows.
-const SENT: [HeaderName; 9] = [
+const SENT: [HeaderName; 10] = [
     ACCEPT,
     AUTHORIZATION,
     CONTENT_ENCODING,
     CONTENT_TYPE,
     IF_NONE_MATCH,
     HeaderName::from_static("idempotency-key"),
+    HeaderName::from_static("last-event-id"),
     HeaderName::from_static("x-api-key"),
     HeaderName::from_static("x-request-id"),
     HeaderName::from_static("x-tenant-id"),

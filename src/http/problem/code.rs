@@ -157,6 +157,8 @@ codes! {
     AnswersUnread "answers_unread" SERVICE_UNAVAILABLE "nothing was done, because this connection has too many answers that the client has not read; read them, then try again";
     /// Too many requests wait.
     TooManyWaiters "too_many_waiters" SERVICE_UNAVAILABLE "too many requests wait for the fold; try again";
+    /// Too many streams are open.
+    TooManyFollowers "too_many_followers" SERVICE_UNAVAILABLE "too many streams are open; try again, or read pages";
     /// The log is down. Nothing was written.
     Unavailable "unavailable" SERVICE_UNAVAILABLE "the log is unavailable and nothing was written; try again";
     /// The log may have written it.

@@ -142,6 +142,12 @@ problem_sets! {
     AgentListProblems: EVERYWHERE, CALLER, READ, PAGE;
     /// A total of sessions.
     CountProblems: EVERYWHERE, CALLER, READ, NOT_BOUND, &[Code::UnsupportedFilter];
+    /// A stream of sessions.
+    SessionStreamProblems: EVERYWHERE, CALLER, READ, NOT_BOUND, SHARED_PATH, &[
+        Code::UnsupportedFilter, Code::TooManyFollowers,
+    ];
+    /// A stream of events.
+    EventStreamProblems: EVERYWHERE, CALLER, READ, &[Code::TooManyFollowers];
     /// A session.
     GetSessionProblems: EVERYWHERE, CALLER, READ, EXISTING, SHARED_PATH;
     /// The lineage of a session.

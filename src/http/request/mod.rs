@@ -16,3 +16,4 @@ pub(crate) mod negotiate;
 pub(crate) mod page_query;
 pub(crate) mod param;
 pub(crate) mod params;
+pub(crate) mod stream_headers;

@@ -94,6 +94,24 @@ pub(crate) const ROWS_LIMIT: Param<Number> = Param {
     component: Some("RowsLimit"),
     shape: ROWS,
 };
+pub(crate) const WINDOW: Param<Number> = Param {
+    name: "window",
+    about: "How many of the newest rows to follow. With 0, only the totals.",
+    component: Some("Window"),
+    shape: Number {
+        range: Range {
+            min: 0,
+            max: PAGE_ROWS_MAX as u64,
+        },
+        default: PAGE_ROWS_DEFAULT as u64,
+    },
+};
+pub(crate) const FOLLOW: Param<Flag> = Param {
+    name: "follow",
+    about: "Whether the stream goes on when the client has everything. With false it ends there.",
+    component: Some("Follow"),
+    shape: Flag(true),
+};
 pub(crate) const EVENTS_LIMIT: Param<Number> = Param {
     name: "limit",
     about: "The most events of the page.",

@@ -34,7 +34,7 @@ impl Json {
 
     /// Writes JSON text on one line. Line breaks become spaces: in JSON they occur only outside of
     /// strings.
-    pub(crate) fn raw_on_one_line(&mut self, json: &str) {
+    pub(crate) fn raw_on_one_line(&mut self, json: impl AsRef<[u8]>) {
         let spaced = |byte: u8| {
             if matches!(byte, b'\n' | b'\r') {
                 b' '
@@ -42,7 +42,7 @@ impl Json {
                 byte
             }
         };
-        self.0.extend(json.bytes().map(spaced));
+        self.0.extend(json.as_ref().iter().copied().map(spaced));
     }
 
     /// Writes the elements of an array, without its brackets.

@@ -27,7 +27,7 @@ pub use listings::{Listing, ListingPlace, PageStart};
 pub use tenant::{EventRange, Order, TenantSnapshot};
 
 /// The public part of a stored session, copied out of the file.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RowBytes(Vec<u8>);
 
 impl RowBytes {
@@ -38,7 +38,7 @@ impl RowBytes {
 }
 
 /// The code under which a rejected or parked event is counted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum RejectionCode {
     /// Rejected for a reason.
     Rejected(Reason),

@@ -34,6 +34,8 @@ async fn a_tenant_without_data_sees_nothing_of_other_tenants() {
         !route.one_of.is_empty()
             && route.method == Method::GET
             && !route.path.contains('{')
+            // The answer of a stream is no JSON, and the lists beside it have the same rows.
+            && !route.path.ends_with("/stream")
             // An operator reads the records of all tenants.
             && !route.path.starts_with("/v1/backup")
     };

@@ -259,6 +259,9 @@ fn path(route: &Route, things: &Things) -> String {
     assert!(!path.contains(['{', '}']), "what does {path} name?");
     let query = if path.ends_with("/sessions/list/") {
         format!("?agent_id={}", things.agent)
+    } else if path.ends_with("/stream") {
+        // Otherwise the answer does not end.
+        "?follow=false".to_owned()
     } else {
         String::new()
     };

@@ -7,7 +7,7 @@ use session_ledger::app::tls::{ServerTls, TlsFiles};
 use session_ledger::auth::{Access, Author, Credentials, Grant, Keys, Roles};
 use session_ledger::dialects;
 use session_ledger::domain::{Clock, TenantId, Timestamp};
-use session_ledger::http::{Hosts, Origin, Services};
+use session_ledger::http::{Hosts, Origin, Services, StreamTasks};
 use session_ledger::ledger::{Commands, Ledger, Reactor, TokenSecret, rules};
 use session_ledger::log::{EmbeddedLog, EventLog, NewRecord};
 use session_ledger::metrics::Metrics;
@@ -210,6 +210,7 @@ impl App {
         let as_log = wrap(Arc::<EmbeddedLog>::clone(&log));
         let ledger = Ledger::new(Arc::clone(&as_log), Arc::clone(&projection), as_clock());
         let secret = TokenSecret::new([7; TokenSecret::BYTES]);
+        let streams = StreamTasks::default();
         let services = Services {
             commands: Commands::new(ledger.clone(), secret),
             ledger: ledger.clone(),
@@ -219,6 +220,7 @@ impl App {
             keys: Arc::clone(&keys),
             clock: as_clock(),
             metrics: Arc::clone(&metrics),
+            streams: streams.clone(),
             origins: vec![Origin::parse(ORIGIN).unwrap()],
         };
         let router = dialects::router(services, Hosts::Any);
@@ -243,6 +245,7 @@ impl App {
         };
         let (patience, stopped) = (serving.patience, stop_server.clone());
         let room = Arc::new(Room::new(serving.bounds, Arc::clone(&metrics)));
+        tasks.spawn(streams.end_after(stop_server.clone()));
         tasks.spawn(http_server::run(address, router, patience, room, stopped));
         let stop_fold = CancellationToken::new();
         let (followed, stopped) = (Arc::clone(&keys), stop_fold.clone());

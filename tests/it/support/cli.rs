@@ -117,6 +117,13 @@ impl Server {
         Self::spawn(serve)
     }
 
+    /// Starts a server without credentials at an address that an earlier one has left.
+    pub(crate) fn start_at(dir: &Path, address: &str) -> Self {
+        let dir = dir.to_str().unwrap();
+        let args = ["serve", "--data-dir", dir, "--no-auth", "--listen", address];
+        Self::spawn(command(&args))
+    }
+
     /// Starts a server that requires credentials.
     pub(crate) fn start_guarded(dir: &Path, more: &[&str]) -> Self {
         Self::spawn(command(&Self::serve(dir, more)))

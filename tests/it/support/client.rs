@@ -1,7 +1,7 @@
 //! A small HTTP client of the ledger, and its answers.
 
-use reqwest::Method;
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
+use reqwest::{Method, Response};
 use serde_json::{Value, json};
 
 use super::documented;
@@ -50,15 +50,20 @@ impl Client {
 
     /// Gets the headers and the undecoded bytes of an answer.
     pub(crate) async fn fetch(&self, path: &str, headers: &[(&str, &str)]) -> (HeaderMap, Vec<u8>) {
+        let response = self.open(path, headers).await;
+        let headers = response.headers().clone();
+        (headers, response.bytes().await.unwrap().to_vec())
+    }
+
+    /// Gets an answer whose body is not read yet.
+    pub(crate) async fn open(&self, path: &str, headers: &[(&str, &str)]) -> Response {
         let request = self.http.get(format!("{}{path}", self.url));
         let request = request.header("x-tenant-id", &self.tenant);
         let with_header = |request: reqwest::RequestBuilder, (name, value): &(&str, &str)| {
             request.header(*name, *value)
         };
         let request = headers.iter().fold(request, with_header);
-        let response = request.send().await.unwrap();
-        let headers = response.headers().clone();
-        (headers, response.bytes().await.unwrap().to_vec())
+        request.send().await.unwrap()
     }
 
     /// Posts a body with this content type.

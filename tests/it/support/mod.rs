@@ -18,4 +18,5 @@ pub(crate) mod node;
 pub(crate) mod proxy;
 pub(crate) mod python;
 pub(crate) mod shipped_nats;
+pub(crate) mod stream;
 pub(crate) mod tokens;

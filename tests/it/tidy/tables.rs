@@ -113,10 +113,12 @@ pub(crate) const HTTP: &[&str] = &[
     "origin",
     "connection",
     "refusals",
+    "stream_tasks",
     "state",
     "request",
     "key_change",
     "response",
+    "live",
     "layers",
     "api",
 ];

@@ -4,9 +4,9 @@ mod appended;
 pub(super) mod emit;
 mod emit_batch;
 pub(super) mod rejections;
+pub(super) mod stream;
 
 use axum::extract::State;
-use axum::http::header::ACCEPT;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Uri};
 use axum::response::Response;
 
@@ -19,13 +19,13 @@ use crate::http::problem::code::Code;
 use crate::http::problem::sets::{EventsProblems, GetProblems};
 use crate::http::request::caller::{Audit, Caller, WriteOrAudit};
 use crate::http::request::extract::{Path, Query, QueryParams, Values};
-use crate::http::request::negotiate::weighed;
 use crate::http::request::page_query::GetQuery;
 use crate::http::request::param::AnyParam;
 use crate::http::request::params::{
     AFTER_POSITION, AGENT_ID, BEFORE_POSITION, EVENTS_LIMIT, EVENTS_PROJECT, MIN_POSITION, ORDER,
     REASONS, SESSION_ID, TYPES, VERDICTS,
 };
+use crate::http::request::stream_headers::wants_ndjson;
 use crate::http::response::body;
 use crate::http::response::event_row;
 use crate::http::response::json::Json;
@@ -79,16 +79,20 @@ impl QueryParams for EventsQuery {
             before: values.position(&BEFORE_POSITION),
             order: values.word(&ORDER).unwrap_or_default(),
             limit: values.limit(&EVENTS_LIMIT),
-            filter: EventFilter {
-                types: values.words(&TYPES),
-                verdicts: values.words(&VERDICTS),
-                codes: values.words(&REASONS),
-                agent: values.parsed(&AGENT_ID, AgentId::parse),
-                session: values.parsed(&SESSION_ID, SessionId::parse),
-                project: values.parsed(&EVENTS_PROJECT, ProjectId::parse),
-            },
+            filter: read_filter(values),
             min_position: values.position(&MIN_POSITION),
         })
+    }
+}
+
+fn read_filter(values: &mut Values) -> EventFilter {
+    EventFilter {
+        types: values.words(&TYPES),
+        verdicts: values.words(&VERDICTS),
+        codes: values.words(&REASONS),
+        agent: values.parsed(&AGENT_ID, AgentId::parse),
+        session: values.parsed(&SESSION_ID, SessionId::parse),
+        project: values.parsed(&EVENTS_PROJECT, ProjectId::parse),
     }
 }
 
@@ -203,12 +207,6 @@ pub(crate) async fn list(
     };
     links::add_next(&mut response, &uri, next.param(), next.at);
     Ok(response)
-}
-
-/// Whether the client accepts NDJSON by name. A weight of zero excludes it.
-fn wants_ndjson(headers: &HeaderMap) -> bool {
-    weighed(headers, &ACCEPT)
-        .any(|(media_type, weight)| media_type.split(';').next() == Some(NDJSON) && 0.0 < weight)
 }
 
 fn ndjson(events: &[LedgerEvent], next: Option<(HeaderName, u64)>, as_of: Position) -> Response {

@@ -66,6 +66,7 @@ static TEXT: LazyLock<Bytes> = LazyLock::new(|| Bytes::from(text()));
 /// The document.
 fn document() -> Value {
     let mut routes = super::routes().into_openapi();
+    routes.merge(super::stream_routes().into_openapi());
     for operation in operations(&mut routes) {
         state_roles(operation);
         without_null(operation);

@@ -5,6 +5,7 @@ pub(super) mod events;
 pub(super) mod introspect;
 pub(super) mod lineage;
 mod scope_detail;
+pub(super) mod stream;
 
 use axum::extract::State;
 use axum::response::Response;
