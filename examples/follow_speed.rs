@@ -30,6 +30,8 @@ const BATCHES: &str = "application/cloudevents-batch+json";
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
+    // The client needs a TLS provider even for plain HTTP. Installing a second one has no effect.
+    drop(rustls::crypto::ring::default_provider().install_default());
     let dir = tempfile::tempdir()?;
     let server = start(Config::local(dir.path().to_owned(), "127.0.0.1:0".parse()?)).await?;
     let url = Arc::<str>::from(server.url());

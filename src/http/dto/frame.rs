@@ -63,6 +63,24 @@ pub enum EventFrame {
     Bye(Bye),
 }
 
+/// A frame as a Server-Sent Event.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct ServerSentEvent {
+    /// The position up to which the client has everything. Not every frame has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub id: Option<String>,
+    /// The name of the frame.
+    #[schema(example = "synced")]
+    pub event: String,
+    /// The frame as JSON.
+    pub data: String,
+    /// How long to wait before connecting again, in milliseconds. Only the last frame may have it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub retry: Option<u64>,
+}
+
 /// The end of a stream. The client connects again.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Bye {

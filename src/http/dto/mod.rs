@@ -20,7 +20,7 @@ pub use event::{
     AppendAnswer, Appended, BatchItem, BatchResult, Event, EventList, EventSeen, Rejections,
     SessionEvents,
 };
-pub use frame::{Bye, EventFrame, SessionFrame};
+pub use frame::{Bye, EventFrame, ServerSentEvent, SessionFrame};
 pub use key::{IssuedKey, Key, KeyChange, KeyHistory, KeyList, NewKey};
 pub use request::{
     ChangeAgent, CreateSession, EventOrBatch, HandOffSession, IntrospectToken, IssueKey,

@@ -58,7 +58,10 @@ impl Client {
     /// Gets an answer whose body is not read yet.
     pub(crate) async fn open(&self, path: &str, headers: &[(&str, &str)]) -> Response {
         let request = self.http.get(format!("{}{path}", self.url));
-        let request = request.header("x-tenant-id", &self.tenant);
+        let request = match &self.key {
+            Some(key) => request.header("authorization", key),
+            None => request.header("x-tenant-id", &self.tenant),
+        };
         let with_header = |request: reqwest::RequestBuilder, (name, value): &(&str, &str)| {
             request.header(*name, *value)
         };

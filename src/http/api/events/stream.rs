@@ -72,7 +72,7 @@ impl QueryParams for StreamQuery {
             description = "The frames, at most for four minutes. A client that connects again gives the last \
                 position that it has, as `Last-Event-ID` or as `after`",
             content(
-                (String = "text/event-stream"),
+                (dto::ServerSentEvent = "text/event-stream"),
                 (dto::EventFrame = "application/x-ndjson"),
             ),
         ),

@@ -72,7 +72,7 @@ impl QueryParams for StreamQuery {
             status = 200,
             description = "The frames, at most for four minutes",
             content(
-                (String = "text/event-stream"),
+                (dto::ServerSentEvent = "text/event-stream"),
                 (dto::SessionFrame = "application/x-ndjson"),
             ),
         ),
