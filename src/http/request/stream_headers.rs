@@ -33,7 +33,9 @@ impl<S: Sync> FromRequestParts<S> for StreamHeaders {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Problem> {
-        let last = parts.headers.get(&LAST_EVENT_ID_HEADER).map(|value| {
+        // Clients whose last frame had no id send an empty one.
+        let last = parts.headers.get(&LAST_EVENT_ID_HEADER);
+        let last = last.filter(|value| !value.is_empty()).map(|value| {
             let number = value.to_str().ok().and_then(|text| text.parse().ok());
             let number: u64 = number.ok_or_else(|| {
                 Problem::new(Code::InvalidParameter)
@@ -59,7 +61,11 @@ impl IntoParams for StreamHeaders {
                  they connect again.",
             ))
             .extensions(Some(component("LastEventId")))
-            .schema(Some(ObjectBuilder::new().schema_type(Type::String)));
+            .schema(Some(
+                ObjectBuilder::new()
+                    .schema_type(Type::String)
+                    .pattern(Some("^[0-9]{0,19}$")),
+            ));
         vec![header.build()]
     }
 }
