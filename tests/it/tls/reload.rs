@@ -120,6 +120,8 @@ async fn files_that_cannot_be_used_are_logged_once_and_the_old_certificate_stays
     let server = Server::start_with(&dir.path().join("data"), &args);
     let addr = server.url().strip_prefix("https://").unwrap().to_owned();
     let mut open = connect(&addr, &ca, None, &[]).await.unwrap();
+    // A connection without a request would be closed before the end of this test.
+    assert_eq!(status(&mut open).await, "HTTP/1.1 200 OK");
 
     put(&files.cert, &second.cert);
     server.until_logged("keeps the certificate that it has");
