@@ -21,11 +21,11 @@ use crate::domain::causes::root_cause;
 use crate::domain::limits::{ANSWER_WAIT_MS, CLI_LINE_BYTES_MAX};
 use crate::domain::tls_failure;
 use crate::http::dto::Problem;
+use crate::http::request::stream_headers::NDJSON;
 
 /// How much of an unexpected answer an error shows, in characters.
 const SHOWN_CHARS_MAX: usize = 200;
 
-const NDJSON: &str = "application/x-ndjson";
 /// For a whole stream, which the server ends earlier.
 const STREAM_TIMEOUT: Duration = Duration::from_millis(ANSWER_WAIT_MS);
 

@@ -144,7 +144,7 @@ pub(super) struct Feed {
     batches: broadcast::Sender<Arc<Batch>>,
     /// The position up to which the feed has looked. All batches up to there are sent.
     reached: watch::Sender<Position>,
-    /// The end of the last batch that was sent, or the begin of the feed.
+    /// The end of the last batch that was sent, or the start of the feed.
     sent: watch::Sender<Position>,
 }
 

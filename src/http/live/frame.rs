@@ -8,6 +8,7 @@ use axum::body::Bytes;
 
 use super::Bye;
 use crate::domain::Position;
+use crate::http::request::stream_headers::NDJSON;
 use crate::http::response::json::Json;
 
 /// How the frames of a stream are written.
@@ -31,7 +32,7 @@ impl Encoding {
     pub(crate) fn media_type(self) -> &'static str {
         match self {
             Self::Sse => "text/event-stream",
-            Self::Ndjson => "application/x-ndjson",
+            Self::Ndjson => NDJSON,
         }
     }
 }

@@ -15,7 +15,8 @@ use crate::http::problem::code::Code;
 use crate::http::request::negotiate::weighed;
 use crate::http::request::param::component;
 
-const NDJSON: &str = "application/x-ndjson";
+/// The media type of answers with one JSON object per line.
+pub(crate) const NDJSON: &str = "application/x-ndjson";
 /// Clients of Server-Sent Events send the last id that they have seen when they connect again.
 const LAST_EVENT_ID: &str = "Last-Event-ID";
 const LAST_EVENT_ID_HEADER: HeaderName = HeaderName::from_static("last-event-id");

@@ -25,7 +25,7 @@ use crate::http::request::params::{
     AFTER_POSITION, AGENT_ID, BEFORE_POSITION, EVENTS_LIMIT, EVENTS_PROJECT, MIN_POSITION, ORDER,
     REASONS, SESSION_ID, TYPES, VERDICTS,
 };
-use crate::http::request::stream_headers::wants_ndjson;
+use crate::http::request::stream_headers::{NDJSON, wants_ndjson};
 use crate::http::response::body;
 use crate::http::response::event_row;
 use crate::http::response::json::Json;
@@ -38,7 +38,6 @@ use crate::wire::{self, Origin};
 
 /// The size of a typical event. A buffer with this capacity for each event seldom grows.
 const EVENT_BYTES: usize = 768;
-const NDJSON: &str = "application/x-ndjson";
 /// In NDJSON answers with the oldest first, the position after which the next page starts. Every page has it,
 /// so that a client at the end of the log knows where to continue later.
 const NEXT_AFTER: HeaderName = HeaderName::from_static("x-next-after");

@@ -43,13 +43,9 @@ impl QueryParams for StreamQuery {
     ];
 
     fn read(values: &mut Values) -> Result<Self, Problem> {
-        let mut filter = read_filter(values);
-        // Equal filters share a feed.
-        filter.types.sort_unstable();
-        filter.types.dedup();
         Ok(Self {
             after: Position::new(values.number(&AFTER_POSITION)),
-            filter,
+            filter: read_filter(values),
             follow: values.flag(&FOLLOW),
         })
     }
@@ -58,8 +54,8 @@ impl QueryParams for StreamQuery {
 /// Follow events
 ///
 /// All events of the tenant after a position, oldest first, and then each event when it is folded, as
-/// Server-Sent Events or as NDJSON. `synced` says that the client has everything up to its position. A parked
-/// event is sent once, as `parked`.
+/// Server-Sent Events or as NDJSON. `synced` says that the client has everything up to its position. An event
+/// has the verdict that it has when it is sent, which can be `parked`.
 #[utoipa::path(
     get,
     path = "/v1/events/stream",
