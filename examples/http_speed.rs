@@ -66,6 +66,7 @@ async fn main() -> anyhow::Result<()> {
         commands: Commands::new(ledger.clone(), secret),
         ledger,
         projection,
+        past: None,
         log,
         access: Arc::new(access),
         keys,

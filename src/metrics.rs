@@ -35,6 +35,7 @@ pub struct Metrics {
     commits: Family<CommitLabels, Histogram, fn() -> Histogram>,
     requests: Family<RequestLabels, Histogram, fn() -> Histogram>,
     refused: Family<RefusedLabels, Counter>,
+    history_position: Gauge,
     read_model_mended: Counter,
     reactor_failures: Family<ReactorLabels, Counter>,
     writes: Family<WriteLabels, Gauge>,
@@ -108,6 +109,7 @@ impl Default for Metrics {
             commits: Family::new_with_constructor(latency),
             requests: Family::new_with_constructor(latency),
             refused: Family::default(),
+            history_position: Gauge::default(),
             read_model_mended: Counter::default(),
             reactor_failures: Family::default(),
             writes: Family::default(),
@@ -165,6 +167,11 @@ impl Metrics {
             "Time to fold and commit one batch",
             Unit::Seconds,
             self.commits.clone(),
+        );
+        registry.register(
+            "history_position",
+            "The last position whose changes are in the history file",
+            self.history_position.clone(),
         );
         registry.register(
             "read_model_mended",
@@ -329,6 +336,12 @@ impl Metrics {
         self.commits
             .get_or_create(&labels)
             .observe(took.as_secs_f64());
+    }
+
+    /// Records how far the history file has come.
+    pub fn history(&self, position: Position) {
+        let position = i64::try_from(position.get()).unwrap_or(i64::MAX);
+        self.history_position.set(position);
     }
 
     /// Counts a failure of the read model's file that was mended.

@@ -1,5 +1,5 @@
 //! Measures the ledger as its users run it, and compares it with the alternatives:
-//! `cargo bench --bench ledger -- <fold|page|depth|visible|append|overload|restart|agents|all> [--sessions N]...`
+//! `cargo bench --bench ledger -- <fold|page|depth|then|visible|append|overload|restart|agents|all> [--sessions N]...`
 //!
 //! Prints tables. `benches/README.md` says how to read them.
 #![expect(clippy::print_stdout, reason = "a benchmark prints its figures")]
@@ -42,6 +42,8 @@ enum Subject {
     Page,
     /// Pages of one tenant's sessions by offset, however their times lie
     Depth,
+    /// Answers as of a past position, in process
+    Then,
     /// How soon an event shows in a listing
     Visible,
     /// Events emitted over HTTP until their verdicts are there

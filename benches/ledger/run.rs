@@ -65,6 +65,7 @@ async fn size(
             subjects::fold_batches::run(report, sessions, options.ages);
         }
         Subject::Depth => depth(report, options, sessions).await,
+        Subject::Then => then(report, options, sessions).await,
         Subject::Append => subjects::append::run(report).await,
         Subject::Overload => subjects::overload::run(report).await,
         Subject::Agents => subjects::agents::run(report, options.agents),
@@ -72,6 +73,7 @@ async fn size(
             let measured = on_filled(report, options, (subject, sessions), earlier).await;
             if subject == Subject::All {
                 depth(report, options, sessions).await;
+                then(report, options, sessions).await;
             }
             return Some(measured);
         }
@@ -82,6 +84,11 @@ async fn size(
 async fn depth(report: &mut Report, options: &Options, sessions: u64) {
     let with_postgres = options.postgres_events != Some(0) && sessions <= POSTGRES_SESSIONS_MAX;
     subjects::depth::run(report, sessions, with_postgres).await;
+}
+
+async fn then(report: &mut Report, options: &Options, sessions: u64) {
+    let with_postgres = options.postgres_events != Some(0) && sessions <= POSTGRES_SESSIONS_MAX;
+    subjects::then::run(report, sessions, options.ages, with_postgres).await;
 }
 
 /// Runs the subjects that need a log with events, all on one log.

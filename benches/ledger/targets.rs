@@ -38,3 +38,13 @@ pub(crate) const MEMORY_MIB: Must = Must::AtMost(381.0);
 pub(crate) const FIRST_PAGE_MS: Must = Must::AtMost(1_000.0);
 /// In milliseconds.
 pub(crate) const CAUGHT_UP_MS: Must = Must::AtMost(5_000.0);
+/// A count at a past position may take twice as long as a page now.
+pub(crate) const THEN_COUNT: Must = Must::AtMost(2.0);
+/// In microseconds.
+pub(crate) const THEN_PAGE_US: Must = Must::AtMost(5_000.0);
+/// In microseconds.
+pub(crate) const THEN_OFFSET_US: Must = Must::AtMost(300.0);
+/// In microseconds.
+pub(crate) const THEN_ONE_US: Must = Must::AtMost(1_000.0);
+/// In microseconds.
+pub(crate) const THEN_TIME_US: Must = Must::AtMost(10.0);

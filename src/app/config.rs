@@ -36,6 +36,8 @@ pub struct Config {
     pub origins: Vec<Origin>,
     /// Where snapshots of the read model are; `None` neither reads nor writes any.
     pub snapshots: Option<Snapshots>,
+    /// Whether the server keeps a history file, for answers as of a past position.
+    pub history: bool,
 }
 
 /// An address that serves one dialect only, at its root path.
@@ -113,6 +115,7 @@ impl Config {
             access: Access::Local,
             origins: Vec::new(),
             snapshots: None,
+            history: true,
         }
     }
 

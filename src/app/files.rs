@@ -5,6 +5,7 @@
 //! admin.redb                      the built-in log of the keys
 //! keys.seen                       how far the server has read the log of the keys
 //! model.redb                      the read model
+//! history.redb                    its history: which sessions were listed where at each position
 //! token.secret                    the secret that session tokens are made from
 //! model.damaged.redb              the last read model that the server could not use and made again
 //! model.rebuild.redb              the new read model of a rebuild that runs or was interrupted
@@ -79,6 +80,11 @@ impl DataDir {
     /// The read model.
     pub fn model(&self) -> PathBuf {
         self.0.join("model.redb")
+    }
+
+    /// The history of the read model.
+    pub fn history(&self) -> PathBuf {
+        self.0.join("history.redb")
     }
 
     /// The secret that session tokens are made from.

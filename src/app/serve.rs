@@ -26,7 +26,7 @@ use crate::http::{Hosts, Services, StreamTasks};
 use crate::ledger::{Commands, Ledger, Reactor, TokenSecret, rules};
 use crate::log::EventLog;
 use crate::metrics::Metrics;
-use crate::projection::{FoldError, Projection, StoreError, Waited, runner};
+use crate::projection::{FoldError, Past, Projection, StoreError, Waited, past, runner};
 
 /// How long the HTTP server may take to end. It includes its own timeout for requests under way.
 const HTTP_WAIT: Duration = Duration::from_millis(SHUTDOWN_WAIT_MS + 5_000);
@@ -97,6 +97,7 @@ pub async fn start(config: Config) -> anyhow::Result<Running> {
         projection.wait_for(position, BEGIN_WAIT).await;
     }
     spawn_reactors(&mut workers, &projection, &log, &clock, &metrics);
+    let past = spawn_history(&mut workers, &config, (&log, &projection), &metrics);
     let own = DataDir::new(&config.data_dir).token_secret();
     let secret = token_secret(config.token_secret_file.as_deref(), &own, &*log).await?;
     let ledger = Ledger::new(
@@ -111,6 +112,7 @@ pub async fn start(config: Config) -> anyhow::Result<Running> {
         commands: Commands::new(ledger.clone(), secret),
         ledger,
         projection: Arc::clone(&projection),
+        past,
         log: Arc::clone(&log),
         access: Arc::new(access),
         keys: Arc::clone(&keys),
@@ -119,11 +121,7 @@ pub async fn start(config: Config) -> anyhow::Result<Running> {
         streams: streams.clone(),
         origins: config.origins,
     };
-    let hosts = match config.access {
-        Access::Local | Access::Private(_) => Hosts::Loopback,
-        Access::Credentials(_) | Access::Network => Hosts::Any,
-    };
-    let router = dialects::router(services, hosts);
+    let router = dialects::router(services, hosts(&config.access));
     let mut requests = Tasks::default();
     let room = Arc::new(Room::new(bounds(), metrics));
     listeners.serve(&router, &room, &mut requests);
@@ -139,6 +137,14 @@ pub async fn start(config: Config) -> anyhow::Result<Running> {
         workers,
         fatal,
     })
+}
+
+/// The host names that requests may have.
+fn hosts(access: &Access) -> Hosts {
+    match access {
+        Access::Local | Access::Private(_) => Hosts::Loopback,
+        Access::Credentials(_) | Access::Network => Hosts::Any,
+    }
 }
 
 /// The bounds of connections that the open files of this process allow.
@@ -180,6 +186,24 @@ fn spawn_snapshots(
     workers.spawn("snapshots", |stop| {
         snapshots.keep_writing(source, clock, stop)
     });
+}
+
+fn spawn_history(
+    workers: &mut Tasks,
+    config: &Config,
+    (log, projection): (&Arc<dyn EventLog>, &Arc<Projection>),
+    metrics: &Arc<Metrics>,
+) -> Option<Arc<Past>> {
+    if !config.history {
+        return None;
+    }
+    let past = Arc::new(Past::new(&DataDir::new(&config.data_dir).history()));
+    let (kept, projection) = (Arc::clone(&past), Arc::clone(projection));
+    let (log, metrics) = (Arc::clone(log), Arc::clone(metrics));
+    workers.spawn("history", |stop| {
+        past::runner::run(kept, projection, log, metrics, stop)
+    });
+    Some(past)
 }
 
 /// Reads the secret of session tokens from a file that the operator made, or else from the data

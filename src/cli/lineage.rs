@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use crate::cli::CommandResult;
 use crate::cli::client::{Api, read};
+use crate::cli::show::State;
 use crate::cli::{output, table};
 use crate::domain::limits::PAGE_ROWS_MAX;
 use crate::http::dto::{Lineage, Session};
@@ -13,15 +14,18 @@ use crate::http::dto::{Lineage, Session};
 /// The most sessions below the session that are printed.
 const DESCENDANTS_MAX: usize = 1_000;
 
-/// Prints the lineage of a session, as a tree or as the API's JSON. Its pages may show later and later
-/// states; the JSON names the first.
-pub(super) async fn print(api: &Api, id: &str, json: bool) -> CommandResult {
-    let mut lineage: Value = page(api, id, None).await?;
+/// Prints the lineage of a session, as a tree or as the API's JSON. With a past state, all its pages show that
+/// state. Otherwise they may show later and later states, and the JSON names the first.
+pub(super) async fn print(api: &Api, id: &str, state: Option<State>, json: bool) -> CommandResult {
+    let mut lineage: Value = page(api, id, None, state.as_ref()).await?;
+    // Of `now` or a time, the first page says which position that is.
+    let position = lineage["as_of"]["position"].to_string();
+    let state = state.map(|(name, _)| (name, position));
     while let Some(after) = lineage["next_after"].as_str().map(str::to_owned) {
         if DESCENDANTS_MAX <= descendants(&mut lineage).len() {
             break;
         }
-        let mut next: Value = page(api, id, Some(&after)).await?;
+        let mut next: Value = page(api, id, Some(&after), state.as_ref()).await?;
         let more = std::mem::take(descendants(&mut next));
         descendants(&mut lineage).extend(more);
         lineage["next_after"] = next["next_after"].take();
@@ -53,10 +57,16 @@ pub(super) async fn print(api: &Api, id: &str, json: bool) -> CommandResult {
     Ok(ExitCode::SUCCESS)
 }
 
-async fn page(api: &Api, id: &str, after: Option<&str>) -> anyhow::Result<Value> {
+async fn page(
+    api: &Api,
+    id: &str,
+    after: Option<&str>,
+    state: Option<&State>,
+) -> anyhow::Result<Value> {
     let limit = PAGE_ROWS_MAX.to_string();
     let mut query = vec![("limit", limit.as_str())];
     query.extend(after.map(|after| ("after", after)));
+    query.extend(state.map(|(name, state)| (*name, state.as_str())));
     let path = ["v1", "agent-sessions", id, "lineage"];
     read(&api.get(&path, &query).await?)
 }

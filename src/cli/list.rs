@@ -6,7 +6,7 @@ use strum::VariantNames;
 
 use crate::app::clock::SystemClock;
 use crate::cli::list_follow::Followed;
-use crate::cli::moment::moment;
+use crate::cli::moment::{AsOfArgs, moment};
 use crate::cli::pages::{Listed, PageArgs, Pages};
 use crate::cli::target::Target;
 use crate::cli::{CommandResult, table};
@@ -21,6 +21,8 @@ Examples:
   session-ledger list --created-after 2026-01-31T00:00:00Z --all
   session-ledger list --created-after '2 days' --created-before 1h
   session-ledger list --status active --follow
+  session-ledger list --agent triage-1 --as-of 2026-01-27T14:00:00Z
+  session-ledger list --as-of now --all
   session-ledger list --json | jq '.sessions[].session_id'
 
 Times are shown in UTC, to the second; --json has them to the microsecond.";
@@ -52,11 +54,14 @@ pub(super) struct List {
     created_before: Option<String>,
 
     #[command(flatten)]
+    as_of: AsOfArgs,
+
+    #[command(flatten)]
     page: PageArgs,
 
     /// Show the newest rows and each change of them, until Ctrl-C: a table in a terminal, otherwise a
     /// line for each change
-    #[arg(long, help_heading = "Which page", conflicts_with_all = ["all", "cursor", "offset"])]
+    #[arg(long, help_heading = "Which page", conflicts_with_all = ["all", "as_of", "cursor", "offset"])]
     follow: bool,
 
     /// The API's JSON instead of a table; with --all one page per line, with --follow one frame
@@ -77,6 +82,7 @@ impl List {
             ("project_id", self.project),
             ("created_after", created_after),
             ("created_before", created_before),
+            self.as_of.parameter(now)?,
         ];
         filters.extend(self.status.into_iter().map(|word| ("status", Some(word))));
         if self.follow {

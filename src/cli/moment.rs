@@ -1,4 +1,7 @@
-//! Parses times that people write: a time (RFC 3339), a duration before now, or a day.
+//! Parses times that people write: a time (RFC 3339), a duration before now, or a day. A past state is such a
+//! time, or a position.
+
+use clap::Args;
 
 use crate::cli::Usage;
 use crate::cli::duration::duration;
@@ -24,6 +27,36 @@ pub(super) fn moment(
         None => Err(Usage(format!(
             "{option} {text:?} is not a time; write {FORMS}"
         ))),
+    }
+}
+
+/// The parameter of the API for a past state.
+pub(super) const AS_OF: &str = "as_of";
+
+/// The option for a past state.
+#[derive(Debug, Args)]
+pub(super) struct AsOfArgs {
+    /// Show the state at a position of the log or at a time: RFC 3339, how long ago (`1h`, `2 days`), `today` or
+    /// `yesterday`, which begin at midnight UTC. With `now`, all pages of a list show one state
+    #[arg(long, value_name = "STATE", help_heading = "Which state")]
+    as_of: Option<String>,
+}
+
+impl AsOfArgs {
+    /// The parameter for the API.
+    pub(super) fn parameter(self, now: Timestamp) -> Result<(&'static str, Option<String>), Usage> {
+        let is_position =
+            |text: &String| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+        let state = match self.as_of {
+            Some(text) if text == "now" || is_position(&text) => Some(text),
+            Some(text) => Some(read(text.trim(), now).ok_or_else(|| {
+                Usage(format!(
+                    "--as-of {text:?} is no state; write a position, now, {FORMS}"
+                ))
+            })?),
+            None => None,
+        };
+        Ok((AS_OF, state))
     }
 }
 
@@ -59,6 +92,23 @@ mod tests {
         moment("--created-after", Some(text.to_owned()), now)
             .ok()
             .flatten()
+    }
+
+    #[test]
+    fn a_past_state_is_a_position_a_time_or_now() {
+        let now = Timestamp::parse("2026-03-01T12:30:00Z").unwrap();
+        let parameter = |text: &str| {
+            let as_of = Some(text.to_owned());
+            let parameter = AsOfArgs { as_of }.parameter(now);
+            parameter.ok().and_then(|(_name, state)| state)
+        };
+        assert_eq!(parameter("17").as_deref(), Some("17"));
+        assert_eq!(parameter("now").as_deref(), Some("now"));
+        let hour = parameter("1h");
+        assert_eq!(hour.as_deref(), Some("2026-03-01T11:30:00.000000Z"));
+        for wrong in ["", "-1", "soon"] {
+            assert_eq!(parameter(wrong), None, "{wrong}");
+        }
     }
 
     #[test]

@@ -6,6 +6,7 @@ use clap::Args;
 use serde::de::DeserializeOwned;
 
 use crate::cli::client::{Api, Query, read};
+use crate::cli::moment::AS_OF;
 use crate::cli::{CommandResult, output};
 use crate::domain::limits::PAGE_ROWS_MAX;
 use crate::http::dto::AsOf;
@@ -68,6 +69,7 @@ pub(super) struct Pages {
     query: Vec<(&'static str, String)>,
     start: Option<(&'static str, String)>,
     all: bool,
+    is_past: bool,
 }
 
 impl Pages {
@@ -82,6 +84,7 @@ impl Pages {
             .filter_map(|(name, value)| value.map(|value| (name, value)))
             .collect();
         query.push(("limit", page.limit.to_string()));
+        let is_past = query.iter().any(|(name, _)| *name == AS_OF);
         let min_position = page.min_position.map(|at| ("min_position", at.to_string()));
         query.extend(min_position);
         let cursor = page.cursor.map(|cursor| ("cursor", cursor));
@@ -91,6 +94,7 @@ impl Pages {
             query,
             start: cursor.or(offset),
             all: page.all,
+            is_past,
         }
     }
 
@@ -132,7 +136,7 @@ impl Pages {
         }
         if !json {
             output::data(&table(&rows))?;
-            footer(rows.len(), &last);
+            footer(rows.len(), &last, self.is_past);
         }
         Ok(ExitCode::SUCCESS)
     }
@@ -143,14 +147,14 @@ impl Pages {
     }
 }
 
-fn footer<L: Listed>(shown: usize, last: &L) {
+fn footer<L: Listed>(shown: usize, last: &L, is_past: bool) {
     let (total, as_of) = last.total();
     output::note(format_args!(
         "{shown} of {total} {}, as of position {}",
         L::NAME,
         as_of.position
     ));
-    if !as_of.caught_up {
+    if !as_of.caught_up && !is_past {
         output::note(format_args!("more events are on the log and being folded"));
     }
     if let Some(cursor) = last.next_cursor() {

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use clap::builder::BoolishValueParser;
 use clap::{Args, ValueEnum};
 use strum::VariantNames;
 
@@ -104,6 +105,12 @@ pub(super) struct Serve {
     #[arg(help_heading = "Snapshots")]
     snapshot_records: u64,
 
+    /// Keep no history file, which the server needs to show past states (`as_of`). The events and their verdicts
+    /// are kept in any case
+    #[arg(long, env = "SESSION_LEDGER_NO_HISTORY", value_parser = BoolishValueParser::new())]
+    #[arg(help_heading = "History")]
+    no_history: bool,
+
     /// Format of log lines on stderr
     #[arg(long, env = "SESSION_LEDGER_LOG_FORMAT", value_name = "FORMAT")]
     #[arg(value_enum, default_value_t = Format::Text, help_heading = "Logging")]
@@ -147,6 +154,7 @@ impl Serve {
                 dir,
                 every_records: self.snapshot_records,
             }),
+            history: !self.no_history,
         };
         // Before the start, which can take long: a signal during it must stop the process.
         let mut signals = signals::listen()?;

@@ -7,10 +7,13 @@ use serde::Deserialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
+use crate::app::clock::SystemClock;
 use crate::cli::CommandResult;
 use crate::cli::client::{Api, read};
+use crate::cli::moment::AsOfArgs;
 use crate::cli::target::Target;
 use crate::cli::{lineage, output, table};
+use crate::domain::Clock as _;
 use crate::http::dto::Event;
 
 const AFTER_HELP: &str = "\
@@ -18,6 +21,9 @@ Examples:
   session-ledger show 0198c7a0-5e0f-7d3a-9c43-1f6a2b3c4d5e
   session-ledger show s-1 --tenant acme --data-dir ./ledger --json
   session-ledger show s-1 --tree
+  session-ledger show s-1 --as-of 2026-01-27T14:00:00Z
+
+--as-of changes the session or the tree: the events are always all.
 
 Exit code 1 if the tenant has no such session.";
 
@@ -33,6 +39,9 @@ pub(super) const FIRST: [&str; 8] = [
     "expires_at",
 ];
 
+/// The parameter for a past state, and its value.
+pub(super) type State = (&'static str, String);
+
 /// Show one session with its events, or with those above and below it.
 #[derive(Debug, Args)]
 #[command(after_help = AFTER_HELP)]
@@ -44,6 +53,9 @@ pub(super) struct Show {
     /// The sessions above and below it instead of its events. An asterisk marks the session
     #[arg(long)]
     tree: bool,
+
+    #[command(flatten)]
+    as_of: AsOfArgs,
 
     /// The API's JSON: an object with `session` and `events`, or the lineage
     #[arg(long)]
@@ -63,19 +75,23 @@ struct History {
 impl Show {
     pub(super) async fn run(self) -> CommandResult {
         let (id, tree, json) = (self.id, self.tree, self.json);
+        let (name, state) = self.as_of.parameter(SystemClock.now())?;
+        let state = state.map(|state| (name, state));
         self.target
             .with_api(async |api| {
                 if tree {
-                    return lineage::print(api, &id, json).await;
+                    return lineage::print(api, &id, state, json).await;
                 }
-                print(api, &id, json).await
+                print(api, &id, state, json).await
             })
             .await
     }
 }
 
-async fn print(api: &Api, id: &str, json: bool) -> CommandResult {
-    let session = api.get(&["v1", "agent-sessions", id], &Vec::new()).await?;
+async fn print(api: &Api, id: &str, state: Option<State>, json: bool) -> CommandResult {
+    let state = state.iter().map(|(name, state)| (*name, state.as_str()));
+    let path = ["v1", "agent-sessions", id];
+    let session = api.get(&path, &state.collect()).await?;
     let events = history(api, id).await?;
     if json {
         let events: Vec<&str> = events.iter().map(|event| event.get()).collect();

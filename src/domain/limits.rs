@@ -223,6 +223,35 @@ pub const STORE_CACHE_BYTES: usize = 128 * 1024 * 1024;
 /// Memory for the embedded log's page cache, in bytes.
 pub const LOG_CACHE_BYTES: usize = 32 * 1024 * 1024;
 
+// --- Limits of the history file ------------------------------------------------------------------
+
+/// Most records whose changes one pass takes.
+pub const PAST_BATCH_RECORDS_MAX: u64 = 50_000;
+/// The shortest pause between two passes, in milliseconds, unless a request waits.
+pub const PAST_REST_MS: u64 = 100;
+/// The pause after a failed pass, in milliseconds. It doubles with each one.
+pub const PAST_RETRY_MS_MIN: u64 = 250;
+/// The longest pause after a failed pass, in milliseconds.
+pub const PAST_RETRY_MS_MAX: u64 = 30_000;
+/// After so many failed passes, one after the other, the file is made again.
+pub const PAST_FAILURES_MAX: u32 = 3;
+/// Most times that one process makes the file again because it fails.
+pub const PAST_REMAKES_MAX: u32 = 3;
+/// The longest time between two durable commits, in milliseconds.
+pub const PAST_DURABLE_MS: u64 = 10_000;
+/// Most records between two durable commits.
+pub const PAST_DURABLE_RECORDS_MAX: u64 = 200_000;
+/// Memory for the page cache of the file, in bytes.
+pub const PAST_CACHE_BYTES: usize = 32 * 1024 * 1024;
+/// Room that must be left on the disk for a pass, in bytes.
+pub const PAST_ROOM_BYTES_MIN: u64 = 64 * 1024 * 1024 + FOLD_ROOM_BYTES_MIN;
+/// Most entries that a page at a past position reads, if it does not start at an offset.
+///
+/// An entry is a time that a session or agent spent in a listing. A hundred thousand take about 10 ms.
+pub const PAST_PAGE_ENTRIES_MAX: u64 = 40_000;
+/// Most entries that an offset or a range of creation times at a past position reads.
+pub const PAST_COUNT_ENTRIES_MAX: u64 = 500_000;
+
 // --- Limits of the reactors ----------------------------------------------------------------------
 
 /// Most events that a reactor writes in one append. The fold can then take these records while the

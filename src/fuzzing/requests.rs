@@ -117,6 +117,7 @@ fn start() -> (Runtime, TowerToHyperService<axum::Router>) {
             commands: Commands::new(ledger.clone(), secret),
             ledger,
             projection,
+            past: None,
             log,
             access: Arc::new(Access::Everybody),
             keys,

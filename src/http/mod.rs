@@ -11,6 +11,7 @@
 //! | `stream_tasks` | the tasks of streams, which end when the server stops |
 //! | `state` | the state that handlers share: the services, bounded waits and reads |
 //! | `request` | extractors: caller, path, query, body |
+//! | `past` | reads of a past state |
 //! | `key_change` | issues and revokes keys: checks, log lines, problems |
 //! | `response` | rows, validators and links of pages, outcomes of commands |
 //! | `live` | streams: listings and histories that clients follow |
@@ -28,6 +29,7 @@ pub(crate) mod key_change;
 pub(crate) mod layers;
 mod live;
 mod origin;
+mod past;
 pub(crate) mod problem;
 mod raw_schema;
 mod refusals;

@@ -20,7 +20,7 @@ use crate::http::stream_tasks::StreamTasks;
 use crate::ledger::{Commands, Ledger};
 use crate::log::EventLog;
 use crate::metrics::Metrics;
-use crate::projection::{Projection, Snapshot, Waited};
+use crate::projection::{Past, Projection, Snapshot, Waited};
 use crate::query::AsOf;
 
 /// The services that the API uses.
@@ -33,6 +33,8 @@ pub struct Services {
     pub commands: Commands,
     /// The read model.
     pub projection: Arc<Projection>,
+    /// Past states of the read model; `None` if the server keeps none.
+    pub past: Option<Arc<Past>>,
     /// The log, for the bodies of events.
     pub log: Arc<dyn EventLog>,
     /// Who may call the API.
@@ -86,6 +88,11 @@ impl App {
         &self.0.services.projection
     }
 
+    /// Past states of the read model, unless the server keeps none.
+    pub(crate) fn history(&self) -> Option<&Arc<Past>> {
+        self.0.services.past.as_ref()
+    }
+
     pub(crate) fn log(&self) -> &dyn EventLog {
         &*self.0.services.log
     }
@@ -135,13 +142,22 @@ impl App {
         ask: impl FnOnce(&Snapshot) -> Result<R, Problem> + Send + 'static,
     ) -> Result<R, Problem> {
         self.check_started()?;
-        let permit = Arc::clone(&self.0.scans).acquire_owned().await;
         let projection = Arc::clone(self.projection());
+        self.scan_of(move || Ok(projection.snapshot()?), ask).await
+    }
+
+    /// Reads a snapshot on the blocking pool. `take` takes it when the turn of the read has come.
+    pub(crate) async fn scan_of<R: Send + 'static>(
+        &self,
+        take: impl FnOnce() -> Result<Arc<Snapshot>, Problem> + Send + 'static,
+        ask: impl FnOnce(&Snapshot) -> Result<R, Problem> + Send + 'static,
+    ) -> Result<R, Problem> {
+        let permit = Arc::clone(&self.0.scans).acquire_owned().await;
         // Log lines of the read carry the request's span.
         let span = tracing::Span::current();
         let answer = tokio::task::spawn_blocking(move || {
             let _permit = permit;
-            span.in_scope(|| ask(&*projection.snapshot()?))
+            span.in_scope(|| ask(&*take()?))
         });
         let answer = answer.await;
         self.or_stopped(answer.unwrap_or_else(|_panicked| Err(Problem::new(Code::InternalError))))

@@ -1,7 +1,7 @@
 //! The stored form of an agent: first the public part, then what only the fold reads.
 //!
 //! ```text
-//! version 2 (1) | length of the public part (4) | status (1) | registered (1) | tenant number (4)
+//! version 3 (1) | length of the public part (4) | status (1) | registered (1) | tenant number (4)
 //! groups by type | by trust level | by both (4 each, 0 is none)
 //! created_at | recorded_at | updated_at (8 each)
 //! suspended_at | revoked_at | expires_at (8 each, the smallest number is none)
@@ -10,22 +10,22 @@
 //!     agent_id, and those of `domain::profile::AgentTexts` in their order, with scopes and metadata
 //!     before trust_level
 //! -- end of the public part --
+//! position at which it became known (8)
 //! history: see `projection::history`
 //! ```
 
 use crate::domain::agent::{AgentProfile, AgentTexts};
-use crate::domain::{Agent, AgentId, AgentStatus, Metadata, Scopes, Timestamp};
-use crate::projection::bytes::{Reader, Writer};
+use crate::domain::{Agent, AgentId, AgentStatus, Metadata, Position, Scopes, Timestamp};
+use crate::projection::bytes::{NO_TIME, Reader, Writer};
 use crate::projection::error::StoreError;
 use crate::projection::history::History;
 use crate::projection::keys::{self, AgentOwner, Partition};
 use crate::projection::numbers::{GroupNumber, TenantNumber};
 
-const VERSION: u8 = 2;
+const VERSION: u8 = 3;
 const PUBLIC_LENGTH_AT: usize = 1;
 /// The text before which rows have scopes and metadata.
 const AFTER_JSON: &str = "trust_level";
-const NO_TIME: i64 = i64::MIN;
 const NO_SCORE: u16 = u16::MAX;
 
 /// An agent with the numbers that the read model assigned.
@@ -34,6 +34,8 @@ pub(crate) struct StoredAgent {
     pub(crate) id: AgentId,
     pub(crate) tenant: TenantNumber,
     pub(crate) groups: AgentGroups,
+    /// The position of the record that made it known.
+    pub(crate) opened: Position,
     pub(crate) agent: Agent,
     pub(crate) history: History,
 }
@@ -44,6 +46,18 @@ pub(crate) struct AgentGroups {
     pub(crate) agent_type: Option<GroupNumber>,
     pub(crate) trust_level: Option<GroupNumber>,
     pub(crate) both: Option<GroupNumber>,
+}
+
+impl AgentGroups {
+    fn partitions(&self, tenant: TenantNumber, status: AgentStatus) -> AgentPartitions {
+        let owners = [
+            Some(AgentOwner::Tenant(tenant)),
+            self.agent_type.map(AgentOwner::Group),
+            self.trust_level.map(AgentOwner::Group),
+            self.both.map(AgentOwner::Group),
+        ];
+        owners.map(|owner| owner.map(|owner| keys::partition(owner, status)))
+    }
 }
 
 /// The listings that have an agent: the tenant's, and those of its groups.
@@ -98,18 +112,21 @@ impl StoredAgent {
             out.text(text.map(|text| &**text));
         }
         out.set_u32(PUBLIC_LENGTH_AT, out.len());
+        out.u64(self.opened.get());
         self.history.encode(&mut out);
         out.finish()
     }
 
     pub(crate) fn decode(bytes: &[u8]) -> Result<Self, StoreError> {
         let (row, groups, mut rest) = AgentRow::split(bytes)?;
+        let opened = Position::new(rest.u64()?);
         let history = History::decode(&mut rest)?;
         rest.end()?;
         Ok(Self {
             id: AgentId::parse(row.agent_id).map_err(|_not_an_id| rest.damaged())?,
             tenant: row.tenant,
             groups,
+            opened,
             agent: row.agent(),
             history,
         })
@@ -119,14 +136,7 @@ impl StoredAgent {
 impl StoredAgent {
     /// The partitions that must contain this agent.
     pub(crate) fn partitions(&self) -> AgentPartitions {
-        let groups = &self.groups;
-        let owners = [
-            Some(AgentOwner::Tenant(self.tenant)),
-            groups.agent_type.map(AgentOwner::Group),
-            groups.trust_level.map(AgentOwner::Group),
-            groups.both.map(AgentOwner::Group),
-        ];
-        owners.map(|owner| owner.map(|owner| keys::partition(owner, self.agent.status)))
+        self.groups.partitions(self.tenant, self.agent.status)
     }
 }
 
@@ -139,6 +149,26 @@ impl<'a> AgentRow<'a> {
     /// The public part of a stored agent.
     pub(crate) fn public_part(bytes: &[u8]) -> Result<&[u8], StoreError> {
         Reader::new(bytes, "agent row").public_part()
+    }
+
+    /// The position at which a stored agent became known.
+    pub(crate) fn opened(bytes: &[u8]) -> Result<Position, StoreError> {
+        let public = Self::public_part(bytes)?.len();
+        let (_public, hidden) = bytes.split_at(public);
+        Reader::new(hidden, "agent row").u64().map(Position::new)
+    }
+
+    /// The history of a stored agent.
+    pub(crate) fn history(bytes: &[u8]) -> Result<History, StoreError> {
+        let (_row, _groups, mut rest) = AgentRow::split(bytes)?;
+        let _opened = rest.u64()?;
+        History::decode(&mut rest)
+    }
+
+    /// The partitions that must contain an agent while this is the public part of its row.
+    pub(crate) fn partitions(public: &[u8]) -> Result<AgentPartitions, StoreError> {
+        let (row, groups, _) = AgentRow::split(public)?;
+        Ok(groups.partitions(row.tenant, row.status))
     }
 
     fn split(bytes: &'a [u8]) -> Result<(Self, AgentGroups, Reader<'a>), StoreError> {

@@ -4,6 +4,8 @@ use crate::projection::error::StoreError;
 
 /// Length that stands for "no text".
 const NO_TEXT: u16 = u16::MAX;
+/// Number of microseconds that stands for "no time".
+pub(crate) const NO_TIME: i64 = i64::MIN;
 
 /// Appends values to a buffer.
 #[derive(Default)]
@@ -40,6 +42,18 @@ impl Writer {
 
     pub(crate) fn i64(&mut self, value: i64) {
         self.out.extend(value.to_be_bytes());
+    }
+
+    /// A number in one to ten bytes: seven bits in each, the lowest first, and the highest bit set in all
+    /// but the last.
+    pub(crate) fn varint(&mut self, mut value: u64) {
+        while 0x80 <= value {
+            let [.., lowest] = value.to_be_bytes();
+            self.out.push(lowest | 0x80);
+            value >>= 7;
+        }
+        let [.., lowest] = value.to_be_bytes();
+        self.out.push(lowest);
     }
 
     pub(crate) fn raw(&mut self, bytes: &[u8]) {
@@ -121,6 +135,28 @@ impl<'a> Reader<'a> {
         self.array().map(i64::from_be_bytes)
     }
 
+    /// A number that [`Writer::varint`] wrote.
+    pub(crate) fn varint(&mut self) -> Result<u64, StoreError> {
+        let mut value = 0;
+        for shift in (0..u64::BITS).step_by(7) {
+            let byte = self.u8()?;
+            let bits = u64::from(byte & 0x7f);
+            if bits.leading_zeros() < shift {
+                return Err(self.damaged());
+            }
+            value |= bits << shift;
+            if byte & 0x80 == 0 {
+                return Ok(value);
+            }
+        }
+        Err(self.damaged())
+    }
+
+    /// Whether everything was read.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.rest.is_empty()
+    }
+
     pub(crate) fn raw(&mut self, length: usize) -> Result<&'a [u8], StoreError> {
         let (head, rest) = self
             .rest
@@ -170,5 +206,36 @@ impl<'a> Reader<'a> {
 
     pub(crate) fn damaged(&self) -> StoreError {
         StoreError::Damaged(self.what)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn a_varint_leads_back(value: u64, shift in 0_u32..64) {
+            let value = value >> shift;
+            let mut out = Writer::default();
+            out.varint(value);
+            let bytes = out.finish();
+            prop_assert_eq!(bytes.len(), (64 - (value | 1).leading_zeros()).div_ceil(7) as usize);
+            let mut from = Reader::new(&bytes, "a number");
+            prop_assert_eq!(from.varint().unwrap(), value);
+            prop_assert!(from.end().is_ok());
+        }
+
+        #[test]
+        fn bytes_that_are_no_varint_are_an_error_and_no_panic(bytes in prop::collection::vec(any::<u8>(), 0..12)) {
+            if let Ok(value) = Reader::new(&bytes, "a number").varint() {
+                let mut out = Writer::default();
+                out.varint(value);
+                let again = Reader::new(&out.finish(), "a number").varint();
+                prop_assert_eq!(again.unwrap(), value);
+            }
+        }
     }
 }

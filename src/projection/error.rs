@@ -60,6 +60,15 @@ pub enum StoreError {
         /// The newest that this build knows.
         known: u32,
     },
+    /// The history file cannot be used now. It is derived, and mended without a hand.
+    #[error("the history file cannot be used")]
+    History(#[source] Box<Self>),
+    /// An answer as of a past position would take too long.
+    #[error(
+        "at a past position, this needs more than {0} entries: page by cursor instead of by offset, or narrow \
+         the range of creation times"
+    )]
+    TooManyEntries(u64),
     /// More than four billion agents, projects, tenants or groups.
     #[error("the read model has no number left for another {0}")]
     Exhausted(&'static str),
@@ -76,6 +85,8 @@ impl StoreError {
             | Self::Behind { .. }
             | Self::NotSynced(_)
             | Self::Rules { .. }
+            | Self::History(_)
+            | Self::TooManyEntries(_)
             | Self::Exhausted(_) => false,
         }
     }
@@ -110,6 +121,14 @@ impl StoreError {
     /// Whether the read model can be read later.
     pub fn is_temporary(&self) -> bool {
         self.is_being_mended() || matches!(self, Self::Behind { .. })
+    }
+
+    /// The error of the history file.
+    pub(crate) fn of_history(self) -> Self {
+        match self {
+            Self::TooManyEntries(_) | Self::History(_) => self,
+            error => Self::History(Box::new(error)),
+        }
     }
 
     /// Whether the file has failed, so that the server mends it.

@@ -92,6 +92,31 @@ impl History {
         u64::from(self.moved) + self.latest.len() as u64
     }
 
+    /// The number of the first event after a position at which the entity was open already. Such events
+    /// took effect at their own positions, and those before them are not after it.
+    pub(crate) fn number_after(
+        &self,
+        entity: Entity,
+        at: Position,
+        moved: &impl ReadableTable<&'static [u8; 13], &'static [u8; 24]>,
+    ) -> Result<u64, StoreError> {
+        let in_row = self.latest.partition_point(|entry| entry.position <= at);
+        if 0 < in_row {
+            return Ok(u64::from(self.moved) + in_row as u64);
+        }
+        let (mut low, mut high) = (0, u64::from(self.moved));
+        while low < high {
+            let middle = low + (high - low) / 2;
+            let found = self.page(entity, (middle, 1), moved)?;
+            if found.first().is_some_and(|position| *position <= at) {
+                low = middle + 1;
+            } else {
+                high = middle;
+            }
+        }
+        Ok(low)
+    }
+
     /// At most `count` events from number `from` on, oldest first.
     pub(crate) fn page(
         &self,

@@ -13,6 +13,8 @@
 //! rejection tenant (4) | code (1) | position (8)
 //! waiting   tenant (4) | session id (1..) | 0x00 | position (8)
 //! entity    kind (1) | ordinal (8)                       1 session, 2 agent
+//! change    position (8) | entity (9)
+//! metadata  entity (9) | position (8)
 //! deadline  expires_at (8) | ordinal (8)
 //! ```
 //!
@@ -263,6 +265,24 @@ pub(crate) fn entity(entity: Entity) -> [u8; 9] {
     key
 }
 
+/// The key of what a change at a position replaced. The position comes first, so that entries are appended.
+pub(crate) fn change(at: Position, entity: Entity) -> [u8; 17] {
+    let mut key = [0; 17];
+    let (head, tail) = key.split_at_mut(8);
+    head.copy_from_slice(&at.get().to_be_bytes());
+    tail.copy_from_slice(&self::entity(entity));
+    key
+}
+
+/// The key of the metadata that a change at a position replaced.
+pub(crate) fn metadata(entity: Entity, at: Position) -> [u8; 17] {
+    let mut key = [0; 17];
+    let (head, tail) = key.split_at_mut(9);
+    head.copy_from_slice(&self::entity(entity));
+    tail.copy_from_slice(&at.get().to_be_bytes());
+    key
+}
+
 pub(crate) fn deadline(expires_at: Timestamp, ordinal: Ordinal) -> [u8; 16] {
     (u128::from(sortable(expires_at.micros())) << 64 | u128::from(ordinal.get())).to_be_bytes()
 }
@@ -287,7 +307,7 @@ pub(crate) fn child_of_pair(pair: [u8; 16]) -> Ordinal {
 }
 
 /// The number in the last eight bytes.
-fn last_number(bytes: &[u8]) -> u64 {
+pub(in crate::projection) fn last_number(bytes: &[u8]) -> u64 {
     let chunk = bytes.last_chunk();
     u64::from_be_bytes(*chunk.expect("a key that ends in a number has eight bytes or more"))
 }

@@ -15,7 +15,7 @@ use crate::log::chain::{self, ChainHead};
 use crate::projection::bytes::{Reader, Writer};
 use crate::projection::error::StoreError;
 use crate::projection::numbers::{AgentNumber, GroupNumber, Ordinal, ProjectNumber, TenantNumber};
-use crate::projection::tables::{LAYOUT, meta};
+use crate::projection::tables::meta;
 
 const KEY_LAYOUT: &str = "layout";
 const KEY_FOLD: &str = "fold";
@@ -135,8 +135,8 @@ impl Progress {
     }
 }
 
-/// Whether a file has this build's layout. A new file has none yet, and any other layout is an error.
-pub(crate) fn has_layout(txn: &ReadTransaction) -> Result<bool, StoreError> {
+/// Whether a file has this layout. A new file has none yet, and any other layout is an error.
+pub(crate) fn has_layout(txn: &ReadTransaction, layout: u32) -> Result<bool, StoreError> {
     let table = match txn.open_table(meta) {
         Ok(table) => table,
         Err(TableError::TableDoesNotExist(_)) => return Ok(false),
@@ -146,18 +146,19 @@ pub(crate) fn has_layout(txn: &ReadTransaction) -> Result<bool, StoreError> {
         return Ok(false);
     };
     match Reader::new(bytes.value(), "layout").u32()? {
-        LAYOUT => Ok(true),
+        found if found == layout => Ok(true),
         found => Err(StoreError::Layout {
             found,
-            expected: LAYOUT,
+            expected: layout,
         }),
     }
 }
 
-/// Writes this build's layout into a new file.
+/// Writes a layout into a new file.
 pub(crate) fn write_layout(
     table: &mut redb::Table<'_, &'static str, &'static [u8]>,
+    layout: u32,
 ) -> Result<(), StoreError> {
-    table.insert(KEY_LAYOUT, &LAYOUT.to_be_bytes()[..])?;
+    table.insert(KEY_LAYOUT, &layout.to_be_bytes()[..])?;
     Ok(())
 }

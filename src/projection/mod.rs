@@ -5,6 +5,7 @@
 
 mod agent_row;
 mod batch;
+mod before;
 mod bytes;
 mod error;
 mod feed;
@@ -17,6 +18,7 @@ mod live;
 mod meta;
 mod notices;
 mod numbers;
+pub mod past;
 mod prepare;
 pub mod rebuild;
 mod row_sum;
@@ -36,13 +38,14 @@ pub use keys::{AgentOwner, ListingOwner, SessionOwner};
 pub use live::{Projection, Waited};
 pub use meta::Progress;
 pub use numbers::{AgentNumber, GroupNumber, Ordinal, ProjectNumber, TenantNumber};
+pub use past::{Past, PastSnapshot};
 pub use prepare::Prepared;
 pub(crate) use prepare::rules_after;
 pub use row_sum::RowSum;
 pub use session_row::SessionRow;
 pub use snapshot::{
-    AllTenants, Endings, EventRange, KnownAgent, Listing, ListingPlace, Order, PageStart,
-    RejectionCode, RowBytes, Snapshot, TenantSnapshot,
+    AllTenants, Counted, Endings, EventRange, KnownAgent, Listing, ListingPlace, Order, PageRows,
+    PageStart, RejectionCode, RowBytes, Snapshot, TenantSnapshot,
 };
 pub use store::{Commit, Folded, Folding, Store};
 pub use verdict_row::VerdictRow;

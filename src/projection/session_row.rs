@@ -1,7 +1,7 @@
 //! The stored form of a session: first the public part, then what only the fold reads.
 //!
 //! ```text
-//! version 2 (1) | length of the public part (4) | status (1) | flags (1) | phase (1) | outcome (1)
+//! version 3 (1) | length of the public part (4) | status (1) | flags (1) | phase (1) | outcome (1)
 //! tenant number (4) | agent number (4) | project number (4, 0 is none)
 //! created_at | recorded_at | updated_at | last_activity_at (8 each)
 //! refreshed_at | expires_at | terminated_at | deleted_at | ttl (8 each, the smallest number is none)
@@ -9,6 +9,7 @@
 //!     session_id, agent_id, scopes, metadata, parent_session_id, project_id,
 //!     handed_off_to, handed_off_session_id, and those of `domain::profile` in their order
 //! -- end of the public part --
+//! position at which it opened (8)
 //! tokens: access, refresh (32 each), if flag 2 is set
 //! history: see `projection::history`
 //! ```
@@ -17,20 +18,19 @@
 
 use crate::domain::session::{Outcome, Phase, Profile, Status};
 use crate::domain::{
-    AgentId, Metadata, ProjectId, Scopes, Session, SessionId, SessionStatus, Timestamp, TokenHash,
-    TokenHashes,
+    AgentId, Metadata, Position, ProjectId, Scopes, Session, SessionId, SessionStatus, Timestamp,
+    TokenHash, TokenHashes,
 };
-use crate::projection::bytes::{Reader, Writer};
+use crate::projection::bytes::{NO_TIME, Reader, Writer};
 use crate::projection::error::StoreError;
 use crate::projection::history::History;
 use crate::projection::keys::{self, Partition, SessionOwner};
 use crate::projection::numbers::{AgentNumber, ProjectNumber, TenantNumber};
 
-const VERSION: u8 = 2;
+const VERSION: u8 = 3;
 const PUBLIC_LENGTH_AT: usize = 1;
 const FLAG_ADJUSTED: u8 = 1;
 const FLAG_TOKENS: u8 = 2;
-const NO_TIME: i64 = i64::MIN;
 
 /// A session with the numbers that the read model assigned.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -39,6 +39,9 @@ pub(crate) struct StoredSession {
     pub(crate) tenant: TenantNumber,
     pub(crate) agent: AgentNumber,
     pub(crate) project: Option<ProjectNumber>,
+    /// The position of the record that opened it. A hand-off that was parked opens its session later
+    /// than its own position.
+    pub(crate) opened: Position,
     pub(crate) session: Session,
     pub(crate) history: History,
 }
@@ -81,7 +84,12 @@ struct Hidden<'a> {
 }
 
 impl Hidden<'_> {
-    /// Reads the hashes of the tokens, which come first.
+    /// Reads the position of the opening, which comes first.
+    fn opened(&mut self) -> Result<Position, StoreError> {
+        self.rest.u64().map(Position::new)
+    }
+
+    /// Reads the hashes of the tokens, which come next.
     fn tokens(&mut self) -> Result<Option<TokenHashes>, StoreError> {
         if self.flags & FLAG_TOKENS == 0 {
             return Ok(None);
@@ -140,6 +148,7 @@ impl StoredSession {
         out.i64(session.ttl_us.unwrap_or(NO_TIME));
         self.encode_texts(&mut out);
         out.set_u32(PUBLIC_LENGTH_AT, out.len());
+        out.u64(self.opened.get());
         if let Some(tokens) = &session.tokens {
             out.raw(tokens.access.bytes());
             out.raw(tokens.refresh.bytes());
@@ -171,7 +180,7 @@ impl StoredSession {
 
     pub(crate) fn decode(bytes: &[u8]) -> Result<Self, StoreError> {
         let (row, mut hidden) = SessionRow::split(bytes)?;
-        let tokens = hidden.tokens()?;
+        let (opened, tokens) = (hidden.opened()?, hidden.tokens()?);
         let history = History::decode(&mut hidden.rest)?;
         hidden.rest.end()?;
         let damaged = || hidden.rest.damaged();
@@ -180,6 +189,7 @@ impl StoredSession {
             tenant: row.tenant,
             agent: hidden.agent,
             project: hidden.project,
+            opened,
             session: row.session(tokens).ok_or_else(damaged)?,
             history,
         })
@@ -221,12 +231,21 @@ impl<'a> SessionRow<'a> {
     /// The hashes of a stored session's tokens.
     pub(crate) fn tokens(bytes: &'a [u8]) -> Result<Option<TokenHashes>, StoreError> {
         let (_row, mut hidden) = Self::split(bytes)?;
+        hidden.opened()?;
         hidden.tokens()
+    }
+
+    /// The position at which a stored session opened.
+    pub(crate) fn opened(bytes: &'a [u8]) -> Result<Position, StoreError> {
+        let public = Self::public_part(bytes)?.len();
+        let (_public, hidden) = bytes.split_at(public);
+        Reader::new(hidden, "session row").u64().map(Position::new)
     }
 
     /// The history of a stored session.
     pub(crate) fn history(bytes: &'a [u8]) -> Result<History, StoreError> {
         let (_row, mut hidden) = Self::split(bytes)?;
+        hidden.opened()?;
         hidden.tokens()?;
         History::decode(&mut hidden.rest)
     }

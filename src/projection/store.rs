@@ -15,7 +15,7 @@ use crate::projection::meta::{self, Progress};
 use crate::projection::notices::Settlements;
 use crate::projection::prepare::Prepared;
 use crate::projection::snapshot::Snapshot;
-use crate::projection::tables::Tables;
+use crate::projection::tables::{CopyFrom as _, LAYOUT, Tables};
 use crate::projection::working::Working;
 use crate::storage::{CheckedFile, Failure, Health, Watched, guarded, room};
 
@@ -188,7 +188,7 @@ impl Store {
     }
 }
 
-fn database(
+pub(in crate::projection) fn database(
     storage: impl StorageBackend,
     cache_bytes: usize,
     health: &Health,
@@ -202,13 +202,13 @@ fn database(
 
 /// Creates the tables of a new file, and rejects a file with another layout.
 fn prepare(db: &Database) -> Result<(), StoreError> {
-    if meta::has_layout(&db.begin_read()?)? {
+    if meta::has_layout(&db.begin_read()?, LAYOUT)? {
         return Ok(());
     }
     let mut txn = db.begin_write()?;
     // A checked file needs commits in two phases.
     txn.set_quick_repair(true);
-    meta::write_layout(&mut Tables::open(&txn)?.meta)?;
+    meta::write_layout(&mut Tables::open(&txn)?.meta, LAYOUT)?;
     txn.commit()?;
     Ok(())
 }

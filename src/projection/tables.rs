@@ -7,8 +7,15 @@ use crate::projection::error::StoreError;
 type Def<K, V> = TableDefinition<'static, K, V>;
 
 /// Layout of the tables. Another number means another file: rebuild.
-pub(crate) const LAYOUT: u32 = 6;
+pub(crate) const LAYOUT: u32 = 7;
 
+/// Tables that can be copied from those of another file.
+pub(crate) trait CopyFrom<R> {
+    /// Inserts every entry of other tables, in the order of their keys.
+    fn copy_from(&mut self, other: &R) -> Result<(), StoreError>;
+}
+
+/// Defines the tables of a file, and the structs that hold them open for writing and for reading.
 macro_rules! tables {
     ($($(#[$doc:meta])* $field:ident: $key:ty => $value:ty;)*) => {
         $(
@@ -27,8 +34,10 @@ macro_rules! tables {
                 Ok(Self { $($field: txn.open_table($field)?,)* })
             }
 
-            /// Inserts every entry of other tables, in the order of their keys.
-            pub(crate) fn copy_from(&mut self, other: &ReadTables) -> Result<(), StoreError> {
+        }
+
+        impl crate::projection::tables::CopyFrom<ReadTables> for Tables<'_> {
+            fn copy_from(&mut self, other: &ReadTables) -> Result<(), StoreError> {
                 use redb::ReadableTable;
                 $(
                     for entry in other.$field.iter()? {
@@ -48,6 +57,19 @@ macro_rules! tables {
         impl ReadTables {
             pub(crate) fn open(txn: &ReadTransaction) -> Result<Self, StoreError> {
                 Ok(Self { $($field: txn.open_table($field)?,)* })
+            }
+
+            /// Digest over the name of every table and the bytes of every entry.
+            pub(crate) fn digest(&self) -> Result<crate::log::chain::ChainHead, StoreError> {
+                use sha2::{Digest, Sha256};
+                let mut hasher = Sha256::new();
+                self.visit_all(&mut |table, key, value| {
+                    for part in [table.as_bytes(), key, value] {
+                        hasher.update((part.len() as u64).to_be_bytes());
+                        hasher.update(part);
+                    }
+                })?;
+                Ok(hasher.finalize().into())
             }
 
             /// Calls `visit` with every table's name and every entry's bytes, in key order.
@@ -121,4 +143,10 @@ tables! {
     history: &'static [u8; 13] => &'static [u8; 24];
     /// Older events of a long history, by idempotency key -> position.
     history_keys: &'static [u8; 25] => u64;
+    /// Position and entity of a change -> what the change replaced: see `projection::before`.
+    before: &'static [u8; 17] => &'static [u8];
+    /// Session and position of a change -> the metadata that the change replaced.
+    before_metadata: &'static [u8; 17] => &'static str;
 }
+
+pub(crate) use tables;

@@ -197,7 +197,7 @@ fn listings(snapshot: &Snapshot, differences: &mut Vec<Difference>) -> Result<()
         tallies,
         totals,
         ..
-    } = &snapshot.tables;
+    } = &*snapshot.tables;
     let counter = Counter {
         listing,
         tallies,

@@ -5,7 +5,7 @@ use crate::domain::{AgentFilter, AgentId, EventKey, TimeRange};
 use crate::projection::{
     AgentNumber, Endings, KnownAgent, Listing, PageStart, Snapshot, StoreError, TenantSnapshot,
 };
-use crate::query::page::Page;
+use crate::query::page::{Page, Part};
 use crate::query::sight::{Agents, Sight};
 use crate::query::{AsOf, Cursor, ids};
 
@@ -32,15 +32,10 @@ pub fn list(
     };
     let only = match shown.agents {
         Agents::All => {
-            let totals = shown.tenant.totals(&listing)?;
-            let rows = shown.tenant.agent_page(&listing, start, rows_max + 1)?;
-            return Ok(Page::new(
-                rows,
-                rows_max,
-                totals.iter().map(|(_, total)| total).sum(),
-                |place| Cursor::new(sight.tenant, filter, place),
-                as_of,
-            ));
+            let part = Part::new(start, rows_max, || shown.tenant.totals(&listing))?;
+            let found = shown.tenant.agent_page(&listing, start, part.to_read())?;
+            let cursor = |place| Cursor::new(sight.tenant, filter, place);
+            return Ok(part.page(snapshot, found, as_of, cursor));
         }
         Agents::One(number) => shown.tenant.agent_in(&listing, number)?,
         Agents::None => None,

@@ -3,6 +3,8 @@
 //! ```text
 //! base64url without padding of
 //!     version 1 (1) | fingerprint of tenant and filter (8) | place of the last row (16)
+//!     of a listing as of a past position, with version 2, also
+//!         | position (8) | number of all rows (8) | number of rows that are left (8)
 //! ```
 //!
 //! A place consists of the row's time of creation and its number, which never change. So a client that
@@ -13,17 +15,27 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use sha2::{Digest, Sha256};
 
 use crate::domain::filter::{Owner, SessionFilter};
-use crate::domain::{AgentFilter, TenantId, Timestamp};
-use crate::projection::{ListingPlace, PageStart};
+use crate::domain::{AgentFilter, Position, TenantId, Timestamp};
+use crate::projection::{Counted, ListingPlace, PageStart};
 
 const VERSION: u8 = 1;
+const VERSION_PAST: u8 = 2;
 const BYTES: usize = 25;
+const BYTES_PAST: usize = 49;
 
 /// Where the next page starts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Cursor {
     fingerprint: [u8; 8],
     place: ListingPlace,
+    past: Option<Past>,
+}
+
+/// What the cursor of a listing as of a past position also holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Past {
+    position: Position,
+    counted: Counted,
 }
 
 /// Why a text is not a cursor of a listing.
@@ -82,45 +94,84 @@ impl Cursor {
         Self {
             fingerprint: fingerprint(tenant, filter),
             place,
+            past: None,
         }
+    }
+
+    /// This cursor for a listing as of a past position, which has so many rows.
+    pub(crate) fn at(self, position: Position, counted: Counted) -> Self {
+        let past = Some(Past { position, counted });
+        Self { past, ..self }
+    }
+
+    /// The position as of which its listing is, if that is a past one.
+    pub fn position(&self) -> Option<Position> {
+        self.past.map(|past| past.position)
     }
 
     /// The cursor's text.
     pub fn to_text(self) -> String {
-        let mut bytes = [VERSION; BYTES];
-        bytes[1..9].copy_from_slice(&self.fingerprint);
-        bytes[9..].copy_from_slice(&self.place.to_bytes());
+        let version = if self.past.is_some() {
+            VERSION_PAST
+        } else {
+            VERSION
+        };
+        let mut bytes = Vec::with_capacity(BYTES_PAST);
+        bytes.push(version);
+        bytes.extend(self.fingerprint);
+        bytes.extend(self.place.to_bytes());
+        if let Some(Past { position, counted }) = self.past {
+            for number in [position.get(), counted.total, counted.left] {
+                bytes.extend(number.to_be_bytes());
+            }
+        }
         URL_SAFE_NO_PAD.encode(bytes)
     }
 
     /// Reads a cursor of this listing.
     pub fn parse(text: &str, tenant: &TenantId, filter: &impl Paged) -> Result<Self, CursorError> {
-        let mut bytes = [0; BYTES];
+        let mut bytes = [0; BYTES_PAST];
         let length = URL_SAFE_NO_PAD
             .decode_slice(text, &mut bytes)
             .map_err(|_not_base64| CursorError::Malformed)?;
-        let [VERSION, rest @ ..] = bytes else {
-            return Err(CursorError::Malformed);
+        let (known, past) = bytes.split_at(BYTES);
+        let (fields, place) = known.split_at(9);
+        let past = match (fields[0], length) {
+            (VERSION, BYTES) => None,
+            (VERSION_PAST, BYTES_PAST) => {
+                let number = |at: usize| {
+                    let bytes = past[8 * at..].first_chunk();
+                    u64::from_be_bytes(*bytes.expect("three numbers of eight bytes"))
+                };
+                Some(Past {
+                    position: Position::new(number(0)),
+                    counted: Counted {
+                        total: number(1),
+                        left: number(2),
+                    },
+                })
+            }
+            _ => return Err(CursorError::Malformed),
         };
-        if length != BYTES {
-            return Err(CursorError::Malformed);
-        }
-        let (found, place) = rest.split_at(8);
-        let found: [u8; 8] = found.try_into().expect("the split leaves eight bytes");
-        let place: [u8; 16] = place.try_into().expect("25 bytes less nine are sixteen");
-        if found != fingerprint(tenant, filter) {
+        let fingerprint = fingerprint(tenant, filter);
+        if fields[1..] != fingerprint {
             return Err(CursorError::OtherListing);
         }
+        let place = place.try_into().expect("25 bytes less nine are sixteen");
         Ok(Self {
-            fingerprint: found,
+            fingerprint,
             place: ListingPlace::from_bytes(place),
+            past,
         })
     }
 }
 
 impl From<Cursor> for PageStart {
     fn from(cursor: Cursor) -> Self {
-        Self::After(cursor.place)
+        Self::After {
+            place: cursor.place,
+            counted: cursor.past.map(|past| past.counted),
+        }
     }
 }
 
@@ -159,11 +210,17 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_cursor_leads_back_and_only_for_its_listing(place: [u8; 16]) {
+        fn a_cursor_leads_back_and_only_for_its_listing(
+            place: [u8; 16],
+            past: Option<(u64, u64, u64)>,
+        ) {
             let all = SessionFilter::default();
             let owner = Owner::Agent(AgentId::parse("a").unwrap());
             let of_agent = SessionFilter { owner, ..all.clone() };
-            let cursor = Cursor::new(&acme(), &all, ListingPlace::from_bytes(place));
+            let mut cursor = Cursor::new(&acme(), &all, ListingPlace::from_bytes(place));
+            if let Some((position, total, left)) = past {
+                cursor = cursor.at(Position::new(position), Counted { total, left });
+            }
             let text = cursor.to_text();
             prop_assert_eq!(Cursor::parse(&text, &acme(), &all), Ok(cursor));
             prop_assert_eq!(
@@ -186,7 +243,7 @@ mod tests {
         }
 
         #[test]
-        fn any_other_text_is_refused(text in "\\PC{0,60}") {
+        fn any_other_text_is_refused(text in "\\PC{0,80}") {
             prop_assert!(Cursor::parse(&text, &acme(), &SessionFilter::default()).is_err());
         }
     }

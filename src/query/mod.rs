@@ -73,8 +73,17 @@ impl AsOf {
         let last = whole.map(|shown| shown.tenant.last_verdict());
         let last = last.transpose()?.flatten();
         Ok(Self {
-            position: snapshot.progress().position,
-            time: last.map(|row| row.recorded_at),
+            position: snapshot.position(),
+            time: last.map(|(_, row)| row.recorded_at),
         })
     }
+}
+
+/// The position of the last record of the caller's tenant; 0 if there is none.
+pub fn last_position(snapshot: &Snapshot, sight: Sight<'_>) -> Result<Position, StoreError> {
+    let last = snapshot.of_tenant(sight.tenant)?;
+    let last = last.map(|tenant| tenant.last_verdict()).transpose()?;
+    Ok(last
+        .flatten()
+        .map_or(Position::ZERO, |(position, _)| position))
 }

@@ -8,7 +8,7 @@ use crate::projection::{
     TenantSnapshot,
 };
 use crate::query::live::Window;
-use crate::query::page::Page;
+use crate::query::page::{Page, Part};
 use crate::query::sight::{Agents, Shown, Sight};
 use crate::query::{AsOf, Cursor, QueryError, ids};
 
@@ -36,15 +36,10 @@ pub fn list(
     let Some((tenant, listing)) = listing(shown, filter)? else {
         return Ok(Page::empty(as_of));
     };
-    let totals = tenant.totals(&listing)?;
-    let rows = tenant.page(&listing, start, rows_max + 1)?;
-    Ok(Page::new(
-        rows,
-        rows_max,
-        totals.iter().map(|(_, total)| total).sum(),
-        |place| Cursor::new(sight.tenant, filter, place),
-        as_of,
-    ))
+    let part = Part::new(start, rows_max, || tenant.totals(&listing))?;
+    let found = tenant.page(&listing, start, part.to_read())?;
+    let cursor = |place| Cursor::new(sight.tenant, filter, place);
+    Ok(part.page(snapshot, found, as_of, cursor))
 }
 
 /// Totals of the sessions that a caller is shown.
@@ -79,7 +74,7 @@ pub fn window(
         as_of,
     } = count(snapshot, sight, filter)?;
     let rows = match listing(sight.find(snapshot)?, filter)? {
-        Some((tenant, listing)) => tenant.page(&listing, PageStart::Offset(0), rows_max)?,
+        Some((tenant, listing)) => tenant.page(&listing, PageStart::Offset(0), rows_max)?.rows,
         None => Vec::new(),
     };
     Ok(Window {

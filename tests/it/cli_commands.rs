@@ -5,7 +5,7 @@ use std::process::Output;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::support::app::App;
 use crate::support::cli::{Server, command, fails, ok, run, stderr, stdout, with_input};
@@ -104,6 +104,29 @@ fn commands_print_their_result_field_by_field() {
     let ended = world.server.ok(&["sessions", "terminate", id]);
     assert_eq!(field(&ended, "status"), "terminated");
     assert!(!ended.contains("token"), "{ended}");
+
+    let opened = world.json(&["show", "s-1"])["events"][0]["position"].to_string();
+    let then = world.json(&["list", "--as-of", &opened, "--all"]);
+    let only = &then["sessions"][0];
+    assert_eq!(
+        (&then["total"], &only["session_id"]),
+        (&json!(1), &json!("s-1"))
+    );
+    assert_eq!(only["status"], "active");
+    let then = world.json(&["show", "s-1", "--tree", "--as-of", &opened]);
+    assert_eq!(then["descendants"], json!([]));
+    let then = world.json(&["show", "s-1", "--as-of", &opened]);
+    assert_eq!(then["session"]["status"], "active");
+    assert!(
+        1 < then["events"].as_array().unwrap().len(),
+        "its events are all"
+    );
+    let then = world.json(&["agents", "show", "a-1", "--as-of", &opened]);
+    assert_eq!(then["session_count"], 1);
+    let then = world.json(&["agents", "list", "--as-of", "1h"]);
+    assert_eq!(then["total"], 0);
+    let wrong = run(&world.server.args(&["list", "--as-of", "soon"]));
+    assert_eq!(wrong.status.code(), Some(2), "{}", stderr(&wrong));
 
     let registered = world.server.ok(&["agents", "register", "--type", "bot"]);
     assert_eq!(field(&registered, "agent_type"), "bot");

@@ -38,6 +38,7 @@ const CLOCK_READERS: &[&str] = &[
     "projection/batch_tests.rs",
     "projection/live.rs",
     "projection/runner.rs",
+    "projection/past/runner.rs",
 ];
 
 type Problem = (usize, String);

@@ -5,6 +5,7 @@ mod cluster;
 mod depth;
 mod read;
 mod schema;
+pub(crate) mod versions;
 
 pub(crate) use apply::Applied;
 pub(crate) use cluster::Cluster;

@@ -8,4 +8,5 @@ pub(crate) mod fold_batches;
 pub(crate) mod overload;
 pub(crate) mod page;
 pub(crate) mod restart;
+pub(crate) mod then;
 pub(crate) mod visible;

@@ -4,10 +4,12 @@ use clap::Args;
 use clap::builder::PossibleValuesParser;
 use strum::VariantNames;
 
+use crate::app::clock::SystemClock;
+use crate::cli::moment::AsOfArgs;
 use crate::cli::pages::{Listed, PageArgs, Pages};
 use crate::cli::target::Target;
 use crate::cli::{CommandResult, table};
-use crate::domain::AgentStatus;
+use crate::domain::{AgentStatus, Clock as _};
 use crate::http::dto::{Agent, AgentList, AsOf};
 
 const AFTER_HELP: &str = "\
@@ -15,6 +17,7 @@ Examples:
   session-ledger agents list
   session-ledger agents list --type worker --trust-level high
   session-ledger agents list --status suspended --status revoked
+  session-ledger agents list --as-of yesterday
   session-ledger agents list --json | jq '.agents[].agent_id'
 
 An agent that is known only from sessions has the type `unknown`. ACTIVE counts
@@ -38,6 +41,9 @@ pub(super) struct List {
     trust_level: Option<String>,
 
     #[command(flatten)]
+    as_of: AsOfArgs,
+
+    #[command(flatten)]
     page: PageArgs,
 
     /// The API's JSON instead of a table; with --all one page per line
@@ -53,6 +59,7 @@ impl List {
         let mut filters = vec![
             ("agent_type", self.agent_type),
             ("trust_level", self.trust_level),
+            self.as_of.parameter(SystemClock.now())?,
         ];
         filters.extend(self.status.into_iter().map(|word| ("status", Some(word))));
         let pages = Pages::new(&["v1", "agents"], filters, self.page);

@@ -1,9 +1,11 @@
 //! Answers with a page of a listing: its rows, total, cursor, validator and links.
 
+use axum::http::Uri;
 use axum::response::Response;
 
 use crate::http::dto;
 use crate::http::problem::Problem;
+use crate::http::request::as_of::AsOf;
 use crate::http::request::conditional::Conditional;
 use crate::http::request::page_query::PageQuery;
 use crate::http::request::params::{CURSOR, OFFSET};
@@ -19,6 +21,8 @@ pub(super) const ROW_BYTES: usize = 1024;
 /// A request for a page of a listing.
 pub(super) struct Listing<'a> {
     pub(super) app: &'a App,
+    /// The past state that the answer shows, if any.
+    pub(super) as_of: Option<AsOf>,
     pub(super) sight: Sight<'a>,
     pub(super) request: &'a Conditional,
     pub(super) page: &'a PageQuery,
@@ -27,23 +31,27 @@ pub(super) struct Listing<'a> {
 }
 
 /// Answers with the page that `find` reads, or with 304 if the client has that page already.
-pub(super) async fn answer<R>(
+pub(super) async fn answer<R: Send + 'static>(
     listing: Listing<'_>,
-    find: impl FnOnce(&Snapshot) -> Result<Page<R>, Problem>,
+    find: impl FnOnce(&Snapshot) -> Result<Page<R>, Problem> + Send + 'static,
     write_row: impl FnMut(&mut Json, &R) -> Result<(), Problem>,
 ) -> Result<Response, Problem> {
     let Listing {
         app,
+        as_of,
         sight,
         request,
         page: query,
         rows_name,
     } = listing;
     app.wait_for(query.min_position).await?;
-    if let Some(not_modified) = validator::not_modified(request, app, sight) {
+    let past = app.past(as_of, sight).await?;
+    if past.is_none()
+        && let Some(not_modified) = validator::not_modified(request, app, sight)
+    {
         return Ok(not_modified);
     }
-    let page = app.read(find)?;
+    let page = app.read_at(past, find).await?;
     let as_of = app.as_of(page.as_of);
     let next = page.next.map(Cursor::to_text);
     let mut out = Json::with_capacity(ROW_BYTES * (page.rows.len() + 1));
@@ -56,8 +64,14 @@ pub(super) async fn answer<R>(
     out.raw(",");
     write_place(&mut out, query, next.as_deref(), &as_of);
     let mut response = body::json(out.into_bytes());
-    validator::add(&mut response, request.uri(), app, sight, &as_of);
-    add_links(&mut response, request, query, next.as_deref());
+    if past.is_none() {
+        validator::add(&mut response, request.uri(), app, sight, &as_of);
+    }
+    let uri = match past {
+        Some(past) => links::as_of(request.uri(), past.position),
+        None => request.uri().clone(),
+    };
+    add_links(&mut response, &uri, query, next.as_deref());
     Ok(response)
 }
 
@@ -74,12 +88,7 @@ fn write_place(out: &mut Json, query: &PageQuery, next: Option<&str>, as_of: &dt
     out.raw("}");
 }
 
-fn add_links(
-    response: &mut Response,
-    request: &Conditional,
-    query: &PageQuery,
-    next: Option<&str>,
-) {
+fn add_links(response: &mut Response, uri: &Uri, query: &PageQuery, next: Option<&str>) {
     let limit = u64::from(query.limit());
     let before = query.offset().and_then(|offset| offset.checked_sub(limit));
     let before = before.map(|before| before.to_string());
@@ -88,5 +97,5 @@ fn add_links(
     pages.extend(before.map(|at| ("prev", Some((OFFSET.name, at)))));
     pages.extend(next.map(|at| ("next", Some((CURSOR.name, at)))));
     let starts = [OFFSET.name, CURSOR.name];
-    links::add(response, request.uri(), &starts, &pages);
+    links::add(response, uri, &starts, &pages);
 }

@@ -111,6 +111,10 @@ codes! {
     InvalidCursor "invalid_cursor" BAD_REQUEST "the cursor is not one of this API; send next_cursor of a page unchanged";
     /// A cursor of another listing.
     CursorMismatch "cursor_mismatch" BAD_REQUEST "the cursor belongs to a listing with other filters; start this listing without a cursor";
+    /// A past state, on a server that keeps none.
+    HistoryOff "history_off" BAD_REQUEST "this server runs with --no-history, so it knows the present only; leave as_of out, or ask another node";
+    /// A past state whose answer would take too long.
+    TooManyEntries "too_many_entries" UNPROCESSABLE_ENTITY "the answer as of this position would take too long; page by cursor instead of by offset, or narrow the range of creation times";
     /// A position that the log has not reached.
     PositionBeyondHead "position_beyond_head" CONFLICT "a position in the query is beyond the end of the log; use one from an answer of this ledger";
     /// Not an idempotency key.
@@ -300,6 +304,15 @@ impl From<StoreError> for Problem {
             StoreError::Behind { stopped: true, .. } => return Self::new(Code::FoldStopped),
             // The fold logs when that begins and when it ends.
             StoreError::Mending => return Self::new(Code::Degraded),
+            StoreError::History(cause) => {
+                tracing::warn!("the history file cannot be read: {}", WithCauses(&cause));
+                return Self::new(Code::NotCaughtUp).with_detail(
+                    "the history file is being opened or made again; try again, or leave as_of out",
+                );
+            }
+            StoreError::TooManyEntries(_) => {
+                return Self::new(Code::TooManyEntries).with_detail(error.to_string());
+            }
             StoreError::Behind { .. } => {
                 return Self::new(Code::NotCaughtUp).with_detail(format!("{error}; try again"));
             }

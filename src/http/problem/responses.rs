@@ -74,8 +74,8 @@ const RESPONSES: &[(StatusCode, &str, Option<Header>)] = &[
     ),
     (
         StatusCode::UNPROCESSABLE_ENTITY,
-        "The request is well formed, but it refers to something that does not exist, or its result is \
-         not allowed.",
+        "The request is well formed, but it refers to something that does not exist, its result is not \
+         allowed, or the answer would take too long.",
         None,
     ),
     (

@@ -43,6 +43,9 @@ const EVERYWHERE: Codes = &[
 /// The server says whether it is alive and ready even if it has no room for anything else.
 const HEALTH: Codes = &[Code::HostRequired, Code::UnknownHost, Code::InternalError];
 
+/// Reads of a past state.
+const PAST: Codes = &[Code::HistoryOff];
+
 /// The answers to callers without a fitting credential, and of every route to bad queries.
 const CALLER: Codes = &[
     Code::TenantRequired,
@@ -137,11 +140,15 @@ problem_sets! {
     /// The question whether the server is ready.
     ReadyProblems: HEALTH, &[Code::NotReady];
     /// A page of sessions.
-    ListProblems: EVERYWHERE, CALLER, READ, PAGE, NOT_BOUND, &[Code::UnsupportedFilter];
+    ListProblems: EVERYWHERE, CALLER, READ, PAST, PAGE, NOT_BOUND, &[
+        Code::UnsupportedFilter, Code::TooManyEntries,
+    ];
     /// A page of agents.
-    AgentListProblems: EVERYWHERE, CALLER, READ, PAGE;
+    AgentListProblems: EVERYWHERE, CALLER, READ, PAST, PAGE, NOT_BOUND, &[Code::TooManyEntries];
     /// A total of sessions.
-    CountProblems: EVERYWHERE, CALLER, READ, NOT_BOUND, &[Code::UnsupportedFilter];
+    CountProblems: EVERYWHERE, CALLER, READ, PAST, NOT_BOUND, &[
+        Code::UnsupportedFilter, Code::TooManyEntries,
+    ];
     /// A stream of sessions.
     SessionStreamProblems: EVERYWHERE, CALLER, READ, NOT_BOUND, SHARED_PATH, &[
         Code::UnsupportedFilter, Code::TooManyFollowers,
@@ -149,10 +156,12 @@ problem_sets! {
     /// A stream of events.
     EventStreamProblems: EVERYWHERE, CALLER, READ, &[Code::TooManyFollowers];
     /// A session.
-    GetSessionProblems: EVERYWHERE, CALLER, READ, EXISTING, SHARED_PATH;
+    GetSessionProblems: EVERYWHERE, CALLER, READ, PAST, NOT_BOUND, EXISTING, SHARED_PATH;
     /// The lineage of a session.
-    LineageProblems: EVERYWHERE, CALLER, READ, EXISTING, NOT_BOUND;
-    /// An agent, an event, or the history of a session.
+    LineageProblems: EVERYWHERE, CALLER, READ, PAST, EXISTING, NOT_BOUND;
+    /// An agent.
+    GetAgentProblems: EVERYWHERE, CALLER, READ, PAST, NOT_BOUND, EXISTING;
+    /// An event, or the history of a session.
     GetProblems: EVERYWHERE, CALLER, READ, EXISTING;
     /// A page of events, or counts.
     EventsProblems: EVERYWHERE, CALLER, READ;

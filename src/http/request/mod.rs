@@ -1,6 +1,7 @@
 //! Extractors: they read the caller, the path, the query and the body of a request. Each reports
 //! invalid input as a problem that names the field.
 
+pub(crate) mod as_of;
 pub(crate) mod body;
 pub(crate) mod caller;
 pub(crate) mod coding;

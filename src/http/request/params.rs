@@ -169,6 +169,13 @@ pub(crate) const MIN_POSITION: Param<Range> = Param {
     component: Some("MinPosition"),
     shape: COUNTER,
 };
+pub(crate) const AS_OF: Param<Text> = Param {
+    name: "as_of",
+    about: "Show the state at a past position or RFC 3339 time, or the present one (now). The cursors \
+            of its pages keep that state, whatever happens meanwhile.",
+    component: Some("AsOf"),
+    shape: Text(a_state),
+};
 pub(crate) const AFTER_POSITION: Param<Number> = Param {
     name: "after",
     about: "Only events after this position: next_after of the previous page.",
@@ -257,7 +264,13 @@ fn a_project() -> Value {
     schema::for_clients(schema::opaque_id(""))
 }
 
-/// 25 bytes in base64url without padding; the first is the version.
+/// In base64url without padding: 25 bytes, or 49 of a past state. The first is the version.
 fn a_cursor() -> Value {
-    json!({"type": "string", "pattern": "^A[Q-Za-f][A-Za-z0-9_-]{31}[AQgw]$"})
+    json!({"type": "string", "pattern": "^A([Q-Za-f][A-Za-z0-9_-]{31}[AQgw]|[g-v][A-Za-z0-9_-]{63}[AQgw])$"})
+}
+fn a_state() -> Value {
+    json!({
+        "type": "string",
+        "pattern": "^(now|[0-9]{1,19}|[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt ][0-9:.]+([Zz]|[+-][0-9:]+))$",
+    })
 }

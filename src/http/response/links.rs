@@ -7,7 +7,9 @@ use axum::http::{HeaderValue, Uri};
 use axum::response::Response;
 use percent_encoding::percent_decode_str;
 
+use crate::domain::Position;
 use crate::http::request::param::AnyParam;
+use crate::http::request::params::AS_OF;
 
 /// Adds a `Link` header to other pages of the listing at a URI. `starts` lists the parameters that
 /// say where a page starts; `pages` has the relation of each page and its start. Links are
@@ -22,6 +24,19 @@ pub(crate) fn add(
     if let Ok(links) = HeaderValue::try_from(links(uri, starts, pages)) {
         response.headers_mut().insert(LINK, links);
     }
+}
+
+/// The URI of a request for a past state, with the position of that state. So the links of a page lead to pages
+/// of one state.
+pub(crate) fn as_of(uri: &Uri, position: Position) -> Uri {
+    let mut query = without_starts(uri, &[AS_OF.name]);
+    if !query.is_empty() {
+        query.push('&');
+    }
+    let with_position = format!("{}?{query}{}={position}", uri.path(), AS_OF.name);
+    with_position
+        .parse()
+        .unwrap_or_else(|_not_a_uri| uri.clone())
 }
 
 /// Adds links for a listing whose next page starts after, or before, a place: a number, or percent-encoded text.
@@ -87,6 +102,22 @@ mod tests {
             links(&uri, &["offset", "cursor"], &pages),
             "<?limit=2&a=b%2F>; rel=\"first\", <?limit=2&a=b%2F&cursor=c-1>; rel=\"next\""
         );
+    }
+
+    #[test]
+    fn the_links_of_a_past_state_lead_to_that_state() {
+        let position = Position::new(7);
+        for (before, after) in [
+            ("/v1/x", "/v1/x?as_of=7"),
+            ("/v1/x?as_of=now", "/v1/x?as_of=7"),
+            (
+                "/v1/x?a=1&as%5Fof=2026-01-31T12:00:00Z&b=2",
+                "/v1/x?a=1&b=2&as_of=7",
+            ),
+        ] {
+            let uri = as_of(&Uri::from_static(before), position);
+            assert_eq!(uri, Uri::from_static(after));
+        }
     }
 
     #[test]

@@ -115,15 +115,16 @@ fn change(
             if private.refresh_token.is_some() {
                 check_own_agent(working, step, ordinal)?;
             }
-            let session = &mut working.session_mut(ordinal)?.session;
+            let with_metadata = refreshed.metadata.is_some();
+            let session = &mut working.session_mut(ordinal, with_metadata)?.session;
             session.refresh(at, refreshed, private)?;
         }
         SessionEvent::Terminated(terminated) => {
-            let session = &mut working.session_mut(ordinal)?.session;
+            let session = &mut working.session_mut(ordinal, false)?.session;
             session.terminate(at, *terminated, private)?;
         }
         SessionEvent::Expired { expires_at } => {
-            let session = &mut working.session_mut(ordinal)?.session;
+            let session = &mut working.session_mut(ordinal, false)?.session;
             session.expire(at, *expires_at)?;
         }
     }
@@ -155,7 +156,7 @@ fn hand_off(
         scopes: Some(scopes),
         ..handed_off.clone()
     };
-    let parent = working.session_mut(ordinal)?;
+    let parent = working.session_mut(ordinal, false)?;
     let child = parent
         .session
         .hand_off(&step.at, &parent.id, &with_scopes, step.private)?;

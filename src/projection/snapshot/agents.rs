@@ -4,7 +4,7 @@ use redb::ReadableTable;
 
 use crate::domain::session::Status;
 use crate::domain::{EventKey, EventType, Position, Timestamp};
-use crate::projection::agent_row::{AgentRow, StoredAgent};
+use crate::projection::agent_row::{AgentPartitions, AgentRow, StoredAgent};
 use crate::projection::error::StoreError;
 use crate::projection::history::History;
 use crate::projection::keys::{self, Partition, SessionOwner};
@@ -38,6 +38,11 @@ impl KnownAgent {
     pub fn row(&self) -> Result<AgentRow<'_>, StoreError> {
         AgentRow::decode(&self.row)
     }
+
+    /// The partitions that contain it.
+    pub(super) fn partitions(&self) -> Result<AgentPartitions, StoreError> {
+        AgentRow::partitions(&self.row)
+    }
 }
 
 impl Snapshot {
@@ -51,11 +56,17 @@ impl Snapshot {
             .get(number.get())?
             .ok_or(StoreError::Damaged("agent ids"))?;
         let mut agent = KnownAgent {
-            row: AgentRow::public_part(row.value())?.to_vec(),
+            row: self.public_agent(number, row.value())?,
             sessions: 0,
             active_sessions: 0,
         };
         let of = SessionOwner::Agent(number);
+        if let Some(then) = &self.then {
+            let counts = then.counts_of(of)?;
+            agent.sessions = counts.all();
+            agent.active_sessions = counts.of(Status::Active);
+            return Ok(agent);
+        }
         let active = keys::partition(of, Status::Active);
         let (low, high) = keys::partitions(of);
         for entry in self.tables.totals.range::<&Partition>(&low..=&high)? {

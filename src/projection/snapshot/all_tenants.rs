@@ -41,7 +41,10 @@ impl AllTenants<'_> {
         listing: &Listing<SessionOwner>,
         rows_max: usize,
     ) -> Result<Vec<(ListingPlace, RowBytes)>, StoreError> {
-        self.snapshot.page(listing, PageStart::Offset(0), rows_max)
+        let page = self
+            .snapshot
+            .page(listing, PageStart::Offset(0), rows_max)?;
+        Ok(page.rows)
     }
 
     /// The id of the tenant with this number.

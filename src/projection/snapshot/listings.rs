@@ -4,7 +4,7 @@ use crate::domain::{StatusSet, TimeRange};
 use crate::projection::error::StoreError;
 use crate::projection::keys::{self, AgentOwner, ListingOwner, Partition, SessionOwner, SortKey};
 use crate::projection::numbers::AgentNumber;
-use crate::projection::session_row::SessionRow;
+use crate::projection::snapshot::past::Places;
 use crate::projection::snapshot::{KnownAgent, RowBytes, Snapshot};
 use crate::projection::tally::Counter;
 
@@ -40,12 +40,35 @@ pub struct Listing<O: ListingOwner> {
 pub enum PageStart {
     /// After this many rows of the listing.
     Offset(u64),
-    /// Right after this place.
-    After(ListingPlace),
+    /// Right after a place.
+    After {
+        /// The place.
+        place: ListingPlace,
+        /// What an earlier page of a listing that does not change has counted.
+        counted: Option<Counted>,
+    },
+}
+
+/// How many rows a listing that does not change has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Counted {
+    /// All.
+    pub total: u64,
+    /// Those that are left after a page.
+    pub left: u64,
+}
+
+/// Rows of a page with their places.
+#[derive(Debug, Clone)]
+pub struct PageRows<R> {
+    /// The rows.
+    pub rows: Vec<(ListingPlace, R)>,
+    /// Set if there may be more rows than the page has, although it is not full: they come after this place.
+    pub cut: Option<ListingPlace>,
 }
 
 impl<O: ListingOwner> Listing<O> {
-    fn partitions(&self) -> Vec<Partition> {
+    pub(super) fn partitions(&self) -> Vec<Partition> {
         let statuses = self.statuses.iter();
         statuses
             .map(|status| keys::partition(self.owner, status))
@@ -59,6 +82,9 @@ impl Snapshot {
         &self,
         listing: &Listing<O>,
     ) -> Result<Vec<(O::Status, u64)>, StoreError> {
+        if let Some(then) = &self.then {
+            return then.totals(listing);
+        }
         self.counted(|counter| {
             let count = |status| {
                 let partition = keys::partition(listing.owner, status);
@@ -74,20 +100,14 @@ impl Snapshot {
         listing: &Listing<SessionOwner>,
         start: PageStart,
         rows_max: usize,
-    ) -> Result<Vec<(ListingPlace, RowBytes)>, StoreError> {
-        let sort_keys = self.sort_keys(listing, start, rows_max)?;
-        let rows = &self.tables.sessions;
-        let mut page = Vec::with_capacity(sort_keys.len());
+    ) -> Result<PageRows<RowBytes>, StoreError> {
+        let Places { sort_keys, cut } = self.places(listing, start, rows_max)?;
+        let mut rows = Vec::with_capacity(sort_keys.len());
         for sort_key in sort_keys {
-            let row = rows
-                .get(keys::ordinal_of(&sort_key).get())?
-                .ok_or(StoreError::Damaged("listing"))?;
-            page.push((
-                ListingPlace(sort_key),
-                RowBytes(SessionRow::public_part(row.value())?.to_vec()),
-            ));
+            let row = self.session(keys::ordinal_of(&sort_key))?;
+            rows.push((ListingPlace(sort_key), row));
         }
-        Ok(page)
+        Ok(PageRows { rows, cut })
     }
 
     /// Some agents of a listing, newest first, with their places.
@@ -96,14 +116,14 @@ impl Snapshot {
         listing: &Listing<AgentOwner>,
         start: PageStart,
         rows_max: usize,
-    ) -> Result<Vec<(ListingPlace, KnownAgent)>, StoreError> {
-        let sort_keys = self.sort_keys(listing, start, rows_max)?;
-        let mut page = Vec::with_capacity(sort_keys.len());
+    ) -> Result<PageRows<KnownAgent>, StoreError> {
+        let Places { sort_keys, cut } = self.places(listing, start, rows_max)?;
+        let mut rows = Vec::with_capacity(sort_keys.len());
         for sort_key in sort_keys {
             let number = keys::agent_of(&sort_key).ok_or(StoreError::Damaged("listing"))?;
-            page.push((ListingPlace(sort_key), self.agent(number)?));
+            rows.push((ListingPlace(sort_key), self.agent(number)?));
         }
-        Ok(page)
+        Ok(PageRows { rows, cut })
     }
 
     /// An agent, if it is in a listing.
@@ -113,6 +133,12 @@ impl Snapshot {
         number: AgentNumber,
     ) -> Result<Option<KnownAgent>, StoreError> {
         let agent = self.agent(number)?;
+        if self.is_past() {
+            let listed = agent.partitions()?;
+            let mut partitions = listing.partitions().into_iter();
+            let is_in = partitions.any(|partition| listed.contains(&Some(partition)));
+            return Ok(is_in.then_some(agent));
+        }
         let sort_key = keys::agent_sort_key(agent.row()?.created_at, number);
         for partition in listing.partitions() {
             let key = keys::listing(partition, sort_key);
@@ -123,7 +149,21 @@ impl Snapshot {
         Ok(None)
     }
 
-    /// The sort keys of a page.
+    fn places<O: ListingOwner>(
+        &self,
+        listing: &Listing<O>,
+        start: PageStart,
+        rows_max: usize,
+    ) -> Result<Places, StoreError> {
+        if let Some(then) = &self.then {
+            return then.places(listing, start, rows_max);
+        }
+        let sort_keys = self.sort_keys(listing, start, rows_max)?;
+        let cut = None;
+        Ok(Places { sort_keys, cut })
+    }
+
+    /// The sort keys of a page of the present.
     fn sort_keys<O: ListingOwner>(
         &self,
         listing: &Listing<O>,
@@ -147,7 +187,7 @@ impl Snapshot {
         start: PageStart,
     ) -> Result<Option<SortKey>, StoreError> {
         match start {
-            PageStart::After(place) => {
+            PageStart::After { place, .. } => {
                 Ok(keys::sort_key_after(place.0).map(|sort_key| sort_key.max(newest)))
             }
             PageStart::Offset(0) => Ok(Some(newest)),

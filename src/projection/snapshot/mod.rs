@@ -3,11 +3,13 @@
 mod agents;
 mod all_tenants;
 mod listings;
+mod past;
 mod tenant;
 
 use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
+use std::sync::Arc;
 
 use redb::{ReadTransaction, ReadableTable};
 
@@ -23,7 +25,7 @@ use crate::projection::tables::ReadTables;
 
 pub use agents::{Endings, KnownAgent};
 pub use all_tenants::AllTenants;
-pub use listings::{Listing, ListingPlace, PageStart};
+pub use listings::{Counted, Listing, ListingPlace, PageRows, PageStart};
 pub use tenant::{EventRange, Order, TenantSnapshot};
 
 /// The public part of a stored session, copied out of the file.
@@ -96,15 +98,16 @@ impl FromStr for RejectionCode {
 
 /// A consistent view.
 pub struct Snapshot {
-    pub(super) tables: ReadTables,
+    pub(super) tables: Arc<ReadTables>,
     progress: Progress,
+    /// Set if it answers as of an earlier position.
+    then: Option<past::Then>,
 }
 
 impl fmt::Debug for Snapshot {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let progress = &self.progress;
         f.debug_struct("Snapshot")
-            .field("progress", progress)
+            .field("position", &self.position())
             .finish_non_exhaustive()
     }
 }
@@ -113,10 +116,14 @@ impl Snapshot {
     pub(crate) fn new(txn: &ReadTransaction) -> Result<Self, StoreError> {
         let tables = ReadTables::open(txn)?;
         let progress = Progress::load(&tables.meta)?;
-        Ok(Self { tables, progress })
+        Ok(Self {
+            tables: Arc::new(tables),
+            progress,
+            then: None,
+        })
     }
 
-    /// The progress of the fold at this snapshot.
+    /// The progress of the fold of the files, also if it answers as of an earlier position.
     pub fn progress(&self) -> &Progress {
         &self.progress
     }
@@ -153,7 +160,7 @@ impl Snapshot {
         let row = rows
             .get(ordinal.get())?
             .ok_or(StoreError::Damaged("session ids"))?;
-        Ok(RowBytes(SessionRow::public_part(row.value())?.to_vec()))
+        Ok(RowBytes(self.public_session(ordinal, row.value())?))
     }
 
     /// A session, if its access token has this hash.
@@ -208,15 +215,7 @@ impl Snapshot {
 
     /// Digest over the name of every table and the bytes of every entry.
     pub fn digest(&self) -> Result<chain::ChainHead, StoreError> {
-        use sha2::{Digest, Sha256};
-        let mut hasher = Sha256::new();
-        self.tables.visit_all(&mut |table, key, value| {
-            for part in [table.as_bytes(), key, value] {
-                hasher.update((part.len() as u64).to_be_bytes());
-                hasher.update(part);
-            }
-        })?;
-        Ok(hasher.finalize().into())
+        self.tables.digest()
     }
 
     /// Digests over the entries of each table that has entries, by the name of the table.

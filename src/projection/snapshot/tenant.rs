@@ -12,7 +12,7 @@ use crate::projection::numbers::{AgentNumber, GroupNumber, Ordinal, ProjectNumbe
 use crate::projection::row_sum::{self, RowSum};
 use crate::projection::session_row::SessionRow;
 use crate::projection::snapshot::{
-    Endings, KnownAgent, Listing, ListingPlace, PageStart, RejectionCode, RowBytes, Snapshot,
+    Endings, KnownAgent, Listing, PageRows, PageStart, RejectionCode, RowBytes, Snapshot,
 };
 use crate::projection::verdict_row::VerdictRow;
 
@@ -77,9 +77,11 @@ impl TenantSnapshot<'_> {
     /// The agent's number, if it is known.
     pub fn agent_number(&self, id: &AgentId) -> Result<Option<AgentNumber>, StoreError> {
         let ids = &self.snapshot.tables.agent_ids;
-        Ok(ids
-            .get(&*keys::named(self.tenant, id.as_str()))?
-            .map(|number| AgentNumber::new(number.value())))
+        let Some(number) = ids.get(&*keys::named(self.tenant, id.as_str()))? else {
+            return Ok(None);
+        };
+        let number = AgentNumber::new(number.value());
+        Ok(self.snapshot.has_agent(number)?.then_some(number))
     }
 
     /// The owner of the listing of a project's sessions; `None` if the project never had a session.
@@ -131,8 +133,11 @@ impl TenantSnapshot<'_> {
             return Ok(None);
         };
         let ids = &self.snapshot.tables.session_ids;
-        let found = ids.get(&*keys::named(self.tenant, id))?;
-        Ok(found.map(|ordinal| Ordinal::new(ordinal.value())))
+        let Some(ordinal) = ids.get(&*keys::named(self.tenant, id))? else {
+            return Ok(None);
+        };
+        let ordinal = Ordinal::new(ordinal.value());
+        Ok(self.snapshot.has_session(ordinal)?.then_some(ordinal))
     }
 
     /// The first child that a session opened, or the first after another child of it.
@@ -149,8 +154,12 @@ impl TenantSnapshot<'_> {
         let high = keys::pair(parent, Ordinal::new(u64::MAX));
         let low = low.as_ref();
         let mut found = children.range::<&[u8; 16]>((low, Bound::Included(&high)))?;
-        let child = found.next().transpose()?;
-        Ok(child.map(|(pair, _)| keys::child_of_pair(*pair.value())))
+        let Some((pair, _)) = found.next().transpose()? else {
+            return Ok(None);
+        };
+        // Children have their numbers in the order in which they opened.
+        let child = keys::child_of_pair(*pair.value());
+        Ok(self.snapshot.has_session(child)?.then_some(child))
     }
 
     /// At most `count` positions of a session's events from number `from` on, in the order in which
@@ -194,7 +203,7 @@ impl TenantSnapshot<'_> {
         listing: &Listing<SessionOwner>,
         start: PageStart,
         rows_max: usize,
-    ) -> Result<Vec<(ListingPlace, RowBytes)>, StoreError> {
+    ) -> Result<PageRows<RowBytes>, StoreError> {
         self.snapshot.page(listing, start, rows_max)
     }
 
@@ -204,7 +213,7 @@ impl TenantSnapshot<'_> {
         listing: &Listing<AgentOwner>,
         start: PageStart,
         rows_max: usize,
-    ) -> Result<Vec<(ListingPlace, KnownAgent)>, StoreError> {
+    ) -> Result<PageRows<KnownAgent>, StoreError> {
         self.snapshot.agent_page(listing, start, rows_max)
     }
 
@@ -234,13 +243,16 @@ impl TenantSnapshot<'_> {
     }
 
     /// The verdict on the tenant's last event; `None` if it has no event.
-    pub fn last_verdict(&self) -> Result<Option<VerdictRow>, StoreError> {
+    pub fn last_verdict(&self) -> Result<Option<(Position, VerdictRow)>, StoreError> {
         let verdicts = &self.snapshot.tables.verdicts;
         let low = keys::verdict(self.tenant, Position::ZERO);
-        let high = keys::verdict(self.tenant, Position::new(u64::MAX));
+        let high = keys::verdict(self.tenant, self.snapshot.position());
         let last = verdicts.range::<&[u8; 12]>(&low..=&high)?.next_back();
-        last.map(|entry| VerdictRow::decode(entry?.1.value()))
-            .transpose()
+        let Some((key, row)) = last.transpose()? else {
+            return Ok(None);
+        };
+        let (_, position) = keys::verdict_parts(*key.value());
+        Ok(Some((position, VerdictRow::decode(row.value())?)))
     }
 
     /// Calls `visit` with the verdicts on the events of a range, until it returns false.

@@ -4,7 +4,7 @@ use redb::{ReadableTable, Table};
 
 use crate::domain::agent::AgentProfile;
 use crate::domain::{Agent, AgentId, Reason};
-use crate::projection::agent_row::{AgentGroups, AgentPartitions, StoredAgent};
+use crate::projection::agent_row::{AgentGroups, AgentPartitions, AgentRow, StoredAgent};
 use crate::projection::error::{Rejection, StoreError};
 use crate::projection::history::History;
 use crate::projection::keys;
@@ -21,6 +21,8 @@ pub(super) struct AgentSlot {
     listed: AgentPartitions,
     /// Of the stored row.
     sum: RowSum,
+    /// The public part of the row before the change that is made now.
+    pub(super) before: Option<Vec<u8>>,
     pub(super) changed: bool,
 }
 
@@ -71,6 +73,7 @@ impl Working<'_> {
                 stored,
                 listed,
                 sum,
+                before: None,
                 changed: false,
             },
         );
@@ -94,7 +97,9 @@ impl Working<'_> {
         change: impl FnOnce(&mut Agent) -> Result<(), Reason>,
     ) -> Result<(), Rejection> {
         let slot = self.agents.get_mut(&number);
-        let stored = &mut slot.ok_or(StoreError::Damaged("agent ids"))?.stored;
+        let slot = slot.ok_or(StoreError::Damaged("agent ids"))?;
+        let stored = &mut slot.stored;
+        slot.before = Some(AgentRow::public_part(&stored.encode())?.to_vec());
         change(&mut stored.agent)?;
         stored.groups = groups(
             &mut self.tables,
@@ -122,6 +127,7 @@ impl Working<'_> {
             id: id.clone(),
             tenant,
             groups,
+            opened: progress.position.next(),
             agent,
             history: History::default(),
         };
@@ -131,6 +137,7 @@ impl Working<'_> {
                 stored,
                 listed: [None; 4],
                 sum: RowSum::EMPTY,
+                before: None,
                 changed: true,
             },
         );

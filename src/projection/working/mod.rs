@@ -14,7 +14,7 @@ use std::panic::resume_unwind;
 
 use redb::ReadableTable;
 
-use crate::domain::{EventKey, Moment, Position, SessionId, TenantId, Timestamp};
+use crate::domain::{EventKey, Metadata, Moment, Position, SessionId, TenantId, Timestamp};
 use crate::projection::error::StoreError;
 use crate::projection::fold::parking;
 use crate::projection::history::Entry;
@@ -49,6 +49,9 @@ pub(crate) struct Working<'txn> {
     agent_ids: HashMap<Vec<u8>, Option<AgentNumber>>,
     agents: HashMap<AgentNumber, AgentSlot>,
     verdicts: BTreeMap<[u8; 12], VerdictRow>,
+    /// What the changes of the batch replaced.
+    before: BTreeMap<[u8; 17], Vec<u8>>,
+    before_metadata: BTreeMap<[u8; 17], Metadata>,
 }
 
 impl<'txn> Working<'txn> {
@@ -66,6 +69,8 @@ impl<'txn> Working<'txn> {
             agent_ids: HashMap::new(),
             agents: HashMap::new(),
             verdicts: BTreeMap::new(),
+            before: BTreeMap::new(),
+            before_metadata: BTreeMap::new(),
         })
     }
 
@@ -101,17 +106,36 @@ impl<'txn> Working<'txn> {
         at: &Moment,
         key: EventKey,
     ) -> Result<(), StoreError> {
+        let here = self.progress.position.next();
+        let change = keys::change(here, entity);
         let history = match entity {
             Entity::Session(ordinal) => {
                 let slot = self.sessions.get_mut(&ordinal);
                 let slot = slot.ok_or(StoreError::Damaged("session ids"))?;
                 slot.changed = true;
-                &mut slot.stored.history
+                let stored = &mut slot.stored;
+                if let Some((before, metadata)) = slot.before.take()
+                    && stored.opened != here
+                {
+                    self.before.insert(change, before.encode());
+                    if let Some(metadata) = metadata
+                        && metadata != stored.session.metadata
+                    {
+                        let key = keys::metadata(entity, here);
+                        self.before_metadata.insert(key, metadata);
+                    }
+                }
+                &mut stored.history
             }
             Entity::Agent(number) => {
                 let slot = self.agents.get_mut(&number);
                 let slot = slot.ok_or(StoreError::Damaged("agent ids"))?;
                 slot.changed = true;
+                if let Some(before) = slot.before.take()
+                    && slot.stored.opened != here
+                {
+                    self.before.insert(change, before);
+                }
                 &mut slot.stored.history
             }
         };
@@ -166,6 +190,12 @@ impl<'txn> Working<'txn> {
             indexes::write_deadlines(&mut tables.deadlines, &sessions)?;
             for (key, row) in &self.verdicts {
                 tables.verdicts.insert(key, &*row.encode())?;
+            }
+            for (key, state) in &self.before {
+                tables.before.insert(key, &**state)?;
+            }
+            for (key, metadata) in &self.before_metadata {
+                tables.before_metadata.insert(key, metadata.json())?;
             }
             Ok(sums)
         };

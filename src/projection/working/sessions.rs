@@ -3,7 +3,8 @@
 use redb::{ReadableTable, Table};
 
 use crate::domain::session::Status;
-use crate::domain::{ProjectId, Session, SessionId, SessionStatus, Timestamp};
+use crate::domain::{Metadata, ProjectId, Session, SessionId, SessionStatus, Timestamp};
+use crate::projection::before::SessionBefore;
 use crate::projection::error::StoreError;
 use crate::projection::history::History;
 use crate::projection::keys;
@@ -19,6 +20,8 @@ pub(super) struct SessionSlot {
     pub(super) indexed: Option<IndexedSession>,
     /// Of the stored row.
     sum: RowSum,
+    /// What the change that is made now replaces.
+    pub(super) before: Option<(SessionBefore, Option<Metadata>)>,
     pub(super) changed: bool,
 }
 
@@ -104,6 +107,7 @@ impl Working<'_> {
                 stored,
                 indexed,
                 sum,
+                before: None,
                 changed: false,
             },
         );
@@ -119,14 +123,19 @@ impl Working<'_> {
         Ok(&slot.stored)
     }
 
-    /// A session that [`Working::find_session`] found, to be changed. The change is written only after a
-    /// call of [`Working::remember`].
+    /// A session that [`Working::find_session`] found, to be changed, its metadata only if that is said. The
+    /// change is written only after a call of [`Working::remember`].
     pub(crate) fn session_mut(
         &mut self,
         ordinal: Ordinal,
+        with_metadata: bool,
     ) -> Result<&mut StoredSession, StoreError> {
         let slot = self.sessions.get_mut(&ordinal);
-        Ok(&mut slot.ok_or(StoreError::Damaged("session ids"))?.stored)
+        let slot = slot.ok_or(StoreError::Damaged("session ids"))?;
+        let session = &slot.stored.session;
+        let metadata = with_metadata.then(|| session.metadata.clone());
+        slot.before = Some((SessionBefore::of(session), metadata));
+        Ok(&mut slot.stored)
     }
 
     /// Adds a session that has just opened.
@@ -155,6 +164,7 @@ impl Working<'_> {
             tenant,
             agent,
             project,
+            opened: self.progress.position.next(),
             session,
             history,
         };
@@ -164,6 +174,7 @@ impl Working<'_> {
                 stored,
                 indexed: None,
                 sum: RowSum::EMPTY,
+                before: None,
                 changed: true,
             },
         );

@@ -1,17 +1,19 @@
 //! Listings of agents against the model: every filter, by offset and by cursor, any page size.
 
 use session_ledger::domain::{AgentFilter, AgentId, AgentStatus, StatusSet, TenantId, Timestamp};
-use session_ledger::projection::{AgentNumber, KnownAgent, Snapshot};
+use session_ledger::projection::{KnownAgent, Snapshot};
 use session_ledger::query::{PageStart, Sight, agents};
 
 use crate::fold::history::{AGENT_TYPES, TENANTS, TRUST_LEVELS};
 use crate::fold::model::Model;
 use crate::fold::model_agents::ModelAgent;
 
-/// Compares every listing of every tenant with the model's, and every single read of an agent.
+/// Compares every listing of every tenant with the model's, every single read of an agent, and the index of
+/// revoked agents.
 #[cfg(test)]
 pub(crate) fn check(snapshot: &Snapshot, model: &Model, rows_max: usize) {
     check_some(snapshot, model, rows_max, (0, 1));
+    check_revoked(snapshot, model);
 }
 
 /// Compares the listings `first`, `first + step` and so on, and every single read of an agent.
@@ -39,14 +41,25 @@ pub(crate) fn check_some(
     for (tenant, filter) in filters.iter().skip(first).step_by(step) {
         check_one(snapshot, model, tenant, filter, rows_max);
     }
+    for expected in &model.agents {
+        let found = get(snapshot, expected).unwrap();
+        check_agent(&found, expected, model);
+    }
+}
+
+/// Returns an agent of the model, if the snapshot knows it.
+pub(crate) fn get(snapshot: &Snapshot, agent: &ModelAgent) -> Option<KnownAgent> {
+    let tenant = TenantId::parse(&agent.tenant).unwrap();
+    let id = AgentId::parse(&agent.id).unwrap();
+    agents::get(snapshot, Sight::of_tenant(&tenant), &id).unwrap()
+}
+
+/// Compares the revoked agents that still have active sessions with the model's.
+#[cfg(test)]
+fn check_revoked(snapshot: &Snapshot, model: &Model) {
     let mut revoked = Vec::new();
     for (number, expected) in (1_u32..).zip(&model.agents) {
-        let tenant = TenantId::parse(&expected.tenant).unwrap();
-        let id = AgentId::parse(&expected.id).unwrap();
-        let found = agents::get(snapshot, Sight::of_tenant(&tenant), &id)
-            .unwrap()
-            .unwrap();
-        check_agent(&found, expected, model);
+        let found = get(snapshot, expected).unwrap();
         if expected.status == "revoked" && 0 < found.active_sessions {
             revoked.push(number);
         }
@@ -56,7 +69,12 @@ pub(crate) fn check_some(
         .revoked_agents(usize::MAX)
         .unwrap()
         .into_iter();
-    assert_eq!(found.map(AgentNumber::get).collect::<Vec<_>>(), revoked);
+    assert_eq!(
+        found
+            .map(session_ledger::projection::AgentNumber::get)
+            .collect::<Vec<_>>(),
+        revoked
+    );
 }
 
 fn check_one(

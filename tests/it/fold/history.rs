@@ -132,6 +132,29 @@ impl Logged {
         }
     }
 
+    /// An event of the first tenant as its emitter sends it, one second after the event before it.
+    #[cfg(test)]
+    pub(crate) fn plain(position: u64, kind: &'static str, subject: &str, data: Value) -> Self {
+        let id = format!("e{position}");
+        let body = json!({
+            "specversion": "1.0", "id": id, "source": "/plain", "type": kind, "subject": subject, "data": data,
+        });
+        let sent = Sent {
+            tenant: TENANTS[0],
+            kind,
+            subject: subject.to_owned(),
+            source: "/plain".to_owned(),
+            id,
+            time: None,
+            data,
+            command: None,
+            broken: None,
+            body: body.to_string(),
+        };
+        let recorded_at = START_US + i64::try_from(position).unwrap() * 1_000_000;
+        Self::new(position, recorded_at, 1, sent)
+    }
+
     pub(crate) fn record(&self) -> Record {
         let sent = &self.sent;
         let system = if sent.by_ledger() { "sys." } else { "" };

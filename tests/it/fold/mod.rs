@@ -17,6 +17,8 @@ pub(crate) mod listing;
 pub(crate) mod model;
 mod model_agents;
 #[cfg(test)]
+mod past;
+#[cfg(test)]
 mod properties;
 #[cfg(test)]
 mod rules;

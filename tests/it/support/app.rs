@@ -11,7 +11,7 @@ use session_ledger::http::{Hosts, Origin, Services, StreamTasks};
 use session_ledger::ledger::{Commands, Ledger, Reactor, TokenSecret, rules};
 use session_ledger::log::{EmbeddedLog, EventLog, NewRecord};
 use session_ledger::metrics::Metrics;
-use session_ledger::projection::{Projection, Waited, runner};
+use session_ledger::projection::{Past, Projection, Waited, past, runner};
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -35,6 +35,7 @@ pub(crate) struct Serving {
     pub(crate) patience: Patience,
     pub(crate) bounds: Bounds,
     pub(crate) tls: Option<TlsFiles>,
+    pub(crate) no_history: bool,
 }
 
 /// A running ledger.
@@ -50,6 +51,35 @@ pub(crate) struct App {
     stop_server: CancellationToken,
     tasks: JoinSet<()>,
     dir: tempfile::TempDir,
+}
+
+/// Watches the files of the TLS certificate, if there is one.
+fn watch_files(
+    tasks: &mut JoinSet<()>,
+    tls: Option<ServerTls>,
+    with: (Arc<dyn Clock>, Arc<Metrics>),
+    stop: &CancellationToken,
+) {
+    if let Some(tls) = tls {
+        tasks.spawn(tls.watch(TLS_FILES_EVERY, with, stop.clone()));
+    }
+}
+
+/// Keeps the history file up to date.
+fn trail(
+    tasks: &mut JoinSet<()>,
+    past: Arc<Past>,
+    (log, projection): (Arc<dyn EventLog>, &Arc<Projection>),
+    (metrics, stop): (&Arc<Metrics>, &CancellationToken),
+) {
+    let (projection, metrics) = (Arc::clone(projection), Arc::clone(metrics));
+    tasks.spawn(past::runner::run(
+        past,
+        projection,
+        log,
+        metrics,
+        stop.clone(),
+    ));
 }
 
 impl App {
@@ -175,12 +205,21 @@ impl App {
         Self::serve(|log| log, |keys| keys, serving, access).await
     }
 
+    /// Starts a ledger that keeps no history file.
+    pub(crate) async fn start_without_history() -> Self {
+        Self::start_serving(Serving {
+            no_history: true,
+            ..Serving::default()
+        })
+        .await
+    }
+
     /// Starts a ledger with these timeouts and bounds.
     pub(crate) async fn start_with_bounds(patience: Patience, bounds: Bounds) -> Self {
         Self::start_serving(Serving {
             patience,
             bounds,
-            tls: None,
+            ..Serving::default()
         })
         .await
     }
@@ -210,12 +249,14 @@ impl App {
         let as_log = wrap(Arc::<EmbeddedLog>::clone(&log));
         let ledger = Ledger::new(Arc::clone(&as_log), Arc::clone(&projection), as_clock());
         let secret = TokenSecret::new([7; TokenSecret::BYTES]);
+        let past = Arc::new(Past::new(&dir.path().join("history.redb")));
         let streams = StreamTasks::default();
         let services = Services {
             commands: Commands::new(ledger.clone(), secret),
             ledger: ledger.clone(),
             projection: Arc::clone(&projection),
-            log: as_log,
+            past: (!serving.no_history).then(|| Arc::clone(&past)),
+            log: Arc::clone(&as_log),
             access: Arc::new(access(Arc::clone(&keys))),
             keys: Arc::clone(&keys),
             clock: as_clock(),
@@ -225,20 +266,14 @@ impl App {
         };
         let router = dialects::router(services, Hosts::Any);
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let scheme = if serving.tls.is_some() {
-            "https"
-        } else {
-            "http"
-        };
+        let scheme = serving.tls.as_ref().map_or("http", |_| "https");
         let url = format!("{scheme}://{}", listener.local_addr().unwrap());
         let stop_server = CancellationToken::new();
         let mut tasks = JoinSet::new();
         let tls = serving.tls.map(|files| ServerTls::load(files).unwrap());
         let acceptor = tls.as_ref().map(ServerTls::acceptor);
-        if let Some(tls) = tls {
-            let with = (as_clock(), Arc::clone(&metrics));
-            tasks.spawn(tls.watch(TLS_FILES_EVERY, with, stop_server.clone()));
-        }
+        let with = (as_clock(), Arc::clone(&metrics));
+        watch_files(&mut tasks, tls, with, &stop_server);
         let address = Address {
             listener,
             tls: acceptor,
@@ -248,6 +283,12 @@ impl App {
         tasks.spawn(streams.end_after(stop_server.clone()));
         tasks.spawn(http_server::run(address, router, patience, room, stopped));
         let stop_fold = CancellationToken::new();
+        trail(
+            &mut tasks,
+            past,
+            (as_log, &projection),
+            (&metrics, &stop_fold),
+        );
         let (followed, stopped) = (Arc::clone(&keys), stop_fold.clone());
         tasks.spawn(async move { followed.run(stopped).await.unwrap() });
         Self {

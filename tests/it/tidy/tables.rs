@@ -116,6 +116,7 @@ pub(crate) const HTTP: &[&str] = &[
     "stream_tasks",
     "state",
     "request",
+    "past",
     "key_change",
     "response",
     "live",

@@ -3,7 +3,6 @@
 use std::path::Path;
 use std::time::Duration;
 
-use session_ledger::app::http_server::Bounds;
 use session_ledger::app::tls::TlsFiles;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
@@ -162,8 +161,8 @@ async fn clients_without_a_certificate_of_the_ca_get_no_answer() {
     let client_ca = of_clients.write(dir.path(), "clients");
     let app = App::start_serving(Serving {
         patience: ENDLESS,
-        bounds: Bounds::default(),
         tls: Some(TlsFiles::new(own.cert, own.key, Some(client_ca))),
+        ..Serving::default()
     })
     .await;
     let known = of_clients.pair_for(&["client.example"]);

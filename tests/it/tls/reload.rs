@@ -5,7 +5,6 @@ use std::os::unix::fs::symlink;
 use std::path::PathBuf;
 
 use rustls::pki_types::CertificateDer;
-use session_ledger::app::http_server::Bounds;
 use session_ledger::app::tls::TlsFiles;
 
 use super::server::status;
@@ -24,8 +23,8 @@ async fn until_shown(addr: &str, ca: &Ca, certificate: &CertificateDer<'static>)
 async fn start(files: TlsFiles) -> App {
     App::start_serving(Serving {
         patience: ENDLESS,
-        bounds: Bounds::default(),
         tls: Some(files),
+        ..Serving::default()
     })
     .await
 }

@@ -26,6 +26,7 @@ async fn start(ca: &Ca, dir: &Path, patience: Patience, bounds: Bounds) -> App {
         patience,
         bounds,
         tls,
+        ..Serving::default()
     })
     .await
 }

@@ -10,15 +10,14 @@ use crate::http::api::listing::{self, Listing, ROW_BYTES};
 use crate::http::dto;
 use crate::http::problem::Problem;
 use crate::http::problem::code::Code;
-use crate::http::problem::sets::{AgentListProblems, GetProblems};
+use crate::http::problem::sets::{AgentListProblems, GetAgentProblems};
 use crate::http::request::caller::{Caller, Read};
 use crate::http::request::conditional::Conditional;
 use crate::http::request::extract::{Path, Query, QueryParams, Values};
-use crate::http::request::page_query::GetQuery;
-use crate::http::request::page_query::PageQuery;
+use crate::http::request::page_query::{PageQuery, StateQuery};
 use crate::http::request::param::AnyParam;
 use crate::http::request::params::{
-    AGENT_STATUS, AGENT_TYPE, CURSOR, MIN_POSITION, OFFSET, ROWS_LIMIT, TRUST_LEVEL,
+    AGENT_STATUS, AGENT_TYPE, AS_OF, CURSOR, MIN_POSITION, OFFSET, ROWS_LIMIT, TRUST_LEVEL,
 };
 use crate::http::response::agent_row;
 use crate::http::response::body;
@@ -42,6 +41,7 @@ impl QueryParams for ListQuery {
         &ROWS_LIMIT,
         &OFFSET,
         &CURSOR,
+        &AS_OF,
         &MIN_POSITION,
     ];
 
@@ -85,14 +85,17 @@ pub(crate) async fn list(
 ) -> Result<Response, Problem> {
     let write_row = |out: &mut Json, agent: &_| Ok(agent_row::write(out, agent)?);
     let (sight, ListQuery { filter, page }) = (caller.sight(), query);
-    let find = |snapshot: &Snapshot| {
-        let (start, rows_max) = (page.start(sight.tenant, &filter)?, page.rows_max());
+    let (start, as_of) = page.start(sight.tenant, &filter)?;
+    let (rows_max, reader) = (page.rows_max(), caller.clone());
+    let find = move |snapshot: &Snapshot| {
+        let sight = reader.sight();
         Ok(query::agents::list(
             snapshot, sight, &filter, start, rows_max,
         )?)
     };
     let listing = Listing {
         app: &app,
+        as_of,
         sight,
         request: &conditional,
         page: &page,
@@ -103,23 +106,25 @@ pub(crate) async fn list(
 
 /// Read an agent
 ///
-/// One agent as it is now. An agent of another tenant gets a 404, like one that does not exist.
+/// One agent as it is now, or as it was. An agent of another tenant gets a 404, like one that does not exist.
 #[utoipa::path(
     get,
     path = "/v1/agents/{id}",
     operation_id = "get_agent",
     tag = "agents",
-    params(Caller<Read>, Path<AgentId>, Query<GetQuery>),
-    responses((status = 200, description = "The agent", body = dto::Agent), GetProblems)
+    params(Caller<Read>, Path<AgentId>, Query<StateQuery>),
+    responses((status = 200, description = "The agent", body = dto::Agent), GetAgentProblems)
 )]
 pub(crate) async fn get(
     State(app): State<App>,
     caller: Caller<Read>,
     Path(id): Path<AgentId>,
-    Query(query): Query<GetQuery>,
+    Query(query): Query<StateQuery>,
 ) -> Result<Response, Problem> {
     app.wait_for(query.min_position).await?;
-    let agent = app.read(|snapshot| render(snapshot, caller.sight(), &id))?;
+    let past = app.past(query.as_of, caller.sight()).await?;
+    let find = move |snapshot: &Snapshot| render(snapshot, caller.sight(), &id);
+    let agent = app.read_at(past, find).await?;
     Ok(body::json(agent))
 }
 

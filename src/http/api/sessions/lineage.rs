@@ -5,7 +5,7 @@ use axum::http::Uri;
 use axum::response::Response;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
-use crate::domain::{Position, SessionId};
+use crate::domain::SessionId;
 use crate::http::api::listing::ROW_BYTES;
 use crate::http::api::sessions::write_row;
 use crate::http::dto;
@@ -13,13 +13,15 @@ use crate::http::problem::Problem;
 use crate::http::problem::sets::LineageProblems;
 use crate::http::request::caller::{Caller, Read};
 use crate::http::request::extract::{Path, Query, QueryParams, Values};
+use crate::http::request::page_query::StateQuery;
 use crate::http::request::param::AnyParam;
-use crate::http::request::params::{AFTER_SESSION, MIN_POSITION, ROWS_LIMIT};
+use crate::http::request::params::{AFTER_SESSION, AS_OF, MIN_POSITION, ROWS_LIMIT};
 use crate::http::response::body;
 use crate::http::response::json::Json;
 use crate::http::response::links;
 use crate::http::response::lookup::session_not_found;
 use crate::http::state::App;
+use crate::projection::Snapshot;
 use crate::query::{self, Lineage, LineageStart};
 
 /// The query of a lineage.
@@ -27,17 +29,18 @@ use crate::query::{self, Lineage, LineageStart};
 pub(crate) struct LineageQuery {
     after: Option<SessionId>,
     limit: u16,
-    min_position: Option<Position>,
+    state: StateQuery,
 }
 
 impl QueryParams for LineageQuery {
-    const PARAMS: &'static [&'static dyn AnyParam] = &[&AFTER_SESSION, &ROWS_LIMIT, &MIN_POSITION];
+    const PARAMS: &'static [&'static dyn AnyParam] =
+        &[&AFTER_SESSION, &ROWS_LIMIT, &AS_OF, &MIN_POSITION];
 
     fn read(values: &mut Values) -> Result<Self, Problem> {
         Ok(Self {
             after: values.parsed(&AFTER_SESSION, SessionId::parse),
             limit: values.limit(&ROWS_LIMIT),
-            min_position: values.position(&MIN_POSITION),
+            state: StateQuery::read(values)?,
         })
     }
 }
@@ -63,17 +66,21 @@ pub(crate) async fn get(
     Query(query): Query<LineageQuery>,
     uri: Uri,
 ) -> Result<Response, Problem> {
-    app.wait_for(query.min_position).await?;
+    app.wait_for(query.state.min_position).await?;
+    let past = app.past(query.state.as_of, caller.sight()).await?;
     let limit = query.limit;
-    let lineage = app.scan(move |snapshot| {
+    let find = move |snapshot: &Snapshot| {
         let start = LineageStart {
             after: query.after.as_ref(),
             rows_max: usize::from(limit),
         };
         let found = query::lineage::of_session(snapshot, caller.sight(), &id, start)?;
         found.ok_or_else(session_not_found)
-    });
-    let lineage = lineage.await?;
+    };
+    let lineage = match &past {
+        Some(_) => app.read_at(past, find).await?,
+        None => app.scan(find).await?,
+    };
     let last = match lineage.descendants.last() {
         Some(last) if lineage.has_more => Some(last.row.row()?.session_id),
         _ => None,
@@ -89,6 +96,7 @@ pub(crate) async fn get(
     out.raw("}");
     let mut response = body::json(out.into_bytes());
     let next = last.map(|id| utf8_percent_encode(id, NON_ALPHANUMERIC));
+    let uri = past.map_or(uri.clone(), |past| links::as_of(&uri, past.position));
     links::add_next(&mut response, &uri, &AFTER_SESSION, next);
     Ok(response)
 }

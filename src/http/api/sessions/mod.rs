@@ -11,7 +11,7 @@ use axum::extract::State;
 use axum::response::Response;
 
 use crate::domain::filter::Owner;
-use crate::domain::{AgentId, Position, ProjectId, SessionFilter, SessionId, StatusSet, TimeRange};
+use crate::domain::{AgentId, ProjectId, SessionFilter, SessionId, StatusSet, TimeRange};
 use crate::http::api::listing::{self, Listing, ROW_BYTES};
 use crate::http::dto;
 use crate::http::problem::Problem;
@@ -20,11 +20,11 @@ use crate::http::problem::sets::{CountProblems, GetSessionProblems, ListProblems
 use crate::http::request::caller::{Caller, Read};
 use crate::http::request::conditional::Conditional;
 use crate::http::request::extract::{Path, Query, QueryParams, Values};
-use crate::http::request::page_query::{GetQuery, PageQuery};
+use crate::http::request::page_query::{PageQuery, StateQuery};
 use crate::http::request::param::AnyParam;
 use crate::http::request::params::{
-    AGENT_ID, CREATED_AFTER, CREATED_BEFORE, CURSOR, MIN_POSITION, OFFSET, PROJECT_ID, ROWS_LIMIT,
-    STATUS,
+    AGENT_ID, AS_OF, CREATED_AFTER, CREATED_BEFORE, CURSOR, MIN_POSITION, OFFSET, PROJECT_ID,
+    ROWS_LIMIT, STATUS,
 };
 use crate::http::response::body;
 use crate::http::response::json::Json;
@@ -52,6 +52,7 @@ impl QueryParams for ListQuery {
         &ROWS_LIMIT,
         &OFFSET,
         &CURSOR,
+        &AS_OF,
         &MIN_POSITION,
     ];
 
@@ -67,7 +68,7 @@ impl QueryParams for ListQuery {
 #[derive(Debug)]
 pub(crate) struct CountQuery {
     filter: SessionFilter,
-    min_position: Option<Position>,
+    state: StateQuery,
 }
 
 impl QueryParams for CountQuery {
@@ -77,15 +78,16 @@ impl QueryParams for CountQuery {
         &PROJECT_ID,
         &CREATED_AFTER,
         &CREATED_BEFORE,
+        &AS_OF,
         &MIN_POSITION,
     ];
 
     fn read(values: &mut Values) -> Result<Self, Problem> {
         let filter = read_filter(values);
-        let min_position = values.position(&MIN_POSITION);
+        let state = StateQuery::read(values);
         Ok(Self {
             filter: filter?,
-            min_position,
+            state: state?,
         })
     }
 }
@@ -138,14 +140,17 @@ pub(crate) async fn list(
     conditional: Conditional,
 ) -> Result<Response, Problem> {
     let (sight, ListQuery { filter, page }) = (caller.sight(), query);
-    let find = |snapshot: &Snapshot| {
-        let (start, rows_max) = (page.start(sight.tenant, &filter)?, page.rows_max());
+    let (start, as_of) = page.start(sight.tenant, &filter)?;
+    let (rows_max, reader) = (page.rows_max(), caller.clone());
+    let find = move |snapshot: &Snapshot| {
+        let sight = reader.sight();
         Ok(query::sessions::list(
             snapshot, sight, &filter, start, rows_max,
         )?)
     };
     let listing = Listing {
         app: &app,
+        as_of,
         sight,
         request: &conditional,
         page: &page,
@@ -164,7 +169,7 @@ fn write_row(out: &mut Json, stored: &RowBytes) -> Result<(), Problem> {
 /// Count sessions
 ///
 /// The number of the tenant's sessions that match a filter, in total and by status. The cost is the same
-/// for any number of sessions.
+/// for any number of sessions, except for a range of creation times in a past state.
 #[utoipa::path(
     get,
     path = "/v1/agent-sessions/count",
@@ -185,12 +190,18 @@ pub(crate) async fn count(
     Query(query): Query<CountQuery>,
     conditional: Conditional,
 ) -> Result<Response, Problem> {
-    app.wait_for(query.min_position).await?;
-    if let Some(not_modified) = validator::not_modified(&conditional, &app, caller.sight()) {
+    let CountQuery { filter, state } = query;
+    app.wait_for(state.min_position).await?;
+    let past = app.past(state.as_of, caller.sight()).await?;
+    if past.is_none()
+        && let Some(not_modified) = validator::not_modified(&conditional, &app, caller.sight())
+    {
         return Ok(not_modified);
     }
-    let (sight, filter) = (caller.sight(), &query.filter);
-    let counted = app.read(|snapshot| Ok(query::sessions::count(snapshot, sight, filter)?))?;
+    let reader = caller.clone();
+    let find =
+        move |snapshot: &Snapshot| Ok(query::sessions::count(snapshot, reader.sight(), &filter)?);
+    let counted = app.read_at(past, find).await?;
     let by_status = counted.by_status.iter();
     let answer = dto::SessionCount {
         total: counted.total,
@@ -200,33 +211,40 @@ pub(crate) async fn count(
         as_of: app.as_of(counted.as_of),
     };
     let mut response = body::json_of(&answer);
-    validator::add(&mut response, conditional.uri(), &app, sight, &answer.as_of);
+    if past.is_none() {
+        let (uri, sight) = (conditional.uri(), caller.sight());
+        validator::add(&mut response, uri, &app, sight, &answer.as_of);
+    }
     Ok(response)
 }
 
 /// Read a session
 ///
-/// One session as it is now. After its deadline it is `expired` at once, even before that is on the log.
+/// One session as it is now, or as it was. After its deadline it is `expired` at once, even before that is on the log.
 /// A session of another tenant gets a 404, like one that does not exist.
 #[utoipa::path(
     get,
     path = "/v1/agent-sessions/{id}",
     operation_id = "get_session",
     tag = "sessions",
-    params(Caller<Read>, Path<SessionId>, Query<GetQuery>),
+    params(Caller<Read>, Path<SessionId>, Query<StateQuery>),
     responses((status = 200, description = "The session", body = dto::Session), GetSessionProblems)
 )]
 pub(crate) async fn get(
     State(app): State<App>,
     caller: Caller<Read>,
     Path(id): Path<SessionId>,
-    Query(query): Query<GetQuery>,
+    Query(query): Query<StateQuery>,
 ) -> Result<Response, Problem> {
     app.wait_for(query.min_position).await?;
     let now = app.now();
-    let stored = lookup::session(&app, caller.sight(), &id)?;
+    let past = app.past(query.as_of, caller.sight()).await?;
+    let find = move |snapshot: &Snapshot| lookup::session_in(snapshot, caller.sight(), &id);
+    let stored = app.read_at(past, find).await?;
     let row = stored.row()?;
+    let time = past.map_or(Some(now), |past| past.time);
+    let status = time.map_or(row.status, |time| row.status_at(time));
     let mut out = Json::with_capacity(ROW_BYTES);
-    session_row::write(&mut out, &row, row.status_at(now));
+    session_row::write(&mut out, &row, status);
     Ok(body::json(out.into_bytes()))
 }
