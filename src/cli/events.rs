@@ -9,13 +9,15 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 use strum::VariantNames;
 
+use crate::app::clock::SystemClock;
 use crate::cli::CommandResult;
 use crate::cli::client::{Api, ApiError, Query, read};
 use crate::cli::follow::{Follower, follow};
+use crate::cli::moment::moment;
 use crate::cli::output;
 use crate::cli::target::Target;
 use crate::domain::limits::EVENTS_PAGE_MAX;
-use crate::domain::{EventType, VerdictKind};
+use crate::domain::{Clock as _, EventType, VerdictKind};
 use crate::http::dto::AsOf;
 use crate::projection::RejectionCode;
 
@@ -24,6 +26,7 @@ Examples:
   session-ledger events > history.ndjson
   session-ledger events --newest --limit 10 --type session.terminated
   session-ledger events --verdict rejected --project checkout
+  session-ledger events --agent triage-1 --recorded-after yesterday
   session-ledger events --after 4711 --follow |
     jq -c '[.position, .verdict, .type]'
 
@@ -42,6 +45,15 @@ pub(super) struct Events {
     /// Only events before this position
     #[arg(long, value_name = "POSITION", conflicts_with = "follow")]
     before: Option<u64>,
+
+    /// Only events that the log recorded at this time or later: RFC 3339, or how long ago (`1h`, `2 days`), or
+    /// `today` or `yesterday`, which begin at midnight UTC
+    #[arg(long, value_name = "TIME", conflicts_with = "follow")]
+    recorded_after: Option<String>,
+
+    /// Only events that the log recorded before this time, in the forms of --recorded-after
+    #[arg(long, value_name = "TIME", conflicts_with = "follow")]
+    recorded_before: Option<String>,
 
     /// Print the newest first
     #[arg(long, conflicts_with = "follow")]
@@ -114,6 +126,9 @@ struct Replay {
 
 impl Events {
     pub(super) async fn run(self) -> CommandResult {
+        let now = SystemClock.now();
+        let recorded_after = moment("--recorded-after", self.recorded_after, now)?;
+        let recorded_before = moment("--recorded-before", self.recorded_before, now)?;
         let several = [
             ("type", self.types),
             ("verdict", self.verdicts),
@@ -123,6 +138,8 @@ impl Events {
             ("agent_id", self.agent),
             ("session_id", self.session),
             ("project_id", self.project),
+            ("recorded_after", recorded_after),
+            ("recorded_before", recorded_before),
         ];
         let several = several
             .into_iter()

@@ -56,6 +56,19 @@ impl App {
         }))
     }
 
+    /// The last position that the log had before a time.
+    pub(crate) async fn position_before(
+        &self,
+        parameter: &'static str,
+        time: Timestamp,
+        sight: Sight<'_>,
+    ) -> Result<Position, Problem> {
+        let past = self.history_or_problem()?;
+        self.check_time(parameter, time, sight)?;
+        self.position_of(past, AsOf::Time(time.plus_micros(-1)))
+            .await
+    }
+
     fn history_or_problem(&self) -> Result<&Arc<Past>, Problem> {
         self.history().ok_or_else(|| Problem::new(Code::HistoryOff))
     }

@@ -369,3 +369,57 @@ async fn a_state_that_is_not_folded_in_time_is_a_503_and_without_a_history_there
     }
     assert_eq!(acme.get("/v1/agent-sessions").await.ok()["total"], json!(1));
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn events_are_filtered_by_the_time_of_the_log() {
+    let app = App::start().await;
+    let (acme, globex) = (app.client("acme"), app.client("globex"));
+    let mut recorded = Vec::new();
+    for number in 0..6_u32 {
+        app.set_time(&second(2 * number));
+        globex
+            .apply(&created(&format!("g{number}"), "a1", NOW))
+            .await;
+        let position = acme.apply(&created(&format!("s{number}"), "a1", NOW)).await;
+        recorded.push((2 * number, position));
+    }
+    app.set_time(&second(30));
+    for (after, before) in [
+        (None, None),
+        (Some(4), None),
+        (None, Some(6)),
+        (Some(3), Some(8)),
+        (Some(8), Some(3)),
+    ] {
+        let mut path = "/v1/events?limit=100".to_owned();
+        for (name, time) in [("recorded_after", after), ("recorded_before", before)] {
+            if let Some(time) = time {
+                path = format!("{path}&{name}={}", second(time));
+            }
+        }
+        let is_in = |time: &u32| {
+            after.is_none_or(|after| after <= *time) && before.is_none_or(|before| *time < before)
+        };
+        let expected: Vec<u64> = recorded
+            .iter()
+            .filter(|(time, _)| is_in(time))
+            .map(|(_, position)| *position)
+            .collect();
+        for order in ["oldest", "newest"] {
+            let page = acme.get(&format!("{path}&order={order}")).await.ok();
+            let events = page["events"].as_array().unwrap().iter();
+            let mut found: Vec<u64> = events
+                .map(|one| one["position"].as_u64().unwrap())
+                .collect();
+            if order == "newest" {
+                found.reverse();
+            }
+            assert_eq!(found, expected, "{path}");
+        }
+    }
+    let future = acme
+        .get("/v1/events?recorded_after=2999-01-01T00:00:00Z")
+        .await;
+    let problem = future.problem(400, "invalid_parameter");
+    assert_eq!(problem["errors"][0]["field"], json!("recorded_after"));
+}

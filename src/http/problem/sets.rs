@@ -163,7 +163,9 @@ problem_sets! {
     GetAgentProblems: EVERYWHERE, CALLER, READ, PAST, NOT_BOUND, EXISTING;
     /// An event, or the history of a session.
     GetProblems: EVERYWHERE, CALLER, READ, EXISTING;
-    /// A page of events, or counts.
+    /// A page of events.
+    EventListProblems: EVERYWHERE, CALLER, READ, PAST, NOT_BOUND;
+    /// Counts, or a page of an index.
     EventsProblems: EVERYWHERE, CALLER, READ;
     /// A page of rejected events.
     RejectionsProblems: EVERYWHERE, CALLER, READ, NOT_BOUND;

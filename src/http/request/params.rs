@@ -194,6 +194,18 @@ pub(crate) const AFTER_SESSION: Param<Text> = Param {
     component: Some("AfterSession"),
     shape: Text(an_id),
 };
+pub(crate) const RECORDED_AFTER: Param<Time> = Param {
+    name: "recorded_after",
+    about: "Only events that the log recorded at this time or later.",
+    component: None,
+    shape: Time,
+};
+pub(crate) const RECORDED_BEFORE: Param<Time> = Param {
+    name: "recorded_before",
+    about: "Only events that the log recorded before this time.",
+    component: None,
+    shape: Time,
+};
 pub(crate) const BEFORE_POSITION: Param<Range> = Param {
     name: "before",
     about: "Only events before this position: next_before of the previous page.",

@@ -11,19 +11,19 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, Uri};
 use axum::response::Response;
 
 use crate::auth::{Principal, Role};
-use crate::domain::{AgentId, Position, ProjectId, Reason, SessionId};
+use crate::domain::{AgentId, Position, ProjectId, Reason, SessionId, TimeRange};
 
 use crate::http::dto;
 use crate::http::problem::Problem;
 use crate::http::problem::code::Code;
-use crate::http::problem::sets::{EventsProblems, GetProblems};
+use crate::http::problem::sets::{EventListProblems, GetProblems};
 use crate::http::request::caller::{Audit, Caller, WriteOrAudit};
 use crate::http::request::extract::{Path, Query, QueryParams, Values};
 use crate::http::request::page_query::GetQuery;
 use crate::http::request::param::AnyParam;
 use crate::http::request::params::{
     AFTER_POSITION, AGENT_ID, BEFORE_POSITION, EVENTS_LIMIT, EVENTS_PROJECT, MIN_POSITION, ORDER,
-    REASONS, SESSION_ID, TYPES, VERDICTS,
+    REASONS, RECORDED_AFTER, RECORDED_BEFORE, SESSION_ID, TYPES, VERDICTS,
 };
 use crate::http::request::stream_headers::{NDJSON, wants_ndjson};
 use crate::http::response::body;
@@ -51,6 +51,7 @@ const AS_OF_POSITION: HeaderName = HeaderName::from_static("x-as-of-position");
 pub(crate) struct EventsQuery {
     after: Position,
     before: Option<Position>,
+    recorded: TimeRange,
     order: Order,
     limit: u16,
     filter: EventFilter,
@@ -61,6 +62,8 @@ impl QueryParams for EventsQuery {
     const PARAMS: &'static [&'static dyn AnyParam] = &[
         &AFTER_POSITION,
         &BEFORE_POSITION,
+        &RECORDED_AFTER,
+        &RECORDED_BEFORE,
         &ORDER,
         &EVENTS_LIMIT,
         &TYPES,
@@ -76,6 +79,10 @@ impl QueryParams for EventsQuery {
         Ok(Self {
             after: Position::new(values.number(&AFTER_POSITION)),
             before: values.position(&BEFORE_POSITION),
+            recorded: TimeRange {
+                after: values.time(&RECORDED_AFTER),
+                before: values.time(&RECORDED_BEFORE),
+            },
             order: values.word(&ORDER).unwrap_or_default(),
             limit: values.limit(&EVENTS_LIMIT),
             filter: read_filter(values),
@@ -159,7 +166,7 @@ impl Next {
                     that the page shows"),
             ),
         ),
-        EventsProblems,
+        EventListProblems,
     )
 )]
 pub(crate) async fn list(
@@ -170,15 +177,29 @@ pub(crate) async fn list(
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     app.wait_for(query.min_position).await?;
-    let (limit, after, order) = (query.limit, query.after, query.order);
-    if app.projection().position() < after {
-        app.check_on_log("after", after).await?;
+    let (limit, order) = (query.limit, query.order);
+    if app.projection().position() < query.after {
+        app.check_on_log("after", query.after).await?;
+    }
+    let (mut after, mut before) = (query.after, query.before.unwrap_or(Position::new(u64::MAX)));
+    let sight = caller.sight();
+    if let Some(time) = query.recorded.after {
+        let earlier = app
+            .position_before(RECORDED_AFTER.name, time, sight)
+            .await?;
+        after = after.max(earlier);
+    }
+    if let Some(time) = query.recorded.before {
+        let last = app
+            .position_before(RECORDED_BEFORE.name, time, sight)
+            .await?;
+        before = before.min(last.next());
     }
     let page = app.scan(move |snapshot| {
         let (sight, filter) = (caller.sight(), &query.filter);
         let range = EventRange {
             after,
-            before: query.before.unwrap_or(Position::new(u64::MAX)),
+            before,
             order,
         };
         let limit = usize::from(limit);
