@@ -56,6 +56,7 @@ use clap::{Arg, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 use crate::app::config::ConfigError;
 use crate::app::terminal;
 use crate::domain::WithCauses;
+use crate::domain::limits::RUNTIME_EVENT_INTERVAL;
 
 /// The result of a command. A negative result, such as a failed check, is an exit code and no
 /// error.
@@ -129,15 +130,21 @@ pub fn run() -> ExitCode {
         }
     };
     install_tls();
-    let outcome = tokio::runtime::Runtime::new()
-        .context("cannot start")
-        .and_then(|runtime| {
-            let outcome = runtime.block_on(dispatch(cli.command));
-            // Do not wait for other tasks: the command has waited for those that must end.
-            runtime.shutdown_background();
-            outcome
-        });
+    let outcome = runtime().context("cannot start").and_then(|runtime| {
+        let outcome = runtime.block_on(dispatch(cli.command));
+        // Do not wait for other tasks: the command has waited for those that must end.
+        runtime.shutdown_background();
+        outcome
+    });
     outcome.unwrap_or_else(|error| fail(&error))
+}
+
+/// The threads of all tasks.
+fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .event_interval(RUNTIME_EVENT_INTERVAL)
+        .build()
 }
 
 /// Installs the TLS provider: the libraries are built without a default. Later calls change

@@ -347,6 +347,11 @@ pub const STREAM_TIME_MS: u64 = 240_000;
 pub const STREAM_TIME_SPREAD_MS: u64 = 60_000;
 /// How long a client should wait before it connects again to a server that stops, in milliseconds.
 pub const STREAM_RESTART_WAIT_MS: u64 = 1_000;
+/// After so many turns of tasks, a thread looks which sockets can be read.
+///
+/// On an overloaded server, a turn can answer hundreds of requests of one connection, and the requests of
+/// others are not noticed until then.
+pub const RUNTIME_EVENT_INTERVAL: u32 = 8;
 /// How far the fold may lag, in milliseconds, before the server rejects new events with a 503.
 pub const FOLD_LAG_MS_MAX: u64 = 1_000;
 /// Most requests that read the read model at one time.
