@@ -35,7 +35,14 @@ impl App {
         };
         let past = self.history_or_problem()?;
         if let AsOf::Time(time) = as_of {
-            self.check_time(AS_OF.name, time, sight)?;
+            check_unbound(sight)?;
+            let now = self.now();
+            if now < time {
+                let detail = format!("as_of is {time}, but the clock of the server says {now}");
+                return Err(Problem::new(Code::PositionBeyondHead)
+                    .with_detail(detail)
+                    .with_error(AS_OF.name, "is later than the clock of the server"));
+            }
         }
         let position = self.position_of(past, as_of).await?;
         let snapshot = snapshot_at(self.projection(), past, position)?;
@@ -56,38 +63,20 @@ impl App {
         }))
     }
 
-    /// The last position that the log had before a time.
+    /// The last position that the log had before a time; the last of all for a time to come.
     pub(crate) async fn position_before(
         &self,
-        parameter: &'static str,
         time: Timestamp,
         sight: Sight<'_>,
     ) -> Result<Position, Problem> {
         let past = self.history_or_problem()?;
-        self.check_time(parameter, time, sight)?;
-        self.position_of(past, AsOf::Time(time.plus_micros(-1)))
-            .await
+        check_unbound(sight)?;
+        let time = time.plus_micros(-1).min(self.now());
+        self.position_of(past, AsOf::Time(time)).await
     }
 
     fn history_or_problem(&self) -> Result<&Arc<Past>, Problem> {
         self.history().ok_or_else(|| Problem::new(Code::HistoryOff))
-    }
-
-    fn check_time(
-        &self,
-        parameter: &'static str,
-        time: Timestamp,
-        sight: Sight<'_>,
-    ) -> Result<(), Problem> {
-        // When the records of others were written is none of the caller's business.
-        if sight.agent.is_some() {
-            return Err(QueryError::OneAgent.into());
-        }
-        if self.now() < time {
-            return Err(Problem::new(Code::InvalidParameter)
-                .with_error(parameter, "must not be later than the clock of the server"));
-        }
-        Ok(())
     }
 
     /// The position of a state. Waits until the history file has it.
@@ -164,6 +153,15 @@ impl App {
                 "the history file has come to position {at}, and the read model to {folded}; try again"
             )))
         })
+    }
+}
+
+/// Rejects a caller that may see one agent only. When the records of others were written is none of its
+/// business.
+fn check_unbound(sight: Sight<'_>) -> Result<(), Problem> {
+    match sight.agent {
+        Some(_) => Err(QueryError::OneAgent.into()),
+        None => Ok(()),
     }
 }
 

@@ -265,10 +265,12 @@ async fn a_state_that_cannot_be_shown_is_a_problem_that_names_the_parameter() {
     }
     let head = app.projection.position().get();
     for path in READS {
-        let beyond = acme.get(&with(path, &format!("as_of={}", head + 1))).await;
-        let problem = beyond.problem(409, "position_beyond_head");
-        assert_eq!(problem["errors"][0]["field"], json!("as_of"), "{problem}");
-        for wrong in ["", "yesterday", "-1", "2026-01-31", "2999-01-01T00:00:00Z"] {
+        for beyond in [&(head + 1).to_string(), "2999-01-01T00:00:00Z"] {
+            let answer = acme.get(&with(path, &format!("as_of={beyond}"))).await;
+            let problem = answer.problem(409, "position_beyond_head");
+            assert_eq!(problem["errors"][0]["field"], json!("as_of"), "{problem}");
+        }
+        for wrong in ["", "yesterday", "-1", "2026-01-31"] {
             let answer = acme.get(&with(path, &format!("as_of={wrong}"))).await;
             let problem = answer.problem(400, "invalid_parameter");
             assert_eq!(problem["errors"][0]["field"], json!("as_of"), "{problem}");
@@ -417,9 +419,9 @@ async fn events_are_filtered_by_the_time_of_the_log() {
             assert_eq!(found, expected, "{path}");
         }
     }
-    let future = acme
-        .get("/v1/events?recorded_after=2999-01-01T00:00:00Z")
-        .await;
-    let problem = future.problem(400, "invalid_parameter");
-    assert_eq!(problem["errors"][0]["field"], json!("recorded_after"));
+    for (name, events) in [("recorded_after", 0), ("recorded_before", recorded.len())] {
+        let path = format!("/v1/events?{name}=2999-01-01T00:00:00Z");
+        let page = acme.get(&path).await.ok();
+        assert_eq!(page["events"].as_array().unwrap().len(), events, "{path}");
+    }
 }

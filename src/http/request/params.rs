@@ -281,8 +281,8 @@ fn a_cursor() -> Value {
     json!({"type": "string", "pattern": "^A([Q-Za-f][A-Za-z0-9_-]{31}[AQgw]|[g-v][A-Za-z0-9_-]{63}[AQgw])$"})
 }
 fn a_state() -> Value {
-    json!({
-        "type": "string",
-        "pattern": "^(now|[0-9]{1,19}|[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt ][0-9:.]+([Zz]|[+-][0-9:]+))$",
-    })
+    json!({"anyOf": [
+        {"type": "string", "pattern": "^(now|[0-9]{1,19})$"},
+        {"type": "string", "format": "date-time"},
+    ]})
 }

@@ -184,15 +184,11 @@ pub(crate) async fn list(
     let (mut after, mut before) = (query.after, query.before.unwrap_or(Position::new(u64::MAX)));
     let sight = caller.sight();
     if let Some(time) = query.recorded.after {
-        let earlier = app
-            .position_before(RECORDED_AFTER.name, time, sight)
-            .await?;
+        let earlier = app.position_before(time, sight).await?;
         after = after.max(earlier);
     }
     if let Some(time) = query.recorded.before {
-        let last = app
-            .position_before(RECORDED_BEFORE.name, time, sight)
-            .await?;
+        let last = app.position_before(time, sight).await?;
         before = before.min(last.next());
     }
     let page = app.scan(move |snapshot| {
