@@ -53,13 +53,7 @@ impl Store {
     /// disk.
     pub fn open(path: &Path) -> Result<Self, StoreError> {
         Self::of(Some(path), |health| {
-            let file = File::options()
-                .read(true)
-                .write(true)
-                .create(true)
-                .truncate(false)
-                .open(path)?;
-            database(FileBackend::new(file)?, STORE_CACHE_BYTES, health)
+            open_file(path, STORE_CACHE_BYTES, health)
         })
     }
 
@@ -188,7 +182,22 @@ impl Store {
     }
 }
 
-pub(in crate::projection) fn database(
+/// Opens a database in a file, or makes a new one.
+pub(in crate::projection) fn open_file(
+    path: &Path,
+    cache_bytes: usize,
+    health: &Health,
+) -> Result<Database, StoreError> {
+    let file = File::options()
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .open(path)?;
+    database(FileBackend::new(file)?, cache_bytes, health)
+}
+
+fn database(
     storage: impl StorageBackend,
     cache_bytes: usize,
     health: &Health,

@@ -104,7 +104,7 @@ impl Cursor {
         Self { past, ..self }
     }
 
-    /// The position as of which its listing is, if that is a past one.
+    /// The position that its listing shows, if that is a past one.
     pub fn position(&self) -> Option<Position> {
         self.past.map(|past| past.position)
     }

@@ -1,12 +1,11 @@
 //! The history file: one writer, any number of snapshots, and how far it has come.
 
-use std::fs::{self, File};
+use std::fs;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use redb::backends::FileBackend;
 use redb::{Database, Durability, ReadableDatabase};
 use tokio::sync::{Notify, watch};
 
@@ -21,7 +20,7 @@ use crate::projection::past::tables::{LAYOUT, ReadTables, Tables};
 use crate::projection::past::times;
 use crate::projection::past::trail::{self, Trail};
 use crate::projection::snapshot::Snapshot;
-use crate::projection::store::{Commit, database};
+use crate::projection::store::{Commit, open_file};
 use crate::storage::{Failure, Health, guarded};
 
 /// The history file, which a task of [`runner`](super::runner) keeps up to date.
@@ -125,13 +124,18 @@ impl Past {
 
     /// The history as far as it has come. Fails as [`StoreError::History`] while the file is not open.
     pub fn snapshot(&self) -> Result<Arc<PastSnapshot>, StoreError> {
-        let snapshot = self.open_file().and_then(|file| file.snapshot());
+        let snapshot = self.opened().and_then(|file| file.snapshot());
         snapshot.map_err(StoreError::of_history)
+    }
+
+    /// The first failure of the open file.
+    pub(super) fn failure(&self) -> Option<Failure> {
+        self.opened().ok().and_then(|file| file.health.failure())
     }
 
     /// Waits until the open file fails, for a reader or for a pass.
     pub(super) async fn failed(&self) -> Failure {
-        match self.open_file() {
+        match self.opened() {
             Ok(file) => file.health.failed().await,
             Err(_not_open) => std::future::pending().await,
         }
@@ -145,7 +149,7 @@ impl Past {
         records_max: u64,
         commit: Commit,
     ) -> Result<Position, StoreError> {
-        let file = match self.open_file() {
+        let file = match self.opened() {
             Ok(file) => file,
             Err(_not_open) => self.open(now)?,
         };
@@ -166,7 +170,7 @@ impl Past {
 
     /// Makes everything so far durable. Blocks the thread.
     pub(super) fn flush(&self) -> Result<(), StoreError> {
-        let Ok(file) = self.open_file() else {
+        let Ok(file) = self.opened() else {
             return Ok(());
         };
         let mut txn = file.db.begin_write()?;
@@ -208,7 +212,7 @@ impl Past {
         Ok(opened)
     }
 
-    fn open_file(&self) -> Result<Arc<Open>, StoreError> {
+    fn opened(&self) -> Result<Arc<Open>, StoreError> {
         self.slot().clone().ok_or(StoreError::Mending)
     }
 
@@ -236,14 +240,8 @@ impl Drop for Waiting<'_> {
 
 impl Open {
     fn new(path: &Path, bounds: Bounds) -> Result<Self, StoreError> {
-        let file = File::options()
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .open(path)?;
         let health = Health::default();
-        let db = database(FileBackend::new(file)?, PAST_CACHE_BYTES, &health)?;
+        let db = open_file(path, PAST_CACHE_BYTES, &health)?;
         if !meta::has_layout(&db.begin_read()?, LAYOUT)? {
             let mut txn = db.begin_write()?;
             // A checked file needs commits in two phases.

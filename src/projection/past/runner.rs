@@ -68,7 +68,7 @@ struct Keeper {
 enum Task {
     Pass,
     Flush,
-    Reopen(Failure),
+    Mend(Failure),
 }
 
 /// How a pass ended.
@@ -88,14 +88,7 @@ impl Keeper {
                     self.debt = Debt::default();
                     flush(&self.past).await.map(|()| Passed::Nothing)
                 }
-                Task::Reopen(failure @ Failure::Damaged(_)) => {
-                    Err(StoreError::Unreadable(failure.to_string()))
-                }
-                Task::Reopen(failure) => {
-                    tracing::warn!("the history file is opened again: {failure}");
-                    self.close(false).await;
-                    Ok(Passed::Nothing)
-                }
+                Task::Mend(failure) => Err(StoreError::Unreadable(failure.to_string())),
                 Task::Pass => self.pass().await,
             };
             match done {
@@ -124,7 +117,7 @@ impl Keeper {
         };
         tokio::select! {
             biased;
-            failure = self.past.failed() => Task::Reopen(failure),
+            failure = self.past.failed() => Task::Mend(failure),
             () = ahead => Task::Pass,
             () = sleep(Duration::from_millis(PAST_DURABLE_MS)), if self.debt.records != 0 => Task::Flush,
         }
@@ -165,7 +158,12 @@ impl Keeper {
     /// Closes the file after an error, and deletes it if nothing else helps. Returns whether to go on.
     async fn mend(&mut self, error: StoreError) -> bool {
         self.failures += 1;
-        let is_unusable = matches!(error, StoreError::Behind { .. } | StoreError::Unreadable(_));
+        let is_unusable = match self.past.failure() {
+            // After a failed sync, nobody knows which bytes the disk has.
+            Some(Failure::Damaged(_) | Failure::Sync(_)) => true,
+            Some(Failure::NoRoom(_) | Failure::Write(_) | Failure::Read(_)) => false,
+            None => matches!(error, StoreError::Behind { .. } | StoreError::Unreadable(_)),
+        };
         let remake = is_unusable || self.failures == PAST_FAILURES_MAX;
         let why = why(&error);
         if remake && self.remakes == PAST_REMAKES_MAX {

@@ -17,7 +17,7 @@ use crate::projection::past::{Counts, Found, PastSnapshot, Scan};
 use crate::projection::session_row::{SessionRow, StoredSession};
 use crate::projection::snapshot::{Listing, ListingPlace, PageStart, Snapshot};
 
-/// The position as of which a snapshot answers, and the history up to it.
+/// A past position, and the history file that says what was listed there.
 pub(super) struct Then {
     past: Arc<PastSnapshot>,
     pub(super) at: Position,
