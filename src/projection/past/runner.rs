@@ -42,9 +42,9 @@ pub async fn run(
         failures: 0,
         remakes: 0,
         had_room: true,
+        stop,
     };
-    let _ended = stop.run_until_cancelled(keeper.keep()).await;
-    // A pass that was under way still ends. The flush waits for it.
+    keeper.keep().await;
     if let Err(error) = flush(&past).await {
         let error = WithCauses(&error);
         tracing::warn!("the end of the history file was not written, and is made again: {error}");
@@ -62,6 +62,7 @@ struct Keeper {
     /// How often the file was made again.
     remakes: u32,
     had_room: bool,
+    stop: CancellationToken,
 }
 
 /// What there is to do.
@@ -79,11 +80,15 @@ enum Passed {
 }
 
 impl Keeper {
+    /// Ends only between two passes: a pass on the blocking pool holds the files of the ledger open.
     async fn keep(mut self) {
         let mut folded = self.projection.watch();
-        loop {
+        while !self.stop.is_cancelled() {
+            let Some(task) = self.next_task(&mut folded).await else {
+                return;
+            };
             let started = Instant::now();
-            let done = match self.next_task(&mut folded).await {
+            let done = match task {
                 Task::Flush => {
                     self.debt = Debt::default();
                     flush(&self.past).await.map(|()| Passed::Nothing)
@@ -98,7 +103,7 @@ impl Keeper {
                     self.metrics.history(position);
                     self.rest(position, started.elapsed()).await;
                 }
-                Ok(Passed::Nothing) => sleep(Duration::from_millis(PAST_RETRY_MS_MIN)).await,
+                Ok(Passed::Nothing) => self.pause(Duration::from_millis(PAST_RETRY_MS_MIN)).await,
                 Err(error) => {
                     if !self.mend(error).await {
                         return;
@@ -108,19 +113,26 @@ impl Keeper {
         }
     }
 
-    async fn next_task(&self, folded: &mut watch::Receiver<Progress>) -> Task {
+    /// Waits for something to do; `None` at the end of the server.
+    async fn next_task(&self, folded: &mut watch::Receiver<Progress>) -> Option<Task> {
         let ahead = async {
             while folded.borrow_and_update().position <= self.past.position() {
                 // The projection keeps the sender.
                 let _changed = folded.changed().await;
             }
         };
+        let quiet = sleep(Duration::from_millis(PAST_DURABLE_MS));
         tokio::select! {
             biased;
-            failure = self.past.failed() => Task::Mend(failure),
-            () = ahead => Task::Pass,
-            () = sleep(Duration::from_millis(PAST_DURABLE_MS)), if self.debt.records != 0 => Task::Flush,
+            () = self.stop.cancelled() => None,
+            failure = self.past.failed() => Some(Task::Mend(failure)),
+            () = ahead => Some(Task::Pass),
+            () = quiet, if self.debt.records != 0 => Some(Task::Flush),
         }
+    }
+
+    async fn pause(&self, pause: Duration) {
+        let _stopped = timeout(pause, self.stop.cancelled()).await;
     }
 
     /// One pass, on the blocking pool.
@@ -183,7 +195,7 @@ impl Keeper {
         self.close(remake).await;
         let min = Duration::from_millis(PAST_RETRY_MS_MIN);
         let max = Duration::from_millis(PAST_RETRY_MS_MAX);
-        sleep(backoff(self.failures, min, max)).await;
+        self.pause(backoff(self.failures, min, max)).await;
         true
     }
 
@@ -212,9 +224,12 @@ impl Keeper {
         };
         let share = share.max(Duration::from_millis(PAST_REST_MS));
         if is_fold_behind {
-            sleep(share).await;
+            self.pause(share).await;
         } else if !self.past.is_awaited() {
-            let _wanted = timeout(share, self.past.wanted.notified()).await;
+            tokio::select! {
+                () = self.pause(share) => {}
+                () = self.past.wanted.notified() => {}
+            }
         }
     }
 
