@@ -40,6 +40,7 @@ pub struct Metrics {
     reactor_failures: Family<ReactorLabels, Counter>,
     writes: Family<WriteLabels, Gauge>,
     connections: Gauge,
+    connections_resting: Gauge,
     streams: Gauge,
     closed: Family<ClosedLabels, Counter>,
     unsent: Gauge,
@@ -114,6 +115,7 @@ impl Default for Metrics {
             reactor_failures: Family::default(),
             writes: Family::default(),
             connections: Gauge::default(),
+            connections_resting: Gauge::default(),
             streams: Gauge::default(),
             closed: Family::default(),
             unsent: Gauge::default(),
@@ -214,6 +216,11 @@ impl Metrics {
             self.connections.clone(),
         );
         registry.register(
+            "connections_resting",
+            "Open connections that keep no buffers, because no request has been under way for a while",
+            self.connections_resting.clone(),
+        );
+        registry.register(
             "connections_closed",
             "Connections that the server closed to make room or after a timeout, by reason",
             self.closed.clone(),
@@ -272,6 +279,16 @@ impl Metrics {
     /// Counts a connection as ended.
     pub fn connection_ended(&self) {
         self.connections.dec();
+    }
+
+    /// Counts a connection as resting.
+    pub fn connection_rests(&self) {
+        self.connections_resting.inc();
+    }
+
+    /// Counts a connection as resting no more.
+    pub fn connection_wakes(&self) {
+        self.connections_resting.dec();
     }
 
     /// Counts a connection that the server closes before its client does.

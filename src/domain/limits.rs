@@ -413,6 +413,9 @@ pub const TLS_EXPIRY_WARNING_US: i64 = 86_400 * 1_000_000;
 /// Longer than the 60 s after which load balancers close idle connections: they must
 /// not send on one that the server is closing.
 pub const CONNECTION_IDLE_MS: u64 = 75_000;
+/// How long a connection of HTTP/1 keeps its buffers after an answer, in milliseconds. Clients that make
+/// many requests need them again within this time.
+pub const CONNECTION_BUFFERS_MS: u64 = 1_000;
 /// How long a request's body may take to arrive, in milliseconds.
 pub const REQUEST_BODY_WAIT_MS: u64 = 30_000;
 /// How long an answer waits for a request body that no handler reads, in milliseconds.

@@ -2,11 +2,13 @@
 //! stop.
 
 use std::io::{Read as _, Write as _};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use session_ledger::app::http_server::Patience;
 use session_ledger::log::EventLog as _;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
 
 use crate::support::app::{App, NOW};
 use crate::support::cli::Server;
@@ -47,6 +49,97 @@ async fn an_idle_connection_is_closed() {
         assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
         assert_eq!(answer.matches("HTTP/1.1").count(), 1, "{answer}");
     }
+    app.stop().await;
+}
+
+/// Waits until this many connections rest.
+async fn until_resting(app: &App, count: u64) {
+    let line = format!("session_ledger_connections_resting {count}\n");
+    while !app.metrics.text().contains(&line) {
+        tokio::task::yield_now().await;
+    }
+}
+
+/// Reads an answer to `WHOLE`.
+async fn answer(stream: &mut TcpStream) -> String {
+    let mut answer = String::new();
+    while !answer.ends_with('}') {
+        let mut piece = [0; 1024];
+        let length = stream.read(&mut piece).await.unwrap();
+        assert_ne!(length, 0, "the connection ended after: {answer}");
+        answer.push_str(std::str::from_utf8(&piece[..length]).unwrap());
+    }
+    answer
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_connection_that_has_rested_answers_every_request() {
+    let app = App::start_with_patience(Patience {
+        buffers: SHORT,
+        ..ENDLESS
+    })
+    .await;
+    let mut stream = send(&app, WHOLE).await;
+    answer(&mut stream).await;
+    for at in 0..WHOLE.len() {
+        until_resting(&app, 1).await;
+        // With the first request, the server reads a part of the second one.
+        let (part, rest) = WHOLE.split_at(at);
+        stream
+            .write_all(format!("{WHOLE}{part}").as_bytes())
+            .await
+            .unwrap();
+        let first = answer(&mut stream).await;
+        // Every other time, the server can take the connection apart in between.
+        if at % 2 == 0 {
+            tokio::time::sleep(2 * SHORT).await;
+        }
+        stream.write_all(rest.as_bytes()).await.unwrap();
+        for answer in [first, answer(&mut stream).await] {
+            assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+            assert!(!answer.contains("connection: close"), "{answer}");
+        }
+    }
+    until_resting(&app, 1).await;
+    let metrics = Arc::clone(&app.metrics);
+    app.stop().await;
+    assert_eq!(rest(stream).await, "");
+    assert!(
+        metrics
+            .text()
+            .contains("session_ledger_connections_resting 0\n")
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_connection_that_rests_too_long_is_closed() {
+    let app = App::start_with_patience(Patience {
+        buffers: SHORT,
+        idle: SHORT,
+        ..ENDLESS
+    })
+    .await;
+    let stream = send(&app, WHOLE).await;
+    let answer = rest(stream).await;
+    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+    app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn answers_that_wait_for_their_client_are_sent_before_a_connection_rests() {
+    let app = App::start_with_patience(Patience {
+        buffers: SHORT,
+        ..ENDLESS
+    })
+    .await;
+    let large = WHOLE.replace("/healthz", "/openapi.json");
+    let last = WHOLE.replacen("\r\n", "\r\nConnection: close\r\n", 1);
+    // More than the system buffers.
+    let stream = send(&app, &format!("{}{last}", large.repeat(32))).await;
+    // The connection is not idle meanwhile, although no request begins or ends.
+    tokio::time::sleep(2 * SHORT).await;
+    let answers = rest(stream).await;
+    assert_eq!(answers.matches("HTTP/1.1 200 OK").count(), 33);
     app.stop().await;
 }
 

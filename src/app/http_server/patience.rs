@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use crate::domain::limits::{
-    ANSWER_WAIT_MS, CONNECTION_IDLE_MS, HEAD_WAIT_MS, REQUEST_BODY_WAIT_MS, SHUTDOWN_ARRIVAL_MS,
-    SHUTDOWN_WAIT_MS, WRITE_WAIT_MS,
+    ANSWER_WAIT_MS, CONNECTION_BUFFERS_MS, CONNECTION_IDLE_MS, HEAD_WAIT_MS, REQUEST_BODY_WAIT_MS,
+    SHUTDOWN_ARRIVAL_MS, SHUTDOWN_WAIT_MS, WRITE_WAIT_MS,
 };
 
 /// How long the server waits for its clients.
@@ -14,6 +14,8 @@ pub struct Patience {
     pub head: Duration,
     /// From an answer until the head of the next request is complete.
     pub idle: Duration,
+    /// How long a connection of HTTP/1 keeps its buffers after an answer.
+    pub buffers: Duration,
     /// For the body of a request.
     pub body: Duration,
     /// How long a client may read nothing of its answers.
@@ -31,6 +33,7 @@ impl Default for Patience {
         Self {
             head: Duration::from_millis(HEAD_WAIT_MS),
             idle: Duration::from_millis(CONNECTION_IDLE_MS),
+            buffers: Duration::from_millis(CONNECTION_BUFFERS_MS),
             body: Duration::from_millis(REQUEST_BODY_WAIT_MS),
             write: Duration::from_millis(WRITE_WAIT_MS),
             answer: Duration::from_millis(ANSWER_WAIT_MS),

@@ -76,6 +76,10 @@ pub(super) struct Place {
     permit: OwnedSemaphorePermit,
 }
 
+/// A connection that rests: it has no buffers. Dropping it ends the rest.
+#[derive(Debug)]
+pub(super) struct Resting<'a>(&'a Metrics);
+
 impl Room {
     /// Makes a room without connections.
     pub fn new(bounds: Bounds, metrics: Arc<Metrics>) -> Self {
@@ -94,6 +98,12 @@ impl Room {
     /// How many connections the server accepts at one time, including those that wait for a place.
     pub(super) fn accepted_max(&self) -> usize {
         self.bounds.connections + 2 * self.bounds.health.max(1)
+    }
+
+    /// Counts a connection as resting.
+    pub(super) fn rest(&self) -> Resting<'_> {
+        self.metrics.connection_rests();
+        Resting(&self.metrics)
     }
 
     /// Counts a TLS handshake that failed.
@@ -268,6 +278,12 @@ impl Room {
                 self.end(connection, "slow");
             }
         }
+    }
+}
+
+impl Drop for Resting<'_> {
+    fn drop(&mut self) {
+        self.0.connection_wakes();
     }
 }
 

@@ -15,6 +15,7 @@ const NEVER: Duration = Duration::from_hours(1);
 pub(crate) const ENDLESS: Patience = Patience {
     head: NEVER,
     idle: NEVER,
+    buffers: NEVER,
     body: NEVER,
     write: NEVER,
     answer: NEVER,

@@ -50,6 +50,28 @@ pub(super) async fn until_failed(app: &App, reason: &str, count: u64) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_connection_that_has_rested_answers_its_next_request() {
+    let (ca, dir) = (Ca::new(), tempfile::tempdir().unwrap());
+    let patience = Patience {
+        buffers: SHORT,
+        ..ENDLESS
+    };
+    let app = start(&ca, dir.path(), patience, Bounds::default()).await;
+    let mut stream = connect(app.host(), &ca, None, &[]).await.unwrap();
+    for _ in 0..3 {
+        assert_eq!(status(&mut stream).await, "HTTP/1.1 200 OK");
+        while !app
+            .metrics
+            .text()
+            .contains("session_ledger_connections_resting 1\n")
+        {
+            tokio::task::yield_now().await;
+        }
+    }
+    app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn both_versions_of_http_are_served() {
     let (ca, dir) = (Ca::new(), tempfile::tempdir().unwrap());
     let app = start(&ca, dir.path(), ENDLESS, Bounds::default()).await;
