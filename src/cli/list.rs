@@ -18,6 +18,8 @@ const AFTER_HELP: &str = "\
 Examples:
   session-ledger list
   session-ledger list --agent triage-1 --status active --limit 10
+  session-ledger list --roots --agent triage-1 --agent triage-2
+  session-ledger list --parent call-42 --status active
   session-ledger list --created-after 2026-01-31T00:00:00Z --all
   session-ledger list --created-after '2 days' --created-before 1h
   session-ledger list --status active --follow
@@ -31,13 +33,25 @@ Times are shown in UTC, to the second; --json has them to the microsecond.";
 #[derive(Debug, Args)]
 #[command(after_help = AFTER_HELP, next_help_heading = "Which sessions")]
 pub(super) struct List {
-    /// Only sessions of this agent
-    #[arg(long, value_name = "ID", conflicts_with = "project")]
-    agent: Option<String>,
+    /// Only sessions of this agent; repeat it for several
+    #[arg(long, value_name = "ID", conflicts_with_all = ["project", "parent", "user"])]
+    agent: Vec<String>,
 
     /// Only sessions of this project
-    #[arg(long, value_name = "ID")]
+    #[arg(long, value_name = "ID", conflicts_with_all = ["parent", "user"])]
     project: Option<String>,
+
+    /// Only sessions that this session opened, by creation or by a hand-off
+    #[arg(long, value_name = "SESSION", conflicts_with = "user")]
+    parent: Option<String>,
+
+    /// Only sessions that run for this person, as their events say
+    #[arg(long, value_name = "ID")]
+    user: Option<String>,
+
+    /// Only sessions without a parent
+    #[arg(long)]
+    roots: bool,
 
     /// Only sessions in this status; repeat it for several
     #[arg(long, value_name = "STATUS")]
@@ -78,12 +92,15 @@ impl List {
         let created_after = moment("--created-after", self.created_after, now)?;
         let created_before = moment("--created-before", self.created_before, now)?;
         let mut filters = vec![
-            ("agent_id", self.agent),
             ("project_id", self.project),
+            ("parent_session_id", self.parent),
+            ("user_id", self.user),
+            ("root", self.roots.then(|| true.to_string())),
             ("created_after", created_after),
             ("created_before", created_before),
             self.as_of.parameter(now)?,
         ];
+        filters.extend(self.agent.into_iter().map(|id| ("agent_id", Some(id))));
         filters.extend(self.status.into_iter().map(|word| ("status", Some(word))));
         if self.follow {
             let followed = Followed::new(filters, &self.page, self.json);

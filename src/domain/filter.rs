@@ -5,7 +5,7 @@ use std::marker::PhantomData;
 use strum::VariantArray;
 
 use crate::domain::agent::AgentStatus;
-use crate::domain::ids::{AgentId, ProjectId};
+use crate::domain::ids::{AgentId, ProjectId, SessionId};
 use crate::domain::session::Status;
 use crate::domain::time::Timestamp;
 
@@ -89,10 +89,39 @@ pub struct TimeRange {
 pub enum Owner {
     /// All sessions of the tenant.
     Tenant,
-    /// The sessions of one agent.
-    Agent(AgentId),
+    /// The sessions of some agents.
+    Agents(AgentIds),
     /// The sessions of one project.
     Project(ProjectId),
+    /// The sessions that one session opened, by creation or by a hand-off.
+    Parent(SessionId),
+    /// The sessions that run for one user.
+    User(Box<str>),
+}
+
+impl Owner {
+    /// The sessions of one agent.
+    pub fn agent(id: AgentId) -> Self {
+        Self::Agents(AgentIds(Box::new([id])))
+    }
+}
+
+/// Some agents: at least one, and each once.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct AgentIds(Box<[AgentId]>);
+
+impl AgentIds {
+    /// These agents; `None` if there are none.
+    pub fn of(mut ids: Vec<AgentId>) -> Option<Self> {
+        ids.sort_unstable();
+        ids.dedup();
+        (!ids.is_empty()).then(|| Self(ids.into()))
+    }
+
+    /// The agents, in the order of their ids.
+    pub fn iter(&self) -> impl Iterator<Item = &AgentId> {
+        self.0.iter()
+    }
 }
 
 /// The sessions of a tenant that a listing contains.
@@ -100,6 +129,8 @@ pub enum Owner {
 pub struct SessionFilter {
     /// Their owner.
     pub owner: Owner,
+    /// Whether they are roots: true for only those without a parent, false for only those with one.
+    pub root: Option<bool>,
     /// Their statuses.
     pub statuses: StatusSet,
     /// The range of their times of creation.
@@ -110,6 +141,7 @@ impl Default for SessionFilter {
     fn default() -> Self {
         Self {
             owner: Owner::Tenant,
+            root: None,
             statuses: StatusSet::ALL,
             created: TimeRange::default(),
         }

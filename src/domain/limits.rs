@@ -354,6 +354,8 @@ pub const STREAM_RESTART_WAIT_MS: u64 = 1_000;
 pub const RUNTIME_EVENT_INTERVAL: u32 = 8;
 /// How far the fold may lag, in milliseconds, before the server rejects new events with a 503.
 pub const FOLD_LAG_MS_MAX: u64 = 1_000;
+/// Most agents that a filter of sessions names.
+pub const FILTER_AGENTS_MAX: usize = 16;
 /// Most requests that read the read model at one time.
 pub const READS_MAX: usize = 256;
 /// Most open connections of all addresses together. For one more, the server closes those that were

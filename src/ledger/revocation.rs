@@ -13,7 +13,7 @@ use crate::domain::event::Writer;
 use crate::domain::limits::REACTOR_BATCH_MAX;
 use crate::domain::session::{Outcome, Status};
 use crate::domain::{
-    EventId, EventKey, EventType, Private, Source, StatusSet, TenantId, TimeRange, Timestamp,
+    EventId, EventKey, EventType, Private, Source, StatusSet, TenantId, Timestamp,
 };
 use crate::ledger::reactor::{Due, Reactor};
 use crate::log::NewRecord;
@@ -39,11 +39,8 @@ fn due(snapshot: &Snapshot, _now: Timestamp) -> Result<Due<ListingPlace>, StoreE
         let known = all.agent(agent)?;
         let revoked_at = known.row()?.revoked_at;
         let revoked_at = revoked_at.ok_or(StoreError::Damaged("revoked agents"))?;
-        let listing = Listing {
-            owner: SessionOwner::Agent(agent),
-            statuses: StatusSet::only(Status::Active),
-            created: TimeRange::default(),
-        };
+        let active = StatusSet::only(Status::Active);
+        let listing = Listing::of(SessionOwner::Agent(agent), active);
         for (place, stored) in all.newest(&listing, share)? {
             due.first.get_or_insert(place);
             let row = stored.row()?;

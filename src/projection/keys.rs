@@ -2,11 +2,12 @@
 //!
 //! ```text
 //! listing   partition (6) | sort key (16)
-//! partition owner (5) | status (1)
+//! partition owner (5) | place (1)                       place: status, and 4 more for a session with
+//!                                                        a parent
 //! sort key  !created_at (8) | !number (8)                ascending, so a page reads newest first
-//! owner     kind (1) | number (4)                        sessions of 1 tenant, 2 agent, 3 project;
-//!                                                        agents of 4 tenant, 5 group
-//! named     tenant (4) | id (1..)                        ids of sessions, agents and projects
+//! owner     kind (1) | number (4)                        sessions of 1 tenant, 2 agent, 3 project,
+//!                                                        6 parent, 7 user; agents of 4 tenant, 5 group
+//! named     tenant (4) | id (1..)                        ids of sessions, agents, projects and users
 //! group     tenant (4) | by (1) | type (0..) | 0x00 | trust level (0..)
 //!                                                        by 1 type, 2 trust level, 3 both
 //! verdict   tenant (4) | position (8)
@@ -25,14 +26,21 @@
 use crate::domain::filter::ListedStatus;
 use crate::domain::session::Status;
 use crate::domain::{AgentStatus, Position, SessionId, Timestamp};
-use crate::projection::numbers::{AgentNumber, GroupNumber, Ordinal, ProjectNumber, TenantNumber};
+use crate::projection::numbers::{
+    AgentNumber, GroupNumber, Ordinal, ParentNumber, ProjectNumber, TenantNumber, UserNumber,
+};
 
 /// A listing's key.
 pub(crate) type ListingKey = [u8; 22];
 /// The place of a session or agent within a partition: newest first.
 pub(crate) type SortKey = [u8; 16];
-/// The part of a listing that belongs to one owner and one status.
+/// The part of a listing that belongs to one owner and one place.
 pub(crate) type Partition = [u8; 6];
+
+/// How many places a listing has.
+pub(in crate::projection) const PLACES: usize = 8;
+/// In the place of a session that has a parent.
+const CHILD: u8 = 4;
 
 /// The owner of a listing, and the statuses by which the listing is partitioned.
 pub trait ListingOwner: Copy {
@@ -52,6 +60,10 @@ pub enum SessionOwner {
     Agent(AgentNumber),
     /// A project's.
     Project(ProjectNumber),
+    /// Those that a session opened.
+    Parent(ParentNumber),
+    /// A user's.
+    User(UserNumber),
 }
 
 /// The owner of a listing of agents.
@@ -71,6 +83,8 @@ impl ListingOwner for SessionOwner {
             Self::Tenant(number) => (1, number.get()),
             Self::Agent(number) => (2, number.get()),
             Self::Project(number) => (3, number.get()),
+            Self::Parent(number) => (6, number.get()),
+            Self::User(number) => (7, number.get()),
         }
     }
 }
@@ -103,18 +117,39 @@ impl Entity {
     }
 }
 
-pub(crate) fn partition<O: ListingOwner>(owner: O, status: O::Status) -> Partition {
+/// The partition of the roots, or of the children, that have a status. Agents are no children.
+pub(crate) fn partition<O: ListingOwner>(owner: O, status: O::Status, child: bool) -> Partition {
     let (kind, number) = owner.key();
     let [a, b, c, d] = number.to_be_bytes();
-    [kind, a, b, c, d, status.number()]
+    let place = status.number() | if child { CHILD } else { 0 };
+    [kind, a, b, c, d, place]
+}
+
+/// The place of a partition, which is less than [`PLACES`].
+pub(crate) fn place([.., place]: Partition) -> u8 {
+    place
+}
+
+/// Whether a place is one of sessions or agents with this status.
+pub(crate) fn has_status(place: u8, status: impl ListedStatus) -> bool {
+    place & !CHILD == status.number()
+}
+
+/// Whether a place is one of sessions with a parent.
+pub(crate) fn is_of_children(place: u8) -> bool {
+    place & CHILD != 0
+}
+
+/// The partitions of an agent's active sessions.
+pub(crate) fn active_of(agent: AgentNumber) -> [Partition; 2] {
+    [false, true].map(|child| partition(SessionOwner::Agent(agent), Status::Active, child))
 }
 
 /// The agent whose active sessions a partition contains; `None` for any other partition.
 pub(crate) fn agent_of_active(partition: Partition) -> Option<AgentNumber> {
     let [_, a, b, c, d, _] = partition;
     let number = AgentNumber::new(u32::from_be_bytes([a, b, c, d]));
-    let is_active = partition == self::partition(SessionOwner::Agent(number), Status::Active);
-    is_active.then_some(number)
+    active_of(number).contains(&partition).then_some(number)
 }
 
 /// The first and the last partition that an owner can have.
@@ -170,8 +205,8 @@ pub(crate) fn listing(partition: Partition, sort_key: SortKey) -> ListingKey {
 }
 
 pub(crate) fn partition_of(key: &ListingKey) -> Partition {
-    let [kind, a, b, c, d, status, ..] = *key;
-    [kind, a, b, c, d, status]
+    let [kind, a, b, c, d, place, ..] = *key;
+    [kind, a, b, c, d, place]
 }
 
 pub(crate) fn sort_key_of(key: &ListingKey) -> SortKey {
@@ -353,15 +388,32 @@ mod tests {
         }
 
         #[test]
-        fn only_the_active_sessions_of_an_agent_name_it(number: u32, status in 0..4_usize) {
+        fn only_the_active_sessions_of_an_agent_name_it(
+            number: u32,
+            status in 0..4_usize,
+            child: bool,
+        ) {
             let status = Status::ALL[status];
             let agent = AgentNumber::new(number);
-            let of_agent = agent_of_active(partition(SessionOwner::Agent(agent), status));
+            let of_agent = agent_of_active(partition(SessionOwner::Agent(agent), status, child));
             prop_assert_eq!(of_agent, (status == Status::Active).then_some(agent));
             let tenant = SessionOwner::Tenant(TenantNumber::new(number));
-            prop_assert_eq!(agent_of_active(partition(tenant, status)), None);
+            prop_assert_eq!(agent_of_active(partition(tenant, status, child)), None);
             let group = AgentOwner::Group(GroupNumber::new(number));
-            prop_assert_eq!(agent_of_active(partition(group, AgentStatus::Active)), None);
+            prop_assert_eq!(agent_of_active(partition(group, AgentStatus::Active, false)), None);
+        }
+
+        #[test]
+        fn a_place_names_one_status_and_whether_there_is_a_parent(number: u32, child: bool) {
+            let owner = SessionOwner::Project(ProjectNumber::new(number));
+            for status in Status::ALL {
+                let place = place(partition(owner, *status, child));
+                prop_assert!(usize::from(place) < PLACES);
+                prop_assert_eq!(is_of_children(place), child);
+                for other in Status::ALL {
+                    prop_assert_eq!(has_status(place, *other), status == other);
+                }
+            }
         }
 
         #[test]

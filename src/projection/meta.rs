@@ -4,7 +4,7 @@
 //! layout  ->  4 bytes
 //! fold    ->  position | recorded_at (8 each) | chain head | chain head before (32 each)
 //!             | rules version (4) | last expiry (8) | next session (8)
-//!             | next agent | project | tenant | group of agents (4 each)
+//!             | next agent | project | tenant | group of agents | session with children | user (4 each)
 //!             | where each version of the rules after the first was switched on (8 each)
 //! ```
 
@@ -14,7 +14,9 @@ use crate::domain::{Position, Rules, RulesHistory, Timestamp};
 use crate::log::chain::{self, ChainHead};
 use crate::projection::bytes::{Reader, Writer};
 use crate::projection::error::StoreError;
-use crate::projection::numbers::{AgentNumber, GroupNumber, Ordinal, ProjectNumber, TenantNumber};
+use crate::projection::numbers::{
+    AgentNumber, GroupNumber, Ordinal, ParentNumber, ProjectNumber, TenantNumber, UserNumber,
+};
 use crate::projection::tables::meta;
 
 const KEY_LAYOUT: &str = "layout";
@@ -40,6 +42,8 @@ pub struct Progress {
     pub(crate) next_project: ProjectNumber,
     pub(crate) next_tenant: TenantNumber,
     pub(crate) next_group: GroupNumber,
+    pub(crate) next_parent: ParentNumber,
+    pub(crate) next_user: UserNumber,
 }
 
 impl Default for Progress {
@@ -56,6 +60,8 @@ impl Default for Progress {
             next_project: ProjectNumber::FIRST,
             next_tenant: TenantNumber::FIRST,
             next_group: GroupNumber::FIRST,
+            next_parent: ParentNumber::FIRST,
+            next_user: UserNumber::FIRST,
         }
     }
 }
@@ -74,6 +80,8 @@ impl Progress {
         out.u32(self.next_project.get());
         out.u32(self.next_tenant.get());
         out.u32(self.next_group.get());
+        out.u32(self.next_parent.get());
+        out.u32(self.next_user.get());
         for switched in self.rules.switches() {
             out.u64(switched.get());
         }
@@ -102,6 +110,8 @@ impl Progress {
             next_project: ProjectNumber::new(from.u32()?),
             next_tenant: TenantNumber::new(from.u32()?),
             next_group: GroupNumber::new(from.u32()?),
+            next_parent: ParentNumber::new(from.u32()?),
+            next_user: UserNumber::new(from.u32()?),
         };
         for rules in Rules::ALL
             .into_iter()

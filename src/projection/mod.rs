@@ -37,7 +37,9 @@ pub use error::{FoldError, StoreError};
 pub use keys::{AgentOwner, ListingOwner, SessionOwner};
 pub use live::{Projection, Waited};
 pub use meta::Progress;
-pub use numbers::{AgentNumber, GroupNumber, Ordinal, ProjectNumber, TenantNumber};
+pub use numbers::{
+    AgentNumber, GroupNumber, Ordinal, ParentNumber, ProjectNumber, TenantNumber, UserNumber,
+};
 pub use past::{Past, PastSnapshot};
 pub use prepare::Prepared;
 pub(crate) use prepare::rules_after;

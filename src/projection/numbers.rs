@@ -1,4 +1,5 @@
-//! The numbers by which the read model names tenants, sessions, agents, projects and groups of agents.
+//! The numbers by which the read model names tenants, sessions, agents, projects, users
+//! and groups of agents.
 //!
 //! Each kind has its own type, so that the number of one kind cannot stand for another. Numbers are
 //! given in fold order, so they depend only on the log. Only `projection` makes numbers: other modules
@@ -44,6 +45,10 @@ numbers! {
     AgentNumber: u32, "agent", from 1;
     /// The number of a project. Projects of different tenants have different numbers.
     ProjectNumber: u32, "project", from 1;
+    /// The number of a session that has children, as the owner of their listing.
+    ParentNumber: u32, "session with children", from 1;
+    /// The number of a user. Users of different tenants have different numbers.
+    UserNumber: u32, "user", from 1;
     /// The number of a group of agents: those of a tenant that have a type, a trust level, or both.
     /// Groups of different tenants have different numbers.
     GroupNumber: u32, "group of agents", from 1;

@@ -1,7 +1,7 @@
 //! The stored form of a session: first the public part, then what only the fold reads.
 //!
 //! ```text
-//! version 3 (1) | length of the public part (4) | status (1) | flags (1) | phase (1) | outcome (1)
+//! version 4 (1) | length of the public part (4) | status (1) | flags (1) | phase (1) | outcome (1)
 //! tenant number (4) | agent number (4) | project number (4, 0 is none)
 //! created_at | recorded_at | updated_at | last_activity_at (8 each)
 //! refreshed_at | expires_at | terminated_at | deleted_at | ttl (8 each, the smallest number is none)
@@ -9,7 +9,7 @@
 //!     session_id, agent_id, scopes, metadata, parent_session_id, project_id,
 //!     handed_off_to, handed_off_session_id, and those of `domain::profile` in their order
 //! -- end of the public part --
-//! position at which it opened (8)
+//! position at which it opened (8) | parent number | user number (4 each, 0 is none)
 //! tokens: access, refresh (32 each), if flag 2 is set
 //! history: see `projection::history`
 //! ```
@@ -25,12 +25,17 @@ use crate::projection::bytes::{NO_TIME, Reader, Writer};
 use crate::projection::error::StoreError;
 use crate::projection::history::History;
 use crate::projection::keys::{self, Partition, SessionOwner};
-use crate::projection::numbers::{AgentNumber, ProjectNumber, TenantNumber};
+use crate::projection::numbers::{
+    AgentNumber, ParentNumber, ProjectNumber, TenantNumber, UserNumber,
+};
 
-const VERSION: u8 = 3;
+const VERSION: u8 = 4;
 const PUBLIC_LENGTH_AT: usize = 1;
 const FLAG_ADJUSTED: u8 = 1;
 const FLAG_TOKENS: u8 = 2;
+
+/// The partitions that contain a session, by the kind of their owner.
+pub(crate) type SessionPartitions = [Option<Partition>; 5];
 
 /// A session with the numbers that the read model assigned.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -39,6 +44,9 @@ pub(crate) struct StoredSession {
     pub(crate) tenant: TenantNumber,
     pub(crate) agent: AgentNumber,
     pub(crate) project: Option<ProjectNumber>,
+    /// Its parent, as the owner of a listing.
+    pub(crate) parent: Option<ParentNumber>,
+    pub(crate) user: Option<UserNumber>,
     /// The position of the record that opened it. A hand-off that was parked opens its session later
     /// than its own position.
     pub(crate) opened: Position,
@@ -87,6 +95,12 @@ impl Hidden<'_> {
     /// Reads the position of the opening, which comes first.
     fn opened(&mut self) -> Result<Position, StoreError> {
         self.rest.u64().map(Position::new)
+    }
+
+    /// Reads the numbers of the parent and of the user, which come next.
+    fn owners(&mut self) -> Result<(Option<ParentNumber>, Option<UserNumber>), StoreError> {
+        let (parent, user) = (self.rest.optional_u32()?, self.rest.optional_u32()?);
+        Ok((parent.map(ParentNumber::new), user.map(UserNumber::new)))
     }
 
     /// Reads the hashes of the tokens, which come next.
@@ -149,6 +163,8 @@ impl StoredSession {
         self.encode_texts(&mut out);
         out.set_u32(PUBLIC_LENGTH_AT, out.len());
         out.u64(self.opened.get());
+        out.optional_u32(self.parent.map(ParentNumber::get));
+        out.optional_u32(self.user.map(UserNumber::get));
         if let Some(tokens) = &session.tokens {
             out.raw(tokens.access.bytes());
             out.raw(tokens.refresh.bytes());
@@ -180,7 +196,9 @@ impl StoredSession {
 
     pub(crate) fn decode(bytes: &[u8]) -> Result<Self, StoreError> {
         let (row, mut hidden) = SessionRow::split(bytes)?;
-        let (opened, tokens) = (hidden.opened()?, hidden.tokens()?);
+        let opened = hidden.opened()?;
+        let (parent, user) = hidden.owners()?;
+        let tokens = hidden.tokens()?;
         let history = History::decode(&mut hidden.rest)?;
         hidden.rest.end()?;
         let damaged = || hidden.rest.damaged();
@@ -189,6 +207,8 @@ impl StoredSession {
             tenant: row.tenant,
             agent: hidden.agent,
             project: hidden.project,
+            parent,
+            user,
             opened,
             session: row.session(tokens).ok_or_else(damaged)?,
             history,
@@ -198,13 +218,16 @@ impl StoredSession {
 
 impl StoredSession {
     /// The partitions that contain this session while it has this status.
-    pub(crate) fn partitions(&self, status: Status) -> [Option<Partition>; 3] {
+    pub(crate) fn partitions(&self, status: Status) -> SessionPartitions {
         let owners = [
             Some(SessionOwner::Tenant(self.tenant)),
             Some(SessionOwner::Agent(self.agent)),
             self.project.map(SessionOwner::Project),
+            self.parent.map(SessionOwner::Parent),
+            self.user.map(SessionOwner::User),
         ];
-        owners.map(|owner| owner.map(|owner| keys::partition(owner, status)))
+        let is_child = self.parent.is_some();
+        owners.map(|owner| owner.map(|owner| keys::partition(owner, status, is_child)))
     }
 }
 
@@ -232,6 +255,7 @@ impl<'a> SessionRow<'a> {
     pub(crate) fn tokens(bytes: &'a [u8]) -> Result<Option<TokenHashes>, StoreError> {
         let (_row, mut hidden) = Self::split(bytes)?;
         hidden.opened()?;
+        hidden.owners()?;
         hidden.tokens()
     }
 
@@ -246,6 +270,7 @@ impl<'a> SessionRow<'a> {
     pub(crate) fn history(bytes: &'a [u8]) -> Result<History, StoreError> {
         let (_row, mut hidden) = Self::split(bytes)?;
         hidden.opened()?;
+        hidden.owners()?;
         hidden.tokens()?;
         History::decode(&mut hidden.rest)
     }

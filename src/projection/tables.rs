@@ -7,7 +7,7 @@ use crate::projection::error::StoreError;
 type Def<K, V> = TableDefinition<'static, K, V>;
 
 /// Layout of the tables. Another number means another file: rebuild.
-pub(crate) const LAYOUT: u32 = 7;
+pub(crate) const LAYOUT: u32 = 8;
 
 /// Tables that can be copied from those of another file.
 pub(crate) trait CopyFrom<R> {
@@ -111,6 +111,10 @@ tables! {
     agent_groups: &'static [u8] => u32;
     /// Tenant and project id -> number.
     project_ids: &'static [u8] => u32;
+    /// Tenant and user id -> number.
+    user_ids: &'static [u8] => u32;
+    /// Ordinal of a session with children -> number.
+    parents: u64 => u32;
     /// Tenant and session id -> ordinal.
     session_ids: &'static [u8] => u64;
     /// Ordinal -> session.

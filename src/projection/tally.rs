@@ -1,6 +1,6 @@
 //! Counts the keys of a listing, so that a total or an offset costs the same at any depth.
 //!
-//! The keys of one owner and status form a partition, ordered by 16-byte sort keys. A tally counts them
+//! The keys of one owner and place form a partition, ordered by 16-byte sort keys. A tally counts them
 //! in a trie: a node stands for a prefix, and counts the keys below it by their next byte. A prefix
 //! with at most [`TALLY_BUCKET_KEYS_MAX`] keys has no node: the ledger counts its keys by reading them.
 //! So a trie is as deep as its keys are dense, whether they spread over ten years or share one
@@ -10,8 +10,8 @@
 //! give the same bytes.
 //!
 //! ```text
-//! totals    owner (5) | status (1)                    ->  number of keys (8)
-//! tallies   owner (5) | status (1) | prefix (0..15)   ->  per child: next byte (1) | keys (8)
+//! totals    owner (5) | place (1)                     ->  number of keys (8)
+//! tallies   owner (5) | place (1) | prefix (0..15)   ->  per child: next byte (1) | keys (8)
 //! ```
 
 use redb::{ReadableTable, StorageError, Table};
@@ -50,6 +50,19 @@ impl Delta {
     pub(crate) fn agent_of_active(&self) -> Option<AgentNumber> {
         keys::agent_of_active(keys::partition_of(&self.key))
     }
+}
+
+/// Whether an agent has active sessions.
+pub(crate) fn has_active(
+    totals: &impl ReadableTable<&'static Partition, u64>,
+    agent: AgentNumber,
+) -> Result<bool, StoreError> {
+    for active in keys::active_of(agent) {
+        if totals.get(&active)?.is_some() {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 /// Adds to `out` the deltas of a key that leaves the partitions in `before` and enters those in `after`.

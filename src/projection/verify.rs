@@ -5,13 +5,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use redb::{ReadOnlyTable, ReadableTable, ReadableTableMetadata};
 
 use crate::domain::limits::LOG_READ_RECORDS_MAX;
-use crate::domain::session::Status;
 use crate::domain::{AgentStatus, Position, Rules, WithCauses};
 use crate::log::chain::{self, ChainHead};
 use crate::log::{EventLog, LogError, Record};
 use crate::projection::agent_row::StoredAgent;
 use crate::projection::error::StoreError;
-use crate::projection::keys::{self, ListingKey, Partition, SessionOwner, SortKey};
+use crate::projection::keys::{self, ListingKey, Partition, SortKey};
 use crate::projection::meta::Progress;
 use crate::projection::numbers::{AgentNumber, Ordinal};
 use crate::projection::prepare::rules_after;
@@ -19,7 +18,7 @@ use crate::projection::row_sum::{RowSum, RowSums};
 use crate::projection::session_row::StoredSession;
 use crate::projection::snapshot::Snapshot;
 use crate::projection::tables::ReadTables;
-use crate::projection::tally::Counter;
+use crate::projection::tally::{self, Counter};
 
 /// One in so many listed rows has its rank compared with its place.
 const RANK_EVERY: u64 = 997;
@@ -273,9 +272,8 @@ fn rows(snapshot: &Snapshot, differences: &mut Vec<Difference>) -> Result<(), St
         sums.replace(stored.tenant, RowSum::EMPTY, sum);
         let sort_key = keys::agent_sort_key(stored.agent.created_at, number);
         listed.check(stored.id.as_str(), sort_key, &stored.partitions())?;
-        let active = keys::partition(SessionOwner::Agent(number), Status::Active);
         let is_revoked = stored.agent.status == AgentStatus::Revoked;
-        if is_revoked && totals.get(&active)?.is_some() {
+        if is_revoked && tally::has_active(totals, number)? {
             revoked.push(number);
         }
     }

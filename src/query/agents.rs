@@ -1,7 +1,7 @@
 //! Listings of agents: pages with totals, one agent by its id, and how the sessions of a revoked agent
 //! ended.
 
-use crate::domain::{AgentFilter, AgentId, EventKey, TimeRange};
+use crate::domain::{AgentFilter, AgentId, EventKey};
 use crate::projection::{
     AgentNumber, Endings, KnownAgent, Listing, PageStart, Snapshot, StoreError, TenantSnapshot,
 };
@@ -25,11 +25,7 @@ pub fn list(
     let Some(owner) = shown.tenant.agent_owner(filter)? else {
         return Ok(Page::empty(as_of));
     };
-    let listing = Listing {
-        owner,
-        statuses: filter.statuses,
-        created: TimeRange::default(),
-    };
+    let listing = Listing::of(owner, filter.statuses);
     let only = match shown.agents {
         Agents::All => {
             let part = Part::new(start, rows_max, || shown.tenant.totals(&listing))?;

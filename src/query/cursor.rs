@@ -15,7 +15,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use sha2::{Digest, Sha256};
 
 use crate::domain::filter::{Owner, SessionFilter};
-use crate::domain::{AgentFilter, Position, TenantId, Timestamp};
+use crate::domain::{AgentFilter, AgentId, Position, TenantId, Timestamp};
 use crate::projection::{Counted, ListingPlace, PageStart};
 
 const VERSION: u8 = 1;
@@ -57,20 +57,25 @@ pub trait Paged {
 
 impl Paged for SessionFilter {
     fn identity(&self) -> Vec<u8> {
-        let (kind, owner) = match &self.owner {
-            Owner::Tenant => (0_u8, ""),
-            Owner::Agent(id) => (1, id.as_str()),
-            Owner::Project(id) => (2, id.as_str()),
+        let (kind, owners) = match &self.owner {
+            Owner::Tenant => (0_u8, Vec::new()),
+            Owner::Agents(ids) => (1, ids.iter().map(AgentId::as_str).collect()),
+            Owner::Project(id) => (2, vec![id.as_str()]),
+            Owner::Parent(id) => (4, vec![id.as_str()]),
+            Owner::User(id) => (5, vec![&**id]),
         };
+        let mut identity = vec![kind];
+        for owner in owners {
+            identity.extend((owner.len() as u64).to_be_bytes());
+            identity.extend(owner.as_bytes());
+        }
         let time = |time: Option<Timestamp>| time.map_or(i64::MIN, Timestamp::micros).to_be_bytes();
-        [
-            &[kind][..],
-            owner.as_bytes(),
-            &[0, self.statuses.bits()],
-            &time(self.created.after),
-            &time(self.created.before),
-        ]
-        .concat()
+        // What follows has one length, so that the owners before it are unambiguous.
+        let root = self.root.map_or(0, |root| 1 + u8::from(root));
+        identity.extend([self.statuses.bits(), root]);
+        identity.extend(time(self.created.after));
+        identity.extend(time(self.created.before));
+        identity
     }
 }
 
@@ -191,7 +196,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::domain::{AgentId, AgentStatus, StatusSet};
+    use crate::domain::{AgentIds, AgentStatus, ProjectId, SessionId, StatusSet};
 
     fn acme() -> TenantId {
         TenantId::parse("acme").unwrap()
@@ -208,25 +213,44 @@ mod tests {
         })
     }
 
+    fn session_filter() -> impl Strategy<Value = SessionFilter> {
+        let id = || "[ab]{1,2}";
+        let agents = proptest::collection::vec(id(), 1..3).prop_map(|ids| {
+            let ids = ids.iter().map(|id| AgentId::parse(id).unwrap());
+            Owner::Agents(AgentIds::of(ids.collect()).unwrap())
+        });
+        let owner = prop_oneof![
+            Just(Owner::Tenant),
+            agents,
+            id().prop_map(|id| Owner::Project(ProjectId::parse(&id).unwrap())),
+            id().prop_map(|id| Owner::Parent(SessionId::parse(&id).unwrap())),
+            "[ab]{0,2}".prop_map(|id| Owner::User(id.into())),
+        ];
+        let root = proptest::option::of(any::<bool>());
+        (owner, root).prop_map(|(owner, root)| SessionFilter {
+            owner,
+            root,
+            ..SessionFilter::default()
+        })
+    }
+
     proptest! {
         #[test]
         fn a_cursor_leads_back_and_only_for_its_listing(
+            filter in session_filter(),
+            other in session_filter(),
             place: [u8; 16],
             past: Option<(u64, u64, u64)>,
         ) {
-            let all = SessionFilter::default();
-            let owner = Owner::Agent(AgentId::parse("a").unwrap());
-            let of_agent = SessionFilter { owner, ..all.clone() };
-            let mut cursor = Cursor::new(&acme(), &all, ListingPlace::from_bytes(place));
+            let mut cursor = Cursor::new(&acme(), &filter, ListingPlace::from_bytes(place));
             if let Some((position, total, left)) = past {
                 cursor = cursor.at(Position::new(position), Counted { total, left });
             }
             let text = cursor.to_text();
-            prop_assert_eq!(Cursor::parse(&text, &acme(), &all), Ok(cursor));
-            prop_assert_eq!(
-                Cursor::parse(&text, &acme(), &of_agent),
-                Err(CursorError::OtherListing)
-            );
+            prop_assert_eq!(Cursor::parse(&text, &acme(), &filter), Ok(cursor));
+            let elsewhere = Cursor::parse(&text, &acme(), &other);
+            let is_same = filter == other;
+            prop_assert_eq!(elsewhere, if is_same { Ok(cursor) } else { Err(CursorError::OtherListing) });
         }
 
         #[test]

@@ -1,5 +1,7 @@
 //! Listings of sessions: pages, totals, and one session by its id.
 
+use std::collections::BTreeSet;
+
 use crate::domain::filter::Owner;
 use crate::domain::session::Status;
 use crate::domain::{AgentId, Position, SessionFilter, SessionId, Timestamp, TokenHash};
@@ -151,35 +153,48 @@ pub fn by_access_token(
     Ok(usable.then_some(stored))
 }
 
-/// The listing that a filter names, and its tenant; `None` if its agent or project is unknown or not
-/// shown.
+/// The listing that a filter names, and its tenant; `None` if its owners are unknown or not shown.
 fn listing<'a>(
     shown: Option<Shown<'a>>,
     filter: &SessionFilter,
 ) -> Result<Option<(TenantSnapshot<'a>, Listing<SessionOwner>)>, QueryError> {
-    let Some(Shown { tenant, agents }) = shown else {
+    let Some(shown) = shown else {
         return Ok(None);
     };
-    let owner = match (&filter.owner, agents) {
+    let owners = owners(shown, &filter.owner)?;
+    let listing = Listing {
+        owners,
+        root: filter.root,
+        statuses: filter.statuses,
+        created: filter.created,
+    };
+    Ok((!listing.owners.is_empty()).then_some((shown.tenant, listing)))
+}
+
+/// The owners of the listings that have the sessions of an owner, as far as the caller is shown them.
+fn owners(
+    Shown { tenant, agents }: Shown<'_>,
+    owner: &Owner,
+) -> Result<Vec<SessionOwner>, QueryError> {
+    if let Owner::Agents(ids) = owner {
+        let mut numbers = BTreeSet::new();
+        for id in ids.iter() {
+            let number = ids::agent(tenant, id)?;
+            numbers.extend(number.filter(|number| agents.has(*number)));
+        }
+        return Ok(numbers.into_iter().map(SessionOwner::Agent).collect());
+    }
+    let one = match (owner, agents) {
         (Owner::Tenant, Agents::All) => Some(tenant.all_sessions()),
         (Owner::Tenant, Agents::One(number)) => Some(SessionOwner::Agent(number)),
-        (Owner::Tenant, Agents::None) => None,
-        (Owner::Agent(id), agents) => {
-            let number = ids::agent(tenant, id)?;
-            number
-                .filter(|number| agents.has(*number))
-                .map(SessionOwner::Agent)
-        }
+        (Owner::Tenant, Agents::None) | (Owner::Agents(_), _) => None,
+        (_, Agents::One(_) | Agents::None) => return Err(QueryError::OneAgent),
         (Owner::Project(id), Agents::All) => tenant.project(id)?,
-        (Owner::Project(_), Agents::One(_) | Agents::None) => return Err(QueryError::OneAgent),
+        (Owner::User(id), Agents::All) => tenant.user(id)?,
+        (Owner::Parent(id), Agents::All) => match ids::session(tenant, id)? {
+            Some(parent) => tenant.children(parent)?,
+            None => None,
+        },
     };
-    let (statuses, created) = (filter.statuses, filter.created);
-    Ok(owner.map(|owner| {
-        let listing = Listing {
-            owner,
-            statuses,
-            created,
-        };
-        (tenant, listing)
-    }))
+    Ok(one.into_iter().collect())
 }

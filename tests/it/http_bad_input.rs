@@ -47,6 +47,25 @@ const BAD_QUERIES: &[(&str, &str, &str)] = &[
         "unsupported_filter",
         "project_id",
     ),
+    (
+        "user_id=u&parent_session_id=s",
+        "unsupported_filter",
+        "user_id",
+    ),
+    ("root=yes", "invalid_parameter", "root"),
+    ("root=", "invalid_parameter", "root"),
+    ("agent_id=a&agent_id=", "invalid_parameter", "agent_id"),
+    (
+        "parent_session_id=a%2Fb",
+        "invalid_parameter",
+        "parent_session_id",
+    ),
+    ("expires_before=now", "unknown_parameter", "expires_before"),
+    (
+        "sort=updated_at&order=asc",
+        "unknown_parameter",
+        "sort, order",
+    ),
     ("cursor=garbage", "invalid_cursor", "cursor"),
     ("cursor=", "invalid_cursor", "cursor"),
 ];
@@ -166,8 +185,25 @@ async fn a_bad_listing_query_is_reported_field_by_field() {
         problem["detail"]
             .as_str()
             .unwrap()
-            .contains("agent_id, status, project_id")
+            .contains("agent_id, project_id, parent_session_id")
     );
+    let problem = client
+        .get(&format!("{LIST}?sort=updated_at"))
+        .await
+        .problem(400, "unknown_parameter");
+    let detail = problem["detail"].as_str().unwrap();
+    assert!(detail.starts_with("`sort` cannot be chosen: sessions are listed newest first"));
+    let many = vec!["agent_id=a"; 17].join("&");
+    let problem = client
+        .get(&format!("{LIST}?{many}"))
+        .await
+        .problem(400, "invalid_parameter");
+    assert_eq!(
+        problem["detail"],
+        "`agent_id` must be given at most 16 times"
+    );
+    let long = format!("{LIST}?user_id={}", "%C3%A4".repeat(513));
+    client.get(&long).await.problem(400, "invalid_parameter");
     assert_goes_on(&client).await;
     app.stop().await;
 }

@@ -270,3 +270,71 @@ async fn a_key_of_an_agent_is_shown_only_what_it_reaches_through_that_agents_ses
     }
     app.stop().await;
 }
+
+/// The ids of a listing's pages, of two rows each, and its total.
+async fn listed(client: &Client, filter: &str) -> (Vec<String>, u64) {
+    let (mut rows, mut cursor) = (Vec::new(), String::new());
+    loop {
+        let page = client
+            .get(&format!("/v1/agent-sessions?limit=2&{filter}{cursor}"))
+            .await
+            .ok();
+        rows.extend(ids(&page["sessions"]));
+        match page["next_cursor"].as_str() {
+            Some(next) => cursor = format!("&cursor={next}"),
+            None => return (rows, page["total"].as_u64().unwrap()),
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn roots_and_children_are_listings_with_totals_now_and_then() {
+    let app = App::start().await;
+    let client = app.client("acme");
+    let mut forest = Forest::default();
+    let root = forest.open(None);
+    let child = forest.open(Some(&root));
+    forest.open(Some(&child));
+    let other = forest.open(None);
+    forest.open(Some(&root));
+    forest.send(&client).await;
+    let then = client.get("/v1/agent-sessions").await.ok()["as_of"]["position"].clone();
+    let handed = forest.hand_off(&other);
+    forest.open(None);
+    forest.send(&client).await;
+    let escaped = handed.replace(':', "%3A").replace('~', "%7E");
+    for (filter, expected) in [
+        ("root=true".to_owned(), vec!["s6", "s3", "s0"]),
+        ("root=true&status=active".to_owned(), vec!["s6", "s0"]),
+        ("root=false".to_owned(), vec![&*handed, "s4", "s2", "s1"]),
+        (format!("parent_session_id={root}"), vec!["s4", "s1"]),
+        (format!("parent_session_id={child}"), vec!["s2"]),
+        (format!("parent_session_id={other}"), vec![&*handed]),
+        (format!("parent_session_id={escaped}"), vec![]),
+        ("parent_session_id=unknown".to_owned(), vec![]),
+        (format!("parent_session_id={root}&root=true"), vec![]),
+        (
+            "agent_id=a0&agent_id=a2".to_owned(),
+            vec!["s6", "s3", "s2", "s0"],
+        ),
+        ("agent_id=a0&agent_id=a0&root=false".to_owned(), vec![]),
+        (format!("root=true&as_of={then}"), vec!["s3", "s0"]),
+        (
+            format!("root=true&status=active&as_of={then}"),
+            vec!["s3", "s0"],
+        ),
+        (format!("root=false&as_of={then}"), vec!["s4", "s2", "s1"]),
+        (format!("parent_session_id={other}&as_of={then}"), vec![]),
+    ] {
+        let (rows, total) = listed(&client, &filter).await;
+        assert_eq!(
+            (rows, total),
+            (
+                expected.iter().map(ToString::to_string).collect(),
+                expected.len() as u64
+            ),
+            "{filter}"
+        );
+    }
+    app.stop().await;
+}

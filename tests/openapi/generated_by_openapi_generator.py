@@ -39,16 +39,16 @@ def append_events(events):
 
 def list_sessions(sessions):
     def listed(**filters):
-        page = sessions.list_sessions(agent_id="generator", **filters)
+        page = sessions.list_sessions(agent_id=["generator"], **filters)
         return [row.session_id for row in page.sessions]
 
     hour = timedelta(hours=1)
     assert listed(created_after=NOW - hour) == ["generator-2", "generator-1"]
     assert listed(created_after=NOW + hour) == []
     assert listed(created_before=NOW + hour, status=["active"]) == ["generator-1"]
-    first = sessions.list_sessions(agent_id="generator", limit=1)
+    first = sessions.list_sessions(agent_id=["generator"], limit=1)
     cursor = first.next_cursor
-    second = sessions.list_sessions(agent_id="generator", limit=1, cursor=cursor, offset=0)
+    second = sessions.list_sessions(agent_id=["generator"], limit=1, cursor=cursor, offset=0)
     assert second.sessions[0].session_id == "generator-1", second
 
 

@@ -61,7 +61,7 @@ def append():
 
 def list_by_time():
     def listed(**filters):
-        page = call(list_sessions, agent_id="python", **filters)
+        page = call(list_sessions, agent_id=["python"], **filters)
         return [row.session_id for row in page.sessions]
 
     hour = timedelta(hours=1)
@@ -70,7 +70,7 @@ def list_by_time():
     active = [models.SessionStatus.ACTIVE]
     assert listed(created_before=NOW + hour, status=active) == ["python-1"]
     # The client sends the default of offset together with the cursor.
-    cursor = call(list_sessions, agent_id="python", limit=1).next_cursor
+    cursor = call(list_sessions, agent_id=["python"], limit=1).next_cursor
     assert listed(limit=1, cursor=cursor) == ["python-1"]
 
 

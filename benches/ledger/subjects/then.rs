@@ -122,7 +122,7 @@ impl Ledger {
         );
         rows.add(page.against("PostgreSQL", theirs.map(|theirs| theirs.active)));
         let agent = SessionFilter {
-            owner: Owner::Agent(AgentId::parse(&agent_id(0, 0)).unwrap()),
+            owner: Owner::agent(AgentId::parse(&agent_id(0, 0)).unwrap()),
             ..all.clone()
         };
         let page = rows.page(

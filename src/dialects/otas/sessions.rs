@@ -39,7 +39,7 @@ pub(super) async fn list(
     let list = WholeList {
         principal: caller.principal().clone(),
         filter: SessionFilter {
-            owner: Owner::Agent(agent.id),
+            owner: Owner::agent(agent.id),
             ..SessionFilter::default()
         },
         shows: |_row, _now| true,

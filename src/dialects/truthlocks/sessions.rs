@@ -50,7 +50,7 @@ impl QueryParams for ListQuery {
             .or_else(|| values.parsed(&AGENT_ID_OF_SDKS, AgentId::parse));
         let statuses = values.words(&STATUS);
         let filter = SessionFilter {
-            owner: agent.map_or(Owner::Tenant, Owner::Agent),
+            owner: agent.map_or(Owner::Tenant, Owner::agent),
             statuses: StatusSet::of(&statuses).unwrap_or(StatusSet::ALL),
             ..SessionFilter::default()
         };

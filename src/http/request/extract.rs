@@ -18,7 +18,7 @@ use crate::http::problem::Problem;
 use crate::http::problem::code::Code;
 use crate::http::raw_schema::raw;
 use crate::http::request::param::{
-    AnyParam, Flag, Number, Param, Range, Text, Time, Word, Words, component,
+    AnyParam, Flag, Number, OptionalFlag, Param, Range, Text, Texts, Time, Word, Words, component,
 };
 use crate::http::request::params::an_id;
 
@@ -37,6 +37,9 @@ pub(crate) trait QueryParams: Sized {
     /// All known parameters. [`Query`] rejects other parameters, and [`LenientQuery`] ignores them.
     const PARAMS: &'static [&'static dyn AnyParam];
 
+    /// Names that callers may expect to be parameters, and why they are none.
+    const DECLINED: &'static [(&'static str, &'static str)] = &[];
+
     /// Reads the parameters. Errors of single values are collected in `values` and reported first.
     /// The returned problem is only for parameters that do not fit together.
     fn read(values: &mut Values) -> Result<Self, Problem>;
@@ -51,7 +54,7 @@ impl<S: Sync, T: QueryParams> FromRequestParts<S> for Query<T> {
 
     async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Problem> {
         let values = Values::parse(parts.uri.query().unwrap_or_default(), |_name| true)?;
-        values.refuse_unknown(T::PARAMS)?;
+        values.refuse_unknown(T::PARAMS, T::DECLINED)?;
         values.read().map(Self)
     }
 }
@@ -115,7 +118,11 @@ impl Values {
         Ok(values)
     }
 
-    fn refuse_unknown(&self, known: &[&dyn AnyParam]) -> Result<(), Problem> {
+    fn refuse_unknown(
+        &self,
+        known: &[&dyn AnyParam],
+        declined: &[(&str, &str)],
+    ) -> Result<(), Problem> {
         let is_known = |name: &str| known.iter().any(|param| param.name() == name);
         let unknown = || self.pairs.iter().filter(|(name, _)| !is_known(name));
         let Some((first, _)) = unknown().next() else {
@@ -126,16 +133,24 @@ impl Values {
             [] => "this route takes none".to_owned(),
             names => format!("this route takes {}", names.join(", ")),
         };
+        let declined = |name: &str| declined.iter().find(|(declined, _)| *declined == name);
         let mut errors: Vec<(String, String)> = Vec::new();
         for (name, _) in unknown() {
+            let message = match declined(name) {
+                Some((_, why)) => (*why).to_owned(),
+                None => format!("is unknown; {known}"),
+            };
             let name = echo(name);
             if errors.iter().all(|(field, _)| *field != name) && errors.len() < ERRORS_MAX {
-                errors.push((name.into_owned(), format!("is unknown; {known}")));
+                errors.push((name.into_owned(), message));
             }
         }
-        Err(Problem::new(Code::UnknownParameter)
-            .with_detail(format!("there is no parameter `{}`; {known}", echo(first)))
-            .with_errors(errors))
+        let detail = match declined(first) {
+            Some((name, why)) => format!("`{name}` {why}"),
+            None => format!("there is no parameter `{}`; {known}", echo(first)),
+        };
+        let problem = Problem::new(Code::UnknownParameter).with_detail(detail);
+        Err(problem.with_errors(errors))
     }
 
     fn read<T: QueryParams>(mut self) -> Result<T, Problem> {
@@ -234,12 +249,31 @@ impl Values {
 
     /// Returns a flag, or its default if it is absent or invalid.
     pub(crate) fn flag(&mut self, param: &Param<Flag>) -> bool {
-        let read = |text: &str| match text {
-            "true" => Ok(true),
-            "false" => Ok(false),
-            _ => Err("must be true or false"),
-        };
-        self.read_value(param, read).unwrap_or(param.shape.0)
+        self.read_value(param, flag).unwrap_or(param.shape.0)
+    }
+
+    /// Returns a flag, if it is given.
+    pub(crate) fn optional_flag(&mut self, param: &Param<OptionalFlag>) -> Option<bool> {
+        self.read_value(param, flag)
+    }
+
+    /// Returns texts that `parse` has read.
+    pub(crate) fn all_parsed<T, E: Display>(
+        &mut self,
+        param: &Param<Texts>,
+        parse: impl Fn(&str) -> Result<T, E>,
+    ) -> Vec<T> {
+        let given = self.pairs.iter().filter(|(name, _)| name == param.name());
+        let max = param.shape.max;
+        if max < given.clone().count() {
+            self.error(param, format!("must be given at most {max} times"));
+            return Vec::new();
+        }
+        let parsed: Result<Vec<T>, E> = given.map(|(_, value)| parse(value)).collect();
+        parsed.unwrap_or_else(|error| {
+            self.error(param, error.to_string());
+            Vec::new()
+        })
     }
 
     /// Returns the value of a word.
@@ -257,6 +291,10 @@ impl Values {
             Vec::new()
         })
     }
+}
+
+fn flag(text: &str) -> Result<bool, &'static str> {
+    text.parse().map_err(|_neither| "must be true or false")
 }
 
 /// A parameter in the path of a route.
@@ -407,12 +445,12 @@ mod tests {
     #[test]
     fn each_unknown_parameter_is_named_once() {
         let values = Values::parse("other=1&status=a&other=2&more", |_name| true).unwrap();
-        let problem = values.refuse_unknown(&[&STATUS, &OFFSET]).unwrap_err();
+        let problem = values.refuse_unknown(&[&STATUS, &OFFSET], &[]).unwrap_err();
         let message = "is unknown; this route takes status, offset";
         let errors = problem.errors().iter();
         let errors: Vec<_> = errors.map(|it| (&*it.field, &*it.message)).collect();
         assert_eq!(errors, [("other", message), ("more", message)]);
-        assert!(values.refuse_unknown(&[]).is_err());
+        assert!(values.refuse_unknown(&[], &[]).is_err());
     }
 
     #[test]

@@ -41,6 +41,13 @@ pub(crate) trait Shape: Sync {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Text(pub(crate) fn() -> Value);
 
+/// Texts, with the JSON Schema of one and how many there may be: the parameter may be given more than once.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Texts {
+    pub(crate) one: fn() -> Value,
+    pub(crate) max: usize,
+}
+
 /// A time as in RFC 3339.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Time;
@@ -48,6 +55,10 @@ pub(crate) struct Time;
 /// `true` or `false`; the value is the default.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Flag(pub(crate) bool);
+
+/// `true` or `false`, without a default.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct OptionalFlag;
 
 /// The numbers that a parameter takes.
 #[derive(Debug, Clone, Copy)]
@@ -150,6 +161,14 @@ impl Shape for Text {
     }
 }
 
+impl Shape for Texts {
+    fn schema(&self) -> RefOr<Schema> {
+        let one: RefOr<Schema> = raw((self.one)()).into();
+        let list = ArrayBuilder::new().items(one);
+        list.max_items(Some(self.max)).into()
+    }
+}
+
 impl Shape for Time {
     fn schema(&self) -> RefOr<Schema> {
         let format = SchemaFormat::KnownFormat(KnownFormat::DateTime);
@@ -161,6 +180,12 @@ impl Shape for Flag {
     fn schema(&self) -> RefOr<Schema> {
         let default = Some(Value::Bool(self.0));
         typed(Type::Boolean).default(default).into()
+    }
+}
+
+impl Shape for OptionalFlag {
+    fn schema(&self) -> RefOr<Schema> {
+        typed(Type::Boolean).into()
     }
 }
 

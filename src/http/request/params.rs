@@ -4,10 +4,14 @@
 
 use serde_json::{Value, json};
 
-use crate::domain::limits::{EVENTS_PAGE_MAX, PAGE_ROWS_DEFAULT, PAGE_ROWS_MAX};
+use crate::domain::limits::{
+    EVENTS_PAGE_MAX, FILTER_AGENTS_MAX, PAGE_ROWS_DEFAULT, PAGE_ROWS_MAX, TEXT_CHARS_MAX,
+};
 use crate::domain::session::Status;
 use crate::domain::{AgentStatus, EventType, VerdictKind};
-use crate::http::request::param::{Flag, Number, Param, Range, Text, Time, Word, Words};
+use crate::http::request::param::{
+    Flag, Number, OptionalFlag, Param, Range, Text, Texts, Time, Word, Words,
+};
 use crate::projection::{Order, RejectionCode};
 use crate::wire::schema;
 
@@ -33,16 +37,46 @@ const ROWS: Number = Number {
     default: PAGE_ROWS_DEFAULT as u64,
 };
 
+pub(crate) const AGENT_IDS: Param<Texts> = Param {
+    name: "agent_id",
+    about: "Only sessions of this agent; repeat it for several. Cannot be combined with project_id, \
+            parent_session_id or user_id.",
+    component: Some("AgentIds"),
+    shape: Texts {
+        one: an_id,
+        max: FILTER_AGENTS_MAX,
+    },
+};
+pub(crate) const PARENT_SESSION_ID: Param<Text> = Param {
+    name: "parent_session_id",
+    about: "Only sessions that this session opened, by creation or by a hand-off. Cannot be combined with \
+            agent_id, project_id or user_id.",
+    component: Some("ParentSessionId"),
+    shape: Text(an_id),
+};
+pub(crate) const USER_ID: Param<Text> = Param {
+    name: "user_id",
+    about: "Only sessions that run for this person, as their events say. Cannot be combined with agent_id, \
+            project_id or parent_session_id.",
+    component: Some("UserId"),
+    shape: Text(a_user),
+};
+pub(crate) const ROOT: Param<OptionalFlag> = Param {
+    name: "root",
+    about: "With true only sessions without a parent, with false only those that another session opened.",
+    component: Some("Root"),
+    shape: OptionalFlag,
+};
 pub(crate) const AGENT_ID: Param<Text> = Param {
     name: "agent_id",
-    about: "Only sessions or events of this agent.",
+    about: "Only events of this agent and its sessions.",
     component: Some("AgentId"),
     shape: Text(an_id),
 };
 pub(crate) const PROJECT_ID: Param<Text> = Param {
     name: "project_id",
     about: "Only sessions of this project. A UUID matches in any case. Cannot be combined with \
-            agent_id.",
+            agent_id, parent_session_id or user_id.",
     component: Some("ProjectId"),
     shape: Text(a_project),
 };
@@ -270,6 +304,10 @@ fn any_text() -> Value {
 /// The id of a session or an agent.
 pub(crate) fn an_id() -> Value {
     schema::for_clients(schema::named_id(""))
+}
+
+fn a_user() -> Value {
+    json!({"type": "string", "maxLength": TEXT_CHARS_MAX})
 }
 
 fn a_project() -> Value {

@@ -3,11 +3,11 @@
 //! ```text
 //! spans   partition (6) | sort key (16) | first position (8)  ->  position at which it left
 //!                                                                 (the largest number: it is still there)
-//! counts  owner (5) | position (8)  ->  the number for each status, in the order of their numbers (varints)
-//!                                       | !created_at of the newest so far (8)
+//! counts  owner (5) | position (8)  ->  !created_at of the newest so far (8) | the number for each place, in
+//!                                       their order, without zeros at the end (varints)
 //! ```
 //!
-//! A partition is an owner and a status, as in the listings of the read model. `counts` has an entry where a
+//! A partition is an owner and a place, as in the listings of the read model. `counts` has an entry where a
 //! number changes.
 
 use std::collections::{BTreeMap, HashMap};
@@ -15,16 +15,14 @@ use std::collections::{BTreeMap, HashMap};
 use redb::{ReadOnlyTable, ReadableTable, Table};
 
 use crate::domain::Position;
-use crate::domain::filter::ListedStatus;
 use crate::projection::bytes::{Reader, Writer};
 use crate::projection::error::StoreError;
-use crate::projection::keys::{self, Partition, SortKey};
+use crate::projection::keys::{self, PLACES, Partition, SortKey};
 use crate::projection::past::tables::Tables;
+use crate::projection::session_row::SessionPartitions;
 
 /// Where a span ends that has not ended.
 const STILL_THERE: u64 = u64::MAX;
-/// The number of statuses of sessions, which have more than agents.
-const STATUSES: usize = 4;
 
 type SpanKey = [u8; 30];
 type OwnerKey = [u8; 5];
@@ -32,8 +30,7 @@ type OwnerKey = [u8; 5];
 /// How many sessions or agents an owner has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::projection) struct Counts {
-    /// The number for each number of a status.
-    by_status: [u64; STATUSES],
+    by_place: [u64; PLACES],
     /// The first half of the smallest sort key so far, which is that of the newest. A search begins there, and
     /// skips all that was created later.
     newest: u64,
@@ -42,21 +39,22 @@ pub(in crate::projection) struct Counts {
 impl Default for Counts {
     fn default() -> Self {
         Self {
-            by_status: [0; STATUSES],
+            by_place: [0; PLACES],
             newest: u64::MAX,
         }
     }
 }
 
 impl Counts {
-    /// The number for a status.
-    pub(in crate::projection) fn of(&self, status: impl ListedStatus) -> u64 {
-        self.by_status[usize::from(status.number())]
+    /// The number for each place.
+    pub(in crate::projection) fn places(&self) -> impl Iterator<Item = (u8, u64)> {
+        (0..).zip(self.by_place)
     }
 
-    /// The number for all statuses.
-    pub(in crate::projection) fn all(&self) -> u64 {
-        self.by_status.iter().sum()
+    /// The number for some places together.
+    pub(in crate::projection) fn count(&self, is_in: impl Fn(u8) -> bool) -> u64 {
+        let places = self.places().filter(|(place, _)| is_in(*place));
+        places.map(|(_, count)| count).sum()
     }
 
     /// The sort key before all that were ever there.
@@ -66,31 +64,39 @@ impl Counts {
 
     fn encode(&self) -> Vec<u8> {
         let mut out = Writer::default();
-        for count in self.by_status {
-            out.varint(count);
-        }
         out.u64(self.newest);
+        let used = self.by_place.iter().rposition(|count| *count != 0);
+        for count in &self.by_place[..used.map_or(0, |last| last + 1)] {
+            out.varint(*count);
+        }
         out.finish()
     }
 
     fn decode(bytes: &[u8]) -> Result<Self, StoreError> {
         let mut from = Reader::new(bytes, "past counts");
-        let mut counts = Self::default();
-        for count in &mut counts.by_status {
+        let newest = from.u64()?;
+        let by_place = [0; PLACES];
+        let mut counts = Self { by_place, newest };
+        for count in &mut counts.by_place {
+            if from.rest().is_empty() {
+                break;
+            }
             *count = from.varint()?;
         }
-        counts.newest = from.u64()?;
         from.end()?;
         Ok(counts)
     }
 }
 
+/// The partitions that contain a session or an agent, by the kind of their owner.
+pub(super) type Partitions = SessionPartitions;
+
 /// A session or agent that moves from some partitions to others.
 pub(super) struct Move {
     pub(super) at: Position,
     pub(super) sort_key: SortKey,
-    pub(super) from: [Option<Partition>; 4],
-    pub(super) to: [Option<Partition>; 4],
+    pub(super) from: Partitions,
+    pub(super) to: Partitions,
 }
 
 /// Writes moves, which must come in the order of their positions.
@@ -200,14 +206,14 @@ fn count<'a>(
 
 impl At<'_> {
     fn add(self, partition: Partition, sort_key: SortKey) {
-        self.now.by_status[status_of(partition)] += 1;
+        self.now.by_place[usize::from(keys::place(partition))] += 1;
         let created = keys::last_number(&sort_key[..8]);
         self.now.newest = self.now.newest.min(created);
         *self.written = *self.now;
     }
 
     fn subtract(self, partition: Partition) -> Result<(), StoreError> {
-        let count = &mut self.now.by_status[status_of(partition)];
+        let count = &mut self.now.by_place[usize::from(keys::place(partition))];
         *count = count
             .checked_sub(1)
             .ok_or(StoreError::Damaged("past counts"))?;
@@ -358,10 +364,6 @@ fn count_key([kind, a, b, c, d]: OwnerKey, at: Position) -> [u8; 13] {
     key
 }
 
-pub(super) fn owner_of([kind, a, b, c, d, _status]: Partition) -> OwnerKey {
+pub(super) fn owner_of([kind, a, b, c, d, _place]: Partition) -> OwnerKey {
     [kind, a, b, c, d]
-}
-
-fn status_of([.., status]: Partition) -> usize {
-    usize::from(status)
 }

@@ -14,14 +14,14 @@ use redb::ReadableTable;
 
 use crate::domain::session::Status;
 use crate::domain::{Position, SessionStatus, Timestamp, Verdict};
-use crate::projection::agent_row::{AgentRow, StoredAgent};
+use crate::projection::agent_row::{AgentPartitions, AgentRow, StoredAgent};
 use crate::projection::before::SessionBefore;
 use crate::projection::bytes::{Reader, Writer};
 use crate::projection::error::StoreError;
 use crate::projection::history::History;
-use crate::projection::keys::{self, Entity, Partition, SortKey};
+use crate::projection::keys::{self, Entity, SortKey};
 use crate::projection::numbers::{AgentNumber, Ordinal, TenantNumber};
-use crate::projection::past::spans::{self, Move};
+use crate::projection::past::spans::{self, Move, Partitions};
 use crate::projection::past::tables::Tables;
 use crate::projection::past::times;
 use crate::projection::session_row::StoredSession;
@@ -200,10 +200,7 @@ impl Pass<'_> {
             // An event that was still parked at `until`.
             return Ok(());
         }
-        let partitions = |status: Status| {
-            let [tenant, agent, project] = stored.partitions(status);
-            [tenant, agent, project, None]
-        };
+        let partitions = |status: Status| stored.partitions(status);
         let present = partitions(stored.session.status.kind());
         let before = |state: &[u8]| Ok(partitions(SessionBefore::decode(state)?.status.kind()));
         let of = (Entity::Session(ordinal), stored.opened, &stored.history);
@@ -233,9 +230,15 @@ impl Pass<'_> {
         if self.until < stored.opened {
             return Ok(());
         }
-        let present = stored.partitions();
+        // Agents have fewer kinds of owners.
+        let padded = |[tenant, by_type, by_level, both]: AgentPartitions| {
+            [tenant, by_type, by_level, both, None]
+        };
+        let present = padded(stored.partitions());
         let of = (Entity::Agent(number), stored.opened, &stored.history);
-        let states = self.states(of, present, AgentRow::partitions)?;
+        let states = self.states(of, present, |public| {
+            AgentRow::partitions(public).map(padded)
+        })?;
         let sort_key = keys::agent_sort_key(stored.agent.created_at, number);
         self.moves(sort_key, stored.opened, states);
         Ok(())
@@ -245,7 +248,11 @@ impl Pass<'_> {
     fn moves(&mut self, sort_key: SortKey, opened: Position, states: States) {
         let is_new = self.after < opened;
         let opening = Some((opened, states.first)).filter(|_| is_new);
-        let mut from = if is_new { [None; 4] } else { states.first };
+        let mut from = if is_new {
+            Partitions::default()
+        } else {
+            states.first
+        };
         for (at, to) in opening.into_iter().chain(states.later) {
             if from != to {
                 self.moves.push(Move {
@@ -299,9 +306,6 @@ impl Pass<'_> {
         })
     }
 }
-
-/// The partitions that contain an entity.
-type Partitions = [Option<Partition>; 4];
 
 /// The states of an entity in some positions.
 struct States {

@@ -63,17 +63,16 @@ impl Snapshot {
         let of = SessionOwner::Agent(number);
         if let Some(then) = &self.then {
             let counts = then.counts_of(of)?;
-            agent.sessions = counts.all();
-            agent.active_sessions = counts.of(Status::Active);
+            agent.sessions = counts.count(|_place| true);
+            agent.active_sessions = counts.count(|place| keys::has_status(place, Status::Active));
             return Ok(agent);
         }
-        let active = keys::partition(of, Status::Active);
         let (low, high) = keys::partitions(of);
         for entry in self.tables.totals.range::<&Partition>(&low..=&high)? {
             let (partition, total) = entry?;
             agent.sessions += total.value();
-            if *partition.value() == active {
-                agent.active_sessions = total.value();
+            if keys::has_status(keys::place(*partition.value()), Status::Active) {
+                agent.active_sessions += total.value();
             }
         }
         Ok(agent)
@@ -114,8 +113,11 @@ impl Snapshot {
             sessions: 0,
             last: revoked,
         };
-        for status in [Status::Terminated, Status::Expired, Status::HandedOff] {
-            let partition = keys::partition(SessionOwner::Agent(number), status);
+        let of = SessionOwner::Agent(number);
+        let ended = [Status::Terminated, Status::Expired, Status::HandedOff].into_iter();
+        let ended =
+            ended.flat_map(|status| [false, true].map(|child| keys::partition(of, status, child)));
+        for partition in ended {
             let low = keys::listing(partition, [0; 16]);
             let high = keys::listing(partition, [0xff; 16]);
             for entry in self

@@ -1,5 +1,6 @@
 //! Pages and totals of the listings of sessions and agents.
 
+use crate::domain::filter::ListedStatus;
 use crate::domain::{StatusSet, TimeRange};
 use crate::projection::error::StoreError;
 use crate::projection::keys::{self, AgentOwner, ListingOwner, Partition, SessionOwner, SortKey};
@@ -25,10 +26,12 @@ impl ListingPlace {
 }
 
 /// A part of a listing.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct Listing<O: ListingOwner> {
-    /// The owner of the sessions or agents.
-    pub owner: O,
+    /// The owners of the sessions or agents. No two of them own the same one.
+    pub owners: Vec<O>,
+    /// Whether the sessions are roots: true for only those without a parent, false for only those with one.
+    pub root: Option<bool>,
     /// Their statuses.
     pub statuses: StatusSet<O::Status>,
     /// The range of their times of creation.
@@ -68,11 +71,48 @@ pub struct PageRows<R> {
 }
 
 impl<O: ListingOwner> Listing<O> {
+    /// All that one owner has, with these statuses.
+    pub fn of(owner: O, statuses: StatusSet<O::Status>) -> Self {
+        Self {
+            owners: vec![owner],
+            root: None,
+            statuses,
+            created: TimeRange::default(),
+        }
+    }
+
     pub(super) fn partitions(&self) -> Vec<Partition> {
-        let statuses = self.statuses.iter();
-        statuses
-            .map(|status| keys::partition(self.owner, status))
-            .collect()
+        let mut partitions = Vec::new();
+        for owner in &self.owners {
+            for status in self.statuses.iter() {
+                let of = [false, true].map(|child| keys::partition(*owner, status, child));
+                let of = of.into_iter().filter(|it| self.has_place(keys::place(*it)));
+                partitions.extend(of);
+            }
+        }
+        partitions
+    }
+
+    /// Whether the listing has the sessions or agents of a place.
+    pub(super) fn has_place(&self, place: u8) -> bool {
+        let mut statuses = self.statuses.iter();
+        statuses.any(|status| keys::has_status(place, status))
+            && self
+                .root
+                .is_none_or(|root| root != keys::is_of_children(place))
+    }
+
+    /// No rows, per status.
+    pub(super) fn uncounted(&self) -> Vec<(O::Status, u64)> {
+        self.statuses.iter().map(|status| (status, 0)).collect()
+    }
+}
+
+/// Adds to the number of rows of a place's status.
+pub(super) fn add<S: ListedStatus>(counted: &mut [(S, u64)], place: u8, count: u64) {
+    let mut of = counted.iter_mut();
+    if let Some((_, sum)) = of.find(|(status, _)| keys::has_status(place, *status)) {
+        *sum += count;
     }
 }
 
@@ -85,13 +125,35 @@ impl Snapshot {
         if let Some(then) = &self.then {
             return then.totals(listing);
         }
-        self.counted(|counter| {
-            let count = |status| {
-                let partition = keys::partition(listing.owner, status);
-                Ok((status, count_one(counter, partition, listing.created)?))
+        let mut counted = listing.uncounted();
+        for (partition, total) in self.filled(listing)? {
+            let count = if listing.created == TimeRange::default() {
+                total
+            } else {
+                self.counted(|counter| count_one(counter, partition, listing.created))?
             };
-            listing.statuses.iter().map(count).collect()
-        })
+            add(&mut counted, keys::place(partition), count);
+        }
+        Ok(counted)
+    }
+
+    /// The partitions of a listing that have keys, and how many.
+    fn filled<O: ListingOwner>(
+        &self,
+        listing: &Listing<O>,
+    ) -> Result<Vec<(Partition, u64)>, StoreError> {
+        let mut filled = Vec::new();
+        for owner in &listing.owners {
+            let (low, high) = keys::partitions(*owner);
+            for entry in self.tables.totals.range::<&Partition>(&low..=&high)? {
+                let (partition, total) = entry?;
+                let partition = *partition.value();
+                if listing.has_place(keys::place(partition)) {
+                    filled.push((partition, total.value()));
+                }
+            }
+        }
+        Ok(filled)
     }
 
     /// Some sessions of a listing, newest first, with their places.
@@ -170,7 +232,8 @@ impl Snapshot {
         start: PageStart,
         rows_max: usize,
     ) -> Result<Vec<SortKey>, StoreError> {
-        let partitions = listing.partitions();
+        let filled = self.filled(listing)?;
+        let partitions: Vec<Partition> = filled.iter().map(|(partition, _)| *partition).collect();
         let TimeRange { after, before } = listing.created;
         let newest = before.map_or([0; 16], keys::sort_key_before);
         let Some(start) = self.page_start(&partitions, newest, start)? else {

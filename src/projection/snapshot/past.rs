@@ -15,7 +15,7 @@ use crate::projection::keys::{self, Entity, ListingOwner, Partition, SortKey};
 use crate::projection::numbers::{AgentNumber, Ordinal};
 use crate::projection::past::{Counts, Found, PastSnapshot, Scan};
 use crate::projection::session_row::{SessionRow, StoredSession};
-use crate::projection::snapshot::{Listing, ListingPlace, PageStart, Snapshot};
+use crate::projection::snapshot::{Listing, ListingPlace, PageStart, Snapshot, listings};
 
 /// A past position, and the history file that says what was listed there.
 pub(super) struct Then {
@@ -131,7 +131,7 @@ impl Snapshot {
 }
 
 impl Then {
-    /// How many sessions an agent had, and how many of them were active.
+    /// How many sessions or agents an owner had.
     pub(super) fn counts_of(&self, owner: impl ListingOwner) -> Result<Counts, StoreError> {
         let counts = self.past.counts(owner, self.at);
         counts.map_err(StoreError::of_history)
@@ -143,22 +143,25 @@ impl Then {
         listing: &Listing<O>,
     ) -> Result<Vec<(O::Status, u64)>, StoreError> {
         if listing.created == TimeRange::default() {
-            let counts = self.counts_of(listing.owner)?;
-            let statuses = listing.statuses.iter();
-            return Ok(statuses.map(|status| (status, counts.of(status))).collect());
+            let mut counted = listing.uncounted();
+            for owner in &listing.owners {
+                for (place, count) in self.counts_of(*owner)?.places() {
+                    if listing.has_place(place) {
+                        listings::add(&mut counted, place, count);
+                    }
+                }
+            }
+            return Ok(counted);
         }
         let partitions = listing.partitions();
-        let mut counted: Vec<(O::Status, u64)> =
-            listing.statuses.iter().map(|status| (status, 0)).collect();
+        let mut counted = listing.uncounted();
         let entries_max = self.past.bounds().count;
         let within = self.within(listing)?;
         let mut scan = self.scan(&partitions, within, entries_max)?;
         loop {
             match scan.next().map_err(StoreError::of_history)? {
                 Found::Entry(partition, _) => {
-                    let index = partitions.iter().position(|one| *one == partition);
-                    let (_, count) = &mut counted[index.ok_or(StoreError::Damaged("spans"))?];
-                    *count += 1;
+                    listings::add(&mut counted, keys::place(partition), 1);
                 }
                 Found::Cut(_) => return Err(StoreError::TooManyEntries(entries_max)),
                 Found::End => return Ok(counted),
@@ -220,7 +223,10 @@ impl Then {
         let TimeRange { after, before } = listing.created;
         let newest = before.map_or([0; 16], keys::sort_key_before);
         let end = after.map_or([0xff; 16], keys::sort_key_before);
-        let of_owner = self.counts_of(listing.owner)?.newest();
-        Ok(newest.max(of_owner)..end)
+        let mut of_owners = [0xff; 16];
+        for owner in &listing.owners {
+            of_owners = of_owners.min(self.counts_of(*owner)?.newest());
+        }
+        Ok(newest.max(of_owners)..end)
     }
 }

@@ -8,7 +8,9 @@ use crate::domain::{
 };
 use crate::projection::error::StoreError;
 use crate::projection::keys::{self, AgentOwner, Entity, ListingOwner, SessionOwner};
-use crate::projection::numbers::{AgentNumber, GroupNumber, Ordinal, ProjectNumber, TenantNumber};
+use crate::projection::numbers::{
+    AgentNumber, GroupNumber, Ordinal, ParentNumber, ProjectNumber, TenantNumber, UserNumber,
+};
 use crate::projection::row_sum::{self, RowSum};
 use crate::projection::session_row::SessionRow;
 use crate::projection::snapshot::{
@@ -89,6 +91,19 @@ impl TenantSnapshot<'_> {
         let ids = &self.snapshot.tables.project_ids;
         let found = ids.get(&*keys::named(self.tenant, id.as_str()))?;
         Ok(found.map(|number| SessionOwner::Project(ProjectNumber::new(number.value()))))
+    }
+
+    /// The owner of the listing of the sessions that a session opened; `None` if it opened none.
+    pub fn children(&self, parent: Ordinal) -> Result<Option<SessionOwner>, StoreError> {
+        let found = self.snapshot.tables.parents.get(parent.get())?;
+        Ok(found.map(|number| SessionOwner::Parent(ParentNumber::new(number.value()))))
+    }
+
+    /// The owner of the listing of a user's sessions; `None` if the user never had a session.
+    pub fn user(&self, id: &str) -> Result<Option<SessionOwner>, StoreError> {
+        let ids = &self.snapshot.tables.user_ids;
+        let found = ids.get(&*keys::named(self.tenant, id))?;
+        Ok(found.map(|number| SessionOwner::User(UserNumber::new(number.value()))))
     }
 
     /// The owner of a listing of agents, if there ever was one of that type and trust level.

@@ -4,12 +4,11 @@ use std::collections::BTreeSet;
 
 use redb::{ReadableTable, ReadableTableMetadata, Table};
 
-use crate::domain::session::Status;
 use crate::domain::{AgentStatus, Timestamp};
 use crate::projection::error::StoreError;
-use crate::projection::keys::{self, Partition, SessionOwner};
+use crate::projection::keys::{self, Partition};
 use crate::projection::numbers::{AgentNumber, Ordinal};
-use crate::projection::tally::Delta;
+use crate::projection::tally::{self, Delta};
 use crate::projection::working::agents::AgentSlot;
 use crate::projection::working::sessions::{IndexedSession, SessionSlot};
 
@@ -35,8 +34,7 @@ pub(super) fn write_revoked(
         }
     }
     for number in looked_at {
-        let active = keys::partition(SessionOwner::Agent(number), Status::Active);
-        if totals.get(&active)?.is_some() {
+        if tally::has_active(totals, number)? {
             revoked.insert(number.get(), ())?;
         } else {
             revoked.remove(number.get())?;

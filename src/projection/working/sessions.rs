@@ -8,7 +8,9 @@ use crate::projection::before::SessionBefore;
 use crate::projection::error::StoreError;
 use crate::projection::history::History;
 use crate::projection::keys;
-use crate::projection::numbers::{AgentNumber, Ordinal, ProjectNumber, TenantNumber};
+use crate::projection::numbers::{
+    AgentNumber, Ordinal, ParentNumber, ProjectNumber, TenantNumber, UserNumber,
+};
 use crate::projection::row_sum::{RowSum, RowSums};
 use crate::projection::session_row::StoredSession;
 use crate::projection::tally::{self, Delta};
@@ -47,7 +49,7 @@ impl SessionSlot {
     pub(super) fn deltas(&self, ordinal: Ordinal, out: &mut Vec<Delta>) {
         let sort_key = keys::session_sort_key(self.stored.session.created_at, ordinal);
         let before = self.indexed.map(|indexed| indexed.status);
-        let before = before.map_or([None; 3], |status| self.stored.partitions(status));
+        let before = before.map_or([None; 5], |status| self.stored.partitions(status));
         let after = self.stored.partitions(self.stored.session.status.kind());
         tally::moves(sort_key, before, after, out);
     }
@@ -66,6 +68,27 @@ impl Working<'_> {
         }
         let number = self.progress.next_project.take()?;
         self.tables.project_ids.insert(&*key, number.get())?;
+        Ok(number)
+    }
+
+    /// The user's number. A new user gets the next one.
+    fn user(&mut self, tenant: TenantNumber, id: &str) -> Result<UserNumber, StoreError> {
+        let key = keys::named(tenant, id);
+        if let Some(number) = self.tables.user_ids.get(&*key)? {
+            return Ok(UserNumber::new(number.value()));
+        }
+        let number = self.progress.next_user.take()?;
+        self.tables.user_ids.insert(&*key, number.get())?;
+        Ok(number)
+    }
+
+    /// The number of a session that opens another one. A session gets it with its first child.
+    fn parent(&mut self, ordinal: Ordinal) -> Result<ParentNumber, StoreError> {
+        if let Some(number) = self.tables.parents.get(ordinal.get())? {
+            return Ok(ParentNumber::new(number.value()));
+        }
+        let number = self.progress.next_parent.take()?;
+        self.tables.parents.insert(ordinal.get(), number.get())?;
         Ok(number)
     }
 
@@ -151,12 +174,17 @@ impl Working<'_> {
             Some(project) => Some(self.project(tenant, project)?),
             None => None,
         };
-        if let Some(parent) = &session.parent
-            && let Some(parent) = self.find_session(tenant, parent)?
-        {
-            self.tables
-                .children
-                .insert(&keys::pair(parent, ordinal), ())?;
+        let user = match &session.profile.user_id {
+            Some(user) => Some(self.user(tenant, user)?),
+            None => None,
+        };
+        let mut parent = None;
+        if let Some(id) = &session.parent {
+            let found = self.find_session(tenant, id)?;
+            let found = found.ok_or(StoreError::Damaged("session ids"))?;
+            let pair = keys::pair(found, ordinal);
+            self.tables.children.insert(&pair, ())?;
+            parent = Some(self.parent(found)?);
         }
         let history = History::default();
         let stored = StoredSession {
@@ -164,6 +192,8 @@ impl Working<'_> {
             tenant,
             agent,
             project,
+            parent,
+            user,
             opened: self.progress.position.next(),
             session,
             history,

@@ -294,7 +294,7 @@ fn happening() -> impl Strategy<Value = (&'static str, Value)> {
 }
 
 /// One of twelve sessions.
-fn session(number: u8) -> String {
+pub(crate) fn session(number: u8) -> String {
     format!("s{number}")
 }
 
@@ -399,7 +399,7 @@ fn created() -> impl Strategy<Value = Value> {
                     "phase": phase,
                     "parent_session_id": parent.map(session),
                     "project_id": project,
-                    "user_id": "u1",
+                    "user_id": (0 < agent).then(|| format!("u{}", agent % 2)),
                 });
                 set(&mut data, deadline);
                 data

@@ -3,12 +3,13 @@
 use session_ledger::domain::filter::Owner;
 use session_ledger::domain::session::Status;
 use session_ledger::domain::{
-    AgentId, ProjectId, SessionFilter, StatusSet, TenantId, TimeRange, Timestamp,
+    AgentId, AgentIds, ProjectId, SessionFilter, SessionId, StatusSet, TenantId, TimeRange,
+    Timestamp,
 };
 use session_ledger::projection::{SessionRow, Snapshot};
 use session_ledger::query::{PageStart, Sight, sessions};
 
-use crate::fold::history::{PROJECTS, START_US, TENANTS, TICK_US};
+use crate::fold::history::{PROJECTS, START_US, TENANTS, TICK_US, session};
 use crate::fold::model::{Model, ModelSession};
 
 /// Compares every listing of every tenant with the model's.
@@ -26,7 +27,7 @@ pub(crate) fn check_some(
 ) {
     let mut filters = Vec::new();
     for tenant in TENANTS {
-        for owner in owners() {
+        for (owner, root) in owners() {
             for statuses in status_sets() {
                 for created in time_ranges() {
                     let owner = owner.clone();
@@ -34,6 +35,7 @@ pub(crate) fn check_some(
                         tenant,
                         SessionFilter {
                             owner,
+                            root,
                             statuses,
                             created,
                         },
@@ -99,12 +101,18 @@ fn oracle<'a>(model: &'a Model, tenant: &str, filter: &SessionFilter) -> Vec<&'a
     let matches = |session: &&ModelSession| {
         let owner = match &filter.owner {
             Owner::Tenant => true,
-            Owner::Agent(id) => session.agent == id.as_str(),
+            Owner::Agents(ids) => ids.iter().any(|id| session.agent == id.as_str()),
             Owner::Project(id) => session.project.as_deref() == Some(id.as_str()),
+            Owner::Parent(id) => session.parent.as_deref() == Some(id.as_str()),
+            Owner::User(id) => session.user.as_deref() == Some(&**id),
         };
+        let root = filter
+            .root
+            .is_none_or(|root| root == session.parent.is_none());
         let TimeRange { after, before } = filter.created;
         session.tenant == tenant
             && owner
+            && root
             && filter.statuses.has(session.status.parse().unwrap())
             && after.is_none_or(|after| after.micros() <= session.created)
             && before.is_none_or(|before| session.created < before.micros())
@@ -145,18 +153,28 @@ pub(crate) fn check_row(row: &SessionRow<'_>, expected: &ModelSession) {
     assert_eq!(row.project_id, expected.project.as_deref());
     assert_eq!(row.handed_off_to, expected.to.as_deref());
     assert_eq!(row.handed_off_session_id, expected.child.as_deref());
-    assert_eq!(row.profile.user_id, Some("u1"));
+    assert_eq!(row.profile.user_id, expected.user.as_deref());
 }
 
-fn owners() -> Vec<Owner> {
-    let agents = (0..5).map(|n| Owner::Agent(AgentId::parse(&format!("a{n}")).unwrap()));
-    let projects = PROJECTS
-        .iter()
-        .map(|id| Owner::Project(ProjectId::parse(id).unwrap()));
-    [Owner::Tenant]
+/// Owners of listings, and whether only roots or only children are listed.
+fn owners() -> Vec<(Owner, Option<bool>)> {
+    let agent = |number: usize| AgentId::parse(&format!("a{number}")).unwrap();
+    let agents = (0..5).map(|number| Owner::agent(agent(number)));
+    let several = [vec![agent(0), agent(1)], (0..5).map(agent).collect()];
+    let several = several.map(|ids| Owner::Agents(AgentIds::of(ids).unwrap()));
+    let projects = PROJECTS.map(|id| Owner::Project(ProjectId::parse(id).unwrap()));
+    let users = ["u0", "u1", "u2"].map(|id| Owner::User(id.into()));
+    let sessions = (0..14).map(|number| SessionId::parse(&session(number)).unwrap());
+    let divided = [Owner::Tenant]
         .into_iter()
         .chain(agents)
+        .chain(several)
         .chain(projects)
+        .chain(users);
+    let divided =
+        divided.flat_map(|owner| [None, Some(true), Some(false)].map(|root| (owner.clone(), root)));
+    divided
+        .chain(sessions.map(|id| (Owner::Parent(id), None)))
         .collect()
 }
 

@@ -11,7 +11,8 @@ use axum::extract::State;
 use axum::response::Response;
 
 use crate::domain::filter::Owner;
-use crate::domain::{AgentId, ProjectId, SessionFilter, SessionId, StatusSet, TimeRange};
+use crate::domain::limits::TEXT_CHARS_MAX;
+use crate::domain::{AgentId, AgentIds, ProjectId, SessionFilter, SessionId, StatusSet, TimeRange};
 use crate::http::api::listing::{self, Listing, ROW_BYTES};
 use crate::http::dto;
 use crate::http::problem::Problem;
@@ -23,8 +24,8 @@ use crate::http::request::extract::{Path, Query, QueryParams, Values};
 use crate::http::request::page_query::{PageQuery, StateQuery};
 use crate::http::request::param::AnyParam;
 use crate::http::request::params::{
-    AGENT_ID, AS_OF, CREATED_AFTER, CREATED_BEFORE, CURSOR, MIN_POSITION, OFFSET, PROJECT_ID,
-    ROWS_LIMIT, STATUS,
+    AGENT_IDS, AS_OF, CREATED_AFTER, CREATED_BEFORE, CURSOR, MIN_POSITION, OFFSET,
+    PARENT_SESSION_ID, PROJECT_ID, ROOT, ROWS_LIMIT, STATUS, USER_ID,
 };
 use crate::http::response::body;
 use crate::http::response::json::Json;
@@ -35,6 +36,20 @@ use crate::http::state::App;
 use crate::projection::{RowBytes, Snapshot};
 use crate::query;
 
+/// What no index answers exactly. ADR 0034 says what such indexes would cost.
+pub(super) const DECLINED: &[(&str, &str)] = &[
+    (
+        "expires_before",
+        "is not a filter: sessions are not indexed by deadline, so the total would not be exact; read the \
+         active sessions and compare expires_at",
+    ),
+    ("sort", NEWEST_FIRST),
+    ("order", NEWEST_FIRST),
+    ("order_by", NEWEST_FIRST),
+];
+const NEWEST_FIRST: &str = "cannot be chosen: sessions are listed newest first by created_at, which never \
+                            changes, so that no row moves between two pages";
+
 /// The query of a listing of sessions.
 #[derive(Debug)]
 pub(crate) struct ListQuery {
@@ -44,9 +59,12 @@ pub(crate) struct ListQuery {
 
 impl QueryParams for ListQuery {
     const PARAMS: &'static [&'static dyn AnyParam] = &[
-        &AGENT_ID,
-        &STATUS,
+        &AGENT_IDS,
         &PROJECT_ID,
+        &PARENT_SESSION_ID,
+        &USER_ID,
+        &ROOT,
+        &STATUS,
         &CREATED_AFTER,
         &CREATED_BEFORE,
         &ROWS_LIMIT,
@@ -55,6 +73,8 @@ impl QueryParams for ListQuery {
         &AS_OF,
         &MIN_POSITION,
     ];
+
+    const DECLINED: &'static [(&'static str, &'static str)] = DECLINED;
 
     fn read(values: &mut Values) -> Result<Self, Problem> {
         let filter = read_filter(values);
@@ -73,14 +93,19 @@ pub(crate) struct CountQuery {
 
 impl QueryParams for CountQuery {
     const PARAMS: &'static [&'static dyn AnyParam] = &[
-        &AGENT_ID,
-        &STATUS,
+        &AGENT_IDS,
         &PROJECT_ID,
+        &PARENT_SESSION_ID,
+        &USER_ID,
+        &ROOT,
+        &STATUS,
         &CREATED_AFTER,
         &CREATED_BEFORE,
         &AS_OF,
         &MIN_POSITION,
     ];
+
+    const DECLINED: &'static [(&'static str, &'static str)] = DECLINED;
 
     fn read(values: &mut Values) -> Result<Self, Problem> {
         let filter = read_filter(values);
@@ -93,25 +118,45 @@ impl QueryParams for CountQuery {
 }
 
 fn read_filter(values: &mut Values) -> Result<SessionFilter, Problem> {
-    let agent = values.parsed(&AGENT_ID, AgentId::parse);
-    let project = values.parsed(&PROJECT_ID, ProjectId::parse);
+    let owners = [
+        AgentIds::of(values.all_parsed(&AGENT_IDS, AgentId::parse))
+            .map(|ids| (AGENT_IDS.name, Owner::Agents(ids))),
+        values
+            .parsed(&PROJECT_ID, ProjectId::parse)
+            .map(|id| (PROJECT_ID.name, Owner::Project(id))),
+        values
+            .parsed(&PARENT_SESSION_ID, SessionId::parse)
+            .map(|id| (PARENT_SESSION_ID.name, Owner::Parent(id))),
+        values
+            .parsed(&USER_ID, a_text)
+            .map(|id| (USER_ID.name, Owner::User(id))),
+    ];
+    let root = values.optional_flag(&ROOT);
     let statuses = values.words(&STATUS);
     let after = values.time(&CREATED_AFTER);
     let before = values.time(&CREATED_BEFORE);
-    let owner = match (agent, project) {
-        (Some(_), Some(_)) => {
-            return Err(Problem::new(Code::UnsupportedFilter)
-                .with_error(PROJECT_ID.name, "must not be combined with agent_id"));
+    let mut owners = owners.into_iter().flatten();
+    let owner = match (owners.next(), owners.next()) {
+        (Some((first, _)), Some((second, _))) => {
+            let message = format!("must not be combined with {first}");
+            return Err(Problem::new(Code::UnsupportedFilter).with_error(second, message));
         }
-        (Some(agent), None) => Owner::Agent(agent),
-        (None, Some(project)) => Owner::Project(project),
-        (None, None) => Owner::Tenant,
+        (Some((_, owner)), None) => owner,
+        (None, _) => Owner::Tenant,
     };
     Ok(SessionFilter {
         owner,
+        root,
         statuses: StatusSet::of(&statuses).unwrap_or(StatusSet::ALL),
         created: TimeRange { after, before },
     })
+}
+
+fn a_text(text: &str) -> Result<Box<str>, String> {
+    if TEXT_CHARS_MAX < text.chars().count() {
+        return Err(format!("must have at most {TEXT_CHARS_MAX} characters"));
+    }
+    Ok(text.into())
 }
 
 /// List sessions

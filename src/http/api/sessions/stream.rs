@@ -6,7 +6,7 @@ use axum::Extension;
 use axum::extract::State;
 use axum::response::Response;
 
-use super::read_filter;
+use super::{DECLINED, read_filter};
 use crate::domain::{Position, SessionFilter};
 use crate::http::dto;
 use crate::http::live::{self, Encoding, FollowedSessions, Live, SessionStream};
@@ -17,7 +17,8 @@ use crate::http::request::caller::{Caller, Read};
 use crate::http::request::extract::{Query, QueryParams, Values};
 use crate::http::request::param::AnyParam;
 use crate::http::request::params::{
-    AGENT_ID, CREATED_AFTER, CREATED_BEFORE, FOLLOW, MIN_POSITION, PROJECT_ID, STATUS, WINDOW,
+    AGENT_IDS, CREATED_AFTER, CREATED_BEFORE, FOLLOW, MIN_POSITION, PARENT_SESSION_ID, PROJECT_ID,
+    ROOT, STATUS, USER_ID, WINDOW,
 };
 use crate::http::request::stream_headers::StreamHeaders;
 use crate::http::state::App;
@@ -33,15 +34,20 @@ pub(crate) struct StreamQuery {
 
 impl QueryParams for StreamQuery {
     const PARAMS: &'static [&'static dyn AnyParam] = &[
-        &AGENT_ID,
-        &STATUS,
+        &AGENT_IDS,
         &PROJECT_ID,
+        &PARENT_SESSION_ID,
+        &USER_ID,
+        &ROOT,
+        &STATUS,
         &CREATED_AFTER,
         &CREATED_BEFORE,
         &WINDOW,
         &FOLLOW,
         &MIN_POSITION,
     ];
+
+    const DECLINED: &'static [(&'static str, &'static str)] = DECLINED;
 
     fn read(values: &mut Values) -> Result<Self, Problem> {
         let filter = read_filter(values);
