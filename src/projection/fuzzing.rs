@@ -2,6 +2,7 @@
 
 use crate::domain::Position;
 use crate::projection::agent_row::{AgentRow, StoredAgent};
+use crate::projection::before::SessionBefore;
 use crate::projection::fold::parking::Parked;
 use crate::projection::keys;
 use crate::projection::meta::Progress;
@@ -11,7 +12,7 @@ use crate::projection::verdict_row::VerdictRow;
 
 /// Reads a stored row or key of a kind. What can be read is written, and read again.
 pub(crate) fn row(kind: u8, bytes: &[u8]) {
-    match kind % 8 {
+    match kind % 9 {
         0 => {
             // The public part is read without the hidden one.
             let public = SessionRow::decode(bytes);
@@ -34,6 +35,12 @@ pub(crate) fn row(kind: u8, bytes: &[u8]) {
             if let Ok(row) = VerdictRow::decode(bytes) {
                 let again = VerdictRow::decode(&row.encode());
                 assert_eq!(again.expect("a written row can be read"), row);
+            }
+        }
+        8 => {
+            if let Ok(state) = SessionBefore::decode(bytes) {
+                let again = SessionBefore::decode(&state.encode());
+                assert_eq!(again.expect("a written state can be read"), state);
             }
         }
         3 => {

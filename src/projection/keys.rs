@@ -14,7 +14,6 @@
 //! rejection tenant (4) | code (1) | position (8)
 //! waiting   tenant (4) | session id (1..) | 0x00 | position (8)
 //! entity    kind (1) | ordinal (8)                       1 session, 2 agent
-//! change    position (8) | entity (9)
 //! metadata  entity (9) | position (8)
 //! deadline  expires_at (8) | ordinal (8)
 //! ```
@@ -297,15 +296,6 @@ pub(crate) fn entity(entity: Entity) -> [u8; 9] {
     let (kind, number) = entity.parts();
     let mut key = [kind; 9];
     key[1..].copy_from_slice(&number.to_be_bytes());
-    key
-}
-
-/// The key of what a change at a position replaced. The position comes first, so that entries are appended.
-pub(crate) fn change(at: Position, entity: Entity) -> [u8; 17] {
-    let mut key = [0; 17];
-    let (head, tail) = key.split_at_mut(8);
-    head.copy_from_slice(&at.get().to_be_bytes());
-    tail.copy_from_slice(&self::entity(entity));
     key
 }
 

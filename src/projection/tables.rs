@@ -133,7 +133,7 @@ tables! {
     revoked: u32 => ();
     /// Parent and child sessions.
     children: &'static [u8; 16] => ();
-    /// Tenant and position -> what became of the event.
+    /// Tenant and position -> what became of the event, and what it replaced: see `projection::before`.
     verdicts: &'static [u8; 12] => &'static [u8];
     /// Rejected and parked events by tenant and reason.
     rejections: &'static [u8; 13] => ();
@@ -147,8 +147,6 @@ tables! {
     history: &'static [u8; 13] => &'static [u8; 24];
     /// Older events of a long history, by idempotency key -> position.
     history_keys: &'static [u8; 25] => u64;
-    /// Position and entity of a change -> what the change replaced: see `projection::before`.
-    before: &'static [u8; 17] => &'static [u8];
     /// Session and position of a change -> the metadata that the change replaced.
     before_metadata: &'static [u8; 17] => &'static str;
 }

@@ -3,6 +3,7 @@
 //! ```text
 //! event type (1, 0 is undecodable) | verdict (1) | reason (1) | subject kind (1)
 //! subject number (8) | agent number (4) | other position (8) | recorded_at (8) | body hash (16)
+//! what the event replaced, if it changed its subject: see `projection::before`
 //! ```
 //!
 //! Verdicts: 1 applied, 2 duplicate, 3 rejected, 4 parked. The other position is that of the first
@@ -16,6 +17,9 @@ use crate::projection::bytes::{Reader, Writer};
 use crate::projection::error::StoreError;
 use crate::projection::keys::Entity;
 use crate::projection::numbers::{AgentNumber, Ordinal};
+
+/// The size of a row without what the event replaced, in bytes.
+const BYTES: usize = 48;
 
 /// First half of SHA-256 over a body.
 pub(crate) type BodyHash = [u8; 16];
@@ -69,7 +73,7 @@ impl VerdictRow {
             Verdict::Parked => (4, 0, None),
         };
         let (kind, number) = self.subject.map_or((0, 0), Entity::parts);
-        let mut out = Writer::default();
+        let mut out = Writer::with_capacity(BYTES);
         out.u8(self.event_type.map_or(0, |event_type| event_type as u8));
         out.u8(verdict);
         out.u8(reason);
@@ -82,6 +86,12 @@ impl VerdictRow {
         out.finish()
     }
 
+    /// What the event of a stored row replaced.
+    pub(crate) fn replaced(bytes: &[u8]) -> Result<&[u8], StoreError> {
+        let replaced = bytes.get(BYTES..).filter(|state| !state.is_empty());
+        replaced.ok_or(StoreError::Damaged("replaced states"))
+    }
+
     pub(crate) fn decode(bytes: &[u8]) -> Result<Self, StoreError> {
         let mut from = Reader::new(bytes, "verdict");
         let (event_type, verdict, reason, kind) = (from.u8()?, from.u8()?, from.u8()?, from.u8()?);
@@ -90,7 +100,6 @@ impl VerdictRow {
         let body_hash = from.array()?;
         let other = (other != 0).then(|| Position::new(other));
         let damaged = from.damaged();
-        from.end()?;
         let (verdict, settled_at) = match (verdict, other, Reason::from_number(reason)) {
             (1, settled_at, _) => (Verdict::Applied, settled_at),
             (2, Some(first), _) => (Verdict::Duplicate(first), None),

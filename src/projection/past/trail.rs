@@ -203,7 +203,12 @@ impl Pass<'_> {
         let partitions = |status: Status| stored.partitions(status);
         let present = partitions(stored.session.status.kind());
         let before = |state: &[u8]| Ok(partitions(SessionBefore::decode(state)?.status.kind()));
-        let of = (Entity::Session(ordinal), stored.opened, &stored.history);
+        let of = Lived {
+            tenant: stored.tenant,
+            entity: Entity::Session(ordinal),
+            opened: stored.opened,
+            history: &stored.history,
+        };
         let states = self.states(of, present, before)?;
         let is_new = self.after < stored.opened;
         if let SessionStatus::HandedOff { child, .. } = &stored.session.status
@@ -235,7 +240,12 @@ impl Pass<'_> {
             [tenant, by_type, by_level, both, None]
         };
         let present = padded(stored.partitions());
-        let of = (Entity::Agent(number), stored.opened, &stored.history);
+        let of = Lived {
+            tenant: stored.tenant,
+            entity: Entity::Agent(number),
+            opened: stored.opened,
+            history: &stored.history,
+        };
         let states = self.states(of, present, |public| {
             AgentRow::partitions(public).map(padded)
         })?;
@@ -270,7 +280,12 @@ impl Pass<'_> {
     /// then up to `until`.
     fn states(
         &self,
-        (entity, opened, history): (Entity, Position, &History),
+        Lived {
+            tenant,
+            entity,
+            opened,
+            history,
+        }: Lived<'_>,
         present: Partitions,
         read: impl Fn(&[u8]) -> Result<Partitions, StoreError>,
     ) -> Result<States, StoreError> {
@@ -281,8 +296,9 @@ impl Pass<'_> {
         let mut later = Vec::new();
         let mut changed = None;
         while let [at] = history.page(entity, (number, 1), &tables.history)?[..] {
-            let state = tables.before.get(&keys::change(at, entity))?;
-            let state = read(state.ok_or(StoreError::Damaged("replaced states"))?.value())?;
+            let verdict = tables.verdicts.get(&keys::verdict(tenant, at))?;
+            let verdict = verdict.ok_or(StoreError::Damaged("verdicts"))?;
+            let state = read(VerdictRow::replaced(verdict.value())?)?;
             match changed {
                 None => first = Some(state),
                 Some(at) => later.push((at, state)),
@@ -305,6 +321,14 @@ impl Pass<'_> {
             }
         })
     }
+}
+
+/// A session or an agent, and where it changed.
+struct Lived<'a> {
+    tenant: TenantNumber,
+    entity: Entity,
+    opened: Position,
+    history: &'a History,
 }
 
 /// The states of an entity in some positions.

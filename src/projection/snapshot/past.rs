@@ -12,10 +12,11 @@ use crate::projection::before::{self, SessionBefore};
 use crate::projection::error::StoreError;
 use crate::projection::history::History;
 use crate::projection::keys::{self, Entity, ListingOwner, Partition, SortKey};
-use crate::projection::numbers::{AgentNumber, Ordinal};
+use crate::projection::numbers::{AgentNumber, Ordinal, TenantNumber};
 use crate::projection::past::{Counts, Found, PastSnapshot, Scan};
 use crate::projection::session_row::{SessionRow, StoredSession};
 use crate::projection::snapshot::{Listing, ListingPlace, PageStart, Snapshot, listings};
+use crate::projection::verdict_row::VerdictRow;
 
 /// A past position, and the history file that says what was listed there.
 pub(super) struct Then {
@@ -86,11 +87,12 @@ impl Snapshot {
         };
         let entity = Entity::Session(ordinal);
         let history = SessionRow::history(stored)?;
-        let Some(state) = self.replaced_after(entity, &history, then.at)? else {
+        let tenant = SessionRow::decode(stored)?.tenant;
+        let Some(state) = self.replaced_after((tenant, entity), &history, then.at)? else {
             return Ok(SessionRow::public_part(stored)?.to_vec());
         };
         let mut session = StoredSession::decode(stored)?;
-        SessionBefore::decode(state.value())?.restore(&mut session.session);
+        SessionBefore::decode(&state)?.restore(&mut session.session);
         let metadata = &mut session.session.metadata;
         before::restore_metadata(&self.tables.before_metadata, entity, then.at, metadata)?;
         Ok(SessionRow::public_part(&session.encode())?.to_vec())
@@ -105,8 +107,9 @@ impl Snapshot {
         if let Some(then) = &self.then {
             let history = AgentRow::history(stored)?;
             let entity = Entity::Agent(number);
-            if let Some(public) = self.replaced_after(entity, &history, then.at)? {
-                return Ok(public.value().to_vec());
+            let tenant = AgentRow::decode(stored)?.tenant;
+            if let Some(public) = self.replaced_after((tenant, entity), &history, then.at)? {
+                return Ok(public);
             }
         }
         Ok(AgentRow::public_part(stored)?.to_vec())
@@ -115,18 +118,19 @@ impl Snapshot {
     /// What the first change of an entity after a position replaced; `None` if it has not changed since.
     fn replaced_after(
         &self,
-        entity: Entity,
+        (tenant, entity): (TenantNumber, Entity),
         history: &History,
         at: Position,
-    ) -> Result<Option<redb::AccessGuard<'_, &'static [u8]>>, StoreError> {
+    ) -> Result<Option<Vec<u8>>, StoreError> {
         let moved = &self.tables.history;
         let number = history.number_after(entity, at, moved)?;
         let change = history.page(entity, (number, 1), moved)?;
         let Some(change) = change.first() else {
             return Ok(None);
         };
-        let state = self.tables.before.get(&keys::change(*change, entity))?;
-        Ok(Some(state.ok_or(StoreError::Damaged("replaced states"))?))
+        let verdict = self.tables.verdicts.get(&keys::verdict(tenant, *change))?;
+        let verdict = verdict.ok_or(StoreError::Damaged("verdicts"))?;
+        Ok(Some(VerdictRow::replaced(verdict.value())?.to_vec()))
     }
 }
 

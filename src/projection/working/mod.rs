@@ -49,8 +49,8 @@ pub(crate) struct Working<'txn> {
     agent_ids: HashMap<Vec<u8>, Option<AgentNumber>>,
     agents: HashMap<AgentNumber, AgentSlot>,
     verdicts: BTreeMap<[u8; 12], VerdictRow>,
-    /// What the changes of the batch replaced.
-    before: BTreeMap<[u8; 17], Vec<u8>>,
+    /// What the records of these verdicts replaced.
+    replaced: HashMap<[u8; 12], Vec<u8>>,
     before_metadata: BTreeMap<[u8; 17], Metadata>,
 }
 
@@ -69,7 +69,7 @@ impl<'txn> Working<'txn> {
             agent_ids: HashMap::new(),
             agents: HashMap::new(),
             verdicts: BTreeMap::new(),
-            before: BTreeMap::new(),
+            replaced: HashMap::new(),
             before_metadata: BTreeMap::new(),
         })
     }
@@ -107,7 +107,6 @@ impl<'txn> Working<'txn> {
         key: EventKey,
     ) -> Result<(), StoreError> {
         let here = self.progress.position.next();
-        let change = keys::change(here, entity);
         let history = match entity {
             Entity::Session(ordinal) => {
                 let slot = self.sessions.get_mut(&ordinal);
@@ -117,7 +116,8 @@ impl<'txn> Working<'txn> {
                 if let Some((before, metadata)) = slot.before.take()
                     && stored.opened != here
                 {
-                    self.before.insert(change, before.encode());
+                    let verdict = keys::verdict(stored.tenant, here);
+                    self.replaced.insert(verdict, before.encode());
                     if let Some(metadata) = metadata
                         && metadata != stored.session.metadata
                     {
@@ -134,7 +134,8 @@ impl<'txn> Working<'txn> {
                 if let Some(before) = slot.before.take()
                     && slot.stored.opened != here
                 {
-                    self.before.insert(change, before);
+                    let verdict = keys::verdict(slot.stored.tenant, here);
+                    self.replaced.insert(verdict, before);
                 }
                 &mut slot.stored.history
             }
@@ -189,10 +190,11 @@ impl<'txn> Working<'txn> {
             indexes::write_revoked(&mut tables.revoked, &tables.totals, &agents, &deltas)?;
             indexes::write_deadlines(&mut tables.deadlines, &sessions)?;
             for (key, row) in &self.verdicts {
-                tables.verdicts.insert(key, &*row.encode())?;
-            }
-            for (key, state) in &self.before {
-                tables.before.insert(key, &**state)?;
+                let mut row = row.encode();
+                if let Some(replaced) = self.replaced.get(key) {
+                    row.extend_from_slice(replaced);
+                }
+                tables.verdicts.insert(key, &*row)?;
             }
             for (key, metadata) in &self.before_metadata {
                 tables.before_metadata.insert(key, metadata.json())?;
