@@ -218,6 +218,9 @@ pub const SNAPSHOT_CACHE_BYTES: usize = 32 * 1024 * 1024;
 pub const HISTORY_INLINE_MAX: usize = 32;
 /// Most keys of a tally bucket. A bucket with more is split by the next byte of its keys.
 pub const TALLY_BUCKET_KEYS_MAX: u64 = 64;
+/// After so many events of a tenant, the read model keeps a mark of its chain. To find the chain at another
+/// position, the server reads at most so many events. Another number is another layout.
+pub const CHAIN_MARK_EVENTS: u64 = 256;
 /// Memory for the read model's page cache, in bytes.
 pub const STORE_CACHE_BYTES: usize = 128 * 1024 * 1024;
 /// Memory for the embedded log's page cache, in bytes.
