@@ -6,6 +6,7 @@ pub mod backup;
 pub mod cli;
 pub mod dialects;
 pub mod domain;
+pub mod export;
 #[cfg(any(fuzzing, test))]
 #[doc(hidden)]
 pub mod fuzzing;

@@ -1,19 +1,18 @@
 //! A backup in a directory.
 
-use std::fs::{self, DirBuilder, File, TryLockError};
-use std::io::{self, Write as _};
-use std::os::unix::fs::DirBuilderExt as _;
+use std::fs::{self, File};
+use std::io;
 use std::path::{Path, PathBuf};
 
 use sha2::{Digest as _, Sha256};
 
 use super::error::{BackupError, FileFault};
+use super::files;
 use super::manifest::{Manifest, Origin, SecretPart};
-use super::segment::{SUFFIX, SegmentWriter, WRITING, Written};
+use super::segment::{SUFFIX, SegmentWriter, Written};
 use crate::domain::Timestamp;
 
 const MANIFEST: &str = "manifest.json";
-const LOCK: &str = "lock";
 const SECRET: &str = "token.secret";
 
 /// A backup in a directory.
@@ -45,25 +44,9 @@ impl Directory {
 
     /// Opens a backup to add to it, or begins one in a new or empty directory.
     pub fn open_to_write(path: &Path, origin: Origin, now: Timestamp) -> Result<Self, BackupError> {
-        let fault = |error| BackupError::file(path, error);
-        // The records are those of every tenant, so others must not read them.
-        let mut builder = DirBuilder::new();
-        builder.recursive(true).mode(0o700);
-        builder.create(path).map_err(fault)?;
-        let mut left = Vec::new();
-        let mut others = false;
-        for entry in fs::read_dir(path).map_err(fault)? {
-            let entry = entry.map_err(fault)?;
-            let name = entry.file_name();
-            let text = name.to_string_lossy();
-            if text.starts_with(WRITING) {
-                left.push(entry.path());
-            } else if name != LOCK && !text.ends_with(SUFFIX) {
-                others = true;
-            }
-        }
+        let found = files::prepare(path, SUFFIX).map_err(|error| BackupError::file(path, error))?;
         let mut directory = match Self::open(path) {
-            Err(BackupError::Missing(_)) if !others => Self {
+            Err(BackupError::Missing(_)) if !found.others => Self {
                 path: path.to_path_buf(),
                 manifest: Manifest::new(origin, now),
                 lock: None,
@@ -71,21 +54,18 @@ impl Directory {
             Err(BackupError::Missing(path)) => return Err(BackupError::NotEmpty(path)),
             opened => opened?,
         };
-        directory.lock = Some(lock(path)?);
+        let locked = files::lock(path).map_err(|(file, error)| BackupError::file(&file, error))?;
+        let Some(lock) = locked else {
+            return Err(BackupError::Held(path.to_path_buf()));
+        };
+        directory.lock = Some(lock);
         if path.join(MANIFEST).exists() {
             // Again, now that no other process changes it.
             directory.manifest = Self::open(path)?.manifest;
         }
-        for file in left {
-            // Of an interrupted backup: no other process writes now. One that has just ended may have
-            // removed it.
-            match fs::remove_file(&file) {
-                Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                    return Err(BackupError::file(&file, error));
-                }
-                Ok(()) | Err(_) => {}
-            }
-        }
+        // Of an interrupted backup: no other process writes now.
+        let cleaned = found.clean();
+        cleaned.map_err(|(file, error)| BackupError::file(&file, error))?;
         directory.manifest.origin = origin;
         Ok(directory)
     }
@@ -151,35 +131,9 @@ impl Directory {
         self.write(MANIFEST, &self.manifest.to_bytes())
     }
 
-    /// Replaces a file as a whole. A temporary file is readable by its owner only.
     fn write(&self, name: &str, bytes: &[u8]) -> Result<(), BackupError> {
-        let path = self.path.join(name);
-        let written = || {
-            let mut file = tempfile::Builder::new()
-                .prefix(WRITING)
-                .tempfile_in(&self.path)?;
-            file.write_all(bytes)?;
-            file.as_file().sync_all()?;
-            file.persist(&path).map_err(|error| error.error)?;
-            File::open(&self.path)?.sync_all()
-        };
-        written().map_err(|error| BackupError::file(&path, error))
-    }
-}
-
-/// Takes the lock of a directory.
-fn lock(dir: &Path) -> Result<File, BackupError> {
-    let path = dir.join(LOCK);
-    let opened = File::options()
-        .create(true)
-        .truncate(false)
-        .write(true)
-        .open(&path);
-    let file = opened.map_err(|error| BackupError::file(&path, error))?;
-    match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => Err(BackupError::Held(dir.to_path_buf())),
-        Err(TryLockError::Error(error)) => Err(BackupError::file(&path, error)),
+        let written = files::replace(&self.path, name, bytes);
+        written.map_err(|error| BackupError::file(&self.path.join(name), error))
     }
 }
 

@@ -26,8 +26,8 @@ pub enum FileFault {
         #[source]
         error: LineError,
     },
-    /// It is not the manifest of a backup.
-    #[error("it is not the manifest of a backup, or it is damaged")]
+    /// It is not a manifest.
+    #[error("it is not a manifest of this format, or it is damaged")]
     NotAManifest(#[source] serde_json::Error),
     /// Another format.
     #[error("its format is {0:?}, which this build does not know: use a newer build")]

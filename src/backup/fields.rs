@@ -1,4 +1,4 @@
-//! Fields of a manifest that serde does not read by itself: times, hashes and positions.
+//! Fields of manifests that serde does not read by itself: times, hashes and positions.
 
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -7,7 +7,7 @@ use crate::domain::{Position, Rules, Timestamp};
 
 /// A SHA-256, written as 64 hexadecimal digits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Hash(pub(super) [u8; 32]);
+pub(crate) struct Hash(pub(crate) [u8; 32]);
 
 impl Serialize for Hash {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
@@ -25,28 +25,28 @@ impl<'de> Deserialize<'de> for Hash {
     }
 }
 
-pub(super) mod hash {
+pub(crate) mod hash {
     use super::{Deserialize, Deserializer, Hash, Serialize, Serializer};
 
-    pub(in crate::backup) fn serialize<S: Serializer>(
+    pub(crate) fn serialize<S: Serializer>(
         hash: &[u8; 32],
         serializer: S,
     ) -> Result<S::Ok, S::Error> {
         Hash(*hash).serialize(serializer)
     }
 
-    pub(in crate::backup) fn deserialize<'de, D: Deserializer<'de>>(
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(
         deserializer: D,
     ) -> Result<[u8; 32], D::Error> {
         Hash::deserialize(deserializer).map(|hash| hash.0)
     }
 }
 
-pub(super) fn position<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Position, D::Error> {
+pub(crate) fn position<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Position, D::Error> {
     u64::deserialize(deserializer).map(Position::new)
 }
 
-pub(super) fn time<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Timestamp, D::Error> {
+pub(crate) fn time<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Timestamp, D::Error> {
     let text = String::deserialize(deserializer)?;
     Timestamp::parse(&text).ok_or_else(|| D::Error::custom("a time must be RFC 3339"))
 }

@@ -93,7 +93,8 @@ impl<'a> Line<'a> {
     }
 }
 
-fn text_or_base64(bytes: &Bytes) -> (Option<Cow<'_, str>>, Option<String>) {
+/// The two forms of bytes in a line: text, or else base64.
+pub(crate) fn text_or_base64(bytes: &Bytes) -> (Option<Cow<'_, str>>, Option<String>) {
     match std::str::from_utf8(bytes) {
         Ok(text) => (Some(Cow::Borrowed(text)), None),
         Err(_not_text) => (None, Some(STANDARD.encode(bytes))),
@@ -101,7 +102,7 @@ fn text_or_base64(bytes: &Bytes) -> (Option<Cow<'_, str>>, Option<String>) {
 }
 
 /// Returns the bytes of the one form that a line has; `None` if it has both, none, or no base64.
-fn bytes(parts: (Option<Cow<'_, str>>, Option<String>)) -> Option<Bytes> {
+pub(crate) fn bytes(parts: (Option<Cow<'_, str>>, Option<String>)) -> Option<Bytes> {
     match parts {
         (Some(text), None) => Some(text.into_owned().into()),
         (None, Some(base64)) => STANDARD.decode(base64).ok().map(Bytes::from),

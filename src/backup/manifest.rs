@@ -1,15 +1,14 @@
 //! The manifest: what a backup has. It is replaced as a whole after each segment.
 //!
-//! Its last field is a SHA-256 over all others. A manifest is valid only if it has the same bytes as
-//! this build would write for it, so that no changed byte goes unnoticed.
+//! Its last field is a SHA-256 over all others: see [`sealed`].
 
 use serde::{Deserialize, Serialize};
-use sha2::{Digest as _, Sha256};
 
 use super::error::FileFault;
-use super::fields::{self, Hash};
+use super::fields;
 use super::lost::LostRange;
 use super::mark::{LogKind, Mark};
+use super::sealed;
 use crate::domain::{Position, Rules, Timestamp};
 
 /// The format of the backup.
@@ -100,14 +99,6 @@ pub struct SecretPart {
     pub sha256: [u8; 32],
 }
 
-/// A manifest and its checksum.
-#[derive(Serialize, Deserialize)]
-struct Sealed {
-    #[serde(flatten)]
-    manifest: Manifest,
-    sha256: Hash,
-}
-
 impl Manifest {
     /// The manifest of a backup without records.
     pub fn new(origin: Origin, now: Timestamp) -> Self {
@@ -161,31 +152,12 @@ impl Manifest {
 
     /// The content of its file.
     pub(super) fn to_bytes(&self) -> Vec<u8> {
-        let json = serde_json::to_vec(self).expect("a manifest is JSON");
-        let sealed = Sealed {
-            manifest: self.clone(),
-            sha256: Hash(Sha256::digest(&json).into()),
-        };
-        let mut bytes = serde_json::to_vec_pretty(&sealed).expect("a manifest is JSON");
-        bytes.push(b'\n');
-        bytes
+        sealed::to_bytes(self)
     }
 
     /// Reads the content of its file.
     pub(super) fn read(bytes: &[u8]) -> Result<Self, FileFault> {
-        #[derive(Deserialize)]
-        struct Format {
-            format: String,
-        }
-        let Format { format } = serde_json::from_slice(bytes).map_err(FileFault::NotAManifest)?;
-        if format != FORMAT {
-            return Err(FileFault::Format(format));
-        }
-        let sealed: Sealed = serde_json::from_slice(bytes).map_err(FileFault::NotAManifest)?;
-        let manifest = sealed.manifest;
-        if manifest.to_bytes() != bytes {
-            return Err(FileFault::Differs("SHA-256 differs, or it was changed"));
-        }
+        let manifest: Self = sealed::read(bytes, FORMAT)?;
         for kind in LogKind::ALL {
             manifest.log(kind).check()?;
         }

@@ -18,16 +18,19 @@
 mod copy;
 mod directory;
 mod error;
-mod fields;
+pub(crate) mod fields;
+pub(crate) mod files;
 mod filling;
-mod line;
+pub(crate) mod hashing;
+pub(crate) mod line;
 mod lost;
 mod manifest;
 mod mark;
 mod reader;
+pub(crate) mod sealed;
 mod segment;
 mod source;
-mod stream;
+pub(crate) mod stream;
 
 pub use copy::{Copied, Copying, check, copy};
 pub use directory::Directory;

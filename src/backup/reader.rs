@@ -9,10 +9,10 @@ use zstd::Decoder;
 
 use super::directory::Directory;
 use super::error::{BackupError, FileFault};
+use super::hashing::Hashing;
 use super::line::Line;
 use super::manifest::Segment;
 use super::mark::{LogKind, Mark};
-use super::segment::Hashing;
 use crate::domain::limits::{BACKUP_LINE_BYTES_MAX, RESTORE_BYTES_MAX, RESTORE_RECORDS_MAX};
 use crate::domain::{Position, Rules};
 use crate::log::Record;

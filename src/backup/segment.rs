@@ -1,13 +1,14 @@
 //! Writes a segment: compressed lines, into a file without a name in the backup yet.
 
-use std::io::{self, BufWriter, Write};
+use std::io::{self, BufWriter, Write as _};
 use std::path::Path;
 
-use sha2::{Digest as _, Sha256};
 use tempfile::NamedTempFile;
 use zstd::Encoder;
 
 use super::error::BackupError;
+use super::files;
+use super::hashing::Hashing;
 use super::line::Line;
 use super::manifest::Segment;
 use super::mark::{LogKind, Mark};
@@ -15,8 +16,6 @@ use crate::domain::Position;
 use crate::domain::limits::{BACKUP_SEGMENT_BYTES_MAX, BACKUP_SEGMENT_RECORDS_MAX};
 use crate::log::{LogError, Record};
 
-/// The prefix of files that are being written. An interrupted backup leaves them.
-pub(super) const WRITING: &str = ".writing-";
 /// The end of the name of a segment.
 pub(super) const SUFFIX: &str = ".ndjson.zst";
 /// The level of zstd's own default: higher ones cost more time than they save room.
@@ -41,7 +40,7 @@ impl SegmentWriter {
     /// Starts a segment after a point of a log, in a file of a directory.
     pub(super) fn new(dir: &Path, after: Mark) -> Result<Self, BackupError> {
         let open = || {
-            let file = tempfile::Builder::new().prefix(WRITING).tempfile_in(dir)?;
+            let file = files::unnamed(dir)?;
             let mut encoder = Encoder::new(Hashing::new(BufWriter::new(file)), LEVEL)?;
             encoder.include_checksum(true)?;
             Ok(encoder)
@@ -86,13 +85,19 @@ impl SegmentWriter {
     }
 
     fn fault(&self, error: impl Into<io::Error>) -> BackupError {
-        let path = self.encoder.get_ref().inner.get_ref().path();
+        let path = self.encoder.get_ref().get_ref().get_ref().path();
         BackupError::file(path, error.into())
     }
 
     /// Completes the file and syncs it.
     pub(super) fn finish(self) -> Result<Written, BackupError> {
-        let path = self.encoder.get_ref().inner.get_ref().path().to_path_buf();
+        let path = self
+            .encoder
+            .get_ref()
+            .get_ref()
+            .get_ref()
+            .path()
+            .to_path_buf();
         let fault = |error| BackupError::file(&path, error);
         let hashing = self.encoder.finish().map_err(fault)?;
         let (inner, sha256, len_bytes) = hashing.finish();
@@ -116,58 +121,6 @@ impl SegmentWriter {
                 rules_version: end.rules,
             },
         })
-    }
-}
-
-/// Hashes and counts what passes, in either direction.
-pub(super) struct Hashing<T> {
-    inner: T,
-    hasher: Sha256,
-    len_bytes: u64,
-}
-
-impl<T> Hashing<T> {
-    pub(super) fn new(inner: T) -> Self {
-        Self {
-            inner,
-            hasher: Sha256::new(),
-            len_bytes: 0,
-        }
-    }
-
-    /// Returns what it wraps, the hash and the number of bytes.
-    pub(super) fn finish(self) -> (T, [u8; 32], u64) {
-        (self.inner, self.hasher.finalize().into(), self.len_bytes)
-    }
-
-    /// The hash and the number of bytes so far.
-    pub(super) fn so_far(&self) -> ([u8; 32], u64) {
-        (self.hasher.clone().finalize().into(), self.len_bytes)
-    }
-
-    fn pass(&mut self, bytes: &[u8]) {
-        self.hasher.update(bytes);
-        self.len_bytes += bytes.len() as u64;
-    }
-}
-
-impl<W: Write> Write for Hashing<W> {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let written = self.inner.write(bytes)?;
-        self.pass(bytes.get(..written).unwrap_or(bytes));
-        Ok(written)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.inner.flush()
-    }
-}
-
-impl<R: io::Read> io::Read for Hashing<R> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let read = self.inner.read(buffer)?;
-        self.pass(buffer.get(..read).unwrap_or_default());
-        Ok(read)
     }
 }
 

@@ -78,15 +78,24 @@ impl TarStream {
     }
 
     fn append(&mut self, name: &str, len: u64, from: impl io::Read) -> Result<(), BackupError> {
-        let mut header = Header::new_ustar();
-        header.set_size(len);
-        header.set_mode(0o600);
-        let time = self.manifest.made_at.micros() / 1_000_000;
-        header.set_mtime(u64::try_from(time).unwrap_or(0));
-        self.archive
-            .append_data(&mut header, name, from)
-            .map_err(fault)
+        let size = (len, self.manifest.made_at);
+        append(&mut self.archive, name, size, from).map_err(fault)
     }
+}
+
+/// Appends a file that only its owner may read, with its length in bytes and its time.
+pub(crate) fn append(
+    archive: &mut Builder<Box<dyn Write + Send>>,
+    name: &str,
+    (len_bytes, made_at): (u64, Timestamp),
+    from: impl io::Read,
+) -> io::Result<()> {
+    let mut header = Header::new_ustar();
+    header.set_size(len_bytes);
+    header.set_mode(0o600);
+    let time = made_at.micros() / 1_000_000;
+    header.set_mtime(u64::try_from(time).unwrap_or(0));
+    archive.append_data(&mut header, name, from)
 }
 
 fn fault(error: io::Error) -> BackupError {

@@ -15,6 +15,7 @@ mod doctor;
 mod duration;
 mod emit;
 mod events;
+mod export;
 mod follow;
 mod keys;
 mod lineage;
@@ -29,6 +30,7 @@ mod pages;
 mod patience;
 mod progress;
 mod rebuild;
+mod remote_export;
 mod remote_log;
 mod restore;
 mod rules;
@@ -45,6 +47,7 @@ mod target;
 mod tokens;
 mod typed;
 mod verify;
+mod verify_export;
 
 use std::env;
 use std::net::{SocketAddr, ToSocketAddrs as _};
@@ -101,6 +104,8 @@ enum Command {
     Verify(verify::Verify),
     Backup(Box<backup::Backup>),
     Restore(restore::Restore),
+    Export(export::Export),
+    VerifyExport(verify_export::VerifyExport),
     Rules(rules::Rules),
     Streams(streams::Streams),
     Doctor(doctor::Doctor),
@@ -195,6 +200,8 @@ async fn dispatch(command: Command) -> CommandResult {
         Command::Verify(verify) => verify.run().await,
         Command::Backup(backup) => backup.run().await,
         Command::Restore(restore) => restore.run().await,
+        Command::Export(export) => export.run().await,
+        Command::VerifyExport(verify) => verify.run().await,
         Command::Rules(rules) => rules.run().await,
         Command::Streams(streams) => streams.run().await,
         // Boxed because its future is large.

@@ -45,19 +45,27 @@ pub(super) struct AsOfArgs {
 impl AsOfArgs {
     /// The parameter for the API.
     pub(super) fn parameter(self, now: Timestamp) -> Result<(&'static str, Option<String>), Usage> {
-        let is_position =
-            |text: &String| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
-        let state = match self.as_of {
-            Some(text) if text == "now" || is_position(&text) => Some(text),
-            Some(text) => Some(read(text.trim(), now).ok_or_else(|| {
-                Usage(format!(
-                    "--as-of {text:?} is no state; write a position, now, {FORMS}"
-                ))
-            })?),
-            None => None,
-        };
-        Ok((AS_OF, state))
+        Ok((AS_OF, state("--as-of", self.as_of, now)?))
     }
+}
+
+/// Converts the state of an option for the API: a position, `now`, or a time.
+pub(super) fn state(
+    option: &str,
+    text: Option<String>,
+    now: Timestamp,
+) -> Result<Option<String>, Usage> {
+    let is_position =
+        |text: &String| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    Ok(match text {
+        Some(text) if text == "now" || is_position(&text) => Some(text),
+        Some(text) => Some(read(text.trim(), now).ok_or_else(|| {
+            Usage(format!(
+                "{option} {text:?} is no state; write a position, now, {FORMS}"
+            ))
+        })?),
+        None => None,
+    })
 }
 
 fn read(text: &str, now: Timestamp) -> Option<String> {

@@ -157,6 +157,24 @@ pub const RESTORE_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// Most ranges of lost records that an error names.
 pub const LOST_RANGES_MAX: usize = 100;
 
+// --- Limits of exports ---------------------------------------------------------------------------
+
+/// Most events of a segment of an export.
+pub const EXPORT_SEGMENT_EVENTS_MAX: u64 = 100_000;
+/// A segment of an export takes no more events once its lines have this many bytes.
+pub const EXPORT_SEGMENT_BYTES_MAX: u64 = 64 * 1024 * 1024;
+/// Most events of a page for an export.
+pub const EXPORT_PAGE_EVENTS_MAX: u16 = 5_000;
+/// Events of a page for an export if the request has no limit.
+pub const EXPORT_PAGE_EVENTS_DEFAULT: u16 = 1_000;
+/// A page for an export takes no more events once its lines have this many bytes.
+pub const EXPORT_PAGE_BYTES_MAX: usize = 4 * 1024 * 1024;
+/// Longest line of an export, in bytes: the largest event, if JSON escapes each of its bytes, and its other
+/// members.
+pub const EXPORT_LINE_BYTES_MAX: u64 = 1024 * 1024;
+/// Longest manifest of an export, in bytes: about 100,000 segments.
+pub const EXPORT_MANIFEST_BYTES_MAX: u64 = 64 * 1024 * 1024;
+
 // --- Limits of the projection --------------------------------------------------------------------
 
 /// A transaction takes no more records once it has this many.
@@ -218,6 +236,9 @@ pub const SNAPSHOT_CACHE_BYTES: usize = 32 * 1024 * 1024;
 pub const HISTORY_INLINE_MAX: usize = 32;
 /// Most keys of a tally bucket. A bucket with more is split by the next byte of its keys.
 pub const TALLY_BUCKET_KEYS_MAX: u64 = 64;
+/// After so many events of a tenant, the read model keeps a mark of its chain. To find the chain at another
+/// position, the server reads at most so many events. Another number is another layout.
+pub const CHAIN_MARK_EVENTS: u64 = 256;
 /// Memory for the read model's page cache, in bytes.
 pub const STORE_CACHE_BYTES: usize = 128 * 1024 * 1024;
 /// Memory for the embedded log's page cache, in bytes.

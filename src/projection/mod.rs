@@ -28,6 +28,7 @@ mod snapshot;
 mod store;
 mod tables;
 mod tally;
+mod tenant_chain;
 mod verdict_row;
 pub mod verify;
 mod working;

@@ -127,6 +127,10 @@ tables! {
     tallies: &'static [u8] => &'static [u8];
     /// Tenant -> sum over the rows of its sessions and agents: see `projection::row_sum`.
     row_sums: u32 => u128;
+    /// Tenant -> chain over its records: see `projection::tenant_chain`.
+    chains: u32 => &'static [u8; 48];
+    /// Tenant and position -> that chain after some of its records.
+    chain_marks: &'static [u8; 12] => &'static [u8; 48];
     /// Deadlines of active sessions.
     deadlines: &'static [u8; 16] => ();
     /// Revoked agents that still have active sessions.

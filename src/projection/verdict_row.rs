@@ -60,6 +60,19 @@ impl VerdictRow {
         self.agent == Some(number)
     }
 
+    /// The verdict as of a position: an event that was decided later is still parked.
+    #[must_use]
+    pub fn as_of(self, position: Position) -> Self {
+        if self.settled_at.is_none_or(|settled| settled <= position) {
+            return self;
+        }
+        Self {
+            verdict: Verdict::Parked,
+            settled_at: None,
+            ..self
+        }
+    }
+
     /// Whether this is the verdict on an event with this body.
     pub fn is_on(&self, body: &[u8]) -> bool {
         self.body_hash == first_half(Sha256::digest(body).into())

@@ -7,6 +7,7 @@
 pub mod agents;
 mod cursor;
 pub mod events;
+pub mod export;
 mod ids;
 pub mod lineage;
 mod live;
@@ -41,6 +42,17 @@ pub enum QueryError {
     /// A page of descendants starts after a session that is none of them.
     #[error("is no descendant of this session; send next_after of a page unchanged")]
     NoDescendant,
+    /// The log has other records than the fold has read.
+    #[error(
+        "the tenant's records after position {after} up to {until} are not those that were folded: the log \
+         was changed. An operator finds the place with `session-ledger verify`"
+    )]
+    OtherRecords {
+        /// The last position before them.
+        after: Position,
+        /// The last of them.
+        until: Position,
+    },
     /// The answer is not known for a single agent, and the caller may see only one.
     #[error("the credential is bound to an agent, and the answer is not known for a single agent")]
     OneAgent,

@@ -7,7 +7,7 @@ use std::process::{Command, Stdio};
 use crate::support::cli::{command, fails, ok};
 
 /// Every command and group. The name of a command in a group begins with the group.
-const COMMANDS: [&str; 35] = [
+const COMMANDS: [&str; 37] = [
     "serve",
     "demo",
     "emit",
@@ -36,6 +36,8 @@ const COMMANDS: [&str; 35] = [
     "verify",
     "backup",
     "restore",
+    "export",
+    "verify-export",
     "doctor",
     "rules",
     "rules adopt",

@@ -310,18 +310,26 @@ async fn the_status_counts_only_the_tenants_own_data() {
     let mut status = app.client("acme").get("/v1/status").await.ok();
     let digest = status["digest"].take();
     assert_eq!(digest.as_str().unwrap().len(), 32, "{digest}");
+    let chain = status["chain"].take();
+    assert_eq!(chain.as_str().unwrap().len(), 64, "{chain}");
     let by_status = json!({"active": 1, "terminated": 1, "expired": 0, "handed_off": 0});
     let expected = json!({
         "tenant": "acme",
         "sessions": {"total": 2, "by": by_status},
         "rejections": {"total": 2, "by": {"not_active": 1, "parked": 1}},
         "digest": null,
+        "events": 7,
+        "chain": null,
         "rules_version": 2,
         "as_of": {"position": 8, "time": NOW, "caught_up": true},
     });
     assert_eq!(status, expected);
     let empty = app.client("other").get("/v1/status").await.ok();
     assert_eq!(empty["digest"], "0".repeat(32));
+    assert_eq!(
+        (&empty["events"], &empty["chain"]),
+        (&json!(0), &json!("0".repeat(64)))
+    );
     app.stop().await;
 }
 

@@ -25,6 +25,7 @@ mod disk_faults;
 mod disk_flips;
 mod expiry;
 mod expiry_nodes;
+mod export;
 mod failing_disk;
 mod fold;
 mod fold_runner;

@@ -89,7 +89,7 @@ fn every_route_is_described_in_full() {
             );
         }
     }
-    assert_eq!(ids.len(), 36);
+    assert_eq!(ids.len(), 38);
 }
 
 #[test]

@@ -3,6 +3,7 @@
 mod agents;
 mod backup;
 mod events;
+mod export;
 mod keys;
 mod listing;
 pub mod openapi;
@@ -34,6 +35,8 @@ pub(super) fn routes() -> OpenApiRouter<App> {
         .routes(routes!(agents::commands::reinstate))
         .routes(routes!(agents::commands::revoke))
         .routes(routes!(events::rejections::list))
+        .routes(routes!(export::end))
+        .routes(routes!(export::events))
         .routes(routes!(ops::status::get))
         .routes(routes!(keys::list, keys::issue))
         .routes(routes!(keys::revoke))

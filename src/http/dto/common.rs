@@ -119,9 +119,30 @@ pub struct Status {
     /// run one build and have equal `as_of.position` must have equal digests. Null if the credential is
     /// bound to an agent.
     pub digest: Option<String>,
+    /// The number of its events, with any verdict. Null if the credential is bound to an agent.
+    pub events: Option<u64>,
+    /// The hash chain over these events, in hexadecimal digits. Null if the credential is bound to an agent.
+    pub chain: Option<String>,
     /// The version of the rules by which the ledger decides verdicts.
     pub rules_version: u32,
     /// The state that was counted.
+    pub as_of: AsOf,
+}
+
+/// What a tenant has up to a position.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct ExportEnd {
+    /// The tenant.
+    pub tenant: String,
+    /// The position. For a time, that of the tenant's last event before or at it.
+    pub until: u64,
+    /// The number of the tenant's events up to it, with any verdict.
+    pub events: u64,
+    /// The position of the last of them; 0 if there is none.
+    pub last_position: u64,
+    /// The hash chain over them, in hexadecimal digits.
+    pub chain: String,
+    /// The state of the server.
     pub as_of: AsOf,
 }
 

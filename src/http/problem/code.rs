@@ -334,6 +334,10 @@ impl From<QueryError> for Problem {
             QueryError::NoDescendant => {
                 Self::new(Code::InvalidParameter).with_error("after", error.to_string())
             }
+            QueryError::OtherRecords { .. } => {
+                tracing::error!("{error}");
+                Self::new(Code::LogFailed).with_detail(error.to_string())
+            }
             QueryError::OneAgent => Self::new(Code::AgentBound).with_detail(error.to_string()),
         }
     }

@@ -165,6 +165,10 @@ problem_sets! {
     GetProblems: EVERYWHERE, CALLER, READ, EXISTING;
     /// A page of events.
     EventListProblems: EVERYWHERE, CALLER, READ, PAST, NOT_BOUND;
+    /// What an export is made of.
+    ExportProblems: EVERYWHERE, CALLER, READ, PAST, NOT_BOUND;
+    /// A page of events for an export.
+    ExportEventsProblems: EVERYWHERE, CALLER, READ, NOT_BOUND;
     /// Counts, or a page of an index.
     EventsProblems: EVERYWHERE, CALLER, READ;
     /// A page of rejected events.

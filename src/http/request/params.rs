@@ -5,7 +5,8 @@
 use serde_json::{Value, json};
 
 use crate::domain::limits::{
-    EVENTS_PAGE_MAX, FILTER_AGENTS_MAX, PAGE_ROWS_DEFAULT, PAGE_ROWS_MAX, TEXT_CHARS_MAX,
+    EVENTS_PAGE_MAX, EXPORT_PAGE_EVENTS_DEFAULT, EXPORT_PAGE_EVENTS_MAX, FILTER_AGENTS_MAX,
+    PAGE_ROWS_DEFAULT, PAGE_ROWS_MAX, TEXT_CHARS_MAX,
 };
 use crate::domain::session::Status;
 use crate::domain::{AgentStatus, EventType, VerdictKind};
@@ -209,6 +210,32 @@ pub(crate) const AS_OF: Param<Text> = Param {
             of its pages keep that state, whatever happens meanwhile.",
     component: Some("AsOf"),
     shape: Text(a_state),
+};
+pub(crate) const UNTIL_STATE: Param<Text> = Param {
+    name: "until",
+    about: "The end of the export: a position, an RFC 3339 time by the clock of the log, or now, which is the \
+            default.",
+    component: Some("UntilState"),
+    shape: Text(a_state),
+};
+pub(crate) const UNTIL_POSITION: Param<Range> = Param {
+    name: "until",
+    about: "Only events up to this position, with the verdicts that they had there. By default the last \
+            position that the server shows. Give the same for all pages of an export.",
+    component: Some("UntilPosition"),
+    shape: COUNTER,
+};
+pub(crate) const EXPORT_LIMIT: Param<Number> = Param {
+    name: "limit",
+    about: "The most events of the page.",
+    component: Some("ExportLimit"),
+    shape: Number {
+        range: Range {
+            min: 1,
+            max: EXPORT_PAGE_EVENTS_MAX as u64,
+        },
+        default: EXPORT_PAGE_EVENTS_DEFAULT as u64,
+    },
 };
 pub(crate) const AFTER_POSITION: Param<Number> = Param {
     name: "after",

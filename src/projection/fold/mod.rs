@@ -65,6 +65,7 @@ pub(crate) fn record(working: &mut Working<'_>, prepared: &Prepared) -> Result<V
         }
     };
     verdicts::note(working, tenant, prepared, decision)?;
+    working.add_to_chain(tenant, prepared)?;
     // A queue, not recursion: hand-offs that waited may open a chain of sessions of any length.
     while let Some((tenant, id)) = working.opened.pop_front() {
         for parked in parking::take_all(working, tenant, &id)? {

@@ -6,6 +6,7 @@ use std::ops::Bound;
 use crate::domain::{
     AgentFilter, AgentId, EventKey, Position, ProjectId, SessionId, Timestamp, TokenHash,
 };
+use crate::log::chain::TenantChain;
 use crate::projection::error::StoreError;
 use crate::projection::keys::{self, AgentOwner, Entity, ListingOwner, SessionOwner};
 use crate::projection::numbers::{
@@ -16,6 +17,7 @@ use crate::projection::session_row::SessionRow;
 use crate::projection::snapshot::{
     Endings, KnownAgent, Listing, PageRows, PageStart, RejectionCode, RowBytes, Snapshot,
 };
+use crate::projection::tenant_chain;
 use crate::projection::verdict_row::VerdictRow;
 
 /// Which positions of a log are visited, and in which order.
@@ -64,6 +66,20 @@ impl TenantSnapshot<'_> {
     /// The digest of the rows of all sessions and agents.
     pub fn digest(&self) -> Result<RowSum, StoreError> {
         row_sum::read(&self.snapshot.tables.row_sums, self.tenant)
+    }
+
+    /// The chain over all records of the tenant.
+    pub fn chain(&self) -> Result<TenantChain, StoreError> {
+        tenant_chain::read(&self.snapshot.tables.chains, self.tenant)
+    }
+
+    /// The chain at the last place at or before a position where the read model has it, and at the first
+    /// such place after it. Both are the end of the chain if that is not after the position.
+    pub fn chain_around(
+        &self,
+        position: Position,
+    ) -> Result<(TenantChain, TenantChain), StoreError> {
+        tenant_chain::around(&self.snapshot.tables, self.tenant, position)
     }
 
     /// The owner of the listing of all sessions.

@@ -22,8 +22,10 @@ use crate::projection::keys::{self, Entity};
 use crate::projection::meta::Progress;
 use crate::projection::notices::Settlements;
 use crate::projection::numbers::{AgentNumber, Ordinal, TenantNumber};
+use crate::projection::prepare::Prepared;
 use crate::projection::tables::Tables;
 use crate::projection::tally::{self, Delta, ListingTables};
+use crate::projection::tenant_chain::TenantChains;
 use crate::projection::verdict_row::VerdictRow;
 use agents::AgentSlot;
 use sessions::SessionSlot;
@@ -49,6 +51,7 @@ pub(crate) struct Working<'txn> {
     agent_ids: HashMap<Vec<u8>, Option<AgentNumber>>,
     agents: HashMap<AgentNumber, AgentSlot>,
     verdicts: BTreeMap<[u8; 12], VerdictRow>,
+    chains: TenantChains,
     /// What the records of these verdicts replaced.
     replaced: HashMap<[u8; 12], Vec<u8>>,
     before_metadata: BTreeMap<[u8; 17], Metadata>,
@@ -69,6 +72,7 @@ impl<'txn> Working<'txn> {
             agent_ids: HashMap::new(),
             agents: HashMap::new(),
             verdicts: BTreeMap::new(),
+            chains: TenantChains::default(),
             replaced: HashMap::new(),
             before_metadata: BTreeMap::new(),
         })
@@ -172,6 +176,15 @@ impl<'txn> Working<'txn> {
         self.verdicts.insert(keys::verdict(tenant, position), row);
     }
 
+    /// Adds a record to the chain of its tenant.
+    pub(crate) fn add_to_chain(
+        &mut self,
+        tenant: TenantNumber,
+        prepared: &Prepared,
+    ) -> Result<(), StoreError> {
+        self.chains.add(tenant, prepared, &mut self.tables)
+    }
+
     /// Writes what the batch changed. The rows of sessions cost as much as all other writes together.
     pub(crate) fn finish(mut self) -> Result<Progress, StoreError> {
         let agents = in_key_order(self.agents.drain().filter(|(_, slot)| slot.changed));
@@ -213,6 +226,7 @@ impl<'txn> Working<'txn> {
         };
         of_sessions.write(&mut self.tables.row_sums)?;
         of_agents.write(&mut self.tables.row_sums)?;
+        self.chains.write(&mut self.tables.chains)?;
         self.progress.save(&mut self.tables.meta)?;
         Ok(self.progress)
     }

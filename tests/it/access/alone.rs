@@ -36,6 +36,8 @@ async fn a_tenant_without_data_sees_nothing_of_other_tenants() {
             && !route.path.contains('{')
             // The answer of a stream is no JSON, and the lists beside it have the same rows.
             && !route.path.ends_with("/stream")
+            // The answer has no line, which is no JSON either.
+            && route.path != "/v1/export/events"
             // An operator reads the records of all tenants.
             && !route.path.starts_with("/v1/backup")
     };

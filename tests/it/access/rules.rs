@@ -88,6 +88,13 @@ const EXCEPTIONS: &[Exception] = &[
         marks: &[],
     },
     Exception {
+        reason: "an export has the events of all agents",
+        calls: |route| route.path.starts_with("/v1/export"),
+        callers: is_bound,
+        expected: Expected::Word(403, "agent_bound"),
+        marks: &[],
+    },
+    Exception {
         reason: "a session for another agent is forbidden, not missing: the caller named the agent",
         calls: |route| opens_a_session(route),
         callers: |caller| caller.whose == Whose::OtherAgent,

@@ -5,6 +5,8 @@
 pub(crate) mod agents;
 #[cfg(test)]
 mod bounds;
+#[cfg(test)]
+mod chains;
 pub(crate) mod checks;
 #[cfg(test)]
 mod crash;

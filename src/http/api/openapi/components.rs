@@ -14,6 +14,7 @@ const COMPLETE: &[&str] = &[
     "AgentList",
     "AsOf",
     "EventList",
+    "ExportEnd",
     "Key",
     "KeyChange",
     "KeyHistory",

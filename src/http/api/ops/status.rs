@@ -13,13 +13,15 @@ use crate::http::request::page_query::GetQuery;
 use crate::http::response::body;
 use crate::http::response::totals::by_word;
 use crate::http::state::App;
+use crate::log::chain::TenantChain;
 use crate::projection::RowSum;
 use crate::query;
 
 /// Read the tenant's status
 ///
-/// The number of the tenant's sessions by status, and of its rejected events by reason, and a digest of its
-/// sessions and agents, to compare servers of one ledger. For a credential
+/// The number of the tenant's sessions by status, and of its rejected events by reason, a digest of its
+/// sessions and agents, to compare servers of one ledger, and the number of its events with their hash chain, to
+/// compare exports. For a credential
 /// that is bound to an agent, only the sessions of that agent. `/metrics` has figures of the whole server.
 #[utoipa::path(
     get,
@@ -41,13 +43,17 @@ pub(crate) async fn get(
         // Not for callers bound to an agent: many rejected events concern no known agent.
         let whole = match (sight.agent, snapshot.of_tenant(tenant)?) {
             (Some(_), _) => None,
-            (None, Some(tenant)) => Some((tenant.rejection_totals()?, tenant.digest()?)),
-            (None, None) => Some((Vec::new(), RowSum::default())),
+            (None, Some(tenant)) => {
+                let rows = (tenant.rejection_totals()?, tenant.digest()?);
+                Some((rows, tenant.chain()?))
+            }
+            (None, None) => Some(((Vec::new(), RowSum::default()), TenantChain::EMPTY)),
         };
         Ok((counts, whole, snapshot.progress().rules.current().number()))
     });
     let (counts, whole, rules_version) = found?;
-    let (rejections, digest) = whole.unzip();
+    let (rows, chain) = whole.unzip();
+    let (rejections, digest) = rows.unzip();
     let by_status = counts.by_status.iter();
     let by_status = by_status.map(|(status, total)| (status.as_str().to_owned(), *total));
     let answer = dto::Status {
@@ -62,6 +68,8 @@ pub(crate) async fn get(
             dto::Totals { total, by }
         }),
         digest: digest.map(RowSum::to_hex),
+        events: chain.map(|chain| chain.events),
+        chain: chain.map(|chain| hex::encode(chain.head)),
         rules_version,
         as_of: app.as_of(counts.as_of),
     };
