@@ -126,6 +126,41 @@ async fn a_connection_that_rests_too_long_is_closed() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn half_a_head_after_a_rest_does_not_keep_a_connection_open() {
+    let app = App::start_with_patience(Patience {
+        buffers: SHORT,
+        idle: 4 * SHORT,
+        ..ENDLESS
+    })
+    .await;
+    let mut stream = send(&app, WHOLE).await;
+    answer(&mut stream).await;
+    until_resting(&app, 1).await;
+    stream.write_all(HALF_A_HEAD.as_bytes()).await.unwrap();
+    assert_eq!(rest(stream).await, "");
+    app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_request_that_wakes_a_connection_when_the_server_stops_is_answered() {
+    let app = App::start_with_patience(Patience {
+        buffers: SHORT,
+        arrival: SHORT,
+        ..ENDLESS
+    })
+    .await;
+    let mut stream = send(&app, WHOLE).await;
+    answer(&mut stream).await;
+    until_resting(&app, 1).await;
+    stream.write_all(WHOLE.as_bytes()).await.unwrap();
+    let mut begun = [0; 12];
+    tokio::join!(app.stop(), async {
+        stream.read_exact(&mut begun).await.unwrap();
+    });
+    assert_eq!(&begun, b"HTTP/1.1 200");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn answers_that_wait_for_their_client_are_sent_before_a_connection_rests() {
     let app = App::start_with_patience(Patience {
         buffers: SHORT,

@@ -1,8 +1,8 @@
 //! Serves connections, each to its end.
 //!
 //! A connection of HTTP/1 that has no request under way is taken apart after a while: it keeps its socket
-//! and no buffers, until its client sends the next request. The buffers and the state of hyper take 26 KiB,
-//! and thousands of clients keep connections that they rarely use.
+//! and no buffers of HTTP, until its client sends the next request. The buffers and the state of hyper take
+//! some 20 KiB, and thousands of clients keep connections that they rarely use.
 
 use std::convert::Infallible;
 use std::future::{pending, poll_fn};
@@ -19,6 +19,7 @@ use hyper::service::{Service, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulConnection;
 use hyper_util::service::TowerToHyperService;
+use tokio::io::AsyncWrite as _;
 use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep, sleep_until};
 use tokio_rustls::server::TlsStream;
@@ -61,7 +62,13 @@ pub(super) struct Server {
 struct Served<'a> {
     server: &'a Server,
     activity: &'a Arc<Connection>,
-    /// By when the head of the first request has to be complete.
+}
+
+/// What the client owes the server: the head of a request, in time.
+#[derive(Clone, Copy)]
+struct Due {
+    /// How many requests had begun before.
+    begun: u64,
     deadline: Instant,
 }
 
@@ -133,10 +140,13 @@ impl Server {
         let served = Served {
             server: self,
             activity: &place.connection,
+        };
+        let due = Due {
+            begun: 0,
             deadline: Instant::now() + self.patience.head,
         };
-        if let Some(stream) = served.secure(stream).await {
-            served.to_its_end(stream).await;
+        if let Some(stream) = served.secure(stream, due).await {
+            served.to_its_end(stream, due).await;
         }
     }
 
@@ -163,12 +173,8 @@ impl Server {
 
 impl Served<'_> {
     /// Makes the TLS handshake if the address has TLS. `None` if it failed or took too long.
-    async fn secure(&self, stream: TcpStream) -> Option<Stream> {
-        let Self {
-            server,
-            activity,
-            deadline,
-        } = self;
+    async fn secure(&self, stream: TcpStream, due: Due) -> Option<Stream> {
+        let Self { server, activity } = self;
         let socket = Socket::new(stream, Arc::clone(activity));
         let Some(tls) = &server.tls else {
             return Some(Rewound::new(Either::Left(socket)));
@@ -179,7 +185,7 @@ impl Served<'_> {
                 Ok(stream) => return Some(Rewound::new(Either::Right(Box::new(stream)))),
                 Err(failed) => failed,
             },
-            () = sleep_until(*deadline) => NoTls::Late,
+            () = sleep_until(due.deadline) => NoTls::Late,
             () = activity.closing() => NoTls::Closed("had to make room"),
             () = server.stop.cancelled() => NoTls::Closed("had no request under way"),
         };
@@ -195,45 +201,49 @@ impl Served<'_> {
         None
     }
 
-    async fn to_its_end(&self, mut stream: Stream) {
-        while let Some(version) = self.next_request(&mut stream).await {
-            let idle = match version {
-                Version::Http1 => self.http1(stream).await,
+    async fn to_its_end(&self, mut stream: Stream, mut due: Due) {
+        loop {
+            let Some(version) = self.next_request(&mut stream, due).await else {
+                // TLS says goodbye, so that the client can tell the end from a cut.
+                poll_fn(|cx| Poll::Ready(drop(Pin::new(&mut stream).poll_shutdown(cx)))).await;
+                return;
+            };
+            let rested = match version {
+                Version::Http1 => self.http1(stream, due).await,
                 Version::Http2 => {
-                    self.http2(stream).await;
+                    self.http2(stream, due).await;
                     None
                 }
             };
-            match idle {
-                Some(idle) => stream = idle,
-                None => return,
-            }
+            let Some(rested) = rested else {
+                return;
+            };
+            stream = rested;
+            due = Due {
+                begun: self.activity.begun(),
+                deadline: Instant::now() + self.server.patience.idle,
+            };
         }
     }
 
     /// Waits until the client sends a request, or its first bytes. `None` if the connection is over.
-    async fn next_request(&self, stream: &mut Stream) -> Option<Version> {
-        let until = if self.activity.begun() == 0 {
-            self.deadline
-        } else {
-            Instant::now() + self.server.patience.idle
-        };
+    async fn next_request(&self, stream: &mut Stream, due: Due) -> Option<Version> {
         let _resting = self.server.room.rest();
         tokio::select! {
             // A request that has arrived when the server stops is still answered.
             biased;
-            version = version(stream) => version.unwrap_or_else(|error| {
+            version = version(stream, due.begun == 0) => version.unwrap_or_else(|error| {
                 tracing::debug!("a connection ended early: {error}");
                 None
             }),
-            () = sleep_until(until) => closed("sent no request"),
+            () = sleep_until(due.deadline) => closed("sent no request"),
             () = self.activity.closing() => closed("had to make room"),
             () = self.server.stop.cancelled() => closed("had no request under way"),
         }
     }
 
     /// Serves HTTP/1 until the connection ends, or is idle: then it returns the stream.
-    async fn http1(&self, stream: Stream) -> Option<Stream> {
+    async fn http1(&self, stream: Stream, due: Due) -> Option<Stream> {
         let builder = match self.activity.lane() {
             Lane::Usual => &self.server.http1,
             Lane::HealthOnly => &self.server.http1_health_only,
@@ -242,12 +252,12 @@ impl Served<'_> {
         let ended_before = self.activity.ended();
         // Boxed, because a variable that is pinned later would be in the memory of the task twice.
         let mut connection = Box::pin(builder.serve_connection(TokioIo::new(stream), service));
-        let idle = is_idle(self.activity, ended_before, self.server.patience.buffers);
-        let Driven::Idle = self.drive(connection.as_mut(), idle).await else {
+        let idle = may_rest(self.activity, ended_before, self.server.patience.buffers);
+        let Driven::Idle = self.drive(connection.as_mut(), due, idle).await else {
             return None;
         };
-        // This ends the connection at once, unless a request has begun or its body is still read. Then
-        // that request is the last one of the connection.
+        // This ends the connection at once, unless the body of its last request is still read. Then that
+        // request stays the last one.
         connection.as_mut().graceful_shutdown();
         let now = poll_fn(|cx| Poll::Ready(connection.poll_without_shutdown(cx))).await;
         match now {
@@ -262,29 +272,37 @@ impl Served<'_> {
                 None
             }
             Poll::Pending => {
-                self.drive(connection.as_mut(), pending()).await;
+                self.drive(connection.as_mut(), due, pending()).await;
                 None
             }
         }
     }
 
-    async fn http2(&self, stream: Stream) {
+    async fn http2(&self, stream: Stream, due: Due) {
         let service = self.server.service(self.activity);
         let connection = self
             .server
             .http2
             .serve_connection(TokioIo::new(stream), service);
-        self.drive(Box::pin(connection).as_mut(), pending()).await;
+        self.drive(Box::pin(connection).as_mut(), due, pending())
+            .await;
     }
 
     /// Runs a connection until it ends, has to be closed, or `idle` returns.
-    async fn drive<C>(&self, mut connection: Pin<&mut C>, idle: impl Future<Output = ()>) -> Driven
+    async fn drive<C>(
+        &self,
+        mut connection: Pin<&mut C>,
+        due: Due,
+        idle: impl Future<Output = ()>,
+    ) -> Driven
     where
         C: GracefulConnection<Error = hyper::Error>,
     {
         let why = tokio::select! {
+            // The connection comes first: it takes the requests that have arrived, and ends if it has to.
+            biased;
             ended = connection.as_mut() => return log_end(ended),
-            () = stays_unused(self.activity, self.deadline) => {
+            () = stays_unused(self.activity, due) => {
                 log_close("sent no request");
                 return Driven::Ended;
             }
@@ -296,7 +314,7 @@ impl Served<'_> {
         let Some(why) = why else {
             tokio::select! {
                 ended = connection => return log_end(ended),
-                () = is_idle_for(self.activity, self.server.patience.arrival) => {
+                () = stays_idle(self.activity, self.server.patience.arrival) => {
                     log_close("had no request under way");
                 }
             }
@@ -314,28 +332,31 @@ impl Served<'_> {
 
 /// Returns once requests after the first `ended_before` have ended, and none has been under way for
 /// this long.
-async fn is_idle(connection: &Connection, ended_before: u64, time: Duration) {
+async fn may_rest(connection: &Connection, ended_before: u64, time: Duration) {
     loop {
-        let idle = connection.idle_for().unwrap_or_default();
-        if connection.ended() != ended_before && time <= idle {
+        let idle = match connection.ended() {
+            ended if ended == ended_before => Duration::ZERO,
+            _ => connection.idle_for().unwrap_or_default(),
+        };
+        if idle != Duration::ZERO && time <= idle {
             return;
         }
-        sleep(time.saturating_sub(idle).max(time / 8)).await;
+        sleep(time.saturating_sub(idle)).await;
     }
 }
 
-/// Returns at the deadline if the connection has had no request, or is one for health checks only.
+/// Returns at the deadline if no request has begun, or if the connection is for health checks only.
 /// Otherwise never returns.
-async fn stays_unused(connection: &Connection, deadline: Instant) {
-    sleep_until(deadline).await;
-    if connection.begun() != 0 && connection.lane() == Lane::Usual {
+async fn stays_unused(connection: &Connection, due: Due) {
+    sleep_until(due.deadline).await;
+    if connection.begun() != due.begun && connection.lane() == Lane::Usual {
         pending::<()>().await;
     }
 }
 
 /// Returns once no request has been under way for this long. This is also the time that the last
 /// answer has to be sent.
-async fn is_idle_for(connection: &Connection, time: Duration) {
+async fn stays_idle(connection: &Connection, time: Duration) {
     loop {
         let before = connection.ended();
         sleep(time).await;

@@ -19,16 +19,19 @@ pub(super) enum Version {
 }
 
 /// Waits until the client sends something, and takes no memory until then. `None` if the client
-/// closes the connection instead. It is safe to cancel.
+/// closes the connection instead. Only the first request of a connection may have another version than
+/// HTTP/1. It is safe to cancel.
 pub(super) async fn version<S: AsyncRead + Unpin>(
     stream: &mut Rewound<S>,
+    is_first: bool,
 ) -> io::Result<Option<Version>> {
     loop {
         let unread = stream.unread();
-        if unread.starts_with(PREFACE) {
+        if is_first && unread.starts_with(PREFACE) {
             return Ok(Some(Version::Http2));
         }
-        if !PREFACE.starts_with(unread) {
+        let is_known = !is_first && !unread.is_empty();
+        if is_known || !PREFACE.starts_with(unread) {
             return Ok(Some(Version::Http1));
         }
         if stream.peek_more::<{ PREFACE.len() }>().await? == 0 {
@@ -59,7 +62,11 @@ mod tests {
             ),
         ] {
             let mut stream = Rewound::new(Cursor::new(bytes));
-            assert_eq!(version(&mut stream).await.unwrap(), expected, "{bytes:?}");
+            assert_eq!(
+                version(&mut stream, true).await.unwrap(),
+                expected,
+                "{bytes:?}"
+            );
             let mut read = Vec::new();
             stream.read_to_end(&mut read).await.unwrap();
             assert_eq!(read, bytes);
@@ -77,8 +84,16 @@ mod tests {
                     tokio::task::yield_now().await;
                 }
             },
-            version(&mut stream)
+            version(&mut stream, true)
         );
         assert_eq!(found.unwrap(), Some(Version::Http2));
+    }
+
+    #[tokio::test]
+    async fn a_later_request_is_one_of_http1() {
+        for (bytes, expected) in [(&b""[..], None), (b"P", Some(Version::Http1))] {
+            let mut stream = Rewound::new(Cursor::new(bytes));
+            assert_eq!(version(&mut stream, false).await.unwrap(), expected);
+        }
     }
 }

@@ -69,6 +69,8 @@ async fn a_connection_that_has_rested_answers_its_next_request() {
         }
     }
     app.stop().await;
+    // Without the goodbye of TLS, this would be an error.
+    assert_eq!(stream.read(&mut [0]).await.unwrap(), 0);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
