@@ -18,11 +18,13 @@ ROOT = Path(__file__).parent.parent.parent.parent
 DOCUMENT = json.loads((ROOT / "schemas/openapi.json").read_text())
 SCHEMAS = DOCUMENT["components"]["schemas"]
 
-#: The calls of operators, of health checks and of browsers.
+#: The calls of operators, of auditors' exports, of health checks and of browsers.
 LEFT_OUT = {
     "backup_events",
     "backup_keys",
+    "export_events",
     "get_backup",
+    "get_export",
     "healthz",
     "home",
     "issue_key",
@@ -47,7 +49,14 @@ def operations() -> dict[str, tuple[str, str, dict[str, Any]]]:
 def calls() -> dict[str, Any]:
     """An example of each call of the client, by its operation, with every parameter."""
     rows = (1, 0, "c", "now")
-    one = _parameters.SessionFilter(agent_id="a", project_id="p", status="active")
+    one = _parameters.SessionFilter(
+        agent_id="a",
+        project_id="p",
+        parent_session_id="s",
+        user_id="u",
+        root=True,
+        status="active",
+    )
     sessions = _parameters.SessionFilter(
         **one, created_after="2026-01-01T00:00:00Z", created_before="2026-01-01T00:00:00Z"
     )

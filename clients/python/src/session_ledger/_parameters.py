@@ -85,10 +85,14 @@ class AgentFields(TypedDict, total=False):
 
 
 class SessionFilter(TypedDict, total=False):
-    """Which sessions to list, count or follow."""
+    """Which sessions to list, count or follow. At most one of the four ids."""
 
-    agent_id: str
+    agent_id: str | Sequence[str]
     project_id: str
+    parent_session_id: str
+    user_id: str
+    #: True for only those without a parent, False for only those with one.
+    root: bool
     status: SessionStatus | Sequence[SessionStatus]
     created_after: When
     created_before: When

@@ -353,6 +353,9 @@ class Status(_Answer):
     rejections: Totals | None
     rules_version: int
     digest: str | None
+    #: The number of its events, and their hash chain.
+    events: int | None
+    chain: str | None
     as_of: AsOf
 
 
