@@ -1,22 +1,23 @@
 //! What a change replaced: the states of sessions and agents before their present one.
 //!
-//! Each event that changes a session or an agent after its opening stores the part that it can replace,
-//! behind its verdict. So the state at an earlier position is the present row, with the part that the first
-//! later change replaced. The history of the row says where that change is. Metadata can be long and seldom
-//! changes, so it has a table of its own.
+//! Each event that changes a session after its opening stores the part that it can replace, behind its
+//! verdict. So the state at an earlier position is the present row, with the part that the first later
+//! change replaced. The history of the row says where that change is. Metadata can be long and seldom
+//! changes, so it has a table of its own, and so has what changes of agents replace.
 //!
 //! A change counts from the position at which it took effect. For a parked event, that is the position of
 //! the record that opened its session. All changes at that position belong to the opening, and nothing
 //! needs what was before them. So a record replaces at most one state: that of its own subject.
 //!
 //! ```text
-//! behind a verdict: of an agent, the public part of its row; of a session
+//! behind a verdict
 //!     status (1) | flags (1) | phase (1) | outcome (1)
 //!     updated_at | last_activity_at (8 each)
 //!     refreshed_at | expires_at | terminated_at | deleted_at (8 each, the smallest number is none)
 //!     handed_off_to, handed_off_session_id (texts)
 //!     Flags: 1 a time was adjusted, 2 it had tokens.
-//! before_metadata   entity (9) | position (8)  ->  JSON
+//! before_agents    agent (4) | position (8)   ->  the public part of its row
+//! before_metadata  entity (9) | position (8)  ->  JSON
 //! ```
 
 use redb::ReadableTable;

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! listing   partition (6) | sort key (16)
-//! partition owner (5) | place (1)                       place: status, and 4 more for a session with
+//! partition owner (5) | class (1)                       class: status, and 4 more for a session with
 //!                                                        a parent
 //! sort key  !created_at (8) | !number (8)                ascending, so a page reads newest first
 //! owner     kind (1) | number (4)                        sessions of 1 tenant, 2 agent, 3 project,
@@ -14,6 +14,7 @@
 //! rejection tenant (4) | code (1) | position (8)
 //! waiting   tenant (4) | session id (1..) | 0x00 | position (8)
 //! entity    kind (1) | ordinal (8)                       1 session, 2 agent
+//! agent     agent (4) | position (8)
 //! metadata  entity (9) | position (8)
 //! deadline  expires_at (8) | ordinal (8)
 //! ```
@@ -33,18 +34,21 @@ use crate::projection::numbers::{
 pub(crate) type ListingKey = [u8; 22];
 /// The place of a session or agent within a partition: newest first.
 pub(crate) type SortKey = [u8; 16];
-/// The part of a listing that belongs to one owner and one place.
+/// The part of a listing that belongs to one owner and one class.
 pub(crate) type Partition = [u8; 6];
 
-/// How many places a listing has.
-pub(in crate::projection) const PLACES: usize = 8;
-/// In the place of a session that has a parent.
+/// How many classes a listing has: the statuses of roots, and those of children.
+pub(in crate::projection) const CLASSES: usize = 8;
+/// In the class of a session that has a parent.
 const CHILD: u8 = 4;
 
-/// The owner of a listing, and the statuses by which the listing is partitioned.
+/// The owner of a listing, and the classes by which the listing is partitioned.
 pub trait ListingOwner: Copy {
     /// The status of what the listing contains.
     type Status: ListedStatus;
+
+    /// Whether what the listing contains can have a parent.
+    const HAS_CHILDREN: bool;
 
     /// The kind of the owner, and its number among the owners of this kind.
     fn key(self) -> (u8, u32);
@@ -76,6 +80,7 @@ pub enum AgentOwner {
 
 impl ListingOwner for SessionOwner {
     type Status = Status;
+    const HAS_CHILDREN: bool = true;
 
     fn key(self) -> (u8, u32) {
         match self {
@@ -90,6 +95,7 @@ impl ListingOwner for SessionOwner {
 
 impl ListingOwner for AgentOwner {
     type Status = AgentStatus;
+    const HAS_CHILDREN: bool = false;
 
     fn key(self) -> (u8, u32) {
         match self {
@@ -118,25 +124,29 @@ impl Entity {
 
 /// The partition of the roots, or of the children, that have a status. Agents are no children.
 pub(crate) fn partition<O: ListingOwner>(owner: O, status: O::Status, child: bool) -> Partition {
+    partition_of_class(owner, status.number() | if child { CHILD } else { 0 })
+}
+
+/// The partition of an owner that has a class.
+pub(crate) fn partition_of_class(owner: impl ListingOwner, class: u8) -> Partition {
     let (kind, number) = owner.key();
     let [a, b, c, d] = number.to_be_bytes();
-    let place = status.number() | if child { CHILD } else { 0 };
-    [kind, a, b, c, d, place]
+    [kind, a, b, c, d, class]
 }
 
-/// The place of a partition, which is less than [`PLACES`].
-pub(crate) fn place([.., place]: Partition) -> u8 {
-    place
+/// The class of a partition, which is less than [`CLASSES`].
+pub(crate) fn class([.., class]: Partition) -> u8 {
+    class
 }
 
-/// Whether a place is one of sessions or agents with this status.
-pub(crate) fn has_status(place: u8, status: impl ListedStatus) -> bool {
-    place & !CHILD == status.number()
+/// Whether a class is one of sessions or agents with this status.
+pub(crate) fn has_status(class: u8, status: impl ListedStatus) -> bool {
+    class & !CHILD == status.number()
 }
 
-/// Whether a place is one of sessions with a parent.
-pub(crate) fn is_of_children(place: u8) -> bool {
-    place & CHILD != 0
+/// Whether a class is one of sessions with a parent.
+pub(crate) fn is_of_children(class: u8) -> bool {
+    class & CHILD != 0
 }
 
 /// The partitions of an agent's active sessions.
@@ -153,9 +163,9 @@ pub(crate) fn agent_of_active(partition: Partition) -> Option<AgentNumber> {
 
 /// The first and the last partition that an owner can have.
 pub(crate) fn partitions<O: ListingOwner>(owner: O) -> (Partition, Partition) {
-    let (kind, number) = owner.key();
-    let [a, b, c, d] = number.to_be_bytes();
-    ([kind, a, b, c, d, 0], [kind, a, b, c, d, u8::MAX])
+    [0, u8::MAX]
+        .map(|class| partition_of_class(owner, class))
+        .into()
 }
 
 pub(crate) fn session_sort_key(created_at: Timestamp, ordinal: Ordinal) -> SortKey {
@@ -204,8 +214,8 @@ pub(crate) fn listing(partition: Partition, sort_key: SortKey) -> ListingKey {
 }
 
 pub(crate) fn partition_of(key: &ListingKey) -> Partition {
-    let [kind, a, b, c, d, place, ..] = *key;
-    [kind, a, b, c, d, place]
+    let [kind, a, b, c, d, class, ..] = *key;
+    [kind, a, b, c, d, class]
 }
 
 pub(crate) fn sort_key_of(key: &ListingKey) -> SortKey {
@@ -296,6 +306,15 @@ pub(crate) fn entity(entity: Entity) -> [u8; 9] {
     let (kind, number) = entity.parts();
     let mut key = [kind; 9];
     key[1..].copy_from_slice(&number.to_be_bytes());
+    key
+}
+
+/// The key of what a change of an agent at a position replaced.
+pub(crate) fn agent_change(agent: AgentNumber, at: Position) -> [u8; 12] {
+    let mut key = [0; 12];
+    let (head, tail) = key.split_at_mut(4);
+    head.copy_from_slice(&agent.get().to_be_bytes());
+    tail.copy_from_slice(&at.get().to_be_bytes());
     key
 }
 
@@ -394,14 +413,14 @@ mod tests {
         }
 
         #[test]
-        fn a_place_names_one_status_and_whether_there_is_a_parent(number: u32, child: bool) {
+        fn a_class_names_one_status_and_whether_there_is_a_parent(number: u32, child: bool) {
             let owner = SessionOwner::Project(ProjectNumber::new(number));
             for status in Status::ALL {
-                let place = place(partition(owner, *status, child));
-                prop_assert!(usize::from(place) < PLACES);
-                prop_assert_eq!(is_of_children(place), child);
+                let class = class(partition(owner, *status, child));
+                prop_assert!(usize::from(class) < CLASSES);
+                prop_assert_eq!(is_of_children(class), child);
                 for other in Status::ALL {
-                    prop_assert_eq!(has_status(place, *other), status == other);
+                    prop_assert_eq!(has_status(class, *other), status == other);
                 }
             }
         }

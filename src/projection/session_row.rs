@@ -266,13 +266,20 @@ impl<'a> SessionRow<'a> {
         Reader::new(hidden, "session row").u64().map(Position::new)
     }
 
-    /// The history of a stored session.
-    pub(crate) fn history(bytes: &'a [u8]) -> Result<History, StoreError> {
-        let (_row, mut hidden) = Self::split(bytes)?;
+    /// The tenant and the history of a stored session.
+    pub(crate) fn tenant_and_history(
+        bytes: &'a [u8],
+    ) -> Result<(TenantNumber, History), StoreError> {
+        let (row, mut hidden) = Self::split(bytes)?;
         hidden.opened()?;
         hidden.owners()?;
         hidden.tokens()?;
-        History::decode(&mut hidden.rest)
+        Ok((row.tenant, History::decode(&mut hidden.rest)?))
+    }
+
+    /// The history of a stored session.
+    pub(crate) fn history(bytes: &'a [u8]) -> Result<History, StoreError> {
+        Self::tenant_and_history(bytes).map(|(_tenant, history)| history)
     }
 
     fn split(bytes: &'a [u8]) -> Result<(Self, Hidden<'a>), StoreError> {

@@ -119,9 +119,9 @@ tables! {
     session_ids: &'static [u8] => u64;
     /// Ordinal -> session.
     sessions: u64 => &'static [u8];
-    /// Sessions and agents by owner and status, newest first.
+    /// Sessions and agents by owner and class, newest first.
     listing: &'static [u8; 22] => ();
-    /// Owner and status -> number of sessions or agents.
+    /// Owner and class -> number of sessions or agents.
     totals: &'static [u8; 6] => u64;
     /// Counts within a listing: see `projection::tally`.
     tallies: &'static [u8] => &'static [u8];
@@ -137,7 +137,7 @@ tables! {
     revoked: u32 => ();
     /// Parent and child sessions.
     children: &'static [u8; 16] => ();
-    /// Tenant and position -> what became of the event, and what it replaced: see `projection::before`.
+    /// Tenant and position -> what became of the event, and what it replaced of a session: see `projection::before`.
     verdicts: &'static [u8; 12] => &'static [u8];
     /// Rejected and parked events by tenant and reason.
     rejections: &'static [u8; 13] => ();
@@ -151,6 +151,8 @@ tables! {
     history: &'static [u8; 13] => &'static [u8; 24];
     /// Older events of a long history, by idempotency key -> position.
     history_keys: &'static [u8; 25] => u64;
+    /// Agent and position of a change -> the public part of the row that the change replaced.
+    before_agents: &'static [u8; 12] => &'static [u8];
     /// Session and position of a change -> the metadata that the change replaced.
     before_metadata: &'static [u8; 17] => &'static str;
 }

@@ -1,6 +1,6 @@
 //! Counts the keys of a listing, so that a total or an offset costs the same at any depth.
 //!
-//! The keys of one owner and place form a partition, ordered by 16-byte sort keys. A tally counts them
+//! The keys of one owner and class form a partition, ordered by 16-byte sort keys. A tally counts them
 //! in a trie: a node stands for a prefix, and counts the keys below it by their next byte. A prefix
 //! with at most [`TALLY_BUCKET_KEYS_MAX`] keys has no node: the ledger counts its keys by reading them.
 //! So a trie is as deep as its keys are dense, whether they spread over ten years or share one
@@ -10,8 +10,8 @@
 //! give the same bytes.
 //!
 //! ```text
-//! totals    owner (5) | place (1)                     ->  number of keys (8)
-//! tallies   owner (5) | place (1) | prefix (0..15)   ->  per child: next byte (1) | keys (8)
+//! totals    owner (5) | class (1)                     ->  number of keys (8)
+//! tallies   owner (5) | class (1) | prefix (0..15)   ->  per child: next byte (1) | keys (8)
 //! ```
 
 use redb::{ReadableTable, StorageError, Table};

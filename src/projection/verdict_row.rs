@@ -3,7 +3,7 @@
 //! ```text
 //! event type (1, 0 is undecodable) | verdict (1) | reason (1) | subject kind (1)
 //! subject number (8) | agent number (4) | other position (8) | recorded_at (8) | body hash (16)
-//! what the event replaced, if it changed its subject: see `projection::before`
+//! what the event replaced, if it changed a session: see `projection::before`
 //! ```
 //!
 //! Verdicts: 1 applied, 2 duplicate, 3 rejected, 4 parked. The other position is that of the first
@@ -99,7 +99,7 @@ impl VerdictRow {
         out.finish()
     }
 
-    /// What the event of a stored row replaced.
+    /// What the event of a stored row replaced of its session.
     pub(crate) fn replaced(bytes: &[u8]) -> Result<&[u8], StoreError> {
         let replaced = bytes.get(BYTES..).filter(|state| !state.is_empty());
         replaced.ok_or(StoreError::Damaged("replaced states"))
@@ -113,6 +113,10 @@ impl VerdictRow {
         let body_hash = from.array()?;
         let other = (other != 0).then(|| Position::new(other));
         let damaged = from.damaged();
+        // Only an event that has just been applied can have replaced something.
+        if (verdict, other) != (1, None) {
+            from.end()?;
+        }
         let (verdict, settled_at) = match (verdict, other, Reason::from_number(reason)) {
             (1, settled_at, _) => (Verdict::Applied, settled_at),
             (2, Some(first), _) => (Verdict::Duplicate(first), None),

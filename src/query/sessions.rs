@@ -51,15 +51,23 @@ pub fn count(
     filter: &SessionFilter,
 ) -> Result<SessionCounts, QueryError> {
     let shown = sight.find(snapshot)?;
-    let by_status = match listing(shown, filter)? {
-        Some((tenant, listing)) => tenant.totals(&listing)?,
+    let as_of = AsOf::of_shown(snapshot, shown)?;
+    counts(listing(shown, filter)?.as_ref(), filter, as_of)
+}
+
+fn counts(
+    listed: Option<&(TenantSnapshot<'_>, Listing<SessionOwner>)>,
+    filter: &SessionFilter,
+    as_of: AsOf,
+) -> Result<SessionCounts, QueryError> {
+    let by_status = match listed {
+        Some((tenant, listing)) => tenant.totals(listing)?,
         None => filter.statuses.iter().map(|status| (status, 0)).collect(),
     };
-    let total = by_status.iter().map(|(_, total)| total).sum();
     Ok(SessionCounts {
-        total,
+        total: by_status.iter().map(|(_, total)| total).sum(),
         by_status,
-        as_of: AsOf::of_shown(snapshot, shown)?,
+        as_of,
     })
 }
 
@@ -70,12 +78,14 @@ pub fn window(
     filter: &SessionFilter,
     rows_max: usize,
 ) -> Result<Window, QueryError> {
+    let shown = sight.find(snapshot)?;
+    let listed = listing(shown, filter)?;
     let SessionCounts {
         total,
         by_status,
         as_of,
-    } = count(snapshot, sight, filter)?;
-    let rows = match listing(sight.find(snapshot)?, filter)? {
+    } = counts(listed.as_ref(), filter, AsOf::of_shown(snapshot, shown)?)?;
+    let rows = match listed {
         Some((tenant, listing)) => tenant.page(&listing, PageStart::Offset(0), rows_max)?.rows,
         None => Vec::new(),
     };

@@ -3,11 +3,11 @@
 //! ```text
 //! spans   partition (6) | sort key (16) | first position (8)  ->  position at which it left
 //!                                                                 (the largest number: it is still there)
-//! counts  owner (5) | position (8)  ->  !created_at of the newest so far (8) | the number for each place, in
+//! counts  owner (5) | position (8)  ->  !created_at of the newest so far (8) | the number for each class, in
 //!                                       their order, without zeros at the end (varints)
 //! ```
 //!
-//! A partition is an owner and a place, as in the listings of the read model. `counts` has an entry where a
+//! A partition is an owner and a class, as in the listings of the read model. `counts` has an entry where a
 //! number changes.
 
 use std::collections::{BTreeMap, HashMap};
@@ -17,7 +17,7 @@ use redb::{ReadOnlyTable, ReadableTable, Table};
 use crate::domain::Position;
 use crate::projection::bytes::{Reader, Writer};
 use crate::projection::error::StoreError;
-use crate::projection::keys::{self, PLACES, Partition, SortKey};
+use crate::projection::keys::{self, CLASSES, Partition, SortKey};
 use crate::projection::past::tables::Tables;
 use crate::projection::session_row::SessionPartitions;
 
@@ -30,7 +30,7 @@ type OwnerKey = [u8; 5];
 /// How many sessions or agents an owner has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::projection) struct Counts {
-    by_place: [u64; PLACES],
+    by_class: [u64; CLASSES],
     /// The first half of the smallest sort key so far, which is that of the newest. A search begins there, and
     /// skips all that was created later.
     newest: u64,
@@ -39,22 +39,22 @@ pub(in crate::projection) struct Counts {
 impl Default for Counts {
     fn default() -> Self {
         Self {
-            by_place: [0; PLACES],
+            by_class: [0; CLASSES],
             newest: u64::MAX,
         }
     }
 }
 
 impl Counts {
-    /// The number for each place.
-    pub(in crate::projection) fn places(&self) -> impl Iterator<Item = (u8, u64)> {
-        (0..).zip(self.by_place)
+    /// The number for each class.
+    pub(in crate::projection) fn classes(&self) -> impl Iterator<Item = (u8, u64)> {
+        (0..).zip(self.by_class)
     }
 
-    /// The number for some places together.
+    /// The number for some classes together.
     pub(in crate::projection) fn count(&self, is_in: impl Fn(u8) -> bool) -> u64 {
-        let places = self.places().filter(|(place, _)| is_in(*place));
-        places.map(|(_, count)| count).sum()
+        let classes = self.classes().filter(|(class, _)| is_in(*class));
+        classes.map(|(_, count)| count).sum()
     }
 
     /// The sort key before all that were ever there.
@@ -65,8 +65,8 @@ impl Counts {
     fn encode(&self) -> Vec<u8> {
         let mut out = Writer::default();
         out.u64(self.newest);
-        let used = self.by_place.iter().rposition(|count| *count != 0);
-        for count in &self.by_place[..used.map_or(0, |last| last + 1)] {
+        let used = self.by_class.iter().rposition(|count| *count != 0);
+        for count in &self.by_class[..used.map_or(0, |last| last + 1)] {
             out.varint(*count);
         }
         out.finish()
@@ -75,9 +75,9 @@ impl Counts {
     fn decode(bytes: &[u8]) -> Result<Self, StoreError> {
         let mut from = Reader::new(bytes, "past counts");
         let newest = from.u64()?;
-        let by_place = [0; PLACES];
-        let mut counts = Self { by_place, newest };
-        for count in &mut counts.by_place {
+        let by_class = [0; CLASSES];
+        let mut counts = Self { by_class, newest };
+        for count in &mut counts.by_class {
             if from.rest().is_empty() {
                 break;
             }
@@ -206,14 +206,14 @@ fn count<'a>(
 
 impl At<'_> {
     fn add(self, partition: Partition, sort_key: SortKey) {
-        self.now.by_place[usize::from(keys::place(partition))] += 1;
+        self.now.by_class[usize::from(keys::class(partition))] += 1;
         let created = keys::last_number(&sort_key[..8]);
         self.now.newest = self.now.newest.min(created);
         *self.written = *self.now;
     }
 
     fn subtract(self, partition: Partition) -> Result<(), StoreError> {
-        let count = &mut self.now.by_place[usize::from(keys::place(partition))];
+        let count = &mut self.now.by_class[usize::from(keys::class(partition))];
         *count = count
             .checked_sub(1)
             .ok_or(StoreError::Damaged("past counts"))?;
@@ -364,6 +364,6 @@ fn count_key([kind, a, b, c, d]: OwnerKey, at: Position) -> [u8; 13] {
     key
 }
 
-pub(super) fn owner_of([kind, a, b, c, d, _place]: Partition) -> OwnerKey {
+pub(super) fn owner_of([kind, a, b, c, d, _class]: Partition) -> OwnerKey {
     [kind, a, b, c, d]
 }

@@ -202,9 +202,17 @@ impl Pass<'_> {
         }
         let partitions = |status: Status| stored.partitions(status);
         let present = partitions(stored.session.status.kind());
-        let before = |state: &[u8]| Ok(partitions(SessionBefore::decode(state)?.status.kind()));
+        let before = |at: Position| {
+            let verdict = self
+                .now
+                .tables
+                .verdicts
+                .get(&keys::verdict(stored.tenant, at))?;
+            let verdict = verdict.ok_or(StoreError::Damaged("verdicts"))?;
+            let state = SessionBefore::decode(VerdictRow::replaced(verdict.value())?)?;
+            Ok(partitions(state.status.kind()))
+        };
         let of = Lived {
-            tenant: stored.tenant,
             entity: Entity::Session(ordinal),
             opened: stored.opened,
             history: &stored.history,
@@ -240,15 +248,18 @@ impl Pass<'_> {
             [tenant, by_type, by_level, both, None]
         };
         let present = padded(stored.partitions());
+        let before = |at: Position| {
+            let key = keys::agent_change(number, at);
+            let public = self.now.tables.before_agents.get(&key)?;
+            let public = public.ok_or(StoreError::Damaged("replaced states"))?;
+            AgentRow::partitions(public.value()).map(padded)
+        };
         let of = Lived {
-            tenant: stored.tenant,
             entity: Entity::Agent(number),
             opened: stored.opened,
             history: &stored.history,
         };
-        let states = self.states(of, present, |public| {
-            AgentRow::partitions(public).map(padded)
-        })?;
+        let states = self.states(of, present, before)?;
         let sort_key = keys::agent_sort_key(stored.agent.created_at, number);
         self.moves(sort_key, stored.opened, states);
         Ok(())
@@ -281,13 +292,12 @@ impl Pass<'_> {
     fn states(
         &self,
         Lived {
-            tenant,
             entity,
             opened,
             history,
         }: Lived<'_>,
         present: Partitions,
-        read: impl Fn(&[u8]) -> Result<Partitions, StoreError>,
+        read: impl Fn(Position) -> Result<Partitions, StoreError>,
     ) -> Result<States, StoreError> {
         let tables = &self.now.tables;
         let known = self.after.max(opened);
@@ -296,9 +306,7 @@ impl Pass<'_> {
         let mut later = Vec::new();
         let mut changed = None;
         while let [at] = history.page(entity, (number, 1), &tables.history)?[..] {
-            let verdict = tables.verdicts.get(&keys::verdict(tenant, at))?;
-            let verdict = verdict.ok_or(StoreError::Damaged("verdicts"))?;
-            let state = read(VerdictRow::replaced(verdict.value())?)?;
+            let state = read(at)?;
             match changed {
                 None => first = Some(state),
                 Some(at) => later.push((at, state)),
@@ -325,7 +333,6 @@ impl Pass<'_> {
 
 /// A session or an agent, and where it changed.
 struct Lived<'a> {
-    tenant: TenantNumber,
     entity: Entity,
     opened: Position,
     history: &'a History,

@@ -63,15 +63,15 @@ impl Snapshot {
         let of = SessionOwner::Agent(number);
         if let Some(then) = &self.then {
             let counts = then.counts_of(of)?;
-            agent.sessions = counts.count(|_place| true);
-            agent.active_sessions = counts.count(|place| keys::has_status(place, Status::Active));
+            agent.sessions = counts.count(|_class| true);
+            agent.active_sessions = counts.count(|class| keys::has_status(class, Status::Active));
             return Ok(agent);
         }
         let (low, high) = keys::partitions(of);
         for entry in self.tables.totals.range::<&Partition>(&low..=&high)? {
             let (partition, total) = entry?;
             agent.sessions += total.value();
-            if keys::has_status(keys::place(*partition.value()), Status::Active) {
+            if keys::has_status(keys::class(*partition.value()), Status::Active) {
                 agent.active_sessions += total.value();
             }
         }

@@ -86,20 +86,21 @@ impl<O: ListingOwner> Listing<O> {
         for owner in &self.owners {
             for status in self.statuses.iter() {
                 let of = [false, true].map(|child| keys::partition(*owner, status, child));
-                let of = of.into_iter().filter(|it| self.has_place(keys::place(*it)));
+                let of = of.into_iter().filter(|it| self.has_class(keys::class(*it)));
                 partitions.extend(of);
             }
         }
         partitions
     }
 
-    /// Whether the listing has the sessions or agents of a place.
-    pub(super) fn has_place(&self, place: u8) -> bool {
+    /// Whether the listing has the sessions or agents of a class.
+    pub(super) fn has_class(&self, class: u8) -> bool {
         let mut statuses = self.statuses.iter();
-        statuses.any(|status| keys::has_status(place, status))
+        statuses.any(|status| keys::has_status(class, status))
+            && (O::HAS_CHILDREN || !keys::is_of_children(class))
             && self
                 .root
-                .is_none_or(|root| root != keys::is_of_children(place))
+                .is_none_or(|root| root != keys::is_of_children(class))
     }
 
     /// No rows, per status.
@@ -108,10 +109,10 @@ impl<O: ListingOwner> Listing<O> {
     }
 }
 
-/// Adds to the number of rows of a place's status.
-pub(super) fn add<S: ListedStatus>(counted: &mut [(S, u64)], place: u8, count: u64) {
+/// Adds to the number of rows of a class's status.
+pub(super) fn add<S: ListedStatus>(counted: &mut [(S, u64)], class: u8, count: u64) {
     let mut of = counted.iter_mut();
-    if let Some((_, sum)) = of.find(|(status, _)| keys::has_status(place, *status)) {
+    if let Some((_, sum)) = of.find(|(status, _)| keys::has_status(class, *status)) {
         *sum += count;
     }
 }
@@ -132,7 +133,7 @@ impl Snapshot {
             } else {
                 self.counted(|counter| count_one(counter, partition, listing.created))?
             };
-            add(&mut counted, keys::place(partition), count);
+            add(&mut counted, keys::class(partition), count);
         }
         Ok(counted)
     }
@@ -148,7 +149,7 @@ impl Snapshot {
             for entry in self.tables.totals.range::<&Partition>(&low..=&high)? {
                 let (partition, total) = entry?;
                 let partition = *partition.value();
-                if listing.has_place(keys::place(partition)) {
+                if listing.has_class(keys::class(partition)) {
                     filled.push((partition, total.value()));
                 }
             }

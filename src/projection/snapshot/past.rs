@@ -12,7 +12,7 @@ use crate::projection::before::{self, SessionBefore};
 use crate::projection::error::StoreError;
 use crate::projection::history::History;
 use crate::projection::keys::{self, Entity, ListingOwner, Partition, SortKey};
-use crate::projection::numbers::{AgentNumber, Ordinal, TenantNumber};
+use crate::projection::numbers::{AgentNumber, Ordinal};
 use crate::projection::past::{Counts, Found, PastSnapshot, Scan};
 use crate::projection::session_row::{SessionRow, StoredSession};
 use crate::projection::snapshot::{Listing, ListingPlace, PageStart, Snapshot, listings};
@@ -86,13 +86,15 @@ impl Snapshot {
             return Ok(SessionRow::public_part(stored)?.to_vec());
         };
         let entity = Entity::Session(ordinal);
-        let history = SessionRow::history(stored)?;
-        let tenant = SessionRow::decode(stored)?.tenant;
-        let Some(state) = self.replaced_after((tenant, entity), &history, then.at)? else {
+        let (tenant, history) = SessionRow::tenant_and_history(stored)?;
+        let Some(change) = self.change_after(entity, &history, then.at)? else {
             return Ok(SessionRow::public_part(stored)?.to_vec());
         };
+        let verdict = self.tables.verdicts.get(&keys::verdict(tenant, change))?;
+        let verdict = verdict.ok_or(StoreError::Damaged("verdicts"))?;
         let mut session = StoredSession::decode(stored)?;
-        SessionBefore::decode(&state)?.restore(&mut session.session);
+        SessionBefore::decode(VerdictRow::replaced(verdict.value())?)?
+            .restore(&mut session.session);
         let metadata = &mut session.session.metadata;
         before::restore_metadata(&self.tables.before_metadata, entity, then.at, metadata)?;
         Ok(SessionRow::public_part(&session.encode())?.to_vec())
@@ -106,31 +108,27 @@ impl Snapshot {
     ) -> Result<Vec<u8>, StoreError> {
         if let Some(then) = &self.then {
             let history = AgentRow::history(stored)?;
-            let entity = Entity::Agent(number);
-            let tenant = AgentRow::decode(stored)?.tenant;
-            if let Some(public) = self.replaced_after((tenant, entity), &history, then.at)? {
-                return Ok(public);
+            if let Some(change) = self.change_after(Entity::Agent(number), &history, then.at)? {
+                let key = keys::agent_change(number, change);
+                let public = self.tables.before_agents.get(&key)?;
+                let public = public.ok_or(StoreError::Damaged("replaced states"))?;
+                return Ok(public.value().to_vec());
             }
         }
         Ok(AgentRow::public_part(stored)?.to_vec())
     }
 
-    /// What the first change of an entity after a position replaced; `None` if it has not changed since.
-    fn replaced_after(
+    /// The first change of an entity after a position; `None` if it has not changed since.
+    fn change_after(
         &self,
-        (tenant, entity): (TenantNumber, Entity),
+        entity: Entity,
         history: &History,
         at: Position,
-    ) -> Result<Option<Vec<u8>>, StoreError> {
+    ) -> Result<Option<Position>, StoreError> {
         let moved = &self.tables.history;
         let number = history.number_after(entity, at, moved)?;
         let change = history.page(entity, (number, 1), moved)?;
-        let Some(change) = change.first() else {
-            return Ok(None);
-        };
-        let verdict = self.tables.verdicts.get(&keys::verdict(tenant, *change))?;
-        let verdict = verdict.ok_or(StoreError::Damaged("verdicts"))?;
-        Ok(Some(VerdictRow::replaced(verdict.value())?.to_vec()))
+        Ok(change.first().copied())
     }
 }
 
@@ -149,23 +147,22 @@ impl Then {
         if listing.created == TimeRange::default() {
             let mut counted = listing.uncounted();
             for owner in &listing.owners {
-                for (place, count) in self.counts_of(*owner)?.places() {
-                    if listing.has_place(place) {
-                        listings::add(&mut counted, place, count);
+                for (class, count) in self.counts_of(*owner)?.classes() {
+                    if listing.has_class(class) {
+                        listings::add(&mut counted, class, count);
                     }
                 }
             }
             return Ok(counted);
         }
-        let partitions = listing.partitions();
         let mut counted = listing.uncounted();
         let entries_max = self.past.bounds().count;
-        let within = self.within(listing)?;
+        let (partitions, within) = self.within(listing)?;
         let mut scan = self.scan(&partitions, within, entries_max)?;
         loop {
             match scan.next().map_err(StoreError::of_history)? {
                 Found::Entry(partition, _) => {
-                    listings::add(&mut counted, keys::place(partition), 1);
+                    listings::add(&mut counted, keys::class(partition), 1);
                 }
                 Found::Cut(_) => return Err(StoreError::TooManyEntries(entries_max)),
                 Found::End => return Ok(counted),
@@ -184,7 +181,7 @@ impl Then {
             sort_keys: Vec::with_capacity(rows_max),
             cut: None,
         };
-        let mut within = self.within(listing)?;
+        let (partitions, mut within) = self.within(listing)?;
         let mut skip = 0;
         match start {
             PageStart::Offset(offset) => skip = offset,
@@ -195,7 +192,6 @@ impl Then {
         }
         let bounds = self.past.bounds();
         let entries_max = if skip == 0 { bounds.page } else { bounds.count };
-        let partitions = listing.partitions();
         let mut scan = self.scan(&partitions, within, entries_max)?;
         while found.sort_keys.len() < rows_max {
             match scan.next().map_err(StoreError::of_history)? {
@@ -222,15 +218,22 @@ impl Then {
         scan.map_err(StoreError::of_history)
     }
 
-    /// The sort keys that a listing can have.
-    fn within<O: ListingOwner>(&self, listing: &Listing<O>) -> Result<Range<SortKey>, StoreError> {
+    /// The partitions of a listing that had entries, and the sort keys that these can have.
+    fn within<O: ListingOwner>(
+        &self,
+        listing: &Listing<O>,
+    ) -> Result<(Vec<Partition>, Range<SortKey>), StoreError> {
         let TimeRange { after, before } = listing.created;
         let newest = before.map_or([0; 16], keys::sort_key_before);
         let end = after.map_or([0xff; 16], keys::sort_key_before);
-        let mut of_owners = [0xff; 16];
+        let (mut partitions, mut of_owners) = (Vec::new(), [0xff; 16]);
         for owner in &listing.owners {
-            of_owners = of_owners.min(self.counts_of(*owner)?.newest());
+            let counts = self.counts_of(*owner)?;
+            of_owners = of_owners.min(counts.newest());
+            let filled = counts.classes().filter(|(_, count)| *count != 0);
+            let listed = filled.filter(|(class, _)| listing.has_class(*class));
+            partitions.extend(listed.map(|(class, _)| keys::partition_of_class(*owner, class)));
         }
-        Ok(newest.max(of_owners)..end)
+        Ok((partitions, newest.max(of_owners)..end))
     }
 }

@@ -52,8 +52,9 @@ pub(crate) struct Working<'txn> {
     agents: HashMap<AgentNumber, AgentSlot>,
     verdicts: BTreeMap<[u8; 12], VerdictRow>,
     chains: TenantChains,
-    /// What the records of these verdicts replaced.
+    /// What the records of these verdicts replaced of their sessions.
     replaced: HashMap<[u8; 12], Vec<u8>>,
+    before_agents: BTreeMap<[u8; 12], Vec<u8>>,
     before_metadata: BTreeMap<[u8; 17], Metadata>,
 }
 
@@ -74,6 +75,7 @@ impl<'txn> Working<'txn> {
             verdicts: BTreeMap::new(),
             chains: TenantChains::default(),
             replaced: HashMap::new(),
+            before_agents: BTreeMap::new(),
             before_metadata: BTreeMap::new(),
         })
     }
@@ -121,7 +123,8 @@ impl<'txn> Working<'txn> {
                     && stored.opened != here
                 {
                     let verdict = keys::verdict(stored.tenant, here);
-                    self.replaced.insert(verdict, before.encode());
+                    let earlier = self.replaced.insert(verdict, before.encode());
+                    debug_assert!(earlier.is_none(), "a record replaces one state");
                     if let Some(metadata) = metadata
                         && metadata != stored.session.metadata
                     {
@@ -138,8 +141,8 @@ impl<'txn> Working<'txn> {
                 if let Some(before) = slot.before.take()
                     && slot.stored.opened != here
                 {
-                    let verdict = keys::verdict(slot.stored.tenant, here);
-                    self.replaced.insert(verdict, before);
+                    let key = keys::agent_change(number, here);
+                    self.before_agents.insert(key, before);
                 }
                 &mut slot.stored.history
             }
@@ -204,10 +207,17 @@ impl<'txn> Working<'txn> {
             indexes::write_deadlines(&mut tables.deadlines, &sessions)?;
             for (key, row) in &self.verdicts {
                 let mut row = row.encode();
-                if let Some(replaced) = self.replaced.get(key) {
-                    row.extend_from_slice(replaced);
+                if let Some(replaced) = self.replaced.remove(key) {
+                    row.extend(replaced);
                 }
                 tables.verdicts.insert(key, &*row)?;
+            }
+            debug_assert!(
+                self.replaced.is_empty(),
+                "each replaced state has a verdict"
+            );
+            for (key, public) in &self.before_agents {
+                tables.before_agents.insert(key, &**public)?;
             }
             for (key, metadata) in &self.before_metadata {
                 tables.before_metadata.insert(key, metadata.json())?;

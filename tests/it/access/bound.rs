@@ -47,6 +47,13 @@ async fn lists_totals_and_history_cover_only_the_agent() {
         ("/v1/agent-sessions?status=terminated", 1, "sessions"),
         ("/v1/agent-sessions?agent_id=own", 2, "sessions"),
         ("/v1/agent-sessions?agent_id=other", 0, "sessions"),
+        (
+            "/v1/agent-sessions?agent_id=own&agent_id=other",
+            2,
+            "sessions",
+        ),
+        ("/v1/agent-sessions?root=true", 2, "sessions"),
+        ("/v1/agent-sessions?root=false", 0, "sessions"),
         ("/v1/agents", 1, "agents"),
         ("/v1/agents?status=active", 1, "agents"),
         ("/v1/agents?status=revoked", 0, "agents"),
@@ -130,5 +137,19 @@ async fn a_bound_caller_that_hands_off_a_session_sees_the_child_only_in_the_answ
     let path = "/v1/agent-sessions/introspect";
     let about = bound.send(Method::POST, path, &json, token.into()).await;
     assert_eq!(about.ok(), json!({"active": false}));
+    app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn filters_that_no_agent_owns_are_refused_whatever_they_name() {
+    let (app, bound) = start().await;
+    for path in ["", "/count", "/stream"] {
+        for filter in ["project_id", "parent_session_id", "user_id"] {
+            for value in ["own-1", "unknown"] {
+                let path = format!("/v1/agent-sessions{path}?{filter}={value}");
+                bound.get(&path).await.problem(403, "agent_bound");
+            }
+        }
+    }
     app.stop().await;
 }

@@ -40,8 +40,8 @@ use crate::query;
 pub(super) const DECLINED: &[(&str, &str)] = &[
     (
         "expires_before",
-        "is not a filter: sessions are not indexed by deadline, so the total would not be exact; read the \
-         active sessions and compare expires_at",
+        "is not a filter: no index counts a tenant's sessions by deadline, so the total would not be exact; \
+         read the active sessions and compare expires_at",
     ),
     ("sort", NEWEST_FIRST),
     ("order", NEWEST_FIRST),
