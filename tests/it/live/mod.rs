@@ -8,6 +8,7 @@
 mod events;
 mod history;
 mod sessions;
+mod unread;
 
 use std::ops::Range;
 use std::time::Duration;
