@@ -1,5 +1,5 @@
 //! Measures the ledger as its users run it, and compares it with the alternatives:
-//! `cargo bench --bench ledger -- <fold|page|depth|then|visible|append|overload|restart|agents|all> [--sessions N]...`
+//! `cargo bench --bench ledger -- SUBJECT [--sessions N]...`
 //!
 //! Prints tables. `benches/README.md` says how to read them.
 #![expect(clippy::print_stdout, reason = "a benchmark prints its figures")]
@@ -12,6 +12,7 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 mod bytes_server;
 mod child;
 mod filled;
+mod follower;
 mod http;
 mod machine;
 mod nats;
@@ -44,6 +45,10 @@ enum Subject {
     Depth,
     /// Answers as of a past position, in process
     Then,
+    /// Roots, children and trees, in process
+    Lineage,
+    /// A thousand followers of listings and histories, on both logs
+    Live,
     /// How soon an event shows in a listing
     Visible,
     /// Events emitted over HTTP until their verdicts are there
@@ -54,7 +59,7 @@ enum Subject {
     Restart,
     /// Pages of agents, in process
     Agents,
-    /// Everything except `overload`
+    /// Everything except `lineage`, `live` and `overload`
     All,
 }
 

@@ -33,13 +33,23 @@ impl Publisher {
 
     /// Publishes one event. Returns a future of its acknowledgement.
     pub(crate) async fn publish(&self, event: &Event) -> PublishAckFuture {
-        let published = self.context.publish(event.subject(), event.body().into());
-        published.await.unwrap()
+        self.send(event.subject(), event.body()).await
     }
 
     /// Publishes one event without asking for an acknowledgement.
     pub(crate) async fn publish_unheard(&self, event: &Event) {
-        let published = self.client.publish(event.subject(), event.body().into());
+        self.send_unheard(event.subject(), event.body()).await;
+    }
+
+    /// Publishes a message. Returns a future of its acknowledgement.
+    pub(crate) async fn send(&self, subject: String, body: String) -> PublishAckFuture {
+        let published = self.context.publish(subject, body.into());
+        published.await.unwrap()
+    }
+
+    /// Publishes a message without asking for an acknowledgement.
+    pub(crate) async fn send_unheard(&self, subject: String, body: String) {
+        let published = self.client.publish(subject, body.into());
         published.await.unwrap();
     }
 

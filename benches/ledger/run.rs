@@ -66,6 +66,8 @@ async fn size(
         }
         Subject::Depth => depth(report, options, sessions).await,
         Subject::Then => then(report, options, sessions).await,
+        Subject::Lineage => lineage(report, options, sessions).await,
+        Subject::Live => live(report, options, sessions).await,
         Subject::Append => subjects::append::run(report).await,
         Subject::Overload => subjects::overload::run(report).await,
         Subject::Agents => subjects::agents::run(report, options.agents),
@@ -81,14 +83,26 @@ async fn size(
     None
 }
 
+/// Whether a subject that takes all events or none compares with PostgreSQL.
+fn with_postgres(options: &Options, sessions: u64) -> bool {
+    options.postgres_events != Some(0) && sessions <= POSTGRES_SESSIONS_MAX
+}
+
 async fn depth(report: &mut Report, options: &Options, sessions: u64) {
-    let with_postgres = options.postgres_events != Some(0) && sessions <= POSTGRES_SESSIONS_MAX;
-    subjects::depth::run(report, sessions, with_postgres).await;
+    subjects::depth::run(report, sessions, with_postgres(options, sessions)).await;
 }
 
 async fn then(report: &mut Report, options: &Options, sessions: u64) {
-    let with_postgres = options.postgres_events != Some(0) && sessions <= POSTGRES_SESSIONS_MAX;
+    let with_postgres = with_postgres(options, sessions);
     subjects::then::run(report, sessions, options.ages, with_postgres).await;
+}
+
+async fn lineage(report: &mut Report, options: &Options, sessions: u64) {
+    subjects::lineage::run(report, sessions, with_postgres(options, sessions)).await;
+}
+
+async fn live(report: &mut Report, options: &Options, sessions: u64) {
+    subjects::live::run(report, sessions, with_postgres(options, sessions)).await;
 }
 
 /// Runs the subjects that need a log with events, all on one log.

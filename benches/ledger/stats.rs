@@ -1,10 +1,13 @@
 //! Medians, percentiles and spreads.
 
-use std::time::Duration;
+use std::hint::black_box;
+use std::time::{Duration, Instant};
 
 use serde::Serialize;
 
 pub(crate) const MIB: u64 = 1024 * 1024;
+/// Calls whose 95th percentile is a figure.
+const CALLS: usize = 300;
 
 /// A value and its spread over the rounds or slices of one run.
 #[derive(Debug, Clone, Copy, Serialize)]
@@ -47,6 +50,22 @@ pub(crate) fn percentile(sorted: &[f64], percent: usize) -> f64 {
         .get(last * percent / 100)
         .copied()
         .unwrap_or(f64::NAN)
+}
+
+/// Returns the 95th percentile of many calls in microseconds, with the median and the maximum as its spread.
+pub(crate) fn p95_us<R>(call: impl Fn() -> R) -> Figure {
+    let times = (0..CALLS).map(|_| {
+        let started = Instant::now();
+        black_box(call());
+        us(started.elapsed())
+    });
+    let times = sorted(times.collect());
+    Figure {
+        median: percentile(&times, 95),
+        min: percentile(&times, 50),
+        max: percentile(&times, 100),
+        rounds: times.len(),
+    }
 }
 
 /// Returns a rate per second.

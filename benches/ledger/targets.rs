@@ -48,3 +48,11 @@ pub(crate) const THEN_OFFSET_US: Must = Must::AtMost(300.0);
 pub(crate) const THEN_ONE_US: Must = Must::AtMost(1_000.0);
 /// In microseconds.
 pub(crate) const THEN_TIME_US: Must = Must::AtMost(10.0);
+/// A page of a part of a listing may take 1.5 times as long as a page of all.
+pub(crate) const PART_TO_ALL: Must = Must::AtMost(1.5);
+/// A frame may come twice as late as an answer with a listing.
+pub(crate) const FRAME_TO_LISTING: Must = Must::AtMost(2.0);
+/// Resident memory with a thousand followers, in MiB.
+pub(crate) const MEMORY_FOLLOWED_MIB: Must = Must::AtMost(600.0);
+/// Followers that hold something else than the listing, or have other events than the history.
+pub(crate) const WRONG: Must = Must::AtMost(0.0);

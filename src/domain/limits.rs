@@ -445,6 +445,10 @@ pub const REQUEST_BODY_WAIT_MS: u64 = 30_000;
 pub const UNREAD_BODY_WAIT_MS: u64 = 1_000;
 /// Most requests at one time on a connection of HTTP/2.
 pub const HTTP2_STREAMS_MAX: u32 = 256;
+/// Unsent bytes of an answer over HTTP/2 with which its next part is not made yet.
+///
+/// A stream of sessions that waits skips to the newest state. Without this bound, hyper would keep 400 kB of older ones.
+pub const HTTP2_UNSENT_BYTES: usize = 16 * 1024;
 /// How often the server pings an HTTP/2 connection, and how long the client has to answer, in
 /// milliseconds.
 pub const HTTP2_KEEP_ALIVE_MS: (u64, u64) = (20_000, 10_000);

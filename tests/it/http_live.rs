@@ -1,212 +1,19 @@
-//! Streams of sessions: a client that does what the frames say holds the listing of their position.
+//! Streams of sessions: their frames, their ends and their limits. `live` has the property of what followers hold.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
-use fastrand::Rng;
-use futures_util::{StreamExt as _, stream};
 use serde_json::{Value, json};
 use session_ledger::auth::{Grant, Role, Roles};
 use session_ledger::domain::AgentId;
-use session_ledger::domain::limits::{EVENT_FEEDS_MAX, PAGE_ROWS_DEFAULT};
+use session_ledger::domain::limits::{
+    EVENT_FEEDS_MAX, PAGE_ROWS_DEFAULT, STREAM_TIME_MS, STREAM_TIME_SPREAD_MS,
+};
 
 use crate::support::app::{App, NOW, grant};
 use crate::support::client::{Client, created, event};
-use crate::support::stream::Frames;
+use crate::support::clock;
 
 const PATH: &str = "/v1/agent-sessions/stream";
-/// Random histories that are followed.
-const SEEDS: u64 = 200;
-/// How many of them at one time.
-const AT_A_TIME: usize = 8;
-
-/// What a client holds.
-#[derive(Debug, Clone, PartialEq, Default)]
-struct Held {
-    rows: Vec<Value>,
-    total: Value,
-    by_status: Value,
-}
-
-impl Held {
-    /// Does what a frame says. Returns the position up to which the client has everything.
-    fn take(&mut self, frame: &Value) -> Option<u64> {
-        match frame["frame"].as_str().unwrap() {
-            "reset" => self.rows.clear(),
-            "leave" => {
-                let removed = self.remove(&frame["session_id"]);
-                assert!(removed, "{frame}: {self:?}");
-            }
-            "upsert" => {
-                self.remove(&frame["session"]["session_id"]);
-                let index = usize::try_from(frame["index"].as_u64().unwrap()).unwrap();
-                self.rows.insert(index, frame["session"].clone());
-            }
-            "synced" => {
-                self.total = frame["total"].clone();
-                self.by_status = frame["by_status"].clone();
-                return frame["as_of"]["position"].as_u64();
-            }
-            other => panic!("{other}"),
-        }
-        None
-    }
-
-    fn remove(&mut self, session_id: &Value) -> bool {
-        let before = self.rows.len();
-        self.rows.retain(|row| row["session_id"] != *session_id);
-        self.rows.len() < before
-    }
-}
-
-/// A random history, and a client that follows a listing of it.
-struct Seed {
-    rng: Rng,
-    client: Client,
-    filter: &'static str,
-    window: usize,
-    events: usize,
-    /// The listing after each event.
-    listings: BTreeMap<u64, Held>,
-    last: Option<u64>,
-}
-
-impl Seed {
-    fn new(app: &App, seed: u64) -> Self {
-        let mut rng = Rng::with_seed(seed);
-        let filters = [
-            "",
-            "&agent_id=a1",
-            "&status=active",
-            "&status=terminated&status=expired",
-            "&created_after=2026-01-30T12:00:00Z",
-        ];
-        let filter = rng.choice(filters).unwrap();
-        let window = rng.usize(0..6);
-        Self {
-            rng,
-            client: app.client(&format!("t{seed}")),
-            filter,
-            window,
-            events: 0,
-            listings: BTreeMap::new(),
-            last: None,
-        }
-    }
-
-    fn a_session(&mut self) -> String {
-        format!("s{}", self.rng.u8(0..8))
-    }
-
-    /// Emits a random event, which may be rejected, and notes what the listing is then.
-    async fn write(&mut self) {
-        self.events += 1;
-        let id = format!("e{}", self.events);
-        let session = self.a_session();
-        let event = match self.rng.u8(0..6) {
-            0..=2 => {
-                let hour = self.rng.u8(0..24);
-                let agent = format!("a{}", self.rng.u8(0..3));
-                created(&session, &agent, &format!("2026-01-30T{hour:02}:00:00Z"))
-            }
-            3 => event(
-                &id,
-                "session.refreshed",
-                &session,
-                &json!({"phase": "running"}),
-            ),
-            4 => {
-                let next = json!({"to_agent_id": "a1", "session_id": format!("{session}-{id}")});
-                event(&id, "session.handed_off", &session, &next)
-            }
-            _ => event(
-                &id,
-                "session.terminated",
-                &session,
-                &json!({"reason": "done"}),
-            ),
-        };
-        let answer = self.client.emit(&event).await.json();
-        // Rejected events are on the log as well.
-        let position = answer["position"].as_u64().unwrap();
-        let held = self.listing().await;
-        self.listings.insert(position, held);
-    }
-
-    async fn listing(&self) -> Held {
-        let (filter, limit) = (self.filter, self.window.max(1));
-        let path = format!("/v1/agent-sessions?limit={limit}{filter}");
-        let page = self.client.get(&path).await.ok();
-        let filter = filter.trim_start_matches('&');
-        let path = format!("/v1/agent-sessions/count?{filter}");
-        let count = self.client.get(&path).await.ok();
-        let mut rows = page["sessions"].as_array().unwrap().clone();
-        rows.truncate(self.window);
-        Held {
-            rows,
-            total: page["total"].clone(),
-            by_status: count["by_status"].clone(),
-        }
-    }
-
-    async fn connect(&self) -> (Frames, Held) {
-        let path = format!("{PATH}?window={}{}", self.window, self.filter);
-        (self.client.follow(&path, self.last).await, Held::default())
-    }
-
-    /// Reads up to the last event, and compares what the client holds at each position with the listing.
-    async fn read(&mut self, frames: &mut Frames, held: &mut Held) {
-        // Events that change nothing make no frame until the next one that says where the client stands.
-        let pairs = self.listings.iter().zip(self.listings.iter().skip(1));
-        let changes = pairs.filter(|((_, before), (_, after))| before != after);
-        let last = changes.map(|(_, (position, _))| *position).max();
-        let last = last.unwrap_or_default();
-        if self.last.is_some_and(|has| last <= has) && !held.total.is_null() {
-            return;
-        }
-        for frame in frames.until(last).await {
-            let Some(position) = held.take(&frame) else {
-                continue;
-            };
-            assert!(
-                self.last <= Some(position),
-                "{position} after {:?}",
-                self.last
-            );
-            let (_, expected) = self.listings.range(..=position).next_back().unwrap();
-            assert_eq!(held, expected, "at {position}");
-            self.last = Some(position);
-        }
-    }
-
-    async fn run(mut self) {
-        self.write().await;
-        let (mut frames, mut held) = self.connect().await;
-        for _ in 0..12 {
-            for _ in 0..self.rng.usize(0..4) {
-                self.write().await;
-            }
-            match self.rng.u8(0..4) {
-                // Reads slowly: nothing now.
-                0 => {}
-                1 => (frames, held) = self.connect().await,
-                _ => self.read(&mut frames, &mut held).await,
-            }
-        }
-        self.read(&mut frames, &mut held).await;
-        assert_eq!(held, self.listing().await);
-    }
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_client_that_follows_holds_the_listing_of_each_position() {
-    let app = App::start().await;
-    let seeds = stream::iter(0..SEEDS).for_each_concurrent(AT_A_TIME, async |seed| {
-        Seed::new(&app, seed).run().await;
-    });
-    seeds.await;
-    app.stop().await;
-}
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_stream_is_server_sent_events_whose_ids_are_positions() {
@@ -280,6 +87,64 @@ async fn a_stream_ends_with_the_server_and_says_when_to_come_back() {
     let (sessions, events, ()) = tokio::join!(sessions.rest(), events.rest(), app.stop());
     assert_eq!(sessions, std::slice::from_ref(&bye));
     assert_eq!(events, [bye]);
+}
+
+#[tokio::test]
+async fn a_stream_ends_after_its_time_and_the_next_one_goes_on() {
+    let app = App::start().await;
+    let client = app.client("acme");
+    let first = client.apply(&created("s1", "a1", NOW)).await;
+    let mut sessions = client.follow(PATH, None).await;
+    let mut events = client.follow("/v1/events/stream", None).await;
+    sessions.until(first).await;
+    events.until(first).await;
+    // Streams that begin together end at different times, but none before this one.
+    let shortest_ms = STREAM_TIME_MS - STREAM_TIME_SPREAD_MS;
+    clock::pass(Duration::from_millis(shortest_ms - 10_000)).await;
+    for frames in [&mut sessions, &mut events] {
+        assert_eq!(frames.next().await.unwrap()["frame"], "synced");
+    }
+    clock::pass(Duration::from_millis(STREAM_TIME_SPREAD_MS + 10_000)).await;
+    let bye = json!({"frame": "bye", "reason": "renew", "retry_ms": 0});
+    assert_eq!(sessions.rest().await, std::slice::from_ref(&bye));
+    assert_eq!(events.rest().await, [bye]);
+    let second = client.apply(&created("s2", "a1", NOW)).await;
+    let names = |frames: Vec<Value>| -> Vec<Value> {
+        frames.iter().map(|frame| frame["frame"].clone()).collect()
+    };
+    let mut sessions = client.follow(PATH, Some(first)).await;
+    let again = names(sessions.until(second).await);
+    assert_eq!(again, ["reset", "upsert", "upsert", "synced"]);
+    let mut events = client.follow("/v1/events/stream", Some(first)).await;
+    assert_eq!(names(events.until(second).await), ["event", "synced"]);
+    drop((sessions, events));
+    app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_slow_follower_skips_to_the_newest_rows() {
+    let app = App::start().await;
+    let client = app.client("acme");
+    let first = client.apply(&created("s0", "a1", NOW)).await;
+    // Less than a row: the server cannot send what the client does not read.
+    let path = format!("{PATH}?window=3");
+    let mut slow = client.follow_slowly(&path, None, 200).await;
+    slow.until(first).await;
+    let mut last = first;
+    for number in 1..=50 {
+        let opened = created(&format!("s{number}"), "a1", NOW);
+        last = client.apply(&opened).await;
+    }
+    let frames = slow.until(last).await;
+    let synced = frames.iter().filter(|frame| frame["frame"] == "synced");
+    let groups = synced.count();
+    assert!(groups < 10, "{groups} groups");
+    let rows: Vec<_> = frames.iter().rev().skip(1).take(3).collect();
+    for (row, number) in rows.into_iter().zip(48..) {
+        assert_eq!(row["session"]["session_id"], json!(format!("s{number}")));
+    }
+    assert_eq!(frames.last().unwrap()["total"], 51);
+    app.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

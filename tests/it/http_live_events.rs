@@ -1,18 +1,17 @@
-//! Streams of events: a client gets each event once, in the order of the log, whatever happens to its connection.
+//! Streams of events: their frames and their pages. `live` has the property that each event comes once and in order.
 
-use fastrand::Rng;
-use futures_util::{StreamExt as _, stream};
+use std::time::Duration;
+
 use serde_json::{Value, json};
+use session_ledger::domain::limits::{FEED_BATCH_EVENTS_MAX, FEED_BATCHES_MAX, STREAM_TIME_MS};
 
-use crate::support::app::{App, NOW};
+use crate::support::app::{App, NOW, Serving};
 use crate::support::client::{Client, created, event};
+use crate::support::clock;
+use crate::support::connection::ENDLESS;
 use crate::support::stream::Frames;
 
 const PATH: &str = "/v1/events/stream";
-const SEEDS: u64 = 200;
-/// The sessions that each history has at its begin.
-const SESSIONS: usize = 20;
-const AT_A_TIME: usize = 8;
 
 /// The events of a list of frames, without what makes them frames.
 fn events(frames: &[Value]) -> Vec<Value> {
@@ -34,134 +33,66 @@ async fn post(client: &Client, batch: Vec<Value>) -> u64 {
     results.last().unwrap()["position"].as_u64().unwrap()
 }
 
-/// A random history of one tenant, and a client that follows it.
-struct Seed {
-    rng: Rng,
-    client: Client,
-    filter: &'static str,
-    made: usize,
-    frames: Frames,
-    seen: Vec<Value>,
-    /// The client has every event up to here.
-    last: u64,
+/// Emits openings of sessions as one batch. Returns the position of the last.
+async fn open(client: &Client, prefix: &str, count: usize) -> u64 {
+    let opened = |number| created(&format!("{prefix}-{number}"), "a1", NOW);
+    post(client, (0..count).map(opened).collect()).await
 }
 
-impl Seed {
-    async fn new(app: &App, seed: u64) -> Self {
-        let mut rng = Rng::with_seed(seed);
-        let client = app.client(&format!("t{seed}"));
-        let filters = [
-            "",
-            "&type=session.created",
-            "&verdict=applied&agent_id=a1",
-            "&verdict=rejected",
-        ];
-        let filter = rng.choice(filters).unwrap();
-        // Without these, events would be parked, and their verdicts would change later.
-        let opened = |number| created(&format!("s{number}"), "a1", NOW);
-        post(&client, (0..SESSIONS).map(opened).collect()).await;
-        let frames = client
-            .follow(&format!("{PATH}?after=0{filter}"), None)
-            .await;
-        Self {
-            rng,
-            client,
-            filter,
-            made: 0,
-            frames,
-            seen: Vec::new(),
-            last: 0,
-        }
+/// All events of the tenant.
+async fn all(client: &Client) -> Vec<Value> {
+    let (mut all, mut after) = (Vec::new(), Some(0));
+    while let Some(from) = after {
+        let path = format!("/v1/events?limit=1000&after={from}");
+        let page = client.get(&path).await.ok();
+        all.extend(page["events"].as_array().unwrap().clone());
+        after = page["next_after"].as_u64();
     }
-
-    async fn write(&mut self) {
-        let most = if self.rng.u8(0..16) == 0 { 300 } else { 8 };
-        let count = self.rng.usize(1..most);
-        let mut batch = Vec::new();
-        for _ in 0..count {
-            self.made += 1;
-            let id = format!("e{}", self.made);
-            let session = format!("s{}", self.rng.usize(0..2 * SESSIONS));
-            batch.push(match self.rng.u8(0..3) {
-                0 => created(&session, &format!("a{}", self.rng.u8(0..2)), NOW),
-                kind => {
-                    let session = format!("s{}", self.rng.usize(0..SESSIONS));
-                    let (event_type, data) = match kind {
-                        1 => ("session.refreshed", json!({"phase": "running"})),
-                        _ => ("session.terminated", json!({"reason": "done"})),
-                    };
-                    event(&id, event_type, &session, &data)
-                }
-            });
-        }
-        post(&self.client, batch).await;
-    }
-
-    /// All events that match the filter.
-    async fn expected(&self) -> Vec<Value> {
-        let mut expected = Vec::new();
-        let mut after = Some(0);
-        while let Some(from) = after {
-            let path = format!("/v1/events?limit=1000&after={from}{}", self.filter);
-            let page = self.client.get(&path).await.ok();
-            expected.extend(page["events"].as_array().unwrap().clone());
-            after = page["next_after"].as_u64();
-        }
-        expected
-    }
-
-    /// Reads until the client has this event, at most `count` frames.
-    async fn read(&mut self, position: u64, count: usize) {
-        for _ in 0..count {
-            if position <= self.last {
-                return;
-            }
-            let frame = self.frames.next().await.unwrap();
-            let at = [&frame["position"], &frame["as_of"]["position"]];
-            self.last = at.into_iter().find_map(Value::as_u64).unwrap();
-            self.seen.extend(events(&[frame]));
-        }
-    }
-
-    async fn run(mut self) {
-        for _ in 0..8 {
-            self.write().await;
-            let expected = self.expected().await;
-            let position = expected
-                .last()
-                .map_or(0, |last| last["position"].as_u64().unwrap());
-            match self.rng.u8(0..4) {
-                // Reads nothing now.
-                0 => {}
-                // Breaks off in the middle.
-                1 => {
-                    let count = self.rng.usize(0..20);
-                    self.read(position, count).await;
-                    let path = format!("{PATH}?after={}{}", self.last, self.filter);
-                    self.frames = self.client.follow(&path, None).await;
-                }
-                _ => {
-                    self.read(position, usize::MAX).await;
-                    assert_eq!(self.seen, expected);
-                }
-            }
-        }
-        let expected = self.expected().await;
-        let position = expected
-            .last()
-            .map_or(0, |last| last["position"].as_u64().unwrap());
-        self.read(position, usize::MAX).await;
-        assert_eq!(self.seen, expected);
-    }
+    all
 }
 
+/// Over HTTP/2, the server can send only what the client reads.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_client_gets_each_event_once_and_in_order() {
+async fn a_slow_follower_gets_the_events_that_its_feed_no_longer_keeps() {
     let app = App::start().await;
-    let seeds = stream::iter(0..SEEDS).for_each_concurrent(AT_A_TIME, async |seed| {
-        Seed::new(&app, seed).await.run().await;
+    let client = app.client("acme");
+    let first = open(&client, "first", 1).await;
+    let mut slow = client.follow_slowly(PATH, None, 1_000).await;
+    let mut frames = slow.until(first).await;
+    // From here on, it gets what the feed keeps for it. A few batches may be on their way.
+    let mut last = first;
+    for batch in 0..2 * FEED_BATCHES_MAX {
+        last = open(&client, &batch.to_string(), FEED_BATCH_EVENTS_MAX).await;
+    }
+    frames.extend(slow.until(last).await);
+    assert_eq!(events(&frames), all(&client).await);
+    app.stop().await;
+}
+
+#[tokio::test]
+async fn a_stream_whose_time_ends_in_the_middle_of_a_history_goes_on_in_the_next_one() {
+    let app = App::start_serving(Serving {
+        patience: ENDLESS,
+        ..Serving::default()
     });
-    seeds.await;
+    let app = app.await;
+    let client = app.client("acme");
+    let last = open(&client, "s", 900).await;
+    let mut slow = client.follow_slowly(PATH, None, 1_000).await;
+    let mut frames = vec![slow.next().await.unwrap()];
+    clock::pass(Duration::from_millis(STREAM_TIME_MS)).await;
+    frames.extend(slow.rest().await);
+    let bye = frames.pop().unwrap();
+    assert_eq!(
+        (&bye["frame"], &bye["reason"]),
+        (&json!("bye"), &json!("renew"))
+    );
+    let has = frames.last().unwrap()["position"].as_u64().unwrap();
+    assert!(has < last);
+    let mut next = client.follow(PATH, Some(has)).await;
+    frames.extend(next.until(last).await);
+    assert_eq!(events(&frames), all(&client).await);
+    drop(next);
     app.stop().await;
 }
 

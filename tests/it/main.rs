@@ -59,6 +59,7 @@ mod http_unread;
 mod http_web;
 mod http_writers;
 mod ledger_on_nats;
+mod live;
 mod log_admin;
 mod log_batches;
 mod log_conformance;

@@ -1,5 +1,6 @@
 //! An HTTP/1.1 client that costs little, so that the server has the machine.
 
+mod follow;
 mod load;
 mod streams;
 
@@ -9,6 +10,7 @@ use std::net::SocketAddr;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
+pub(crate) use follow::Follows;
 pub(crate) use load::{Load, PagesLoad};
 pub(crate) use streams::Streams;
 

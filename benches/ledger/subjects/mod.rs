@@ -5,6 +5,8 @@ pub(crate) mod append;
 pub(crate) mod depth;
 pub(crate) mod fold;
 pub(crate) mod fold_batches;
+pub(crate) mod lineage;
+pub(crate) mod live;
 pub(crate) mod overload;
 pub(crate) mod page;
 pub(crate) mod restart;

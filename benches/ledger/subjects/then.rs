@@ -2,7 +2,6 @@
 //! table of versions.
 
 use std::fs;
-use std::hint::black_box;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 use std::sync::Arc;
@@ -19,13 +18,12 @@ use session_ledger::query::{Page, PageStart, Sight, sessions};
 use crate::filled::LARGEST;
 use crate::postgres::versions;
 use crate::report::{Report, Row, Section};
-use crate::stats::{Figure, float, per_second, percentile, sorted, us};
+use crate::stats::{Figure, float, p95_us, per_second};
 use crate::targets;
 use crate::workload::{Ages, Workload, agent_id, time_us, timestamp};
 
 const BATCH: usize = 20_000;
 const ROWS: usize = 50;
-const ASKED: usize = 300;
 const OFFSET: u64 = 20_000;
 const RANGE_RECORDS: u64 = 20_000;
 /// The past positions, in percent of the log.
@@ -86,7 +84,7 @@ struct Ledger {
 
 impl Ledger {
     fn page_now(&self) -> f64 {
-        times(|| list(&self.now, &SessionFilter::default(), PageStart::Offset(0))).median
+        p95_us(|| list(&self.now, &SessionFilter::default(), PageStart::Offset(0))).median
     }
 
     fn at(
@@ -174,7 +172,7 @@ impl Rows<'_> {
 
     fn row<R>(&self, what: &str, ask: impl Fn() -> R) -> Row {
         let what = format!("at {} % of the log: {what}", self.percent);
-        Row::new(what, "us", times(ask))
+        Row::new(what, "us", p95_us(ask))
     }
 
     fn count(&self, what: &str, at: &Snapshot, filter: &SessionFilter) -> Row {
@@ -228,20 +226,4 @@ fn sight(tenant: &TenantId) -> Sight<'_> {
 
 fn list(snapshot: &Snapshot, filter: &SessionFilter, start: PageStart) -> Page<RowBytes> {
     sessions::list(snapshot, sight(&tenant()), filter, start, ROWS).unwrap()
-}
-
-/// Returns the 95th percentile in microseconds, with the median and the maximum as its spread.
-fn times<R>(ask: impl Fn() -> R) -> Figure {
-    let times = (0..ASKED).map(|_| {
-        let started = Instant::now();
-        black_box(ask());
-        us(started.elapsed())
-    });
-    let times = sorted(times.collect());
-    Figure {
-        median: percentile(&times, 95),
-        min: percentile(&times, 50),
-        max: percentile(&times, 100),
-        rounds: times.len(),
-    }
 }

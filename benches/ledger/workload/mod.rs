@@ -14,7 +14,9 @@
 //! Every event is valid in the state of its session, so each gets the verdict `applied`.
 
 mod event;
+mod families;
 mod open;
+mod stamped;
 mod zipf;
 
 use fastrand::Rng;
@@ -23,8 +25,10 @@ use session_ledger::log::Record;
 use session_ledger::wire::Headers;
 
 pub(crate) use event::{Event, Session, Step, agent_id, time_us, timestamp};
+pub(crate) use families::{CHAIN, Families, ROOTS, Step as FamilyStep};
 pub(crate) use open::Ages;
 use open::Open;
+pub(crate) use stamped::{Stamped, StampedEvent, StampedStep};
 use zipf::Zipf;
 
 pub(crate) const SEED: u64 = 42;

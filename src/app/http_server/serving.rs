@@ -35,7 +35,9 @@ use super::streams::Streams;
 use super::version::{Version, version};
 use super::{Patience, log_close};
 use crate::app::tls::Tls;
-use crate::domain::limits::{HTTP2_KEEP_ALIVE_MS, HTTP2_STREAMS_MAX, REQUEST_HEAD_BYTES_MAX};
+use crate::domain::limits::{
+    HTTP2_KEEP_ALIVE_MS, HTTP2_STREAMS_MAX, HTTP2_UNSENT_BYTES, REQUEST_HEAD_BYTES_MAX,
+};
 use crate::http::{BodyPatience, Connection, Lane};
 
 /// A connection, with or without TLS.
@@ -100,6 +102,7 @@ impl Server {
             .timer(TokioTimer::new())
             .max_concurrent_streams(HTTP2_STREAMS_MAX)
             .max_header_list_size(REQUEST_HEAD_BYTES_MAX)
+            .max_send_buf_size(HTTP2_UNSENT_BYTES)
             .keep_alive_interval(Duration::from_millis(interval))
             .keep_alive_timeout(Duration::from_millis(timeout));
         Self {

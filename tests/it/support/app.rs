@@ -36,6 +36,8 @@ pub(crate) struct Serving {
     pub(crate) bounds: Bounds,
     pub(crate) tls: Option<TlsFiles>,
     pub(crate) no_history: bool,
+    /// The files of a ledger that has stopped; `None` for a new ledger.
+    pub(crate) dir: Option<tempfile::TempDir>,
 }
 
 /// A running ledger.
@@ -133,9 +135,19 @@ impl App {
         Self::serve(|log| log, |keys| keys, Serving::default(), credentials(add)).await
     }
 
-    /// Writes the newest rules to the log, as a server does, and starts the fold.
-    async fn folding(mut self) -> Self {
-        let began = rules::begin(&*self.log).await.unwrap();
+    /// Starts a ledger again on the files of one that has stopped. It does not fold yet.
+    pub(crate) async fn start_again(dir: tempfile::TempDir) -> Self {
+        let access = |_keys| Access::Everybody;
+        let serving = Serving {
+            dir: Some(dir),
+            ..Serving::default()
+        };
+        Self::serve(|log| log, |keys| keys, serving, access).await
+    }
+
+    /// Writes the newest rules to a new log, as a server does, starts the fold, and waits until it has caught up.
+    pub(crate) async fn folding(mut self) -> Self {
+        rules::begin(&*self.log).await.unwrap();
         let app = &mut self;
         let (projection, log) = (Arc::clone(&app.projection), app.log());
         let (metrics, stop) = (Arc::clone(&app.metrics), app.stop_fold.clone());
@@ -143,8 +155,9 @@ impl App {
             runner::run(projection, log, metrics, stop).await.unwrap();
         });
         let soon = std::time::Duration::from_mins(1);
-        let began = self.projection.wait_for(began.unwrap(), soon).await;
-        assert_eq!(began, Waited::Reached);
+        let head = self.log.head().await.unwrap();
+        let caught_up = self.projection.wait_for(head, soon).await;
+        assert_eq!(caught_up, Waited::Reached);
         self
     }
 
@@ -237,7 +250,7 @@ impl App {
         serving: Serving,
         access: impl FnOnce(Arc<Keys>) -> Access,
     ) -> Self {
-        let dir = tempfile::tempdir().unwrap();
+        let dir = serving.dir.unwrap_or_else(|| tempfile::tempdir().unwrap());
         let clock = Arc::new(ManualClock::default());
         clock.set_micros(Timestamp::parse(NOW).unwrap().micros());
         let as_clock = || Arc::<ManualClock>::clone(&clock) as Arc<dyn Clock>;

@@ -1,10 +1,13 @@
 //! A small HTTP client of the ledger, and its answers.
 
+use axum::http::Request;
+use axum::http::request::Builder;
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use reqwest::{Method, Response};
 use serde_json::{Value, json};
 
 use super::documented;
+use super::http2::{self, Http2Answer};
 
 /// A client for one tenant.
 #[derive(Clone)]
@@ -67,6 +70,30 @@ impl Client {
         };
         let request = headers.iter().fold(request, with_header);
         request.send().await.unwrap()
+    }
+
+    /// Returns a client for another tenant of the same server.
+    pub(crate) fn of(&self, tenant: &str) -> Self {
+        let tenant = tenant.to_owned();
+        Self {
+            tenant,
+            ..self.clone()
+        }
+    }
+
+    /// Gets an answer over HTTP/2, from a server that may send only so many bytes before they are read.
+    pub(crate) async fn open_http2(
+        &self,
+        path: &str,
+        headers: &[(&str, &str)],
+        window_bytes: u32,
+    ) -> Http2Answer {
+        let url = format!("{}{path}", self.url);
+        let request = Request::get(url).header("x-tenant-id", &self.tenant);
+        let with_header =
+            |request: Builder, (name, value): &(&str, &str)| request.header(*name, *value);
+        let request = headers.iter().fold(request, with_header).body(()).unwrap();
+        http2::get(request, window_bytes).await
     }
 
     /// Posts a body with this content type.

@@ -43,3 +43,10 @@ impl Clock for AheadClock {
         SystemClock.now().plus_micros(ahead)
     }
 }
+
+/// Lets this much time pass for the timers of this runtime, which must have a single thread.
+pub(crate) async fn pass(time: std::time::Duration) {
+    tokio::time::pause();
+    tokio::time::advance(time).await;
+    tokio::time::resume();
+}

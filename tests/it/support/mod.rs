@@ -10,6 +10,7 @@ pub(crate) mod documented;
 pub(crate) mod events;
 pub(crate) mod faulty_log;
 pub(crate) mod fleet;
+pub(crate) mod http2;
 pub(crate) mod nats;
 pub(crate) mod nats_cluster;
 pub(crate) mod nats_jwt;
