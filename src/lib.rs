@@ -9,6 +9,7 @@ pub mod domain;
 #[cfg(any(fuzzing, test))]
 #[doc(hidden)]
 pub mod fuzzing;
+pub mod hooks;
 pub mod http;
 pub mod ledger;
 pub mod log;

@@ -22,6 +22,7 @@ pub(crate) const LAYERS: &[(&str, &[&str])] = &[
         "backup",
         &["domain", "metrics", "wire", "log", "projection", "auth"],
     ),
+    ("hooks", &["domain"]),
     (
         "http",
         &[
@@ -34,6 +35,7 @@ pub(crate) const LAYERS: &[(&str, &[&str])] = &[
             "ledger",
             "auth",
             "backup",
+            "hooks",
         ],
     ),
     (
@@ -48,6 +50,7 @@ pub(crate) const LAYERS: &[(&str, &[&str])] = &[
             "ledger",
             "auth",
             "backup",
+            "hooks",
             "http",
         ],
     ),
@@ -64,6 +67,7 @@ pub(crate) const LAYERS: &[(&str, &[&str])] = &[
             "ledger",
             "auth",
             "backup",
+            "hooks",
             "http",
             "dialects",
         ],
@@ -80,6 +84,7 @@ pub(crate) const LAYERS: &[(&str, &[&str])] = &[
             "ledger",
             "auth",
             "backup",
+            "hooks",
             "http",
             "dialects",
             "app",
@@ -97,6 +102,7 @@ pub(crate) const LAYERS: &[(&str, &[&str])] = &[
             "ledger",
             "auth",
             "backup",
+            "hooks",
             "http",
             "dialects",
             "app",
