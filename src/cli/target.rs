@@ -72,6 +72,11 @@ impl KeyArgs {
         self.key_file.is_some() || self.key.is_some()
     }
 
+    /// The file with the key.
+    pub(super) fn key_file(&self) -> Option<&Path> {
+        self.key_file.as_deref()
+    }
+
     /// Returns the key: from the file, or else from the variable.
     pub(super) fn read(self) -> anyhow::Result<Option<String>> {
         match self.key_file {
