@@ -3,6 +3,7 @@
 mod agents;
 mod backup;
 mod events;
+mod hooks;
 mod keys;
 mod listing;
 pub mod openapi;
@@ -20,6 +21,7 @@ pub(super) fn routes() -> OpenApiRouter<App> {
     OpenApiRouter::new()
         .routes(routes!(events::list, events::emit::append))
         .routes(routes!(events::get))
+        .routes(routes!(hooks::take))
         .routes(routes!(sessions::list, sessions::commands::create))
         .routes(routes!(sessions::count))
         .routes(routes!(sessions::get, sessions::commands::terminate))

@@ -5,6 +5,7 @@ mod any_input;
 mod budget;
 mod disturbed;
 mod examples;
+mod http;
 mod settings;
 
 use std::collections::BTreeMap;
