@@ -45,9 +45,14 @@ impl LedgerArgs {
         Api::hurried(&self.url, who, &self.tls.read()?, at_most)
     }
 
-    /// A text that differs between ledgers.
-    pub(super) fn name(&self) -> String {
-        format!("{}\n{:?}", self.url, self.tenant)
+    /// A text that differs between ledgers and keys, which may be of different tenants. Not to be shown.
+    pub(super) fn secret_name(&self) -> String {
+        format!(
+            "{}\n{:?}\n{}",
+            self.url,
+            self.tenant,
+            self.who.secret_name()
+        )
     }
 
     /// The options that differ from their defaults.

@@ -209,7 +209,8 @@ fn answer(text: &str) -> io::Result<()> {
 }
 
 impl SpoolArgs {
-    /// The directory for the events of one ledger. Another ledger has another one: it must not get them.
+    /// The directory for the events of one ledger and key. Another ledger or tenant must not get them, so
+    /// it has another directory. Its name is a part of a hash, which does not lead back to the key.
     fn directory(&self, ledger: &LedgerArgs) -> Result<PathBuf, Usage> {
         let default = || {
             let home = self.home.as_ref();
@@ -220,7 +221,7 @@ impl SpoolArgs {
         let base = self.spool.clone().or_else(default);
         let base =
             base.ok_or_else(|| Usage("give the directory of the spool, --spool".to_owned()))?;
-        let name = hex::encode(Sha256::digest(ledger.name()));
+        let name = hex::encode(Sha256::digest(ledger.secret_name()));
         Ok(base.join(name.get(..16).unwrap_or(&name)))
     }
 }

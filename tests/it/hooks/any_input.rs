@@ -164,6 +164,19 @@ fn the_command_exits_with_0_for_any_mistake() {
     }
 }
 
+/// Keys may be of different tenants.
+#[test]
+fn events_wait_for_the_key_with_which_they_were_to_be_sent() {
+    let dir = tempfile::tempdir().unwrap();
+    let start = json!({"hook_event_name": "SessionStart", "session_id": "s"}).to_string();
+    for key in ["slk_one", "slk_two", "slk_one"] {
+        let mut hook = hook("codex", "http://127.0.0.1:1", dir.path());
+        with_input(hook.env("SESSION_LEDGER_KEY", key), &start);
+    }
+    let spools = std::fs::read_dir(dir.path()).unwrap();
+    assert_eq!(spools.count(), 2);
+}
+
 #[test]
 fn an_input_that_is_too_long_is_read_to_its_end_and_dropped() {
     let dir = tempfile::tempdir().unwrap();
