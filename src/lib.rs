@@ -10,6 +10,7 @@ pub mod export;
 #[cfg(any(fuzzing, test))]
 #[doc(hidden)]
 pub mod fuzzing;
+pub mod hooks;
 pub mod http;
 pub mod ledger;
 pub mod log;

@@ -233,6 +233,23 @@ impl Api {
         Self::with_patience(base, who, tls, Patience::default())
     }
 
+    /// Makes a client that makes each call once, and waits at most for this time.
+    pub(super) fn hurried(
+        url: &str,
+        who: Identity,
+        tls: &ClientTls,
+        at_most: Duration,
+    ) -> anyhow::Result<Self> {
+        let scheme = if tls.is_given() { "https" } else { "http" };
+        let patience = Patience {
+            connect: at_most,
+            silence: at_most,
+            answer: at_most,
+            retries: Duration::ZERO,
+        };
+        Self::with_patience(base(url, scheme)?, who, tls, patience)
+    }
+
     /// Makes a client with the given timeouts.
     fn with_patience(
         base: Url,

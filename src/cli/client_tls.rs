@@ -1,6 +1,6 @@
 //! Options for TLS of the commands that call a server.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 
@@ -32,6 +32,17 @@ impl ClientTlsArgs {
             .zip(NamedFile::given("--client-key", self.client_key.as_ref()));
         let ca = NamedFile::given("--ca-cert", self.ca_cert.as_ref());
         ClientTls::read(ca, own)
+    }
+
+    /// The options that are given.
+    pub(super) fn given(&self) -> impl Iterator<Item = (&'static str, &Path)> {
+        let files = [
+            ("--ca-cert", &self.ca_cert),
+            ("--client-cert", &self.client_cert),
+            ("--client-key", &self.client_key),
+        ];
+        let given = files.into_iter();
+        given.filter_map(|(name, file)| Some((name, file.as_deref()?)))
     }
 
     /// The file with the private key.

@@ -17,6 +17,7 @@ mod emit;
 mod events;
 mod export;
 mod follow;
+mod hook;
 mod keys;
 mod lineage;
 mod list;
@@ -94,6 +95,7 @@ enum Command {
     Serve(Box<serve::Serve>),
     Demo(demo::Demo),
     Emit(Box<emit::Emit>),
+    Hook(Box<hook::Hook>),
     List(list::List),
     Show(show::Show),
     Sessions(sessions::Sessions),
@@ -120,6 +122,15 @@ struct Usage(String);
 
 /// Runs the command that the arguments name.
 pub fn run() -> ExitCode {
+    let code = run_command();
+    if hook::is_called() {
+        // Runtimes stop an agent if its hook exits with 2, even if the cause is a mistake in their settings.
+        return ExitCode::SUCCESS;
+    }
+    code
+}
+
+fn run_command() -> ExitCode {
     let cli = match parse() {
         Ok(cli) => cli,
         Err(error) => {
@@ -190,6 +201,7 @@ async fn dispatch(command: Command) -> CommandResult {
         Command::Serve(serve) => serve.run().await,
         Command::Demo(demo) => demo.run().await,
         Command::Emit(emit) => emit.run().await,
+        Command::Hook(hook) => hook.run().await,
         Command::List(list) => list.run().await,
         Command::Show(show) => show.run().await,
         Command::Sessions(sessions) => sessions.run().await,

@@ -72,6 +72,18 @@ impl KeyArgs {
         self.key_file.is_some() || self.key.is_some()
     }
 
+    /// The file with the key.
+    pub(super) fn key_file(&self) -> Option<&Path> {
+        self.key_file.as_deref()
+    }
+
+    /// A text that differs between keys: the file with the key, or else the key. Not to be shown.
+    pub(super) fn secret_name(&self) -> String {
+        let file = self.key_file.as_ref();
+        let file = file.map(|file| file.display().to_string());
+        file.or_else(|| self.key.clone()).unwrap_or_default()
+    }
+
     /// Returns the key: from the file, or else from the variable.
     pub(super) fn read(self) -> anyhow::Result<Option<String>> {
         match self.key_file {

@@ -530,3 +530,36 @@ pub const CLI_ANSWER_MS: u64 = 60_000;
 pub const CLI_RETRY_MS: (u64, u64) = (100, 2_000);
 /// How long after the first try a command still retries a call, in milliseconds.
 pub const CLI_RETRIES_MS: u64 = 15_000;
+
+// --- Limits of hooks -----------------------------------------------------------------------------
+
+/// Longest id of a session or subagent that a runtime may use in its hooks, in characters. The ids of
+/// events have both, a number and the name of a hook, and must fit into [`ID_CHARS_MAX`].
+pub const HOOK_ID_CHARS_MAX: usize = 100;
+/// Longest word of a runtime that an event keeps, such as the name of a model, in characters.
+pub const HOOK_WORD_CHARS_MAX: usize = 64;
+/// Two calls of a hook that nothing tells apart count as one if they are made within this time, in
+/// microseconds. A prompt that is missed does no harm: the next one extends the session as well.
+pub const HOOK_MARK_US: i64 = 10 * 1_000_000;
+/// The default time to live of a session that hooks open, in seconds: a killed runtime calls no hook, so only
+/// the deadline ends its sessions.
+pub const HOOK_TTL_SECONDS: u64 = 8 * 3600;
+/// Most runs of one session of a runtime that the server looks up.
+pub const HOOK_RUNS_MAX: u32 = 1_000;
+/// Longest input of a hook, in bytes: it has the prompt, and maybe the last answer of the model.
+pub const HOOK_INPUT_BYTES_MAX: u64 = 1024 * 1024;
+/// How long the command `hook` may take in all, in milliseconds. The process needs some time to start and to
+/// end, and the runtime waits for it: one second together.
+pub const HOOK_BUDGET_MS: u64 = 850;
+/// How long the command waits for its input, in milliseconds.
+pub const HOOK_INPUT_WAIT_MS: u64 = 600;
+/// How long the command waits for another call of a hook that writes to the spool, in milliseconds.
+pub const HOOK_LOCK_WAIT_MS: u64 = 600;
+/// Pause before the command tries a lock again, in milliseconds.
+pub const HOOK_LOCK_RETRY_MS: u64 = 5;
+/// Largest spool of unsent events, in bytes. The command reads all of it while it holds the lock.
+pub const HOOK_SPOOL_BYTES_MAX: u64 = 4 * 1024 * 1024;
+/// Most events that the command sends in one request.
+pub const HOOK_BATCH_EVENTS_MAX: usize = 500;
+/// Most sessions whose runs the command remembers. It forgets those that it has not heard of for longest.
+pub const HOOK_SESSIONS_MAX: usize = 1_000;

@@ -7,10 +7,11 @@ use std::process::{Command, Stdio};
 use crate::support::cli::{command, fails, ok};
 
 /// Every command and group. The name of a command in a group begins with the group.
-const COMMANDS: [&str; 37] = [
+const COMMANDS: [&str; 38] = [
     "serve",
     "demo",
     "emit",
+    "hook",
     "list",
     "show",
     "events",
@@ -119,6 +120,21 @@ fn options_stand_under_their_heading() {
         ("serve", "TLS:", &["--tls-cert"]),
         ("emit", "The event:", &["--agent", "--file"]),
         ("emit", "Output:", &["--json", "--no-wait"]),
+        ("hook", "Options:", &["--print-settings"]),
+        ("hook", "The sessions:", &["--agent", "--project", "--ttl"]),
+        ("hook", "The spool:", &["--spool"]),
+        (
+            "hook",
+            "Which ledger:",
+            &[
+                "--url",
+                "--key-file",
+                "--ca-cert",
+                "--client-cert",
+                "--client-key",
+                "--tenant",
+            ],
+        ),
         (
             "events",
             "Which events:",

@@ -30,6 +30,7 @@ mod failing_disk;
 mod fold;
 mod fold_runner;
 mod history_file;
+mod hooks;
 mod http_agents;
 mod http_append;
 mod http_as_of;

@@ -89,7 +89,7 @@ fn every_route_is_described_in_full() {
             );
         }
     }
-    assert_eq!(ids.len(), 38);
+    assert_eq!(ids.len(), 39);
 }
 
 #[test]
@@ -199,6 +199,7 @@ fn bodies_have_named_schemas_and_are_never_null() {
         "CreateSession",
         "EventOrBatch",
         "HandOffSession",
+        "HookInput",
         "IntrospectToken",
         "IssueKey",
         "RefreshSession",
@@ -225,6 +226,7 @@ fn headers_that_clients_follow_are_described() {
         ("/v1/events", "post", "200", "Location"),
         ("/v1/events", "post", "201", "Location"),
         ("/v1/events", "post", "202", "Location"),
+        ("/v1/hooks/{runtime}", "post", "200", "Location"),
     ] {
         let header = &document["paths"][path][method]["responses"][status]["headers"][name];
         assert!(
@@ -296,6 +298,7 @@ async fn every_described_route_is_served_with_its_parameters() {
             "s1"
         };
         let path = path.replace("{id}", id).replace("{position}", "1");
+        let path = path.replace("{runtime}", "codex");
         let names: BTreeSet<&str> = parameters(&document, &operation)
             .into_iter()
             .filter(|one| one["in"] == "query")

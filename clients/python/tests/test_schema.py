@@ -18,7 +18,7 @@ ROOT = Path(__file__).parent.parent.parent.parent
 DOCUMENT = json.loads((ROOT / "schemas/openapi.json").read_text())
 SCHEMAS = DOCUMENT["components"]["schemas"]
 
-#: The calls of operators, of auditors' exports, of health checks and of browsers.
+#: The calls of operators, of hooks, of auditors' exports, of health checks and of browsers.
 LEFT_OUT = {
     "backup_events",
     "backup_keys",
@@ -34,6 +34,7 @@ LEFT_OUT = {
     "openapi",
     "readyz",
     "revoke_key",
+    "take_hook",
 }
 
 

@@ -4,6 +4,7 @@ mod agents;
 mod backup;
 mod events;
 mod export;
+mod hooks;
 mod keys;
 mod listing;
 pub mod openapi;
@@ -21,6 +22,7 @@ pub(super) fn routes() -> OpenApiRouter<App> {
     OpenApiRouter::new()
         .routes(routes!(events::list, events::emit::append))
         .routes(routes!(events::get))
+        .routes(routes!(hooks::take))
         .routes(routes!(sessions::list, sessions::commands::create))
         .routes(routes!(sessions::count))
         .routes(routes!(sessions::get, sessions::commands::terminate))

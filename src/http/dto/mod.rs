@@ -7,6 +7,7 @@ mod agent;
 mod common;
 mod event;
 mod frame;
+mod hook;
 mod key;
 mod request;
 mod session;
@@ -21,6 +22,7 @@ pub use event::{
     SessionEvents,
 };
 pub use frame::{Bye, EventFrame, ServerSentEvent, SessionFrame};
+pub use hook::{HookInput, HookOutput};
 pub use key::{IssuedKey, Key, KeyChange, KeyHistory, KeyList, NewKey};
 pub use request::{
     ChangeAgent, CreateSession, EventOrBatch, HandOffSession, IntrospectToken, IssueKey,

@@ -185,6 +185,12 @@ problem_sets! {
         Code::Event(Reason::MetadataTooLarge), Code::Event(Reason::AlreadyExists),
         Code::Event(Reason::DeadlineNotAfterTime),
     ];
+    /// A call of a hook. Verdicts are no problems.
+    HookProblems: EVERYWHERE, CALLER, BODY, NOT_BOUND, &[
+        Code::FoldBehind, Code::Degraded, Code::FoldStopped, Code::TooManyWaiters,
+        Code::Unavailable, Code::Unconfirmed, Code::VerdictUnreadable, Code::LogFailed,
+        Code::RecordLost,
+    ];
     /// The creation of a session.
     CreateProblems: EVERYWHERE, CALLER, BODY, WRITE, IDEMPOTENCY, MAY_ACT, &[
         Code::Event(Reason::OtherAgent), Code::Event(Reason::ScopeExceeded),

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::domain::limits::{
     EVENTS_PAGE_MAX, EXPORT_PAGE_EVENTS_DEFAULT, EXPORT_PAGE_EVENTS_MAX, FILTER_AGENTS_MAX,
-    PAGE_ROWS_DEFAULT, PAGE_ROWS_MAX, TEXT_CHARS_MAX,
+    HOOK_TTL_SECONDS, PAGE_ROWS_DEFAULT, PAGE_ROWS_MAX, TEXT_CHARS_MAX, TTL_SECONDS_MAX,
 };
 use crate::domain::session::Status;
 use crate::domain::{AgentStatus, EventType, VerdictKind};
@@ -73,6 +73,30 @@ pub(crate) const AGENT_ID: Param<Text> = Param {
     about: "Only events of this agent and its sessions.",
     component: Some("AgentId"),
     shape: Text(an_id),
+};
+pub(crate) const HOOK_AGENT: Param<Text> = Param {
+    name: "agent_id",
+    about: "The agent of the sessions; by default the name of the runtime.",
+    component: Some("HookAgent"),
+    shape: Text(an_id),
+};
+pub(crate) const HOOK_PROJECT: Param<Text> = Param {
+    name: "project_id",
+    about: "The project of the sessions.",
+    component: Some("HookProject"),
+    shape: Text(a_project),
+};
+pub(crate) const HOOK_TTL: Param<Number> = Param {
+    name: "ttl_seconds",
+    about: "How long after the last call of a hook the session expires.",
+    component: Some("HookTtl"),
+    shape: Number {
+        range: Range {
+            min: 1,
+            max: TTL_SECONDS_MAX,
+        },
+        default: HOOK_TTL_SECONDS,
+    },
 };
 pub(crate) const PROJECT_ID: Param<Text> = Param {
     name: "project_id",

@@ -61,7 +61,10 @@ const EXCEPTIONS: &[Exception] = &[
     },
     Exception {
         reason: "an agent-bound caller cannot emit events, which could be about any agent",
-        calls: |route| route.dialect.is_none() && is(route, &Method::POST, "/v1/events"),
+        calls: |route| {
+            let is_of_events = is(route, &Method::POST, "/v1/events");
+            route.dialect.is_none() && (is_of_events || is_a_hook(route))
+        },
         callers: is_bound,
         expected: Expected::Word(403, "agent_bound"),
         marks: &[],
@@ -181,6 +184,10 @@ fn is(route: &Route, method: &Method, path: &str) -> bool {
     route.method == *method && route.path == path
 }
 
+fn is_a_hook(route: &Route) -> bool {
+    route.path.starts_with("/v1/hooks/")
+}
+
 /// Whether a call changes an agent.
 fn changes_an_agent(route: &Route) -> bool {
     let asks = route.method == Method::GET || route.path.ends_with("/compute");
@@ -212,5 +219,6 @@ fn names_something(route: &Route) -> bool {
         "/agent-activity/batch",
     ];
     let creates = opens_a_session(route);
-    route.path.contains('{') || creates || elsewhere.iter().any(|end| route.path.ends_with(end))
+    let in_path = route.path.contains('{') && !is_a_hook(route);
+    in_path || creates || elsewhere.iter().any(|end| route.path.ends_with(end))
 }

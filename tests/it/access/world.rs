@@ -256,6 +256,7 @@ fn path(route: &Route, things: &Things) -> String {
     let id = named.iter().find(|(name, _)| route.is_about(name));
     let path = route.path.replace("{id}", id.map_or("{id}", |(_, id)| id));
     let path = path.replace("{position}", &things.position);
+    let path = path.replace("{runtime}", "claude-code");
     assert!(!path.contains(['{', '}']), "what does {path} name?");
     let query = if path.ends_with("/sessions/list/") {
         format!("?agent_id={}", things.agent)
@@ -272,6 +273,9 @@ fn path(route: &Route, things: &Things) -> String {
 fn body(route: &Route, things: &Things) -> Value {
     let path = route.path.as_str();
     match path {
+        _ if path.starts_with("/v1/hooks/") => {
+            json!({"hook_event_name": "Stop", "session_id": things.session})
+        }
         _ if path.ends_with("/refresh") => json!({"refresh_token": things.refresh_token}),
         _ if path.ends_with("/handoff") && route.dialect.is_none() => json!({"to_agent_id": HEIR}),
         _ if path.ends_with("/handoff") => json!({"target_agent_id": HEIR}),

@@ -23,6 +23,7 @@ pub(crate) const LAYERS: &[(&str, &[&str])] = &[
         &["domain", "metrics", "wire", "log", "projection", "auth"],
     ),
     ("export", &["domain", "wire", "log", "projection", "backup"]),
+    ("hooks", &["domain"]),
     (
         "http",
         &[
@@ -36,6 +37,7 @@ pub(crate) const LAYERS: &[(&str, &[&str])] = &[
             "auth",
             "backup",
             "export",
+            "hooks",
         ],
     ),
     (
@@ -51,6 +53,7 @@ pub(crate) const LAYERS: &[(&str, &[&str])] = &[
             "auth",
             "backup",
             "export",
+            "hooks",
             "http",
         ],
     ),
@@ -68,6 +71,7 @@ pub(crate) const LAYERS: &[(&str, &[&str])] = &[
             "auth",
             "backup",
             "export",
+            "hooks",
             "http",
             "dialects",
         ],
@@ -85,6 +89,7 @@ pub(crate) const LAYERS: &[(&str, &[&str])] = &[
             "auth",
             "backup",
             "export",
+            "hooks",
             "http",
             "dialects",
             "app",
@@ -103,6 +108,7 @@ pub(crate) const LAYERS: &[(&str, &[&str])] = &[
             "auth",
             "backup",
             "export",
+            "hooks",
             "http",
             "dialects",
             "app",

@@ -1,6 +1,6 @@
 //! `GET /v1/events` and `/{position}`: the tenant's history, as JSON or NDJSON.
 
-mod appended;
+pub(crate) mod appended;
 pub(super) mod emit;
 mod emit_batch;
 pub(super) mod rejections;

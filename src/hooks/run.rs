@@ -1,0 +1,65 @@
+//! The run of a runtime's session that the ledger shows as one session.
+//!
+//! A session of a runtime may end and be resumed later, but a session of the ledger that has ended stays
+//! ended. So the ledger has one session for each run of it. The first has the runtime's id, and later ones
+//! have a number behind it.
+
+use crate::domain::ids::IdError;
+use crate::domain::{SessionId, Timestamp};
+
+/// A run, as far as it is known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Run {
+    /// 1 for the first.
+    pub number: u32,
+    /// Whether it goes on, at the time of the call that is planned.
+    pub standing: Standing,
+    /// When it opened, if that is known.
+    pub opened_at: Option<Timestamp>,
+}
+
+/// Whether a run goes on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Standing {
+    /// It goes on.
+    Open,
+    /// The runtime ended it.
+    Ended,
+    /// Its deadline has passed.
+    Expired,
+}
+
+impl Run {
+    /// The first run of a session.
+    pub const FIRST: Self = Self {
+        number: 1,
+        standing: Standing::Open,
+        opened_at: None,
+    };
+
+    /// The run after this one.
+    #[must_use]
+    pub fn next(self) -> Self {
+        Self {
+            number: self.number.saturating_add(1),
+            ..Self::FIRST
+        }
+    }
+
+    /// This run, ended.
+    #[must_use]
+    pub fn ended(self) -> Self {
+        Self {
+            standing: Standing::Ended,
+            ..self
+        }
+    }
+
+    /// The id of the ledger's session for this run.
+    pub fn session(self, of: &SessionId) -> Result<SessionId, IdError> {
+        match self.number {
+            1 => Ok(of.clone()),
+            number => SessionId::parse(&format!("{of}.{number}")),
+        }
+    }
+}

@@ -1,0 +1,140 @@
+//! The time that a call of a hook takes, and the size of the spool.
+
+use std::fmt::Write as _;
+use std::fs;
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::path::Path;
+use std::process::Stdio;
+use std::time::{Duration, Instant};
+
+use tokio::net::TcpSocket;
+
+use super::{World, hook, recorded, spooled, with_input};
+use crate::support::cli::stderr;
+
+const BUDGET: Duration = Duration::from_secs(1);
+/// The machine may be busy, so the fastest of so many calls counts.
+const TRIES: usize = 3;
+
+/// Makes calls, and checks that they end with 0 and in time.
+#[track_caller]
+fn in_time(url: &str, spool: &Path) -> String {
+    let call = &recorded("claude-code")[1];
+    let mut fastest = Duration::MAX;
+    let mut said = String::new();
+    for _ in 0..TRIES {
+        let started = Instant::now();
+        let output = with_input(&mut hook("claude-code", url, spool), call);
+        fastest = fastest.min(started.elapsed());
+        assert_eq!(output.status.code(), Some(0), "{output:?}");
+        assert_eq!(output.stdout, b"");
+        said = stderr(&output);
+    }
+    assert!(fastest < BUDGET, "{fastest:?}");
+    said
+}
+
+#[test]
+fn a_server_that_never_answers_costs_less_than_a_second() {
+    let dir = tempfile::tempdir().unwrap();
+    // The system accepts connections, and nobody reads them.
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let said = in_time(&url, dir.path());
+    assert!(said.contains("did not answer in time"), "{said}");
+    assert!(!spooled(dir.path()).is_empty());
+}
+
+#[test]
+fn an_address_that_never_connects_costs_less_than_a_second() {
+    let dir = tempfile::tempdir().unwrap();
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let full = runtime.block_on(async {
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        socket.listen(1).unwrap()
+    });
+    let address: SocketAddr = full.local_addr().unwrap();
+    // With a full queue, the system ignores further attempts to connect.
+    let at_most = Duration::from_millis(200);
+    let mut waiting = Vec::new();
+    while let Ok(stream) = TcpStream::connect_timeout(&address, at_most) {
+        waiting.push(stream);
+    }
+    in_time(&format!("http://{address}"), dir.path());
+    assert!(!spooled(dir.path()).is_empty());
+}
+
+#[test]
+fn an_address_without_a_server_costs_less_than_a_second() {
+    let dir = tempfile::tempdir().unwrap();
+    let said = in_time("http://127.0.0.1:1", dir.path());
+    assert!(said.contains("no answer from"), "{said}");
+}
+
+#[test]
+fn an_input_that_does_not_end_costs_less_than_a_second() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut command = hook("gemini", "http://127.0.0.1:1", dir.path());
+    let command = command.stdin(Stdio::piped()).stdout(Stdio::piped());
+    let started = Instant::now();
+    let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
+    let open = child.stdin.take();
+    let output = child.wait_with_output().unwrap();
+    drop(open);
+    assert!(started.elapsed() < BUDGET, "{:?}", started.elapsed());
+    assert_eq!(output.status.code(), Some(0));
+    assert_eq!(output.stdout, b"{}\n");
+}
+
+#[test]
+fn a_large_spool_is_sent_by_several_calls_in_its_order() {
+    let world = World::start();
+    world.call("claude-code", &recorded("claude-code")[0]);
+    let ledger = fs::read_dir(world.spool()).unwrap().next().unwrap();
+    let file = ledger.unwrap().path().join("events.ndjson");
+    let mut events = String::new();
+    for number in 0..3_000 {
+        writeln!(
+            events,
+            r#"{{"specversion":"1.0","id":"e-{number}","source":"/hooks/test","type":"session.created","subject":"s-{number}","data":{{"agent_id":"a"}}}}"#
+        )
+        .unwrap();
+    }
+    fs::write(file, events).unwrap();
+    in_time(world.server.url(), &world.spool());
+    world.flush("claude-code", &recorded("claude-code")[1]);
+    let events = world.events();
+    let events = events.iter();
+    let subjects = events.filter_map(|event| event["event"]["subject"].as_str());
+    let spooled = subjects.filter(|subject| subject.starts_with("s-"));
+    let numbers = spooled.map(|subject| subject[2..].parse().unwrap());
+    let numbers: Vec<u32> = numbers.collect();
+    assert_eq!(numbers.len(), 3_000);
+    assert!(numbers.is_sorted());
+}
+
+#[test]
+fn a_full_spool_and_a_damaged_one_break_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let url = "http://127.0.0.1:1";
+    let call = &recorded("claude-code")[1];
+    with_input(&mut hook("claude-code", url, dir.path()), call);
+    let ledger = fs::read_dir(dir.path()).unwrap().next().unwrap();
+    let ledger = ledger.unwrap().path();
+    let full = "{}\n".repeat(4 * 1024 * 1024 / 3).into_bytes();
+    fs::write(ledger.join("events.ndjson"), &full).unwrap();
+    fs::write(ledger.join("runs.json"), "{\"sessions").unwrap();
+    let output = with_input(&mut hook("claude-code", url, dir.path()), call);
+    assert_eq!(output.status.code(), Some(0));
+    assert!(stderr(&output).contains("spool is full"), "{output:?}");
+    assert!(fs::read(ledger.join("events.ndjson")).unwrap() == full);
+
+    let world = World::start();
+    world.call("claude-code", &recorded("claude-code")[0]);
+    let ledger = fs::read_dir(world.spool()).unwrap().next().unwrap();
+    let file = ledger.unwrap().path().join("events.ndjson");
+    fs::write(file, "{\"torn\":\n{}\nnothing\n").unwrap();
+    world.flush("claude-code", call);
+    assert_eq!(world.sessions().len(), 1);
+}
