@@ -19,6 +19,8 @@ pub(crate) struct Follower {
     pub(crate) events: Vec<u64>,
     /// It has everything up to this position.
     position: u64,
+    /// The highest number of a session that it had seen at the last `synced`, and that it has seen.
+    newest: [u64; 2],
     /// The microseconds from each publish until its frame.
     pub(crate) times_us: Vec<u64>,
 }
@@ -38,6 +40,7 @@ impl Follower {
             synced: Vec::new(),
             events: Vec::new(),
             position: 0,
+            newest: [0; 2],
             times_us: Vec::new(),
         }
     }
@@ -87,12 +90,16 @@ impl Follower {
             [b'e', ..] => {
                 self.position = number(rest, b"\"position\":");
                 self.events.push(self.position);
-                self.note(text(rest, b"\"specversion\":\"1.0\",\"id\":\""), now_us);
+                let id = text(rest, b"\"specversion\":\"1.0\",\"id\":\"");
+                if let Some((published_us, _)) = stamp(id) {
+                    self.times_us.push(now_us.saturating_sub(published_us));
+                }
             }
             [b's', b'y', ..] => {
                 self.position = number(rest, b"\"position\":");
                 self.synced.clear();
                 self.synced.extend_from_slice(frame);
+                self.newest[0] = self.newest[1];
             }
             [b's', b'e', ..] => self.position = number(rest, b"\"position\":"),
             [b'r', ..] => self.rows.clear(),
@@ -109,7 +116,7 @@ impl Follower {
         let place = self.rows.iter().position(|row| *row.id == *id);
         match place {
             Some(place) => drop(self.rows.remove(place)),
-            None => self.note(id, now_us),
+            None => self.note_opening(id, session, now_us),
         }
         let index = usize::try_from(number(rest, b"\"index\":")).expect("a small number");
         let row = HeldRow {
@@ -119,12 +126,27 @@ impl Follower {
         self.rows.insert(index, row);
     }
 
-    /// Notes when an event was seen that has its time in its id. Sessions from before have none.
-    fn note(&mut self, id: &[u8], now_us: u64) {
-        if let Some(published_us) = leading_number(id) {
+    /// Notes when a new session was seen. An older one can also come into the window: when it ends, or when others
+    /// leave.
+    fn note_opening(&mut self, id: &[u8], session: &[u8], now_us: u64) {
+        let Some((published_us, number)) = stamp(id) else {
+            return;
+        };
+        let is_new = self.newest[0] < number && text(session, b"\"status\":\"") == b"active";
+        self.newest[1] = self.newest[1].max(number);
+        if is_new {
             self.times_us.push(now_us.saturating_sub(published_us));
         }
     }
+}
+
+/// The microsecond of a publish and its number, which the id has. Ids from before have none.
+fn stamp(id: &[u8]) -> Option<(u64, u64)> {
+    let dash = id.iter().position(|byte| *byte == b'-')?;
+    Some((
+        leading_number(&id[..dash])?,
+        leading_number(&id[dash + 1..])?,
+    ))
 }
 
 /// The place of a text that is there.
