@@ -1,7 +1,7 @@
 //! Hooks of agent runtimes: what a call of a hook means for the sessions of the ledger.
 //!
 //! A runtime such as Claude Code calls its hooks with a JSON object. This layer reads that object
-//! ([`Call`]) and makes the events of the ledger from it ([`plan`]). It does no I/O and reads no clock.
+//! ([`Call`]) and makes the events of the ledger from it ([`plan()`]). It does no I/O and reads no clock.
 //! The command `hook` and the route `POST /v1/hooks/{runtime}` share it, so both emit the same events.
 //!
 //! A table for each runtime (`runtime/`) says what its hooks mean. `docs/runtimes.md` shows the tables

@@ -57,35 +57,41 @@ pub(crate) fn row(kind: u8, bytes: &[u8]) {
                 assert_eq!(tally::encode(&children), bytes);
             }
         }
-        6 => {
-            if let Some(key) = bytes.first_chunk() {
-                let (tenant, position) = keys::verdict_parts(*key);
-                assert_eq!(keys::verdict(tenant, position), *key);
-            }
-            if let Some(key) = bytes.first_chunk() {
-                let (deadline, ordinal) = keys::deadline_parts(*key);
-                let again = keys::deadline(deadline, ordinal);
-                assert_eq!(keys::deadline_parts(again), (deadline, ordinal));
-            }
-            std::hint::black_box(keys::waiting_position(bytes));
-        }
-        7 => {
-            if let Some(key) = bytes.first_chunk() {
-                let (partition, sort_key) = (keys::partition_of(key), keys::sort_key_of(key));
-                assert_eq!(keys::listing(partition, sort_key), *key);
-                std::hint::black_box(keys::agent_of_active(partition));
-                std::hint::black_box((keys::ordinal_of(&sort_key), keys::agent_of(&sort_key)));
-                std::hint::black_box(keys::sort_key_after(sort_key));
-            }
-            if let Some(key) = bytes.first_chunk() {
-                keys::rejection_position(*key);
-            }
-        }
+        6 => key(bytes),
+        7 => listing_key(bytes),
         _ => {
             if let Ok(state) = SessionBefore::decode(bytes) {
                 let again = SessionBefore::decode(&state.encode());
                 assert_eq!(again.expect("a written state can be read"), state);
             }
         }
+    }
+}
+
+/// Reads keys of events and deadlines.
+fn key(bytes: &[u8]) {
+    if let Some(key) = bytes.first_chunk() {
+        let (tenant, position) = keys::verdict_parts(*key);
+        assert_eq!(keys::verdict(tenant, position), *key);
+    }
+    if let Some(key) = bytes.first_chunk() {
+        let (deadline, ordinal) = keys::deadline_parts(*key);
+        let again = keys::deadline(deadline, ordinal);
+        assert_eq!(keys::deadline_parts(again), (deadline, ordinal));
+    }
+    std::hint::black_box(keys::waiting_position(bytes));
+}
+
+/// Reads a key of a listing.
+fn listing_key(bytes: &[u8]) {
+    if let Some(key) = bytes.first_chunk() {
+        let (partition, sort_key) = (keys::partition_of(key), keys::sort_key_of(key));
+        assert_eq!(keys::listing(partition, sort_key), *key);
+        std::hint::black_box(keys::agent_of_active(partition));
+        std::hint::black_box((keys::ordinal_of(&sort_key), keys::agent_of(&sort_key)));
+        std::hint::black_box(keys::sort_key_after(sort_key));
+    }
+    if let Some(key) = bytes.first_chunk() {
+        keys::rejection_position(*key);
     }
 }

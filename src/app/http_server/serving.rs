@@ -208,7 +208,7 @@ impl Served<'_> {
         loop {
             let Some(version) = self.next_request(&mut stream, due).await else {
                 // TLS says goodbye, so that the client can tell the end from a cut.
-                poll_fn(|cx| Poll::Ready(drop(Pin::new(&mut stream).poll_shutdown(cx)))).await;
+                poll_fn(|cx| Poll::Ready(Pin::new(&mut stream).poll_shutdown(cx).is_ready())).await;
                 return;
             };
             let rested = match version {
