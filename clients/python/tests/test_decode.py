@@ -79,7 +79,7 @@ def test_a_redirect_is_not_followed() -> None:
 def test_a_right_answer_is_read() -> None:
     body = (
         b'{"tenant": "acme", "sessions": {"total": 0, "by": {}}, "rejections": null,'
-        b'"rules_version": 2, "digest": null,'
+        b'"rules_version": 2, "digest": null, "events": 0, "chain": null,'
         b'"as_of": {"position": 0, "time": null, "caught_up": true}}'
     )
     done = Attempts(status(), Options(), Positions()).answered(Answer(200, {}, body))
