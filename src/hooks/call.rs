@@ -42,6 +42,9 @@ pub enum Unread {
     /// It is not a JSON object.
     #[error("the input is not a JSON object")]
     NotAnObject,
+    /// The name of the hook is no text.
+    #[error("`hook_event_name` must be a text")]
+    Name,
     /// The ledger does not read this hook.
     #[error("the ledger does not read the hook {0:?} of this runtime")]
     UnknownHook(String),
@@ -60,7 +63,10 @@ impl Call {
             serde_json::from_slice(input).map_err(|_not_an_object| Unread::NotAnObject)?;
         let table = runtime.table();
         let text = |name: &str| members.get(name).and_then(Value::as_str);
-        let name = text("hook_event_name").unwrap_or_default();
+        let name = match members.get("hook_event_name") {
+            None => "",
+            Some(name) => name.as_str().ok_or(Unread::Name)?,
+        };
         let hook = table.hooks.iter().find(|hook| hook.name == name);
         let hook = hook.ok_or_else(|| Unread::UnknownHook(shortened(name)))?;
         let session = text(table.session).filter(|id| is_short(id));

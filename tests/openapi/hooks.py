@@ -53,14 +53,18 @@ def mend_query(query):
     # `strict` rejects members that the schema allows.
     query.pop("strict", None)
     # These parameters exclude each other, which OpenAPI cannot express.
-    if "agent_id" in query:
-        query.pop("project_id", None)
+    owners = ("agent_id", "project_id", "parent_session_id", "user_id")
+    for name in [name for name in owners if name in query][1:]:
+        query.pop(name)
 
 
 def mend_body(path, body):
     for part in body if isinstance(body, list) else [body]:
         if not isinstance(part, dict):
             continue
+        # Each runtime names its session in a member of its own, which its own documents describe.
+        if "runtime" in path:
+            part.update(session_id="hooked", conversation_id="hooked", agent_id="child")
         # The tenant of an event must be that of the key.
         if part.get("tenantid") is not None:
             part["tenantid"] = "acme"

@@ -195,14 +195,16 @@ fn answer(last: Option<Position>) -> Response {
     response
 }
 
-/// The problem of a call that does not name its session.
+/// The problem of a call that does not name its hook or its session.
 fn invalid(unread: &Unread) -> Problem {
-    let field = match unread {
-        Unread::Session(field) => field,
-        Unread::Child => "agent_id",
-        Unread::NotAnObject | Unread::UnknownHook(_) => "",
+    let not_an_id = "is missing, or no id that the ledger takes";
+    let (field, message) = match unread {
+        Unread::Name => ("hook_event_name", "must be a text"),
+        Unread::Session(field) => (*field, not_an_id),
+        Unread::Child => ("agent_id", not_an_id),
+        Unread::NotAnObject | Unread::UnknownHook(_) => ("", "must be a JSON object"),
     };
     Problem::new(Code::Event(Reason::Invalid))
         .with_detail(format!("{unread}; nothing was written"))
-        .with_error(field, "is missing, or no id that the ledger takes")
+        .with_error(field, message)
 }

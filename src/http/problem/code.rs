@@ -106,7 +106,7 @@ codes! {
     /// A parameter with a value that it cannot have.
     InvalidParameter "invalid_parameter" BAD_REQUEST "a parameter has a value that is not allowed; `errors` names it";
     /// A pair of filters without an index.
-    UnsupportedFilter "unsupported_filter" BAD_REQUEST "agent_id and project_id cannot be combined; filter by one of them, and select by the other in the client";
+    UnsupportedFilter "unsupported_filter" BAD_REQUEST "these filters cannot be combined; filter by one of them, and select by the other in the client";
     /// Not a cursor.
     InvalidCursor "invalid_cursor" BAD_REQUEST "the cursor is not one of this API; send next_cursor of a page unchanged";
     /// A cursor of another listing.
