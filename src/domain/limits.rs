@@ -113,6 +113,15 @@ pub const LOG_BATCHES_OPEN_MAX: usize = 8;
 pub const LOG_GUARDED_SINGLES_MAX: usize = 40;
 /// Most records fetched from the log at a time for one page of history.
 pub const LOG_GET_IN_FLIGHT_MAX: usize = 32;
+/// Fewest records of NATS that are read as a range: a consumer has to be created for each range.
+pub const LOG_RANGE_RECORDS_MIN: u64 = 64;
+/// Most records of a range for each one that was asked for.
+pub const LOG_RANGE_SPAN_MAX: u64 = 8;
+/// How long the next records of a range may take to arrive, in milliseconds. After that they are read by
+/// position.
+pub const LOG_RANGE_WAIT_MS: u64 = 500;
+/// Most bytes of the newest records that are kept in memory, so that reading them again needs no request to NATS.
+pub const LOG_RECENT_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// How long an append waits for the log's acknowledgement, in milliseconds.
 pub const LOG_APPEND_WAIT_MS: u64 = 5_000;
 /// How often the ledger asks the leader of the stream for an answer, in milliseconds: normally, and while

@@ -134,6 +134,10 @@ pub trait EventLog: Send + Sync + 'static {
     /// [`LogError::Truncated`] if a position is beyond the head.
     fn get(&self, positions: Vec<Position>) -> BoxFuture<'_, Result<Vec<Record>, LogError>>;
 
+    /// Returns records as [`EventLog::get`] does, but takes those from memory that a tail of this log has read
+    /// lately. So it does not tell whether the log still has them.
+    fn recall(&self, positions: Vec<Position>) -> BoxFuture<'_, Result<Vec<Record>, LogError>>;
+
     /// Starts to read after a position. Fails as [`LogError::Truncated`] if it is beyond the head.
     ///
     /// If another process can replace the log, the tail remembers the last record that was read: the one

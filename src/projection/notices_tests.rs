@@ -64,6 +64,10 @@ impl EventLog for Ears {
         std::future::pending().boxed()
     }
 
+    fn recall(&self, _positions: Vec<Position>) -> BoxFuture<'_, Result<Vec<Record>, LogError>> {
+        std::future::pending().boxed()
+    }
+
     fn tail(&self, _after: Position) -> BoxFuture<'_, Result<Box<dyn Tail>, LogError>> {
         std::future::pending().boxed()
     }

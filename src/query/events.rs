@@ -312,7 +312,7 @@ pub async fn with_bodies(
     events: Vec<(Position, VerdictRow)>,
 ) -> Result<Vec<LedgerEvent>, QueryError> {
     let positions = events.iter().map(|(position, _)| *position).collect();
-    let records = log.get(positions).await?;
+    let records = log.recall(positions).await?;
     let joined = records.into_iter().zip(events);
     let event = |(record, (position, verdict)): (Record, (Position, VerdictRow))| {
         let rules = rules.at(position);

@@ -190,7 +190,7 @@ struct Deaf {
 }
 
 impl EventLog for Deaf {
-    call_its_log!(append append_after get tail head state);
+    call_its_log!(append append_after get recall tail head state);
 
     fn notify(&self, _notices: Vec<Notice>) -> BoxFuture<'_, bool> {
         Box::pin(std::future::pending())

@@ -288,10 +288,14 @@ pub(crate) async fn records_are_read_by_position_in_any_order<F: Fixture>() {
             new_record(usize::try_from(position).unwrap() - 1)
         );
     }
-    // Both ways of reading return equal records.
-    let mut tail = log.tail(Position::new(199)).await.unwrap();
-    assert_eq!(next(&mut *tail, 1).await.unwrap(), records[..1]);
+    // All ways of reading return equal records, also once a tail has read some of them.
+    let mut tail = log.tail(Position::new(100)).await.unwrap();
+    let newest = read(&mut *tail, 100).await;
+    assert!(newest.iter().rev().eq(&records[5..105]));
+    let wanted = records.iter().map(|record| record.position).collect();
+    assert_eq!(log.recall(wanted).await.unwrap(), records);
     assert_eq!(log.get(Vec::new()).await.unwrap(), []);
+    assert_eq!(log.recall(Vec::new()).await.unwrap(), []);
 }
 
 pub(crate) async fn a_position_beyond_the_head_is_truncated<F: Fixture>() {
@@ -300,8 +304,9 @@ pub(crate) async fn a_position_beyond_the_head_is_truncated<F: Fixture>() {
     log.append(new_records(0..2)).await;
     let (head, after) = (Position::new(2), Position::new(3));
     let got = log.get(vec![Position::new(1), after]).await.unwrap_err();
+    let recalled = log.recall(vec![after]).await.unwrap_err();
     let tail = log.tail(after).await.err().unwrap();
-    for error in [got, tail] {
+    for error in [got, recalled, tail] {
         let expected = LogError::Truncated { head, after };
         assert_eq!(error.to_string(), expected.to_string());
     }

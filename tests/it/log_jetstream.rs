@@ -10,16 +10,15 @@ use futures_util::StreamExt as _;
 use session_ledger::domain::{Position, Rules, WithCauses};
 use session_ledger::log::jetstream::{Credentials, JetStreamConfig};
 use session_ledger::log::{EventLog, JetStreamLog, LogError, NewRecord};
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use crate::log_conformance::{
     Fixture, assert_gapless, content, new_record, new_records, next, positions, read, suite,
 };
-use crate::support::nats::NatsServer;
+use crate::support::nats::{NatsServer, publish_raw};
 
 suite!(JetStream);
 
-const SUBJECT: &str = "ledger.v1.acme.session.created";
+pub(crate) const SUBJECT: &str = "ledger.v1.acme.session.created";
 
 /// A log on its own server.
 pub(crate) struct JetStream {
@@ -92,22 +91,6 @@ async fn stream_config(nats: &Context) -> stream::Config {
         .cached_info()
         .config
         .clone()
-}
-
-/// Publishes a message that client libraries would reject.
-async fn publish_raw(server: &NatsServer, subject: &str, headers: &[u8], payload: &[u8]) {
-    let mut socket = tokio::net::TcpStream::connect(server.url().trim_start_matches("nats://"))
-        .await
-        .unwrap();
-    let mut text = b"CONNECT {\"headers\":true,\"verbose\":false}\r\n".to_vec();
-    let (headers_len, total_len) = (headers.len(), headers.len() + payload.len());
-    text.extend(format!("HPUB {subject} {headers_len} {total_len}\r\n").as_bytes());
-    text.extend([headers, payload, b"\r\nPING\r\n"].concat());
-    socket.write_all(&text).await.unwrap();
-    let mut answers = Vec::new();
-    while !answers.ends_with(b"PONG\r\n") {
-        assert_ne!(socket.read_buf(&mut answers).await.unwrap(), 0);
-    }
 }
 
 // --- The server goes away ------------------------------------------------------------------------

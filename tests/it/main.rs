@@ -66,6 +66,7 @@ mod log_batches;
 mod log_conformance;
 mod log_embedded;
 mod log_jetstream;
+mod log_ranges;
 mod log_replaced;
 mod nats_faults;
 mod nats_groups;

@@ -131,7 +131,7 @@ impl EventLog for DyingLog {
         })
     }
 
-    call_its_log!(append_after get tail head state notify);
+    call_its_log!(append_after get recall tail head state notify);
 }
 
 #[tokio::test]

@@ -171,6 +171,7 @@ impl JetStreamTail {
     }
 
     fn remember(&mut self, records: &[Record]) {
+        self.shared.recent.keep(records);
         if let Some(last) = records.last() {
             self.last = Some(last.clone());
         }

@@ -24,7 +24,9 @@ mod prepare;
 mod publish;
 mod pull;
 mod pulse;
+mod range;
 mod reads;
+mod recent;
 mod sent;
 mod servers;
 mod settings;
@@ -50,6 +52,7 @@ use crate::log::{Appended, EventLog, Guard, LogError, NewRecord, Notice, Record,
 use consume::JetStreamTail;
 use link::Link;
 use reads::Reads;
+use recent::{Recent, is_plain};
 
 /// How long records must seem to be missing before that is an alarm.
 const DOUBT_MAX: Duration = Duration::from_millis(LOG_DOUBT_MS);
@@ -62,15 +65,25 @@ pub struct JetStreamLog {
     shared: Arc<Shared>,
 }
 
+/// The connections, which two logs share. Each is separate from the others, so that a message that breaks one
+/// of them costs the others nothing.
+#[derive(Clone)]
+struct Connections {
+    /// For appends, and for records by position. Acknowledgements do not wait for long reads.
+    writes: Link,
+    /// For tails.
+    reads: Reads,
+    /// For many records at once.
+    ranges: Reads,
+}
+
 /// What the log and its tails share.
 struct Shared {
     stream: String,
     /// A subject of the stream, for probes.
     probe_subject: String,
-    writes: Link,
-    /// Separate from `writes`, so that a message that breaks this connection costs no acknowledgements,
-    /// and so that acknowledgements do not wait for long reads.
-    reads: Reads,
+    connections: Connections,
+    recent: Recent,
     head: AtomicU64,
     /// Whether records that were read before seem to be missing.
     doubted: AtomicBool,
@@ -89,11 +102,17 @@ impl JetStreamLog {
     ) -> Result<Self, LogError> {
         // Boxed, because these futures take several kilobytes.
         let writes = Box::pin(Link::connect(config, "session-ledger")).await?;
-        let reads = Box::pin(Reads::connect(config)).await?;
+        let reads = Box::pin(Reads::connect(config, "session-ledger reads")).await?;
+        let ranges = Box::pin(Reads::connect(config, "session-ledger ranges")).await?;
         if let Some(too_small) = writes.too_small() {
             tracing::warn!("{too_small}");
         }
-        Self::open(writes, reads, config, expect_existing, true).await
+        let connections = Connections {
+            writes,
+            reads,
+            ranges,
+        };
+        Self::open(connections, config, expect_existing, true).await
     }
 
     /// Opens the stream of API keys over the same connections. Creates it if it does not exist, unless
@@ -103,25 +122,28 @@ impl JetStreamLog {
         config: &JetStreamConfig,
         expect_existing: bool,
     ) -> Result<Self, LogError> {
-        let (writes, reads) = (self.shared.writes.clone(), self.shared.reads.clone());
-        let config = config.admin();
-        Self::open(writes, reads, &config, expect_existing, false).await
+        let connections = self.shared.connections.clone();
+        Self::open(connections, &config.admin(), expect_existing, false).await
     }
 
     async fn open(
-        writes: Link,
-        reads: Reads,
+        connections: Connections,
         config: &JetStreamConfig,
         expect_existing: bool,
         takes_pulse: bool,
     ) -> Result<Self, LogError> {
         // Boxed, because this future takes several kilobytes.
-        let state = Box::pin(topology::ensure(&writes, config, expect_existing)).await?;
+        let state = Box::pin(topology::ensure(
+            &connections.writes,
+            config,
+            expect_existing,
+        ))
+        .await?;
         let shared = Shared {
             stream: config.stream.clone(),
             probe_subject: config.probe_subject(),
-            writes,
-            reads,
+            connections,
+            recent: Recent::default(),
             head: AtomicU64::new(state.head.get()),
             doubted: AtomicBool::default(),
             takes_pulse,
@@ -133,7 +155,12 @@ impl JetStreamLog {
 
     /// Whether the server requires credentials. If not, anyone who can connect can write events.
     pub fn asks_for_credentials(&self) -> bool {
-        self.shared.writes.client.server_info().auth_required
+        self.shared
+            .connections
+            .writes
+            .client
+            .server_info()
+            .auth_required
     }
 }
 
@@ -156,9 +183,21 @@ impl Shared {
         }
     }
 
+    /// Returns records: those that a range has, and the others one by one.
     async fn get(&self, positions: &[Position]) -> Result<Vec<Record>, LogError> {
-        self.writes.require_open()?;
-        get::get(&self.writes, &self.stream, positions.to_vec()).await
+        self.connections.writes.require_open()?;
+        let mut found = vec![None; positions.len()];
+        if let Some((first, last)) = range::around(positions) {
+            let records = range::read(self, first, last).await;
+            for (position, slot) in positions.iter().zip(&mut found) {
+                let at = records.binary_search_by_key(position, |record| record.position);
+                let record = at.ok().and_then(|at| records.get(at));
+                *slot = record.filter(|record| is_plain(record)).cloned();
+            }
+        }
+        let rest = missing(positions, &found);
+        let rest = get::get(&self.connections.writes, &self.stream, rest).await?;
+        Ok(fill(found, rest))
     }
 
     /// Returns records that this process, or an earlier one, has read before. If they seem to be missing,
@@ -185,19 +224,35 @@ impl Shared {
     }
 
     async fn head(&self) -> Result<Position, LogError> {
-        self.writes.require_open()?;
-        let state = topology::state(&self.writes, &self.stream).await?;
+        self.connections.writes.require_open()?;
+        let state = topology::state(&self.connections.writes, &self.stream).await?;
         let head = state.ok_or_else(|| topology::missing(&self.stream))?.head;
         self.note_head(head);
         Ok(head)
     }
 }
 
+/// Puts the other records where none was found.
+fn fill(found: Vec<Option<Record>>, rest: Vec<Record>) -> Vec<Record> {
+    let (records, mut rest) = (found.into_iter(), rest.into_iter());
+    records
+        .filter_map(|found| found.or_else(|| rest.next()))
+        .collect()
+}
+
+/// The positions whose records were not found.
+fn missing(positions: &[Position], found: &[Option<Record>]) -> Vec<Position> {
+    let pairs = positions.iter().zip(found);
+    let missing = pairs.filter(|(_, record)| record.is_none());
+    missing.map(|(position, _)| *position).collect()
+}
+
 impl EventLog for JetStreamLog {
     fn append(&self, records: Vec<NewRecord>) -> BoxFuture<'_, Appended> {
         async move {
             let shared = &self.shared;
-            let appended = publish::append(&shared.writes, &shared.stream, &records).await;
+            let appended =
+                publish::append(&shared.connections.writes, &shared.stream, &records).await;
             shared.note_appended(&appended);
             appended
         }
@@ -207,7 +262,8 @@ impl EventLog for JetStreamLog {
     fn append_after(&self, records: Vec<NewRecord>, guard: Guard) -> BoxFuture<'_, Appended> {
         async move {
             let shared = &self.shared;
-            let appended = guarded::append(&shared.writes, &shared.stream, &records, guard).await;
+            let appended =
+                guarded::append(&shared.connections.writes, &shared.stream, &records, guard).await;
             shared.note_appended(&appended);
             appended
         }
@@ -226,9 +282,22 @@ impl EventLog for JetStreamLog {
         .boxed()
     }
 
+    fn recall(&self, positions: Vec<Position>) -> BoxFuture<'_, Result<Vec<Record>, LogError>> {
+        async move {
+            self.shared.connections.writes.require_open()?;
+            let found = self.shared.recent.find(&positions);
+            let rest = match missing(&positions, &found) {
+                none if none.is_empty() => Vec::new(),
+                rest => self.get(rest).await?,
+            };
+            Ok(fill(found, rest))
+        }
+        .boxed()
+    }
+
     fn tail(&self, after: Position) -> BoxFuture<'_, Result<Box<dyn Tail>, LogError>> {
         async move {
-            self.shared.writes.require_open()?;
+            self.shared.connections.writes.require_open()?;
             let last = match after {
                 // Every stream has a start.
                 Position::ZERO => None,
@@ -246,7 +315,9 @@ impl EventLog for JetStreamLog {
 
     fn is_available(&self) -> bool {
         let doubted = self.shared.doubted.load(Ordering::Acquire);
-        !doubted && self.shared.writes.is_connected() && self.shared.reads.link().is_connected()
+        !doubted
+            && self.shared.connections.writes.is_connected()
+            && self.shared.connections.reads.link().is_connected()
     }
 
     fn known_head(&self) -> Position {
@@ -254,7 +325,7 @@ impl EventLog for JetStreamLog {
     }
 
     fn refuses_writes(&self) -> Option<String> {
-        self.shared.writes.writable.refusal()
+        self.shared.connections.writes.writable.refusal()
     }
 
     fn watch(&self) -> BoxFuture<'_, LogError> {
@@ -262,8 +333,7 @@ impl EventLog for JetStreamLog {
             let Shared {
                 stream,
                 probe_subject,
-                writes,
-                reads,
+                connections: Connections { writes, reads, .. },
                 takes_pulse,
                 ..
             } = &*self.shared;
@@ -282,7 +352,7 @@ impl EventLog for JetStreamLog {
 
     fn notify(&self, notices: Vec<Notice>) -> BoxFuture<'_, bool> {
         async move {
-            let client = &self.shared.writes.client;
+            let client = &self.shared.connections.writes.client;
             let mut all_sent = true;
             for Notice { subject, payload } in notices {
                 if let Err(error) = client.publish(subject, payload.into()).await {
@@ -295,12 +365,13 @@ impl EventLog for JetStreamLog {
         .boxed()
     }
 
-    /// Closes both connections. The server may have stored records whose acknowledgement has not
+    /// Closes the connections. The server may have stored records whose acknowledgement has not
     /// arrived.
     fn close(&self) -> BoxFuture<'_, ()> {
         async move {
-            self.shared.reads.close().await;
-            self.shared.writes.close().await;
+            self.shared.connections.ranges.close().await;
+            self.shared.connections.reads.close().await;
+            self.shared.connections.writes.close().await;
         }
         .boxed()
     }

@@ -17,7 +17,7 @@ use crate::log::{LogError, Record};
 
 /// How long a cluster may take to create a consumer before the tail reads by position. This takes some
 /// milliseconds, but only the leader of the cluster can do it, and it may be away.
-const CREATE_MAX: Duration = Duration::from_millis(500);
+pub(super) const CREATE_MAX: Duration = Duration::from_millis(500);
 /// How long the tail reads by position before it asks for a consumer again, and the pause between two
 /// looks for the next record.
 const BY_POSITION_MAX: Duration = Duration::from_secs(2);
@@ -74,7 +74,7 @@ impl From<LogError> for NotOpened {
 /// Opens a consumer as soon as there is a connection.
 pub(super) async fn open(shared: Arc<Shared>, opening: Opening) -> Result<Opened, NotOpened> {
     sleep(opening.pause).await;
-    let reads = shared.reads.alive().await?;
+    let reads = shared.connections.reads.alive().await?;
     let connected = reads.connected().await.map_err(NotOpened::Final)?;
     tokio::select! {
         biased;
@@ -103,7 +103,7 @@ async fn open_connected(
         }
     }
     if let Some(found) = opening.jumped_to
-        && get::get_one(&shared.writes, &shared.stream, after.next())
+        && get::get_one(&shared.connections.writes, &shared.stream, after.next())
             .await?
             .is_none()
     {
@@ -130,17 +130,17 @@ async fn open_connected(
     };
     // After the consumer: if the stream is replaced later, the consumer ends with it.
     check_stream(shared, opening.last.as_ref()).await?;
-    let subject = format!("$JS.API.CONSUMER.MSG.NEXT.{}.{consumer}", shared.stream);
-    Ok(Opened::Pull(Box::new(Pull::new(
-        link,
-        connected,
-        (inbox, messages),
-        subject,
-        after,
-    ))))
+    let consumer = (shared.stream.as_str(), consumer.as_str());
+    let pull = Pull::new((link, connected), (inbox, messages), consumer, after);
+    Ok(Opened::Pull(Box::new(pull)))
 }
 
-async fn create(link: &Link, stream: &str, after: Position) -> Result<String, NotOpened> {
+/// Creates a consumer that starts after a position, and returns its name.
+pub(super) async fn create(
+    link: &Link,
+    stream: &str,
+    after: Position,
+) -> Result<String, NotOpened> {
     let config = pull::Config {
         deliver_policy: DeliverPolicy::ByStartSequence {
             start_sequence: after.next().get(),
@@ -170,7 +170,7 @@ async fn create(link: &Link, stream: &str, after: Position) -> Result<String, No
 /// the positions mean something else now, so this is an alarm.
 pub(super) async fn check_stream(shared: &Shared, last: Option<&Record>) -> Result<(), NotOpened> {
     let after = position_of(last);
-    let reads = shared.reads.link();
+    let reads = shared.connections.reads.link();
     let Some(state) = topology::state(&reads, &shared.stream).await? else {
         return Err(no_stream(&shared.stream, after));
     };
@@ -232,7 +232,7 @@ async fn rescue(shared: &Shared, after: Position) -> Result<Vec<Record>, LogErro
     let mut records = Vec::new();
     let mut position = after.next();
     while records.len() < LOG_RESCUED_RECORDS_MAX {
-        match get::get_one(&shared.writes, &shared.stream, position).await? {
+        match get::get_one(&shared.connections.writes, &shared.stream, position).await? {
             Some(record) => records.push(record),
             None => break,
         }

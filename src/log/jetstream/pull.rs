@@ -10,6 +10,7 @@ use std::task::Poll;
 use std::time::Duration;
 
 use async_nats::{Message, Subscriber};
+use bytes::Bytes;
 use futures_util::StreamExt as _;
 use futures_util::stream::Peekable;
 use tokio::time::{Instant, sleep_until};
@@ -59,6 +60,9 @@ pub(super) struct Pull {
     messages: Peekable<Subscriber>,
     inbox: String,
     request_subject: String,
+    delete_subject: String,
+    /// The last position to ask for.
+    until: Position,
     /// The records and bytes that the server may still send for the open requests.
     open_records: usize,
     open_bytes: usize,
@@ -74,10 +78,9 @@ pub(super) struct Pull {
 impl Pull {
     /// Reads through a consumer that starts after a position.
     pub(super) fn new(
-        link: Link,
-        opened_on: LinkState,
+        (link, opened_on): (Link, LinkState),
         (inbox, messages): (String, Subscriber),
-        request_subject: String,
+        (stream, consumer): (&str, &str),
         after: Position,
     ) -> Self {
         Self {
@@ -85,7 +88,9 @@ impl Pull {
             opened_on,
             messages: messages.peekable(),
             inbox,
-            request_subject,
+            request_subject: format!("$JS.API.CONSUMER.MSG.NEXT.{stream}.{consumer}"),
+            delete_subject: format!("$JS.API.CONSUMER.DELETE.{stream}.{consumer}"),
+            until: Position::new(u64::MAX),
             open_records: 0,
             open_bytes: 0,
             consumer_sequence: 0,
@@ -94,6 +99,19 @@ impl Pull {
             progressed: false,
             heard_at: Instant::now(),
             doubt: None,
+        }
+    }
+
+    /// Asks for no record after a position.
+    pub(super) fn until(self, until: Position) -> Self {
+        Self { until, ..self }
+    }
+
+    /// Deletes the consumer, which the server would keep for a while. Does not wait for the answer.
+    pub(super) async fn delete(self) {
+        let deleted = self.link.client.publish(self.delete_subject, Bytes::new());
+        if let Err(error) = deleted.await {
+            tracing::debug!("a consumer was not deleted: {error}");
         }
     }
 
@@ -132,7 +150,14 @@ impl Pull {
         {
             return Ok(());
         }
-        let records = LOG_READ_RECORDS_MAX - self.open_records;
+        let left = self.until.get() - self.after.get();
+        let left = usize::try_from(left).unwrap_or(usize::MAX);
+        let records = left
+            .min(LOG_READ_RECORDS_MAX)
+            .saturating_sub(self.open_records);
+        if records == 0 {
+            return Ok(());
+        }
         let bytes = LOG_READ_BYTES_MAX - self.open_bytes;
         let request = format!(
             r#"{{"batch":{records},"max_bytes":{bytes},"expires":{},"idle_heartbeat":{}}}"#,

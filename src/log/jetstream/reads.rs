@@ -1,4 +1,4 @@
-//! The connection for reads. It is made again if the task of the client library dies.
+//! A connection for reads. It is made again if the task of the client library dies.
 //!
 //! A runtime can publish a message with headers at which the library panics. That ends the task of
 //! the connection that the message is delivered on, and the library does not start it again.
@@ -12,15 +12,14 @@ use super::config::JetStreamConfig;
 use super::link::Link;
 use crate::log::LogError;
 
-/// The name of the connection, which NATS shows to operators.
-const NAME: &str = "session-ledger reads";
-
 /// A connection that can be replaced. Clones share it.
 #[derive(Clone)]
 pub(super) struct Reads(Arc<Shared>);
 
 struct Shared {
     config: JetStreamConfig,
+    /// NATS shows it to operators.
+    name: &'static str,
     link: RwLock<Link>,
     /// Held while the connection is made again, so that one tail does it.
     replacing: Mutex<()>,
@@ -28,10 +27,14 @@ struct Shared {
 }
 
 impl Reads {
-    pub(super) async fn connect(config: &JetStreamConfig) -> Result<Self, LogError> {
-        let link = Link::connect(config, NAME).await?;
+    pub(super) async fn connect(
+        config: &JetStreamConfig,
+        name: &'static str,
+    ) -> Result<Self, LogError> {
+        let link = Link::connect(config, name).await?;
         Ok(Self(Arc::new(Shared {
             config: config.clone(),
+            name,
             link: RwLock::new(link),
             replacing: Mutex::default(),
             closed: AtomicBool::default(),
@@ -52,7 +55,7 @@ impl Reads {
             return Ok(link);
         }
         tracing::warn!("the task of the connection for reads died; connecting again");
-        let other = Box::pin(Link::connect(&self.0.config, NAME)).await?;
+        let other = Box::pin(Link::connect(&self.0.config, self.0.name)).await?;
         *self.0.link.write().unwrap_or_else(PoisonError::into_inner) = other.clone();
         // After the new link is in place: `close` sees it, or is seen here.
         if self.0.closed.load(Ordering::SeqCst) {

@@ -256,6 +256,10 @@ impl EventLog for Client {
         self.ask(|answer| Call::Get(positions, answer)).boxed()
     }
 
+    fn recall(&self, positions: Vec<Position>) -> BoxFuture<'_, Result<Vec<Record>, LogError>> {
+        self.get(positions)
+    }
+
     fn tail(&self, after: Position) -> BoxFuture<'_, Result<Box<dyn Tail>, LogError>> {
         async move {
             self.ask(|answer| Call::Tail(after, answer)).await?;

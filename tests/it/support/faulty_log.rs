@@ -47,6 +47,17 @@ macro_rules! call_its_log {
             self.log.get(positions)
         }
     };
+    (@ recall) => {
+        fn recall(
+            &self,
+            positions: Vec<session_ledger::domain::Position>,
+        ) -> futures_util::future::BoxFuture<
+            '_,
+            Result<Vec<session_ledger::log::Record>, session_ledger::log::LogError>,
+        > {
+            self.log.recall(positions)
+        }
+    };
     (@ tail) => {
         fn tail(
             &self,
@@ -160,6 +171,10 @@ impl EventLog for FaultyLog {
         panic!("{CAUSE}")
     }
 
+    fn recall(&self, positions: Vec<Position>) -> BoxFuture<'_, Result<Vec<Record>, LogError>> {
+        self.get(positions)
+    }
+
     call_its_log!(tail head state notify);
 }
 
@@ -194,7 +209,7 @@ impl EventLog for AwayLog {
         self.append_with(records, Some(guard))
     }
 
-    call_its_log!(get tail head state notify);
+    call_its_log!(get recall tail head state notify);
 }
 
 /// Fails every read by position.
@@ -206,6 +221,10 @@ pub(crate) struct UnreadLog {
 impl EventLog for UnreadLog {
     fn get(&self, _positions: Vec<Position>) -> BoxFuture<'_, Result<Vec<Record>, LogError>> {
         std::future::ready(Err(self.error.clone())).boxed()
+    }
+
+    fn recall(&self, positions: Vec<Position>) -> BoxFuture<'_, Result<Vec<Record>, LogError>> {
+        self.get(positions)
     }
 
     call_its_log!(append append_after tail head state notify);
@@ -245,7 +264,7 @@ impl EventLog for DoubtfulLog {
         self.append_with(records, Some(guard)).boxed()
     }
 
-    call_its_log!(get tail head state notify);
+    call_its_log!(get recall tail head state notify);
 }
 
 /// Refuses records of a kind, as long as a test says so.
@@ -292,5 +311,5 @@ impl EventLog for PickyLog {
         self.append_with(records, Some(guard))
     }
 
-    call_its_log!(get tail head state notify);
+    call_its_log!(get recall tail head state notify);
 }

@@ -5,6 +5,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
 /// How long a server may take to start listening.
 const START_MAX: Duration = Duration::from_secs(20);
 /// The pause between two checks whether it listens.
@@ -252,4 +254,25 @@ fn ports_files(dir: &Path) -> Vec<PathBuf> {
                 .is_some_and(|extension| extension == "ports")
         })
         .collect()
+}
+
+/// Publishes a message that client libraries would reject.
+pub(crate) async fn publish_raw(
+    server: &NatsServer,
+    subject: &str,
+    headers: &[u8],
+    payload: &[u8],
+) {
+    let mut socket = tokio::net::TcpStream::connect(server.url().trim_start_matches("nats://"))
+        .await
+        .unwrap();
+    let mut text = b"CONNECT {\"headers\":true,\"verbose\":false}\r\n".to_vec();
+    let (headers_len, total_len) = (headers.len(), headers.len() + payload.len());
+    text.extend(format!("HPUB {subject} {headers_len} {total_len}\r\n").as_bytes());
+    text.extend([headers, payload, b"\r\nPING\r\n"].concat());
+    socket.write_all(&text).await.unwrap();
+    let mut answers = Vec::new();
+    while !answers.ends_with(b"PONG\r\n") {
+        assert_ne!(socket.read_buf(&mut answers).await.unwrap(), 0);
+    }
 }

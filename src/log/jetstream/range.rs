@@ -1,0 +1,86 @@
+//! Reads records that stand close together through a consumer, which takes a tenth of the time of a request
+//! for each.
+//!
+//! It uses a connection of its own: a message whose delivery breaks the connection costs the tail nothing.
+
+use std::time::Duration;
+
+use tokio::time::timeout;
+
+use super::Shared;
+use super::open::{CREATE_MAX, create};
+use super::pull::Pull;
+use crate::domain::Position;
+use crate::domain::limits::{
+    LOG_RANGE_RECORDS_MIN, LOG_RANGE_SPAN_MAX, LOG_RANGE_WAIT_MS, LOG_READ_RECORDS_MAX,
+};
+use crate::log::Record;
+
+/// How long the next records may take to arrive.
+const WAIT_MAX: Duration = Duration::from_millis(LOG_RANGE_WAIT_MS);
+
+/// The first and the last of some positions, if they are many and stand close together.
+pub(super) fn around(positions: &[Position]) -> Option<(Position, Position)> {
+    let (first, last) = (*positions.iter().min()?, *positions.iter().max()?);
+    let (count, span) = (positions.len() as u64, last.get() - first.get() + 1);
+    let is_worth_it = LOG_RANGE_RECORDS_MIN <= count && span <= count * LOG_RANGE_SPAN_MAX;
+    is_worth_it.then_some((first, last))
+}
+
+/// Returns the records from the first position to the last; fewer if the server does not send the others soon.
+/// The caller reads those by position, and then learns why.
+pub(super) async fn read(shared: &Shared, first: Position, last: Position) -> Vec<Record> {
+    let mut records = Vec::new();
+    let Some(mut pull) = open(shared, first, last).await else {
+        return records;
+    };
+    while records.last().map(|record: &Record| record.position) < Some(last) {
+        match timeout(WAIT_MAX, pull.next(LOG_READ_RECORDS_MAX)).await {
+            Ok(Ok(more)) => records.extend(more),
+            Ok(Err(doubt)) => {
+                tracing::debug!(?doubt, %first, %last, "a range was not read to its end");
+                break;
+            }
+            Err(_elapsed) => break,
+        }
+    }
+    pull.delete().await;
+    records
+}
+
+async fn open(shared: &Shared, first: Position, last: Position) -> Option<Pull> {
+    let link = shared.connections.ranges.alive().await.ok()?;
+    if !link.is_connected() {
+        return None;
+    }
+    let (opened_on, after) = (link.state(), Position::new(first.get().checked_sub(1)?));
+    let inbox = link.client.new_inbox();
+    let messages = link.client.subscribe(inbox.clone()).await.ok()?;
+    let created = timeout(CREATE_MAX, create(&link, &shared.stream, after)).await;
+    let consumer = created.ok()?.ok()?;
+    let inbox = (inbox, messages);
+    let consumer = (shared.stream.as_str(), consumer.as_str());
+    Some(Pull::new((link, opened_on), inbox, consumer, after).until(last))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_many_positions_that_stand_close_together_are_a_range() {
+        let ends = |positions: Vec<u64>| {
+            let positions: Vec<_> = positions.into_iter().map(Position::new).collect();
+            around(&positions).map(|(first, last)| (first.get(), last.get()))
+        };
+        assert_eq!(ends(vec![]), None);
+        assert_eq!(ends((1..LOG_RANGE_RECORDS_MIN).collect()), None);
+        assert_eq!(
+            ends((1..=LOG_RANGE_RECORDS_MIN).rev().collect()),
+            Some((1, LOG_RANGE_RECORDS_MIN))
+        );
+        let every = |nth: u64| (1..=1_000).map(|number| number * nth).collect();
+        assert!(ends(every(LOG_RANGE_SPAN_MAX)).is_some());
+        assert_eq!(ends(every(LOG_RANGE_SPAN_MAX + 1)), None);
+    }
+}
