@@ -83,6 +83,14 @@ pub(super) struct Events {
     #[arg(long, value_name = "ID")]
     project: Option<String>,
 
+    /// Only events with exactly this source
+    #[arg(long)]
+    source: Option<String>,
+
+    /// Only events with exactly this actor
+    #[arg(long)]
+    actor: Option<String>,
+
     /// Stop after this number of events
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     limit: Option<u64>,
@@ -138,6 +146,8 @@ impl Events {
             ("agent_id", self.agent),
             ("session_id", self.session),
             ("project_id", self.project),
+            ("source", self.source),
+            ("actor", self.actor),
             ("recorded_after", recorded_after),
             ("recorded_before", recorded_before),
         ];

@@ -2,10 +2,10 @@
 
 use bytes::Bytes;
 
-use crate::domain::limits::EVENTS_SCAN_MAX;
+use crate::domain::limits::{EVENTS_COMPARED_MAX, EVENTS_SCAN_MAX};
 use crate::domain::{
-    AgentId, EventType, Position, ProjectId, Reason, Rules, RulesHistory, SessionId, Verdict,
-    VerdictKind,
+    AgentId, EventType, Position, ProjectId, Reason, Rules, RulesHistory, SessionId, Source,
+    Verdict, VerdictKind,
 };
 use crate::log::{EventLog, Record};
 use crate::projection::{
@@ -29,6 +29,27 @@ pub struct EventFilter {
     pub session: Option<SessionId>,
     /// About a session of this project.
     pub project: Option<ProjectId>,
+    /// With this `source`. No index has it: see [`EventFilter::names_attributes`].
+    pub source: Option<Source>,
+    /// With this `actor`. No index has it either.
+    pub actor: Option<Box<str>>,
+}
+
+impl EventFilter {
+    /// Whether the filter names attributes that only the body of an event has. Then [`list`] returns events that
+    /// match the rest, and the caller compares their bodies.
+    pub fn names_attributes(&self) -> bool {
+        self.source.is_some() || self.actor.is_some()
+    }
+
+    /// How many events to list, so that a page can have some number of those that match.
+    pub fn candidates(&self, events_max: usize) -> usize {
+        if self.names_attributes() {
+            EVENTS_COMPARED_MAX
+        } else {
+            events_max
+        }
+    }
 }
 
 /// A filter whose names are looked up.

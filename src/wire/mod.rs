@@ -9,6 +9,7 @@
 #![warn(clippy::indexing_slicing)]
 #![warn(clippy::wildcard_enum_match_arm)]
 
+mod attributes;
 mod base64_data;
 pub mod binary;
 mod check;
@@ -28,6 +29,7 @@ pub mod source;
 pub mod subject;
 pub mod verdict;
 
+pub use attributes::Attributes;
 pub use check::check;
 pub use decode::{Decoded, Opened, Undecodable, decode};
 pub use encode::{Envelope, Notes, encode};

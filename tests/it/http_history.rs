@@ -100,6 +100,8 @@ async fn replay_has_every_event_with_its_verdict() {
         ("order=newest&limit=2", vec![8, 7]),
         ("order=newest&after=6", vec![8, 7]),
         ("order=newest&before=5&type=session.created", vec![3, 2]),
+        ("source=/nowhere", vec![]),
+        ("actor=nobody", vec![]),
     ] {
         let page = client.get(&format!("/v1/events?{query}")).await.ok();
         assert_eq!(positions(&page), expected, "{query}");

@@ -67,6 +67,10 @@ async fn every_event_names_the_credential_that_wrote_it() {
             row("applied", "ledger", "ledger", None),
         ]
     );
+    let commanded = auditor.get(&format!("/v1/events?actor={commander}")).await;
+    let commanded = commanded.ok()["events"].as_array().unwrap().clone();
+    let by: Vec<_> = commanded.iter().map(|event| &event["written_by"]).collect();
+    assert_eq!(by, [&json!(commander)]);
     app.stop().await;
 }
 

@@ -42,6 +42,7 @@ mod http_codings;
 mod http_command_ids;
 mod http_commands;
 mod http_connections;
+mod http_event_attributes;
 mod http_history;
 mod http_ids;
 mod http_json_bodies;

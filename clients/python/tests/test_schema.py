@@ -63,7 +63,7 @@ def calls() -> dict[str, Any]:
     )
     agents = _parameters.AgentFilter(agent_type="t", status="active", trust_level="l")
     events = _parameters.EventFilter(
-        type="t", verdict="applied", reason="r", agent_id="a", session_id="s", project_id="p"
+        type="t", verdict="applied", reason="r", agent_id="a", session_id="s", project_id="p", source="/s", actor="n"
     )
     event = package.NewEvent("session.created", "s")
     return {

@@ -20,11 +20,11 @@ use crate::domain::limits::{
 use crate::domain::{AgentId, Position, TenantId};
 use crate::http::problem::Problem;
 use crate::http::problem::code::Code;
-use crate::http::response::event_row;
 use crate::http::response::json::Json;
+use crate::http::response::{event_match, event_row};
 use crate::http::state::App;
 use crate::projection::{EventRange, Order};
-use crate::query::{self, AsOf, EventFilter, Sight};
+use crate::query::{self, AsOf, EventFilter, LedgerEvent, Sight};
 
 /// The events that a client follows.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -100,22 +100,22 @@ impl Batch {
         let page = page.await?;
         let found = page.events.len();
         let read = event_row::with_bodies(app, page.events).await?;
+        let mut next = event_row::next_place(&read, found, page.next).map(Position::new);
         let (mut events, mut bytes) = (Vec::with_capacity(read.len()), 0);
-        for event in &read {
+        let matching = |event: &&LedgerEvent| event_match::has_attributes(&followed.filter, event);
+        for event in read.iter().filter(matching) {
             let mut out = Json::with_capacity(1024);
             event_row::write(&mut out, event);
             let json = out.into_bytes().into_boxed_slice();
             bytes += json.len();
-            if size.bytes < bytes && !events.is_empty() {
+            if size.bytes < bytes
+                && let Some((last, _)) = events.last()
+            {
+                next = Some(*last);
                 break;
             }
             events.push((event.record.position, json));
         }
-        let next = if events.len() < found {
-            events.last().map(|(position, _)| *position)
-        } else {
-            page.next.map(Position::new)
-        };
         Ok(Self {
             events,
             after,

@@ -328,6 +328,20 @@ pub(crate) const EVENTS_PROJECT: Param<Text> = Param {
     component: Some("EventsProjectId"),
     shape: Text(a_project),
 };
+pub(crate) const SOURCE: Param<Text> = Param {
+    name: "source",
+    about: "Only events with exactly this source. The ledger reads each event to compare it, at most 1,000 for a \
+            page.",
+    component: Some("EventSource"),
+    shape: Text(a_source),
+};
+pub(crate) const ACTOR: Param<Text> = Param {
+    name: "actor",
+    about: "Only events with exactly this actor. The ledger reads each event to compare it, at most 1,000 for a \
+            page.",
+    component: Some("EventActor"),
+    shape: Text(a_user),
+};
 pub(crate) const WAIT: Param<Flag> = Param {
     name: "wait",
     about: "Whether to wait for the verdicts. With false the server answers as soon as the log has \
@@ -357,8 +371,20 @@ pub(crate) fn an_id() -> Value {
     schema::for_clients(schema::named_id(""))
 }
 
+/// Reads a text of any characters.
+pub(crate) fn a_text(text: &str) -> Result<Box<str>, String> {
+    if TEXT_CHARS_MAX < text.chars().count() {
+        return Err(format!("must have at most {TEXT_CHARS_MAX} characters"));
+    }
+    Ok(text.into())
+}
+
 fn a_user() -> Value {
     json!({"type": "string", "maxLength": TEXT_CHARS_MAX})
+}
+
+fn a_source() -> Value {
+    schema::for_clients(schema::source_text(""))
 }
 
 fn a_project() -> Value {

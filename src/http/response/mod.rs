@@ -3,6 +3,7 @@
 pub(crate) mod agent_row;
 pub(crate) mod body;
 pub(crate) mod command;
+pub(crate) mod event_match;
 pub(crate) mod event_row;
 pub(crate) mod json;
 pub(crate) mod links;

@@ -86,10 +86,12 @@ pub fn opaque_id(description: &str) -> Value {
 }
 
 pub(super) fn source() -> Value {
-    printable(
-        SOURCE_CHARS_MAX,
-        "The emitter of the event, such as a URI of the runtime.",
-    )
+    source_text("The emitter of the event, such as a URI of the runtime.")
+}
+
+/// A source, with a description.
+pub fn source_text(description: &str) -> Value {
+    printable(SOURCE_CHARS_MAX, description)
 }
 
 fn printable(chars_max: usize, description: &str) -> Value {

@@ -19,7 +19,7 @@ use crate::domain::EventType;
 
 pub use command::{CommandKind, command_schema, event_component, for_clients};
 pub use event::about as about_events;
-pub use field::{named_id, opaque_id, optional, time};
+pub use field::{named_id, opaque_id, optional, source_text, time};
 pub use shared::{shared, shared_as_they_are};
 
 /// A file of the directory `schemas`.

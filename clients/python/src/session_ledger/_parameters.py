@@ -115,3 +115,5 @@ class EventFilter(TypedDict, total=False):
     agent_id: str
     session_id: str
     project_id: str
+    source: str
+    actor: str

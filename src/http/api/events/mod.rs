@@ -11,7 +11,7 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, Uri};
 use axum::response::Response;
 
 use crate::auth::{Principal, Role};
-use crate::domain::{AgentId, Position, ProjectId, Reason, SessionId, TimeRange};
+use crate::domain::{AgentId, Position, ProjectId, Reason, SessionId, Source, TimeRange};
 
 use crate::http::dto;
 use crate::http::problem::Problem;
@@ -22,11 +22,12 @@ use crate::http::request::extract::{Path, Query, QueryParams, Values};
 use crate::http::request::page_query::GetQuery;
 use crate::http::request::param::AnyParam;
 use crate::http::request::params::{
-    AFTER_POSITION, AGENT_ID, BEFORE_POSITION, EVENTS_LIMIT, EVENTS_PROJECT, MIN_POSITION, ORDER,
-    REASONS, RECORDED_AFTER, RECORDED_BEFORE, SESSION_ID, TYPES, VERDICTS,
+    ACTOR, AFTER_POSITION, AGENT_ID, BEFORE_POSITION, EVENTS_LIMIT, EVENTS_PROJECT, MIN_POSITION,
+    ORDER, REASONS, RECORDED_AFTER, RECORDED_BEFORE, SESSION_ID, SOURCE, TYPES, VERDICTS, a_text,
 };
 use crate::http::request::stream_headers::{NDJSON, wants_ndjson};
 use crate::http::response::body;
+use crate::http::response::event_match;
 use crate::http::response::event_row;
 use crate::http::response::json::Json;
 use crate::http::response::links;
@@ -72,6 +73,8 @@ impl QueryParams for EventsQuery {
         &AGENT_ID,
         &SESSION_ID,
         &EVENTS_PROJECT,
+        &SOURCE,
+        &ACTOR,
         &MIN_POSITION,
     ];
 
@@ -99,6 +102,8 @@ fn read_filter(values: &mut Values) -> EventFilter {
         agent: values.parsed(&AGENT_ID, AgentId::parse),
         session: values.parsed(&SESSION_ID, SessionId::parse),
         project: values.parsed(&EVENTS_PROJECT, ProjectId::parse),
+        source: values.parsed(&SOURCE, Source::parse),
+        actor: values.parsed(&ACTOR, a_text),
     }
 }
 
@@ -177,7 +182,7 @@ pub(crate) async fn list(
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     app.wait_for(query.min_position).await?;
-    let (limit, order) = (query.limit, query.order);
+    let (limit, order, filter) = (query.limit, query.order, query.filter.clone());
     if app.projection().position() < query.after {
         app.check_on_log("after", query.after).await?;
     }
@@ -198,13 +203,16 @@ pub(crate) async fn list(
             before,
             order,
         };
-        let limit = usize::from(limit);
-        Ok(query::events::list(snapshot, sight, filter, range, limit)?)
+        let candidates = filter.candidates(usize::from(limit));
+        Ok(query::events::list(
+            snapshot, sight, filter, range, candidates,
+        )?)
     });
     let page = page.await?;
     let found = page.events.len();
-    let events = event_row::with_bodies(&app, page.events).await?;
+    let mut events = event_row::with_bodies(&app, page.events).await?;
     let at = event_row::next_place(&events, found, page.next);
+    let at = event_match::keep(&filter, &mut events, usize::from(limit)).or(at);
     let next = Next { order, at };
     let mut response = if wants_ndjson(&headers) {
         let as_of = page.as_of.position;

@@ -16,7 +16,8 @@ use crate::http::request::caller::{Audit, Caller};
 use crate::http::request::extract::{Query, QueryParams, Values};
 use crate::http::request::param::AnyParam;
 use crate::http::request::params::{
-    AFTER_POSITION, AGENT_ID, EVENTS_PROJECT, FOLLOW, REASONS, SESSION_ID, TYPES, VERDICTS,
+    ACTOR, AFTER_POSITION, AGENT_ID, EVENTS_PROJECT, FOLLOW, REASONS, SESSION_ID, SOURCE, TYPES,
+    VERDICTS,
 };
 use crate::http::request::stream_headers::StreamHeaders;
 use crate::http::state::App;
@@ -39,6 +40,8 @@ impl QueryParams for StreamQuery {
         &AGENT_ID,
         &SESSION_ID,
         &EVENTS_PROJECT,
+        &SOURCE,
+        &ACTOR,
         &FOLLOW,
     ];
 

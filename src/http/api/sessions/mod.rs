@@ -11,7 +11,6 @@ use axum::extract::State;
 use axum::response::Response;
 
 use crate::domain::filter::Owner;
-use crate::domain::limits::TEXT_CHARS_MAX;
 use crate::domain::{AgentId, AgentIds, ProjectId, SessionFilter, SessionId, StatusSet, TimeRange};
 use crate::http::api::listing::{self, Listing, ROW_BYTES};
 use crate::http::dto;
@@ -25,7 +24,7 @@ use crate::http::request::page_query::{PageQuery, StateQuery};
 use crate::http::request::param::AnyParam;
 use crate::http::request::params::{
     AGENT_IDS, AS_OF, CREATED_AFTER, CREATED_BEFORE, CURSOR, MIN_POSITION, OFFSET,
-    PARENT_SESSION_ID, PROJECT_ID, ROOT, ROWS_LIMIT, STATUS, USER_ID,
+    PARENT_SESSION_ID, PROJECT_ID, ROOT, ROWS_LIMIT, STATUS, USER_ID, a_text,
 };
 use crate::http::response::body;
 use crate::http::response::json::Json;
@@ -150,13 +149,6 @@ fn read_filter(values: &mut Values) -> Result<SessionFilter, Problem> {
         statuses: StatusSet::of(&statuses).unwrap_or(StatusSet::ALL),
         created: TimeRange { after, before },
     })
-}
-
-fn a_text(text: &str) -> Result<Box<str>, String> {
-    if TEXT_CHARS_MAX < text.chars().count() {
-        return Err(format!("must have at most {TEXT_CHARS_MAX} characters"));
-    }
-    Ok(text.into())
 }
 
 /// List sessions
