@@ -21,7 +21,7 @@ from langgraph.types import Command, interrupt
 from programs import EXAMPLES, STOP_AFTER, Fast, run, told
 from servers import Server
 from session_ledger import Emitter, Ledger, Session
-from session_ledger.langchain import LedgerHandler
+from session_ledger.langchain import LedgerHandler, _warn_once
 
 EXAMPLE = (
     f"import runpy\nrunpy.run_path({str(EXAMPLES / 'langgraph_run.py')!r}, run_name='__main__')\n"
@@ -157,7 +157,7 @@ def test_runs_at_one_time_have_sessions_of_their_own(ledger: Ledger, agent: str)
 def test_a_long_run_is_refreshed(
     ledger: Ledger, agent: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("session_ledger.langchain.time", Fast())
+    monkeypatch.setattr("session_ledger._adapter.time", Fast())
     handler = LedgerHandler(ledger=ledger, agent=agent)
     chain = RunnableLambda(lambda text: text)
 
@@ -226,8 +226,8 @@ def test_a_program_goes_on_and_ends_without_a_ledger() -> None:
 def test_runs_are_recorded_only_with_the_variable(
     server: Server, ledger: Ledger, agent: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    shared: list[Emitter | None] = []
-    monkeypatch.setattr("session_ledger.langchain._shared", shared)
+    shared: dict[str, Emitter] = {}
+    monkeypatch.setattr("session_ledger._adapter._shared", shared)
     made = graph(agent, lambda state: state)
     made.invoke({"n": 1})
     assert not shared
@@ -236,15 +236,16 @@ def test_runs_are_recorded_only_with_the_variable(
     made.invoke({"n": 1})
     made.invoke({"n": 1})
     # All runs share one emitter.
-    (emitter,) = shared
-    assert emitter is not None and emitter.close(30)
+    (emitter,) = shared.values()
+    assert emitter.close(30)
     assert ledger.sessions.count(agent_id=agent).by_status["terminated"] == 2
 
 
 def test_a_program_without_a_key_goes_on(
     server: Server, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr("session_ledger.langchain._shared", [])
+    monkeypatch.setattr("session_ledger._adapter._shared", {})
+    _warn_once.cache_clear()
     monkeypatch.setenv("SESSION_LEDGER_URL", server.url)
     for _ in range(2):
         assert graph("g", lambda state: {"n": 2}).invoke({"n": 1}) == {"n": 2}

@@ -18,7 +18,8 @@ from agents.tracing import TracingProcessor
 from programs import EXAMPLES, STOP_AFTER, Fast, run, told
 from servers import Server
 from session_ledger import Ledger, Session
-from session_ledger._adapter import agent_id
+from session_ledger._adapter import Live, agent_id
+from session_ledger._decode import moment
 from session_ledger.openai_agents import LedgerProcessor
 
 _calls = itertools.count()
@@ -84,6 +85,31 @@ def test_a_run_is_a_session(ledger: Ledger, processor: LedgerProcessor, agent: s
     assert session.agent_name == agent
     assert session.metadata["group_id"] == "conversation-7"
     assert session.metadata["trace_id"].startswith("trace_")
+
+
+def test_ten_hand_offs_back_and_forth_are_one_lineage(
+    ledger: Ledger, processor: LedgerProcessor, agent: str
+) -> None:
+    first, second = pair(agent)
+    first.model = ScriptedModel([*[to(second.name) for _ in range(5)], says("done")])
+    second.model = ScriptedModel([to(first.name) for _ in range(5)])
+    asyncio.run(Runner.run(first, "hello", max_turns=20))
+    chain = sessions(ledger, processor, first.name, second.name)
+    assert [row.agent_id for row in chain] == [first.name, second.name] * 5 + [first.name]
+    assert [row.status for row in chain] == ["handed_off"] * 10 + ["terminated"]
+    # One path from the root: each session has one child, which took over from it.
+    (root,) = ledger.sessions.list(root=True, agent_id=first.name)
+    below = list(ledger.sessions.lineage(root.session_id, limit=3))
+    assert [each.depth for each in below] == list(range(1, 11))
+    assert [each.session.session_id for each in below] == [row.session_id for row in chain[1:]]
+    assert [row.handed_off_session_id for row in chain[:-1]] == [
+        row.session_id for row in chain[1:]
+    ]
+    holder = ledger.sessions.lineage(root.session_id).page().holder
+    assert holder is not None and holder.session_id == chain[-1].session_id
+    last = ledger.sessions.lineage(chain[-1].session_id).page()
+    assert [row.session_id for row in last.ancestors] == [row.session_id for row in chain[:-1]]
+    assert processor.emitter.stats.rejected == 0
 
 
 def test_agents_hand_back_and_forth(ledger: Ledger, processor: LedgerProcessor, agent: str) -> None:
@@ -250,7 +276,7 @@ def test_a_run_that_is_resumed_after_an_approval_is_a_session_of_its_own(
 def test_a_long_run_is_refreshed(
     ledger: Ledger, processor: LedgerProcessor, agent: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("session_ledger.openai_agents.time", Fast())
+    monkeypatch.setattr("session_ledger._adapter.time", Fast())
     turns = [[function_call("step", {}, call_id=f"s-{n}")] for n in range(3)]
     acting = Agent[None](name=agent, tools=[step], model=ScriptedModel([*turns, says("done")]))
     asyncio.run(Runner.run(acting, "hello"))
@@ -262,6 +288,44 @@ def test_a_long_run_is_refreshed(
     assert session.refreshed_at is not None and session.expires_at is not None
     assert session.expires_at - session.refreshed_at == timedelta(seconds=3600)
     assert processor.emitter.stats.rejected == 0
+
+
+def test_the_session_around_an_agent_is_refreshed_with_it(
+    ledger: Ledger, processor: LedgerProcessor, agent: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("session_ledger._adapter.time", Fast())
+    turns = [[function_call("step", {}, call_id=f"i-{n}")] for n in range(2)]
+    model = ScriptedModel([*turns, says("an answer")])
+    helper = Agent[None](name=f"{agent}_helper", tools=[step], model=model)
+    asked = [function_call("ask", {"input": "?"}, call_id="t-4")]
+    acting = Agent[None](
+        name=agent,
+        tools=[helper.as_tool(tool_name="ask", tool_description="asks")],
+        model=ScriptedModel([asked, says("done")]),
+    )
+    asyncio.run(Runner.run(acting, "hello"))
+    above, below = sessions(ledger, processor, agent, helper.name)
+
+    def refreshes(session: Session) -> list[Any]:
+        events = ledger.sessions.events(session.session_id)
+        return [
+            moment(event.event["time"])
+            for event in events
+            if event.event is not None and event.type == "session.refreshed"
+        ]
+
+    assert below.terminated_at is not None
+    during = [at for at in refreshes(above) if below.created_at < at < below.terminated_at]
+    assert len(during) >= len(refreshes(below)) >= 5
+    assert processor.emitter.stats.rejected == 0
+
+
+def test_a_session_below_another_one_is_refreshed_when_that_one_is_due() -> None:
+    # A session opens with no later deadline than its parent's.
+    above = Live("above", refreshed_at=5.0)
+    assert Live("below", above, refreshed_at=9.0).refreshed_at == 5.0
+    child = above.handed_off("child")
+    assert (child.refreshed_at, child.around, above.ended) == (5.0, None, True)
 
 
 @function_tool

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import functools
 import logging
+import threading
+import time
 import unicodedata
 import uuid
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from typing import Any, ParamSpec
 
+from ._attempts import Positions
 from ._client import Ledger
+from ._config import environment
 from ._emitter import Emitter
 from ._parameters import Outcome
 
@@ -56,6 +61,27 @@ def never_raises(method: Callable[P, Any]) -> Callable[P, None]:
     return guarded
 
 
+@dataclass(eq=False)
+class Live:
+    """A session of a run that has begun."""
+
+    session_id: str
+    #: The session around it, which lives as long as this one is active.
+    around: Live | None = None
+    #: When its deadline was last moved. A session opens with no later deadline than its parent's.
+    refreshed_at: float = field(default_factory=lambda: time.monotonic())
+    ended: bool = False
+
+    def __post_init__(self) -> None:
+        if self.around is not None:
+            self.refreshed_at = min(self.refreshed_at, self.around.refreshed_at)
+
+    def handed_off(self, child: str) -> Live:
+        """Returns the session that follows this one."""
+        self.ended = True
+        return Live(child, self.around, self.refreshed_at)
+
+
 class Reports:
     """Queues the events of sessions. The id of each event follows from what it is about."""
 
@@ -69,11 +95,7 @@ class Reports:
     ) -> None:
         self._owns = emitter is None
         if emitter is None:
-            with_default = ledger or Ledger()
-            emitter = with_default.emitter(source=source)
-            if ledger is None:
-                # An emitter has connections of its own.
-                with_default.close()
+            emitter = ledger.emitter(source=source) if ledger else default_emitter(source)
         self.emitter = emitter
         self._source = source
         self._ttl_seconds = ttl_seconds
@@ -91,7 +113,7 @@ class Reports:
         agent_name: str,
         step: str,
         at: str,
-        parent: str | None,
+        parent: Live | None,
         metadata: dict[str, str | None],
     ) -> None:
         """A run has begun."""
@@ -99,16 +121,22 @@ class Reports:
             "agent_id": agent,
             "agent_name": "".join(c for c in agent_name if not _is_forbidden(c))[:512] or None,
             "ttl_seconds": self._ttl_seconds,
-            "parent_session_id": parent,
+            "parent_session_id": parent.session_id if parent else None,
             "project_id": self._project_id,
             "phase": "running",
             "metadata": {name: value for name, value in metadata.items() if value},
         }
         self._emit("session.created", session_id, step, at, data)
 
-    def refreshed(self, session_id: str, step: str, at: str) -> None:
-        """A run is alive."""
-        self._emit("session.refreshed", session_id, step, at, {"ttl_seconds": self._ttl_seconds})
+    def active(self, session: Live | None, step: str) -> None:
+        """A run is alive: refreshes its session and those around it, if their deadlines are old."""
+        moment = time.monotonic()
+        while session is not None:
+            if not session.ended and moment - session.refreshed_at >= self.refresh_seconds:
+                session.refreshed_at = moment
+                data = {"ttl_seconds": self._ttl_seconds}
+                self._emit("session.refreshed", session.session_id, step, now(), data)
+            session = session.around
 
     def handed_off(self, session_id: str, child: str, agent: str, step: str, at: str) -> None:
         """Another agent takes over."""
@@ -138,6 +166,30 @@ class Reports:
         # The ledger takes ids of 256 characters.
         made = made if len(made) <= 256 else made_id(made)
         self.emitter.emit(kind, subject, data, id=made, source=self._source, time=at)
+
+
+def default_emitter(source: str) -> Emitter:
+    """An emitter with the settings of the environment. Raises `ConfigurationError`.
+
+    It makes no `Ledger`, whose connections take tens of milliseconds of the caller to prepare.
+    """
+    return Emitter(environment(source), Positions())
+
+
+_shared_lock = threading.Lock()
+_shared: dict[str, Emitter] = {}
+
+
+def shared_emitter(source: str) -> Emitter:
+    """The emitter of all adapters of a kind that were given none.
+
+    Events of one emitter arrive in their order, so a session opens before those below it. Raises
+    `ConfigurationError` if the environment has no key.
+    """
+    with _shared_lock:
+        if source not in _shared:
+            _shared[source] = default_emitter(source)
+        return _shared[source]
 
 
 def now() -> str:

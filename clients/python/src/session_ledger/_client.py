@@ -22,7 +22,14 @@ from ._config import (
     settings,
 )
 from ._connection import AsyncConnection, Connection
-from ._emitter import AsyncEmitter, Emitter
+from ._emitter import (
+    EMIT_INTERVAL_SECONDS,
+    EXIT_SECONDS,
+    QUEUE_BYTES_MAX,
+    QUEUE_EVENTS_MAX,
+    AsyncEmitter,
+    Emitter,
+)
 from ._live import TTL_SECONDS
 from ._resources import Agents, Events, Sessions
 from ._session import LiveSession
@@ -33,16 +40,6 @@ if TYPE_CHECKING:
     from typing_extensions import Unpack
 
     from ._parameters import DescriptiveFields, SessionFields
-
-#: The bounds of an emitter's queue.
-QUEUE_EVENTS_MAX = 10_000
-QUEUE_BYTES_MAX = 32 * 1024 * 1024
-
-#: How long an emitter collects events before it sends them, in seconds.
-EMIT_INTERVAL_SECONDS = 0.1
-
-#: How long the exit of the program waits for an emitter, in seconds.
-EXIT_SECONDS = 2.0
 
 
 def retries(count: int) -> int:

@@ -98,6 +98,11 @@ def settings(
     )
 
 
+def environment(source: str) -> Settings:
+    """Returns the settings of the environment alone."""
+    return settings(None, None, None, DEFAULT_TIMEOUT_SECONDS, None, None, None, source)
+
+
 def seconds(timeout: float) -> float:
     """Checks a timeout."""
     if timeout <= 0:

@@ -28,6 +28,16 @@ from .models import BatchItem
 
 log = logging.getLogger("session_ledger")
 
+#: The bounds of an emitter's queue.
+QUEUE_EVENTS_MAX = 10_000
+QUEUE_BYTES_MAX = 32 * 1024 * 1024
+
+#: How long an emitter collects events before it sends them, in seconds.
+EMIT_INTERVAL_SECONDS = 0.1
+
+#: How long the exit of the program waits for an emitter, in seconds.
+EXIT_SECONDS = 2.0
+
 _CLOSED = "the emitter was closed before the ledger took the events"
 
 #: The ledger rejects a larger event.
@@ -69,10 +79,10 @@ class Emitter:
         self,
         settings: Settings,
         positions: Positions,
-        max_events: int,
-        max_bytes: int,
-        interval_seconds: float,
-        exit_seconds: float,
+        max_events: int = QUEUE_EVENTS_MAX,
+        max_bytes: int = QUEUE_BYTES_MAX,
+        interval_seconds: float = EMIT_INTERVAL_SECONDS,
+        exit_seconds: float = EXIT_SECONDS,
     ) -> None:
         self._settings = settings
         self._positions = positions

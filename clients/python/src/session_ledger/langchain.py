@@ -1,42 +1,41 @@
 """Records the runs of LangChain and LangGraph as sessions.
 
 Import this module and set `SESSION_LEDGER_URL`, and every run is recorded. Or give a handler to
-some runs: `callbacks=[LedgerHandler()]`. A run is what the program invokes. The chains, nodes and
-agents below it belong to its session.
+some runs: `callbacks=[LedgerHandler()]`. A run is what the program invokes. Agents in it have
+sessions below, also those that hand off to each other. Other chains and nodes belong to the run.
 """
 
 from __future__ import annotations
 
 import threading
-import time
 from collections import OrderedDict
 from collections.abc import Callable
 from contextvars import ContextVar
-from dataclasses import dataclass
+from functools import cache
 from typing import Any
 from uuid import UUID
 
 from langchain_core.callbacks import BaseCallbackHandler
 from langchain_core.tracers.context import register_configure_hook
 
-from ._adapter import REMEMBERED_MAX, TTL_SECONDS, Reports, agent_id, log, never_raises, now
+from ._adapter import (
+    REMEMBERED_MAX,
+    TTL_SECONDS,
+    Reports,
+    agent_id,
+    log,
+    never_raises,
+    shared_emitter,
+)
 from ._client import Ledger
 from ._emitter import Emitter
-from ._live import how_it_went
+from ._steps import Sessions, Step
 from .errors import ConfigurationError
+
+SOURCE = "/adapters/langchain"
 
 #: What the session keeps of the metadata of a run: ids of LangGraph.
 _METADATA = ("thread_id", "assistant_id", "graph_id")
-
-
-@dataclass
-class _Run:
-    """What the program invoked."""
-
-    session_id: str
-    refreshed_at: float
-    #: Whether a graph waits for an answer of a person.
-    interrupted: bool = False
 
 
 class LedgerHandler(BaseCallbackHandler):
@@ -58,25 +57,29 @@ class LedgerHandler(BaseCallbackHandler):
         emitter: Emitter | None = None,
         ttl_seconds: int = TTL_SECONDS,
         project_id: str | None = None,
+        nodes: bool = True,
         agent_id: Callable[[str], str] = agent_id,
     ) -> None:
         """`agent` names the agent of all runs; by default it is the name of the run.
 
-        `agent_id` makes the id of an agent from its name.
+        `nodes` says whether nodes of a graph that call a model, and name the next one by a
+        `Command`, count as agents that hand off. `agent_id` makes the id of an agent from its name.
         """
         super().__init__()
         if ledger is None and emitter is None:
-            emitter = _shared_emitter()
+            emitter = _emitter_of_environment()
         self._reports = (
-            Reports("/adapters/langchain", ledger, emitter, ttl_seconds, project_id)
+            Reports(SOURCE, ledger, emitter, ttl_seconds, project_id)
             if ledger is not None or emitter is not None
             else None
         )
+        self._sessions = Sessions(self._reports, agent_id) if self._reports is not None else None
         self._agent = agent
-        self._agent_id = agent_id
-        self._lock = threading.Lock()
-        #: The run to which each step belongs that has begun and not ended.
-        self._steps: OrderedDict[UUID, _Run] = OrderedDict()
+        self._nodes = nodes
+        # A signal handler may run a chain in the thread that has the lock.
+        self._lock = threading.RLock()
+        #: The steps that have begun and not ended.
+        self._steps: OrderedDict[UUID, Step] = OrderedDict()
 
     @property
     def emitter(self) -> Emitter | None:
@@ -95,25 +98,27 @@ class LedgerHandler(BaseCallbackHandler):
         metadata: dict[str, Any] | None = None,
         **kwargs: Any,
     ) -> None:
-        """Opens a session for a run, or refreshes the session of a step."""
-        if self._reports is None or self._begins(run_id, parent_run_id):
-            return
-        at, session_id = now(), str(run_id)
-        with self._lock:
-            self._remember(run_id, _Run(session_id, time.monotonic()))
-        name = self._agent or str(kwargs.get("name") or "chain")
+        """Opens a session for a run or an agent in it, or refreshes the session of a step."""
         known = metadata or {}
-        kept = {key: str(known[key]) if key in known else None for key in _METADATA}
-        self._reports.opened(session_id, self._agent_id(name), name, session_id, at, None, kept)
+        name, agent = str(kwargs.get("name") or "chain"), _text(known.get("lc_agent_name"))
+        with self._lock:
+            step = self._step(run_id, parent_run_id, name, agent=agent, node=_place(known, tags))
+            if step is None or self._sessions is None:
+                return
+            if step.above is not None:
+                self._sessions.step(step, str(run_id))
+                return
+            kept = {key: str(known[key]) if key in known else None for key in _METADATA}
+            self._sessions.run(step, str(run_id), self._agent or step.name, kept)
 
     @never_raises
     def on_chain_end(self, outputs: dict[str, Any], *, run_id: UUID, **kwargs: Any) -> None:
-        """Ends the session of a run."""
-        self._ends(run_id, None)
+        """Ends the session of a run or an agent."""
+        self._ends(run_id, None, outputs)
 
     @never_raises
     def on_chain_error(self, error: BaseException, *, run_id: UUID, **kwargs: Any) -> None:
-        """Ends the session of a run that failed."""
+        """Ends the session of a run or an agent that failed."""
         self._ends(run_id, error)
 
     @never_raises
@@ -127,7 +132,7 @@ class LedgerHandler(BaseCallbackHandler):
         **kwargs: Any,
     ) -> None:
         """Refreshes the session."""
-        self._begins(run_id, parent_run_id)
+        self._begins(run_id, parent_run_id, "model")
 
     @never_raises
     def on_chat_model_start(
@@ -140,7 +145,7 @@ class LedgerHandler(BaseCallbackHandler):
         **kwargs: Any,
     ) -> None:
         """Refreshes the session."""
-        self._begins(run_id, parent_run_id)
+        self._begins(run_id, parent_run_id, "model")
 
     @never_raises
     def on_tool_start(
@@ -153,7 +158,7 @@ class LedgerHandler(BaseCallbackHandler):
         **kwargs: Any,
     ) -> None:
         """Refreshes the session. A chain that the tool invokes belongs to the same run."""
-        self._begins(run_id, parent_run_id)
+        self._begins(run_id, parent_run_id, "tool")
 
     @never_raises
     def on_retriever_start(
@@ -166,7 +171,7 @@ class LedgerHandler(BaseCallbackHandler):
         **kwargs: Any,
     ) -> None:
         """Refreshes the session. A chain that the retriever invokes belongs to the same run."""
-        self._begins(run_id, parent_run_id)
+        self._begins(run_id, parent_run_id, "tool")
 
     @never_raises
     def on_retriever_end(self, documents: Any, *, run_id: UUID, **kwargs: Any) -> None:
@@ -202,59 +207,58 @@ class LedgerHandler(BaseCallbackHandler):
         """Waits until what is queued is sent. False if that takes longer than `timeout`."""
         return self._reports is None or self._reports.flush(timeout)
 
-    def _begins(self, run_id: UUID, parent_run_id: UUID | None) -> bool:
-        """Whether this is a step of a known run. Refreshes the session of that run."""
-        if parent_run_id is None or self._reports is None:
-            return False
+    def _begins(self, run_id: UUID, parent_run_id: UUID | None, kind: str) -> None:
+        """A model, tool or retriever begins. Without a known run around it, it is not recorded."""
         with self._lock:
-            run = self._steps.get(parent_run_id)
-            if run is None:
-                return False
-            self._remember(run_id, run)
-            moment = time.monotonic()
-            if moment - run.refreshed_at < self._reports.refresh_seconds:
-                return True
-            run.refreshed_at = moment
-        self._reports.refreshed(run.session_id, str(run_id), now())
-        return True
+            if parent_run_id not in self._steps:
+                return
+            step = self._step(run_id, parent_run_id, kind, is_tool=kind == "tool")
+            if step is not None and self._sessions is not None:
+                self._sessions.step(step, str(run_id), kind == "model" and self._nodes)
 
-    def _ends(self, run_id: UUID, error: BaseException | None) -> None:
-        with self._lock:
-            run = self._steps.pop(run_id, None)
-        if run is None or self._reports is None:
-            return
-        # LangGraph stops a node with this exception to wait for a person. The run then ends well.
-        if type(error).__name__ == "GraphInterrupt":
-            run.interrupted = True
-        if run.session_id != str(run_id):
-            return
-        outcome, reason = how_it_went(error)
-        if run.interrupted and outcome != "error":
-            outcome, reason = None, "interrupted"
-        self._reports.ended(run.session_id, outcome, reason, run.session_id, now())
-
-    def _remember(self, run_id: UUID, run: _Run) -> None:
-        self._steps[run_id] = run
+    def _step(
+        self, run_id: UUID, parent_run_id: UUID | None, name: str, **fields: Any
+    ) -> Step | None:
+        """Remembers a step. The caller has the lock."""
+        if self._sessions is None:
+            return None
+        above = self._steps.get(parent_run_id) if parent_run_id is not None else None
+        step = self._steps[run_id] = Step(name, above, **fields)
         if len(self._steps) > REMEMBERED_MAX:
             self._steps.popitem(last=False)
+        return step
+
+    def _ends(self, run_id: UUID, error: BaseException | None, output: object = None) -> None:
+        with self._lock:
+            step = self._steps.pop(run_id, None)
+            if step is not None and self._sessions is not None:
+                self._sessions.ended(step, output, error)
 
 
-_shared_lock = threading.Lock()
-_shared: list[Emitter | None] = []
+def _text(value: object) -> str | None:
+    return value if isinstance(value, str) and value else None
 
 
-def _shared_emitter() -> Emitter | None:
+def _place(metadata: dict[str, Any], tags: list[str] | None) -> str | None:
+    """The place of a node in its graph. Other steps inherit the metadata, and not this tag."""
+    if any(tag.startswith("graph:step:") for tag in tags or ()):
+        return _text(metadata.get("langgraph_checkpoint_ns"))
+    return None
+
+
+def _emitter_of_environment() -> Emitter | None:
     """The emitter of all handlers that were given none; None if the environment has no key."""
-    with _shared_lock:
-        if not _shared:
-            try:
-                with Ledger() as ledger:
-                    _shared.append(ledger.emitter(source="/adapters/langchain"))
-            except ConfigurationError as error:
-                # A variable of the environment must not break a program.
-                log.warning("the session ledger records no runs: %s", error)
-                _shared.append(None)
-        return _shared[0]
+    try:
+        return shared_emitter(SOURCE)
+    except ConfigurationError as error:
+        # A variable of the environment must not break a program.
+        _warn_once(str(error))
+        return None
+
+
+@cache
+def _warn_once(why: str) -> None:
+    log.warning("the session ledger records no runs: %s", why)
 
 
 # LangChain asks for a handler at each run. A handler that the run has already comes first.

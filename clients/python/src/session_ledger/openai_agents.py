@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import sys
 import threading
-import time
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -27,6 +26,7 @@ from agents.tracing.span_data import TaskSpanData
 from ._adapter import (
     REMEMBERED_MAX,
     TTL_SECONDS,
+    Live,
     Reports,
     agent_id,
     made_id,
@@ -46,15 +46,14 @@ FLUSH_SECONDS = 5.0
 class _Run:
     """A run of `Runner`."""
 
-    #: The session that the run is in now: None until its first agent begins.
-    session_id: str | None = None
+    #: The session that the run is in now: None until its first agent begins, and after its end.
+    session: Live | None = None
     #: The run around this one, whose tool it is.
     around: _Run | None = None
     #: Whether the last agent failed.
     failed: bool = False
     #: The exception that the caller was handling when the run began. It is not one of the run.
     handled_before: BaseException | None = field(default=None, repr=False)
-    refreshed_at: float = 0.0
 
 
 @dataclass
@@ -124,9 +123,9 @@ class LedgerProcessor(TracingProcessor):
             return
         if isinstance(data, AgentSpanData):
             run.failed = False
-            if run.session_id is None:
+            if run.session is None:
                 self._open(run, data.name, trace.group_id, span)
-        self._refresh(run, span)
+        self._reports.active(run.session, _step(span))
 
     @never_raises
     def on_span_end(self, span: Span[Any]) -> None:
@@ -164,32 +163,25 @@ class LedgerProcessor(TracingProcessor):
         return known
 
     def _open(self, run: _Run, name: str, group_id: str | None, span: Span[Any]) -> None:
-        run.session_id = made_id(span.trace_id, span.span_id)
-        run.refreshed_at = time.monotonic()
+        parent = run.around.session if run.around else None
+        session_id = made_id(span.trace_id, span.span_id)
+        run.session = Live(session_id, parent)
         metadata = {"trace_id": span.trace_id, "group_id": group_id}
-        parent = run.around.session_id if run.around else None
         at = span.started_at or now()
         agent = self._agent_id(name)
-        self._reports.opened(run.session_id, agent, name, _step(span), at, parent, metadata)
+        self._reports.opened(session_id, agent, name, _step(span), at, parent, metadata)
 
     def _hand_off(self, run: _Run, to_agent: str, span: Span[Any]) -> None:
-        if run.session_id is None:
+        if run.session is None:
             return
         # Agents may hand back and forth, so each child has an id of its own.
         child = made_id(span.trace_id, span.span_id)
-        at = span.ended_at or now()
-        self._reports.handed_off(run.session_id, child, self._agent_id(to_agent), _step(span), at)
-        run.session_id = child
-        run.refreshed_at = time.monotonic()
-
-    def _refresh(self, run: _Run, span: Span[Any]) -> None:
-        moment = time.monotonic()
-        if run.session_id and moment - run.refreshed_at >= self._reports.refresh_seconds:
-            run.refreshed_at = moment
-            self._reports.refreshed(run.session_id, _step(span), span.started_at or now())
+        at, agent = span.ended_at or now(), self._agent_id(to_agent)
+        self._reports.handed_off(run.session.session_id, child, agent, _step(span), at)
+        run.session = run.session.handed_off(child)
 
     def _end(self, run: _Run, step: str, at: str) -> None:
-        if run.session_id is None:
+        if run.session is None:
             return
         # The SDK ends the span of a run while the exception of the run passes through.
         error = sys.exc_info()[1]
@@ -199,8 +191,9 @@ class LedgerProcessor(TracingProcessor):
         if error is None and run.failed:
             # A run that streams keeps its exception for later.
             outcome, reason = "error", None
-        self._reports.ended(run.session_id, outcome, reason, step, at)
-        run.session_id = None
+        self._reports.ended(run.session.session_id, outcome, reason, step, at)
+        run.session.ended = True
+        run.session = None
 
 
 def _step(span: Span[Any]) -> str:
