@@ -44,13 +44,16 @@ def test_the_ten_lines_work_on_a_new_ledger_and_again(own_server: Server) -> Non
 
 
 def test_the_other_blocks_work(own_server: Server) -> None:
-    ten, follow, emit, processor, handler = blocks()
+    ten, follow, emit, processor, handler, capability = blocks()
     # The loop has no end of its own.
     shown = run(f"{ten}\n{emit}\n{follow.rstrip()}\n    break\n", own_server)
     assert "True EmitterStats(queued=0, written=2, rejected=0, dropped=0" in shown
     assert shown.splitlines()[-1] == "0 [] ()"
     run(f"import agents, session_ledger.openai_agents\n{processor}", own_server)
     run(handler, own_server)
+    asks = "agent.run_sync('hello'); records.flush(30); print(records.emitter.stats)"
+    shown = run(f"import pydantic_ai, session_ledger.pydantic_ai\n{capability}\n{asks}", own_server)
+    assert "written=2, rejected=0" in shown
 
 
 def test_every_call_is_in_the_table(own_server: Server) -> None:
