@@ -16,15 +16,20 @@ EXAMPLES = Path(__file__).parent.parent / "examples"
 Told = tuple[str, str, str, str | None, str | None, str | None]
 
 
-def run(code: str, server: Server | None, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """Runs Python code, with the ledger's settings in the environment."""
+def isolated(server: Server | None) -> dict[str, str]:
+    """The environment of a program: with the settings of a ledger, and nothing else to call."""
     environment = clean_environment() if server is None else server.environment()
     # Nothing may leave this machine.
     for name in ("OPENAI_API_KEY", "LANGSMITH_API_KEY", "LANGSMITH_TRACING"):
         environment.pop(name, None)
+    return {**environment, "PYTHONPATH": os.pathsep.join(sys.path)}
+
+
+def run(code: str, server: Server | None, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Runs Python code, with the ledger's settings in the environment."""
     return subprocess.run(
         [sys.executable, "-c", code, *arguments],
-        env={**environment, "PYTHONPATH": os.pathsep.join(sys.path)},
+        env=isolated(server),
         capture_output=True,
         text=True,
         timeout=60,
@@ -55,20 +60,3 @@ class Fast:
     def monotonic(self) -> float:
         self._seconds += 1500
         return self._seconds
-
-
-#: Ends the process after a number of events, as a kill would: nothing else is sent.
-STOP_AFTER = """
-import os, sys
-from session_ledger import Emitter
-put, left = Emitter.put, [int(sys.argv[1])]
-
-def counted(self, event):
-    if left[0] == 0:
-        self.flush(30)
-        os._exit(9)
-    left[0] -= 1
-    return put(self, event)
-
-Emitter.put = counted
-"""

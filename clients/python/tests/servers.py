@@ -59,14 +59,14 @@ class Server:
         self.key = self.issue_key("read", "write", "audit", "admin")
         self.start()
 
-    def issue_key(self, *roles: str, agent: str | None = None) -> str:
+    def issue_key(self, *roles: str, agent: str | None = None, tenant: str = "acme") -> str:
         """Issues a key, for one agent only if that is given. The server must not run."""
         named = [argument for role in roles for argument in ("--role", role)]
         if agent is not None:
             named += ["--agent", agent]
         data = ["--data-dir", str(self._directory / "ledger")]
         issued = subprocess.run(
-            [binary(), "keys", "issue", "--json", "--tenant", "acme", *data, *named],
+            [binary(), "keys", "issue", "--json", "--tenant", tenant, *data, *named],
             check=True,
             capture_output=True,
             env=clean_environment(),

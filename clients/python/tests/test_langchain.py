@@ -18,7 +18,7 @@ from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.graph import END, START, StateGraph
 from langgraph.types import Command, interrupt
 
-from programs import EXAMPLES, STOP_AFTER, Fast, run, told
+from programs import EXAMPLES, Fast, run
 from servers import Server
 from session_ledger import Emitter, Ledger, Session
 from session_ledger.langchain import LedgerHandler, _warn_once
@@ -186,21 +186,6 @@ def test_a_chain_in_a_retriever_belongs_to_the_run(ledger: Ledger, agent: str) -
     assert chain.invoke("?", config={"callbacks": [handler]})[0].page_content == "?"
     assert len(sessions(ledger, handler, agent)) == 1
     assert not handler._steps
-
-
-def test_the_example_run_again_after_a_kill_and_twice_gives_the_session_of_one_run(
-    own_server: Server,
-) -> None:
-    with Ledger(own_server.url, own_server.key) as ledger:
-        killed = run(STOP_AFTER + EXAMPLE, own_server, "1")
-        assert killed.returncode == 9, killed.stderr
-        assert [row[2] for row in told(ledger)] == ["active"]
-        once = run(EXAMPLE, own_server)
-        assert (once.returncode, once.stdout) == (0, "The refund is on its way.\n"), once.stderr
-        rows = list(ledger.sessions.list())
-        assert [(row.agent_id, row.outcome) for row in rows] == [("triage", "completed")]
-        assert run(EXAMPLE, own_server).returncode == 0
-        assert list(ledger.sessions.list()) == rows
 
 
 def test_a_run_while_the_ledger_is_away_gives_the_same_session(own_server: Server) -> None:

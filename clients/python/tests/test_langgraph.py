@@ -20,8 +20,7 @@ from langgraph.types import Command, Send, interrupt
 from langgraph_supervisor import create_supervisor
 from langgraph_swarm import create_handoff_tool, create_swarm
 
-from programs import EXAMPLES, STOP_AFTER, Fast, run, told
-from servers import Server
+from programs import EXAMPLES, Fast
 from session_ledger import Ledger, Session
 from session_ledger.langchain import LedgerHandler
 
@@ -439,24 +438,3 @@ def test_nothing_that_a_person_or_a_model_said_is_kept(
     events = [each.event for one in ids for each in ledger.sessions.events(one)]
     assert len(events) >= 6
     assert "secret" not in str(events) and "done" not in str(events)
-
-
-def test_the_example_run_again_after_a_kill_and_twice_gives_the_sessions_of_one_run(
-    own_server: Server,
-) -> None:
-    with Ledger(own_server.url, own_server.key) as ledger:
-        for events, active in (("1", 1), ("2", 2), ("4", 2)):
-            killed = run(STOP_AFTER + EXAMPLE, own_server, events)
-            assert killed.returncode == 9, killed.stderr
-            assert [row[2] for row in told(ledger)].count("active") == active
-        once = run(EXAMPLE, own_server)
-        assert (once.returncode, once.stdout) == (0, "The refund is on its way.\n"), once.stderr
-        rows = list(ledger.sessions.list())
-        assert [(row.agent_id, row.status) for row in rows[::-1]] == [
-            ("desk", "terminated"),
-            ("triage", "handed_off"),
-            ("billing", "handed_off"),
-            ("triage", "terminated"),
-        ]
-        assert run(EXAMPLE, own_server).returncode == 0
-        assert list(ledger.sessions.list()) == rows

@@ -15,7 +15,7 @@ from agents.exceptions import MaxTurnsExceeded
 from agents.testing import ScriptedModel, assistant_message, function_call
 from agents.tracing import TracingProcessor
 
-from programs import EXAMPLES, STOP_AFTER, Fast, run, told
+from programs import EXAMPLES, Fast, run
 from servers import Server
 from session_ledger import Ledger, Session
 from session_ledger._adapter import Live, agent_id
@@ -332,25 +332,6 @@ def test_a_session_below_another_one_is_refreshed_when_that_one_is_due() -> None
 def step() -> str:
     """A step."""
     return "ok"
-
-
-def test_the_example_run_again_after_a_kill_and_twice_gives_the_sessions_of_one_run(
-    own_server: Server,
-) -> None:
-    with Ledger(own_server.url, own_server.key) as ledger:
-        killed = run(STOP_AFTER + SEEDED, own_server, "2")
-        assert killed.returncode == 9, killed.stderr
-        assert [row[2] for row in told(ledger)].count("active") == 1
-        once = run(SEEDED, own_server)
-        assert (once.returncode, once.stdout) == (0, "The refund is on its way.\n"), once.stderr
-        rows = list(ledger.sessions.list())
-        assert sorted((row.agent_id, row.status, row.outcome) for row in rows) == [
-            ("billing", "handed_off", None),
-            ("triage", "handed_off", None),
-            ("triage", "terminated", "completed"),
-        ]
-        assert run(SEEDED, own_server).returncode == 0
-        assert list(ledger.sessions.list()) == rows
 
 
 def test_a_run_while_the_ledger_is_away_gives_the_same_sessions(own_server: Server) -> None:

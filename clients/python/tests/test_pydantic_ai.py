@@ -17,8 +17,7 @@ from pydantic_ai.models.function import AgentInfo, FunctionModel
 from pydantic_ai.models.test import TestModel
 from pydantic_ai.usage import UsageLimits
 
-from programs import EXAMPLES, STOP_AFTER, Fast, run, told
-from servers import Server
+from programs import EXAMPLES, Fast, run
 from session_ledger import ConfigurationError, Ledger, Session
 from session_ledger.pydantic_ai import LedgerCapability
 
@@ -381,25 +380,6 @@ def test_a_realtime_session_warns_of_no_hook(records: LedgerCapability) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         _warn_realtime_uncalled_hooks(records)
-
-
-def test_the_example_run_again_after_a_kill_and_twice_gives_the_sessions_of_one_run(
-    own_server: Server,
-) -> None:
-    with Ledger(own_server.url, own_server.key) as ledger:
-        for events, active in (("1", 1), ("2", 2), ("3", 1)):
-            killed = run(STOP_AFTER + EXAMPLE, own_server, events)
-            assert killed.returncode == 9, killed.stderr
-            assert [row[2] for row in told(ledger)].count("active") == active
-        once = run(EXAMPLE, own_server)
-        assert (once.returncode, once.stdout) == (0, ANSWER), once.stderr
-        rows = list(ledger.sessions.list())
-        above, below = sorted(rows, key=lambda row: row.created_at)
-        assert (above.agent_id, above.outcome) == ("triage", "completed")
-        assert (below.agent_id, below.outcome) == ("billing", "completed")
-        assert below.parent_session_id == above.session_id == "ticket-17"
-        assert run(EXAMPLE, own_server).returncode == 0
-        assert list(ledger.sessions.list()) == rows
 
 
 def test_a_program_goes_on_and_ends_without_a_ledger() -> None:
