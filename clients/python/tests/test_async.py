@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import threading
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
@@ -167,6 +168,32 @@ def test_a_task_that_is_cancelled_ends_its_session(
 
     ended = ledger.sessions.get(run(server, work))
     assert (ended.status, ended.outcome) == ("terminated", None)
+
+
+def test_a_session_whose_opening_is_cancelled_is_ended(
+    server: Server, ledger: Ledger, proxy: Proxy, agent: str
+) -> None:
+    opened, go_on = threading.Event(), threading.Event()
+
+    def late(answer: bytes) -> bytes:
+        opened.set()
+        assert go_on.wait(WAIT_SECONDS)
+        return answer
+
+    async def work(client: AsyncLedger) -> None:
+        proxy.change = late
+        entering = asyncio.create_task(client.session(agent).__aenter__())
+        await until(opened.is_set)
+        assert [row.status for row in ledger.sessions.list(agent_id=agent)] == ["active"]
+        entering.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await entering
+        go_on.set()
+        await until(lambda: ledger.sessions.count(agent_id=agent, status="active").total == 0)
+
+    run(server, work, proxy.url)
+    (session,) = ledger.sessions.list(agent_id=agent)
+    assert (session.status, session.outcome) == ("terminated", None)
 
 
 def test_an_emitter_does_not_block_the_loop(server: Server, ledger: Ledger, agent: str) -> None:

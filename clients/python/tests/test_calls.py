@@ -8,7 +8,7 @@ from datetime import datetime, timedelta, timezone
 import pytest
 
 from proxy import Proxy
-from session_ledger import Ledger, NewEvent, ProblemError
+from session_ledger import ConfigurationError, Ledger, NewEvent, ProblemError
 
 
 def test_a_session_is_created_refreshed_handed_off_and_terminated(
@@ -146,8 +146,17 @@ def test_ids_are_percent_encoded_in_paths(ledger: Ledger, agent: str) -> None:
     ledger.sessions.create(agent, session_id=name)
     assert ledger.sessions.get(name).session_id == name
     for wrong in ("", ".", ".."):
-        with pytest.raises(ValueError, match="not the id"):
+        with pytest.raises(ConfigurationError, match="not the id"):
             ledger.sessions.get(wrong)
+
+
+def test_an_argument_that_is_no_json_is_an_error_of_the_package(ledger: Ledger, agent: str) -> None:
+    deep: dict[str, object] = {}
+    for _ in range(5000):
+        deep = {"x": deep}
+    for wrong in (object(), float("nan"), {1, 2}, deep):
+        with pytest.raises(ConfigurationError, match="cannot be written as JSON"):
+            ledger.sessions.create(agent, metadata={"x": wrong})
 
 
 def test_unknown_members_of_answers_are_kept(proxy: Proxy, proxied: Ledger, agent: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -26,6 +27,15 @@ def test_events_arrive_in_order(ledger: Ledger, agent: str) -> None:
     assert (stats.queued, stats.written, stats.rejected, stats.dropped) == (0, 2400, 0, 0)
     # Read your writes counts what the emitter wrote.
     assert ledger.sessions.count(agent_id=agent).by_status["terminated"] == 1200
+
+
+def test_a_flush_does_not_wait_for_the_interval(ledger: Ledger, agent: str) -> None:
+    with ledger.emitter(interval=3600) as emitter:
+        for number in range(50):
+            emitter.emit("session.created", f"{agent}-{number}", {"agent_id": agent})
+            # The thread may not have seen the event yet, or waits for more.
+            assert emitter.flush(30)
+        assert emitter.stats.written == 50
 
 
 def test_events_arrive_without_a_flush(ledger: Ledger, agent: str) -> None:
@@ -113,6 +123,22 @@ def test_events_that_the_ledger_cannot_take_do_not_stop_the_others(
     assert ledger.sessions.count(agent_id=agent).total == 2
 
 
+def test_a_batch_that_a_proxy_finds_too_large_is_sent_in_parts(
+    proxy: Proxy, proxied: Ledger, agent: str
+) -> None:
+    too_large = Trouble(413, {"Content-Type": "text/html"}, b"<h1>413</h1>")
+    # The whole batch, its first half, and one event of the second half, which is lost.
+    proxy.fails(too_large, too_large, None, None, too_large, too_large)
+    with proxied.emitter(interval=60) as emitter:
+        for number in range(4):
+            emitter.emit("session.created", f"{agent}-{number}", {"agent_id": agent})
+        assert emitter.flush(30)
+        stats = emitter.stats
+    assert (stats.queued, stats.written, stats.dropped) == (0, 3, 1)
+    assert "413" in (stats.last_error or "")
+    assert proxied.sessions.count(agent_id=agent).total == 3
+
+
 def test_a_credential_that_may_not_write_drops_events(server: Server) -> None:
     with Ledger(server.url, "slk_wrong") as ledger, ledger.emitter() as emitter:
         emitter.emit("session.created", "s", {"agent_id": "a"})
@@ -195,6 +221,31 @@ def test_the_exit_of_the_program_does_not_wait_for_a_ledger_that_is_away(server:
         "print(time.monotonic() - started)\n"
     )
     done = run(script, {**server.environment(), "SESSION_LEDGER_URL": NOWHERE})
+    assert 0.4 < float(done.stdout) < 5
+
+
+def test_the_exit_does_not_wait_for_a_ledger_that_does_not_answer(server: Server) -> None:
+    script = (
+        "import atexit, time\n"
+        "from session_ledger import Ledger\n"
+        "began = []\n"
+        "atexit.register(lambda: print(time.monotonic() - began[0]))\n"
+        "emitter = Ledger().emitter(exit_seconds=0.5)\n"
+        "import session_ledger._emitter as module\n"
+        "atexit.unregister(module._flush_at_exit)\n"
+        "atexit.register(module._flush_at_exit)\n"
+        "def emit():\n"
+        "    # No thread can start any more.\n"
+        "    emitter._start = lambda: None\n"
+        "    began.append(time.monotonic())\n"
+        "    emitter.emit('session.created', 's', {'agent_id': 'a'})\n"
+        "atexit.register(emit)\n"
+    )
+    with socket.socket() as silent:
+        silent.bind(("127.0.0.1", 0))
+        silent.listen()
+        url = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        done = run(script, {**server.environment(), "SESSION_LEDGER_URL": url})
     assert 0.4 < float(done.stdout) < 5
 
 

@@ -2,22 +2,31 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
+import pickle
 import ssl
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 import session_ledger
 from servers import Server
 from session_ledger import (
+    AnswerError,
     AuthenticationError,
     ConfigurationError,
     ForbiddenError,
     Ledger,
+    NoAnswerError,
     NotFoundError,
+    PendingError,
     ProblemError,
+    ResetError,
 )
+from session_ledger.errors import problem
 
 
 def test_the_environment_names_the_ledger_and_the_key(
@@ -123,6 +132,21 @@ def test_an_error_has_the_members_of_the_problem(ledger: Ledger) -> None:
     assert (error.code, error.status, error.retryable) == ("not_found", 404, False)
     assert error.detail and error.instance
     assert str(error) == f"not_found (404): {error.detail}"
+
+
+@pytest.mark.parametrize("again", [copy.copy, lambda error: pickle.loads(pickle.dumps(error))])
+def test_errors_can_be_copied_and_sent_to_other_processes(again: Callable[[Any], Any]) -> None:
+    body = {"code": "not_active", "detail": "why", "errors": [{"field": "f", "message": "m"}]}
+    for error in (
+        problem(409, body, 2.0),
+        AnswerError("no ledger", 502, 1.0),
+        PendingError({"id": "s", "position": 7, "verdict": "pending"}),
+        NoAnswerError("away"),
+        ResetError("restored"),
+        ConfigurationError("wrong"),
+    ):
+        other = again(error)
+        assert (type(other), str(other), vars(other)) == (type(error), str(error), vars(error))
 
 
 def test_an_error_has_the_status_that_does_not_allow_the_step(ledger: Ledger, agent: str) -> None:

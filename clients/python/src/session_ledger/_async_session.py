@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import suppress
 from types import TracebackType
 from typing import TYPE_CHECKING
@@ -116,7 +116,13 @@ class AsyncLiveSession:
     async def __aenter__(self) -> AsyncLiveSession:
         self._state.enter()
         if self._state.tokens is None:
-            self._state.took(await self._opening())
+            opening = asyncio.ensure_future(self._opening())
+            try:
+                self._state.took(await asyncio.shield(opening))
+            except asyncio.CancelledError:
+                # The ledger may have opened it, and would keep it active until its deadline.
+                _later(self._abandon(opening))
+                raise
         self._task = asyncio.create_task(self._keep_alive())
         return self
 
@@ -129,10 +135,7 @@ class AsyncLiveSession:
         outcome, reason = how_it_went(error)
         # A task that is cancelled must still end its session. If it is cancelled again meanwhile,
         # the end goes on without it.
-        ending = asyncio.create_task(self._end(outcome, reason))
-        _endings.add(ending)
-        ending.add_done_callback(_endings.discard)
-        failed = await asyncio.shield(ending)
+        failed = await asyncio.shield(_later(self._end(outcome, reason)))
         if failed is not None and error is None:
             raise failed
 
@@ -143,6 +146,13 @@ class AsyncLiveSession:
             log.warning("session %s could not be ended: %s", self.session_id, failed)
             return failed
         return None
+
+    async def _abandon(self, opening: asyncio.Future[SessionTokens]) -> LedgerError | None:
+        try:
+            self._state.took(await opening)
+        except LedgerError as failed:
+            return failed
+        return await self._end(None, "cancelled")
 
     async def _keep_alive(self) -> None:
         # `None` ends the loop.
@@ -184,6 +194,15 @@ class AsyncLiveSession:
             self._state.unanswered = (key, fields)
             raise
         self._state.took(refreshed)
+
+
+def _later(
+    ending: Coroutine[None, None, LedgerError | None],
+) -> asyncio.Task[LedgerError | None]:
+    task = asyncio.create_task(ending)
+    _endings.add(task)
+    task.add_done_callback(_endings.discard)
+    return task
 
 
 async def _never() -> SessionTokens:

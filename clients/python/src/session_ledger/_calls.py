@@ -22,7 +22,7 @@ from ._parameters import (
     SessionFields,
     SessionFilter,
 )
-from .errors import AnswerError
+from .errors import AnswerError, ConfigurationError
 from .models import (
     Agent,
     AgentChanged,
@@ -423,5 +423,5 @@ def _agent(agent_id: str, rest: str = "") -> str:
 def _segment(identity: str) -> str:
     # These would change the path. The ledger has no such ids.
     if identity in ("", ".", ".."):
-        raise ValueError(f"{identity!r} is not the id of a session or agent")
+        raise ConfigurationError(f"{identity!r} is not the id of a session or agent")
     return quote(identity, safe="")

@@ -11,7 +11,7 @@ import time
 import weakref
 from collections import deque
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import Any
 
@@ -105,7 +105,8 @@ class Emitter:
         self._taken = 0
         #: Of the queue, and of what is taken.
         self._bytes = 0
-        self._flushes = 0
+        #: How many flushes have begun, and how many of them wait.
+        self._flushes = self._flushing = 0
         self._closed = self._given_up = False
         # A connection of the parent of a fork must not be used.
         self._http: httpx.Client | None = None
@@ -125,7 +126,7 @@ class Emitter:
         try:
             return self.put(NewEvent(type, subject, data or {}, id, source, time))
         except Exception as error:
-            self._drop(1, f"the event cannot be written as JSON: {error}")
+            self._drop(1, f"the event cannot be written: {error}")
             return False
 
     def put(self, event: NewEvent) -> bool:
@@ -134,7 +135,7 @@ class Emitter:
             # Here and not in the thread: the caller may change the data later.
             encoded = event.encode(self._settings.source)
         except Exception as error:
-            self._drop(1, f"the event cannot be written as JSON: {error}")
+            self._drop(1, f"the event cannot be written: {error}")
             return False
         if len(encoded) > EVENT_BYTES_MAX:
             self._drop(1, f"the event has {len(encoded)} bytes, more than {EVENT_BYTES_MAX}")
@@ -177,16 +178,20 @@ class Emitter:
         ends = time.monotonic() + timeout
         with self._changed:
             self._flushes += 1
+            self._flushing += 1
             self._changed.notify_all()
-            while self._queue or self._taken:
-                left = ends - time.monotonic()
-                if left <= 0:
-                    return False
-                if self._thread is None or not self._thread.is_alive():
-                    break
-                self._changed.wait(left)
-            else:
-                return True
+            try:
+                while self._queue or self._taken:
+                    left = ends - time.monotonic()
+                    if left <= 0:
+                        return False
+                    if self._thread is None or not self._thread.is_alive():
+                        break
+                    self._changed.wait(left)
+                else:
+                    return True
+            finally:
+                self._flushing -= 1
         # The program ends, and no thread can start any more.
         return self._drain(ends)
 
@@ -199,7 +204,8 @@ class Emitter:
             self._given_up = True
             left = list(self._queue)
             self._queue.clear()
-            self._finish(left, [], _CLOSED if left else None, self._taken)
+            self._taken += len(left)
+            self._finish(left, [], _CLOSED if left else None)
         _live.discard(self)
         return done
 
@@ -237,10 +243,10 @@ class Emitter:
         """Waits for events, and takes them. Returns none when the emitter is closed."""
         with self._changed:
             self._changed.wait_for(lambda: self._queue or self._closed)
-            flushes = self._flushes
-            # Events often come in groups. One request for all costs the agent least.
+            # Events often come in groups. One request for all costs the agent least. A flush may
+            # have begun before this thread got the lock.
             self._changed.wait_for(
-                lambda: self._closed or self._flushes != flushes or self._is_full(), self._interval
+                lambda: self._closed or self._flushing > 0 or self._is_full(), self._interval
             )
             return [] if self._given_up else self._take()
 
@@ -278,7 +284,7 @@ class Emitter:
             flushes = self._flushes
             pause = 0.0
             try:
-                results = self._connection().send(append_encoded(batch)).results
+                results = self._connection(ends).send(append_encoded(batch)).results
                 batch = self._settle(batch, results)
                 if batch:
                     pause = backoff.pause()
@@ -286,6 +292,11 @@ class Emitter:
                 internal += isinstance(error, ProblemError | AnswerError) and error.status == 500
                 if error.retryable and internal <= INTERNAL_ERRORS_MAX:
                     pause = backoff.pause(error.retry_after)
+                elif getattr(error, "status", None) == 413 and len(batch) > 1:
+                    # A proxy before the ledger may take less than the ledger.
+                    half = len(batch) // 2
+                    self._deliver(batch[:half], ends)
+                    batch = batch[half:]
                 else:
                     batch = self._without_invalid(batch, error)
             except Exception as error:
@@ -336,12 +347,10 @@ class Emitter:
         kept = [event for index, event in enumerate(batch) if index not in bad] if bad else []
         return self._finish(batch, kept, str(error))
 
-    def _finish(
-        self, batch: list[bytes], kept: list[bytes], why: str | None, taken: int = 0
-    ) -> list[bytes]:
+    def _finish(self, batch: list[bytes], kept: list[bytes], why: str | None) -> list[bytes]:
         """Settles the events of a batch that are not kept. With `why`, they are dropped."""
         with self._changed:
-            self._taken = taken + len(kept)
+            self._taken -= len(batch) - len(kept)
             self._bytes -= sum(map(len, batch)) - sum(map(len, kept))
             if why is not None:
                 self._drop(len(batch) - len(kept), why)
@@ -361,10 +370,14 @@ class Emitter:
             log.warning("%d events were dropped or rejected; the last: %s", lost - self._told, why)
             self._told = lost
 
-    def _connection(self) -> Connection:
+    def _connection(self, ends: float | None) -> Connection:
         if self._http is None:
             self._http = self._settings.client()
-        return Connection(self._settings, Options(max_retries=0), self._positions, self._http)
+        made = self._settings
+        if ends is not None:
+            left = max(0.1, ends - time.monotonic())
+            made = replace(made, timeout_seconds=min(made.timeout_seconds, left))
+        return Connection(made, Options(max_retries=0), self._positions, self._http)
 
 
 class AsyncEmitter:

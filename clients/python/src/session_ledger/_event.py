@@ -10,6 +10,7 @@ from datetime import datetime, timezone
 from typing import Any
 
 from ._parameters import When
+from .errors import ConfigurationError
 
 
 @dataclass(frozen=True)
@@ -54,8 +55,11 @@ class NewEvent:
 
 
 def encode(value: object) -> bytes:
-    """Returns compact JSON. NaN is not JSON, and a `ValueError`."""
-    return json.dumps(value, separators=(",", ":"), allow_nan=False).encode()
+    """Returns compact JSON. NaN is not JSON."""
+    try:
+        return json.dumps(value, separators=(",", ":"), allow_nan=False).encode()
+    except (TypeError, ValueError, RecursionError) as error:
+        raise ConfigurationError(f"an argument cannot be written as JSON: {error}") from error
 
 
 def when(value: When) -> str:
@@ -63,7 +67,9 @@ def when(value: When) -> str:
     if isinstance(value, str):
         return value
     if value.tzinfo is None:
-        raise ValueError(f"{value!r} has no time zone; use datetime.now(timezone.utc), for example")
+        raise ConfigurationError(
+            f"{value!r} has no time zone; use datetime.now(timezone.utc), for example"
+        )
     utc = value.astimezone(timezone.utc)
     return utc.replace(tzinfo=None).isoformat(timespec="microseconds") + "Z"
 

@@ -7,6 +7,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+#: How to make an exception again, for `pickle` and `copy`: with what its constructor takes.
+_Reduced = tuple[type[Exception], tuple[Any, ...]]
+
 
 class LedgerError(Exception):
     """The base of all exceptions of this package."""
@@ -44,6 +47,9 @@ class AnswerError(LedgerError):
         self.retry_after = retry_after
         super().__init__(message)
 
+    def __reduce__(self) -> _Reduced:
+        return type(self), (str(self), self.status, self.retry_after)
+
     @property
     def retryable(self) -> bool:
         """Whether a proxy before the server says that it has no answer now."""
@@ -66,6 +72,7 @@ class PendingError(LedgerError):
 
     def __init__(self, body: Mapping[str, Any]) -> None:
         self.id: str = str(body.get("id"))
+        self._body = body
         position = body.get("position")
         self.position: int = position if isinstance(position, int) else 0
         self.verdict: str = str(body.get("verdict"))
@@ -75,6 +82,9 @@ class PendingError(LedgerError):
             f"the command about `{self.id}` is on the log at position {self.position} and not done "
             "yet; send it again with its idempotency key"
         )
+
+    def __reduce__(self) -> _Reduced:
+        return type(self), (self._body,)
 
 
 @dataclass(frozen=True)
@@ -114,6 +124,9 @@ class ProblemError(LedgerError):
         #: The whole problem document.
         self.body = body
         super().__init__(self._text())
+
+    def __reduce__(self) -> _Reduced:
+        return type(self), (self.status, self.body, self.retry_after)
 
     @property
     def retryable(self) -> bool:

@@ -85,7 +85,8 @@ class LedgerProcessor(TracingProcessor):
         """`agent_id` makes the id of an agent from its name."""
         self._reports = Reports("/adapters/openai-agents", ledger, emitter, ttl_seconds, project_id)
         self._agent_id = agent_id
-        self._lock = threading.Lock()
+        # A signal handler may run an agent in the thread that has the lock.
+        self._lock = threading.RLock()
         self._traces: OrderedDict[str, _Trace] = OrderedDict()
 
     @property
