@@ -152,7 +152,7 @@ def test_ids_are_percent_encoded_in_paths(ledger: Ledger, agent: str) -> None:
 
 def test_an_argument_that_is_no_json_is_an_error_of_the_package(ledger: Ledger, agent: str) -> None:
     deep: dict[str, object] = {}
-    for _ in range(5000):
+    for _ in range(100_000):
         deep = {"x": deep}
     for wrong in (object(), float("nan"), {1, 2}, deep):
         with pytest.raises(ConfigurationError, match="cannot be written as JSON"):
