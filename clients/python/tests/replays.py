@@ -48,6 +48,15 @@ def prepare():
     set_trace_provider(Counted())
 """
 
+#: Ids of invocations and sessions that are the same in each run.
+COUNTED_UUIDS = """
+def prepare():
+    import itertools
+    from google.adk.platform import uuid
+    numbers = itertools.count()
+    uuid.set_id_provider(lambda: f"id-{next(numbers)}")
+"""
+
 _HARNESS = """
 import json, os, runpy, sys
 import session_ledger._adapter as adapters, session_ledger._emitter as emitters

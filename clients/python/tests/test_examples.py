@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import pytest
 
 from programs import EXAMPLES, told
-from replays import COUNTED_IDS, Replay, replay
+from replays import COUNTED_IDS, COUNTED_UUIDS, Replay, replay
 from servers import Server
 from session_ledger import Ledger
 
@@ -38,6 +38,7 @@ HANDED_BACK = (
 
 EXAMPLES_AND_SESSIONS = [
     Example("openai_agents_handoffs", REFUND, HANDED_BACK, COUNTED_IDS),
+    Example("adk_transfers", REFUND, HANDED_BACK, COUNTED_UUIDS),
     Example("langgraph_run", REFUND, (("triage", "terminated", "completed"),)),
     Example("langgraph_handoffs", REFUND, (("desk", "terminated", "completed"), *HANDED_BACK)),
     Example(

@@ -73,7 +73,7 @@ def test_a_run_is_a_session(ledger: Ledger, records: LedgerCapability, agent: st
     assert (session.status, session.outcome) == ("terminated", "completed")
     assert session.agent_name == agent
     assert session.metadata == {"conversation_id": "conversation-7"}
-    assert not records._runs
+    assert not records._sessions
 
 
 def test_runs_of_one_conversation_are_sessions_of_their_own(

@@ -44,7 +44,7 @@ def test_the_ten_lines_work_on_a_new_ledger_and_again(own_server: Server) -> Non
 
 
 def test_the_other_blocks_work(own_server: Server) -> None:
-    ten, follow, emit, processor, handler, capability = blocks()
+    ten, follow, emit, processor, handler, capability, plugin = blocks()
     # The loop has no end of its own.
     shown = run(f"{ten}\n{emit}\n{follow.rstrip()}\n    break\n", own_server)
     assert "True EmitterStats(queued=0, written=2, rejected=0, dropped=0" in shown
@@ -54,6 +54,11 @@ def test_the_other_blocks_work(own_server: Server) -> None:
     asks = "agent.run_sync('hello'); records.flush(30); print(records.emitter.stats)"
     shown = run(f"import pydantic_ai, session_ledger.pydantic_ai\n{capability}\n{asks}", own_server)
     assert "written=2, rejected=0" in shown
+    imports = (
+        "from google.adk.agents import LlmAgent\nfrom google.adk.runners import InMemoryRunner"
+    )
+    agent = "import session_ledger.adk\nagent = LlmAgent(name='triage', model='none')"
+    run(f"{imports}\n{agent}\n{plugin}", own_server)
 
 
 def test_every_call_is_in_the_table(own_server: Server) -> None:

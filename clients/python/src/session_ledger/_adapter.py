@@ -9,6 +9,7 @@ import time
 import unicodedata
 import uuid
 from collections.abc import Callable
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from typing import Any, ParamSpec
@@ -71,6 +72,10 @@ class Live:
     #: When its deadline was last moved. A session opens with no later deadline than its parent's.
     refreshed_at: float = field(default_factory=lambda: time.monotonic())
     ended: bool = False
+    #: How many steps it has made.
+    steps: int = 0
+    #: The queue of its events.
+    emitter: Emitter | None = None
 
     def __post_init__(self) -> None:
         if self.around is not None:
@@ -79,7 +84,20 @@ class Live:
     def handed_off(self, child: str) -> Live:
         """Returns the session that follows this one."""
         self.ended = True
-        return Live(child, self.around, self.refreshed_at)
+        return Live(child, self.around, self.refreshed_at, emitter=self.emitter)
+
+
+#: The session in which the current code runs. Tasks and threads that it starts inherit it.
+inside: ContextVar[Live | None] = ContextVar("session_ledger_inside", default=None)
+
+
+def session_around(emitter: Emitter) -> Live | None:
+    """The session around a run that begins. The ledger must know it before that of the run."""
+    around = inside.get()
+    # A task that a run has started may outlive it.
+    if around is None or around.ended or around.emitter is not emitter:
+        return None
+    return around
 
 
 class Reports:
@@ -128,8 +146,15 @@ class Reports:
         }
         self._emit("session.created", session_id, step, at, data)
 
-    def active(self, session: Live | None, step: str) -> None:
-        """A run is alive: refreshes its session and those around it, if their deadlines are old."""
+    def active(self, session: Live | None, step: str | None = None) -> None:
+        """A run is alive: refreshes its session and those around it, if their deadlines are old.
+
+        `step` names what the run does. By default its steps are counted.
+        """
+        if session is None:
+            return
+        session.steps += 1
+        step = step or f"{session.session_id}/{session.steps}"
         moment = time.monotonic()
         while session is not None:
             if not session.ended and moment - session.refreshed_at >= self.refresh_seconds:

@@ -8,8 +8,6 @@ work one after the other makes runs of its own, which share a `conversation_id`.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from contextvars import ContextVar
-from dataclasses import dataclass
 from typing import Any
 
 from pydantic_ai import AgentRunResult, DeferredToolRequests, RunCancelled, RunContext
@@ -28,9 +26,11 @@ from ._adapter import (
     Live,
     Reports,
     agent_id,
+    inside,
     made_id,
     never_raises,
     now,
+    session_around,
     shared_emitter,
 )
 from ._client import Ledger
@@ -42,22 +42,6 @@ SOURCE = "/adapters/pydantic-ai"
 
 #: How much earlier than its deadline a timer may cancel a run, in seconds.
 TIMER_SECONDS = 0.05
-
-
-@dataclass(eq=False)
-class _Run:
-    """A run that has begun."""
-
-    #: The queue of its events.
-    emitter: Emitter
-    #: None if the session could not be opened.
-    session: Live | None = None
-    #: How many steps the run has made.
-    steps: int = 0
-
-
-#: The run in which the current code runs. Tasks and threads that a run starts inherit it.
-_around: ContextVar[_Run | None] = ContextVar("session_ledger_run", default=None)
 
 
 class LedgerCapability(AbstractCapability[Any]):
@@ -91,7 +75,7 @@ class LedgerCapability(AbstractCapability[Any]):
         self._reports = Reports(SOURCE, ledger, emitter, ttl_seconds, project_id)
         self._agent = agent
         self._agent_id = agent_id
-        self._runs: dict[str, _Run] = {}
+        self._sessions: dict[str, Live] = {}
 
     @classmethod
     def combine(cls, capabilities: Sequence[AbstractCapability[Any]]) -> AbstractCapability[Any]:
@@ -115,17 +99,16 @@ class LedgerCapability(AbstractCapability[Any]):
         self, ctx: RunContext[Any], *, handler: WrapRunHandler
     ) -> AgentRunResult[Any]:
         """Opens a session, and ends it with the run."""
-        run = _Run(self._reports.emitter)
-        self._open(run, ctx)
-        before = _around.set(run)
+        self._open(ctx)
+        before = inside.set(self._sessions.get(str(ctx.run_id)))
         try:
             result = await handler()
         except BaseException as error:
-            self._end(run, ctx, None, error)
+            self._end(ctx, None, error)
             raise
         finally:
-            _around.reset(before)
-        self._end(run, ctx, result, None)
+            inside.reset(before)
+        self._end(ctx, result, None)
         return result
 
     async def before_node_run(
@@ -152,7 +135,7 @@ class LedgerCapability(AbstractCapability[Any]):
         return self._realtime_uncalled_hooks_overriding(LedgerCapability)
 
     @never_raises
-    def _open(self, run: _Run, ctx: RunContext[Any]) -> None:
+    def _open(self, ctx: RunContext[Any]) -> None:
         run_id = str(ctx.run_id)
         # A caller may choose any text as the id of a run.
         usable = agent_id(run_id) == run_id
@@ -162,30 +145,24 @@ class LedgerCapability(AbstractCapability[Any]):
             "conversation_id": ctx.conversation_id,
             "run_id": None if usable else run_id[:256],
         }
-        session = Live(session_id, _session_around(run))
+        session = Live(session_id, session_around(self.emitter), emitter=self.emitter)
         self._reports.opened(
             session_id, self._agent_id(name), name, session_id, now(), session.around, metadata
         )
-        run.session = session
-        self._runs[run_id] = run
+        self._sessions[run_id] = session
 
     @never_raises
     def _step(self, ctx: RunContext[Any]) -> None:
-        run = self._runs.get(str(ctx.run_id))
-        if run is not None and run.session is not None:
-            run.steps += 1
-            self._reports.active(run.session, f"{run.session.session_id}/{run.steps}")
+        self._reports.active(self._sessions.get(str(ctx.run_id)))
 
     @never_raises
     def _end(
         self,
-        run: _Run,
         ctx: RunContext[Any],
         result: AgentRunResult[Any] | None,
         error: BaseException | None,
     ) -> None:
-        self._runs.pop(str(ctx.run_id), None)
-        session = run.session
+        session = self._sessions.pop(str(ctx.run_id), None)
         if session is not None:
             session.ended = True
             outcome, reason = _how_it_went(result, error)
@@ -194,15 +171,6 @@ class LedgerCapability(AbstractCapability[Any]):
                 # Pydantic AI cancels a run at its deadline, and only its caller sees why.
                 outcome, reason = "error", RunTimedOut.__name__
             self._reports.ended(session.session_id, outcome, reason, session.session_id, now())
-
-
-def _session_around(run: _Run) -> Live | None:
-    """The session around a run. The ledger must know it before that of the run."""
-    around = _around.get()
-    # A task that a run has started may outlive it.
-    if around is None or around.emitter is not run.emitter or around.session is None:
-        return None
-    return None if around.session.ended else around.session
 
 
 def _how_it_went(
