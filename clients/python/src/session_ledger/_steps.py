@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
+from uuid import UUID
 
 from ._adapter import Live, Reports, made_id, now
 from ._live import how_it_went
@@ -66,6 +67,13 @@ class Step:
     offers: dict[str, _Acting] = field(default_factory=dict)
     #: For a run: how many sessions its agents have had.
     counts: Counter[str] = field(default_factory=Counter)
+    #: For a run: the steps below it that have not ended, by their ids.
+    open: dict[UUID, Step] = field(default_factory=dict)
+    #: The outermost step around it: what the program invoked.
+    run: Step = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.run = self if self.above is None else self.above.run
 
     def ancestors(self) -> Iterator[Step]:
         """The step, and those around it."""
@@ -196,7 +204,7 @@ class Sessions:
 
     def _next_id(self, step: Step, agent: str) -> str:
         """A new id, and the one that a run with the same steps would make."""
-        *_, run = step.ancestors()
+        run = step.run
         run.counts[agent] += 1
         return made_id(run.actor().live.session_id, agent, str(run.counts[agent]))
 

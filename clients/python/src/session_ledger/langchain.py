@@ -8,6 +8,7 @@ sessions below, also those that hand off to each other. Other chains and nodes b
 from __future__ import annotations
 
 import threading
+from asyncio import CancelledError
 from collections import OrderedDict
 from collections.abc import Callable
 from contextvars import ContextVar
@@ -224,6 +225,8 @@ class LedgerHandler(BaseCallbackHandler):
             return None
         above = self._steps.get(parent_run_id) if parent_run_id is not None else None
         step = self._steps[run_id] = Step(name, above, **fields)
+        if above is not None:
+            step.run.open[run_id] = step
         if len(self._steps) > REMEMBERED_MAX:
             self._steps.popitem(last=False)
         return step
@@ -231,8 +234,15 @@ class LedgerHandler(BaseCallbackHandler):
     def _ends(self, run_id: UUID, error: BaseException | None, output: object = None) -> None:
         with self._lock:
             step = self._steps.pop(run_id, None)
-            if step is not None and self._sessions is not None:
-                self._sessions.ended(step, output, error)
+            if step is None or self._sessions is None:
+                return
+            step.run.open.pop(run_id, None)
+            # LangChain does not report the end of each step of a stream that is left early.
+            for below, left in reversed(step.open.items()):
+                self._steps.pop(below, None)
+                self._sessions.ended(left, None, error or CancelledError())
+            step.open.clear()
+            self._sessions.ended(step, output, error)
 
 
 def _text(value: object) -> str | None:
