@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 from servers import Server, clean_environment
@@ -49,6 +50,11 @@ def told(ledger: Ledger) -> list[Told]:
         )
         for row in ledger.sessions.list()
     )
+
+
+def once_within(seconds: float, measure: Callable[[], float]) -> bool:
+    """Whether a measurement is below a limit. Other programs may hold up many, but not all."""
+    return any(measure() < seconds for _ in range(25))
 
 
 class Fast:

@@ -16,7 +16,7 @@ from google.adk.runners import InMemoryRunner
 from google.adk.tools.agent_tool import AgentTool
 from google.genai import types
 
-from programs import EXAMPLES, Fast, run
+from programs import EXAMPLES, Fast, once_within, run
 from session_ledger import ConfigurationError, Ledger, Session
 from session_ledger.adk import LedgerPlugin
 
@@ -272,6 +272,5 @@ def test_the_adapter_takes_less_than_a_millisecond(ledger: Ledger, agent: str) -
         assert len(records.seconds) >= 100
         return sorted(records.seconds)[len(records.seconds) * 99 // 100]
 
-    # Other programs may hold up one measurement, but not each of five.
-    assert min(slowest_but_one_percent() for _ in range(5)) < 0.001
-    assert len(sessions(ledger, records, agent)) == 150
+    assert once_within(0.001, slowest_but_one_percent)
+    assert len(sessions(ledger, records, agent)) % 30 == 0
