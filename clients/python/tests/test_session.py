@@ -122,6 +122,15 @@ def test_a_session_is_handed_off_to_a_child(ledger: Ledger, agent: str) -> None:
     assert "rejected" not in statuses
 
 
+def test_a_child_with_a_time_to_live_of_its_own_keeps_it(ledger: Ledger, agent: str) -> None:
+    with ledger.session(agent, ttl_seconds=600) as session:
+        with session.hand_off(to_agent=agent, ttl_seconds=2) as child:
+            first = child.token
+            wait_for(lambda: child.token != first, "the child is kept alive")
+            assert child.info.expires_at is not None
+            assert child.info.expires_at - child.info.updated_at == timedelta(seconds=2)
+
+
 def test_a_hand_off_that_fails_leaves_the_session_alive(ledger: Ledger, agent: str) -> None:
     with ledger.session(agent, ttl_seconds=2) as session:
         with pytest.raises(LedgerError, match="agent_not_registered"):

@@ -89,7 +89,7 @@ class AsyncLiveSession:
             )
             self._state.handed_off(tokens.session)
         await self._stop()
-        child = AsyncLiveSession(self._sessions, _never, self._state.ttl_seconds)
+        child = AsyncLiveSession(self._sessions, _never, self._state.child_ttl(fields))
         child._state.took(tokens)
         return child
 

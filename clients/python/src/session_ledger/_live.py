@@ -97,6 +97,10 @@ class LiveState:
             return fields
         return {**fields, "ttl_seconds": self.ttl_seconds}
 
+    def child_ttl(self, fields: HandOffFields) -> int:
+        """The time to live of a child, with which it is refreshed."""
+        return fields.get("ttl_seconds") or self.ttl_seconds
+
     @property
     def pause_seconds(self) -> float:
         """How long to wait until the next refresh."""

@@ -83,7 +83,7 @@ class LiveSession:
             )
             self._state.handed_off(tokens.session)
             self._stop.set()
-        child = LiveSession(self._sessions, lambda: tokens, self._state.ttl_seconds)
+        child = LiveSession(self._sessions, lambda: tokens, self._state.child_ttl(fields))
         child._state.took(tokens)
         return child
 
