@@ -15,7 +15,8 @@ use crate::log::chain::ChainHead;
 use crate::projection::error::StoreError;
 use crate::projection::keys::{self, ListingOwner, Partition, SortKey};
 use crate::projection::meta;
-use crate::projection::past::spans::{self, Counts, Scan};
+use crate::projection::past::counts::{self, Counts};
+use crate::projection::past::spans::Scan;
 use crate::projection::past::tables::{LAYOUT, ReadTables, Tables};
 use crate::projection::past::times;
 use crate::projection::past::trail::{self, Trail};
@@ -315,7 +316,7 @@ impl PastSnapshot {
         at: Position,
     ) -> Result<Counts, StoreError> {
         let (partition, _) = keys::partitions(owner);
-        spans::counts_at(&self.tables.counts, spans::owner_of(partition), at)
+        counts::at(&self.tables.counts, counts::owner_of(partition), at)
     }
 
     /// Looks for what was in some partitions at a position, newest first. Reads at most so many entries.

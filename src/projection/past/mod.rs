@@ -7,6 +7,7 @@
 //! Together with the states that changes replaced (`projection::before`), it answers every listing as of an
 //! earlier position: see [`Snapshot::at`](crate::projection::Snapshot::at).
 
+mod counts;
 mod file;
 pub mod runner;
 mod spans;
@@ -14,5 +15,6 @@ mod tables;
 mod times;
 mod trail;
 
+pub(in crate::projection) use counts::Counts;
 pub use file::{Bounds, Past, PastSnapshot};
-pub(in crate::projection) use spans::{Counts, Found, Scan};
+pub(in crate::projection) use spans::{Found, Scan};

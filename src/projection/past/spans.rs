@@ -1,23 +1,20 @@
-//! When sessions and agents were in which listing, and how many of them at each position.
+//! When sessions and agents were in which listing.
 //!
 //! ```text
 //! spans   partition (6) | sort key (16) | first position (8)  ->  position at which it left
 //!                                                                 (the largest number: it is still there)
-//! counts  owner (5) | position (8)  ->  !created_at of the newest so far (8) | the number for each class, in
-//!                                       their order, without zeros at the end (varints)
 //! ```
 //!
-//! A partition is an owner and a class, as in the listings of the read model. `counts` has an entry where a
-//! number changes.
+//! A partition is an owner and a class, as in the listings of the read model.
 
 use std::collections::{BTreeMap, HashMap};
 
-use redb::{ReadOnlyTable, ReadableTable, Table};
+use redb::{ReadOnlyTable, ReadableTable as _, Table};
 
 use crate::domain::Position;
-use crate::projection::bytes::{Reader, Writer};
 use crate::projection::error::StoreError;
-use crate::projection::keys::{self, CLASSES, Partition, SortKey};
+use crate::projection::keys::{self, Partition, SortKey};
+use crate::projection::past::counts::Changing;
 use crate::projection::past::tables::Tables;
 use crate::projection::session_row::SessionPartitions;
 
@@ -25,68 +22,6 @@ use crate::projection::session_row::SessionPartitions;
 const STILL_THERE: u64 = u64::MAX;
 
 type SpanKey = [u8; 30];
-type OwnerKey = [u8; 5];
-
-/// How many sessions or agents an owner has.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::projection) struct Counts {
-    by_class: [u64; CLASSES],
-    /// The first half of the smallest sort key so far, which is that of the newest. A search begins there, and
-    /// skips all that was created later.
-    newest: u64,
-}
-
-impl Default for Counts {
-    fn default() -> Self {
-        Self {
-            by_class: [0; CLASSES],
-            newest: u64::MAX,
-        }
-    }
-}
-
-impl Counts {
-    /// The number for each class.
-    pub(in crate::projection) fn classes(&self) -> impl Iterator<Item = (u8, u64)> {
-        (0..).zip(self.by_class)
-    }
-
-    /// The number for some classes together.
-    pub(in crate::projection) fn count(&self, is_in: impl Fn(u8) -> bool) -> u64 {
-        let classes = self.classes().filter(|(class, _)| is_in(*class));
-        classes.map(|(_, count)| count).sum()
-    }
-
-    /// The sort key before all that were ever there.
-    pub(in crate::projection) fn newest(&self) -> SortKey {
-        (u128::from(self.newest) << 64).to_be_bytes()
-    }
-
-    fn encode(&self) -> Vec<u8> {
-        let mut out = Writer::default();
-        out.u64(self.newest);
-        let used = self.by_class.iter().rposition(|count| *count != 0);
-        for count in &self.by_class[..used.map_or(0, |last| last + 1)] {
-            out.varint(*count);
-        }
-        out.finish()
-    }
-
-    fn decode(bytes: &[u8]) -> Result<Self, StoreError> {
-        let mut from = Reader::new(bytes, "past counts");
-        let newest = from.u64()?;
-        let by_class = [0; CLASSES];
-        let mut counts = Self { by_class, newest };
-        for count in &mut counts.by_class {
-            if from.rest().is_empty() {
-                break;
-            }
-            *count = from.varint()?;
-        }
-        from.end()?;
-        Ok(counts)
-    }
-}
 
 /// The partitions that contain a session or an agent, by the kind of their owner.
 pub(super) type Partitions = SessionPartitions;
@@ -102,31 +37,26 @@ pub(super) struct Move {
 /// Writes moves, which must come in the order of their positions.
 pub(super) fn write(tables: &mut Tables<'_>, moves: &[Move]) -> Result<(), StoreError> {
     let mut spans = Spans::default();
-    let mut counts = BTreeMap::<OwnerKey, Running>::new();
+    let mut counts = Changing::default();
     for one in moves {
         for partition in one.from.iter().flatten() {
             if !one.to.contains(&Some(*partition)) {
                 spans.close(&tables.spans, (*partition, one.sort_key), one.at)?;
-                count(&mut counts, tables, *partition, one.at)?.subtract(*partition)?;
+                counts.subtract(&tables.counts, *partition, one.at)?;
             }
         }
         for partition in one.to.iter().flatten() {
             if !one.from.contains(&Some(*partition)) {
-                spans.open((*partition, one.sort_key), one.at);
-                count(&mut counts, tables, *partition, one.at)?.add(*partition, one.sort_key);
+                let place = (*partition, one.sort_key);
+                spans.open(place, one.at);
+                counts.add(&tables.counts, place, one.at)?;
             }
         }
     }
     for (key, end) in &spans.written {
         tables.spans.insert(key, end)?;
     }
-    for (owner, running) in counts {
-        for (at, counts) in running.changed {
-            let key = count_key(owner, at);
-            tables.counts.insert(&key, &*counts.encode())?;
-        }
-    }
-    Ok(())
+    counts.write(&mut tables.counts)
 }
 
 /// The spans that are opened and closed now.
@@ -170,71 +100,6 @@ fn open_span(
         Some((key, end)) if end.value() == STILL_THERE => Ok(began(key.value())),
         Some(_) | None => Err(StoreError::Damaged("spans")),
     }
-}
-
-/// The counts of an owner, while they change.
-struct Running {
-    now: Counts,
-    changed: BTreeMap<Position, Counts>,
-}
-
-/// The counts of a partition's owner at a position, to be changed.
-struct At<'a> {
-    now: &'a mut Counts,
-    written: &'a mut Counts,
-}
-
-fn count<'a>(
-    counts: &'a mut BTreeMap<OwnerKey, Running>,
-    tables: &Tables<'_>,
-    partition: Partition,
-    at: Position,
-) -> Result<At<'a>, StoreError> {
-    let owner = owner_of(partition);
-    let running = match counts.entry(owner) {
-        std::collections::btree_map::Entry::Occupied(running) => running.into_mut(),
-        std::collections::btree_map::Entry::Vacant(empty) => empty.insert(Running {
-            now: counts_at(&tables.counts, owner, Position::new(u64::MAX))?,
-            changed: BTreeMap::new(),
-        }),
-    };
-    Ok(At {
-        now: &mut running.now,
-        written: running.changed.entry(at).or_default(),
-    })
-}
-
-impl At<'_> {
-    fn add(self, partition: Partition, sort_key: SortKey) {
-        self.now.by_class[usize::from(keys::class(partition))] += 1;
-        let created = keys::last_number(&sort_key[..8]);
-        self.now.newest = self.now.newest.min(created);
-        *self.written = *self.now;
-    }
-
-    fn subtract(self, partition: Partition) -> Result<(), StoreError> {
-        let count = &mut self.now.by_class[usize::from(keys::class(partition))];
-        *count = count
-            .checked_sub(1)
-            .ok_or(StoreError::Damaged("past counts"))?;
-        *self.written = *self.now;
-        Ok(())
-    }
-}
-
-/// How many sessions or agents an owner had at a position.
-pub(super) fn counts_at(
-    table: &impl ReadableTable<&'static [u8; 13], &'static [u8]>,
-    owner: OwnerKey,
-    at: Position,
-) -> Result<Counts, StoreError> {
-    let low = count_key(owner, Position::ZERO);
-    let high = count_key(owner, at);
-    let last = table.range::<&[u8; 13]>(&low..=&high)?.next_back();
-    last.transpose()?.map_or_else(
-        || Ok(Counts::default()),
-        |(_, counts)| Counts::decode(counts.value()),
-    )
 }
 
 /// The entries of some partitions, in the order of their sort keys: newest first.
@@ -355,15 +220,4 @@ fn span_key((partition, sort_key): (Partition, SortKey), from: Position) -> Span
 /// The first position in the key of a span.
 fn began(key: &SpanKey) -> Position {
     Position::new(keys::last_number(key))
-}
-
-fn count_key([kind, a, b, c, d]: OwnerKey, at: Position) -> [u8; 13] {
-    let mut key = [0; 13];
-    key[..5].copy_from_slice(&[kind, a, b, c, d]);
-    key[5..].copy_from_slice(&at.get().to_be_bytes());
-    key
-}
-
-pub(super) fn owner_of([kind, a, b, c, d, _class]: Partition) -> OwnerKey {
-    [kind, a, b, c, d]
 }
