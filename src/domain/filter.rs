@@ -6,7 +6,7 @@ use strum::VariantArray;
 
 use crate::domain::agent::AgentStatus;
 use crate::domain::ids::{AgentId, ProjectId, SessionId};
-use crate::domain::session::Status;
+use crate::domain::session::{Outcome, Status};
 use crate::domain::time::Timestamp;
 
 /// A status by which listings can be filtered.
@@ -75,6 +75,42 @@ impl<S: ListedStatus> StatusSet<S> {
     }
 }
 
+/// A set of outcomes of terminated sessions, and of having no outcome. It is never empty.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct OutcomeSet {
+    /// One bit for each number of an outcome, and the bit 0 for none.
+    bits: u8,
+}
+
+impl OutcomeSet {
+    /// Every outcome, and none.
+    pub const ALL: Self = Self {
+        bits: (1 << (Outcome::ALL.len() + 1)) - 1,
+    };
+
+    /// The set with only these; `None` if there are none.
+    pub fn of(outcomes: &[Option<Outcome>]) -> Option<Self> {
+        let bits = outcomes
+            .iter()
+            .fold(0, |bits, outcome| bits | Self::bit(*outcome));
+        (bits != 0).then_some(Self { bits })
+    }
+
+    /// Whether the set has this outcome, or having none.
+    pub fn has(self, outcome: Option<Outcome>) -> bool {
+        self.bits & Self::bit(outcome) != 0
+    }
+
+    /// One bit per outcome.
+    pub fn bits(self) -> u8 {
+        self.bits
+    }
+
+    fn bit(outcome: Option<Outcome>) -> u8 {
+        1 << outcome.map_or(0, |outcome| outcome as u8)
+    }
+}
+
 /// Half-open range of creation times: `after <= created_at < before`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub struct TimeRange {
@@ -133,6 +169,9 @@ pub struct SessionFilter {
     pub root: Option<bool>,
     /// Their statuses.
     pub statuses: StatusSet,
+    /// The outcomes of those that were terminated. Sessions with another status have none, and are not
+    /// asked.
+    pub outcomes: OutcomeSet,
     /// The range of their times of creation.
     pub created: TimeRange,
 }
@@ -143,6 +182,7 @@ impl Default for SessionFilter {
             owner: Owner::Tenant,
             root: None,
             statuses: StatusSet::ALL,
+            outcomes: OutcomeSet::ALL,
             created: TimeRange::default(),
         }
     }
@@ -181,6 +221,18 @@ mod tests {
             let one = StatusSet::only(*status);
             assert_eq!(StatusSet::of(&[*status]), Some(one));
             assert_eq!(one.iter().collect::<Vec<_>>(), [*status]);
+        }
+    }
+
+    #[test]
+    fn a_set_has_the_outcomes_that_it_was_made_of() {
+        let every: Vec<_> = Outcome::ALL.iter().copied().map(Some).collect();
+        let every = [vec![None], every].concat();
+        assert_eq!(OutcomeSet::of(&every), Some(OutcomeSet::ALL));
+        assert_eq!(OutcomeSet::of(&[]), None);
+        for one in &every {
+            let set = OutcomeSet::of(&[*one]).unwrap();
+            assert!(every.iter().all(|other| set.has(*other) == (one == other)));
         }
     }
 

@@ -28,7 +28,7 @@ pub use agent::{Agent, AgentStatus};
 pub use backoff::backoff;
 pub use causes::WithCauses;
 pub use event::{AgentEvent, Event, EventKey, EventType, Payload, SessionEvent};
-pub use filter::{AgentFilter, AgentIds, SessionFilter, StatusSet, TimeRange};
+pub use filter::{AgentFilter, AgentIds, OutcomeSet, SessionFilter, StatusSet, TimeRange};
 pub use ids::{AgentId, EventId, Position, ProjectId, SessionId, Source, TenantId};
 pub use metadata::Metadata;
 pub use private::{Private, TokenHash, TokenHashes};

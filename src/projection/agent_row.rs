@@ -56,7 +56,7 @@ impl AgentGroups {
             self.trust_level.map(AgentOwner::Group),
             self.both.map(AgentOwner::Group),
         ];
-        owners.map(|owner| owner.map(|owner| keys::partition(owner, status, false)))
+        owners.map(|owner| owner.map(|owner| keys::agent_partition(owner, status)))
     }
 }
 

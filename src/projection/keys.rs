@@ -2,8 +2,9 @@
 //!
 //! ```text
 //! listing   partition (6) | sort key (16)
-//! partition owner (5) | class (1)                       class: status, and 4 more for a session with
-//!                                                        a parent
+//! partition owner (5) | class (1)                       class: status, or 3 and the number of the outcome
+//!                                                        of a terminated session; and 8 more for a
+//!                                                        session with a parent
 //! sort key  !created_at (8) | !number (8)                ascending, so a page reads newest first
 //! owner     kind (1) | number (4)                        sessions of 1 tenant, 2 agent, 3 project,
 //!                                                        6 parent, 7 user; agents of 4 tenant, 5 group
@@ -24,8 +25,8 @@
 //! of another session, and no two groups have the same key.
 
 use crate::domain::filter::ListedStatus;
-use crate::domain::session::Status;
-use crate::domain::{AgentStatus, Position, SessionId, Timestamp};
+use crate::domain::session::{Outcome, Status};
+use crate::domain::{AgentStatus, OutcomeSet, Position, SessionId, SessionStatus, Timestamp};
 use crate::projection::numbers::{
     AgentNumber, GroupNumber, Ordinal, ParentNumber, ProjectNumber, TenantNumber, UserNumber,
 };
@@ -37,18 +38,20 @@ pub(crate) type SortKey = [u8; 16];
 /// The part of a listing that belongs to one owner and one class.
 pub(crate) type Partition = [u8; 6];
 
-/// How many classes a listing has: the statuses of roots, and those of children.
-pub(in crate::projection) const CLASSES: usize = 8;
+/// How many classes a listing has: the states of roots, and those of children.
+pub(in crate::projection) const CLASSES: usize = 16;
 /// In the class of a session that has a parent.
-const CHILD: u8 = 4;
+const CHILD: u8 = 8;
+/// Before the states of sessions that were terminated with an outcome.
+const BEFORE_OUTCOMES: u8 = Status::HandedOff as u8;
 
 /// The owner of a listing, and the classes by which the listing is partitioned.
 pub trait ListingOwner: Copy {
     /// The status of what the listing contains.
     type Status: ListedStatus;
 
-    /// Whether what the listing contains can have a parent.
-    const HAS_CHILDREN: bool;
+    /// Whether the listing contains sessions, which can have a parent and an outcome.
+    const OF_SESSIONS: bool;
 
     /// The kind of the owner, and its number among the owners of this kind.
     fn key(self) -> (u8, u32);
@@ -80,7 +83,7 @@ pub enum AgentOwner {
 
 impl ListingOwner for SessionOwner {
     type Status = Status;
-    const HAS_CHILDREN: bool = true;
+    const OF_SESSIONS: bool = true;
 
     fn key(self) -> (u8, u32) {
         match self {
@@ -95,7 +98,7 @@ impl ListingOwner for SessionOwner {
 
 impl ListingOwner for AgentOwner {
     type Status = AgentStatus;
-    const HAS_CHILDREN: bool = false;
+    const OF_SESSIONS: bool = false;
 
     fn key(self) -> (u8, u32) {
         match self {
@@ -122,9 +125,34 @@ impl Entity {
     }
 }
 
-/// The partition of the roots, or of the children, that have a status. Agents are no children.
-pub(crate) fn partition<O: ListingOwner>(owner: O, status: O::Status, child: bool) -> Partition {
-    partition_of_class(owner, status.number() | if child { CHILD } else { 0 })
+/// By what the sessions of an owner are divided, besides roots and children: their status and, of those
+/// that were terminated, their outcome.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct State(u8);
+
+impl State {
+    pub(crate) const ACTIVE: Self = Self(Status::Active as u8);
+    pub(crate) const HANDED_OFF: Self = Self(Status::HandedOff as u8);
+
+    pub(crate) fn of(status: &SessionStatus) -> Self {
+        match status {
+            SessionStatus::Terminated {
+                outcome: Some(outcome),
+                ..
+            } => Self(BEFORE_OUTCOMES + *outcome as u8),
+            other => Self(other.kind() as u8),
+        }
+    }
+}
+
+/// The partition of the roots, or of the children, that have a state.
+pub(crate) fn session_partition(owner: SessionOwner, state: State, child: bool) -> Partition {
+    partition_of_class(owner, state.0 | if child { CHILD } else { 0 })
+}
+
+/// The partition of the agents that have a status.
+pub(crate) fn agent_partition(owner: AgentOwner, status: AgentStatus) -> Partition {
+    partition_of_class(owner, status.number())
 }
 
 /// The partition of an owner that has a class.
@@ -139,9 +167,27 @@ pub(crate) fn class([.., class]: Partition) -> u8 {
     class
 }
 
+/// Every class that a listing can have.
+pub(crate) fn classes() -> impl Iterator<Item = u8> {
+    0..2 * CHILD
+}
+
 /// Whether a class is one of sessions or agents with this status.
 pub(crate) fn has_status(class: u8, status: impl ListedStatus) -> bool {
-    class & !CHILD == status.number()
+    let number = match class & !CHILD {
+        state if BEFORE_OUTCOMES < state => Status::Terminated as u8,
+        state => state,
+    };
+    number == status.number()
+}
+
+/// Whether a class of sessions is one whose outcome is in a set. Only that of terminated ones matters.
+pub(crate) fn has_outcome(class: u8, outcomes: OutcomeSet) -> bool {
+    if !has_status(class, Status::Terminated) {
+        return true;
+    }
+    let number = (class & !CHILD).saturating_sub(BEFORE_OUTCOMES);
+    outcomes.has(Outcome::from_repr(number))
 }
 
 /// Whether a class is one of sessions with a parent.
@@ -151,7 +197,7 @@ pub(crate) fn is_of_children(class: u8) -> bool {
 
 /// The partitions of an agent's active sessions.
 pub(crate) fn active_of(agent: AgentNumber) -> [Partition; 2] {
-    [false, true].map(|child| partition(SessionOwner::Agent(agent), Status::Active, child))
+    [false, true].map(|child| session_partition(SessionOwner::Agent(agent), State::ACTIVE, child))
 }
 
 /// The agent whose active sessions a partition contains; `None` for any other partition.
@@ -367,6 +413,25 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::domain::AgentId;
+
+    fn outcomes() -> impl Iterator<Item = Option<Outcome>> {
+        let some = Outcome::ALL.iter().copied().map(Some);
+        std::iter::once(None).chain(some)
+    }
+
+    /// Every status, and a terminated one with each outcome.
+    fn statuses() -> impl Iterator<Item = SessionStatus> {
+        let at = Timestamp::MIN;
+        let ended = outcomes().map(move |outcome| SessionStatus::Terminated { at, outcome });
+        let handed_off = SessionStatus::HandedOff {
+            to: AgentId::parse("a").unwrap(),
+            child: SessionId::parse("s").unwrap(),
+        };
+        [SessionStatus::Active, SessionStatus::Expired, handed_off]
+            .into_iter()
+            .chain(ended)
+    }
 
     fn time() -> impl Strategy<Value = Timestamp> {
         (Timestamp::MIN.micros()..=Timestamp::MAX.micros()).prop_map(Timestamp::from_micros_clamped)
@@ -397,32 +462,49 @@ mod tests {
         }
 
         #[test]
-        fn only_the_active_sessions_of_an_agent_name_it(
-            number: u32,
-            status in 0..4_usize,
-            child: bool,
-        ) {
-            let status = Status::ALL[status];
+        fn only_the_active_sessions_of_an_agent_name_it(number: u32, child: bool) {
             let agent = AgentNumber::new(number);
-            let of_agent = agent_of_active(partition(SessionOwner::Agent(agent), status, child));
-            prop_assert_eq!(of_agent, (status == Status::Active).then_some(agent));
-            let tenant = SessionOwner::Tenant(TenantNumber::new(number));
-            prop_assert_eq!(agent_of_active(partition(tenant, status, child)), None);
+            for status in statuses() {
+                let state = State::of(&status);
+                let of_agent = session_partition(SessionOwner::Agent(agent), state, child);
+                let expected = (status == SessionStatus::Active).then_some(agent);
+                prop_assert_eq!(agent_of_active(of_agent), expected);
+                let tenant = SessionOwner::Tenant(TenantNumber::new(number));
+                prop_assert_eq!(agent_of_active(session_partition(tenant, state, child)), None);
+            }
             let group = AgentOwner::Group(GroupNumber::new(number));
-            prop_assert_eq!(agent_of_active(partition(group, AgentStatus::Active, false)), None);
+            prop_assert_eq!(agent_of_active(agent_partition(group, AgentStatus::Active)), None);
         }
 
         #[test]
-        fn a_class_names_one_status_and_whether_there_is_a_parent(number: u32, child: bool) {
+        fn a_class_names_one_status_one_outcome_and_whether_there_is_a_parent(
+            number: u32,
+            child: bool,
+        ) {
             let owner = SessionOwner::Project(ProjectNumber::new(number));
-            for status in Status::ALL {
-                let class = class(partition(owner, *status, child));
-                prop_assert!(usize::from(class) < CLASSES);
+            let mut classes = std::collections::BTreeSet::new();
+            for status in statuses() {
+                let class = class(session_partition(owner, State::of(&status), child));
+                prop_assert!(super::classes().any(|one| one == class) && classes.insert(class));
                 prop_assert_eq!(is_of_children(class), child);
                 for other in Status::ALL {
-                    prop_assert_eq!(has_status(class, *other), status == other);
+                    prop_assert_eq!(has_status(class, *other), status.kind() == *other);
+                }
+                for other in outcomes() {
+                    let fits = match status {
+                        SessionStatus::Terminated { outcome, .. } => outcome == other,
+                        _ => true,
+                    };
+                    let set = OutcomeSet::of(&[other]).unwrap();
+                    prop_assert_eq!(has_outcome(class, set), fits);
                 }
             }
+        }
+
+        #[test]
+        fn a_class_is_less_than_the_number_of_classes(class in 0..2 * CHILD) {
+            prop_assert_eq!(classes().count(), CLASSES);
+            prop_assert!(usize::from(class) < CLASSES);
         }
 
         #[test]

@@ -24,7 +24,7 @@ use crate::domain::{
 use crate::projection::bytes::{NO_TIME, Reader, Writer};
 use crate::projection::error::StoreError;
 use crate::projection::history::History;
-use crate::projection::keys::{self, Partition, SessionOwner};
+use crate::projection::keys::{self, Partition, SessionOwner, State};
 use crate::projection::numbers::{
     AgentNumber, ParentNumber, ProjectNumber, TenantNumber, UserNumber,
 };
@@ -218,7 +218,12 @@ impl StoredSession {
 
 impl StoredSession {
     /// The partitions that contain this session while it has this status.
-    pub(crate) fn partitions(&self, status: Status) -> SessionPartitions {
+    pub(crate) fn partitions(&self, status: &SessionStatus) -> SessionPartitions {
+        self.partitions_of(State::of(status))
+    }
+
+    /// The partitions that contain this session while it has this state.
+    pub(crate) fn partitions_of(&self, state: State) -> SessionPartitions {
         let owners = [
             Some(SessionOwner::Tenant(self.tenant)),
             Some(SessionOwner::Agent(self.agent)),
@@ -227,7 +232,7 @@ impl StoredSession {
             self.user.map(SessionOwner::User),
         ];
         let is_child = self.parent.is_some();
-        owners.map(|owner| owner.map(|owner| keys::partition(owner, status, is_child)))
+        owners.map(|owner| owner.map(|owner| keys::session_partition(owner, state, is_child)))
     }
 }
 

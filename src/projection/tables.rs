@@ -7,7 +7,7 @@ use crate::projection::error::StoreError;
 type Def<K, V> = TableDefinition<'static, K, V>;
 
 /// Layout of the tables. Another number means another file: rebuild.
-pub(crate) const LAYOUT: u32 = 8;
+pub(crate) const LAYOUT: u32 = 9;
 
 /// Tables that can be copied from those of another file.
 pub(crate) trait CopyFrom<R> {

@@ -258,7 +258,7 @@ fn rows(snapshot: &Snapshot, differences: &mut Vec<Difference>) -> Result<(), St
         sums.replace(stored.tenant, RowSum::EMPTY, sum);
         let session = &stored.session;
         let sort_key = keys::session_sort_key(session.created_at, Ordinal::new(ordinal.value()));
-        let partitions = stored.partitions(session.status.kind());
+        let partitions = stored.partitions(&session.status);
         listed.check(stored.id.as_str(), sort_key, &partitions)?;
     }
     let agents = &tables.agents;

@@ -72,7 +72,7 @@ impl Paged for SessionFilter {
         let time = |time: Option<Timestamp>| time.map_or(i64::MIN, Timestamp::micros).to_be_bytes();
         // What follows has one length, so that the owners before it are unambiguous.
         let root = self.root.map_or(0, |root| 1 + u8::from(root));
-        identity.extend([self.statuses.bits(), root]);
+        identity.extend([self.statuses.bits(), self.outcomes.bits(), root]);
         identity.extend(time(self.created.after));
         identity.extend(time(self.created.before));
         identity

@@ -176,6 +176,7 @@ fn listing<'a>(
         owners,
         root: filter.root,
         statuses: filter.statuses,
+        outcomes: filter.outcomes,
         created: filter.created,
     };
     Ok((!listing.owners.is_empty()).then_some((shown.tenant, listing)))

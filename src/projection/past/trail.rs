@@ -12,14 +12,13 @@ use std::collections::BTreeSet;
 
 use redb::ReadableTable;
 
-use crate::domain::session::Status;
 use crate::domain::{Position, SessionStatus, Timestamp, Verdict};
 use crate::projection::agent_row::{AgentPartitions, AgentRow, StoredAgent};
 use crate::projection::before::SessionBefore;
 use crate::projection::bytes::{Reader, Writer};
 use crate::projection::error::StoreError;
 use crate::projection::history::History;
-use crate::projection::keys::{self, Entity, SortKey};
+use crate::projection::keys::{self, Entity, SortKey, State};
 use crate::projection::numbers::{AgentNumber, Ordinal, TenantNumber};
 use crate::projection::past::spans::{self, Move, Partitions};
 use crate::projection::past::tables::Tables;
@@ -200,8 +199,8 @@ impl Pass<'_> {
             // An event that was still parked at `until`.
             return Ok(());
         }
-        let partitions = |status: Status| stored.partitions(status);
-        let present = partitions(stored.session.status.kind());
+        let partitions = |status: &SessionStatus| stored.partitions(status);
+        let present = partitions(&stored.session.status);
         let before = |at: Position| {
             let verdict = self
                 .now
@@ -210,7 +209,7 @@ impl Pass<'_> {
                 .get(&keys::verdict(stored.tenant, at))?;
             let verdict = verdict.ok_or(StoreError::Damaged("verdicts"))?;
             let state = SessionBefore::decode(VerdictRow::replaced(verdict.value())?)?;
-            Ok(partitions(state.status.kind()))
+            Ok(partitions(&state.status))
         };
         let of = Lived {
             entity: Entity::Session(ordinal),
@@ -220,7 +219,7 @@ impl Pass<'_> {
         let states = self.states(of, present, before)?;
         let is_new = self.after < stored.opened;
         if let SessionStatus::HandedOff { child, .. } = &stored.session.status
-            && (is_new || states.first != partitions(Status::HandedOff))
+            && (is_new || states.first != stored.partitions_of(State::HANDED_OFF))
         {
             let key = keys::named(stored.tenant, child.as_str());
             let child = self.now.tables.session_ids.get(&*key)?;

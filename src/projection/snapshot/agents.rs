@@ -114,10 +114,8 @@ impl Snapshot {
             last: revoked,
         };
         let of = SessionOwner::Agent(number);
-        let ended = [Status::Terminated, Status::Expired, Status::HandedOff].into_iter();
-        let ended =
-            ended.flat_map(|status| [false, true].map(|child| keys::partition(of, status, child)));
-        for partition in ended {
+        let ended = keys::classes().filter(|class| !keys::has_status(*class, Status::Active));
+        for partition in ended.map(|class| keys::partition_of_class(of, class)) {
             let low = keys::listing(partition, [0; 16]);
             let high = keys::listing(partition, [0xff; 16]);
             for entry in self

@@ -1,7 +1,7 @@
 //! Pages and totals of the listings of sessions and agents.
 
 use crate::domain::filter::ListedStatus;
-use crate::domain::{StatusSet, TimeRange};
+use crate::domain::{OutcomeSet, StatusSet, TimeRange};
 use crate::projection::error::StoreError;
 use crate::projection::keys::{self, AgentOwner, ListingOwner, Partition, SessionOwner, SortKey};
 use crate::projection::numbers::AgentNumber;
@@ -34,6 +34,8 @@ pub struct Listing<O: ListingOwner> {
     pub root: Option<bool>,
     /// Their statuses.
     pub statuses: StatusSet<O::Status>,
+    /// The outcomes of terminated sessions. No others are asked.
+    pub outcomes: OutcomeSet,
     /// The range of their times of creation.
     pub created: TimeRange,
 }
@@ -77,27 +79,25 @@ impl<O: ListingOwner> Listing<O> {
             owners: vec![owner],
             root: None,
             statuses,
+            outcomes: OutcomeSet::ALL,
             created: TimeRange::default(),
         }
     }
 
     pub(super) fn partitions(&self) -> Vec<Partition> {
-        let mut partitions = Vec::new();
-        for owner in &self.owners {
-            for status in self.statuses.iter() {
-                let of = [false, true].map(|child| keys::partition(*owner, status, child));
-                let of = of.into_iter().filter(|it| self.has_class(keys::class(*it)));
-                partitions.extend(of);
-            }
-        }
-        partitions
+        let owners = self.owners.iter();
+        let classes = || keys::classes().filter(|class| self.has_class(*class));
+        let partitions =
+            owners.flat_map(|owner| classes().map(|class| keys::partition_of_class(*owner, class)));
+        partitions.collect()
     }
 
     /// Whether the listing has the sessions or agents of a class.
     pub(super) fn has_class(&self, class: u8) -> bool {
         let mut statuses = self.statuses.iter();
         statuses.any(|status| keys::has_status(class, status))
-            && (O::HAS_CHILDREN || !keys::is_of_children(class))
+            && (O::OF_SESSIONS || !keys::is_of_children(class))
+            && (!O::OF_SESSIONS || keys::has_outcome(class, self.outcomes))
             && self
                 .root
                 .is_none_or(|root| root != keys::is_of_children(class))

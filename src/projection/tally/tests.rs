@@ -69,7 +69,7 @@ fn changes(lives: &[Life]) -> Vec<(Status, SortKey, i64)> {
 }
 
 fn partition_of(status: Status) -> Partition {
-    keys::partition(SessionOwner::Agent(AgentNumber::new(7)), status, false)
+    keys::partition_of_class(SessionOwner::Agent(AgentNumber::new(7)), status as u8)
 }
 
 /// Applies the changes in batches of this size and returns every byte of the result.

@@ -2,12 +2,11 @@
 
 use redb::{ReadableTable, Table};
 
-use crate::domain::session::Status;
 use crate::domain::{Metadata, ProjectId, Session, SessionId, SessionStatus, Timestamp};
 use crate::projection::before::SessionBefore;
 use crate::projection::error::StoreError;
 use crate::projection::history::History;
-use crate::projection::keys;
+use crate::projection::keys::{self, State};
 use crate::projection::numbers::{
     AgentNumber, Ordinal, ParentNumber, ProjectNumber, TenantNumber, UserNumber,
 };
@@ -30,7 +29,7 @@ pub(super) struct SessionSlot {
 /// What the indexes hold of a session.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) struct IndexedSession {
-    pub(super) status: Status,
+    pub(super) state: State,
     pub(super) deadline: Option<Timestamp>,
 }
 
@@ -38,19 +37,19 @@ impl IndexedSession {
     pub(super) fn of(session: &Session) -> Self {
         let active = session.status == SessionStatus::Active;
         Self {
-            status: session.status.kind(),
+            state: State::of(&session.status),
             deadline: session.expires_at.filter(|_| active),
         }
     }
 }
 
 impl SessionSlot {
-    /// Adds the changes of the listings that contain this session. Only its status can move it.
+    /// Adds the changes of the listings that contain this session. Only its status and its outcome can move it.
     pub(super) fn deltas(&self, ordinal: Ordinal, out: &mut Vec<Delta>) {
         let sort_key = keys::session_sort_key(self.stored.session.created_at, ordinal);
-        let before = self.indexed.map(|indexed| indexed.status);
-        let before = before.map_or([None; 5], |status| self.stored.partitions(status));
-        let after = self.stored.partitions(self.stored.session.status.kind());
+        let before = self.indexed.map(|indexed| indexed.state);
+        let before = before.map_or([None; 5], |state| self.stored.partitions_of(state));
+        let after = self.stored.partitions(&self.stored.session.status);
         tally::moves(sort_key, before, after, out);
     }
 }

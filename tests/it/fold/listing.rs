@@ -1,10 +1,10 @@
 //! Listings against the model: every filter, by offset and by cursor, any page size.
 
 use session_ledger::domain::filter::Owner;
-use session_ledger::domain::session::Status;
+use session_ledger::domain::session::{Outcome, Status};
 use session_ledger::domain::{
-    AgentId, AgentIds, ProjectId, SessionFilter, SessionId, StatusSet, TenantId, TimeRange,
-    Timestamp,
+    AgentId, AgentIds, OutcomeSet, ProjectId, SessionFilter, SessionId, StatusSet, TenantId,
+    TimeRange, Timestamp,
 };
 use session_ledger::projection::{SessionRow, Snapshot};
 use session_ledger::query::{PageStart, Sight, sessions};
@@ -28,7 +28,7 @@ pub(crate) fn check_some(
     let mut filters = Vec::new();
     for tenant in TENANTS {
         for (owner, root) in owners() {
-            for statuses in status_sets() {
+            for (statuses, outcomes) in states() {
                 for created in time_ranges() {
                     let owner = owner.clone();
                     filters.push((
@@ -37,6 +37,7 @@ pub(crate) fn check_some(
                             owner,
                             root,
                             statuses,
+                            outcomes,
                             created,
                         },
                     ));
@@ -114,12 +115,18 @@ fn oracle<'a>(model: &'a Model, tenant: &str, filter: &SessionFilter) -> Vec<&'a
             && owner
             && root
             && filter.statuses.has(session.status.parse().unwrap())
+            && (session.status != "terminated" || filter.outcomes.has(outcome(session)))
             && after.is_none_or(|after| after.micros() <= session.created)
             && before.is_none_or(|before| session.created < before.micros())
     };
     let mut sessions: Vec<&ModelSession> = model.sessions.iter().rev().filter(matches).collect();
     sessions.sort_by_key(|session| std::cmp::Reverse(session.created));
     sessions
+}
+
+fn outcome(session: &ModelSession) -> Option<Outcome> {
+    let word = session.outcome.as_deref();
+    word.map(|word| word.parse().unwrap())
 }
 
 pub(crate) fn check_row(row: &SessionRow<'_>, expected: &ModelSession) {
@@ -133,8 +140,7 @@ pub(crate) fn check_row(row: &SessionRow<'_>, expected: &ModelSession) {
         expected.phase.as_deref()
     );
     assert_eq!(
-        row.outcome
-            .map(session_ledger::domain::session::Outcome::as_str),
+        row.outcome.map(Outcome::as_str),
         expected.outcome.as_deref()
     );
     assert_eq!(row.created_at.micros(), expected.created);
@@ -188,6 +194,33 @@ fn status_sets() -> Vec<StatusSet> {
             StatusSet::of(&some.collect::<Vec<_>>()).unwrap()
         })
         .collect()
+}
+
+/// Sets of statuses, and of outcomes of the terminated sessions.
+fn states() -> Vec<(StatusSet, OutcomeSet)> {
+    let whole = status_sets().into_iter();
+    let whole = whole.map(|statuses| (statuses, OutcomeSet::ALL));
+    let (ended, of) = (Status::Terminated, |statuses: &[Status]| {
+        StatusSet::of(statuses).unwrap()
+    });
+    let divided = [
+        (of(&[ended]), vec![None]),
+        (of(&[ended]), vec![Some(Outcome::Completed)]),
+        (
+            of(&[ended]),
+            vec![Some(Outcome::Deleted), Some(Outcome::Revoked)],
+        ),
+        (
+            of(&[ended, Status::HandedOff]),
+            vec![Some(Outcome::Completed)],
+        ),
+        (of(&[ended, Status::Expired]), vec![Some(Outcome::Error)]),
+        (StatusSet::ALL, vec![None, Some(Outcome::Error)]),
+    ];
+    let divided = divided
+        .into_iter()
+        .map(|(statuses, outcomes)| (statuses, OutcomeSet::of(&outcomes).unwrap()));
+    whole.chain(divided).collect()
 }
 
 fn time_ranges() -> Vec<TimeRange> {

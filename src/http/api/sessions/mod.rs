@@ -11,7 +11,9 @@ use axum::extract::State;
 use axum::response::Response;
 
 use crate::domain::filter::Owner;
-use crate::domain::{AgentId, AgentIds, ProjectId, SessionFilter, SessionId, StatusSet, TimeRange};
+use crate::domain::{
+    AgentId, AgentIds, OutcomeSet, ProjectId, SessionFilter, SessionId, StatusSet, TimeRange,
+};
 use crate::http::api::listing::{self, Listing, ROW_BYTES};
 use crate::http::dto;
 use crate::http::problem::Problem;
@@ -147,6 +149,7 @@ fn read_filter(values: &mut Values) -> Result<SessionFilter, Problem> {
         owner,
         root,
         statuses: StatusSet::of(&statuses).unwrap_or(StatusSet::ALL),
+        outcomes: OutcomeSet::ALL,
         created: TimeRange { after, before },
     })
 }
