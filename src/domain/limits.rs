@@ -315,6 +315,9 @@ pub const LINEAGE_ANCESTORS_MAX: usize = 200;
 pub const LINEAGE_DEPTH_MAX: usize = 1_000;
 /// Most hand-offs that a lineage follows to find the session that goes on now.
 pub const LINEAGE_HANDOFFS_MAX: usize = 10_000;
+/// Most sessions of a tree that is listed. A tree has no index, so each page reads it whole. Not more than
+/// [`LINEAGE_DEPTH_MAX`], so that every path in such a tree is followed to its end.
+pub const TREE_SESSIONS_MAX: usize = 1_000;
 /// Most sessions of other agents that a page of a lineage skips, for a credential that is bound to an agent.
 pub const LINEAGE_SKIPPED_MAX: usize = 10_000;
 /// Most events of one batch.

@@ -251,6 +251,18 @@ impl<'a> SessionRow<'a> {
         }
     }
 
+    /// Since when it has its status, or has had this one by the clock: its opening, its end, its deadline
+    /// or its hand-off. A session that was handed off and then deleted has the time of the deletion.
+    pub fn in_status_since(&self, status: Status) -> Timestamp {
+        let since = match status {
+            Status::Active => Some(self.created_at),
+            Status::Terminated => self.terminated_at,
+            Status::Expired => self.expires_at,
+            Status::HandedOff => None,
+        };
+        since.unwrap_or(self.updated_at)
+    }
+
     /// The public part of a stored session. It contains no hash of a token.
     pub(crate) fn public_part(bytes: &[u8]) -> Result<&[u8], StoreError> {
         Reader::new(bytes, "session row").public_part()

@@ -171,6 +171,13 @@ impl Cursor {
     }
 }
 
+impl Cursor {
+    /// The place after which the next page starts.
+    pub(super) fn place(self) -> ListingPlace {
+        self.place
+    }
+}
+
 impl From<Cursor> for PageStart {
     fn from(cursor: Cursor) -> Self {
         Self::After {

@@ -89,9 +89,9 @@ pub fn of_session(
 }
 
 /// The sessions below one, as far as a caller is shown them.
-struct Tree<'a> {
-    shown: Shown<'a>,
-    root: Ordinal,
+pub(super) struct Tree<'a> {
+    pub(super) shown: Shown<'a>,
+    pub(super) root: Ordinal,
 }
 
 /// The path from the root to a session, both included.
@@ -158,6 +158,23 @@ impl Tree<'_> {
             }
         }
         Err(QueryError::NoDescendant)
+    }
+
+    /// All sessions below the root; `None` if they are more than `rows_max`, which is less than
+    /// [`LINEAGE_DEPTH_MAX`]: then no path is cut off.
+    pub(super) fn all(
+        &self,
+        rows_max: usize,
+    ) -> Result<Option<Vec<(Ordinal, RowBytes)>>, QueryError> {
+        let (mut found, mut skipped) = (Vec::new(), 0);
+        let mut place = Place::root(self.root);
+        while let Some(next) = self.advance(&mut place, &mut skipped)? {
+            if found.len() == rows_max {
+                return Ok(None);
+            }
+            found.push(next);
+        }
+        Ok(Some(found))
     }
 
     /// At most `rows_max` sessions after a place, and whether there are more.

@@ -14,6 +14,7 @@ mod live;
 mod page;
 pub mod sessions;
 mod sight;
+pub mod trees;
 
 pub use crate::projection::PageStart;
 pub use cursor::{Cursor, CursorError, Paged};
@@ -24,7 +25,9 @@ pub use live::{Changes, Held, Window};
 pub use page::Page;
 pub use sessions::SessionCounts;
 pub use sight::Sight;
+pub use trees::TreeFilter;
 
+use crate::domain::limits::TREE_SESSIONS_MAX;
 use crate::domain::{Position, Timestamp};
 use crate::log::LogError;
 use crate::projection::{Snapshot, StoreError};
@@ -53,6 +56,11 @@ pub enum QueryError {
         /// The last of them.
         until: Position,
     },
+    /// A tree has too many sessions to be listed.
+    #[error(
+        "the tree has more than {TREE_SESSIONS_MAX} sessions, which the ledger cannot list together"
+    )]
+    TreeTooLarge,
     /// The answer is not known for a single agent, and the caller may see only one.
     #[error("the credential is bound to an agent, and the answer is not known for a single agent")]
     OneAgent,

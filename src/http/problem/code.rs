@@ -338,6 +338,9 @@ impl From<QueryError> for Problem {
                 tracing::error!("{error}");
                 Self::new(Code::LogFailed).with_detail(error.to_string())
             }
+            QueryError::TreeTooLarge => {
+                Self::new(Code::UnsupportedFilter).with_detail(error.to_string())
+            }
             QueryError::OneAgent => Self::new(Code::AgentBound).with_detail(error.to_string()),
         }
     }

@@ -1,10 +1,10 @@
 //! Pages and totals of the listings of sessions and agents.
 
 use crate::domain::filter::ListedStatus;
-use crate::domain::{OutcomeSet, StatusSet, TimeRange};
+use crate::domain::{OutcomeSet, StatusSet, TimeRange, Timestamp};
 use crate::projection::error::StoreError;
 use crate::projection::keys::{self, AgentOwner, ListingOwner, Partition, SessionOwner, SortKey};
-use crate::projection::numbers::AgentNumber;
+use crate::projection::numbers::{AgentNumber, Ordinal};
 use crate::projection::snapshot::past::Places;
 use crate::projection::snapshot::{KnownAgent, RowBytes, Snapshot};
 use crate::projection::tally::Counter;
@@ -14,6 +14,11 @@ use crate::projection::tally::Counter;
 pub struct ListingPlace(pub(crate) SortKey);
 
 impl ListingPlace {
+    /// The place of a session that was created at this time.
+    pub fn of_session(created_at: Timestamp, ordinal: Ordinal) -> Self {
+        Self(keys::session_sort_key(created_at, ordinal))
+    }
+
     /// As bytes, for a cursor.
     pub fn to_bytes(self) -> [u8; 16] {
         self.0
