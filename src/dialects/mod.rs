@@ -4,6 +4,7 @@
 //! Shapes, statuses and texts are those of the vendor's documents, so these routes are not in the
 //! ledger's own document. [`sdk`] has the parts that dialects share. No dialect uses another.
 
+mod a2a;
 mod agi;
 mod apphandoff;
 mod otas;
@@ -19,6 +20,7 @@ use strum::VariantArray as _;
 
 use crate::http::state::App;
 use crate::http::{self, Hosts, Mount, Services};
+use sdk::base_url::OwnAddress;
 use sdk::definition::Definition;
 
 pub use sdk::calls::Call;
@@ -37,6 +39,8 @@ pub use sdk::calls::Call;
 )]
 #[strum(serialize_all = "lowercase")]
 pub enum Dialect {
+    /// Tasks of the A2A protocol.
+    A2a,
     /// Sessions of AGI.
     Agi,
     /// Agent sessions of `AppHandoff`'s projects.
@@ -75,6 +79,7 @@ impl Dialect {
 
     fn enter(self, mut request: Request) -> Request {
         *request.uri_mut() = below(&self.mount_point(), request.uri());
+        request.extensions_mut().insert(OwnAddress);
         request
     }
 
@@ -101,6 +106,7 @@ impl Dialect {
 
     fn definition(self) -> Definition {
         match self {
+            Self::A2a => a2a::definition(self.mount_point()),
             Self::Agi => agi::definition(),
             Self::AppHandoff => apphandoff::definition(),
             Self::Otas => otas::definition(),

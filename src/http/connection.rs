@@ -79,6 +79,10 @@ impl Unsent {
     }
 }
 
+/// In the extensions of a request that came over TLS.
+#[derive(Debug, Clone, Copy)]
+pub struct OverTls;
+
 /// Which requests a connection may make.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Lane {

@@ -52,7 +52,7 @@ use problem::style::ErrorStyle;
 use state::App;
 
 pub use api::openapi;
-pub use connection::{BodyPatience, Connection, Lane, UnderWay, Unsent, UnsentBounds};
+pub use connection::{BodyPatience, Connection, Lane, OverTls, UnderWay, Unsent, UnsentBounds};
 pub use origin::{Origin, OriginError};
 pub use state::Services;
 pub use stream_tasks::StreamTasks;

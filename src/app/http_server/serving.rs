@@ -38,7 +38,7 @@ use crate::app::tls::Tls;
 use crate::domain::limits::{
     HTTP2_KEEP_ALIVE_MS, HTTP2_STREAMS_MAX, HTTP2_UNSENT_BYTES, REQUEST_HEAD_BYTES_MAX,
 };
-use crate::http::{BodyPatience, Connection, Lane};
+use crate::http::{BodyPatience, Connection, Lane, OverTls};
 
 /// A connection, with or without TLS.
 type Stream = Rewound<Either<Socket, Box<TlsStream<Socket>>>>;
@@ -165,6 +165,9 @@ impl Server {
         service_fn(|mut request: Request<Incoming>| -> Answering {
             let under_way = activity.begin(request.version() == RequestVersion::HTTP_2);
             request.extensions_mut().insert(Arc::clone(activity));
+            if self.tls.is_some() {
+                request.extensions_mut().insert(OverTls);
+            }
             let answer = self.service.call(request);
             Box::pin(async move {
                 let answer: Response<axum::body::Body> = answer.await?;

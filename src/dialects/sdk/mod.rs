@@ -22,6 +22,7 @@
 //! - `CredentialScheme` says in which headers clients send their credential and their tenant.
 //!   `CredentialScheme::usual()` accepts a key or token as `Authorization: Bearer`, a key as
 //!   `X-API-Key`, and the tenant as `X-Tenant-ID`.
+//! - [`base_url::Base`] is the address that a client called, for vendors whose servers tell it.
 //! - `ErrorStyle` wraps a function that converts a failure to a status and a JSON body. It formats
 //!   every failure below the dialect's path, including those of authentication and unknown routes.
 //!
@@ -117,6 +118,7 @@
 //! curl -H "X-API-Key: $SESSION_LEDGER_KEY" http://127.0.0.1:8787/compat/acme/acme/runs
 //! ```
 
+pub(super) mod base_url;
 pub(crate) mod calls;
 pub(super) mod change;
 pub(super) mod cors;

@@ -48,6 +48,8 @@ needs! {
     Read: Read;
     /// For changes.
     Write: Write;
+    /// For a route that serves reads and changes. It checks the role of each.
+    ReadOrWrite: Read | Write;
     /// For the replay of all events.
     Audit: Audit;
     /// For the history of one session.

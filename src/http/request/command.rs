@@ -9,7 +9,7 @@ use utoipa::openapi::Required;
 use utoipa::openapi::path::{Parameter, ParameterBuilder, ParameterIn};
 use utoipa::openapi::schema::{ObjectBuilder, Type};
 
-use crate::auth::Role;
+use crate::auth::{Principal, Role};
 use crate::domain::TenantId;
 use crate::domain::limits::IDEMPOTENCY_KEY_CHARS_MAX;
 use crate::http::problem::Problem;
@@ -43,6 +43,11 @@ impl CommandRequest {
         self.caller.principal().roles.has(Role::Read)
     }
 
+    /// The authenticated principal.
+    pub(crate) fn principal(&self) -> &Principal {
+        self.caller.principal()
+    }
+
     /// What the caller is shown.
     pub(crate) fn sight(&self) -> Sight<'_> {
         self.caller.sight()
@@ -62,8 +67,18 @@ impl CommandRequest {
     /// Takes any query, and a body of any content type.
     pub(crate) async fn lenient(mut request: Request, state: &App) -> Result<Self, Problem> {
         let caller = request.extract_parts_with_state(state).await?;
-        let retry = retry(request.headers())?;
+        let headers = request.headers().clone();
         let Body(body) = Body::from_request(request, state).await?;
+        Self::new(caller, &headers, body)
+    }
+
+    /// The request of a caller, from the parts that the route has read.
+    pub(crate) fn new(
+        caller: Caller<Write>,
+        headers: &HeaderMap,
+        body: Bytes,
+    ) -> Result<Self, Problem> {
+        let retry = retry(headers)?;
         Ok(Self {
             caller,
             retry,

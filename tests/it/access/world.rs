@@ -143,7 +143,8 @@ impl World {
             let registered = event("r", "agent.registered", &things.victim, &json!({}));
             self.acme.apply(&registered).await;
         }
-        if route.method != Method::GET && route.path.contains("sessions/{id}") {
+        let is_changed = ["sessions/{id}", "/tasks/{id}"].map(|path| route.path.contains(path));
+        if route.method != Method::GET && is_changed.contains(&true) {
             let number = self.made.fetch_add(1, Ordering::Relaxed);
             let body = json!({
                 "agent_id": things.agent,
@@ -249,6 +250,7 @@ fn path(route: &Route, things: &Things) -> String {
         ("projects", &things.project),
         ("agent-sessions", &things.session),
         ("sessions", &things.session),
+        ("tasks", &things.session),
         ("agents", agent),
         ("trust", agent),
         ("keys", &things.key),
@@ -257,6 +259,9 @@ fn path(route: &Route, things: &Things) -> String {
     let path = route.path.replace("{id}", id.map_or("{id}", |(_, id)| id));
     let path = path.replace("{position}", &things.position);
     let path = path.replace("{runtime}", "claude-code");
+    let path = path.replace("{config}", "c-1");
+    let is_of_task = route.method == Method::POST && route.path == "/tasks/{id}";
+    let path = path + if is_of_task { ":cancel" } else { "" };
     assert!(!path.contains(['{', '}']), "what does {path} name?");
     let query = if path.ends_with("/sessions/list/") {
         format!("?agent_id={}", things.agent)
@@ -276,6 +281,12 @@ fn body(route: &Route, things: &Things) -> Value {
         _ if path.starts_with("/v1/hooks/") => {
             json!({"hook_event_name": "Stop", "session_id": things.session})
         }
+        "/rpc" => json!({
+            "jsonrpc": "2.0",
+            "id": 1,
+            "method": "GetTask",
+            "params": {"id": things.session},
+        }),
         _ if path.ends_with("/refresh") => json!({"refresh_token": things.refresh_token}),
         _ if path.ends_with("/handoff") && route.dialect.is_none() => json!({"to_agent_id": HEIR}),
         _ if path.ends_with("/handoff") => json!({"target_agent_id": HEIR}),

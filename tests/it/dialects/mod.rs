@@ -1,5 +1,6 @@
 //! Dialects: published clients, and requests from the vendors' documents.
 
+mod a2a;
 mod agi;
 mod apphandoff;
 mod apphandoff_activity;

@@ -14,6 +14,7 @@ use crate::support::client::{Answer, Client};
 /// Returns a path that the dialect serves to callers with a credential.
 fn a_path(dialect: Dialect) -> &'static str {
     match dialect {
+        Dialect::A2a => "/tasks",
         Dialect::Agi => "/v1/sessions",
         Dialect::AppHandoff => "/projects/00000000-0000-0000-0000-000000000000/agent-sessions",
         Dialect::Otas => "/api/agent/v1/list/",
@@ -24,7 +25,7 @@ fn a_path(dialect: Dialect) -> &'static str {
 /// Returns the headers in which its clients send a credential and the name of a tenant.
 fn shown(dialect: Dialect, credential: &str, tenant: &str) -> Vec<(&'static str, String)> {
     match dialect {
-        Dialect::Agi | Dialect::AppHandoff | Dialect::Truthlocks => vec![
+        Dialect::A2a | Dialect::Agi | Dialect::AppHandoff | Dialect::Truthlocks => vec![
             ("authorization", format!("Bearer {credential}")),
             ("x-tenant-id", tenant.to_owned()),
         ],
@@ -38,7 +39,7 @@ fn shown(dialect: Dialect, credential: &str, tenant: &str) -> Vec<(&'static str,
 /// Returns the statuses for a caller without credentials and for one with two.
 fn refusals(dialect: Dialect) -> [u16; 2] {
     match dialect {
-        Dialect::Agi | Dialect::AppHandoff | Dialect::Truthlocks => [401, 400],
+        Dialect::A2a | Dialect::Agi | Dialect::AppHandoff | Dialect::Truthlocks => [401, 400],
         Dialect::Otas => [400, 401],
     }
 }
@@ -46,7 +47,7 @@ fn refusals(dialect: Dialect) -> [u16; 2] {
 /// Whether its clients always name the tenant.
 fn clients_name_a_tenant(dialect: Dialect) -> bool {
     match dialect {
-        Dialect::Agi | Dialect::AppHandoff | Dialect::Truthlocks => false,
+        Dialect::A2a | Dialect::Agi | Dialect::AppHandoff | Dialect::Truthlocks => false,
         Dialect::Otas => true,
     }
 }

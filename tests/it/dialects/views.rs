@@ -29,8 +29,9 @@ const HAPPENED: [&str; 7] = [
 ];
 
 #[derive(Debug, Clone, Copy)]
-enum View {
+pub(super) enum View {
     Native,
+    A2a,
     Agi,
     AppHandoff,
     Otas,
@@ -38,8 +39,8 @@ enum View {
 }
 
 /// A caller whose key has every role in a tenant.
-struct Caller {
-    client: Client,
+pub(super) struct Caller {
+    pub(super) client: Client,
     tenant: &'static str,
     key: String,
 }
@@ -51,7 +52,7 @@ struct Made {
 }
 
 impl Caller {
-    async fn new(app: &App, tenant: &'static str) -> Self {
+    pub(super) async fn new(app: &App, tenant: &'static str) -> Self {
         let key = app.key(grant(tenant, Roles::ALL)).await;
         let client = app.client(tenant).with_key(&key);
         Self {
@@ -89,8 +90,9 @@ impl Caller {
 }
 
 impl View {
-    const ALL: [Self; 5] = [
+    pub(super) const ALL: [Self; 6] = [
         Self::Native,
+        Self::A2a,
         Self::Agi,
         Self::AppHandoff,
         Self::Otas,
@@ -109,6 +111,15 @@ impl View {
                 "handed_off until 13:00, alive 12:00",
                 "active until 13:00, alive 12:01",
                 "expired until 12:01, alive 12:00",
+            ],
+            Self::A2a => [
+                "TASK_STATE_WORKING since 12:00",
+                "TASK_STATE_WORKING since 12:00",
+                "TASK_STATE_CANCELED since 12:01",
+                "TASK_STATE_CANCELED since 12:01",
+                "TASK_STATE_COMPLETED since 12:01",
+                "TASK_STATE_WORKING since 12:01 in the context handed_off",
+                "TASK_STATE_FAILED since 12:01",
             ],
             Self::Agi => [
                 "ready",
@@ -166,7 +177,11 @@ impl View {
                 let made = caller.post("/compat/agi/v1/sessions", &wanted).await;
                 (text(&made["session_id"]), text(&made["agent_name"]))
             }
-            // This API has no such call. Its runtimes emit events.
+            // These APIs have no such call. Their runtimes emit events.
+            Self::A2a => {
+                caller.client.apply(&created("of-a2a", "a5", NOW)).await;
+                ("of-a2a".to_owned(), "a5".to_owned())
+            }
             Self::AppHandoff => {
                 let mut connected = created("of-apphandoff", "a2", NOW);
                 connected["data"]["project_id"] = json!(PROJECT);
@@ -203,7 +218,7 @@ impl View {
         let rows = self.list(caller, &made.agent).await;
         let id = match self {
             Self::Native | Self::Agi | Self::AppHandoff | Self::Truthlocks => "session_id",
-            Self::Otas => "id",
+            Self::A2a | Self::Otas => "id",
         };
         let mut found = rows.iter().filter(|row| row[id] == made.session);
         let Some(row) = found.next() else {
@@ -216,6 +231,14 @@ impl View {
             Self::Native => {
                 let (status, alive) = (text("status"), time("last_activity_at"));
                 format!("{status} until {}, alive {alive}", time("expires_at"))
+            }
+            Self::A2a => {
+                let status = &row["status"];
+                let [state, since] = ["state", "timestamp"].map(|it| status[it].as_str().unwrap());
+                let context = text("contextId");
+                let of = format!(" in the context {context}");
+                let of = if context == text("id") { "" } else { &*of };
+                format!("{state} since {}{of}", &since[11..16])
             }
             Self::Agi => text("status").to_owned(),
             Self::AppHandoff => {
@@ -247,9 +270,10 @@ impl View {
     }
 
     /// Returns the rows of the API's list, for an agent if the list needs one.
-    async fn list(self, caller: &Caller, agent: &str) -> Vec<Value> {
+    pub(super) async fn list(self, caller: &Caller, agent: &str) -> Vec<Value> {
         let (answer, rows) = match self {
             Self::Native => (caller.client.get("/v1/agent-sessions").await, "/sessions"),
+            Self::A2a => (caller.client.get("/compat/a2a/tasks").await, "/tasks"),
             Self::Agi => (caller.client.get("/compat/agi/v1/sessions").await, ""),
             Self::AppHandoff => {
                 let projects = "/compat/apphandoff/api/projects";

@@ -177,6 +177,7 @@ pub(crate) const HOMES: &[(&str, &[&str])] = &[
             "src/http/problem",
             "src/http/response/body",
             "src/http/response/success",
+            "src/dialects/a2a/failure",
             "src/dialects/agi/failure",
             "src/dialects/apphandoff/failure",
             "src/dialects/otas/failure",
