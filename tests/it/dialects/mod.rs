@@ -4,6 +4,7 @@ mod a2a;
 mod agi;
 mod apphandoff;
 mod apphandoff_activity;
+mod handoffs;
 mod mounts;
 mod otas;
 mod truthlocks;
