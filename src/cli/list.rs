@@ -11,7 +11,7 @@ use crate::cli::pages::{Listed, PageArgs, Pages};
 use crate::cli::target::Target;
 use crate::cli::{CommandResult, table};
 use crate::domain::Clock as _;
-use crate::domain::session::Status;
+use crate::domain::session::{Outcome, Status};
 use crate::http::dto::{AsOf, Session, SessionList};
 
 const AFTER_HELP: &str = "\
@@ -58,6 +58,11 @@ pub(super) struct List {
     #[arg(value_parser = PossibleValuesParser::new(<Status as VariantNames>::VARIANTS))]
     status: Vec<String>,
 
+    /// Only sessions that were terminated with this outcome; repeat it for several
+    #[arg(long, value_name = "OUTCOME")]
+    #[arg(value_parser = PossibleValuesParser::new(<Outcome as VariantNames>::VARIANTS))]
+    outcome: Vec<String>,
+
     /// Only sessions created at this time or later: RFC 3339, or how long ago (`1h`, `2 days`), or
     /// `today` or `yesterday`, which begin at midnight UTC
     #[arg(long, value_name = "TIME")]
@@ -102,6 +107,7 @@ impl List {
         ];
         filters.extend(self.agent.into_iter().map(|id| ("agent_id", Some(id))));
         filters.extend(self.status.into_iter().map(|word| ("status", Some(word))));
+        filters.extend(self.outcome.into_iter().map(|word| ("outcome", Some(word))));
         if self.follow {
             let followed = Followed::new(filters, &self.page, self.json);
             return self

@@ -57,6 +57,7 @@ def calls() -> dict[str, Any]:
         user_id="u",
         root=True,
         status="active",
+        outcome="error",
     )
     sessions = _parameters.SessionFilter(
         **one, created_after="2026-01-01T00:00:00Z", created_before="2026-01-01T00:00:00Z"

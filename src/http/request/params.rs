@@ -8,7 +8,7 @@ use crate::domain::limits::{
     EVENTS_PAGE_MAX, EXPORT_PAGE_EVENTS_DEFAULT, EXPORT_PAGE_EVENTS_MAX, FILTER_AGENTS_MAX,
     HOOK_TTL_SECONDS, PAGE_ROWS_DEFAULT, PAGE_ROWS_MAX, TEXT_CHARS_MAX, TTL_SECONDS_MAX,
 };
-use crate::domain::session::Status;
+use crate::domain::session::{Outcome, Status};
 use crate::domain::{AgentStatus, EventType, VerdictKind};
 use crate::http::request::param::{
     Flag, Number, OptionalFlag, Param, Range, Text, Texts, Time, Word, Words,
@@ -115,6 +115,13 @@ pub(crate) const STATUS: Param<Words<Status>> = Param {
     name: "status",
     about: "Only sessions in this status. Repeat it for several: status=active&status=expired.",
     component: Some("SessionStatus"),
+    shape: Words::any(),
+};
+pub(crate) const OUTCOME: Param<Words<Outcome>> = Param {
+    name: "outcome",
+    about: "Only sessions that were terminated with this outcome. Repeat it for several. With status, sessions of \
+            the other statuses that it names are listed as well.",
+    component: Some("SessionOutcome"),
     shape: Words::any(),
 };
 pub(crate) const AGENT_TYPE: Param<Text> = Param {

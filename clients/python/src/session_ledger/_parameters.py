@@ -94,6 +94,8 @@ class SessionFilter(TypedDict, total=False):
     #: True for only those without a parent, False for only those with one.
     root: bool
     status: SessionStatus | Sequence[SessionStatus]
+    #: Of those that were terminated. Without a status, only those are listed.
+    outcome: Outcome | Sequence[Outcome]
     created_after: When
     created_before: When
 

@@ -11,6 +11,7 @@ use axum::extract::State;
 use axum::response::Response;
 
 use crate::domain::filter::Owner;
+use crate::domain::session::Status;
 use crate::domain::{
     AgentId, AgentIds, OutcomeSet, ProjectId, SessionFilter, SessionId, StatusSet, TimeRange,
 };
@@ -25,7 +26,7 @@ use crate::http::request::extract::{Path, Query, QueryParams, Values};
 use crate::http::request::page_query::{PageQuery, StateQuery};
 use crate::http::request::param::AnyParam;
 use crate::http::request::params::{
-    AGENT_IDS, AS_OF, CREATED_AFTER, CREATED_BEFORE, CURSOR, MIN_POSITION, OFFSET,
+    AGENT_IDS, AS_OF, CREATED_AFTER, CREATED_BEFORE, CURSOR, MIN_POSITION, OFFSET, OUTCOME,
     PARENT_SESSION_ID, PROJECT_ID, ROOT, ROWS_LIMIT, STATUS, USER_ID, a_text,
 };
 use crate::http::response::body;
@@ -66,6 +67,7 @@ impl QueryParams for ListQuery {
         &USER_ID,
         &ROOT,
         &STATUS,
+        &OUTCOME,
         &CREATED_AFTER,
         &CREATED_BEFORE,
         &ROWS_LIMIT,
@@ -100,6 +102,7 @@ impl QueryParams for CountQuery {
         &USER_ID,
         &ROOT,
         &STATUS,
+        &OUTCOME,
         &CREATED_AFTER,
         &CREATED_BEFORE,
         &AS_OF,
@@ -133,7 +136,7 @@ fn read_filter(values: &mut Values) -> Result<SessionFilter, Problem> {
             .map(|id| (USER_ID.name, Owner::User(id))),
     ];
     let root = values.optional_flag(&ROOT);
-    let statuses = values.words(&STATUS);
+    let (statuses, outcomes) = states(values);
     let after = values.time(&CREATED_AFTER);
     let before = values.time(&CREATED_BEFORE);
     let mut owners = owners.into_iter().flatten();
@@ -148,10 +151,21 @@ fn read_filter(values: &mut Values) -> Result<SessionFilter, Problem> {
     Ok(SessionFilter {
         owner,
         root,
-        statuses: StatusSet::of(&statuses).unwrap_or(StatusSet::ALL),
-        outcomes: OutcomeSet::ALL,
+        statuses,
+        outcomes,
         created: TimeRange { after, before },
     })
+}
+
+/// Reads the statuses, and the outcomes of terminated sessions. An outcome without a status means those alone.
+fn states(values: &mut Values) -> (StatusSet, OutcomeSet) {
+    let statuses = StatusSet::of(&values.words(&STATUS));
+    let outcomes: Vec<_> = values.words(&OUTCOME).into_iter().map(Some).collect();
+    let Some(outcomes) = OutcomeSet::of(&outcomes) else {
+        return (statuses.unwrap_or(StatusSet::ALL), OutcomeSet::ALL);
+    };
+    let terminated = || StatusSet::only(Status::Terminated);
+    (statuses.unwrap_or_else(terminated), outcomes)
 }
 
 /// List sessions

@@ -17,8 +17,8 @@ use crate::http::request::caller::{Caller, Read};
 use crate::http::request::extract::{Query, QueryParams, Values};
 use crate::http::request::param::AnyParam;
 use crate::http::request::params::{
-    AGENT_IDS, CREATED_AFTER, CREATED_BEFORE, FOLLOW, MIN_POSITION, PARENT_SESSION_ID, PROJECT_ID,
-    ROOT, STATUS, USER_ID, WINDOW,
+    AGENT_IDS, CREATED_AFTER, CREATED_BEFORE, FOLLOW, MIN_POSITION, OUTCOME, PARENT_SESSION_ID,
+    PROJECT_ID, ROOT, STATUS, USER_ID, WINDOW,
 };
 use crate::http::request::stream_headers::StreamHeaders;
 use crate::http::state::App;
@@ -40,6 +40,7 @@ impl QueryParams for StreamQuery {
         &USER_ID,
         &ROOT,
         &STATUS,
+        &OUTCOME,
         &CREATED_AFTER,
         &CREATED_BEFORE,
         &WINDOW,
