@@ -25,8 +25,8 @@ async fn a_cancellation_without_a_verdict_yet_is_accepted_with_the_task_as_it_is
     .await;
     let accepted = cancel(&client, "s1").await;
     assert_eq!(accepted.status, 202, "{}", accepted.text);
-    let state = &accepted.json()["status"]["state"];
-    assert_eq!(state, "TASK_STATE_WORKING");
+    let task = accepted.json();
+    assert_eq!(task["status"]["state"], "TASK_STATE_WORKING");
     app.stop().await;
 }
 
