@@ -89,7 +89,7 @@ fn every_route_is_described_in_full() {
             );
         }
     }
-    assert_eq!(ids.len(), 39);
+    assert_eq!(ids.len(), 41);
 }
 
 #[test]

@@ -166,7 +166,12 @@ pub(crate) const HOMES: &[(&str, &[&str])] = &[
     // The command line installs it as the TLS provider of the client libraries, and the server uses it.
     (
         "ring::",
-        &["src/auth/jwt/provider", "src/cli/mod", "src/app/tls"],
+        &[
+            "src/auth/jwt/provider",
+            "src/auth/sign_in",
+            "src/cli/mod",
+            "src/app/tls",
+        ],
     ),
     ("governor::", &["src/auth/rate_limit"]),
     ("reqwest::", &["src/cli", "src/auth/jwt/source"]),
