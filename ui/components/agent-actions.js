@@ -35,7 +35,8 @@ const COMMANDS = {
     says: (active) => [
       active === 0
         ? "The agent has no active session. It can never act again, and nothing undoes this."
-        : `This ends ${sessions(active)} with the outcome revoked. The agent can never act again, and nothing undoes this.`,
+        : `This ends ${sessions(active)} with the outcome revoked. ` +
+          "The agent can never act again, and nothing undoes this.",
     ],
   },
 };
@@ -58,7 +59,8 @@ async function run(name, id) {
   const ended = answer.ended_sessions;
   if (ended !== undefined) return `Revoked. ${plural(ended, "session")} ended.`;
   if (answer.agent === undefined) return "Revoked. The ledger is still ending its sessions.";
-  return answer.verdict === "rejected" ? `Nothing changed: the agent is ${answer.agent.status}.` : `${id} is ${answer.agent.status}.`;
+  const { status } = answer.agent;
+  return answer.verdict === "rejected" ? `Nothing changed: the agent is ${status}.` : `${id} is ${status}.`;
 }
 
 /** The buttons that this key and the status of the agent allow. `done` gets a sentence. */

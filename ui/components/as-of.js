@@ -9,9 +9,23 @@ import * as url from "../lib/url.js";
 const REST_MS = 120;
 
 class AsOf extends HTMLElement {
-  #toggle = button("Past state", () => this.#open(this.#panel.hidden), { "aria-expanded": "false", "aria-controls": "as-of" });
-  #slider = h("input", { type: "range", min: "0", step: "1", "aria-label": "Position on the log", on: { input: () => this.#slid() } });
-  #time = h("input", { type: "datetime-local", step: "1", "aria-label": "Time of the state", on: { change: () => this.#timed() } });
+  #toggle = button("Past state", () => this.#open(this.#panel.hidden), {
+    "aria-expanded": "false",
+    "aria-controls": "as-of",
+  });
+  #slider = h("input", {
+    type: "range",
+    min: "0",
+    step: "1",
+    "aria-label": "Position on the log",
+    on: { input: () => this.#slid() },
+  });
+  #time = h("input", {
+    type: "datetime-local",
+    step: "1",
+    "aria-label": "Time of the state",
+    on: { change: () => this.#timed() },
+  });
   #shown = h("output", { class: "mono" });
   #now = button("Back to now", () => url.change({ as_of: null, page: null, pin: null }));
   #panel = h(

@@ -40,10 +40,11 @@ class Chart extends HTMLElement {
       h("span", { class: "key ended" }, "Ended"),
       this.#readout,
     );
+    const heads = ["From", "Opened", "Ended", "Active at the end"];
     const table = h(
       "table",
       { class: "rows" },
-      h("thead", {}, h("tr", {}, ["From", "Opened", "Ended", "Active at the end"].map((label) => h("th", { scope: "col" }, label)))),
+      h("thead", {}, h("tr", {}, heads.map((label) => h("th", { scope: "col" }, label)))),
       this.#body,
     );
     this.#resized.observe(this);
@@ -61,11 +62,9 @@ class Chart extends HTMLElement {
     const withDate = isLong(steps);
     this.#read(steps.at(-1), withDate);
     const cell = (value) => h("td", { class: "count" }, number(value));
-    this.#body.replaceChildren(
-      ...steps.toReversed().map((step) =>
-        h("tr", {}, h("th", { scope: "row" }, clock(step.start, withDate)), cell(step.opened), cell(step.ended), cell(step.active)),
-      ),
-    );
+    const row = ({ start, opened, ended, active }) =>
+      h("tr", {}, h("th", { scope: "row" }, clock(start, withDate)), [opened, ended, active].map(cell));
+    this.#body.replaceChildren(...steps.toReversed().map(row));
   }
 
   /** Draws the steps as wide as the page is, so that texts keep their size. */
@@ -79,24 +78,27 @@ class Chart extends HTMLElement {
     const middle = (HEIGHT - BOTTOM) / 2;
     const scale = (middle - 6) / most;
     const width = (all - LEFT) / steps.length;
+    const every = Math.ceil(steps.length / (all < 600 ? 4 : 8));
     const parts = [
       ...[most, most / 2, 0, -most / 2, -most].map((value) => this.#line(middle - value * scale, Math.abs(value), all)),
       ...steps.flatMap((step, at) => {
         const x = LEFT + at * width + (width * GAP) / 2;
+        const tall = (count) => Math.max(count > 0 ? 1 : 0, count * scale);
         const bar = (kind, y, count) =>
-          svg("rect", { class: kind, x, y, width: width * (1 - GAP), height: Math.max(count > 0 ? 1 : 0, count * scale) });
+          svg("rect", { class: kind, x, y, width: width * (1 - GAP), height: tall(count) });
         const area = svg("rect", { class: "hit", x: LEFT + at * width, y: 0, width, height: HEIGHT - BOTTOM });
         area.addEventListener("pointerenter", () => this.#read(step, withDate));
         return [bar("opened", middle - step.opened * scale, step.opened), bar("ended", middle, step.ended), area];
       }),
-      ...steps.flatMap((step, at) => (at % Math.ceil(steps.length / (all < 600 ? 4 : 8)) === 0 ? [this.#mark(LEFT + at * width, clock(step.start, withDate))] : [])),
+      ...steps.map((step, at) => at % every === 0 && this.#mark(LEFT + at * width, clock(step.start, withDate))),
     ];
     replace(this.#drawing, parts);
   }
 
   #line(y, value, all) {
     const label = Number.isInteger(value) ? number(value) : "";
-    return svg("g", {}, svg("line", { class: "grid", x1: LEFT, x2: all, y1: y, y2: y }), svg("text", { x: LEFT - 8, y: y + 4, "text-anchor": "end" }, label));
+    const line = svg("line", { class: "grid", x1: LEFT, x2: all, y1: y, y2: y });
+    return svg("g", {}, line, svg("text", { x: LEFT - 8, y: y + 4, "text-anchor": "end" }, label));
   }
 
   #mark(x, label) {
@@ -105,7 +107,8 @@ class Chart extends HTMLElement {
 
   #read(step, withDate) {
     if (!step) return;
-    replace(this.#readout, `${clock(step.start, withDate)}  +${number(step.opened)}  -${number(step.ended)}  ${number(step.active)} active`);
+    const counts = `+${number(step.opened)}  -${number(step.ended)}  ${number(step.active)} active`;
+    replace(this.#readout, `${clock(step.start, withDate)}  ${counts}`);
   }
 }
 

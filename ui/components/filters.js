@@ -43,10 +43,11 @@ class Filters extends HTMLElement {
 
   connectedCallback() {
     if (this.firstChild) return;
+    const created = h("span", { class: "label", "aria-hidden": "true" }, "Created");
     this.append(
       h("div", { class: "segments", role: "radiogroup", "aria-label": "Which sessions" }, this.#roots, this.#children),
       h("div", { class: "field" }, this.#subject, this.#value),
-      h("div", { class: "field" }, h("span", { class: "label", "aria-hidden": "true" }, "Created"), this.#range, this.#custom),
+      h("div", { class: "field" }, created, this.#range, this.#custom),
       h("datalist", { id: "known-agents" }),
     );
   }
@@ -91,7 +92,8 @@ class Filters extends HTMLElement {
     roots.disabled = ofParent;
     children.disabled = ofParent;
     // A credential that is bound to an agent may not filter by anything else.
-    for (const each of this.#subject.options) each.disabled = each.value !== "agent" && credential.boundAgent() !== null;
+    const isBound = credential.boundAgent() !== null;
+    for (const each of this.#subject.options) each.disabled = isBound && each.value !== "agent";
     if (filter.subject) this.#subject.value = filter.subject;
     if (document.activeElement !== this.#value) this.#value.value = filter.value;
     const isCustom = filter.after !== "" || filter.before !== "";

@@ -37,19 +37,21 @@ function bar(session, { from, length }, nowMs) {
   const end = Date.parse(endOf(session) ?? new Date(nowMs).toISOString());
   const x = ((start - from) / length) * BAR_WIDTH;
   const width = Math.max(2, ((Math.max(start, end) - start) / length) * BAR_WIDTH);
+  const shape = { x: Math.min(x, BAR_WIDTH - 2), width: Math.min(width, BAR_WIDTH - x + 2) };
   const lasted = `${absolute(session.created_at)}, ${span((end - start) / 1_000)}`;
   return svg(
     "svg",
     { class: "bar", viewBox: `0 0 ${BAR_WIDTH} 10`, preserveAspectRatio: "none", role: "img", "aria-label": lasted },
     svg("rect", { class: "track", x: 0, y: 4, width: BAR_WIDTH, height: 2 }),
-    svg("rect", { class: "span", x: Math.min(x, BAR_WIDTH - 2), y: 1, width: Math.min(width, BAR_WIDTH - x + 2), height: 8, rx: 1 }),
+    svg("rect", { class: "span", ...shape, y: 1, height: 8, rx: 1 }),
   );
 }
 
 /** How a session came from its parent. */
 function edge(session, parents) {
   const parent = parents.get(session.parent_session_id);
-  return parent?.handed_off_session_id === session.session_id ? "hand-off" : session.parent_session_id ? "opened" : "root";
+  if (parent?.handed_off_session_id === session.session_id) return "hand-off";
+  return session.parent_session_id ? "opened" : "root";
 }
 
 class Lineage extends HTMLElement {
@@ -92,7 +94,8 @@ class Lineage extends HTMLElement {
     if (lineage.more_ancestors) this.prepend(h("p", { class: "muted" }, "More sessions are above the first one."));
     const { holder, session } = lineage;
     if (holder && holder.session_id !== session.session_id) {
-      this.prepend(h("p", {}, "Held now by ", h("a", { class: "mono", href: to(holder.session_id) }, holder.session_id), "."));
+      const anchor = h("a", { class: "mono", href: to(holder.session_id) }, holder.session_id);
+      this.prepend(h("p", {}, "Held now by ", anchor, "."));
     }
   }
 }

@@ -53,7 +53,8 @@ export function message(title, text, ...more) {
 
 /** What failed, with a button that tries again. */
 export function failure(problem, again) {
-  const reference = problem.request && h("p", { class: "muted" }, "Request ", h("span", { class: "mono" }, problem.request));
+  const id = h("span", { class: "mono" }, problem.request);
+  const reference = problem.request && h("p", { class: "muted" }, "Request ", id);
   const title = problem.status === 0 ? "The server cannot be reached" : `Not shown: ${word(problem.code) || "error"}`;
   const box = message(title, problem.text ?? String(problem), reference, again && button("Try again", again));
   box.setAttribute("role", "alert");
@@ -68,6 +69,11 @@ export function facts(entries) {
     { class: "facts" },
     rows.map(([name, value]) => h("div", {}, h("dt", {}, name), h("dd", {}, value))),
   );
+}
+
+/** Scopes in a column; null if there are none. */
+export function scopeList(scopes) {
+  return scopes.length > 0 ? h("ul", { class: "scopes mono" }, scopes.map((scope) => h("li", {}, scope))) : null;
 }
 
 /** JSON as it is, indented. */

@@ -41,18 +41,32 @@ class Shell extends HTMLElement {
   connectedCallback() {
     if (this.firstChild) return;
     const isAllowed = ({ role }) => credential.may(role);
-    for (const page of PAGES.filter(isAllowed)) this.#links.set(page.name, h("a", { href: url.link(page.name) }, page.title));
+    for (const { name, title } of PAGES.filter(isAllowed)) {
+      this.#links.set(name, h("a", { href: url.link(name) }, title));
+    }
     const docs = h("a", { href: "../docs", class: "outside" }, "API");
     this.#state.append(this.#word, this.#position);
+    const brand = h(
+      "a",
+      { href: url.link("sessions"), class: "brand", "aria-label": "Session Ledger" },
+      h("span", { class: "mark", "aria-hidden": "true" }),
+      h("span", { class: "name" }, "Session Ledger"),
+    );
+    const agent = credential.boundAgent();
+    const tenant = h(
+      "span",
+      { class: "tenant mono", title: `Roles: ${credential.roles().join(", ")}` },
+      agent === null ? credential.tenant() : `${credential.tenant()} / ${agent}`,
+    );
     this.append(
       h(
         "header",
         { class: "top" },
-        h("a", { href: url.link("sessions"), class: "brand", "aria-label": "Session Ledger" }, h("span", { class: "mark", "aria-hidden": "true" }), h("span", { class: "name" }, "Session Ledger")),
+        brand,
         h("nav", { "aria-label": "Pages of the dashboard" }, [...this.#links.values()], docs),
         h("span", { class: "grow" }),
         this.#state,
-        h("span", { class: "tenant mono", title: `Roles: ${credential.roles().join(", ")}` }, credential.tenant(), credential.boundAgent() && ` / ${credential.boundAgent()}`),
+        tenant,
         this.#preference("times"),
         this.#preference("theme"),
         button("Sign out", () => dispatchEvent(new CustomEvent("sign-out")), { class: "quiet" }),

@@ -6,6 +6,8 @@ import { h, setText } from "../lib/dom.js";
 import * as credential from "../lib/credential.js";
 
 const STATUS = "v1/status";
+const HINT =
+  "The key stays in the memory of this page: a reload forgets it. What the pages show depends on its roles.";
 
 /** Asks the server whether a credential is good, and for what. */
 async function check(candidate) {
@@ -20,13 +22,19 @@ async function exchange(code) {
 }
 
 class SignIn extends HTMLElement {
-  #key = h("input", { type: "password", name: "key", autocomplete: "off", spellcheck: "false", placeholder: "slk_..." });
+  #key = h("input", {
+    type: "password",
+    name: "key",
+    autocomplete: "off",
+    spellcheck: "false",
+    placeholder: "slk_...",
+  });
   #tenant = h("input", { type: "text", name: "tenant", autocomplete: "off", spellcheck: "false" });
   #keyField = h("label", { class: "stacked" }, h("span", {}, "API key, or token of an identity provider"), this.#key);
   #tenantField = h("label", { class: "stacked", hidden: true }, h("span", {}, "Tenant"), this.#tenant);
   #problem = h("p", { class: "problem", role: "alert" });
   #enter = h("button", { type: "submit", class: "primary" }, "Sign in");
-  #hint = h("p", { class: "muted" }, "The key stays in the memory of this page: a reload forgets it. What the pages show depends on its roles.");
+  #hint = h("p", { class: "muted" }, HINT);
   #needsNoKey = false;
 
   connectedCallback() {
@@ -81,7 +89,9 @@ class SignIn extends HTMLElement {
     const tenant = this.#tenant.value.trim();
     if (!this.#needsNoKey && key === "") return setText(this.#problem, "Enter a key.");
     // Headers take ASCII only, and fetch throws for anything else.
-    if (/[^\x21-\x7e]/.test(key + tenant)) return setText(this.#problem, "A key and a tenant have visible ASCII characters only.");
+    if (/[^\x21-\x7e]/.test(key + tenant)) {
+      return setText(this.#problem, "A key and a tenant have visible ASCII characters only.");
+    }
     this.#try(async () => ({ credential: this.#needsNoKey ? null : key, tenant: tenant || null }));
   }
 

@@ -18,7 +18,8 @@ function emitted(event) {
   const time = event.event?.time;
   if (typeof time !== "string" || Number.isNaN(Date.parse(time))) return null;
   const early = (Date.parse(event.recorded_at) - Date.parse(time)) / 1_000;
-  const distance = Math.abs(early) < 1 ? "same second" : early > 0 ? `${span(early)} before the log` : `${span(-early)} after the log`;
+  const side = early > 0 ? "before" : "after";
+  const distance = Math.abs(early) < 1 ? "same second" : `${span(Math.abs(early))} ${side} the log`;
   return h("span", {}, timeOf(time), h("span", { class: "muted" }, ` (${distance})`));
 }
 
@@ -38,7 +39,10 @@ export function raw(event) {
 
 /** What is known of an event beside its type. */
 export function eventFacts(event) {
-  const of = (name) => (typeof event.event?.[name] === "string" ? h("span", { class: "mono" }, event.event[name]) : null);
+  const of = (name) => {
+    const value = event.event?.[name];
+    return typeof value === "string" ? h("span", { class: "mono" }, value) : null;
+  };
   return facts([
     ["Written by", h("span", { class: "mono" }, actor(event))],
     ["Source", of("source")],

@@ -61,7 +61,8 @@ export async function send(path, { method = "GET", params, body, signal, extra, 
     response = await fetch(address(path, params), request);
   } catch (error) {
     if (signal?.aborted) throw error;
-    throw new Problem(0, { detail: "The server cannot be reached.", code: "unreachable" });
+    const detail = "The server does not answer. Check that it runs, and the network.";
+    throw new Problem(0, { detail, code: "unreachable" });
   }
   if (response.ok) return response;
   const text = await response.text().catch(() => "");

@@ -14,12 +14,13 @@ export function parse(text) {
     const labels = Object.fromEntries(Array.from((found[2] ?? "").matchAll(LABEL), ([, name, value]) => [name, value]));
     samples.push({ name: found[1].replace(/^session_ledger_/, ""), labels, value: Number(found[3]) });
   }
+  const named = (name) => samples.filter((sample) => sample.name === name);
   return {
     /** The value of a metric without labels; null if there is none. */
-    one: (name) => samples.find((sample) => sample.name === name)?.value ?? null,
+    one: (name) => named(name)[0]?.value ?? null,
     /** The sum over the samples whose labels `fits` accepts. */
     sum: (name, fits = () => true) =>
-      samples.filter((sample) => sample.name === name && fits(sample.labels)).reduce((sum, sample) => sum + sample.value, 0),
+      named(name).reduce((sum, { labels, value }) => (fits(labels) ? sum + value : sum), 0),
   };
 }
 

@@ -15,7 +15,11 @@ export const RANGES = {
   "7d": ["7 days, by 3 hours", 10_800, 56],
 };
 
-const ended = (by) => (by.terminated ?? 0) + (by.expired ?? 0) + (by.handed_off ?? 0);
+/** How many sessions had opened and ended, and how many were active. */
+function figures({ total, by_status: by }) {
+  const active = by.active ?? 0;
+  return { opened: total, ended: total - active, active };
+}
 
 /** Counts at the ends of steps, kept because the past does not change. */
 export class Series {
@@ -31,13 +35,12 @@ export class Series {
     const worker = async () => {
       for (let end = missing.pop(); end !== undefined; end = missing.pop()) {
         const count = await get(`${SESSIONS}/count`, { as_of: new Date(end).toISOString() }, signal);
-        this.#counts.set(end, { opened: count.total, ended: ended(count.by_status), active: count.by_status.active ?? 0 });
+        this.#counts.set(end, figures(count));
       }
     };
     await Promise.all(Array.from({ length: AT_ONCE }, worker));
     const now = await get(`${SESSIONS}/count`, {}, signal);
-    const newest = { opened: now.total, ended: ended(now.by_status), active: now.by_status.active ?? 0 };
-    const counts = [...ends.map((end) => this.#counts.get(end)), newest];
+    const counts = [...ends.map((end) => this.#counts.get(end)), figures(now)];
     return counts.slice(1).map((count, at) => ({
       start: ends[at],
       opened: count.opened - counts[at].opened,

@@ -8,7 +8,7 @@ import * as connection from "../lib/connection.js";
 import * as url from "../lib/url.js";
 import { agentButtons } from "../components/agent-actions.js";
 import { tell } from "../components/dialog.js";
-import { agentLink, badge, failure, facts, idWithCopy, json, message } from "../components/parts.js";
+import { agentLink, badge, facts, failure, idWithCopy, json, message, scopeList } from "../components/parts.js";
 import { timeOf } from "../components/time.js";
 import "../components/session-table.js";
 
@@ -27,15 +27,17 @@ class AgentPage extends HTMLElement {
   #notice = h("div", { class: "notice" });
 
   connectedCallback() {
+    const grow = () => h("span", { class: "grow" });
+    const head = h("div", { class: "page-head" }, h("h2", {}, "Newest sessions"), grow(), this.#all);
     append(this, [
       h("p", { class: "crumbs" }, h("a", { href: url.link("agents") }, "Agents")),
-      h("div", { class: "page-head" }, this.#title, h("span", { class: "grow" }), this.#actions),
+      h("div", { class: "page-head" }, this.#title, grow(), this.#actions),
       this.#done,
       h(
         "div",
         { class: "columns" },
         this.#facts,
-        h("section", {}, h("div", { class: "page-head" }, h("h2", {}, "Newest sessions"), h("span", { class: "grow" }), this.#all), this.#table, this.#notice),
+        h("section", {}, head, this.#table, this.#notice),
       ),
     ]);
   }
@@ -63,7 +65,6 @@ class AgentPage extends HTMLElement {
 
   #show(agent) {
     const time = (iso) => iso && timeOf(iso);
-    const scopes = agent.scopes && h("ul", { class: "scopes mono" }, agent.scopes.map((scope) => h("li", {}, scope)));
     replace(
       this.#facts,
       facts([
@@ -77,7 +78,7 @@ class AgentPage extends HTMLElement {
         ["Trust score", agent.trust_score !== null ? agent.trust_score.toFixed(2) : null],
         ["Sessions", number(agent.session_count)],
         ["Active sessions", number(agent.active_session_count)],
-        ["Scopes", agent.scopes === null ? "no limit" : agent.scopes.length === 0 ? "none" : scopes],
+        ["Scopes", agent.scopes === null ? "no limit" : (scopeList(agent.scopes) ?? "none")],
         ["Derived from", agent.parent_agent_id && agentLink(agent.parent_agent_id)],
         ["Registered by", agent.created_by_user_id],
         ["Public key", agent.public_key && h("span", { class: "mono" }, agent.public_key)],

@@ -39,13 +39,14 @@ class AgentsPage extends HTMLElement {
       h("thead", {}, h("tr", {}, heads.map((label, at) => h("th", { scope: "col", class: classes[at] }, label)))),
       this.#body,
     );
+    const again = button("Read again", () => this.#read());
     append(this, [
       h("div", { class: "page-head" }, this.#title, h("span", { class: "grow" }), this.#asOf.toggle),
       this.#done,
       this.#totals.element,
       h("div", { class: "filters" }, this.#type, this.#trust),
       this.#asOf,
-      h("div", { class: "state" }, this.#state, button("Read again", () => this.#read()), h("span", { class: "grow" }), this.#range, this.#pager),
+      h("div", { class: "state" }, this.#state, again, h("span", { class: "grow" }), this.#range, this.#pager),
       h("div", { class: "table-area" }, table, this.#notice),
     ]);
     this.#totals.show(STATUSES.map((status) => [status, title(status), null]), []);
@@ -75,7 +76,8 @@ class AgentsPage extends HTMLElement {
 
   #field(label, name) {
     const changed = (event) => url.change({ [name]: event.target.value.trim(), page: null });
-    const input = h("input", { type: "search", placeholder: "any", spellcheck: "false", autocomplete: "off", on: { change: changed } });
+    const words = { type: "search", placeholder: "any", spellcheck: "false", autocomplete: "off" };
+    const input = h("input", { ...words, on: { change: changed } });
     return h("label", { class: "field" }, h("span", { class: "label" }, label), input);
   }
 
@@ -91,17 +93,19 @@ class AgentsPage extends HTMLElement {
     const filter = { agent_type: type, trust_level: trust, as_of: asOf || null };
     const signal = this.#leave.signal;
     try {
-      const list = await get(AGENTS, { ...filter, status: asked.status, limit: ROWS, offset: (page - 1) * ROWS }, signal);
+      const place = { limit: ROWS, offset: (page - 1) * ROWS };
+      const list = await get(AGENTS, { ...filter, status: asked.status, ...place }, signal);
       if (asked !== this.#asked) return;
       this.#show(list);
       // Totals of the state of the page, one small request for each.
       const state = asOf ? list.as_of.position : null;
-      const total = (status) => get(AGENTS, { ...filter, as_of: state, status, limit: 1 }, signal).then((one) => one.total);
-      const totals = await Promise.all(STATUSES.map(total));
+      const counts = STATUSES.map((status) => get(AGENTS, { ...filter, as_of: state, status, limit: 1 }, signal));
+      const totals = (await Promise.all(counts)).map(({ total }) => total);
       if (asked !== this.#asked) return;
       this.#totals.show(STATUSES.map((status, at) => [status, title(status), totals[at]]), asked.status);
     } catch (problem) {
       if (signal.aborted || asked !== this.#asked) return;
+      this.#body.replaceChildren();
       setText(this.#state, "Not shown");
       replace(this.#notice, failure(problem, () => this.#read()));
     }
@@ -118,14 +122,18 @@ class AgentsPage extends HTMLElement {
     setText(this.#range, `${number(first)}-${number(offset + list.agents.length)} of ${number(list.total)}`);
     this.#pager.show(page, Math.ceil(list.total / ROWS));
     this.#body.replaceChildren(...list.agents.map((agent) => this.#row(agent)));
-    const none = status.length > 0 || this.#asked.type || this.#asked.trust ? "No agent matches these filters." : "No agent is known yet.";
+    const isFiltered = status.length > 0 || this.#asked.type || this.#asked.trust;
+    const none = isFiltered ? "No agent matches these filters." : "No agent is known yet.";
     replace(this.#notice, list.agents.length === 0 && message("No agents", none));
   }
 
   #row(agent) {
-    const sessions = (count, status) =>
-      h("a", { href: url.link("sessions", "", { agent: agent.agent_id, status, children: "1" }), "aria-label": `${count} sessions of ${agent.agent_id}` }, number(count));
-    const trust = [agent.trust_level, agent.trust_score !== null && agent.trust_score.toFixed(2)].filter(Boolean).join(", ");
+    const { agent_id: id, display_name: name } = agent;
+    const sessions = (count, status) => {
+      const href = url.link("sessions", "", { agent: id, status, children: "1" });
+      return h("a", { href, "aria-label": `${count} ${status ?? ""} sessions of ${id}` }, number(count));
+    };
+    const trust = [agent.trust_level, agent.trust_score?.toFixed(2)].filter(Boolean).join(", ");
     const buttons = this.#asked.asOf ? [] : agentButtons(agent, (text) => {
       tell(this.#done, text);
       this.#read();
@@ -134,7 +142,7 @@ class AgentsPage extends HTMLElement {
       "tr",
       { data: { status: agent.status } },
       h("td", { class: "status" }, badge(agent.status)),
-      h("td", { class: "agent" }, agentLink(agent.agent_id), agent.display_name && h("span", { class: "note" }, agent.display_name)),
+      h("td", { class: "agent" }, agentLink(id), name && h("span", { class: "note" }, name)),
       h("td", { class: "type" }, agent.agent_type ?? (agent.registered ? "" : "not registered")),
       h("td", { class: "trust" }, trust),
       h("td", { class: "count" }, sessions(agent.session_count, null)),

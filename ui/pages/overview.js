@@ -68,7 +68,9 @@ class OverviewPage extends HTMLElement {
   };
 
   connectedCallback() {
-    const figures = (label, all) => h("div", { class: "figures", role: "group", "aria-label": label }, all.map(({ element }) => element));
+    const figures = (label, all) =>
+      h("div", { class: "figures", role: "group", "aria-label": label }, all.map(({ element }) => element));
+    const title = h("h2", {}, "Sessions opened and ended");
     append(this, [
       h("div", { class: "page-head" }, h("h1", { tabindex: "-1" }, "Overview")),
       figures("Sessions", Object.values(this.#byStatus)),
@@ -76,7 +78,7 @@ class OverviewPage extends HTMLElement {
       h(
         "section",
         { class: "chart-area" },
-        h("div", { class: "page-head" }, h("h2", {}, "Sessions opened and ended"), h("span", { class: "grow" }), this.#choice),
+        h("div", { class: "page-head" }, title, h("span", { class: "grow" }), this.#choice),
         this.#chart,
         this.#notice,
       ),
@@ -145,7 +147,8 @@ class OverviewPage extends HTMLElement {
     const by = status.rejections?.by;
     if (!by) return this.#refused.show("-", "not for this key");
     const [most] = Object.entries(by).sort(([, one], [, other]) => other - one);
-    this.#refused.show(number(status.rejections.total), most ? `most: ${word(most[0])}` : "none", status.rejections.total > 0 ? "note" : "");
+    const note = most ? `most: ${word(most[0])}` : "none";
+    this.#refused.show(number(status.rejections.total), note, most ? "note" : "");
   }
 
   #showServer(figures, { isReady, text }) {
@@ -159,10 +162,12 @@ class OverviewPage extends HTMLElement {
     this.#lag.show(plural(lag ?? 0, "record"), `head ${number(figures.one("log_head"))}`, lag > 10_000 ? "bad" : "");
     const refuses = figures.one("log_refuses_writes") === 1;
     const isAvailable = figures.one("log_available") === 1;
-    node.log.show(!isAvailable ? "Unreachable" : refuses ? "Refuses writes" : "Available", "", isAvailable && !refuses ? "good" : "bad");
+    if (!isAvailable) node.log.show("Unreachable", "", "bad");
+    else node.log.show(refuses ? "Refuses writes" : "Available", "", refuses ? "bad" : "good");
     const behind = figures.one("position") - figures.one("history_position");
     const hasHistory = figures.one("history_position") > 0;
-    node.history.show(hasHistory ? plural(Math.max(0, behind), "record") : "-", hasHistory ? "behind the read model" : "off or empty");
+    if (hasHistory) node.history.show(plural(Math.max(0, behind), "record"), "behind the read model");
+    else node.history.show("-", "off or empty");
     const errors = figures.sum("http_request_seconds_count", ({ status }) => status?.startsWith("5"));
     node.errors.show(number(errors), "since the start", errors > 0 ? "note" : "");
     const queued = figures.sum("writes", ({ state }) => state === "queued");
@@ -183,8 +188,9 @@ class OverviewPage extends HTMLElement {
     if (!list) return;
     const until = Date.now() + DUE_MS;
     const due = list.sessions.filter(({ expires_at: at }) => at !== null && Date.parse(at) <= until);
-    const isAll = list.next_cursor === null;
-    this.#due.show(number(due.length), isAll ? `of ${plural(list.total, "active session")}` : `of the newest ${number(list.sessions.length)} of ${number(list.total)}`);
+    const whole = plural(list.total, "active session");
+    const part = `the newest ${number(list.sessions.length)} of ${number(list.total)}`;
+    this.#due.show(number(due.length), `of ${list.next_cursor === null ? whole : part}`);
   }
 
   async #readChart() {
@@ -197,7 +203,8 @@ class OverviewPage extends HTMLElement {
     } catch (problem) {
       if (this.#leave.signal.aborted || range !== this.#range) return;
       if (["history_off", "agent_bound"].includes(problem.code)) {
-        replace(this.#notice, message("No chart", "It needs a server with its history file, and a key that is not bound to an agent."));
+        const needs = "It needs a server with its history file, and a key that is not bound to an agent.";
+        replace(this.#notice, message("No chart", needs));
         return;
       }
       replace(this.#notice, failure(problem, () => this.#readChart()));

@@ -31,8 +31,9 @@ class RefusedPage extends HTMLElement {
   #notice = h("div", { class: "notice" });
 
   connectedCallback() {
+    const about = h("span", { class: "muted" }, "Events on the log that changed nothing, newest first");
     append(this, [
-      h("div", { class: "page-head" }, this.#title, h("span", { class: "muted" }, "Events on the log that changed nothing, newest first")),
+      h("div", { class: "page-head" }, this.#title, about),
       this.#totals.element,
       h("div", { class: "state short" }, this.#state, this.#news),
       this.#list,
@@ -60,14 +61,15 @@ class RefusedPage extends HTMLElement {
   }
 
   #pressed(reason) {
-    const next = this.#reasons.includes(reason) ? this.#reasons.filter((one) => one !== reason) : [...this.#reasons, reason];
-    url.change({ reason: next });
+    const others = this.#reasons.filter((one) => one !== reason);
+    url.change({ reason: others.length < this.#reasons.length ? others : [...others, reason] });
   }
 
   async #read(isFirst) {
     const reasons = this.#reasons;
     try {
-      const page = await get("v1/rejections", { reason: reasons, limit: ROWS, before: this.#before }, this.#leave.signal);
+      const asked = { reason: reasons, limit: ROWS, before: this.#before };
+      const page = await get("v1/rejections", asked, this.#leave.signal);
       if (reasons !== this.#reasons) return;
       this.#show(page);
       if (isFirst) this.#follow(page.as_of.position);
@@ -86,7 +88,8 @@ class RefusedPage extends HTMLElement {
     setText(this.#state, `${number(shown)} of ${number(page.total)} at position ${number(page.as_of.position)}`);
     this.#before = page.next_before;
     replace(this.#more, page.next_before !== null && button("Older events", () => this.#read(false)));
-    replace(this.#notice, shown === 0 && message("Nothing was refused", "Every event of this tenant was applied, or was a copy."));
+    const none = "Every event of this tenant was applied, or was a copy.";
+    replace(this.#notice, shown === 0 && message("Nothing was refused", none));
   }
 
   #entry(event) {

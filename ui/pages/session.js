@@ -7,8 +7,10 @@ import { follow } from "../lib/stream.js";
 import * as connection from "../lib/connection.js";
 import * as credential from "../lib/credential.js";
 import * as url from "../lib/url.js";
-import { ask, filled, tell } from "../components/dialog.js";
-import { agentLink, badge, copyButton, failure, facts, idWithCopy, json, sessionLink } from "../components/parts.js";
+import { tell } from "../components/dialog.js";
+import { agentLink, badge, copyButton, facts, failure, idWithCopy } from "../components/parts.js";
+import { json, scopeList, sessionLink } from "../components/parts.js";
+import { endSession, handOver } from "../components/session-actions.js";
 import { timeOf } from "../components/time.js";
 import "../components/lineage.js";
 import "../components/timeline.js";
@@ -71,7 +73,8 @@ class SessionPage extends HTMLElement {
   set route({ id, params }) {
     this.#id = id;
     this.#asOf = params.get("as_of") ?? "";
-    replace(this.#title, "Session ", h("span", { class: "mono" }, id), this.#asOf !== "" && h("span", { class: "past" }, `past state: ${this.#asOf}`));
+    const past = this.#asOf !== "" && h("span", { class: "past" }, `past state: ${this.#asOf}`);
+    replace(this.#title, "Session ", h("span", { class: "mono" }, id), past);
     this.#start();
   }
 
@@ -90,7 +93,8 @@ class SessionPage extends HTMLElement {
         if (!this.#leave.signal.aborted) replace(place, failure(problem, () => this.#readAll()));
       });
     const signal = this.#leave.signal;
-    const tree = credential.may("read") && get(of(SESSIONS, this.#id, "/lineage"), { ...state, limit: TREE_ROWS }, signal);
+    const params = { ...state, limit: TREE_ROWS };
+    const tree = credential.may("read") && get(of(SESSIONS, this.#id, "/lineage"), params, signal);
     const events = async () => {
       // The history of a session has no past states: the lineage says at which position this one is.
       if (this.#asOf !== "") this.#until = (await tree).as_of.position;
@@ -113,7 +117,8 @@ class SessionPage extends HTMLElement {
       facts([
         ["Status", badge(session.status, doing(session))],
         ["Session", idWithCopy(session.session_id)],
-        ["Agent", h("span", {}, agentLink(session.agent_id), session.agent_name && session.agent_name !== session.agent_id && h("span", { class: "note" }, session.agent_name))],
+        ["Agent", agentLink(session.agent_id)],
+        ["Name of the agent", session.agent_name],
         ["Parent", session.parent_session_id && sessionLink(session.parent_session_id)],
         ["Handed off to", session.handed_off_to && agentLink(session.handed_off_to)],
         ["As session", session.handed_off_session_id && sessionLink(session.handed_off_session_id)],
@@ -128,7 +133,7 @@ class SessionPage extends HTMLElement {
         ["Deleted", time(session.deleted_at)],
         ["Updated", time(session.updated_at)],
         ["Times", session.time_adjusted && "corrected by the ledger"],
-        ["Scopes", session.scopes.length > 0 && h("ul", { class: "scopes mono" }, session.scopes.map((scope) => h("li", {}, scope)))],
+        ["Scopes", scopeList(session.scopes)],
         ["Machine", mono(session.machine_id)],
         ["Key of the agent", mono(session.agent_key_id)],
         ["Caller", [session.caller_role, session.caller_origin, session.ip_address].filter(Boolean).join(", ")],
@@ -144,51 +149,20 @@ class SessionPage extends HTMLElement {
 
   #offer(session) {
     const isOpen = session.status === "active";
+    const read = () => curl(of(SESSIONS, this.#id), { as_of: this.#asOf || null });
     const mayWrite = credential.may("write") && this.#asOf === "";
     replace(
       this.#actions,
-      isOpen && mayWrite && button("Hand over", () => this.#handOver(), { "aria-haspopup": "dialog" }),
-      isOpen && mayWrite && button("End session", () => this.#end(), { class: "danger", "aria-haspopup": "dialog" }),
-      copyButton("Copy as curl", () => curl(of(SESSIONS, this.#id), { as_of: this.#asOf || null }), { "aria-label": "Copy this read as a curl command" }),
+      isOpen && mayWrite && button("Hand over", () => this.#run(handOver), { "aria-haspopup": "dialog" }),
+      isOpen && mayWrite && button("End session", () => this.#run(endSession), { class: "danger", "aria-haspopup": "dialog" }),
+      copyButton("Copy as curl", read, { "aria-label": "Copy this read as a curl command" }),
       this.#asOf !== "" && h("a", { href: url.link("sessions", this.#id) }, "Back to now"),
     );
   }
 
-  async #end() {
-    const answer = await ask({
-      title: "End this session?",
-      says: ["The session ends at once and cannot be opened again. Its token stops working. Sessions that it opened go on."],
-      fields: [
-        { name: "outcome", label: "Outcome", options: [["", "not stated"], ["completed", "completed"], ["error", "error"], ["revoked", "revoked"]] },
-        { name: "reason", label: "Reason", hint: "Everybody who reads the events sees it.", maxlength: 1024 },
-      ],
-      act: "End session",
-      isDanger: true,
-      request: (values) => ({ method: "DELETE", path: of(SESSIONS, this.#id), body: filled(values) }),
-    });
-    if (answer) this.#after(answer.verdict === "rejected" ? "The session had ended before." : "The session has ended.");
-  }
-
-  async #handOver() {
-    const answer = await ask({
-      title: "Hand this session over?",
-      says: [
-        "This session ends, and a child of it opens for the other agent, with no more scopes and no later deadline.",
-        "The ledger gives out the tokens of the child once, in its answer. This page drops them. If a runtime is to run the child with tokens, hand over from there.",
-      ],
-      fields: [
-        { name: "to_agent_id", label: "Agent that takes over", required: true, maxlength: 256 },
-        { name: "reason", label: "Reason", maxlength: 1024 },
-      ],
-      act: "Hand over",
-      request: (values) => ({ method: "POST", path: of(SESSIONS, this.#id, "/handoff"), body: filled(values) }),
-    });
-    if (!answer) return;
-    const child = answer.session?.session_id ?? answer.id;
-    this.#after(h("span", {}, "Handed over. The child is ", sessionLink(child), "."));
-  }
-
-  #after(text) {
+  async #run(act) {
+    const text = await act(this.#id);
+    if (text === null) return;
     tell(this.#done, text);
     this.#readAll();
   }
@@ -229,13 +203,15 @@ class SessionPage extends HTMLElement {
       search.disabled = true;
       let found = 0;
       for (let page = 0; page < SEARCH_PAGES; page += 1) {
-        const params = { session_id: this.#id, verdict: ["rejected", "duplicate"], order: "newest", limit: EVENTS, before };
+        const filter = { session_id: this.#id, verdict: ["rejected", "duplicate"] };
+        const params = { ...filter, order: "newest", limit: EVENTS, before };
         const answer = await get("v1/events", params, this.#leave.signal).catch(() => null);
         if (!answer) break;
         found += answer.events.length;
         this.#timeline.add(answer.events);
         before = answer.next_before;
-        setText(shown, `${plural(found, "event")} found${before === null ? " in the whole log" : `, searched down to position ${before}`}`);
+        const where = before === null ? "in the whole log" : `down to position ${before}`;
+        setText(shown, `${plural(found, "event")} found ${where}`);
         if (before === null) return search.remove();
       }
       replace(search, "Search further");

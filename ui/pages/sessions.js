@@ -14,6 +14,8 @@ import "../components/filters.js";
 import "../components/pager.js";
 import "../components/session-table.js";
 
+/** In place of rows. */
+const none = () => message("No sessions", "No session matches these filters.");
 /** How often totals beside a status filter are read while the page is live. */
 const TOTALS_MS = 1_000;
 /** How often a screen reader hears how many sessions are new. */
@@ -45,9 +47,10 @@ class SessionsPage extends HTMLElement {
 
   connectedCallback() {
     const rows = h("div", { class: "table-area" }, this.#table, this.#notice);
-    const bar = h("div", { class: "state" }, this.#state, this.#news, h("span", { class: "grow" }), this.#range, this.#pager);
+    const grow = () => h("span", { class: "grow" });
+    const bar = h("div", { class: "state" }, this.#state, this.#news, grow(), this.#range, this.#pager);
     this.append(
-      h("div", { class: "page-head" }, this.#title, h("span", { class: "grow" }), this.#asOf.toggle, this.#export),
+      h("div", { class: "page-head" }, this.#title, grow(), this.#asOf.toggle, this.#export),
       this.#totals.element,
       this.#filters,
       this.#asOf,
@@ -116,7 +119,7 @@ class SessionsPage extends HTMLElement {
       },
       state: (state, problem) => {
         connection.show(state);
-        if (state === "stopped") replace(this.#notice, failure(problem, () => this.#again()));
+        if (state === "stopped") this.#failed(problem);
       },
     });
   }
@@ -175,10 +178,16 @@ class SessionsPage extends HTMLElement {
       url.note({ pin: filter.pin });
       this.#followTotals(count);
     } catch (problem) {
-      if (!isCurrent()) return;
-      setText(this.#state, "Not shown");
-      replace(this.#notice, failure(problem, () => this.#again()));
+      if (isCurrent()) this.#failed(problem);
     }
+  }
+
+  /** Shows no rows of another filter beside a failure. */
+  #failed(problem) {
+    this.#table.show([]);
+    setText(this.#state, "Not shown");
+    setText(this.#range, "");
+    replace(this.#notice, failure(problem, () => this.#again()));
   }
 
   /** The page and the totals of one state; of the present, if the server has no such past state. */
@@ -242,7 +251,7 @@ class SessionsPage extends HTMLElement {
     const first = rows === 0 ? 0 : offset + 1;
     setText(this.#range, `${number(first)}-${number(offset + rows)} of ${number(total)}`);
     if (rows > 0) replace(this.#notice);
-    else if (!this.#notice.firstChild) replace(this.#notice, message("No sessions", "No session matches these filters."));
+    else if (!this.#notice.firstChild) replace(this.#notice, none());
   }
 
   async #offerAgents() {
