@@ -89,4 +89,6 @@ mod token_providers;
 mod torture;
 mod transitions;
 mod two_servers;
+mod ui;
+mod ui_files;
 mod wire;

@@ -141,6 +141,7 @@ def test_a_call_has_the_method_path_and_parameters_of_the_document(name: str) ->
         "SessionEvents",
         "SessionTokens",
         "Status",
+        "StatusCaller",
         "Totals",
     ],
 )

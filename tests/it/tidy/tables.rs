@@ -134,6 +134,7 @@ pub(crate) const HTTP: &[&str] = &[
     "live",
     "layers",
     "api",
+    "ui",
 ];
 
 /// The module that all dialects use. A dialect uses only this module and its own.
@@ -200,4 +201,5 @@ pub(crate) const HOMES: &[(&str, &[&str])] = &[
     ),
     ("anyhow::", &["src/app", "src/cli"]),
     ("prometheus_client::", &["src/metrics"]),
+    ("rust_embed::", &["src/http/ui"]),
 ];

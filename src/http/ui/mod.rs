@@ -1,0 +1,76 @@
+//! `/ui`: the dashboard, from files that the binary carries.
+//!
+//! The files are static and say nothing about any tenant, so they need no credential. The page in
+//! them asks the API for everything else, with the credential that a person enters.
+
+mod files;
+
+use axum::Router;
+use axum::extract::Path;
+use axum::http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, ETAG, REFERRER_POLICY, VARY};
+use axum::http::{HeaderMap, HeaderName, HeaderValue};
+use axum::response::{IntoResponse as _, Redirect, Response};
+use axum::routing::get;
+
+use crate::http::problem::Problem;
+use crate::http::problem::code::Code;
+use crate::http::request::conditional::Conditional;
+use crate::http::response::body;
+use crate::http::state::App;
+use files::File;
+
+/// The page may use its own files and call its own server, and nothing else.
+///
+/// The last two rules make a browser throw when a script turns text into markup or code, whatever
+/// text a runtime has sent.
+const POLICY: HeaderValue = HeaderValue::from_static(
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; \
+     base-uri 'none'; form-action 'none'; frame-ancestors 'none'; \
+     require-trusted-types-for 'script'; trusted-types 'none'",
+);
+const NO_REFERRER: HeaderValue = HeaderValue::from_static("no-referrer");
+/// A cache must ask before each use: the names of the files stay when a newer server has others.
+const REVALIDATED: HeaderValue = HeaderValue::from_static("no-cache");
+const OPENER_POLICY: HeaderName = HeaderName::from_static("cross-origin-opener-policy");
+const INDEX: &str = "index.html";
+
+/// The routes of the dashboard.
+pub(super) fn routes() -> Router<App> {
+    // The redirect is relative, so that the dashboard also works below a path of a proxy.
+    let to_index = || async { Redirect::permanent("ui/") };
+    let index = |known: Conditional| async move { answer(INDEX, &known) };
+    let file = |Path(path): Path<String>, known: Conditional| async move { answer(&path, &known) };
+    Router::new()
+        .route("/ui", get(to_index))
+        .route("/ui/", get(index))
+        .route("/ui/{*path}", get(file))
+}
+
+/// Answers with a file, or with a 304 if the client has it.
+fn answer(path: &str, known: &Conditional) -> Response {
+    let Some(file) = File::find(path) else {
+        let detail = "the dashboard has no such file; it begins at /ui/";
+        return Problem::new(Code::RouteNotFound)
+            .with_detail(detail)
+            .into_response();
+    };
+    let tag = file.tag();
+    let mut response = if known.knows(&tag) {
+        body::not_modified()
+    } else {
+        body::typed(file.media_type, file.bytes.into_owned())
+    };
+    protect(response.headers_mut(), tag);
+    response
+}
+
+/// Adds the validator and the policies. A 304 needs them too: a browser replaces the headers of its
+/// copy by those of the 304.
+fn protect(headers: &mut HeaderMap, tag: HeaderValue) {
+    headers.insert(ETAG, tag);
+    headers.insert(CACHE_CONTROL, REVALIDATED);
+    headers.insert(VARY, HeaderValue::from_static("accept-encoding"));
+    headers.insert(CONTENT_SECURITY_POLICY, POLICY);
+    headers.insert(REFERRER_POLICY, NO_REFERRER);
+    headers.insert(OPENER_POLICY, HeaderValue::from_static("same-origin"));
+}
