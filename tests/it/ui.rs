@@ -131,6 +131,7 @@ async fn other_paths_and_methods_are_problems_as_elsewhere() {
         "/ui/%2e%2e/Cargo.toml",
         "/ui/..%2fsrc%2flib.rs",
         "/ui//etc/hosts",
+        "/ui/%ff.js",
         "/uix",
     ] {
         let answer = bare(&client, Method::GET, path, None).await;

@@ -9,6 +9,7 @@ import * as url from "../lib/url.js";
 const REST_MS = 120;
 
 class AsOf extends HTMLElement {
+  #end = 0;
   #toggle = button("Past state", () => this.#open(this.#panel.hidden), {
     "aria-expanded": "false",
     "aria-controls": "as-of",
@@ -69,7 +70,8 @@ class AsOf extends HTMLElement {
 
   /** Shows the end of the log, and what is asked for (empty is now). */
   show(asOf, head) {
-    this.#slider.max = String(Math.max(head, Number(this.#slider.max) || 0));
+    this.#end = Math.max(head, this.#end);
+    this.#slider.max = String(this.#end);
     if (asOf === "") {
       if (document.activeElement !== this.#slider) this.#slider.value = this.#slider.max;
       if (this.#panel.hidden) return;
@@ -82,6 +84,8 @@ class AsOf extends HTMLElement {
 
   /** Shows the position and the time of the state that is on the page. */
   found(asOf) {
+    this.#end = Math.max(asOf.position, this.#end);
+    this.#slider.max = String(this.#end);
     if (document.activeElement !== this.#slider) this.#slider.value = String(asOf.position);
     if (asOf.time && document.activeElement !== this.#time) this.#time.value = toInput(asOf.time);
     const text = `position ${number(asOf.position)}${asOf.time ? `, ${absolute(asOf.time)}` : ""}`;

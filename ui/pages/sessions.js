@@ -171,6 +171,7 @@ class SessionsPage extends HTMLElement {
       if (filter.asOf !== "") {
         setText(this.#state, `Past state at position ${position}`);
         connection.show("past");
+        this.#readHead();
         return;
       }
       setText(this.#state, `As of position ${position}`);
@@ -188,6 +189,14 @@ class SessionsPage extends HTMLElement {
     setText(this.#state, "Not shown");
     setText(this.#range, "");
     replace(this.#notice, failure(problem, () => this.#again()));
+  }
+
+  /** The slider ends at the end of the log, which a past state does not tell. */
+  async #readHead() {
+    const status = await get("v1/status", {}, this.#leave.signal).catch(() => null);
+    if (!status) return;
+    this.#head = status.as_of.position;
+    this.#asOf.show(this.#filter.asOf, this.#head);
   }
 
   /** The page and the totals of one state; of the present, if the server has no such past state. */

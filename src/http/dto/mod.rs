@@ -16,7 +16,8 @@ pub(crate) mod words;
 
 pub use agent::{Agent, AgentChanged, AgentList};
 pub use common::{
-    AsOf, CommandPending, ExportEnd, FieldError, Health, LogEnd, LogEnds, Problem, Status, StatusCaller, Totals,
+    AsOf, CommandPending, ExportEnd, FieldError, Health, LogEnd, LogEnds, Problem, Status,
+    StatusCaller, Totals,
 };
 pub use event::{
     AppendAnswer, Appended, BatchItem, BatchResult, Event, EventList, EventSeen, Rejections,

@@ -6,7 +6,6 @@
 mod files;
 
 use axum::Router;
-use axum::extract::Path;
 use axum::http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, ETAG, REFERRER_POLICY, VARY};
 use axum::http::{HeaderMap, HeaderName, HeaderValue};
 use axum::response::{IntoResponse as _, Redirect, Response};
@@ -32,22 +31,24 @@ const NO_REFERRER: HeaderValue = HeaderValue::from_static("no-referrer");
 /// A cache must ask before each use: the names of the files stay when a newer server has others.
 const REVALIDATED: HeaderValue = HeaderValue::from_static("no-cache");
 const OPENER_POLICY: HeaderName = HeaderName::from_static("cross-origin-opener-policy");
+const ROOT: &str = "/ui/";
 const INDEX: &str = "index.html";
 
 /// The routes of the dashboard.
 pub(super) fn routes() -> Router<App> {
     // The redirect is relative, so that the dashboard also works below a path of a proxy.
     let to_index = || async { Redirect::permanent("ui/") };
-    let index = |known: Conditional| async move { answer(INDEX, &known) };
-    let file = |Path(path): Path<String>, known: Conditional| async move { answer(&path, &known) };
     Router::new()
         .route("/ui", get(to_index))
-        .route("/ui/", get(index))
-        .route("/ui/{*path}", get(file))
+        .route(ROOT, get(serve))
+        .route("/ui/{*path}", get(serve))
 }
 
-/// Answers with a file, or with a 304 if the client has it.
-fn answer(path: &str, known: &Conditional) -> Response {
+/// Answers with the file that the path of the request names, or with a 304 if the client has it.
+async fn serve(known: Conditional) -> Response {
+    // Not decoded: no file has a name that needs to be encoded.
+    let path = known.uri().path().strip_prefix(ROOT).unwrap_or_default();
+    let path = if path.is_empty() { INDEX } else { path };
     let Some(file) = File::find(path) else {
         let detail = "the dashboard has no such file; it begins at /ui/";
         return Problem::new(Code::RouteNotFound)

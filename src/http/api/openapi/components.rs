@@ -24,6 +24,7 @@ const COMPLETE: &[&str] = &[
     "SessionEvents",
     "SessionList",
     "Status",
+    "StatusCaller",
 ];
 
 /// The operations of all paths.
