@@ -16,7 +16,7 @@ async function check(candidate) {
 
 /** Exchanges a one-time code of a link. */
 async function exchange(code) {
-  const response = await send("sign-in", { method: "POST", body: { code }, as: {} });
+  const response = await send("sign-in", { method: "POST", extra: { "X-Sign-In-Code": code }, as: {} });
   const answer = await response.json();
   return { credential: answer.credential ?? null, tenant: answer.tenant_id ?? null };
 }
