@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 
 use axum::http::HeaderValue;
+use bytes::Bytes;
 use rust_embed::RustEmbed;
 
 /// Extensions of the files, and their media types.
@@ -23,9 +24,10 @@ struct Folder;
 
 /// A file of the dashboard.
 pub(super) struct File {
+    pub(super) path: String,
     pub(super) media_type: &'static str,
-    pub(super) bytes: Cow<'static, [u8]>,
-    hash: [u8; 32],
+    pub(super) bytes: Bytes,
+    pub(super) hash: [u8; 32],
 }
 
 impl File {
@@ -35,9 +37,13 @@ impl File {
         let (_, media_type) = MEDIA_TYPES.iter().find(|(known, _)| *known == extension)?;
         let file = Folder::get(path)?;
         Some(Self {
+            path: path.to_owned(),
             media_type,
             hash: file.metadata.sha256_hash(),
-            bytes: file.data,
+            bytes: match file.data {
+                Cow::Borrowed(embedded) => Bytes::from_static(embedded),
+                Cow::Owned(read) => Bytes::from(read),
+            },
         })
     }
 

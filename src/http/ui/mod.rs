@@ -4,15 +4,19 @@
 //! them asks the API for everything else, with the credential that a person enters.
 
 mod files;
+mod shorter;
 
 use axum::Router;
-use axum::http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, ETAG, REFERRER_POLICY, VARY};
+use axum::http::header::{
+    CACHE_CONTROL, CONTENT_ENCODING, CONTENT_SECURITY_POLICY, ETAG, REFERRER_POLICY, VARY,
+};
 use axum::http::{HeaderMap, HeaderName, HeaderValue};
 use axum::response::{IntoResponse as _, Redirect, Response};
 use axum::routing::get;
 
 use crate::http::problem::Problem;
 use crate::http::problem::code::Code;
+use crate::http::request::coding::Coding;
 use crate::http::request::conditional::Conditional;
 use crate::http::response::body;
 use crate::http::state::App;
@@ -45,7 +49,7 @@ pub(super) fn routes() -> Router<App> {
 }
 
 /// Answers with the file that the path of the request names, or with a 304 if the client has it.
-async fn serve(known: Conditional) -> Response {
+async fn serve(known: Conditional, headers: HeaderMap) -> Response {
     // Not decoded: no file has a name that needs to be encoded.
     let path = known.uri().path().strip_prefix(ROOT).unwrap_or_default();
     let path = if path.is_empty() { INDEX } else { path };
@@ -59,10 +63,23 @@ async fn serve(known: Conditional) -> Response {
     let mut response = if known.knows(&tag) {
         body::not_modified()
     } else {
-        body::typed(file.media_type, file.bytes.into_owned())
+        sent(file, Coding::preferred(&headers)).await
     };
     protect(response.headers_mut(), tag);
     response
+}
+
+/// The file, in the coding that the client prefers if it is shorter.
+async fn sent(file: File, coding: Option<Coding>) -> Response {
+    if let Some(coding) = coding
+        && let Some(shorter) = shorter::of(&file, coding).await
+    {
+        let mut response = body::typed(file.media_type, shorter);
+        let name = HeaderValue::from_static(coding.as_str());
+        response.headers_mut().insert(CONTENT_ENCODING, name);
+        return response;
+    }
+    body::typed(file.media_type, file.bytes)
 }
 
 /// Adds the validator and the policies. A 304 needs them too: a browser replaces the headers of its
