@@ -90,5 +90,6 @@ mod torture;
 mod transitions;
 mod two_servers;
 mod ui;
+mod ui_codings;
 mod ui_files;
 mod wire;

@@ -1,7 +1,7 @@
-//! `/ui`: the dashboard, from files that the binary carries.
+//! `/ui`: the dashboard, and `/docs`: the page that explains the API, from files that the binary carries.
 //!
-//! The files are static and say nothing about any tenant, so they need no credential. The page in
-//! them asks the API for everything else, with the credential that a person enters.
+//! The files are static and say nothing about any tenant, so they need no credential. The pages in
+//! them ask the API for everything else, with the credential that a person enters.
 
 mod files;
 mod shorter;
@@ -35,26 +35,64 @@ const NO_REFERRER: HeaderValue = HeaderValue::from_static("no-referrer");
 /// A cache must ask before each use: the names of the files stay when a newer server has others.
 const REVALIDATED: HeaderValue = HeaderValue::from_static("no-cache");
 const OPENER_POLICY: HeaderName = HeaderName::from_static("cross-origin-opener-policy");
-const ROOT: &str = "/ui/";
 const INDEX: &str = "index.html";
+/// The folder of the page that explains the API, below the folder of all files.
+const DOCS: &str = "docs";
 
-/// The routes of the dashboard.
-pub(super) fn routes() -> Router<App> {
-    // The redirect is relative, so that the dashboard also works below a path of a proxy.
-    let to_index = || async { Redirect::permanent("ui/") };
-    Router::new()
-        .route("/ui", get(to_index))
-        .route(ROOT, get(serve))
-        .route("/ui/{*path}", get(serve))
+/// A page with files of its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Page {
+    Dashboard,
+    Docs,
 }
 
-/// Answers with the file that the path of the request names, or with a 304 if the client has it.
-async fn serve(known: Conditional, headers: HeaderMap) -> Response {
-    // Not decoded: no file has a name that needs to be encoded.
-    let path = known.uri().path().strip_prefix(ROOT).unwrap_or_default();
-    let path = if path.is_empty() { INDEX } else { path };
-    let Some(file) = File::find(path) else {
-        let detail = "the dashboard has no such file; it begins at /ui/";
+impl Page {
+    const ALL: [Self; 2] = [Self::Dashboard, Self::Docs];
+
+    /// The first segment of its paths.
+    fn name(self) -> &'static str {
+        match self {
+            Self::Dashboard => "ui",
+            Self::Docs => DOCS,
+        }
+    }
+
+    /// The file that the path of a request names. The path is not decoded: no file has a name that needs
+    /// to be encoded.
+    fn find(self, path: &str) -> Option<File> {
+        let path = path.strip_prefix('/')?.strip_prefix(self.name())?;
+        let path = match path.strip_prefix('/')? {
+            "" => INDEX,
+            path => path,
+        };
+        match self {
+            Self::Docs => File::find(&format!("{DOCS}/{path}")),
+            // The page about the API would not find its parts there.
+            Self::Dashboard if path.split('/').next() == Some(DOCS) => None,
+            Self::Dashboard => File::find(path),
+        }
+    }
+}
+
+/// The routes of both pages.
+pub(super) fn routes() -> Router<App> {
+    Page::ALL.into_iter().fold(Router::new(), |router, page| {
+        let name = page.name();
+        // The redirect is relative, so that the page also works below a path of a proxy.
+        let to_index = move || async move { Redirect::permanent(&format!("{name}/")) };
+        let file = move |known, headers| answer(page, known, headers);
+        router
+            .route(&format!("/{name}"), get(to_index))
+            .route(&format!("/{name}/"), get(file))
+            .route(&format!("/{name}/{{*path}}"), get(file))
+    })
+}
+
+/// Answers with a file, or with a 304 if the client has it.
+async fn answer(page: Page, known: Conditional, headers: HeaderMap) -> Response {
+    let Some(file) = page.find(known.uri().path()) else {
+        let detail =
+            "there is no such file; the dashboard is at /ui/, and the page about the API at /docs/";
         return Problem::new(Code::RouteNotFound)
             .with_detail(detail)
             .into_response();
