@@ -23,6 +23,7 @@ const COMPLETE: &[&str] = &[
     "Session",
     "SessionEvents",
     "SessionList",
+    "SignIn",
     "Status",
     "StatusCaller",
 ];
