@@ -48,3 +48,16 @@ def until(page: Page, condition: str) -> None:
     The content policy of the page keeps the browser from trying it by itself.
     """
     wait_for(lambda: page.evaluate(condition), condition)
+
+
+def tab_to(page: Page, wanted: str, steps: int = 80) -> None:
+    """Presses Tab until the element with this text or label has the focus."""
+    for _ in range(steps):
+        page.keyboard.press("Tab")
+        found = page.evaluate(
+            "document.activeElement.getAttribute('aria-label')"
+            " ?? document.activeElement.textContent"
+        )
+        if found.strip() == wanted:
+            return
+    raise AssertionError(f"{steps} steps do not lead to {wanted}")

@@ -9,6 +9,7 @@ import httpx
 from playwright.sync_api import Page, expect
 
 from accessibility import check_accessibility
+from dashboard import tab_to
 from seed import Seeded
 from watch import Watch
 
@@ -117,13 +118,11 @@ def test_a_call_is_found_and_sent_by_keyboard_alone(page: Page, seeded: Seeded) 
     page.keyboard.press("Tab")
     page.keyboard.press("Tab")
     page.keyboard.type("status")
-    while page.evaluate("document.activeElement.hash") != "#get_status":
-        page.keyboard.press("Tab")
+    tab_to(page, "Read the tenant's status")
     page.keyboard.press("Enter")
     call = operation(page, "get_status")
     expect(call.locator("summary").first).to_be_focused()
-    while page.evaluate("document.activeElement.textContent") != "Send":
-        page.keyboard.press("Tab")
+    tab_to(page, "Send")
     page.keyboard.press("Enter")
     expect(call.get_by_label("Body of the answer")).to_contain_text('"tenant": "acme"')
 

@@ -6,7 +6,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from accessibility import check_accessibility
-from dashboard import go_to, is_live, row, rows, sign_in
+from dashboard import go_to, is_live, row, rows, sign_in, tab_to
 from seed import ENDED, ROOT, Seeded
 from servers import Server
 from session_ledger import Ledger
@@ -26,19 +26,6 @@ def show(page: Page, place: str) -> None:
     """Goes to a page, and waits until it is complete."""
     go_to(page, f"#/{place}")
     expect(page.locator("main")).to_contain_text(PLACES[place])
-
-
-def tab_to(page: Page, wanted: str, steps: int = 80) -> None:
-    """Presses Tab until the element with this text or label has the focus."""
-    for _ in range(steps):
-        page.keyboard.press("Tab")
-        found = page.evaluate(
-            "document.activeElement.getAttribute('aria-label')"
-            " ?? document.activeElement.textContent"
-        )
-        if found.strip() == wanted:
-            return
-    raise AssertionError(f"{steps} steps do not lead to {wanted}")
 
 
 def test_a_session_is_found_and_ended_by_keyboard_alone(page: Page, own_server: Server) -> None:
