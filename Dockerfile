@@ -13,6 +13,7 @@ RUN mkdir src \
 
 COPY schemas schemas
 COPY src src
+COPY ui ui
 # Cargo compares time stamps, and the sources may be older than the placeholders of the layer above.
 RUN touch src/main.rs src/lib.rs \
     && cargo build --release --locked --bin session-ledger \

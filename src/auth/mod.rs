@@ -19,6 +19,7 @@ mod principal;
 mod rate_limit;
 mod role;
 mod seen;
+mod sign_in;
 
 pub use access::{Access, CredentialError, Credentials, Presented};
 pub use api_key::{ApiKey, KeyId, Spelling};
@@ -31,3 +32,4 @@ pub use principal::{Identity, Principal, TenantError, Tenants};
 pub use rate_limit::{RateLimit, RateLimits, Standing};
 pub use role::{Role, Roles};
 pub use seen::{NotSeen, Seen};
+pub use sign_in::{SignIn, SignInCode, SignInCodes, SignInError};

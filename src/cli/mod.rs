@@ -40,6 +40,7 @@ mod secret_args;
 mod secret_file;
 mod serve;
 mod serve_tls;
+mod server;
 mod sessions;
 mod show;
 mod streams;
@@ -47,6 +48,7 @@ mod table;
 mod target;
 mod tokens;
 mod typed;
+mod ui;
 mod verify;
 mod verify_export;
 
@@ -94,6 +96,7 @@ struct Cli {
 enum Command {
     Serve(Box<serve::Serve>),
     Demo(demo::Demo),
+    Ui(ui::Ui),
     Emit(Box<emit::Emit>),
     Hook(Box<hook::Hook>),
     List(list::List),
@@ -200,6 +203,7 @@ async fn dispatch(command: Command) -> CommandResult {
     match command {
         Command::Serve(serve) => serve.run().await,
         Command::Demo(demo) => demo.run().await,
+        Command::Ui(ui) => ui.run().await,
         Command::Emit(emit) => emit.run().await,
         Command::Hook(hook) => hook.run().await,
         Command::List(list) => list.run().await,

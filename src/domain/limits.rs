@@ -526,6 +526,12 @@ pub const JWKS_REFETCH_MS: u64 = 5_000;
 /// How long a fetch of a key set may take, and how long a token with an unknown key may wait for
 /// it, in milliseconds.
 pub const JWKS_WAIT_MS: u64 = 5_000;
+/// How long a sign-in code is valid, in microseconds. A person opens the link with it at once.
+pub const SIGN_IN_CODE_US: i64 = 60 * 1_000_000;
+/// Most sign-in codes of one caller that are valid at one time.
+pub const SIGN_IN_CODES_PER_CALLER_MAX: usize = 4;
+/// Most sign-in codes of all callers together that are valid at one time.
+pub const SIGN_IN_CODES_MAX: usize = 1_024;
 /// How many requests the server counts between two sweeps that remove idle rate limits.
 pub const RATE_SWEEP_REQUESTS: u64 = 65_536;
 

@@ -17,6 +17,7 @@
 //! | `live` | streams: listings and histories that clients follow |
 //! | `layers` | middleware around the routes |
 //! | `api` | the routes |
+//! | `ui` | the files of the dashboard |
 //!
 //! A module uses the modules above it in this table (`tests/it/tidy.rs`). Every route below `/v1`
 //! stands behind `layers::authenticate`. No handler holds a snapshot of the read model across an
@@ -37,6 +38,7 @@ pub(crate) mod request;
 pub(crate) mod response;
 pub(crate) mod state;
 mod stream_tasks;
+mod ui;
 
 use std::sync::Arc;
 
@@ -91,7 +93,9 @@ pub(crate) fn router(
     let (streams, _document) = api::stream_routes().split_for_parts();
     let guarded = guarded.merge(streams.layer(Extension(Arc::new(live))));
     let (open, _document) = api::open_routes().split_for_parts();
-    let routes = guard(guarded, &app, CredentialScheme::usual()).merge(open);
+    let routes = guard(guarded, &app, CredentialScheme::usual())
+        .merge(open)
+        .merge(ui::routes());
     let own = with_cors(around_routes(routes, hosts), cors);
     let whole = mounts(&app).into_iter().fold(own, |whole, mount| {
         let routes = around_routes(mount.routes, hosts)

@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::sync::{Semaphore, SemaphorePermit};
 use uuid::Uuid;
 
-use crate::auth::{Access, Keys};
+use crate::auth::{Access, Keys, SignInCodes};
 use crate::domain::limits::{
     FOLD_LAG_MS_MAX, HISTORY_PAGES_MAX, MIN_POSITION_WAIT_MS, READS_MAX, WAITERS_MAX,
 };
@@ -61,6 +61,7 @@ struct Shared {
     waiters: Semaphore,
     refusals: Refusals,
     histories: Semaphore,
+    sign_in_codes: SignInCodes,
     run: u64,
 }
 
@@ -72,6 +73,7 @@ impl App {
             waiters: Semaphore::new(WAITERS_MAX),
             refusals: Refusals::default(),
             histories: Semaphore::new(HISTORY_PAGES_MAX),
+            sign_in_codes: SignInCodes::default(),
             run: Uuid::new_v4().as_u64_pair().0,
         }))
     }
@@ -111,6 +113,11 @@ impl App {
 
     pub(crate) fn refusals(&self) -> &Refusals {
         &self.0.refusals
+    }
+
+    /// The sign-in codes that this server has made.
+    pub(crate) fn sign_in_codes(&self) -> &SignInCodes {
+        &self.0.sign_in_codes
     }
 
     /// A random number that identifies this run of the server.

@@ -7,9 +7,10 @@ use std::process::{Command, Stdio};
 use crate::support::cli::{command, fails, ok};
 
 /// Every command and group. The name of a command in a group begins with the group.
-const COMMANDS: [&str; 38] = [
+const COMMANDS: [&str; 39] = [
     "serve",
     "demo",
+    "ui",
     "emit",
     "hook",
     "list",
@@ -139,6 +140,18 @@ fn options_stand_under_their_heading() {
             "events",
             "Which events:",
             &["--after", "--type", "--follow"],
+        ),
+        (
+            "ui",
+            "Which ledger:",
+            &[
+                "--url",
+                "--key-file",
+                "--ca-cert",
+                "--client-cert",
+                "--client-key",
+                "--tenant",
+            ],
         ),
         ("show", "Options:", &["--json"]),
         (

@@ -206,7 +206,7 @@ async fn the_root_serves_a_page_for_people() {
     assert_eq!(page.status, 200);
     assert_eq!(page.header("content-type"), "text/html; charset=utf-8");
     assert_eq!(page.header("x-content-type-options"), "nosniff");
-    for link in ["/openapi.json", "/readyz", "/healthz", "/metrics"] {
+    for link in ["/ui/", "/openapi.json", "/readyz", "/healthz", "/metrics"] {
         assert!(page.text.contains(&format!("href=\"{link}\"")), "{link}");
         client.get(link).await;
     }

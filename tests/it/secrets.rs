@@ -24,7 +24,7 @@ impl Seen {
     /// Records an answer without the members that may hold a secret, and records these secrets.
     fn note(&mut self, answer: &Answer) -> Value {
         let mut body: Value = serde_json::from_str(&answer.text).unwrap_or_default();
-        for member in ["token", "refresh_token", "key"] {
+        for member in ["token", "refresh_token", "key", "credential"] {
             let given = body.as_object_mut().and_then(|body| body.remove(member));
             if let Some(Value::String(token)) = given {
                 self.secrets.push(token);
@@ -113,6 +113,7 @@ impl Visit {
             self.give(Method::DELETE, &path, &json!({})).await;
         }
         self.emit_secrets().await;
+        self.sign_in().await;
         for roles in [json!(["read"]), json!(["read", "write"]), json!(["none"])] {
             let body = json!({"roles": roles});
             let issued = self.give(Method::POST, "/v1/keys", &body).await;
@@ -125,6 +126,25 @@ impl Visit {
         let revoked = self.client.with_key(&key).get("/v1/status").await;
         assert_eq!(revoked.status, 401);
         self.seen.note(&revoked);
+    }
+
+    /// Makes sign-in codes, and uses one twice.
+    async fn sign_in(&mut self) {
+        let path = "/v1/sign-in-codes";
+        for _ in 0..2 {
+            let made = self.client.send(Method::POST, path, &[], Vec::new()).await;
+            let code = made.json()["code"].as_str().unwrap().to_owned();
+            self.seen.texts.push(format!("{:?}", made.headers));
+            for _ in 0..2 {
+                let given = [("x-sign-in-code", code.as_str())];
+                let answer = self
+                    .client
+                    .send(Method::POST, "/sign-in", &given, Vec::new())
+                    .await;
+                self.seen.note(&answer);
+            }
+            self.seen.secrets.push(code);
+        }
     }
 
     /// Emits events with secrets in the wrong places, as a faulty runtime might.

@@ -80,8 +80,10 @@ def test_a_right_answer_is_read() -> None:
     body = (
         b'{"tenant": "acme", "sessions": {"total": 0, "by": {}}, "rejections": null,'
         b'"rules_version": 2, "digest": null, "events": 0, "chain": null,'
+        b'"caller": {"roles": ["read"], "agent_id": null},'
         b'"as_of": {"position": 0, "time": null, "caught_up": true}}'
     )
     done = Attempts(status(), Options(), Positions()).answered(Answer(200, {}, body))
     assert isinstance(done, Done) and isinstance(done.value, Status)
     assert done.value.tenant == "acme"
+    assert done.value.caller is not None and done.value.caller.roles == ("read",)

@@ -12,6 +12,7 @@ use anyhow::Context as _;
 use clap::Args;
 use fastrand::Rng;
 use indicatif::ProgressBar;
+use reqwest::Url;
 use tempfile::TempDir;
 use tokio::time::Instant;
 use uuid::Uuid;
@@ -23,7 +24,7 @@ use crate::app::{Access, Config, Running};
 use crate::auth::{Author, Grant, Roles};
 use crate::cli::client::{Api, Identity, read};
 use crate::cli::duration::duration;
-use crate::cli::{CommandResult, address, list, output, table};
+use crate::cli::{CommandResult, address, list, output, table, ui};
 use crate::domain::TenantId;
 use crate::http::dto::{SessionCount, SessionList};
 use fleet::Tally;
@@ -100,17 +101,17 @@ impl Demo {
             .await
             .context("the demo did not start; `--listen 127.0.0.1:0` takes any free port")?;
         let api = Api::new(&running.url(), Identity::key(key.clone()))?;
-        self.introduce(&running);
         let shown = self.show(&running, &api, &key, &mut signals).await;
         let stopped = running.stop().await;
         shown?;
         stopped.map(|()| ExitCode::SUCCESS)
     }
 
-    fn introduce(&self, running: &Running) {
+    fn introduce(&self, running: &Running, dashboard: &Url) {
         output::note(format_args!(
             "The ledger serves on {}; its files are in {}.\n{} runtimes emit about {} events a \
-             second for the tenant `{TENANT}`.",
+             second for the tenant `{TENANT}`.\n\
+             The dashboard, signed in; the link works once, within a minute:\n  {dashboard}",
             running.url(),
             running.data_dir().display(),
             self.agents,
@@ -125,6 +126,7 @@ impl Demo {
         key: &str,
         signals: &mut Signals,
     ) -> anyhow::Result<()> {
+        self.introduce(running, &ui::link(api).await?);
         let seed = self.seed.unwrap_or_else(|| Uuid::now_v7().as_u64_pair().1);
         let (fleet, tally) = fleet::start(api, self.agents, self.rate, Rng::with_seed(seed));
         let started = Instant::now();
@@ -271,6 +273,7 @@ fn calls(heading: &str, url: &str, key: &str, listed: &Listed) -> String {
   {curl} -H 'Content-Type: application/cloudevents+json' '{url}/v1/events' -d \\
     '{{\"specversion\":\"1.0\",\"id\":\"e-1\",\"source\":\"urn:me\",\"type\":\"session.created\",\
 \"subject\":\"my-session\",\"data\":{{\"agent_id\":\"{agent}\"}}}}'
+  session-ledger ui --url {url}
   session-ledger list --url {url} --agent {agent}
   session-ledger events --url {url} --follow
   session-ledger keys list --url {url}

@@ -5,7 +5,6 @@
 //! spool then: if the process is killed or the ledger is away, the next call sends them.
 
 mod input;
-mod ledger;
 mod runs;
 mod send;
 mod spool;
@@ -23,11 +22,11 @@ use strum::VariantNames as _;
 use tokio::time::{Instant, timeout_at};
 
 use crate::app::clock::SystemClock;
+use crate::cli::server::ServerArgs;
 use crate::cli::{CommandResult, Usage, output};
 use crate::domain::limits::{HOOK_BUDGET_MS, HOOK_TTL_SECONDS, TTL_SECONDS_MAX};
 use crate::domain::{AgentId, Clock as _, ProjectId};
 use crate::hooks::{self, Call, Options, Runtime};
-use ledger::LedgerArgs;
 use spool::Spool;
 
 const AFTER_HELP: &str = "\
@@ -66,7 +65,7 @@ pub(super) struct Hook {
     spool: SpoolArgs,
 
     #[command(flatten)]
-    ledger: LedgerArgs,
+    ledger: ServerArgs,
 }
 
 /// How the sessions look.
@@ -124,7 +123,9 @@ impl Hook {
         let (spool, ledger) = timeout_at(ends, self.take(runtime)).await.context(
             "this call took too long before its events were in the spool; they are lost",
         )??;
-        match timeout_at(ends, send::send(&spool, &ledger.api()?)).await {
+        // The command ends before these timeouts do.
+        let api = ledger.hurried_api(Duration::from_millis(2 * HOOK_BUDGET_MS))?;
+        match timeout_at(ends, send::send(&spool, &api)).await {
             Ok(sent) => sent?,
             Err(_elapsed) => output::note(format_args!(
                 "the ledger did not answer in time; the next call sends the events in the spool"
@@ -134,7 +135,7 @@ impl Hook {
     }
 
     /// Reads the call, answers the runtime, and writes the events to the spool.
-    async fn take(self, runtime: Runtime) -> anyhow::Result<(Spool, LedgerArgs)> {
+    async fn take(self, runtime: Runtime) -> anyhow::Result<(Spool, ServerArgs)> {
         let now = SystemClock.now();
         let read = input::read().await;
         let call = read.and_then(|input| Ok(Call::read(runtime, &input, now)?));
@@ -211,7 +212,7 @@ fn answer(text: &str) -> io::Result<()> {
 impl SpoolArgs {
     /// The directory for the events of one ledger and key. Another ledger or tenant must not get them, so
     /// it has another directory. Its name is a part of a hash, which does not lead back to the key.
-    fn directory(&self, ledger: &LedgerArgs) -> Result<PathBuf, Usage> {
+    fn directory(&self, ledger: &ServerArgs) -> Result<PathBuf, Usage> {
         let default = || {
             let home = self.home.as_ref();
             let state = self.state_home.clone();

@@ -10,6 +10,7 @@ mod listing;
 pub mod openapi;
 mod ops;
 mod sessions;
+mod sign_in;
 
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -43,6 +44,7 @@ pub(super) fn routes() -> OpenApiRouter<App> {
         .routes(routes!(keys::list, keys::issue))
         .routes(routes!(keys::revoke))
         .routes(routes!(keys::history::list))
+        .routes(routes!(sign_in::make))
         .routes(routes!(backup::ends))
         .routes(routes!(backup::events))
         .routes(routes!(backup::keys))
@@ -55,7 +57,8 @@ pub(super) fn stream_routes() -> OpenApiRouter<App> {
         .routes(routes!(sessions::stream::follow))
 }
 
-/// All routes that need no credential. Their answers hold no data of a tenant.
+/// All routes that need no credential. Their answers hold no data of a tenant, except for callers with a
+/// sign-in code.
 pub(super) fn open_routes() -> OpenApiRouter<App> {
     OpenApiRouter::new()
         .routes(routes!(ops::home::page))
@@ -63,4 +66,5 @@ pub(super) fn open_routes() -> OpenApiRouter<App> {
         .routes(routes!(ops::health::ready))
         .routes(routes!(ops::health::metrics))
         .routes(routes!(openapi::serve))
+        .routes(routes!(sign_in::exchange))
 }

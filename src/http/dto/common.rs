@@ -7,7 +7,7 @@ use utoipa::ToSchema;
 use utoipa::openapi::schema::Schema;
 use utoipa::openapi::{Ref, RefOr};
 
-use super::words::{CurrentStatus, HealthStatus, Verdict, VerdictSoFar};
+use super::words::{CurrentStatus, HealthStatus, Role, Verdict, VerdictSoFar};
 
 /// The state of the ledger that an answer shows.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -125,8 +125,20 @@ pub struct Status {
     pub chain: Option<String>,
     /// The version of the rules by which the ledger decides verdicts.
     pub rules_version: u32,
+    /// What the caller may do.
+    pub caller: StatusCaller,
     /// The state that was counted.
     pub as_of: AsOf,
+}
+
+/// What the caller of a request may do.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct StatusCaller {
+    /// The roles of the credential. No role includes another.
+    #[schema(value_type = Vec<Role>, example = json!(["read", "audit"]))]
+    pub roles: Vec<String>,
+    /// The agent to which the credential is bound; null if it is not bound.
+    pub agent_id: Option<String>,
 }
 
 /// What a tenant has up to a position.

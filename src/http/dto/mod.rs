@@ -11,11 +11,13 @@ mod hook;
 mod key;
 mod request;
 mod session;
+mod sign_in;
 pub(crate) mod words;
 
 pub use agent::{Agent, AgentChanged, AgentList};
 pub use common::{
-    AsOf, CommandPending, ExportEnd, FieldError, Health, LogEnd, LogEnds, Problem, Status, Totals,
+    AsOf, CommandPending, ExportEnd, FieldError, Health, LogEnd, LogEnds, Problem, Status,
+    StatusCaller, Totals,
 };
 pub use event::{
     AppendAnswer, Appended, BatchItem, BatchResult, Event, EventList, EventSeen, Rejections,
@@ -32,3 +34,4 @@ pub use session::{
     Descendant, Introspection, Lineage, Session, SessionCount, SessionEnded, SessionList,
     SessionTokens,
 };
+pub use sign_in::{SignIn, SignInCode};

@@ -33,8 +33,7 @@ const TEXTS: [&str; 4] = [
 /// Returns the answer in the client's preferred coding; unchanged if it is too short or not text.
 pub(crate) async fn compressed(response: Response, coding: Option<Coding>) -> Response {
     match coding {
-        // Boxed: otherwise the future of every request would be as large as a compressor.
-        Some(coding) if is_worth_it(&response) => Box::pin(shorten(response, coding)).await,
+        Some(coding) if is_worth_it(&response) => shorten(response, coding).await,
         _ => response,
     }
 }
@@ -50,28 +49,7 @@ fn is_worth_it(response: &Response) -> bool {
 
 async fn shorten(response: Response, coding: Coding) -> Response {
     let (mut parts, body) = response.into_parts();
-    let out = Vec::new();
-    let short = match coding {
-        Coding::Brotli => {
-            let mut encoder = BrotliEncoder::with_quality(out, Level::Precise(4));
-            write(body, &mut encoder)
-                .await
-                .map(|()| encoder.into_inner())
-        }
-        Coding::Zstd => {
-            let mut encoder = ZstdEncoder::with_quality(out, Level::Precise(3));
-            write(body, &mut encoder)
-                .await
-                .map(|()| encoder.into_inner())
-        }
-        Coding::Gzip | Coding::Deflate => {
-            let mut encoder = GzipEncoder::with_quality(out, Level::Precise(4));
-            write(body, &mut encoder)
-                .await
-                .map(|()| encoder.into_inner())
-        }
-    };
-    let short = match short {
+    let short = match encoded(body, coding, Effort::Quick).await {
         Ok(short) => short,
         Err(error) => {
             tracing::error!(error = %error, "failed to compress an answer: {error}");
@@ -84,6 +62,55 @@ async fn shorten(response: Response, coding: Coding) -> Response {
     let vary = HeaderValue::from(ACCEPT_ENCODING);
     parts.headers.append(VARY, vary);
     Response::from_parts(parts, Body::from(short))
+}
+
+/// How hard to compress.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Effort {
+    /// For bytes that are sent once.
+    Quick,
+    /// For bytes that are sent often: ten times the work for a fifth fewer bytes.
+    Best,
+}
+
+impl Effort {
+    /// The level for a coding.
+    fn level(self, coding: Coding) -> Level {
+        Level::Precise(match (coding, self) {
+            (Coding::Zstd, Self::Quick) => 3,
+            (Coding::Brotli | Coding::Gzip | Coding::Deflate, Self::Quick) => 4,
+            (Coding::Gzip | Coding::Deflate, Self::Best) => 9,
+            (Coding::Brotli, Self::Best) => 11,
+            (Coding::Zstd, Self::Best) => 19,
+        })
+    }
+}
+
+/// Returns a body in a coding.
+pub(crate) async fn encoded(body: Body, coding: Coding, effort: Effort) -> io::Result<Vec<u8>> {
+    // Boxed: otherwise the future of every request would be as large as a compressor.
+    Box::pin(write_encoded(body, coding, effort)).await
+}
+
+async fn write_encoded(body: Body, coding: Coding, effort: Effort) -> io::Result<Vec<u8>> {
+    let (out, level) = (Vec::new(), effort.level(coding));
+    match coding {
+        Coding::Brotli => {
+            let mut encoder = BrotliEncoder::with_quality(out, level);
+            let written = write(body, &mut encoder).await;
+            written.map(|()| encoder.into_inner())
+        }
+        Coding::Zstd => {
+            let mut encoder = ZstdEncoder::with_quality(out, level);
+            let written = write(body, &mut encoder).await;
+            written.map(|()| encoder.into_inner())
+        }
+        Coding::Gzip | Coding::Deflate => {
+            let mut encoder = GzipEncoder::with_quality(out, level);
+            let written = write(body, &mut encoder).await;
+            written.map(|()| encoder.into_inner())
+        }
+    }
 }
 
 async fn write(body: Body, encoder: &mut (impl AsyncWrite + Unpin)) -> io::Result<()> {

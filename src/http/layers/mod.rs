@@ -2,7 +2,7 @@
 
 pub(crate) mod around;
 pub(crate) mod authenticate;
-mod compress;
+pub(crate) mod compress;
 pub(crate) mod cors;
 mod drain_body;
 pub(crate) mod error_style;

@@ -99,6 +99,10 @@ codes! {
     TooManyKeys "too_many_keys" CONFLICT "the tenant has 1000 keys that are not revoked, which is the limit; revoke unused and expired keys first";
     /// After this, no key could change keys.
     LastAdminKey "last_admin_key" CONFLICT "this is the tenant's last key with the role admin, and no other key could issue a new one; issue one first, or revoke this one by `session-ledger keys` with --data-dir or --nats-url";
+    /// Not a code that this server has made, or no longer valid. The caller does not learn which.
+    InvalidSignIn "invalid_sign_in_code" UNPROCESSABLE_ENTITY "this server knows no such sign-in code: a code is valid once, for 60 s, and only on the server that made it; `session-ledger ui` prints a link with another one";
+    /// Too many sign-in codes are valid.
+    TooManySignInCodes "too_many_sign_in_codes" SERVICE_UNAVAILABLE "too many sign-in codes are valid; try again when some have expired, which takes up to 60 s";
     /// The credential sends too many requests.
     RateLimited "rate_limited" TOO_MANY_REQUESTS "the credential sends more requests than its limit allows; wait for as many seconds as the header Retry-After says";
     /// A query parameter that the route does not have.

@@ -135,6 +135,10 @@ const CHANGE_KEYS: Codes = &[
 problem_sets! {
     /// A route that any caller may use.
     OpenProblems: EVERYWHERE;
+    /// A new sign-in code.
+    SignInCodeProblems: EVERYWHERE, CALLER, &[Code::TooManySignInCodes];
+    /// The use of a sign-in code.
+    SignInProblems: EVERYWHERE, &[Code::InvalidSignIn];
     /// The question whether the server is alive, which it answers even if it is full.
     AliveProblems: HEALTH;
     /// The question whether the server is ready.

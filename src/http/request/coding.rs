@@ -9,7 +9,7 @@ use crate::http::problem::code::Code;
 use crate::http::request::negotiate::weighed;
 
 /// A compression format.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, strum::EnumString, strum::IntoStaticStr)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, strum::EnumString, strum::IntoStaticStr)]
 #[strum(serialize_all = "lowercase")]
 pub(crate) enum Coding {
     #[strum(to_string = "gzip", serialize = "x-gzip")]

@@ -17,4 +17,5 @@ pub(crate) mod negotiate;
 pub(crate) mod page_query;
 pub(crate) mod param;
 pub(crate) mod params;
+pub(crate) mod sign_in_code;
 pub(crate) mod stream_headers;

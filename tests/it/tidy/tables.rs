@@ -134,6 +134,7 @@ pub(crate) const HTTP: &[&str] = &[
     "live",
     "layers",
     "api",
+    "ui",
 ];
 
 /// The module that all dialects use. A dialect uses only this module and its own.
@@ -166,7 +167,12 @@ pub(crate) const HOMES: &[(&str, &[&str])] = &[
     // The command line installs it as the TLS provider of the client libraries, and the server uses it.
     (
         "ring::",
-        &["src/auth/jwt/provider", "src/cli/mod", "src/app/tls"],
+        &[
+            "src/auth/jwt/provider",
+            "src/auth/sign_in",
+            "src/cli/mod",
+            "src/app/tls",
+        ],
     ),
     ("governor::", &["src/auth/rate_limit"]),
     ("reqwest::", &["src/cli", "src/auth/jwt/source"]),
@@ -196,4 +202,5 @@ pub(crate) const HOMES: &[(&str, &[&str])] = &[
     ),
     ("anyhow::", &["src/app", "src/cli"]),
     ("prometheus_client::", &["src/metrics"]),
+    ("rust_embed::", &["src/http/ui"]),
 ];

@@ -61,6 +61,7 @@ from .models import (
     SessionEvents,
     SessionTokens,
     Status,
+    StatusCaller,
     Totals,
 )
 
@@ -129,6 +130,7 @@ __all__ = [
     "SessionTokens",
     "Sessions",
     "Status",
+    "StatusCaller",
     "Totals",
     "Verdict",
     "__version__",

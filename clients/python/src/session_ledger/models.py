@@ -345,6 +345,15 @@ class Totals(_Answer):
 
 
 @dataclass(frozen=True, kw_only=True)
+class StatusCaller(_Answer):
+    """What the credential of the client may do."""
+
+    roles: tuple[str, ...]
+    #: The agent to which the credential is bound.
+    agent_id: str | None
+
+
+@dataclass(frozen=True, kw_only=True)
 class Status(_Answer):
     """The counts of a tenant."""
 
@@ -356,6 +365,8 @@ class Status(_Answer):
     #: The number of its events, and their hash chain.
     events: int | None
     chain: str | None
+    #: What the credential may do. None on an older server.
+    caller: StatusCaller | None = None
     as_of: AsOf
 
 

@@ -23,7 +23,9 @@ const COMPLETE: &[&str] = &[
     "Session",
     "SessionEvents",
     "SessionList",
+    "SignIn",
     "Status",
+    "StatusCaller",
 ];
 
 /// The operations of all paths.

@@ -3,6 +3,7 @@
 use axum::extract::State;
 use axum::response::Response;
 
+use crate::auth::Principal;
 use crate::domain::SessionFilter;
 use crate::http::dto;
 use crate::http::problem::Problem;
@@ -21,7 +22,7 @@ use crate::query;
 ///
 /// The number of the tenant's sessions by status, and of its rejected events by reason, a digest of its
 /// sessions and agents, to compare servers of one ledger, and the number of its events with their hash chain, to
-/// compare exports. For a credential
+/// compare exports. It also has the roles of the caller. For a credential
 /// that is bound to an agent, only the sessions of that agent. `/metrics` has figures of the whole server.
 #[utoipa::path(
     get,
@@ -71,7 +72,16 @@ pub(crate) async fn get(
         events: chain.map(|chain| chain.events),
         chain: chain.map(|chain| hex::encode(chain.head)),
         rules_version,
+        caller: of(caller.principal()),
         as_of: app.as_of(counts.as_of),
     };
     Ok(body::json_of(&answer))
+}
+
+fn of(principal: &Principal) -> dto::StatusCaller {
+    let roles = principal.roles.iter().map(|role| role.as_str().to_owned());
+    dto::StatusCaller {
+        roles: roles.collect(),
+        agent_id: principal.agent.as_ref().map(ToString::to_string),
+    }
 }

@@ -1,4 +1,4 @@
-//! Which ledger gets the events of hooks: always a running server, because a hook has no time to start one.
+//! Which server a command calls, for commands that need one that runs already.
 
 use std::time::Duration;
 
@@ -9,12 +9,11 @@ use crate::cli::Usage;
 use crate::cli::client::{Api, Identity};
 use crate::cli::client_tls::ClientTlsArgs;
 use crate::cli::target::{DEFAULT_URL, KeyArgs, NOBODY, URL_VARIABLE, tenant};
-use crate::domain::limits::HOOK_BUDGET_MS;
 
 /// The server, and the caller. It must be the last of the command's arguments.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Which ledger")]
-pub(super) struct LedgerArgs {
+pub(super) struct ServerArgs {
     /// Server to call
     #[arg(long, env = URL_VARIABLE, value_name = "URL")]
     #[arg(default_value = DEFAULT_URL)]
@@ -31,9 +30,20 @@ pub(super) struct LedgerArgs {
     tenant: Option<String>,
 }
 
-impl LedgerArgs {
-    /// A client that makes each call once. The command ends before its timeouts do.
+impl ServerArgs {
+    /// A client that repeats calls.
     pub(super) fn api(self) -> anyhow::Result<Api> {
+        let tls = self.tls.read()?;
+        Api::with_tls(&self.url.clone(), self.identity()?, &tls)
+    }
+
+    /// A client that makes each call once, and waits at most for this time.
+    pub(super) fn hurried_api(self, at_most: Duration) -> anyhow::Result<Api> {
+        let tls = self.tls.read()?;
+        Api::hurried(&self.url.clone(), self.identity()?, &tls, at_most)
+    }
+
+    fn identity(self) -> anyhow::Result<Identity> {
         let who = Identity {
             key: self.who.read()?,
             tenant: self.tenant,
@@ -41,8 +51,7 @@ impl LedgerArgs {
         if who.key.is_none() && who.tenant.is_none() {
             bail!(Usage(NOBODY.to_owned()));
         }
-        let at_most = Duration::from_millis(2 * HOOK_BUDGET_MS);
-        Api::hurried(&self.url, who, &self.tls.read()?, at_most)
+        Ok(who)
     }
 
     /// A text that differs between ledgers and keys, which may be of different tenants. Not to be shown.

@@ -1,0 +1,68 @@
+"""Texts that a hostile runtime sends: every page shows them as text."""
+
+from __future__ import annotations
+
+from urllib.parse import quote
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from dashboard import go_to, row, sign_in, until
+from seed import HOSTILE, HOSTILE_AGENT, HOSTILE_CHILD, HOSTILE_SESSION, Seeded
+
+PLACES = (
+    "sessions?children=1",
+    f"sessions?user={quote(HOSTILE[3])}",
+    f"sessions?agent={quote(HOSTILE_AGENT)}&children=1",
+    f"sessions/{quote(HOSTILE_SESSION)}",
+    f"sessions/{quote(HOSTILE_CHILD)}",
+    "agents",
+    f"agents/{quote(HOSTILE_AGENT)}",
+    "refused",
+    "overview",
+)
+
+
+def check_harmless(page: Page) -> None:
+    """Checks that no text has become code, markup or a link that runs code."""
+    page.evaluate("document.querySelectorAll('details').forEach(one => one.open = true)")
+    until(page, "document.getAnimations().every(one => one.playState !== 'running')")
+    assert page.evaluate("window.hacked") is None
+    assert page.locator("img[src=x], svg[onload], script:not([src])").count() == 0
+    schemes = page.locator("a").evaluate_all("all => all.map(one => one.protocol)")
+    assert set(schemes) <= {"http:"}, schemes
+    handlers = page.evaluate(
+        "[...document.querySelectorAll('*')].filter(one =>"
+        " one.getAttributeNames().some(name => name.startsWith('on'))).length"
+    )
+    assert handlers == 0
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_hostile_texts_are_shown_as_text(page: Page, seeded: Seeded, place: str) -> None:
+    sign_in(page, seeded.url, seeded.key, f"#/{place}")
+    expect(page.get_by_role("heading", level=1)).to_be_visible()
+    if "refused" in place or "overview" in place:
+        expect(page.locator("main")).not_to_be_empty()
+    else:
+        expect(page.locator("main")).to_contain_text(HOSTILE_AGENT)
+    check_harmless(page)
+
+
+def test_a_link_to_a_hostile_session_leads_to_it(page: Page, seeded: Seeded) -> None:
+    sign_in(page, seeded.url, seeded.key)
+    row(page, HOSTILE_SESSION).get_by_role("link", name=HOSTILE_SESSION, exact=True).click()
+    about = page.get_by_role("region", name="Session")
+    for text in (HOSTILE[1], HOSTILE[3], HOSTILE[4]):
+        expect(about).to_contain_text(text)
+    # The mark that turns letters around is shown as an escape.
+    expect(about).to_contain_text("evil\\u202egpj.exe")
+    check_harmless(page)
+
+
+def test_an_address_with_markup_shows_it_as_text(page: Page, seeded: Seeded, watch) -> None:
+    watch.expect_failed_requests()
+    sign_in(page, seeded.url, seeded.key)
+    go_to(page, f"#/sessions/{quote('<img src=x onerror=window.hacked=1>')}")
+    expect(page.get_by_role("heading", level=1)).to_contain_text("<img src=x")
+    check_harmless(page)

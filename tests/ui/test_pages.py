@@ -1,0 +1,119 @@
+"""The pages of agents, of refused events, and the overview."""
+
+from __future__ import annotations
+
+import re
+
+from playwright.sync_api import Page, expect
+
+from dashboard import is_live, sign_in
+from seed import ROOT, Seeded
+from servers import Server
+from session_ledger import Ledger
+
+
+def agent_row(page: Page, agent: str):
+    table = page.get_by_role("table", name="Agents, newest first")
+    return table.locator("tbody tr").filter(has=page.get_by_role("link", name=agent, exact=True))
+
+
+def test_agents_have_their_status_type_trust_and_counts(page: Page, seeded: Seeded) -> None:
+    sign_in(page, seeded.url, seeded.key, "#/agents")
+    for text in ("Active", "reviewer", "high"):
+        expect(agent_row(page, "reviewer")).to_contain_text(text)
+    expect(agent_row(page, "paused")).to_contain_text("Suspended")
+    expect(agent_row(page, "gone")).to_contain_text("Revoked")
+    counts = agent_row(page, "reviewer").locator("td.count").all_inner_texts()
+    assert counts == ["1", "1"]
+    page.get_by_role("button", name="Suspended").click()
+    expect(page.get_by_role("table").locator("tbody tr")).to_have_count(1)
+
+
+def test_an_agent_is_suspended_reinstated_and_revoked_with_what_that_ends(
+    page: Page, own_server: Server
+) -> None:
+    with Ledger(own_server.url, own_server.key) as ledger:
+        ledger.agents.register("worker")
+        for number in range(3):
+            ledger.sessions.create("worker", session_id=f"run-{number}")
+        sign_in(page, own_server.url, own_server.key, "#/agents")
+        dialog = page.get_by_role("dialog")
+        page.get_by_role("button", name="Suspend worker").click()
+        expect(dialog).to_contain_text("3 active sessions")
+        dialog.get_by_role("button", name="Suspend").click()
+        expect(page.get_by_text("worker is suspended.")).to_be_visible()
+        page.get_by_role("button", name="Reinstate worker").click()
+        dialog.get_by_role("button", name="Reinstate").click()
+        expect(page.get_by_text("worker is active.")).to_be_visible()
+        page.get_by_role("button", name="Revoke worker").click()
+        expect(dialog).to_contain_text("This ends 3 active sessions")
+        assert ledger.agents.get("worker").status == "active"
+        dialog.get_by_role("button", name="Revoke").click()
+        expect(page.get_by_text("Revoked. 3 sessions ended.")).to_be_visible()
+        assert ledger.agents.get("worker").status == "revoked"
+        expect(page.get_by_role("button", name="Revoke worker")).to_have_count(0)
+
+
+def test_the_page_of_an_agent_follows_its_sessions(page: Page, own_server: Server) -> None:
+    with Ledger(own_server.url, own_server.key) as ledger:
+        ledger.events.emit("session.created", "one", {"agent_id": "worker"})
+        sign_in(page, own_server.url, own_server.key, "#/agents/worker")
+        is_live(page)
+        ledger.events.emit("session.created", "two", {"agent_id": "worker"})
+        table = page.get_by_role("table", name="Newest sessions of the agent")
+        expect(table.locator("tbody tr")).to_have_count(2)
+        facts = page.get_by_role("region", name="Agent")
+        expect(facts).to_contain_text(re.compile(r"Active sessions\s*2"))
+
+
+def test_refused_events_have_their_reason_bytes_and_advice(page: Page, seeded: Seeded) -> None:
+    sign_in(page, seeded.url, seeded.key, "#/refused")
+    entries = page.locator("ol.refused > li")
+    expect(entries).to_have_count(8)
+    totals = page.get_by_role("group", name="Totals by reason")
+    expect(totals.get_by_role("button", name=re.compile("parked", re.I))).to_contain_text("2")
+    totals.get_by_role("button", name=re.compile("agent revoked", re.I)).click()
+    expect(entries).to_have_count(1)
+    entries.first.locator("summary").click()
+    expect(entries.first).to_contain_text("What to do:")
+    expect(entries.first.locator("pre")).to_contain_text('"subject": "by-gone"')
+
+
+def test_what_is_refused_from_now_on_is_counted_and_moves_nothing(
+    page: Page, own_server: Server
+) -> None:
+    with Ledger(own_server.url, own_server.key) as ledger:
+        ledger.events.emit("session.created", "run", {"agent_id": "a"})
+        sign_in(page, own_server.url, own_server.key, "#/refused")
+        expect(page.get_by_text("Nothing was refused")).to_be_visible()
+        is_live(page)
+        ledger.events.emit("session.refreshed", "nowhere", {})
+        page.get_by_role("button", name="1 new").click()
+        expect(page.locator("ol.refused > li")).to_have_count(1)
+
+
+def test_the_overview_has_totals_a_chart_and_the_health_of_the_server(
+    page: Page, seeded: Seeded
+) -> None:
+    sign_in(page, seeded.url, seeded.key, "#/overview")
+    sessions = page.get_by_role("group", name="Sessions")
+    expect(sessions.locator(".figure").filter(has_text="Expired")).to_contain_text("1")
+    ledger = page.get_by_role("group", name="Ledger")
+    expect(ledger.locator(".figure").filter(has_text="Refused events")).to_contain_text("8")
+    server = page.get_by_role("group", name="This server")
+    expect(server.locator(".figure").filter(has_text="Server").first).to_contain_text("Ready")
+    chart = page.locator("sl-chart svg")
+    expect(chart).to_be_visible()
+    page.get_by_label("Range of the chart").select_option("24h")
+    expect(page).to_have_url(re.compile("range=24h"))
+    expect(chart).to_be_visible()
+
+
+def test_a_reader_sees_no_pages_and_no_buttons_that_fail(page: Page, seeded: Seeded) -> None:
+    # A request that fails fails this test: `watch` sees it in the console.
+    sign_in(page, seeded.url, seeded.reader)
+    for place in ("agents", f"sessions/{ROOT}", "agents/agent-0", "overview", "sessions"):
+        page.evaluate("place => { location.hash = `#/${place}` }", place)
+        expect(page.get_by_role("heading", level=1)).to_be_visible()
+        commands = re.compile("^(End session|Hand over|Suspend |Reinstate |Revoke )")
+        expect(page.get_by_role("button", name=commands)).to_have_count(0)

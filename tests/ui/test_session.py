@@ -1,0 +1,111 @@
+"""A session's page: its row, its timeline, its lineage, and its commands."""
+
+from __future__ import annotations
+
+from playwright.sync_api import Page, expect
+
+from dashboard import is_live, sign_in
+from seed import CHILD, ENDED, GRANDCHILD, ROOT, Seeded
+from servers import Server
+from session_ledger import Ledger
+
+
+def timeline(page: Page):
+    return page.locator("ol.timeline > li")
+
+
+def test_the_row_has_what_is_known_of_the_session(page: Page, seeded: Seeded) -> None:
+    sign_in(page, seeded.url, seeded.key, f"#/sessions/{ENDED}")
+    about = page.get_by_role("region", name="Session")
+    for text in ("Terminated", "error", "agent-2", '"task": "write tests"', '"step": 2'):
+        expect(about).to_contain_text(text)
+
+
+def test_the_timeline_has_each_event_with_verdict_clocks_and_json(
+    page: Page, seeded: Seeded
+) -> None:
+    sign_in(page, seeded.url, seeded.key, f"#/sessions/{ENDED}")
+    expect(timeline(page)).to_have_count(3)
+    kinds = timeline(page).locator(".type").all_inner_texts()
+    assert kinds == ["session.created", "session.refreshed", "session.terminated"]
+    last = timeline(page).last
+    last.locator("summary").click()
+    for text in ("Applied", "over HTTP", "/seed", "Clock of the emitter", "before the log"):
+        expect(last).to_contain_text(text)
+    expect(last.locator("pre")).to_contain_text('"reason": "out of budget"')
+
+
+def test_a_search_finds_the_events_that_were_refused(page: Page, seeded: Seeded) -> None:
+    sign_in(page, seeded.url, seeded.key, f"#/sessions/{ENDED}")
+    expect(timeline(page)).to_have_count(3)
+    page.get_by_role("button", name="rejected").click()
+    expect(timeline(page)).to_have_count(4)
+    expect(timeline(page).last).to_contain_text("not active")
+
+
+def test_the_lineage_shows_the_tree_with_times_and_without_tokens(
+    page: Page, seeded: Seeded
+) -> None:
+    sign_in(page, seeded.url, seeded.key, f"#/sessions/{CHILD}")
+    tree = page.get_by_role("table", name="Lineage").locator("tbody tr")
+    expect(tree).to_have_count(3)
+    found = tree.locator("td.node a").all_inner_texts()
+    assert found == [ROOT, CHILD, GRANDCHILD]
+    expect(tree.nth(1)).to_have_attribute("aria-current", "true")
+    expect(tree.nth(0).get_by_role("img")).to_be_visible()
+    assert "slat_" not in page.content() and "slrt_" not in page.content()
+    tree.nth(2).get_by_role("link", name=GRANDCHILD).click()
+    expect(page.get_by_role("heading", level=1)).to_contain_text(GRANDCHILD)
+
+
+def test_a_session_is_ended_after_a_question(page: Page, own_server: Server) -> None:
+    with Ledger(own_server.url, own_server.key) as ledger:
+        ledger.agents.register("worker")
+        ledger.sessions.create("worker", session_id="run")
+        sign_in(page, own_server.url, own_server.key, "#/sessions/run")
+        is_live(page)
+        page.get_by_role("button", name="End session").click()
+        dialog = page.get_by_role("dialog", name="End this session?")
+        dialog.get_by_role("button", name="Cancel").click()
+        assert ledger.sessions.get("run").status == "active"
+        page.get_by_role("button", name="End session").click()
+        dialog.get_by_label("Outcome").select_option("completed")
+        dialog.get_by_label("Reason").fill("enough")
+        dialog.get_by_role("button", name="End session").click()
+        expect(page.get_by_text("The session has ended.")).to_be_visible()
+        expect(page.get_by_role("region", name="Session")).to_contain_text("Terminated")
+        ended = ledger.sessions.get("run")
+        assert (ended.status, ended.outcome) == ("terminated", "completed")
+
+
+def test_a_session_is_handed_over_to_another_agent(page: Page, own_server: Server) -> None:
+    with Ledger(own_server.url, own_server.key) as ledger:
+        ledger.agents.register("worker")
+        ledger.agents.register("heir")
+        ledger.sessions.create("worker", session_id="run")
+        sign_in(page, own_server.url, own_server.key, "#/sessions/run")
+        page.get_by_role("button", name="Hand over").click()
+        dialog = page.get_by_role("dialog")
+        dialog.get_by_label("Agent that takes over").fill("heir")
+        dialog.get_by_role("button", name="Hand over").click()
+        expect(page.get_by_text("Handed over. The child is")).to_be_visible()
+        handed = ledger.sessions.get("run")
+        assert handed.status == "handed_off"
+        assert handed.handed_off_session_id in page.content()
+
+
+def test_the_page_shows_events_as_they_come(page: Page, own_server: Server) -> None:
+    with Ledger(own_server.url, own_server.key) as ledger:
+        ledger.events.emit("session.created", "run", {"agent_id": "a"})
+        sign_in(page, own_server.url, own_server.key, "#/sessions/run")
+        is_live(page)
+        expect(timeline(page)).to_have_count(1)
+        ledger.events.emit("session.refreshed", "run", {"metadata": {"step": 7}})
+        expect(timeline(page)).to_have_count(2)
+        expect(page.get_by_role("region", name="Session")).to_contain_text('"step": 7')
+
+
+def test_an_unknown_session_is_said_to_be_unknown(page: Page, seeded: Seeded, watch) -> None:
+    watch.expect_failed_requests()
+    sign_in(page, seeded.url, seeded.key, "#/sessions/no-such-session")
+    expect(page.get_by_role("alert").first).to_contain_text("not found")

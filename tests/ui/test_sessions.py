@@ -1,0 +1,208 @@
+"""The listing of sessions: filters, pages, past states, live rows, downloads."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import re
+from datetime import datetime, timedelta, timezone
+from pathlib import Path
+
+import httpx
+from playwright.sync_api import Page, expect
+
+from dashboard import go_to, ids, is_live, row, rows, sign_in
+from seed import CHILD, ENDED, MANY, ROOT, Seeded, event
+from servers import Server
+from session_ledger import Ledger
+from watch import Watch
+
+#: Sessions without a parent: those of `many`, three with names, and the hostile one.
+ROOTS = MANY + 4
+PAGE = 50
+
+
+def test_roots_are_shown_first_and_children_when_asked_for(page: Page, seeded: Seeded) -> None:
+    sign_in(page, seeded.url, seeded.key)
+    expect(page.get_by_text(f"1-{PAGE} of {ROOTS}")).to_be_visible()
+    expect(row(page, ROOT)).to_be_visible()
+    expect(row(page, CHILD)).to_have_count(0)
+    page.get_by_role("radio", name="With children").check()
+    expect(row(page, CHILD)).to_be_visible()
+    expect(page).to_have_url(re.compile("children=1"))
+
+
+def test_totals_by_status_are_filters(page: Page, seeded: Seeded) -> None:
+    sign_in(page, seeded.url, seeded.key)
+    totals = page.get_by_role("group", name="Totals by status")
+    expired = totals.get_by_role("button", name="expired")
+    expect(expired).to_contain_text("1")
+    expired.click()
+    expect(rows(page)).to_have_count(1)
+    expect(expired).to_have_attribute("aria-pressed", "true")
+    expired.click()
+    expect(rows(page)).to_have_count(PAGE)
+
+
+def test_any_page_can_be_opened_and_no_row_is_twice(page: Page, seeded: Seeded) -> None:
+    sign_in(page, seeded.url, seeded.key)
+    expect(rows(page)).to_have_count(PAGE)
+    seen = ids(page)
+    page.get_by_label("Page", exact=True).fill("3")
+    page.keyboard.press("Enter")
+    expect(rows(page)).to_have_count(ROOTS - 2 * PAGE)
+    seen += ids(page)
+    page.get_by_role("button", name="Previous page").click()
+    expect(rows(page)).to_have_count(PAGE)
+    seen += ids(page)
+    assert len(set(seen)) == len(seen) == ROOTS
+
+
+def test_a_range_of_creation_times_is_a_filter(page: Page, seeded: Seeded) -> None:
+    def count() -> int:
+        after = datetime.now(timezone.utc) - timedelta(minutes=15)
+        asked = {"root": "true", "created_after": after.isoformat()}
+        api = f"{seeded.url}/v1/agent-sessions/count"
+        return httpx.get(api, params=asked, headers={"X-API-Key": seeded.key}).json()["total"]
+
+    sign_in(page, seeded.url, seeded.key)
+    expect(rows(page)).to_have_count(PAGE)
+    # Each minute, one session more is older than that.
+    most = count()
+    page.get_by_label("Created", exact=True).select_option("15m")
+    expect(page).to_have_url(re.compile("since=15m"))
+    expect(rows(page)).not_to_have_count(PAGE)
+    assert count() <= len(ids(page)) <= most < PAGE
+
+
+def test_a_past_state_is_that_of_its_position(page: Page, seeded: Seeded) -> None:
+    position = 100
+    api = f"{seeded.url}/v1/agent-sessions"
+    then = {"as_of": str(position), "root": "true", "limit": "50"}
+    listed = httpx.get(api, params=then, headers={"X-API-Key": seeded.key}).json()
+    sign_in(page, seeded.url, seeded.key, f"#/sessions?as_of={position}")
+    expect(page.get_by_text(f"Past state at position {position}")).to_be_visible()
+    expect(rows(page)).to_have_count(len(listed["sessions"]))
+    assert ids(page) == [session["session_id"] for session in listed["sessions"]]
+    slider = page.get_by_label("Position on the log")
+    slider.focus()
+    for _ in range(3):
+        page.keyboard.press("ArrowLeft")
+    expect(page.get_by_text(f"Past state at position {position - 3}")).to_be_visible()
+    page.get_by_role("button", name="Back to now").click()
+    is_live(page)
+    expect(row(page, ROOT)).to_be_visible()
+
+
+def test_rows_appear_and_change_while_events_come(page: Page, own_server: Server) -> None:
+    with Ledger(own_server.url, own_server.key) as ledger:
+        ledger.events.emit("session.created", "first", {"agent_id": "a"})
+        sign_in(page, own_server.url, own_server.key)
+        is_live(page)
+        expect(rows(page)).to_have_count(1)
+        ledger.events.emit("session.created", "second", {"agent_id": "a"})
+        expect(rows(page)).to_have_count(2)
+        assert ids(page) == ["second", "first"]
+        ledger.events.emit("session.terminated", "first", {"outcome": "completed"})
+        expect(row(page, "first")).to_contain_text("completed")
+        expect(page.get_by_role("group", name="Totals by status")).to_contain_text("Terminated1")
+
+
+def test_rows_under_the_pointer_stay_and_a_bar_says_how_many_are_new(
+    page: Page, own_server: Server
+) -> None:
+    with Ledger(own_server.url, own_server.key) as ledger:
+        ledger.events.emit("session.created", "old", {"agent_id": "a"})
+        sign_in(page, own_server.url, own_server.key)
+        is_live(page)
+        row(page, "old").hover()
+        before = row(page, "old").bounding_box()
+        for number in range(3):
+            ledger.events.emit("session.created", f"new-{number}", {"agent_id": "a"})
+        news = page.get_by_role("button", name="3 new")
+        expect(news).to_be_visible()
+        assert ids(page) == ["old"]
+        assert row(page, "old").bounding_box() == before
+        # A change of a row that is shown is shown all the same.
+        ledger.events.emit("session.terminated", "old", {"outcome": "completed"})
+        expect(row(page, "old")).to_contain_text("completed")
+        news.click()
+        expect(rows(page)).to_have_count(4)
+
+
+def test_other_pages_stay_while_events_come(page: Page, seeded: Seeded, own_server: Server) -> None:
+    with Ledger(own_server.url, own_server.key) as ledger:
+        ledger.events.emit_batch(
+            [
+                event("session.created", f"s{n:02}", timedelta(hours=1), agent_id="a")
+                for n in range(60)
+            ]
+        )
+        sign_in(page, own_server.url, own_server.key, "#/sessions?page=2")
+        expect(rows(page)).to_have_count(10)
+        is_live(page)
+        before = ids(page)
+        ledger.events.emit("session.created", "newest", {"agent_id": "a"})
+        expect(page.get_by_role("button", name="1 new")).to_be_visible()
+        assert ids(page) == before
+        page.get_by_role("button", name="1 new").click()
+        expect(row(page, "newest")).to_be_visible()
+
+
+def test_the_page_goes_on_when_the_server_comes_back(
+    page: Page, own_server: Server, watch: Watch
+) -> None:
+    watch.expect_failed_requests()
+    with Ledger(own_server.url, own_server.key) as ledger:
+        ledger.events.emit("session.created", "before", {"agent_id": "a"})
+        sign_in(page, own_server.url, own_server.key)
+        is_live(page)
+        own_server.stop()
+        expect(page.locator(".connection")).to_have_attribute("data-state", "away")
+        expect(row(page, "before")).to_be_visible()
+        own_server.start()
+        ledger.events.emit("session.created", "after", {"agent_id": "a"})
+        expect(row(page, "after")).to_be_visible()
+        is_live(page)
+
+
+def test_the_filter_is_taken_along_as_csv_ndjson_and_curl(
+    page: Page, seeded: Seeded, tmp_path: Path
+) -> None:
+    sign_in(page, seeded.url, seeded.key, "#/sessions?agent=agent-2&children=1")
+    expect(row(page, ENDED)).to_be_visible()
+    count = len(ids(page))
+    with page.expect_download() as saved:
+        page.get_by_role("button", name="Download the filter as CSV").click()
+    text = Path(saved.value.path()).read_text()
+    table = list(csv.DictReader(io.StringIO(text)))
+    assert len(table) == count
+    assert {line["agent_id"] for line in table} == {"agent-2"}
+    with page.expect_download() as saved:
+        page.get_by_role("button", name="Download the filter as NDJSON").click()
+    lines = Path(saved.value.path()).read_text().splitlines()
+    assert [json.loads(line)["session_id"] for line in lines] == ids(page)
+    page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    page.get_by_role("button", name="Copy this listing as a curl command").click()
+    expect(page.get_by_text("Copied: Copy this listing")).to_be_attached()
+    copied = page.evaluate("navigator.clipboard.readText()")
+    assert "agent_id=agent-2" in copied and "$SESSION_LEDGER_KEY" in copied
+    assert seeded.key not in copied
+
+
+def test_times_are_shown_as_ages_or_as_times(page: Page, seeded: Seeded) -> None:
+    sign_in(page, seeded.url, seeded.key)
+    created = row(page, ROOT).locator("td.created")
+    expect(created).to_have_text(re.compile(r"\d+[ms].* ago"))
+    page.get_by_role("button", name="Times: relative").click()
+    expect(created).to_have_text(re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d"))
+
+
+def test_an_unknown_place_and_an_empty_listing_say_what_is_missing(
+    page: Page, seeded: Seeded
+) -> None:
+    sign_in(page, seeded.url, seeded.key, "#/sessions?agent=nobody")
+    expect(page.get_by_text("No session matches these filters.")).to_be_visible()
+    go_to(page, "#/nowhere")
+    expect(page.get_by_role("heading", name="Sessions", level=1)).to_be_visible()

@@ -1,0 +1,65 @@
+// The state of the page in its address. It is in the fragment, which browsers send to no server and no proxy.
+
+/** A page, the id of what it shows, and its settings. */
+export function read() {
+  const [path, search = ""] = location.hash.replace(/^#\/?/, "").split("?", 2);
+  const [page = "", id = ""] = path.split("/").map(decoded);
+  return { page: page || "sessions", id, params: new URLSearchParams(search) };
+}
+
+function decoded(text) {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    return text;
+  }
+}
+
+/** The address of a page. `params` is an object; members without a value are left out. */
+export function link(page, id, params) {
+  const search = params instanceof URLSearchParams ? params : new URLSearchParams();
+  if (params && search !== params) {
+    for (const [name, value] of Object.entries(params)) set(search, name, value);
+  }
+  const text = search.toString();
+  return `#/${page}${id ? `/${encodeURIComponent(id)}` : ""}${text ? `?${text}` : ""}`;
+}
+
+function set(search, name, value) {
+  search.delete(name);
+  for (const one of Array.isArray(value) ? value : [value]) {
+    if (one !== null && one !== undefined && one !== "") search.append(name, one);
+  }
+}
+
+/** The address of this page with other settings. */
+export function changed(changes) {
+  const { page, id, params } = read();
+  const next = new URLSearchParams(params);
+  for (const [name, value] of Object.entries(changes)) set(next, name, value);
+  return link(page, id, next);
+}
+
+/** Goes to this page with other settings, as a step in the history of the browser. */
+export function change(changes) {
+  location.hash = changed(changes);
+}
+
+/** Changes settings without a step in the history. */
+export function amend(changes) {
+  history.replaceState(null, "", changed(changes));
+  dispatchEvent(new HashChangeEvent("hashchange"));
+}
+
+/** Notes settings that are shown already. */
+export function note(changes) {
+  history.replaceState(null, "", changed(changes));
+}
+
+/** Takes a one-time code for signing in out of the address. It does not stay in the history. */
+export function takeCode() {
+  const found = /^#code=([0-9a-f]{64})$/.exec(location.hash);
+  if (!location.hash.startsWith("#code=")) return null;
+  history.replaceState(null, "", location.pathname + location.search);
+  return found?.[1] ?? null;
+}
