@@ -2,6 +2,7 @@
 
 mod agents;
 mod backup;
+mod emissions;
 mod events;
 mod export;
 mod hooks;
