@@ -55,6 +55,7 @@ mod http_races;
 mod http_revocation;
 mod http_sessions;
 mod http_start;
+mod http_traces;
 mod http_turns;
 mod http_unread;
 mod http_web;

@@ -11,6 +11,7 @@ mod hook;
 mod key;
 mod request;
 mod session;
+mod trace;
 pub(crate) mod words;
 
 pub use agent::{Agent, AgentChanged, AgentList};
@@ -32,3 +33,4 @@ pub use session::{
     Descendant, Introspection, Lineage, Session, SessionCount, SessionEnded, SessionList,
     SessionTokens,
 };
+pub use trace::{ExportTraceRequest, ExportTraceResponse, PartialSuccess};

@@ -24,6 +24,7 @@ pub(crate) const LAYERS: &[(&str, &[&str])] = &[
     ),
     ("export", &["domain", "wire", "log", "projection", "backup"]),
     ("hooks", &["domain"]),
+    ("otlp", &["domain", "hooks"]),
     (
         "http",
         &[
@@ -38,6 +39,7 @@ pub(crate) const LAYERS: &[(&str, &[&str])] = &[
             "backup",
             "export",
             "hooks",
+            "otlp",
         ],
     ),
     (
@@ -54,6 +56,7 @@ pub(crate) const LAYERS: &[(&str, &[&str])] = &[
             "backup",
             "export",
             "hooks",
+            "otlp",
             "http",
         ],
     ),
@@ -72,6 +75,7 @@ pub(crate) const LAYERS: &[(&str, &[&str])] = &[
             "backup",
             "export",
             "hooks",
+            "otlp",
             "http",
             "dialects",
         ],
@@ -90,6 +94,7 @@ pub(crate) const LAYERS: &[(&str, &[&str])] = &[
             "backup",
             "export",
             "hooks",
+            "otlp",
             "http",
             "dialects",
             "app",
@@ -109,6 +114,7 @@ pub(crate) const LAYERS: &[(&str, &[&str])] = &[
             "backup",
             "export",
             "hooks",
+            "otlp",
             "http",
             "dialects",
             "app",
