@@ -564,6 +564,15 @@ pub const HOOK_BATCH_EVENTS_MAX: usize = 500;
 /// Most sessions whose runs the command remembers. It forgets those that it has not heard of for longest.
 pub const HOOK_SESSIONS_MAX: usize = 1_000;
 
+// --- Limits of the server's own spans ------------------------------------------------------------
+
+/// How long a request to the collector of spans may take, in milliseconds.
+pub const TRACES_EXPORT_WAIT_MS: u64 = 10_000;
+/// How long shutdown waits until the last spans are exported, in milliseconds.
+pub const TRACES_FLUSH_WAIT_MS: u64 = 5_000;
+/// Longest answer of the collector, in bytes.
+pub const TRACES_ANSWER_BYTES_MAX: usize = 64 * 1024;
+
 // --- Limits of traces ----------------------------------------------------------------------------
 
 /// Most spans of one request that the ledger reads. A collector sends 8,192 at a time, and a program 512.

@@ -86,6 +86,7 @@ mod tidy;
 mod tls;
 mod token_providers;
 mod torture;
+mod traces_out;
 mod transitions;
 mod two_servers;
 mod wire;

@@ -125,6 +125,10 @@ pub struct Status {
     pub chain: Option<String>,
     /// The version of the rules by which the ledger decides verdicts.
     pub rules_version: u32,
+    /// The URL of a trace, with `{trace_id}` in the place of its id. Null if the server knows none.
+    #[serde(default)]
+    #[schema(example = "https://traces.example/trace/{trace_id}")]
+    pub trace_url: Option<String>,
     /// The state that was counted.
     pub as_of: AsOf,
 }

@@ -175,7 +175,22 @@ pub(crate) const HOMES: &[(&str, &[&str])] = &[
         &["src/auth/jwt/provider", "src/cli/mod", "src/app/tls"],
     ),
     ("governor::", &["src/auth/rate_limit"]),
-    ("reqwest::", &["src/cli", "src/auth/jwt/source"]),
+    (
+        "reqwest::",
+        &["src/cli", "src/auth/jwt/source", "src/app/traces"],
+    ),
+    // Everything else makes spans with `tracing`.
+    ("opentelemetry::", &["src/metrics/trace", "src/app/traces"]),
+    (
+        "opentelemetry_sdk::",
+        &["src/metrics/trace", "src/app/traces"],
+    ),
+    ("opentelemetry_otlp::", &["src/app/traces"]),
+    ("opentelemetry_http::", &["src/app/traces"]),
+    (
+        "tracing_opentelemetry::",
+        &["src/metrics/trace", "src/app/traces"],
+    ),
     // These files decide the status of problems, successes and the failures of each dialect.
     (
         "StatusCode",

@@ -235,6 +235,8 @@ class Event(_Answer):
     via: str | None = None
     writer: str | None = None
     written_by: str | None = None
+    #: The trace that the event names in its attribute `traceparent`.
+    trace_id: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -258,6 +260,8 @@ class EventSeen(_Answer):
     via: str | None = None
     writer: str | None = None
     written_by: str | None = None
+    #: The trace that the event names in its attribute `traceparent`.
+    trace_id: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -356,6 +360,8 @@ class Status(_Answer):
     #: The number of its events, and their hash chain.
     events: int | None
     chain: str | None
+    #: The URL of a trace, with `{trace_id}` in the place of its id.
+    trace_url: str | None = None
     as_of: AsOf
 
 

@@ -71,6 +71,7 @@ pub(crate) async fn get(
         events: chain.map(|chain| chain.events),
         chain: chain.map(|chain| hex::encode(chain.head)),
         rules_version,
+        trace_url: app.trace_url().map(str::to_owned),
         as_of: app.as_of(counts.as_of),
     };
     Ok(body::json_of(&answer))
