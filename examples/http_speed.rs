@@ -74,6 +74,7 @@ async fn main() -> anyhow::Result<()> {
         metrics,
         streams: StreamTasks::default(),
         origins: Vec::new(),
+        trace_url: None,
     };
     let listener = TcpListener::bind("127.0.0.1:8788").await?;
     report(sessions, &listener.local_addr()?.to_string());

@@ -15,6 +15,7 @@ pub mod http;
 pub mod ledger;
 pub mod log;
 pub mod metrics;
+pub mod otlp;
 pub mod projection;
 pub mod query;
 pub mod storage;

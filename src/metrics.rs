@@ -1,6 +1,7 @@
 //! The metrics of the ledger, for Prometheus. Only this module knows their names and units.
 
 mod plain;
+pub mod trace;
 
 use std::collections::HashMap;
 use std::sync::Mutex;

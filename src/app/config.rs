@@ -38,6 +38,8 @@ pub struct Config {
     pub snapshots: Option<Snapshots>,
     /// Whether the server keeps a history file, for answers as of a past position.
     pub history: bool,
+    /// The URL of a trace, with `{trace_id}` in the place of its id.
+    pub trace_url: Option<String>,
 }
 
 /// An address that serves one dialect only, at its root path.
@@ -116,6 +118,7 @@ impl Config {
             origins: Vec::new(),
             snapshots: None,
             history: true,
+            trace_url: None,
         }
     }
 

@@ -26,6 +26,7 @@ pub mod tasks;
 pub mod telemetry;
 pub mod terminal;
 pub mod tls;
+pub mod traces;
 pub mod verify;
 
 pub use config::{Access, Config, CredentialConfig, DialectAddress, LogSource};

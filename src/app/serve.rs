@@ -120,6 +120,7 @@ pub async fn start(config: Config) -> anyhow::Result<Running> {
         metrics: Arc::clone(&metrics),
         streams: streams.clone(),
         origins: config.origins,
+        trace_url: config.trace_url,
     };
     let router = dialects::router(services, hosts(&config.access));
     let mut requests = Tasks::default();

@@ -3,10 +3,13 @@
 use std::io::{self, IsTerminal as _};
 use std::panic;
 
-use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::{LevelFilter, ParseError};
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
+use tracing_subscriber::{EnvFilter, Layer, Registry};
 
 use crate::app::terminal::LogLines;
+use crate::app::traces::Traces;
 use crate::storage;
 
 /// The default log levels. At `info` the NATS client would log every connection.
@@ -49,11 +52,39 @@ pub fn init(format: LogFormat, directives: &str) -> Result<(), DirectivesError> 
         LogFormat::Text => builder.with_target(false).try_init(),
         LogFormat::Json => builder.json().flatten_event(true).try_init(),
     };
+    note_started(started.is_ok());
+    Ok(())
+}
+
+/// Starts logging as [`init`] does, and the export of spans. Log lines and spans have filters of their own.
+pub fn init_with(
+    format: LogFormat,
+    directives: &str,
+    traces: &Traces,
+) -> Result<(), DirectivesError> {
+    require_levels(directives)?;
+    let filter = EnvFilter::builder().parse(directives)?;
+    let colors = io::stderr().is_terminal();
+    let lines = tracing_subscriber::fmt::layer()
+        .with_ansi(colors)
+        .with_writer(move || LogLines { colors });
+    let lines: Box<dyn Layer<Registry> + Send + Sync> = match format {
+        LogFormat::Text => lines.with_target(false).with_filter(filter).boxed(),
+        LogFormat::Json => lines.json().flatten_event(true).with_filter(filter).boxed(),
+    };
+    let started = Registry::default()
+        .with(lines)
+        .with(traces.layer())
+        .try_init();
+    note_started(started.is_ok());
+    Ok(())
+}
+
+fn note_started(is_first: bool) {
     // It fails if logging was started before in this process, for example by a test.
-    if started.is_ok() {
+    if is_first {
         hush_guarded_panics();
     }
-    Ok(())
 }
 
 /// Prints no panic that becomes an error: the error says what failed.

@@ -40,6 +40,7 @@ mod secret_args;
 mod secret_file;
 mod serve;
 mod serve_tls;
+mod serve_traces;
 mod server;
 mod sessions;
 mod show;

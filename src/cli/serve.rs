@@ -14,6 +14,7 @@ use crate::app::{Config, DialectAddress, Snapshots, signals};
 use crate::cli::access::AccessArgs;
 use crate::cli::nats::NatsArgs;
 use crate::cli::serve_tls::ServeTlsArgs;
+use crate::cli::serve_traces::TraceArgs;
 use crate::cli::{CommandResult, Usage, address};
 use crate::dialects::Dialect;
 use crate::http::Origin;
@@ -111,6 +112,9 @@ pub(super) struct Serve {
     #[arg(help_heading = "History")]
     no_history: bool,
 
+    #[command(flatten)]
+    traces: TraceArgs,
+
     /// Format of log lines on stderr
     #[arg(long, env = "SESSION_LEDGER_LOG_FORMAT", value_name = "FORMAT")]
     #[arg(value_enum, default_value_t = Format::Text, help_heading = "Logging")]
@@ -137,8 +141,12 @@ impl Serve {
             Format::Text => LogFormat::Text,
             Format::Json => LogFormat::Json,
         };
-        telemetry::init(format, &self.log_level)
-            .map_err(|error| Usage(format!("--log-level {:?}: {error}", self.log_level)))?;
+        let traces = self.traces.start()?;
+        let started = match &traces {
+            Some(traces) => telemetry::init_with(format, &self.log_level, traces),
+            None => telemetry::init(format, &self.log_level),
+        };
+        started.map_err(|error| Usage(format!("--log-level {:?}: {error}", self.log_level)))?;
         let secret_files = self.secret_files();
         let config = Config {
             data_dir: self.data_dir,
@@ -155,6 +163,7 @@ impl Serve {
                 every_records: self.snapshot_records,
             }),
             history: !self.no_history,
+            trace_url: self.traces.trace_url,
         };
         // Before the start, which can take long: a signal during it must stop the process.
         let mut signals = signals::listen()?;
@@ -167,8 +176,15 @@ impl Serve {
             why = running.failed() => anyhow::bail!("the server ended itself: {why}"),
         };
         tracing::info!("{name}: stopping");
+        let stop = async {
+            let stopped = running.stop().await;
+            if let Some(traces) = traces {
+                traces.stop().await;
+            }
+            stopped
+        };
         tokio::select! {
-            stopped = running.stop() => stopped?,
+            stopped = stop => stopped?,
             name = signals.next() => anyhow::bail!("ended at once by a second signal ({name})"),
         }
         Ok(ExitCode::SUCCESS)

@@ -583,3 +583,37 @@ pub const HOOK_SPOOL_BYTES_MAX: u64 = 4 * 1024 * 1024;
 pub const HOOK_BATCH_EVENTS_MAX: usize = 500;
 /// Most sessions whose runs the command remembers. It forgets those that it has not heard of for longest.
 pub const HOOK_SESSIONS_MAX: usize = 1_000;
+
+// --- Limits of the server's own spans ------------------------------------------------------------
+
+/// How long a request to the collector of spans may take, in milliseconds.
+pub const TRACES_EXPORT_WAIT_MS: u64 = 10_000;
+/// How long shutdown waits until the last spans are exported, in milliseconds.
+pub const TRACES_FLUSH_WAIT_MS: u64 = 5_000;
+/// Longest answer of the collector, in bytes.
+pub const TRACES_ANSWER_BYTES_MAX: usize = 64 * 1024;
+
+// --- Limits of traces ----------------------------------------------------------------------------
+
+/// Most spans of one request that the ledger reads. A collector sends 8,192 at a time, and a program 512.
+pub const OTLP_SPANS_MAX: usize = 10_000;
+/// Most events that the spans of one request mean.
+pub const OTLP_EVENTS_MAX: usize = 1_000;
+/// Most sessions that the ledger looks up for one request. Each takes some microseconds.
+pub const OTLP_LOOKS_MAX: usize = 20_000;
+/// Longest id of a conversation, in characters. The ids of its sessions have a number or the id of a span
+/// behind it, and must fit into [`ID_CHARS_MAX`].
+pub const OTLP_CONVERSATION_CHARS_MAX: usize = 200;
+/// Shortest time between two signs of life of a session that its spans show, in microseconds.
+pub const OTLP_REFRESH_US: i64 = 30 * 1_000_000;
+/// The default time to live of a session that spans open, in seconds. Nothing says that a conversation has
+/// ended, so only the deadline ends it.
+pub const OTLP_TTL_SECONDS: u64 = 8 * 3600;
+/// Most spans between the tool that passes a conversation on and the agent that takes over.
+pub const OTLP_ANCESTORS_MAX: usize = 16;
+/// Most hand-offs of a conversation that the ledger follows to its current session.
+pub const OTLP_HAND_OFFS_MAX: usize = 1_000;
+/// Most reasons for rejected spans that an answer names.
+pub const OTLP_REASONS_MAX: usize = 5;
+/// Longest reason that an answer names, in characters: it may repeat what the exporter sent.
+pub const OTLP_REASON_CHARS_MAX: usize = 300;

@@ -2,6 +2,7 @@
 //! is broken. A test below runs the committed inputs through the same functions.
 
 mod requests;
+mod traces;
 
 use bytes::Bytes;
 
@@ -18,7 +19,7 @@ use crate::wire::{self, Headers, Notes, Subject, binary};
 pub type Target = fn(&[u8]);
 
 /// All targets, by their names.
-pub const TARGETS: [(&str, Target); 10] = [
+pub const TARGETS: [(&str, Target); 11] = [
     ("structured", structured),
     ("binary", binary_mode),
     ("subjects", subjects),
@@ -29,6 +30,7 @@ pub const TARGETS: [(&str, Target); 10] = [
     ("keys", keys),
     ("rows", rows),
     ("records", records),
+    ("traces", traces),
 ];
 
 const SUBJECTS: [&str; 4] = [
@@ -220,6 +222,11 @@ pub fn records(data: &[u8]) {
         let again = codec::decode(position, &written);
         assert_eq!(again.expect("a written record can be read"), record);
     }
+}
+
+/// An export of traces, in protobuf or JSON.
+pub fn traces(data: &[u8]) {
+    traces::export(data);
 }
 
 #[cfg(test)]

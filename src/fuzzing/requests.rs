@@ -125,6 +125,7 @@ fn start() -> (Runtime, TowerToHyperService<axum::Router>) {
             metrics: Arc::default(),
             streams: StreamTasks::default(),
             origins: Vec::new(),
+            trace_url: None,
         };
         dialects::router(services, Hosts::Any)
     });

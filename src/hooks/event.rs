@@ -3,7 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use crate::domain::session::{Outcome, Phase};
-use crate::domain::{AgentId, EventType, ProjectId, SessionId};
+use crate::domain::{AgentId, EventType, ProjectId, SessionId, Timestamp};
 use crate::hooks::call::Call;
 use crate::hooks::run::Run;
 
@@ -25,6 +25,43 @@ pub struct Emission {
     pub session: SessionId,
     /// The event as JSON text, without line ends.
     pub json: String,
+}
+
+/// What an event says beside its data.
+#[derive(Debug, Clone, Copy)]
+pub struct Envelope<'a> {
+    /// What happened.
+    pub event_type: EventType,
+    /// The id, which is unique among all events of the source.
+    pub id: &'a str,
+    /// Who emits it.
+    pub source: &'a str,
+    /// When it happened.
+    pub time: Timestamp,
+    /// The span of the runtime that it comes from, as `traceparent`.
+    pub traceparent: Option<&'a str>,
+}
+
+impl Emission {
+    /// Writes an event of a session.
+    pub fn new(session: &SessionId, envelope: Envelope<'_>, data: &Map<String, Value>) -> Self {
+        let mut event = members([
+            ("specversion", json!("1.0")),
+            ("id", json!(envelope.id)),
+            ("source", json!(envelope.source)),
+            ("type", json!(envelope.event_type.as_str())),
+            ("subject", json!(session)),
+            ("time", json!(envelope.time.to_string())),
+            ("datacontenttype", json!("application/json")),
+        ]);
+        let trace = envelope.traceparent;
+        event.extend(trace.map(|trace| ("traceparent".to_owned(), json!(trace))));
+        event.insert("data".to_owned(), json!(data));
+        Self {
+            session: session.clone(),
+            json: Value::Object(event).to_string(),
+        }
+    }
 }
 
 /// Writes the events of one call.
@@ -119,25 +156,19 @@ impl Writer<'_> {
         id: &str,
         data: &Map<String, Value>,
     ) -> Emission {
-        let event = json!({
-            "specversion": "1.0",
-            // The id of an event is unique among all events of its source.
-            "id": format!("{session}/{id}"),
-            "source": format!("/hooks/{}", self.call.runtime.as_str()),
-            "type": event_type.as_str(),
-            "subject": session,
-            "time": self.call.at.to_string(),
-            "datacontenttype": "application/json",
-            "data": data,
-        });
-        Emission {
-            session: session.clone(),
-            json: event.to_string(),
-        }
+        let envelope = Envelope {
+            event_type,
+            id: &format!("{session}/{id}"),
+            source: &format!("/hooks/{}", self.call.runtime.as_str()),
+            time: self.call.at,
+            traceparent: None,
+        };
+        Emission::new(session, envelope, data)
     }
 }
 
-fn members<const N: usize>(members: [(&str, Value); N]) -> Map<String, Value> {
+/// An object with these members.
+pub(crate) fn members<const N: usize>(members: [(&str, Value); N]) -> Map<String, Value> {
     let members = members.map(|(name, value)| (name.to_owned(), value));
     members.into_iter().collect()
 }

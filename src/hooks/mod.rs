@@ -16,7 +16,8 @@ pub mod runtime;
 mod settings;
 
 pub use call::{Call, Unread};
-pub use event::{Emission, Options};
+pub(crate) use event::members;
+pub use event::{Emission, Envelope, Options};
 pub use plan::{Plan, plan};
 pub use run::{Run, Standing};
 pub use runtime::Runtime;

@@ -5,6 +5,7 @@
 //! have a number behind it.
 
 use crate::domain::ids::IdError;
+use crate::domain::limits::HOOK_RUNS_MAX;
 use crate::domain::{SessionId, Timestamp};
 
 /// A run, as far as it is known.
@@ -44,6 +45,29 @@ impl Run {
             number: self.number.saturating_add(1),
             ..Self::FIRST
         }
+    }
+
+    /// Finds the latest run of a session, and what `look` knows of it by its number. The runs have no
+    /// gaps, so it is searched in steps that double.
+    pub fn latest<T, E>(
+        mut look: impl FnMut(u32) -> Result<Option<T>, E>,
+    ) -> Result<Option<(u32, T)>, E> {
+        let Some(first) = look(Self::FIRST.number)? else {
+            return Ok(None);
+        };
+        let mut latest = (Self::FIRST.number, first);
+        let mut step = 1;
+        while 0 < step {
+            let number = latest.0 + step;
+            match look(number)? {
+                Some(later) if number < HOOK_RUNS_MAX => {
+                    latest = (number, later);
+                    step *= 2;
+                }
+                Some(_) | None => step /= 2,
+            }
+        }
+        Ok(Some(latest))
     }
 
     /// This run, ended.

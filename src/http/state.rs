@@ -49,6 +49,8 @@ pub struct Services {
     pub streams: StreamTasks,
     /// The origins whose pages may call the API from a browser.
     pub origins: Vec<Origin>,
+    /// The URL of a trace, with `{trace_id}` in the place of its id, for clients that link to traces.
+    pub trace_url: Option<String>,
 }
 
 /// The state of every handler.
@@ -101,6 +103,11 @@ impl App {
 
     pub(crate) fn metrics(&self) -> &Metrics {
         &self.0.services.metrics
+    }
+
+    /// The URL of a trace, with a place for its id.
+    pub(crate) fn trace_url(&self) -> Option<&str> {
+        self.0.services.trace_url.as_deref()
     }
 
     pub(crate) fn access(&self) -> &Access {

@@ -5,12 +5,14 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::sync::SemaphorePermit;
+use tracing::Instrument as _;
 
 use crate::domain::event::Writer;
 use crate::domain::limits::{FOLD_LAG_MS_MAX, VERDICT_WAIT_MS, VERDICTS_INLINE_MAX};
 use crate::domain::{Clock, Event, EventType, Position, Private, Rules, TenantId};
 use crate::ledger::turns::{Turns, Writes};
 use crate::log::{EventLog, LogError, NewRecord};
+use crate::metrics::trace;
 use crate::projection::{Projection, Snapshot, StoreError, VerdictRow, Waited};
 use crate::wire::{self, Notes, Opened, Subject, Undecodable};
 
@@ -239,8 +241,10 @@ impl Ledger {
     }
 
     async fn append_now(&self, events: Vec<Submission>) -> Vec<Result<Position, LogError>> {
+        let span = tracing::trace_span!(target: trace::TARGET, "append", records = events.len());
         self.log
             .append(events.into_iter().map(|event| event.record).collect())
+            .instrument(span)
             .await
     }
 

@@ -10,6 +10,7 @@ use std::time::Duration;
 use tokio::runtime::Handle;
 use tokio::task::spawn_blocking;
 use tokio::time::Instant;
+use tracing::field::Empty;
 
 use crate::domain::limits::{
     FOLD_AWAITED_RECORDS_MAX, FOLD_BATCH_BYTES_MAX, FOLD_BATCH_RECORDS_MAX,
@@ -17,6 +18,7 @@ use crate::domain::limits::{
     FOLD_LINGER_MS, LOG_READ_RECORDS_MAX,
 };
 use crate::domain::{Position, Verdict};
+use crate::metrics::trace;
 use crate::projection::error::FoldError;
 use crate::projection::feed::Chunks;
 use crate::projection::meta::Progress;
@@ -105,6 +107,8 @@ impl Batches {
             chunks,
             debt,
         } = self;
+        let span = tracing::trace_span!(target: trace::TARGET, "fold", records = Empty);
+        let _entered = span.enter();
         let (mut verdicts, mut news) = (Vec::new(), News::default());
         let mut commit = Commit::Visible;
         let progress = store.write(|folding| {
@@ -130,6 +134,7 @@ impl Batches {
             commit = debt.commit(verdicts.len());
             Ok(commit)
         })?;
+        span.record("records", verdicts.len());
         Ok(Batch {
             progress,
             verdicts,

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use crate::domain::filter::Owner;
 use crate::domain::session::Status;
 use crate::domain::{AgentId, Position, SessionFilter, SessionId, Timestamp, TokenHash};
+use crate::metrics::trace;
 use crate::projection::{
     EventRange, Listing, Order, PageStart, RowBytes, SessionOwner, Snapshot, StoreError,
     TenantSnapshot,
@@ -33,6 +34,7 @@ pub fn list(
     start: PageStart,
     rows_max: usize,
 ) -> Result<Page<RowBytes>, QueryError> {
+    let _span = tracing::trace_span!(target: trace::TARGET, "page", rows = rows_max).entered();
     let shown = sight.find(snapshot)?;
     let as_of = AsOf::of_shown(snapshot, shown)?;
     let Some((tenant, listing)) = listing(shown, filter)? else {

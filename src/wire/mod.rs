@@ -27,6 +27,7 @@ pub mod private;
 pub mod schema;
 pub mod source;
 pub mod subject;
+mod trace;
 pub mod verdict;
 
 pub use attributes::Attributes;
@@ -41,4 +42,5 @@ pub use origin::{Origin, Via};
 pub use subject::{
     ADMIN_STREAM_SUBJECTS, EXPIRIES, Subject, event_types, is_expiry, stream_subjects,
 };
+pub use trace::trace_id;
 pub use verdict::{GapMessage, VerdictMessage, verdict_subject};

@@ -18,12 +18,13 @@ ROOT = Path(__file__).parent.parent.parent.parent
 DOCUMENT = json.loads((ROOT / "schemas/openapi.json").read_text())
 SCHEMAS = DOCUMENT["components"]["schemas"]
 
-#: The calls of operators, of hooks, of auditors' exports, of health checks and of browsers, and sign-in
-#: codes, which are for the dashboard.
+#: The calls of operators, of hooks and exporters, of auditors' exports, of health checks and of browsers,
+#: and sign-in codes, which are for the dashboard.
 LEFT_OUT = {
     "backup_events",
     "backup_keys",
     "export_events",
+    "export_traces",
     "get_backup",
     "get_export",
     "healthz",

@@ -9,11 +9,10 @@ use axum::http::header::LOCATION;
 use axum::response::Response;
 use serde_json::{Value, json};
 
-use crate::domain::limits::HOOK_RUNS_MAX;
 use crate::domain::session::Status;
 use crate::domain::{AgentId, Position, ProjectId, Reason};
-use crate::hooks::{self, Call, Emission, Options, Run, Runtime, Standing, Unread};
-use crate::http::api::events::appended::{check, emitter};
+use crate::hooks::{self, Call, Options, Run, Runtime, Standing, Unread};
+use crate::http::api::emissions;
 use crate::http::dto;
 use crate::http::problem::Problem;
 use crate::http::problem::code::Code;
@@ -109,48 +108,14 @@ pub(crate) async fn take(
     };
     let known = app.read(|snapshot| known(snapshot, caller.sight(), &call))?;
     let plan = hooks::plan(&call, known, &options).map_err(|unread| invalid(&unread))?;
-    let last = append(&app, &caller, plan.events).await?;
-    Ok(answer(last))
+    let receipts = emissions::append(&app, &caller, plan.events).await?;
+    Ok(answer(receipts.last().map(|receipt| receipt.position)))
 }
 
-/// Appends events and waits for their verdicts. Returns the position of the last one.
-async fn append(
-    app: &App,
-    caller: &Caller<Write>,
-    events: Vec<Emission>,
-) -> Result<Option<Position>, Problem> {
-    if events.is_empty() {
-        return Ok(None);
-    }
-    let rules = app.ledger().rules();
-    let events = events.into_iter();
-    let events = events.map(|event| check(rules, emitter(caller), event.json.into(), false));
-    let events = events.collect::<Result<Vec<_>, _>>()?;
-    let turn = app.ledger().turn().await?;
-    let mut last = None;
-    for receipt in turn.append_and_wait(caller.tenant(), events).await? {
-        last = Some(receipt?.position);
-    }
-    Ok(last)
-}
-
-/// The latest run of a call's session. The runs have no gaps, so it is searched in steps that double.
+/// The latest run of a call's session.
 fn known(snapshot: &Snapshot, sight: Sight<'_>, call: &Call) -> Result<Option<Run>, Problem> {
-    let run_of = |number| run_of(snapshot, sight, call, number);
-    let Some(mut latest) = run_of(1)? else {
-        return Ok(None);
-    };
-    let mut step = 1;
-    while 0 < step {
-        match run_of(latest.number + step)? {
-            Some(later) if later.number < HOOK_RUNS_MAX => {
-                latest = later;
-                step *= 2;
-            }
-            Some(_) | None => step /= 2,
-        }
-    }
-    Ok(Some(latest))
+    let latest = Run::latest(|number| run_of(snapshot, sight, call, number))?;
+    Ok(latest.map(|(_number, run)| run))
 }
 
 /// A run of a call's session, as it stands at the time of the call.

@@ -2,6 +2,7 @@
 
 mod agents;
 mod backup;
+mod emissions;
 mod events;
 mod export;
 mod hooks;
@@ -11,6 +12,7 @@ pub mod openapi;
 mod ops;
 mod sessions;
 mod sign_in;
+mod traces;
 
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -24,6 +26,7 @@ pub(super) fn routes() -> OpenApiRouter<App> {
         .routes(routes!(events::list, events::emit::append))
         .routes(routes!(events::get))
         .routes(routes!(hooks::take))
+        .routes(routes!(traces::export))
         .routes(routes!(sessions::list, sessions::commands::create))
         .routes(routes!(sessions::count))
         .routes(routes!(sessions::get, sessions::commands::terminate))

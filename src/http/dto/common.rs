@@ -127,6 +127,10 @@ pub struct Status {
     pub rules_version: u32,
     /// What the caller may do.
     pub caller: StatusCaller,
+    /// The URL of a trace, with `{trace_id}` in the place of its id. Null if the server knows none.
+    #[serde(default)]
+    #[schema(example = "https://traces.example/trace/{trace_id}")]
+    pub trace_url: Option<String>,
     /// The state that was counted.
     pub as_of: AsOf,
 }

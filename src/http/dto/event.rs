@@ -157,6 +157,11 @@ pub struct Event {
     /// The type of the event; null if it cannot be read.
     #[schema(value_type = Option<EventType>)]
     pub r#type: Option<String>,
+    /// The trace that the event names in its attribute `traceparent`: 32 hexadecimal digits. Only for an
+    /// event that names one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false, example = "0af7651916cd43dd8448eb211c80319c")]
+    pub trace_id: Option<String>,
     /// The event as the log has it, unchanged; null if that is not JSON.
     #[schema(value_type = Option<Object>)]
     pub event: Option<Value>,

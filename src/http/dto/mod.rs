@@ -12,6 +12,7 @@ mod key;
 mod request;
 mod session;
 mod sign_in;
+mod trace;
 pub(crate) mod words;
 
 pub use agent::{Agent, AgentChanged, AgentList};
@@ -35,3 +36,4 @@ pub use session::{
     SessionTokens,
 };
 pub use sign_in::{SignIn, SignInCode};
+pub use trace::{ExportTraceRequest, ExportTraceResponse, PartialSuccess};

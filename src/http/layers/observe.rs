@@ -7,13 +7,15 @@ use axum::http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, X_CONTENT_TYPE_
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method};
 use axum::middleware::Next;
 use axum::response::Response;
-use tracing::Instrument;
+use tracing::field::Empty;
+use tracing::{Instrument, Span};
 use uuid::Uuid;
 
 use crate::http::layers::{drain_body, shed};
 use crate::http::problem::Problem;
 use crate::http::problem::style::ErrorStyle;
 use crate::http::state::App;
+use crate::metrics::trace;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// Says whether pages of other sites may load an answer as an image or a script. For requests by
@@ -23,6 +25,10 @@ const RESOURCE_POLICY: HeaderName = HeaderName::from_static("cross-origin-resour
 const REQUEST_ID_BYTES_MAX: usize = 128;
 /// The route label of a request that matches no route. Unknown paths must not create time series.
 const NO_ROUTE: &str = "unmatched";
+/// The label of a method that is none of HTTP.
+const OTHER_METHOD: &str = "other";
+/// Routes that monitoring asks every few seconds.
+const UNTRACED: [&str; 3] = ["/healthz", "/readyz", "/metrics"];
 
 /// Sees every request first and every answer last.
 pub(crate) async fn observe(State(app): State<App>, request: Request, next: Next) -> Response {
@@ -31,8 +37,8 @@ pub(crate) async fn observe(State(app): State<App>, request: Request, next: Next
     let route = request.extensions().get::<MatchedPath>().cloned();
     let route = route.as_ref().map_or(NO_ROUTE, MatchedPath::as_str);
     let request_id = request_id(request.headers());
-    // At level `error`, so that a log filter for errors keeps the request id of each error.
-    let span = tracing::error_span!("request", request.id = %request_id, method, route);
+    let span = span(method, route, &request_id);
+    begin_trace(&span, method, route, &request);
 
     let handle = async |request| shed::refuse_or(&app, request, next).await;
     let mut response = drain_body::answer(request, handle)
@@ -55,7 +61,37 @@ pub(crate) async fn observe(State(app): State<App>, request: Request, next: Next
     let (status, took) = (response.status().as_u16(), started.elapsed());
     app.metrics().request(route, method, status, took);
     span.in_scope(|| log_answer(method, route, status, took));
+    trace::end(&span, status);
     response
+}
+
+/// The span of a request, for log lines and for traces. At level `error`, so that a log filter for errors
+/// keeps the request id of each error.
+fn span(method: &str, route: &str, request_id: &str) -> Span {
+    if UNTRACED.contains(&route) {
+        return tracing::error_span!("request", request.id = %request_id, method, route);
+    }
+    tracing::error_span!(
+        target: trace::TARGET,
+        "request",
+        request.id = %request_id,
+        method,
+        route,
+        otel.name = Empty,
+        otel.kind = Empty,
+    )
+}
+
+fn begin_trace(span: &Span, method: &str, route: &str, request: &Request) {
+    let header = |name| request.headers().get(name)?.to_str().ok();
+    let request = trace::Request {
+        method: Some(method).filter(|method| *method != OTHER_METHOD),
+        route: Some(route).filter(|route| *route != NO_ROUTE),
+        path: request.uri().path(),
+        traceparent: header(trace::TRACEPARENT),
+        tracestate: header(trace::TRACESTATE),
+    };
+    trace::begin(span, request);
 }
 
 /// Adds headers that keep browsers from guessing the content type, and other sites from embedding
@@ -99,6 +135,6 @@ fn method_label(method: &Method) -> &'static str {
         Method::PATCH => "PATCH",
         Method::DELETE => "DELETE",
         Method::OPTIONS => "OPTIONS",
-        _ => "other",
+        _ => OTHER_METHOD,
     }
 }

@@ -189,7 +189,7 @@ problem_sets! {
         Code::Event(Reason::MetadataTooLarge), Code::Event(Reason::AlreadyExists),
         Code::Event(Reason::DeadlineNotAfterTime),
     ];
-    /// A call of a hook. Verdicts are no problems.
+    /// A call of a hook, or an export of traces. Verdicts are no problems.
     HookProblems: EVERYWHERE, CALLER, BODY, NOT_BOUND, &[
         Code::FoldBehind, Code::Degraded, Code::FoldStopped, Code::TooManyWaiters,
         Code::Unavailable, Code::Unconfirmed, Code::VerdictUnreadable, Code::LogFailed,

@@ -6,7 +6,8 @@ use serde_json::{Value, json};
 
 use crate::domain::limits::{
     EVENTS_PAGE_MAX, EXPORT_PAGE_EVENTS_DEFAULT, EXPORT_PAGE_EVENTS_MAX, FILTER_AGENTS_MAX,
-    HOOK_TTL_SECONDS, PAGE_ROWS_DEFAULT, PAGE_ROWS_MAX, TEXT_CHARS_MAX, TTL_SECONDS_MAX,
+    HOOK_TTL_SECONDS, OTLP_TTL_SECONDS, PAGE_ROWS_DEFAULT, PAGE_ROWS_MAX, TEXT_CHARS_MAX,
+    TTL_SECONDS_MAX,
 };
 use crate::domain::session::{Outcome, Status};
 use crate::domain::{AgentStatus, EventType, VerdictKind};
@@ -96,6 +97,24 @@ pub(crate) const HOOK_TTL: Param<Number> = Param {
             max: TTL_SECONDS_MAX,
         },
         default: HOOK_TTL_SECONDS,
+    },
+};
+pub(crate) const TRACE_AGENT: Param<Text> = Param {
+    name: "agent_id",
+    about: "The agent of sessions whose spans name neither an agent nor a service; by default `unknown`.",
+    component: Some("TraceAgent"),
+    shape: Text(an_id),
+};
+pub(crate) const TRACE_TTL: Param<Number> = Param {
+    name: "ttl_seconds",
+    about: "How long after its last span a session expires.",
+    component: Some("TraceTtl"),
+    shape: Number {
+        range: Range {
+            min: 1,
+            max: TTL_SECONDS_MAX,
+        },
+        default: OTLP_TTL_SECONDS,
     },
 };
 pub(crate) const PROJECT_ID: Param<Text> = Param {

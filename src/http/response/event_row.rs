@@ -85,8 +85,13 @@ pub(crate) fn write(out: &mut Json, event: &LedgerEvent) {
     out.text_or_null(origin.via.map(Via::as_str));
     out.raw(",\"type\":");
     out.text_or_null(verdict.event_type.map(EventType::as_str));
+    let json = readable(event);
+    if let Some(trace_id) = json.and_then(wire::trace_id) {
+        out.raw(",\"trace_id\":");
+        out.text(&trace_id);
+    }
     out.raw(",\"event\":");
-    if let Some(json) = readable(event) {
+    if let Some(json) = json {
         out.raw_on_one_line(json);
     } else {
         out.raw("null,\"raw_base64\":");

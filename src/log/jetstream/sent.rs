@@ -18,6 +18,7 @@ use super::writable;
 use crate::domain::Position;
 use crate::domain::limits::{LOG_APPEND_WAIT_MS, LOG_RECONNECTED_WAIT_MS};
 use crate::log::{LogError, NewRecord};
+use crate::metrics::trace;
 
 /// How long an append waits for an acknowledgement, or for a connection.
 pub(super) const WAIT: Duration = Duration::from_millis(LOG_APPEND_WAIT_MS);
@@ -132,6 +133,10 @@ pub(super) fn headers(
     headers.insert(CONTENT_TYPE_HEADER, CONTENT_TYPE);
     if !record.private.is_empty() {
         headers.insert(PRIVATE_HEADER, STANDARD.encode(&record.private));
+    }
+    // It stands beside the event, whose bytes stay as they are.
+    if let Some(traceparent) = trace::traceparent() {
+        headers.insert(trace::TRACEPARENT, traceparent);
     }
     for (name, value) in more {
         headers.insert(name, value);

@@ -70,6 +70,7 @@ const EXCEPTIONS: &[Exception] = &[
         reason: "an agent-bound caller cannot emit events, which could be about any agent",
         calls: |route| {
             let is_of_events = is(route, &Method::POST, "/v1/events");
+            let is_of_events = is_of_events || is(route, &Method::POST, "/v1/traces");
             route.dialect.is_none() && (is_of_events || is_a_hook(route))
         },
         callers: is_bound,

@@ -276,6 +276,7 @@ impl App {
             metrics: Arc::clone(&metrics),
             streams: streams.clone(),
             origins: vec![Origin::parse(ORIGIN).unwrap()],
+            trace_url: None,
         };
         let router = dialects::router(services, Hosts::Any);
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();

@@ -10,12 +10,17 @@ use std::time::Duration;
 /// How long a test waits for a line of a server's log.
 const LOG_WAIT: Duration = Duration::from_secs(30);
 
-/// Returns the command, without the `SESSION_LEDGER_` variables of the environment.
+/// Returns the command, without the settings in the environment.
 pub(crate) fn command(args: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_session-ledger"));
     command.args(args).stdin(Stdio::null());
     for (name, _) in std::env::vars_os() {
-        if name.as_encoded_bytes().starts_with(b"SESSION_LEDGER_") {
+        let is_setting = [&b"SESSION_LEDGER_"[..], b"OTEL_"];
+        let name_bytes = name.as_encoded_bytes();
+        if is_setting
+            .iter()
+            .any(|prefix| name_bytes.starts_with(prefix))
+        {
             command.env_remove(name);
         }
     }
@@ -114,6 +119,17 @@ impl Server {
     pub(crate) fn start_in(dir: &Path, variables: &[(&str, PathBuf)]) -> Self {
         let mut serve = command(&Self::serve(dir, &["--no-auth"]));
         serve.envs(variables.iter().cloned());
+        Self::spawn(serve)
+    }
+
+    /// Starts a server with these arguments and variables, and with no other settings for traces.
+    pub(crate) fn start_with_variables(
+        dir: &Path,
+        more: &[&str],
+        variables: &[(&str, &str)],
+    ) -> Self {
+        let mut serve = command(&Self::serve(dir, more));
+        serve.envs(variables.iter().copied());
         Self::spawn(serve)
     }
 

@@ -24,6 +24,7 @@ pub(crate) const LAYERS: &[(&str, &[&str])] = &[
     ),
     ("export", &["domain", "wire", "log", "projection", "backup"]),
     ("hooks", &["domain"]),
+    ("otlp", &["domain", "hooks"]),
     (
         "http",
         &[
@@ -38,6 +39,7 @@ pub(crate) const LAYERS: &[(&str, &[&str])] = &[
             "backup",
             "export",
             "hooks",
+            "otlp",
         ],
     ),
     (
@@ -54,6 +56,7 @@ pub(crate) const LAYERS: &[(&str, &[&str])] = &[
             "backup",
             "export",
             "hooks",
+            "otlp",
             "http",
         ],
     ),
@@ -72,6 +75,7 @@ pub(crate) const LAYERS: &[(&str, &[&str])] = &[
             "backup",
             "export",
             "hooks",
+            "otlp",
             "http",
             "dialects",
         ],
@@ -90,6 +94,7 @@ pub(crate) const LAYERS: &[(&str, &[&str])] = &[
             "backup",
             "export",
             "hooks",
+            "otlp",
             "http",
             "dialects",
             "app",
@@ -109,6 +114,7 @@ pub(crate) const LAYERS: &[(&str, &[&str])] = &[
             "backup",
             "export",
             "hooks",
+            "otlp",
             "http",
             "dialects",
             "app",
@@ -175,7 +181,22 @@ pub(crate) const HOMES: &[(&str, &[&str])] = &[
         ],
     ),
     ("governor::", &["src/auth/rate_limit"]),
-    ("reqwest::", &["src/cli", "src/auth/jwt/source"]),
+    (
+        "reqwest::",
+        &["src/cli", "src/auth/jwt/source", "src/app/traces"],
+    ),
+    // Everything else makes spans with `tracing`.
+    ("opentelemetry::", &["src/metrics/trace", "src/app/traces"]),
+    (
+        "opentelemetry_sdk::",
+        &["src/metrics/trace", "src/app/traces"],
+    ),
+    ("opentelemetry_otlp::", &["src/app/traces"]),
+    ("opentelemetry_http::", &["src/app/traces"]),
+    (
+        "tracing_opentelemetry::",
+        &["src/metrics/trace", "src/app/traces"],
+    ),
     // These files decide the status of problems, successes and the failures of each dialect.
     (
         "StatusCode",

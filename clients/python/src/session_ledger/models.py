@@ -235,6 +235,8 @@ class Event(_Answer):
     via: str | None = None
     writer: str | None = None
     written_by: str | None = None
+    #: The trace that the event names in its attribute `traceparent`.
+    trace_id: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -258,6 +260,8 @@ class EventSeen(_Answer):
     via: str | None = None
     writer: str | None = None
     written_by: str | None = None
+    #: The trace that the event names in its attribute `traceparent`.
+    trace_id: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -367,6 +371,8 @@ class Status(_Answer):
     chain: str | None
     #: What the credential may do. None on an older server.
     caller: StatusCaller | None = None
+    #: The URL of a trace, with `{trace_id}` in the place of its id.
+    trace_url: str | None = None
     as_of: AsOf
 
 

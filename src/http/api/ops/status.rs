@@ -73,6 +73,7 @@ pub(crate) async fn get(
         chain: chain.map(|chain| hex::encode(chain.head)),
         rules_version,
         caller: of(caller.principal()),
+        trace_url: app.trace_url().map(str::to_owned),
         as_of: app.as_of(counts.as_of),
     };
     Ok(body::json_of(&answer))
