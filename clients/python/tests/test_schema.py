@@ -18,7 +18,7 @@ ROOT = Path(__file__).parent.parent.parent.parent
 DOCUMENT = json.loads((ROOT / "schemas/openapi.json").read_text())
 SCHEMAS = DOCUMENT["components"]["schemas"]
 
-#: The calls of operators, of hooks and exporters, of auditors' exports, of health checks and of browsers.
+#: The calls of operators, of hooks and exporters, of auditors, of health checks and of browsers.
 LEFT_OUT = {
     "backup_events",
     "backup_keys",
