@@ -12,7 +12,7 @@
 
 use std::collections::BTreeMap;
 
-use redb::{ReadableTable, Table};
+use redb::{AccessGuard, ReadableTable, Table};
 
 use crate::domain::Position;
 use crate::projection::bytes::{Reader, Writer};
@@ -25,6 +25,8 @@ const WHAT: &str = "past counts";
 
 pub(super) type OwnerKey = [u8; 5];
 type Key = [u8; 13];
+/// The first position of a block, and its bytes.
+type Stored<'a> = (Position, AccessGuard<'a, &'static [u8]>);
 
 /// How many sessions or agents an owner has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -262,7 +264,7 @@ impl<'a> Changes<'a> {
 
     /// The position of the next change; `None` after the last.
     fn next_at(&self) -> Result<Option<Position>, StoreError> {
-        let mut ahead = self.from.clone();
+        let mut ahead = self.from;
         if ahead.is_empty() {
             return Ok(None);
         }
@@ -308,11 +310,11 @@ pub(super) fn at(
 }
 
 /// The last block of an owner that begins at a position or before it.
-fn last_block<'a>(
-    table: &'a impl ReadableTable<&'static Key, &'static [u8]>,
+fn last_block(
+    table: &impl ReadableTable<&'static Key, &'static [u8]>,
     owner: OwnerKey,
     at: Position,
-) -> Result<Option<(Position, redb::AccessGuard<'a, &'static [u8]>)>, StoreError> {
+) -> Result<Option<Stored<'_>>, StoreError> {
     let (low, high) = (key(owner, Position::ZERO), key(owner, at));
     let last = table.range::<&Key>(&low..=&high)?.next_back();
     Ok(last.transpose()?.map(|(key, block)| {
