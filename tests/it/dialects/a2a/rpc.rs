@@ -68,126 +68,79 @@ async fn both_bindings_give_the_same_answers() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_error_is_one_of_the_envelope() {
+async fn a_wrong_parameter_is_named() {
     let app = App::start().await;
     let client = app.client("acme");
     client.apply(&created("s1", "a1", NOW)).await;
-    for (method, params, code, reason, said) in [
-        (
-            "GetTask",
-            json!({"id": "none"}),
-            -32001,
-            "TASK_NOT_FOUND",
-            "no such task",
-        ),
-        (
-            "GetTask",
-            json!({"id": "a/b"}),
-            -32001,
-            "TASK_NOT_FOUND",
-            "no such task",
-        ),
-        (
-            "GetTask",
-            json!({}),
-            -32602,
-            "INVALID_PARAMS",
-            "params.id is required",
-        ),
-        (
-            "GetTask",
-            json!({"id": 7}),
-            -32602,
-            "INVALID_PARAMS",
-            "params.id must be a string",
-        ),
+    for (method, params, said) in [
+        ("GetTask", json!({}), "params.id is required"),
+        ("GetTask", json!({"id": 7}), "params.id must be a string"),
         (
             "GetTask",
             json!({"id": "s1", "historyLength": -1}),
-            -32602,
-            "INVALID_PARAMS",
             "params.historyLength",
         ),
-        (
-            "ListTasks",
-            json!([]),
-            -32602,
-            "INVALID_PARAMS",
-            "params must be an object",
-        ),
-        (
-            "ListTasks",
-            json!({"pageSize": 0}),
-            -32602,
-            "INVALID_PARAMS",
-            "from 1 to 100",
-        ),
-        (
-            "ListTasks",
-            json!({"status": "done"}),
-            -32602,
-            "INVALID_PARAMS",
-            "params.status",
-        ),
-        (
-            "ListTasks",
-            json!({"tenant": "globex"}),
-            -32602,
-            "INVALID_PARAMS",
-            "params.tenant",
-        ),
-        (
-            "ListTasks",
-            json!({"pageToken": "x"}),
-            -32602,
-            "INVALID_PARAMS",
-            "nextPageToken",
-        ),
+        ("ListTasks", json!([]), "params must be an object"),
+        ("ListTasks", json!({"pageSize": 0}), "from 1 to 100"),
+        ("ListTasks", json!({"status": "done"}), "params.status"),
+        ("ListTasks", json!({"tenant": "globex"}), "params.tenant"),
+        ("ListTasks", json!({"pageToken": "x"}), "nextPageToken"),
         (
             "ListTasks",
             json!({"includeArtifacts": "yes"}),
-            -32602,
-            "INVALID_PARAMS",
             "params.includeArtifacts",
         ),
         (
             "ListTasks",
-            json!({"statusTimestampAfter": NOW}),
-            -32004,
-            "UNSUPPORTED_OPERATION",
-            "needs a contextId",
+            json!({"statusTimestampAfter": "now"}),
+            "params.statusTimestampAfter",
         ),
-        (
-            "SendMessage",
-            json!({}),
-            -32004,
-            "UNSUPPORTED_OPERATION",
-            "runs no agents",
-        ),
-        (
-            "SubscribeToTask",
-            json!({}),
-            -32004,
-            "UNSUPPORTED_OPERATION",
-            "runs no agents",
-        ),
-        (
-            "GetTaskPushNotificationConfig",
-            json!({}),
+    ] {
+        let answer = call(&client, method, params).await;
+        check(&answer, -32602, "INVALID_PARAMS", said);
+    }
+    for id in ["none", "a/b", "count"] {
+        let answer = call(&client, "GetTask", json!({"id": id})).await;
+        check(&answer, -32001, "TASK_NOT_FOUND", "no such task");
+    }
+    app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_the_ledger_does_not_serve_has_an_error_of_a2a() {
+    let app = App::start().await;
+    let client = app.client("acme");
+    let since = call(&client, "ListTasks", json!({"statusTimestampAfter": NOW}));
+    let since = since.await;
+    check(&since, -32004, "UNSUPPORTED_OPERATION", "needs a contextId");
+    for method in [
+        "SendMessage",
+        "SendStreamingMessage",
+        "SubscribeToTask",
+        "GetExtendedAgentCard",
+    ] {
+        let answer = call(&client, method, json!({})).await;
+        check(&answer, -32004, "UNSUPPORTED_OPERATION", "runs no agents");
+    }
+    for verb in ["Create", "Get", "Delete"] {
+        let method = format!("{verb}TaskPushNotificationConfig");
+        let answer = call(&client, &method, json!({})).await;
+        check(
+            &answer,
             -32003,
             "PUSH_NOTIFICATION_NOT_SUPPORTED",
             "no push",
-        ),
-        (
-            "tasks/get",
-            json!({"id": "s1"}),
-            -32601,
-            "METHOD_NOT_FOUND",
-            "tasks/get",
-        ),
-    ] {
-        check(&call(&client, method, params).await, code, reason, said);
+        );
     }
+    let old = call(&client, "tasks/get", json!({"id": "s1"})).await;
+    check(&old, -32601, "METHOD_NOT_FOUND", "tasks/get");
+    app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_wrong_envelope_has_no_id() {
+    let app = App::start().await;
+    let client = app.client("acme");
     for (body, code) in [
         ("{", -32700),
         ("[]", -32600),
