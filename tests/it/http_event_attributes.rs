@@ -28,7 +28,7 @@ async fn fill(client: &Client) -> Vec<(u64, &'static str)> {
             event["source"] = json!(source_of(*number));
             event
         });
-        let body = Value::from_iter(events).to_string();
+        let body = events.collect::<Value>().to_string();
         let media_type = "application/cloudevents-batch+json";
         let answer = client.post("/v1/events", media_type, body).await.ok();
         let results = answer["results"].as_array().unwrap();
