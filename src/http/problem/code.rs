@@ -468,7 +468,7 @@ mod tests {
     use super::*;
     use crate::domain::limits::{
         BATCH_EVENTS_MAX, BODY_BYTES_MAX, IDEMPOTENCY_KEY_CHARS_MAX, KEYS_PER_TENANT_MAX,
-        PARKED_US_MAX, REQUEST_BODY_WAIT_MS, REQUEST_BYTES_MAX, TENANT_CHARS_MAX,
+        PARKED_US_MAX, REQUEST_BODY_WAIT_MS, REQUEST_BYTES_MAX, SIGN_IN_CODE_US, TENANT_CHARS_MAX,
     };
 
     #[test]
@@ -497,6 +497,9 @@ mod tests {
                 Code::BatchTooLarge => &[BATCH_EVENTS_MAX as u64],
                 Code::Event(Reason::TooLarge) => &[BODY_BYTES_MAX as u64],
                 Code::Event(Reason::ParkingExpired) => &[PARKED_US_MAX as u64 / 3_600_000_000],
+                Code::InvalidSignIn | Code::TooManySignInCodes => {
+                    &[SIGN_IN_CODE_US.unsigned_abs() / 1_000_000]
+                }
                 // HTTP/1.1 and UTF-8.
                 Code::HostRequired => &[1, 1],
                 Code::UnsupportedMediaType | Code::Event(Reason::NotJson) => &[8],
