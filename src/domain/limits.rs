@@ -84,8 +84,7 @@ pub const LOG_TURN_WAIT_MS: u64 = 1_000;
 pub const LOG_RECONNECTED_WAIT_MS: u64 = 250;
 /// Most records that are read by position when their deliveries break the connection.
 pub const LOG_RESCUED_RECORDS_MAX: usize = 64;
-/// How long the server may send nothing to a reader, in milliseconds: two of its heartbeats and some
-/// time.
+/// How long the server may send nothing to a reader, in milliseconds: two of its heartbeats and some time.
 pub const LOG_SILENCE_MS: u64 = 2_500;
 /// How long a NATS server must say that records are missing before that is an alarm, in milliseconds. A
 /// server that lags behind its cluster may say so for a moment.
@@ -95,11 +94,9 @@ pub const LOG_DOUBT_MS: u64 = 5_000;
 /// A previous leader learns of the next one with the next record, or with a heartbeat. A backup asks for each
 /// of up to [`LOST_RANGES_MAX`] gaps in this way, one after the other, so the time must be short.
 pub const LOG_MISSING_RETRIES: u32 = 3;
-/// How long closing a connection may take, in milliseconds. A server that hangs does not answer the
-/// last ping.
+/// How long closing a connection may take, in milliseconds. A server that hangs does not answer the last ping.
 pub const LOG_CLOSE_WAIT_MS: u64 = 1_000;
-/// The time that the server needs for an atomic batch of any size, in microseconds: it syncs each
-/// batch once.
+/// The time that the server needs for an atomic batch of any size, in microseconds: it syncs each batch once.
 pub const LOG_BATCH_US: u64 = 12_000;
 /// Fewest records that are published as an atomic batch, until the speed of the server is known. A
 /// server that syncs every message gets batches from about 40 records on.
@@ -117,8 +114,7 @@ pub const LOG_GET_IN_FLIGHT_MAX: usize = 32;
 pub const LOG_RANGE_RECORDS_MIN: u64 = 64;
 /// Most records of a range for each one that was asked for.
 pub const LOG_RANGE_SPAN_MAX: u64 = 8;
-/// How long the next records of a range may take to arrive, in milliseconds. After that they are read by
-/// position.
+/// How long the next records of a range may take to arrive, in milliseconds. After that they are read by position.
 pub const LOG_RANGE_WAIT_MS: u64 = 500;
 /// Most bytes of the newest records that are kept in memory, so that reading them again needs no request to NATS.
 pub const LOG_RECENT_BYTES_MAX: usize = 16 * 1024 * 1024;
@@ -133,13 +129,11 @@ pub const LOG_PULSE_LOST_MS: u64 = 2_000;
 /// How long the leader of the stream may hear nothing of another copy, in milliseconds, before that copy
 /// counts as lost. Copies report every second.
 pub const LOG_PEER_LOST_MS: u64 = 3_000;
-/// How long the ledger waits for an answer over another server before it tries the next one, in
-/// milliseconds.
+/// How long the ledger waits for an answer over another server before it tries the next one, in milliseconds.
 pub const LOG_MOVE_MS: u64 = 2_500;
 /// How long a connection to a server of the log may take to be made, in milliseconds.
 pub const LOG_CONNECT_WAIT_MS: u64 = 2_000;
-/// How long the ledger avoids a server of the log that it could not reach, in milliseconds, if there is
-/// another one.
+/// How long the ledger avoids a server of the log that it could not reach, in milliseconds, if there is another one.
 pub const LOG_SERVER_AVOIDED_MS: u64 = 30_000;
 /// How often the ledger pings a silent server of the log, in milliseconds. After the third ping
 /// without an answer, the connection counts as lost.
@@ -178,8 +172,7 @@ pub const EXPORT_PAGE_EVENTS_MAX: u16 = 5_000;
 pub const EXPORT_PAGE_EVENTS_DEFAULT: u16 = 1_000;
 /// A page for an export takes no more events once its lines have this many bytes.
 pub const EXPORT_PAGE_BYTES_MAX: usize = 4 * 1024 * 1024;
-/// Longest line of an export, in bytes: the largest event, if JSON escapes each of its bytes, and its other
-/// members.
+/// Longest line of an export, in bytes: the largest event, if JSON escapes each of its bytes, and its other members.
 pub const EXPORT_LINE_BYTES_MAX: u64 = 1024 * 1024;
 /// Longest manifest of an export, in bytes: about 100,000 segments.
 pub const EXPORT_MANIFEST_BYTES_MAX: u64 = 64 * 1024 * 1024;
@@ -190,8 +183,7 @@ pub const EXPORT_MANIFEST_BYTES_MAX: u64 = 64 * 1024 * 1024;
 pub const FOLD_BATCH_RECORDS_MAX: usize = 100_000;
 /// Limit of records in a transaction while a request waits for the fold.
 pub const FOLD_AWAITED_RECORDS_MAX: usize = 20_000;
-/// A transaction takes no more records once their bodies and the rows that they are about have this many
-/// bytes.
+/// A transaction takes no more records once their bodies and the rows that they are about have this many bytes.
 pub const FOLD_BATCH_BYTES_MAX: usize = 128 * 1024 * 1024;
 /// How long a fold that is behind waits during one batch for more records, in milliseconds.
 pub const FOLD_LINGER_MS: u64 = 200;
@@ -287,8 +279,7 @@ pub const PAST_COUNT_ENTRIES_MAX: u64 = 500_000;
 /// Most events that a reactor writes in one append. The fold can then take these records while the
 /// log stores the next ones.
 pub const REACTOR_BATCH_MAX: usize = 4_000;
-/// First and longest wait before a reactor retries an event that did not take effect, in
-/// milliseconds.
+/// First and longest wait before a reactor retries an event that did not take effect, in milliseconds.
 pub const REACTOR_RETRY_MS: (u64, u64) = (50, 5_000);
 /// How long a reactor waits after the log did not accept its records, in milliseconds.
 pub const REACTOR_FAILED_MS: u64 = 200;
@@ -332,8 +323,7 @@ pub const MIN_POSITION_WAIT_MS: u64 = 2_000;
 /// Longest text that the server reads as a token, in characters: the longest ids of tenant and
 /// session (64 and 256 characters of up to four bytes) in base64, and the secret part.
 pub const TOKEN_CHARS_MAX: usize = 1536;
-/// How often the ledger appends an event that the log does not confirm, if its caller cannot safely
-/// retry.
+/// How often the ledger appends an event that the log does not confirm, if its caller cannot safely retry.
 pub const UNCONFIRMED_TRIES_MAX: usize = 3;
 /// Longest idempotency key, in characters.
 pub const IDEMPOTENCY_KEY_CHARS_MAX: usize = 255;
@@ -353,8 +343,7 @@ pub const WRITER_TURN_WAIT_MS: u64 = 1_000;
 pub const WRITER_BODY_WAIT_MS: u64 = 100;
 /// Most streams that clients follow at one time.
 pub const FOLLOWERS_MAX: usize = 4096;
-/// Most different listings that clients follow at one time, of all tenants together. Each keeps its rows in
-/// memory.
+/// Most different listings that clients follow at one time, of all tenants together. Each keeps its rows in memory.
 pub const SESSION_FEEDS_MAX: usize = 1024;
 /// Most different histories that clients follow at one time, of all tenants together. Each keeps its last
 /// batches in memory.
@@ -373,8 +362,7 @@ pub const FEED_RETRY_MS: u64 = 1_000;
 pub const STREAM_PAGE_EVENTS_MAX: usize = 500;
 /// Longest page that a stream reads at once, in bytes. One event may be longer.
 pub const STREAM_PAGE_BYTES_MAX: usize = 1024 * 1024;
-/// How long after its last frame a stream sends one that says up to where nothing has happened, in
-/// milliseconds.
+/// How long after its last frame a stream sends one that says up to where nothing has happened, in milliseconds.
 pub const BOOKMARK_EVERY_MS: u64 = 5_000;
 /// How long a stream lasts at most, in milliseconds.
 pub const STREAM_TIME_MS: u64 = 240_000;
@@ -393,25 +381,20 @@ pub const FOLD_LAG_MS_MAX: u64 = 1_000;
 pub const FILTER_AGENTS_MAX: usize = 16;
 /// Most requests that read the read model at one time.
 pub const READS_MAX: usize = 256;
-/// Most open connections of all addresses together. For one more, the server closes those that were
-/// idle longest.
+/// Most open connections of all addresses together. For one more, the server closes those that were idle longest.
 pub const CONNECTIONS_MAX: usize = 8192;
 /// Most connections beyond [`CONNECTIONS_MAX`], while none of those is idle. The server answers health
 /// checks on them, and 503 to every other request.
 pub const CONNECTIONS_HEALTH_MAX: usize = 64;
-/// Most idle connections that the server closes at one time to make room: to find them costs more
-/// than to close one.
+/// Most idle connections that the server closes at one time to make room: to find them costs more than to close one.
 pub const CONNECTIONS_CLOSED_AT_ONCE: usize = 16;
-/// How long a new connection waits until the connections that make room for it are closed, in
-/// milliseconds.
+/// How long a new connection waits until the connections that make room for it are closed, in milliseconds.
 pub const CONNECTION_ROOM_WAIT_MS: u64 = 100;
-/// The server closes a connection to make room only if its client has read nothing for this long,
-/// in milliseconds.
+/// The server closes a connection to make room only if its client has read nothing for this long, in milliseconds.
 pub const CONNECTION_STALLED_MS: u64 = 1_000;
 /// File descriptors that connections leave to files, to the connection to NATS and to startup.
 pub const DESCRIPTORS_KEPT: usize = 256;
-/// Most unsent bytes of answers on one connection. A connection without unsent bytes may exceed it
-/// with one answer.
+/// Most unsent bytes of answers on one connection. A connection without unsent bytes may exceed it with one answer.
 pub const UNSENT_PER_CONNECTION_BYTES_MAX: usize = 32 * 1024 * 1024;
 /// Most unsent bytes of answers on all connections together.
 pub const UNSENT_BYTES_MAX: usize = 256 * 1024 * 1024;
@@ -463,8 +446,7 @@ pub const HTTP2_STREAMS_MAX: u32 = 256;
 ///
 /// A stream of sessions that waits skips to the newest state. Without this bound, hyper would keep 400 kB of older ones.
 pub const HTTP2_UNSENT_BYTES: usize = 16 * 1024;
-/// How often the server pings an HTTP/2 connection, and how long the client has to answer, in
-/// milliseconds.
+/// How often the server pings an HTTP/2 connection, and how long the client has to answer, in milliseconds.
 pub const HTTP2_KEEP_ALIVE_MS: (u64, u64) = (20_000, 10_000);
 /// How long shutdown waits for requests under way, in milliseconds.
 pub const SHUTDOWN_WAIT_MS: u64 = 10_000;
@@ -500,15 +482,13 @@ pub const CLAIM_NAME_DOTS_MAX: usize = 8;
 pub const CLAIM_NAMES_MAX: usize = 8;
 /// Most pairs of a word of an identity provider and the role that the word means.
 pub const ROLE_WORDS_MAX: usize = 256;
-/// Most keys with which the server checks one token's signature. With ES256 this takes a
-/// millisecond.
+/// Most keys with which the server checks one token's signature. With ES256 this takes a millisecond.
 pub const TOKEN_KEYS_TRIED_MAX: usize = 16;
 /// Most words of a token, or keys of a key set, that a line of the server's log names.
 pub const LOGGED_WORDS_MAX: usize = 16;
 /// Most characters of each such word or key.
 pub const LOGGED_WORD_CHARS_MAX: usize = 128;
-/// Shortest time between two lines of the server's log about rejected requests of one kind, in
-/// milliseconds.
+/// Shortest time between two lines of the server's log about rejected requests of one kind, in milliseconds.
 pub const REFUSALS_TOLD_MS: u64 = 10_000;
 /// Shortest secret for tokens signed with HS256, in bytes: as long as the hash, see RFC 7518, 3.2.
 pub const HS256_SECRET_BYTES_MIN: usize = 32;
@@ -520,11 +500,9 @@ pub const JWKS_KEYS_MAX: usize = 128;
 pub const JWKS_FETCH_MS: u64 = 5 * 60_000;
 /// How often the server checks the file of a key set, in milliseconds.
 pub const JWKS_FILE_MS: u64 = 1_000;
-/// Shortest time from the end of a fetch to the next fetch for a token with an unknown key, in
-/// milliseconds.
+/// Shortest time from the end of a fetch to the next fetch for a token with an unknown key, in milliseconds.
 pub const JWKS_REFETCH_MS: u64 = 5_000;
-/// How long a fetch of a key set may take, and how long a token with an unknown key may wait for
-/// it, in milliseconds.
+/// How long a fetch of a key set may take, and how long a token with an unknown key may wait for it, in milliseconds.
 pub const JWKS_WAIT_MS: u64 = 5_000;
 /// How long a sign-in code is valid, in microseconds. A person opens the link with it at once.
 pub const SIGN_IN_CODE_US: i64 = 60 * 1_000_000;

@@ -324,6 +324,7 @@ async fn the_status_counts_only_the_tenants_own_data() {
         "chain": null,
         "rules_version": 2,
         "caller": {"roles": ["read", "write", "audit", "admin"], "agent_id": null},
+        "trace_url": null,
         "as_of": {"position": 8, "time": NOW, "caught_up": true},
     });
     assert_eq!(status, expected);
