@@ -114,8 +114,9 @@ pub const LOG_GET_IN_FLIGHT_MAX: usize = 32;
 pub const LOG_RANGE_RECORDS_MIN: u64 = 64;
 /// Most records of a range for each one that was asked for.
 pub const LOG_RANGE_SPAN_MAX: u64 = 8;
-/// How long the next records of a range may take to arrive, in milliseconds. After that they are read by position.
-pub const LOG_RANGE_WAIT_MS: u64 = 500;
+/// How long the next records of a range, and the whole range, may take, in milliseconds. What did not arrive then is
+/// read by position.
+pub const LOG_RANGE_WAIT_MS: (u64, u64) = (500, 5_000);
 /// Most bytes of the newest records that are kept in memory, so that reading them again needs no request to NATS.
 pub const LOG_RECENT_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// How long an append waits for the log's acknowledgement, in milliseconds.
@@ -570,6 +571,8 @@ pub const TRACES_EXPORT_WAIT_MS: u64 = 10_000;
 pub const TRACES_FLUSH_WAIT_MS: u64 = 5_000;
 /// Longest answer of the collector, in bytes.
 pub const TRACES_ANSWER_BYTES_MAX: usize = 64 * 1024;
+/// Longest path that a span shows, in characters: more than any route has.
+pub const TRACES_PATH_CHARS_MAX: usize = 1_024;
 
 // --- Limits of traces ----------------------------------------------------------------------------
 

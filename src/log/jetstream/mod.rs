@@ -188,7 +188,7 @@ impl Shared {
         self.connections.writes.require_open()?;
         let mut found = vec![None; positions.len()];
         if let Some((first, last)) = range::around(positions) {
-            let records = range::read(self, first, last).await;
+            let records = range::read(self, positions, (first, last)).await;
             for (position, slot) in positions.iter().zip(&mut found) {
                 let at = records.binary_search_by_key(position, |record| record.position);
                 let record = at.ok().and_then(|at| records.get(at));
@@ -333,17 +333,23 @@ impl EventLog for JetStreamLog {
             let Shared {
                 stream,
                 probe_subject,
-                connections: Connections { writes, reads, .. },
+                connections:
+                    Connections {
+                        writes,
+                        reads,
+                        ranges,
+                    },
                 takes_pulse,
                 ..
             } = &*self.shared;
             if !*takes_pulse {
                 return writable::watch(writes, probe_subject).await;
             }
-            let (error, (), ()) = tokio::join!(
+            let (error, (), (), ()) = tokio::join!(
                 writable::watch(writes, probe_subject),
                 pulse::watch_writes(writes, stream),
                 pulse::watch_reads(reads, writes, stream),
+                pulse::watch_reads(ranges, writes, stream),
             );
             error
         }

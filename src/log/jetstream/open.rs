@@ -113,7 +113,8 @@ async fn open_connected(
     let inbox = link.client.new_inbox();
     let messages = link.client.subscribe(inbox.clone()).await;
     let messages = messages.map_err(|error| NotOpened::Later(error.to_string()))?;
-    let created = timeout(CREATE_MAX, create(&link, &shared.stream, after)).await;
+    let created = create(&link, &shared.stream, after, INACTIVE_MAX);
+    let created = timeout(CREATE_MAX, created).await;
     let consumer = match created {
         Ok(Ok(consumer)) => consumer,
         Ok(Err(doubtful @ (NotOpened::Doubtful(_) | NotOpened::Final(_)))) => return Err(doubtful),
@@ -135,11 +136,13 @@ async fn open_connected(
     Ok(Opened::Pull(Box::new(pull)))
 }
 
-/// Creates a consumer that starts after a position, and returns its name.
+/// Creates a consumer that starts after a position, and returns its name. The server keeps it for some time
+/// without requests.
 pub(super) async fn create(
     link: &Link,
     stream: &str,
     after: Position,
+    inactive_threshold: Duration,
 ) -> Result<String, NotOpened> {
     let config = pull::Config {
         deliver_policy: DeliverPolicy::ByStartSequence {
@@ -148,7 +151,7 @@ pub(super) async fn create(
         ack_policy: AckPolicy::None,
         memory_storage: true,
         num_replicas: 1,
-        inactive_threshold: INACTIVE_MAX,
+        inactive_threshold,
         ..pull::Config::default()
     };
     match link.context.create_consumer_on_stream(config, stream).await {

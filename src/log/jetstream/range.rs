@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout, timeout_at};
 
 use super::Shared;
 use super::open::{CREATE_MAX, create};
@@ -17,7 +17,11 @@ use crate::domain::limits::{
 use crate::log::Record;
 
 /// How long the next records may take to arrive.
-const WAIT_MAX: Duration = Duration::from_millis(LOG_RANGE_WAIT_MS);
+const WAIT_MAX: Duration = Duration::from_millis(LOG_RANGE_WAIT_MS.0);
+/// How long a whole range may take: a server that lags may send a record now and then.
+const READ_MAX: Duration = Duration::from_millis(LOG_RANGE_WAIT_MS.1);
+/// How long the server keeps the consumer of a range that was given up, or that it may not delete.
+const INACTIVE_MAX: Duration = Duration::from_secs(2);
 
 /// The first and the last of some positions, if they are many and stand close together.
 pub(super) fn around(positions: &[Position]) -> Option<(Position, Position)> {
@@ -27,16 +31,29 @@ pub(super) fn around(positions: &[Position]) -> Option<(Position, Position)> {
     is_worth_it.then_some((first, last))
 }
 
-/// Returns the records from the first position to the last; fewer if the server does not send the others soon.
-/// The caller reads those by position, and then learns why.
-pub(super) async fn read(shared: &Shared, first: Position, last: Position) -> Vec<Record> {
+/// Returns the records at these positions, from the first to the last, in the order of the log; fewer if the server
+/// does not send the others soon. The caller reads those by position, and then learns why.
+pub(super) async fn read(
+    shared: &Shared,
+    positions: &[Position],
+    (first, last): (Position, Position),
+) -> Vec<Record> {
     let mut records = Vec::new();
     let Some(mut pull) = open(shared, first, last).await else {
         return records;
     };
-    while records.last().map(|record: &Record| record.position) < Some(last) {
-        match timeout(WAIT_MAX, pull.next(LOG_READ_RECORDS_MAX)).await {
-            Ok(Ok(more)) => records.extend(more),
+    let mut wanted = positions.to_vec();
+    wanted.sort_unstable();
+    let (until, mut reached) = (Instant::now() + READ_MAX, Position::ZERO);
+    while reached < last {
+        let soon = until.min(Instant::now() + WAIT_MAX);
+        match timeout_at(soon, pull.next(LOG_READ_RECORDS_MAX)).await {
+            Ok(Ok(more)) => {
+                reached = more.last().map_or(reached, |record| record.position);
+                // The others would fill the memory: a range has up to eight times as many.
+                let asked = |record: &Record| wanted.binary_search(&record.position).is_ok();
+                records.extend(more.into_iter().filter(asked));
+            }
             Ok(Err(doubt)) => {
                 tracing::debug!(?doubt, %first, %last, "a range was not read to its end");
                 break;
@@ -49,6 +66,10 @@ pub(super) async fn read(shared: &Shared, first: Position, last: Position) -> Ve
 }
 
 async fn open(shared: &Shared, first: Position, last: Position) -> Option<Pull> {
+    // While NATS is away, the reads by position say so at once. A new connection would take seconds to fail.
+    if !shared.connections.writes.is_connected() {
+        return None;
+    }
     let link = shared.connections.ranges.alive().await.ok()?;
     if !link.is_connected() {
         return None;
@@ -56,7 +77,8 @@ async fn open(shared: &Shared, first: Position, last: Position) -> Option<Pull> 
     let (opened_on, after) = (link.state(), Position::new(first.get().checked_sub(1)?));
     let inbox = link.client.new_inbox();
     let messages = link.client.subscribe(inbox.clone()).await.ok()?;
-    let created = timeout(CREATE_MAX, create(&link, &shared.stream, after)).await;
+    let created = create(&link, &shared.stream, after, INACTIVE_MAX);
+    let created = timeout(CREATE_MAX, created).await;
     let consumer = created.ok()?.ok()?;
     let inbox = (inbox, messages);
     let consumer = (shared.stream.as_str(), consumer.as_str());

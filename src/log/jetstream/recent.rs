@@ -5,6 +5,8 @@
 use std::collections::VecDeque;
 use std::sync::{Mutex, PoisonError};
 
+use bytes::Bytes;
+
 use crate::domain::Position;
 use crate::domain::limits::LOG_RECENT_BYTES_MAX;
 use crate::log::Record;
@@ -27,7 +29,10 @@ impl Recent {
         let newer = records.iter().filter(|record| last < Some(record.position));
         for record in newer.filter(|record| is_plain(record)) {
             kept.bytes += bytes(record);
-            kept.records.push_back(record.clone());
+            // A copy: the payload is a part of the connection's buffer, which it would keep in memory.
+            let payload = Bytes::copy_from_slice(&record.payload);
+            let record = record.clone();
+            kept.records.push_back(Record { payload, ..record });
         }
         while LOG_RECENT_BYTES_MAX < kept.bytes {
             let Some(oldest) = kept.records.pop_front() else {
@@ -71,7 +76,7 @@ mod tests {
             position: Position::new(position),
             recorded_at: Timestamp::from_micros_clamped(0),
             subject: "a".into(),
-            private: bytes::Bytes::new(),
+            private: Bytes::new(),
             headers: Headers::default(),
             payload: vec![b'x'; len_bytes].into(),
         }
