@@ -135,17 +135,23 @@ pub fn roots(
 /// Finds roots, and remembers those of the sessions on the way.
 struct Roots<'a> {
     shown: Shown<'a>,
-    known: HashMap<Ordinal, Option<Arc<str>>>,
+    known: HashMap<Ordinal, Option<Root>>,
 }
+
+/// The id of a root, and how many sessions are above the one whose root it is.
+type Root = (Arc<str>, usize);
 
 impl Roots<'_> {
     fn of(&mut self, stored: &RowBytes) -> Result<Option<Arc<str>>, StoreError> {
         let mut path = Vec::new();
         let root = self.climb(stored, &mut path)?;
-        for ordinal in path {
-            self.known.insert(ordinal, root.clone());
+        for (index, ordinal) in path.into_iter().enumerate() {
+            let of_it = root
+                .as_ref()
+                .map(|(id, above)| (Arc::clone(id), above - index - 1));
+            self.known.insert(ordinal, of_it);
         }
-        Ok(root)
+        Ok(root.map(|(id, _above)| id))
     }
 
     /// Goes up to the root. Adds each session above the given one to the path.
@@ -153,13 +159,17 @@ impl Roots<'_> {
         &self,
         stored: &RowBytes,
         path: &mut Vec<Ordinal>,
-    ) -> Result<Option<Arc<str>>, StoreError> {
+    ) -> Result<Option<Root>, StoreError> {
         let Some(mut above) = self.shown.tenant.parent(&stored.row()?)? else {
-            return Ok(Some(stored.row()?.session_id.into()));
+            return Ok(Some((stored.row()?.session_id.into(), 0)));
         };
         while path.len() < BELOW_MAX {
-            if let Some(root) = self.known.get(&above) {
-                return Ok(root.clone());
+            if let Some(known) = self.known.get(&above) {
+                let found = known.clone().map(|(id, more)| (id, path.len() + 1 + more));
+                if found.as_ref().is_some_and(|(_, all)| BELOW_MAX < *all) {
+                    break;
+                }
+                return Ok(found);
             }
             let Some(stored) = self.shown.session(above)? else {
                 return Ok(None);
@@ -168,7 +178,7 @@ impl Roots<'_> {
             let row = stored.row()?;
             match self.shown.tenant.parent(&row)? {
                 Some(parent) => above = parent,
-                None => return Ok(Some(row.session_id.into())),
+                None => return Ok(Some((row.session_id.into(), path.len()))),
             }
         }
         path.clear();
