@@ -48,6 +48,8 @@ impl Traces {
     /// Begins to export spans to a URL, on a thread of its own. Call it on a runtime.
     pub fn start(endpoint: &str) -> Result<Self, TracesError> {
         let http = reqwest::Client::builder()
+            // The headers may have a key, which is for this address only.
+            .redirect(reqwest::redirect::Policy::none())
             .timeout(Duration::from_millis(TRACES_EXPORT_WAIT_MS))
             .build()?;
         let client = Client {

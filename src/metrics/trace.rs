@@ -13,6 +13,8 @@ use opentelemetry_sdk::propagation::TraceContextPropagator;
 use tracing::Span;
 use tracing_opentelemetry::OpenTelemetrySpanExt as _;
 
+use crate::domain::limits::TRACES_PATH_CHARS_MAX;
+
 /// The target of the spans that are exported.
 pub const TARGET: &str = "session_ledger_trace";
 /// The header with the id of a trace and of the span that calls, as W3C Trace Context defines it.
@@ -76,7 +78,8 @@ pub fn begin(span: &Span, request: Request<'_>) {
     span.record("otel.kind", "server");
     let method = request.method.unwrap_or("_OTHER").to_owned();
     span.set_attribute("http.request.method", method);
-    span.set_attribute("url.path", request.path.to_owned());
+    let path: String = request.path.chars().take(TRACES_PATH_CHARS_MAX).collect();
+    span.set_attribute("url.path", path);
 }
 
 /// Notes the status of the answer to a request.

@@ -57,6 +57,13 @@ impl<'a> Family<'a> {
         for _ in 0..OTLP_ANCESTORS_MAX {
             let ancestor = self.0.get(&above?)?;
             match &ancestor.kind {
+                // A tool passes on its own conversation only.
+                Kind::Transfer(_)
+                    if ancestor.conversation.is_some()
+                        && ancestor.conversation != span.conversation =>
+                {
+                    return None;
+                }
                 Kind::Transfer(to) => {
                     let own = span.agent.clone();
                     let named = |id: AgentId| Agent { id, name: None };

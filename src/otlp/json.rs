@@ -8,16 +8,64 @@ use std::borrow::Cow;
 use std::fmt;
 
 use serde::Deserialize;
-use serde::de::{Deserializer, Error, SeqAccess, Unexpected, Visitor};
+use serde::de::{Deserializer, Error, IgnoredAny, SeqAccess, Unexpected, Visitor};
 use serde_json::value::RawValue;
 
+use crate::domain::limits::OTLP_SPANS_MAX;
 use crate::otlp::raw::{Attribute, Attributes, RawSpan, Text};
 use crate::otlp::span::{Collector, NotSpans};
 
 /// Status code `STATUS_CODE_ERROR`.
 const STATUS_ERROR: u64 = 2;
 
-type List<'a> = Option<Vec<&'a RawValue>>;
+type List<'a> = Option<Elements<'a>>;
+
+/// The first elements of an array, and how many follow: an array may have millions.
+#[derive(Default)]
+struct Elements<'a> {
+    first: Vec<&'a RawValue>,
+    more: u64,
+}
+
+impl<'a> Elements<'a> {
+    /// All of them. Lists of resources and scopes are not longer than what a request may have of spans.
+    fn all(self) -> Result<Vec<&'a RawValue>, serde_json::Error> {
+        if 0 < self.more {
+            return Err(serde_json::Error::custom(
+                "a list is too long; export smaller batches",
+            ));
+        }
+        Ok(self.first)
+    }
+}
+
+impl<'de: 'a, 'a> Deserialize<'de> for Elements<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct ArrayVisitor;
+        impl<'de> Visitor<'de> for ArrayVisitor {
+            type Value = Elements<'de>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an array")
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Self::Value, A::Error> {
+                let mut elements = Elements::default();
+                while elements.first.len() < OTLP_SPANS_MAX {
+                    match seq.next_element()? {
+                        Some(element) => elements.first.push(element),
+                        None => return Ok(elements),
+                    }
+                }
+                while seq.next_element::<IgnoredAny>()?.is_some() {
+                    elements.more += 1;
+                }
+                Ok(elements)
+            }
+        }
+        deserializer.deserialize_seq(ArrayVisitor)
+    }
+}
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -94,13 +142,15 @@ struct AnyValue {
 pub(super) fn read(body: &[u8], spans: &mut Collector) -> Result<(), NotSpans> {
     let body: &RawValue = serde_json::from_slice(body)?;
     let request: Request<'_> = object(body)?;
-    for resource_spans in request.resource_spans.into_iter().flatten() {
+    for resource_spans in request.resource_spans.unwrap_or_default().all()? {
         let resource_spans: ResourceSpans<'_> = object(resource_spans)?;
         let attributes = resource_spans.resource.and_then(|one| one.attributes);
         spans.begin_resource(&attributes.unwrap_or_default().0);
-        for scope_spans in resource_spans.scope_spans.into_iter().flatten() {
+        for scope_spans in resource_spans.scope_spans.unwrap_or_default().all()? {
             let scope_spans: ScopeSpans<'_> = object(scope_spans)?;
-            for span in scope_spans.spans.into_iter().flatten() {
+            let list = scope_spans.spans.unwrap_or_default();
+            spans.too_many(list.more);
+            for span in list.first {
                 if !spans.takes_another() {
                     continue;
                 }

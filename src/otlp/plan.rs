@@ -101,6 +101,7 @@ pub fn plan<E>(
             options,
             look,
             events: Vec::new(),
+            room: OTLP_EVENTS_MAX.saturating_sub(events),
         };
         let walked = walk.walk();
         let planned = walk.events;

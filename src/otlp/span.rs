@@ -9,6 +9,9 @@ use crate::otlp::raw::{Attributes, RawSpan, Text};
 use crate::otlp::rejected::{Rejected, shortened};
 use crate::otlp::{json, protobuf};
 
+/// Why spans beyond the bound are rejected.
+const TOO_MANY: &str = "the request has too many spans; export smaller batches";
+
 /// Tools with this prefix pass a conversation on to another agent.
 const TRANSFER: &str = "transfer_to_";
 
@@ -134,9 +137,16 @@ impl Collector {
         if takes {
             self.seen += 1;
         } else {
-            self.reject("the request has too many spans; export smaller batches");
+            self.reject(TOO_MANY);
         }
         takes
+    }
+
+    /// Counts spans that are not read, because a list has too many.
+    pub(super) fn too_many(&mut self, spans: u64) {
+        if 0 < spans {
+            self.spans.rejected.add(spans, TOO_MANY);
+        }
     }
 
     /// Takes a span, or says why not.
@@ -201,6 +211,8 @@ fn conversation(text: &Text<'_>) -> Result<Option<SessionId>, String> {
     let of = "gen_ai.conversation.id";
     match text {
         Text::Absent => Ok(None),
+        // Some frameworks write this for a run without a conversation.
+        Text::Is(text) if text.is_empty() => Ok(None),
         Text::Other => Err(format!("{of} must be a text in UTF-8")),
         Text::Is(text) if OTLP_CONVERSATION_CHARS_MAX < text.chars().count() => Err(format!(
             "{of} must have 1 to {OTLP_CONVERSATION_CHARS_MAX} characters"

@@ -19,6 +19,8 @@ pub(super) struct Walk<'a, L> {
     /// Looks a session up in the ledger.
     pub(super) look: L,
     pub(super) events: Vec<Emission>,
+    /// How many events the request may still mean.
+    pub(super) room: usize,
 }
 
 /// The session that a conversation is in.
@@ -59,6 +61,10 @@ impl<E, L: FnMut(&SessionId) -> Result<Option<Known>, E>> Walk<'_, L> {
     pub(super) fn walk(&mut self) -> Result<(), E> {
         let mut current = self.find()?;
         for step in self.conversation.steps() {
+            if self.room < self.events.len() {
+                // The plan drops them all.
+                break;
+            }
             let Some(now) = &mut current else {
                 current = Some(self.open(Run::FIRST, step));
                 continue;
