@@ -18,7 +18,7 @@ ROOT = Path(__file__).parent.parent.parent.parent
 DOCUMENT = json.loads((ROOT / "schemas/openapi.json").read_text())
 SCHEMAS = DOCUMENT["components"]["schemas"]
 
-#: The calls of operators, of hooks and exporters, of auditors' exports, of health checks and of browsers,
+#: The calls of operators, of hooks and exporters, of auditors' exports, of health checks, of browsers,
 #: and sign-in codes, which are for the dashboard.
 LEFT_OUT = {
     "backup_events",
@@ -68,7 +68,14 @@ def calls() -> dict[str, Any]:
     )
     agents = _parameters.AgentFilter(agent_type="t", status="active", trust_level="l")
     events = _parameters.EventFilter(
-        type="t", verdict="applied", reason="r", agent_id="a", session_id="s", project_id="p", source="/s", actor="n"
+        type="t",
+        verdict="applied",
+        reason="r",
+        agent_id="a",
+        session_id="s",
+        project_id="p",
+        source="/s",
+        actor="n",
     )
     event = package.NewEvent("session.created", "s")
     return {

@@ -246,9 +246,9 @@ def _commands(output: object) -> Iterable[Any]:
 
 def _goto(node: Step, command: Any) -> Iterator[str]:
     """The nodes that a command names, if it is for the graph of this node."""
-    if command.graph not in (None, node.node, node.name):
+    if getattr(command, "graph", None) not in (None, node.node, node.name):
         return
-    goto = command.goto
+    goto = getattr(command, "goto", ())
     for target in goto if isinstance(goto, list | tuple) else [goto]:
         name = target if isinstance(target, str) else getattr(target, "node", None)
         # A node that names itself goes on.

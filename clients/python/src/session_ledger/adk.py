@@ -172,16 +172,21 @@ class LedgerPlugin(BasePlugin):
         def abandoned(*_: object) -> None:
             self._end(invocation_id, None, "cancelled")
 
+        def done(task: asyncio.Task[Any]) -> None:
+            # A caller may ask for each event in a task of its own: such a task ends before the run.
+            if task.cancelled():
+                abandoned()
+
         collected = weakref.finalize(context, abandoned)
         collected.atexit = False
         task = asyncio.current_task()
         if task is not None:
-            task.add_done_callback(abandoned)
+            task.add_done_callback(done)
 
         def forget() -> None:
             collected.detach()
             if task is not None:
-                task.remove_done_callback(abandoned)
+                task.remove_done_callback(done)
 
         return forget
 

@@ -132,7 +132,9 @@ class LedgerCapability(AbstractCapability[Any]):
 
     def _realtime_uncalled_hooks(self) -> tuple[str, ...]:
         # A realtime session warns of hooks that it never calls. It calls enough of them.
-        return self._realtime_uncalled_hooks_overriding(LedgerCapability)
+        # A later version of the framework may not have this private method.
+        overriding = getattr(self, "_realtime_uncalled_hooks_overriding", None)
+        return overriding(LedgerCapability) if overriding else ()
 
     @never_raises
     def _open(self, ctx: RunContext[Any]) -> None:
