@@ -18,6 +18,7 @@ let shell = null;
 
 function signIn(how) {
   credential.forget();
+  for (const dialog of document.querySelectorAll("dialog")) dialog.close();
   shell = null;
   document.title = "Sign in - Session Ledger";
   const form = document.createElement("sl-sign-in");
@@ -29,6 +30,8 @@ function signIn(how) {
 function show() {
   shell = document.createElement("sl-shell");
   replace(root, shell);
+  // A credential for audits alone begins where it may read.
+  if (!location.hash && !credential.may("read") && credential.may("audit")) url.home("refused");
   shell.show(url.read());
 }
 

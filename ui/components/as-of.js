@@ -1,6 +1,6 @@
 // `<sl-as-of>`: chooses the state that is shown: now, a time, or a position by a slider over the life of the log.
 
-import { button, h, setText, whenQuiet } from "../lib/dom.js";
+import { button, h, setAttribute, setText, whenQuiet } from "../lib/dom.js";
 import { absolute, fromInput, number, toInput } from "../lib/format.js";
 import * as credential from "../lib/credential.js";
 import * as url from "../lib/url.js";
@@ -59,7 +59,7 @@ class AsOf extends HTMLElement {
   }
 
   #slid() {
-    setText(this.#shown, `position ${number(this.#slider.valueAsNumber)}`);
+    this.#say(`position ${number(this.#slider.valueAsNumber)}`);
     this.#choose(this.#slider.value);
   }
 
@@ -74,8 +74,7 @@ class AsOf extends HTMLElement {
     this.#slider.max = String(this.#end);
     if (asOf === "") {
       if (document.activeElement !== this.#slider) this.#slider.value = this.#slider.max;
-      if (this.#panel.hidden) return;
-      setText(this.#shown, "now");
+      this.#say("now");
       return;
     }
     this.#panel.hidden = false;
@@ -89,8 +88,12 @@ class AsOf extends HTMLElement {
     if (document.activeElement !== this.#slider) this.#slider.value = String(asOf.position);
     if (asOf.time && document.activeElement !== this.#time) this.#time.value = toInput(asOf.time);
     const text = `position ${number(asOf.position)}${asOf.time ? `, ${absolute(asOf.time)}` : ""}`;
+    this.#say(text);
+  }
+
+  #say(text) {
     setText(this.#shown, text);
-    this.#slider.setAttribute("aria-valuetext", text);
+    setAttribute(this.#slider, "aria-valuetext", text);
   }
 }
 

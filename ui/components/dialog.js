@@ -39,16 +39,18 @@ export function ask({ title, says, fields = [], act, isDanger = false, request }
       event.preventDefault();
       const values = Object.fromEntries(new FormData(form));
       const { method, path, body } = request(values);
-      yes.disabled = true;
+      // What is under way cannot be canceled.
+      yes.disabled = no.disabled = true;
       setText(problem, "");
       try {
         answer = await command(method, path, body, key);
         dialog.close();
       } catch (failed) {
         setText(problem, failed.text ?? failed.message);
-        yes.disabled = false;
+        yes.disabled = no.disabled = false;
       }
     });
+    dialog.addEventListener("cancel", (event) => no.disabled && event.preventDefault());
     dialog.addEventListener("close", () => {
       dialog.remove();
       if (answer) announce(`${act}: done`);

@@ -129,7 +129,8 @@ class SessionTable extends HTMLElement {
     this.#rows = kept;
   }
 
-  /** Updates rows that are shown, where they are. Returns how many of the sessions are not shown. */
+  /** Updates rows that are shown, where they are. Returns how many of the sessions are not shown, and whether the rows
+   * are exactly these. */
   refresh(sessions) {
     let missing = 0;
     for (const session of sessions) {
@@ -137,7 +138,7 @@ class SessionTable extends HTMLElement {
       if (row) update(row, session, "");
       else missing += 1;
     }
-    return missing;
+    return { missing, isSame: missing === 0 && sessions.length === this.#rows.size };
   }
 
   /** Moves the focus from row to row with the arrow keys, `j` and `k`. */

@@ -33,8 +33,9 @@ const WORDS = {
 class Shell extends HTMLElement {
   #main = h("main", { id: "main" });
   #links = new Map();
-  #state = h("span", { class: "connection", role: "status" });
-  #word = h("span", {});
+  #state = h("span", { class: "connection" });
+  // Only the word is read aloud: the position changes ten times a second.
+  #word = h("span", { role: "status" });
   #position = h("span", { class: "mono position" });
   #shown = "";
 

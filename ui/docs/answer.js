@@ -29,6 +29,7 @@ export function answerView() {
       announce(`The answer is ${line}.`);
       await read(response, pre);
     } catch (error) {
+      if (stop !== own) return;
       const stopped = own.signal.aborted;
       place.append(h("p", { class: stopped ? "" : "bad" }, stopped ? "Stopped." : `No answer: ${error.message}`));
       if (!stopped) announce("There is no answer.");

@@ -30,7 +30,7 @@ export function fromParams(params) {
     subject,
     value: subject ? params.get(subject) : "",
     status: params.getAll("status").filter((status) => STATUSES.includes(status)),
-    since: params.get("since") in RANGES ? params.get("since") : "",
+    since: Object.hasOwn(RANGES, params.get("since")) ? params.get("since") : "",
     after: params.get("after") ?? "",
     before: params.get("before") ?? "",
     asOf: params.get("as_of") ?? "",

@@ -44,13 +44,14 @@ export function follow(path, { params, resume, frame, state }) {
           return;
         }
         if (connection.signal.reason !== "hidden") {
-          waitMs = Math.min(RETRY_MS[1], RETRY_MS[0] * 2 ** failures);
+          const backoffMs = Math.min(RETRY_MS[1], RETRY_MS[0] * 2 ** failures);
+          waitMs = Math.max(backoffMs, (problem.retryAfterS || 0) * 1_000);
           failures += 1;
           state("away", problem);
         }
       }
       // Spread, so that all pages do not come back to a restarted server at once.
-      await pause(waitMs * (0.75 + Math.random() / 2), stopped.signal);
+      await pause(waitMs * (1 + Math.random() / 2), stopped.signal);
     }
   };
 
@@ -60,6 +61,8 @@ export function follow(path, { params, resume, frame, state }) {
       const asked = { ...params, ...resume?.() };
       const response = await send(path, { params: asked, signal, extra: { Accept: "application/x-ndjson" } });
       for await (const line of lines(response.body, silence.heard)) {
+        // Lines of the last chunk may follow the end.
+        signal.throwIfAborted();
         const value = JSON.parse(line);
         if (value.frame === "bye") return value.retry_ms;
         if (value.frame === "synced") {

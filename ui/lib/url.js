@@ -56,6 +56,11 @@ export function note(changes) {
   history.replaceState(null, "", changed(changes));
 }
 
+/** Names the first page, if the address names none. */
+export function home(page) {
+  history.replaceState(null, "", link(page));
+}
+
 /** Takes a one-time code for signing in out of the address. It does not stay in the history. */
 export function takeCode() {
   const found = /^#code=([0-9a-f]{64})$/.exec(location.hash);

@@ -1,7 +1,7 @@
 // `<sl-page-agent>`: one agent, its newest sessions, and the commands that the key may send.
 
 import { AGENTS, SESSIONS, get, of } from "../lib/api.js";
-import { append, h, oncePerFrame, replace } from "../lib/dom.js";
+import { append, atMostEvery, h, oncePerFrame, replace } from "../lib/dom.js";
 import { number } from "../lib/format.js";
 import { FollowedRows, follow } from "../lib/stream.js";
 import * as connection from "../lib/connection.js";
@@ -13,6 +13,8 @@ import { timeOf } from "../components/time.js";
 import "../components/session-table.js";
 
 const ROWS = 20;
+/** How often at most the agent is read again because of its sessions. */
+const READ_MS = 1_000;
 
 class AgentPage extends HTMLElement {
   #id = "";
@@ -25,6 +27,8 @@ class AgentPage extends HTMLElement {
   #all = h("a", {}, "All sessions");
   #table = h("sl-session-table", { label: "Newest sessions of the agent" });
   #notice = h("div", { class: "notice" });
+  #offered = "";
+  #readSoon = atMostEvery(READ_MS, () => this.#read());
 
   connectedCallback() {
     const grow = () => h("span", { class: "grow" });
@@ -92,6 +96,9 @@ class AgentPage extends HTMLElement {
       Object.keys(agent.metadata).length > 0 && h("h2", {}, "Metadata"),
       Object.keys(agent.metadata).length > 0 && json(agent.metadata),
     );
+    // Other buttons only for another status, or they would lose the focus.
+    if (this.#offered === agent.status) return;
+    this.#offered = agent.status;
     replace(this.#actions, agentButtons(agent, (text) => {
       tell(this.#done, text);
       this.#read();
@@ -118,7 +125,7 @@ class AgentPage extends HTMLElement {
         render();
         // The counts of the agent change with its sessions.
         const counted = live.byStatus.active * 1e9 + live.total;
-        if (known !== -1 && counted !== known) this.#read();
+        if (known !== -1 && counted !== known) this.#readSoon();
         known = counted;
       },
     });

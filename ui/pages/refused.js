@@ -22,6 +22,8 @@ class RefusedPage extends HTMLElement {
   #reasons = [];
   #before = null;
   #newCount = 0;
+  /** The latest read. Answers to others come too late. */
+  #reading = null;
   #title = h("h1", { tabindex: "-1" }, "Refused");
   #totals = new Totals("Totals by reason", (reason) => this.#pressed(reason));
   #state = h("span", { class: "state-text" });
@@ -53,6 +55,7 @@ class RefusedPage extends HTMLElement {
   }
 
   #again() {
+    this.#stopStream();
     this.#before = null;
     this.#newCount = 0;
     this.#news.hidden = true;
@@ -66,15 +69,17 @@ class RefusedPage extends HTMLElement {
   }
 
   async #read(isFirst) {
-    const reasons = this.#reasons;
+    const reading = {};
+    this.#reading = reading;
     try {
-      const asked = { reason: reasons, limit: ROWS, before: this.#before };
+      const asked = { reason: this.#reasons, limit: ROWS, before: this.#before };
       const page = await get("v1/rejections", asked, this.#leave.signal);
-      if (reasons !== this.#reasons) return;
+      if (reading !== this.#reading) return;
       this.#show(page);
       if (isFirst) this.#follow(page.as_of.position);
     } catch (problem) {
-      if (this.#leave.signal.aborted) return;
+      if (this.#leave.signal.aborted || reading !== this.#reading) return;
+      if (isFirst) connection.show("idle");
       setText(this.#state, "Not shown");
       replace(this.#notice, failure(problem, () => this.#again()));
     }
@@ -126,9 +131,14 @@ class RefusedPage extends HTMLElement {
     this.#stopStream = follow("v1/events/stream", {
       params,
       resume: () => ({ after }),
-      state: (state) => connection.show(state),
+      state: (state, problem) => {
+        connection.show(state);
+        if (state === "stopped") replace(this.#notice, failure(problem, () => this.#again()));
+      },
       frame: (frame) => {
-        after = frame.frame === "reset" ? 0 : (frame.as_of?.position ?? frame.position ?? after);
+        // The log was restored, and has other events than the list.
+        if (frame.frame === "reset") return this.#again();
+        after = frame.as_of?.position ?? frame.position ?? after;
         if (frame.frame === "synced") connection.showPosition(frame.as_of);
         if (frame.frame !== "event") return;
         this.#newCount += 1;

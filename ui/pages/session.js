@@ -34,6 +34,8 @@ class SessionPage extends HTMLElement {
   /** The events of a past state end at this position. */
   #until = Infinity;
   #eventsAfter = null;
+  /** What is shown, so that an equal answer takes neither the focus nor a selection away. */
+  #shown = { row: "", tree: "", actions: "" };
   #title = h("h1", { tabindex: "-1" });
   #actions = h("div", { class: "buttons" });
   #done = h("div");
@@ -79,9 +81,13 @@ class SessionPage extends HTMLElement {
   }
 
   async #start() {
+    const mayFollow = this.#asOf === "" && credential.may("audit");
+    // Before the rest, so that the stream has every event that the rest lacks.
+    const status = mayFollow ? await get("v1/status", {}, this.#leave.signal).catch(() => null) : null;
     await this.#readAll();
-    if (this.#asOf !== "") return connection.show("past");
-    if (credential.may("audit")) this.#follow();
+    if (this.#leave.signal.aborted) return;
+    if (this.#asOf !== "") connection.show("past");
+    else if (status) this.#follow(status.as_of.position);
     else this.#lookAgain();
   }
 
@@ -90,7 +96,9 @@ class SessionPage extends HTMLElement {
     const state = { as_of: this.#asOf || null };
     const part = (place, read, show) =>
       read.then(show, (problem) => {
-        if (!this.#leave.signal.aborted) replace(place, failure(problem, () => this.#readAll()));
+        if (this.#leave.signal.aborted) return;
+        Object.assign(this.#shown, { row: "", tree: "" });
+        replace(place, failure(problem, () => this.#readAll()));
       });
     const signal = this.#leave.signal;
     const params = { ...state, limit: TREE_ROWS };
@@ -102,13 +110,14 @@ class SessionPage extends HTMLElement {
     };
     await Promise.all([
       part(this.#row, get(of(SESSIONS, this.#id), state, signal), (session) => this.#show(session)),
-      tree && part(this.#moreTree, tree, (answer) => this.#tree(answer)),
+      tree && part(this.#moreTree, tree, (answer) => this.#firstTree(answer)),
       part(this.#moreEvents, events(), (page) => this.#events(page)),
     ]);
   }
 
   #show(session) {
     this.#session = session;
+    if (!this.#isNew("row", JSON.stringify(session))) return;
     document.title = `${session.session_id} - Session Ledger`;
     const mono = (text) => text && h("span", { class: "mono" }, text);
     const time = (iso) => iso && timeOf(iso);
@@ -145,9 +154,16 @@ class SessionPage extends HTMLElement {
     this.#offer(session);
   }
 
+  #isNew(part, text) {
+    const isNew = this.#shown[part] !== text;
+    this.#shown[part] = text;
+    return isNew;
+  }
+
   // --- Commands ---
 
   #offer(session) {
+    if (!this.#isNew("actions", session.status)) return;
     const isOpen = session.status === "active";
     const read = () => curl(of(SESSIONS, this.#id), { as_of: this.#asOf || null });
     const mayWrite = credential.may("write") && this.#asOf === "";
@@ -168,6 +184,11 @@ class SessionPage extends HTMLElement {
   }
 
   // --- Lineage and events ---
+
+  /** Keeps the pages that a person has added while the first one stays as it is. */
+  #firstTree(tree) {
+    if (this.#isNew("tree", JSON.stringify({ ...tree, as_of: null }))) this.#tree(tree);
+  }
 
   #tree(tree) {
     replace(this.#moreTree);
@@ -222,24 +243,19 @@ class SessionPage extends HTMLElement {
 
   // --- Changes ---
 
-  #follow() {
-    let after = null;
+  #follow(position) {
+    let after = position;
     this.#stopStream();
-    const first = get("v1/status", {}, this.#leave.signal).catch(() => null);
-    first.then((status) => {
-      if (!status || this.#leave.signal.aborted) return;
-      after = status.as_of.position;
-      this.#stopStream = follow("v1/events/stream", {
-        params: { session_id: this.#id },
-        resume: () => ({ after }),
-        state: (state) => connection.show(state),
-        frame: (frame) => {
-          if (frame.frame === "event") this.#readSoon();
-          if (frame.frame === "reset") after = 0;
-          else after = frame.as_of?.position ?? frame.position ?? after;
-          if (frame.frame === "synced") connection.showPosition(frame.as_of);
-        },
-      });
+    this.#stopStream = follow("v1/events/stream", {
+      params: { session_id: this.#id },
+      resume: () => ({ after }),
+      state: (state) => connection.show(state),
+      frame: (frame) => {
+        if (frame.frame === "event") this.#readSoon();
+        if (frame.frame === "reset") after = 0;
+        else after = frame.as_of?.position ?? frame.position ?? after;
+        if (frame.frame === "synced") connection.showPosition(frame.as_of);
+      },
     });
   }
 

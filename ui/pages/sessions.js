@@ -28,6 +28,9 @@ class SessionsPage extends HTMLElement {
   #live = new FollowedRows();
   #isPointedAt = false;
   #isFresh = true;
+  /** The position and the total of the rows that are shown, which may wait while the live ones go on. */
+  #shownAt = null;
+  #shownTotal = 0;
   #head = 0;
   #title = h("h1", { tabindex: "-1" }, "Sessions");
   #filters = h("sl-filters");
@@ -97,22 +100,27 @@ class SessionsPage extends HTMLElement {
   #go(page) {
     const { asOf, pin } = this.#filter;
     // Further pages are of the state of the first one, so that no row moves from one page to the next.
-    const position = asOf === "" ? pin || this.#live.asOf?.position : null;
+    const position = asOf === "" ? pin || this.#shownAt : null;
     url.change({ page: page === 1 ? null : page, pin: page === 1 ? null : position });
   }
 
   // --- The live first page ---
 
   #followRows() {
+    const filter = this.#filter;
     this.#live = new FollowedRows();
-    this.#follow({ ...toParams(this.#filter), window: PAGE_ROWS }, (frame) => {
+    this.#shownAt = null;
+    const take = (frame) => {
       if (this.#live.take(frame)) this.#render();
-    });
+    };
+    // Each connection, of four minutes at most, asks again: a range such as the last hour moves on.
+    this.#follow({ window: PAGE_ROWS }, take, () => toParams(filter));
   }
 
-  #follow(params, frame) {
+  #follow(params, frame, resume) {
     this.#stopStream = follow(`${SESSIONS}/stream`, {
       params,
+      resume,
       frame: (value) => {
         if (value.frame === "synced") this.#headIs(value.as_of);
         frame(value);
@@ -143,11 +151,17 @@ class SessionsPage extends HTMLElement {
   #showLive() {
     const { rows, total, byStatus, asOf } = this.#live;
     if (!asOf || this.#filter.page !== 1 || this.#filter.asOf !== "") return;
-    const missing = this.#isFresh || !this.#isRead ? 0 : this.#table.refresh(rows);
+    const isHeld = !this.#isFresh && this.#isRead;
+    const { missing, isSame } = isHeld ? this.#table.refresh(rows) : { missing: 0, isSame: true };
     this.#isFresh = false;
-    if (missing === 0) this.#table.show(rows);
-    this.#newsIs(missing, "Rows stay while you read");
-    setText(this.#state, missing === 0 ? `Live at position ${number(asOf.position)}` : "Held while you read");
+    if (isSame) {
+      this.#table.show(rows);
+      this.#shownAt = asOf.position;
+      this.#shownTotal = total;
+    }
+    // The stream has the newest rows only: the totals tell of more.
+    this.#newsIs(isSame ? 0 : Math.max(missing, total - this.#shownTotal), "Rows stay while you read");
+    setText(this.#state, isSame ? `Live at position ${number(asOf.position)}` : "Held while you read");
     this.#shown(total, rows.length, 0);
     if (this.#filter.status.length === 0) this.#totalsAre(byStatus);
     else this.#readTotals();
@@ -239,7 +253,7 @@ class SessionsPage extends HTMLElement {
     this.#isPointedAt = false;
     this.#title.focus({ preventScroll: true });
     scrollTo({ top: 0 });
-    this.#table.show(this.#live.rows);
+    this.#isFresh = true;
     this.#render();
   }
 
@@ -251,6 +265,8 @@ class SessionsPage extends HTMLElement {
 
   async #count() {
     const filter = this.#filter;
+    // Asked for before the person went to a page or a past state, which has totals of its own.
+    if (filter.page !== 1 || filter.asOf !== "") return;
     const count = await get(`${SESSIONS}/count`, withoutStatus(filter), this.#leave.signal).catch(() => null);
     if (count && filter === this.#filter) this.#totalsAre(count.by_status);
   }
