@@ -191,6 +191,27 @@ def test_a_run_that_is_left_early_ends(ledger: Ledger, records: LedgerPlugin, ag
     assert [(row.status, row.outcome) for row in found] == [("terminated", "completed")]
 
 
+def test_a_run_whose_events_are_asked_for_in_tasks_of_their_own_goes_on(
+    ledger: Ledger, records: LedgerPlugin, agent: str
+) -> None:
+    b = agent_of(f"{agent}_b", "done")
+    whole = agent_of(agent, to(b.name), sub_agents=[b])
+
+    async def main() -> None:
+        runner = InMemoryRunner(agent=whole, app_name="app", plugins=[records])
+        made = await runner.session_service.create_session(app_name="app", user_id="u")
+        said = types.UserContent("a secret")
+        running = runner.run_async(user_id="u", session_id=made.id, new_message=said)
+        # As `asyncio.wait_for` does before Python 3.12.
+        while await asyncio.ensure_future(anext(running, None)):
+            pass
+        await runner.close()
+
+    asyncio.run(main())
+    (taken_over,) = sessions(ledger, records, b.name)
+    assert (taken_over.status, taken_over.outcome) == ("terminated", "completed")
+
+
 def test_a_long_run_is_refreshed(
     ledger: Ledger, records: LedgerPlugin, agent: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -18,8 +18,8 @@ ROOT = Path(__file__).parent.parent.parent.parent
 DOCUMENT = json.loads((ROOT / "schemas/openapi.json").read_text())
 SCHEMAS = DOCUMENT["components"]["schemas"]
 
-#: The calls of operators, of hooks and exporters, of auditors' exports, of health checks, of browsers,
-#: and sign-in codes, which are for the dashboard.
+#: The calls of operators, of hooks and exporters, of auditors' exports, of health checks, of
+#: browsers, and sign-in codes, which are for the dashboard.
 LEFT_OUT = {
     "backup_events",
     "backup_keys",
