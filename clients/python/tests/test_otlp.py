@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator, Sequence
 
 import pytest
@@ -136,7 +137,7 @@ def test_runs_of_pydantic_ai_are_sessions(
 
     conversations = [f"{agent}-1", f"{agent}-2"]
     for conversation in [*conversations, conversations[0]]:
-        runner.run_sync("what a secret prompt", conversation_id=conversation)
+        asyncio.run(runner.run("what a secret prompt", conversation_id=conversation))
     assert provider.force_flush()
     listed = ledger.sessions.list(agent_id=agent)
     assert sorted(session.session_id for session in listed) == conversations
@@ -156,7 +157,7 @@ def test_a_failed_run_of_pydantic_ai_ends_its_session(
         raise OSError(StatusCode.ERROR.name)
 
     with pytest.raises(OSError, match="ERROR"):
-        runner.run_sync("hello", conversation_id=f"{agent}-1")
+        asyncio.run(runner.run("hello", conversation_id=f"{agent}-1"))
     assert provider.force_flush()
     session = ledger.sessions.get(f"{agent}-1")
     assert (session.status, session.outcome) == ("terminated", "error")
