@@ -173,7 +173,8 @@ async fn compare(
     let server = Server {
         url,
         compared_until: until.min(present.until).get(),
-        is_behind: present.until < until,
+        // Verdicts as of a later position were not compared.
+        is_behind: present.until < manifest.verdicts_until(),
     };
     Ok((found, server))
 }

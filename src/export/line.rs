@@ -193,6 +193,12 @@ impl<'a> Line<'a> {
         let mut head = [0; 32];
         hex::decode_to_slice(chain, &mut head).map_err(|_not_hex| LineFault::Field("chain"))?;
         let read = Line::read(&[rest, b"}"].concat())?;
+        // Only the bytes that `store` writes: no other member, and no other spelling.
+        let mut stored = Vec::with_capacity(line.len());
+        read.store(&head, &mut stored);
+        if stored != line {
+            return Err(LineFault::Form);
+        }
         Ok((read, head))
     }
 }
@@ -258,6 +264,34 @@ mod tests {
             let at = flip.index(stored.len());
             stored[at] ^= 1 << bit;
             prop_assert!(Line::load(&stored).is_err());
+        }
+    }
+
+    /// Writes the checksum of a line that somebody has changed.
+    fn with_checksum(changed: &str) -> Vec<u8> {
+        let crc = std::str::from_utf8(CRC).unwrap();
+        let (before, _) = changed.rsplit_once(crc).unwrap();
+        let covered = format!("{before}{}", &crc[..1]);
+        let mut line = format!("{before}{crc}{:08x}", crc32fast::hash(covered.as_bytes()));
+        line.push_str(std::str::from_utf8(END).unwrap());
+        line.into_bytes()
+    }
+
+    #[test]
+    fn a_line_with_another_member_or_spelling_is_refused() {
+        let record = record(b"{}".to_vec());
+        let mut stored = Vec::new();
+        line(&record).store(&[7; 32], &mut stored);
+        let text = String::from_utf8(stored.clone()).unwrap();
+        assert_eq!(with_checksum(&text), stored);
+        for (from, to) in [
+            ("{", "{\"approved_by\":\"alice\","),
+            ("\"position\":7", "\"position\": 7"),
+            ("\"verdict\"", "\"settled_at\":null,\"verdict\""),
+        ] {
+            let changed = with_checksum(&text.replacen(from, to, 1));
+            assert_ne!(changed, stored);
+            assert!(Line::load(&changed).is_err(), "{to}");
         }
     }
 

@@ -19,7 +19,7 @@ pub struct Manifest {
     format: String,
     /// The tenant; empty until the first run knows it.
     pub tenant: String,
-    /// When the manifest was written.
+    /// When the run that wrote the manifest began.
     #[serde(deserialize_with = "fields::time")]
     pub made_at: Timestamp,
     /// The version of the build that wrote it.
@@ -144,11 +144,17 @@ impl Manifest {
     /// Whether the segments follow one another, and the manifest sums them up.
     fn check(&self) -> Result<(), &'static str> {
         let (mut events, mut last) = (0_u64, None::<Place>);
+        let end = self.unfinished_until.map_or(self.until, Position::new);
+        let (end, mut decided) = (end.max(self.until), Position::ZERO);
         for segment in &self.segments {
             let after = last.map_or(Position::ZERO, |last| last.position);
+            // The segments of a run have its end, and those of the next run begin after it.
+            let is_of_run = decided == segment.verdicts_as_of || decided < segment.first.position;
             let is_next = after < segment.first.position
                 && segment.first.position <= segment.last.position
-                && segment.last.position <= segment.verdicts_as_of;
+                && segment.last.position <= segment.verdicts_as_of
+                && segment.verdicts_as_of <= end
+                && is_of_run;
             if !is_next {
                 return Err("segments do not follow one another");
             }
@@ -156,6 +162,7 @@ impl Manifest {
                 return Err("segments have other names than their first positions give");
             }
             events = events.saturating_add(segment.events);
+            decided = segment.verdicts_as_of;
             last = Some(segment.last);
         }
         let first = self.segments.first().map(|segment| segment.first);

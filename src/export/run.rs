@@ -30,7 +30,9 @@ pub async fn export(
         let end = source.end(until).await.map_err(ExportError::Source)?;
         target = go_to(target, source, &end, (size, now), &mut on_step).await?;
     }
-    if goal.until <= target.manifest().until {
+    // A new export gets its tenant and its manifest even if it has no event.
+    let is_begun = !target.manifest().tenant.is_empty();
+    if is_begun && goal.until <= target.manifest().until {
         return Ok(target);
     }
     go_to(target, source, goal, (size, now), &mut on_step).await

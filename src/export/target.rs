@@ -62,7 +62,9 @@ impl Target {
     /// Opens an export to add to it, or begins one in a new or empty directory.
     pub fn directory(path: &Path, now: Timestamp) -> Result<Self, ExportError> {
         let found = files::prepare(path, SUFFIX).map_err(|error| ExportError::file(path, error))?;
-        if found.others && !path.join(MANIFEST).exists() {
+        // The manifest is written first, so event files without one are not of an interrupted export.
+        let is_used = found.others || !event_files(path)?.is_empty();
+        if is_used && !path.join(MANIFEST).exists() {
             return Err(ExportError::NotEmpty(path.to_path_buf()));
         }
         let locked = files::lock(path).map_err(ExportError::at)?;

@@ -334,7 +334,26 @@ pub async fn with_bodies(
 ) -> Result<Vec<LedgerEvent>, QueryError> {
     let positions = events.iter().map(|(position, _)| *position).collect();
     let records = log.recall(positions).await?;
-    let joined = records.into_iter().zip(events);
+    Ok(joined(records, rules, events))
+}
+
+/// Adds the bodies, and reads all of them from the log: so a record that was lost or replaced is noticed.
+pub async fn with_stored_bodies(
+    log: &dyn EventLog,
+    rules: &RulesHistory,
+    events: Vec<(Position, VerdictRow)>,
+) -> Result<Vec<LedgerEvent>, QueryError> {
+    let positions = events.iter().map(|(position, _)| *position).collect();
+    let records = log.get(positions).await?;
+    Ok(joined(records, rules, events))
+}
+
+fn joined(
+    records: Vec<Record>,
+    rules: &RulesHistory,
+    events: Vec<(Position, VerdictRow)>,
+) -> Vec<LedgerEvent> {
+    let pairs = records.into_iter().zip(events);
     let event = |(record, (position, verdict)): (Record, (Position, VerdictRow))| {
         let rules = rules.at(position);
         LedgerEvent {
@@ -344,5 +363,5 @@ pub async fn with_bodies(
             verdict,
         }
     };
-    Ok(joined.map(event).collect())
+    pairs.map(event).collect()
 }

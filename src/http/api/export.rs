@@ -189,7 +189,7 @@ async fn lines(
     let bytes = EXPORT_PAGE_BYTES_MAX.min(LINE_BYTES * events.len());
     let (mut out, mut last) = (Vec::with_capacity(bytes), None);
     for some in events.chunks(4 * LOG_GET_IN_FLIGHT_MAX) {
-        for event in query::events::with_bodies(app.log(), rules, some.to_vec()).await? {
+        for event in query::events::with_stored_bodies(app.log(), rules, some.to_vec()).await? {
             let (record, body) = (&event.record, &event.body);
             let origin = Origin::of(event.rules, &record.subject, &record.private, body);
             let line = Line::of(record, body, &event.verdict, origin.written_by.as_deref());
