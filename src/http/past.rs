@@ -71,7 +71,7 @@ impl App {
     ) -> Result<Position, Problem> {
         let past = self.history_or_problem()?;
         check_unbound(sight)?;
-        let time = time.plus_micros(-1).min(self.now());
+        let time = time.plus_micros(-1);
         self.position_of(past, AsOf::Time(time)).await
     }
 
