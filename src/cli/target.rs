@@ -80,6 +80,8 @@ impl KeyArgs {
     /// A text that differs between keys: the file with the key, or else the key. Not to be shown.
     pub(super) fn secret_name(&self) -> String {
         let file = self.key_file.as_ref();
+        // Two projects may name two files by one relative path.
+        let file = file.map(|file| std::path::absolute(file).unwrap_or_else(|_| file.clone()));
         let file = file.map(|file| file.display().to_string());
         file.or_else(|| self.key.clone()).unwrap_or_default()
     }

@@ -122,7 +122,9 @@ fn mark(hook: &Hook, members: &Map<String, Value>, at: Timestamp) -> String {
             hash.update(format!("{name}={value}\n"));
         }
     }
-    if !any {
+    // A hook of the user has made the agent go on: the turn stops again, under its old id.
+    let stops_again = members.get("stop_hook_active") == Some(&Value::Bool(true));
+    if !any || stops_again {
         let span = at.micros().div_euclid(HOOK_MARK_US);
         hash.update(format!("span={span}"));
     }
@@ -135,7 +137,9 @@ fn mark(hook: &Hook, members: &Map<String, Value>, at: Timestamp) -> String {
 fn word(text: &str) -> Option<String> {
     let fits = |c: char| c.is_ascii_alphanumeric() || "._:/@+-[]".contains(c);
     let is_word = (1..=HOOK_WORD_CHARS_MAX).contains(&text.len()) && text.chars().all(fits);
-    is_word.then(|| text.to_owned())
+    // A local model may be named by its file, or by an address with a password.
+    let is_place = text.starts_with(['/', '.']) || text.contains(":/");
+    (is_word && !is_place).then(|| text.to_owned())
 }
 
 /// Whether an id of a runtime leaves room for what the ledger adds to it.
@@ -217,7 +221,9 @@ mod tests {
     #[test]
     fn only_short_words_are_kept() {
         assert_eq!(word("claude-opus-4-8[1m]").unwrap(), "claude-opus-4-8[1m]");
-        for text in ["", "two words", "tab\t", "\u{e9}", &"x".repeat(65)] {
+        let places = ["/home/ada/m.gguf", "./m", "https://u:p@h/m"];
+        let others = ["", "two words", "tab\t", "\u{e9}", &"x".repeat(65)];
+        for text in places.into_iter().chain(others) {
             assert_eq!(word(text), None, "{text:?}");
         }
     }

@@ -140,7 +140,12 @@ impl Hook {
         let read = input::read().await;
         let call = read.and_then(|input| Ok(Call::read(runtime, &input, now)?));
         // The runtime gets its answer first: nothing that follows can change it.
-        answer(call.as_ref().map_or(runtime.answer(), Call::answer))?;
+        // A runtime that does not wait has closed the pipe. Its events count all the more.
+        if let Err(error) = answer(call.as_ref().map_or(runtime.answer(), Call::answer)) {
+            output::note(format_args!(
+                "the runtime does not read the answer: {error}"
+            ));
+        }
         let call = call?;
         let options = Options {
             agent: self.sessions.agent,
