@@ -184,3 +184,44 @@ pub(super) fn file_name(first: Position) -> String {
 
 /// The end of the name of a file with events.
 pub(super) const SUFFIX: &str = ".ndjson";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn segment(first: u64, last: u64, verdicts_as_of: u64) -> Segment {
+        let place = |position| Place {
+            position: Position::new(position),
+            chain: [7; 32],
+        };
+        Segment {
+            file: file_name(Position::new(first)),
+            len_bytes: 1,
+            sha256: [0; 32],
+            events: 1,
+            first: place(first),
+            last: place(last),
+            verdicts_as_of: Position::new(verdicts_as_of),
+        }
+    }
+
+    fn read(until: u64, segments: &[Segment]) -> Result<Manifest, FileFault> {
+        let mut manifest = Manifest::new(Timestamp::MIN);
+        manifest.until = Position::new(until);
+        for one in segments {
+            manifest.push(one.clone());
+        }
+        Manifest::read(&manifest.seal(Timestamp::MIN))
+    }
+
+    #[test]
+    fn verdicts_are_those_of_the_end_of_a_run() {
+        assert!(read(9, &[segment(1, 4, 5), segment(6, 8, 9)]).is_ok());
+        assert!(read(9, &[segment(1, 4, 9), segment(6, 8, 9)]).is_ok());
+        // Later than the end: nothing could compare them.
+        assert!(read(9, &[segment(1, 4, 5), segment(6, 8, 10)]).is_err());
+        // Of another run, although that one had passed these events.
+        assert!(read(9, &[segment(1, 4, 8), segment(6, 8, 9)]).is_err());
+        assert!(read(9, &[segment(1, 4, 9), segment(6, 8, 8)]).is_err());
+    }
+}
