@@ -297,7 +297,7 @@ pub const PAGE_ROWS_DEFAULT: u16 = 50;
 pub const PAGE_ROWS_MAX: u16 = 200;
 /// Most events of a page of history.
 pub const EVENTS_PAGE_MAX: u16 = 1000;
-/// Most events that one page reads to compare attributes of which there is no index.
+/// Most events that one page reads to compare attributes that no index has.
 pub const EVENTS_COMPARED_MAX: usize = 1_000;
 /// Most index entries that one page of filtered history reads. The page says where to continue.
 pub const EVENTS_SCAN_MAX: usize = 20_000;

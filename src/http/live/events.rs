@@ -20,11 +20,11 @@ use crate::domain::limits::{
 use crate::domain::{AgentId, Position, TenantId};
 use crate::http::problem::Problem;
 use crate::http::problem::code::Code;
+use crate::http::response::event_row;
 use crate::http::response::json::Json;
-use crate::http::response::{event_match, event_row};
 use crate::http::state::App;
 use crate::projection::{EventRange, Order};
-use crate::query::{self, AsOf, EventFilter, LedgerEvent, Sight};
+use crate::query::{self, AsOf, EventFilter, Sight};
 
 /// The events that a client follows.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -98,12 +98,10 @@ impl Batch {
             )?)
         });
         let page = page.await?;
-        let found = page.events.len();
-        let read = event_row::with_bodies(app, page.events).await?;
-        let mut next = event_row::next_place(&read, found, page.next).map(Position::new);
-        let (mut events, mut bytes) = (Vec::with_capacity(read.len()), 0);
-        let matching = |event: &&LedgerEvent| event_match::has_attributes(&followed.filter, event);
-        for event in read.iter().filter(matching) {
+        let read = event_row::matching(app, page.events, &followed.filter, usize::MAX).await?;
+        let mut next = read.next_place(page.next).map(Position::new);
+        let (mut events, mut bytes) = (Vec::with_capacity(read.events.len()), 0);
+        for event in &read.events {
             let mut out = Json::with_capacity(1024);
             event_row::write(&mut out, event);
             let json = out.into_bytes().into_boxed_slice();

@@ -16,17 +16,3 @@ pub(crate) fn has_attributes(filter: &EventFilter, event: &LedgerEvent) -> bool 
         source.as_deref(),
     ) && is(filter.actor.as_deref(), actor.as_deref())
 }
-
-/// Keeps the first events that have the attributes. If there are more than `events_max`, returns the position of
-/// the last that it kept: the next page starts there.
-pub(crate) fn keep(
-    filter: &EventFilter,
-    events: &mut Vec<LedgerEvent>,
-    events_max: usize,
-) -> Option<u64> {
-    events.retain(|event| has_attributes(filter, event));
-    let has_more = events_max < events.len();
-    events.truncate(events_max);
-    let last = events.last().filter(|_| has_more)?;
-    Some(last.record.position.get())
-}

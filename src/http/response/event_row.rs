@@ -12,10 +12,11 @@ use crate::domain::limits::{LOG_GET_IN_FLIGHT_MAX, LOG_READ_BYTES_MAX};
 use crate::domain::{EventType, Position, Verdict};
 use crate::http::dto;
 use crate::http::problem::Problem;
+use crate::http::response::event_match;
 use crate::http::response::json::Json;
 use crate::http::state::App;
 use crate::projection::VerdictRow;
-use crate::query::{self, LedgerEvent};
+use crate::query::{self, EventFilter, LedgerEvent};
 use crate::wire::{self, Origin, Via};
 
 /// The path of an event, for the header `Location`.
@@ -23,38 +24,65 @@ pub(crate) fn location(position: Position) -> HeaderValue {
     HeaderValue::try_from(format!("/v1/events/{position}")).expect("a number is a header's value")
 }
 
+/// Events with their bodies.
+pub(crate) struct WithBodies {
+    pub(crate) events: Vec<LedgerEvent>,
+    /// The last event that was looked at, if others were left for the next page.
+    stopped_at: Option<Position>,
+}
+
+impl WithBodies {
+    /// Where the next page starts, if `next` is where it starts after all events.
+    pub(crate) fn next_place(&self, next: Option<u64>) -> Option<u64> {
+        self.stopped_at.map(Position::get).or(next)
+    }
+}
+
 /// Reads the bodies of a page of events. Stops before the answer becomes too long, but returns at
 /// least one event if the page has any.
 pub(crate) async fn with_bodies(
     app: &App,
     events: Vec<(Position, VerdictRow)>,
-) -> Result<Vec<LedgerEvent>, Problem> {
+) -> Result<WithBodies, Problem> {
+    matching(app, events, &EventFilter::default(), usize::MAX).await
+}
+
+/// Reads the bodies of events, and keeps those that have the attributes that a filter names. Stops before the answer
+/// becomes too long, and when there is another one after `events_max`.
+pub(crate) async fn matching(
+    app: &App,
+    events: Vec<(Position, VerdictRow)>,
+    filter: &EventFilter,
+    events_max: usize,
+) -> Result<WithBodies, Problem> {
     let rules = app.projection().progress().rules;
     let _turn = match events.len() {
         0 | 1 => None,
         _ => app.history_turn().await,
     };
-    let (mut found, mut bytes) = (Vec::with_capacity(events.len()), 0);
+    let (mut found, mut looked_at, mut bytes) = (Vec::new(), None, 0);
     for chunk in events.chunks(4 * LOG_GET_IN_FLIGHT_MAX) {
         let read = query::events::with_bodies(app.log(), &rules, chunk.to_vec()).await?;
         for event in read {
             bytes += event.body.len();
-            if LOG_READ_BYTES_MAX < bytes && !found.is_empty() {
-                return Ok(found);
+            let is_too_long = LOG_READ_BYTES_MAX < bytes && looked_at.is_some();
+            let matches = event_match::has_attributes(filter, &event);
+            if is_too_long || matches && found.len() == events_max {
+                return Ok(WithBodies {
+                    events: found,
+                    stopped_at: looked_at,
+                });
             }
-            found.push(event);
+            looked_at = Some(event.record.position);
+            if matches {
+                found.push(event);
+            }
         }
     }
-    Ok(found)
-}
-
-/// Where the page after this one starts, for which `found` events were found. If the answer holds fewer, because
-/// it would be too long, that is at its last event.
-pub(crate) fn next_place(events: &[LedgerEvent], found: usize, next: Option<u64>) -> Option<u64> {
-    match events.last() {
-        Some(last) if events.len() < found => Some(last.record.position.get()),
-        _ => next,
-    }
+    Ok(WithBodies {
+        events: found,
+        stopped_at: None,
+    })
 }
 
 /// Writes an event.

@@ -27,7 +27,6 @@ use crate::http::request::params::{
 };
 use crate::http::request::stream_headers::{NDJSON, wants_ndjson};
 use crate::http::response::body;
-use crate::http::response::event_match;
 use crate::http::response::event_row;
 use crate::http::response::json::Json;
 use crate::http::response::links;
@@ -209,10 +208,9 @@ pub(crate) async fn list(
         )?)
     });
     let page = page.await?;
-    let found = page.events.len();
-    let mut events = event_row::with_bodies(&app, page.events).await?;
-    let at = event_row::next_place(&events, found, page.next);
-    let at = event_match::keep(&filter, &mut events, usize::from(limit)).or(at);
+    let found = event_row::matching(&app, page.events, &filter, usize::from(limit)).await?;
+    let at = found.next_place(page.next);
+    let events = found.events;
     let next = Next { order, at };
     let mut response = if wants_ndjson(&headers) {
         let as_of = page.as_of.position;
@@ -275,8 +273,8 @@ pub(crate) async fn get(
     let find = |sight| app.read(|snapshot| Ok(query::events::get(snapshot, sight, position)?));
     let verdict = find(whole)?.ok_or_else(not_found)?;
     let is_audited = principal.roles.has(Role::Audit) && find(sight)?.is_some();
-    let events = event_row::with_bodies(&app, vec![(position, verdict)]).await?;
-    let event = events.first().ok_or_else(not_found)?;
+    let found = event_row::with_bodies(&app, vec![(position, verdict)]).await?;
+    let event = found.events.first().ok_or_else(not_found)?;
     if is_audited {
         let mut out = Json::with_capacity(EVENT_BYTES);
         event_row::write(&mut out, event);

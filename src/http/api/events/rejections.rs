@@ -73,9 +73,10 @@ pub(crate) async fn list(
         )?)
     });
     let query::Rejections { page, by_code } = found.await?;
-    let (count, as_of) = (page.events.len(), app.as_of(page.as_of));
-    let events = event_row::with_bodies(&app, page.events).await?;
-    let next = event_row::next_place(&events, count, page.next);
+    let as_of = app.as_of(page.as_of);
+    let found = event_row::with_bodies(&app, page.events).await?;
+    let next = found.next_place(page.next);
+    let events = found.events;
     let mut out = Json::default();
     out.raw("{\"events\":[");
     event_row::write_all(&mut out, &events);

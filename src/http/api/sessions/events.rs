@@ -66,9 +66,9 @@ pub(crate) async fn list(
         page.ok_or_else(session_not_found)
     });
     let page = page.await?;
-    let found = page.events.len();
-    let events = event_row::with_bodies(&app, page.events).await?;
-    let next = if events.len() < found {
+    let count = page.events.len();
+    let events = event_row::with_bodies(&app, page.events).await?.events;
+    let next = if events.len() < count {
         Some(after + events.len() as u64)
     } else {
         page.next
