@@ -8,7 +8,7 @@
 //!         as 2n, -n as 2n - 1)
 //! ```
 //!
-//! A change takes some 8 bytes. As an entry of its own, it would take 60 with its place in the tree.
+//! So the changes of an owner share a key, and a change takes a few bytes.
 
 use std::collections::BTreeMap;
 
