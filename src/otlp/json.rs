@@ -130,7 +130,7 @@ struct Pair {
     value: Option<AnyValue>,
 }
 
-/// A value of any type, of which only a text is kept.
+/// A value of any type. Only a text is kept.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct AnyValue {

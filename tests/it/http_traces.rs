@@ -314,7 +314,7 @@ async fn a_failed_root_is_the_outcome_and_the_conversation_may_go_on() {
 }
 
 /// What an export in any order gives: without the time and the agent of the first span to arrive, and
-/// without the times of signs of life, of which one in 30 s counts.
+/// without the times of signs of life: only one in 30 s counts.
 fn exact(sessions: &[Value]) -> Vec<(Value, Value, Value, i64)> {
     let mut shown: Vec<_> = sessions
         .iter()

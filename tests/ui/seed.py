@@ -93,7 +93,7 @@ def agents() -> Iterator[NewEvent]:
 
 
 def many() -> Iterator[NewEvent]:
-    """Sessions over the last two hours, of which a third has ended."""
+    """Sessions over the last two hours. A third of them has ended."""
     for number in range(MANY):
         ago = timedelta(minutes=120 - number)
         name = f"run-{number:03}"

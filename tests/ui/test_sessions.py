@@ -124,7 +124,7 @@ def test_rows_under_the_pointer_stay_and_a_bar_says_how_many_are_new(
         expect(news).to_be_visible()
         assert ids(page) == ["old"]
         assert row(page, "old").bounding_box() == before
-        # A change of a row that is shown is shown all the same.
+        # A row that is shown still changes.
         ledger.events.emit("session.terminated", "old", {"outcome": "completed"})
         expect(row(page, "old")).to_contain_text("completed")
         news.click()

@@ -81,7 +81,7 @@ export function json(value) {
   return h("pre", { class: "code", tabindex: "0" }, JSON.stringify(value, null, 2));
 }
 
-/** A group of buttons of which any number is pressed, with totals. `entries`: value, label, total. */
+/** A group of buttons with totals. Any number of them can be pressed. `entries`: value, label, total. */
 export class Totals {
   constructor(label, press) {
     this.element = h("div", { class: "totals", role: "group", "aria-label": label });

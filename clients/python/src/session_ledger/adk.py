@@ -166,7 +166,7 @@ class LedgerPlugin(BasePlugin):
         run.forget = self._watch(context)
 
     def _watch(self, context: InvocationContext) -> Callable[[], None]:
-        """Ends a run that is cancelled, of which ADK tells no plugin."""
+        """Ends a run that is cancelled: ADK tells no plugin of that."""
         invocation_id = str(context.invocation_id)
 
         def abandoned(*_: object) -> None:
