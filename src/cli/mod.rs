@@ -126,12 +126,11 @@ struct Usage(String);
 
 /// Runs the command that the arguments name.
 pub fn run() -> ExitCode {
-    let code = run_command();
     if hook::is_called() {
-        // Runtimes stop an agent if its hook exits with 2, even if the cause is a mistake in their settings.
-        return ExitCode::SUCCESS;
+        hook::end_in_time();
+        return hook::whatever_happens(run_command);
     }
-    code
+    run_command()
 }
 
 fn run_command() -> ExitCode {

@@ -8,7 +8,7 @@ use clap::Args;
 use crate::cli::Usage;
 use crate::cli::client::{Api, Identity};
 use crate::cli::client_tls::ClientTlsArgs;
-use crate::cli::target::{DEFAULT_URL, KeyArgs, NOBODY, URL_VARIABLE, tenant};
+use crate::cli::target::{DEFAULT_URL, KeyArgs, NOBODY, URL_VARIABLE, absolute, tenant};
 
 /// The server, and the caller. It must be the last of the command's arguments.
 #[derive(Debug, Args)]
@@ -64,16 +64,16 @@ impl ServerArgs {
         )
     }
 
-    /// The options that differ from their defaults.
+    /// The options that differ from their defaults, for a command that may run in another directory.
     pub(super) fn given(&self) -> Vec<(&'static str, String)> {
         let mut given = Vec::new();
         if self.url != DEFAULT_URL {
             given.push(("--url", self.url.clone()));
         }
         let key_file = self.who.key_file();
-        given.extend(key_file.map(|file| ("--key-file", file.display().to_string())));
+        given.extend(key_file.map(|file| ("--key-file", absolute(file))));
         let tls = self.tls.given();
-        given.extend(tls.map(|(name, file)| (name, file.display().to_string())));
+        given.extend(tls.map(|(name, file)| (name, absolute(file))));
         given.extend(self.tenant.clone().map(|tenant| ("--tenant", tenant)));
         given
     }

@@ -1,7 +1,7 @@
 //! Which ledger a command uses: a running server, or a data directory without a server.
 
 use std::net::{Ipv4Addr, SocketAddr};
-use std::path::{Path, PathBuf};
+use std::path::{self, Path, PathBuf};
 
 use anyhow::Context as _;
 use clap::Args;
@@ -79,10 +79,8 @@ impl KeyArgs {
 
     /// A text that differs between keys: the file with the key, or else the key. Not to be shown.
     pub(super) fn secret_name(&self) -> String {
-        let file = self.key_file.as_ref();
         // Two projects may name two files by one relative path.
-        let file = file.map(|file| std::path::absolute(file).unwrap_or_else(|_| file.clone()));
-        let file = file.map(|file| file.display().to_string());
+        let file = self.key_file.as_deref().map(absolute);
         file.or_else(|| self.key.clone()).unwrap_or_default()
     }
 
@@ -158,6 +156,12 @@ pub(super) fn tenant(text: &str) -> Result<String, String> {
     TenantId::parse(text)
         .map(|tenant| tenant.to_string())
         .map_err(|error| error.to_string())
+}
+
+/// The absolute path of a file.
+pub(super) fn absolute(file: &Path) -> String {
+    let path = path::absolute(file).unwrap_or_else(|_| file.to_owned());
+    path.display().to_string()
 }
 
 #[cfg(test)]

@@ -537,7 +537,7 @@ pub const CLI_RETRIES_MS: u64 = 15_000;
 pub const HOOK_ID_CHARS_MAX: usize = 100;
 /// Longest word of a runtime that an event keeps, such as the name of a model, in characters.
 pub const HOOK_WORD_CHARS_MAX: usize = 64;
-/// Two calls of a hook that nothing tells apart count as one if they are made within this time, in
+/// Two calls of a hook that nothing tells apart count as one if they fall into the same span of the clock, in
 /// microseconds. A prompt that is missed does no harm: the next one extends the session as well.
 pub const HOOK_MARK_US: i64 = 10 * 1_000_000;
 /// The default time to live of a session that hooks open, in seconds: a killed runtime calls no hook, so only
@@ -560,7 +560,7 @@ pub const HOOK_LOCK_RETRY_MS: u64 = 5;
 pub const HOOK_SPOOL_BYTES_MAX: u64 = 4 * 1024 * 1024;
 /// Most events that the command sends in one request.
 pub const HOOK_BATCH_EVENTS_MAX: usize = 500;
-/// Most sessions whose runs the command remembers. It forgets those that it has not heard of for longest.
+/// Most sessions whose runs the command remembers. It forgets those that changed longest ago.
 pub const HOOK_SESSIONS_MAX: usize = 1_000;
 
 // --- Limits of the server's own spans ------------------------------------------------------------

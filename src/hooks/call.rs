@@ -109,8 +109,8 @@ impl Call {
     }
 }
 
-/// A hash of the members that tell two calls of a hook apart. Without such a member, calls within a few
-/// seconds count as one: the hook may be installed twice.
+/// A hash of the members that tell two calls of a hook apart. Without such a member, calls in the same span of
+/// a few seconds count as one: the hook may be installed twice.
 ///
 /// It is no hash of the whole input, which has the prompt: a reader of the event could guess short prompts.
 fn mark(hook: &Hook, members: &Map<String, Value>, at: Timestamp) -> String {

@@ -12,6 +12,7 @@ mod call;
 mod event;
 mod plan;
 mod run;
+mod runs;
 pub mod runtime;
 mod settings;
 
@@ -20,5 +21,6 @@ pub(crate) use event::members;
 pub use event::{Emission, Envelope, Options};
 pub use plan::{Plan, plan};
 pub use run::{Run, Standing};
+pub use runs::Runs;
 pub use runtime::Runtime;
 pub use settings::settings;

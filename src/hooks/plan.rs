@@ -7,20 +7,20 @@ use crate::hooks::event::{Emission, Options, Writer};
 use crate::hooks::run::{Run, Standing};
 use crate::hooks::runtime::Means;
 
-/// The events that a call of a hook means, in their order, and the run that they are about.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// The events that a call of a hook means, in their order, and what they do to the run of its session.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Plan {
     /// The events; none if the call says nothing new.
     pub events: Vec<Emission>,
-    /// The run as it is after the events; `None` if there is none.
+    /// The run as it is after the events; `None` if they do not change it.
     pub run: Option<Run>,
 }
 
-/// Plans the events of a call. `known` is the latest run of the session that the caller knows of.
+/// Plans the events of a call. `known` is the latest run of the session, as far as the caller knows.
 ///
 /// If a call is made twice with the same knowledge, its events have the same ids. A runtime whose hooks
 /// were installed while it ran begins with any hook, so every hook opens a session that is not known.
-pub fn plan(call: &Call, known: Option<Run>, options: &Options) -> Result<Plan, Unread> {
+pub fn plan(call: &Call, known: Run, options: &Options) -> Result<Plan, Unread> {
     Planner { call, options }.plan(known)
 }
 
@@ -30,33 +30,38 @@ struct Planner<'a> {
 }
 
 impl Planner<'_> {
-    fn plan(&self, known: Option<Run>) -> Result<Plan, Unread> {
+    fn plan(&self, run: Run) -> Result<Plan, Unread> {
         match self.call.hook.means {
-            Means::Starts if self.says(self.call.table.resumes) => self.resume(known),
-            Means::Starts if self.says(self.call.table.goes_on) => self.live(known, Phase::Running),
-            // A runtime starts a session once. If it seems to start it again, its hooks are called again,
-            // and their events are copies.
-            Means::Starts => self.open(Run::FIRST, None),
-            Means::Works => self.live(known, Phase::Running),
-            Means::Rests => match known.map(|run| run.standing) {
-                // A turn that ended late says nothing of a session that has ended.
-                Some(Standing::Ended | Standing::Expired) => Ok(Plan::nothing(known)),
-                Some(Standing::Open) | None => self.live(known, Phase::Ready),
-            },
-            Means::Ends => self.end(known),
-            Means::ChildStarts => self.child(known, true),
-            Means::ChildEnds => self.child(known, false),
+            Means::Starts if self.says(self.call.table.resumes) => self.resume(run),
+            Means::Starts if self.says(self.call.table.goes_on) => self.live(run, Phase::Running),
+            Means::Starts => self.start(run),
+            Means::Works => self.live(run, Phase::Running),
+            // A turn that ended late says nothing of a session that has ended.
+            Means::Rests if run.standing == Standing::Expired => Ok(Plan::default()),
+            Means::Rests => self.live(run, Phase::Ready),
+            Means::Ends => self.end(run),
+            Means::ChildStarts => self.child_start(run),
+            Means::ChildEnds => self.child_end(run),
+        }
+    }
+
+    fn start(&self, run: Run) -> Result<Plan, Unread> {
+        match run.standing {
+            // A runtime starts a session once, so this call is made again.
+            Standing::Open | Standing::Expired if run.number == 1 => self.copy(run),
+            Standing::New if run.number == 1 => self.open(run, None),
+            // So are all calls since the start of the session, from this one on.
+            _ => self.open(Run::FIRST, None),
         }
     }
 
     /// The session goes on, after its end or without one.
-    fn resume(&self, known: Option<Run>) -> Result<Plan, Unread> {
-        match known {
-            None => self.open(Run::FIRST, None),
-            // The call that opened this run is made again: its event is a copy.
-            Some(run) if self.has_opened(run) => self.open(run, None),
-            Some(run) if run.standing == Standing::Open => self.live(known, Phase::Ready),
-            Some(run) => self.open(run.next(), None),
+    fn resume(&self, run: Run) -> Result<Plan, Unread> {
+        match run.standing {
+            Standing::New => self.open(run, None),
+            _ if self.has_opened(run) => self.copy(run),
+            Standing::Open => self.live(run, Phase::Ready),
+            Standing::Ended | Standing::Expired => self.open(run.next(), None),
         }
     }
 
@@ -68,67 +73,90 @@ impl Planner<'_> {
 
     /// The agent does something. After the end of a session, only a resumption opens another run: an agent
     /// whose calls arrive late has not resumed anything.
-    fn live(&self, known: Option<Run>, phase: Phase) -> Result<Plan, Unread> {
-        match known {
-            None => self.open(Run::FIRST, Some(phase)),
-            Some(run) => match run.standing {
-                Standing::Open => {
-                    let session = self.session(run)?;
-                    let events = vec![self.writer().refreshed(&session, phase)];
-                    Ok(Plan { events, run: known })
-                }
-                Standing::Expired => self.open(run.next(), Some(phase)),
-                Standing::Ended => Ok(Plan::nothing(known)),
-            },
+    fn live(&self, run: Run, phase: Phase) -> Result<Plan, Unread> {
+        match run.standing {
+            Standing::New => self.open(run, Some(phase)),
+            Standing::Open => {
+                let session = self.session(run)?;
+                let events = vec![self.writer().refreshed(&session, phase)];
+                let run = Some(run);
+                Ok(Plan { events, run })
+            }
+            Standing::Expired => self.open(run.next(), Some(phase)),
+            Standing::Ended => Ok(Plan::default()),
         }
     }
 
     fn open(&self, run: Run, phase: Option<Phase>) -> Result<Plan, Unread> {
         let session = self.session(run)?;
         let mut events = vec![self.writer().opened(&session, run)];
+        // An earlier call may have opened it. Then only a refresh extends it.
+        let phase = phase.or(run.opened_at.map(|_| Phase::Ready));
         events.extend(phase.map(|phase| self.writer().refreshed(&session, phase)));
         let run = Some(Run {
+            standing: Standing::Open,
             opened_at: Some(self.call.at),
             ..run
         });
         Ok(Plan { events, run })
     }
 
-    fn end(&self, known: Option<Run>) -> Result<Plan, Unread> {
-        let run = known.unwrap_or(Run::FIRST);
-        if run.standing != Standing::Open {
-            return Ok(Plan::nothing(known));
-        }
+    /// The call that opened the run is made again, so its event is a copy, which changes nothing.
+    fn copy(&self, run: Run) -> Result<Plan, Unread> {
         let session = self.session(run)?;
-        let mut events = Vec::new();
-        if known.is_none() {
-            events.push(self.writer().opened(&session, run));
-        }
-        events.push(self.writer().ended(&session));
-        let opened_at = run.opened_at.or(Some(self.call.at));
-        let run = Some(Run { opened_at, ..run }.ended());
+        let events = vec![self.writer().opened(&session, run)];
+        Ok(Plan { events, run: None })
+    }
+
+    fn end(&self, run: Run) -> Result<Plan, Unread> {
+        let session = self.session(run)?;
+        let (opened, ended) = (
+            || self.writer().opened(&session, run),
+            || self.writer().ended(&session),
+        );
+        let events = match run.standing {
+            Standing::New => vec![opened(), ended()],
+            Standing::Open => vec![ended()],
+            // The call is made again, so its event is a copy.
+            Standing::Ended => {
+                return Ok(Plan {
+                    events: vec![ended()],
+                    run: None,
+                });
+            }
+            Standing::Expired => return Ok(Plan::default()),
+        };
+        let run = Some(Run {
+            standing: Standing::Ended,
+            opened_at: run.opened_at.or(Some(self.call.at)),
+            ..run
+        });
         Ok(Plan { events, run })
     }
 
-    fn child(&self, known: Option<Run>, starts: bool) -> Result<Plan, Unread> {
-        let run = known.unwrap_or(Run::FIRST);
+    /// A subagent starts, which does not extend the session of its parent.
+    fn child_start(&self, run: Run) -> Result<Plan, Unread> {
+        let mut plan = match run.standing {
+            Standing::New => self.open(run, None)?,
+            Standing::Open => Plan::default(),
+            Standing::Ended | Standing::Expired => return Ok(Plan::default()),
+        };
         let parent = self.session(run)?;
         let child = self.child_of(&parent)?;
-        let writer = self.writer();
-        let mut events = Vec::new();
-        match (known, starts) {
-            (None, false) => return Ok(Plan::nothing(None)),
-            // The subagent may end after its session, but not start then.
-            (Some(_), false) => events.push(writer.child_ended(&child)),
-            (Some(run), true) if run.standing != Standing::Open => {}
-            (Some(_), true) => events.push(writer.child_opened(&child, &parent)),
-            (None, true) => {
-                events.push(writer.opened(&parent, run));
-                events.push(writer.child_opened(&child, &parent));
-            }
-        }
-        let run = Some(run);
-        Ok(Plan { events, run })
+        plan.events
+            .push(self.writer().child_opened(&child, &parent));
+        Ok(plan)
+    }
+
+    /// A subagent ends, maybe after the session of its parent.
+    fn child_end(&self, run: Run) -> Result<Plan, Unread> {
+        let child = self.child_of(&self.session(run)?)?;
+        let known = run.standing != Standing::New;
+        let events = known.then(|| self.writer().child_ended(&child));
+        Ok(Plan {
+            events: events.into_iter().collect(),
+            run: None,
+        })
     }
 
     fn session(&self, run: Run) -> Result<SessionId, Unread> {
@@ -150,15 +178,6 @@ impl Planner<'_> {
         Writer {
             call: self.call,
             options: self.options,
-        }
-    }
-}
-
-impl Plan {
-    fn nothing(run: Option<Run>) -> Self {
-        Self {
-            events: Vec::new(),
-            run,
         }
     }
 }

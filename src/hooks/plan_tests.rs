@@ -12,7 +12,7 @@ const OPTIONS: Options = Options {
     ttl_seconds: 3600,
 };
 
-/// A hook and its `source`, the run that is known, the events, and the run after them.
+/// A hook and its `source`, the run that is known, the events, and the run if they change it.
 type Row = (
     &'static str,
     &'static str,
@@ -24,7 +24,11 @@ type Row = (
 #[rustfmt::skip]
 const TABLE: &[Row] = &[
     ("SessionStart", "startup", "-", &["s created ready"], "1 Open"),
+    ("SessionStart", "startup", "1 Open", &["s created ready"], "-"),
+    ("SessionStart", "startup", "1 Expired", &["s created ready"], "-"),
     ("SessionStart", "startup", "3 Ended", &["s created ready"], "1 Open"),
+    ("SessionStart", "resume", "2 New", &["s.2 created ready"], "2 Open"),
+    ("UserPromptSubmit", "", "2 New", &["s.2 created ready", "s.2 refreshed running"], "2 Open"),
     ("SessionStart", "clear", "-", &["s created ready"], "1 Open"),
     ("SessionStart", "resume", "-", &["s created ready"], "1 Open"),
     ("SessionStart", "resume", "1 Open", &["s refreshed ready"], "1 Open"),
@@ -34,20 +38,20 @@ const TABLE: &[Row] = &[
     ("UserPromptSubmit", "", "-", &["s created ready", "s refreshed running"], "1 Open"),
     ("UserPromptSubmit", "", "2 Open", &["s.2 refreshed running"], "2 Open"),
     ("UserPromptSubmit", "", "2 Expired", &["s.3 created ready", "s.3 refreshed running"], "3 Open"),
-    ("UserPromptSubmit", "", "1 Ended", &[], "1 Ended"),
+    ("UserPromptSubmit", "", "1 Ended", &[], "-"),
     ("Stop", "", "-", &["s created ready", "s refreshed ready"], "1 Open"),
     ("Stop", "", "1 Open", &["s refreshed ready"], "1 Open"),
-    ("Stop", "", "1 Expired", &[], "1 Expired"),
-    ("Stop", "", "1 Ended", &[], "1 Ended"),
+    ("Stop", "", "1 Expired", &[], "-"),
+    ("Stop", "", "1 Ended", &[], "-"),
     ("SessionEnd", "", "1 Open", &["s terminated -"], "1 Ended"),
     ("SessionEnd", "", "-", &["s created ready", "s terminated -"], "1 Ended"),
-    ("SessionEnd", "", "2 Ended", &[], "2 Ended"),
-    ("SessionEnd", "", "2 Expired", &[], "2 Expired"),
+    ("SessionEnd", "", "2 Ended", &["s.2 terminated -"], "-"),
+    ("SessionEnd", "", "2 Expired", &[], "-"),
     ("SubagentStart", "", "-", &["s created ready", "s:a created running"], "1 Open"),
-    ("SubagentStart", "", "2 Open", &["s.2:a created running"], "2 Open"),
-    ("SubagentStart", "", "2 Ended", &[], "2 Ended"),
-    ("SubagentStop", "", "1 Open", &["s:a terminated -"], "1 Open"),
-    ("SubagentStop", "", "1 Ended", &["s:a terminated -"], "1 Ended"),
+    ("SubagentStart", "", "2 Open", &["s.2:a created running"], "-"),
+    ("SubagentStart", "", "2 Ended", &[], "-"),
+    ("SubagentStop", "", "1 Open", &["s:a terminated -"], "-"),
+    ("SubagentStop", "", "1 Ended", &["s:a terminated -"], "-"),
     ("SubagentStop", "", "-", &[], "-"),
 ];
 
@@ -56,7 +60,7 @@ fn each_hook_means_what_the_table_says() {
     for (hook, source, known, events, after) in TABLE {
         let input = json!({"hook_event_name": hook, "session_id": "s", "source": source,
             "agent_id": "a", "agent_type": "Explore", "reason": "other"});
-        let found = planned(&input, run(known));
+        let found = planned(&input, run(known).unwrap_or(Run::FIRST));
         let expected = events.iter().map(|event| (*event).to_owned());
         let expected: Vec<String> = expected.collect();
         assert_eq!(found, (expected, run(after)), "{hook} {source} {known}");
@@ -71,14 +75,16 @@ fn a_resumption_that_is_made_again_opens_no_other_run() {
     let input = input.to_string();
     let now = Timestamp::parse("2026-01-31T12:00:00Z").unwrap();
     let call = Call::read(Runtime::Copilot, input.as_bytes(), now).unwrap();
-    let first = plan(&call, run("1 Ended"), &OPTIONS).unwrap();
-    let ended = first.run.map(Run::ended);
-    assert_eq!(plan(&call, ended, &OPTIONS).unwrap().events, first.events);
+    let known = run("1 Ended").unwrap();
+    let first = plan(&call, known, &OPTIONS).unwrap();
+    let ended = first.run.unwrap().now(Standing::Ended);
+    let again = plan(&call, ended, &OPTIONS).unwrap();
+    assert_eq!((again.events, again.run), (first.events.clone(), None));
     assert_eq!(first.events[0].session.as_str(), "s.2");
 }
 
-/// The session, type and phase of each event, and the run after them.
-fn planned(input: &Value, known: Option<Run>) -> (Vec<String>, Option<Run>) {
+/// The session, type and phase of each event, and the run if they change it.
+fn planned(input: &Value, known: Run) -> (Vec<String>, Option<Run>) {
     let now = Timestamp::parse("2026-01-31T12:00:00Z").unwrap();
     let input = input.to_string();
     let call = Call::read(Runtime::ClaudeCode, input.as_bytes(), now).unwrap();
@@ -99,7 +105,12 @@ fn planned(input: &Value, known: Option<Run>) -> (Vec<String>, Option<Run>) {
 /// Reads a run, such as `2 Ended`.
 fn run(text: &str) -> Option<Run> {
     let (number, standing) = text.split_once(' ')?;
-    let all = [Standing::Open, Standing::Ended, Standing::Expired];
+    let all = [
+        Standing::New,
+        Standing::Open,
+        Standing::Ended,
+        Standing::Expired,
+    ];
     let standing = all.into_iter().find(|one| format!("{one:?}") == standing);
     Some(Run {
         number: number.parse().unwrap(),

@@ -22,6 +22,8 @@ pub struct Run {
 /// Whether a run goes on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Standing {
+    /// Nothing is known of it, or it is not certain that the event that opens it is kept.
+    New,
     /// It goes on.
     Open,
     /// The runtime ended it.
@@ -31,10 +33,10 @@ pub enum Standing {
 }
 
 impl Run {
-    /// The first run of a session.
+    /// The first run of a session, before anything is known of it.
     pub const FIRST: Self = Self {
         number: 1,
-        standing: Standing::Open,
+        standing: Standing::New,
         opened_at: None,
     };
 
@@ -70,13 +72,10 @@ impl Run {
         Ok(Some(latest))
     }
 
-    /// This run, ended.
+    /// This run with another standing.
     #[must_use]
-    pub fn ended(self) -> Self {
-        Self {
-            standing: Standing::Ended,
-            ..self
-        }
+    pub fn now(self, standing: Standing) -> Self {
+        Self { standing, ..self }
     }
 
     /// The id of the ledger's session for this run.

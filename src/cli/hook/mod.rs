@@ -5,14 +5,13 @@
 //! spool then: if the process is killed or the ledger is away, the next call sends them.
 
 mod input;
-mod runs;
 mod send;
 mod spool;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
-use std::{env, io};
+use std::{env, io, panic, process, thread};
 
 use anyhow::Context as _;
 use clap::Args;
@@ -23,6 +22,7 @@ use tokio::time::{Instant, timeout_at};
 
 use crate::app::clock::SystemClock;
 use crate::cli::server::ServerArgs;
+use crate::cli::target::absolute;
 use crate::cli::{CommandResult, Usage, output};
 use crate::domain::limits::{HOOK_BUDGET_MS, HOOK_TTL_SECONDS, TTL_SECONDS_MAX};
 use crate::domain::{AgentId, Clock as _, ProjectId};
@@ -104,9 +104,34 @@ struct SpoolArgs {
     home: Option<PathBuf>,
 }
 
+/// When the process ends if a file or a pipe blocks it, in milliseconds after its start.
+const BLOCKED_MS: u64 = HOOK_BUDGET_MS + 80;
+
 /// Whether the arguments of this process begin with the command `hook`.
 pub(super) fn is_called() -> bool {
     env::args_os().nth(1).is_some_and(|word| word == "hook")
+}
+
+/// Runs the command, and returns the exit code that no runtime minds, whatever happens: runtimes stop an
+/// agent if its hook exits with 2, even if the cause is a mistake in their settings.
+pub(super) fn whatever_happens(run: impl FnOnce() -> ExitCode) -> ExitCode {
+    // A panic has said on stderr what went wrong.
+    drop(panic::catch_unwind(panic::AssertUnwindSafe(run)));
+    ExitCode::SUCCESS
+}
+
+/// Ends the process in time, even if a file blocks it, such as a key file that is a pipe, or a home that
+/// the network does not reach. What is in the spool stays there.
+#[expect(
+    clippy::disallowed_methods,
+    clippy::exit,
+    reason = "the thread waits for nothing but the time, and ends with the process"
+)]
+pub(super) fn end_in_time() {
+    thread::spawn(|| {
+        thread::sleep(Duration::from_millis(BLOCKED_MS));
+        process::exit(0);
+    });
 }
 
 impl Hook {
@@ -128,7 +153,8 @@ impl Hook {
         match timeout_at(ends, send::send(&spool, &api)).await {
             Ok(sent) => sent?,
             Err(_elapsed) => output::note(format_args!(
-                "the ledger did not answer in time; the next call sends the events in the spool"
+                "the ledger did not answer in time, or another call is sending; the next call sends the events \
+                 in the spool"
             )),
         }
         Ok(ExitCode::SUCCESS)
@@ -174,8 +200,8 @@ impl Hook {
         option("--agent", agent.as_ref().map(AgentId::to_string));
         option("--project", project.as_ref().map(ProjectId::to_string));
         option("--ttl", (*ttl != HOOK_TTL_SECONDS).then(|| ttl.to_string()));
-        let spool = self.spool.spool.as_ref();
-        option("--spool", spool.map(|dir| dir.display().to_string()));
+        let spool = self.spool.spool.as_deref();
+        option("--spool", spool.map(absolute));
         for (name, value) in self.ledger.given() {
             option(name, Some(value));
         }
@@ -183,26 +209,25 @@ impl Hook {
     }
 }
 
-/// Writes the events of a call to the spool, and remembers the run of its session.
+/// Writes the events of a call to the spool, and remembers what they did to the run of its session.
 ///
-/// The events come first. If the process is killed in between, the session counts as unknown, and is opened
-/// once more with the same event, which changes nothing.
+/// The runs are saved before and after: if the events are lost or the process is killed in between, the
+/// next call still finds a state with which it opens what is not open.
 async fn record(spool: &Spool, call: &Call, options: &Options) -> anyhow::Result<()> {
     let locked = spool.lock().await?;
     let mut runs = locked.runs();
     let plan = hooks::plan(call, runs.known(call), options)?;
+    if runs.prepare(call, &plan, options) {
+        locked.save(&runs)?;
+    }
     let events: Vec<&str> = plan.events.iter().map(|event| &*event.json).collect();
-    let is_kept = locked.append(&events)?;
-    if is_kept {
-        runs.remember(call, plan.run, options.ttl_seconds);
-    } else {
-        // With the next prompt the session is opened again, if there is room then.
-        runs.forget(call);
+    if !locked.append(&events)? {
         output::note(format_args!(
             "the spool is full, so the events of this call are lost; see why the ledger does not answer"
         ));
+    } else if runs.remember(call, &plan, options) {
+        locked.save(&runs)?;
     }
-    locked.save(&runs)?;
     Ok(())
 }
 
@@ -251,7 +276,15 @@ fn project(text: &str) -> Result<ProjectId, String> {
 
 #[cfg(test)]
 mod tests {
-    use super::quoted;
+    use super::*;
+
+    #[test]
+    #[expect(clippy::panic, reason = "this is what the test is about")]
+    fn a_panic_does_not_stop_the_agent() {
+        let code = whatever_happens(|| panic!("a mistake"));
+        assert_eq!(code, ExitCode::SUCCESS);
+        assert_eq!(whatever_happens(|| ExitCode::from(2)), ExitCode::SUCCESS);
+    }
 
     #[test]
     fn a_word_of_a_shell_is_quoted_if_it_must_be() {

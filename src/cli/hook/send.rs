@@ -1,12 +1,24 @@
 //! Sends the spool, in its order.
 
-use anyhow::ensure;
+use anyhow::{Context as _, bail};
 
-use crate::cli::client::{self, Api, ApiError, EVENT_BATCH, Emitting, ONE_EVENT};
-use crate::cli::hook::spool::{Batch, Spool};
+use crate::cli::client::{self, Api, ApiError, EVENT_BATCH, Emitting};
+use crate::cli::hook::spool::Spool;
 use crate::cli::output;
-use crate::domain::Reason;
+use crate::domain::limits::HOOK_BATCH_EVENTS_MAX;
 use crate::http::dto::BatchResult;
+
+/// Most events of the first request. A slow connection must take them in the time of one call, or the spool
+/// would never shrink.
+const FIRST_BATCH_EVENTS: usize = 32;
+
+/// Problems of a batch that its events cause. A smaller one may be taken.
+const FAULTS_OF_EVENTS: [&str; 4] = [
+    "invalid_batch",
+    "batch_too_large",
+    "request_too_large",
+    "reserved_type",
+];
 
 /// The agent does not wait for verdicts.
 const HOW: Emitting = Emitting {
@@ -14,68 +26,64 @@ const HOW: Emitting = Emitting {
     strict: false,
 };
 
+/// How a request of events ended.
+enum Posted {
+    /// So many of the first events are on the log.
+    Taken(usize),
+    /// Nothing was written, because of one of the events.
+    Unfit(ApiError),
+}
+
 /// Sends all events of the spool, one process after another. A process that is killed after the ledger has
 /// taken events leaves them in the spool: the next one sends them again, and copies change nothing.
+///
+/// The requests grow while the ledger takes them. If it can never take one of the events, such as an event
+/// of another version of this program, they shrink until that event is alone, and it is dropped.
 pub(super) async fn send(spool: &Spool, api: &Api) -> anyhow::Result<()> {
     let _turn = spool.turn().await?;
+    let mut most = FIRST_BATCH_EVENTS;
     loop {
-        let batch = spool.lock().await?.first()?;
+        let batch = spool.lock().await?.first(most)?;
         if batch.is_empty() {
             return Ok(());
         }
-        let (sent, failed) = send_batch(api, &batch).await;
-        if batch.events.is_empty() || 0 < sent {
-            spool.lock().await?.remove(batch.end_of(sent))?;
-        }
-        if let Some(error) = failed {
-            return Err(error.into());
-        }
-        ensure!(
-            0 < sent || batch.events.is_empty(),
-            "the log of the ledger takes no events now; the next call sends them"
-        );
+        let sent = match post(api, &batch.events).await? {
+            Posted::Taken(0) if !batch.events.is_empty() => {
+                bail!("the log of the ledger takes no events now; the next call sends them");
+            }
+            Posted::Taken(sent) => sent,
+            Posted::Unfit(error) if batch.events.len() == 1 => {
+                output::note(format_args!("an event was dropped: {error}"));
+                1
+            }
+            Posted::Unfit(_) => {
+                most = batch.events.len() / 2;
+                continue;
+            }
+        };
+        spool.lock().await?.remove(batch.end_of(sent))?;
+        most = HOOK_BATCH_EVENTS_MAX.min(2 * most);
     }
 }
 
-/// Sends a batch. Returns how many of its first events need not be sent again.
-async fn send_batch(api: &Api, batch: &Batch) -> (usize, Option<ApiError>) {
-    if batch.events.is_empty() {
-        return (0, None);
+async fn post(api: &Api, events: &[String]) -> anyhow::Result<Posted> {
+    if events.is_empty() {
+        return Ok(Posted::Taken(0));
     }
-    let body = format!("[{}]", batch.events.join(","));
+    let body = format!("[{}]", events.join(","));
     match api.post_events(EVENT_BATCH, body, HOW).await {
-        Ok(answer) => match client::read::<BatchResult>(&answer) {
-            Ok(result) => {
-                let unsent = |status: u16| status == 503;
-                let taken = result.results.iter();
-                let first = taken.take_while(|item| !unsent(item.status)).count();
-                (first, None)
-            }
-            Err(_unreadable) => (batch.events.len(), None),
-        },
-        Err(ApiError::Problem(problem)) if problem.code == "invalid_batch" => {
-            send_singly(api, batch).await
+        Ok(answer) => {
+            // The page of a hotel's network, for example, has the status 200 as well.
+            let result: BatchResult = client::read(&answer).context(
+                "the events stay in the spool: there was an answer, but not of a ledger",
+            )?;
+            let items = result.results.iter();
+            let on_the_log = items.take_while(|item| item.appended.is_some());
+            Ok(Posted::Taken(on_the_log.count()))
         }
-        Err(error) => (0, Some(error)),
-    }
-}
-
-/// Sends each event by itself, and drops those that the ledger can never take, such as events of another
-/// version of this program.
-async fn send_singly(api: &Api, batch: &Batch) -> (usize, Option<ApiError>) {
-    for (sent, event) in batch.events.iter().enumerate() {
-        match api.post_events(ONE_EVENT, event.clone(), HOW).await {
-            Ok(_taken) => {}
-            Err(ApiError::Problem(problem)) if is_final(&problem.code) => {
-                output::note(format_args!("an event was dropped: {}", problem.detail));
-            }
-            Err(error) => return (sent, Some(error)),
+        Err(ApiError::Problem(problem)) if FAULTS_OF_EVENTS.contains(&problem.code.as_str()) => {
+            Ok(Posted::Unfit(ApiError::Problem(problem)))
         }
+        Err(error) => Err(error.into()),
     }
-    (batch.events.len(), None)
-}
-
-/// Whether a problem is a fault of the event, so that sending it again does not help.
-fn is_final(code: &str) -> bool {
-    Reason::ALL.iter().any(|reason| reason.code() == code)
 }

@@ -11,9 +11,9 @@
 //! written completely is no JSON, and is skipped. If the spool is full, it keeps what it has and the new
 //! events are lost: the older ones open the sessions that newer ones are about.
 
-use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
+use std::fs::{self, DirBuilder, File, OpenOptions, Permissions, TryLockError};
 use std::io::{self, ErrorKind, Read as _, Seek as _, SeekFrom, Write as _};
-use std::os::unix::fs::DirBuilderExt as _;
+use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -21,10 +21,8 @@ use anyhow::{Context as _, bail};
 use serde::de::IgnoredAny;
 use tokio::time::{Instant, sleep};
 
-use crate::cli::hook::runs::Runs;
-use crate::domain::limits::{
-    HOOK_BATCH_EVENTS_MAX, HOOK_LOCK_RETRY_MS, HOOK_LOCK_WAIT_MS, HOOK_SPOOL_BYTES_MAX,
-};
+use crate::domain::limits::{HOOK_LOCK_RETRY_MS, HOOK_LOCK_WAIT_MS, HOOK_SPOOL_BYTES_MAX};
+use crate::hooks::Runs;
 
 /// A spool.
 #[derive(Debug)]
@@ -55,6 +53,9 @@ impl Spool {
     pub(super) fn open(dir: &Path) -> anyhow::Result<Self> {
         let made = DirBuilder::new().recursive(true).mode(0o700).create(dir);
         made.with_context(|| format!("cannot create the spool {}", dir.display()))?;
+        // It may be older than this program, or come from a backup.
+        fs::set_permissions(dir, Permissions::from_mode(0o700))
+            .with_context(|| format!("cannot make the spool {} private", dir.display()))?;
         let dir = dir.to_owned();
         Ok(Self { dir })
     }
@@ -153,10 +154,10 @@ impl Locked<'_> {
         Ok(true)
     }
 
-    /// Reads the first events.
-    pub(super) fn first(&self) -> io::Result<Batch> {
+    /// Reads the first events, at most so many.
+    pub(super) fn first(&self, most: usize) -> io::Result<Batch> {
         let bytes = self.spool.read_if_there("events.ndjson")?;
-        Ok(Batch::of(&bytes))
+        Ok(Batch::of(&bytes, most))
     }
 
     /// Removes the events before this place in the file.
@@ -185,10 +186,10 @@ impl Locked<'_> {
 }
 
 impl Batch {
-    fn of(bytes: &[u8]) -> Self {
+    fn of(bytes: &[u8], most: usize) -> Self {
         let mut batch = Self::default();
         for line in bytes.split_inclusive(|byte| *byte == b'\n') {
-            if HOOK_BATCH_EVENTS_MAX <= batch.events.len() {
+            if most <= batch.events.len() {
                 break;
             }
             batch.end += line.len();

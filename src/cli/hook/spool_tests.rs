@@ -13,16 +13,17 @@ async fn with_spool(test: impl AsyncFnOnce(&Spool)) {
 async fn events_come_back_in_their_order_and_are_removed_from_the_front() {
     with_spool(async |spool| {
         let locked = spool.lock().await.unwrap();
-        assert!(locked.first().unwrap().is_empty());
+        assert!(locked.first(500).unwrap().is_empty());
         assert!(locked.append(&[r#"{"n":1}"#, r#"{"n":2}"#]).unwrap());
         assert!(locked.append(&[r#"{"n":3}"#]).unwrap());
-        let batch = locked.first().unwrap();
+        let batch = locked.first(500).unwrap();
         assert_eq!(batch.events, [r#"{"n":1}"#, r#"{"n":2}"#, r#"{"n":3}"#]);
         assert_eq!(batch.end_of(0), 0);
+        assert_eq!(locked.first(2).unwrap().events, batch.events[..2]);
         locked.remove(batch.end_of(2)).unwrap();
-        assert_eq!(locked.first().unwrap().events, [r#"{"n":3}"#]);
-        locked.remove(locked.first().unwrap().end_of(1)).unwrap();
-        assert!(locked.first().unwrap().is_empty());
+        assert_eq!(locked.first(500).unwrap().events, [r#"{"n":3}"#]);
+        locked.remove(locked.first(500).unwrap().end_of(1)).unwrap();
+        assert!(locked.first(500).unwrap().is_empty());
     })
     .await;
 }
@@ -32,12 +33,12 @@ async fn a_torn_record_is_skipped_and_the_next_one_is_not() {
     with_spool(async |spool| {
         let locked = spool.lock().await.unwrap();
         fs::write(spool.events(), "{\"n\":1}\n{\"n\":2").unwrap();
-        assert_eq!(locked.first().unwrap().events, [r#"{"n":1}"#]);
+        assert_eq!(locked.first(500).unwrap().events, [r#"{"n":1}"#]);
         assert!(locked.append(&[r#"{"n":3}"#]).unwrap());
-        let batch = locked.first().unwrap();
+        let batch = locked.first(500).unwrap();
         assert_eq!(batch.events, [r#"{"n":1}"#, r#"{"n":3}"#]);
         locked.remove(batch.end_of(2)).unwrap();
-        assert!(locked.first().unwrap().is_empty());
+        assert!(locked.first(500).unwrap().is_empty());
     })
     .await;
 }
@@ -50,8 +51,8 @@ async fn a_full_spool_keeps_what_it_has() {
         while locked.append(&[&event]).unwrap() {}
         let bytes = fs::metadata(spool.events()).unwrap().len();
         assert!(bytes <= HOOK_SPOOL_BYTES_MAX && HOOK_SPOOL_BYTES_MAX < bytes + 2_000);
-        let batch = locked.first().unwrap();
-        assert_eq!(batch.events.len(), HOOK_BATCH_EVENTS_MAX);
+        let batch = locked.first(500).unwrap();
+        assert_eq!(batch.events.len(), 500);
         locked.remove(batch.end_of(1)).unwrap();
         assert!(locked.append(&[&event]).unwrap());
     })
@@ -70,11 +71,21 @@ async fn a_second_process_waits_for_the_lock() {
     .await;
 }
 
+#[tokio::test]
+async fn others_can_never_read_the_spool() {
+    let dir = tempfile::tempdir().unwrap();
+    let mode = || fs::metadata(dir.path()).unwrap().permissions().mode() & 0o777;
+    fs::set_permissions(dir.path(), Permissions::from_mode(0o755)).unwrap();
+    let spool = Spool::open(dir.path()).unwrap();
+    assert_eq!(mode(), 0o700);
+    spool.lock().await.unwrap();
+}
+
 proptest! {
     /// Whatever the file holds, the lines that were read end within it, and events are JSON.
     #[test]
     fn any_bytes_are_a_batch(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
-        let batch = Batch::of(&bytes);
+        let batch = Batch::of(&bytes, usize::MAX);
         prop_assert_eq!(batch.end_of(batch.events.len()), bytes.len());
         prop_assert!(batch.ends.iter().all(|end| *end <= bytes.len()));
     }

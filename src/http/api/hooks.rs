@@ -67,8 +67,8 @@ impl PathParam for Runtime {
 /// For runtimes whose hooks can send their JSON over HTTP. Appends the events that the call means, as
 /// `session-ledger hook` does, and waits for their verdicts. The answer is an empty object whatever the
 /// verdicts are, because the runtime reads it as the output of the hook. A hook that means nothing for a
-/// session appends nothing. The server drops all members of the body that do not identify the session,
-/// such as prompts.
+/// session appends nothing. Of the body, the server keeps ids, times, and the words that say why a session
+/// starts or ends and which model it uses. It drops everything else, such as prompts.
 #[utoipa::path(
     post,
     path = "/v1/hooks/{runtime}",
@@ -113,9 +113,9 @@ pub(crate) async fn take(
 }
 
 /// The latest run of a call's session.
-fn known(snapshot: &Snapshot, sight: Sight<'_>, call: &Call) -> Result<Option<Run>, Problem> {
+fn known(snapshot: &Snapshot, sight: Sight<'_>, call: &Call) -> Result<Run, Problem> {
     let latest = Run::latest(|number| run_of(snapshot, sight, call, number))?;
-    Ok(latest.map(|(_number, run)| run))
+    Ok(latest.map_or(Run::FIRST, |(_number, run)| run))
 }
 
 /// A run of a call's session, as it stands at the time of the call.

@@ -72,13 +72,19 @@ fn input() -> impl Strategy<Value = Value> {
     prop_oneof![9 => object, 1 => value()]
 }
 
-fn known() -> impl Strategy<Value = Option<Run>> {
-    let standing = prop::sample::select(&[Standing::Open, Standing::Ended, Standing::Expired][..]);
-    prop::option::of((1_u32.., standing).prop_map(|(number, standing)| Run {
+fn known() -> impl Strategy<Value = Run> {
+    let all = &[
+        Standing::New,
+        Standing::Open,
+        Standing::Ended,
+        Standing::Expired,
+    ];
+    let standing = prop::sample::select(&all[..]);
+    (1_u32.., standing).prop_map(|(number, standing)| Run {
         number,
         standing,
         opened_at: None,
-    }))
+    })
 }
 
 proptest! {

@@ -1,10 +1,9 @@
 //! The time that a call of a hook takes, and the size of the spool.
 
-use std::fmt::Write as _;
 use std::fs;
 use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::path::Path;
-use std::process::Stdio;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use tokio::net::TcpSocket;
@@ -88,28 +87,88 @@ fn an_input_that_does_not_end_costs_less_than_a_second() {
 }
 
 #[test]
-fn a_large_spool_is_sent_by_several_calls_in_its_order() {
-    let world = World::start();
-    world.call("claude-code", &recorded("claude-code")[0]);
-    let ledger = fs::read_dir(world.spool()).unwrap().next().unwrap();
-    let file = ledger.unwrap().path().join("events.ndjson");
-    let mut events = String::new();
-    for number in 0..3_000 {
-        writeln!(
-            events,
-            r#"{{"specversion":"1.0","id":"e-{number}","source":"/hooks/test","type":"session.created","subject":"s-{number}","data":{{"agent_id":"a"}}}}"#
-        )
-        .unwrap();
+fn a_key_file_that_blocks_costs_less_than_a_second_and_no_event() {
+    let dir = tempfile::tempdir().unwrap();
+    let pipe = dir.path().join("key");
+    let made = Command::new("mkfifo").arg(&pipe).status().unwrap();
+    assert!(made.success());
+    let spool = dir.path().join("spool");
+    let call = &recorded("claude-code")[1];
+    let mut fastest = Duration::MAX;
+    for _ in 0..TRIES {
+        let mut command = hook("claude-code", "http://127.0.0.1:1", &spool);
+        let started = Instant::now();
+        let output = with_input(command.arg("--key-file").arg(&pipe), call);
+        fastest = fastest.min(started.elapsed());
+        assert_eq!(output.status.code(), Some(0), "{output:?}");
     }
-    fs::write(file, events).unwrap();
-    in_time(world.server.url(), &world.spool());
-    world.flush("claude-code", &recorded("claude-code")[1]);
+    assert!(fastest < BUDGET, "{fastest:?}");
+    // Each call has opened the session or prolonged it.
+    assert_eq!(spooled(&spool).len(), 1 + TRIES);
+}
+
+/// The file with the events of the only spool.
+fn events_of(spool: &Path) -> PathBuf {
+    let ledger = fs::read_dir(spool).unwrap().next().unwrap();
+    ledger.unwrap().path().join("events.ndjson")
+}
+
+fn event(number: u32) -> String {
+    format!(
+        r#"{{"specversion":"1.0","id":"e-{number}","source":"/hooks/test","type":"session.created","subject":"s-{number}","data":{{"agent_id":"a"}}}}"#
+    )
+}
+
+/// The numbers of those events on the log, in its order.
+fn numbers(world: &World) -> Vec<u32> {
     let events = world.events();
     let events = events.iter();
     let subjects = events.filter_map(|event| event["event"]["subject"].as_str());
-    let spooled = subjects.filter(|subject| subject.starts_with("s-"));
-    let numbers = spooled.map(|subject| subject[2..].parse().unwrap());
-    let numbers: Vec<u32> = numbers.collect();
+    let spooled = subjects.filter_map(|subject| subject.strip_prefix("s-"));
+    spooled.map(|number| number.parse().unwrap()).collect()
+}
+
+#[test]
+fn only_an_event_that_the_ledger_can_never_take_is_dropped() {
+    let world = World::start();
+    world.call("claude-code", &recorded("claude-code")[0]);
+    let mut events: Vec<String> = (0..100).map(event).collect();
+    events[70] = r#"{"specversion":"0.1"}"#.to_owned();
+    fs::write(events_of(&world.spool()), events.join("\n") + "\n").unwrap();
+    let mut dropped = 0;
+    while !spooled(&world.spool()).is_empty() {
+        let output = with_input(&mut world.hook("claude-code"), &recorded("claude-code")[1]);
+        dropped += stderr(&output).matches("an event was dropped").count();
+    }
+    assert_eq!(dropped, 1);
+    let expected: Vec<u32> = (0..100).filter(|number| *number != 70).collect();
+    assert_eq!(numbers(&world), expected);
+}
+
+#[test]
+fn an_answer_that_is_not_one_of_a_ledger_removes_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let listener = runtime.block_on(tokio::net::TcpListener::bind("127.0.0.1:0"));
+    let listener = listener.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    // Such as the page on which a hotel's network asks for the number of the room.
+    let page = axum::Router::new().fallback(async || axum::response::Html("<html>"));
+    let _serving = runtime.spawn(axum::serve(listener, page).into_future());
+    let said = in_time(&url, dir.path());
+    assert!(said.contains("but not of a ledger"), "{said}");
+    assert_eq!(spooled(dir.path()).len(), 1 + TRIES);
+}
+
+#[test]
+fn a_large_spool_is_sent_by_several_calls_in_its_order() {
+    let world = World::start();
+    world.call("claude-code", &recorded("claude-code")[0]);
+    let events: Vec<String> = (0..3_000).map(event).collect();
+    fs::write(events_of(&world.spool()), events.join("\n") + "\n").unwrap();
+    in_time(world.server.url(), &world.spool());
+    world.flush("claude-code", &recorded("claude-code")[1]);
+    let numbers = numbers(&world);
     assert_eq!(numbers.len(), 3_000);
     assert!(numbers.is_sorted());
 }
@@ -132,9 +191,7 @@ fn a_full_spool_and_a_damaged_one_break_nothing() {
 
     let world = World::start();
     world.call("claude-code", &recorded("claude-code")[0]);
-    let ledger = fs::read_dir(world.spool()).unwrap().next().unwrap();
-    let file = ledger.unwrap().path().join("events.ndjson");
-    fs::write(file, "{\"torn\":\n{}\nnothing\n").unwrap();
+    fs::write(events_of(&world.spool()), "{\"torn\":\n{}\nnothing\n").unwrap();
     world.flush("claude-code", call);
     assert_eq!(world.sessions().len(), 1);
 }

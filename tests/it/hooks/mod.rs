@@ -6,6 +6,7 @@ mod budget;
 mod disturbed;
 mod examples;
 mod http;
+mod model;
 mod settings;
 
 use std::collections::BTreeMap;

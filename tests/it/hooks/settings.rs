@@ -82,3 +82,15 @@ fn the_settings_of_each_runtime_have_its_form() {
     let names: Vec<&String> = codex["hooks"].as_object().unwrap().keys().collect();
     assert_eq!(names.len(), 5, "{names:?}");
 }
+
+/// The runtime calls the hook in the directory of a project.
+#[test]
+fn the_printed_commands_name_files_by_absolute_paths() {
+    let files = ["--key-file", "key", "--spool", "spool"];
+    let text = ok(&[&["hook", "codex", "--print-settings"], &files[..]].concat());
+    let here = std::env::current_dir().unwrap();
+    for [option, file] in [["--key-file", "key"], ["--spool", "spool"]] {
+        let named = format!("{option} {}", here.join(file).display());
+        assert!(text.contains(&named), "{named}: {text}");
+    }
+}

@@ -1,0 +1,203 @@
+//! What the hooks of a machine know of a session, compared with the ledger: any calls at any times, also
+//! calls whose events are lost, or whose process is killed.
+
+use proptest::prelude::*;
+use redb::backends::InMemoryBackend;
+use serde_json::{Value, json};
+use session_ledger::domain::session::Status;
+use session_ledger::domain::{Position, Rules, SessionId, TenantId, Timestamp, Verdict};
+use session_ledger::hooks::{Call, Options, Plan, Run, Runs, Runtime, Standing, plan};
+use session_ledger::log::Record;
+use session_ledger::projection::{Commit, Prepared, Store};
+use session_ledger::query::{Sight, sessions};
+use session_ledger::wire::Headers;
+
+const START_US: i64 = 1_700_000_000_000_000;
+const SECOND_US: i64 = 1_000_000;
+const TTLS: [u64; 2] = [60, 600];
+
+/// The names of hooks of Claude Code, each with its `source`.
+const HOOKS: [(&str, &str); 8] = [
+    ("SessionStart", "startup"),
+    ("SessionStart", "resume"),
+    ("SessionStart", "compact"),
+    ("UserPromptSubmit", ""),
+    ("Stop", ""),
+    ("SubagentStart", ""),
+    ("SubagentStop", ""),
+    ("SessionEnd", ""),
+];
+
+/// What disturbs a call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Fault {
+    None,
+    /// The spool is full, or the process is killed before it writes to it.
+    Lost,
+    /// The process is killed after it has written to the spool.
+    Killed,
+}
+
+/// A call of a hook.
+#[derive(Debug, Clone)]
+struct Step {
+    hook: usize,
+    /// Seconds since the call before.
+    after: i64,
+    ttl: usize,
+    fault: Fault,
+}
+
+fn steps(fault: impl Strategy<Value = Fault> + 'static) -> impl Strategy<Value = Vec<Step>> {
+    let step = (0..HOOKS.len(), 1..300_i64, 0..TTLS.len(), fault);
+    let step = step.prop_map(|(hook, after, ttl, fault)| Step {
+        hook,
+        after,
+        ttl,
+        fault,
+    });
+    let steps = prop::collection::vec(step, 1..40);
+    // A runtime starts a session once, if the hooks are installed by then.
+    let starts = |step: &Step| HOOKS[step.hook].1 == "startup";
+    steps.prop_map(move |mut steps| {
+        let first = steps[..1].to_vec();
+        steps.retain(|step| !starts(step));
+        [first, steps].concat()
+    })
+}
+
+/// A machine with hooks, and the ledger that takes their events at once.
+struct World {
+    store: Store,
+    position: u64,
+    now: i64,
+    runs: Runs,
+}
+
+impl World {
+    fn new() -> Self {
+        let store = Store::open_on(InMemoryBackend::new()).unwrap();
+        let mut world = Self {
+            store,
+            position: 0,
+            now: START_US,
+            runs: Runs::default(),
+        };
+        let rules = json!({"specversion": "1.0", "id": "rules", "source": "/test",
+            "type": "ledger.rules", "subject": "rules",
+            "data": {"version": Rules::LATEST.number()}});
+        let verdict = world.fold("ledger.sys.v1.rules", &rules.to_string());
+        assert_eq!(verdict, Verdict::Applied);
+        world
+    }
+
+    fn fold(&mut self, subject: &str, body: &str) -> Verdict {
+        self.position += 1;
+        let record = Record {
+            position: Position::new(self.position),
+            recorded_at: self.at(0),
+            subject: subject.into(),
+            private: bytes::Bytes::new(),
+            headers: Headers::default(),
+            payload: body.to_owned().into(),
+        };
+        let batch = [Prepared::new(Rules::LATEST, record)];
+        self.store.fold(&batch, Commit::Visible).unwrap().verdicts[0]
+    }
+
+    /// The time in so many seconds.
+    fn at(&self, seconds: i64) -> Timestamp {
+        Timestamp::from_micros(self.now + seconds * SECOND_US).unwrap()
+    }
+
+    fn call(&self, hook: usize, number: usize, seconds: i64) -> Call {
+        let (name, source) = HOOKS[hook];
+        let input = json!({"hook_event_name": name, "session_id": "s", "source": source,
+            "prompt_id": number, "agent_id": format!("a{number}"), "reason": "other"});
+        let input = input.to_string();
+        Call::read(Runtime::ClaudeCode, input.as_bytes(), self.at(seconds)).unwrap()
+    }
+
+    /// Makes a call, as the command does. Returns what it meant.
+    fn take(&mut self, number: usize, step: &Step) -> Plan {
+        self.now += step.after * SECOND_US;
+        let call = self.call(step.hook, number, 0);
+        let options = Options {
+            agent: None,
+            project: None,
+            ttl_seconds: TTLS[step.ttl],
+        };
+        let plan = plan(&call, self.runs.known(&call), &options).unwrap();
+        self.runs.prepare(&call, &plan, &options);
+        if step.fault != Fault::Lost {
+            for event in &plan.events {
+                let body: Value = serde_json::from_str(&event.json).unwrap();
+                let subject = format!("ledger.v1.acme.{}", body["type"].as_str().unwrap());
+                self.fold(&subject, &event.json);
+            }
+        }
+        if step.fault == Fault::None {
+            self.runs.remember(&call, &plan, &options);
+        }
+        self.runs = Runs::decode(&self.runs.encode());
+        plan
+    }
+
+    /// The latest run that the machine knows, as it will stand in so many seconds.
+    fn known(&self, seconds: i64) -> Run {
+        self.runs.known(&self.call(0, 0, seconds))
+    }
+
+    /// The status of a run in the ledger, in so many seconds.
+    fn status(&self, run: Run, seconds: i64) -> Option<Status> {
+        let id = run.session(&SessionId::parse("s").unwrap()).unwrap();
+        let snapshot = self.store.snapshot().unwrap();
+        let acme = TenantId::parse("acme").unwrap();
+        let found = sessions::get(&snapshot, Sight::of_tenant(&acme), &id).unwrap();
+        found.map(|found| found.row().unwrap().status_at(self.at(seconds)))
+    }
+}
+
+proptest! {
+    /// A hook that counted on another deadline than the ledger would refresh a session that has expired.
+    #[test]
+    fn the_hooks_know_what_the_ledger_has(
+        steps in steps(Just(Fault::None)),
+        later in 0..700_i64,
+    ) {
+        let mut world = World::new();
+        for (number, step) in steps.iter().enumerate() {
+            world.take(number, step);
+            for seconds in [0, later] {
+                let run = world.known(seconds);
+                let expected = match run.standing {
+                    Standing::New => None,
+                    Standing::Open => Some(Status::Active),
+                    Standing::Ended => Some(Status::Terminated),
+                    Standing::Expired => Some(Status::Expired),
+                };
+                prop_assert_eq!(world.status(run, seconds), expected, "{}: {:?}", number, step);
+            }
+        }
+    }
+
+    /// Whatever happened before, the events of a later call are not lost with those of an earlier one.
+    #[test]
+    fn a_resumption_or_prompt_that_is_not_disturbed_shows_an_active_session(
+        steps in steps(prop::sample::select(&[Fault::None, Fault::Lost, Fault::Killed][..])),
+    ) {
+        let mut world = World::new();
+        let mut has_ended = false;
+        for (number, step) in steps.iter().enumerate() {
+            world.take(number, step);
+            let (hook, source) = HOOKS[step.hook];
+            let resumes = source == "resume";
+            has_ended = hook == "SessionEnd" || has_ended && !resumes;
+            let shows = resumes || hook == "UserPromptSubmit" && !has_ended;
+            if shows && step.fault == Fault::None {
+                let run = world.known(0);
+                prop_assert_eq!(world.status(run, 0), Some(Status::Active), "{}: {:?}", number, step);
+            }
+        }
+    }
+}
