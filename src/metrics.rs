@@ -38,6 +38,8 @@ pub struct Metrics {
     refused: Family<RefusedLabels, Counter>,
     history_position: Gauge,
     read_model_mended: Counter,
+    expiries_due: Gauge,
+    expiries_soon: Gauge,
     reactor_failures: Family<ReactorLabels, Counter>,
     writes: Family<WriteLabels, Gauge>,
     connections: Gauge,
@@ -113,6 +115,8 @@ impl Default for Metrics {
             refused: Family::default(),
             history_position: Gauge::default(),
             read_model_mended: Counter::default(),
+            expiries_due: Gauge::default(),
+            expiries_soon: Gauge::default(),
             reactor_failures: Family::default(),
             writes: Family::default(),
             connections: Gauge::default(),
@@ -180,6 +184,16 @@ impl Metrics {
             "read_model_mended",
             "Times that the file of the read model failed and was opened again or replaced",
             self.read_model_mended.clone(),
+        );
+        registry.register(
+            "expiries_due",
+            "Active sessions whose deadline has passed, of all tenants, at most 10000",
+            self.expiries_due.clone(),
+        );
+        registry.register(
+            "expiries_soon",
+            "Active sessions whose deadline passes within ten minutes, of all tenants, at most 10000",
+            self.expiries_soon.clone(),
         );
         registry.register(
             "reactor_failures",
@@ -314,6 +328,13 @@ impl Metrics {
         self.position.set(gauge(position.get()));
         self.head.set(gauge(head.get()));
         self.lag.set(gauge(head.get() - position.get()));
+    }
+
+    /// Sets how many sessions are past their deadline, and how many will be soon.
+    pub fn expiries(&self, due: usize, soon: usize) {
+        let gauge = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
+        self.expiries_due.set(gauge(due));
+        self.expiries_soon.set(gauge(soon));
     }
 
     /// Sets how many writes are under way.

@@ -14,11 +14,37 @@ use crate::projection::{Ordinal, Snapshot, StoreError};
 use crate::wire::data::SessionExpiredData;
 use crate::wire::{EXPIRIES, Envelope, Subject, source};
 
+/// Most deadlines that are counted: a look at the metrics must not read a whole index.
+const EXPIRIES_COUNTED_MAX: usize = 10_000;
+
+/// How far ahead "soon" is, in microseconds.
+const SOON_US: i64 = 600 * 1_000_000;
+
 impl Reactor {
     /// Expires sessions until `stop`, or until the fold has stopped.
     pub async fn expire(self, stop: CancellationToken) {
         self.run("expiry", due, stop).await;
     }
+}
+
+/// Active sessions by their deadlines, of all tenants. Neither number is above [`EXPIRIES_COUNTED_MAX`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Expiries {
+    /// How many deadlines have passed.
+    pub due: usize,
+    /// How many pass within ten minutes.
+    pub soon: usize,
+}
+
+/// Counts the deadlines that have passed, and those that pass soon.
+pub fn expiries(snapshot: &Snapshot, now: Timestamp) -> Result<Expiries, StoreError> {
+    let by = |time| {
+        let all = snapshot.of_all_tenants();
+        all.deadlines_by(time, EXPIRIES_COUNTED_MAX)
+    };
+    let due = by(now)?;
+    let soon = by(now.plus_micros(SOON_US))? - due;
+    Ok(Expiries { due, soon })
 }
 
 fn due(snapshot: &Snapshot, by: Timestamp) -> Result<Due<(Timestamp, Ordinal)>, StoreError> {

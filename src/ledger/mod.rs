@@ -15,6 +15,7 @@ mod turns;
 
 pub use append::{AppendError, Emitter, Ledger, Receipt, Submission, SubmissionError, Turn};
 pub use command::{By, ClientKind, Commands, IdempotencyKey};
+pub use expiry::{Expiries, expiries};
 pub use reactor::Reactor;
 pub use tokens::{Token, TokenClaim, TokenSecret, Tokens};
 pub use turns::Writes;

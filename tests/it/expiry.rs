@@ -29,6 +29,17 @@ async fn counts(client: &Client) -> Value {
     client.get("/v1/agent-sessions/count").await.ok()["by_status"].clone()
 }
 
+/// The metrics about deadlines: how many have passed, and how many pass within ten minutes.
+async fn due_and_soon(client: &Client) -> (u64, u64) {
+    let metrics = client.get("/metrics").await.text;
+    let gauge = |name: &str| {
+        let value = metrics.lines().find_map(|line| line.strip_prefix(name));
+        value.unwrap().trim().parse().unwrap()
+    };
+    let names = ["expiries_due", "expiries_soon"].map(|name| format!("session_ledger_{name} "));
+    (gauge(&names[0]), gauge(&names[1]))
+}
+
 /// Waits until this many events are folded, after the record of the rules. The log must have no more.
 async fn folded(app: &App, events: u64) {
     let last = Position::new(events + 1);
@@ -42,9 +53,12 @@ async fn a_passed_deadline_is_written_and_a_later_one_is_not() {
     let client = app.client("acme");
     client.apply(&with_ttl("short", 60)).await;
     client.apply(&with_ttl("long", 3600)).await;
+    assert_eq!(due_and_soon(&client).await, (0, 1));
     app.set_time("2026-01-31T12:01:00Z");
+    assert_eq!(due_and_soon(&client).await, (1, 0));
     app.start_expiry();
     folded(&app, 3).await;
+    assert_eq!(due_and_soon(&client).await, (0, 0));
     let by_status = counts(&client).await;
     assert_eq!(
         (&by_status["active"], &by_status["expired"]),

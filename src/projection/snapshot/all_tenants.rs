@@ -20,6 +20,11 @@ impl AllTenants<'_> {
         self.snapshot.deadlines(count)
     }
 
+    /// How many active sessions have a deadline up to this time, counted up to `count_max`.
+    pub fn deadlines_by(self, by: Timestamp, count_max: usize) -> Result<usize, StoreError> {
+        self.snapshot.deadlines_by(by, count_max)
+    }
+
     /// Some revoked agents that still have active sessions, by number.
     pub fn revoked_agents(self, count: usize) -> Result<Vec<AgentNumber>, StoreError> {
         self.snapshot.revoked_agents(count)

@@ -213,6 +213,21 @@ impl Snapshot {
         Ok(found)
     }
 
+    /// How many active sessions have a deadline up to this time, counted up to `count_max`.
+    pub(in crate::projection) fn deadlines_by(
+        &self,
+        by: Timestamp,
+        count_max: usize,
+    ) -> Result<usize, StoreError> {
+        let last = keys::deadline(by, Ordinal::new(u64::MAX));
+        let mut due = self
+            .tables
+            .deadlines
+            .range::<&[u8; 16]>(..=&last)?
+            .take(count_max);
+        due.try_fold(0, |count, entry| Ok(entry.map(|_| count + 1)?))
+    }
+
     /// Digest over the name of every table and the bytes of every entry.
     pub fn digest(&self) -> Result<chain::ChainHead, StoreError> {
         self.tables.digest()

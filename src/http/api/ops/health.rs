@@ -11,6 +11,7 @@ use crate::http::problem::sets::{AliveProblems, OpenProblems, ReadyProblems};
 use crate::http::request::negotiate::weighed;
 use crate::http::response::body;
 use crate::http::state::App;
+use crate::ledger::{self, Expiries};
 
 const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 const PLAIN: &str = "text/plain; version=0.0.4; charset=utf-8";
@@ -74,6 +75,11 @@ pub(crate) async fn metrics(State(app): State<App>, headers: HeaderMap) -> Respo
     app.metrics().log(available, refuses.is_some());
     let writes = app.ledger().writes();
     app.metrics().writes(writes.running, writes.queued);
+    // If they cannot be read, other metrics say that the read model has failed.
+    let counted = app.read(|snapshot| Ok(ledger::expiries(snapshot, app.now())?));
+    if let Ok(Expiries { due, soon }) = counted {
+        app.metrics().expiries(due, soon);
+    }
     let mut response = if wants_open_metrics(&headers) {
         body::typed(OPEN_METRICS, app.metrics().open_metrics())
     } else {
