@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import logging
-import threading
 import time
 import unicodedata
 import uuid
@@ -18,6 +17,7 @@ from ._attempts import Positions
 from ._client import Ledger
 from ._config import environment
 from ._emitter import Emitter
+from ._fork import Guard
 from ._parameters import Outcome
 
 P = ParamSpec("P")
@@ -201,7 +201,7 @@ def default_emitter(source: str) -> Emitter:
     return Emitter(environment(source), Positions())
 
 
-_shared_lock = threading.Lock()
+_shared_guard = Guard()
 _shared: dict[str, Emitter] = {}
 
 
@@ -211,7 +211,7 @@ def shared_emitter(source: str) -> Emitter:
     Events of one emitter arrive in their order, so a session opens before those below it. Raises
     `ConfigurationError` if the environment has no key.
     """
-    with _shared_lock:
+    with _shared_guard.lock:
         if source not in _shared:
             _shared[source] = default_emitter(source)
         return _shared[source]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import random
-import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
@@ -12,6 +11,7 @@ from typing import Any, Generic, TypeVar
 import httpx
 
 from ._calls import Call
+from ._fork import Guard
 from .errors import AnswerError, LedgerError, NoAnswerError, PendingError, ProblemError, problem
 
 T = TypeVar("T")
@@ -46,7 +46,7 @@ class Positions:
     """The last position that this client wrote. Reads wait until they show it."""
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
+        self._guard = Guard()
         self._last = 0
 
     @property
@@ -56,16 +56,12 @@ class Positions:
 
     def wrote(self, position: int) -> None:
         """Remembers a position, unless a later one is known."""
-        with self._lock:
+        with self._guard.lock:
             self._last = max(self._last, position)
-
-    def after_fork(self) -> None:
-        """Makes a new lock: in the child of a fork, a thread of the parent may hold the old one."""
-        self._lock = threading.Lock()
 
     def forget(self) -> None:
         """Forgets the position: the log does not have it any more."""
-        with self._lock:
+        with self._guard.lock:
             self._last = 0
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import atexit
 import logging
-import os
 import threading
 import time
 import weakref
@@ -22,6 +21,7 @@ from ._calls import append_encoded
 from ._config import Settings
 from ._connection import Connection
 from ._event import NewEvent
+from ._fork import Forked
 from ._parameters import When
 from .errors import AnswerError, LedgerError, ProblemError
 from .models import BatchItem
@@ -67,7 +67,7 @@ class EmitterStats:
     last_error: str | None
 
 
-class Emitter:
+class Emitter(Forked):
     """A bounded queue of events, and a thread that sends them.
 
     `emit` returns at once. While the ledger is away, the events wait. If the queue is full, new
@@ -90,16 +90,17 @@ class Emitter:
         self._max_bytes = max_bytes
         self._interval = interval_seconds
         self._exit_seconds = exit_seconds
+        self._closed = self._given_up = False
+        super().__init__()
+        _live.add(self)
+
+    def renew(self) -> None:
+        """Starts with an empty queue. The parent of a fork sends what is in its own."""
+        self._changed = threading.Condition()
         self._written = self._rejected = self._dropped = 0
         self._last_error: str | None = None
         #: How many losses the log has.
         self._told = 0
-        self._begin()
-        _live.add(self)
-
-    def _begin(self) -> None:
-        """Starts with an empty queue and a thread: at first, and in the child after a fork."""
-        self._changed = threading.Condition()
         self._queue: deque[bytes] = deque()
         #: Events that the thread has taken and not settled yet.
         self._taken = 0
@@ -107,8 +108,7 @@ class Emitter:
         self._bytes = 0
         #: How many flushes have begun, and how many of them wait.
         self._flushes = self._flushing = 0
-        self._closed = self._given_up = False
-        # A connection of the parent of a fork must not be used.
+        # The child of a fork must not use a connection of its parent.
         self._http: httpx.Client | None = None
         self._thread: threading.Thread | None = None
 
@@ -443,14 +443,3 @@ def _flush_at_exit() -> None:
     started = time.monotonic()
     for emitter in list(_live):
         emitter.flush(max(0.0, started + emitter._exit_seconds - time.monotonic()))
-
-
-def _after_fork() -> None:
-    # The parent sends what is in the queue. The child has no thread and must not use its sockets.
-    for emitter in list(_live):
-        emitter._positions.after_fork()
-        emitter._begin()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork)

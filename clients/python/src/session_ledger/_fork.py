@@ -1,0 +1,47 @@
+"""Renews what the child of a fork must not take over from its parent: locks, threads and sockets.
+
+A fork copies only the thread that calls it. A lock that another thread holds at that moment would
+stay locked for ever in the child.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import weakref
+
+
+class Forked:
+    """What is made again in the child of a fork, by `renew`."""
+
+    def __init__(self) -> None:
+        self.renew()
+        _all.add(self)
+
+    def renew(self) -> None:
+        """Makes what a process needs of its own: at first, and in the child after a fork."""
+        raise NotImplementedError
+
+
+class Guard(Forked):
+    """A lock, for `with guard.lock:`. Each process has its own.
+
+    It is an `RLock`, because a signal handler may interrupt the thread that holds it.
+    """
+
+    def renew(self) -> None:
+        """Makes the lock. A `with` statement around the fork releases the one that it acquired."""
+        self.lock = threading.RLock()
+
+
+_all: weakref.WeakSet[Forked] = weakref.WeakSet()
+
+
+def _after_fork() -> None:
+    for each in list(_all):
+        each.renew()
+
+
+# Windows has no fork.
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)

@@ -1,0 +1,139 @@
+"""A process that forks: its child has locks, queues and an exit of its own."""
+
+from __future__ import annotations
+
+import pytest
+
+from programs import run
+from servers import Server
+
+# A thread of the parent holds `lock` at the fork. The child does `work`, and must not hang.
+FORKS = """
+import os, signal, threading
+{prepare}
+held = threading.Event()
+
+def hold():
+    with {lock}:
+        held.set()
+        threading.Event().wait()
+
+threading.Thread(target=hold, daemon=True).start()
+assert held.wait(10)
+child = os.fork()
+if child == 0:
+    signal.alarm(20)
+{work}
+    os._exit(0)
+print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
+# The exit would wait for the lock.
+os._exit(0)
+"""
+
+EMITTER = (
+    "from session_ledger import Ledger\nemitter = Ledger().emitter()",
+    "emitter._changed",
+    "emitter.emit('session.created', 'fork-emitter', {'agent_id': 'fork'})\nemitter.flush(15)",
+)
+
+CLOSED_EMITTER = (
+    "from session_ledger import Ledger\nemitter = Ledger().emitter()\nemitter.close()",
+    "emitter._changed",
+    "assert not emitter.emit('session.created', 's', {'agent_id': 'fork'})",
+)
+
+POSITION = (
+    "from session_ledger import Ledger\nledger = Ledger()",
+    "ledger.positions._guard.lock",
+    "ledger.events.emit('session.created', 'fork-position', {'agent_id': 'fork'})",
+)
+
+SESSION = (
+    "from session_ledger import Ledger\n"
+    "ledger = Ledger()\n"
+    "ledger.agents.register('fork', exist_ok=True)\n"
+    "session = ledger.session(agent='fork')\n"
+    "ledger.close()",
+    "session._guard.lock",
+    "session._sessions = Ledger().sessions\n"
+    "session._opening = lambda: session._sessions.create('fork', session_id='fork-session')\n"
+    "with session: session.refresh()",
+)
+
+SHARED_EMITTER = (
+    "from session_ledger import _adapter",
+    "_adapter._shared_guard.lock",
+    "emitter = _adapter.shared_emitter('/fork')\n"
+    "emitter.emit('session.created', 'fork-shared', {'agent_id': 'fork'})\n"
+    "emitter.flush(15)",
+)
+
+LANGCHAIN = (
+    "import uuid\n"
+    "from langchain_core.runnables import RunnableLambda\n"
+    "from session_ledger.langchain import LedgerHandler\n"
+    "handler = LedgerHandler(agent='fork')",
+    "handler._guard.lock",
+    "config = {'callbacks': [handler], 'run_id': uuid.uuid4()}\n"
+    "RunnableLambda(lambda given: given).invoke(1, config)\n"
+    "assert handler.flush(15) and handler.emitter.stats.written == 2, handler.emitter.stats",
+)
+
+OPENAI = (
+    "from agents.tracing import agent_span, set_trace_processors, task_span, trace\n"
+    "from session_ledger.openai_agents import LedgerProcessor\n"
+    "processor = LedgerProcessor()\n"
+    "set_trace_processors([processor])",
+    "processor._guard.lock",
+    "with trace('w'), task_span('t'), agent_span('fork'): pass\n"
+    "processor.force_flush()\n"
+    "assert processor.emitter.stats.written == 2, processor.emitter.stats",
+)
+
+PYDANTIC_AI = (
+    "import asyncio, pydantic_ai\n"
+    "from session_ledger.pydantic_ai import LedgerCapability\n"
+    "records = LedgerCapability()\n"
+    "agent = pydantic_ai.Agent('test', name='fork', capabilities=[records])",
+    "records.emitter._changed",
+    "asyncio.run(agent.run('hello'))\n"
+    "assert records.flush(15) and records.emitter.stats.written == 2, records.emitter.stats",
+)
+
+ADK = (
+    "import asyncio\n"
+    "from google.adk.agents import BaseAgent\n"
+    "from google.adk.runners import InMemoryRunner\n"
+    "from session_ledger.adk import LedgerPlugin\n"
+    "class Silent(BaseAgent):\n"
+    "    async def _run_async_impl(self, ctx):\n"
+    "        return\n"
+    "        yield\n"
+    "plugin = LedgerPlugin()\n"
+    "runner = InMemoryRunner(agent=Silent(name='fork'), plugins=[plugin])",
+    "plugin.emitter._changed",
+    "asyncio.run(runner.run_debug('hello', quiet=True))\n"
+    "assert plugin.flush(15) and plugin.emitter.stats.written == 2, plugin.emitter.stats",
+)
+
+
+@pytest.mark.parametrize(
+    ("prepare", "lock", "work"),
+    [
+        pytest.param(*EMITTER, id="emitter"),
+        pytest.param(*CLOSED_EMITTER, id="closed-emitter"),
+        pytest.param(*POSITION, id="position"),
+        pytest.param(*SESSION, id="session"),
+        pytest.param(*SHARED_EMITTER, id="shared-emitter"),
+        pytest.param(*LANGCHAIN, id="langchain"),
+        pytest.param(*OPENAI, id="openai-agents"),
+        pytest.param(*PYDANTIC_AI, id="pydantic-ai"),
+        pytest.param(*ADK, id="adk"),
+    ],
+)
+def test_a_child_works_although_a_thread_of_its_parent_held_a_lock(
+    server: Server, prepare: str, lock: str, work: str
+) -> None:
+    indented = "\n".join(f"    {line}" for line in work.splitlines())
+    done = run(FORKS.format(prepare=prepare, lock=lock, work=indented), server)
+    assert done.stdout == "0\n", done.stderr
