@@ -217,7 +217,7 @@ def test_the_exit_of_the_program_does_not_wait_for_a_ledger_that_is_away(server:
         "emitter.emit('session.created', 's', {'agent_id': 'a'})\n"
         "started = time.monotonic()\n"
         "import session_ledger._emitter as module\n"
-        "module._flush_at_exit()\n"
+        "module._exit.flush()\n"
         "print(time.monotonic() - started)\n"
     )
     done = run(script, {**server.environment(), "SESSION_LEDGER_URL": NOWHERE})
@@ -232,8 +232,8 @@ def test_the_exit_does_not_wait_for_a_ledger_that_does_not_answer(server: Server
         "atexit.register(lambda: print(time.monotonic() - began[0]))\n"
         "emitter = Ledger().emitter(exit_seconds=0.5)\n"
         "import session_ledger._emitter as module\n"
-        "atexit.unregister(module._flush_at_exit)\n"
-        "atexit.register(module._flush_at_exit)\n"
+        "atexit.unregister(module._exit.flush)\n"
+        "atexit.register(module._exit.flush)\n"
         "def emit():\n"
         "    # No thread can start any more.\n"
         "    emitter._start = lambda: None\n"

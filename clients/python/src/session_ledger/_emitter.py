@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import atexit
 import logging
+import sys
 import threading
 import time
 import weakref
@@ -437,9 +438,30 @@ class AsyncEmitter:
 _live: weakref.WeakSet[Emitter] = weakref.WeakSet()
 
 
-@atexit.register
-def _flush_at_exit() -> None:
-    # All emitters share one wait, so that the exit has one bound.
-    started = time.monotonic()
-    for emitter in list(_live):
-        emitter.flush(max(0.0, started + emitter._exit_seconds - time.monotonic()))
+class _Exit(Forked):
+    """Flushes all emitters at the exit of the process. They share one wait: the exit has a bound."""
+
+    def renew(self) -> None:
+        """Each process has an exit of its own."""
+        self._began: float | None = None
+        # A process of multiprocessing ends without atexit. It forgets the finalizers of its parent
+        # when it starts, and then calls what is registered for after the fork.
+        util = sys.modules.get("multiprocessing.util")
+        if util is not None:
+            util.register_after_fork(self, _Exit._at_exit_of_child)
+            self._at_exit_of_child()
+
+    def _at_exit_of_child(self) -> None:
+        finalize = sys.modules["multiprocessing.util"].Finalize
+        finalize(None, self.flush, exitpriority=0)
+
+    def flush(self) -> None:
+        """Waits for each emitter, up to its `exit_seconds` after the first call."""
+        if self._began is None:
+            self._began = time.monotonic()
+        for emitter in list(_live):
+            emitter.flush(max(0.0, self._began + emitter._exit_seconds - time.monotonic()))
+
+
+_exit = _Exit()
+atexit.register(_exit.flush)
