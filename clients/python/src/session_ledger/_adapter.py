@@ -24,7 +24,8 @@ P = ParamSpec("P")
 
 log = logging.getLogger("session_ledger")
 
-#: A run that shows no sign of life for so long expires, such as one whose program was killed.
+#: A run whose program was killed expires after this time, which counts from the last refresh.
+#: A step refreshes only after a third of it, so two thirds may be left when the program is killed.
 TTL_SECONDS = 3600
 
 #: How many runs an adapter remembers, and how many steps of them.

@@ -439,7 +439,7 @@ _live: weakref.WeakSet[Emitter] = weakref.WeakSet()
 
 
 class _Exit(Forked):
-    """Flushes all emitters at the exit of the process. They share one wait: the exit has a bound."""
+    """Flushes all emitters at the exit of the process. They share one wait, which bounds it."""
 
     def renew(self) -> None:
         """Each process has an exit of its own."""
