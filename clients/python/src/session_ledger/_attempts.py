@@ -6,6 +6,8 @@ import json
 import random
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import datetime, timezone
+from email.utils import parsedate_to_datetime
 from typing import Any, Generic, TypeVar
 
 import httpx
@@ -202,9 +204,24 @@ def _error_of(answer: Answer) -> LedgerError:
 
 
 def _retry_after(headers: Mapping[str, str]) -> float | None:
-    """The seconds of `Retry-After`. The ledger never sends a date."""
+    """The seconds of `Retry-After`. The ledger says seconds; a proxy before it may say a date."""
     text = headers.get("retry-after", "")
-    return float(text) if text.isascii() and text.isdigit() else None
+    if text.isascii() and text.isdigit():
+        return float(text)
+    then = _date(text)
+    if then is None:
+        return None
+    # By the clock of the server, if it says the time: the one of this machine may differ.
+    now = _date(headers.get("date", "")) or datetime.now(timezone.utc)
+    return max(0.0, (then - now).total_seconds())
+
+
+def _date(text: str) -> datetime | None:
+    """A date of HTTP, which is in UTC."""
+    try:
+        return parsedate_to_datetime(text).replace(tzinfo=timezone.utc)
+    except (TypeError, ValueError, OverflowError):
+        return None
 
 
 def _json(answer: Answer) -> object:
