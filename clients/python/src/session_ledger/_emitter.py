@@ -95,7 +95,7 @@ class Emitter(Forked):
         super().__init__()
         _live.add(self)
 
-    def renew(self) -> None:
+    def _renew(self) -> None:
         """Starts with an empty queue. The parent of a fork sends what is in its own."""
         self._changed = threading.Condition()
         self._written = self._rejected = self._dropped = 0
@@ -441,7 +441,7 @@ _live: weakref.WeakSet[Emitter] = weakref.WeakSet()
 class _Exit(Forked):
     """Flushes all emitters at the exit of the process. They share one wait, which bounds it."""
 
-    def renew(self) -> None:
+    def _renew(self) -> None:
         """Each process has an exit of its own."""
         self._began: float | None = None
         # A process of multiprocessing ends without atexit. It forgets the finalizers of its parent

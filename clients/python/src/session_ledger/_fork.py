@@ -12,13 +12,13 @@ import weakref
 
 
 class Forked:
-    """What is made again in the child of a fork, by `renew`."""
+    """What is made again in the child of a fork, by `_renew`."""
 
     def __init__(self) -> None:
-        self.renew()
+        self._renew()
         _all.add(self)
 
-    def renew(self) -> None:
+    def _renew(self) -> None:
         """Makes what a process needs of its own: at first, and in the child after a fork."""
         raise NotImplementedError
 
@@ -29,7 +29,7 @@ class Guard(Forked):
     It is an `RLock`, because a signal handler may interrupt the thread that holds it.
     """
 
-    def renew(self) -> None:
+    def _renew(self) -> None:
         """Makes the lock. A `with` statement around the fork releases the one that it acquired."""
         self.lock = threading.RLock()
 
@@ -39,7 +39,7 @@ _all: weakref.WeakSet[Forked] = weakref.WeakSet()
 
 def _after_fork() -> None:
     for each in list(_all):
-        each.renew()
+        each._renew()
 
 
 # Windows has no fork.
