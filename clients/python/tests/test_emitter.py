@@ -224,6 +224,23 @@ def test_the_exit_of_the_program_does_not_wait_for_a_ledger_that_is_away(server:
     assert 0.4 < float(done.stdout) < 5
 
 
+def test_the_exit_of_the_program_tells_how_many_events_are_lost(server: Server) -> None:
+    script = (
+        "import multiprocessing.util\n"
+        "from session_ledger import Ledger\n"
+        "emitter = Ledger().emitter(max_events=5, exit_seconds=0.2)\n"
+        "for number in range(8):\n"
+        "    emitter.emit('session.created', f's-{number}', {'agent_id': 'a'})\n"
+        "print(emitter.dropped)\n"
+    )
+    done = run(script, {**server.environment(), "SESSION_LEDGER_URL": NOWHERE})
+    assert done.stdout == "3\n"
+    assert done.stderr == (
+        "8 events were dropped or rejected; the last: "
+        "the program ended before the ledger took the events\n"
+    )
+
+
 def test_the_exit_does_not_wait_for_a_ledger_that_does_not_answer(server: Server) -> None:
     script = (
         "import atexit, time\n"

@@ -40,6 +40,7 @@ EMIT_INTERVAL_SECONDS = 0.1
 EXIT_SECONDS = 2.0
 
 _CLOSED = "the emitter was closed before the ledger took the events"
+_ENDED = "the program ended before the ledger took the events"
 
 #: The ledger rejects a larger event.
 EVENT_BYTES_MAX = 65_536
@@ -306,7 +307,7 @@ class Emitter(Forked):
             if pause == 0.0:
                 continue
             if ends is not None and time.monotonic() + pause > ends:
-                self._finish(batch, [], "the program ended before the ledger took the events")
+                self._finish(batch, [], _ENDED)
                 return
             if self._waits(pause, flushes):
                 self._finish(batch, [], _CLOSED)
@@ -363,10 +364,13 @@ class Emitter(Forked):
             self._dropped += count
             self._last_error = why
 
-    def _tell(self) -> None:
+    def _tell(self, at_exit: bool = False) -> None:
         """Logs losses: in this thread, because a handler of the log may be slow."""
         with self._changed:
             lost, why = self._dropped + self._rejected, self._last_error
+            left = len(self._queue) + self._taken
+        if at_exit and left:
+            lost, why = lost + left, _ENDED
         if lost > self._told:
             log.warning("%d events were dropped or rejected; the last: %s", lost - self._told, why)
             self._told = lost
@@ -461,6 +465,7 @@ class _Exit(Forked):
             self._began = time.monotonic()
         for emitter in list(_live):
             emitter.flush(max(0.0, self._began + emitter._exit_seconds - time.monotonic()))
+            emitter._tell(at_exit=True)
 
 
 _exit = _Exit()
