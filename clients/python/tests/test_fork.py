@@ -184,3 +184,37 @@ def test_a_process_of_multiprocessing_does_not_wait_for_a_ledger_that_is_away(
     code, took = done.stdout.split()
     assert code == "0", done.stderr
     assert 1 < float(took) < 6
+
+
+# The connection of the parent is open at the fork. Two processes that used it would break it.
+SHARES = """
+import os, signal, time
+from session_ledger import Ledger
+ledger = Ledger()
+ledger.agents.register("forked", exist_ok=True)
+starts = time.monotonic() + 0.3
+
+def work(name):
+    time.sleep(max(0.0, starts - time.monotonic()))
+    single = ledger.with_options(max_retries=0)
+    for number in range(50):
+        given = f"{name}-{number}"
+        assert single.sessions.create("forked", session_id=given).session.session_id == given
+
+children = []
+for name in ("one", "two", "three"):
+    child = os.fork()
+    if child == 0:
+        signal.alarm(30)
+        work(name)
+        os._exit(0)
+    children.append(child)
+work("parent")
+print([os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children])
+"""
+
+
+def test_processes_share_a_client(server: Server, ledger: Ledger) -> None:
+    done = run(SHARES, server)
+    assert done.stdout == "[0, 0, 0]\n", done.stderr
+    assert ledger.sessions.count(agent_id="forked").total >= 200

@@ -15,14 +15,12 @@ from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import Any
 
-import httpx
-
 from ._attempts import Backoff, Options, Positions
 from ._calls import append_encoded
 from ._config import Settings
 from ._connection import Connection
 from ._event import NewEvent
-from ._fork import Forked
+from ._fork import Forked, PerProcess
 from ._parameters import When
 from .errors import AnswerError, LedgerError, ProblemError
 from .models import BatchItem
@@ -92,6 +90,7 @@ class Emitter(Forked):
         self._max_bytes = max_bytes
         self._interval = interval_seconds
         self._exit_seconds = exit_seconds
+        self._http = PerProcess(settings.client)
         self._closed = self._given_up = False
         super().__init__()
         _live.add(self)
@@ -110,8 +109,6 @@ class Emitter(Forked):
         self._bytes = 0
         #: How many flushes have begun, and how many of them wait.
         self._flushes = self._flushing = 0
-        # The child of a fork must not use a connection of its parent.
-        self._http: httpx.Client | None = None
         self._thread: threading.Thread | None = None
 
     def emit(
@@ -238,8 +235,8 @@ class Emitter(Forked):
         while batch := self._gather():
             self._deliver(batch, None)
             self._tell()
-        if self._http is not None:
-            self._http.close()
+        if self._http.made is not None:
+            self._http.made.close()
 
     def _gather(self) -> list[bytes]:
         """Waits for events, and takes them. Returns none when the emitter is closed."""
@@ -376,8 +373,6 @@ class Emitter(Forked):
             self._told = lost
 
     def _connection(self, ends: float | None) -> Connection:
-        if self._http is None:
-            self._http = self._settings.client()
         made = self._settings
         if ends is not None:
             left = max(0.1, ends - time.monotonic())

@@ -9,6 +9,10 @@ from __future__ import annotations
 import os
 import threading
 import weakref
+from collections.abc import Callable
+from typing import Generic, TypeVar
+
+T = TypeVar("T")
 
 
 class Forked:
@@ -32,6 +36,25 @@ class Guard(Forked):
     def _renew(self) -> None:
         """Makes the lock. A `with` statement around the fork releases the one that it acquired."""
         self.lock = threading.RLock()
+
+
+class PerProcess(Forked, Generic[T]):
+    """What each process makes for itself, such as a client of HTTP: two must not share a socket."""
+
+    def __init__(self, make: Callable[[], T]) -> None:
+        self._make = make
+        self._guard = Guard()
+        super().__init__()
+
+    def _renew(self) -> None:
+        self.made: T | None = None
+
+    def get(self) -> T:
+        """Makes it at the first call."""
+        with self._guard.lock:
+            if self.made is None:
+                self.made = self._make()
+            return self.made
 
 
 _all: weakref.WeakSet[Forked] = weakref.WeakSet()
