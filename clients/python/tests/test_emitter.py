@@ -217,11 +217,28 @@ def test_the_exit_of_the_program_does_not_wait_for_a_ledger_that_is_away(server:
         "emitter.emit('session.created', 's', {'agent_id': 'a'})\n"
         "started = time.monotonic()\n"
         "import session_ledger._emitter as module\n"
-        "module._flush_at_exit()\n"
+        "module._exit.flush()\n"
         "print(time.monotonic() - started)\n"
     )
     done = run(script, {**server.environment(), "SESSION_LEDGER_URL": NOWHERE})
     assert 0.4 < float(done.stdout) < 5
+
+
+def test_the_exit_of_the_program_tells_how_many_events_are_lost(server: Server) -> None:
+    script = (
+        "import multiprocessing.util\n"
+        "from session_ledger import Ledger\n"
+        "emitter = Ledger().emitter(max_events=5, exit_seconds=0.2)\n"
+        "for number in range(8):\n"
+        "    emitter.emit('session.created', f's-{number}', {'agent_id': 'a'})\n"
+        "print(emitter.dropped)\n"
+    )
+    done = run(script, {**server.environment(), "SESSION_LEDGER_URL": NOWHERE})
+    assert done.stdout == "3\n"
+    assert done.stderr == (
+        "8 events were dropped or rejected; the last: "
+        "the program ended before the ledger took the events\n"
+    )
 
 
 def test_the_exit_does_not_wait_for_a_ledger_that_does_not_answer(server: Server) -> None:
@@ -232,8 +249,8 @@ def test_the_exit_does_not_wait_for_a_ledger_that_does_not_answer(server: Server
         "atexit.register(lambda: print(time.monotonic() - began[0]))\n"
         "emitter = Ledger().emitter(exit_seconds=0.5)\n"
         "import session_ledger._emitter as module\n"
-        "atexit.unregister(module._flush_at_exit)\n"
-        "atexit.register(module._flush_at_exit)\n"
+        "atexit.unregister(module._exit.flush)\n"
+        "atexit.register(module._exit.flush)\n"
         "def emit():\n"
         "    # No thread can start any more.\n"
         "    emitter._start = lambda: None\n"

@@ -6,6 +6,8 @@ import json
 import random
 import socket
 import time
+from datetime import datetime, timedelta, timezone
+from email.utils import format_datetime
 
 import pytest
 
@@ -119,19 +121,38 @@ def test_a_pause_has_jitter_grows_and_is_at_least_retry_after() -> None:
     assert 3 < Backoff(0.5, lambda: 1.0).pause(3) <= 3.5
 
 
-def test_a_server_that_asks_for_a_long_pause_is_not_waited_for() -> None:
-    def after(seconds: str) -> Again:
-        attempts = Attempts(status(), Options(), Positions())
-        headers = {"content-type": "application/problem+json", "retry-after": seconds}
-        outcome = attempts.answered(Answer(503, headers, problem("unavailable", 503)))
-        assert isinstance(outcome, Again)
-        return outcome
+def pause_after(**given: str) -> float:
+    """How long the client waits after an answer with these headers."""
+    attempts = Attempts(status(), Options(), Positions())
+    headers = {name.replace("_", "-"): value for name, value in given.items()}
+    headers["content-type"] = "application/problem+json"
+    outcome = attempts.answered(Answer(503, headers, problem("unavailable", 503)))
+    assert isinstance(outcome, Again)
+    return outcome.seconds
 
-    assert after("30").seconds >= 30
-    with pytest.raises(ServerError):
-        after("31")
-    # A date is not one of the ledger's: the client chooses the pause.
-    assert after("Wed, 21 Oct 2026 07:28:00 GMT").seconds <= 0.5
+
+def test_a_server_that_asks_for_a_long_pause_is_not_waited_for() -> None:
+    assert pause_after(retry_after="30") >= 30
+    with pytest.raises(ServerError) as raised:
+        pause_after(retry_after="31")
+    assert raised.value.retry_after == 31
+
+
+def test_a_proxy_may_say_by_a_date_how_long_to_wait() -> None:
+    now = datetime.now(timezone.utc)
+    soon = format_datetime(now + timedelta(seconds=20), usegmt=True)
+    assert 18 < pause_after(retry_after=soon) <= 22
+    # The clock of the server counts, which may be another one.
+    at = {"retry_after": "Wed, 21 Oct 2015 07:28:10 GMT", "date": "Wed, 21 Oct 2015 07:28:00 GMT"}
+    assert 10 <= pause_after(**at) <= 11
+    with pytest.raises(ServerError) as raised:
+        pause_after(**{**at, "date": "Wed, 21 Oct 2015 07:00:00 GMT"})
+    assert raised.value.retry_after == 28 * 60 + 10
+
+
+@pytest.mark.parametrize("text", ["Wed, 21 Oct 2015 07:28:00 GMT", "-5", "soon", "1e3", "²", ""])
+def test_after_another_word_the_client_chooses_the_pause(text: str) -> None:
+    assert pause_after(retry_after=text) <= 0.5
 
 
 def test_a_command_without_a_verdict_is_sent_again(

@@ -7,12 +7,14 @@ import dataclasses
 import pickle
 import ssl
 from collections.abc import Callable
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 import session_ledger
+from programs import run
 from servers import Server
 from session_ledger import (
     AnswerError,
@@ -155,6 +157,20 @@ def test_an_error_has_the_status_that_does_not_allow_the_step(ledger: Ledger, ag
     with pytest.raises(ProblemError) as raised:
         ledger.sessions.refresh(opened.session.session_id, opened.refresh_token)
     assert (raised.value.code, raised.value.current_status) == ("not_active", "terminated")
+
+
+def test_httpx_is_the_only_dependency() -> None:
+    needed = metadata.requires("session-ledger-client") or []
+    assert [each for each in needed if "extra ==" not in each] == ["httpx<1,>=0.27"]
+    done = run(
+        "import httpx, sys\n"
+        "before = set(sys.modules)\n"
+        "import session_ledger\n"
+        "loaded = {name.partition('.')[0] for name in set(sys.modules) - before}\n"
+        "print(loaded - sys.stdlib_module_names)",
+        None,
+    )
+    assert done.stdout == "{'session_ledger'}\n", done.stderr
 
 
 def test_the_package_says_that_it_has_types() -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import logging
-import threading
 import time
 import unicodedata
 import uuid
@@ -18,13 +17,15 @@ from ._attempts import Positions
 from ._client import Ledger
 from ._config import environment
 from ._emitter import Emitter
+from ._fork import Guard
 from ._parameters import Outcome
 
 P = ParamSpec("P")
 
 log = logging.getLogger("session_ledger")
 
-#: A run that shows no sign of life for so long expires, such as one whose program was killed.
+#: A run whose program was killed expires after this time, which counts from the last refresh.
+#: A step refreshes only after a third of it, so two thirds may be left when the program is killed.
 TTL_SECONDS = 3600
 
 #: How many runs an adapter remembers, and how many steps of them.
@@ -201,7 +202,7 @@ def default_emitter(source: str) -> Emitter:
     return Emitter(environment(source), Positions())
 
 
-_shared_lock = threading.Lock()
+_shared_guard = Guard()
 _shared: dict[str, Emitter] = {}
 
 
@@ -211,7 +212,7 @@ def shared_emitter(source: str) -> Emitter:
     Events of one emitter arrive in their order, so a session opens before those below it. Raises
     `ConfigurationError` if the environment has no key.
     """
-    with _shared_lock:
+    with _shared_guard.lock:
         if source not in _shared:
             _shared[source] = default_emitter(source)
         return _shared[source]

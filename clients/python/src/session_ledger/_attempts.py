@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import json
 import random
-import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import datetime, timezone
+from email.utils import parsedate_to_datetime
 from typing import Any, Generic, TypeVar
 
 import httpx
 
 from ._calls import Call
+from ._fork import Guard
 from .errors import AnswerError, LedgerError, NoAnswerError, PendingError, ProblemError, problem
 
 T = TypeVar("T")
@@ -46,7 +48,7 @@ class Positions:
     """The last position that this client wrote. Reads wait until they show it."""
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
+        self._guard = Guard()
         self._last = 0
 
     @property
@@ -56,16 +58,12 @@ class Positions:
 
     def wrote(self, position: int) -> None:
         """Remembers a position, unless a later one is known."""
-        with self._lock:
+        with self._guard.lock:
             self._last = max(self._last, position)
-
-    def after_fork(self) -> None:
-        """Makes a new lock: in the child of a fork, a thread of the parent may hold the old one."""
-        self._lock = threading.Lock()
 
     def forget(self) -> None:
         """Forgets the position: the log does not have it any more."""
-        with self._lock:
+        with self._guard.lock:
             self._last = 0
 
 
@@ -206,9 +204,24 @@ def _error_of(answer: Answer) -> LedgerError:
 
 
 def _retry_after(headers: Mapping[str, str]) -> float | None:
-    """The seconds of `Retry-After`. The ledger never sends a date."""
+    """The seconds of `Retry-After`. The ledger says seconds; a proxy before it may say a date."""
     text = headers.get("retry-after", "")
-    return float(text) if text.isascii() and text.isdigit() else None
+    if text.isascii() and text.isdigit():
+        return float(text)
+    then = _date(text)
+    if then is None:
+        return None
+    # By the clock of the server, if it says the time: the one of this machine may differ.
+    now = _date(headers.get("date", "")) or datetime.now(timezone.utc)
+    return max(0.0, (then - now).total_seconds())
+
+
+def _date(text: str) -> datetime | None:
+    """A date of HTTP, which is in UTC."""
+    try:
+        return parsedate_to_datetime(text).replace(tzinfo=timezone.utc)
+    except (TypeError, ValueError, OverflowError):
+        return None
 
 
 def _json(answer: Answer) -> object:

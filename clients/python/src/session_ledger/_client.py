@@ -30,6 +30,7 @@ from ._emitter import (
     AsyncEmitter,
     Emitter,
 )
+from ._fork import PerProcess
 from ._live import TTL_SECONDS
 from ._resources import Agents, Events, Sessions
 from ._session import LiveSession
@@ -98,7 +99,7 @@ class _Base:
 
 
 class Ledger(_Base):
-    """A client of a ledger. Threads may share it; after a fork, make a new one.
+    """A client of a ledger. Threads may share it, and so may the processes of a fork.
 
     What the arguments leave out comes from the environment, as on the command line:
     `SESSION_LEDGER_URL` (default `http://127.0.0.1:8787`), `SESSION_LEDGER_KEY` or
@@ -138,12 +139,14 @@ class Ledger(_Base):
         made: Settings,
         options: Options,
         positions: Positions,
-        http: httpx.Client | None,
+        http: PerProcess[httpx.Client] | None,
     ) -> None:
         self.settings = made
         self.options = options
         self.positions = positions
-        self._http = http or made.client()
+        self._http = http or PerProcess(made.client)
+        # Now, because a wrong argument should not be an error of the first call only.
+        self._http.get()
         self._connection = Connection(made, options, positions, self._http)
         #: Run sessions, and read them.
         self.sessions = Sessions(self._connection)
@@ -207,7 +210,7 @@ class Ledger(_Base):
 
     def close(self) -> None:
         """Closes the connections."""
-        self._http.close()
+        self._http.get().close()
 
     def __enter__(self) -> Ledger:
         return self
@@ -251,12 +254,13 @@ class AsyncLedger(_Base):
         made: Settings,
         options: Options,
         positions: Positions,
-        http: httpx.AsyncClient | None,
+        http: PerProcess[httpx.AsyncClient] | None,
     ) -> None:
         self.settings = made
         self.options = options
         self.positions = positions
-        self._http = http or made.async_client()
+        self._http = http or PerProcess(made.async_client)
+        self._http.get()
         self._connection = AsyncConnection(made, options, positions, self._http)
         #: Run sessions, and read them.
         self.sessions = AsyncSessions(self._connection)
@@ -312,7 +316,7 @@ class AsyncLedger(_Base):
 
     async def close(self) -> None:
         """Closes the connections."""
-        await self._http.aclose()
+        await self._http.get().aclose()
 
     async def __aenter__(self) -> AsyncLedger:
         return self

@@ -24,6 +24,7 @@ from ._attempts import (
 from ._calls import Call
 from ._config import Settings
 from ._follow import SILENCE_SECONDS_MAX
+from ._fork import PerProcess
 from ._lines import Lines
 from .errors import AnswerError
 
@@ -57,7 +58,7 @@ class Connection:
     settings: Settings
     options: Options
     positions: Positions
-    http: httpx.Client
+    http: PerProcess[httpx.Client]
 
     def send(self, call: Call[T]) -> T:
         """Sends a call, with retries, and returns its answer."""
@@ -74,8 +75,9 @@ class Connection:
     def exchange(self, request: dict[str, Any]) -> Answer:
         """Sends one request."""
         body = _Body()
-        built = self.http.build_request(**request, timeout=self.settings.timeout_seconds)
-        response = self.http.send(built, stream=True)
+        http = self.http.get()
+        built = http.build_request(**request, timeout=self.settings.timeout_seconds)
+        response = http.send(built, stream=True)
         try:
             for chunk in response.iter_bytes():
                 body.take(chunk)
@@ -89,8 +91,9 @@ class Connection:
         attempts = Attempts(call, self.options, self.positions)
         timeout = httpx.Timeout(self.settings.timeout_seconds, read=SILENCE_SECONDS_MAX)
         try:
-            built = self.http.build_request(**attempts.request(), timeout=timeout)
-            response = self.http.send(built, stream=True)
+            http = self.http.get()
+            built = http.build_request(**attempts.request(), timeout=timeout)
+            response = http.send(built, stream=True)
             try:
                 if response.status_code != 200:
                     body = _Body()
@@ -117,7 +120,7 @@ class AsyncConnection:
     settings: Settings
     options: Options
     positions: Positions
-    http: httpx.AsyncClient
+    http: PerProcess[httpx.AsyncClient]
 
     async def send(self, call: Call[T]) -> T:
         """Sends a call, with retries, and returns its answer."""
@@ -134,8 +137,9 @@ class AsyncConnection:
     async def exchange(self, request: dict[str, Any]) -> Answer:
         """Sends one request."""
         body = _Body()
-        built = self.http.build_request(**request, timeout=self.settings.timeout_seconds)
-        response = await self.http.send(built, stream=True)
+        http = self.http.get()
+        built = http.build_request(**request, timeout=self.settings.timeout_seconds)
+        response = await http.send(built, stream=True)
         try:
             async for chunk in response.aiter_bytes():
                 body.take(chunk)
@@ -149,8 +153,9 @@ class AsyncConnection:
         attempts = Attempts(call, self.options, self.positions)
         timeout = httpx.Timeout(self.settings.timeout_seconds, read=SILENCE_SECONDS_MAX)
         try:
-            built = self.http.build_request(**attempts.request(), timeout=timeout)
-            response = await self.http.send(built, stream=True)
+            http = self.http.get()
+            built = http.build_request(**attempts.request(), timeout=timeout)
+            response = await http.send(built, stream=True)
             try:
                 if response.status_code != 200:
                     body = _Body()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import atexit
 import logging
-import os
+import sys
 import threading
 import time
 import weakref
@@ -15,13 +15,12 @@ from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import Any
 
-import httpx
-
 from ._attempts import Backoff, Options, Positions
 from ._calls import append_encoded
 from ._config import Settings
 from ._connection import Connection
 from ._event import NewEvent
+from ._fork import Forked, PerProcess
 from ._parameters import When
 from .errors import AnswerError, LedgerError, ProblemError
 from .models import BatchItem
@@ -39,6 +38,7 @@ EMIT_INTERVAL_SECONDS = 0.1
 EXIT_SECONDS = 2.0
 
 _CLOSED = "the emitter was closed before the ledger took the events"
+_ENDED = "the program ended before the ledger took the events"
 
 #: The ledger rejects a larger event.
 EVENT_BYTES_MAX = 65_536
@@ -67,7 +67,7 @@ class EmitterStats:
     last_error: str | None
 
 
-class Emitter:
+class Emitter(Forked):
     """A bounded queue of events, and a thread that sends them.
 
     `emit` returns at once. While the ledger is away, the events wait. If the queue is full, new
@@ -90,16 +90,18 @@ class Emitter:
         self._max_bytes = max_bytes
         self._interval = interval_seconds
         self._exit_seconds = exit_seconds
+        self._http = PerProcess(settings.client)
+        self._closed = self._given_up = False
+        super().__init__()
+        _live.add(self)
+
+    def _renew(self) -> None:
+        """Starts with an empty queue. The parent of a fork sends what is in its own."""
+        self._changed = threading.Condition()
         self._written = self._rejected = self._dropped = 0
         self._last_error: str | None = None
         #: How many losses the log has.
         self._told = 0
-        self._begin()
-        _live.add(self)
-
-    def _begin(self) -> None:
-        """Starts with an empty queue and a thread: at first, and in the child after a fork."""
-        self._changed = threading.Condition()
         self._queue: deque[bytes] = deque()
         #: Events that the thread has taken and not settled yet.
         self._taken = 0
@@ -107,9 +109,6 @@ class Emitter:
         self._bytes = 0
         #: How many flushes have begun, and how many of them wait.
         self._flushes = self._flushing = 0
-        self._closed = self._given_up = False
-        # A connection of the parent of a fork must not be used.
-        self._http: httpx.Client | None = None
         self._thread: threading.Thread | None = None
 
     def emit(
@@ -236,8 +235,8 @@ class Emitter:
         while batch := self._gather():
             self._deliver(batch, None)
             self._tell()
-        if self._http is not None:
-            self._http.close()
+        if self._http.made is not None:
+            self._http.made.close()
 
     def _gather(self) -> list[bytes]:
         """Waits for events, and takes them. Returns none when the emitter is closed."""
@@ -305,7 +304,7 @@ class Emitter:
             if pause == 0.0:
                 continue
             if ends is not None and time.monotonic() + pause > ends:
-                self._finish(batch, [], "the program ended before the ledger took the events")
+                self._finish(batch, [], _ENDED)
                 return
             if self._waits(pause, flushes):
                 self._finish(batch, [], _CLOSED)
@@ -362,17 +361,18 @@ class Emitter:
             self._dropped += count
             self._last_error = why
 
-    def _tell(self) -> None:
+    def _tell(self, at_exit: bool = False) -> None:
         """Logs losses: in this thread, because a handler of the log may be slow."""
         with self._changed:
             lost, why = self._dropped + self._rejected, self._last_error
+            left = len(self._queue) + self._taken
+        if at_exit and left:
+            lost, why = lost + left, _ENDED
         if lost > self._told:
             log.warning("%d events were dropped or rejected; the last: %s", lost - self._told, why)
             self._told = lost
 
     def _connection(self, ends: float | None) -> Connection:
-        if self._http is None:
-            self._http = self._settings.client()
         made = self._settings
         if ends is not None:
             left = max(0.1, ends - time.monotonic())
@@ -437,20 +437,31 @@ class AsyncEmitter:
 _live: weakref.WeakSet[Emitter] = weakref.WeakSet()
 
 
-@atexit.register
-def _flush_at_exit() -> None:
-    # All emitters share one wait, so that the exit has one bound.
-    started = time.monotonic()
-    for emitter in list(_live):
-        emitter.flush(max(0.0, started + emitter._exit_seconds - time.monotonic()))
+class _Exit(Forked):
+    """Flushes all emitters at the exit of the process. They share one wait, which bounds it."""
+
+    def _renew(self) -> None:
+        """Each process has an exit of its own."""
+        self._began: float | None = None
+        # A process of multiprocessing ends without atexit. It forgets the finalizers of its parent
+        # when it starts, and then calls what is registered for after the fork.
+        util = sys.modules.get("multiprocessing.util")
+        if util is not None:
+            util.register_after_fork(self, _Exit._at_exit_of_child)
+            self._at_exit_of_child()
+
+    def _at_exit_of_child(self) -> None:
+        finalize = sys.modules["multiprocessing.util"].Finalize
+        finalize(None, self.flush, exitpriority=0)
+
+    def flush(self) -> None:
+        """Waits for each emitter, up to its `exit_seconds` after the first call."""
+        if self._began is None:
+            self._began = time.monotonic()
+        for emitter in list(_live):
+            emitter.flush(max(0.0, self._began + emitter._exit_seconds - time.monotonic()))
+            emitter._tell(at_exit=True)
 
 
-def _after_fork() -> None:
-    # The parent sends what is in the queue. The child has no thread and must not use its sockets.
-    for emitter in list(_live):
-        emitter._positions.after_fork()
-        emitter._begin()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork)
+_exit = _Exit()
+atexit.register(_exit.flush)

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import TYPE_CHECKING
 
+from ._fork import Guard
 from ._live import REFRESH_WAIT_SECONDS, LiveState, how_it_went
 from ._parameters import Outcome
 from ._resources import Sessions
@@ -35,8 +36,7 @@ class LiveSession:
         self._sessions = sessions
         self._opening = opening
         self._state = LiveState(ttl_seconds)
-        # `RLock`, because a signal handler may interrupt the thread that has it.
-        self._lock = threading.RLock()
+        self._guard = Guard()
         self._stop = threading.Event()
 
     @property
@@ -61,7 +61,7 @@ class LiveSession:
 
     def refresh(self, **fields: Unpack[RefreshFields]) -> Session:
         """Moves the deadline, and reports a phase or metadata."""
-        with self._lock:
+        with self._guard.lock:
             for key, each in self._state.refreshes(fields):
                 self._refresh(key, each)
             return self.info
@@ -74,7 +74,7 @@ class LiveSession:
         Use the child in a `with` block to keep it alive here, or give its `session_id` to the
         program that goes on.
         """
-        with self._lock:
+        with self._guard.lock:
             tokens = self._sessions.hand_off(
                 self.session_id,
                 to_agent=to_agent,
@@ -91,12 +91,13 @@ class LiveSession:
         """Terminates the session. A session that has ended already stays as it is."""
         self._stop.set()
         # A refresh that arrives after the termination would be rejected.
-        got = self._lock.acquire(timeout=REFRESH_WAIT_SECONDS)
+        lock = self._guard.lock
+        got = lock.acquire(timeout=REFRESH_WAIT_SECONDS)
         try:
             return self._end(outcome, reason)
         finally:
             if got:
-                self._lock.release()
+                lock.release()
 
     def _end(self, outcome: Outcome | None, reason: str | None) -> Session:
         if self._state.ended:
@@ -141,7 +142,7 @@ class LiveSession:
         # `None` ends the loop.
         wait: float | None = self._state.pause_seconds
         while wait is not None and not self._stop.wait(wait):
-            with self._lock:
+            with self._guard.lock:
                 if self._stop.is_set():
                     return
                 try:

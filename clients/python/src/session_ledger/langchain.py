@@ -7,7 +7,6 @@ sessions below, also those that hand off to each other. Other chains and nodes b
 
 from __future__ import annotations
 
-import threading
 from asyncio import CancelledError
 from collections import OrderedDict
 from collections.abc import Callable
@@ -30,6 +29,7 @@ from ._adapter import (
 )
 from ._client import Ledger
 from ._emitter import Emitter
+from ._fork import Guard
 from ._steps import Sessions, Step
 from .errors import ConfigurationError
 
@@ -77,8 +77,7 @@ class LedgerHandler(BaseCallbackHandler):
         self._sessions = Sessions(self._reports, agent_id) if self._reports is not None else None
         self._agent = agent
         self._nodes = nodes
-        # A signal handler may run a chain in the thread that has the lock.
-        self._lock = threading.RLock()
+        self._guard = Guard()
         #: The steps that have begun and not ended.
         self._steps: OrderedDict[UUID, Step] = OrderedDict()
 
@@ -102,7 +101,7 @@ class LedgerHandler(BaseCallbackHandler):
         """Opens a session for a run or an agent in it, or refreshes the session of a step."""
         known = metadata or {}
         name, agent = str(kwargs.get("name") or "chain"), _text(known.get("lc_agent_name"))
-        with self._lock:
+        with self._guard.lock:
             step = self._step(run_id, parent_run_id, name, agent=agent, node=_place(known, tags))
             if step is None or self._sessions is None:
                 return
@@ -210,7 +209,7 @@ class LedgerHandler(BaseCallbackHandler):
 
     def _begins(self, run_id: UUID, parent_run_id: UUID | None, kind: str) -> None:
         """A model, tool or retriever begins. Without a known run around it, it is not recorded."""
-        with self._lock:
+        with self._guard.lock:
             if parent_run_id not in self._steps:
                 return
             step = self._step(run_id, parent_run_id, kind, is_tool=kind == "tool")
@@ -232,7 +231,7 @@ class LedgerHandler(BaseCallbackHandler):
         return step
 
     def _ends(self, run_id: UUID, error: BaseException | None, output: object = None) -> None:
-        with self._lock:
+        with self._guard.lock:
             step = self._steps.pop(run_id, None)
             if step is None or self._sessions is None:
                 return

@@ -8,7 +8,6 @@ one's. The SDK reports runs by tracing, so a run with tracing off is not recorde
 from __future__ import annotations
 
 import sys
-import threading
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -35,6 +34,7 @@ from ._adapter import (
 )
 from ._client import Ledger
 from ._emitter import Emitter
+from ._fork import Guard
 from ._live import how_it_went
 
 #: How long `shutdown` and `force_flush` wait for the ledger, in seconds.
@@ -85,8 +85,7 @@ class LedgerProcessor(TracingProcessor):
         """`agent_id` makes the id of an agent from its name."""
         self._reports = Reports("/adapters/openai-agents", ledger, emitter, ttl_seconds, project_id)
         self._agent_id = agent_id
-        # A signal handler may run an agent in the thread that has the lock.
-        self._lock = threading.RLock()
+        self._guard = Guard()
         self._traces: OrderedDict[str, _Trace] = OrderedDict()
 
     @property
@@ -97,13 +96,13 @@ class LedgerProcessor(TracingProcessor):
     @never_raises
     def on_trace_start(self, trace: Trace) -> None:
         """Remembers the group of the trace."""
-        with self._lock:
+        with self._guard.lock:
             self._trace(trace.trace_id).group_id = getattr(trace, "group_id", None)
 
     @never_raises
     def on_trace_end(self, trace: Trace) -> None:
         """Ends the runs of the trace that have not ended."""
-        with self._lock:
+        with self._guard.lock:
             ended = self._traces.pop(trace.trace_id, None)
         for span_id, run in ended.spans.items() if ended else ():
             self._end(run, f"{trace.trace_id}/{span_id}", now())
@@ -112,7 +111,7 @@ class LedgerProcessor(TracingProcessor):
     def on_span_start(self, span: Span[Any]) -> None:
         """Opens a session when the first agent of a run begins, and refreshes it later."""
         data = span.span_data
-        with self._lock:
+        with self._guard.lock:
             # A run that is resumed goes on with its trace, which does not start again.
             trace = self._trace(span.trace_id)
             run = trace.spans.get(span.parent_id or "")
@@ -131,7 +130,7 @@ class LedgerProcessor(TracingProcessor):
     @never_raises
     def on_span_end(self, span: Span[Any]) -> None:
         """Hands the session off, or ends it with its run."""
-        with self._lock:
+        with self._guard.lock:
             trace = self._trace(span.trace_id)
             run = trace.spans.pop(span.span_id, None)
             if not trace.spans and not trace.group_id:
