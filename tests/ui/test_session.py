@@ -105,6 +105,17 @@ def test_the_page_shows_events_as_they_come(page: Page, own_server: Server) -> N
         expect(page.get_by_role("region", name="Session")).to_contain_text('"step": 7')
 
 
+def test_an_address_that_is_no_escape_is_an_id(page: Page, seeded: Seeded, watch) -> None:
+    watch.expect_failed_requests()
+    sign_in(page, seeded.url, seeded.key, "#/sessions/%")
+    expect(page.get_by_role("heading", level=1)).to_have_text("Session %")
+    expect(page.get_by_role("alert").first).to_contain_text("not found")
+    page.evaluate("location.hash = '#/sessions/%E0%A4%A?as_of=%'")
+    expect(page.get_by_role("heading", level=1)).to_contain_text("Session %E0%A4%A")
+    page.evaluate("location.hash = '#/%?status=%'")
+    expect(page.get_by_role("heading", name="Sessions", level=1)).to_be_visible()
+
+
 def test_an_unknown_session_is_said_to_be_unknown(page: Page, seeded: Seeded, watch) -> None:
     watch.expect_failed_requests()
     sign_in(page, seeded.url, seeded.key, "#/sessions/no-such-session")

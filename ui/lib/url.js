@@ -7,7 +7,8 @@ export function read() {
   return { page: page || "sessions", id, params: new URLSearchParams(search) };
 }
 
-function decoded(text) {
+/** A part of an address; as it is, if a person has typed what is no escape. */
+export function decoded(text) {
   try {
     return decodeURIComponent(text);
   } catch {
