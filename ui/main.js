@@ -1,6 +1,6 @@
 // The start of the dashboard: signs in, then shows the page that the address names.
 
-import { replace } from "./lib/dom.js";
+import { replace, setTitle } from "./lib/dom.js";
 import * as credential from "./lib/credential.js";
 import * as prefs from "./lib/prefs.js";
 import * as url from "./lib/url.js";
@@ -20,7 +20,7 @@ function signIn(how) {
   credential.forget();
   for (const dialog of document.querySelectorAll("dialog")) dialog.close();
   shell = null;
-  document.title = "Sign in - Session Ledger";
+  setTitle("Sign in");
   const form = document.createElement("sl-sign-in");
   form.addEventListener("signed-in", show);
   replace(root, form);

@@ -7,8 +7,10 @@ from urllib.parse import quote
 import pytest
 from playwright.sync_api import Page, expect
 
-from dashboard import go_to, row, sign_in, until
+from dashboard import go_to, ids, row, rows, sign_in, until
 from seed import HOSTILE, HOSTILE_AGENT, HOSTILE_CHILD, HOSTILE_SESSION, Seeded
+from servers import Server
+from session_ledger import Ledger
 
 PLACES = (
     "sessions?children=1",
@@ -58,6 +60,36 @@ def test_a_link_to_a_hostile_session_leads_to_it(page: Page, seeded: Seeded) -> 
     # The mark that turns letters around is shown as an escape.
     expect(about).to_contain_text("evil\\u202egpj.exe")
     check_harmless(page)
+
+
+#: Two ids that look alike: one has a filler of Hangul, the other a tag, which nobody sees.
+UNSEEN = {"run\u3164": "run\\u3164", "run\U000e0041": "run\\u{e0041}"}
+
+
+def test_characters_that_nobody_sees_are_shown_as_escapes(page: Page, own_server: Server) -> None:
+    with Ledger(own_server.url, own_server.key) as ledger:
+        for session in UNSEEN:
+            ledger.events.emit("session.created", session, {"agent_id": "a"})
+        sign_in(page, own_server.url, own_server.key)
+        expect(rows(page)).to_have_count(len(UNSEEN))
+        assert set(ids(page)) == set(UNSEEN.values())
+        for session, shown in UNSEEN.items():
+            go_to(page, f"#/sessions/{quote(session)}")
+            expect(page.get_by_role("heading", level=1)).to_have_text(f"Session {shown}")
+            expect(page).to_have_title(f"{shown} - Session Ledger")
+
+
+def test_every_kind_of_hidden_character_is_an_escape(page: Page, seeded: Seeded) -> None:
+    page.goto(f"{seeded.url}/ui/")
+    hidden = "\u0000\u001b\u0085\u00ad\u034f\u061c\u115f\u180e\u200b\u2028\u202e\u2066\u3164"
+    hidden += "\ufe0f\ufeff\uffa0\ufffb\U0001d173\U000e0001\U000e0100"
+    plain = "a \t\n=\u00e9\u4e2d\U0001f600"
+    script = "async text => (await import('./lib/dom.js')).visible(text)"
+    assert page.evaluate(script, plain) == plain
+    shown = page.evaluate(script, hidden)
+    width = {char: f"{ord(char):04x}" for char in hidden}
+    escapes = [f"\\u{{{code}}}" if len(code) > 4 else f"\\u{code}" for code in width.values()]
+    assert shown == "".join(escapes)
 
 
 def test_an_address_with_markup_shows_it_as_text(page: Page, seeded: Seeded, watch) -> None:
