@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import csv
+import io
+from pathlib import Path
 from urllib.parse import quote
 
 import pytest
@@ -90,6 +93,26 @@ def test_every_kind_of_hidden_character_is_an_escape(page: Page, seeded: Seeded)
     width = {char: f"{ord(char):04x}" for char in hidden}
     escapes = [f"\\u{{{code}}}" if len(code) > 4 else f"\\u{code}" for code in width.values()]
     assert shown == "".join(escapes)
+
+
+def test_texts_that_are_formulas_are_texts_in_a_spreadsheet(page: Page, own_server: Server) -> None:
+    seen, unseen = ["=", "+", "-", "@", "\uff1d", "\uff0b", "\uff0d", "\uff20"], ["\t", "\r", "\n"]
+    with Ledger(own_server.url, own_server.key) as ledger:
+        for number, begin in enumerate([*seen, "a="]):
+            named = {"agent_id": "a", "agent_name": f"{begin}1"}
+            ledger.events.emit("session.created", f"run-{number}", named)
+        sign_in(page, own_server.url, own_server.key)
+        expect(rows(page)).to_have_count(len(seen) + 1)
+        with page.expect_download() as saved:
+            page.get_by_role("button", name="Download the filter as CSV").click()
+    text = Path(saved.value.path()).read_bytes().decode()
+    table = sorted(csv.DictReader(io.StringIO(text, newline="")), key=lambda it: it["session_id"])
+    names = [line["agent_name"] for line in table]
+    assert names == [*(f"'{begin}1" for begin in seen), "a=1"]
+    # The ledger takes no such names.
+    script = "async texts => texts.map((await import('./lib/download.js')).cell)"
+    cells = page.evaluate(script, [f"{begin}1" for begin in unseen])
+    assert [cell.strip('"') for cell in cells] == [f"'{begin}1" for begin in unseen]
 
 
 def test_an_address_with_markup_shows_it_as_text(page: Page, seeded: Seeded, watch) -> None:

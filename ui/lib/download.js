@@ -14,11 +14,14 @@ const COLUMNS = [
   "machine_id", "caller_role", "caller_origin", "ip_address", "user_agent", "metadata",
 ];
 
+/** How a formula begins, also in the wide forms that spreadsheets of East Asia read. */
+const FORMULA = /^[=+\-@\t\r\n\uff1d\uff0b\uff0d\uff20]/;
+
 /** A cell of CSV. A spreadsheet would run a text that begins like a formula, so such a text gets an apostrophe. */
 export function cell(value) {
   if (value === null || value === undefined) return "";
   const text = typeof value === "object" ? JSON.stringify(value) : String(value);
-  const safe = /^[=+\-@\t\r]/.test(text) ? `'${text}` : text;
+  const safe = FORMULA.test(text) ? `'${text}` : text;
   return /[",\r\n]/.test(safe) ? `"${safe.replaceAll('"', '""')}"` : safe;
 }
 
