@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 
 from dashboard import is_live, sign_in
 from seed import CHILD, ENDED, GRANDCHILD, ROOT, Seeded
 from servers import Server
 from session_ledger import Ledger
+from watch import Watch
 
 
 def timeline(page: Page):
@@ -92,6 +93,45 @@ def test_a_session_is_handed_over_to_another_agent(page: Page, own_server: Serve
         handed = ledger.sessions.get("run")
         assert handed.status == "handed_off"
         assert handed.handed_off_session_id in page.content()
+
+
+def test_another_try_has_its_key_and_another_body_another_key(
+    page: Page, own_server: Server, watch: Watch
+) -> None:
+    watch.expect_failed_requests()
+    keys: list[str] = []
+    with Ledger(own_server.url, own_server.key) as ledger:
+        for agent in ("worker", "one", "two"):
+            ledger.agents.register(agent)
+        ledger.sessions.create("worker", session_id="run")
+        sign_in(page, own_server.url, own_server.key, "#/sessions/run")
+
+        def lose_answer(route: Route) -> None:
+            keys.append(route.request.headers["idempotency-key"])
+            if len(keys) < 3:
+                route.abort()
+            elif len(keys) == 3:
+                # The ledger has taken the command, and the page does not learn it.
+                route.fetch()
+                route.abort()
+            else:
+                route.continue_()
+
+        page.route("**/v1/agent-sessions/run/handoff", lose_answer)
+        page.get_by_role("button", name="Hand over").click()
+        dialog = page.get_by_role("dialog")
+        name = dialog.get_by_label("Agent that takes over")
+        send = dialog.get_by_role("button", name="Hand over")
+        for attempt, agent in enumerate(["one", "one", "two"], start=1):
+            name.fill(agent)
+            send.click()
+            expect(dialog.get_by_role("alert")).to_contain_text("does not answer")
+            expect(send).to_be_enabled()
+            assert len(keys) == attempt
+        send.click()
+        expect(page.get_by_text("Handed over. The child is")).to_be_visible()
+    first, again, other, other_again = keys
+    assert first == again != other == other_again
 
 
 def test_the_page_shows_events_as_they_come(page: Page, own_server: Server) -> None:
