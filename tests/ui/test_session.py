@@ -134,6 +134,24 @@ def test_another_try_has_its_key_and_another_body_another_key(
     assert first == again != other == other_again
 
 
+def test_events_are_in_their_order_however_they_come(page: Page, seeded: Seeded) -> None:
+    page.goto(f"{seeded.url}/ui/")
+    shown = page.evaluate(
+        """async batches => {
+          await import("./components/timeline.js");
+          const timeline = document.createElement("sl-timeline");
+          document.body.append(timeline);
+          for (const batch of batches) timeline.add(batch.map(position => ({
+            position, type: "session.refreshed", verdict: "applied",
+            recorded_at: "2026-01-27T14:00:00Z", event: {},
+          })));
+          return Array.from(timeline.querySelectorAll("li"), it => Number(it.dataset.position));
+        }""",
+        [[5, 6, 9], [9, 10], [8, 1, 7], [], [8], [12, 3, 3, 11]],
+    )
+    assert shown == [1, 3, 5, 6, 7, 8, 9, 10, 11, 12]
+
+
 def test_the_page_shows_events_as_they_come(page: Page, own_server: Server) -> None:
     with Ledger(own_server.url, own_server.key) as ledger:
         ledger.events.emit("session.created", "run", {"agent_id": "a"})
