@@ -35,7 +35,12 @@ function show() {
   shell.show(url.read());
 }
 
-addEventListener("hashchange", () => shell?.show(url.read()));
+addEventListener("hashchange", () => {
+  // A link with a code that a person opens in this tab does not load the page again.
+  const code = url.takeCode();
+  if (code !== null) signIn({ code });
+  else shell?.show(url.read());
+});
 addEventListener("sign-out", () => signIn());
 addEventListener("credential-refused", ({ detail }) => signIn({ reason: detail.text }));
 
