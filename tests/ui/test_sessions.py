@@ -10,7 +10,7 @@ from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
 import httpx
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 
 from dashboard import go_to, ids, is_live, row, rows, sign_in
 from seed import CHILD, ENDED, MANY, ROOT, Seeded, event
@@ -189,6 +189,78 @@ def test_the_filter_is_taken_along_as_csv_ndjson_and_curl(
     copied = page.evaluate("navigator.clipboard.readText()")
     assert "agent_id=agent-2" in copied and "$SESSION_LEDGER_KEY" in copied
     assert seeded.key not in copied
+
+
+#: More than one page of a download.
+ROWS_OF_DOWNLOAD = 250
+
+
+def many(ledger: Ledger, count: int) -> None:
+    ago = timedelta(hours=1)
+    names = [f"run-{number:03}" for number in range(count)]
+    ledger.events.emit_batch([event("session.created", name, ago, agent_id="a") for name in names])
+
+
+def saved_lines(page: Page) -> tuple[str, int]:
+    """The name of a download, and how many lines it has."""
+    with page.expect_download() as saved:
+        page.get_by_role("button", name="Download the filter as NDJSON").click()
+    lines = Path(saved.value.path()).read_text().splitlines()
+    return saved.value.suggested_filename, len({json.loads(line)["session_id"] for line in lines})
+
+
+def test_a_download_without_past_states_says_that_its_rows_may_change(
+    page: Page, tmp_path: Path, watch: Watch
+) -> None:
+    watch.expect_failed_requests()
+    server = Server(tmp_path, "--no-history")
+    try:
+        with Ledger(server.url, server.key) as ledger:
+            many(ledger, PAGE)
+            sign_in(page, server.url, server.key)
+            expect(rows(page)).to_have_count(PAGE)
+            name, lines = saved_lines(page)
+            assert (re.fullmatch(r"sessions-\d+\.ndjson", name) is not None, lines) == (True, PAGE)
+            exported = page.locator("sl-export [role=status]")
+            expect(exported).to_have_text(f"{PAGE} rows saved, all rows")
+            many(ledger, ROWS_OF_DOWNLOAD)
+            name, lines = saved_lines(page)
+            assert name.startswith("sessions-from-") and lines == ROWS_OF_DOWNLOAD
+            expect(exported).to_contain_text("They changed meanwhile")
+    finally:
+        server.stop()
+
+
+def test_a_download_waits_for_no_history_file_that_is_made_again(
+    page: Page, own_server: Server, watch: Watch
+) -> None:
+    watch.expect_failed_requests()
+
+    def behind(route: Route) -> None:
+        body = {"code": "not_caught_up", "detail": "the history file is being made again"}
+        head = {"Retry-After": "60"}
+        route.fulfill(status=503, headers=head, json=body)
+
+    with Ledger(own_server.url, own_server.key) as ledger:
+        many(ledger, ROWS_OF_DOWNLOAD)
+    sign_in(page, own_server.url, own_server.key)
+    expect(rows(page)).to_have_count(PAGE)
+    name, lines = saved_lines(page)
+    assert not name.startswith("sessions-from-") and lines == ROWS_OF_DOWNLOAD
+    page.route(re.compile("as_of="), behind)
+    name, lines = saved_lines(page)
+    assert name.startswith("sessions-from-") and lines == ROWS_OF_DOWNLOAD
+    # Further pages are of the present as well.
+    page.get_by_role("button", name="Next page").click()
+    expect(page.get_by_text(f"51-100 of {ROWS_OF_DOWNLOAD}")).to_be_visible()
+    # The state that a person asks for is not replaced by the present one.
+    page.unroute(re.compile("as_of="))
+    go_to(page, "#/sessions?as_of=20")
+    expect(page.get_by_text("Past state at position 20")).to_be_visible()
+    page.route(re.compile("as_of="), behind)
+    page.get_by_role("button", name="Download the filter as NDJSON").click()
+    exported = page.locator("sl-export")
+    expect(exported).to_contain_text("Not saved: the history file is being made again")
 
 
 def test_times_are_shown_as_ages_or_as_times(page: Page, seeded: Seeded) -> None:

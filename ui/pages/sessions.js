@@ -1,6 +1,6 @@
 // `<sl-page-sessions>`: the listing of sessions. Its first page is live; other pages stay as they were read.
 
-import { AGENTS, SESSIONS, get } from "../lib/api.js";
+import { AGENTS, SESSIONS, get, isOfPast } from "../lib/api.js";
 import { atMostEvery, button, announce, h, oncePerFrame, replace, setText } from "../lib/dom.js";
 import { PAGE_ROWS, STATUSES, fromParams, toParams, withoutStatus } from "../lib/filter.js";
 import { number, plural, title } from "../lib/format.js";
@@ -62,7 +62,10 @@ class SessionsPage extends HTMLElement {
     );
     this.#totals.show(STATUSES.map((status) => [status, title(status), null]), []);
     this.#pager.addEventListener("page", ({ detail }) => this.#go(detail));
-    this.#export.asked = () => ({ params: toParams(this.#filter), asOf: this.#filter.asOf || this.#filter.pin });
+    this.#export.asked = () => {
+      const { asOf, pin } = this.#filter;
+      return { params: toParams(this.#filter), asOf: asOf || pin, mustBe: asOf !== "" };
+    };
     // Rows under the pointer or with the focus do not move: what is new waits until the reader leaves.
     rows.addEventListener("pointerenter", ({ pointerType }) => { this.#isPointedAt = pointerType === "mouse"; });
     rows.addEventListener("pointerleave", () => { this.#isPointedAt = false; this.#render(); });
@@ -225,8 +228,7 @@ class SessionsPage extends HTMLElement {
     try {
       return await read(filter.asOf || filter.pin || "now");
     } catch (problem) {
-      const isOfPresent = filter.asOf === "" && ["history_off", "too_many_entries"].includes(problem.code);
-      if (!isOfPresent) throw problem;
+      if (filter.asOf !== "" || !isOfPast(problem)) throw problem;
       return read(null);
     }
   }
