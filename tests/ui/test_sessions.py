@@ -15,7 +15,7 @@ from playwright.sync_api import Page, Route, expect
 from dashboard import go_to, ids, is_live, row, rows, sign_in
 from seed import CHILD, ENDED, MANY, ROOT, Seeded, event
 from servers import Server
-from session_ledger import Ledger
+from session_ledger import Ledger, NewEvent
 from watch import Watch
 
 #: Sessions without a parent: those of `many`, three with names, and the hostile one.
@@ -129,6 +129,58 @@ def test_rows_under_the_pointer_stay_and_a_bar_says_how_many_are_new(
         expect(row(page, "old")).to_contain_text("completed")
         news.click()
         expect(rows(page)).to_have_count(4)
+
+
+def total(page: Page, status: str):
+    """The total of a status."""
+    totals = page.get_by_role("group", name="Totals by status")
+    return totals.get_by_role("button", name=status).locator(".count")
+
+
+def test_a_row_that_leaves_a_filter_under_the_pointer_says_so(
+    page: Page, own_server: Server
+) -> None:
+    with Ledger(own_server.url, own_server.key) as ledger:
+        many(ledger, PAGE + 1)
+        sign_in(page, own_server.url, own_server.key, "#/sessions?status=active")
+        is_live(page)
+        expect(rows(page)).to_have_count(PAGE)
+        before = ids(page)
+        row(page, "run-045").hover()
+        ledger.events.emit("session.terminated", "run-045", {"outcome": "completed"})
+        expect(row(page, "run-045")).to_contain_text("Left this page")
+        expect(page.get_by_text(f"1-{PAGE} of {PAGE}")).to_be_visible()
+        expect(total(page, "Active")).to_have_text(str(PAGE))
+        expect(total(page, "Terminated")).to_have_text("1")
+        assert ids(page) == before
+        # What has moved up from the next page is not new.
+        news = page.locator("button.news")
+        expect(news).to_be_hidden()
+        ledger.events.emit("session.created", "new", {"agent_id": "a"})
+        expect(news).to_have_text("1 new")
+        # The last row has left the page, because there is a new first one.
+        expect(rows(page).last).to_have_attribute("data-status", "active")
+        ledger.events.emit("session.created", "newer", {"agent_id": "a"})
+        expect(news).to_have_text("2 new")
+        expect(rows(page).last).to_contain_text("Left this page")
+        page.mouse.move(0, 0)
+        expect(row(page, "newer")).to_be_visible()
+        expect(row(page, "run-045")).to_have_count(0)
+        expect(page.get_by_text("Left this page")).to_have_count(0)
+
+
+def test_a_page_of_ended_sessions_counts_only_those_as_new(page: Page, own_server: Server) -> None:
+    with Ledger(own_server.url, own_server.key) as ledger:
+        many(ledger, PAGE + 2)
+        ended = [NewEvent("session.terminated", f"run-{n:03}", {}) for n in range(PAGE + 1)]
+        ledger.events.emit_batch(ended)
+        sign_in(page, own_server.url, own_server.key, "#/sessions?status=terminated&page=2")
+        expect(rows(page)).to_have_count(1)
+        is_live(page)
+        for name in ("other", "another"):
+            ledger.events.emit("session.created", name, {"agent_id": "a"})
+        ledger.events.emit("session.terminated", f"run-{PAGE + 1:03}", {})
+        expect(page.get_by_role("button", name="1 new")).to_be_visible()
 
 
 def test_other_pages_stay_while_events_come(page: Page, seeded: Seeded, own_server: Server) -> None:
