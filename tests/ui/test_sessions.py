@@ -183,6 +183,31 @@ def test_a_page_of_ended_sessions_counts_only_those_as_new(page: Page, own_serve
         expect(page.get_by_role("button", name="1 new")).to_be_visible()
 
 
+def test_an_outcome_is_a_filter_of_the_terminated_ones(page: Page, seeded: Seeded) -> None:
+    def count(**asked: object) -> int:
+        asked = {"root": "true", **asked}
+        api = f"{seeded.url}/v1/agent-sessions/count"
+        return httpx.get(api, params=asked, headers={"X-API-Key": seeded.key}).json()["total"]
+
+    failed, active = count(outcome="error"), count(status="active")
+    assert 0 < failed < count(status="terminated")
+    sign_in(page, seeded.url, seeded.key, "#/sessions?status=active")
+    page.get_by_label("Outcome").select_option("error")
+    expect(page).to_have_url(re.compile(r"sessions\?outcome=error$"))
+    expect(page.get_by_text(f"1-{failed} of {failed}")).to_be_visible()
+    assert all("error" in text for text in rows(page).locator("td.status").all_inner_texts())
+    expect(total(page, "Terminated")).to_have_text(str(failed))
+    expect(total(page, "Active")).to_have_text(str(active))
+    # With another status, the outcome still chooses among the terminated ones.
+    totals = page.get_by_role("group", name="Totals by status")
+    totals.get_by_role("button", name="Active").click()
+    expect(page.get_by_text(f"of {failed + active}", exact=False)).to_be_visible()
+    totals.get_by_role("button", name="Terminated").click()
+    expect(page).not_to_have_url(re.compile("outcome"))
+    expect(page.get_by_label("Outcome")).to_have_value("")
+    expect(page.get_by_text(f"1-{PAGE} of {active}")).to_be_visible()
+
+
 def test_other_pages_stay_while_events_come(page: Page, seeded: Seeded, own_server: Server) -> None:
     with Ledger(own_server.url, own_server.key) as ledger:
         ledger.events.emit_batch(
