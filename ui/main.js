@@ -1,6 +1,6 @@
 // The start of the dashboard: signs in, then shows the page that the address names.
 
-import { replace } from "./lib/dom.js";
+import { replace, setTitle } from "./lib/dom.js";
 import * as credential from "./lib/credential.js";
 import * as prefs from "./lib/prefs.js";
 import * as url from "./lib/url.js";
@@ -20,7 +20,7 @@ function signIn(how) {
   credential.forget();
   for (const dialog of document.querySelectorAll("dialog")) dialog.close();
   shell = null;
-  document.title = "Sign in - Session Ledger";
+  setTitle("Sign in");
   const form = document.createElement("sl-sign-in");
   form.addEventListener("signed-in", show);
   replace(root, form);
@@ -35,7 +35,12 @@ function show() {
   shell.show(url.read());
 }
 
-addEventListener("hashchange", () => shell?.show(url.read()));
+addEventListener("hashchange", () => {
+  // A link with a code that a person opens in this tab does not load the page again.
+  const code = url.takeCode();
+  if (code !== null) signIn({ code });
+  else shell?.show(url.read());
+});
 addEventListener("sign-out", () => signIn());
 addEventListener("credential-refused", ({ detail }) => signIn({ reason: detail.text }));
 

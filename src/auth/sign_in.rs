@@ -6,6 +6,7 @@
 //! The server stores the hash of the code, and the credential encrypted with a key that it derives from
 //! the code: without the code, its memory has no credential. Only the server that made a code knows it.
 
+use std::collections::HashMap;
 use std::fmt;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -98,7 +99,7 @@ pub struct SignIn {
 #[derive(Debug, thiserror::Error)]
 pub enum SignInError {
     /// Some codes must expire first.
-    #[error("{SIGN_IN_CODES_MAX} sign-in codes are valid, which is the limit")]
+    #[error("{SIGN_IN_CODES_MAX} sign-in codes of as many tenants are valid, which is the limit")]
     TooMany,
     /// The operating system provides no random bytes.
     #[error("cannot make a sign-in code")]
@@ -119,7 +120,8 @@ struct Unused {
 
 impl SignInCodes {
     /// Makes a code for a caller who has sent this credential. Returns it with the time until which it is
-    /// valid. If the caller has too many codes, its oldest one ends.
+    /// valid. If the caller has too many codes, its oldest one ends. If there are too many in all, the oldest
+    /// one of the tenant that has the most ends, so that no tenant keeps the others out.
     pub fn make(
         &self,
         caller: &Principal,
@@ -143,7 +145,8 @@ impl SignInCodes {
             unused.remove(oldest);
         }
         if SIGN_IN_CODES_MAX <= unused.len() {
-            return Err(SignInError::TooMany);
+            let surplus = surplus(&unused, &caller.tenant).ok_or(SignInError::TooMany)?;
+            unused.remove(surplus);
         }
         unused.push(made);
         Ok((code, expires_at))
@@ -182,14 +185,32 @@ impl Unused {
     }
 }
 
+/// The place of the oldest code of the tenant that has the most: of the caller's own one, if no other has
+/// more. `None` if that would take the only code of another tenant.
+fn surplus(unused: &[Unused], own: &TenantId) -> Option<usize> {
+    let mut counts: HashMap<&TenantId, usize> = HashMap::new();
+    for it in unused {
+        *counts.entry(&it.caller.tenant).or_default() += 1;
+    }
+    let most = counts
+        .into_iter()
+        .max_by_key(|(tenant, count)| (*count, *tenant == own));
+    let (tenant, _) = most.filter(|(tenant, count)| 1 < *count || *tenant == own)?;
+    unused.iter().position(|it| it.caller.tenant == *tenant)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::auth::Roles;
 
     fn caller(id: &str) -> Principal {
+        caller_of("acme", id)
+    }
+
+    fn caller_of(tenant: &str, id: &str) -> Principal {
         Principal {
-            tenant: TenantId::parse("acme").unwrap(),
+            tenant: TenantId::parse(tenant).unwrap(),
             roles: Roles::ALL,
             id: Some(id.into()),
             agent: None,
@@ -235,12 +256,36 @@ mod tests {
     #[test]
     fn the_number_of_codes_is_bounded_until_some_expire() {
         let codes = SignInCodes::default();
+        let make = |tenant: &str, now| codes.make(&caller_of(tenant, "a"), None, at(now));
         for number in 0..SIGN_IN_CODES_MAX {
-            make(&codes, &number.to_string(), 0);
+            make(&format!("t{number}"), 0).unwrap();
         }
-        let more = |now| codes.make(&caller("more"), None, at(now));
-        assert!(matches!(more(59), Err(SignInError::TooMany)));
-        assert!(more(60).is_ok());
+        // No tenant has more than one code, and nobody ends the only code of another tenant.
+        assert!(matches!(make("more", 59), Err(SignInError::TooMany)));
+        assert!(make("t7", 59).is_ok());
+        assert_eq!(codes.unexpired(at(59)).len(), SIGN_IN_CODES_MAX);
+        assert!(make("more", 60).is_ok());
+    }
+
+    #[test]
+    fn a_tenant_with_many_keys_keeps_no_other_out() {
+        let codes = SignInCodes::default();
+        let of = |tenant: &str, key: usize| {
+            let caller = caller_of(tenant, &key.to_string());
+            codes.make(&caller, Some(tenant), at(0)).unwrap().0
+        };
+        let many: Vec<_> = (0..SIGN_IN_CODES_MAX).map(|key| of("many", key)).collect();
+        let few = [of("few", 0), of("few", 1), of("other", 0)];
+        assert_eq!(codes.unexpired(at(0)).len(), SIGN_IN_CODES_MAX);
+        let more = of("many", SIGN_IN_CODES_MAX);
+        // The tenant with the most has lost its oldest ones: for those of others, and for one more of its own.
+        let mut valid = many.iter().map(|code| exchanged(&codes, code, 0).is_some());
+        let ended = few.len() + 1;
+        assert!(valid.by_ref().take(ended).all(|valid| !valid));
+        assert!(valid.all(|valid| valid));
+        for code in few.iter().chain([&more]) {
+            assert!(exchanged(&codes, code, 0).is_some());
+        }
     }
 
     #[test]

@@ -107,6 +107,16 @@ def test_the_filter_finds_calls_by_path_and_summary(page: Page, seeded: Seeded) 
     assert page.url.endswith("#revoke_agent")
 
 
+def test_an_address_that_is_no_escape_names_no_call(page: Page, seeded: Seeded) -> None:
+    # `watch` sees what the page throws.
+    open_docs(page, seeded.url, "%")
+    expect(page.get_by_role("alert")).to_have_count(0)
+    page.evaluate("location.hash = '#%E0%A4%A'")
+    page.evaluate("location.hash = '#get_status'")
+    send = operation(page, "get_status").get_by_role("button", name="Send")
+    expect(send).to_be_visible()
+
+
 def test_a_call_is_found_and_sent_by_keyboard_alone(page: Page, seeded: Seeded) -> None:
     open_docs(page, seeded.url)
     page.keyboard.press("Tab")

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import base64
 import re
+from collections.abc import Iterator
+from pathlib import Path
 
+import pytest
 from playwright.sync_api import Page, expect
 
+from broker import Broker
 from dashboard import is_live, sign_in
 from seed import ROOT, Seeded
 from servers import Server
 from session_ledger import Ledger
+from watch import Watch
 
 
 def agent_row(page: Page, agent: str):
@@ -90,6 +96,47 @@ def test_what_is_refused_from_now_on_is_counted_and_moves_nothing(
         ledger.events.emit("session.refreshed", "nowhere", {})
         page.get_by_role("button", name="1 new").click()
         expect(page.locator("ol.refused > li")).to_have_count(1)
+
+
+@pytest.fixture
+def broker(tmp_path: Path) -> Iterator[Broker]:
+    """A NATS server, for bytes that no client of the ledger sends."""
+    started = Broker(tmp_path / "nats")
+    yield started
+    started.stop()
+
+
+@pytest.fixture
+def open_server(tmp_path: Path, broker: Broker) -> Iterator[Server]:
+    """A ledger that reads from NATS, and requires no credentials."""
+    started = Server(tmp_path, "--no-auth", "--nats-url", broker.url)
+    yield started
+    started.stop()
+
+
+def test_an_event_that_is_no_json_is_shown_as_its_bytes(
+    page: Page, open_server: Server, broker: Broker, watch: Watch
+) -> None:
+    watch.expect_failed_requests()
+    payload = b"\xff\xfe{<b>no json</b>\x00\r\n"
+    broker.publish("ledger.v1.acme.session.created", payload)
+    page.goto(f"{open_server.url}/ui/#/refused")
+    page.get_by_label("Tenant").fill("acme")
+    page.keyboard.press("Enter")
+    entry = page.locator("ol.refused > li")
+    expect(entry).to_contain_text("Not json")
+    entry.locator("summary").click()
+    expect(entry).to_contain_text("Send JSON text in UTF-8.")
+    lines = entry.locator("pre").inner_text().splitlines()
+    assert lines == [
+        "00000000  ff fe 7b 3c 62 3e 6e 6f 20 6a 73 6f 6e 3c 2f 62  ..{<b>no json</b",
+        "00000010  3e 00 0d 0a                                      >...",
+    ]
+    page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    entry.get_by_role("button", name="Copy base64").click()
+    expect(page.get_by_text("Copied: Copy base64")).to_be_attached()
+    copied = page.evaluate("navigator.clipboard.readText()")
+    assert base64.b64decode(copied) == payload
 
 
 def test_the_overview_has_totals_a_chart_and_the_health_of_the_server(

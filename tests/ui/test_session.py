@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 
 from dashboard import is_live, sign_in
 from seed import CHILD, ENDED, GRANDCHILD, ROOT, Seeded
 from servers import Server
 from session_ledger import Ledger
+from watch import Watch
 
 
 def timeline(page: Page):
@@ -94,6 +95,63 @@ def test_a_session_is_handed_over_to_another_agent(page: Page, own_server: Serve
         assert handed.handed_off_session_id in page.content()
 
 
+def test_another_try_has_its_key_and_another_body_another_key(
+    page: Page, own_server: Server, watch: Watch
+) -> None:
+    watch.expect_failed_requests()
+    keys: list[str] = []
+    with Ledger(own_server.url, own_server.key) as ledger:
+        for agent in ("worker", "one", "two"):
+            ledger.agents.register(agent)
+        ledger.sessions.create("worker", session_id="run")
+        sign_in(page, own_server.url, own_server.key, "#/sessions/run")
+
+        def lose_answer(route: Route) -> None:
+            keys.append(route.request.headers["idempotency-key"])
+            if len(keys) < 3:
+                route.abort()
+            elif len(keys) == 3:
+                # The ledger has taken the command, and the page does not learn it.
+                route.fetch()
+                route.abort()
+            else:
+                route.continue_()
+
+        page.route("**/v1/agent-sessions/run/handoff", lose_answer)
+        page.get_by_role("button", name="Hand over").click()
+        dialog = page.get_by_role("dialog")
+        name = dialog.get_by_label("Agent that takes over")
+        send = dialog.get_by_role("button", name="Hand over")
+        for attempt, agent in enumerate(["one", "one", "two"], start=1):
+            name.fill(agent)
+            send.click()
+            expect(dialog.get_by_role("alert")).to_contain_text("does not answer")
+            expect(send).to_be_enabled()
+            assert len(keys) == attempt
+        send.click()
+        expect(page.get_by_text("Handed over. The child is")).to_be_visible()
+    first, again, other, other_again = keys
+    assert first == again != other == other_again
+
+
+def test_events_are_in_their_order_however_they_come(page: Page, seeded: Seeded) -> None:
+    page.goto(f"{seeded.url}/ui/")
+    shown = page.evaluate(
+        """async batches => {
+          await import("./components/timeline.js");
+          const timeline = document.createElement("sl-timeline");
+          document.body.append(timeline);
+          for (const batch of batches) timeline.add(batch.map(position => ({
+            position, type: "session.refreshed", verdict: "applied",
+            recorded_at: "2026-01-27T14:00:00Z", event: {},
+          })));
+          return Array.from(timeline.querySelectorAll("li"), it => Number(it.dataset.position));
+        }""",
+        [[5, 6, 9], [9, 10], [8, 1, 7], [], [8], [12, 3, 3, 11]],
+    )
+    assert shown == [1, 3, 5, 6, 7, 8, 9, 10, 11, 12]
+
+
 def test_the_page_shows_events_as_they_come(page: Page, own_server: Server) -> None:
     with Ledger(own_server.url, own_server.key) as ledger:
         ledger.events.emit("session.created", "run", {"agent_id": "a"})
@@ -103,6 +161,17 @@ def test_the_page_shows_events_as_they_come(page: Page, own_server: Server) -> N
         ledger.events.emit("session.refreshed", "run", {"metadata": {"step": 7}})
         expect(timeline(page)).to_have_count(2)
         expect(page.get_by_role("region", name="Session")).to_contain_text('"step": 7')
+
+
+def test_an_address_that_is_no_escape_is_an_id(page: Page, seeded: Seeded, watch) -> None:
+    watch.expect_failed_requests()
+    sign_in(page, seeded.url, seeded.key, "#/sessions/%")
+    expect(page.get_by_role("heading", level=1)).to_have_text("Session %")
+    expect(page.get_by_role("alert").first).to_contain_text("not found")
+    page.evaluate("location.hash = '#/sessions/%E0%A4%A?as_of=%'")
+    expect(page.get_by_role("heading", level=1)).to_contain_text("Session %E0%A4%A")
+    page.evaluate("location.hash = '#/%?status=%'")
+    expect(page.get_by_role("heading", name="Sessions", level=1)).to_be_visible()
 
 
 def test_an_unknown_session_is_said_to_be_unknown(page: Page, seeded: Seeded, watch) -> None:

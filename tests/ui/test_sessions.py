@@ -10,12 +10,12 @@ from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
 import httpx
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 
 from dashboard import go_to, ids, is_live, row, rows, sign_in
 from seed import CHILD, ENDED, MANY, ROOT, Seeded, event
 from servers import Server
-from session_ledger import Ledger
+from session_ledger import Ledger, NewEvent
 from watch import Watch
 
 #: Sessions without a parent: those of `many`, three with names, and the hostile one.
@@ -131,6 +131,83 @@ def test_rows_under_the_pointer_stay_and_a_bar_says_how_many_are_new(
         expect(rows(page)).to_have_count(4)
 
 
+def total(page: Page, status: str):
+    """The total of a status."""
+    totals = page.get_by_role("group", name="Totals by status")
+    return totals.get_by_role("button", name=status).locator(".count")
+
+
+def test_a_row_that_leaves_a_filter_under_the_pointer_says_so(
+    page: Page, own_server: Server
+) -> None:
+    with Ledger(own_server.url, own_server.key) as ledger:
+        many(ledger, PAGE + 1)
+        sign_in(page, own_server.url, own_server.key, "#/sessions?status=active")
+        is_live(page)
+        expect(rows(page)).to_have_count(PAGE)
+        before = ids(page)
+        row(page, "run-045").hover()
+        ledger.events.emit("session.terminated", "run-045", {"outcome": "completed"})
+        expect(row(page, "run-045")).to_contain_text("Left this page")
+        expect(page.get_by_text(f"1-{PAGE} of {PAGE}")).to_be_visible()
+        expect(total(page, "Active")).to_have_text(str(PAGE))
+        expect(total(page, "Terminated")).to_have_text("1")
+        assert ids(page) == before
+        # What has moved up from the next page is not new.
+        news = page.locator("button.news")
+        expect(news).to_be_hidden()
+        ledger.events.emit("session.created", "new", {"agent_id": "a"})
+        expect(news).to_have_text("1 new")
+        # The last row has left the page, because there is a new first one.
+        expect(rows(page).last).to_have_attribute("data-status", "active")
+        ledger.events.emit("session.created", "newer", {"agent_id": "a"})
+        expect(news).to_have_text("2 new")
+        expect(rows(page).last).to_contain_text("Left this page")
+        page.mouse.move(0, 0)
+        expect(row(page, "newer")).to_be_visible()
+        expect(row(page, "run-045")).to_have_count(0)
+        expect(page.get_by_text("Left this page")).to_have_count(0)
+
+
+def test_a_page_of_ended_sessions_counts_only_those_as_new(page: Page, own_server: Server) -> None:
+    with Ledger(own_server.url, own_server.key) as ledger:
+        many(ledger, PAGE + 2)
+        ended = [NewEvent("session.terminated", f"run-{n:03}", {}) for n in range(PAGE + 1)]
+        ledger.events.emit_batch(ended)
+        sign_in(page, own_server.url, own_server.key, "#/sessions?status=terminated&page=2")
+        expect(rows(page)).to_have_count(1)
+        is_live(page)
+        for name in ("other", "another"):
+            ledger.events.emit("session.created", name, {"agent_id": "a"})
+        ledger.events.emit("session.terminated", f"run-{PAGE + 1:03}", {})
+        expect(page.get_by_role("button", name="1 new")).to_be_visible()
+
+
+def test_an_outcome_is_a_filter_of_the_terminated_ones(page: Page, seeded: Seeded) -> None:
+    def count(**asked: object) -> int:
+        asked = {"root": "true", **asked}
+        api = f"{seeded.url}/v1/agent-sessions/count"
+        return httpx.get(api, params=asked, headers={"X-API-Key": seeded.key}).json()["total"]
+
+    failed, active = count(outcome="error"), count(status="active")
+    assert 0 < failed < count(status="terminated")
+    sign_in(page, seeded.url, seeded.key, "#/sessions?status=active")
+    page.get_by_label("Outcome").select_option("error")
+    expect(page).to_have_url(re.compile(r"sessions\?outcome=error$"))
+    expect(page.get_by_text(f"1-{failed} of {failed}")).to_be_visible()
+    assert all("error" in text for text in rows(page).locator("td.status").all_inner_texts())
+    expect(total(page, "Terminated")).to_have_text(str(failed))
+    expect(total(page, "Active")).to_have_text(str(active))
+    # With another status, the outcome still chooses among the terminated ones.
+    totals = page.get_by_role("group", name="Totals by status")
+    totals.get_by_role("button", name="Active").click()
+    expect(page.get_by_text(f"of {failed + active}", exact=False)).to_be_visible()
+    totals.get_by_role("button", name="Terminated").click()
+    expect(page).not_to_have_url(re.compile("outcome"))
+    expect(page.get_by_label("Outcome")).to_have_value("")
+    expect(page.get_by_text(f"1-{PAGE} of {active}")).to_be_visible()
+
+
 def test_other_pages_stay_while_events_come(page: Page, seeded: Seeded, own_server: Server) -> None:
     with Ledger(own_server.url, own_server.key) as ledger:
         ledger.events.emit_batch(
@@ -189,6 +266,78 @@ def test_the_filter_is_taken_along_as_csv_ndjson_and_curl(
     copied = page.evaluate("navigator.clipboard.readText()")
     assert "agent_id=agent-2" in copied and "$SESSION_LEDGER_KEY" in copied
     assert seeded.key not in copied
+
+
+#: More than one page of a download.
+ROWS_OF_DOWNLOAD = 250
+
+
+def many(ledger: Ledger, count: int) -> None:
+    ago = timedelta(hours=1)
+    names = [f"run-{number:03}" for number in range(count)]
+    ledger.events.emit_batch([event("session.created", name, ago, agent_id="a") for name in names])
+
+
+def saved_lines(page: Page) -> tuple[str, int]:
+    """The name of a download, and how many lines it has."""
+    with page.expect_download() as saved:
+        page.get_by_role("button", name="Download the filter as NDJSON").click()
+    lines = Path(saved.value.path()).read_text().splitlines()
+    return saved.value.suggested_filename, len({json.loads(line)["session_id"] for line in lines})
+
+
+def test_a_download_without_past_states_says_that_its_rows_may_change(
+    page: Page, tmp_path: Path, watch: Watch
+) -> None:
+    watch.expect_failed_requests()
+    server = Server(tmp_path, "--no-history")
+    try:
+        with Ledger(server.url, server.key) as ledger:
+            many(ledger, PAGE)
+            sign_in(page, server.url, server.key)
+            expect(rows(page)).to_have_count(PAGE)
+            name, lines = saved_lines(page)
+            assert (re.fullmatch(r"sessions-\d+\.ndjson", name) is not None, lines) == (True, PAGE)
+            exported = page.locator("sl-export [role=status]")
+            expect(exported).to_have_text(f"{PAGE} rows saved, all rows")
+            many(ledger, ROWS_OF_DOWNLOAD)
+            name, lines = saved_lines(page)
+            assert name.startswith("sessions-from-") and lines == ROWS_OF_DOWNLOAD
+            expect(exported).to_contain_text("They changed meanwhile")
+    finally:
+        server.stop()
+
+
+def test_a_download_waits_for_no_history_file_that_is_made_again(
+    page: Page, own_server: Server, watch: Watch
+) -> None:
+    watch.expect_failed_requests()
+
+    def behind(route: Route) -> None:
+        body = {"code": "not_caught_up", "detail": "the history file is being made again"}
+        head = {"Retry-After": "60"}
+        route.fulfill(status=503, headers=head, json=body)
+
+    with Ledger(own_server.url, own_server.key) as ledger:
+        many(ledger, ROWS_OF_DOWNLOAD)
+    sign_in(page, own_server.url, own_server.key)
+    expect(rows(page)).to_have_count(PAGE)
+    name, lines = saved_lines(page)
+    assert not name.startswith("sessions-from-") and lines == ROWS_OF_DOWNLOAD
+    page.route(re.compile("as_of="), behind)
+    name, lines = saved_lines(page)
+    assert name.startswith("sessions-from-") and lines == ROWS_OF_DOWNLOAD
+    # Further pages are of the present as well.
+    page.get_by_role("button", name="Next page").click()
+    expect(page.get_by_text(f"51-100 of {ROWS_OF_DOWNLOAD}")).to_be_visible()
+    # The state that a person asks for is not replaced by the present one.
+    page.unroute(re.compile("as_of="))
+    go_to(page, "#/sessions?as_of=20")
+    expect(page.get_by_text("Past state at position 20")).to_be_visible()
+    page.route(re.compile("as_of="), behind)
+    page.get_by_role("button", name="Download the filter as NDJSON").click()
+    exported = page.locator("sl-export")
+    expect(exported).to_contain_text("Not saved: the history file is being made again")
 
 
 def test_times_are_shown_as_ages_or_as_times(page: Page, seeded: Seeded) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 from playwright.sync_api import Page, expect
@@ -53,6 +54,37 @@ def test_a_link_opens_a_page_that_is_signed_in_and_works_once(
     page.go_back()
     page.go_forward()
     assert "code=" not in page.url
+
+
+def test_a_link_in_an_open_tab_signs_in_as_well(page: Page, seeded: Seeded, watch: Watch) -> None:
+    # The page is not loaded again, and shows what the key of the link may see.
+    page.goto(f"{seeded.url}/ui/")
+    expect(page.get_by_role("button", name="Sign in")).to_be_visible()
+    for key in (seeded.auditor, seeded.reader):
+        code = urlsplit(link(seeded, key)).fragment
+        page.evaluate("fragment => { location.hash = fragment }", code)
+        expect(rows(page).first).to_be_visible()
+        expect(page.get_by_role("link", name="Refused")).to_have_count(int(key == seeded.auditor))
+        assert "code=" not in page.url
+    page.go_back()
+    page.go_forward()
+    assert "code=" not in page.url
+    assert not any("code=" in request.url for request in watch.requests)
+
+
+@pytest.mark.parametrize("is_signed_in", [False, True])
+def test_a_code_that_is_used_or_not_complete_is_explained_in_an_open_tab(
+    page: Page, seeded: Seeded, watch: Watch, is_signed_in: bool
+) -> None:
+    watch.expect_failed_requests()
+    page.goto(f"{seeded.url}/ui/")
+    if is_signed_in:
+        sign_in(page, seeded.url, seeded.key)
+    for code in ("0" * 64, "0" * 63, "%", ""):
+        page.evaluate("code => { location.hash = `#code=${code}` }", code)
+        expect(page.get_by_role("alert")).to_contain_text("`session-ledger ui` prints")
+        expect(page.get_by_role("button", name="Sign in")).to_be_enabled()
+        assert "code=" not in page.url
 
 
 def test_a_wrong_key_is_refused_and_the_next_one_is_taken(

@@ -19,8 +19,13 @@ function input({ name, label, hint, required, options, value, maxlength }) {
  */
 export function ask({ title, says, fields = [], act, isDanger = false, request }) {
   return new Promise((done) => {
-    // One key for all tries: the ledger takes the command once.
-    const key = newKey();
+    // One key for all tries of one command, so that the ledger takes it once. Another command needs another key.
+    const keys = new Map();
+    const keyOf = (...sent) => {
+      const text = JSON.stringify(sent);
+      if (!keys.has(text)) keys.set(text, newKey());
+      return keys.get(text);
+    };
     const problem = h("p", { class: "problem", role: "alert" });
     const yes = h("button", { type: "submit", class: isDanger ? "danger" : "primary" }, act);
     const no = button("Cancel", () => dialog.close());
@@ -43,7 +48,7 @@ export function ask({ title, says, fields = [], act, isDanger = false, request }
       yes.disabled = no.disabled = true;
       setText(problem, "");
       try {
-        answer = await command(method, path, body, key);
+        answer = await command(method, path, body, keyOf(method, path, body));
         dialog.close();
       } catch (failed) {
         setText(problem, failed.text ?? failed.message);

@@ -3,11 +3,11 @@
 import { SESSIONS, curl } from "../lib/api.js";
 import { announce, button, h, setText } from "../lib/dom.js";
 import { ROWS_MAX, download } from "../lib/download.js";
-import { number } from "../lib/format.js";
+import { number, plural } from "../lib/format.js";
 import { copyButton } from "./parts.js";
 
 class Export extends HTMLElement {
-  #asked = () => ({ params: {}, asOf: "" });
+  #asked = () => ({ params: {}, asOf: "", mustBe: false });
   #running = null;
   #csv = button("CSV", () => this.#start("csv"), { "aria-label": "Download the filter as CSV" });
   #ndjson = button("NDJSON", () => this.#start("ndjson"), { "aria-label": "Download the filter as NDJSON" });
@@ -27,7 +27,7 @@ class Export extends HTMLElement {
     this.#running?.abort();
   }
 
-  /** Takes a function that returns the parameters and the state of the page. */
+  /** Takes a function that returns the parameters and the state of the page, and whether a person has chosen that. */
   set asked(asked) {
     this.#asked = asked;
   }
@@ -37,12 +37,13 @@ class Export extends HTMLElement {
     const running = new AbortController();
     this.#running = running;
     this.#stop.hidden = false;
-    const { params, asOf } = this.#asked();
+    const { params, ...state } = this.#asked();
     const progress = (rows, total) => setText(this.#progress, `${number(rows)} of ${number(total)}`);
     try {
-      const { rows, isWhole } = await download(format, params, asOf, progress, running.signal);
+      const { rows, isWhole, isOfOneState } = await download(format, params, state, progress, running.signal);
       const all = isWhole ? "all rows" : `the newest rows: a page takes ${number(ROWS_MAX)} at most`;
-      setText(this.#progress, `${number(rows)} rows saved, ${all}`);
+      const mixed = isOfOneState ? "" : ". They changed meanwhile: the server has no past state to read";
+      setText(this.#progress, `${plural(rows, "row")} saved, ${all}${mixed}`);
     } catch (problem) {
       setText(this.#progress, running.signal.aborted ? "" : `Not saved: ${problem.message}`);
     }

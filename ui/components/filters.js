@@ -1,8 +1,8 @@
-// `<sl-filters>`: roots or all sessions, one agent, project, user or parent, and a range of creation times. Each
-// change goes into the address.
+// `<sl-filters>`: roots or all sessions, one agent, project, user or parent, an outcome, and a range of creation times.
+// Each change goes into the address.
 
 import { h, setAttribute } from "../lib/dom.js";
-import { RANGES, SUBJECTS } from "../lib/filter.js";
+import { OUTCOMES, RANGES, SUBJECTS, statusesOf } from "../lib/filter.js";
 import { fromInput, toInput } from "../lib/format.js";
 import * as credential from "../lib/credential.js";
 import * as url from "../lib/url.js";
@@ -14,6 +14,7 @@ const NO_SUBJECT = Object.fromEntries(Object.keys(SUBJECTS).map((name) => [name,
 const option = (value, label) => h("option", { value }, label);
 
 class Filters extends HTMLElement {
+  #shown = null;
   #roots = this.#choice("Roots", null);
   #children = this.#choice("With children", "1");
   #subject = h(
@@ -30,6 +31,12 @@ class Filters extends HTMLElement {
     list: "known-agents",
     on: { change: () => this.#named(), search: () => this.#named() },
   });
+  #outcome = h(
+    "select",
+    { "aria-label": "Outcome", on: { change: () => this.#ended() } },
+    option("", "any"),
+    OUTCOMES.map((word) => option(word, word)),
+  );
   #range = h(
     "select",
     { "aria-label": "Created", on: { change: () => this.#ranged() } },
@@ -43,11 +50,12 @@ class Filters extends HTMLElement {
 
   connectedCallback() {
     if (this.firstChild) return;
-    const created = h("span", { class: "label", "aria-hidden": "true" }, "Created");
+    const label = (text) => h("span", { class: "label", "aria-hidden": "true" }, text);
     this.append(
       h("div", { class: "segments", role: "radiogroup", "aria-label": "Which sessions" }, this.#roots, this.#children),
       h("div", { class: "field" }, this.#subject, this.#value),
-      h("div", { class: "field" }, created, this.#range, this.#custom),
+      h("div", { class: "field" }, label("Outcome"), this.#outcome),
+      h("div", { class: "field" }, label("Created"), this.#range, this.#custom),
       h("datalist", { id: "known-agents" }),
     );
   }
@@ -77,6 +85,12 @@ class Filters extends HTMLElement {
     url.change({ ...NO_SUBJECT, [subject]: value, ...FIRST_PAGE });
   }
 
+  /** Only terminated sessions have an outcome, so one without them would choose nothing. */
+  #ended() {
+    const hasEnded = statusesOf(this.#shown).includes("terminated");
+    url.change({ outcome: this.#outcome.value, ...(hasEnded ? {} : { status: null }), ...FIRST_PAGE });
+  }
+
   #ranged() {
     const range = this.#range.value;
     this.#custom.hidden = range !== "custom";
@@ -85,6 +99,8 @@ class Filters extends HTMLElement {
   }
 
   show(filter) {
+    this.#shown = filter;
+    this.#outcome.value = filter.outcome;
     const [roots, children] = [this.#roots, this.#children].map((label) => label.firstChild);
     const ofParent = filter.subject === "parent";
     roots.checked = !filter.children && !ofParent;

@@ -7,8 +7,13 @@ import { link } from "../lib/url.js";
 import { copyButton } from "./parts.js";
 import { timeOf } from "./time.js";
 
+/** In place of the status of a row that has left the listing: nobody tells what becomes of its session. */
+const LEFT = "left";
+const WHY_LEFT = "The session matches the filter no longer, or newer ones have taken its place. The row may be old.";
+
 /** When a session ended, or ends. */
 function end(session) {
+  if (session.status === LEFT) return null;
   if (session.status === "terminated") return session.terminated_at ?? session.updated_at;
   if (session.status === "handed_off") return session.updated_at;
   return session.expires_at;
@@ -26,8 +31,10 @@ function status() {
   const badge = h("span", { class: "badge" }, text, note);
   return [badge, (session) => {
     setAttribute(badge, "data-status", session.status);
-    setText(text, title(session.status));
-    setText(note, doing(session));
+    const hasLeft = session.status === LEFT;
+    setText(text, hasLeft ? "Left this page" : title(session.status));
+    setText(note, hasLeft ? "" : doing(session));
+    setAttribute(badge, "title", hasLeft ? WHY_LEFT : null);
   }];
 }
 
@@ -129,16 +136,27 @@ class SessionTable extends HTMLElement {
     this.#rows = kept;
   }
 
-  /** Updates rows that are shown, where they are. Returns how many of the sessions are not shown, and whether the rows
-   * are exactly these. */
-  refresh(sessions) {
-    let missing = 0;
+  /** Updates rows that are shown, where they are, and marks those that are not in the listing any more. Returns how
+   * many sessions are new, and whether the rows are exactly these. `isWhole`: no other page follows these rows. */
+  refresh(sessions, isWhole) {
+    const left = new Map(this.#rows);
+    const created = Array.from(left.values(), ({ session }) => Date.parse(session.created_at));
+    const oldest = isWhole ? -Infinity : Math.min(...created);
+    let isSame = sessions.length === left.size;
+    let added = 0;
     for (const session of sessions) {
       const row = this.#rows.get(session.session_id);
-      if (row) update(row, session, "");
-      else missing += 1;
+      left.delete(session.session_id);
+      if (row) {
+        update(row, session, "");
+        continue;
+      }
+      isSame = false;
+      // Older ones were on the next page, and have moved up in place of rows that left.
+      if (oldest < Date.parse(session.created_at)) added += 1;
     }
-    return { missing, isSame: missing === 0 && sessions.length === this.#rows.size };
+    for (const row of left.values()) if (row.session.status !== LEFT) update(row, { ...row.session, status: LEFT }, "");
+    return { added, isSame };
   }
 
   /** Moves the focus from row to row with the arrow keys, `j` and `k`. */

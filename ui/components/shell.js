@@ -1,6 +1,6 @@
 // `<sl-shell>`: the head of every page, and the page that the address names.
 
-import { button, h, replace, setAttribute, setText } from "../lib/dom.js";
+import { button, h, replace, setAttribute, setText, setTitle } from "../lib/dom.js";
 import { number } from "../lib/format.js";
 import * as connection from "../lib/connection.js";
 import * as credential from "../lib/credential.js";
@@ -101,7 +101,7 @@ class Shell extends HTMLElement {
     }
     const isFirst = this.#shown === "";
     this.#shown = key;
-    document.title = `${id ? `${id} - ` : ""}${found.title} - Session Ledger`;
+    setTitle(`${id ? `${id} - ` : ""}${found.title}`);
     const element = document.createElement(tag);
     replace(this.#main, element);
     element.route = { id, params };

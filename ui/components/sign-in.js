@@ -16,6 +16,9 @@ async function check(candidate) {
 
 /** Exchanges a one-time code of a link. */
 async function exchange(code) {
+  if (!/^[0-9a-f]{64}$/.test(code)) {
+    throw new Error("The code of this link is not complete. `session-ledger ui` prints another link.");
+  }
   const response = await send("sign-in", { method: "POST", extra: { "X-Sign-In-Code": code }, as: {} });
   const answer = await response.json();
   return { credential: answer.credential ?? null, tenant: answer.tenant_id ?? null };
@@ -59,7 +62,7 @@ class SignIn extends HTMLElement {
   /** Begins with a code of a link, or a reason why the page asks again. */
   async start({ code = null, reason = "" } = {}) {
     setText(this.#problem, reason);
-    if (code) {
+    if (code !== null) {
       const done = await this.#try(async () => exchange(code));
       if (done) return;
     }
@@ -107,7 +110,7 @@ class SignIn extends HTMLElement {
       return true;
     } catch (problem) {
       if (problem.code === "tenant_required") this.#ask(!this.#needsNoKey);
-      setText(this.#problem, problem instanceof Problem ? problem.text : String(problem));
+      setText(this.#problem, problem instanceof Problem ? problem.text : problem.message);
       return false;
     } finally {
       this.#enter.disabled = false;

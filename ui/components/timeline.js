@@ -66,18 +66,21 @@ class Timeline extends HTMLElement {
 
   /** Adds events that are not shown yet, in the order of the log. Open ones stay open. */
   add(events) {
-    const isLast = (event) => [...this.#positions].every((position) => position < event.position);
-    for (const event of events) {
-      if (this.#positions.has(event.position)) continue;
+    const added = new Map();
+    for (const event of events) if (!this.#positions.has(event.position)) added.set(event.position, event);
+    // From the end, because most events are new: then no entry that is shown is looked at twice.
+    let before = null;
+    for (const event of [...added.values()].sort((one, other) => other.position - one.position)) {
+      let last = before ? before.previousElementSibling : this.#list.lastElementChild;
+      while (last && event.position < Number(last.dataset.position)) {
+        before = last;
+        last = last.previousElementSibling;
+      }
       const entry = this.#entry(event);
-      if (isLast(event)) this.#list.append(entry);
-      else this.#list.insertBefore(entry, this.#after(event.position));
+      this.#list.insertBefore(entry, before);
+      before = entry;
       this.#positions.add(event.position);
     }
-  }
-
-  #after(position) {
-    return Array.from(this.#list.children).find((entry) => position < Number(entry.dataset.position)) ?? null;
   }
 
   #entry(event) {

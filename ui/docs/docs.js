@@ -1,6 +1,7 @@
 // The page `/docs`: every call of the server's own OpenAPI document, with a form that makes the call.
 
 import { h, replace, setText } from "../ui/lib/dom.js";
+import { decoded } from "../ui/lib/url.js";
 import { ApiDocument } from "./document.js";
 import { formOf } from "./form.js";
 import { prose } from "./prose.js";
@@ -92,7 +93,7 @@ function contentsView(groups) {
 
 /** Opens the call that the address names. */
 function openNamed() {
-  const named = document.getElementById(decodeURIComponent(location.hash.slice(1)));
+  const named = document.getElementById(decoded(location.hash.slice(1)));
   if (!named?.classList.contains("operation")) return;
   named.open = true;
   named.scrollIntoView();

@@ -44,6 +44,12 @@ export function address(path, params) {
   return new URL(path + query(params), SERVER);
 }
 
+/** What the server says if it has no past states at the moment, or would take too long to read one. */
+const NO_PAST = ["history_off", "not_caught_up", "too_many_entries"];
+
+/** Whether a read of the present may succeed where this one of a past state has failed. */
+export const isOfPast = (problem) => NO_PAST.includes(problem.code);
+
 /** A path with one segment that a client chose. */
 export const of = (family, id, rest = "") => `${family}/${encodeURIComponent(id)}${rest}`;
 

@@ -1,13 +1,19 @@
 // Makes elements. Text from the server becomes text nodes and attributes only: nothing here parses markup.
 
 const SVG = "http://www.w3.org/2000/svg";
-// Characters that hide or reorder the text around them: controls, marks of direction, zero-width ones.
+// Characters that nobody sees, or that reorder the text around them: controls, separators of lines, annotations, and
+// all that Unicode says a program may leave out, such as marks of direction, fillers and tags.
 const HIDDEN =
-  /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u00ad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb]/g;
+  /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u2028\u2029\ufff9-\ufffb\p{Default_Ignorable_Code_Point}]/gu;
+
+function escaped(char) {
+  const digits = char.codePointAt(0).toString(16).padStart(4, "0");
+  return digits.length > 4 ? `\\u{${digits}}` : `\\u${digits}`;
+}
 
 /** Text with hidden characters as escapes, so that two ids that look alike are alike. */
 export function visible(text) {
-  return String(text).replace(HIDDEN, (char) => `\\u${char.charCodeAt(0).toString(16).padStart(4, "0")}`);
+  return String(text).replace(HIDDEN, escaped);
 }
 
 /** An HTML element. `on` holds listeners, `data` holds data attributes, all other members are attributes. */
@@ -63,6 +69,11 @@ export function setAttribute(element, name, value) {
   } else if (element.getAttribute(name) !== visible(value)) {
     element.setAttribute(name, visible(value));
   }
+}
+
+/** Names the page in the browser. */
+export function setTitle(text) {
+  document.title = visible(`${text} - Session Ledger`);
 }
 
 /** A button with a text, that does something. */

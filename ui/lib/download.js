@@ -1,6 +1,6 @@
 // Downloads a listing of sessions as CSV or NDJSON: all pages of one state.
 
-import { SESSIONS, get } from "./api.js";
+import { SESSIONS, get, isOfPast } from "./api.js";
 
 /** More rows do not belong into the memory of a page: `session-ledger list` and the API have no such limit. */
 export const ROWS_MAX = 100_000;
@@ -14,11 +14,14 @@ const COLUMNS = [
   "machine_id", "caller_role", "caller_origin", "ip_address", "user_agent", "metadata",
 ];
 
+/** How a formula begins, also in the wide forms that spreadsheets of East Asia read. */
+const FORMULA = /^[=+\-@\t\r\n\uff1d\uff0b\uff0d\uff20]/;
+
 /** A cell of CSV. A spreadsheet would run a text that begins like a formula, so such a text gets an apostrophe. */
 export function cell(value) {
   if (value === null || value === undefined) return "";
   const text = typeof value === "object" ? JSON.stringify(value) : String(value);
-  const safe = /^[=+\-@\t\r]/.test(text) ? `'${text}` : text;
+  const safe = FORMULA.test(text) ? `'${text}` : text;
   return /[",\r\n]/.test(safe) ? `"${safe.replaceAll('"', '""')}"` : safe;
 }
 
@@ -35,17 +38,22 @@ const FORMATS = {
   },
 };
 
-/** Reads all pages, and gives the browser the file. `progress` gets the rows so far and the total. */
-export async function download(format, params, asOf, progress, signal) {
+/**
+ * Reads all pages, and gives the browser the file. `state` has the past state to read (empty for the present one) and
+ * whether that must be it. `progress` gets the rows so far and the total.
+ */
+export async function download(format, params, state, progress, signal) {
   const { type, head, line } = FORMATS[format];
   const parts = [head];
   let lines = [];
   let rows = 0;
   let cursor = null;
-  let state = null;
+  let first = null;
+  let pages = 0;
   do {
-    const page = await firstOrNext(params, asOf, cursor, signal);
-    state ??= page.as_of;
+    const page = await firstOrNext(params, state, cursor, signal);
+    first ??= page;
+    pages += 1;
     for (const session of page.sessions) lines.push(line(session));
     rows += page.sessions.length;
     cursor = page.next_cursor;
@@ -56,19 +64,21 @@ export async function download(format, params, asOf, progress, signal) {
     progress(rows, page.total);
   } while (cursor !== null && rows < ROWS_MAX);
   parts.push(lines.join(""));
-  save(new Blob(parts, { type }), `sessions-${state.position}.${format}`);
-  return { rows, isWhole: cursor === null };
+  // One page is always of one state.
+  const isOfOneState = !first.isOfPresent || pages === 1;
+  save(new Blob(parts, { type }), `sessions-${isOfOneState ? "" : "from-"}${first.as_of.position}.${format}`);
+  return { rows, isWhole: cursor === null, isOfOneState };
 }
 
-/** A page of one state. A server without history has only the present, where rows move between pages. */
-async function firstOrNext(params, asOf, cursor, signal) {
+/** A page of one state. A server that has no past state has only the present, where rows move between pages. */
+async function firstOrNext(params, { asOf, mustBe }, cursor, signal) {
   const asked = { ...params, limit: PAGE_ROWS };
   if (cursor !== null) return get(SESSIONS, { ...asked, cursor }, signal);
   try {
     return await get(SESSIONS, { ...asked, as_of: asOf || "now" }, signal);
   } catch (problem) {
-    if (problem.code !== "history_off") throw problem;
-    return get(SESSIONS, asked, signal);
+    if (mustBe || !isOfPast(problem)) throw problem;
+    return { ...(await get(SESSIONS, asked, signal)), isOfPresent: true };
   }
 }
 

@@ -10,6 +10,9 @@ export const SUBJECTS = {
 
 export const STATUSES = ["active", "terminated", "expired", "handed_off"];
 
+/** How a terminated session went. */
+export const OUTCOMES = ["completed", "error", "revoked", "deleted"];
+
 /** Ranges of creation times that end now. */
 export const RANGES = {
   "15m": ["Last 15 minutes", 900],
@@ -30,6 +33,7 @@ export function fromParams(params) {
     subject,
     value: subject ? params.get(subject) : "",
     status: params.getAll("status").filter((status) => STATUSES.includes(status)),
+    outcome: OUTCOMES.includes(params.get("outcome")) ? params.get("outcome") : "",
     since: Object.hasOwn(RANGES, params.get("since")) ? params.get("since") : "",
     after: params.get("after") ?? "",
     before: params.get("before") ?? "",
@@ -39,7 +43,28 @@ export function fromParams(params) {
   };
 }
 
-/** The parameters of a list, count or stream, without those of its status. */
+/** The statuses of the sessions that a filter asks for. An outcome alone asks for terminated ones. */
+export function statusesOf({ status, outcome }) {
+  if (status.length > 0) return status;
+  return outcome ? ["terminated"] : STATUSES;
+}
+
+/** The statuses by which a person filters; none if these are all. */
+export function chosen(filter) {
+  const statuses = statusesOf(filter);
+  return statuses === STATUSES ? [] : statuses;
+}
+
+/** What a filter becomes if a person adds a status, or takes it away. */
+export function toggled(filter, status) {
+  const before = chosen(filter);
+  const next = before.includes(status) ? before.filter((one) => one !== status) : [...before, status];
+  const outcome = next.includes("terminated") ? filter.outcome : "";
+  const isAll = next.length === STATUSES.length && outcome === "";
+  return { status: isAll ? null : next, outcome };
+}
+
+/** The parameters of a list, count or stream of all statuses. Of terminated sessions, it has those with the outcome. */
 export function withoutStatus(filter) {
   const params = {};
   // The children of a session are no roots.
@@ -52,6 +77,7 @@ export function withoutStatus(filter) {
     if (filter.after) params.created_after = filter.after;
     if (filter.before) params.created_before = filter.before;
   }
+  if (filter.outcome) Object.assign(params, { outcome: filter.outcome, status: STATUSES });
   return params;
 }
 

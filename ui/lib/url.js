@@ -7,7 +7,8 @@ export function read() {
   return { page: page || "sessions", id, params: new URLSearchParams(search) };
 }
 
-function decoded(text) {
+/** A part of an address; as it is, if a person has typed what is no escape. */
+export function decoded(text) {
   try {
     return decodeURIComponent(text);
   } catch {
@@ -61,10 +62,13 @@ export function home(page) {
   history.replaceState(null, "", link(page));
 }
 
-/** Takes a one-time code for signing in out of the address. It does not stay in the history. */
+const CODE = "#code=";
+
+/** Takes a one-time code for signing in, or what stands in its place, out of the address. It does not stay in the
+ * history. Returns null if there is none. */
 export function takeCode() {
-  const found = /^#code=([0-9a-f]{64})$/.exec(location.hash);
-  if (!location.hash.startsWith("#code=")) return null;
-  history.replaceState(null, "", location.pathname + location.search);
-  return found?.[1] ?? null;
+  const { hash, pathname, search } = location;
+  if (!hash.startsWith(CODE)) return null;
+  history.replaceState(null, "", pathname + search);
+  return hash.slice(CODE.length);
 }

@@ -1,7 +1,7 @@
 // `<sl-page-session>`: one session: its row, its events, its lineage, and the commands that the key may send.
 
 import { SESSIONS, curl, get, of } from "../lib/api.js";
-import { append, atMostEvery, button, h, replace, setText } from "../lib/dom.js";
+import { append, atMostEvery, button, h, replace, setText, setTitle } from "../lib/dom.js";
 import { doing, plural } from "../lib/format.js";
 import { follow } from "../lib/stream.js";
 import * as connection from "../lib/connection.js";
@@ -118,7 +118,7 @@ class SessionPage extends HTMLElement {
   #show(session) {
     this.#session = session;
     if (!this.#isNew("row", JSON.stringify(session))) return;
-    document.title = `${session.session_id} - Session Ledger`;
+    setTitle(session.session_id);
     const mono = (text) => text && h("span", { class: "mono" }, text);
     const time = (iso) => iso && timeOf(iso);
     replace(

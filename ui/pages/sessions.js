@@ -1,8 +1,8 @@
 // `<sl-page-sessions>`: the listing of sessions. Its first page is live; other pages stay as they were read.
 
-import { AGENTS, SESSIONS, get } from "../lib/api.js";
+import { AGENTS, SESSIONS, get, isOfPast } from "../lib/api.js";
 import { atMostEvery, button, announce, h, oncePerFrame, replace, setText } from "../lib/dom.js";
-import { PAGE_ROWS, STATUSES, fromParams, toParams, withoutStatus } from "../lib/filter.js";
+import { PAGE_ROWS, STATUSES, chosen, fromParams, statusesOf, toParams, toggled, withoutStatus } from "../lib/filter.js";
 import { number, plural, title } from "../lib/format.js";
 import { FollowedRows, follow } from "../lib/stream.js";
 import * as connection from "../lib/connection.js";
@@ -36,7 +36,12 @@ class SessionsPage extends HTMLElement {
   #filters = h("sl-filters");
   #asOf = h("sl-as-of");
   #export = h("sl-export");
-  #totals = new Totals("Totals by status", (status) => this.#pressed(status));
+  #totals = new Totals("Totals by status", (status) => {
+    url.change({ ...toggled(this.#filter, status), page: null, pin: null });
+  });
+  /** The totals that are known, and the filter that they count without its statuses. */
+  #byStatus = {};
+  #counted = "";
   #state = h("span", { class: "state-text" });
   #news = button("", () => this.#showNews(), { class: "news", hidden: true });
   #range = h("span", { class: "range muted" });
@@ -62,7 +67,10 @@ class SessionsPage extends HTMLElement {
     );
     this.#totals.show(STATUSES.map((status) => [status, title(status), null]), []);
     this.#pager.addEventListener("page", ({ detail }) => this.#go(detail));
-    this.#export.asked = () => ({ params: toParams(this.#filter), asOf: this.#filter.asOf || this.#filter.pin });
+    this.#export.asked = () => {
+      const { asOf, pin } = this.#filter;
+      return { params: toParams(this.#filter), asOf: asOf || pin, mustBe: asOf !== "" };
+    };
     // Rows under the pointer or with the focus do not move: what is new waits until the reader leaves.
     rows.addEventListener("pointerenter", ({ pointerType }) => { this.#isPointedAt = pointerType === "mouse"; });
     rows.addEventListener("pointerleave", () => { this.#isPointedAt = false; this.#render(); });
@@ -79,6 +87,9 @@ class SessionsPage extends HTMLElement {
   /** The settings in the address. */
   set route({ params }) {
     this.#filter = fromParams(params);
+    const counted = JSON.stringify({ ...this.#filter, status: [], page: 1, pin: "" });
+    if (counted !== this.#counted) this.#byStatus = {};
+    this.#counted = counted;
     this.#stopStream();
     this.#stopStream = () => {};
     this.#filters.show(this.#filter);
@@ -89,12 +100,6 @@ class SessionsPage extends HTMLElement {
     replace(this.#notice);
     if (this.#filter.asOf === "" && this.#filter.page === 1) this.#followRows();
     else this.#readPage();
-  }
-
-  #pressed(status) {
-    const chosen = this.#filter.status;
-    const next = chosen.includes(status) ? chosen.filter((one) => one !== status) : [...chosen, status];
-    url.change({ status: next.length === STATUSES.length ? null : next, page: null, pin: null });
   }
 
   #go(page) {
@@ -152,7 +157,8 @@ class SessionsPage extends HTMLElement {
     const { rows, total, byStatus, asOf } = this.#live;
     if (!asOf || this.#filter.page !== 1 || this.#filter.asOf !== "") return;
     const isHeld = !this.#isFresh && this.#isRead;
-    const { missing, isSame } = isHeld ? this.#table.refresh(rows) : { missing: 0, isSame: true };
+    const isWhole = this.#shownTotal <= PAGE_ROWS;
+    const { added, isSame } = isHeld ? this.#table.refresh(rows, isWhole) : { added: 0, isSame: true };
     this.#isFresh = false;
     if (isSame) {
       this.#table.show(rows);
@@ -160,11 +166,11 @@ class SessionsPage extends HTMLElement {
       this.#shownTotal = total;
     }
     // The stream has the newest rows only: the totals tell of more.
-    this.#newsIs(isSame ? 0 : Math.max(missing, total - this.#shownTotal), "Rows stay while you read");
+    this.#newsIs(isSame ? 0 : Math.max(added, total - this.#shownTotal), "Rows stay while you read");
     setText(this.#state, isSame ? `Live at position ${number(asOf.position)}` : "Held while you read");
     this.#shown(total, rows.length, 0);
-    if (this.#filter.status.length === 0) this.#totalsAre(byStatus);
-    else this.#readTotals();
+    this.#totalsAre(byStatus);
+    if (chosen(this.#filter).length > 0) this.#readTotals();
   }
 
   // --- Pages of one state ---
@@ -191,7 +197,7 @@ class SessionsPage extends HTMLElement {
       setText(this.#state, `As of position ${position}`);
       filter.pin = String(page.as_of.position);
       url.note({ pin: filter.pin });
-      this.#followTotals(count);
+      this.#followTotals(filter, page, count);
     } catch (problem) {
       if (isCurrent()) this.#failed(problem);
     }
@@ -225,17 +231,19 @@ class SessionsPage extends HTMLElement {
     try {
       return await read(filter.asOf || filter.pin || "now");
     } catch (problem) {
-      const isOfPresent = filter.asOf === "" && ["history_off", "too_many_entries"].includes(problem.code);
-      if (!isOfPresent) throw problem;
+      if (filter.asOf !== "" || !isOfPast(problem)) throw problem;
       return read(null);
     }
   }
 
   /** Counts what comes after the state of this page, and moves no row. */
-  #followTotals(before) {
-    this.#follow({ ...withoutStatus(this.#filter), window: 0 }, (frame) => {
+  #followTotals(filter, page, count) {
+    // A new session is active. Those that end meanwhile must not count against it.
+    const isOpen = statusesOf(filter).includes("active");
+    const [followed, before] = isOpen ? [withoutStatus(filter), count.total] : [toParams(filter), page.total];
+    this.#follow({ ...followed, window: 0 }, (frame) => {
       if (frame.frame !== "synced") return;
-      this.#newsIs(Math.max(0, frame.total - before.total), "To the newest");
+      this.#newsIs(Math.max(0, frame.total - before), "To the newest");
     });
   }
 
@@ -259,8 +267,10 @@ class SessionsPage extends HTMLElement {
 
   // --- Totals ---
 
+  /** Takes totals, of some statuses or of all. */
   #totalsAre(byStatus) {
-    this.#totals.show(STATUSES.map((status) => [status, title(status), byStatus[status] ?? 0]), this.#filter.status);
+    Object.assign(this.#byStatus, byStatus);
+    this.#totals.show(STATUSES.map((status) => [status, title(status), this.#byStatus[status]]), chosen(this.#filter));
   }
 
   async #count() {
@@ -268,7 +278,8 @@ class SessionsPage extends HTMLElement {
     // Asked for before the person went to a page or a past state, which has totals of its own.
     if (filter.page !== 1 || filter.asOf !== "") return;
     const count = await get(`${SESSIONS}/count`, withoutStatus(filter), this.#leave.signal).catch(() => null);
-    if (count && filter === this.#filter) this.#totalsAre(count.by_status);
+    // The stream has those that the filter lists, and is ahead.
+    if (count && filter === this.#filter) this.#totalsAre({ ...count.by_status, ...this.#live.byStatus });
   }
 
   #shown(total, rows, offset) {
