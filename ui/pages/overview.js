@@ -63,6 +63,7 @@ class OverviewPage extends HTMLElement {
     errors: new Figure("Server errors (5xx)"),
     writes: new Figure("Writes"),
     connections: new Figure("Connections"),
+    expiries: new Figure("Expiries due"),
     reactors: new Figure("Failed expiries, revocations"),
     mended: new Figure("Read model mended"),
   };
@@ -174,6 +175,9 @@ class OverviewPage extends HTMLElement {
     const running = figures.sum("writes", ({ state }) => state === "running");
     node.writes.show(number(running), `${number(queued)} queued`, queued > 0 ? "note" : "");
     node.connections.show(number(figures.one("connections")), plural(figures.one("streams") ?? 0, "stream"));
+    const due = figures.one("expiries_due");
+    const soon = `${number(figures.one("expiries_soon"))} within 10 minutes, of all tenants`;
+    node.expiries.show(number(due), soon, due > 0 ? "note" : "");
     const failed = figures.sum("reactor_failures_total");
     node.reactors.show(number(failed), "since the start", failed > 0 ? "bad" : "");
     const mended = figures.one("read_model_mended_total");
