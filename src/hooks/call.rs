@@ -3,7 +3,9 @@
 use serde_json::{Map, Value};
 use sha2::{Digest as _, Sha256};
 
-use crate::domain::limits::{HOOK_ID_CHARS_MAX, HOOK_MARK_US, HOOK_WORD_CHARS_MAX};
+use crate::domain::limits::{
+    HOOK_ID_CHARS_MAX, HOOK_MARK_US, HOOK_WORD_CHARS_MAX, TIME_AHEAD_US_MAX, TIME_EARLIEST_US,
+};
 use crate::domain::{AgentId, SessionId, Timestamp};
 use crate::hooks::runtime::{Hook, Runtime, Table};
 
@@ -73,6 +75,12 @@ impl Call {
         let session = session.and_then(|id| SessionId::parse(id).ok());
         let session = session.ok_or(Unread::Session(table.session))?;
         let claimed = table.time.and_then(text).and_then(Timestamp::parse);
+        // The ledger replaces a time out of its bounds by its own.
+        let (earliest, ahead) = (
+            TIME_EARLIEST_US,
+            now.micros().saturating_add(TIME_AHEAD_US_MAX),
+        );
+        let claimed = claimed.filter(|at| (earliest..=ahead).contains(&at.micros()));
         let at = claimed.unwrap_or(now);
         let word = |name| text(name).and_then(word);
         Ok(Self {
@@ -91,6 +99,11 @@ impl Call {
                 .map(str::to_owned),
             child_agent: text("agent_type").and_then(|kind| AgentId::parse(kind).ok()),
         })
+    }
+
+    /// The runtime.
+    pub fn runtime(&self) -> Runtime {
+        self.runtime
     }
 
     /// The id of the runtime's session.
@@ -215,7 +228,13 @@ mod tests {
             "2026-01-31T11:59:00.500000Z"
         );
         assert_eq!(at(json!("soon")), "2026-01-31T12:00:00.000000Z");
-        assert_eq!(at(json!(7)), "2026-01-31T12:00:00.000000Z");
+        for odd in [
+            json!(7),
+            json!("2099-01-01T00:00:00Z"),
+            json!("1970-01-01T00:00:00Z"),
+        ] {
+            assert_eq!(at(odd), "2026-01-31T12:00:00.000000Z");
+        }
     }
 
     #[test]

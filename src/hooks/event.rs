@@ -14,7 +14,7 @@ pub struct Options {
     pub agent: Option<AgentId>,
     /// The project of its sessions.
     pub project: Option<ProjectId>,
-    /// The time to live of its sessions, in seconds, counted from the last call of a hook.
+    /// The time to live of its sessions, in seconds, from the last start, prompt or end of a turn.
     pub ttl_seconds: u64,
 }
 

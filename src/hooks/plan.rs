@@ -1,7 +1,7 @@
 //! Decides which events a call of a hook means, from what is known of the session.
 
-use crate::domain::SessionId;
 use crate::domain::session::Phase;
+use crate::domain::{SessionId, Timestamp};
 use crate::hooks::call::{Call, Unread};
 use crate::hooks::event::{Emission, Options, Writer};
 use crate::hooks::run::{Run, Standing};
@@ -47,28 +47,39 @@ impl Planner<'_> {
 
     fn start(&self, run: Run) -> Result<Plan, Unread> {
         match run.standing {
-            // A runtime starts a session once, so this call is made again.
-            Standing::Open | Standing::Expired if run.number == 1 => self.copy(run),
             Standing::New if run.number == 1 => self.open(run, None),
-            // So are all calls since the start of the session, from this one on.
-            _ => self.open(Run::FIRST, None),
+            // A runtime starts a session once, so this call is made again.
+            Standing::New | Standing::Open | Standing::Expired => self.copy(Run::FIRST),
+            // The calls of the whole session may be made again, so the ones that follow are about its
+            // first run, too.
+            Standing::Ended => self.open(Run::FIRST, None),
         }
     }
 
     /// The session goes on, after its end or without one.
     fn resume(&self, run: Run) -> Result<Plan, Unread> {
         match run.standing {
-            Standing::New => self.open(run, None),
-            _ if self.has_opened(run) => self.copy(run),
-            Standing::Open => self.live(run, Phase::Ready),
-            Standing::Ended | Standing::Expired => self.open(run.next(), None),
+            // The ledger may have this run or the next. If that is over, only a refresh shows it.
+            Standing::New => self.open(run, Some(Phase::Ready)),
+            // This call opened the run, or one after it resumed it.
+            _ if self.since(run).is_some_and(|since| self.call.at <= since) => self.copy(run),
+            Standing::Open => {
+                let mut plan = self.live(run, Phase::Ready)?;
+                plan.run = Some(Run {
+                    since: Some(self.call.at),
+                    ..run
+                });
+                Ok(plan)
+            }
+            Standing::Ended => self.open(run.next(), None),
+            Standing::Expired => self.open(run.next(), Some(Phase::Ready)),
         }
     }
 
-    /// Whether this call opened the run.
-    fn has_opened(&self, run: Run) -> bool {
-        let at = run.opened_at.filter(|_| self.call.is_timed);
-        at.is_some_and(|at| self.call.at <= at)
+    /// When the run was opened or resumed, if the time of the call can be compared with it: the runtime must
+    /// say when it made the call.
+    fn since(&self, run: Run) -> Option<Timestamp> {
+        run.since.filter(|_| self.call.is_timed)
     }
 
     /// The agent does something. After the end of a session, only a resumption opens another run: an agent
@@ -91,11 +102,11 @@ impl Planner<'_> {
         let session = self.session(run)?;
         let mut events = vec![self.writer().opened(&session, run)];
         // An earlier call may have opened it. Then only a refresh extends it.
-        let phase = phase.or(run.opened_at.map(|_| Phase::Ready));
+        let phase = phase.or(run.since.map(|_| Phase::Ready));
         events.extend(phase.map(|phase| self.writer().refreshed(&session, phase)));
         let run = Some(Run {
             standing: Standing::Open,
-            opened_at: Some(self.call.at),
+            since: Some(self.call.at),
             ..run
         });
         Ok(Plan { events, run })
@@ -114,21 +125,19 @@ impl Planner<'_> {
             || self.writer().opened(&session, run),
             || self.writer().ended(&session),
         );
+        let was_resumed = self.since(run).is_some_and(|since| self.call.at < since);
         let events = match run.standing {
             Standing::New => vec![opened(), ended()],
-            Standing::Open => vec![ended()],
-            // The call is made again, so its event is a copy.
-            Standing::Ended => {
-                return Ok(Plan {
-                    events: vec![ended()],
-                    run: None,
-                });
-            }
-            Standing::Expired => return Ok(Plan::default()),
+            // The end of the run before arrives late.
+            Standing::Open if was_resumed => Vec::new(),
+            // If the run has ended, the call is made again, and its event is a copy.
+            Standing::Open | Standing::Ended => vec![ended()],
+            Standing::Expired => Vec::new(),
         };
-        let run = Some(Run {
+        let ends = !events.is_empty() && run.standing != Standing::Ended;
+        let run = ends.then(|| Run {
             standing: Standing::Ended,
-            opened_at: run.opened_at.or(Some(self.call.at)),
+            since: run.since.or(Some(self.call.at)),
             ..run
         });
         Ok(Plan { events, run })
@@ -151,8 +160,8 @@ impl Planner<'_> {
     /// A subagent ends, maybe after the session of its parent.
     fn child_end(&self, run: Run) -> Result<Plan, Unread> {
         let child = self.child_of(&self.session(run)?)?;
-        let known = run.standing != Standing::New;
-        let events = known.then(|| self.writer().child_ended(&child));
+        let is_known = run.standing != Standing::New || run.since.is_some();
+        let events = is_known.then(|| self.writer().child_ended(&child));
         Ok(Plan {
             events: events.into_iter().collect(),
             run: None,

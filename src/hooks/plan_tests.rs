@@ -26,14 +26,16 @@ const TABLE: &[Row] = &[
     ("SessionStart", "startup", "-", &["s created ready"], "1 Open"),
     ("SessionStart", "startup", "1 Open", &["s created ready"], "-"),
     ("SessionStart", "startup", "1 Expired", &["s created ready"], "-"),
+    ("SessionStart", "startup", "2 Open", &["s created ready"], "-"),
+    ("SessionStart", "startup", "2 New", &["s created ready"], "-"),
     ("SessionStart", "startup", "3 Ended", &["s created ready"], "1 Open"),
-    ("SessionStart", "resume", "2 New", &["s.2 created ready"], "2 Open"),
+    ("SessionStart", "resume", "2 New", &["s.2 created ready", "s.2 refreshed ready"], "2 Open"),
     ("UserPromptSubmit", "", "2 New", &["s.2 created ready", "s.2 refreshed running"], "2 Open"),
     ("SessionStart", "clear", "-", &["s created ready"], "1 Open"),
-    ("SessionStart", "resume", "-", &["s created ready"], "1 Open"),
+    ("SessionStart", "resume", "-", &["s created ready", "s refreshed ready"], "1 Open"),
     ("SessionStart", "resume", "1 Open", &["s refreshed ready"], "1 Open"),
     ("SessionStart", "resume", "1 Ended", &["s.2 created ready"], "2 Open"),
-    ("SessionStart", "resume", "2 Expired", &["s.3 created ready"], "3 Open"),
+    ("SessionStart", "resume", "2 Expired", &["s.3 created ready", "s.3 refreshed ready"], "3 Open"),
     ("SessionStart", "compact", "1 Open", &["s refreshed running"], "1 Open"),
     ("UserPromptSubmit", "", "-", &["s created ready", "s refreshed running"], "1 Open"),
     ("UserPromptSubmit", "", "2 Open", &["s.2 refreshed running"], "2 Open"),
@@ -83,6 +85,25 @@ fn a_resumption_that_is_made_again_opens_no_other_run() {
     assert_eq!(first.events[0].session.as_str(), "s.2");
 }
 
+/// Gemini does not wait until the hook of an end has done its work.
+#[test]
+fn an_end_that_arrives_after_the_next_resumption_ends_nothing() {
+    let at = |hook: &str, source: &str, time: &str, known: Run| {
+        let input = json!({"hook_event_name": hook, "session_id": "s", "source": source,
+            "timestamp": time, "reason": "exit"});
+        let now = Timestamp::parse("2026-01-31T12:00:00Z").unwrap();
+        let call = Call::read(Runtime::Gemini, input.to_string().as_bytes(), now).unwrap();
+        plan(&call, known, &OPTIONS).unwrap()
+    };
+    let open = run("1 Open").unwrap();
+    let resumed = at("SessionStart", "resume", "2026-01-31T11:59:50Z", open);
+    let resumed = resumed.run.unwrap();
+    let late = at("SessionEnd", "", "2026-01-31T11:59:49Z", resumed);
+    assert_eq!(late, Plan::default());
+    let ended = at("SessionEnd", "", "2026-01-31T11:59:55Z", resumed);
+    assert_eq!(ended.run.unwrap().standing, Standing::Ended);
+}
+
 /// The session, type and phase of each event, and the run if they change it.
 fn planned(input: &Value, known: Run) -> (Vec<String>, Option<Run>) {
     let now = Timestamp::parse("2026-01-31T12:00:00Z").unwrap();
@@ -95,10 +116,7 @@ fn planned(input: &Value, known: Run) -> (Vec<String>, Option<Run>) {
         let phase = json["data"]["phase"].as_str().unwrap_or("-").to_owned();
         format!("{} {verb} {phase}", event.session)
     });
-    let run = plan.run.map(|run| Run {
-        opened_at: None,
-        ..run
-    });
+    let run = plan.run.map(|run| Run { since: None, ..run });
     (shown.collect(), run)
 }
 
@@ -115,6 +133,6 @@ fn run(text: &str) -> Option<Run> {
     Some(Run {
         number: number.parse().unwrap(),
         standing: standing.unwrap(),
-        opened_at: None,
+        since: None,
     })
 }

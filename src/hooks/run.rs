@@ -15,8 +15,8 @@ pub struct Run {
     pub number: u32,
     /// Whether it goes on, at the time of the call that is planned.
     pub standing: Standing,
-    /// When it opened, if that is known.
-    pub opened_at: Option<Timestamp>,
+    /// When it was opened, or resumed last, if that is known.
+    pub since: Option<Timestamp>,
 }
 
 /// Whether a run goes on.
@@ -37,7 +37,7 @@ impl Run {
     pub const FIRST: Self = Self {
         number: 1,
         standing: Standing::New,
-        opened_at: None,
+        since: None,
     };
 
     /// The run after this one.

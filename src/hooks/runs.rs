@@ -1,22 +1,22 @@
 //! The latest run of each session, as far as the calls of hooks on one machine know it.
 //!
-//! A hook must not wait for the ledger, so it decides from these which session a call is about. They follow
-//! the ledger: a run ends with its end or its deadline, and only the events that extend its session in the
-//! ledger move the deadline here.
+//! A hook must not wait for the ledger, so it decides from these which session a call is about. They are a
+//! guess: while the ledger is away, it does not learn that a session goes on, and expires it. A verdict on a
+//! refresh shows that ([`Runs::over`]), and the next prompt opens the next run.
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
-use crate::domain::Timestamp;
 use crate::domain::limits::HOOK_SESSIONS_MAX;
+use crate::domain::{SessionId, Timestamp};
 use crate::hooks::{Call, Options, Plan, Run, Standing};
 
-/// The latest run of each session. If they are lost, the next call of a hook opens the first run again,
-/// which changes nothing.
-#[derive(Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+/// The latest run of each session. If they are lost, the next calls find them again by the verdicts.
+#[derive(Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Runs {
-    /// By the runtime's id of the session.
+    /// By the runtime and its id of the session.
     sessions: BTreeMap<String, Known>,
 }
 
@@ -32,8 +32,8 @@ struct Known {
     expires_us: i64,
     /// The time to live with which the run was opened: the ledger extends by it.
     ttl_us: i64,
-    /// When the run opened, if that is known.
-    opened_us: Option<i64>,
+    /// When the run was opened, or resumed last, if that is known.
+    since_us: Option<i64>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -43,12 +43,20 @@ enum State {
     Opening,
     Open,
     Ended,
+    /// The ledger has ended it, or its deadline has passed there.
+    Over,
 }
 
 impl Runs {
-    /// Reads them. A file that is damaged counts as empty.
+    /// Reads them. What is damaged counts as lost.
     pub fn decode(bytes: &[u8]) -> Self {
-        serde_json::from_slice(bytes).unwrap_or_default()
+        let read = serde_json::from_slice::<BTreeMap<String, BTreeMap<String, Value>>>(bytes);
+        let sessions = read.ok().and_then(|mut read| read.remove("sessions"));
+        let known = sessions.unwrap_or_default().into_iter();
+        let known = known.filter_map(|(id, known)| Some((id, serde_json::from_value(known).ok()?)));
+        Self {
+            sessions: known.collect(),
+        }
     }
 
     /// Writes them.
@@ -58,21 +66,19 @@ impl Runs {
 
     /// The latest run of a call's session, as it stands at the time of the call.
     pub fn known(&self, call: &Call) -> Run {
-        let Some(known) = self.sessions.get(call.session().as_str()) else {
+        let Some(known) = self.sessions.get(&key(call)) else {
             return Run::FIRST;
         };
         let standing = match known.state {
-            State::Ended => Standing::Ended,
-            State::Opening | State::Open if known.expires_us <= call.at().micros() => {
-                Standing::Expired
-            }
             State::Opening => Standing::New,
-            State::Open => Standing::Open,
+            State::Ended => Standing::Ended,
+            State::Open if call.at().micros() < known.expires_us => Standing::Open,
+            State::Open | State::Over => Standing::Expired,
         };
         Run {
             number: known.number,
             standing,
-            opened_at: known.opened_us.and_then(Timestamp::from_micros),
+            since: known.since_us.and_then(Timestamp::from_micros),
         }
     }
 
@@ -85,10 +91,10 @@ impl Runs {
         let Some(run) = plan.run else {
             return false;
         };
-        let before = self.of(call, run);
+        let is_open = |known: Known| known.state == State::Open;
         let state = match run.standing {
             Standing::Ended => State::Ended,
-            _ if before.is_some_and(|known| known.state == State::Open) => return false,
+            _ if self.of(call, run).is_some_and(is_open) => return false,
             _ => State::Opening,
         };
         self.set(call, run, state, options);
@@ -108,46 +114,49 @@ impl Runs {
         true
     }
 
+    /// Learns that a session of the ledger is over, so that the run does not go on. Returns whether this
+    /// changes anything.
+    pub fn over(&mut self, session: &SessionId) -> bool {
+        let goes_on = |known: &Known| matches!(known.state, State::Opening | State::Open);
+        let is_of = |id: &str, known: &Known| {
+            let of = id
+                .split_once('/')
+                .and_then(|(_, id)| SessionId::parse(id).ok());
+            let run = run(known.number);
+            of.is_some_and(|of| run.session(&of).as_ref() == Ok(session))
+        };
+        let mut known = self.sessions.iter_mut();
+        let found = known.find(|(id, known)| goes_on(known) && is_of(id, known));
+        let is_found = found.is_some();
+        if let Some((_, known)) = found {
+            known.state = State::Over;
+        }
+        is_found
+    }
+
     /// What is known of a run of a call's session.
     fn of(&self, call: &Call, run: Run) -> Option<Known> {
-        let known = self.sessions.get(call.session().as_str()).copied();
+        let known = self.sessions.get(&key(call)).copied();
         known.filter(|known| known.number == run.number)
     }
 
     fn set(&mut self, call: &Call, run: Run, state: State, options: &Options) {
         let ttl_us = i64::try_from(options.ttl_seconds.saturating_mul(1_000_000));
-        let ttl_us = ttl_us.unwrap_or(i64::MAX);
         let called_us = call.at().micros();
-        let due = |ttl_us: i64| called_us.saturating_add(ttl_us);
-        let (ttl_us, expires_us) = match self.of(call, run) {
-            None => (ttl_us, due(ttl_us)),
-            Some(known) if known.state == State::Opening => {
-                // Each of the two calls may be the one that opens the run.
-                let ttl_us = known.ttl_us.min(ttl_us);
-                let due = due(ttl_us);
-                let is_certain = state != State::Opening;
-                (
-                    ttl_us,
-                    if is_certain {
-                        due
-                    } else {
-                        due.min(known.expires_us)
-                    },
-                )
-            }
-            // A call that arrives late does not shorten the time.
-            Some(known) => (known.ttl_us, due(known.ttl_us).max(known.expires_us)),
-        };
+        let before = self.of(call, run);
+        let before = before.filter(|known| known.state != State::Opening);
+        let ttl_us = before.map_or(ttl_us.unwrap_or(i64::MAX), |known| known.ttl_us);
+        let expires_us = called_us.saturating_add(ttl_us);
         let known = Known {
             number: run.number,
             state,
             called_us,
-            expires_us,
+            // A call that arrives late does not shorten the time.
+            expires_us: before.map_or(expires_us, |known| known.expires_us.max(expires_us)),
             ttl_us,
-            opened_us: run.opened_at.map(Timestamp::micros),
+            since_us: run.since.map(Timestamp::micros),
         };
-        self.sessions
-            .insert(call.session().as_str().to_owned(), known);
+        self.sessions.insert(key(call), known);
         self.forget_quiet_ones();
     }
 
@@ -160,6 +169,18 @@ impl Runs {
             };
             self.sessions.remove(&id);
         }
+    }
+}
+
+/// Two runtimes may use the same id.
+fn key(call: &Call) -> String {
+    format!("{}/{}", call.runtime().as_str(), call.session())
+}
+
+fn run(number: u32) -> Run {
+    Run {
+        number,
+        ..Run::FIRST
     }
 }
 
@@ -202,7 +223,33 @@ mod tests {
         assert_eq!(standing("b", 160), Standing::Ended);
         assert_eq!(runs.known(&call("b", 0)).number, 2);
         assert_eq!(standing("c", 100), Standing::New);
+    }
+
+    #[test]
+    fn a_damaged_entry_costs_only_itself() {
+        let mut runs = Runs::default();
+        let open = after(Run::FIRST.now(Standing::Open));
+        runs.remember(&call("a", 100), &open, &OPTIONS);
+        let text = String::from_utf8(runs.encode()).unwrap();
+        let damaged = text.replacen(
+            r#"{"sessions":{"#,
+            r#"{"sessions":{"codex/b":{"number":7},"#,
+            1,
+        );
+        assert_eq!(Runs::decode(damaged.as_bytes()), runs);
         assert_eq!(Runs::decode(b"{\"sessions\":"), Runs::default());
+    }
+
+    #[test]
+    fn a_session_that_is_over_in_the_ledger_is_over_here() {
+        let mut runs = Runs::default();
+        let second = after(run(2).now(Standing::Open));
+        runs.remember(&call("a", 100), &second, &OPTIONS);
+        let id = |text: &str| SessionId::parse(text).unwrap();
+        assert!(!runs.over(&id("a")));
+        assert!(runs.over(&id("a.2")));
+        assert_eq!(runs.known(&call("a", 100)).standing, Standing::Expired);
+        assert!(!runs.over(&id("a.2")));
     }
 
     #[test]

@@ -13,7 +13,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 use std::{env, io, panic, process, thread};
 
-use anyhow::Context as _;
+use anyhow::{Context as _, ensure};
 use clap::Args;
 use clap::builder::PossibleValuesParser;
 use sha2::{Digest as _, Sha256};
@@ -21,12 +21,13 @@ use strum::VariantNames as _;
 use tokio::time::{Instant, timeout_at};
 
 use crate::app::clock::SystemClock;
+use crate::cli::client::Api;
 use crate::cli::server::ServerArgs;
 use crate::cli::target::absolute;
 use crate::cli::{CommandResult, Usage, output};
 use crate::domain::limits::{HOOK_BUDGET_MS, HOOK_TTL_SECONDS, TTL_SECONDS_MAX};
 use crate::domain::{AgentId, Clock as _, ProjectId};
-use crate::hooks::{self, Call, Options, Runtime};
+use crate::hooks::{self, Call, Options, Run, Runtime, Standing};
 use spool::Spool;
 
 const AFTER_HELP: &str = "\
@@ -81,7 +82,7 @@ struct SessionArgs {
     #[arg(long, value_name = "ID", value_parser = project)]
     project: Option<ProjectId>,
 
-    /// Seconds from the last call of a hook until the session expires
+    /// Seconds from the last start, prompt or end of a turn until the session expires
     #[arg(long, value_name = "SECONDS", default_value_t = HOOK_TTL_SECONDS)]
     #[arg(value_parser = clap::value_parser!(u64).range(1..=TTL_SECONDS_MAX))]
     ttl: u64,
@@ -104,8 +105,14 @@ struct SpoolArgs {
     home: Option<PathBuf>,
 }
 
+/// How many runs of a session a call tries that the ledger has ended. Each needs a request.
+const RUNS_TRIED: usize = 8;
+
 /// When the process ends if a file or a pipe blocks it, in milliseconds after its start.
 const BLOCKED_MS: u64 = HOOK_BUDGET_MS + 80;
+
+/// How long the process then waits until it has said so, in milliseconds.
+const NOTE_MS: u64 = 10;
 
 /// Whether the arguments of this process begin with the command `hook`.
 pub(super) fn is_called() -> bool {
@@ -130,6 +137,13 @@ pub(super) fn whatever_happens(run: impl FnOnce() -> ExitCode) -> ExitCode {
 pub(super) fn end_in_time() {
     thread::spawn(|| {
         thread::sleep(Duration::from_millis(BLOCKED_MS));
+        // Writing may block as well.
+        thread::spawn(|| {
+            output::note(format_args!(
+                "this call took too long: a file may not answer; the next call sends the events in the spool"
+            ));
+        });
+        thread::sleep(Duration::from_millis(NOTE_MS));
         process::exit(0);
     });
 }
@@ -145,12 +159,13 @@ impl Hook {
             output::raw(&format!("{text}\n"))?;
             return Ok(ExitCode::SUCCESS);
         }
-        let (spool, ledger) = timeout_at(ends, self.take(runtime)).await.context(
+        let (mut taken, ledger) = timeout_at(ends, self.take(runtime)).await.context(
             "this call took too long before its events were in the spool; they are lost",
         )??;
         // The command ends before these timeouts do.
-        let api = ledger.hurried_api(Duration::from_millis(2 * HOOK_BUDGET_MS))?;
-        match timeout_at(ends, send::send(&spool, &api)).await {
+        let at_most = Duration::from_millis(2 * HOOK_BUDGET_MS);
+        let api = ledger.hurried_api(at_most)?;
+        match timeout_at(ends, taken.send(&api)).await {
             Ok(sent) => sent?,
             Err(_elapsed) => output::note(format_args!(
                 "the ledger did not answer in time, or another call is sending; the next call sends the events \
@@ -161,7 +176,7 @@ impl Hook {
     }
 
     /// Reads the call, answers the runtime, and writes the events to the spool.
-    async fn take(self, runtime: Runtime) -> anyhow::Result<(Spool, ServerArgs)> {
+    async fn take(self, runtime: Runtime) -> anyhow::Result<(Taken, ServerArgs)> {
         let now = SystemClock.now();
         let read = input::read().await;
         let call = read.and_then(|input| Ok(Call::read(runtime, &input, now)?));
@@ -172,15 +187,21 @@ impl Hook {
                 "the runtime does not read the answer: {error}"
             ));
         }
-        let call = call?;
-        let options = Options {
-            agent: self.sessions.agent,
-            project: self.sessions.project,
-            ttl_seconds: self.sessions.ttl,
+        let mut taken = Taken {
+            call: call?,
+            options: Options {
+                agent: self.sessions.agent,
+                project: self.sessions.project,
+                ttl_seconds: self.sessions.ttl,
+            },
+            spool: Spool::open(&self.spool.directory(&self.ledger)?)?,
+            run: None,
         };
-        let spool = Spool::open(&self.spool.directory(&self.ledger)?)?;
-        record(&spool, &call, &options).await?;
-        Ok((spool, self.ledger))
+        if let Err(error) = taken.record().await {
+            // Sending makes room.
+            output::note(format_args!("the events of this call are lost: {error:#}"));
+        }
+        Ok((taken, self.ledger))
     }
 
     /// The command for the settings of the runtime, with the options that differ from their defaults.
@@ -209,26 +230,54 @@ impl Hook {
     }
 }
 
-/// Writes the events of a call to the spool, and remembers what they did to the run of its session.
-///
-/// The runs are saved before and after: if the events are lost or the process is killed in between, the
-/// next call still finds a state with which it opens what is not open.
-async fn record(spool: &Spool, call: &Call, options: &Options) -> anyhow::Result<()> {
-    let locked = spool.lock().await?;
-    let mut runs = locked.runs();
-    let plan = hooks::plan(call, runs.known(call), options)?;
-    if runs.prepare(call, &plan, options) {
-        locked.save(&runs)?;
+/// A call of a hook, and where its events go.
+struct Taken {
+    call: Call,
+    options: Options,
+    spool: Spool,
+    /// The run that its events open, extend or end.
+    run: Option<Run>,
+}
+
+impl Taken {
+    /// Writes the events of the call to the spool, and remembers what they did to the run of its session.
+    ///
+    /// The runs are saved before and after: if the events are lost or the process is killed in between, the
+    /// next call still finds a state with which it opens what is not open.
+    async fn record(&mut self) -> anyhow::Result<()> {
+        let (call, options) = (&self.call, &self.options);
+        let locked = self.spool.lock().await?;
+        let mut runs = locked.runs();
+        let plan = hooks::plan(call, runs.known(call), options)?;
+        if runs.prepare(call, &plan, options) {
+            locked.save(&runs)?;
+        }
+        let events: Vec<&str> = plan.events.iter().map(|event| &*event.json).collect();
+        ensure!(
+            locked.append(&events)?,
+            "the spool is full; see why the ledger does not answer"
+        );
+        if runs.remember(call, &plan, options) {
+            locked.save(&runs)?;
+        }
+        self.run = plan.run;
+        Ok(())
     }
-    let events: Vec<&str> = plan.events.iter().map(|event| &*event.json).collect();
-    if !locked.append(&events)? {
-        output::note(format_args!(
-            "the spool is full, so the events of this call are lost; see why the ledger does not answer"
-        ));
-    } else if runs.remember(call, &plan, options) {
-        locked.save(&runs)?;
+
+    /// Sends the spool. If the ledger has ended the run that the call is about, the call is about the next
+    /// one: its events are planned and sent again.
+    async fn send(&mut self, api: &Api) -> anyhow::Result<()> {
+        for _ in 0..RUNS_TRIED {
+            send::send(&self.spool, api).await?;
+            let known = self.spool.lock().await?.runs().known(&self.call);
+            let over = known.now(Standing::Open);
+            if known.standing != Standing::Expired || self.run != Some(over) {
+                break;
+            }
+            self.record().await?;
+        }
+        Ok(())
     }
-    Ok(())
 }
 
 /// Prints what the runtime expects of a hook.

@@ -145,7 +145,7 @@ fn run_of(
     };
     Ok(Some(Run {
         standing,
-        opened_at: Some(row.created_at),
+        since: Some(row.created_at),
         ..run
     }))
 }

@@ -89,7 +89,7 @@ pub(crate) const HOOK_PROJECT: Param<Text> = Param {
 };
 pub(crate) const HOOK_TTL: Param<Number> = Param {
     name: "ttl_seconds",
-    about: "How long after the last call of a hook the session expires.",
+    about: "How long after its last start, prompt or end of a turn a session expires.",
     component: Some("HookTtl"),
     shape: Number {
         range: Range {

@@ -83,7 +83,7 @@ fn known() -> impl Strategy<Value = Run> {
     (1_u32.., standing).prop_map(|(number, standing)| Run {
         number,
         standing,
-        opened_at: None,
+        since: None,
     })
 }
 

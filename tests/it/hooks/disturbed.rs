@@ -1,6 +1,7 @@
 //! Calls of hooks that are killed, made at the same time, or made while the ledger is away.
 
 use std::collections::BTreeMap;
+use std::fs;
 use std::thread;
 use std::time::Duration;
 
@@ -125,4 +126,69 @@ fn calls_at_the_same_time_lose_nothing_and_keep_the_order_of_each_session() {
         // The flush made one more call for the first session.
         assert_eq!(own[..expected.len()], expected, "{session}");
     }
+}
+
+/// A prompt in the session `s`.
+fn prompt(number: u32) -> String {
+    format!(
+        r#"{{"hook_event_name": "UserPromptSubmit", "session_id": "s", "prompt_id": "p-{number}"}}"#
+    )
+}
+
+fn statuses(world: &World) -> BTreeMap<String, String> {
+    let listed = world.folded();
+    let rows = listed["sessions"].as_array().unwrap().iter();
+    let text = |row: &Value, name: &str| row[name].as_str().unwrap().to_owned();
+    rows.map(|row| (text(row, "session_id"), text(row, "status")))
+        .collect()
+}
+
+/// The ledger could not know that the session goes on, so it has expired it.
+#[test]
+fn a_prompt_after_an_outage_longer_than_the_deadline_opens_the_next_run() {
+    let World { server, dir } = World::start();
+    let (data, spool) = (dir.path().join("ledger"), dir.path().join("spool"));
+    let url = server.url().to_owned();
+    let call = |number| {
+        let output = with_input(
+            hook("claude-code", &url, &spool).args(["--ttl", "1"]),
+            &prompt(number),
+        );
+        assert_eq!(output.status.code(), Some(0), "{output:?}");
+    };
+    call(1);
+    assert_eq!(server.terminate().0, Some(0));
+    for number in 2..5 {
+        thread::park_timeout(Duration::from_millis(500));
+        call(number);
+    }
+    let address = url.strip_prefix("http://").unwrap();
+    let server = Server::start_at(&data, address);
+    let world = World { server, dir };
+    call(5);
+    let expected = [("s", "expired"), ("s.2", "active")];
+    let expected = expected.map(|(id, status)| (id.to_owned(), status.to_owned()));
+    assert_eq!(statuses(&world), BTreeMap::from(expected));
+}
+
+#[test]
+fn runs_that_are_lost_are_found_again_by_the_verdicts() {
+    let world = World::start();
+    let start = |source: &str| {
+        format!(r#"{{"hook_event_name": "SessionStart", "session_id": "s", "source": "{source}"}}"#)
+    };
+    let end = r#"{"hook_event_name": "SessionEnd", "session_id": "s", "reason": "other"}"#;
+    for call in [&start("startup"), end, &start("resume"), end] {
+        world.call("claude-code", call);
+    }
+    let ledger = fs::read_dir(world.spool()).unwrap().next().unwrap();
+    fs::remove_file(ledger.unwrap().path().join("runs.json")).unwrap();
+    world.call("claude-code", &start("resume"));
+    let expected = [
+        ("s", "terminated"),
+        ("s.2", "terminated"),
+        ("s.3", "active"),
+    ];
+    let expected = expected.map(|(id, status)| (id.to_owned(), status.to_owned()));
+    assert_eq!(statuses(&world), BTreeMap::from(expected));
 }

@@ -1,12 +1,14 @@
 //! What the hooks of a machine know of a session, compared with the ledger: any calls at any times, also
-//! calls whose events are lost, or whose process is killed.
+//! calls whose events are lost, whose process is killed, or that find the ledger away.
+
+use std::collections::BTreeSet;
 
 use proptest::prelude::*;
 use redb::backends::InMemoryBackend;
 use serde_json::{Value, json};
 use session_ledger::domain::session::Status;
-use session_ledger::domain::{Position, Rules, SessionId, TenantId, Timestamp, Verdict};
-use session_ledger::hooks::{Call, Options, Plan, Run, Runs, Runtime, Standing, plan};
+use session_ledger::domain::{Position, Reason, Rules, SessionId, TenantId, Timestamp, Verdict};
+use session_ledger::hooks::{Call, Emission, Options, Run, Runs, Runtime, Standing, plan};
 use session_ledger::log::Record;
 use session_ledger::projection::{Commit, Prepared, Store};
 use session_ledger::query::{Sight, sessions};
@@ -36,7 +38,11 @@ enum Fault {
     Lost,
     /// The process is killed after it has written to the spool.
     Killed,
+    /// The ledger does not answer.
+    Away,
 }
+
+const FAULTS: &[Fault] = &[Fault::None, Fault::Lost, Fault::Killed, Fault::Away];
 
 /// A call of a hook.
 #[derive(Debug, Clone)]
@@ -49,10 +55,11 @@ struct Step {
 }
 
 fn steps(fault: impl Strategy<Value = Fault> + 'static) -> impl Strategy<Value = Vec<Step>> {
-    let step = (0..HOOKS.len(), 1..300_i64, 0..TTLS.len(), fault);
+    // Calls that nothing tells apart count as one within ten seconds.
+    let step = (0..HOOKS.len(), 1..30_i64, 0..TTLS.len(), fault);
     let step = step.prop_map(|(hook, after, ttl, fault)| Step {
         hook,
-        after,
+        after: after * 10,
         ttl,
         fault,
     });
@@ -66,12 +73,15 @@ fn steps(fault: impl Strategy<Value = Fault> + 'static) -> impl Strategy<Value =
     })
 }
 
-/// A machine with hooks, and the ledger that takes their events at once.
+/// A machine with hooks, and its ledger.
 struct World {
     store: Store,
     position: u64,
     now: i64,
     runs: Runs,
+    spool: Vec<Emission>,
+    /// The sessions of the ledger.
+    sessions: BTreeSet<SessionId>,
 }
 
 impl World {
@@ -82,6 +92,8 @@ impl World {
             position: 0,
             now: START_US,
             runs: Runs::default(),
+            spool: Vec::new(),
+            sessions: BTreeSet::new(),
         };
         let rules = json!({"specversion": "1.0", "id": "rules", "source": "/test",
             "type": "ledger.rules", "subject": "rules",
@@ -118,8 +130,8 @@ impl World {
         Call::read(Runtime::ClaudeCode, input.as_bytes(), self.at(seconds)).unwrap()
     }
 
-    /// Makes a call, as the command does. Returns what it meant.
-    fn take(&mut self, number: usize, step: &Step) -> Plan {
+    /// Makes a call, as the command does.
+    fn take(&mut self, number: usize, step: &Step) {
         self.now += step.after * SECOND_US;
         let call = self.call(step.hook, number, 0);
         let options = Options {
@@ -127,20 +139,66 @@ impl World {
             project: None,
             ttl_seconds: TTLS[step.ttl],
         };
-        let plan = plan(&call, self.runs.known(&call), &options).unwrap();
-        self.runs.prepare(&call, &plan, &options);
-        if step.fault != Fault::Lost {
-            for event in &plan.events {
-                let body: Value = serde_json::from_str(&event.json).unwrap();
-                let subject = format!("ledger.v1.acme.{}", body["type"].as_str().unwrap());
-                self.fold(&subject, &event.json);
-            }
+        let mut run = self.record(&call, &options, step.fault);
+        if step.fault != Fault::None {
+            return;
         }
-        if step.fault == Fault::None {
-            self.runs.remember(&call, &plan, &options);
+        self.expire();
+        loop {
+            self.send();
+            let known = self.runs.known(&call);
+            if known.standing != Standing::Expired || run != Some(known.now(Standing::Open)) {
+                break;
+            }
+            run = self.record(&call, &options, Fault::None);
+        }
+    }
+
+    fn record(&mut self, call: &Call, options: &Options, fault: Fault) -> Option<Run> {
+        let plan = plan(call, self.runs.known(call), options).unwrap();
+        self.runs.prepare(call, &plan, options);
+        if fault != Fault::Lost {
+            self.spool.extend(plan.events.iter().cloned());
+        }
+        if !matches!(fault, Fault::Lost | Fault::Killed) {
+            self.runs.remember(call, &plan, options);
         }
         self.runs = Runs::decode(&self.runs.encode());
-        plan
+        plan.run
+    }
+
+    fn send(&mut self) {
+        for event in std::mem::take(&mut self.spool) {
+            let body: Value = serde_json::from_str(&event.json).unwrap();
+            let kind = body["type"].as_str().unwrap();
+            let verdict = self.fold(&format!("ledger.v1.acme.{kind}"), &event.json);
+            let ends = [Reason::NotActive, Reason::SessionExpired].map(Verdict::Rejected);
+            if kind == "session.refreshed" && ends.contains(&verdict) {
+                self.runs.over(&event.session);
+            }
+            self.sessions.insert(event.session);
+        }
+    }
+
+    /// Writes what the ledger writes when a deadline has passed.
+    fn expire(&mut self) {
+        for session in self.sessions.clone() {
+            let Some(due) = self.deadline(&session).filter(|due| *due <= self.at(0)) else {
+                continue;
+            };
+            let expired = json!({"specversion": "1.0", "id": format!("expired-{}", due.micros()),
+                "source": "urn:session-ledger:expiry", "type": "session.expired", "subject": session,
+                "time": due, "data": {"expires_at": due}});
+            self.fold("ledger.sys.v1.acme.session.expired", &expired.to_string());
+        }
+    }
+
+    fn deadline(&self, session: &SessionId) -> Option<Timestamp> {
+        let snapshot = self.store.snapshot().unwrap();
+        let acme = TenantId::parse("acme").unwrap();
+        let found = sessions::get(&snapshot, Sight::of_tenant(&acme), session).unwrap()?;
+        let row = found.row().unwrap();
+        row.expires_at.filter(|_| row.status == Status::Active)
     }
 
     /// The latest run that the machine knows, as it will stand in so many seconds.
@@ -181,10 +239,10 @@ proptest! {
         }
     }
 
-    /// Whatever happened before, the events of a later call are not lost with those of an earlier one.
+    /// Whatever happened before, a session that goes on shows.
     #[test]
     fn a_resumption_or_prompt_that_is_not_disturbed_shows_an_active_session(
-        steps in steps(prop::sample::select(&[Fault::None, Fault::Lost, Fault::Killed][..])),
+        steps in steps(prop::sample::select(FAULTS)),
     ) {
         let mut world = World::new();
         let mut has_ended = false;
