@@ -14,7 +14,7 @@ use crate::app::{Config, DialectAddress, Snapshots, signals};
 use crate::cli::access::AccessArgs;
 use crate::cli::nats::NatsArgs;
 use crate::cli::serve_tls::ServeTlsArgs;
-use crate::cli::serve_traces::TraceArgs;
+use crate::cli::serve_traces::{PROTOCOL, TraceArgs};
 use crate::cli::{CommandResult, Usage, address};
 use crate::dialects::Dialect;
 use crate::http::Origin;
@@ -147,6 +147,9 @@ impl Serve {
             None => telemetry::init(format, &self.log_level),
         };
         started.map_err(|error| Usage(format!("--log-level {:?}: {error}", self.log_level)))?;
+        if let Some(asked) = self.traces.other_protocol() {
+            tracing::warn!("spans are sent as {PROTOCOL}: the exporter does not speak {asked:?}");
+        }
         let secret_files = self.secret_files();
         let config = Config {
             data_dir: self.data_dir,

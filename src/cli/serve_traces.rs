@@ -6,6 +6,8 @@ use crate::app::traces::{Traces, TracesError};
 
 /// The path of an endpoint that takes all signals.
 const TRACES_PATH: &str = "/v1/traces";
+/// The protocol of the exporter, as the variables name it.
+pub(super) const PROTOCOL: &str = "http/protobuf";
 /// What the template of a link must have.
 const TRACE_ID: &str = "{trace_id}";
 
@@ -27,6 +29,12 @@ pub(super) struct TraceArgs {
     #[arg(long, env = "OTEL_TRACES_EXPORTER", hide = true)]
     otel_traces_exporter: Option<String>,
 
+    #[arg(long, env = "OTEL_EXPORTER_OTLP_PROTOCOL", hide = true)]
+    otel_exporter_otlp_protocol: Option<String>,
+
+    #[arg(long, env = "OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", hide = true)]
+    otel_exporter_otlp_traces_protocol: Option<String>,
+
     /// The URL of a trace in your tracing system, with `{trace_id}` in the place of its id. Answers name it, so that
     /// clients can link to traces
     #[arg(long, env = "SESSION_LEDGER_TRACE_URL", value_name = "URL", value_parser = template)]
@@ -37,6 +45,13 @@ impl TraceArgs {
     /// Begins to export spans, if the options say so. Call it on a runtime.
     pub(super) fn start(&self) -> Result<Option<Traces>, TracesError> {
         self.endpoint().map(|url| Traces::start(&url)).transpose()
+    }
+
+    /// The protocol that the variables ask for, if spans are sent by another.
+    pub(super) fn other_protocol(&self) -> Option<&str> {
+        let exact = self.otel_exporter_otlp_traces_protocol.as_deref();
+        let asked = exact.or(self.otel_exporter_otlp_protocol.as_deref());
+        asked.filter(|asked| *asked != PROTOCOL && self.endpoint().is_some())
     }
 
     fn endpoint(&self) -> Option<String> {
@@ -73,6 +88,8 @@ mod tests {
             otlp_traces_endpoint: exact.map(str::to_owned),
             otel_sdk_disabled: disabled.map(str::to_owned),
             otel_traces_exporter: None,
+            otel_exporter_otlp_protocol: None,
+            otel_exporter_otlp_traces_protocol: None,
             trace_url: None,
         }
     }
@@ -96,6 +113,23 @@ mod tests {
             ..args(base, None, None)
         };
         assert_eq!(off.endpoint(), None);
+    }
+
+    #[test]
+    fn a_protocol_that_the_exporter_does_not_speak_is_noticed() {
+        let asked = |all: &str, traces: Option<&str>| TraceArgs {
+            otel_exporter_otlp_protocol: Some(all.to_owned()),
+            otel_exporter_otlp_traces_protocol: traces.map(str::to_owned),
+            ..args(Some("http://c:4318"), None, None)
+        };
+        assert_eq!(asked("grpc", None).other_protocol(), Some("grpc"));
+        assert_eq!(asked("grpc", Some(PROTOCOL)).other_protocol(), None);
+        assert_eq!(asked(PROTOCOL, None).other_protocol(), None);
+        let off = TraceArgs {
+            otlp_endpoint: None,
+            ..asked("grpc", None)
+        };
+        assert_eq!(off.other_protocol(), None);
     }
 
     #[test]
