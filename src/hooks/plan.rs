@@ -1,5 +1,6 @@
 //! Decides which events a call of a hook means, from what is known of the session.
 
+use crate::domain::limits::HOOK_MARK_US;
 use crate::domain::session::Phase;
 use crate::domain::{SessionId, Timestamp};
 use crate::hooks::call::{Call, Unread};
@@ -35,8 +36,11 @@ impl Planner<'_> {
             Means::Starts if self.says(self.call.table.resumes) => self.resume(run),
             Means::Starts if self.says(self.call.table.goes_on) => self.live(run, Phase::Running),
             Means::Starts => self.start(run),
+            Means::Works if self.is_after_the_end(run) => {
+                self.open(run.next(), Some(Phase::Running))
+            }
             Means::Works => self.live(run, Phase::Running),
-            // A turn that ended late says nothing of a session that has ended.
+            // A turn that ended late says nothing of a session that has expired.
             Means::Rests if run.standing == Standing::Expired => Ok(Plan::default()),
             Means::Rests => self.live(run, Phase::Ready),
             Means::Ends => self.end(run),
@@ -71,19 +75,24 @@ impl Planner<'_> {
                 });
                 Ok(plan)
             }
-            Standing::Ended => self.open(run.next(), None),
-            Standing::Expired => self.open(run.next(), Some(Phase::Ready)),
+            Standing::Ended | Standing::Expired => self.open(run.next(), Some(Phase::Ready)),
         }
     }
 
-    /// When the run was opened or resumed, if the time of the call can be compared with it: the runtime must
+    /// Whether the user goes on after the end of the run: its resumption was not seen.
+    fn is_after_the_end(&self, run: Run) -> bool {
+        let ended = run.since.filter(|_| run.standing == Standing::Ended);
+        ended.is_some_and(|ended| ended.plus_micros(HOOK_MARK_US) <= self.call.at)
+    }
+
+    /// When the run was opened, resumed or ended, if the time of the call can be compared with it: the runtime must
     /// say when it made the call.
     fn since(&self, run: Run) -> Option<Timestamp> {
         run.since.filter(|_| self.call.is_timed)
     }
 
-    /// The agent does something. After the end of a session, only a resumption opens another run: an agent
-    /// whose calls arrive late has not resumed anything.
+    /// The agent does something. Right after the end of a session, only a resumption opens another run: a call
+    /// that arrives late has not resumed anything.
     fn live(&self, run: Run, phase: Phase) -> Result<Plan, Unread> {
         match run.standing {
             Standing::New => self.open(run, Some(phase)),
@@ -135,9 +144,9 @@ impl Planner<'_> {
             Standing::Expired => Vec::new(),
         };
         let ends = !events.is_empty() && run.standing != Standing::Ended;
-        let run = ends.then(|| Run {
+        let run = ends.then_some(Run {
             standing: Standing::Ended,
-            since: run.since.or(Some(self.call.at)),
+            since: Some(self.call.at),
             ..run
         });
         Ok(Plan { events, run })

@@ -34,7 +34,7 @@ const TABLE: &[Row] = &[
     ("SessionStart", "clear", "-", &["s created ready"], "1 Open"),
     ("SessionStart", "resume", "-", &["s created ready", "s refreshed ready"], "1 Open"),
     ("SessionStart", "resume", "1 Open", &["s refreshed ready"], "1 Open"),
-    ("SessionStart", "resume", "1 Ended", &["s.2 created ready"], "2 Open"),
+    ("SessionStart", "resume", "1 Ended", &["s.2 created ready", "s.2 refreshed ready"], "2 Open"),
     ("SessionStart", "resume", "2 Expired", &["s.3 created ready", "s.3 refreshed ready"], "3 Open"),
     ("SessionStart", "compact", "1 Open", &["s refreshed running"], "1 Open"),
     ("UserPromptSubmit", "", "-", &["s created ready", "s refreshed running"], "1 Open"),
@@ -81,8 +81,23 @@ fn a_resumption_that_is_made_again_opens_no_other_run() {
     let first = plan(&call, known, &OPTIONS).unwrap();
     let ended = first.run.unwrap().now(Standing::Ended);
     let again = plan(&call, ended, &OPTIONS).unwrap();
-    assert_eq!((again.events, again.run), (first.events.clone(), None));
+    assert_eq!(
+        (again.events, again.run),
+        (first.events[..1].to_vec(), None)
+    );
     assert_eq!(first.events[0].session.as_str(), "s.2");
+}
+
+#[test]
+fn a_prompt_some_time_after_the_end_opens_the_next_run() {
+    let ended = |since: &str| Run {
+        since: Timestamp::parse(since),
+        ..run("1 Ended").unwrap()
+    };
+    let input = json!({"hook_event_name": "UserPromptSubmit", "session_id": "s"});
+    let next = ["s.2 created ready", "s.2 refreshed running"].map(str::to_owned);
+    assert_eq!(planned(&input, ended("2026-01-31T11:59:51Z")).0, [""; 0]);
+    assert_eq!(planned(&input, ended("2026-01-31T11:59:50Z")).0, next);
 }
 
 /// Gemini does not wait until the hook of an end has done its work.

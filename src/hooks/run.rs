@@ -15,7 +15,7 @@ pub struct Run {
     pub number: u32,
     /// Whether it goes on, at the time of the call that is planned.
     pub standing: Standing,
-    /// When it was opened, or resumed last, if that is known.
+    /// When it was opened, resumed last or ended, if that is known.
     pub since: Option<Timestamp>,
 }
 

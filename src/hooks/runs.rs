@@ -1,8 +1,8 @@
 //! The latest run of each session, as far as the calls of hooks on one machine know it.
 //!
 //! A hook must not wait for the ledger, so it decides from these which session a call is about. They are a
-//! guess: while the ledger is away, it does not learn that a session goes on, and expires it. A verdict on a
-//! refresh shows that ([`Runs::over`]), and the next prompt opens the next run.
+//! guess: while the ledger is away, it does not learn that a session goes on, and expires it. The verdict on a
+//! refresh shows that ([`Runs::over`], [`Runs::missing`]), and the call is planned again.
 
 use std::collections::BTreeMap;
 
@@ -13,7 +13,7 @@ use crate::domain::limits::HOOK_SESSIONS_MAX;
 use crate::domain::{SessionId, Timestamp};
 use crate::hooks::{Call, Options, Plan, Run, Standing};
 
-/// The latest run of each session. If they are lost, the next calls find them again by the verdicts.
+/// The latest run of each session. If they are lost, prompts and resumptions find them again by the verdicts.
 #[derive(Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Runs {
     /// By the runtime and its id of the session.
@@ -32,7 +32,7 @@ struct Known {
     expires_us: i64,
     /// The time to live with which the run was opened: the ledger extends by it.
     ttl_us: i64,
-    /// When the run was opened, or resumed last, if that is known.
+    /// When the run was opened, resumed last or ended, if that is known.
     since_us: Option<i64>,
 }
 
@@ -117,6 +117,16 @@ impl Runs {
     /// Learns that a session of the ledger is over, so that the run does not go on. Returns whether this
     /// changes anything.
     pub fn over(&mut self, session: &SessionId) -> bool {
+        self.learn(session, State::Over)
+    }
+
+    /// Learns that the ledger does not have a session, so that the next call opens it. Returns whether this
+    /// changes anything.
+    pub fn missing(&mut self, session: &SessionId) -> bool {
+        self.learn(session, State::Opening)
+    }
+
+    fn learn(&mut self, session: &SessionId, state: State) -> bool {
         let goes_on = |known: &Known| matches!(known.state, State::Opening | State::Open);
         let is_of = |id: &str, known: &Known| {
             let of = id
@@ -129,7 +139,7 @@ impl Runs {
         let found = known.find(|(id, known)| goes_on(known) && is_of(id, known));
         let is_found = found.is_some();
         if let Some((_, known)) = found {
-            known.state = State::Over;
+            known.state = state;
         }
         is_found
     }
@@ -250,6 +260,9 @@ mod tests {
         assert!(runs.over(&id("a.2")));
         assert_eq!(runs.known(&call("a", 100)).standing, Standing::Expired);
         assert!(!runs.over(&id("a.2")));
+        runs.remember(&call("a", 100), &second, &OPTIONS);
+        assert!(runs.missing(&id("a.2")));
+        assert_eq!(runs.known(&call("a", 100)).standing, Standing::New);
     }
 
     #[test]

@@ -27,8 +27,8 @@ use crate::cli::target::absolute;
 use crate::cli::{CommandResult, Usage, output};
 use crate::domain::limits::{HOOK_BUDGET_MS, HOOK_TTL_SECONDS, TTL_SECONDS_MAX};
 use crate::domain::{AgentId, Clock as _, ProjectId};
-use crate::hooks::{self, Call, Options, Run, Runtime, Standing};
-use spool::Spool;
+use crate::hooks::{self, Call, Options, Run, Runs, Runtime, Standing};
+use spool::{Locked, Spool};
 
 const AFTER_HELP: &str = "\
 Examples:
@@ -105,8 +105,9 @@ struct SpoolArgs {
     home: Option<PathBuf>,
 }
 
-/// How many runs of a session a call tries that the ledger has ended. Each needs a request.
-const RUNS_TRIED: usize = 8;
+/// How often the events of a call are planned at most, because the ledger has ended the run. Each plan needs a
+/// request.
+const PLANS_MAX: usize = 8;
 
 /// When the process ends if a file or a pipe blocks it, in milliseconds after its start.
 const BLOCKED_MS: u64 = HOOK_BUDGET_MS + 80;
@@ -196,6 +197,7 @@ impl Hook {
             },
             spool: Spool::open(&self.spool.directory(&self.ledger)?)?,
             run: None,
+            opens: false,
         };
         if let Err(error) = taken.record().await {
             // Sending makes room.
@@ -237,6 +239,8 @@ struct Taken {
     spool: Spool,
     /// The run that its events open, extend or end.
     run: Option<Run>,
+    /// Whether they open or end it.
+    opens: bool,
 }
 
 impl Taken {
@@ -249,8 +253,10 @@ impl Taken {
         let locked = self.spool.lock().await?;
         let mut runs = locked.runs();
         let plan = hooks::plan(call, runs.known(call), options)?;
-        if runs.prepare(call, &plan, options) {
-            locked.save(&runs)?;
+        self.run = plan.run;
+        self.opens = runs.prepare(call, &plan, options);
+        if self.opens {
+            save(&locked, &runs);
         }
         let events: Vec<&str> = plan.events.iter().map(|event| &*event.json).collect();
         ensure!(
@@ -258,25 +264,38 @@ impl Taken {
             "the spool is full; see why the ledger does not answer"
         );
         if runs.remember(call, &plan, options) {
-            locked.save(&runs)?;
+            save(&locked, &runs);
         }
-        self.run = plan.run;
         Ok(())
     }
 
-    /// Sends the spool. If the ledger has ended the run that the call is about, the call is about the next
-    /// one: its events are planned and sent again.
+    /// Sends the spool. If the verdicts show that the run of the call is over, or that the ledger does not
+    /// have it, the events of the call are planned and sent again.
     async fn send(&mut self, api: &Api) -> anyhow::Result<()> {
-        for _ in 0..RUNS_TRIED {
-            send::send(&self.spool, api).await?;
+        send::send(&self.spool, api).await?;
+        for _ in 1..PLANS_MAX {
             let known = self.spool.lock().await?.runs().known(&self.call);
-            let over = known.now(Standing::Open);
-            if known.standing != Standing::Expired || self.run != Some(over) {
+            let has_opened = known.now(Standing::Open);
+            let is_mistaken = match known.standing {
+                Standing::Expired => true,
+                // If this call has opened it already, the ledger has refused that.
+                Standing::New => !self.opens,
+                Standing::Open | Standing::Ended => false,
+            };
+            if !is_mistaken || self.run != Some(has_opened) {
                 break;
             }
             self.record().await?;
+            send::send(&self.spool, api).await?;
         }
         Ok(())
+    }
+}
+
+/// Saves the runs. If that fails, the events count all the more: the verdicts on them mend the runs.
+fn save(locked: &Locked<'_>, runs: &Runs) {
+    if let Err(error) = locked.save(runs) {
+        output::note(format_args!("the file of runs cannot be written: {error}"));
     }
 }
 

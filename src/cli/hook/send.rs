@@ -1,25 +1,19 @@
 //! Sends the spool, in its order, and learns from the verdicts.
 
-use std::time::Duration;
-
-use anyhow::{Context as _, bail};
+use anyhow::{Context as _, ensure};
 use serde_json::Value;
-use tokio::time::timeout;
 
 use crate::cli::client::{self, Api, ApiError, EVENT_BATCH, Emitting};
 use crate::cli::hook::spool::Spool;
 use crate::cli::output;
 use crate::domain::limits::HOOK_BATCH_EVENTS_MAX;
-use crate::domain::{EventType, Reason, SessionId};
+use crate::domain::{EventType, Reason, SessionId, Verdict};
+use crate::hooks::Runs;
 use crate::http::dto::{Appended, BatchResult};
 
 /// Most events of the first request. A slow connection must take them in the time of one call, or the spool
 /// would never shrink.
 const FIRST_BATCH_EVENTS: usize = 32;
-
-/// How long the command waits for the verdicts of a request, in milliseconds. If the fold is slower, it sends
-/// the events again and does not wait.
-const VERDICTS_WAIT_MS: u64 = 400;
 
 /// Problems of a batch that its events cause. A smaller one may be taken.
 const FAULTS_OF_EVENTS: [&str; 4] = [
@@ -31,14 +25,12 @@ const FAULTS_OF_EVENTS: [&str; 4] = [
 
 /// How a request of events ended.
 enum Posted {
-    /// So many of the first events are on the log.
-    Taken {
-        count: usize,
-        /// The sessions whose refresh was rejected because they are over.
-        over: Vec<SessionId>,
-    },
+    /// The log has the first events, each with its verdict.
+    Taken(Vec<Appended>),
     /// Nothing was written, because of one of the events.
     Unfit(ApiError),
+    /// Nothing was written, because there are no verdicts now.
+    Unjudged,
 }
 
 /// Sends all events of the spool, one process after another. A process that is killed after the ledger has
@@ -46,100 +38,96 @@ enum Posted {
 ///
 /// The requests grow while the ledger takes them. If it can never take one of the events, such as an event
 /// of another version of this program, they shrink until that event is alone, and it is dropped.
+///
+/// It waits for the verdicts. If that took the process before too long, this one does not wait: otherwise
+/// every call could send the same events, and remove none.
 pub(super) async fn send(spool: &Spool, api: &Api) -> anyhow::Result<()> {
-    let _turn = spool.turn().await?;
+    let turn = spool.turn().await?;
     let mut most = FIRST_BATCH_EVENTS;
-    let mut waits = true;
+    let mut waits = !turn.was_cut()?;
     loop {
         let batch = spool.lock().await?.first(most)?;
         if batch.is_empty() {
             return Ok(());
         }
-        let Some(posted) = post(api, &batch.events, waits).await? else {
-            waits = false;
-            continue;
-        };
-        let (count, over) = match posted {
-            Posted::Taken { count: 0, .. } if !batch.events.is_empty() => {
-                bail!("the log of the ledger takes no events now; the next call sends them");
+        turn.waits(waits)?;
+        let posted = post(api, &batch.events, waits).await;
+        turn.waits(false)?;
+        let appended = match posted? {
+            Posted::Taken(appended) => appended,
+            Posted::Unjudged => {
+                waits = false;
+                continue;
             }
-            Posted::Taken { count, over } => (count, over),
             Posted::Unfit(error) if batch.events.len() == 1 => {
                 output::note(format_args!("an event was dropped: {error}"));
-                (1, Vec::new())
+                spool.lock().await?.remove(batch.end_of(1))?;
+                continue;
             }
             Posted::Unfit(_) => {
                 most = batch.events.len() / 2;
                 continue;
             }
         };
+        ensure!(
+            !appended.is_empty() || batch.events.is_empty(),
+            "the log of the ledger takes no events now; the next call sends them"
+        );
         let locked = spool.lock().await?;
-        locked.remove(batch.end_of(count))?;
+        locked.remove(batch.end_of(appended.len()))?;
         let mut runs = locked.runs();
-        let learned = over.iter().filter(|session| runs.over(session)).count();
-        if 0 < learned {
+        if learn(&mut runs, &batch.events, &appended) {
             locked.save(&runs)?;
         }
         most = HOOK_BATCH_EVENTS_MAX.min(2 * most);
     }
 }
 
-/// Sends events. Returns `None` if their verdicts take too long.
-async fn post(api: &Api, events: &[String], waits: bool) -> anyhow::Result<Option<Posted>> {
+async fn post(api: &Api, events: &[String], wait: bool) -> anyhow::Result<Posted> {
     if events.is_empty() {
-        let (count, over) = (0, Vec::new());
-        return Ok(Some(Posted::Taken { count, over }));
+        return Ok(Posted::Taken(Vec::new()));
     }
     let body = format!("[{}]", events.join(","));
-    let how = Emitting {
-        wait: waits,
-        strict: false,
-    };
-    let posted = api.post_events(EVENT_BATCH, body, how);
-    let posted = if waits {
-        match timeout(Duration::from_millis(VERDICTS_WAIT_MS), posted).await {
-            Ok(posted) => posted,
-            Err(_elapsed) => return Ok(None),
-        }
-    } else {
-        posted.await
-    };
-    match posted {
+    let strict = false;
+    let posted = api.post_events(EVENT_BATCH, body, Emitting { wait, strict });
+    match posted.await {
         Ok(answer) => {
             // The page of a hotel's network, for example, has the status 200 as well.
             let result: BatchResult = client::read(&answer).context(
                 "the events stay in the spool: there was an answer, but not of a ledger",
             )?;
-            Ok(Some(taken(events, &result)))
+            let items = result.results.into_iter().take(events.len());
+            Ok(Posted::Taken(
+                items.map_while(|item| item.appended).collect(),
+            ))
         }
         Err(ApiError::Problem(problem)) if FAULTS_OF_EVENTS.contains(&problem.code.as_str()) => {
-            Ok(Some(Posted::Unfit(ApiError::Problem(problem))))
+            Ok(Posted::Unfit(ApiError::Problem(problem)))
         }
+        // Such as a fold that is behind.
+        Err(ApiError::Problem(problem)) if wait && problem.status == 503 => Ok(Posted::Unjudged),
         Err(error) => Err(error.into()),
     }
 }
 
-/// Which events are on the log, and what their verdicts say.
-fn taken(events: &[String], result: &BatchResult) -> Posted {
-    let appended = result
-        .results
-        .iter()
-        .map_while(|item| item.appended.as_ref());
-    let appended: Vec<(&String, &Appended)> = events.iter().zip(appended).collect();
-    let over = appended
-        .iter()
-        .filter(|(_, appended)| shows_the_end(appended));
-    Posted::Taken {
-        count: appended.len(),
-        over: over.filter_map(|(event, _)| refreshed(event)).collect(),
+/// Learns from the verdicts on refreshes: the session may be over, or the ledger may not have it. Returns
+/// whether this changes anything.
+fn learn(runs: &mut Runs, events: &[String], appended: &[Appended]) -> bool {
+    let mut changes = false;
+    for (event, appended) in events.iter().zip(appended) {
+        let reason = appended.reason.as_deref();
+        let is_over = [Reason::NotActive, Reason::SessionExpired];
+        let is_over = is_over.iter().any(|over| reason == Some(over.code()));
+        let Some(session) = refreshed(event) else {
+            continue;
+        };
+        if is_over {
+            changes |= runs.over(&session);
+        } else if appended.verdict == Verdict::Parked.as_str() {
+            changes |= runs.missing(&session);
+        }
     }
-}
-
-/// Whether an event was rejected because its session is over.
-fn shows_the_end(appended: &Appended) -> bool {
-    let ends = [Reason::NotActive, Reason::SessionExpired];
-    let reason = appended.reason.as_deref();
-    ends.iter().any(|end| reason == Some(end.code()))
+    changes
 }
 
 /// The session that an event refreshes.

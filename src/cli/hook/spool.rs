@@ -5,7 +5,7 @@
 //! | `events.ndjson` | the events, one on a line, in the order in which the hooks were called |
 //! | `runs.json` | the runs of sessions that are known |
 //! | `lock` | locked while a process reads or writes these files |
-//! | `sending` | locked while a process sends: one at a time, so that the events keep their order |
+//! | `sending` | locked while a process sends: one at a time, so that the events keep their order. It has a byte while that process waits for verdicts |
 //!
 //! The system releases the lock of a process that is killed. A record that a killed process has not
 //! written completely is no JSON, and is skipped. If the spool is full, it keeps what it has and the new
@@ -36,6 +36,10 @@ pub(super) struct Locked<'a> {
     spool: &'a Spool,
     _lock: File,
 }
+
+/// The turn to send. Dropping this ends it.
+#[derive(Debug)]
+pub(super) struct Turn(File);
 
 /// The first events of a spool.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -78,10 +82,10 @@ impl Spool {
     }
 
     /// Waits for the turn to send.
-    pub(super) async fn turn(&self) -> anyhow::Result<File> {
+    pub(super) async fn turn(&self) -> anyhow::Result<Turn> {
         loop {
             if let Some(turn) = self.try_lock("sending")? {
-                return Ok(turn);
+                return Ok(Turn(turn));
             }
             pause().await;
         }
@@ -119,6 +123,18 @@ impl Spool {
         let new = self.dir.join(format!("{name}.new"));
         fs::write(&new, bytes)?;
         fs::rename(new, self.dir.join(name))
+    }
+}
+
+impl Turn {
+    /// Whether the process that sent before was stopped while it waited for verdicts.
+    pub(super) fn was_cut(&self) -> io::Result<bool> {
+        Ok(0 < self.0.metadata()?.len())
+    }
+
+    /// Notes whether this process waits for verdicts.
+    pub(super) fn waits(&self, waits: bool) -> io::Result<()> {
+        self.0.set_len(u64::from(waits))
     }
 }
 
@@ -164,7 +180,11 @@ impl Locked<'_> {
     pub(super) fn remove(&self, end: usize) -> io::Result<()> {
         let bytes = self.spool.read_if_there("events.ndjson")?;
         match bytes.get(end..) {
-            Some(left) if !left.is_empty() => self.spool.replace("events.ndjson", left),
+            Some(left) if !left.is_empty() => match self.spool.replace("events.ndjson", left) {
+                Ok(()) => Ok(()),
+                // A full disk has no room for a shorter file beside the old one.
+                Err(_full) => self.blank(end),
+            },
             Some(_) | None => match fs::remove_file(self.spool.events()) {
                 Err(error) if error.kind() != ErrorKind::NotFound => Err(error),
                 Ok(()) | Err(_) => Ok(()),
@@ -172,9 +192,15 @@ impl Locked<'_> {
         }
     }
 
+    /// Overwrites the events before this place by empty lines, which are skipped.
+    fn blank(&self, end: usize) -> io::Result<()> {
+        let mut file = OpenOptions::new().write(true).open(self.spool.events())?;
+        file.write_all(&vec![b'\n'; end])
+    }
+
     /// The runs of sessions that are known.
     pub(super) fn runs(&self) -> Runs {
-        // If they cannot be read, the sessions are opened again, which changes nothing.
+        // If they cannot be read, they are found again by the verdicts.
         let bytes = self.spool.read_if_there("runs.json").unwrap_or_default();
         Runs::decode(&bytes)
     }

@@ -145,7 +145,7 @@ fn run_of(
     };
     Ok(Some(Run {
         standing,
-        since: Some(row.created_at),
+        since: Some(row.in_status_since(row.status_at(call.at()))),
         ..run
     }))
 }

@@ -6,7 +6,10 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
+use axum::extract::Request;
+use axum::http::StatusCode;
 use tokio::net::TcpSocket;
+use tokio::runtime::Runtime;
 
 use super::{World, hook, recorded, spooled, with_input};
 use crate::support::cli::stderr;
@@ -47,7 +50,7 @@ fn a_server_that_never_answers_costs_less_than_a_second() {
 #[test]
 fn an_address_that_never_connects_costs_less_than_a_second() {
     let dir = tempfile::tempdir().unwrap();
-    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let runtime = Runtime::new().unwrap();
     let full = runtime.block_on(async {
         let socket = TcpSocket::new_v4().unwrap();
         socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
@@ -148,7 +151,7 @@ fn only_an_event_that_the_ledger_can_never_take_is_dropped() {
 #[test]
 fn an_answer_that_is_not_one_of_a_ledger_removes_nothing() {
     let dir = tempfile::tempdir().unwrap();
-    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let runtime = Runtime::new().unwrap();
     let listener = runtime.block_on(tokio::net::TcpListener::bind("127.0.0.1:0"));
     let listener = listener.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
@@ -158,6 +161,59 @@ fn an_answer_that_is_not_one_of_a_ledger_removes_nothing() {
     let said = in_time(&url, dir.path());
     assert!(said.contains("but not of a ledger"), "{said}");
     assert_eq!(spooled(dir.path()).len(), 1 + TRIES);
+}
+
+/// Starts a proxy before a server that answers late, or refuses to wait for verdicts.
+fn proxy(runtime: &Runtime, server: &str, late: Duration, refuses: bool) -> String {
+    drop(rustls::crypto::ring::default_provider().install_default());
+    let (server, client) = (server.to_owned(), reqwest::Client::new());
+    let forward = async move |request: Request| {
+        let (server, client) = (server.clone(), client.clone());
+        tokio::time::sleep(late).await;
+        let target = request.uri().path_and_query().unwrap().to_string();
+        if refuses && !target.contains("wait=false") {
+            let problem = r#"{"type":"about:blank","title":"t","status":503,"code":"fold_behind","detail":"d","instance":"i"}"#;
+            return (StatusCode::SERVICE_UNAVAILABLE, problem.to_owned());
+        }
+        let headers = request.headers().clone();
+        let body = axum::body::to_bytes(request.into_body(), usize::MAX).await;
+        let sent = client.post(server + &target);
+        let sent = sent.headers(headers).body(body.unwrap()).send().await;
+        let answer = sent.unwrap();
+        (answer.status(), answer.text().await.unwrap())
+    };
+    let listener = runtime.block_on(tokio::net::TcpListener::bind("127.0.0.1:0"));
+    let listener = listener.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let app = axum::Router::new().fallback(forward);
+    runtime.spawn(axum::serve(listener, app).into_future());
+    url
+}
+
+/// Otherwise every call would append the same first events again, and the ones behind would wait for ever.
+#[test]
+fn a_spool_drains_without_many_copies_though_answers_are_late_or_no_verdicts_come() {
+    let runtime = Runtime::new().unwrap();
+    for (late_ms, refuses) in [(500, false), (0, true)] {
+        let world = World::start();
+        let late = Duration::from_millis(late_ms);
+        let url = proxy(&runtime, world.server.url(), late, refuses);
+        let calls = 6;
+        for number in 0..calls {
+            let call = format!(
+                r#"{{"hook_event_name": "UserPromptSubmit", "session_id": "s", "prompt_id": "{number}"}}"#
+            );
+            let output = with_input(&mut hook("claude-code", &url, &world.spool()), &call);
+            assert_eq!(output.status.code(), Some(0), "{output:?}");
+        }
+        // The call that was cut last leaves its events to the next one.
+        assert!(spooled(&world.spool()).len() <= 1, "{late_ms} {refuses}");
+        let on_the_log = world.events().len();
+        assert!(
+            (calls..=2 * (calls + 1)).contains(&on_the_log),
+            "{on_the_log}"
+        );
+    }
 }
 
 #[test]

@@ -8,7 +8,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::{World, hook, recorded, runtimes, spawn, spooled, with_input};
-use crate::support::cli::Server;
+use crate::support::cli::{Server, stderr};
 
 /// The sessions of calls that nothing disturbs.
 fn undisturbed(runtime: &str, calls: &[String]) -> BTreeMap<String, String> {
@@ -183,7 +183,7 @@ fn runs_that_are_lost_are_found_again_by_the_verdicts() {
     }
     let ledger = fs::read_dir(world.spool()).unwrap().next().unwrap();
     fs::remove_file(ledger.unwrap().path().join("runs.json")).unwrap();
-    world.call("claude-code", &start("resume"));
+    world.call("claude-code", &prompt(1));
     let expected = [
         ("s", "terminated"),
         ("s.2", "terminated"),
@@ -191,4 +191,39 @@ fn runs_that_are_lost_are_found_again_by_the_verdicts() {
     ];
     let expected = expected.map(|(id, status)| (id.to_owned(), status.to_owned()));
     assert_eq!(statuses(&world), BTreeMap::from(expected));
+}
+
+#[test]
+fn a_session_that_the_ledger_does_not_have_is_opened_again() {
+    let World { server, dir } = World::start();
+    let (data, spool) = (dir.path().join("ledger"), dir.path().join("spool"));
+    let url = server.url().to_owned();
+    let call = |number| {
+        let output = with_input(&mut hook("claude-code", &url, &spool), &prompt(number));
+        assert_eq!(output.status.code(), Some(0), "{output:?}");
+    };
+    call(1);
+    assert_eq!(server.terminate().0, Some(0));
+    fs::remove_dir_all(&data).unwrap();
+    let address = url.strip_prefix("http://").unwrap();
+    let server = Server::start_at(&data, address);
+    let world = World { server, dir };
+    call(2);
+    assert_eq!(statuses(&world)["s"], "active");
+}
+
+/// A full disk, or a mistake of the user.
+#[test]
+fn no_event_is_lost_because_the_file_of_runs_cannot_be_written() {
+    let world = World::start();
+    world.call("claude-code", &prompt(1));
+    let ledger = fs::read_dir(world.spool()).unwrap().next().unwrap();
+    let runs = ledger.unwrap().path().join("runs.json");
+    fs::remove_file(&runs).unwrap();
+    fs::create_dir(&runs).unwrap();
+    let output = with_input(&mut world.hook("claude-code"), &prompt(2));
+    assert!(stderr(&output).contains("file of runs"), "{output:?}");
+    let prompts = world.applied().into_iter();
+    let prompts = prompts.filter(|event| event["type"] == "session.refreshed");
+    assert_eq!(prompts.count(), 2);
 }

@@ -34,6 +34,8 @@ const HOOKS: [(&str, &str); 8] = [
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Fault {
     None,
+    /// The process is killed before it does anything.
+    Unstarted,
     /// The spool is full, or the process is killed before it writes to it.
     Lost,
     /// The process is killed after it has written to the spool.
@@ -42,7 +44,13 @@ enum Fault {
     Away,
 }
 
-const FAULTS: &[Fault] = &[Fault::None, Fault::Lost, Fault::Killed, Fault::Away];
+const FAULTS: &[Fault] = &[
+    Fault::None,
+    Fault::Unstarted,
+    Fault::Lost,
+    Fault::Killed,
+    Fault::Away,
+];
 
 /// A call of a hook.
 #[derive(Debug, Clone)]
@@ -133,6 +141,9 @@ impl World {
     /// Makes a call, as the command does.
     fn take(&mut self, number: usize, step: &Step) {
         self.now += step.after * SECOND_US;
+        if step.fault == Fault::Unstarted {
+            return;
+        }
         let call = self.call(step.hook, number, 0);
         let options = Options {
             agent: None,
@@ -147,7 +158,8 @@ impl World {
         loop {
             self.send();
             let known = self.runs.known(&call);
-            if known.standing != Standing::Expired || run != Some(known.now(Standing::Open)) {
+            let is_mistaken = matches!(known.standing, Standing::New | Standing::Expired);
+            if !is_mistaken || run != Some(known.now(Standing::Open)) {
                 break;
             }
             run = self.record(&call, &options, Fault::None);
@@ -175,6 +187,9 @@ impl World {
             let ends = [Reason::NotActive, Reason::SessionExpired].map(Verdict::Rejected);
             if kind == "session.refreshed" && ends.contains(&verdict) {
                 self.runs.over(&event.session);
+            }
+            if kind == "session.refreshed" && verdict == Verdict::Parked {
+                self.runs.missing(&event.session);
             }
             self.sessions.insert(event.session);
         }
@@ -245,13 +260,11 @@ proptest! {
         steps in steps(prop::sample::select(FAULTS)),
     ) {
         let mut world = World::new();
-        let mut has_ended = false;
         for (number, step) in steps.iter().enumerate() {
             world.take(number, step);
             let (hook, source) = HOOKS[step.hook];
             let resumes = source == "resume";
-            has_ended = hook == "SessionEnd" || has_ended && !resumes;
-            let shows = resumes || hook == "UserPromptSubmit" && !has_ended;
+            let shows = resumes || hook == "UserPromptSubmit";
             if shows && step.fault == Fault::None {
                 let run = world.known(0);
                 prop_assert_eq!(world.status(run, 0), Some(Status::Active), "{}: {:?}", number, step);
