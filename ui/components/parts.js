@@ -2,6 +2,7 @@
 
 import { announce, button, h, setText } from "../lib/dom.js";
 import { title, word } from "../lib/format.js";
+import * as credential from "../lib/credential.js";
 import { link } from "../lib/url.js";
 
 /** A status: a mark, which differs in shape and color, and the word. */
@@ -40,6 +41,28 @@ export function idWithCopy(id, href) {
     { class: "id" },
     href ? h("a", { href, class: "mono" }, id) : h("span", { class: "mono" }, id),
     copyButton("Copy", () => id, { "aria-label": `Copy the id ${id}`, class: "quiet" }),
+  );
+}
+
+/** Where the tracing system of the server's operator shows a trace; null if the server names no such place. */
+function traceAddress(id) {
+  const text = credential.traceUrl()?.replaceAll("{trace_id}", encodeURIComponent(id)) ?? "";
+  if (!URL.canParse(text)) return null;
+  const { protocol, href } = new URL(text);
+  // Whatever a server says, a link runs no code.
+  return protocol === "https:" || protocol === "http:" ? href : null;
+}
+
+/** The id of a trace with a button that copies it, and a link to the trace if there is one. */
+export function trace(id) {
+  const href = traceAddress(id);
+  // In another tab: this page would forget the key.
+  const away = { href, target: "_blank", rel: "noopener noreferrer", class: "mono", title: "Opens in another tab" };
+  return h(
+    "span",
+    { class: "id" },
+    href === null ? h("span", { class: "mono" }, id) : h("a", away, id),
+    copyButton("Copy", () => id, { "aria-label": `Copy the trace id ${id}`, class: "quiet" }),
   );
 }
 
