@@ -156,6 +156,21 @@ def test_the_overview_has_totals_a_chart_and_the_health_of_the_server(
     expect(chart).to_be_visible()
 
 
+def test_the_overview_says_how_many_deadlines_come_soon(page: Page, own_server: Server) -> None:
+    with Ledger(own_server.url, own_server.key) as ledger:
+        for session, ttl in (("soon", 300), ("later", 3_600)):
+            created = {"agent_id": "a", "ttl_seconds": ttl}
+            ledger.events.emit("session.created", session, created)
+    sign_in(page, own_server.url, own_server.key, "#/overview")
+    server = page.get_by_role("group", name="This server")
+    due = server.locator(".figure").filter(has_text="Expiries due")
+    expect(due.locator(".value")).to_have_text("0")
+    expect(due).to_contain_text("1 within 10 minutes, of all tenants")
+    own = page.get_by_role("group", name="Ledger").locator(".figure").filter(has_text="Deadlines")
+    expect(own.locator(".value")).to_have_text("1")
+    expect(own).to_contain_text("of 2 active sessions")
+
+
 def test_a_reader_sees_no_pages_and_no_buttons_that_fail(page: Page, seeded: Seeded) -> None:
     # A request that fails fails this test: `watch` sees it in the console.
     sign_in(page, seeded.url, seeded.reader)
