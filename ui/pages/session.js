@@ -9,7 +9,7 @@ import * as credential from "../lib/credential.js";
 import * as url from "../lib/url.js";
 import { tell } from "../components/dialog.js";
 import { agentLink, badge, copyButton, facts, failure, idWithCopy } from "../components/parts.js";
-import { json, scopeList, sessionLink } from "../components/parts.js";
+import { json, message, scopeList, sessionLink } from "../components/parts.js";
 import { endSession, handOver } from "../components/session-actions.js";
 import { timeOf } from "../components/time.js";
 import "../components/lineage.js";
@@ -94,22 +94,27 @@ class SessionPage extends HTMLElement {
   /** Reads everything again. Parts that fail show their failure, and leave the others alone. */
   async #readAll() {
     const state = { as_of: this.#asOf || null };
+    const mayRead = credential.may("read");
     const part = (place, read, show) =>
       read.then(show, (problem) => {
         if (this.#leave.signal.aborted) return;
         Object.assign(this.#shown, { row: "", tree: "" });
-        replace(place, failure(problem, () => this.#readAll()));
+        // The place of the row says that there is no such session.
+        const isSaid = mayRead && problem.status === 404 && place !== this.#row;
+        replace(place, !isSaid && failure(problem, () => this.#readAll()));
       });
     const signal = this.#leave.signal;
     const params = { ...state, limit: TREE_ROWS };
-    const tree = credential.may("read") && get(of(SESSIONS, this.#id, "/lineage"), params, signal);
+    const tree = mayRead && get(of(SESSIONS, this.#id, "/lineage"), params, signal);
     const events = async () => {
       // The history of a session has no past states: the lineage says at which position this one is.
       if (this.#asOf !== "") this.#until = (await tree).as_of.position;
       return get(of(SESSIONS, this.#id, "/events"), { limit: EVENTS, after: this.#eventsAfter }, signal);
     };
+    const row = mayRead && get(of(SESSIONS, this.#id), state, signal);
+    if (!mayRead) replace(this.#row, message("Not for this key", "The row and the lineage need the role read."));
     await Promise.all([
-      part(this.#row, get(of(SESSIONS, this.#id), state, signal), (session) => this.#show(session)),
+      row && part(this.#row, row, (session) => this.#show(session)),
       tree && part(this.#moreTree, tree, (answer) => this.#firstTree(answer)),
       part(this.#moreEvents, events(), (page) => this.#events(page)),
     ]);
