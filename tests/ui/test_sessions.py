@@ -59,6 +59,18 @@ def test_any_page_can_be_opened_and_no_row_is_twice(page: Page, seeded: Seeded) 
     assert len(set(seen)) == len(seen) == ROOTS
 
 
+def test_a_page_beyond_the_last_one_says_so_and_leads_back(page: Page, seeded: Seeded) -> None:
+    sign_in(page, seeded.url, seeded.key, "#/sessions?page=99")
+    expect(page.get_by_text(f"0 of {ROOTS}", exact=True)).to_be_visible()
+    expect(page.get_by_text("The last page comes before this one.")).to_be_visible()
+    page.get_by_role("button", name="Previous page").click()
+    expect(page.get_by_text(f"{2 * PAGE + 1}-{ROOTS} of {ROOTS}")).to_be_visible()
+    go_to(page, "#/agents?page=9")
+    expect(page.get_by_text("The last page comes before this one.")).to_be_visible()
+    page.get_by_role("button", name="Previous page").click()
+    expect(page.get_by_text("1-8 of 8")).to_be_visible()
+
+
 def test_a_range_of_creation_times_is_a_filter(page: Page, seeded: Seeded) -> None:
     def count() -> int:
         after = datetime.now(timezone.utc) - timedelta(minutes=15)
