@@ -27,7 +27,8 @@ export function copyButton(label, text, props) {
       () => "Copied",
       () => "Not copied",
     );
-    announce(`${done}: ${props?.["aria-label"] ?? label}`);
+    // The name of a button in a table changes with the row.
+    announce(`${done}: ${made.getAttribute("aria-label") ?? label}`);
     made.dataset.done = done;
     setTimeout(() => delete made.dataset.done, 1_200);
   }, { ...props, class: `copy ${props?.class ?? ""}` });
