@@ -8,6 +8,7 @@ import httpx
 import pytest
 from playwright.sync_api import Page, expect
 
+from accessibility import check_accessibility
 from dashboard import go_to, sign_in
 from seed import GRANDCHILD, ROOT, Seeded, issue
 
@@ -52,6 +53,8 @@ def test_a_key_sees_no_pages_and_no_buttons_that_fail(
         main = page.locator("main")
         expect(main).to_contain_text(text if place in seen else REFUSED)
         expect(page.get_by_role("heading", level=1)).to_be_visible()
+        if place not in seen:
+            check_accessibility(page)
         expect(page.get_by_role("button", name="Try again")).to_have_count(0)
         # A key of an agent may end its sessions, and changes no agents.
         may = {

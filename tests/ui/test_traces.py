@@ -9,6 +9,7 @@ import httpx
 import pytest
 from playwright.sync_api import Locator, Page, Route, expect
 
+from accessibility import check_accessibility
 from dashboard import go_to, sign_in
 from seed import issue
 from servers import Server
@@ -72,6 +73,7 @@ def test_a_trace_is_a_link_if_the_server_says_where_traces_are(
     expect(link).to_have_attribute("rel", "noopener noreferrer")
     expect(link).to_have_attribute("target", "_blank")
     check_copies(page, trace)
+    check_accessibility(page)
     expect(opened(events.last)).to_have_count(0)
     go_to(page, "#/refused")
     refused = page.locator("ol.refused > li")
