@@ -169,3 +169,19 @@ def test_the_overview_says_how_many_deadlines_come_soon(page: Page, own_server: 
     own = page.get_by_role("group", name="Ledger").locator(".figure").filter(has_text="Deadlines")
     expect(own.locator(".value")).to_have_text("1")
     expect(own).to_contain_text("of 2 active sessions")
+
+
+def test_the_overview_says_nothing_of_a_server_that_is_away(
+    page: Page, own_server: Server, watch: Watch
+) -> None:
+    watch.expect_failed_requests()
+    sign_in(page, own_server.url, own_server.key, "#/overview")
+    server = page.get_by_role("group", name="This server")
+    log = server.locator(".figure").filter(has_text="Log").first
+    expect(log).to_contain_text("Available")
+    own_server.stop()
+    expect(server).to_contain_text("Not ready")
+    expect(log).not_to_contain_text("Available")
+    expect(log).not_to_have_attribute("data-state", "good")
+    own_server.start()
+    expect(log).to_contain_text("Available")

@@ -10,7 +10,7 @@ import pytest
 from playwright.sync_api import Page, Route, expect
 
 from dashboard import go_to, is_live, sign_in
-from seed import CHILD, ENDED, GRANDCHILD, ROOT, Seeded
+from seed import CHILD, ENDED, GRANDCHILD, ROOT, Seeded, issue
 from servers import Server
 from session_ledger import Ledger
 from watch import Watch
@@ -213,6 +213,29 @@ def test_the_page_shows_events_as_they_come(page: Page, own_server: Server) -> N
         ledger.events.emit("session.refreshed", "run", {"metadata": {"step": 7}})
         expect(timeline(page)).to_have_count(2)
         expect(page.get_by_role("region", name="Session")).to_contain_text('"step": 7')
+
+
+def test_a_session_stays_on_the_page_while_the_server_is_away(
+    page: Page, own_server: Server, watch: Watch
+) -> None:
+    # A key that may not follow events looks again every 5 s.
+    reader = issue(own_server, ["read"])
+    with Ledger(own_server.url, own_server.key) as ledger:
+        ledger.events.emit("session.created", "run", {"agent_id": "a"})
+        sign_in(page, own_server.url, reader, "#/sessions/run")
+        expect(timeline(page)).to_have_count(1)
+        watch.expect_failed_requests()
+        own_server.stop()
+        state = page.locator(".connection")
+        expect(state).to_have_attribute("data-state", "away")
+        expect(page.get_by_role("region", name="Session")).to_contain_text("Active")
+        expect(page.get_by_role("table", name="Lineage")).to_be_visible()
+        expect(page.get_by_role("alert")).to_have_count(0)
+        own_server.start()
+        ledger.events.emit("session.refreshed", "run", {"metadata": {"step": 7}})
+        expect(page.get_by_role("region", name="Session")).to_contain_text('"step": 7')
+        expect(timeline(page)).to_have_count(2)
+        expect(state).to_have_attribute("data-state", "idle")
 
 
 def test_an_address_that_is_no_escape_is_an_id(page: Page, seeded: Seeded, watch) -> None:

@@ -51,7 +51,7 @@ function traceAddress(id) {
   if (!URL.canParse(text)) return null;
   const { protocol, href } = new URL(text);
   // Whatever a server says, a link runs no code.
-  return protocol === "https:" || protocol === "http:" ? href : null;
+  return ["https", "http"].includes(protocol.slice(0, -1)) ? href : null;
 }
 
 /** The id of a trace with a button that copies it, and a link to the trace if there is one. */

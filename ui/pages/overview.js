@@ -160,7 +160,9 @@ class OverviewPage extends HTMLElement {
     const node = this.#node;
     node.ready.show(isReady ? "Ready" : "Not ready", isReady ? "" : text, isReady ? "good" : "bad");
     if (!figures) {
-      this.#lag.show("-", "metrics are not reachable");
+      for (const figure of [this.#lag, ...Object.values(node)]) {
+        if (figure !== node.ready) figure.show("-", "metrics are not reachable");
+      }
       return;
     }
     const lag = figures.one("lag_records");

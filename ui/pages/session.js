@@ -45,7 +45,9 @@ class SessionPage extends HTMLElement {
   #timeline = h("sl-timeline");
   #moreEvents = h("div", { class: "buttons" });
   #search = h("div", { class: "buttons" });
-  #readSoon = atMostEvery(READ_MS, () => this.#readAll());
+  #readSoon = atMostEvery(READ_MS, async () => {
+    if (await this.#readAll(true)) setTimeout(this.#readSoon, LOOK_MS);
+  });
 
   connectedCallback() {
     append(this, [
@@ -91,13 +93,19 @@ class SessionPage extends HTMLElement {
     else this.#lookAgain();
   }
 
-  /** Reads everything again. Parts that fail show their failure, and leave the others alone. */
-  async #readAll() {
+  /** Reads everything again. Parts that fail show their failure, and leave the others alone. `byItself`: nobody has
+   * asked, and what is shown stays while the server is away. Returns whether that is so. */
+  async #readAll(byItself = false) {
+    let isAway = false;
     const state = { as_of: this.#asOf || null };
     const mayRead = credential.may("read");
     const part = (place, read, show) =>
       read.then(show, (problem) => {
         if (this.#leave.signal.aborted) return;
+        if (byItself && problem.status === 0) {
+          isAway = true;
+          return;
+        }
         Object.assign(this.#shown, { row: "", tree: "" });
         // The place of the row says that there is no such session.
         const isSaid = mayRead && problem.status === 404 && place !== this.#row;
@@ -118,6 +126,7 @@ class SessionPage extends HTMLElement {
       tree && part(this.#moreTree, tree, (answer) => this.#firstTree(answer)),
       part(this.#moreEvents, events(), (page) => this.#events(page)),
     ]);
+    return isAway;
   }
 
   #show(session) {
@@ -264,11 +273,11 @@ class SessionPage extends HTMLElement {
     });
   }
 
-  #lookAgain() {
-    connection.show("idle");
+  #lookAgain(isAway = false) {
+    connection.show(isAway ? "away" : "idle");
     this.#timer = setTimeout(async () => {
-      if (!document.hidden) await this.#readAll();
-      if (!this.#leave.signal.aborted && this.#session?.status === "active") this.#lookAgain();
+      const isStillAway = document.hidden ? isAway : await this.#readAll(true);
+      if (!this.#leave.signal.aborted && this.#session?.status === "active") this.#lookAgain(isStillAway);
     }, LOOK_MS);
   }
 }

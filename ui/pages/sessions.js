@@ -16,9 +16,7 @@ import "../components/session-table.js";
 
 /** In place of rows. An address may name a page that does not exist (any more). */
 const none = (total) =>
-  total > 0
-    ? message("No such page", "The last page comes before this one.")
-    : message("No sessions", "No session matches these filters.");
+  message("No sessions", total > 0 ? "The last page comes before this one." : "No session matches these filters.");
 /** How often totals beside a status filter are read while the page is live. */
 const TOTALS_MS = 1_000;
 /** How often a screen reader hears how many sessions are new. */
