@@ -45,6 +45,18 @@ class SessionPage extends HTMLElement {
   #timeline = h("sl-timeline");
   #moreEvents = h("div", { class: "buttons" });
   #search = h("div", { class: "buttons" });
+  /** Shown when all parts have come, so that none moves another. */
+  #parts = h(
+    "div",
+    { class: "columns", hidden: true },
+    this.#row,
+    h(
+      "div",
+      {},
+      h("section", {}, h("h2", {}, "Timeline"), this.#timeline, this.#moreEvents, this.#search),
+      h("section", {}, h("h2", {}, "Lineage"), this.#lineage, this.#moreTree),
+    ),
+  );
   #readSoon = atMostEvery(READ_MS, async () => {
     if (await this.#readAll(true)) setTimeout(this.#readSoon, LOOK_MS);
   });
@@ -54,17 +66,7 @@ class SessionPage extends HTMLElement {
       h("p", { class: "crumbs" }, h("a", { href: url.link("sessions") }, "Sessions")),
       h("div", { class: "page-head" }, this.#title, h("span", { class: "grow" }), this.#actions),
       this.#done,
-      h(
-        "div",
-        { class: "columns" },
-        this.#row,
-        h(
-          "div",
-          {},
-          h("section", {}, h("h2", {}, "Timeline"), this.#timeline, this.#moreEvents, this.#search),
-          h("section", {}, h("h2", {}, "Lineage"), this.#lineage, this.#moreTree),
-        ),
-      ),
+      this.#parts,
     ]);
   }
 
@@ -87,6 +89,7 @@ class SessionPage extends HTMLElement {
     // Before the rest, so that the stream has every event that the rest lacks.
     const status = mayFollow ? await get("v1/status", {}, this.#leave.signal).catch(() => null) : null;
     await this.#readAll();
+    this.#parts.hidden = false;
     if (this.#leave.signal.aborted) return;
     if (this.#asOf !== "") connection.show("past");
     else if (status) this.#follow(status.as_of.position);
