@@ -66,11 +66,11 @@ def seed(directory: Path) -> Seeded:
     return Seeded(server, issue(server, ["read"]), issue(server, ["read", "audit"]))
 
 
-def issue(server: Server, roles: Sequence[str]) -> str:
-    """A key with these roles."""
-    answer = httpx.post(
-        f"{server.url}/v1/keys", headers={"X-API-Key": server.key}, json={"roles": list(roles)}
-    )
+def issue(server: Server, roles: Sequence[str], agent: str | None = None) -> str:
+    """A key with these roles, for one agent only if that is given."""
+    asked = {"roles": list(roles), **({"agent_id": agent} if agent else {})}
+    head = {"X-API-Key": server.key}
+    answer = httpx.post(f"{server.url}/v1/keys", headers=head, json=asked)
     return str(answer.raise_for_status().json()["key"])
 
 

@@ -12,7 +12,7 @@ from playwright.sync_api import Page, expect
 
 from broker import Broker
 from dashboard import is_live, sign_in
-from seed import ROOT, Seeded
+from seed import Seeded
 from servers import Server
 from session_ledger import Ledger
 from watch import Watch
@@ -156,11 +156,32 @@ def test_the_overview_has_totals_a_chart_and_the_health_of_the_server(
     expect(chart).to_be_visible()
 
 
-def test_a_reader_sees_no_pages_and_no_buttons_that_fail(page: Page, seeded: Seeded) -> None:
-    # A request that fails fails this test: `watch` sees it in the console.
-    sign_in(page, seeded.url, seeded.reader)
-    for place in ("agents", f"sessions/{ROOT}", "agents/agent-0", "overview", "sessions"):
-        page.evaluate("place => { location.hash = `#/${place}` }", place)
-        expect(page.get_by_role("heading", level=1)).to_be_visible()
-        commands = re.compile("^(End session|Hand over|Suspend |Reinstate |Revoke )")
-        expect(page.get_by_role("button", name=commands)).to_have_count(0)
+def test_the_overview_says_how_many_deadlines_come_soon(page: Page, own_server: Server) -> None:
+    with Ledger(own_server.url, own_server.key) as ledger:
+        for session, ttl in (("soon", 300), ("later", 3_600)):
+            created = {"agent_id": "a", "ttl_seconds": ttl}
+            ledger.events.emit("session.created", session, created)
+    sign_in(page, own_server.url, own_server.key, "#/overview")
+    server = page.get_by_role("group", name="This server")
+    due = server.locator(".figure").filter(has_text="Expiries due")
+    expect(due.locator(".value")).to_have_text("0")
+    expect(due).to_contain_text("1 within 10 minutes, of all tenants")
+    own = page.get_by_role("group", name="Ledger").locator(".figure").filter(has_text="Deadlines")
+    expect(own.locator(".value")).to_have_text("1")
+    expect(own).to_contain_text("of 2 active sessions")
+
+
+def test_the_overview_says_nothing_of_a_server_that_is_away(
+    page: Page, own_server: Server, watch: Watch
+) -> None:
+    watch.expect_failed_requests()
+    sign_in(page, own_server.url, own_server.key, "#/overview")
+    server = page.get_by_role("group", name="This server")
+    log = server.locator(".figure").filter(has_text="Log").first
+    expect(log).to_contain_text("Available")
+    own_server.stop()
+    expect(server).to_contain_text("Not ready")
+    expect(log).not_to_contain_text("Available")
+    expect(log).not_to_have_attribute("data-state", "good")
+    own_server.start()
+    expect(log).to_contain_text("Available")

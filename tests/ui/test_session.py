@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
+import httpx
+import pytest
 from playwright.sync_api import Page, Route, expect
 
-from dashboard import is_live, sign_in
-from seed import CHILD, ENDED, GRANDCHILD, ROOT, Seeded
+from dashboard import go_to, is_live, sign_in
+from seed import CHILD, ENDED, GRANDCHILD, ROOT, Seeded, issue
 from servers import Server
 from session_ledger import Ledger
 from watch import Watch
@@ -152,6 +157,53 @@ def test_events_are_in_their_order_however_they_come(page: Page, seeded: Seeded)
     assert shown == [1, 3, 5, 6, 7, 8, 9, 10, 11, 12]
 
 
+#: What no number of JavaScript can hold: too many digits, or too large.
+LONG = '{"id": 12345678901234567890, "share": 0.12345678901234567891, "same": [1.50, 1e3]}'
+#: `same` are numbers that lose nothing.
+KEPT = ["12345678901234567890", "0.12345678901234567891", "1.5", "1000"]
+
+
+def test_numbers_keep_their_digits(page: Page, own_server: Server) -> None:
+    head = {"X-API-Key": own_server.key, "Content-Type": "application/cloudevents+json"}
+    event = '{"specversion": "1.0", "id": "1", "source": "/r", "type": "session.created", '
+    event += f'"subject": "run", "data": {{"agent_id": "a", "metadata": {LONG}}}}}'
+    httpx.post(f"{own_server.url}/v1/events", headers=head, content=event).raise_for_status()
+    sign_in(page, own_server.url, own_server.key, "#/sessions/run")
+    first = timeline(page).first
+    first.locator("summary").click()
+    page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    first.get_by_role("button", name="Copy JSON").click()
+    expect(page.get_by_text("Copied: Copy JSON")).to_be_attached()
+    shown = [page.get_by_role("region", name="Session"), first]
+    texts = [one.locator("pre").inner_text() for one in shown]
+    texts.append(page.evaluate("navigator.clipboard.readText()"))
+    go_to(page, "#/sessions")
+    expect(page.get_by_text("1-1 of 1")).to_be_visible()
+    for kind in ("CSV", "NDJSON"):
+        with page.expect_download() as saved:
+            page.get_by_role("button", name=f"Download the filter as {kind}").click()
+        texts.append(Path(saved.value.path()).read_text())
+    for text in texts:
+        found = re.findall(r"[\d.]+", text[text.index("share") - 30 :])
+        assert [number for number in found if number in KEPT] == KEPT, text
+
+
+@pytest.mark.parametrize(
+    ("text", "written"),
+    [
+        ("[1.0, -0.10e5, 1e21, 0, 0.1, 123456789012345]", "[1,-10000,1e+21,0,0.1,123456789012345]"),
+        ("[9007199254740993, 1e400, 1e-400, -1.0e999]", "[9007199254740993,1e400,1e-400,-1.0e999]"),
+        ('{"a": "12345678901234567890", "__proto__": 1}', None),
+    ],
+)
+def test_json_is_read_and_written_without_a_loss(
+    page: Page, seeded: Seeded, text: str, written: str | None
+) -> None:
+    page.goto(f"{seeded.url}/ui/")
+    script = "async text => JSON.stringify((await import('./lib/json.js')).parse(text))"
+    assert page.evaluate(script, text) == (written or text.replace(": ", ":").replace(", ", ","))
+
+
 def test_the_page_shows_events_as_they_come(page: Page, own_server: Server) -> None:
     with Ledger(own_server.url, own_server.key) as ledger:
         ledger.events.emit("session.created", "run", {"agent_id": "a"})
@@ -161,6 +213,29 @@ def test_the_page_shows_events_as_they_come(page: Page, own_server: Server) -> N
         ledger.events.emit("session.refreshed", "run", {"metadata": {"step": 7}})
         expect(timeline(page)).to_have_count(2)
         expect(page.get_by_role("region", name="Session")).to_contain_text('"step": 7')
+
+
+def test_a_session_stays_on_the_page_while_the_server_is_away(
+    page: Page, own_server: Server, watch: Watch
+) -> None:
+    # A key that may not follow events looks again every 5 s.
+    reader = issue(own_server, ["read"])
+    with Ledger(own_server.url, own_server.key) as ledger:
+        ledger.events.emit("session.created", "run", {"agent_id": "a"})
+        sign_in(page, own_server.url, reader, "#/sessions/run")
+        expect(timeline(page)).to_have_count(1)
+        watch.expect_failed_requests()
+        own_server.stop()
+        state = page.locator(".connection")
+        expect(state).to_have_attribute("data-state", "away")
+        expect(page.get_by_role("region", name="Session")).to_contain_text("Active")
+        expect(page.get_by_role("table", name="Lineage")).to_be_visible()
+        expect(page.get_by_role("alert")).to_have_count(0)
+        own_server.start()
+        ledger.events.emit("session.refreshed", "run", {"metadata": {"step": 7}})
+        expect(page.get_by_role("region", name="Session")).to_contain_text('"step": 7')
+        expect(timeline(page)).to_have_count(2)
+        expect(state).to_have_attribute("data-state", "idle")
 
 
 def test_an_address_that_is_no_escape_is_an_id(page: Page, seeded: Seeded, watch) -> None:

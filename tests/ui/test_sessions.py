@@ -13,8 +13,8 @@ import httpx
 from playwright.sync_api import Page, Route, expect
 
 from dashboard import go_to, ids, is_live, row, rows, sign_in
-from seed import CHILD, ENDED, MANY, ROOT, Seeded, event
-from servers import Server
+from seed import CHILD, ENDED, HOSTILE_SESSION, MANY, ROOT, Seeded, event
+from servers import Server, wait_for
 from session_ledger import Ledger, NewEvent
 from watch import Watch
 
@@ -59,6 +59,18 @@ def test_any_page_can_be_opened_and_no_row_is_twice(page: Page, seeded: Seeded) 
     assert len(set(seen)) == len(seen) == ROOTS
 
 
+def test_a_page_beyond_the_last_one_says_so_and_leads_back(page: Page, seeded: Seeded) -> None:
+    sign_in(page, seeded.url, seeded.key, "#/sessions?page=99")
+    expect(page.get_by_text(f"0 of {ROOTS}", exact=True)).to_be_visible()
+    expect(page.get_by_text("The last page comes before this one.")).to_be_visible()
+    page.get_by_role("button", name="Previous page").click()
+    expect(page.get_by_text(f"{2 * PAGE + 1}-{ROOTS} of {ROOTS}")).to_be_visible()
+    go_to(page, "#/agents?page=9")
+    expect(page.get_by_text("The last page comes before this one.")).to_be_visible()
+    page.get_by_role("button", name="Previous page").click()
+    expect(page.get_by_text("1-8 of 8")).to_be_visible()
+
+
 def test_a_range_of_creation_times_is_a_filter(page: Page, seeded: Seeded) -> None:
     def count() -> int:
         after = datetime.now(timezone.utc) - timedelta(minutes=15)
@@ -93,6 +105,39 @@ def test_a_past_state_is_that_of_its_position(page: Page, seeded: Seeded) -> Non
     page.get_by_role("button", name="Back to now").click()
     is_live(page)
     expect(row(page, ROOT)).to_be_visible()
+
+
+def test_a_past_state_is_that_of_a_date(page: Page, own_server: Server) -> None:
+    with Ledger(own_server.url, own_server.key) as ledger:
+        ledger.events.emit("session.created", "before", {"agent_id": "a"})
+        recorded = ledger.sessions.get("before").recorded_at
+        # The field for the time has whole seconds.
+        state = recorded.replace(microsecond=0) + timedelta(seconds=1)
+        wait_for(lambda: state < datetime.now(timezone.utc), "the second of the past is over")
+        ledger.events.emit("session.created", "after", {"agent_id": "a"})
+        sign_in(page, own_server.url, own_server.key)
+        expect(rows(page)).to_have_count(2)
+        page.get_by_role("button", name="Past state").click()
+        page.get_by_label("Time of the state").fill(state.strftime("%Y-%m-%dT%H:%M:%S"))
+        expect(rows(page)).to_have_count(1)
+        assert ids(page) == ["before"]
+        expect(page).to_have_url(re.compile("as_of=" + state.strftime("%Y-%m-%dT%H%%3A%M")))
+        # The address leads there, and from there to the past of the session.
+        page.get_by_role("link", name="before", exact=True).click()
+        expect(page.get_by_role("heading", level=1)).to_contain_text("past state")
+        page.go_back()
+        expect(row(page, "before")).to_be_visible()
+        page.go_back()
+        expect(rows(page)).to_have_count(2)
+
+
+def test_an_id_is_copied_as_the_runtime_has_sent_it(page: Page, seeded: Seeded) -> None:
+    page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    sign_in(page, seeded.url, seeded.key)
+    row(page, HOSTILE_SESSION).hover()
+    row(page, HOSTILE_SESSION).get_by_role("button", name="Copy the id").click()
+    expect(page.get_by_text("Copied: Copy the id")).to_be_attached()
+    assert page.evaluate("navigator.clipboard.readText()") == HOSTILE_SESSION
 
 
 def test_rows_appear_and_change_while_events_come(page: Page, own_server: Server) -> None:

@@ -7,11 +7,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
 
+import httpx
 import pytest
 from playwright.sync_api import Page, expect
 
 from dashboard import ids, rows, sign_in
-from seed import Seeded
+from seed import Seeded, issue
 from servers import Server, binary, clean_environment
 from watch import Watch
 
@@ -98,6 +99,24 @@ def test_a_wrong_key_is_refused_and_the_next_one_is_taken(
     page.get_by_label("API key").fill(seeded.key)
     page.keyboard.press("Enter")
     expect(rows(page).first).to_be_visible()
+
+
+def test_a_key_that_is_revoked_meanwhile_is_asked_for_again(
+    page: Page, own_server: Server, watch: Watch
+) -> None:
+    watch.expect_failed_requests()
+    key = issue(own_server, ["read"])
+    sign_in(page, own_server.url, key, "#/agents")
+    expect(page.get_by_text("No agent is known yet.")).to_be_visible()
+    keys = f"{own_server.url}/v1/keys"
+    head = {"X-API-Key": own_server.key}
+    httpx.delete(f"{keys}/{key.split('_')[1]}", headers=head).raise_for_status()
+    page.get_by_role("button", name="Read again").click()
+    expect(page.get_by_role("alert")).to_contain_text("no longer valid")
+    # The place stays in the address, and is shown with the next key.
+    page.get_by_label("API key").fill(own_server.key)
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("heading", name="Agents", level=1)).to_be_visible()
 
 
 def test_a_place_in_the_address_is_shown_after_signing_in(page: Page, seeded: Seeded) -> None:

@@ -7,10 +7,11 @@ from datetime import timedelta
 from pathlib import Path
 
 import httpx
+import pytest
 from playwright.sync_api import CDPSession, Page, expect
 
 from dashboard import is_live, rows, sign_in, until
-from seed import Seeded, event
+from seed import ENDED, ROOT, Seeded, event
 from servers import Server, in_thread
 from session_ledger import Ledger, NewEvent
 
@@ -53,6 +54,32 @@ def test_first_rows_are_drawn_soon_after_the_answer_and_nothing_shifts(
     print(f"first rows {took:.0f} ms after the answer")
     assert took < FIRST_ROWS_MS_MAX
     assert page.evaluate("window.shifted ?? 0") < 0.01
+
+
+#: Each page, and a text that it has when it is complete.
+PLACES = {
+    "sessions?children=1&page=2": "51-100 of",
+    f"sessions/{ROOT}": "From creation to end",
+    f"sessions/{ENDED}": "session.terminated",
+    "agents": "reviewer",
+    "agents/agent-0": "Coder 0",
+    "refused": "by-gone",
+    "overview": "Ready",
+}
+
+
+@pytest.mark.parametrize("width", [390, 1280])
+@pytest.mark.parametrize("place", PLACES)
+def test_no_page_shifts_while_it_comes(page: Page, seeded: Seeded, place: str, width: int) -> None:
+    page.add_init_script(CLOCKS)
+    page.set_viewport_size({"width": width, "height": 800})
+    page.goto(f"{seeded.url}/ui/#/{place}")
+    page.get_by_label("API key").fill(seeded.key)
+    before = page.evaluate("window.shifted ?? 0")
+    page.keyboard.press("Enter")
+    expect(page.locator("main")).to_contain_text(PLACES[place])
+    page.evaluate("new Promise(done => requestAnimationFrame(() => setTimeout(done, 100)))")
+    assert page.evaluate("window.shifted ?? 0") - before < 0.01
 
 
 #: Counts the updates of the listing, and the time between frames.

@@ -107,6 +107,20 @@ def test_dialogs_keep_the_rules_of_accessibility(page: Page, seeded: Seeded) -> 
     check_accessibility(page)
 
 
+@pytest.mark.parametrize("width", [1024, 1280, 1920])
+def test_an_id_of_36_characters_is_shown_in_full(
+    page: Page, own_server: Server, width: int
+) -> None:
+    session = "532f055b-61f6-4ece-a1f6-8e23eb366d92"
+    with Ledger(own_server.url, own_server.key) as ledger:
+        ledger.events.emit("session.created", session, {"agent_id": "a"})
+    page.set_viewport_size({"width": width, "height": 800})
+    sign_in(page, own_server.url, own_server.key)
+    link = row(page, session).get_by_role("link", name=session)
+    expect(link).to_be_visible()
+    assert link.evaluate("one => one.scrollWidth - one.clientWidth") == 0
+
+
 @pytest.mark.parametrize("width", [320, 768, 1920])
 def test_no_page_is_wider_than_the_screen(page: Page, seeded: Seeded, width: int) -> None:
     page.set_viewport_size({"width": width, "height": 800})

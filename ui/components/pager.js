@@ -18,7 +18,7 @@ class Pager extends HTMLElement {
       "form",
       { on: { submit: (event) => {
         event.preventDefault();
-        this.#go(Math.min(this.#pages, Math.max(1, this.#input.valueAsNumber || 1)));
+        this.#go(Math.max(1, this.#input.valueAsNumber || 1));
       } } },
       h("label", {}, "Page ", this.#input),
       this.#of,
@@ -29,7 +29,8 @@ class Pager extends HTMLElement {
   }
 
   #go(page) {
-    this.dispatchEvent(new CustomEvent("page", { detail: page }));
+    // From a page beyond the last one, which an address may name, the way back is the last one.
+    this.dispatchEvent(new CustomEvent("page", { detail: Math.min(this.#pages, page) }));
   }
 
   show(page, pages) {

@@ -2,6 +2,7 @@
 
 import { announce, button, h, setText } from "../lib/dom.js";
 import { title, word } from "../lib/format.js";
+import * as credential from "../lib/credential.js";
 import { link } from "../lib/url.js";
 
 /** A status: a mark, which differs in shape and color, and the word. */
@@ -26,7 +27,8 @@ export function copyButton(label, text, props) {
       () => "Copied",
       () => "Not copied",
     );
-    announce(`${done}: ${props?.["aria-label"] ?? label}`);
+    // The name of a button in a table changes with the row.
+    announce(`${done}: ${made.getAttribute("aria-label") ?? label}`);
     made.dataset.done = done;
     setTimeout(() => delete made.dataset.done, 1_200);
   }, { ...props, class: `copy ${props?.class ?? ""}` });
@@ -40,6 +42,28 @@ export function idWithCopy(id, href) {
     { class: "id" },
     href ? h("a", { href, class: "mono" }, id) : h("span", { class: "mono" }, id),
     copyButton("Copy", () => id, { "aria-label": `Copy the id ${id}`, class: "quiet" }),
+  );
+}
+
+/** Where the tracing system of the server's operator shows a trace; null if the server names no such place. */
+function traceAddress(id) {
+  const text = credential.traceUrl()?.replaceAll("{trace_id}", encodeURIComponent(id)) ?? "";
+  if (!URL.canParse(text)) return null;
+  const { protocol, href } = new URL(text);
+  // Whatever a server says, a link runs no code.
+  return ["https", "http"].includes(protocol.slice(0, -1)) ? href : null;
+}
+
+/** The id of a trace with a button that copies it, and a link to the trace if there is one. */
+export function trace(id) {
+  const href = traceAddress(id);
+  // In another tab: this page would forget the key.
+  const away = { href, target: "_blank", rel: "noopener noreferrer", class: "mono", title: "Opens in another tab" };
+  return h(
+    "span",
+    { class: "id" },
+    href === null ? h("span", { class: "mono" }, id) : h("a", away, id),
+    copyButton("Copy", () => id, { "aria-label": `Copy the trace id ${id}`, class: "quiet" }),
   );
 }
 

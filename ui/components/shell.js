@@ -6,14 +6,33 @@ import * as connection from "../lib/connection.js";
 import * as credential from "../lib/credential.js";
 import * as prefs from "../lib/prefs.js";
 import * as url from "../lib/url.js";
+import { message } from "./parts.js";
 
-/** Pages: the word in the address, the title, the elements of the list and of one thing, and the role. */
+/** Pages: the word in the address, the title, the elements of the list and of one thing, and the role. Nobody tells a
+ * credential that is bound to an agent what was refused: many such events concern no known agent. */
 const PAGES = [
   { name: "sessions", title: "Sessions", list: "sl-page-sessions", one: "sl-page-session", role: "read" },
   { name: "agents", title: "Agents", list: "sl-page-agents", one: "sl-page-agent", role: "read" },
-  { name: "refused", title: "Refused", list: "sl-page-refused", role: "audit" },
+  { name: "refused", title: "Refused", list: "sl-page-refused", role: "audit", isOfAll: true },
   { name: "overview", title: "Overview", list: "sl-page-overview", role: "read" },
 ];
+
+/** Why this credential may not see a page; null if it may. */
+function refusal({ name, role, isOfAll }, { id, params }) {
+  // The events of a session are there for audits as well.
+  const isAudit = name === "sessions" && id && !params.get("as_of") && credential.may("audit");
+  if (!credential.may(role) && !isAudit) {
+    return `It needs the role ${role}. The key has: ${credential.roles().join(", ") || "none"}.`;
+  }
+  if (isOfAll && credential.boundAgent() !== null) return "The key is bound to an agent, and sees only its sessions.";
+  return null;
+}
+
+/** What stands in the place of a page that would only fail. */
+function refused(title, why) {
+  connection.show("idle");
+  return h("div", {}, h("h1", { tabindex: "-1" }, title), message("Not for this key", why));
+}
 
 const STATES = {
   idle: "Not live",
@@ -41,7 +60,7 @@ class Shell extends HTMLElement {
 
   connectedCallback() {
     if (this.firstChild) return;
-    const isAllowed = ({ role }) => credential.may(role);
+    const isAllowed = (page) => refusal(page, {}) === null;
     for (const { name, title } of PAGES.filter(isAllowed)) {
       this.#links.set(name, h("a", { href: url.link(name) }, title));
     }
@@ -102,7 +121,8 @@ class Shell extends HTMLElement {
     const isFirst = this.#shown === "";
     this.#shown = key;
     setTitle(`${id ? `${id} - ` : ""}${found.title}`);
-    const element = document.createElement(tag);
+    const why = refusal(found, { id, params });
+    const element = why === null ? document.createElement(tag) : refused(found.title, why);
     replace(this.#main, element);
     element.route = { id, params };
     if (isFirst) return;

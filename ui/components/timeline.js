@@ -2,7 +2,7 @@
 
 import { h } from "../lib/dom.js";
 import { bytesOf, hexDump, span, word } from "../lib/format.js";
-import { copyButton, badge, facts, json } from "./parts.js";
+import { copyButton, badge, facts, json, trace } from "./parts.js";
 import { timeOf } from "./time.js";
 
 const VIA = { api: "over HTTP", nats: "on NATS", ledger: "by the ledger itself" };
@@ -47,6 +47,7 @@ export function eventFacts(event) {
     ["Written by", h("span", { class: "mono" }, actor(event))],
     ["Source", of("source")],
     ["Event id", of("id")],
+    ["Trace", event.trace_id && trace(event.trace_id)],
     ["Clock of the emitter", emitted(event)],
     ["Clock of the log", timeOf(event.recorded_at)],
     ["First copy at", event.first_position],

@@ -1,6 +1,7 @@
 // Shows an answer while it arrives: its status, its headers and its body.
 
 import { announce, button, h, replace, setText } from "../ui/lib/dom.js";
+import { parse } from "../ui/lib/json.js";
 
 /** How much of a body the page shows. Of a longer one, the last part. */
 const SHOWN_CHARS_MAX = 256 * 1024;
@@ -65,7 +66,7 @@ async function read(response, pre) {
 
 function indented(text) {
   try {
-    return JSON.stringify(JSON.parse(text), null, 2);
+    return JSON.stringify(parse(text), null, 2);
   } catch {
     return text;
   }

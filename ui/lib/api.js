@@ -2,6 +2,7 @@
 
 import * as credential from "./credential.js";
 import { pause } from "./dom.js";
+import * as json from "./json.js";
 
 const TRIES_MAX = 4;
 const WAIT_S_MAX = 10;
@@ -93,7 +94,7 @@ function parsed(text) {
 export async function get(path, params, signal) {
   for (let tries = 1; ; tries += 1) {
     try {
-      return await (await send(path, { params, signal })).json();
+      return json.parse(await (await send(path, { params, signal })).text());
     } catch (problem) {
       const isBusy = problem.status === 429 || problem.status === 503;
       if (!isBusy || tries === TRIES_MAX || WAIT_S_MAX < problem.retryAfterS) throw problem;

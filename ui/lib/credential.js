@@ -11,7 +11,7 @@ export function headers(candidate = held) {
   return sent;
 }
 
-/** Keeps a credential that the server has accepted, with what its status said about the caller. */
+/** Keeps a credential that the server has accepted, with what its status said about the caller and the server. */
 export function keep(candidate, status) {
   held = candidate;
   known = {
@@ -19,6 +19,7 @@ export function keep(candidate, status) {
     // A server before this member does not say. Then every button is shown, and the server decides.
     roles: status.caller?.roles ?? ["read", "write", "audit", "admin"],
     agent: status.caller?.agent_id ?? null,
+    traceUrl: status.trace_url ?? null,
   };
 }
 
@@ -34,3 +35,5 @@ export const roles = () => known?.roles ?? [];
 export const may = (role) => roles().includes(role);
 /** The agent to which the credential is bound, or null. */
 export const boundAgent = () => known?.agent ?? null;
+/** The URL of a trace, with `{trace_id}` in the place of its id; null if the server knows none. */
+export const traceUrl = () => known?.traceUrl ?? null;

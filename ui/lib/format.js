@@ -14,6 +14,12 @@ export function title(text) {
 
 export const plural = (count, one, many = `${one}s`) => `${number(count)} ${count === 1 ? one : many}`;
 
+/** Which rows of a listing a page has, such as `51-100 of 1,234`. */
+export function rangeOf(offset, rows, total) {
+  const shown = rows === 0 ? "0" : `${number(offset + 1)}-${number(offset + rows)}`;
+  return `${shown} of ${number(total)}`;
+}
+
 /** What an active session is doing, or how a terminated one went. */
 export const doing = (session) => word(session.status === "active" ? session.phase : session.outcome);
 

@@ -27,6 +27,8 @@ class AgentPage extends HTMLElement {
   #all = h("a", {}, "All sessions");
   #table = h("sl-session-table", { label: "Newest sessions of the agent" });
   #notice = h("div", { class: "notice" });
+  /** Shown when the agent has been read, so that its facts move nothing. */
+  #parts = h("div", { class: "columns", hidden: true }, this.#facts);
   #offered = "";
   #readSoon = atMostEvery(READ_MS, () => this.#read());
 
@@ -37,13 +39,9 @@ class AgentPage extends HTMLElement {
       h("p", { class: "crumbs" }, h("a", { href: url.link("agents") }, "Agents")),
       h("div", { class: "page-head" }, this.#title, grow(), this.#actions),
       this.#done,
-      h(
-        "div",
-        { class: "columns" },
-        this.#facts,
-        h("section", {}, head, this.#table, this.#notice),
-      ),
+      this.#parts,
     ]);
+    append(this.#parts, [h("section", {}, head, this.#table, this.#notice)]);
   }
 
   disconnectedCallback() {
@@ -65,6 +63,7 @@ class AgentPage extends HTMLElement {
     } catch (problem) {
       if (!this.#leave.signal.aborted) replace(this.#facts, failure(problem, () => this.#read()));
     }
+    this.#parts.hidden = false;
   }
 
   #show(agent) {

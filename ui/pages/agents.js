@@ -2,7 +2,7 @@
 
 import { AGENTS, get } from "../lib/api.js";
 import { append, button, h, replace, setText } from "../lib/dom.js";
-import { number, title } from "../lib/format.js";
+import { number, rangeOf, title } from "../lib/format.js";
 import * as connection from "../lib/connection.js";
 import * as url from "../lib/url.js";
 import { agentButtons } from "../components/agent-actions.js";
@@ -117,13 +117,12 @@ class AgentsPage extends HTMLElement {
     if (asOf) this.#asOf.found(list.as_of);
     else connection.showPosition(list.as_of);
     setText(this.#state, `${asOf ? "Past state at" : "As of"} position ${number(list.as_of.position)}`);
-    const offset = (page - 1) * ROWS;
-    const first = list.agents.length === 0 ? 0 : offset + 1;
-    setText(this.#range, `${number(first)}-${number(offset + list.agents.length)} of ${number(list.total)}`);
+    setText(this.#range, rangeOf((page - 1) * ROWS, list.agents.length, list.total));
     this.#pager.show(page, Math.ceil(list.total / ROWS));
     this.#body.replaceChildren(...list.agents.map((agent) => this.#row(agent)));
     const isFiltered = status.length > 0 || this.#asked.type || this.#asked.trust;
-    const none = isFiltered ? "No agent matches these filters." : "No agent is known yet.";
+    const nobody = isFiltered ? "No agent matches these filters." : "No agent is known yet.";
+    const none = list.total > 0 ? "The last page comes before this one." : nobody;
     replace(this.#notice, list.agents.length === 0 && message("No agents", none));
   }
 

@@ -19,6 +19,10 @@ const HEALTH_MS = 5_000;
 const DUE_ROWS = 200;
 const DUE_MS = 600_000;
 
+/** In place of the chart. */
+const noChart = () =>
+  message("No chart", "It needs a server with its history file, and a key that is not bound to an agent.");
+
 /** A figure with its label and a line below it. */
 class Figure {
   constructor(label, href) {
@@ -156,7 +160,9 @@ class OverviewPage extends HTMLElement {
     const node = this.#node;
     node.ready.show(isReady ? "Ready" : "Not ready", isReady ? "" : text, isReady ? "good" : "bad");
     if (!figures) {
-      this.#lag.show("-", "metrics are not reachable");
+      for (const figure of [this.#lag, ...Object.values(node)]) {
+        if (figure !== node.ready) figure.show("-", "metrics are not reachable");
+      }
       return;
     }
     const lag = figures.one("lag_records");
@@ -199,6 +205,8 @@ class OverviewPage extends HTMLElement {
 
   async #readChart() {
     const range = this.#range;
+    // The counts of a past time would tell a bound credential when others wrote.
+    if (credential.boundAgent() !== null) return replace(this.#notice, noChart());
     try {
       const steps = await this.#series.read(range, this.#leave.signal);
       if (range !== this.#range) return;
@@ -208,11 +216,7 @@ class OverviewPage extends HTMLElement {
       if (this.#leave.signal.aborted || range !== this.#range) return;
       // The clock of this page is ahead of the server's: the step is read a little later.
       if (problem.code === "position_beyond_head") return;
-      if (["history_off", "agent_bound"].includes(problem.code)) {
-        const needs = "It needs a server with its history file, and a key that is not bound to an agent.";
-        replace(this.#notice, message("No chart", needs));
-        return;
-      }
+      if (problem.code === "history_off") return replace(this.#notice, noChart());
       replace(this.#notice, failure(problem, () => this.#readChart()));
     }
   }

@@ -9,7 +9,7 @@ import * as credential from "../lib/credential.js";
 import * as url from "../lib/url.js";
 import { tell } from "../components/dialog.js";
 import { agentLink, badge, copyButton, facts, failure, idWithCopy } from "../components/parts.js";
-import { json, scopeList, sessionLink } from "../components/parts.js";
+import { json, message, scopeList, sessionLink } from "../components/parts.js";
 import { endSession, handOver } from "../components/session-actions.js";
 import { timeOf } from "../components/time.js";
 import "../components/lineage.js";
@@ -45,24 +45,28 @@ class SessionPage extends HTMLElement {
   #timeline = h("sl-timeline");
   #moreEvents = h("div", { class: "buttons" });
   #search = h("div", { class: "buttons" });
-  #readSoon = atMostEvery(READ_MS, () => this.#readAll());
+  /** Shown when all parts have come, so that none moves another. */
+  #parts = h(
+    "div",
+    { class: "columns", hidden: true },
+    this.#row,
+    h(
+      "div",
+      {},
+      h("section", {}, h("h2", {}, "Timeline"), this.#timeline, this.#moreEvents, this.#search),
+      h("section", {}, h("h2", {}, "Lineage"), this.#lineage, this.#moreTree),
+    ),
+  );
+  #readSoon = atMostEvery(READ_MS, async () => {
+    if (await this.#readAll(true)) setTimeout(this.#readSoon, LOOK_MS);
+  });
 
   connectedCallback() {
     append(this, [
       h("p", { class: "crumbs" }, h("a", { href: url.link("sessions") }, "Sessions")),
       h("div", { class: "page-head" }, this.#title, h("span", { class: "grow" }), this.#actions),
       this.#done,
-      h(
-        "div",
-        { class: "columns" },
-        this.#row,
-        h(
-          "div",
-          {},
-          h("section", {}, h("h2", {}, "Timeline"), this.#timeline, this.#moreEvents, this.#search),
-          h("section", {}, h("h2", {}, "Lineage"), this.#lineage, this.#moreTree),
-        ),
-      ),
+      this.#parts,
     ]);
   }
 
@@ -85,34 +89,47 @@ class SessionPage extends HTMLElement {
     // Before the rest, so that the stream has every event that the rest lacks.
     const status = mayFollow ? await get("v1/status", {}, this.#leave.signal).catch(() => null) : null;
     await this.#readAll();
+    this.#parts.hidden = false;
     if (this.#leave.signal.aborted) return;
     if (this.#asOf !== "") connection.show("past");
     else if (status) this.#follow(status.as_of.position);
     else this.#lookAgain();
   }
 
-  /** Reads everything again. Parts that fail show their failure, and leave the others alone. */
-  async #readAll() {
+  /** Reads everything again. Parts that fail show their failure, and leave the others alone. `byItself`: nobody has
+   * asked, and what is shown stays while the server is away. Returns whether that is so. */
+  async #readAll(byItself = false) {
+    let isAway = false;
     const state = { as_of: this.#asOf || null };
+    const mayRead = credential.may("read");
     const part = (place, read, show) =>
       read.then(show, (problem) => {
         if (this.#leave.signal.aborted) return;
+        if (byItself && problem.status === 0) {
+          isAway = true;
+          return;
+        }
         Object.assign(this.#shown, { row: "", tree: "" });
-        replace(place, failure(problem, () => this.#readAll()));
+        // The place of the row says that there is no such session.
+        const isSaid = mayRead && problem.status === 404 && place !== this.#row;
+        replace(place, !isSaid && failure(problem, () => this.#readAll()));
       });
     const signal = this.#leave.signal;
     const params = { ...state, limit: TREE_ROWS };
-    const tree = credential.may("read") && get(of(SESSIONS, this.#id, "/lineage"), params, signal);
+    const tree = mayRead && get(of(SESSIONS, this.#id, "/lineage"), params, signal);
     const events = async () => {
       // The history of a session has no past states: the lineage says at which position this one is.
       if (this.#asOf !== "") this.#until = (await tree).as_of.position;
       return get(of(SESSIONS, this.#id, "/events"), { limit: EVENTS, after: this.#eventsAfter }, signal);
     };
+    const row = mayRead && get(of(SESSIONS, this.#id), state, signal);
+    if (!mayRead) replace(this.#row, message("Not for this key", "The row and the lineage need the role read."));
     await Promise.all([
-      part(this.#row, get(of(SESSIONS, this.#id), state, signal), (session) => this.#show(session)),
+      row && part(this.#row, row, (session) => this.#show(session)),
       tree && part(this.#moreTree, tree, (answer) => this.#firstTree(answer)),
       part(this.#moreEvents, events(), (page) => this.#events(page)),
     ]);
+    return isAway;
   }
 
   #show(session) {
@@ -259,11 +276,11 @@ class SessionPage extends HTMLElement {
     });
   }
 
-  #lookAgain() {
-    connection.show("idle");
+  #lookAgain(isAway = false) {
+    connection.show(isAway ? "away" : "idle");
     this.#timer = setTimeout(async () => {
-      if (!document.hidden) await this.#readAll();
-      if (!this.#leave.signal.aborted && this.#session?.status === "active") this.#lookAgain();
+      const isStillAway = document.hidden ? isAway : await this.#readAll(true);
+      if (!this.#leave.signal.aborted && this.#session?.status === "active") this.#lookAgain(isStillAway);
     }, LOOK_MS);
   }
 }

@@ -3,7 +3,7 @@
 import { AGENTS, SESSIONS, get, isOfPast } from "../lib/api.js";
 import { atMostEvery, button, announce, h, oncePerFrame, replace, setText } from "../lib/dom.js";
 import { PAGE_ROWS, STATUSES, chosen, fromParams, statusesOf, toParams, toggled, withoutStatus } from "../lib/filter.js";
-import { number, plural, title } from "../lib/format.js";
+import { number, plural, rangeOf, title } from "../lib/format.js";
 import { FollowedRows, follow } from "../lib/stream.js";
 import * as connection from "../lib/connection.js";
 import * as url from "../lib/url.js";
@@ -14,8 +14,9 @@ import "../components/filters.js";
 import "../components/pager.js";
 import "../components/session-table.js";
 
-/** In place of rows. */
-const none = () => message("No sessions", "No session matches these filters.");
+/** In place of rows. An address may name a page that does not exist (any more). */
+const none = (total) =>
+  message("No sessions", total > 0 ? "The last page comes before this one." : "No session matches these filters.");
 /** How often totals beside a status filter are read while the page is live. */
 const TOTALS_MS = 1_000;
 /** How often a screen reader hears how many sessions are new. */
@@ -284,10 +285,9 @@ class SessionsPage extends HTMLElement {
 
   #shown(total, rows, offset) {
     this.#pager.show(this.#filter.page, Math.ceil(total / PAGE_ROWS));
-    const first = rows === 0 ? 0 : offset + 1;
-    setText(this.#range, `${number(first)}-${number(offset + rows)} of ${number(total)}`);
+    setText(this.#range, rangeOf(offset, rows, total));
     if (rows > 0) replace(this.#notice);
-    else if (!this.#notice.firstChild) replace(this.#notice, none());
+    else if (!this.#notice.firstChild) replace(this.#notice, none(total));
   }
 
   async #offerAgents() {
