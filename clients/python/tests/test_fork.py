@@ -218,3 +218,22 @@ def test_processes_share_a_client(server: Server, ledger: Ledger) -> None:
     done = run(SHARES, server)
     assert done.stdout == "[0, 0, 0]\n", done.stderr
     assert ledger.sessions.count(agent_id="forked").total >= 200
+
+
+def test_a_child_that_leaves_the_block_does_not_end_the_session_of_its_parent(
+    server: Server, ledger: Ledger, agent: str
+) -> None:
+    program = f"""
+import os, sys
+from session_ledger import Ledger
+with Ledger().session(agent={agent!r}) as session:
+    child = os.fork()
+    if child == 0:
+        sys.exit(0)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    with Ledger() as again:
+        print(again.sessions.get(session.session_id).status, session.session_id)
+"""
+    status, _, name = run(program, server).stdout.partition(" ")
+    assert status == "active"
+    assert ledger.sessions.get(name.strip()).status == "terminated"

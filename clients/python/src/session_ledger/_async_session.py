@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import suppress
 from types import TracebackType
@@ -44,6 +45,7 @@ class AsyncLiveSession:
         self._state = LiveState(ttl_seconds)
         self._lock = asyncio.Lock()
         self._task: asyncio.Task[None] | None = None
+        self._process = os.getpid()
 
     @property
     def session_id(self) -> str:
@@ -115,6 +117,7 @@ class AsyncLiveSession:
 
     async def __aenter__(self) -> AsyncLiveSession:
         self._state.enter()
+        self._process = os.getpid()
         if self._state.tokens is None:
             opening = asyncio.ensure_future(self._opening())
             try:
@@ -132,6 +135,9 @@ class AsyncLiveSession:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        if self._process != os.getpid():
+            # The child of a fork leaves the block as well, and the session stays with the parent.
+            return
         outcome, reason = how_it_went(error)
         # A task that is cancelled must still end its session. If it is cancelled again meanwhile,
         # the end goes on without it.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import threading
 from collections.abc import Callable
 from types import TracebackType
@@ -38,6 +39,7 @@ class LiveSession:
         self._state = LiveState(ttl_seconds)
         self._guard = Guard()
         self._stop = threading.Event()
+        self._process = os.getpid()
 
     @property
     def session_id(self) -> str:
@@ -117,6 +119,7 @@ class LiveSession:
 
     def __enter__(self) -> LiveSession:
         self._state.enter()
+        self._process = os.getpid()
         if self._state.tokens is None:
             self._state.took(self._opening())
         name = "session-ledger-keep-alive"
@@ -129,6 +132,9 @@ class LiveSession:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        if self._process != os.getpid():
+            # The child of a fork leaves the block as well, and the session stays with the parent.
+            return
         outcome, reason = how_it_went(error)
         try:
             self.end(outcome=outcome, reason=reason)
