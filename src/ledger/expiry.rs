@@ -38,12 +38,10 @@ pub struct Expiries {
 
 /// Counts the deadlines that have passed, and those that pass soon.
 pub fn expiries(snapshot: &Snapshot, now: Timestamp) -> Result<Expiries, StoreError> {
-    let by = |time| {
-        let all = snapshot.of_all_tenants();
-        all.deadlines_by(time, EXPIRIES_COUNTED_MAX)
-    };
-    let due = by(now)?;
-    let soon = by(now.plus_micros(SOON_US))? - due;
+    let all = snapshot.of_all_tenants();
+    let due = all.deadlines_within(None, now, EXPIRIES_COUNTED_MAX)?;
+    let until = now.plus_micros(SOON_US);
+    let soon = all.deadlines_within(Some(now), until, EXPIRIES_COUNTED_MAX)?;
     Ok(Expiries { due, soon })
 }
 

@@ -20,9 +20,14 @@ impl AllTenants<'_> {
         self.snapshot.deadlines(count)
     }
 
-    /// How many active sessions have a deadline up to this time, counted up to `count_max`.
-    pub fn deadlines_by(self, by: Timestamp, count_max: usize) -> Result<usize, StoreError> {
-        self.snapshot.deadlines_by(by, count_max)
+    /// How many active sessions have a deadline after one time and up to another, counted up to `count_max`.
+    pub fn deadlines_within(
+        self,
+        after: Option<Timestamp>,
+        by: Timestamp,
+        count_max: usize,
+    ) -> Result<usize, StoreError> {
+        self.snapshot.deadlines_within(after, by, count_max)
     }
 
     /// Some revoked agents that still have active sessions, by number.

@@ -8,6 +8,7 @@ mod tenant;
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::ops::Bound;
 use std::str::FromStr;
 use std::sync::Arc;
 
@@ -213,19 +214,20 @@ impl Snapshot {
         Ok(found)
     }
 
-    /// How many active sessions have a deadline up to this time, counted up to `count_max`.
-    pub(in crate::projection) fn deadlines_by(
+    /// How many active sessions have a deadline after one time and up to another, counted up to `count_max`.
+    pub(in crate::projection) fn deadlines_within(
         &self,
+        after: Option<Timestamp>,
         by: Timestamp,
         count_max: usize,
     ) -> Result<usize, StoreError> {
-        let last = keys::deadline(by, Ordinal::new(u64::MAX));
-        let mut due = self
-            .tables
-            .deadlines
-            .range::<&[u8; 16]>(..=&last)?
-            .take(count_max);
-        due.try_fold(0, |count, entry| Ok(entry.map(|_| count + 1)?))
+        let last = |time| keys::deadline(time, Ordinal::new(u64::MAX));
+        let (after, by) = (after.map(last), last(by));
+        let after = after.as_ref().map_or(Bound::Unbounded, Bound::Excluded);
+        let within = (after, Bound::Included(&by));
+        let deadlines = self.tables.deadlines.range::<&[u8; 16]>(within)?;
+        let mut counted = deadlines.take(count_max);
+        counted.try_fold(0, |count, entry| Ok(entry.map(|_| count + 1)?))
     }
 
     /// Digest over the name of every table and the bytes of every entry.
