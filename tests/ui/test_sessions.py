@@ -348,7 +348,7 @@ def test_a_download_without_past_states_says_that_its_rows_may_change(
             many(ledger, ROWS_OF_DOWNLOAD)
             name, lines = saved_lines(page)
             assert name.startswith("sessions-from-") and lines == ROWS_OF_DOWNLOAD
-            expect(exported).to_contain_text("They changed meanwhile")
+            expect(exported).to_contain_text("They may have changed meanwhile")
     finally:
         server.stop()
 

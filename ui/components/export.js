@@ -42,7 +42,7 @@ class Export extends HTMLElement {
     try {
       const { rows, isWhole, isOfOneState } = await download(format, params, state, progress, running.signal);
       const all = isWhole ? "all rows" : `the newest rows: a page takes ${number(ROWS_MAX)} at most`;
-      const mixed = isOfOneState ? "" : ". They changed meanwhile: the server has no past state to read";
+      const mixed = isOfOneState ? "" : ". They may have changed meanwhile: the server has no past state to read";
       setText(this.#progress, `${plural(rows, "row")} saved, ${all}${mixed}`);
     } catch (problem) {
       setText(this.#progress, running.signal.aborted ? "" : `Not saved: ${problem.message}`);

@@ -7,9 +7,9 @@ import { link } from "../lib/url.js";
 import { copyButton } from "./parts.js";
 import { timeOf } from "./time.js";
 
-/** In place of the status of a row that has left the listing: nobody tells what becomes of its session. */
+/** In place of the status of a row that has left the listing: the stream no longer reports its session. */
 const LEFT = "left";
-const WHY_LEFT = "The session matches the filter no longer, or newer ones have taken its place. The row may be old.";
+const WHY_LEFT = "The session no longer matches the filter, or newer ones have taken its place. This row may be out of date.";
 
 /** When a session ended, or ends. */
 function end(session) {

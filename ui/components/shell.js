@@ -8,8 +8,8 @@ import * as prefs from "../lib/prefs.js";
 import * as url from "../lib/url.js";
 import { message } from "./parts.js";
 
-/** Pages: the word in the address, the title, the elements of the list and of one thing, and the role. Nobody tells a
- * credential that is bound to an agent what was refused: many such events concern no known agent. */
+/** Pages: the word in the address, the title, the elements of the list and of one thing, and the role. A credential
+ * that is bound to an agent may not see refused events: many of them concern no known agent. */
 const PAGES = [
   { name: "sessions", title: "Sessions", list: "sl-page-sessions", one: "sl-page-session", role: "read" },
   { name: "agents", title: "Agents", list: "sl-page-agents", one: "sl-page-agent", role: "read" },
