@@ -28,7 +28,7 @@ pub enum Standing {
     Open,
     /// The runtime ended it.
     Ended,
-    /// Its deadline has passed.
+    /// Its deadline has passed, or the ledger has ended it.
     Expired,
 }
 

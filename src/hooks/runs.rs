@@ -2,7 +2,7 @@
 //!
 //! A hook must not wait for the ledger, so it decides from these which session a call is about. They are a
 //! guess: while the ledger is away, it does not learn that a session goes on, and expires it. The verdict on a
-//! refresh shows that ([`Runs::over`], [`Runs::missing`]), and the call is planned again.
+//! refresh shows that ([`Runs::judged`]), and the call is planned again.
 
 use std::collections::BTreeMap;
 
@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::domain::limits::HOOK_SESSIONS_MAX;
-use crate::domain::{SessionId, Timestamp};
+use crate::domain::{Reason, SessionId, Timestamp, Verdict};
 use crate::hooks::{Call, Options, Plan, Run, Standing};
 
 /// The latest run of each session. If they are lost, prompts and resumptions find them again by the verdicts.
@@ -114,16 +114,27 @@ impl Runs {
         true
     }
 
-    /// Learns that a session of the ledger is over, so that the run does not go on. Returns whether this
-    /// changes anything.
-    pub fn over(&mut self, session: &SessionId) -> bool {
-        self.learn(session, State::Over)
+    /// Whether the verdicts show that a call was planned from a wrong guess. `run` is the run of its plan, and
+    /// `opens` whether the plan opens or ends it.
+    pub fn refute(&self, call: &Call, run: Option<Run>, opens: bool) -> bool {
+        let known = self.known(call);
+        let is_wrong = match known.standing {
+            Standing::Expired => true,
+            // If this call has opened it already, the ledger has refused that.
+            Standing::New => !opens,
+            Standing::Open | Standing::Ended => false,
+        };
+        is_wrong && run == Some(known.now(Standing::Open))
     }
 
-    /// Learns that the ledger does not have a session, so that the next call opens it. Returns whether this
-    /// changes anything.
-    pub fn missing(&mut self, session: &SessionId) -> bool {
-        self.learn(session, State::Opening)
+    /// Learns from the verdict on a refresh of a session: the session may be over, or the ledger may not have
+    /// it. Returns whether this changes anything.
+    pub fn judged(&mut self, session: &SessionId, verdict: &str, reason: Option<&str>) -> bool {
+        let over = [Reason::NotActive, Reason::SessionExpired];
+        if over.iter().any(|over| reason == Some(over.code())) {
+            return self.learn(session, State::Over);
+        }
+        verdict == Verdict::Parked.as_str() && self.learn(session, State::Opening)
     }
 
     fn learn(&mut self, session: &SessionId, state: State) -> bool {
@@ -256,12 +267,17 @@ mod tests {
         let second = after(run(2).now(Standing::Open));
         runs.remember(&call("a", 100), &second, &OPTIONS);
         let id = |text: &str| SessionId::parse(text).unwrap();
-        assert!(!runs.over(&id("a")));
-        assert!(runs.over(&id("a.2")));
+        let over = |runs: &mut Runs, session| {
+            let reason = Reason::NotActive.code();
+            runs.judged(&id(session), "rejected", Some(reason))
+        };
+        assert!(!over(&mut runs, "a"));
+        assert!(over(&mut runs, "a.2"));
         assert_eq!(runs.known(&call("a", 100)).standing, Standing::Expired);
-        assert!(!runs.over(&id("a.2")));
+        assert!(!over(&mut runs, "a.2"));
         runs.remember(&call("a", 100), &second, &OPTIONS);
-        assert!(runs.missing(&id("a.2")));
+        assert!(!runs.judged(&id("a.2"), "applied", None));
+        assert!(runs.judged(&id("a.2"), "parked", None));
         assert_eq!(runs.known(&call("a", 100)).standing, Standing::New);
     }
 

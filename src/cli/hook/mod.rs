@@ -27,7 +27,7 @@ use crate::cli::target::absolute;
 use crate::cli::{CommandResult, Usage, output};
 use crate::domain::limits::{HOOK_BUDGET_MS, HOOK_TTL_SECONDS, TTL_SECONDS_MAX};
 use crate::domain::{AgentId, Clock as _, ProjectId};
-use crate::hooks::{self, Call, Options, Run, Runs, Runtime, Standing};
+use crate::hooks::{self, Call, Options, Run, Runs, Runtime};
 use spool::{Locked, Spool};
 
 const AFTER_HELP: &str = "\
@@ -105,8 +105,8 @@ struct SpoolArgs {
     home: Option<PathBuf>,
 }
 
-/// How often the events of a call are planned at most, because the ledger has ended the run. Each plan needs a
-/// request.
+/// Most plans for the events of one call: the ledger may have ended the run, or may not have it. Each plan needs
+/// a request.
 const PLANS_MAX: usize = 8;
 
 /// When the process ends if a file or a pipe blocks it, in milliseconds after its start.
@@ -136,17 +136,21 @@ pub(super) fn whatever_happens(run: impl FnOnce() -> ExitCode) -> ExitCode {
     reason = "the thread waits for nothing but the time, and ends with the process"
 )]
 pub(super) fn end_in_time() {
-    thread::spawn(|| {
+    let end = || {
         thread::sleep(Duration::from_millis(BLOCKED_MS));
         // Writing may block as well.
-        thread::spawn(|| {
+        let said = thread::Builder::new().spawn(|| {
             output::note(format_args!(
                 "this call took too long: a file may not answer; the next call sends the events in the spool"
             ));
         });
+        drop(said);
         thread::sleep(Duration::from_millis(NOTE_MS));
         process::exit(0);
-    });
+    };
+    if let Err(error) = thread::Builder::new().spawn(end) {
+        output::note(format_args!("this call may take too long: {error}"));
+    }
 }
 
 impl Hook {
@@ -274,15 +278,8 @@ impl Taken {
     async fn send(&mut self, api: &Api) -> anyhow::Result<()> {
         send::send(&self.spool, api).await?;
         for _ in 1..PLANS_MAX {
-            let known = self.spool.lock().await?.runs().known(&self.call);
-            let has_opened = known.now(Standing::Open);
-            let is_mistaken = match known.standing {
-                Standing::Expired => true,
-                // If this call has opened it already, the ledger has refused that.
-                Standing::New => !self.opens,
-                Standing::Open | Standing::Ended => false,
-            };
-            if !is_mistaken || self.run != Some(has_opened) {
+            let runs = self.spool.lock().await?.runs();
+            if !runs.refute(&self.call, self.run, self.opens) {
                 break;
             }
             self.record().await?;

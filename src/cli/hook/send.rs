@@ -4,10 +4,11 @@ use anyhow::{Context as _, ensure};
 use serde_json::Value;
 
 use crate::cli::client::{self, Api, ApiError, EVENT_BATCH, Emitting};
+use crate::cli::hook::save;
 use crate::cli::hook::spool::Spool;
 use crate::cli::output;
 use crate::domain::limits::HOOK_BATCH_EVENTS_MAX;
-use crate::domain::{EventType, Reason, SessionId, Verdict};
+use crate::domain::{EventType, SessionId};
 use crate::hooks::Runs;
 use crate::http::dto::{Appended, BatchResult};
 
@@ -39,29 +40,33 @@ enum Posted {
 /// The requests grow while the ledger takes them. If it can never take one of the events, such as an event
 /// of another version of this program, they shrink until that event is alone, and it is dropped.
 ///
-/// It waits for the verdicts. If that took the process before too long, this one does not wait: otherwise
+/// It waits for the verdicts, except on events that a process was sending when it was stopped: otherwise
 /// every call could send the same events, and remove none.
 pub(super) async fn send(spool: &Spool, api: &Api) -> anyhow::Result<()> {
     let turn = spool.turn().await?;
     let mut most = FIRST_BATCH_EVENTS;
-    let mut waits = !turn.was_cut()?;
+    // The ledger may have these already.
+    let mut cut = turn.cut()?;
+    let mut may_wait = true;
     loop {
-        let batch = spool.lock().await?.first(most)?;
+        let at_most = if cut == 0 { most } else { most.min(cut) };
+        let batch = spool.lock().await?.first(at_most)?;
         if batch.is_empty() {
             return Ok(());
         }
-        turn.waits(waits)?;
-        let posted = post(api, &batch.events, waits).await;
-        turn.waits(false)?;
+        turn.sends(batch.events.len())?;
+        let posted = post(api, &batch.events, may_wait && cut == 0).await;
+        turn.sends(0)?;
         let appended = match posted? {
             Posted::Taken(appended) => appended,
             Posted::Unjudged => {
-                waits = false;
+                may_wait = false;
                 continue;
             }
             Posted::Unfit(error) if batch.events.len() == 1 => {
                 output::note(format_args!("an event was dropped: {error}"));
                 spool.lock().await?.remove(batch.end_of(1))?;
+                cut = cut.saturating_sub(1);
                 continue;
             }
             Posted::Unfit(_) => {
@@ -74,11 +79,13 @@ pub(super) async fn send(spool: &Spool, api: &Api) -> anyhow::Result<()> {
             "the log of the ledger takes no events now; the next call sends them"
         );
         let locked = spool.lock().await?;
-        locked.remove(batch.end_of(appended.len()))?;
+        // This comes first: a process that is killed in between sends the events again.
         let mut runs = locked.runs();
         if learn(&mut runs, &batch.events, &appended) {
-            locked.save(&runs)?;
+            save(&locked, &runs);
         }
+        locked.remove(batch.end_of(appended.len()))?;
+        cut = cut.saturating_sub(appended.len());
         most = HOOK_BATCH_EVENTS_MAX.min(2 * most);
     }
 }
@@ -110,21 +117,18 @@ async fn post(api: &Api, events: &[String], wait: bool) -> anyhow::Result<Posted
     }
 }
 
-/// Learns from the verdicts on refreshes: the session may be over, or the ledger may not have it. Returns
-/// whether this changes anything.
+/// Learns from the verdicts on refreshes. Returns whether this changes anything.
 fn learn(runs: &mut Runs, events: &[String], appended: &[Appended]) -> bool {
     let mut changes = false;
-    for (event, appended) in events.iter().zip(appended) {
-        let reason = appended.reason.as_deref();
-        let is_over = [Reason::NotActive, Reason::SessionExpired];
-        let is_over = is_over.iter().any(|over| reason == Some(over.code()));
-        let Some(session) = refreshed(event) else {
-            continue;
-        };
-        if is_over {
-            changes |= runs.over(&session);
-        } else if appended.verdict == Verdict::Parked.as_str() {
-            changes |= runs.missing(&session);
+    for (
+        event,
+        Appended {
+            verdict, reason, ..
+        },
+    ) in events.iter().zip(appended)
+    {
+        if let Some(session) = refreshed(event) {
+            changes |= runs.judged(&session, verdict, reason.as_deref());
         }
     }
     changes

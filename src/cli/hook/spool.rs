@@ -5,7 +5,7 @@
 //! | `events.ndjson` | the events, one on a line, in the order in which the hooks were called |
 //! | `runs.json` | the runs of sessions that are known |
 //! | `lock` | locked while a process reads or writes these files |
-//! | `sending` | locked while a process sends: one at a time, so that the events keep their order. It has a byte while that process waits for verdicts |
+//! | `sending` | locked while a process sends: one at a time, so that the events keep their order. It has a byte for each event that is on its way |
 //!
 //! The system releases the lock of a process that is killed. A record that a killed process has not
 //! written completely is no JSON, and is skipped. If the spool is full, it keeps what it has and the new
@@ -121,20 +121,24 @@ impl Spool {
     /// Replaces a file, in one step.
     fn replace(&self, name: &str, bytes: &[u8]) -> io::Result<()> {
         let new = self.dir.join(format!("{name}.new"));
-        fs::write(&new, bytes)?;
-        fs::rename(new, self.dir.join(name))
+        let replaced = fs::write(&new, bytes).and_then(|()| fs::rename(&new, self.dir.join(name)));
+        if replaced.is_err() {
+            // A part of it would take the room of a full disk.
+            drop(fs::remove_file(&new));
+        }
+        replaced
     }
 }
 
 impl Turn {
-    /// Whether the process that sent before was stopped while it waited for verdicts.
-    pub(super) fn was_cut(&self) -> io::Result<bool> {
-        Ok(0 < self.0.metadata()?.len())
+    /// How many of the first events were on their way when the process that sent before was stopped.
+    pub(super) fn cut(&self) -> io::Result<usize> {
+        Ok(usize::try_from(self.0.metadata()?.len()).unwrap_or(usize::MAX))
     }
 
-    /// Notes whether this process waits for verdicts.
-    pub(super) fn waits(&self, waits: bool) -> io::Result<()> {
-        self.0.set_len(u64::from(waits))
+    /// Notes how many of the first events are on their way.
+    pub(super) fn sends(&self, count: usize) -> io::Result<()> {
+        self.0.set_len(u64::try_from(count).unwrap_or(0))
     }
 }
 

@@ -72,6 +72,20 @@ async fn a_second_process_waits_for_the_lock() {
 }
 
 #[tokio::test]
+async fn events_are_removed_although_no_second_file_can_be_written() {
+    with_spool(async |spool| {
+        let locked = spool.lock().await.unwrap();
+        fs::create_dir(spool.dir.join("events.ndjson.new")).unwrap();
+        assert!(locked.append(&[r#"{"n":1}"#, r#"{"n":2}"#]).unwrap());
+        locked.remove(locked.first(500).unwrap().end_of(1)).unwrap();
+        assert_eq!(locked.first(500).unwrap().events, [r#"{"n":2}"#]);
+        locked.remove(locked.first(500).unwrap().end_of(1)).unwrap();
+        assert!(locked.first(500).unwrap().is_empty());
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn others_can_never_read_the_spool() {
     let dir = tempfile::tempdir().unwrap();
     let mode = || fs::metadata(dir.path()).unwrap().permissions().mode() & 0o777;

@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use redb::backends::InMemoryBackend;
 use serde_json::{Value, json};
 use session_ledger::domain::session::Status;
-use session_ledger::domain::{Position, Reason, Rules, SessionId, TenantId, Timestamp, Verdict};
+use session_ledger::domain::{Position, Rules, SessionId, TenantId, Timestamp, Verdict};
 use session_ledger::hooks::{Call, Emission, Options, Run, Runs, Runtime, Standing, plan};
 use session_ledger::log::Record;
 use session_ledger::projection::{Commit, Prepared, Store};
@@ -150,25 +150,23 @@ impl World {
             project: None,
             ttl_seconds: TTLS[step.ttl],
         };
-        let mut run = self.record(&call, &options, step.fault);
+        let (mut run, mut opens) = self.record(&call, &options, step.fault);
         if step.fault != Fault::None {
             return;
         }
         self.expire();
-        loop {
+        for _ in 0..8 {
             self.send();
-            let known = self.runs.known(&call);
-            let is_mistaken = matches!(known.standing, Standing::New | Standing::Expired);
-            if !is_mistaken || run != Some(known.now(Standing::Open)) {
+            if !self.runs.refute(&call, run, opens) {
                 break;
             }
-            run = self.record(&call, &options, Fault::None);
+            (run, opens) = self.record(&call, &options, Fault::None);
         }
     }
 
-    fn record(&mut self, call: &Call, options: &Options, fault: Fault) -> Option<Run> {
+    fn record(&mut self, call: &Call, options: &Options, fault: Fault) -> (Option<Run>, bool) {
         let plan = plan(call, self.runs.known(call), options).unwrap();
-        self.runs.prepare(call, &plan, options);
+        let opens = self.runs.prepare(call, &plan, options);
         if fault != Fault::Lost {
             self.spool.extend(plan.events.iter().cloned());
         }
@@ -176,7 +174,7 @@ impl World {
             self.runs.remember(call, &plan, options);
         }
         self.runs = Runs::decode(&self.runs.encode());
-        plan.run
+        (plan.run, opens)
     }
 
     fn send(&mut self) {
@@ -184,12 +182,12 @@ impl World {
             let body: Value = serde_json::from_str(&event.json).unwrap();
             let kind = body["type"].as_str().unwrap();
             let verdict = self.fold(&format!("ledger.v1.acme.{kind}"), &event.json);
-            let ends = [Reason::NotActive, Reason::SessionExpired].map(Verdict::Rejected);
-            if kind == "session.refreshed" && ends.contains(&verdict) {
-                self.runs.over(&event.session);
-            }
-            if kind == "session.refreshed" && verdict == Verdict::Parked {
-                self.runs.missing(&event.session);
+            if kind == "session.refreshed" {
+                let reason = match verdict {
+                    Verdict::Rejected(reason) => Some(reason.code()),
+                    _ => None,
+                };
+                self.runs.judged(&event.session, verdict.as_str(), reason);
             }
             self.sessions.insert(event.session);
         }
