@@ -250,8 +250,8 @@ struct Taken {
 impl Taken {
     /// Writes the events of the call to the spool, and remembers what they did to the run of its session.
     ///
-    /// The runs are saved before and after: if the events are lost or the process is killed in between, the
-    /// next call still finds a state with which it opens what is not open.
+    /// The runs are saved before and after. If the events are lost, or the process is killed in between, the next
+    /// call opens the run once more.
     async fn record(&mut self) -> anyhow::Result<()> {
         let (call, options) = (&self.call, &self.options);
         let locked = self.spool.lock().await?;
