@@ -537,8 +537,8 @@ pub const CLI_RETRIES_MS: u64 = 15_000;
 pub const HOOK_ID_CHARS_MAX: usize = 100;
 /// Longest word of a runtime that an event keeps, such as the name of a model, in characters.
 pub const HOOK_WORD_CHARS_MAX: usize = 64;
-/// Two calls of a hook that nothing tells apart count as one if they fall into the same span of the clock, in
-/// microseconds. A prompt that is missed does no harm: the next one extends the session as well.
+/// Two calls of a hook that nothing tells apart count as one within a span of the clock, in microseconds. A
+/// prompt that comes so long after the end of a session is not late: the session goes on.
 pub const HOOK_MARK_US: i64 = 10 * 1_000_000;
 /// The default time to live of a session that hooks open, in seconds: a killed runtime calls no hook, so only
 /// the deadline ends its sessions.

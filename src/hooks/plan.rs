@@ -20,7 +20,8 @@ pub struct Plan {
 /// Plans the events of a call. `known` is the latest run of the session, as far as the caller knows.
 ///
 /// If a call is made twice with the same knowledge, its events have the same ids. A runtime whose hooks
-/// were installed while it ran begins with any hook, so every hook opens a session that is not known.
+/// were installed while it ran begins with any hook. So every hook opens a session that is not known, but that of
+/// the end of a subagent.
 pub fn plan(call: &Call, known: Run, options: &Options) -> Result<Plan, Unread> {
     Planner { call, options }.plan(known)
 }

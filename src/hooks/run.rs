@@ -40,13 +40,18 @@ impl Run {
         since: None,
     };
 
+    /// The run with a number, before anything is known of it.
+    pub fn numbered(number: u32) -> Self {
+        Self {
+            number,
+            ..Self::FIRST
+        }
+    }
+
     /// The run after this one.
     #[must_use]
     pub fn next(self) -> Self {
-        Self {
-            number: self.number.saturating_add(1),
-            ..Self::FIRST
-        }
+        Self::numbered(self.number.saturating_add(1))
     }
 
     /// Finds the latest run of a session, and what `look` knows of it by its number. The runs have no

@@ -143,7 +143,7 @@ impl Runs {
             let of = id
                 .split_once('/')
                 .and_then(|(_, id)| SessionId::parse(id).ok());
-            let run = run(known.number);
+            let run = Run::numbered(known.number);
             of.is_some_and(|of| run.session(&of).as_ref() == Ok(session))
         };
         let mut known = self.sessions.iter_mut();
@@ -196,13 +196,6 @@ impl Runs {
 /// Two runtimes may use the same id.
 fn key(call: &Call) -> String {
     format!("{}/{}", call.runtime().as_str(), call.session())
-}
-
-fn run(number: u32) -> Run {
-    Run {
-        number,
-        ..Run::FIRST
-    }
 }
 
 #[cfg(test)]
@@ -264,7 +257,7 @@ mod tests {
     #[test]
     fn a_session_that_is_over_in_the_ledger_is_over_here() {
         let mut runs = Runs::default();
-        let second = after(run(2).now(Standing::Open));
+        let second = after(Run::numbered(2).now(Standing::Open));
         runs.remember(&call("a", 100), &second, &OPTIONS);
         let id = |text: &str| SessionId::parse(text).unwrap();
         let over = |runs: &mut Runs, session| {

@@ -84,7 +84,7 @@ impl<E, L: FnMut(&SessionId) -> Result<Option<Known>, E>> Walk<'_, L> {
     fn find(&mut self) -> Result<Option<Current>, E> {
         let (id, look) = (self.conversation.id, &mut self.look);
         let latest = Run::latest(|number| {
-            let session = run(number).session(id).expect(ROOM);
+            let session = Run::numbered(number).session(id).expect(ROOM);
             Ok(look(&session)?.map(|known| (session, known)))
         })?;
         let Some((number, (mut session, mut known))) = latest else {
@@ -106,7 +106,7 @@ impl<E, L: FnMut(&SessionId) -> Result<Option<Known>, E>> Walk<'_, L> {
         };
         Ok(Some(Current {
             session,
-            run: run(number),
+            run: Run::numbered(number),
             opened_at: known.opened_at,
             active_at: known.active_at,
             standing,
@@ -197,13 +197,5 @@ impl<E, L: FnMut(&SessionId) -> Result<Option<Known>, E>> Walk<'_, L> {
         now.standing = Standing::Open {
             deadline: deadline.map(|_| next),
         };
-    }
-}
-
-/// The run with a number.
-fn run(number: u32) -> Run {
-    Run {
-        number,
-        ..Run::FIRST
     }
 }

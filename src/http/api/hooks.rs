@@ -125,10 +125,7 @@ fn run_of(
     call: &Call,
     number: u32,
 ) -> Result<Option<Run>, Problem> {
-    let run = Run {
-        number,
-        ..Run::FIRST
-    };
+    let run = Run::numbered(number);
     let Ok(id) = run.session(call.session()) else {
         return Ok(None);
     };
