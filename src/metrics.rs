@@ -187,12 +187,12 @@ impl Metrics {
         );
         registry.register(
             "expiries_due",
-            "Active sessions whose deadline has passed, of all tenants, at most 10000",
+            "Active sessions whose deadline has passed, of all tenants, at most 1000",
             self.expiries_due.clone(),
         );
         registry.register(
             "expiries_soon",
-            "Active sessions whose deadline passes within ten minutes, of all tenants, at most 10000",
+            "Active sessions whose deadline passes within ten minutes, of all tenants, at most 1000",
             self.expiries_soon.clone(),
         );
         registry.register(

