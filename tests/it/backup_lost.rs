@@ -17,7 +17,7 @@ use crate::log_conformance::new_records;
 use crate::support::app::{App, grant};
 use crate::support::cli::{Server, fails, ok, run, stderr, stdout, with_key};
 use crate::support::faulty_log::UnreadLog;
-use crate::support::nats::NatsServer;
+use crate::support::nats::{NatsServer, replace_stream};
 
 /// A stopped ledger whose record at position 3 is about to be lost, and a backup of it.
 struct Ledger {
@@ -281,8 +281,7 @@ impl Streams {
             deny_delete: false,
             ..made.cached_info().config.clone()
         };
-        context.delete_stream("LEDGER").await.unwrap();
-        let messages = context.create_stream(settings).await.unwrap();
+        let messages = replace_stream(&context, settings).await;
         Self {
             _nats: nats,
             log,

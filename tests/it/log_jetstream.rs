@@ -14,7 +14,7 @@ use session_ledger::log::{EventLog, JetStreamLog, LogError, NewRecord};
 use crate::log_conformance::{
     Fixture, assert_gapless, content, new_record, new_records, next, positions, read, suite,
 };
-use crate::support::nats::{NatsServer, publish_raw};
+use crate::support::nats::{NatsServer, publish_raw, replace_stream};
 
 suite!(JetStream);
 
@@ -279,8 +279,7 @@ async fn a_stream_recreated_empty_under_a_reader_is_truncated() {
     let mut tail = log.tail(Position::ZERO).await.unwrap();
     read(&mut *tail, 3).await;
     let config = stream_config(&nats).await;
-    nats.delete_stream("LEDGER").await.unwrap();
-    nats.create_stream(config).await.unwrap();
+    replace_stream(&nats, config).await;
     // Every read reports it, so that an ignored alarm is repeated.
     for _ in 0..2 {
         let error = next(&mut *tail, 10).await.unwrap_err();
@@ -301,8 +300,7 @@ async fn a_stream_recreated_and_filled_under_a_reader_is_replaced() {
     let mut tail = log.tail(Position::ZERO).await.unwrap();
     read(&mut *tail, 3).await;
     let config = stream_config(&nats).await;
-    nats.delete_stream("LEDGER").await.unwrap();
-    nats.create_stream(config).await.unwrap();
+    replace_stream(&nats, config).await;
     for _ in 0..5 {
         nats.publish(SUBJECT, "{}".into())
             .await
@@ -326,12 +324,11 @@ async fn a_missing_record_is_a_gap() {
     let fixture = JetStream::start().await;
     let (log, nats) = (fixture.log(), fixture.stranger().await);
     let config = stream_config(&nats).await;
-    nats.delete_stream("LEDGER").await.unwrap();
     let config = stream::Config {
         deny_delete: false,
         ..config
     };
-    let stream = nats.create_stream(config).await.unwrap();
+    let stream = replace_stream(&nats, config).await;
     log.append(new_records(0..4)).await;
     stream.delete_message(3).await.unwrap();
     let mut tail = log.tail(Position::ZERO).await.unwrap();
@@ -361,8 +358,7 @@ async fn a_stream_that_breaks_a_promise_is_misconfigured() {
         subjects: vec!["ledger.>".to_owned()],
         ..good
     };
-    nats.delete_stream("LEDGER").await.unwrap();
-    nats.create_stream(bad).await.unwrap();
+    replace_stream(&nats, bad).await;
     let error = connect_error(&config(&fixture.server), true).await;
     assert!(matches!(error, LogError::Misconfigured(_)), "{error:?}");
     for named in [

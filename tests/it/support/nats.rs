@@ -5,6 +5,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use async_nats::jetstream::context::{CreateStreamError, CreateStreamErrorKind};
+use async_nats::jetstream::{Context, ErrorCode, stream};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 /// How long a server may take to start listening.
@@ -275,4 +277,25 @@ pub(crate) async fn publish_raw(
     while !answers.ends_with(b"PONG\r\n") {
         assert_ne!(socket.read_buf(&mut answers).await.unwrap(), 0);
     }
+}
+
+/// Replaces a stream by one with its name. A server under load may still remove the files of the old one when
+/// it makes the new one, and then fails with "error creating store for stream".
+pub(crate) async fn replace_stream(nats: &Context, config: stream::Config) -> stream::Stream {
+    nats.delete_stream(&config.name).await.unwrap();
+    let ends = Instant::now() + START_MAX;
+    loop {
+        match nats.create_stream(config.clone()).await {
+            Ok(stream) => return stream,
+            Err(error) if Instant::now() < ends && is_unmade(&error) => {
+                tokio::time::sleep(LOOK_AGAIN).await;
+            }
+            Err(error) => panic!("{error}"),
+        }
+    }
+}
+
+fn is_unmade(error: &CreateStreamError) -> bool {
+    let kind = error.kind();
+    matches!(kind, CreateStreamErrorKind::JetStream(why) if why.error_code() == ErrorCode::STREAM_CREATE)
 }
